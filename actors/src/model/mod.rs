@@ -1,0 +1,28 @@
+//! The nouns of Kastrel: plain data that every other room speaks, with no behaviour that needs the outside world.
+
+#[macro_use]
+mod names;
+mod command;
+mod ids;
+mod node;
+mod outcome;
+mod plugin;
+mod record;
+mod request;
+mod scanner_info;
+mod snapshot;
+mod target;
+mod trace_context;
+
+pub use command::{CancelledBy, Command, Resolution};
+pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
+pub use names::UnknownName;
+pub use node::{NodeLease, NodeRecord, NodeRegistration};
+pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
+pub use plugin::{IssueRef, PluginResult, PluginStatus, Severity, SeverityCounts};
+pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
+pub use request::{ConfigOverride, FieldError, MAX_WORKERS, NewScan, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
+pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind};
+pub use snapshot::{AttemptPhase, ScanSnapshot};
+pub use target::{Host, Scheme, Target, TargetError};
+pub use trace_context::{TraceContext, TraceContextError};

@@ -1,0 +1,204 @@
+//! The row of a scan: the truth that everything else derives from.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AttemptEnd, AttemptNumber, CancelledBy, Failure, FencingToken, Interruption, NodeId, PluginResult, ScanId, ScanRequest, ScannerInfo, TraceContext, Verdict,
+};
+
+named_enum! {
+    /// The five words of the status API.
+    pub enum ScanStatus {
+        /// Waits for a node, or for its next attempt.
+        Pending = "pending",
+        /// An attempt runs.
+        Running = "running",
+        /// Ran to its end.
+        Completed = "completed",
+        /// Will not be tried again.
+        Failed = "failed",
+        /// A user asked for its end.
+        Cancelled = "cancelled",
+    }
+}
+
+impl ScanStatus {
+    /// Whether the scan will change no more.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::Pending | Self::Running => false,
+            Self::Completed | Self::Failed | Self::Cancelled => true,
+        }
+    }
+}
+
+/// Why a scan waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum PendingReason {
+    /// Just submitted.
+    Submitted,
+    /// Its last attempt failed and it is tried again.
+    Retry {
+        /// How the last attempt failed.
+        failure: Failure,
+    },
+    /// Its last attempt was interrupted by us.
+    Requeued {
+        /// Our reason.
+        why: Interruption,
+    },
+}
+
+/// Where a scan stands. Each state carries exactly what is true in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum ScanState {
+    /// Waits until `due`, then for a free credit.
+    Pending {
+        /// The earliest moment to start it.
+        due: Timestamp,
+        /// Why it waits.
+        #[serde(flatten)]
+        reason: PendingReason,
+    },
+    /// An attempt runs on a node.
+    Running {
+        /// The attempt.
+        attempt: AttemptNumber,
+        /// Where.
+        node: NodeId,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It ran to its end.
+    Completed {
+        /// When.
+        at: Timestamp,
+        /// What was found.
+        verdict: Verdict,
+    },
+    /// It failed for good.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// The last failure.
+        failure: Failure,
+    },
+    /// It was cancelled.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+        /// By whom.
+        by: CancelledBy,
+    },
+}
+
+impl ScanState {
+    /// The status API's word for it.
+    #[must_use]
+    pub const fn status(&self) -> ScanStatus {
+        match self {
+            Self::Pending { .. } => ScanStatus::Pending,
+            Self::Running { .. } => ScanStatus::Running,
+            Self::Completed { .. } => ScanStatus::Completed,
+            Self::Failed { .. } => ScanStatus::Failed,
+            Self::Cancelled { .. } => ScanStatus::Cancelled,
+        }
+    }
+}
+
+/// One attempt, as history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// Its number.
+    pub number: AttemptNumber,
+    /// The token that fenced it.
+    pub token: FencingToken,
+    /// Where it ran.
+    pub node: NodeId,
+    /// When its lease was granted.
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+    /// How it ended.
+    #[serde(default)]
+    pub end: Option<AttemptEnd>,
+    /// Which scanner ran, once known.
+    #[serde(default)]
+    pub scanner: Option<ScannerInfo>,
+}
+
+/// The row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanRecord {
+    /// Its identity.
+    pub id: ScanId,
+    /// What was asked for.
+    pub request: ScanRequest,
+    /// Where it stands.
+    pub state: ScanState,
+    /// The token of the last lease or rescue; 0 before the first.
+    pub token: FencingToken,
+    /// Grows by one with every change; the store's compare-and-set key.
+    pub version: u64,
+    /// How many attempts failed and so count against the limit; interrupted ones do not.
+    pub failures: u32,
+    /// A cancel that waits for the running attempt's end.
+    #[serde(default)]
+    pub cancel_requested: Option<CancelledBy>,
+    /// All attempts so far, oldest first.
+    #[serde(default)]
+    pub attempts: Vec<AttemptRecord>,
+    /// The plugins of the last attempt, also when it failed: partial results are kept.
+    #[serde(default)]
+    pub plugins: Vec<PluginResult>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its first attempt started.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// The client's key.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
+    /// The trace that submitted it.
+    pub trace: TraceContext,
+    /// The scan of which this is a repetition.
+    #[serde(default)]
+    pub rerun_of: Option<ScanId>,
+}
+
+impl ScanRecord {
+    /// The status API's word for where it stands.
+    #[must_use]
+    pub const fn status(&self) -> ScanStatus {
+        self.state.status()
+    }
+
+    /// When it came to its end.
+    #[must_use]
+    pub const fn ended_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            ScanState::Pending { .. } | ScanState::Running { .. } => None,
+            ScanState::Completed { at, .. } | ScanState::Failed { at, .. } | ScanState::Cancelled { at, .. } => Some(*at),
+        }
+    }
+
+    /// The last attempt, running or ended.
+    #[must_use]
+    pub fn last_attempt(&self) -> Option<&AttemptRecord> {
+        self.attempts.last()
+    }
+
+    /// The last failure, whether or not the scan is tried again.
+    #[must_use]
+    pub const fn last_failure(&self) -> Option<&Failure> {
+        match &self.state {
+            ScanState::Failed { failure, .. } | ScanState::Pending { reason: PendingReason::Retry { failure }, .. } => Some(failure),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What a user asks for: a draft of loose text on the way in, a typed request after its check.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Target, TraceContext};
+
+/// The most workers a scanner may use in parallel.
+pub const MAX_WORKERS: u8 = 32;
+const DEFAULT_WORKERS: u8 = 5;
+const MAX_PLUGINS: usize = 100;
+const MAX_OVERRIDES: usize = 100;
+
+named_enum! {
+    /// Which plugins run: KAST's `-m`. `active` runs only the active ones.
+    pub enum ScanMode {
+        /// Plugins that only look.
+        Passive = "passive",
+        /// Plugins that attack, and no others.
+        Active = "active",
+        /// All plugins.
+        Both = "both",
+    }
+}
+
+named_enum! {
+    /// The report's format: KAST's `--format`.
+    pub enum ReportFormat {
+        /// One HTML page.
+        Html = "html",
+        /// A PDF.
+        Pdf = "pdf",
+        /// HTML and PDF.
+        Both = "both",
+    }
+}
+
+named_enum! {
+    /// Which scans go first when not all can run.
+    pub enum Priority {
+        /// Before all others.
+        High = "high",
+        /// The default.
+        Normal = "normal",
+        /// When nothing else waits, yet never starved.
+        Low = "low",
+    }
+}
+
+/// One `--set plugin.key=value`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ConfigOverride {
+    /// The plugin.
+    pub plugin: String,
+    /// The setting, possibly dotted.
+    pub key: String,
+    /// Its value, as text.
+    pub value: String,
+}
+
+impl ConfigOverride {
+    /// The form that the scanner's command line takes: `plugin.key=value`.
+    #[must_use]
+    pub fn argument(&self) -> String {
+        format!("{}.{}={}", self.plugin, self.key, self.value)
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "expected plugin.key=value";
+        let (path, value) = text.split_once('=').ok_or(FORM)?;
+        let (plugin, key) = path.trim().split_once('.').ok_or(FORM)?;
+        if !is_name(plugin) || !key.split('.').all(is_name) {
+            return Err("plugin and key consist of letters, digits, `_` and `-`");
+        }
+        if value.len() > 1000 || value.chars().any(char::is_control) {
+            return Err("the value is longer than 1000 bytes or contains control characters");
+        }
+        Ok(Self { plugin: plugin.into(), key: key.into(), value: value.into() })
+    }
+}
+
+/// Letters, digits, `_` and `-`, not starting with `-`: safe as a part of an argument and of a file name.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// A checked request. It is the same thing that "run again" repeats.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ScanRequest {
+    /// What to scan.
+    pub target: Target,
+    /// Which plugins.
+    pub mode: ScanMode,
+    /// Only these plugins; empty means all of the mode.
+    #[serde(default)]
+    pub plugins: Vec<String>,
+    /// Whether plugins run at the same time.
+    #[serde(default)]
+    pub parallel: bool,
+    /// How many at the same time, 1 to [`MAX_WORKERS`].
+    pub max_workers: u8,
+    /// Verbose scanner log.
+    #[serde(default)]
+    pub verbose: bool,
+    /// Only show what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The report's format.
+    pub format: ReportFormat,
+    /// Scanner settings.
+    #[serde(default)]
+    pub overrides: Vec<ConfigOverride>,
+    /// Its place among waiting scans.
+    pub priority: Priority,
+}
+
+/// A scan on its way into the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewScan {
+    /// What was asked for.
+    pub request: ScanRequest,
+    /// A client's key: a second submission with the same key gets the first one's scan.
+    pub idempotency_key: Option<String>,
+    /// The trace that asked for it.
+    pub trace: TraceContext,
+    /// The scan of which this is a repetition.
+    pub rerun_of: Option<super::ScanId>,
+}
+
+/// What was wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct FieldError {
+    /// The field's name in JSON and in the form.
+    pub field: String,
+    /// What was wrong, for a person.
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error of `field`.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// A request as it comes in, from JSON, a form or the command line; every field but the target may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScanRequestDraft {
+    /// Host, host:port, or http(s) URL.
+    pub target: String,
+    /// passive (default), active or both.
+    pub mode: Option<String>,
+    /// Plugin names; empty means all of the mode.
+    pub plugins: Vec<String>,
+    /// Whether plugins run at the same time (default: true).
+    pub parallel: Option<bool>,
+    /// 1 to 32 (default: 5).
+    pub max_workers: Option<i64>,
+    /// Verbose scanner log (default: false).
+    pub verbose: Option<bool>,
+    /// Only show what would be done (default: false).
+    pub dry_run: Option<bool>,
+    /// html (default), pdf or both.
+    pub format: Option<String>,
+    /// `plugin.key=value` each.
+    pub overrides: Vec<String>,
+    /// high, normal (default) or low.
+    pub priority: Option<String>,
+}
+
+impl ScanRequestDraft {
+    /// Checks every field and names all that are wrong, not just the first.
+    ///
+    /// # Errors
+    /// One [`FieldError`] for each wrong field, in the order of the fields.
+    pub fn check(&self) -> Result<ScanRequest, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let target =
+            self.target.trim_matches(' ').parse::<Target>().map_err(|error| errors.push(FieldError::new("target", format!("the target {error}")))).ok();
+        let mode = name_or(&mut errors, "mode", self.mode.as_deref(), ScanMode::Passive);
+        let format = name_or(&mut errors, "format", self.format.as_deref(), ReportFormat::Html);
+        let priority = name_or(&mut errors, "priority", self.priority.as_deref(), Priority::Normal);
+        let max_workers = match self.max_workers.map(u8::try_from) {
+            None => DEFAULT_WORKERS,
+            Some(Ok(count)) if (1..=MAX_WORKERS).contains(&count) => count,
+            Some(_) => {
+                errors.push(FieldError::new("max_workers", format!("expected 1 to {MAX_WORKERS}")));
+                DEFAULT_WORKERS
+            }
+        };
+        if self.plugins.len() > MAX_PLUGINS {
+            errors.push(FieldError::new("plugins", format!("more than {MAX_PLUGINS} plugins")));
+        } else if let Some(bad) = self.plugins.iter().find(|name| !is_name(name)) {
+            errors.push(FieldError::new("plugins", format!("`{}` is not a plugin name", printable(bad))));
+        }
+        if self.overrides.len() > MAX_OVERRIDES {
+            errors.push(FieldError::new("overrides", format!("more than {MAX_OVERRIDES} overrides")));
+        }
+        let mut overrides = Vec::new();
+        for text in self.overrides.iter().take(MAX_OVERRIDES) {
+            match ConfigOverride::parse(text) {
+                Ok(one) => overrides.push(one),
+                Err(why) => errors.push(FieldError::new("overrides", format!("`{}`: {why}", printable(text)))),
+            }
+        }
+        let (Some(target), true) = (target, errors.is_empty()) else { return Err(errors) };
+        let mut plugins = self.plugins.clone();
+        plugins.dedup();
+        Ok(ScanRequest {
+            target,
+            mode,
+            plugins,
+            parallel: self.parallel.unwrap_or(true),
+            max_workers,
+            verbose: self.verbose.unwrap_or(false),
+            dry_run: self.dry_run.unwrap_or(false),
+            format,
+            overrides,
+            priority,
+        })
+    }
+}
+
+fn name_or<T: std::str::FromStr<Err = super::UnknownName>>(errors: &mut Vec<FieldError>, field: &str, given: Option<&str>, default: T) -> T {
+    match given.filter(|text| !text.is_empty()).map(str::parse) {
+        None => default,
+        Some(Ok(value)) => value,
+        Some(Err(error)) => {
+            errors.push(FieldError::new(field, printable(&error.to_string())));
+            default
+        }
+    }
+}
+
+/// The text without control characters and cut to a length that fits an error message.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(160).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(target: &str) -> ScanRequestDraft {
+        ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() }
+    }
+
+    #[test]
+    fn a_target_alone_is_a_passive_scan_with_defaults() {
+        let request = draft("example.com").check().unwrap();
+        assert_eq!((request.mode, request.format, request.priority), (ScanMode::Passive, ReportFormat::Html, Priority::Normal));
+        assert_eq!((request.max_workers, request.parallel, request.dry_run), (5, true, false));
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        let wrong = ScanRequestDraft {
+            target: "-oX".into(),
+            mode: Some("aggressive".into()),
+            plugins: vec!["whatweb".into(), "--help".into()],
+            max_workers: Some(33),
+            format: Some("doc".into()),
+            overrides: vec!["zap.x=1".into(), "novalue".into(), "a.b\u{7}=1".into()],
+            priority: Some("urgent".into()),
+            ..ScanRequestDraft::default()
+        };
+        let fields: Vec<String> = wrong.check().unwrap_err().into_iter().map(|error| error.field).collect();
+        assert_eq!(fields, ["target", "mode", "format", "priority", "max_workers", "plugins", "overrides", "overrides"]);
+    }
+
+    #[test]
+    fn worker_limits_are_inclusive() {
+        for (count, ok) in [(0, false), (1, true), (32, true), (33, false), (-1, false), (257, false)] {
+            let given = ScanRequestDraft { max_workers: Some(count), ..draft("example.com") };
+            assert_eq!(given.check().is_ok(), ok, "{count}");
+        }
+    }
+
+    #[test]
+    fn overrides_keep_their_value_whole() {
+        let given = ScanRequestDraft { overrides: vec!["whatweb.user_agent=a=b c".into()], ..draft("example.com") };
+        assert_eq!(given.check().unwrap().overrides[0].argument(), "whatweb.user_agent=a=b c");
+    }
+}

@@ -1,0 +1,89 @@
+//! A node's lease: when to renew it, and when it can no longer be trusted.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The numbers of a node's lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeasePolicy {
+    /// For how long a renewal is good.
+    pub ttl: Duration,
+    /// How often to renew.
+    pub renew_every: Duration,
+    /// How long before its end the node stops trusting it, so that its processes are dead before another node may start them anew.
+    pub margin: Duration,
+}
+
+impl Default for LeasePolicy {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(30), renew_every: Duration::from_secs(10), margin: Duration::from_secs(8) }
+    }
+}
+
+/// What the lease's holder does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum LeaseStep {
+    /// All is well; look again at this moment.
+    WaitUntil(Instant),
+    /// Renew; whatever happens, look again at this moment.
+    Renew(Instant),
+    /// The lease may be granted anew soon: kill every scan.
+    KillEverything,
+}
+
+/// Until when a renewal that was *sent* at `sent` can be trusted.
+///
+/// Counted from the sending, not from the answer: the database counted from some moment between the two, so ours ends first.
+#[must_use]
+pub fn trusted_until(policy: LeasePolicy, sent: Instant) -> Instant {
+    sent + policy.ttl.saturating_sub(policy.margin)
+}
+
+/// Decides at `now`, where `sent` is when the last renewal that was granted had been sent and `in_flight` says whether another is on its way.
+pub fn step(policy: LeasePolicy, sent: Instant, in_flight: bool, now: Instant) -> LeaseStep {
+    let end = trusted_until(policy, sent);
+    if now >= end {
+        return LeaseStep::KillEverything;
+    }
+    let renew_at = sent + policy.renew_every;
+    if in_flight {
+        LeaseStep::WaitUntil(end)
+    } else if now >= renew_at {
+        LeaseStep::Renew(end)
+    } else {
+        LeaseStep::WaitUntil(renew_at.min(end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renews_in_time_and_kills_before_the_end() {
+        let policy = LeasePolicy { ttl: Duration::from_secs(30), renew_every: Duration::from_secs(10), margin: Duration::from_secs(5) };
+        let sent = Instant::now();
+        let at = |seconds| sent + Duration::from_secs(seconds);
+        for (in_flight, now, expected) in [
+            (false, 0, LeaseStep::WaitUntil(at(10))),
+            (false, 10, LeaseStep::Renew(at(25))),
+            (true, 10, LeaseStep::WaitUntil(at(25))),
+            (false, 24, LeaseStep::Renew(at(25))),
+            (true, 24, LeaseStep::WaitUntil(at(25))),
+            (false, 25, LeaseStep::KillEverything),
+            (true, 25, LeaseStep::KillEverything),
+            (true, 99, LeaseStep::KillEverything),
+        ] {
+            assert_eq!(step(policy, sent, in_flight, at(now)), expected, "{in_flight} {now}");
+        }
+    }
+
+    #[test]
+    fn a_margin_beyond_the_lease_trusts_nothing() {
+        let policy = LeasePolicy { ttl: Duration::from_secs(1), renew_every: Duration::from_secs(1), margin: Duration::from_secs(5) };
+        let sent = Instant::now();
+        assert_eq!(step(policy, sent, false, sent), LeaseStep::KillEverything);
+    }
+}

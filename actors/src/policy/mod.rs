@@ -1,0 +1,8 @@
+//! Decisions as pure functions: no I/O, no clock, no chance but what is handed in.
+
+pub mod classify;
+pub mod deadline;
+pub mod lease;
+pub mod restart;
+pub mod scope;
+pub mod transition;

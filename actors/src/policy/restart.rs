@@ -1,0 +1,172 @@
+//! Which failures are tried again, when, and how often: a scan's attempts and a node's restart intensity.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rand::RngExt;
+use tokio::time::Instant;
+
+use crate::model::{Failure, FailureKind, Resolution};
+
+/// How a scan is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The most attempts that may fail, at least 1.
+    pub max_attempts: u32,
+    /// The wait after the first failure.
+    pub base: Duration,
+    /// The longest wait.
+    pub cap: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { max_attempts: 3, base: Duration::from_secs(2), cap: Duration::from_secs(300) }
+    }
+}
+
+/// Whether another attempt could end better.
+#[must_use]
+pub const fn is_worth_another_try(kind: FailureKind) -> bool {
+    match kind {
+        // The same configuration, arguments or target would fail the same way.
+        FailureKind::NotStarted | FailureKind::UsageError | FailureKind::OutOfScope => false,
+        // A scan that used up its time would most likely use it up again, at the others' expense.
+        FailureKind::TimedOut => false,
+        FailureKind::SpawnFailed
+        | FailureKind::Crashed
+        | FailureKind::KilledBySignal
+        | FailureKind::NoResult
+        | FailureKind::UnreadableResult
+        | FailureKind::Stalled
+        | FailureKind::ActorCrashed
+        | FailureKind::NodeLost => true,
+    }
+}
+
+/// The wait before the attempt that follows the `failures`th failure (1 for the first): exponential, capped, with equal jitter.
+///
+/// `jitter` is from 0 to 1; half of the wait is fixed and half is drawn, so that it is never shorter than half of its nominal value. See Marc Brooker, "Exponential Backoff And Jitter",
+/// AWS Architecture Blog (2015).
+#[must_use]
+pub fn backoff(policy: RetryPolicy, failures: u32, jitter: f64) -> Duration {
+    let doublings = failures.saturating_sub(1).min(20);
+    let nominal = policy.base.saturating_mul(1 << doublings).min(policy.cap);
+    nominal.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+}
+
+/// What becomes of a scan after `failure`, when `failures_before` attempts had failed already.
+#[must_use]
+pub fn after_failure(policy: RetryPolicy, failure: Failure, failures_before: u32, now: Timestamp, random: &mut impl rand::Rng) -> Resolution {
+    let failures = failures_before + 1;
+    if !is_worth_another_try(failure.kind) || failures >= policy.max_attempts {
+        return Resolution::Fail(failure);
+    }
+    let wait = SignedDuration::try_from(backoff(policy, failures, random.random())).unwrap_or(SignedDuration::MAX);
+    Resolution::Retry { failure, due: now.saturating_add(wait).unwrap_or(Timestamp::MAX) }
+}
+
+/// How many failures in how long are more than bad luck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intensity {
+    /// So many failures are tolerated …
+    pub max: usize,
+    /// … within this time.
+    pub within: Duration,
+}
+
+/// What a spent or unspent budget says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Budget {
+    /// Go on; so many are left.
+    Left(usize),
+    /// More failures than tolerated.
+    Spent,
+}
+
+/// A sliding window of failures, as in Erlang/OTP's supervisor (`intensity` and `period`).
+#[derive(Debug)]
+pub struct RestartBudget {
+    intensity: Intensity,
+    failures: VecDeque<Instant>,
+}
+
+impl RestartBudget {
+    /// An unspent budget.
+    #[must_use]
+    pub const fn new(intensity: Intensity) -> Self {
+        Self { intensity, failures: VecDeque::new() }
+    }
+
+    /// Counts a failure at `now`.
+    pub fn spend(&mut self, now: Instant) -> Budget {
+        self.failures.push_back(now);
+        while self.failures.front().is_some_and(|first| now.duration_since(*first) >= self.intensity.within) {
+            self.failures.pop_front();
+        }
+        match self.intensity.max.checked_sub(self.failures.len()) {
+            Some(left) => Budget::Left(left),
+            None => Budget::Spent,
+        }
+    }
+
+    /// Forgets all failures.
+    pub fn reset(&mut self) {
+        self.failures.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::*;
+
+    const POLICY: RetryPolicy = RetryPolicy { max_attempts: 3, base: Duration::from_secs(2), cap: Duration::from_secs(10) };
+
+    #[test]
+    fn waits_double_up_to_the_cap_and_never_fall_below_half() {
+        for (failures, jitter, seconds) in
+            [(1, 1.0, 2.0), (1, 0.0, 1.0), (2, 1.0, 4.0), (3, 1.0, 8.0), (4, 1.0, 10.0), (4, 0.0, 5.0), (4_000_000_000, 1.0, 10.0), (0, 1.0, 2.0)]
+        {
+            assert_eq!(backoff(POLICY, failures, jitter), Duration::from_secs_f64(seconds), "{failures} {jitter}");
+        }
+    }
+
+    #[test]
+    fn the_last_allowed_failure_ends_the_scan() {
+        let mut random = SmallRng::seed_from_u64(1);
+        let now = Timestamp::from_second(100).unwrap();
+        for (before, retried) in [(0, true), (1, true), (2, false), (3, false)] {
+            let resolution = after_failure(POLICY, Failure::new(FailureKind::Crashed, "x"), before, now, &mut random);
+            assert_eq!(matches!(resolution, Resolution::Retry { due, .. } if due > now), retried, "{before}: {resolution:?}");
+        }
+    }
+
+    #[test]
+    fn configuration_errors_fail_at_once() {
+        let mut random = SmallRng::seed_from_u64(1);
+        for kind in FailureKind::ALL {
+            let resolution = after_failure(POLICY, Failure::new(*kind, "x"), 0, Timestamp::UNIX_EPOCH, &mut random);
+            assert_eq!(matches!(resolution, Resolution::Retry { .. }), is_worth_another_try(*kind), "{kind}");
+        }
+        assert!(!is_worth_another_try(FailureKind::UsageError));
+        assert!(is_worth_another_try(FailureKind::Crashed));
+    }
+
+    #[test]
+    fn a_budget_counts_only_the_recent_failures() {
+        let mut budget = RestartBudget::new(Intensity { max: 2, within: Duration::from_secs(10) });
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(budget.spend(after(0)), Budget::Left(1));
+        assert_eq!(budget.spend(after(9)), Budget::Left(0));
+        assert_eq!(budget.spend(after(10)), Budget::Left(0), "the first has left the window");
+        assert_eq!(budget.spend(after(11)), Budget::Spent);
+        budget.reset();
+        assert_eq!(budget.spend(after(12)), Budget::Left(1));
+    }
+}

@@ -1,0 +1,304 @@
+//! The life of a row: what each command does in each state.
+//!
+//! ```text
+//! pending ──lease──> running(attempt n, node, token) ──> completed | failed | cancelled
+//!    ^                    │ crash, stall, lost node, shutdown
+//!    └──── retry at t ────┘
+//! ```
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, PendingReason, Resolution, ScanRecord, ScanState, ScanStatus};
+
+/// Why a command changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// A lease of a scan that does not wait.
+    #[error("the scan is {0}, not pending")]
+    NotPending(ScanStatus),
+    /// A lease before its time.
+    #[error("the scan is due at {0}")]
+    NotDue(Timestamp),
+    /// The node's own lease has ended; the store checks this, not the transition.
+    #[error("the node's lease has ended")]
+    NodeLeaseEnded,
+    /// A write of an attempt that is no longer the scan's.
+    #[error("the token is stale")]
+    StaleToken,
+    /// A cancel of a scan that has ended.
+    #[error("the scan has already ended as {0}")]
+    AlreadyEnded(ScanStatus),
+    /// The change is already there: a repeated cancel.
+    #[error("already done")]
+    AlreadyDone,
+}
+
+/// What a command does to a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Transition {
+    /// The row as it should become.
+    Changed(Box<ScanRecord>),
+    /// Nothing.
+    Refused(Refusal),
+}
+
+/// Applies `command` to `record` at `now`, the store's time.
+pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Transition {
+    let mut next = record.clone();
+    let result = match command {
+        Command::Lease { node } => lease(&mut next, node, now),
+        Command::Progress { token, scanner, plugins } => running_under(&next, *token).map(|()| {
+            if let (Some(attempt), Some(scanner)) = (next.attempts.last_mut(), scanner) {
+                attempt.scanner = Some(scanner.clone());
+            }
+            next.plugins.clone_from(plugins);
+        }),
+        Command::Finish { token, resolution, plugins } => running_under(&next, *token).map(|()| {
+            if let Some(plugins) = plugins {
+                next.plugins.clone_from(plugins);
+            }
+            resolve(&mut next, resolution, now);
+        }),
+        Command::Rescue { from, token, resolution } => running_under(&next, *token).and_then(|()| match &next.state {
+            ScanState::Running { node, .. } if node == from => {
+                // The dead node's token must not write any more, also where the scan does not run again.
+                next.token = next.token.next();
+                resolve(&mut next, resolution, now);
+                Ok(())
+            }
+            _ => Err(Refusal::StaleToken),
+        }),
+        Command::Cancel { by } => cancel(&mut next, *by, now),
+    };
+    match result {
+        Ok(()) => {
+            next.version += 1;
+            Transition::Changed(Box::new(next))
+        }
+        Err(refusal) => Transition::Refused(refusal),
+    }
+}
+
+fn lease(record: &mut ScanRecord, node: &crate::model::NodeId, now: Timestamp) -> Result<(), Refusal> {
+    let ScanState::Pending { due, .. } = record.state else { return Err(Refusal::NotPending(record.status())) };
+    if due > now {
+        return Err(Refusal::NotDue(due));
+    }
+    let number = record.attempts.last().map(|last| last.number).unwrap_or_default().next();
+    record.token = record.token.next();
+    record.attempts.push(AttemptRecord { number, token: record.token, node: node.clone(), started_at: now, ended_at: None, end: None, scanner: None });
+    record.plugins.clear();
+    record.started_at.get_or_insert(now);
+    record.state = ScanState::Running { attempt: number, node: node.clone(), since: now };
+    Ok(())
+}
+
+fn running_under(record: &ScanRecord, token: FencingToken) -> Result<(), Refusal> {
+    match record.state {
+        ScanState::Running { .. } if record.token == token => Ok(()),
+        _ => Err(Refusal::StaleToken),
+    }
+}
+
+fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
+    let (end, state, failed) = match resolution {
+        Resolution::Complete(verdict) => (AttemptEnd::Completed(verdict.clone()), ScanState::Completed { at: now, verdict: verdict.clone() }, false),
+        Resolution::Retry { failure, due } => {
+            (AttemptEnd::Failed(failure.clone()), ScanState::Pending { due: *due, reason: PendingReason::Retry { failure: failure.clone() } }, true)
+        }
+        Resolution::Fail(failure) => (AttemptEnd::Failed(failure.clone()), ScanState::Failed { at: now, failure: failure.clone() }, true),
+        Resolution::Requeue(why) => {
+            (AttemptEnd::Interrupted { why: *why }, ScanState::Pending { due: now, reason: PendingReason::Requeued { why: *why } }, false)
+        }
+        Resolution::Cancel(by) => (AttemptEnd::Cancelled, ScanState::Cancelled { at: now, by: *by }, false),
+    };
+    if let Some(attempt) = record.attempts.last_mut() {
+        attempt.ended_at = Some(now);
+        attempt.end = Some(end);
+    }
+    record.failures += u32::from(failed);
+    // A cancel that came while the attempt ran wins over another attempt, but not over an end that was reached.
+    record.state = match (state, record.cancel_requested) {
+        (ScanState::Pending { .. }, Some(by)) => ScanState::Cancelled { at: now, by },
+        (state, _) => state,
+    };
+}
+
+fn cancel(record: &mut ScanRecord, by: CancelledBy, now: Timestamp) -> Result<(), Refusal> {
+    match record.state {
+        ScanState::Pending { .. } => {
+            record.cancel_requested = Some(by);
+            record.state = ScanState::Cancelled { at: now, by };
+            Ok(())
+        }
+        ScanState::Running { .. } if record.cancel_requested.is_some() => Err(Refusal::AlreadyDone),
+        ScanState::Running { .. } => {
+            record.cancel_requested = Some(by);
+            Ok(())
+        }
+        ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => Err(Refusal::AlreadyEnded(record.status())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{AttemptNumber, Failure, FailureKind, Interruption, NodeId, Verdict};
+    use crate::testing::fixtures;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn node(name: &str) -> NodeId {
+        name.parse().unwrap()
+    }
+
+    fn changed(record: &ScanRecord, command: Command, now: i64) -> ScanRecord {
+        match transition(record, &command, at(now)) {
+            Transition::Changed(next) => *next,
+            Transition::Refused(refusal) => panic!("{command:?}: {refusal}"),
+        }
+    }
+
+    fn refused(record: &ScanRecord, command: Command, now: i64) -> Refusal {
+        match transition(record, &command, at(now)) {
+            Transition::Changed(next) => panic!("{command:?} made {:?}", next.state),
+            Transition::Refused(refusal) => refusal,
+        }
+    }
+
+    fn leased() -> ScanRecord {
+        changed(&fixtures::record(1, at(0)), Command::Lease { node: node("a") }, 1)
+    }
+
+    fn finish(token: u64, resolution: Resolution) -> Command {
+        Command::Finish { token: FencingToken(token), resolution, plugins: None }
+    }
+
+    fn crash() -> Failure {
+        Failure::new(FailureKind::Crashed, "exit code 1")
+    }
+
+    #[test]
+    fn a_lease_numbers_the_attempt_and_raises_the_token() {
+        let record = leased();
+        assert_eq!(record.state, ScanState::Running { attempt: AttemptNumber(1), node: node("a"), since: at(1) });
+        assert_eq!((record.token, record.version, record.started_at), (FencingToken(1), 1, Some(at(1))));
+    }
+
+    #[test]
+    fn a_lease_needs_a_pending_row_that_is_due() {
+        assert_eq!(refused(&leased(), Command::Lease { node: node("b") }, 2), Refusal::NotPending(ScanStatus::Running));
+        let waiting = changed(&leased(), finish(1, Resolution::Retry { failure: crash(), due: at(10) }), 2);
+        assert_eq!(refused(&waiting, Command::Lease { node: node("b") }, 9), Refusal::NotDue(at(10)));
+        let second = changed(&waiting, Command::Lease { node: node("b") }, 10);
+        assert_eq!((second.token, second.attempts.len(), second.failures), (FencingToken(2), 2, 1));
+        assert_eq!(second.started_at, Some(at(1)), "the first attempt started the scan");
+    }
+
+    #[test]
+    fn each_resolution_has_its_state() {
+        let cases = [
+            (Resolution::Complete(Verdict::default()), ScanStatus::Completed, 0),
+            (Resolution::Retry { failure: crash(), due: at(9) }, ScanStatus::Pending, 1),
+            (Resolution::Fail(crash()), ScanStatus::Failed, 1),
+            (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, 0),
+            (Resolution::Cancel(CancelledBy::User), ScanStatus::Cancelled, 0),
+        ];
+        for (resolution, status, failures) in cases {
+            let record = changed(&leased(), finish(1, resolution), 5);
+            assert_eq!((record.status(), record.failures), (status, failures));
+            assert_eq!(record.attempts[0].ended_at, Some(at(5)));
+            assert!(record.attempts[0].end.is_some());
+        }
+    }
+
+    #[test]
+    fn a_stale_token_changes_nothing() {
+        let second = changed(&changed(&leased(), finish(1, Resolution::Requeue(Interruption::Shutdown)), 2), Command::Lease { node: node("b") }, 3);
+        for token in [0, 1, 3] {
+            assert_eq!(refused(&second, finish(token, Resolution::Complete(Verdict::default())), 4), Refusal::StaleToken);
+            assert_eq!(refused(&second, Command::Progress { token: FencingToken(token), scanner: None, plugins: vec![] }, 4), Refusal::StaleToken);
+            let rescue = Command::Rescue { from: node("b"), token: FencingToken(token), resolution: Resolution::Fail(crash()) };
+            assert_eq!(refused(&second, rescue, 4), Refusal::StaleToken);
+        }
+        let of_another = Command::Rescue { from: node("a"), token: FencingToken(2), resolution: Resolution::Fail(crash()) };
+        assert_eq!(refused(&second, of_another, 4), Refusal::StaleToken);
+    }
+
+    #[test]
+    fn a_finished_scan_refuses_its_own_token() {
+        let done = changed(&leased(), finish(1, Resolution::Complete(Verdict::default())), 2);
+        assert_eq!(refused(&done, finish(1, Resolution::Fail(crash())), 3), Refusal::StaleToken);
+    }
+
+    #[test]
+    fn a_rescue_fences_the_dead_node_out() {
+        let rescued =
+            changed(&leased(), Command::Rescue { from: node("a"), token: FencingToken(1), resolution: Resolution::Retry { failure: crash(), due: at(9) } }, 5);
+        assert_eq!((rescued.status(), rescued.token, rescued.failures), (ScanStatus::Pending, FencingToken(2), 1));
+        assert_eq!(refused(&rescued, finish(1, Resolution::Complete(Verdict::default())), 6), Refusal::StaleToken);
+    }
+
+    #[test]
+    fn cancel_works_in_every_state_that_has_not_ended() {
+        let cancel = || Command::Cancel { by: CancelledBy::User };
+        assert_eq!(changed(&fixtures::record(1, at(0)), cancel(), 1).state, ScanState::Cancelled { at: at(1), by: CancelledBy::User });
+        let asked = changed(&leased(), cancel(), 2);
+        assert_eq!((asked.status(), asked.cancel_requested), (ScanStatus::Running, Some(CancelledBy::User)));
+        assert_eq!(refused(&asked, cancel(), 3), Refusal::AlreadyDone);
+        let done = changed(&leased(), finish(1, Resolution::Complete(Verdict::default())), 2);
+        assert_eq!(refused(&done, cancel(), 3), Refusal::AlreadyEnded(ScanStatus::Completed));
+    }
+
+    #[test]
+    fn a_requested_cancel_wins_over_another_attempt_but_not_over_an_end() {
+        let asked = changed(&leased(), Command::Cancel { by: CancelledBy::User }, 2);
+        for resolution in [Resolution::Retry { failure: crash(), due: at(9) }, Resolution::Requeue(Interruption::Shutdown)] {
+            assert_eq!(changed(&asked, finish(1, resolution), 3).state, ScanState::Cancelled { at: at(3), by: CancelledBy::User });
+        }
+        assert_eq!(changed(&asked, finish(1, Resolution::Complete(Verdict::default())), 3).status(), ScanStatus::Completed);
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        let resolution = || {
+            prop_oneof![
+                Just(Resolution::Complete(Verdict::default())),
+                (0..40_i64).prop_map(|due| Resolution::Retry { failure: crash(), due: at(due) }),
+                Just(Resolution::Fail(crash())),
+                Just(Resolution::Requeue(Interruption::Shutdown)),
+                Just(Resolution::Cancel(CancelledBy::User)),
+            ]
+        };
+        prop_oneof![
+            4 => "[ab]".prop_map(|name| Command::Lease { node: node(&name) }),
+            1 => (0..6_u64).prop_map(|token| Command::Progress { token: FencingToken(token), scanner: None, plugins: vec![] }),
+            2 => (0..6_u64, resolution()).prop_map(|(token, resolution)| finish(token, resolution)),
+            1 => Just(Command::Cancel { by: CancelledBy::User }),
+            1 => ("[ab]", 0..6_u64, resolution()).prop_map(|(from, token, resolution)| Command::Rescue { from: node(&from), token: FencingToken(token), resolution }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn ends_are_final_tokens_and_versions_grow(commands in proptest::collection::vec(any_command(), 1..40)) {
+            let mut record = fixtures::record(1, at(0));
+            for (second, command) in commands.into_iter().enumerate() {
+                if let Transition::Changed(next) = transition(&record, &command, at(i64::try_from(second).unwrap())) {
+                    prop_assert!(!record.status().is_terminal(), "{command:?} changed an ended scan");
+                    prop_assert!(next.token >= record.token);
+                    prop_assert_eq!(next.version, record.version + 1);
+                    prop_assert!(next.attempts.windows(2).all(|pair| pair[0].number < pair[1].number && pair[0].token < pair[1].token));
+                    let open = next.attempts.iter().filter(|attempt| attempt.end.is_none()).count();
+                    prop_assert_eq!(open, usize::from(next.status() == ScanStatus::Running));
+                    record = *next;
+                }
+            }
+        }
+    }
+}

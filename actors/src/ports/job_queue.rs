@@ -1,0 +1,62 @@
+//! The queue of wake-up signals. It carries no jobs: the row in the store is the truth, and a signal only says "look at it".
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::model::{Priority, ScanId, TraceContext};
+
+/// "This scan is due."
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSignal {
+    /// Which.
+    pub id: ScanId,
+    /// Its place among others.
+    pub priority: Priority,
+    /// The earliest moment to deliver it.
+    pub due: Timestamp,
+    /// The trace that caused it.
+    pub trace: TraceContext,
+}
+
+/// Names one delivery to the queue that made it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Receipt(pub String);
+
+/// A signal in a reader's hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The signal.
+    pub signal: JobSignal,
+    /// For [`JobQueue::acknowledge`].
+    pub receipt: Receipt,
+}
+
+/// The queue could not be reached.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to reach the job queue")]
+pub struct QueueError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Delivers each signal at least once, not before it is due, to one of any number of readers.
+///
+/// - A signal may be lost (a queue may lose its memory) or delivered twice: readers lease the row, so neither does harm.
+/// - `high` goes before `normal` before `low`, but a lower priority is never starved: at most 8 deliveries in a row pass a waiting lower one by.
+/// - Signals of one priority are delivered in the order of their `due`.
+/// - [`next`](Self::next) is cancel safe: a signal is either returned or still in the queue.
+/// - A delivery that is neither acknowledged nor released is delivered again once its reader is known to be dead.
+#[async_trait]
+pub trait JobQueue: Send + Sync + 'static {
+    /// Adds a signal. A second signal for a scan that already waits may be merged with it, keeping the earlier `due`.
+    async fn signal(&self, signal: JobSignal) -> Result<(), QueueError>;
+
+    /// Waits for the next signal that is due.
+    async fn next(&self) -> Result<Delivery, QueueError>;
+
+    /// Ends a delivery: the row has been leased, or needs no lease.
+    async fn acknowledge(&self, receipt: &Receipt) -> Result<(), QueueError>;
+
+    /// Gives a delivery back, to be delivered again at `due`.
+    async fn release(&self, receipt: &Receipt, due: Timestamp) -> Result<(), QueueError>;
+
+    /// How many signals wait or are in readers' hands.
+    async fn depth(&self) -> Result<usize, QueueError>;
+}

@@ -1,0 +1,15 @@
+//! The outside world as traits. The doc comment of each is the contract; [`crate::testing`] holds one conformance suite for each.
+
+mod clock;
+mod control_bus;
+mod job_queue;
+mod scan_runner;
+mod scan_store;
+
+pub use clock::{Clock, SystemClock};
+pub use control_bus::{Control, ControlBus, LocalControlBus};
+pub use job_queue::{Delivery, JobQueue, JobSignal, QueueError, Receipt};
+pub use scan_runner::{
+    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Presences, ScanRunner, StartError, StopMode,
+};
+pub use scan_store::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};

@@ -1,0 +1,138 @@
+//! Running one attempt as one process of a scanner.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::model::{AttemptNumber, Failure, FencingToken, PluginResult, ScanId, ScanRequest, ScannerInfo, TraceContext};
+
+/// One attempt to run.
+#[derive(Debug, Clone)]
+pub struct AttemptJob {
+    /// The scan.
+    pub scan: ScanId,
+    /// The attempt.
+    pub attempt: AttemptNumber,
+    /// Its token, which marks the processes it starts.
+    pub token: FencingToken,
+    /// What was asked for.
+    pub request: ScanRequest,
+    /// When the scan was accepted; part of its folder's name, so that all attempts share one.
+    pub created_at: Timestamp,
+    /// The trace to hand on.
+    pub trace: TraceContext,
+}
+
+/// What a running attempt tells.
+#[derive(Debug, Clone)]
+pub enum AttemptEvent {
+    /// The process exists.
+    Started {
+        /// Its process id, which is also its process group's.
+        pid: u32,
+        /// Which scanner it is.
+        scanner: ScannerInfo,
+    },
+    /// A sign of life: output, or a file that changed. At most a few a second.
+    Alive,
+    /// The state of plugins changed; all of them, not only the changed ones.
+    Plugins(Vec<PluginResult>),
+    /// The process and everything it started are gone. The last event.
+    Ended(AttemptReport),
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitKind {
+    /// With an exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+    /// The system did not tell.
+    Unknown,
+}
+
+/// What became of the scanner's result file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InfoFile {
+    /// Read; the report's `plugins` come from it.
+    Read,
+    /// Not there.
+    Missing,
+    /// There, but truncated, too large, too deep or not what it should be.
+    Unreadable(String),
+}
+
+/// Everything that is known of an attempt when its processes are gone.
+#[derive(Debug, Clone)]
+pub struct AttemptReport {
+    /// How the leader of the process group ended.
+    pub exit: ExitKind,
+    /// The result file.
+    pub info: InfoFile,
+    /// The plugins' last state, partial or final.
+    pub plugins: Vec<PluginResult>,
+    /// The last lines of standard error (or output), bounded and printable: the readable reason of a crash.
+    pub last_words: String,
+    /// Things worth a warning, such as processes that outlived the leader and were killed.
+    pub notes: Vec<String>,
+}
+
+/// Where a runner sends the events of one attempt. Never blocks.
+pub type EventSink = Arc<dyn Fn(AttemptEvent) + Send + Sync>;
+
+/// How to end an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopMode {
+    /// SIGINT, then SIGTERM, then SIGKILL to the process group, with the runner's grace between.
+    Graceful,
+    /// SIGKILL at once: the node's lease is about to be lost.
+    Kill,
+}
+
+/// The hold on a running attempt. **Dropping it kills the attempt's processes at once**: an actor that dies takes its process with it.
+pub trait AttemptControl: Send + Sync + 'static {
+    /// Asks for the end; [`AttemptEvent::Ended`] follows. A `Kill` overrides an earlier `Graceful`; repetitions do nothing.
+    fn stop(&self, mode: StopMode);
+}
+
+/// Held by a runner as long as any process of an attempt may be alive. [`Presences::gone`] waits for its drop.
+#[derive(Debug, Clone)]
+pub struct Presence(#[expect(dead_code, reason = "held for its drop")] watch::Receiver<()>);
+
+/// The other end of a [`Presence`].
+#[derive(Debug)]
+pub struct Presences(watch::Sender<()>);
+
+impl Presences {
+    /// A pair.
+    #[must_use]
+    pub fn new() -> (Presence, Self) {
+        let (sender, receiver) = watch::channel(());
+        (Presence(receiver), Self(sender))
+    }
+
+    /// Waits until every clone of the presence is dropped: no process of the attempt is left.
+    pub async fn gone(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// An attempt could not be started. No process is left of it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("failed to start the scanner: {}", .0.detail)]
+pub struct StartError(pub Failure);
+
+/// Starts attempts.
+///
+/// - A task owned by the runner owns the process; it sends the events, in order, ending with [`AttemptEvent::Ended`], which is sent exactly once after every `Ok`, and not before the whole
+///   process group (and every marked process outside it) is gone.
+/// - The runner holds `presence` until then, also when the control is dropped.
+/// - Memory is bounded whatever the process writes.
+#[async_trait]
+pub trait ScanRunner: Send + Sync + 'static {
+    /// Starts one attempt.
+    async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError>;
+}

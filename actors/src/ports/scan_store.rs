@@ -1,0 +1,181 @@
+//! The store of scans and nodes: the truth.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::model::{Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, ScanId, ScanRecord, ScanStatus, TraceContext};
+use crate::policy::transition::Refusal;
+
+/// The store could not say what happened. The change may or may not have been made.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not reachable, timed out, or broke in the middle; worth another try.
+    #[error("failed to reach the store")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A row that this version cannot read. Another try will not help.
+    #[error("failed to read a row of the store")]
+    Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The answer to a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// A new scan, committed.
+    Created(ScanRecord),
+    /// The scan that an earlier submission with the same idempotency key made.
+    Existing(ScanRecord),
+}
+
+impl Submitted {
+    /// The scan, new or not.
+    #[must_use]
+    pub fn into_record(self) -> ScanRecord {
+        match self {
+            Self::Created(record) | Self::Existing(record) => record,
+        }
+    }
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// Committed; the row as it is now.
+    Committed(ScanRecord),
+    /// The row's state does not allow it; the row as it is. Nothing changed.
+    Refused(Refusal, ScanRecord),
+    /// No such scan.
+    Missing,
+}
+
+/// A row that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueScan {
+    /// Which.
+    pub id: ScanId,
+    /// Its priority.
+    pub priority: Priority,
+    /// Since when it is due.
+    pub due: Timestamp,
+    /// Its trace.
+    pub trace: TraceContext,
+}
+
+/// A row that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningScan {
+    /// Which.
+    pub id: ScanId,
+    /// Where.
+    pub node: NodeId,
+    /// Under which token.
+    pub token: FencingToken,
+    /// How many attempts failed before it.
+    pub failures: u32,
+}
+
+/// The node has no lease any more: it expired and a rescuer ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node's lease has ended")]
+pub struct NodeLeaseRefused;
+
+/// Which scans to list, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Only these states; empty means all.
+    pub statuses: Vec<ScanStatus>,
+    /// Only targets that contain this text (as written in lower case).
+    pub target: Option<String>,
+    /// Keyset: only scans with an id below this one.
+    pub before: Option<ScanId>,
+    /// Skip so many of what is left: for numbered pages.
+    pub offset: usize,
+    /// At most so many.
+    pub limit: usize,
+    /// Whether to count all matches (ignoring `before`, `offset` and `limit`).
+    pub count: bool,
+}
+
+impl Default for ListQuery {
+    fn default() -> Self {
+        Self { statuses: Vec::new(), target: None, before: None, offset: 0, limit: 20, count: false }
+    }
+}
+
+/// A page of scans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanPage {
+    /// Newest first.
+    pub scans: Vec<ScanRecord>,
+    /// All matches, where the query asked to count.
+    pub total: Option<u64>,
+}
+
+/// How many scans are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Waiting.
+    pub pending: u64,
+    /// Running.
+    pub running: u64,
+    /// Completed.
+    pub completed: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+/// Keeps scans and nodes. An `Ok` means committed: it survives a power cut.
+///
+/// - All changes of a row go through [`apply`](Self::apply), which performs [`crate::policy::transition::transition`] and commits it by compare-and-set on the row's version, retrying lost
+///   races by itself. "Now" is always the store's own clock.
+/// - After a [`StoreError`] a change may have been made all the same. Repeating a command is safe: a stale token is refused, a cancel or progress is idempotent.
+/// - [`Command::Lease`] additionally checks, in the same transaction, that the node's lease is good ([`Refusal::NodeLeaseEnded`] if not).
+#[async_trait]
+pub trait ScanStore: Send + Sync + 'static {
+    /// Accepts a scan, with the next id.
+    async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError>;
+
+    /// One row.
+    async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError>;
+
+    /// Changes one row.
+    async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError>;
+
+    /// A page of rows.
+    async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError>;
+
+    /// Counts by state.
+    async fn stats(&self) -> Result<StoreStats, StoreError>;
+
+    /// Rows that are pending and due before now + `within`, highest priority first, then longest due, at most `limit`.
+    async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError>;
+
+    /// Running rows of one node.
+    async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError>;
+
+    /// Running rows whose node has no good lease (expired, or no row at all).
+    ///
+    /// Ends the leases of the expired nodes in the same step: a node that comes back is told [`NodeLeaseRefused`].
+    async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError>;
+
+    /// Grants a new lease to a node that has none.
+    async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError>;
+
+    /// Renews a node's lease, unless it has ended (expired leases that nobody ended yet are renewed).
+    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError>;
+
+    /// Gives a node's lease back and forgets the node.
+    async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError>;
+
+    /// Ends the leases of all nodes but `keep`: for a store that only one process can hold, where all others must be dead.
+    async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError>;
+
+    /// All nodes with their leases, good or not.
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError>;
+
+    /// A write-free sign of life, for readiness checks.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,60 @@
+//! Small ready-made values.
+
+use jiff::Timestamp;
+
+use crate::model::{
+    FencingToken, NewScan, NodeId, NodeRegistration, PendingReason, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScanState, TraceContext,
+};
+
+/// A request for a passive scan of `target`.
+#[must_use]
+pub fn request(target: &str) -> ScanRequest {
+    ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() }.check().unwrap()
+}
+
+/// A trace context that is always the same.
+#[must_use]
+pub fn trace() -> TraceContext {
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()
+}
+
+/// A submission of a passive scan of `target`.
+#[must_use]
+pub fn new_scan(target: &str) -> NewScan {
+    NewScan { request: request(target), idempotency_key: None, trace: trace(), rerun_of: None }
+}
+
+/// A row that was just submitted at `now`.
+#[must_use]
+pub fn record(id: u64, now: Timestamp) -> ScanRecord {
+    ScanRecord {
+        id: ScanId(id),
+        request: request("example.com"),
+        state: ScanState::Pending { due: now, reason: PendingReason::Submitted },
+        token: FencingToken::default(),
+        version: 0,
+        failures: 0,
+        cancel_requested: None,
+        attempts: Vec::new(),
+        plugins: Vec::new(),
+        created_at: now,
+        started_at: None,
+        idempotency_key: None,
+        trace: trace(),
+        rerun_of: None,
+    }
+}
+
+/// A node that says of itself only its name.
+#[must_use]
+pub fn registration(id: &str) -> NodeRegistration {
+    NodeRegistration {
+        id: id.parse::<NodeId>().unwrap(),
+        host: "host".into(),
+        pid: 1,
+        version: "0.0.0".into(),
+        capacity: 4,
+        running: 0,
+        started_at: Timestamp::UNIX_EPOCH,
+    }
+}

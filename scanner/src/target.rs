@@ -1,0 +1,296 @@
+//! What is to be scanned: a host, perhaps with a port, or an http(s) URL of one; and where the scan may go.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+/// Why a text is no target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// Nothing was given.
+    #[error("the target is empty")]
+    Empty,
+    /// It would be read as an option by some program.
+    #[error("the target starts with `-`")]
+    LeadingDash,
+    /// It holds a character that no host or URL of ours may have.
+    #[error("the target holds a character that is not allowed: {0:?}")]
+    Character(char),
+    /// A scheme other than http and https.
+    #[error("the target's scheme is not http or https")]
+    Scheme,
+    /// A query or a fragment, which a scan of a whole site cannot honour.
+    #[error("the target has a query or a fragment; give a host or the address of a page without one")]
+    Query,
+    /// A path without a scheme.
+    #[error("the target has a path but no scheme; write it as https://host/path")]
+    PathWithoutScheme,
+    /// The host or port does not parse.
+    #[error("the target is not a host, host:port or http(s) URL: {0}")]
+    Malformed(String),
+}
+
+/// The two schemes a scan speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The port that the scheme means when none is written (RFC 9110, 4.2).
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+
+    /// The scheme as a URL writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// A parsed target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    text: String,
+    host: Host<String>,
+    port: Option<u16>,
+    scheme: Option<Scheme>,
+    path: String,
+}
+
+impl Target {
+    /// Reads `host`, `host:port`, `[v6]:port` or `http(s)://host[:port][/path]`.
+    ///
+    /// # Errors
+    /// A [`TargetError`] that says what is wrong, for anything else.
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
+        if text.is_empty() {
+            return Err(TargetError::Empty);
+        }
+        if text.starts_with('-') {
+            return Err(TargetError::LeadingDash);
+        }
+        if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control() || matches!(c, '@' | '\\' | '%' | '<' | '>' | '"' | '\'' | '`')) {
+            return Err(TargetError::Character(bad));
+        }
+        if text.contains(['?', '#']) {
+            return Err(TargetError::Query);
+        }
+        let lower = text.to_ascii_lowercase();
+        let (scheme, rest) = if lower.starts_with("http://") {
+            (Some(Scheme::Http), &text[7..])
+        } else if lower.starts_with("https://") {
+            (Some(Scheme::Https), &text[8..])
+        } else if text.contains("://") {
+            return Err(TargetError::Scheme);
+        } else {
+            (None, text)
+        };
+        let (authority, path) = match rest.find('/') {
+            Some(at) => (&rest[..at], &rest[at..]),
+            None => (rest, "/"),
+        };
+        if scheme.is_none() && rest.contains('/') {
+            return Err(TargetError::PathWithoutScheme);
+        }
+        // A bare IPv6 address is accepted without brackets, because there is nothing else that it could mean.
+        let bracketed = match authority.parse::<std::net::Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => authority.to_owned(),
+        };
+        let port = written_port(&bracketed)?;
+        let url = Url::parse(&format!("http://{bracketed}{path}")).map_err(|error| TargetError::Malformed(error.to_string()))?;
+        let host = url.host().ok_or(TargetError::Empty)?.to_owned();
+        Ok(Self { text: text.to_owned(), host, port, scheme, path: url.path().to_owned() })
+    }
+
+    /// The target as it was given.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The host, normalised.
+    #[must_use]
+    pub const fn host(&self) -> &Host<String> {
+        &self.host
+    }
+
+    /// The address, where the host is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.host {
+            Host::Domain(_) => None,
+            Host::Ipv4(address) => Some(address.into()),
+            Host::Ipv6(address) => Some(address.into()),
+        }
+    }
+
+    /// The addresses to try, in order: what was given, or else HTTPS before HTTP.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<Url> {
+        let schemes: &[Scheme] = match self.scheme {
+            Some(Scheme::Http) => &[Scheme::Http],
+            Some(Scheme::Https) => &[Scheme::Https],
+            None => &[Scheme::Https, Scheme::Http],
+        };
+        schemes.iter().filter_map(|scheme| self.url(*scheme, self.port.unwrap_or(scheme.default_port()))).collect()
+    }
+
+    /// The port on which TLS is expected.
+    #[must_use]
+    pub fn tls_port(&self) -> u16 {
+        self.port.unwrap_or(Scheme::Https.default_port())
+    }
+
+    /// The plain HTTP address whose redirect to HTTPS may be checked. Only a bare host leaves the choice of port to us.
+    #[must_use]
+    pub fn plain_sibling(&self) -> Option<Url> {
+        if self.port.is_none() && self.scheme.is_none() { self.url(Scheme::Http, 80) } else { None }
+    }
+
+    /// Whether the scan may send a request to `url`: this host, and a port that the target means.
+    #[must_use]
+    pub fn allows(&self, url: &Url) -> bool {
+        let same_host = url.host().is_some_and(|host| host.to_owned() == self.host);
+        let port = url.port_or_known_default();
+        same_host
+            && match (self.port, self.scheme) {
+                (Some(only), _) => port == Some(only) && matches!(url.scheme(), "http" | "https"),
+                (None, Some(Scheme::Https)) => url.scheme() == "https" && port == Some(443),
+                (None, _) => matches!((url.scheme(), port), ("https", Some(443)) | ("http", Some(80))),
+            }
+    }
+
+    fn url(&self, scheme: Scheme, port: u16) -> Option<Url> {
+        Url::parse(&format!("{}://{}:{port}{}", scheme.name(), self.host, self.path)).ok()
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The port as written. `Url` drops a scheme's default port, but `host:80` does not mean the same as `host` here.
+fn written_port(authority: &str) -> Result<Option<u16>, TargetError> {
+    let after_host = match authority.rfind(']') {
+        Some(end) => &authority[end + 1..],
+        None => authority.find(':').map_or("", |at| &authority[at..]),
+    };
+    match after_host.strip_prefix(':') {
+        None if after_host.is_empty() => Ok(None),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => match digits.parse::<u16>() {
+            Ok(port) if port > 0 => Ok(Some(port)),
+            _ => Err(TargetError::Malformed(format!("`{digits}` is no port"))),
+        },
+        _ => Err(TargetError::Malformed("the port is no number".to_owned())),
+    }
+}
+
+/// What to do with a redirect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Redirect {
+    /// It stays on the same host and port, or is the upgrade from http to https on the default ports.
+    Follow(Url),
+    /// It leaves. Reported, never followed.
+    Leaves(String),
+    /// The location is no address.
+    Unreadable(String),
+}
+
+/// Judges the `Location` of a redirect that came from `from`.
+pub fn judge_redirect(from: &Url, location: &str) -> Redirect {
+    let Ok(to) = from.join(location) else {
+        return Redirect::Unreadable(location.to_owned());
+    };
+    let same_host = from.host() == to.host();
+    let same_port = from.scheme() == to.scheme() && from.port_or_known_default() == to.port_or_known_default();
+    let ports = (from.port_or_known_default(), to.port_or_known_default());
+    let upgrade = from.scheme() == "http" && to.scheme() == "https" && (ports == (Some(80), Some(443)) || ports.0 == ports.1);
+    let no_login = to.username().is_empty() && to.password().is_none();
+    if same_host && (same_port || upgrade) && no_login { Redirect::Follow(to) } else { Redirect::Leaves(to.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(text: &str) -> Vec<String> {
+        Target::parse(text).unwrap().candidates().iter().map(Url::to_string).collect()
+    }
+
+    #[test]
+    fn reads_every_form() {
+        assert_eq!(candidates("example.com"), ["https://example.com/", "http://example.com/"]);
+        assert_eq!(candidates("Example.COM:8080"), ["https://example.com:8080/", "http://example.com:8080/"]);
+        assert_eq!(candidates("http://example.com"), ["http://example.com/"]);
+        assert_eq!(candidates("HTTPS://example.com:8443/a/b"), ["https://example.com:8443/a/b"]);
+        assert_eq!(candidates("[::1]:8080"), ["https://[::1]:8080/", "http://[::1]:8080/"]);
+        assert_eq!(candidates("::1"), ["https://[::1]/", "http://[::1]/"]);
+        assert_eq!(candidates("example.com:80"), ["https://example.com:80/", "http://example.com/"]);
+    }
+
+    #[test]
+    fn refuses_what_is_no_target() {
+        for text in [
+            "", "-t", "--", "-example.com", "a b", "a\tb", "user@example.com", "ftp://example.com", "example.com?x=1", "http://example.com/#a", "example.com/path", "example.com:0",
+            "example.com:99999", "example.com:", "example.com:http", "http://", "[::1", "exa\\mple.com", "http:///x",
+        ] {
+            assert!(Target::parse(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn scope_is_one_host_and_its_port() {
+        let cases = [
+            ("example.com", "https://example.com/x", true),
+            ("example.com", "http://example.com/", true),
+            ("example.com", "https://example.com:8443/", false),
+            ("example.com", "https://www.example.com/", false),
+            ("example.com", "https://example.com.evil.test/", false),
+            ("https://example.com", "http://example.com/", false),
+            ("http://example.com", "https://example.com/", true),
+            ("example.com:8080", "http://example.com:8080/x", true),
+            ("example.com:8080", "http://example.com/", false),
+            ("127.0.0.1:8080", "http://127.0.0.2:8080/", false),
+        ];
+        for (target, url, allowed) in cases {
+            assert_eq!(Target::parse(target).unwrap().allows(&Url::parse(url).unwrap()), allowed, "{target} {url}");
+        }
+    }
+
+    #[test]
+    fn redirects_stay_on_the_host() {
+        let cases = [
+            ("http://a.test/", "/login", true),
+            ("http://a.test/", "https://a.test/", true),
+            ("https://a.test/", "http://a.test/", false),
+            ("https://a.test/", "https://b.test/", false),
+            ("https://a.test/", "//b.test/", false),
+            ("http://a.test:8080/", "http://a.test/", false),
+            ("http://a.test:8080/", "https://a.test:8080/", true),
+            ("http://a.test:8080/", "https://a.test:8443/", false),
+            ("https://a.test/", "https://user:pw@a.test/", false),
+            ("https://a.test/", "javascript:alert(1)", false),
+        ];
+        for (from, location, follow) in cases {
+            let verdict = judge_redirect(&Url::parse(from).unwrap(), location);
+            assert_eq!(matches!(verdict, Redirect::Follow(_)), follow, "{from} {location} {verdict:?}");
+        }
+    }
+}

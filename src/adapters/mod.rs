@@ -1,0 +1,4 @@
+//! The ports' real implementations.
+
+pub mod kast_runner;
+pub mod surreal_store;

@@ -1,0 +1,1 @@
+//! Keeps scans and nodes in SurrealDB.

@@ -1,0 +1,5 @@
+//! The application: everything of Kastrel that touches the world.
+
+pub mod adapters;
+pub mod config;
+pub mod web;

@@ -1,0 +1,3 @@
+//! Kastrel, the program.
+
+fn main() {}
