@@ -2,6 +2,8 @@
 //!
 //! Dependencies point one way: `model <- policy <- actors -> ports`. Nothing here touches a process, a database or a socket; the application hands in adapters for the [`ports`].
 
+pub mod board;
+pub mod desk;
 pub mod model;
 pub mod policy;
 pub mod ports;

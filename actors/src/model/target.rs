@@ -218,6 +218,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), TargetError> {
                 None => return Err(TargetError::Host),
             }
         }
+        None if authority.starts_with('[') => return Err(TargetError::Host),
         None => match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),

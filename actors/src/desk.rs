@@ -1,0 +1,209 @@
+//! The desk: where scans are handed in, asked about and called off. What the web, the API and the command line have in common.
+//!
+//! Owns nothing but handles to the ports. It may be called from any task on any node. A queue that does not answer never loses a scan: the row is the truth, and the rescuer signals it later.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::board::LiveBoard;
+use crate::model::{CancelledBy, Command, FieldError, NewScan, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, TraceContext};
+use crate::policy::scope::ScopePolicy;
+use crate::policy::transition::Refusal;
+use crate::ports::{Applied, Clock, Control, ControlBus, JobQueue, JobSignal, ListQuery, ScanStore, StoreError, StoreStats, Submitted};
+
+/// See the module.
+#[derive(Clone)]
+pub struct ScanDesk {
+    /// The truth.
+    pub store: Arc<dyn ScanStore>,
+    /// Wake-up signals.
+    pub queue: Arc<dyn JobQueue>,
+    /// Messages to the node that runs a scan.
+    pub bus: Arc<dyn ControlBus>,
+    /// What is true right now.
+    pub board: Arc<LiveBoard>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// What may be scanned.
+    pub scope: Arc<ScopePolicy>,
+}
+
+/// A scan that was accepted: committed.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The scan.
+    pub scan: Arc<ScanSnapshot>,
+    /// Whether this submission made it, or an earlier one with the same idempotency key.
+    pub created: bool,
+    /// What the user should know, such as that the queue does not answer.
+    pub warning: Option<String>,
+}
+
+/// A submission that was not accepted. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Fields that are wrong, all of them.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<FieldError>),
+    /// The idempotency key belongs to a scan that was asked for with other fields.
+    #[error("the idempotency key was used for a different request (scan {0})")]
+    KeyReused(ScanId),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The answer to a cancel.
+#[derive(Debug, Clone)]
+pub enum CancelOutcome {
+    /// It waited, and is cancelled now.
+    Cancelled(ScanRecord),
+    /// It runs; its process is being ended, then it becomes cancelled.
+    Requested(ScanRecord),
+    /// It had ended before.
+    AlreadyEnded(ScanRecord),
+    /// No such scan.
+    Missing,
+}
+
+/// A page of scans as they are seen now.
+#[derive(Debug, Clone)]
+pub struct SnapshotPage {
+    /// Newest first.
+    pub scans: Vec<Arc<ScanSnapshot>>,
+    /// All matches, where asked for.
+    pub total: Option<u64>,
+}
+
+impl ScanDesk {
+    /// Checks and accepts a scan. When this returns `Ok`, it is committed.
+    ///
+    /// # Errors
+    /// Every wrong field, or the store's failure.
+    pub async fn submit(&self, draft: &ScanRequestDraft, idempotency_key: Option<String>, trace: TraceContext) -> Result<Accepted, SubmitError> {
+        let request = self.check(draft)?;
+        self.accept(NewScan { request, idempotency_key, trace, rerun_of: None }).await
+    }
+
+    /// Checks a draft as a submission would, without submitting it.
+    ///
+    /// # Errors
+    /// Every wrong field.
+    pub fn check(&self, draft: &ScanRequestDraft) -> Result<ScanRequest, SubmitError> {
+        let request = draft.check().map_err(SubmitError::Invalid)?;
+        self.in_scope(&request)?;
+        Ok(request)
+    }
+
+    /// Submits a scan's request once more. `None`: no such scan.
+    ///
+    /// # Errors
+    /// The target may be out of scope by now, or the store fails.
+    pub async fn rerun(&self, id: ScanId, trace: TraceContext) -> Result<Option<Accepted>, SubmitError> {
+        let Some(scan) = self.scan(id).await? else { return Ok(None) };
+        let request = scan.record.request.clone();
+        self.in_scope(&request)?;
+        self.accept(NewScan { request, idempotency_key: None, trace, rerun_of: Some(id) }).await.map(Some)
+    }
+
+    /// Asks for a scan's end.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelOutcome, StoreError> {
+        match self.store.apply(id, Command::Cancel { by }).await? {
+            Applied::Missing => Ok(CancelOutcome::Missing),
+            Applied::Refused(Refusal::AlreadyDone, record) => {
+                // Asked for before; the message may have been lost, and a second one does no harm.
+                self.bus.publish(Control::Cancel(id)).await;
+                Ok(CancelOutcome::Requested(record))
+            }
+            Applied::Refused(_, record) => Ok(CancelOutcome::AlreadyEnded(record)),
+            Applied::Committed(record) => {
+                self.board.publish(record.clone());
+                if matches!(record.state, ScanState::Running { .. }) {
+                    self.bus.publish(Control::Cancel(id)).await;
+                    Ok(CancelOutcome::Requested(record))
+                } else {
+                    Ok(CancelOutcome::Cancelled(record))
+                }
+            }
+        }
+    }
+
+    /// A scan as it is seen now. `None`: no such scan.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn scan(&self, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
+        if let Some(snapshot) = self.board.get(id) {
+            return Ok(Some(snapshot));
+        }
+        let Some(record) = self.store.get(id).await? else { return Ok(None) };
+        self.board.publish(record);
+        Ok(self.board.get(id))
+    }
+
+    /// A scan's snapshots, beginning with the present one. `None`: no such scan.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn watch(&self, id: ScanId) -> Result<Option<watch::Receiver<Arc<ScanSnapshot>>>, StoreError> {
+        Ok(self.scan(id).await?.map(|snapshot| self.board.watch(snapshot.record.clone())))
+    }
+
+    /// A page of scans, each as it is seen now.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn list(&self, query: ListQuery) -> Result<SnapshotPage, StoreError> {
+        let page = self.store.list(query).await?;
+        let live = |record: ScanRecord| match self.board.get(record.id) {
+            Some(snapshot) if snapshot.record.version >= record.version => snapshot,
+            _ => Arc::new(ScanSnapshot::of(record)),
+        };
+        Ok(SnapshotPage { scans: page.scans.into_iter().map(live).collect(), total: page.total })
+    }
+
+    /// How many scans are in each state.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.store.stats().await
+    }
+
+    fn in_scope(&self, request: &ScanRequest) -> Result<(), SubmitError> {
+        self.scope.check(&request.target).map_err(|why| SubmitError::Invalid(vec![FieldError::new("target", format!("the target {why}"))]))
+    }
+
+    async fn accept(&self, scan: NewScan) -> Result<Accepted, SubmitError> {
+        let request = scan.request.clone();
+        let (record, created) = match self.store.submit(scan).await? {
+            Submitted::Created(record) => (record, true),
+            Submitted::Existing(record) if record.request != request => return Err(SubmitError::KeyReused(record.id)),
+            Submitted::Existing(record) => (record, false),
+        };
+        self.board.publish(record.clone());
+        let warning = if created { self.wake(&record).await } else { None };
+        let scan = self.board.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
+        Ok(Accepted { scan, created, warning })
+    }
+
+    async fn wake(&self, record: &ScanRecord) -> Option<String> {
+        let signal = JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
+        match self.queue.signal(signal).await {
+            Ok(()) => None,
+            Err(error) => {
+                warn!(
+                    scan.id = record.id.0,
+                    error = &error as &dyn std::error::Error,
+                    "accepted a scan but could not signal it; it starts when the queue is back"
+                );
+                Some("the scan is accepted and stored, but the job queue does not answer; it starts by itself when the queue is back".into())
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The queue of a single process: the signals live in memory, because the rows they point to are durable.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::{Clock, Delivery, JobQueue, JobSignal, QueueError, Receipt};
+use crate::model::{Priority, ScanId};
+
+/// A higher priority passes a waiting lower one at most so many times in a row.
+const MAX_PASSES: u32 = 8;
+
+/// See the module. Signals of the same scan are merged, so its size is bounded by the number of waiting scans.
+pub struct LocalJobQueue {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: HashMap<ScanId, JobSignal>,
+    /// The same signals, ordered by what is delivered first within a priority.
+    order: BTreeSet<(Priority, Timestamp, ScanId)>,
+    in_hand: HashMap<Receipt, JobSignal>,
+    next_receipt: u64,
+    /// How many deliveries in a row passed a lower priority by.
+    passes: u32,
+}
+
+/// What a look at the queue says.
+enum Next {
+    Ready(Delivery),
+    At(Timestamp),
+    Empty,
+}
+
+impl LocalJobQueue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, signal: JobSignal) {
+        if let Some(known) = self.waiting.get(&signal.id) {
+            if known.due <= signal.due && known.priority <= signal.priority {
+                return;
+            }
+            self.order.remove(&(known.priority, known.due, known.id));
+        }
+        self.order.insert((signal.priority, signal.due, signal.id));
+        self.waiting.insert(signal.id, signal);
+    }
+
+    fn take(&mut self, now: Timestamp) -> Next {
+        let ready: Vec<(Priority, Timestamp, ScanId)> = Priority::ALL
+            .iter()
+            .filter_map(|priority| self.order.range((*priority, Timestamp::MIN, ScanId(0))..=(*priority, now, ScanId(u64::MAX))).next().copied())
+            .collect();
+        let (Some(first), Some(last)) = (ready.first(), ready.last()) else {
+            return self.order.iter().map(|(_, due, _)| *due).min().map_or(Next::Empty, Next::At);
+        };
+        let starving = self.passes >= MAX_PASSES;
+        let chosen = if starving { *last } else { *first };
+        self.passes = if ready.len() > 1 && !starving { self.passes + 1 } else { 0 };
+        self.order.remove(&chosen);
+        let Some(signal) = self.waiting.remove(&chosen.2) else { return Next::Empty };
+        self.next_receipt += 1;
+        let receipt = Receipt(self.next_receipt.to_string());
+        self.in_hand.insert(receipt.clone(), signal.clone());
+        Next::Ready(Delivery { signal, receipt })
+    }
+}
+
+#[async_trait]
+impl JobQueue for LocalJobQueue {
+    async fn signal(&self, signal: JobSignal) -> Result<(), QueueError> {
+        self.state().add(signal);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    async fn next(&self) -> Result<Delivery, QueueError> {
+        loop {
+            // Subscribe before the check, so that a signal between the two is not missed.
+            let changed = self.changed.notified();
+            let now = self.clock.now();
+            let next = self.state().take(now);
+            match next {
+                Next::Ready(delivery) => {
+                    // Whoever waits beside us may find another one.
+                    self.changed.notify_one();
+                    return Ok(delivery);
+                }
+                Next::Empty => changed.await,
+                Next::At(due) => {
+                    let wait = Duration::try_from(due.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1));
+                    // Either ends the wait; the loop finds out which.
+                    let _ = tokio::time::timeout(wait, changed).await;
+                }
+            }
+        }
+    }
+
+    async fn acknowledge(&self, receipt: &Receipt) -> Result<(), QueueError> {
+        self.state().in_hand.remove(receipt);
+        Ok(())
+    }
+
+    async fn release(&self, receipt: &Receipt, due: Timestamp) -> Result<(), QueueError> {
+        let mut state = self.state();
+        if let Some(signal) = state.in_hand.remove(receipt) {
+            state.add(JobSignal { due, ..signal });
+        }
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    async fn depth(&self) -> Result<usize, QueueError> {
+        let state = self.state();
+        Ok(state.waiting.len() + state.in_hand.len())
+    }
+}
