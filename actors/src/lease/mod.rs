@@ -9,8 +9,6 @@
 
 mod actor;
 mod message;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use actor::Lease;
 pub(crate) use message::Message;
