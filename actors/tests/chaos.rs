@@ -40,7 +40,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..NODES).prop_map(|node| Event::StopNode { node }),
         1 => (0..NODES, 1..90_u64).prop_map(|(node, seconds)| Event::CutOff { node, seconds }),
         2 => (0..20_usize).prop_map(|scan| Event::DuplicateSignal { scan }),
-        6 => (1..8_000_u64).prop_map(|milliseconds| Event::Pass { milliseconds }),
+        6 => (1..30_000_u64).prop_map(|milliseconds| Event::Pass { milliseconds }),
     ]
 }
 

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 use crate::model::{Failure, FailureKind, FencingToken, PluginResult, PluginStatus, ScanId, ScannerInfo, ScannerKind};
 use crate::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, ScanRunner, StartError, StopMode};
 
+/// How long a killed process takes to be gone: longer than the first backoff, shorter than the lease's margin.
+const KILL_TAKES: Duration = Duration::from_secs(3);
+
 /// What an attempt does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
@@ -141,8 +144,11 @@ async fn play(script: Script, mut stops: mpsc::UnboundedReceiver<StopMode>, even
             _ = pulse.tick(), if lively => events(AttemptEvent::Alive),
             stop = stops.recv() => match stop {
                 Some(StopMode::Graceful) => killed_at = Some(killed_at.unwrap_or(Instant::now() + stubborn)),
-                // A dropped control kills as well.
-                Some(StopMode::Kill) | None => return Exit::Signal(9),
+                // A dropped control kills as well. A killed process is not gone at once: whoever starts its successor has to wait.
+                Some(StopMode::Kill) | None => {
+                    tokio::time::sleep(KILL_TAKES).await;
+                    return Exit::Signal(9);
+                }
             },
         }
     }
