@@ -2,3 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 pub mod fixtures;
+mod memory_store;
+mod paused_clock;
+
+pub use memory_store::MemoryStore;
+pub use paused_clock::PausedClock;

@@ -1,0 +1,213 @@
+//! A store in memory: the same contract as the real one, with a clock that tests move.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, PendingReason, ScanId, ScanRecord, ScanState, ScanStatus};
+use crate::policy::transition::{Refusal, Transition, transition};
+use crate::ports::{Applied, Clock, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
+
+/// See the module. Every change is kept in [`MemoryStore::history`], for tests that check what may never happen.
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    scans: BTreeMap<ScanId, ScanRecord>,
+    keys: BTreeMap<String, ScanId>,
+    nodes: BTreeMap<NodeId, NodeRecord>,
+    history: Vec<ScanRecord>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    /// Every version of every row, in the order of the commits.
+    #[must_use]
+    pub fn history(&self) -> Vec<ScanRecord> {
+        self.state().history.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn after(&self, wait: Duration) -> Timestamp {
+        self.clock.now().saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl State {
+    fn is_good(&self, node: &NodeId, now: Timestamp) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.expires_at > now)
+    }
+
+    fn commit(&mut self, record: ScanRecord) {
+        self.history.push(record.clone());
+        self.scans.insert(record.id, record);
+    }
+
+    fn running(&self) -> impl Iterator<Item = RunningScan> + '_ {
+        self.scans.values().filter_map(|record| match &record.state {
+            ScanState::Running { node, .. } => Some(RunningScan { id: record.id, node: node.clone(), token: record.token, failures: record.failures }),
+            _ => None,
+        })
+    }
+
+    fn grant(&mut self, node: NodeRegistration, expires_at: Timestamp) -> NodeLease {
+        let cancels = self.running().filter(|scan| scan.node == node.id && self.scans[&scan.id].cancel_requested.is_some()).map(|scan| scan.id).collect();
+        self.nodes.insert(node.id.clone(), NodeRecord { registration: node, expires_at });
+        NodeLease { expires_at, cancels }
+    }
+}
+
+#[async_trait]
+impl ScanStore for MemoryStore {
+    async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if let Some(id) = scan.idempotency_key.as_ref().and_then(|key| state.keys.get(key)) {
+            return Ok(Submitted::Existing(state.scans[id].clone()));
+        }
+        let id = ScanId(state.scans.len() as u64 + 1);
+        if let Some(key) = &scan.idempotency_key {
+            state.keys.insert(key.clone(), id);
+        }
+        let record = ScanRecord {
+            id,
+            request: scan.request,
+            state: ScanState::Pending { due: now, reason: PendingReason::Submitted },
+            token: FencingToken::default(),
+            version: 0,
+            failures: 0,
+            cancel_requested: None,
+            attempts: Vec::new(),
+            plugins: Vec::new(),
+            created_at: now,
+            started_at: None,
+            idempotency_key: scan.idempotency_key,
+            trace: scan.trace,
+            rerun_of: scan.rerun_of,
+        };
+        state.commit(record.clone());
+        Ok(Submitted::Created(record))
+    }
+
+    async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
+        Ok(self.state().scans.get(&id).cloned())
+    }
+
+    async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let Some(record) = state.scans.get(&id).cloned() else { return Ok(Applied::Missing) };
+        if let Command::Lease { node } = &command
+            && !state.is_good(node, now)
+        {
+            return Ok(Applied::Refused(Refusal::NodeLeaseEnded, record));
+        }
+        match transition(&record, &command, now) {
+            Transition::Refused(refusal) => Ok(Applied::Refused(refusal, record)),
+            Transition::Changed(next) => {
+                state.commit((*next).clone());
+                Ok(Applied::Committed(*next))
+            }
+        }
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
+        let state = self.state();
+        let matches = |record: &&ScanRecord| {
+            (query.statuses.is_empty() || query.statuses.contains(&record.status()))
+                && query.target.as_ref().is_none_or(|text| record.request.target.to_string().to_lowercase().contains(&text.to_lowercase()))
+        };
+        let total = query.count.then(|| state.scans.values().filter(matches).count() as u64);
+        let before = |record: &&ScanRecord| query.before.is_none_or(|before| record.id < before);
+        let scans = state.scans.values().rev().filter(before).filter(matches).skip(query.offset).take(query.limit).cloned().collect();
+        Ok(ScanPage { scans, total })
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        let mut stats = StoreStats::default();
+        for record in self.state().scans.values() {
+            *match record.status() {
+                ScanStatus::Pending => &mut stats.pending,
+                ScanStatus::Running => &mut stats.running,
+                ScanStatus::Completed => &mut stats.completed,
+                ScanStatus::Failed => &mut stats.failed,
+                ScanStatus::Cancelled => &mut stats.cancelled,
+            } += 1;
+        }
+        Ok(stats)
+    }
+
+    async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
+        let until = self.after(within);
+        let mut due: Vec<DueScan> = self
+            .state()
+            .scans
+            .values()
+            .filter_map(|record| match record.state {
+                ScanState::Pending { due, .. } if due <= until => Some(DueScan { id: record.id, priority: record.request.priority, due, trace: record.trace }),
+                _ => None,
+            })
+            .collect();
+        due.sort_by_key(|scan| (scan.priority, scan.due, scan.id));
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
+        Ok(self.state().running().filter(|scan| scan.node == *node).collect())
+    }
+
+    async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.nodes.retain(|_, node| node.expires_at > now);
+        let orphans = state.running().filter(|scan| !state.nodes.contains_key(&scan.node)).collect();
+        Ok(orphans)
+    }
+
+    async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
+        let expires_at = self.after(ttl);
+        Ok(self.state().grant(node, expires_at))
+    }
+
+    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+        let expires_at = self.after(ttl);
+        let mut state = self.state();
+        if !state.nodes.contains_key(&node.id) {
+            return Ok(Err(NodeLeaseRefused));
+        }
+        Ok(Ok(state.grant(node, expires_at)))
+    }
+
+    async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
+        self.state().nodes.remove(node);
+        Ok(())
+    }
+
+    async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError> {
+        self.state().nodes.retain(|id, _| id == keep);
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        Ok(self.state().nodes.values().cloned().collect())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
