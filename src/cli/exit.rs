@@ -86,15 +86,13 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::view::tests::{one, plugin, view};
+    use crate::cli::view::tests::{one, view};
 
     #[test]
     fn the_outcome_decides() {
         let with = |status, severity: Option<Severity>| {
             let mut scan = view(status);
-            let mut whatweb = plugin("whatweb", kastrel_actors::model::PluginStatus::Completed);
-            whatweb.severities = severity.map(one).unwrap_or_default();
-            scan.results = vec![whatweb];
+            scan.severities = severity.map(one).unwrap_or_default();
             scan
         };
         use ScanStatus as S;

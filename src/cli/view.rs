@@ -90,6 +90,15 @@ pub struct ScanView {
     /// How many plugins.
     #[serde(default)]
     pub results_count: usize,
+    /// How many plugins failed.
+    #[serde(default)]
+    pub plugins_failed: usize,
+    /// What the plugins say they found, together.
+    #[serde(default)]
+    pub findings_count: u64,
+    /// How many issues of each severity.
+    #[serde(default, deserialize_with = "lenient")]
+    pub severities: SeverityCounts,
     /// The path or address of its report.
     #[serde(default, alias = "report_url", deserialize_with = "lenient")]
     pub report: Option<String>,
@@ -141,6 +150,10 @@ impl ScanView {
         let record = &snapshot.record;
         let attempt = record.last_attempt();
         let ended = record.ended_at();
+        let plugins = match &record.state {
+            ScanState::Completed { verdict, .. } if !verdict.plugins.is_empty() => &verdict.plugins,
+            _ => &snapshot.plugins,
+        };
         Self {
             scan_id: record.id,
             status: record.status(),
@@ -157,8 +170,11 @@ impl ScanView {
             scanner: attempt.and_then(|attempt| attempt.scanner.clone()),
             waiting: waiting_of(&record.state),
             cancel_requested: record.cancel_requested,
-            results: snapshot.plugins.iter().map(PluginView::of).collect(),
-            results_count: snapshot.plugins.len(),
+            results: plugins.iter().map(PluginView::of).collect(),
+            results_count: plugins.len(),
+            plugins_failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
+            findings_count: plugins.iter().map(|plugin| plugin.findings_count).sum(),
+            severities: SeverityCounts::of(plugins),
             report: folder.filter(|_| record.status().is_terminal()).and_then(report_in),
         }
     }
@@ -166,23 +182,8 @@ impl ScanView {
     /// Whether a named issue is at least as bad as `least`. Issues of unknown severity count only where they are asked for.
     #[must_use]
     pub fn has_issue_at_least(&self, least: Severity) -> bool {
-        let total = self.severities();
         let counts = |severity: Severity| severity <= least && (severity != Severity::Unknown || least == Severity::Unknown);
-        Severity::ALL.iter().any(|severity| counts(*severity) && number(&total, *severity) > 0)
-    }
-
-    /// How many issues of each severity.
-    #[must_use]
-    pub fn severities(&self) -> SeverityCounts {
-        let sum = |severity| self.results.iter().map(|plugin| number(&plugin.severities, severity)).sum();
-        SeverityCounts {
-            critical: sum(Severity::Critical),
-            high: sum(Severity::High),
-            medium: sum(Severity::Medium),
-            low: sum(Severity::Low),
-            informational: sum(Severity::Informational),
-            unknown: sum(Severity::Unknown),
-        }
+        Severity::ALL.iter().any(|severity| counts(*severity) && number(&self.severities, *severity) > 0)
     }
 
     /// How many plugins ended in `status`.
