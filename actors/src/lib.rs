@@ -1,11 +1,31 @@
 //! The orchestration of Kastrel: what a scan is, what may happen to it, and the actors that make it happen.
 //!
 //! Dependencies point one way: `model <- policy <- actors -> ports`. Nothing here touches a process, a database or a socket; the application hands in adapters for the [`ports`].
+//!
+//! ```text
+//! Node                 root; a child that spends its restart budget stops the node with a failure
+//! ├─ Lease             renews the node's row; has everything killed when the lease can no longer be trusted
+//! ├─ ScanSupervisor    owns every Scan actor; restarts failed ones by policy
+//! │   └─ Scan #id      one running attempt; holds one process
+//! ├─ Dispatcher        pulls a job only when there is a free credit; leases its row
+//! └─ Rescuer           takes over the scans of dead nodes; signals rows that no signal exists for
+//! ```
 
 pub mod board;
+mod context;
 pub mod desk;
+mod dispatcher;
+mod lease;
 pub mod model;
+pub mod node;
 pub mod policy;
 pub mod ports;
+mod record;
+mod rescuer;
+mod scan;
+mod supervisor;
+mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+
+pub use context::{NodeConfig, NodePorts};

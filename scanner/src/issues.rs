@@ -2,7 +2,7 @@
 //!
 //! A finding holds a reference into this table, so an id that is not in the registry does not compile.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How bad an issue is, by KAST's five names. The order is from worst to mildest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl Severity {
     }
 }
 
-/// One entry of the registry.
+/// One entry of the registry. The texts mark code by backticks, which the report shows as code and JSON leaves out.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Issue {
     /// The stable id that `issues[]` of a processed file names.
@@ -45,13 +45,19 @@ pub struct Issue {
     #[serde(rename = "display_name")]
     pub title: &'static str,
     /// What it means.
+    #[serde(serialize_with = "without_marks")]
     pub description: &'static str,
     /// What to do.
+    #[serde(serialize_with = "without_marks")]
     pub remediation: &'static str,
     /// How bad it is.
     pub severity: Severity,
     /// The family it belongs to.
     pub category: &'static str,
+}
+
+fn without_marks<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&text.replace('`', ""))
 }
 
 /// Finds an issue by its id.
@@ -123,6 +129,9 @@ issues! {
         TLS_NO_MODERN = "tls_no_modern_protocol", High, "Neither TLS 1.2 nor TLS 1.3 is offered",
             "The server agrees only to obsolete protocol versions, which current browsers refuse.",
             "Update the TLS library and offer TLS 1.2 and 1.3.";
+        TLS_OLD_SUITES = "tls_obsolete_cipher_suites_only", Medium, "TLS 1.2 with obsolete cipher suites only",
+            "The server speaks TLS 1.2, but agrees only to cipher suites without forward secrecy or authenticated encryption.",
+            "Offer ECDHE suites with AES-GCM or ChaCha20-Poly1305.";
         TLS_NO_13 = "tls_1_3_not_offered", Informational, "TLS 1.3 is not offered",
             "The server stops at TLS 1.2. That is safe with good cipher suites, but TLS 1.3 is faster and has fewer ways to be configured badly.",
             "Turn TLS 1.3 on when the server software can do it.";
@@ -303,6 +312,10 @@ mod tests {
             assert!(issue.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'), "{}", issue.id);
             assert!(!issue.title.is_empty() && issue.description.ends_with('.') && issue.remediation.ends_with('.'), "{}", issue.id);
             assert_eq!(find(issue.id), Some(*issue));
+            for text in [issue.description, issue.remediation] {
+                assert_eq!(text.matches('`').count() % 2, 0, "{}", issue.id);
+            }
+            assert!(!serde_json::to_string(issue).unwrap().contains('`'));
         }
         assert_eq!(find("no such issue"), None);
     }

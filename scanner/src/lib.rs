@@ -1,1 +1,45 @@
-//! The built-in scanner.
+//! Kastrel's built-in scanner: a small passive web scanner for machines that have no KAST.
+//!
+//! It speaks KAST's command line, writes KAST's files in KAST's order, and has plugins of its own names. It never leaves the
+//! host and port that it was given, and a check that could not be made is a failure with a reason, never "nothing found".
+//!
+//! Where things are:
+//! - [`cli`]: the command line, from arguments to exit code.
+//! - [`target`]: what is scanned and which addresses belong to it; [`settings`]: what `--set` changes.
+//! - [`run`]: the order of plugins and files; [`scan`]: what the plugins of one scan share.
+//! - [`http`]: the bounded client; `trust`, `certificate` and `legacy_tls`: the TLS side.
+//! - [`plugin`]: the contract of a check; [`plugins`]: the checks; [`issues`]: everything that a check can find.
+//! - [`output`], [`info`], [`report`] and `html`: the files.
+
+pub mod certificate;
+pub mod cli;
+mod clock;
+mod html;
+pub mod http;
+pub mod info;
+pub mod issues;
+pub mod journal;
+pub mod legacy_tls;
+pub mod output;
+pub mod plugin;
+pub mod plugins;
+pub mod report;
+pub mod run;
+pub mod scan;
+pub mod settings;
+pub mod target;
+mod trust;
+
+pub use cli::main;
+
+/// What the scanner calls itself in files, where KAST has only its version.
+pub const NAME: &str = "kastrel-builtin";
+
+/// The scanner's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The name and version in one text, as `kast_version` of the files holds it.
+#[must_use]
+pub fn version_text() -> String {
+    format!("{NAME} {VERSION}")
+}

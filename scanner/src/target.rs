@@ -105,6 +105,10 @@ impl Target {
         if scheme.is_none() && rest.contains('/') {
             return Err(TargetError::PathWithoutScheme);
         }
+        // `Url` would take the first word of the path for the host.
+        if authority.is_empty() {
+            return Err(TargetError::Malformed("there is no host".to_owned()));
+        }
         // A bare IPv6 address is accepted without brackets, because there is nothing else that it could mean.
         let bracketed = match authority.parse::<std::net::Ipv6Addr>() {
             Ok(address) => format!("[{address}]"),
@@ -248,8 +252,25 @@ mod tests {
     #[test]
     fn refuses_what_is_no_target() {
         for text in [
-            "", "-t", "--", "-example.com", "a b", "a\tb", "user@example.com", "ftp://example.com", "example.com?x=1", "http://example.com/#a", "example.com/path", "example.com:0",
-            "example.com:99999", "example.com:", "example.com:http", "http://", "[::1", "exa\\mple.com", "http:///x",
+            "",
+            "-t",
+            "--",
+            "-example.com",
+            "a b",
+            "a\tb",
+            "user@example.com",
+            "ftp://example.com",
+            "example.com?x=1",
+            "http://example.com/#a",
+            "example.com/path",
+            "example.com:0",
+            "example.com:99999",
+            "example.com:",
+            "example.com:http",
+            "http://",
+            "[::1",
+            "exa\\mple.com",
+            "http:///x",
         ] {
             assert!(Target::parse(text).is_err(), "{text:?} was accepted");
         }

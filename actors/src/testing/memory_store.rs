@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
 
 use crate::model::{Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, PendingReason, ScanId, ScanRecord, ScanState, ScanStatus};
 use crate::policy::transition::{Refusal, Transition, transition};
@@ -15,6 +16,7 @@ use crate::ports::{Applied, Clock, DueScan, ListQuery, NodeLeaseRefused, Running
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -29,13 +31,20 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::default() }
+        Self { clock, state: Mutex::default(), changed: Notify::new() }
     }
 
     /// Every version of every row, in the order of the commits.
     #[must_use]
     pub fn history(&self) -> Vec<ScanRecord> {
         self.state().history.clone()
+    }
+
+    /// Completes with the next commit after the call.
+    pub fn changed(&self) -> impl Future<Output = ()> + '_ {
+        let mut changed = Box::pin(self.changed.notified());
+        changed.as_mut().enable();
+        changed
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,6 +109,7 @@ impl ScanStore for MemoryStore {
             rerun_of: scan.rerun_of,
         };
         state.commit(record.clone());
+        self.changed.notify_waiters();
         Ok(Submitted::Created(record))
     }
 
@@ -120,6 +130,7 @@ impl ScanStore for MemoryStore {
             Transition::Refused(refusal) => Ok(Applied::Refused(refusal, record)),
             Transition::Changed(next) => {
                 state.commit((*next).clone());
+                self.changed.notify_waiters();
                 Ok(Applied::Committed(*next))
             }
         }

@@ -7,3 +7,10 @@ mod paused_clock;
 
 pub use memory_store::MemoryStore;
 pub use paused_clock::PausedClock;
+mod cluster;
+mod faulty_store;
+mod scripted_runner;
+
+pub use cluster::Cluster;
+pub use faulty_store::{Fault, FaultyStore};
+pub use scripted_runner::{Run, Script, ScriptedRunner};

@@ -1,0 +1,217 @@
+//! What all actors of a node share: its configuration, its ports, and the few values that they publish to each other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ractor::ActorRef;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::board::LiveBoard;
+use crate::model::{AttemptNumber, FencingToken, NodeId, NodeRegistration, ScanId, ScanRecord, ScanState};
+use crate::policy::deadline::Limits;
+use crate::policy::lease::LeasePolicy;
+use crate::policy::restart::{Intensity, RetryPolicy};
+use crate::ports::{Clock, ControlBus, JobQueue, JobSignal, Presences, ScanRunner, ScanStore};
+use crate::supervisor;
+
+/// The numbers of a node.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// The node's identity, new at each start.
+    pub id: NodeId,
+    /// The machine's name.
+    pub host: String,
+    /// The process id.
+    pub pid: u32,
+    /// Kastrel's version.
+    pub version: String,
+    /// How many scans run at once, at least 1.
+    pub capacity: usize,
+    /// The node's lease.
+    pub lease: LeasePolicy,
+    /// How failed scans are tried again.
+    pub retry: RetryPolicy,
+    /// An attempt's limits.
+    pub limits: Limits,
+    /// How often the rescuer looks around.
+    pub rescue_every: Duration,
+    /// How many failures of its own actors the node bears before it gives up.
+    pub actor_intensity: Intensity,
+    /// How many failed attempts the node bears before it holds new ones back for a while.
+    pub attempt_intensity: Intensity,
+    /// For how long it then holds them back.
+    pub storm_pause: Duration,
+    /// The shortest time between two progress writes of one scan.
+    pub progress_every: Duration,
+    /// Whether the store can be held by one process only, so that every other node in it must be dead.
+    pub sole_node: bool,
+}
+
+impl NodeConfig {
+    /// A node with the default numbers.
+    #[must_use]
+    pub fn new(id: NodeId, capacity: usize) -> Self {
+        Self {
+            id,
+            host: "localhost".into(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            capacity: capacity.max(1),
+            lease: LeasePolicy::default(),
+            retry: RetryPolicy::default(),
+            limits: Limits::default(),
+            rescue_every: Duration::from_secs(5),
+            actor_intensity: Intensity { max: 5, within: Duration::from_secs(60) },
+            attempt_intensity: Intensity { max: 20.max(5 * capacity), within: Duration::from_secs(60) },
+            storm_pause: Duration::from_secs(15),
+            progress_every: Duration::from_secs(1),
+            sole_node: false,
+        }
+    }
+}
+
+/// The outside world, as a node gets it.
+#[derive(Clone)]
+pub struct NodePorts {
+    /// The truth.
+    pub store: Arc<dyn ScanStore>,
+    /// Wake-up signals.
+    pub queue: Arc<dyn JobQueue>,
+    /// Messages from other nodes.
+    pub bus: Arc<dyn ControlBus>,
+    /// Starts attempts.
+    pub runner: Arc<dyn ScanRunner>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// What is shown.
+    pub board: Arc<LiveBoard>,
+}
+
+/// Whether the node's lease can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeaseState {
+    /// No lease yet, or none any more.
+    None,
+    /// Good.
+    Trusted {
+        /// When the renewal that granted it was sent.
+        sent: Instant,
+        /// Until when it can be trusted.
+        until: Instant,
+    },
+}
+
+impl LeaseState {
+    /// Whether the lease is good at `now`.
+    #[must_use]
+    pub(crate) fn is_good(self, now: Instant) -> bool {
+        matches!(self, Self::Trusted { until, .. } if now < until)
+    }
+}
+
+/// An attempt that this node has leased, and the proof that its processes are gone.
+#[derive(Debug, Clone)]
+pub(crate) struct RosterEntry {
+    pub(crate) token: FencingToken,
+    pub(crate) attempt: AttemptNumber,
+    pub(crate) failures: u32,
+    pub(crate) presences: Arc<Presences>,
+}
+
+/// Everything that this node has leased. It outlives the supervisor, so that a new one can clean up after the old.
+#[derive(Debug, Default)]
+pub(crate) struct Roster(Mutex<HashMap<ScanId, RosterEntry>>);
+
+impl Roster {
+    pub(crate) fn entries(&self) -> MutexGuard<'_, HashMap<ScanId, RosterEntry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn remove(&self, id: ScanId, token: FencingToken) {
+        let mut entries = self.entries();
+        if entries.get(&id).is_some_and(|entry| entry.token == token) {
+            entries.remove(&id);
+        }
+    }
+
+    pub(crate) fn holds(&self, id: ScanId, token: FencingToken) -> bool {
+        self.entries().get(&id).is_some_and(|entry| entry.token == token)
+    }
+}
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) config: NodeConfig,
+    pub(crate) ports: NodePorts,
+    pub(crate) started_at: Timestamp,
+    pub(crate) lease: watch::Sender<LeaseState>,
+    /// Until when no new attempt is started because too many failed.
+    pub(crate) storm: watch::Sender<Option<Instant>>,
+    /// The supervisor of the moment; its restart puts another one here.
+    pub(crate) supervisor: watch::Sender<Option<ActorRef<supervisor::Message>>>,
+    pub(crate) roster: Roster,
+}
+
+impl Shared {
+    pub(crate) fn new(config: NodeConfig, ports: NodePorts) -> Arc<Self> {
+        let started_at = ports.clock.now();
+        Arc::new(Self {
+            config,
+            ports,
+            started_at,
+            lease: watch::Sender::new(LeaseState::None),
+            storm: watch::Sender::new(None),
+            supervisor: watch::Sender::new(None),
+            roster: Roster::default(),
+        })
+    }
+
+    pub(crate) fn registration(&self) -> NodeRegistration {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        NodeRegistration {
+            id: self.config.id.clone(),
+            host: self.config.host.clone(),
+            pid: self.config.pid,
+            version: self.config.version.clone(),
+            capacity: count(self.config.capacity),
+            running: count(self.roster.entries().len()),
+            started_at: self.started_at,
+        }
+    }
+
+    /// Sends to the supervisor of the moment; gives the message back where there is none.
+    pub(crate) fn tell_supervisor(&self, message: supervisor::Message) -> Result<(), Box<supervisor::Message>> {
+        let supervisor = self.supervisor.borrow().clone();
+        match supervisor {
+            None => Err(Box::new(message)),
+            Some(actor) => actor.cast(message).map_err(|error| match error {
+                ractor::MessagingErr::SendErr(message) => Box::new(message),
+                // Of the other errors none can come from a cast to a local actor; nothing is left to give back.
+                _ => Box::new(supervisor::Message::Settle),
+            }),
+        }
+    }
+
+    /// Shows a row that was committed, and signals it if it waits.
+    pub(crate) async fn announce(&self, record: ScanRecord) {
+        let signal = match &record.state {
+            ScanState::Pending { due, .. } => Some(JobSignal { id: record.id, priority: record.request.priority, due: *due, trace: record.trace }),
+            _ => None,
+        };
+        let id = record.id;
+        self.ports.board.publish(record);
+        if let Some(signal) = signal
+            && let Err(error) = self.ports.queue.signal(signal).await
+        {
+            tracing::warn!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not signal a waiting scan; the rescuer will");
+        }
+    }
+
+    pub(crate) fn show(&self, actor: &'static str, state: impl Into<String>) {
+        let state = state.into();
+        self.ports.board.actor(actor, self.ports.clock.now(), |view| view.state = state);
+    }
+}

@@ -1,0 +1,162 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, warn};
+
+use super::decide::{Dispatch, decide};
+use crate::context::{LeaseState, Shared};
+use crate::model::{Command, Interruption, Resolution};
+use crate::ports::{Delivery, QueueError, StoreError};
+use crate::record::Record;
+use crate::supervisor::{self, Launch};
+use crate::task::{self, persistence};
+
+/// The longest that a lease of a row may take.
+const LEASE_LIMIT: Duration = Duration::from_secs(5);
+
+pub(crate) struct Dispatcher;
+
+/// What the dispatcher is told.
+pub(crate) enum Message {
+    /// Its task has ended, which it never should.
+    Ended(String),
+}
+
+pub(crate) struct Arguments {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) credits: Arc<Semaphore>,
+}
+
+impl Actor for Dispatcher {
+    type Msg = Message;
+    type State = AbortOnDropHandle<()>;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, myself: ActorRef<Message>, arguments: Arguments) -> Result<Self::State, ActorProcessingErr> {
+        let pull = pull(arguments.shared, arguments.credits);
+        Ok(task::answer(
+            &myself,
+            async move {
+                pull.await;
+                Message::Ended("the pull task ended".into())
+            },
+            Message::Ended,
+        ))
+    }
+
+    async fn handle(&self, _: ActorRef<Message>, message: Message, _: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        let Message::Ended(why) = message;
+        Err(why.into())
+    }
+}
+
+async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
+    let mut failures = 0;
+    loop {
+        // The semaphore is never closed while its owner lives.
+        let Ok(credit) = Arc::clone(&credits).acquire_owned().await else { return };
+        until_open(&shared).await;
+        shared.show("dispatcher", "waiting for a job");
+        let delivery = match shared.ports.queue.next().await {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                failures += 1;
+                shared.show("dispatcher", "queue does not answer");
+                warn!(tries = failures, error = &error as &dyn std::error::Error, "could not read the job queue");
+                tokio::time::sleep(persistence(failures)).await;
+                continue;
+            }
+        };
+        if !is_open(&shared) {
+            log(shared.ports.queue.release(&delivery.receipt, shared.ports.clock.now()).await);
+            continue;
+        }
+        match lease(&shared, &delivery).await {
+            Ok(Dispatch::Launch(record)) => {
+                failures = 0;
+                hand_over(&shared, Launch { record: *record, credit });
+                log(shared.ports.queue.acknowledge(&delivery.receipt).await);
+            }
+            Ok(Dispatch::Drop) => log(shared.ports.queue.acknowledge(&delivery.receipt).await),
+            Ok(Dispatch::Later(due)) => log(shared.ports.queue.release(&delivery.receipt, due).await),
+            Ok(Dispatch::NotNow) => log(shared.ports.queue.release(&delivery.receipt, after(&shared, Duration::from_secs(1))).await),
+            Err(error) => {
+                failures += 1;
+                shared.show("dispatcher", "store does not answer");
+                // The lease may have been granted all the same: then the rescuer finds a running row of ours that nobody runs.
+                warn!(scan.id = delivery.signal.id.0, tries = failures, error = &error as &dyn std::error::Error, "could not lease a scan");
+                log(shared.ports.queue.release(&delivery.receipt, after(&shared, persistence(failures))).await);
+                tokio::time::sleep(persistence(failures)).await;
+            }
+        }
+    }
+}
+
+async fn lease(shared: &Shared, delivery: &Delivery) -> Result<Dispatch, StoreError> {
+    let command = Command::Lease { node: shared.config.id.clone() };
+    let answer = tokio::time::timeout(LEASE_LIMIT, shared.ports.store.apply(delivery.signal.id, command)).await;
+    let answer = answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))?;
+    debug!(scan.id = delivery.signal.id.0, "asked for a lease");
+    Ok(decide(answer))
+}
+
+/// Gives the attempt to the supervisor of the moment. Without one, the row goes back as it was.
+fn hand_over(shared: &Arc<Shared>, launch: Launch) {
+    let Err(message) = shared.tell_supervisor(supervisor::Message::Launch(Box::new(launch))) else { return };
+    if let supervisor::Message::Launch(launch) = *message {
+        let back = Record { scan: launch.record.id, token: launch.record.token, resolution: Resolution::Requeue(Interruption::NeverStarted), plugins: None };
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            back.write(shared, Some(3)).await;
+            drop(launch);
+        });
+    }
+}
+
+fn is_open(shared: &Shared) -> bool {
+    let now = Instant::now();
+    shared.lease.borrow().is_good(now) && shared.storm.borrow().is_none_or(|until| until <= now)
+}
+
+/// Waits until the lease is trusted and no storm is on.
+async fn until_open(shared: &Shared) {
+    let mut lease = shared.lease.subscribe();
+    loop {
+        let state = *lease.borrow_and_update();
+        let now = Instant::now();
+        let LeaseState::Trusted { until, .. } = state else {
+            shared.show("dispatcher", "waiting for the lease");
+            // The sender lives in `shared`.
+            let _ = lease.changed().await;
+            continue;
+        };
+        if until <= now {
+            let _ = lease.changed().await;
+            continue;
+        }
+        let storm = *shared.storm.borrow();
+        match storm.filter(|until| *until > now) {
+            None => return,
+            Some(until) => {
+                shared.show("dispatcher", "held back: too many attempts failed");
+                tokio::time::sleep_until(until).await;
+            }
+        }
+    }
+}
+
+fn after(shared: &Shared, wait: Duration) -> Timestamp {
+    shared.ports.clock.now().saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+}
+
+/// A queue that does not take an answer delivers again, which does no harm.
+fn log(answer: Result<(), QueueError>) {
+    if let Err(error) = answer {
+        warn!(error = &error as &dyn std::error::Error, "could not answer the job queue");
+    }
+}

@@ -1,0 +1,175 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, info, warn};
+
+use super::Message;
+use crate::context::{LeaseState, Shared};
+use crate::model::NodeLease;
+use crate::policy::lease::{LeaseStep, step, trusted_until};
+use crate::ports::{NodeLeaseRefused, StoreError};
+use crate::{supervisor, task};
+
+/// The pause after a renewal that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(crate) struct Lease;
+
+/// Where the lease stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Asks for one.
+    Acquiring,
+    /// Granted by the renewal that was sent then.
+    Held { sent: Instant },
+    /// Lost; waits until the last scan is gone.
+    Clearing,
+    /// Given back.
+    Released,
+}
+
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    phase: Phase,
+    renewal: Option<AbortOnDropHandle<()>>,
+    timer: Option<AbortOnDropHandle<()>>,
+}
+
+impl Actor for Lease {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+        let phase = match *shared.lease.borrow() {
+            LeaseState::Trusted { sent, .. } => Phase::Held { sent },
+            LeaseState::None => Phase::Acquiring,
+        };
+        myself.cast(Message::Tick)?;
+        Ok(State { shared, phase, renewal: None, timer: None })
+    }
+
+    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Tick => state.tick(&myself),
+            Message::Answer { sent, result } => {
+                state.renewal = None;
+                state.answered(&myself, sent, result);
+            }
+            Message::Cleared => {
+                if state.phase == Phase::Clearing {
+                    state.phase = Phase::Acquiring;
+                    state.tick(&myself);
+                }
+            }
+            Message::Release(done) => state.release(done).await,
+            Message::Panicked(why) => return Err(why.into()),
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn tick(&mut self, myself: &ActorRef<Message>) {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Acquiring => {
+                self.shared.show("lease", "acquiring");
+                self.renew(myself, now, true);
+            }
+            Phase::Held { sent } => match step(self.shared.config.lease, sent, self.renewal.is_some(), now) {
+                LeaseStep::WaitUntil(when) => self.look_again(myself, when),
+                LeaseStep::Renew(when) => {
+                    self.renew(myself, now, false);
+                    self.look_again(myself, when);
+                }
+                LeaseStep::KillEverything => self.lose(myself, "the lease could not be renewed in time"),
+            },
+            Phase::Clearing | Phase::Released => {}
+        }
+    }
+
+    fn look_again(&mut self, myself: &ActorRef<Message>, when: Instant) {
+        self.timer = Some(task::timer(myself, when, Message::Tick));
+    }
+
+    fn renew(&mut self, myself: &ActorRef<Message>, sent: Instant, register: bool) {
+        let shared = Arc::clone(&self.shared);
+        let work = async move {
+            let ttl = shared.config.lease.ttl;
+            let registration = shared.registration();
+            let store = &shared.ports.store;
+            let answer = async { if register { store.register_node(registration, ttl).await.map(Ok) } else { store.renew_node(registration, ttl).await } };
+            // A renewal that takes this long is of no use any more; another one may get through.
+            let result = tokio::time::timeout(shared.config.lease.renew_every, answer).await;
+            Message::Answer { sent, result: result.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) }
+        };
+        self.renewal = Some(task::answer(myself, work, Message::Panicked));
+    }
+
+    fn answered(&mut self, myself: &ActorRef<Message>, sent: Instant, result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>) {
+        if matches!(self.phase, Phase::Clearing | Phase::Released) {
+            return;
+        }
+        match result {
+            Ok(Ok(lease)) => {
+                if self.phase == Phase::Acquiring {
+                    info!(node.id = %self.shared.config.id, "the node holds a lease");
+                }
+                self.phase = Phase::Held { sent };
+                self.shared.show("lease", "held");
+                self.shared.lease.send_replace(LeaseState::Trusted { sent, until: trusted_until(self.shared.config.lease, sent) });
+                for scan in lease.cancels {
+                    // Without a supervisor nothing runs that could be cancelled.
+                    let _ = self.shared.tell_supervisor(supervisor::Message::Cancel(scan));
+                }
+                self.tick(myself);
+            }
+            Ok(Err(NodeLeaseRefused)) => self.lose(myself, "another node ended the lease"),
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "could not renew the node's lease");
+                self.shared.show("lease", "store does not answer");
+                let retry = Instant::now() + RETRY.min(self.shared.config.lease.renew_every);
+                let when = match self.phase {
+                    Phase::Held { sent } => retry.min(trusted_until(self.shared.config.lease, sent)),
+                    _ => retry,
+                };
+                self.look_again(myself, when);
+            }
+        }
+    }
+
+    fn lose(&mut self, myself: &ActorRef<Message>, why: &str) {
+        error!(node.id = %self.shared.config.id, "lost the node's lease, killing every scan: {why}");
+        self.shared.show("lease", format!("lost: {why}"));
+        self.phase = Phase::Clearing;
+        self.renewal = None;
+        self.timer = None;
+        self.shared.lease.send_replace(LeaseState::None);
+        let lease = myself.clone();
+        let cleared = supervisor::OnCleared::new(move || {
+            let _ = lease.cast(Message::Cleared);
+        });
+        // Dropped unsent, it clears as well: without a supervisor nothing runs.
+        let _ = self.shared.tell_supervisor(supervisor::Message::KillAll(cleared));
+    }
+
+    async fn release(&mut self, done: ractor::RpcReplyPort<()>) {
+        self.phase = Phase::Released;
+        self.renewal = None;
+        self.timer = None;
+        self.shared.lease.send_replace(LeaseState::None);
+        self.shared.show("lease", "released");
+        let removal = self.shared.ports.store.remove_node(&self.shared.config.id);
+        match tokio::time::timeout(Duration::from_secs(2), removal).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(error = &error as &dyn std::error::Error, "could not give the node's lease back; it expires by itself"),
+            Err(_) => warn!("could not give the node's lease back in time; it expires by itself"),
+        }
+        // Whoever asked may have given up.
+        let _ = done.send(());
+    }
+}

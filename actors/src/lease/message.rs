@@ -1,0 +1,25 @@
+use ractor::RpcReplyPort;
+use tokio::time::Instant;
+
+use crate::model::NodeLease;
+use crate::ports::{NodeLeaseRefused, StoreError};
+
+/// What the lease is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Its timer.
+    Tick,
+    /// A renewal or registration was answered.
+    Answer {
+        /// When it was sent.
+        sent: Instant,
+        /// What the store said.
+        result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>,
+    },
+    /// Every scan that ran under the lost lease is gone.
+    Cleared,
+    /// Give the lease back.
+    Release(RpcReplyPort<()>),
+    /// A task of its own panicked.
+    Panicked(String),
+}

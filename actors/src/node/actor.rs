@@ -1,0 +1,213 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, info, warn};
+
+use super::handle::NodeExit;
+use super::message::Message;
+use crate::board::ActorFailure;
+use crate::context::{LeaseState, Shared};
+use crate::dispatcher::{self, Dispatcher};
+use crate::lease::{self, Lease};
+use crate::policy::restart::{Budget, RestartBudget};
+use crate::rescuer::Rescuer;
+use crate::supervisor::{self, OnCleared, ScanSupervisor};
+use crate::task;
+
+pub(crate) struct Node;
+
+pub(crate) struct Arguments {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) exit: watch::Sender<Option<NodeExit>>,
+}
+
+/// The four actors below the node, in the order of their start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Supervisor,
+    Lease,
+    Dispatcher,
+    Rescuer,
+}
+
+impl Role {
+    const ALL: [Self; 4] = [Self::Supervisor, Self::Lease, Self::Dispatcher, Self::Rescuer];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Supervisor => "supervisor",
+            Self::Lease => "lease",
+            Self::Dispatcher => "dispatcher",
+            Self::Rescuer => "rescuer",
+        }
+    }
+}
+
+struct Child {
+    role: Role,
+    cell: ActorCell,
+}
+
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    exit: watch::Sender<Option<NodeExit>>,
+    credits: Arc<Semaphore>,
+    children: Vec<Child>,
+    lease: Option<ActorRef<lease::Message>>,
+    budget: RestartBudget,
+    shutdown: Option<AbortOnDropHandle<()>>,
+}
+
+impl Drop for State {
+    /// Also when the root is killed: whoever waits for the node's end learns of it.
+    fn drop(&mut self) {
+        self.exit.send_if_modified(|exit| match exit {
+            Some(_) => false,
+            None => {
+                *exit = Some(NodeExit::Failed("the node's root actor was killed".into()));
+                true
+            }
+        });
+    }
+}
+
+impl Actor for Node {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, myself: ActorRef<Message>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+        let Arguments { shared, exit } = arguments;
+        shared.show("node", "running");
+        let credits = Arc::new(Semaphore::new(shared.config.capacity));
+        let budget = RestartBudget::new(shared.config.actor_intensity);
+        let mut state = State { shared, exit, credits, children: Vec::new(), lease: None, budget, shutdown: None };
+        for role in Role::ALL {
+            state.start(&myself, role).await?;
+        }
+        info!(node.id = %state.shared.config.id, capacity = state.shared.config.capacity, "the node runs");
+        Ok(state)
+    }
+
+    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Shutdown(grace, done) => {
+                if state.shutdown.is_none() {
+                    state.shut_down(&myself, grace, done);
+                }
+            }
+            Message::Down => {
+                info!(node.id = %state.shared.config.id, "the node has stopped");
+                state.exit.send_replace(Some(NodeExit::Stopped));
+                myself.stop(None);
+            }
+            Message::Panicked(why) => return Err(why.into()),
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(&self, myself: ActorRef<Message>, event: SupervisionEvent, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let (who, why) = match event {
+            SupervisionEvent::ActorFailed(who, why) => (who, why.to_string()),
+            SupervisionEvent::ActorTerminated(who, _, why) => (who, why.unwrap_or_else(|| "stopped".into())),
+            _ => return Ok(()),
+        };
+        state.child_ended(&myself, &who, why).await;
+        Ok(())
+    }
+}
+
+impl State {
+    async fn start(&mut self, myself: &ActorRef<Message>, role: Role) -> Result<(), SpawnErr> {
+        let (shared, parent) = (Arc::clone(&self.shared), myself.get_cell());
+        let cell = match role {
+            Role::Supervisor => {
+                let (actor, _) = Actor::spawn_linked(None, ScanSupervisor, shared, parent).await?;
+                self.shared.supervisor.send_replace(Some(actor.clone()));
+                actor.get_cell()
+            }
+            Role::Lease => {
+                let (actor, _) = Actor::spawn_linked(None, Lease, shared, parent).await?;
+                self.lease = Some(actor.clone());
+                actor.get_cell()
+            }
+            Role::Dispatcher => {
+                let arguments = dispatcher::Arguments { shared, credits: Arc::clone(&self.credits) };
+                Actor::spawn_linked(None, Dispatcher, arguments, parent).await?.0.get_cell()
+            }
+            Role::Rescuer => Actor::spawn_linked(None, Rescuer, shared, parent).await?.0.get_cell(),
+        };
+        self.children.push(Child { role, cell });
+        Ok(())
+    }
+
+    async fn child_ended(&mut self, myself: &ActorRef<Message>, who: &ActorCell, why: String) {
+        let Some(at) = self.children.iter().position(|child| child.cell.get_id() == who.get_id()) else { return };
+        let role = self.children.remove(at).role;
+        if role == Role::Supervisor {
+            self.shared.supervisor.send_replace(None);
+        }
+        if self.shutdown.is_some() {
+            return;
+        }
+        error!(actor = role.name(), "an actor of the node failed: {why}");
+        let now = self.shared.ports.clock.now();
+        self.shared.ports.board.actor(role.name(), now, |view| {
+            view.state = "restarting".into();
+            view.restarts += 1;
+            view.last_failure = Some(ActorFailure { at: now, reason: why.clone() });
+        });
+        let result = match self.budget.spend(Instant::now()) {
+            Budget::Left(_) => self.start(myself, role).await.map_err(|error| error.to_string()),
+            Budget::Spent => {
+                Err(format!("more than {} failures within {:?}", self.shared.config.actor_intensity.max, self.shared.config.actor_intensity.within))
+            }
+        };
+        if let Err(last) = result {
+            let reason = format!("the {} failed ({why}) and is not restarted: {last}", role.name());
+            error!(node.id = %self.shared.config.id, "the node gives up: {reason}");
+            self.shared.show("node", "failed");
+            self.exit.send_replace(Some(NodeExit::Failed(reason.clone())));
+            myself.stop(Some(reason));
+        }
+    }
+
+    /// The dispatcher first, then the scans, then the lease.
+    fn shut_down(&mut self, myself: &ActorRef<Message>, grace: Duration, done: ractor::RpcReplyPort<()>) {
+        info!(node.id = %self.shared.config.id, grace_ms = grace.as_millis(), "the node shuts down");
+        self.shared.show("node", "shutting down");
+        for child in self.children.iter().filter(|child| matches!(child.role, Role::Dispatcher | Role::Rescuer)) {
+            child.cell.stop(Some("shutdown".into()));
+        }
+        let shared = Arc::clone(&self.shared);
+        let lease = self.lease.clone();
+        let work = async move {
+            let interrupt: fn(OnCleared) -> supervisor::Message = supervisor::Message::Shutdown;
+            if !cleared(&shared, interrupt, grace).await {
+                warn!("not every scan ended in time; killing the rest");
+                // The processes are killed by now or with the actors; a row without an end is found by the next start.
+                cleared(&shared, supervisor::Message::KillAll, Duration::from_secs(5)).await;
+            }
+            if let Some(lease) = lease {
+                let _ = lease.call(lease::Message::Release, Some(Duration::from_secs(3))).await;
+            }
+            shared.lease.send_replace(LeaseState::None);
+            let _ = done.send(());
+            Message::Down
+        };
+        self.shutdown = Some(task::answer(myself, work, Message::Panicked));
+    }
+}
+
+/// Tells the supervisor, and waits until its last attempt is gone. `false`: not within `limit`.
+async fn cleared(shared: &Shared, message: impl FnOnce(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
+    let (sender, receiver) = oneshot::channel::<()>();
+    // The sender's drop is the signal, in whichever way it comes.
+    let order = message(OnCleared::new(move || drop(sender)));
+    let _ = shared.tell_supervisor(order);
+    tokio::time::timeout(limit, receiver).await.is_ok()
+}

@@ -1,0 +1,91 @@
+//! The outside's hold on a node.
+
+use std::time::Duration;
+
+use ractor::{Actor, ActorRef, SpawnErr};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::actor::{Arguments, Node};
+use super::message::Message;
+use crate::context::{NodeConfig, NodePorts, Shared};
+use crate::ports::StoreError;
+
+/// How a node ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeExit {
+    /// As it was told.
+    Stopped,
+    /// Its actors failed more often than its budget bears; the process should exit with a failure code.
+    Failed(String),
+}
+
+/// A node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeStartError {
+    /// The store does not answer.
+    #[error("failed to prepare the store for this node")]
+    Store(#[from] StoreError),
+    /// An actor could not be started.
+    #[error("failed to start the node's actors")]
+    Actors(#[from] SpawnErr),
+}
+
+/// A running node. Dropping the handle does not stop it.
+#[derive(Debug)]
+pub struct NodeHandle {
+    actor: ActorRef<Message>,
+    join: JoinHandle<()>,
+    exit: watch::Receiver<Option<NodeExit>>,
+}
+
+/// Starts a node's actor tree.
+///
+/// # Errors
+/// The store does not answer, or an actor cannot be started.
+pub async fn start(config: NodeConfig, ports: NodePorts) -> Result<NodeHandle, NodeStartError> {
+    if config.sole_node {
+        ports.store.end_other_nodes(&config.id).await?;
+    }
+    let (sender, exit) = watch::channel(None);
+    let (actor, join) = Actor::spawn(None, Node, Arguments { shared: Shared::new(config, ports), exit: sender }).await?;
+    Ok(NodeHandle { actor, join, exit })
+}
+
+impl NodeHandle {
+    /// Stops the node in order: no new scan, every attempt interrupted (at no cost) and recorded, the lease given back. After `grace` it stops whatever is left at once.
+    pub async fn shutdown(self, grace: Duration) {
+        // A node that has failed meanwhile is down as well.
+        let _ = self.actor.call(|reply| Message::Shutdown(grace, reply), None).await;
+        let _ = self.join.await;
+    }
+
+    /// Waits for the node's end and says how it came.
+    pub async fn exited(&self) -> NodeExit {
+        let mut exit = self.exit.clone();
+        match exit.wait_for(Option::is_some).await {
+            Ok(exit) => exit.clone().unwrap_or(NodeExit::Stopped),
+            Err(_) => NodeExit::Failed("the node's root actor is gone".into()),
+        }
+    }
+
+    /// Ends every actor at once, as a crash of the process would. For tests of what follows.
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn crash(self) {
+        for child in self.actor.get_children() {
+            for grandchild in child.get_children() {
+                grandchild.kill();
+            }
+            child.kill();
+        }
+        self.actor.kill();
+        let _ = self.join.await;
+    }
+
+    /// The actors right below the root, for tests that crash one.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn children(&self) -> Vec<ractor::ActorCell> {
+        self.actor.get_children()
+    }
+}

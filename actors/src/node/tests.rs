@@ -1,0 +1,357 @@
+//! The whole tree under paused time, with a scripted runner.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::NodeExit;
+use crate::context::NodeConfig;
+use crate::desk::CancelOutcome;
+use crate::model::{AttemptEnd, CancelledBy, FailureKind, Interruption, ScanRecord, ScanState, ScanStatus};
+use crate::policy::deadline::Limits;
+use crate::policy::restart::Intensity;
+use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn always(script: Script) -> ScriptedRunner {
+    ScriptedRunner::new(move |_| script)
+}
+
+fn ends(row: &ScanRecord) -> Vec<String> {
+    row.attempts
+        .iter()
+        .map(|attempt| match &attempt.end {
+            None => "running".into(),
+            Some(AttemptEnd::Completed(_)) => "completed".into(),
+            Some(AttemptEnd::Failed(failure)) => failure.kind.to_string(),
+            Some(AttemptEnd::Interrupted { why }) => why.to_string(),
+            Some(AttemptEnd::Cancelled) => "cancelled".into(),
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_runs_to_its_end() {
+    let cluster = Cluster::new(always(Script::Complete(3 * SECOND)));
+    let node = cluster.node("a", 2).await;
+    let id = cluster.submit().await;
+    let row = cluster.until_status(id, ScanStatus::Completed).await;
+    assert_eq!(ends(&row), ["completed"]);
+    assert_eq!(row.plugins.len(), 1);
+    assert!(row.attempts[0].scanner.is_some(), "the row says which scanner ran");
+    node.shutdown(SECOND).await;
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_is_tried_again_after_its_backoff() {
+    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 < 3 { Script::Crash(SECOND) } else { Script::Complete(SECOND) }));
+    let _node = cluster.node("a", 2).await;
+    let id = cluster.submit().await;
+    let row = cluster.until_status(id, ScanStatus::Completed).await;
+    assert_eq!(ends(&row), ["crashed", "crashed", "completed"]);
+    assert_eq!(row.failures, 2);
+    let waits: Vec<f64> = row.attempts.windows(2).map(|pair| pair[1].started_at.duration_since(pair[0].ended_at.unwrap()).as_secs_f64()).collect();
+    assert!((1.0..=2.2).contains(&waits[0]) && (2.0..=4.2).contains(&waits[1]), "{waits:?}");
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_run_out() {
+    let cluster = Cluster::new(always(Script::Crash(SECOND)));
+    let _node = cluster.node("a", 2).await;
+    let id = cluster.submit().await;
+    let row = cluster.until_status(id, ScanStatus::Failed).await;
+    assert_eq!(ends(&row), ["crashed", "crashed", "crashed"]);
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_program_fails_at_once_and_a_full_machine_is_tried_again() {
+    let cluster = Cluster::new(always(Script::NoProgram));
+    let _node = cluster.node("a", 2).await;
+    let id = cluster.submit().await;
+    assert_eq!(ends(&cluster.until_status(id, ScanStatus::Failed).await), ["not_started"]);
+
+    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::NoRoom } else { Script::Complete(SECOND) }));
+    let _node = cluster.node("b", 2).await;
+    let id = cluster.submit().await;
+    assert_eq!(ends(&cluster.until_status(id, ScanStatus::Completed).await), ["spawn_failed", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_more_at_once_than_credits() {
+    let cluster = Cluster::new(always(Script::Complete(10 * SECOND)));
+    let _node = cluster.node("a", 3).await;
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        ids.push(cluster.submit().await);
+    }
+    cluster.until(ids[0], |row| row.status() == ScanStatus::Running).await;
+    tokio::time::sleep(5 * SECOND).await;
+    assert_eq!(cluster.runner.alive(), 3);
+    for id in ids {
+        cluster.until_status(id, ScanStatus::Completed).await;
+    }
+    let runs = cluster.runner.runs();
+    for run in &runs {
+        let overlapping = runs.iter().filter(|other| other.from <= run.from && other.to.unwrap() > run.from).count();
+        assert!(overlapping <= 3, "{overlapping} at once");
+    }
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancel_ends_a_waiting_and_a_running_scan() {
+    let cluster = Cluster::new(always(Script::Stubborn(7 * SECOND)));
+    let _node = cluster.node("a", 1).await;
+    let running = cluster.submit().await;
+    let waiting = cluster.submit().await;
+    cluster.until_status(running, ScanStatus::Running).await;
+    tokio::time::sleep(SECOND).await;
+    assert!(matches!(cluster.desk.cancel(waiting, CancelledBy::User).await.unwrap(), CancelOutcome::Cancelled(_)));
+    assert!(matches!(cluster.desk.cancel(running, CancelledBy::User).await.unwrap(), CancelOutcome::Requested(_)));
+    assert_eq!(cluster.runner.alive(), 1, "the state is not cancelled before the process is gone");
+    let row = cluster.until_status(running, ScanStatus::Cancelled).await;
+    assert_eq!(ends(&row), ["cancelled"]);
+    assert_eq!((cluster.runner.alive(), cluster.runner.runs().len()), (0, 1));
+    assert!(matches!(cluster.desk.cancel(running, CancelledBy::User).await.unwrap(), CancelOutcome::AlreadyEnded(_)));
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_whose_message_is_lost_comes_with_the_lease() {
+    let cluster = Cluster::new(always(Script::Busy));
+    let _node = cluster.node("a", 1).await;
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    tokio::time::sleep(3 * SECOND).await;
+    // Only the row, as a node would do whose message did not arrive.
+    crate::ports::ScanStore::apply(&*cluster.store, id, crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
+    let asked = tokio::time::Instant::now();
+    cluster.until_status(id, ScanStatus::Cancelled).await;
+    assert!(asked.elapsed() <= 12 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_and_length_have_limits() {
+    let limits = Limits { wall_clock: 100 * SECOND, no_progress: 30 * SECOND };
+    for (script, kind, attempts) in [(Script::Hang, FailureKind::Stalled, 3), (Script::Busy, FailureKind::TimedOut, 1)] {
+        let cluster = Cluster::new(always(script));
+        let _node = cluster.start(NodeConfig { limits, ..NodeConfig::new("a".parse().unwrap(), 1) }).await;
+        let id = cluster.submit().await;
+        let row = cluster.until_status(id, ScanStatus::Failed).await;
+        assert_eq!(row.last_failure().unwrap().kind, kind);
+        assert_eq!(row.attempts.len(), attempts, "{kind}");
+        assert_eq!(cluster.runner.alive(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_costs_no_attempt_and_the_next_node_goes_on() {
+    let endless = Arc::new(AtomicBool::new(true));
+    let chooser = Arc::clone(&endless);
+    let cluster = Cluster::new(ScriptedRunner::new(move |_| if chooser.load(Ordering::Relaxed) { Script::Busy } else { Script::Complete(SECOND) }));
+    let first = cluster.node("a", 4).await;
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        ids.push(cluster.submit().await);
+    }
+    cluster.until_status(ids[3], ScanStatus::Running).await;
+    first.shutdown(10 * SECOND).await;
+    assert_eq!(cluster.runner.alive(), 0);
+    for id in &ids {
+        let row = cluster.row(*id).await;
+        assert_eq!((row.status(), row.failures), (ScanStatus::Pending, 0));
+    }
+    assert!(crate::ports::ScanStore::nodes(&*cluster.store).await.unwrap().is_empty(), "the lease is given back");
+    endless.store(false, Ordering::Relaxed);
+    let _second = cluster.node("b", 4).await;
+    for (index, id) in ids.iter().enumerate() {
+        let row = cluster.until_status(*id, ScanStatus::Completed).await;
+        let expected: &[&str] = if index < 4 { &["shutdown", "completed"] } else { &["completed"] };
+        assert_eq!((ends(&row), row.failures), (expected.iter().map(ToString::to_string).collect(), 0));
+    }
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_kills_what_does_not_end_in_time() {
+    let cluster = Cluster::new(always(Script::Stubborn(1000 * SECOND)));
+    let node = cluster.node("a", 1).await;
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    tokio::time::sleep(SECOND).await;
+    let asked = tokio::time::Instant::now();
+    node.shutdown(10 * SECOND).await;
+    assert!(asked.elapsed() < 16 * SECOND);
+    assert_eq!(cluster.runner.alive(), 0);
+    let row = cluster.row(id).await;
+    assert_eq!((row.status(), row.failures), (ScanStatus::Pending, 0));
+    assert_eq!(ends(&row), [Interruption::LeaseLost.as_str()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_nodes_scans_run_elsewhere_within_one_lease() {
+    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
+    let first = cluster.node("a", 2).await;
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    let _second = cluster.node("b", 2).await;
+    first.crash().await;
+    let died = tokio::time::Instant::now();
+    let row = cluster.until(id, |row| row.attempts.len() == 2).await;
+    assert!(died.elapsed() <= Duration::from_secs(30 + 5 + 3), "{:?}", died.elapsed());
+    assert_eq!(ends(&row)[0], "node_lost");
+    assert!(matches!(&cluster.until_status(id, ScanStatus::Completed).await.attempts[1], attempt if attempt.node.as_str() == "b"));
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sole_node_does_not_wait_for_the_lease_of_its_predecessor() {
+    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
+    let first = cluster.node("a", 2).await;
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    first.crash().await;
+    let started = tokio::time::Instant::now();
+    let _second = cluster.start(NodeConfig { sole_node: true, ..NodeConfig::new("b".parse().unwrap(), 2) }).await;
+    cluster.until_status(id, ScanStatus::Completed).await;
+    assert!(started.elapsed() < 5 * SECOND, "{:?}", started.elapsed());
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them() {
+    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
+    let cut_off = Arc::new(AtomicBool::new(false));
+    let chooser = Arc::clone(&cut_off);
+    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None });
+    let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
+    let _isolated = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    let _other = cluster.node("b", 2).await;
+    cut_off.store(true, Ordering::Relaxed);
+    let row = cluster.until_status(id, ScanStatus::Completed).await;
+    assert_eq!(ends(&row), ["node_lost", "completed"]);
+    cluster.check();
+    // Back on the network, it gets a new lease and works again.
+    cut_off.store(false, Ordering::Relaxed);
+    let nodes = || crate::ports::ScanStore::nodes(&*cluster.store);
+    while nodes().await.unwrap().len() < 2 {
+        tokio::time::sleep(SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_actor_of_a_scan_is_an_attempt_that_failed() {
+    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
+    let node = cluster.node("a", 1).await;
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    tokio::time::sleep(SECOND).await;
+    let scan = node.children().iter().flat_map(ractor::ActorCell::get_children).next().unwrap();
+    scan.kill();
+    let row = cluster.until_status(id, ScanStatus::Completed).await;
+    assert_eq!(ends(&row), ["actor_crashed", "completed"]);
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_actor_below_the_node_is_restarted_and_the_scans_end() {
+    for index in 0..4 {
+        let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Complete(20 * SECOND) } else { Script::Complete(SECOND) }));
+        let node = cluster.node("a", 2).await;
+        let first = cluster.submit().await;
+        cluster.until_status(first, ScanStatus::Running).await;
+        tokio::time::sleep(SECOND).await;
+        let mut children = node.children();
+        children.sort_by_key(ractor::ActorCell::get_id);
+        children[index].kill();
+        let second = cluster.submit().await;
+        for id in [first, second] {
+            cluster.until_status(id, ScanStatus::Completed).await;
+        }
+        let tree = cluster.desk.board.supervision(jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(tree.children.iter().map(|child| child.restarts).sum::<u32>(), 1, "the tree shows the restart");
+        node.shutdown(SECOND).await;
+        cluster.check();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_budget_ends_the_node_with_a_failure() {
+    let cluster = Cluster::new(always(Script::Busy));
+    let node = cluster.start(NodeConfig { actor_intensity: Intensity { max: 2, within: 60 * SECOND }, ..NodeConfig::new("a".parse().unwrap(), 1) }).await;
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    for _ in 0..3 {
+        if let Some(child) = node.children().first() {
+            child.kill();
+        }
+        tokio::time::sleep(SECOND).await;
+    }
+    assert!(matches!(node.exited().await, NodeExit::Failed(_)));
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(cluster.runner.alive(), 0, "no process outlives its node");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_failures_holds_new_attempts_back() {
+    let cluster = Cluster::new(always(Script::Crash(Duration::from_millis(10))));
+    let config =
+        NodeConfig { attempt_intensity: Intensity { max: 4, within: 60 * SECOND }, storm_pause: 30 * SECOND, ..NodeConfig::new("a".parse().unwrap(), 1) };
+    let _node = cluster.start(config).await;
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        ids.push(cluster.submit().await);
+    }
+    tokio::time::sleep(20 * SECOND).await;
+    assert!((5..=6).contains(&cluster.runner.runs().len()), "{}", cluster.runner.runs().len());
+    for id in ids {
+        cluster.until_status(id, ScanStatus::Failed).await;
+    }
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_waits_for_a_store_that_does_not_answer() {
+    let cluster = Cluster::new(always(Script::Complete(3 * SECOND)));
+    let calls = Arc::new(AtomicU32::new(0));
+    let down = Arc::new(AtomicBool::new(false));
+    let (counted, chooser) = (Arc::clone(&calls), Arc::clone(&down));
+    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        if chooser.load(Ordering::Relaxed) { Fault::LostAnswer } else { Fault::None }
+    });
+    let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
+    let _node = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    down.store(true, Ordering::Relaxed);
+    tokio::time::sleep(10 * SECOND).await;
+    down.store(false, Ordering::Relaxed);
+    let row = cluster.until_status(id, ScanStatus::Completed).await;
+    assert!(matches!(row.state, ScanState::Completed { .. }) && row.attempts.len() == 1);
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_whose_answer_was_lost_is_handed_back_and_runs() {
+    let cluster = Cluster::new(always(Script::Complete(SECOND)));
+    let lose = Arc::new(AtomicBool::new(false));
+    let chooser = Arc::clone(&lose);
+    let faulty =
+        FaultyStore::new(Arc::clone(&cluster.store) as _, move || if chooser.swap(false, Ordering::Relaxed) { Fault::LostAnswer } else { Fault::None });
+    let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
+    let _node = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    lose.store(true, Ordering::Relaxed);
+    let id = cluster.submit().await;
+    let row = cluster.until_status(id, ScanStatus::Completed).await;
+    assert_eq!(ends(&row), ["never_started", "completed"]);
+    assert_eq!(row.failures, 0);
+    cluster.check();
+}

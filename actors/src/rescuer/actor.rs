@@ -1,0 +1,130 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
+
+use crate::context::Shared;
+use crate::model::{Command, Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
+use crate::ports::{Applied, JobSignal, RunningScan, StoreError};
+use crate::record::{Record, retry_or_fail};
+use crate::task;
+
+/// The longest that one look-around may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long a row of this node must be without an owner before it is handed back: longer than a dispatcher waits for the answer to its lease, so that no owner can still be on its way.
+const GRACE: Duration = Duration::from_secs(10);
+/// How many rows a look-around signals; the rest is for the next one.
+const SIGNALS: usize = 1_000;
+
+/// Rows of this node without an owner, and when each was first seen so.
+type Suspects = HashMap<(ScanId, FencingToken), Instant>;
+
+pub(crate) struct Rescuer;
+
+/// What the rescuer is told.
+pub(crate) enum Message {
+    /// Its timer.
+    Look,
+    /// A look-around has ended; these rows of this node had no owner.
+    Looked(Result<Suspects, StoreError>),
+    /// Its task panicked.
+    Panicked(String),
+}
+
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    /// At the first sight the owner may just be on its way.
+    suspects: Suspects,
+    work: Option<AbortOnDropHandle<()>>,
+}
+
+impl Actor for Rescuer {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+        shared.show("rescuer", "watching");
+        myself.cast(Message::Look)?;
+        Ok(State { shared, suspects: Suspects::new(), work: None })
+    }
+
+    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Look => {
+                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects));
+                let limited = async move {
+                    Message::Looked(tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))))
+                };
+                state.work = Some(task::answer(&myself, limited, Message::Panicked));
+            }
+            Message::Looked(result) => {
+                match result {
+                    Ok(suspects) => {
+                        state.suspects = suspects;
+                        state.shared.show("rescuer", "watching");
+                    }
+                    Err(error) => {
+                        state.shared.show("rescuer", "store does not answer");
+                        warn!(error = &error as &dyn std::error::Error, "could not look for scans without an owner");
+                    }
+                }
+                state.work = Some(task::timer(&myself, Instant::now() + state.shared.config.rescue_every, Message::Look));
+            }
+            Message::Panicked(why) => return Err(why.into()),
+        }
+        Ok(())
+    }
+}
+
+async fn look(shared: Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
+    for orphan in shared.ports.store.orphans().await? {
+        // This node's own scans, if its lease has ended, are killed and handed back by its own actors.
+        if orphan.node != shared.config.id {
+            take_over(&shared, orphan).await?;
+        }
+    }
+    let without_owner = hand_back(&shared, suspects).await?;
+    // Twice the interval, so that a scan is signalled before it is due and starts on time.
+    for due in shared.ports.store.due(shared.config.rescue_every.saturating_mul(2), SIGNALS).await? {
+        let signal = JobSignal { id: due.id, priority: due.priority, due: due.due, trace: due.trace };
+        if let Err(error) = shared.ports.queue.signal(signal).await {
+            warn!(error = &error as &dyn std::error::Error, "could not signal waiting scans; they wait for the queue");
+            break;
+        }
+    }
+    Ok(without_owner)
+}
+
+async fn take_over(shared: &Shared, orphan: RunningScan) -> Result<(), StoreError> {
+    let failure = Failure::new(FailureKind::NodeLost, format!("node {} lost its lease", orphan.node));
+    let resolution = retry_or_fail(shared, failure, orphan.failures);
+    let command = Command::Rescue { from: orphan.node.clone(), token: orphan.token, resolution };
+    if let Applied::Committed(record) = shared.ports.store.apply(orphan.id, command).await? {
+        info!(scan.id = orphan.id.0, node.id = %orphan.node, status = %record.status(), "took a scan over from a node without a lease");
+        shared.announce(record).await;
+    }
+    Ok(())
+}
+
+/// Hands back the rows that run on this node and have had no owner for long enough; returns the others without an owner.
+async fn hand_back(shared: &Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
+    let running = shared.ports.store.running_on(&shared.config.id).await?;
+    let now = Instant::now();
+    let mut remaining = Suspects::new();
+    for scan in running.into_iter().filter(|scan| !shared.roster.holds(scan.id, scan.token)) {
+        let since = suspects.get(&(scan.id, scan.token)).copied().unwrap_or(now);
+        if now.duration_since(since) < GRACE {
+            remaining.insert((scan.id, scan.token), since);
+            continue;
+        }
+        warn!(scan.id = scan.id.0, "a scan of this node has no actor; handing it back");
+        let back = Record { scan: scan.id, token: scan.token, resolution: Resolution::Requeue(Interruption::NeverStarted), plugins: None };
+        back.write(Arc::clone(shared), Some(1)).await;
+    }
+    Ok(remaining)
+}

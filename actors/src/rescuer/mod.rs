@@ -1,0 +1,12 @@
+//! The rescuer: finds what nobody cares for.
+//!
+//! - **Owns** one look-around at a time.
+//! - **Messages** come from its own timer and task.
+//! - **What it looks for**: scans of nodes whose lease has ended (taken over with a new token); rows that run on this node without anybody running them (handed back); rows that are due and
+//!   that no signal may exist for (signalled again). Rescue goes by lease, never by age.
+//! - **When the store does not answer**, it looks again later; **on shutdown** it just stops.
+//! - **It never** touches a scan whose node has a good lease, except its own node's.
+
+mod actor;
+
+pub(crate) use actor::Rescuer;

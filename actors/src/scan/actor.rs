@@ -1,0 +1,319 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, info, warn};
+
+use super::Message;
+use super::state::{OnStop, Stage, on_stop};
+use crate::context::Shared;
+use crate::model::{AttemptEnd, AttemptPhase, CancelledBy, Command, PluginResult, Resolution, ScanRecord, ScannerInfo};
+use crate::policy::classify::{StopCause, classify};
+use crate::policy::deadline::{Deadline, deadline};
+use crate::ports::{Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, Presence, StartError, StopMode, StoreError};
+use crate::record::{Record, Recorded, resolve};
+use crate::supervisor::{self, ABANDONED, RECORDED};
+use crate::task;
+
+/// How often the end of an attempt is offered to a store that does not answer, when the node shuts down or has lost its lease.
+const HASTY_TRIES: u32 = 3;
+
+pub(crate) struct Scan;
+
+pub(crate) struct ScanArguments {
+    pub(crate) shared: Arc<Shared>,
+    /// The row, just leased.
+    pub(crate) record: ScanRecord,
+    /// For the runner.
+    pub(crate) presence: Presence,
+    pub(crate) supervisor: ActorRef<supervisor::Message>,
+}
+
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    supervisor: ActorRef<supervisor::Message>,
+    record: ScanRecord,
+    stage: Stage,
+    started: Instant,
+    last_progress: Instant,
+    plugins: Vec<PluginResult>,
+    scanner: Option<ScannerInfo>,
+    progress: Progress,
+    starting: Option<AbortOnDropHandle<()>>,
+    timer: Option<AbortOnDropHandle<()>>,
+    end: Option<Record>,
+    recorder: Option<AbortOnDropHandle<()>>,
+}
+
+/// The throttle of progress writes: one on its way at most, and a pause after each.
+#[derive(Default)]
+struct Progress {
+    dirty: bool,
+    busy: Option<AbortOnDropHandle<()>>,
+}
+
+impl Actor for Scan {
+    type Msg = Message;
+    type State = State;
+    type Arguments = ScanArguments;
+
+    async fn pre_start(&self, myself: ActorRef<Message>, arguments: ScanArguments) -> Result<State, ActorProcessingErr> {
+        let ScanArguments { shared, record, presence, supervisor } = arguments;
+        let now = Instant::now();
+        let mut state = State {
+            shared,
+            supervisor,
+            record,
+            stage: Stage::Starting { stop: None, early: Vec::new() },
+            started: now,
+            last_progress: now,
+            plugins: Vec::new(),
+            scanner: None,
+            progress: Progress::default(),
+            starting: None,
+            timer: None,
+            end: None,
+            recorder: None,
+        };
+        state.start(&myself, presence);
+        Ok(state)
+    }
+
+    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Started(Ok(control)) => state.started(&myself, control),
+            Message::Started(Err(StartError(failure))) => {
+                state.starting = None;
+                let end = match state.stage {
+                    Stage::Starting { stop: Some(StopCause::Cancel), .. } => AttemptEnd::Cancelled,
+                    _ => AttemptEnd::Failed(failure),
+                };
+                state.ended(&myself, end);
+            }
+            Message::Event(event) => state.event(&myself, event),
+            Message::Stop(cause) => state.stop(&myself, cause),
+            Message::CheckLimits => state.check_limits(&myself),
+            Message::ProgressWritten(answer) => state.progress_written(&myself, answer),
+            Message::WriteProgress => {
+                state.progress.busy = None;
+                if state.progress.dirty {
+                    state.write_progress(&myself);
+                }
+            }
+            Message::Recorded(Recorded::Done | Recorded::Stale) => myself.stop(Some(RECORDED.into())),
+            Message::Recorded(Recorded::Abandoned) => myself.stop(Some(ABANDONED.into())),
+            Message::Panicked(why) => return Err(why.into()),
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn start(&mut self, myself: &ActorRef<Message>, presence: Presence) {
+        let attempt = self.record.last_attempt().map(|attempt| attempt.number).unwrap_or_default();
+        info!(scan.id = self.record.id.0, scan.attempt = attempt.0, scan.token = self.record.token.0, "starting an attempt");
+        self.show(|live| {
+            live.phase(AttemptPhase::Starting);
+        });
+        let job = AttemptJob {
+            scan: self.record.id,
+            attempt,
+            token: self.record.token,
+            request: self.record.request.clone(),
+            created_at: self.record.created_at,
+            trace: self.record.trace,
+        };
+        let to = myself.clone();
+        // An actor that is gone has dropped its control, which ends the process: nobody needs the news.
+        let events: EventSink = Arc::new(move |event| drop(to.cast(Message::Event(event))));
+        let runner = Arc::clone(&self.shared.ports.runner);
+        self.starting = Some(task::answer(myself, async move { Message::Started(runner.start(job, presence, events).await) }, Message::Panicked));
+        self.check_limits(myself);
+    }
+
+    fn started(&mut self, myself: &ActorRef<Message>, control: Box<dyn AttemptControl>) {
+        self.starting = None;
+        let Stage::Starting { stop, early } = std::mem::replace(&mut self.stage, Stage::Running { control }) else { return };
+        for event in early {
+            self.event(myself, event);
+        }
+        if let Some(cause) = stop {
+            self.stop(myself, cause);
+        }
+    }
+
+    fn event(&mut self, myself: &ActorRef<Message>, event: AttemptEvent) {
+        if let Stage::Starting { early, .. } = &mut self.stage {
+            early.push(event);
+            return;
+        }
+        self.last_progress = Instant::now();
+        let now = self.shared.ports.clock.now();
+        match event {
+            AttemptEvent::Started { pid, scanner } => {
+                info!(scan.id = self.record.id.0, process.pid = pid, scanner = scanner.label(), "the scanner runs");
+                self.scanner = Some(scanner);
+                self.show(|live| {
+                    live.phase(AttemptPhase::Running).pid(pid).alive(now);
+                });
+                self.write_progress(myself);
+            }
+            AttemptEvent::Alive => self.show(|live| {
+                live.alive(now);
+            }),
+            AttemptEvent::Plugins(plugins) => {
+                self.plugins.clone_from(&plugins);
+                self.show(|live| {
+                    live.plugins(plugins).alive(now);
+                });
+                self.write_progress(myself);
+            }
+            AttemptEvent::Ended(report) => self.process_ended(myself, report),
+        }
+    }
+
+    fn process_ended(&mut self, myself: &ActorRef<Message>, report: AttemptReport) {
+        let cause = match &self.stage {
+            Stage::Stopping { cause, .. } => Some(*cause),
+            Stage::Starting { .. } | Stage::Running { .. } => None,
+            Stage::Recording { .. } => return,
+        };
+        for note in &report.notes {
+            warn!(scan.id = self.record.id.0, "{note}");
+        }
+        let end = classify(&report, cause, self.record.request.dry_run);
+        self.plugins = match &end {
+            AttemptEnd::Completed(verdict) => verdict.plugins.clone(),
+            _ => report.plugins,
+        };
+        self.ended(myself, end);
+    }
+
+    fn ended(&mut self, myself: &ActorRef<Message>, end: AttemptEnd) {
+        let hasty = match (&self.stage, &end) {
+            (Stage::Stopping { cause, .. } | Stage::Starting { stop: Some(cause), .. }, _) => matches!(cause, StopCause::LeaseLost | StopCause::Shutdown),
+            _ => false,
+        };
+        if let AttemptEnd::Failed(failure) = &end {
+            warn!(scan.id = self.record.id.0, failure.kind = %failure.kind, "an attempt failed: {}", failure.detail);
+            // The supervisor outlives its children; if it does not, its budget is gone as well.
+            let _ = self.supervisor.cast(supervisor::Message::AttemptFailed(failure.kind));
+        }
+        self.stage = Stage::Recording { may_abandon: hasty };
+        self.timer = None;
+        self.progress.busy = None;
+        self.show(|live| {
+            live.phase(AttemptPhase::Recording);
+        });
+        let by = self.record.cancel_requested.unwrap_or(CancelledBy::User);
+        let resolution = resolve(&self.shared, end, self.record.failures, by);
+        let plugins = match &resolution {
+            Resolution::Complete(verdict) => Some(verdict.plugins.clone()),
+            _ => Some(std::mem::take(&mut self.plugins)),
+        };
+        self.end = Some(Record { scan: self.record.id, token: self.record.token, resolution, plugins });
+        self.write_end(myself, hasty);
+    }
+
+    fn write_end(&mut self, myself: &ActorRef<Message>, hasty: bool) {
+        let Some(end) = self.end.clone() else { return };
+        let work = end.write(Arc::clone(&self.shared), hasty.then_some(HASTY_TRIES));
+        self.recorder = Some(task::answer(myself, async move { Message::Recorded(work.await) }, Message::Panicked));
+    }
+
+    fn stop(&mut self, myself: &ActorRef<Message>, cause: StopCause) {
+        match on_stop(&self.stage, cause) {
+            OnStop::Ignore => {}
+            OnStop::Remember(cause) => {
+                if let Stage::Starting { stop, .. } = &mut self.stage {
+                    *stop = Some(cause);
+                }
+            }
+            OnStop::Stop(cause, mode) => self.stop_process(cause, mode),
+            OnStop::Hasten => {
+                if let Stage::Recording { may_abandon } = &mut self.stage
+                    && !*may_abandon
+                {
+                    *may_abandon = true;
+                    self.write_end(myself, true);
+                }
+            }
+        }
+    }
+
+    fn stop_process(&mut self, cause: StopCause, mode: StopMode) {
+        // The stage in between is never seen: nothing else runs in this handler.
+        let stage = std::mem::replace(&mut self.stage, Stage::Recording { may_abandon: false });
+        self.stage = match stage {
+            Stage::Running { control } | Stage::Stopping { control, .. } => {
+                info!(scan.id = self.record.id.0, ?cause, ?mode, "ending an attempt's process");
+                control.stop(mode);
+                Stage::Stopping { control, cause }
+            }
+            other => other,
+        };
+        self.show(|live| {
+            live.phase(AttemptPhase::Stopping);
+        });
+    }
+
+    fn check_limits(&mut self, myself: &ActorRef<Message>) {
+        if matches!(self.stage, Stage::Stopping { .. } | Stage::Recording { .. }) {
+            return;
+        }
+        match deadline(self.shared.config.limits, self.started, self.last_progress, Instant::now()) {
+            Deadline::CheckAt(when) => self.timer = Some(task::timer(myself, when, Message::CheckLimits)),
+            Deadline::TimedOut => self.stop(myself, StopCause::TimedOut),
+            Deadline::Stalled => self.stop(myself, StopCause::Stalled),
+        }
+    }
+
+    fn write_progress(&mut self, myself: &ActorRef<Message>) {
+        self.progress.dirty = true;
+        if self.progress.busy.is_some() || matches!(self.stage, Stage::Recording { .. }) {
+            return;
+        }
+        self.progress.dirty = false;
+        let command = Command::Progress { token: self.record.token, scanner: self.scanner.clone(), plugins: self.plugins.clone() };
+        let (store, id) = (Arc::clone(&self.shared.ports.store), self.record.id);
+        let work = async move {
+            let answer = tokio::time::timeout(Duration::from_secs(10), store.apply(id, command)).await;
+            Message::ProgressWritten(answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))))
+        };
+        self.progress.busy = Some(task::answer(myself, work, Message::Panicked));
+    }
+
+    fn progress_written(&mut self, myself: &ActorRef<Message>, answer: Result<Applied, StoreError>) {
+        self.progress.busy = None;
+        match answer {
+            Ok(Applied::Committed(record)) => {
+                // The way in which a cancel is seen whose message came before this actor was there.
+                let cancel = record.cancel_requested;
+                self.record.cancel_requested = cancel;
+                self.shared.ports.board.publish(record);
+                if cancel.is_some() {
+                    self.stop(myself, StopCause::Cancel);
+                }
+            }
+            Ok(Applied::Refused(why, _)) => {
+                warn!(scan.id = self.record.id.0, scan.token = self.record.token.0, %why, "the scan is no longer ours; killing its process");
+                self.stop(myself, StopCause::LeaseLost);
+            }
+            Ok(Applied::Missing) => self.stop(myself, StopCause::LeaseLost),
+            Err(error) => {
+                debug!(scan.id = self.record.id.0, error = &error as &dyn std::error::Error, "could not write progress; the next write carries it");
+                self.progress.dirty = true;
+            }
+        }
+        if !matches!(self.stage, Stage::Recording { .. }) {
+            // Whether or not there is more to write now, the next write waits its turn.
+            self.progress.busy = Some(task::timer(myself, Instant::now() + self.shared.config.progress_every, Message::WriteProgress));
+        }
+    }
+
+    fn show(&self, change: impl FnOnce(&mut crate::board::LiveAttempt<'_>)) {
+        self.shared.ports.board.update_attempt(self.record.id, self.record.token, change);
+    }
+}

@@ -1,0 +1,23 @@
+use crate::policy::classify::StopCause;
+use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
+use crate::record::Recorded;
+
+/// What a scan is told.
+pub(crate) enum Message {
+    /// The runner has started the process, or could not.
+    Started(Result<Box<dyn AttemptControl>, StartError>),
+    /// News of the process.
+    Event(AttemptEvent),
+    /// End the attempt.
+    Stop(StopCause),
+    /// Look at the limits.
+    CheckLimits,
+    /// A progress write was answered.
+    ProgressWritten(Result<Applied, StoreError>),
+    /// It is time for the next progress write.
+    WriteProgress,
+    /// The end was recorded, or not.
+    Recorded(Recorded),
+    /// A task of its own panicked.
+    Panicked(String),
+}

@@ -1,0 +1,112 @@
+//! Where an attempt stands, and what follows from each event: no I/O here.
+
+use crate::policy::classify::StopCause;
+use crate::ports::{AttemptControl, AttemptEvent, StopMode};
+
+/// Where an attempt stands.
+pub(crate) enum Stage {
+    /// The runner is starting the process. A stop that comes now waits in `stop`.
+    Starting {
+        /// Why it should end.
+        stop: Option<StopCause>,
+        /// The end, where it is told before the start is.
+        early: Vec<AttemptEvent>,
+    },
+    /// The process runs.
+    Running {
+        /// The hold on it.
+        control: Box<dyn AttemptControl>,
+    },
+    /// The process has been asked to end.
+    Stopping {
+        /// The hold on it.
+        control: Box<dyn AttemptControl>,
+        /// Why.
+        cause: StopCause,
+    },
+    /// The process is gone; what becomes of the scan is being written.
+    Recording {
+        /// Whether the row may be given up if the store does not answer.
+        may_abandon: bool,
+    },
+}
+
+/// What a stop asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum OnStop {
+    /// Remember it until the process has started.
+    Remember(StopCause),
+    /// Stop the process in this way; the cause is now this one.
+    Stop(StopCause, StopMode),
+    /// A weightier stop is under way.
+    Ignore,
+    /// There is no process; stop insisting on the record.
+    Hasten,
+}
+
+/// How weighty causes are, lightest first: a weightier one replaces the one under way, so that a user's cancel during a shutdown cancels, and a lost lease kills at once.
+pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
+    let mode = match cause {
+        StopCause::LeaseLost => StopMode::Kill,
+        StopCause::Stalled | StopCause::TimedOut | StopCause::Shutdown | StopCause::Cancel => StopMode::Graceful,
+    };
+    match stage {
+        Stage::Starting { stop: Some(earlier), .. } if *earlier >= cause => OnStop::Ignore,
+        Stage::Starting { .. } => OnStop::Remember(cause),
+        Stage::Running { .. } => OnStop::Stop(cause, mode),
+        Stage::Stopping { cause: earlier, .. } if *earlier >= cause => OnStop::Ignore,
+        Stage::Stopping { .. } => OnStop::Stop(cause, mode),
+        Stage::Recording { .. } => match cause {
+            StopCause::Shutdown | StopCause::LeaseLost => OnStop::Hasten,
+            StopCause::Stalled | StopCause::TimedOut | StopCause::Cancel => OnStop::Ignore,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NoControl;
+
+    impl AttemptControl for NoControl {
+        fn stop(&self, _: StopMode) {}
+    }
+
+    fn running() -> Stage {
+        Stage::Running { control: Box::new(NoControl) }
+    }
+
+    fn stopping(cause: StopCause) -> Stage {
+        Stage::Stopping { control: Box::new(NoControl), cause }
+    }
+
+    fn starting(stop: Option<StopCause>) -> Stage {
+        Stage::Starting { stop, early: Vec::new() }
+    }
+
+    #[test]
+    fn a_weightier_stop_replaces_a_lighter_one() {
+        use StopCause::{Cancel, LeaseLost, Shutdown, Stalled, TimedOut};
+        let graceful = |cause| OnStop::Stop(cause, StopMode::Graceful);
+        for (stage, cause, expected) in [
+            (starting(None), Cancel, OnStop::Remember(Cancel)),
+            (starting(Some(Cancel)), Shutdown, OnStop::Ignore),
+            (starting(Some(Shutdown)), Cancel, OnStop::Remember(Cancel)),
+            (running(), Stalled, graceful(Stalled)),
+            (running(), LeaseLost, OnStop::Stop(LeaseLost, StopMode::Kill)),
+            (stopping(Stalled), TimedOut, graceful(TimedOut)),
+            (stopping(Shutdown), Cancel, graceful(Cancel)),
+            (stopping(Cancel), Shutdown, OnStop::Ignore),
+            (stopping(Cancel), Cancel, OnStop::Ignore),
+            (stopping(Cancel), LeaseLost, OnStop::Stop(LeaseLost, StopMode::Kill)),
+            (stopping(LeaseLost), Cancel, OnStop::Ignore),
+            (Stage::Recording { may_abandon: false }, Cancel, OnStop::Ignore),
+            (Stage::Recording { may_abandon: false }, Shutdown, OnStop::Hasten),
+            (Stage::Recording { may_abandon: false }, LeaseLost, OnStop::Hasten),
+        ] {
+            assert_eq!(on_stop(&stage, cause), expected, "{cause:?}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, info, warn};
+
+use super::state::{Child, ChildPhase, Mode, State};
+use super::{Launch, Message};
+use crate::context::{RosterEntry, Shared};
+use crate::model::{Failure, FailureKind, Interruption, Resolution, ScanId};
+use crate::policy::classify::StopCause;
+use crate::policy::restart::{Budget, RestartBudget};
+use crate::ports::{Control, ControlBus, Presences};
+use crate::record::{Record, retry_or_fail};
+use crate::scan::{Scan, ScanArguments};
+use crate::{scan, task};
+
+/// The stop reason of a Scan actor whose end is recorded.
+pub(crate) const RECORDED: &str = "recorded";
+/// The stop reason of a Scan actor that gave its row up: the lease is lost, or the store does not answer at shutdown.
+pub(crate) const ABANDONED: &str = "abandoned";
+
+pub(crate) struct ScanSupervisor;
+
+impl Actor for ScanSupervisor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+        let bus = listen(&*shared.ports.bus, myself.clone());
+        let budget = RestartBudget::new(shared.config.attempt_intensity);
+        shared.show("supervisor", "serving");
+        adopt(&shared, &myself);
+        Ok(State { shared, mode: Mode::Serving, children: HashMap::new(), budget, waiting: Vec::new(), bus })
+    }
+
+    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Launch(launch) => state.launch(&myself, *launch).await,
+            Message::Cancel(id) => state.cancel(id),
+            Message::KillAll(cleared) => {
+                state.mode = state.mode.max_with(Mode::Clearing);
+                state.waiting.push(cleared);
+                state.stop_all(StopCause::LeaseLost);
+                state.settle();
+            }
+            Message::Shutdown(cleared) => {
+                state.shared.show("supervisor", "shutting down");
+                state.mode = Mode::ShuttingDown;
+                state.waiting.push(cleared);
+                state.stop_all(StopCause::Shutdown);
+                state.settle();
+            }
+            Message::AttemptFailed(kind) => state.count_failure(kind),
+            Message::CleanedUp(actor) => state.forget(actor),
+            Message::Panicked(why) => return Err(why.into()),
+            Message::Settle => state.settle(),
+        }
+        if state.bus.is_finished() {
+            return Err("the listener on the control bus has ended".into());
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(&self, myself: ActorRef<Message>, event: SupervisionEvent, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(who, _, reason) => match reason.as_deref() {
+                Some(RECORDED | ABANDONED) => state.forget(who.get_id()),
+                other => state.clean_up(&myself, &who, format!("the scan's actor ended unexpectedly: {}", other.unwrap_or("no reason"))),
+            },
+            SupervisionEvent::ActorFailed(who, why) => state.clean_up(&myself, &who, format!("the scan's actor failed: {why}")),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Mode {
+    /// A node that shuts down does not return to serving.
+    const fn max_with(self, other: Self) -> Self {
+        if matches!(self, Self::ShuttingDown) { self } else { other }
+    }
+}
+
+impl State {
+    async fn launch(&mut self, myself: &ActorRef<Message>, launch: Launch) {
+        let Launch { record, credit } = launch;
+        let (presence, presences) = Presences::new();
+        let entry = RosterEntry {
+            token: record.token,
+            attempt: record.last_attempt().map(|attempt| attempt.number).unwrap_or_default(),
+            failures: record.failures,
+            presences: Arc::new(presences),
+        };
+        let id = record.id;
+        if self.mode != Mode::Serving {
+            // Leased a moment too late. Nothing has started, so the row goes back as it was.
+            let back = Record { scan: id, token: entry.token, resolution: Resolution::Requeue(Interruption::NeverStarted), plugins: None };
+            self.shared.roster.entries().insert(id, entry.clone());
+            let shared = Arc::clone(&self.shared);
+            let supervisor = myself.clone();
+            tokio::spawn(async move {
+                back.write(Arc::clone(&shared), Some(3)).await;
+                drop((credit, presence));
+                shared.roster.remove(id, entry.token);
+                let _ = supervisor.cast(Message::Settle);
+            });
+            return;
+        }
+        self.shared.roster.entries().insert(id, entry.clone());
+        self.shared.ports.board.publish(record.clone());
+        let arguments = ScanArguments { shared: Arc::clone(&self.shared), record, presence, supervisor: myself.clone() };
+        match Actor::spawn_linked(None, Scan, arguments, myself.get_cell()).await {
+            Ok((actor, _)) => {
+                let child = Child { scan: id, entry, actor: actor.clone(), phase: ChildPhase::Alive, credit: Some(credit) };
+                self.children.insert(actor.get_id(), child);
+            }
+            Err(error) => {
+                // Its `pre_start` failed, so no process exists; the rescuer finds the row without an owner.
+                error!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not start a scan's actor");
+                self.shared.roster.remove(id, entry.token);
+            }
+        }
+    }
+
+    fn cancel(&self, id: ScanId) {
+        for child in self.children.values().filter(|child| child.scan == id) {
+            let _ = child.actor.cast(scan::Message::Stop(StopCause::Cancel));
+        }
+    }
+
+    fn count_failure(&mut self, kind: FailureKind) {
+        let now = Instant::now();
+        if self.budget.spend(now) == Budget::Spent {
+            let until = now + self.shared.config.storm_pause;
+            warn!(%kind, pause_ms = self.shared.config.storm_pause.as_millis(), "too many attempts failed; holding new ones back");
+            self.shared.show("supervisor", "restart storm: new attempts are held back");
+            self.shared.storm.send_replace(Some(until));
+            self.budget.reset();
+        }
+    }
+
+    /// An actor died without recording its end. Its drop has killed the process; once that is certain, the row goes on.
+    fn clean_up(&mut self, myself: &ActorRef<Message>, who: &ActorCell, why: String) {
+        let id = who.get_id();
+        let Some(child) = self.children.get_mut(&id) else { return };
+        error!(scan.id = child.scan.0, scan.attempt = child.entry.attempt.0, "{why}");
+        let work = recover(Arc::clone(&self.shared), child.scan, child.entry.clone(), why);
+        let done = async move {
+            work.await;
+            Message::CleanedUp(id)
+        };
+        child.phase = ChildPhase::CleaningUp(task::answer(myself, done, Message::Panicked));
+        self.count_failure(FailureKind::ActorCrashed);
+    }
+}
+
+/// Waits until an attempt without an actor has no process, then records its failure.
+async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RosterEntry, why: String) {
+    entry.presences.gone().await;
+    let resolution = retry_or_fail(&shared, Failure::new(FailureKind::ActorCrashed, why), entry.failures);
+    let record = Record { scan, token: entry.token, resolution, plugins: None };
+    let mut lease = shared.lease.subscribe();
+    tokio::select! {
+        _ = record.write(Arc::clone(&shared), None) => {}
+        // The row is another node's concern now.
+        _ = lease.wait_for(|lease| matches!(lease, crate::context::LeaseState::None)) => {}
+    }
+}
+
+/// Cleans up after a supervisor that failed: its children died with it, but their rows are still ours.
+fn adopt(shared: &Arc<Shared>, supervisor: &ActorRef<Message>) {
+    let left: Vec<(ScanId, RosterEntry)> = shared.roster.entries().iter().map(|(id, entry)| (*id, entry.clone())).collect();
+    for (id, entry) in left {
+        info!(scan.id = id.0, "cleaning up after a failed supervisor");
+        let shared = Arc::clone(shared);
+        let supervisor = supervisor.clone();
+        tokio::spawn(async move {
+            let token = entry.token;
+            recover(Arc::clone(&shared), id, entry, "the scan's supervisor failed".into()).await;
+            shared.roster.remove(id, token);
+            let _ = supervisor.cast(Message::Settle);
+        });
+    }
+}
+
+fn listen(bus: &dyn ControlBus, supervisor: ActorRef<Message>) -> AbortOnDropHandle<()> {
+    let mut messages = bus.subscribe();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            match messages.recv().await {
+                Ok(Control::Cancel(id)) => {
+                    if supervisor.cast(Message::Cancel(id)).is_err() {
+                        return;
+                    }
+                }
+                // What was missed comes back with the next renewal of the lease.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }))
+}

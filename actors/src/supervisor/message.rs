@@ -1,0 +1,49 @@
+use ractor::ActorId;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::model::{FailureKind, ScanId, ScanRecord};
+
+/// What the supervisor is told.
+pub(crate) enum Message {
+    /// Runs a leased attempt.
+    Launch(Box<Launch>),
+    /// Ends a scan for a user, if it runs here.
+    Cancel(ScanId),
+    /// Kills every attempt at once: the lease is lost.
+    KillAll(OnCleared),
+    /// Starts nothing any more and interrupts every attempt.
+    Shutdown(OnCleared),
+    /// An attempt failed, for the budget.
+    AttemptFailed(FailureKind),
+    /// The clean-up after a failed actor is done.
+    CleanedUp(ActorId),
+    /// A task of its own panicked.
+    Panicked(String),
+    /// An attempt without an actor left the roster.
+    Settle,
+}
+
+/// A leased attempt on its way to its actor.
+pub(crate) struct Launch {
+    /// The row, just leased.
+    pub(crate) record: ScanRecord,
+    /// The credit that it uses.
+    pub(crate) credit: OwnedSemaphorePermit,
+}
+
+/// Called when the last attempt is gone; also when it is dropped, because then nobody is left who could have one.
+pub(crate) struct OnCleared(Option<Box<dyn FnOnce() + Send>>);
+
+impl OnCleared {
+    pub(crate) fn new(call: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(call)))
+    }
+}
+
+impl Drop for OnCleared {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call();
+        }
+    }
+}

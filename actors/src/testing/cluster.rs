@@ -1,0 +1,127 @@
+//! A small cluster in memory: any number of nodes on one store, one queue and one bus, under paused time.
+
+use std::sync::Arc;
+
+use crate::board::LiveBoard;
+use crate::context::{NodeConfig, NodePorts};
+use crate::desk::ScanDesk;
+use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
+use crate::node::{self, NodeHandle};
+use crate::policy::scope::ScopePolicy;
+use crate::ports::{Clock, LocalControlBus, LocalJobQueue, ScanStore};
+
+use super::{MemoryStore, PausedClock, ScriptedRunner, fixtures};
+
+/// See the module. Every test holds it against the promises when it is done: [`Cluster::check`].
+pub struct Cluster {
+    /// The truth, without faults.
+    pub store: Arc<MemoryStore>,
+    /// The one runner of all nodes.
+    pub runner: ScriptedRunner,
+    /// Where scans are handed in.
+    pub desk: ScanDesk,
+    queue: Arc<LocalJobQueue>,
+    bus: Arc<LocalControlBus>,
+    clock: Arc<PausedClock>,
+}
+
+impl Cluster {
+    /// A cluster without nodes.
+    #[must_use]
+    pub fn new(runner: ScriptedRunner) -> Self {
+        let clock = Arc::new(PausedClock::default());
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
+        let queue = Arc::new(LocalJobQueue::new(Arc::clone(&clock) as Arc<dyn Clock>));
+        let bus = Arc::new(LocalControlBus::default());
+        let desk = ScanDesk {
+            store: Arc::clone(&store) as _,
+            queue: Arc::clone(&queue) as _,
+            bus: Arc::clone(&bus) as _,
+            board: Arc::new(LiveBoard::default()),
+            clock: Arc::clone(&clock) as _,
+            scope: Arc::new(ScopePolicy::default()),
+        };
+        Self { store, runner, desk, queue, bus, clock }
+    }
+
+    /// A node's ports: the first node shares the desk's board, as in one process.
+    #[must_use]
+    pub fn ports(&self) -> NodePorts {
+        NodePorts {
+            store: Arc::clone(&self.store) as _,
+            queue: Arc::clone(&self.queue) as _,
+            bus: Arc::clone(&self.bus) as _,
+            runner: Arc::new(self.runner.clone()),
+            clock: Arc::clone(&self.clock) as _,
+            board: Arc::clone(&self.desk.board),
+        }
+    }
+
+    /// Starts a node with the default numbers.
+    pub async fn node(&self, name: &str, capacity: usize) -> NodeHandle {
+        self.start(NodeConfig::new(name.parse().unwrap(), capacity)).await
+    }
+
+    /// Starts a node.
+    pub async fn start(&self, config: NodeConfig) -> NodeHandle {
+        node::start(config, self.ports()).await.unwrap()
+    }
+
+    /// Hands a scan in.
+    pub async fn submit(&self) -> ScanId {
+        let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
+        self.desk.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
+    }
+
+    /// A scan's row.
+    pub async fn row(&self, id: ScanId) -> ScanRecord {
+        self.store.get(id).await.unwrap().unwrap()
+    }
+
+    /// Waits until a scan's row is as wanted. Under paused time this costs nothing; a row that never gets there fails the test after a simulated day.
+    pub async fn until(&self, id: ScanId, wanted: impl Fn(&ScanRecord) -> bool) -> ScanRecord {
+        let wait = async {
+            loop {
+                let changed = self.store.changed();
+                let row = self.row(id).await;
+                if wanted(&row) {
+                    return row;
+                }
+                changed.await;
+            }
+        };
+        match tokio::time::timeout(std::time::Duration::from_secs(86_400), wait).await {
+            Ok(row) => row,
+            Err(_) => panic!("scan {id} never got there: {:#?}", self.row(id).await),
+        }
+    }
+
+    /// Waits until a scan is in this state.
+    pub async fn until_status(&self, id: ScanId, status: ScanStatus) -> ScanRecord {
+        self.until(id, |row| row.status() == status).await
+    }
+
+    /// Holds the whole history against the promises.
+    ///
+    /// # Panics
+    /// Where one was broken.
+    pub fn check(&self) {
+        let history = self.store.history();
+        let mut last = std::collections::BTreeMap::<ScanId, ScanRecord>::new();
+        for row in history {
+            if let Some(before) = last.get(&row.id) {
+                assert!(!before.status().is_terminal(), "an ended scan changed: {before:#?} {row:#?}");
+                assert!(row.token >= before.token, "the token shrank: {before:#?} {row:#?}");
+                assert_eq!(row.version, before.version + 1, "a version was skipped");
+            }
+            last.insert(row.id, row);
+        }
+        let runs = self.runner.runs();
+        for (index, run) in runs.iter().enumerate() {
+            for other in runs[index + 1..].iter().filter(|other| other.scan == run.scan) {
+                assert!(other.token > run.token, "two runs under one token: {run:?} {other:?}");
+                assert!(run.to.is_some_and(|end| end <= other.from), "two processes of one scan at once: {run:?} {other:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A store that fails in the ways of a real one: slow, unreachable, and worst of all, committed but reported as an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId, ScanRecord};
+use crate::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
+
+/// What happens to one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// It takes so long.
+    Slow(Duration),
+    /// It fails and changes nothing.
+    Unreachable,
+    /// It is done, but reported as a failure.
+    LostAnswer,
+    /// It is done after so long, but the answer never comes.
+    Silent(Duration),
+}
+
+type Chooser = dyn Fn() -> Fault + Send + Sync;
+
+/// See the module.
+#[derive(Clone)]
+pub struct FaultyStore {
+    inner: Arc<dyn ScanStore>,
+    choose: Arc<Chooser>,
+}
+
+impl FaultyStore {
+    /// Wraps `inner`; `choose` picks the fault of each call.
+    pub fn new(inner: Arc<dyn ScanStore>, choose: impl Fn() -> Fault + Send + Sync + 'static) -> Self {
+        Self { inner, choose: Arc::new(choose) }
+    }
+
+    async fn call<T: Send>(&self, call: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+        let lost = || StoreError::Unavailable("an injected fault".into());
+        match (self.choose)() {
+            Fault::None => call.await,
+            Fault::Slow(wait) => {
+                tokio::time::sleep(wait).await;
+                call.await
+            }
+            Fault::Unreachable => Err(lost()),
+            Fault::LostAnswer => {
+                call.await?;
+                Err(lost())
+            }
+            Fault::Silent(wait) => {
+                tokio::time::sleep(wait).await;
+                call.await?;
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ScanStore for FaultyStore {
+    async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError> {
+        self.call(self.inner.submit(scan)).await
+    }
+
+    async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
+        self.call(self.inner.get(id)).await
+    }
+
+    async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError> {
+        self.call(self.inner.apply(id, command)).await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
+        self.call(self.inner.list(query)).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.call(self.inner.stats()).await
+    }
+
+    async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
+        self.call(self.inner.due(within, limit)).await
+    }
+
+    async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
+        self.call(self.inner.running_on(node)).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError> {
+        self.call(self.inner.orphans()).await
+    }
+
+    async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
+        self.call(self.inner.register_node(node, ttl)).await
+    }
+
+    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+        self.call(self.inner.renew_node(node, ttl)).await
+    }
+
+    async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
+        self.call(self.inner.remove_node(node)).await
+    }
+
+    async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError> {
+        self.call(self.inner.end_other_nodes(keep)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        self.call(self.inner.nodes()).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.call(self.inner.ping()).await
+    }
+}

@@ -1,0 +1,149 @@
+//! A runner without processes: each attempt plays a script under tokio's (paused) time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::model::{Failure, FailureKind, FencingToken, PluginResult, PluginStatus, ScanId, ScannerInfo, ScannerKind};
+use crate::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, ScanRunner, StartError, StopMode};
+
+/// What an attempt does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// Ends well after this time, with a sign of life each second.
+    Complete(Duration),
+    /// Ends with exit code 1 after this time.
+    Crash(Duration),
+    /// Runs for ever, in silence, and ends when asked to.
+    Hang,
+    /// Runs for ever with a sign of life each second, and ends when asked to.
+    Busy,
+    /// As `Busy`, but a graceful stop only works after this time.
+    Stubborn(Duration),
+    /// Cannot be started, for a reason that another try would not mend.
+    NoProgram,
+    /// Cannot be started just now.
+    NoRoom,
+}
+
+/// One attempt, as the runner saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The scan.
+    pub scan: ScanId,
+    /// Its token.
+    pub token: FencingToken,
+    /// When its process started.
+    pub from: Instant,
+    /// When its process was gone.
+    pub to: Option<Instant>,
+}
+
+type Chooser = dyn Fn(&AttemptJob) -> Script + Send + Sync;
+
+/// See the module.
+#[derive(Clone)]
+pub struct ScriptedRunner {
+    choose: Arc<Chooser>,
+    runs: Arc<Mutex<Vec<Run>>>,
+}
+
+impl ScriptedRunner {
+    /// Plays the script that `choose` picks for each attempt.
+    pub fn new(choose: impl Fn(&AttemptJob) -> Script + Send + Sync + 'static) -> Self {
+        Self { choose: Arc::new(choose), runs: Arc::default() }
+    }
+
+    /// All attempts that ever had a process, in the order of their start.
+    #[must_use]
+    pub fn runs(&self) -> Vec<Run> {
+        self.locked().clone()
+    }
+
+    /// How many processes there are now.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        self.locked().iter().filter(|run| run.to.is_none()).count()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<Run>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Control(mpsc::UnboundedSender<StopMode>);
+
+impl AttemptControl for Control {
+    fn stop(&self, mode: StopMode) {
+        let _ = self.0.send(mode);
+    }
+}
+
+/// How the play ended.
+enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+#[async_trait]
+impl ScanRunner for ScriptedRunner {
+    async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
+        let script = (self.choose)(&job);
+        match script {
+            Script::NoProgram => return Err(StartError(Failure::new(FailureKind::NotStarted, "no such program"))),
+            Script::NoRoom => return Err(StartError(Failure::new(FailureKind::SpawnFailed, "no room for another process"))),
+            Script::Complete(_) | Script::Crash(_) | Script::Hang | Script::Busy | Script::Stubborn(_) => {}
+        }
+        let (sender, stops) = mpsc::unbounded_channel();
+        let index = {
+            let mut runs = self.locked();
+            runs.push(Run { scan: job.scan, token: job.token, from: Instant::now(), to: None });
+            runs.len() - 1
+        };
+        let runner = self.clone();
+        tokio::spawn(async move {
+            events(AttemptEvent::Started { pid: 1, scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0".into() } });
+            events(AttemptEvent::Plugins(vec![PluginResult::new("one", PluginStatus::InProgress)]));
+            let exit = play(script, stops, &events).await;
+            runner.locked()[index].to = Some(Instant::now());
+            drop(presence);
+            let (exit, info, status) = match exit {
+                Exit::Code(0) => (ExitKind::Code(0), InfoFile::Read, PluginStatus::Completed),
+                Exit::Code(code) => (ExitKind::Code(code), InfoFile::Missing, PluginStatus::InProgress),
+                Exit::Signal(signal) => (ExitKind::Signal(signal), InfoFile::Missing, PluginStatus::InProgress),
+            };
+            let plugins = vec![PluginResult::new("one", status)];
+            events(AttemptEvent::Ended(AttemptReport { exit, info, plugins, last_words: "last words".into(), notes: Vec::new() }));
+        });
+        Ok(Box::new(Control(sender)))
+    }
+}
+
+async fn play(script: Script, mut stops: mpsc::UnboundedReceiver<StopMode>, events: &EventSink) -> Exit {
+    let start = Instant::now();
+    let (ends, code, lively, stubborn) = match script {
+        Script::Complete(after) => (Some(start + after), 0, true, Duration::ZERO),
+        Script::Crash(after) => (Some(start + after), 1, true, Duration::ZERO),
+        Script::Busy => (None, 0, true, Duration::ZERO),
+        Script::Stubborn(after) => (None, 0, true, after),
+        Script::Hang | Script::NoProgram | Script::NoRoom => (None, 0, false, Duration::ZERO),
+    };
+    let mut killed_at: Option<Instant> = None;
+    let mut pulse = tokio::time::interval(Duration::from_secs(1));
+    let never = start + Duration::from_secs(365 * 86_400);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(ends.unwrap_or(never)), if ends.is_some() => return Exit::Code(code),
+            () = tokio::time::sleep_until(killed_at.unwrap_or(never)), if killed_at.is_some() => return Exit::Signal(2),
+            _ = pulse.tick(), if lively => events(AttemptEvent::Alive),
+            stop = stops.recv() => match stop {
+                Some(StopMode::Graceful) => killed_at = Some(killed_at.unwrap_or(Instant::now() + stubborn)),
+                // A dropped control kills as well.
+                Some(StopMode::Kill) | None => return Exit::Signal(9),
+            },
+        }
+    }
+}

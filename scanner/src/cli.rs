@@ -1,0 +1,394 @@
+//! The command line, in KAST's words: `[scan] -t TARGET …`, `plugins`, `registry` and `config`.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::issues;
+use crate::journal::Journal;
+use crate::plugin::{self, Meta, Plugin};
+use crate::report::{self, Logo};
+use crate::run::{NO_ACTIVE, NO_PDF, ScanOptions, run_scan};
+use crate::settings::{self, Settings};
+use crate::target::Target;
+
+/// The exit code of a usage error.
+const USAGE: u8 = 2;
+
+/// The exit code of a scan that SIGINT stopped, as a shell counts it.
+const INTERRUPTED: u8 = 130;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "kastrel scanner",
+    display_name = "Kastrel built-in scanner",
+    version,
+    about = "A small passive scanner that speaks KAST's command line and writes KAST's files"
+)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    scan: ScanArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a scan; the word may be left out
+    Scan(ScanArgs),
+    /// Tells about the plugins
+    Plugins {
+        #[command(subcommand)]
+        command: PluginsCommand,
+    },
+    /// Tells about the issues that can be found
+    Registry {
+        #[command(subcommand)]
+        command: RegistryCommand,
+    },
+    /// Tells about the settings
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginsCommand {
+    /// Lists all plugins
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one plugin and its settings
+    Show {
+        /// The plugin's name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RegistryCommand {
+    /// Lists all issues
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Prints the JSON schema of all settings
+    Schema,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Active,
+    Passive,
+    Both,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Html,
+    Pdf,
+    Both,
+}
+
+#[derive(Debug, Args)]
+struct ScanArgs {
+    /// Host, host:port or http(s) URL to scan
+    #[arg(short, long, allow_hyphen_values = true)]
+    target: Option<String>,
+    /// Which plugins to run; there are only passive ones
+    #[arg(short, long, value_enum, default_value = "passive")]
+    mode: Mode,
+    /// Report format; only HTML is made
+    #[arg(long, value_enum, default_value = "html")]
+    format: Format,
+    /// Accepted for KAST's sake, and ignored
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Change a setting; may be repeated
+    #[arg(long, value_name = "PLUGIN.KEY=VALUE")]
+    set: Vec<String>,
+    /// PNG or JPEG for the report's head
+    #[arg(long, value_name = "FILE")]
+    logo: Option<PathBuf>,
+    /// Comma-separated names of the plugins to run
+    #[arg(long, value_name = "NAMES")]
+    run_only: Option<String>,
+    /// Run plugins at the same time
+    #[arg(short, long)]
+    parallel: bool,
+    /// How many plugins run at the same time
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
+    max_workers: u16,
+    /// Tell more
+    #[arg(short, long)]
+    verbose: bool,
+    /// Tell what would be done, do and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Make the report again from the files in a folder
+    #[arg(long, value_name = "DIR")]
+    report_only: Option<PathBuf>,
+    /// Folder for the log file; none is written without it
+    #[arg(short, long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    /// Folder for the results [default: ~/kast_results/TARGET-TIME]
+    #[arg(short, long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+}
+
+/// Runs the command line. The first argument is the program's name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" too, with code 0 and on stdout; clap knows. A closed pipe is nobody's fault.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    match cli.command {
+        None => scan(cli.scan),
+        Some(Command::Scan(args)) => scan(args),
+        Some(Command::Plugins { command: PluginsCommand::List { json } }) => list_plugins(json),
+        Some(Command::Plugins { command: PluginsCommand::Show { name, json } }) => show_plugin(&name, json),
+        Some(Command::Registry { command: RegistryCommand::List { json } }) => list_issues(json),
+        Some(Command::Config { command: ConfigCommand::Schema }) => {
+            let plugins = plugin::all().iter().map(|plugin| (plugin.meta().name.to_owned(), plugin.meta().schema())).collect();
+            print_json(&settings::schema(plugins))
+        }
+    }
+}
+
+fn scan(args: ScanArgs) -> ExitCode {
+    match prepare(&args) {
+        Err(reason) => refuse(&reason),
+        Ok(Plan::Report { folder, target, logo }) => {
+            if matches!(args.format, Format::Pdf | Format::Both) {
+                say(NO_PDF);
+            }
+            match report::write(&folder, target.as_deref(), logo.as_ref()) {
+                Ok(path) => say(&format!("HTML report generated: {}", path.display())),
+                Err(error) => fail(&format!("could not write the report in {}: {error}", folder.display())),
+            }
+        }
+        Ok(Plan::DryRun(options)) => dry_run(&options),
+        Ok(Plan::Scan(options)) => execute(*options, &args),
+    }
+}
+
+/// What a valid command line asks for.
+enum Plan {
+    Report { folder: PathBuf, target: Option<String>, logo: Option<Logo> },
+    DryRun(Box<ScanOptions>),
+    Scan(Box<ScanOptions>),
+}
+
+/// Checks the whole command line before anything is written or sent.
+fn prepare(args: &ScanArgs) -> Result<Plan, String> {
+    let target = args.target.as_deref().map(Target::parse).transpose().map_err(|error| error.to_string())?;
+    let logo = args.logo.as_deref().map(Logo::read).transpose()?;
+    if let Some(folder) = &args.report_only {
+        if !folder.is_dir() {
+            return Err(format!("--report-only: {} is not a folder", folder.display()));
+        }
+        if target.is_none() && report::read_info(folder).is_none() {
+            return Err(format!("--report-only: {} holds no kast_info.json, so --target is needed", folder.display()));
+        }
+        return Ok(Plan::Report { folder: folder.clone(), target: args.target.clone(), logo });
+    }
+    let target = target.ok_or("--target is missing")?;
+    let mut settings = Settings::default();
+    for assignment in &args.set {
+        settings.apply(assignment).map_err(|error| format!("--set: {error}"))?;
+    }
+    let selected = select(args.run_only.as_deref())?;
+    let mut notes = Vec::new();
+    if matches!(args.format, Format::Pdf | Format::Both) {
+        notes.push(NO_PDF.to_owned());
+    }
+    let plugins = if args.mode == Mode::Active {
+        notes.push(NO_ACTIVE.to_owned());
+        Vec::new()
+    } else {
+        selected
+    };
+    let output_dir = args.output_dir.clone().unwrap_or_else(|| default_folder(&target));
+    let options = Box::new(ScanOptions {
+        arguments: arguments(args, &output_dir),
+        target,
+        plugins,
+        workers: if args.parallel { usize::from(args.max_workers) } else { 1 },
+        output_dir,
+        settings,
+        logo,
+        notes,
+    });
+    Ok(if args.dry_run { Plan::DryRun(options) } else { Plan::Scan(options) })
+}
+
+/// The plugins of `--run-only`, in running order; all without it.
+fn select(names: Option<&str>) -> Result<Vec<&'static dyn Plugin>, String> {
+    let Some(names) = names else { return Ok(plugin::all()) };
+    let wanted: Vec<&str> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let unknown: Vec<&str> = wanted.iter().copied().filter(|name| plugin::find(name).is_none()).collect();
+    if !unknown.is_empty() {
+        return Err(format!("--run-only: unknown plugin: {}", unknown.join(", ")));
+    }
+    if wanted.is_empty() {
+        return Err("--run-only: no plugin is named".to_owned());
+    }
+    Ok(plugin::all().into_iter().filter(|plugin| wanted.contains(&plugin.meta().name)).collect())
+}
+
+fn default_folder(target: &Target) -> PathBuf {
+    let home = std::env::home_dir().unwrap_or_default();
+    let name: String = target.host().to_string().chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }).collect();
+    home.join("kast_results").join(format!("{name}-{}", clock::now().strftime("%Y%m%d-%H%M%S")))
+}
+
+/// `cli_arguments` of `kast_info.json`, with KAST's keys.
+fn arguments(args: &ScanArgs, output_dir: &Path) -> Value {
+    json!({
+        "target": args.target,
+        "mode": args.mode,
+        "parallel": args.parallel,
+        "max_workers": args.max_workers,
+        "verbose": args.verbose,
+        "output_dir": output_dir,
+        "run_only": args.run_only,
+        "log_dir": args.log_dir,
+        "format": args.format,
+        "logo": args.logo,
+        "dry_run": args.dry_run,
+        "report_only": args.report_only,
+        "ai_summary": false,
+    })
+}
+
+fn dry_run(options: &ScanOptions) -> ExitCode {
+    let mut text = format!("Dry run: nothing is sent or written.\nTarget: {}\nOutput directory: {}\n", options.target, options.output_dir.display());
+    for url in options.target.candidates() {
+        text.push_str(&format!("Would try: {url}\n"));
+    }
+    for plugin in &options.plugins {
+        let meta = plugin.meta();
+        text.push_str(&format!("Would run: {} ({}): {}\n", meta.display_name, meta.name, meta.description));
+    }
+    for note in &options.notes {
+        text.push_str(&format!("{note}\n"));
+    }
+    say(text.trim_end())
+}
+
+fn execute(options: ScanOptions, args: &ScanArgs) -> ExitCode {
+    let journal = match Journal::open(args.log_dir.as_deref(), args.verbose) {
+        Ok(journal) => journal,
+        Err(error) => return fail(&format!("could not write the log: {error}")),
+    };
+    if let Some(path) = &args.config {
+        journal.warn(&format!("--config {} is ignored: the built-in scanner has no configuration file; use --set", path.display()));
+    }
+    for note in &options.notes {
+        journal.warn(note);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("could not start the runtime: {error}")),
+    };
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = run_scan(options, &journal) => Some(ended),
+            Ok(()) = tokio::signal::ctrl_c() => None,
+        }
+    });
+    // A name look-up may still block one of the runtime's threads; there is nothing to wait for.
+    runtime.shutdown_background();
+    match ended {
+        Some(Ok(info)) => {
+            let count = |status: &str| info.plugins.iter().filter(|run| run.status == status).count();
+            journal.info(&format!(
+                "Scan ended after {} s: {} plugins succeeded, {} failed, {} skipped",
+                info.duration_seconds,
+                count("success"),
+                count("fail"),
+                count("skipped")
+            ));
+            ExitCode::SUCCESS
+        }
+        Some(Err(error)) => fail(&error.to_string()),
+        None => {
+            journal.warn("Interrupted");
+            ExitCode::from(INTERRUPTED)
+        }
+    }
+}
+
+fn list_plugins(as_json: bool) -> ExitCode {
+    let metas: Vec<&Meta> = plugin::all().iter().map(|plugin| plugin.meta()).collect();
+    if as_json {
+        let rows: Vec<Value> = metas.iter().map(|meta| meta.row()).collect();
+        return print_json(&json!({ "kast_version": crate::version_text(), "scanner": crate::NAME, "plugins": rows }));
+    }
+    let lines = metas.iter().map(|meta| format!("✓ {} (priority: {}, type: passive)\n  {}", meta.name, meta.priority, meta.description));
+    say(&format!("Plugins of Kastrel's built-in scanner:\n\n{}", lines.collect::<Vec<_>>().join("\n\n")))
+}
+
+fn show_plugin(name: &str, as_json: bool) -> ExitCode {
+    let Some(plugin) = plugin::find(name) else { return refuse(&format!("unknown plugin: {name}")) };
+    let meta = plugin.meta();
+    let mut row = meta.row();
+    row["dependencies"] = json!([]);
+    row["config_schema"] = meta.schema();
+    if as_json { print_json(&row) } else { say(&format!("{} ({})\n{}\n{}", meta.display_name, meta.name, meta.description, meta.website_url)) }
+}
+
+fn list_issues(as_json: bool) -> ExitCode {
+    if as_json {
+        return print_json(&json!({ "registry": issues::ALL }));
+    }
+    let lines: Vec<_> = issues::ALL.iter().map(|issue| format!("{:<14} {:<42} {}", issue.severity.name(), issue.id, issue.title)).collect();
+    say(&lines.join("\n"))
+}
+
+fn print_json(value: &Value) -> ExitCode {
+    say(&format!("{value:#}"))
+}
+
+/// Prints to stdout. A closed pipe ends the program quietly, as it does for other programs.
+fn say(text: &str) -> ExitCode {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn refuse(reason: &dyn Display) -> ExitCode {
+    let _ = writeln!(io::stderr().lock(), "error: {reason}");
+    ExitCode::from(USAGE)
+}
+
+fn fail(reason: &dyn Display) -> ExitCode {
+    let _ = writeln!(io::stderr().lock(), "error: {reason}");
+    ExitCode::FAILURE
+}

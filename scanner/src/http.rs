@@ -1,0 +1,251 @@
+//! The HTTP client of one scan. It is bound to the target's host and its once-resolved addresses, bounded in time, bytes,
+//! requests and concurrency, and follows no redirect by itself.
+
+use std::error::Error as _;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::settings::Settings;
+use crate::target::{Redirect, Target, judge_redirect};
+use crate::trust;
+
+/// How many redirects one look at a page follows.
+const MAX_REDIRECTS: usize = 5;
+
+/// How much of a page is parsed as HTML, in bytes.
+const MAX_HTML_BYTES: usize = 512 * 1024;
+
+/// Why a request gave no answer. The text is for people and completes "could not …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// The client itself could not be made.
+    #[error("could not set up the HTTP client: {0}")]
+    Setup(String),
+    /// The address is not on the target.
+    #[error("refused to ask {0}: it is not on the target host and port")]
+    OutOfScope(String),
+    /// The scan's number of requests is used up.
+    #[error("the limit of {0} requests for one scan is used up (setting http.max_requests)")]
+    Budget(u64),
+    /// No answer in time.
+    #[error("{url}: no answer within {seconds} s")]
+    TimedOut {
+        /// What was asked for.
+        url: String,
+        /// The limit that passed.
+        seconds: u64,
+    },
+    /// Anything else, with the innermost reason.
+    #[error("{url}: {reason}")]
+    Failed {
+        /// What was asked for.
+        url: String,
+        /// The reason, readable.
+        reason: String,
+        /// Whether no connection could be opened at all.
+        connecting: bool,
+    },
+}
+
+/// One response, its body read up to the limit.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// What was asked for.
+    pub url: Url,
+    /// The status code.
+    pub status: u16,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body, decompressed, up to the limit.
+    pub body: Vec<u8>,
+    /// Whether the body was longer than the limit.
+    pub truncated: bool,
+}
+
+impl Page {
+    /// A header's value as text; bytes that are no UTF-8 are replaced. Several fields of one name are joined by a comma (RFC 9110, 5.3).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        joined(&self.headers, name)
+    }
+
+    /// The beginning of the body as text, for the HTML parser, whose time grows with the square of the depth of a hostile page.
+    /// The second value is a remark where something was left out.
+    #[must_use]
+    pub fn html(&self) -> (String, Option<String>) {
+        let start = &self.body[..self.body.len().min(MAX_HTML_BYTES)];
+        let cut = self.truncated || start.len() < self.body.len();
+        let remark = cut.then(|| format!("only the first {} KiB of the page were parsed", start.len() / 1024));
+        (String::from_utf8_lossy(start).into_owned(), remark)
+    }
+
+    /// The body as text; bytes that are no UTF-8 are replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// The values of one header name, joined by a comma.
+#[must_use]
+pub fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
+    let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned()).collect();
+    if values.is_empty() { None } else { Some(values.join(", ")) }
+}
+
+/// A page and the way to it.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// Every response on the way; the last one is the page.
+    pub pages: Vec<Page>,
+    /// Where a redirect wanted to go that was not followed.
+    pub left_for: Option<String>,
+}
+
+impl Visit {
+    /// The last response.
+    #[must_use]
+    pub fn page(&self) -> &Page {
+        // `Client::visit` is the only maker of a Visit and always pushes the page before it returns.
+        &self.pages[self.pages.len() - 1]
+    }
+}
+
+/// The client of one scan.
+#[derive(Debug)]
+pub struct Client {
+    inner: reqwest::Client,
+    target: Target,
+    slots: Semaphore,
+    sent: AtomicU64,
+    max_requests: u64,
+    max_body: usize,
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+impl Client {
+    /// Makes the client. `addresses` are the only ones that it will ever connect to.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] when TLS or the client cannot be configured.
+    pub fn new(target: &Target, addresses: &[IpAddr], settings: &Settings) -> Result<Self, HttpError> {
+        let setup = |error: &dyn std::fmt::Display| HttpError::Setup(error.to_string());
+        let tls = trust::lenient_config(rustls::ALL_VERSIONS, &[b"http/1.1"]).map_err(|error| setup(&error))?;
+        let pinned: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+        let inner = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(user_agent())
+            // A proxy from the environment would connect to somewhere else than the pinned addresses.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .resolve_to_addrs(&target.host().to_string(), &pinned)
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.request_timeout)
+            .pool_max_idle_per_host(4)
+            .referer(false)
+            .build()
+            .map_err(|error| setup(&error))?;
+        Ok(Self {
+            inner,
+            target: target.clone(),
+            slots: Semaphore::new(usize::try_from(settings.concurrency).unwrap_or(1)),
+            sent: AtomicU64::new(0),
+            max_requests: settings.max_requests,
+            max_body: usize::try_from(settings.max_body_bytes).unwrap_or(usize::MAX),
+            timeout: settings.request_timeout,
+            connect_timeout: settings.connect_timeout,
+        })
+    }
+
+    /// How many requests were sent so far.
+    #[must_use]
+    pub fn requests_sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed).min(self.max_requests)
+    }
+
+    /// Asks for one address and follows nothing.
+    ///
+    /// # Errors
+    /// An [`HttpError`] when the address is out of scope, the budget is used up, or no answer came.
+    pub async fn get(&self, url: &Url, headers: &[(&str, &str)]) -> Result<Page, HttpError> {
+        if !self.target.allows(url) {
+            return Err(HttpError::OutOfScope(url.to_string()));
+        }
+        if self.sent.fetch_add(1, Ordering::Relaxed) >= self.max_requests {
+            return Err(HttpError::Budget(self.max_requests));
+        }
+        let _slot = self.slots.acquire().await.map_err(|error| HttpError::Setup(error.to_string()))?;
+        let mut request = self.inner.get(url.clone());
+        for (name, value) in headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(*value)) {
+                request = request.header(name, value);
+            }
+        }
+        let mut response = request.send().await.map_err(|error| self.explain(url, &error))?;
+        let mut page = Page { url: url.clone(), status: response.status().as_u16(), headers: response.headers().clone(), body: Vec::new(), truncated: false };
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(url, &error))? {
+            let room = self.max_body - page.body.len();
+            page.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                page.truncated = true;
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// Asks for one address and follows redirects that stay on the target.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn visit(&self, start: &Url) -> Result<Visit, HttpError> {
+        let mut visit = Visit { pages: Vec::new(), left_for: None };
+        let mut url = start.clone();
+        loop {
+            let page = self.get(&url, &[]).await?;
+            let location = if matches!(page.status, 301 | 302 | 303 | 307 | 308) { page.headers.get(LOCATION) } else { None };
+            let verdict = location.map(|location| judge_redirect(&url, &String::from_utf8_lossy(location.as_bytes())));
+            visit.pages.push(page);
+            match verdict {
+                Some(Redirect::Follow(next)) if visit.pages.len() <= MAX_REDIRECTS && self.target.allows(&next) => url = next,
+                Some(Redirect::Follow(next)) if !self.target.allows(&next) => {
+                    visit.left_for = Some(next.to_string());
+                    return Ok(visit);
+                }
+                Some(Redirect::Leaves(place) | Redirect::Unreadable(place)) => {
+                    visit.left_for = Some(place);
+                    return Ok(visit);
+                }
+                // A loop of redirects ends here: its last answer is the page.
+                Some(Redirect::Follow(_)) | None => return Ok(visit),
+            }
+        }
+    }
+
+    fn explain(&self, url: &Url, error: &reqwest::Error) -> HttpError {
+        let url = url.to_string();
+        if error.is_timeout() {
+            let limit = if error.is_connect() { self.connect_timeout } else { self.timeout };
+            return HttpError::TimedOut { url, seconds: limit.as_secs() };
+        }
+        let mut reason = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            reason = inner.to_string();
+            source = inner.source();
+        }
+        HttpError::Failed { url, reason, connecting: error.is_connect() }
+    }
+}
+
+/// What the scanner calls itself.
+#[must_use]
+pub fn user_agent() -> String {
+    format!("Kastrel-Scanner/{} (+passive security check)", crate::VERSION)
+}

@@ -1,0 +1,108 @@
+//! `kast_info.json`: written once after the last plugin; its presence means that the scan ran to its end.
+
+use jiff::ZonedDateTime;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::output::Status;
+
+/// The file's name.
+pub const FILE_NAME: &str = "kast_info.json";
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Info {
+    /// The name and version of the scanner, where KAST writes its own version.
+    pub kast_version: String,
+    /// Always [`crate::NAME`], so that nobody takes the files for KAST's.
+    pub scanner: String,
+    /// Local time without a zone, as KAST writes it.
+    pub start_timestamp: String,
+    /// Local time without a zone.
+    pub end_timestamp: String,
+    /// Seconds, with two decimals.
+    pub duration_seconds: f64,
+    /// How the scanner was called.
+    pub cli_arguments: Value,
+    /// The plugins in the order in which they were started.
+    pub plugins: Vec<PluginRun>,
+    /// KAST's record of its language model, which is not here.
+    pub ai: Value,
+    /// What a reader has to know about this scan as a whole.
+    pub notes: Vec<String>,
+}
+
+/// One plugin's end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginRun {
+    /// The plugin's name.
+    pub plugin_name: String,
+    /// Local time without a zone.
+    pub start_timestamp: Option<String>,
+    /// Local time without a zone.
+    pub end_timestamp: Option<String>,
+    /// Seconds, with two decimals.
+    pub duration_seconds: Option<f64>,
+    /// `success`, `fail` or `skipped`; a text, because KAST has more.
+    pub status: String,
+    /// Why it did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl PluginRun {
+    /// The record of a plugin that ran from `start` to `end`.
+    #[must_use]
+    pub fn new(name: &str, start: &ZonedDateTime, end: &ZonedDateTime, status: Status, reason: Option<String>) -> Self {
+        let status = match status {
+            Status::Success => "success",
+            Status::Fail => "fail",
+            Status::Skipped => "skipped",
+        };
+        Self {
+            plugin_name: name.to_owned(),
+            start_timestamp: Some(local(start)),
+            end_timestamp: Some(local(end)),
+            duration_seconds: Some(seconds_between(start, end)),
+            status: status.to_owned(),
+            reason,
+        }
+    }
+}
+
+/// A time as KAST writes it here: local, with microseconds, without a zone.
+#[must_use]
+pub fn local(time: &ZonedDateTime) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string()
+}
+
+/// Seconds from one time to another, with two decimals.
+#[must_use]
+pub fn seconds_between(start: &ZonedDateTime, end: &ZonedDateTime) -> f64 {
+    (start.duration_until(end).as_secs_f64() * 100.0).round() / 100.0
+}
+
+/// KAST's block about language models, in the state that it has when there is none.
+#[must_use]
+pub fn no_ai() -> Value {
+    json!({
+        "enabled": false, "status": "disabled", "adapter": null, "endpoint": null, "model": null, "prompt_version": null,
+        "tokens_in": null, "tokens_out": null, "latency_ms": null, "error": null,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_local_without_a_zone() {
+        let start: ZonedDateTime = "2030-01-02T03:04:05.1234567+09:00[Asia/Tokyo]".parse().unwrap();
+        let end: ZonedDateTime = "2030-01-02T03:04:08.6+09:00[Asia/Tokyo]".parse().unwrap();
+        let run = PluginRun::new("x", &start, &end, Status::Fail, Some("why".to_owned()));
+        assert_eq!(run.start_timestamp.as_deref(), Some("2030-01-02T03:04:05.123456"));
+        assert_eq!(run.duration_seconds, Some(3.48));
+        assert_eq!(run.status, "fail");
+    }
+}

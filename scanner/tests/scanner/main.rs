@@ -1,0 +1,10 @@
+//! The scanner against real servers on the loopback interface. One binary, so that it is linked once.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod command_line;
+mod dns;
+mod limits;
+mod plain_site;
+mod server;
+mod tls_site;
