@@ -1,1 +1,22 @@
 //! Configuration: defaults < file < environment < flags, and where each value came from.
+//!
+//! [`keys`] declares every key once: the typed [`Config`], the file `config/kastrel.toml`, `kastrel config show` and the environment's names all come from that declaration. Nothing here
+//! reads the world but [`find_file`] and [`process_environment`]: files, environment and flags are arguments.
+
+mod error;
+mod file;
+mod keys;
+mod layers;
+mod secret;
+mod suggest;
+mod typed;
+mod values;
+
+pub use error::{ConfigError, Problem};
+pub use file::{DEFAULT_FILE, document, find_file, process_environment};
+pub use keys::{
+    Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, RedisConfig, ScansConfig, ScopeConfig, ServerConfig, SupervisionConfig,
+};
+pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
+pub use secret::{SecretUrl, redact};
+pub use values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, VariableNames};

@@ -1,0 +1,87 @@
+//! Where the scans are kept that a command speaks of: the server that was named, the one that holds the data folder, or here.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::cli::error::CliError;
+
+/// What a running server leaves in its data folder, in `server.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerFile {
+    /// Its process.
+    pub pid: u32,
+    /// Its address.
+    pub url: String,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// At the server that the user named.
+    Named(Url),
+    /// At the server that says it holds the data folder; it may be gone.
+    Found(Url),
+    /// In the data folder itself.
+    Here,
+}
+
+/// Decides by the flag, the environment (`KASTREL_SERVER`) and the text of `server.json`.
+///
+/// # Errors
+/// The address is none.
+pub fn locate(flag: Option<&str>, env: Option<&str>, file: Option<&str>) -> Result<Place, CliError> {
+    if let Some(text) = flag {
+        return server_url(text).map(Place::Named).ok_or_else(|| wrong("--server", text));
+    }
+    if let Some(text) = env.filter(|text| !text.is_empty()) {
+        return server_url(text).map(Place::Named).ok_or_else(|| wrong("KASTREL_SERVER", text));
+    }
+    // A file that cannot be read is the leftover of a crash: the lock of the data folder decides, not the file.
+    let found = file.and_then(|text| serde_json::from_str::<ServerFile>(text).ok()).and_then(|file| server_url(&file.url));
+    Ok(found.map_or(Place::Here, Place::Found))
+}
+
+fn wrong(name: &str, text: &str) -> CliError {
+    CliError::Usage(format!("{name}: expected an http or https address such as http://127.0.0.1:5000, not `{}`", crate::config::redact(text)))
+}
+
+/// The address of a server; `host:port` alone is taken for http.
+fn server_url(text: &str) -> Option<Url> {
+    let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let mut url = Url::parse(&text).ok()?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || url.query().is_some() || url.fragment().is_some() {
+        return None;
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_explicit_word_counts() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let file = Some(r#"{"pid":7,"url":"http://127.0.0.1:5000"}"#);
+        for (flag, env, file, expected) in [
+            (Some("http://a:1"), Some("http://b"), file, Place::Named(url("http://a:1/"))),
+            (None, Some("b:2"), file, Place::Named(url("http://b:2/"))),
+            (None, Some(""), file, Place::Found(url("http://127.0.0.1:5000/"))),
+            (Some("https://a/kastrel"), None, None, Place::Named(url("https://a/kastrel/"))),
+            (None, None, None, Place::Here),
+            (None, None, Some("{"), Place::Here),
+            (None, None, Some(r#"{"pid":7,"url":"file:///etc"}"#), Place::Here),
+        ] {
+            assert_eq!(locate(flag, env, file).unwrap(), expected, "{flag:?} {env:?} {file:?}");
+        }
+        for bad in ["ftp://x", "http://", "", "http://a/?q=1"] {
+            assert_eq!(locate(Some(bad), None, None).unwrap_err().exit().code(), 2, "{bad}");
+        }
+        let error = locate(Some("ftp://u:hunter2@x"), None, None).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,338 @@
+//! Scans of a server, over its HTTP API.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use kastrel_actors::model::{CancelledBy, PluginInfo, ScanId, ScanRequestDraft, ScannerInfo};
+use reqwest::{Client, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::sse::EventReader;
+use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ProblemDetails, ScanBackend, SubmitAnswer, Views};
+use crate::cli::view::ScanView;
+
+/// The longest wait for an answer; live streams excepted.
+const PATIENCE: Duration = Duration::from_secs(35);
+/// The wait between two looks when there is no live stream.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// A live stream that breaks so often without an event is given up for polling.
+const STREAM_TRIES: u32 = 3;
+/// So many looks in a row may fail: a server that restarts is waited for.
+const POLL_TRIES: u32 = 30;
+/// So often a server is asked for plugins that it does not know yet.
+const LOADING_TRIES: u32 = 15;
+/// How many scans a page of the API may hold.
+const PAGE: usize = 100;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct RemoteBackend {
+    client: Client,
+    base: Url,
+}
+
+impl RemoteBackend {
+    /// Speaks with the server at `base`, which ends with a slash.
+    ///
+    /// # Errors
+    /// The machine's certificates cannot be used.
+    pub fn new(base: Url) -> Result<Self, BackendError> {
+        // The provider is the process's; whoever was first is right, too.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder().connect_timeout(Duration::from_secs(5)).user_agent(concat!("kastrel/", env!("CARGO_PKG_VERSION")));
+        let loopback = match base.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if loopback {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| BackendError::Other(format!("failed to prepare the HTTP client: {error}")))?;
+        Ok(Self { client, base })
+    }
+
+    /// Whether something answers there within a second.
+    pub async fn answers(&self) -> bool {
+        let Ok(url) = self.url("livez") else { return false };
+        self.client.get(url).timeout(Duration::from_secs(1)).send().await.is_ok_and(|response| response.status().is_success())
+    }
+
+    /// The page of a scan, for people.
+    #[must_use]
+    pub fn page(&self, id: ScanId) -> String {
+        format!("{}scans/{id}", self.base)
+    }
+
+    fn url(&self, path: &str) -> Result<Url, BackendError> {
+        self.base.join(path).map_err(|_| self.strange("its address cannot be extended"))
+    }
+
+    fn strange(&self, what: impl Into<String>) -> BackendError {
+        BackendError::Strange { url: shown(&self.base), what: what.into() }
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> BackendError {
+        // The address is told already.
+        BackendError::Unreachable { url: shown(&self.base), source: Some(Box::new(error.without_url())) }
+    }
+
+    async fn get_json(&self, path: &str, query: &[(&str, String)]) -> Result<Option<Value>, BackendError> {
+        let mut url = self.url(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let response = self.client.get(url).timeout(PATIENCE).send().await.map_err(|error| self.unreachable(error))?;
+        match response.status() {
+            StatusCode::NOT_FOUND if is_json(&response) => Ok(None),
+            status if status.is_success() => self.body(response).await.map(Some),
+            status => Err(problem(status, response).await),
+        }
+    }
+
+    async fn body(&self, response: Response) -> Result<Value, BackendError> {
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        serde_json::from_slice(&bytes).map_err(|_| self.strange("expected JSON"))
+    }
+
+    fn view(&self, value: Value) -> Result<ScanView, BackendError> {
+        let mut view: ScanView = serde_json::from_value(value).map_err(|error| self.strange(format!("a scan that cannot be read: {error}")))?;
+        if view.status.is_terminal() {
+            view.report = Some(self.page(view.scan_id));
+        }
+        Ok(view)
+    }
+
+    async fn follow(self, id: ScanId, views: mpsc::Sender<Result<ScanView, BackendError>>) {
+        let mut reader = EventReader::default();
+        let mut tries = 0;
+        while tries < STREAM_TRIES {
+            match self.stream(id, &mut reader, &views).await {
+                Streamed::Ended => return,
+                Streamed::Broke { events: 0 } => tries += 1,
+                Streamed::Broke { .. } => tries = 1,
+                Streamed::None => break,
+            }
+            reader.restart();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        self.poll(id, &views).await;
+    }
+
+    /// Follows the live stream once.
+    async fn stream(&self, id: ScanId, reader: &mut EventReader, views: &mpsc::Sender<Result<ScanView, BackendError>>) -> Streamed {
+        let Ok(url) = self.url(&format!("api/scans/{id}/events")) else { return Streamed::None };
+        let mut request = self.client.get(url).header("accept", "text/event-stream");
+        if let Some(last) = reader.last_id() {
+            request = request.header("last-event-id", last);
+        }
+        let Ok(response) = request.send().await else { return Streamed::Broke { events: 0 } };
+        let is_stream = header(&response, "content-type").starts_with("text/event-stream");
+        if response.status() != StatusCode::OK || !is_stream {
+            return Streamed::None;
+        }
+        let mut chunks = response.bytes_stream();
+        let mut events = 0;
+        loop {
+            let chunk = tokio::select! {
+                chunk = chunks.next() => chunk,
+                () = views.closed() => return Streamed::Ended,
+            };
+            let Some(Ok(chunk)) = chunk else { return Streamed::Broke { events } };
+            let Ok(read) = reader.read(&chunk) else { return Streamed::None };
+            for event in read.into_iter().filter(|event| event.name == "status") {
+                events += 1;
+                let Ok(view) = serde_json::from_str(&event.data).map_err(|_| self.strange("expected JSON")).and_then(|value| self.view(value)) else {
+                    return Streamed::None;
+                };
+                let ended = view.status.is_terminal();
+                if views.send(Ok(view)).await.is_err() || ended {
+                    return Streamed::Ended;
+                }
+            }
+        }
+    }
+
+    /// Asks every second, until the scan has ended or the server stays away.
+    async fn poll(&self, id: ScanId, views: &mpsc::Sender<Result<ScanView, BackendError>>) {
+        let mut failures = 0;
+        loop {
+            let answer = match self.get(id).await {
+                Ok(Some(view)) => {
+                    failures = 0;
+                    Ok(view)
+                }
+                Ok(None) => Err(BackendError::Other(format!("scan {id} is gone"))),
+                Err(BackendError::Unreachable { .. } | BackendError::Problem(ProblemDetails { status: 429 | 500.., .. })) if failures < POLL_TRIES => {
+                    failures += 1;
+                    tokio::time::sleep(POLL_EVERY).await;
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            let last = answer.as_ref().map_or(true, |view| view.status.is_terminal());
+            if views.send(answer).await.is_err() || last {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(POLL_EVERY) => {}
+                () = views.closed() => return,
+            }
+        }
+    }
+}
+
+/// How following a live stream ended.
+enum Streamed {
+    /// The scan has ended, or nobody looks any more.
+    Ended,
+    /// The connection broke, after so many events.
+    Broke { events: u32 },
+    /// There is no live stream to be had.
+    None,
+}
+
+#[async_trait]
+impl ScanBackend for RemoteBackend {
+    async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError> {
+        let url = self.url("api/scans")?;
+        // A repetition after a lost answer gets the first one's scan.
+        let key = uuid::Uuid::new_v4().to_string();
+        let request = self.client.post(url).header("idempotency-key", key).json(&without_nulls(draft)).timeout(PATIENCE);
+        let again = request.try_clone();
+        let response = match (request.send().await, again) {
+            (Err(error), Some(again)) if !error.is_connect() => again.send().await,
+            (answer, _) => answer,
+        };
+        let response = response.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(problem(status, response).await);
+        }
+        let location = header(&response, "location").rsplit('/').next().and_then(|id| id.parse().ok());
+        let body = self.body(response).await.unwrap_or_default();
+        let id = body.get("scan_id").or_else(|| body.get("id")).and_then(Value::as_u64).map(ScanId).or(location);
+        let warning = body.get("warning").and_then(Value::as_str).map(str::to_owned);
+        id.map(|id| SubmitAnswer { id, warning }).ok_or_else(|| self.strange("a scan without a number"))
+    }
+
+    async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError> {
+        // The first view comes from here, so that a wrong number or an absent server is told at once.
+        let Some(first) = self.get(id).await? else { return Ok(None) };
+        let (sender, views) = mpsc::channel(16);
+        let ended = first.status.is_terminal();
+        let _ = sender.send(Ok(first)).await;
+        if !ended {
+            tokio::spawn(self.clone().follow(id, sender));
+        }
+        Ok(Some(views))
+    }
+
+    async fn cancel(&self, id: ScanId, _: CancelledBy) -> Result<CancelAnswer, BackendError> {
+        let url = self.url(&format!("api/scans/{id}/cancel"))?;
+        let response = self.client.post(url).timeout(PATIENCE).send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        match status {
+            StatusCode::NOT_FOUND => return Ok(CancelAnswer::Missing),
+            StatusCode::CONFLICT => {}
+            status if status.is_success() => {}
+            _ => return Err(problem(status, response).await),
+        }
+        Ok(match self.get(id).await? {
+            Some(view) if status == StatusCode::CONFLICT => CancelAnswer::AlreadyEnded(Box::new(view)),
+            Some(view) => CancelAnswer::Accepted(Box::new(view)),
+            None => CancelAnswer::Missing,
+        })
+    }
+
+    async fn get(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
+        self.get_json(&format!("api/scans/{id}/status"), &[]).await?.map(|value| self.view(value)).transpose()
+    }
+
+    async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError> {
+        let mut answer = ListAnswer { scans: Vec::new(), total: None };
+        let per_page = filter.limit.min(PAGE);
+        for page in 1.. {
+            let mut query = vec![("page", page.to_string()), ("per_page", per_page.to_string())];
+            query.extend(filter.status.map(|status| ("status", status.to_string())));
+            query.extend(filter.target.clone().map(|target| ("target", target)));
+            let value = self.get_json("api/scans", &query).await?.ok_or_else(|| self.strange("it has no list of scans"))?;
+            let read: ListPage = serde_json::from_value(value).map_err(|error| self.strange(format!("a list that cannot be read: {error}")))?;
+            let got = read.scans.len();
+            answer.total = read.total;
+            for scan in read.scans {
+                answer.scans.push(self.view(scan)?);
+            }
+            if got < per_page || answer.scans.len() >= filter.limit {
+                break;
+            }
+        }
+        answer.scans.truncate(filter.limit);
+        Ok(answer)
+    }
+
+    async fn plugins(&self) -> Result<PluginList, BackendError> {
+        let mut tries = 0;
+        let value = loop {
+            match self.get_json("api/plugins", &[]).await {
+                // The scanner takes a moment to tell them, just after the server's start.
+                Err(BackendError::Problem(ProblemDetails { status: 503, .. })) if tries < LOADING_TRIES => tries += 1,
+                answer => break answer?,
+            }
+            tokio::time::sleep(POLL_EVERY).await;
+        };
+        let value = value.ok_or_else(|| self.strange("it has no list of plugins"))?;
+        let read: PluginsPage = serde_json::from_value(value).map_err(|error| self.strange(format!("a list that cannot be read: {error}")))?;
+        Ok(PluginList { scanner: read.scanner, plugins: read.plugins })
+    }
+}
+
+#[derive(Deserialize)]
+struct ListPage {
+    scans: Vec<Value>,
+    #[serde(default)]
+    total: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct PluginsPage {
+    #[serde(default)]
+    scanner: Option<ScannerInfo>,
+    #[serde(default)]
+    plugins: Vec<PluginInfo>,
+}
+
+/// The draft as JSON, without the fields that were left out.
+fn without_nulls(draft: &ScanRequestDraft) -> Value {
+    let mut value = serde_json::to_value(draft).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    value
+}
+
+async fn problem(status: StatusCode, response: Response) -> BackendError {
+    let body = response.bytes().await.unwrap_or_default();
+    ProblemDetails::read(status.as_u16(), &body).into_error()
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn is_json(response: &Response) -> bool {
+    header(response, "content-type").contains("json")
+}
+
+/// The address without a password and without the slash at its end.
+fn shown(url: &Url) -> String {
+    crate::config::redact(url.as_str()).trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use kastrel_actors::model::ScanStatus;
+use tokio::net::TcpListener;
+
+use super::*;
+
+fn status(word: &str) -> String {
+    format!(r#"{{"scan_id":7,"status":"{word}","target":"example.com","results":[]}}"#)
+}
+
+fn json(code: u16, body: impl Into<String>) -> axum::response::Response {
+    (StatusCode::from_u16(code).unwrap(), [(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
+}
+
+async fn serve(router: Router) -> RemoteBackend {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    RemoteBackend::new(url.parse().unwrap()).unwrap()
+}
+
+async fn words(backend: &RemoteBackend) -> Vec<ScanStatus> {
+    let mut views = backend.watch(ScanId(7)).await.unwrap().unwrap();
+    let mut words = Vec::new();
+    while let Some(view) = views.recv().await {
+        words.push(view.unwrap().status);
+    }
+    words
+}
+
+#[tokio::test]
+async fn a_submission_is_repeated_with_the_same_key_only() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let submit = move |headers: HeaderMap, body: String| async move {
+        log.lock().unwrap().push((headers.get("idempotency-key").cloned(), body));
+        ([(header::LOCATION, "/api/scans/9")], json(201, r#"{"warning":"slow"}"#))
+    };
+    let backend = serve(Router::new().route("/api/scans", post(submit))).await;
+    let draft = ScanRequestDraft { target: "example.com".into(), max_workers: Some(3), ..ScanRequestDraft::default() };
+    let answer = backend.submit(&draft).await.unwrap();
+    assert_eq!(answer, SubmitAnswer { id: ScanId(9), warning: Some("slow".into()) });
+    let seen = seen.lock().unwrap();
+    assert!(seen[0].0.is_some());
+    assert_eq!(seen[0].1, r#"{"max_workers":3,"overrides":[],"plugins":[],"target":"example.com"}"#);
+}
+
+#[tokio::test]
+async fn wrong_fields_are_named() {
+    let body = r#"{"title":"Wrong fields","errors":[{"field":"target","message":"the target is private"}]}"#;
+    let backend = serve(Router::new().route("/api/scans", post(move || async move { json(422, body) }))).await;
+    let error = backend.submit(&ScanRequestDraft::default()).await.unwrap_err();
+    assert_eq!((error.exit().code(), error.to_string().as_str()), (2, "the scan was not accepted:\n  target: the target is private"));
+}
+
+#[tokio::test]
+async fn a_live_stream_is_followed_over_a_break() {
+    let tries = Arc::new(AtomicU32::new(0));
+    let events = {
+        let tries = tries.clone();
+        move |headers: HeaderMap| async move {
+            let body = match tries.fetch_add(1, Ordering::SeqCst) {
+                0 => format!("id: 1\nevent: status\ndata: {}\n\nevent: status\ndata: {{\"cut", status("running")),
+                _ => {
+                    assert_eq!(headers["last-event-id"], "1");
+                    format!(": alive\n\nid: 2\nevent: status\ndata: {}\n\nevent: end\ndata: x\n\n", status("completed"))
+                }
+            };
+            ([(header::CONTENT_TYPE, "text/event-stream")], body)
+        }
+    };
+    let router = Router::new().route("/api/scans/7/events", get(events)).route("/api/scans/7/status", get(|| async { json(200, status("pending")) }));
+    let backend = serve(router).await;
+    assert_eq!(words(&backend).await, [ScanStatus::Pending, ScanStatus::Running, ScanStatus::Completed]);
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn without_a_live_stream_the_status_is_asked_for() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let answer = {
+        let asked = asked.clone();
+        move || async move { json(200, status(if asked.fetch_add(1, Ordering::SeqCst) == 0 { "running" } else { "failed" })) }
+    };
+    let backend = serve(Router::new().route("/api/scans/7/events", get(|| async { json(503, "{}") })).route("/api/scans/7/status", get(answer))).await;
+    assert_eq!(words(&backend).await, [ScanStatus::Running, ScanStatus::Failed]);
+}
+
+#[tokio::test]
+async fn an_ended_scan_is_shown_with_its_page() {
+    let backend = serve(Router::new().route("/api/scans/7/status", get(|| async { json(200, status("completed")) }))).await;
+    assert!(backend.get(ScanId(7)).await.unwrap().unwrap().report.unwrap().ends_with("/scans/7"));
+    assert_eq!(words(&backend).await, [ScanStatus::Completed]);
+}
+
+#[tokio::test]
+async fn missing_ended_and_running_scans_differ_when_cancelled() {
+    let router = Router::new()
+        .route("/api/scans/1/cancel", post(|| async { json(404, "{}") }))
+        .route("/api/scans/7/cancel", post(|| async { json(409, "{}") }))
+        .route("/api/scans/8/cancel", post(|| async { json(202, "{}") }))
+        .route("/api/scans/{id}/status", get(|| async { json(200, status("completed")) }));
+    let backend = serve(router).await;
+    let cancel = |id| backend.cancel(ScanId(id), CancelledBy::User);
+    assert_eq!(cancel(1).await.unwrap(), CancelAnswer::Missing);
+    assert!(matches!(cancel(7).await.unwrap(), CancelAnswer::AlreadyEnded(_)));
+    assert!(matches!(cancel(8).await.unwrap(), CancelAnswer::Accepted(_)));
+}
+
+#[tokio::test]
+async fn lists_are_read_page_by_page() {
+    let pages = |uri: axum::http::Uri| async move {
+        let query = uri.query().unwrap_or_default().to_owned();
+        assert!(query.contains("per_page=100") && query.contains("status=failed") && query.contains("target=a+b"), "{query}");
+        let count = if query.starts_with("page=1&") { 100 } else { 50 };
+        let scans = vec![status("failed"); count].join(",");
+        json(200, format!(r#"{{"scans":[{scans}],"total":150}}"#))
+    };
+    let backend = serve(Router::new().route("/api/scans", get(pages))).await;
+    let filter = |limit| ListFilter { status: Some(ScanStatus::Failed), target: Some("a b".into()), limit };
+    assert_eq!(backend.list(&filter(1000)).await.unwrap().scans.len(), 150);
+    assert_eq!(backend.list(&filter(120)).await.unwrap().scans.len(), 120);
+}
+
+#[tokio::test]
+async fn a_server_that_is_none_and_one_that_is_strange_are_told_apart() {
+    let nobody = RemoteBackend::new("http://127.0.0.1:9/".parse().unwrap()).unwrap();
+    assert!(!nobody.answers().await);
+    assert_eq!(nobody.get(ScanId(1)).await.unwrap_err().exit().code(), 4);
+    let html = serve(Router::new().fallback(|| async { "<html>" })).await;
+    assert!(html.get(ScanId(1)).await.unwrap_err().to_string().contains("expected JSON"));
+}

@@ -1,0 +1,87 @@
+//! How a command fails, and what its exit code is then.
+
+use std::error::Error;
+use std::io;
+
+use kastrel_actors::model::ScanId;
+
+use super::backend::BackendError;
+use super::exit::Exit;
+use super::text::plain;
+use crate::config::ConfigError;
+
+/// See the module.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The arguments ask for what cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// Whoever keeps the scans said no, or nothing.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// No such scan.
+    #[error("there is no scan {0}")]
+    NoScan(ScanId),
+    /// The application could not be started, or broke.
+    #[error(transparent)]
+    App(Box<dyn Error + Send + Sync>),
+    /// The result could not be written.
+    #[error("failed to write the output")]
+    Output(#[from] io::Error),
+}
+
+impl CliError {
+    /// The exit code for it.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Usage(_) => Exit::Usage,
+            Self::Backend(error) => error.exit(),
+            Self::NoScan(_) | Self::App(_) | Self::Output(_) => Exit::Failed,
+        }
+    }
+}
+
+/// The error and its causes, each once. What a server or the scanned site said cannot steer the terminal.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let lines = |text: &str| text.lines().map(plain).collect::<Vec<_>>().join("\n");
+    let mut text = format!("error: {}", lines(&error.to_string()));
+    let mut last = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        // Many errors repeat their cause in their own text.
+        if !last.contains(&said) {
+            text.push_str(&format!("\n  caused by: {}", lines(&said)));
+            last = said;
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    fn link(text: &'static str, source: Option<Link>) -> Link {
+        Link { text, source: source.map(Box::new) }
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let error = link("failed to open: disk full", Some(link("disk full", Some(link("errno\u{1b}[31m 28", None)))));
+        assert_eq!(chain(&error), "error: failed to open: disk full\n  caused by: errno 28");
+    }
+}

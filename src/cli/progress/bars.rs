@@ -1,0 +1,168 @@
+//! A moving line for each plugin, below one for the scan.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use kastrel_actors::model::{PluginStatus, ScanStatus};
+
+use super::changes::waits;
+use crate::cli::text::{brief, count};
+use crate::cli::view::{PluginView, ScanView};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Bars {
+    all: MultiProgress,
+    head: ProgressBar,
+    plugins: BTreeMap<String, ProgressBar>,
+    attempt: u32,
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Bars {
+    /// On standard error.
+    #[must_use]
+    pub fn new() -> Self {
+        let all = MultiProgress::new();
+        let head = all.add(ProgressBar::new_spinner());
+        head.set_style(style("{spinner:.cyan} {wide_msg:.bold}"));
+        head.enable_steady_tick(Duration::from_millis(120));
+        Self { all, head, plugins: BTreeMap::new(), attempt: 0 }
+    }
+
+    /// Shows the scan as it is now.
+    pub fn show(&mut self, scan: &ScanView) {
+        self.head.set_message(head(scan));
+        if scan.attempt != self.attempt {
+            self.attempt = scan.attempt;
+            for (_, bar) in std::mem::take(&mut self.plugins) {
+                bar.finish_and_clear();
+                self.all.remove(&bar);
+            }
+        }
+        for plugin in &scan.results {
+            let bar = self.plugins.entry(plugin.plugin_name.clone()).or_insert_with(|| {
+                let bar = self.all.add(ProgressBar::new_spinner());
+                bar.set_style(style("  {prefix:.dim} {wide_msg}"));
+                bar
+            });
+            update(bar, plugin);
+        }
+    }
+
+    /// Prints a line above the bars.
+    pub fn say(&self, text: &str) {
+        // Lost only with the terminal itself.
+        let _ = self.all.println(text);
+    }
+
+    /// Takes all lines away.
+    pub fn end(&self) {
+        for bar in self.plugins.values().chain([&self.head]) {
+            bar.finish_and_clear();
+        }
+        let _ = self.all.clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are constants; a wrong one would be seen at once, and is no reason to stop a scan.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn update(bar: &ProgressBar, plugin: &PluginView) {
+    let text = message(plugin);
+    match plugin.status {
+        PluginStatus::InProgress => {
+            if bar.prefix() != "…" {
+                bar.set_style(style("  {spinner:.cyan} {wide_msg} {elapsed}"));
+                bar.set_prefix("…");
+                bar.reset_elapsed();
+                bar.enable_steady_tick(Duration::from_millis(120));
+            }
+            bar.set_message(text);
+        }
+        status => {
+            let mark = match status {
+                PluginStatus::Completed => "✓",
+                PluginStatus::Failed => "✗",
+                PluginStatus::Skipped | PluginStatus::Unavailable => "-",
+                PluginStatus::Pending | PluginStatus::InProgress => "·",
+            };
+            if bar.prefix() != mark {
+                bar.disable_steady_tick();
+                bar.set_style(style("  {prefix} {wide_msg}"));
+                bar.set_prefix(mark);
+            }
+            bar.set_message(text);
+        }
+    }
+}
+
+/// A plugin in one line.
+fn message(plugin: &PluginView) -> String {
+    let mut text = format!("{:<24} {}", brief(&plugin.plugin_name, 24), plugin.status);
+    if plugin.status == PluginStatus::Completed || plugin.findings_count > 0 {
+        text.push_str(&format!(", {}", count(plugin.findings_count, "finding")));
+    }
+    if let Some(message) = plugin.message.as_deref().filter(|_| matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable)) {
+        text.push_str(&format!(": {}", brief(message, 120)));
+    }
+    text
+}
+
+/// The scan in one line.
+fn head(scan: &ScanView) -> String {
+    let target = brief(&scan.target, 80);
+    let scanner = scan.scanner.as_ref().map_or_else(String::new, |scanner| format!(", {}", brief(&scanner.label(), 60)));
+    let attempt = if scan.attempt > 1 { format!(", attempt {}", scan.attempt) } else { String::new() };
+    let state = match scan.status {
+        _ if scan.cancel_requested.is_some() && !scan.status.is_terminal() => "being cancelled".into(),
+        ScanStatus::Pending => waits(scan),
+        status => status.to_string(),
+    };
+    format!("scan {}: {target}{scanner}{attempt}: {state}", scan.scan_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::{CancelledBy, ScannerInfo, ScannerKind};
+
+    use super::*;
+    use crate::cli::view::tests::{plugin, view};
+
+    #[test]
+    fn lines_say_what_matters() {
+        let mut scan = view(ScanStatus::Running);
+        assert_eq!(head(&scan), "scan 3: example.com: running");
+        scan.scanner = Some(ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() });
+        scan.attempt = 2;
+        assert_eq!(head(&scan), "scan 3: example.com, built-in scanner 0.1.0, attempt 2: running");
+        scan.cancel_requested = Some(CancelledBy::User);
+        assert!(head(&scan).ends_with("being cancelled"));
+        let mut failed = plugin("a\u{1b}[2J", PluginStatus::Failed);
+        failed.message = Some("why".into());
+        assert_eq!(message(&failed), format!("{:<24} failed: why", "a"));
+    }
+
+    #[test]
+    fn a_new_attempt_begins_with_new_lines() {
+        let mut bars = Bars::new();
+        let mut scan = view(ScanStatus::Running);
+        scan.attempt = 1;
+        scan.results = vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::InProgress)];
+        bars.show(&scan);
+        assert_eq!(bars.plugins.keys().collect::<Vec<_>>(), ["a", "b"]);
+        scan.attempt = 2;
+        scan.results.truncate(1);
+        bars.show(&scan);
+        assert_eq!(bars.plugins.keys().collect::<Vec<_>>(), ["a"]);
+        bars.end();
+    }
+}

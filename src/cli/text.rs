@@ -1,0 +1,94 @@
+//! Text for terminals: nothing that the scanned site chose may steer one.
+
+/// The text on one line without control characters, and without the invisible ones that reorder or hide text.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' | '\t' | '\r' => out.push(' '),
+            // A whole escape sequence goes, so that no `[31m` is left of it.
+            '\u{1b}' if chars.next_if_eq(&'[').is_some() => while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
+            c if c.is_control() || is_invisible(c) => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Bidirectional controls, zero-width characters and the like: they can make a line read as another.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}' | '\u{61c}' | '\u{2028}' | '\u{2029}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// As [`plain`], cut to `most` characters.
+#[must_use]
+pub fn brief(text: &str, most: usize) -> String {
+    let text = plain(text);
+    let text = text.trim();
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(most.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// `1 finding`, `2 findings`.
+#[must_use]
+pub fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Seconds as people say them: `4 s`, `2 min 5 s`, `1 h 3 min`.
+#[must_use]
+pub fn duration(seconds: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is all that is asked of a text for people")]
+    let whole = seconds.round().max(0.0) as u64;
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// Bytes as people say them.
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    const STEPS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    STEPS.iter().find(|(_, size)| number >= *size).map_or_else(|| format!("{number} B"), |(unit, size)| format!("{} {unit}", number / size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_loses_its_teeth() {
+        for (given, shown) in [
+            ("plain", "plain"),
+            ("a\u{1b}[31mred\u{1b}[0m", "ared"),
+            ("\u{1b}]0;title\u{7}x", "]0;titlex"),
+            ("line\nbreak\ttab\r", "line break tab "),
+            ("a\u{202e}b\u{200b}c\u{9b}2J", "abc2J"),
+            ("\u{1b}[", ""),
+            ("日本", "日本"),
+        ] {
+            assert_eq!(plain(given), shown, "{given:?}");
+        }
+        assert_eq!(brief("  abcdef ", 4), "abc…");
+        assert_eq!(brief("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        for (seconds, shown) in
+            [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (125.0, "2 min 5 s"), (3780.0, "1 h 3 min"), (-1.0, "0 s"), (f64::NAN, "0 s")]
+        {
+            assert_eq!(duration(seconds), shown);
+        }
+        assert_eq!((bytes(12), bytes(2048), bytes(5 << 30)), ("12 B".into(), "2 KiB".into(), "5 GiB".into()));
+        assert_eq!((count(1, "finding"), count(0, "finding")), ("1 finding".into(), "0 findings".into()));
+    }
+}

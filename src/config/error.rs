@@ -1,0 +1,77 @@
+//! What can be wrong with a configuration.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::Origin;
+
+/// One thing that is wrong: which key, where it stood, and what was expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// A value that is none for its key.
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Where the value came from.
+        origin: Origin,
+        /// The value, without secrets.
+        given: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A name that no key has.
+    Unknown {
+        /// The name as it was given.
+        name: String,
+        /// Where.
+        origin: Origin,
+        /// The nearest name that exists.
+        suggestion: Option<String>,
+    },
+    /// Values that do not go together.
+    Contradiction {
+        /// What does not, naming every key with its value and origin.
+        text: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value { key, origin, given, expected } => write!(f, "{key} (from {origin}): expected {expected}, not `{given}`"),
+            Self::Unknown { name, origin, suggestion: Some(near) } => write!(f, "`{name}` (from {origin}) is no key; did you mean `{near}`?"),
+            Self::Unknown { name, origin, suggestion: None } => {
+                write!(f, "`{name}` (from {origin}) is no key; `kastrel config show` lists all keys")
+            }
+            Self::Contradiction { text } => f.write_str(text),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("failed to read the configuration file {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("failed to understand the configuration file {}: {}", path.display(), source.to_string().trim_end())]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// An environment variable of ours that is not UTF-8.
+    #[error("the environment variable {0} is not valid UTF-8")]
+    NotUtf8(String),
+    /// Wrong values, all of them.
+    #[error("the configuration is not valid:{}", .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
+    Invalid(Vec<Problem>),
+}

@@ -1,0 +1,282 @@
+//! Every key, declared once: its type, default, bounds, short names and doc comment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Value;
+
+use super::layers::Resolver;
+use super::values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, Setting, VariableNames};
+use super::{SecretUrl, redact};
+
+/// What is declared of a key.
+#[derive(Debug)]
+pub struct Key {
+    /// `section.key`.
+    pub name: &'static str,
+    /// What it means, a line each.
+    pub doc: &'static [&'static str],
+    /// Short environment variables, besides `KASTREL_<SECTION>__<KEY>`.
+    pub env: &'static [&'static str],
+    /// The flag, where a command has one.
+    pub flag: Option<&'static str>,
+    /// Completes "expected …", with bounds.
+    pub expected: fn() -> String,
+    /// Whether the value may hold a password.
+    pub secret: bool,
+    default: fn() -> Value,
+    pub(super) bounds: Option<(i32, i32)>,
+}
+
+impl Key {
+    /// The key of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// `server` of `server.listen`.
+    #[must_use]
+    pub fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// `listen` of `server.listen`.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        self.name.split_once('.').map_or(self.name, |(_, field)| field)
+    }
+
+    /// `KASTREL_SERVER__LISTEN` of `server.listen`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("KASTREL_{}__{}", self.section().to_uppercase(), self.field().to_uppercase())
+    }
+
+    /// The default, as the file would hold it.
+    #[must_use]
+    pub fn default(&self) -> Value {
+        (self.default)()
+    }
+
+    /// A value of this key as it may be shown.
+    #[must_use]
+    pub fn shown(&self, value: &Value) -> String {
+        match value {
+            Value::String(text) if self.secret => redact(text),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+fn expected<T: Setting>(bounds: Option<(i32, i32)>) -> String {
+    match bounds {
+        Some((least, most)) => format!("{} from {least} to {most}", T::EXPECTED),
+        None => T::EXPECTED.to_owned(),
+    }
+}
+
+/// Declares sections of keys: the structs, [`Config`], [`KEYS`] and how a `Config` is resolved.
+macro_rules! settings {
+    ($(
+        $(#[doc = $section_doc:literal])*
+        $section:ident: $struct:ident {$(
+            $(#[doc = $doc:literal])*
+            $field:ident: $type:ty = $default:expr
+                $(, within $least:literal to $most:literal)? $(, env [$($env:literal),+])? $(, flag $flag:literal)? $(, secret $secret:literal)?;
+        )+}
+    )+) => {
+        $(
+            $(#[doc = $section_doc])*
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $struct {$(
+                $(#[doc = $doc])*
+                pub $field: $type,
+            )+}
+        )+
+
+        /// The configuration in effect.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Config {$(
+            $(#[doc = $section_doc])*
+            pub $section: $struct,
+        )+}
+
+        /// Every key, in the order of the file.
+        pub const KEYS: &[Key] = &[$($(
+            Key {
+                name: concat!(stringify!($section), ".", stringify!($field)),
+                doc: &[$($doc),*],
+                env: &[$($($env),+)?],
+                flag: settings!(@option $($flag)?),
+                expected: || expected::<$type>(settings!(@option $(($least, $most))?)),
+                secret: settings!(@or false $($secret)?),
+                default: || Value::from($default),
+                bounds: settings!(@option $(($least, $most))?),
+            },
+        )+)+];
+
+        /// Each section with its doc comment, in the order of the file.
+        pub(super) const SECTIONS: &[(&str, &[&str])] = &[$((stringify!($section), &[$($section_doc),*])),+];
+
+        impl Config {
+            /// Takes every key from its layer. `None` for each value that is wrong; the resolver keeps the problems.
+            pub(super) fn take(resolver: &mut Resolver<'_>) -> Option<Self> {
+                // Every key is looked at before the first wrong one ends the attempt, so that all problems are told at once.
+                $($( let $field: Option<$type> = resolver.take(concat!(stringify!($section), ".", stringify!($field))); )+
+                let $section = settings!(@all $struct { $($field),+ });)+
+                Some(Self { $($section: $section?),+ })
+            }
+        }
+    };
+    (@all $struct:ident { $($field:ident),+ }) => {
+        match ($($field,)+) {
+            ($(Some($field),)+) => Some($struct { $($field),+ }),
+            _ => None,
+        }
+    };
+    (@option) => { None };
+    (@option $value:expr) => { Some($value) };
+    (@or $default:literal) => { $default };
+    (@or $default:literal $value:literal) => { $value };
+}
+
+fn none() -> Vec<String> {
+    Vec::new()
+}
+
+settings! {
+    /// The dashboard and the API.
+    server: ServerConfig {
+        /// The address to listen on. This version has no user accounts, so it must be a loopback address.
+        listen: SocketAddr = "127.0.0.1:5000", env ["KASTREL_LISTEN"], flag "--listen";
+        /// How often a page without a live stream asks for news.
+        poll_interval_seconds: Duration = 3, within 1 to 3600;
+        /// The most live streams at once; a client above it polls instead.
+        max_event_streams: usize = 2000, within 1 to 1000000;
+        /// The largest request body.
+        body_limit_bytes: usize = 262_144, within 1024 to 1073741824;
+        /// The longest a request may take; live streams excepted.
+        request_timeout_seconds: Duration = 30, within 1 to 3600;
+        /// Host names under which a browser may reach the server, besides the loopback names and the listen address.
+        allowed_hosts: Vec<String> = none();
+    }
+
+    /// Where things are kept.
+    data: DataConfig {
+        /// The folder of the embedded database and of everything else that Kastrel keeps.
+        dir: PathBuf = "data", env ["KASTREL_DATA_DIR"], flag "--data-dir";
+        /// The folder of the scans' results. Empty: `results` in the data folder.
+        results_dir: Option<PathBuf> = "", env ["KAST_RESULTS_DIR"];
+    }
+
+    /// The database.
+    database: DatabaseConfig {
+        /// Where it is. Empty: embedded, in the data folder.
+        url: Option<SecretUrl> = "", env ["KASTREL_DATABASE_URL"], secret true;
+    }
+
+    /// The job queue of several machines.
+    redis: RedisConfig {
+        /// Where it is. It is read and shown, but not used yet: this version keeps its queue in the process.
+        url: Option<SecretUrl> = "", env ["REDIS_URL"], secret true;
+    }
+
+    /// The scanner.
+    kast: KastConfig {
+        /// KAST's program. Empty: `kast` on the PATH, and without one the built-in scanner.
+        path: Option<PathBuf> = "", env ["KAST_CLI_PATH"], flag "--kast";
+        /// auto (KAST where it is found), kast or builtin.
+        scanner: ScannerChoice = "auto", flag "--scanner";
+        /// Names of further environment variables that the scanner may see, such as the API keys that its plugins want.
+        environment: VariableNames = none();
+        /// The largest log file of an attempt; what comes after is dropped.
+        log_cap_bytes: usize = 10_485_760, within 4096 to 1073741824;
+        /// How long a scanner may take to end after SIGINT.
+        interrupt_grace_seconds: Duration = 10, within 0 to 600;
+        /// How long it may take after SIGTERM, before SIGKILL.
+        terminate_grace_seconds: Duration = 5, within 0 to 600;
+        /// A configuration file for KAST. Empty: KAST's own.
+        config_file: Option<PathBuf> = "";
+        /// A picture for the reports. Empty: KAST's own.
+        logo: Option<PathBuf> = "";
+    }
+
+    /// How scans run.
+    scans: ScansConfig {
+        /// How many run at once on this node.
+        concurrency: usize = 4, within 1 to 1000, flag "--concurrency";
+        /// How many attempts of a scan may fail.
+        max_attempts: u32 = 3, within 1 to 100;
+        /// The wait after the first failed attempt; it doubles with each further one.
+        backoff_base_seconds: Duration = 2, within 0 to 86400;
+        /// The longest wait between attempts.
+        backoff_cap_seconds: Duration = 300, within 0 to 86400;
+        /// The longest an attempt may run.
+        wall_clock_limit_seconds: Duration = 14_400, within 1 to 2592000;
+        /// The longest an attempt may show no sign of life: no output and no changed file.
+        no_progress_limit_seconds: Duration = 1_800, within 1 to 2592000;
+        /// How long a shutdown waits for running scans to end; they are put back and start again later.
+        shutdown_grace_seconds: Duration = 20, within 0 to 86400;
+    }
+
+    /// This process among others that share a database.
+    node: NodeConfig {
+        /// Its name. Empty: the machine's name.
+        name: Option<String> = "";
+        /// For how long a lease is good; a dead node's scans run elsewhere after that.
+        lease_seconds: Duration = 30, within 1 to 3600;
+        /// How often the lease is renewed.
+        renew_seconds: Duration = 10, within 1 to 3600;
+        /// How long before the end of a lease that cannot be renewed the node kills its scans.
+        lease_margin_seconds: Duration = 8, within 0 to 3600;
+    }
+
+    /// Which targets may be scanned.
+    scope: ScopeConfig {
+        /// If not empty, only these hosts: names (with their subdomains), addresses, or ranges such as 10.0.0.0/8.
+        allow: ScopeRules = none();
+        /// Never these, whatever else allows them.
+        deny: ScopeRules = none();
+        /// Whether targets in private, loopback and other special ranges may be scanned. A server denies them by default, `kastrel scan` without a server allows them.
+        allow_private: bool = false, env ["KASTREL_ALLOW_PRIVATE_TARGETS"], flag "--allow-private-targets";
+    }
+
+    /// When failing actors are more than bad luck.
+    supervision: SupervisionConfig {
+        /// So many restarts of an actor are tolerated …
+        restart_max: usize = 5, within 0 to 1000;
+        /// … within this time; one more ends the process with a failure.
+        restart_window_seconds: Duration = 60, within 1 to 86400;
+    }
+
+    /// Logging.
+    log: LogConfig {
+        /// error, warn, info, debug or trace, or directives such as `info,kastrel=debug`.
+        level: LogLevel = "info";
+        /// auto (text on a terminal, JSON elsewhere), text or json.
+        format: LogFormat = "auto";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_documented() {
+        let mut seen = BTreeSet::new();
+        for key in KEYS {
+            assert!(!key.doc.is_empty(), "{} has no comment", key.name);
+            assert_eq!(key.name, format!("{}.{}", key.section(), key.field()));
+            for name in key.env.iter().map(ToString::to_string).chain([key.variable()]) {
+                assert!(seen.insert(name.clone()), "{name} is used twice");
+            }
+        }
+        assert_eq!(Key::find("server.listen").map(Key::variable).as_deref(), Some("KASTREL_SERVER__LISTEN"));
+    }
+}

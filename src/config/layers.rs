@@ -1,0 +1,254 @@
+//! The layers and which one wins: defaults < file < environment < flags.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use toml::Value;
+
+use super::suggest::nearest;
+use super::values::Setting;
+use super::{Config, ConfigError, KEYS, Key, Problem, redact};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// Nobody set it, and this command has a default of its own.
+    CommandDefault(&'static str),
+    /// A file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A flag.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::CommandDefault(command) => write!(f, "default of `{command}`"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// A value that a flag gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagValue {
+    /// The key; its flag's name is declared there.
+    pub key: &'static str,
+    /// The value.
+    pub value: String,
+}
+
+/// Everything that a configuration is made of.
+#[derive(Debug, Clone)]
+pub struct Sources<'a> {
+    /// The environment.
+    pub env: &'a BTreeMap<String, String>,
+    /// The file's path and text.
+    pub file: Option<(PathBuf, String)>,
+    /// What the flags gave.
+    pub flags: Vec<FlagValue>,
+    /// Defaults of one command: its name, a key, and the value as text.
+    pub command_defaults: Vec<(&'static str, &'static str, &'static str)>,
+}
+
+impl<'a> Sources<'a> {
+    /// An environment and nothing else.
+    #[must_use]
+    pub const fn of(env: &'a BTreeMap<String, String>) -> Self {
+        Self { env, file: None, flags: Vec::new(), command_defaults: Vec::new() }
+    }
+
+    /// Layers the sources.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn resolve(&self) -> Result<Resolved, ConfigError> {
+        let mut resolver = Resolver { layers: BTreeMap::new(), effective: Vec::new(), problems: Vec::new() };
+        for key in KEYS {
+            resolver.set(key, Origin::Default, Given::Toml(key.default()));
+        }
+        for (command, name, text) in &self.command_defaults {
+            resolver.set_named(name, Origin::CommandDefault(command), text);
+        }
+        self.read_file(&mut resolver)?;
+        self.read_environment(&mut resolver);
+        for flag in &self.flags {
+            if let Some(key) = Key::find(flag.key) {
+                resolver.set(key, Origin::Flag(key.flag.unwrap_or(key.name)), Given::Text(flag.value.clone()));
+            }
+        }
+        let config = Config::take(&mut resolver);
+        let Resolver { effective, mut problems, .. } = resolver;
+        match config {
+            Some(config) => {
+                problems.extend(super::typed::contradictions(&config, &effective));
+                if problems.is_empty() { Ok(Resolved { config, effective }) } else { Err(ConfigError::Invalid(problems)) }
+            }
+            None => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    fn read_file(&self, resolver: &mut Resolver<'_>) -> Result<(), ConfigError> {
+        let Some((path, text)) = &self.file else { return Ok(()) };
+        let table: toml::Table = toml::from_str(text).map_err(|source| ConfigError::Syntax { path: path.clone(), source: Box::new(source) })?;
+        let origin = || Origin::File(path.clone());
+        for (section, value) in table {
+            match value {
+                Value::Table(keys) if KEYS.iter().any(|key| key.section() == section) => {
+                    for (field, value) in keys {
+                        let name = format!("{section}.{field}");
+                        match Key::find(&name) {
+                            Some(key) => resolver.set(key, origin(), Given::Toml(value)),
+                            None => resolver.unknown(name, origin(), KEYS.iter().map(|key| key.name)),
+                        }
+                    }
+                }
+                Value::Table(_) => resolver.unknown(format!("[{section}]"), origin(), KEYS.iter().map(|key| section_name(key.section()))),
+                _ => resolver.unknown(section, origin(), KEYS.iter().map(|key| key.name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_environment(&self, resolver: &mut Resolver<'_>) {
+        // An empty variable counts as not set, as `${NAME:-}` in a compose file means it.
+        let given = |name: &str| self.env.get(name).filter(|value| !value.is_empty()).cloned();
+        let mut variables: BTreeMap<String, &'static Key> = BTreeMap::new();
+        for key in KEYS {
+            // The long name last: it is the more explicit one.
+            for name in key.env.iter().map(ToString::to_string).chain([key.variable()]) {
+                if let Some(value) = given(&name) {
+                    resolver.set(key, Origin::Environment(name.clone()), Given::Text(value));
+                }
+                variables.insert(name, key);
+            }
+        }
+        for name in self.env.keys().filter(|name| name.starts_with("KASTREL_") && name.contains("__") && !variables.contains_key(*name)) {
+            resolver.unknown(name.clone(), Origin::Environment(name.clone()), variables.keys().map(String::as_str));
+        }
+    }
+}
+
+/// Section names in the form in which the file holds them, so that a suggestion can be copied.
+fn section_name(section: &'static str) -> &'static str {
+    match section {
+        "server" => "[server]",
+        "data" => "[data]",
+        "database" => "[database]",
+        "redis" => "[redis]",
+        "kast" => "[kast]",
+        "scans" => "[scans]",
+        "node" => "[node]",
+        "scope" => "[scope]",
+        "supervision" => "[supervision]",
+        "log" => "[log]",
+        other => other,
+    }
+}
+
+/// A value before it has a type.
+#[derive(Debug, Clone)]
+enum Given {
+    Text(String),
+    Toml(Value),
+}
+
+/// Holds the winning value of each key while a [`Config`] is made of them.
+#[derive(Debug)]
+pub(super) struct Resolver<'a> {
+    layers: BTreeMap<&'a str, (&'static Key, Origin, Given)>,
+    effective: Vec<Effective>,
+    problems: Vec<Problem>,
+}
+
+impl Resolver<'_> {
+    fn set(&mut self, key: &'static Key, origin: Origin, given: Given) {
+        self.layers.insert(key.name, (key, origin, given));
+    }
+
+    fn set_named(&mut self, name: &str, origin: Origin, text: &str) {
+        if let Some(key) = Key::find(name) {
+            self.set(key, origin, Given::Text(text.to_owned()));
+        }
+    }
+
+    fn unknown<'n>(&mut self, name: String, origin: Origin, names: impl IntoIterator<Item = &'n str>) {
+        let suggestion = nearest(&name, names).map(str::to_owned);
+        self.problems.push(Problem::Unknown { name, origin, suggestion });
+    }
+
+    /// The typed value of a key; `None` where it is wrong, and the problem is kept.
+    pub(super) fn take<T: Setting>(&mut self, name: &str) -> Option<T> {
+        let (key, origin, given) = self.layers.remove(name)?;
+        let value = match &given {
+            Given::Text(text) => T::from_text(text.trim()),
+            Given::Toml(value) => T::from_toml(value),
+        };
+        let within = |value: &T| match (key.bounds, value.magnitude()) {
+            (Some((least, most)), Some(size)) => (f64::from(least)..=f64::from(most)).contains(&size),
+            _ => true,
+        };
+        if let Some(value) = value.filter(within) {
+            self.effective.push(Effective { key, value: value.to_toml(), origin });
+            return Some(value);
+        }
+        let shown = match given {
+            Given::Text(text) => redact(&text),
+            Given::Toml(Value::String(text)) => Value::from(redact(&text)).to_string(),
+            Given::Toml(other) => other.to_string(),
+        };
+        let given = if key.name == "kast.environment" { without_values(&shown) } else { shown };
+        self.problems.push(Problem::Value { key: key.name, origin, given, expected: (key.expected)() });
+        None
+    }
+}
+
+/// `NAME=secret` without what may be a secret: people put values where names are wanted.
+fn without_values(text: &str) -> String {
+    text.split(',').map(|part| part.split_once('=').map_or(part.to_owned(), |(name, _)| format!("{name}=***"))).collect::<Vec<_>>().join(",")
+}
+
+/// A key's value in effect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effective {
+    /// The key.
+    pub key: &'static Key,
+    /// The value, as the file would hold it; secrets are in it.
+    pub value: Value,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Effective {
+    /// The value as it may be shown.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.key.shown(&self.value)
+    }
+}
+
+/// A configuration and where each of its values came from.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The configuration.
+    pub config: Config,
+    /// Every key, in the order of the file.
+    pub effective: Vec<Effective>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn sources<'a>(env: &'a BTreeMap<String, String>, file: &str, flags: &[(&'static str, &str)]) -> Sources<'a> {
+    Sources {
+        env,
+        file: Some(("test.toml".into(), file.to_owned())),
+        flags: flags.iter().map(|(key, value)| FlagValue { key, value: (*value).to_owned() }).collect(),
+        command_defaults: vec![("kastrel scan", "scope.allow_private", "true")],
+    }
+}
+
+fn origin_of(resolved: &Resolved, name: &str) -> (String, String) {
+    let one = resolved.effective.iter().find(|one| one.key.name == name).unwrap();
+    (one.shown(), one.origin.to_string())
+}
+
+#[test]
+fn each_layer_beats_the_ones_below_it() {
+    let file = "[scans]\nconcurrency = 5\n[scope]\nallow_private = false\n";
+    let long = &[("KASTREL_SCANS__CONCURRENCY", "6"), ("KASTREL_ALLOW_PRIVATE_TARGETS", "true")][..];
+    let flags = &[("scans.concurrency", "7"), ("scope.allow_private", "true")][..];
+    for (vars, text, flags, concurrency, from, private, private_from) in [
+        (&[][..], "", &[][..], "4", "default", "true", "default of `kastrel scan`"),
+        (&[], file, &[], "5", "file test.toml", "false", "file test.toml"),
+        (long, file, &[], "6", "environment variable KASTREL_SCANS__CONCURRENCY", "true", "environment variable KASTREL_ALLOW_PRIVATE_TARGETS"),
+        (long, file, flags, "7", "flag --concurrency", "true", "flag --allow-private-targets"),
+    ] {
+        let vars = env(vars);
+        let resolved = sources(&vars, text, flags).resolve().unwrap();
+        assert_eq!(origin_of(&resolved, "scans.concurrency"), (concurrency.to_owned(), from.to_owned()));
+        assert_eq!(origin_of(&resolved, "scope.allow_private"), (private.to_owned(), private_from.to_owned()));
+        assert_eq!(resolved.config.scans.concurrency.to_string(), concurrency);
+    }
+}
+
+#[test]
+fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
+    for key in KEYS {
+        let value = match key.name {
+            "server.listen" => "[::1]:1",
+            "database.url" | "redis.url" => "ws://x:1/",
+            "kast.scanner" => "builtin",
+            "scope.allow" | "scope.deny" => "example.com",
+            "log.format" => "json",
+            "log.level" => "debug",
+            "scope.allow_private" => "true",
+            "node.lease_seconds" => "100",
+            "node.lease_margin_seconds" => "4",
+            "node.renew_seconds" => "5",
+            name if name.ends_with("_bytes") => "65536",
+            name if name.ends_with("_seconds") => "11",
+            _ => "7",
+        };
+        for name in key.env.iter().map(ToString::to_string).chain([key.variable()]) {
+            let vars = env(&[(&name, value)]);
+            let resolved = Sources::of(&vars).resolve().unwrap_or_else(|error| panic!("{name}={value}: {error}"));
+            let one = resolved.effective.iter().find(|one| one.key == key).unwrap();
+            assert_eq!(one.origin, Origin::Environment(name.clone()), "{name}");
+            assert_ne!(one.value, key.default(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_long_name_beats_the_short_one_and_an_empty_variable_is_not_set() {
+    let vars = env(&[("KASTREL_LISTEN", "127.0.0.1:1"), ("KASTREL_SERVER__LISTEN", "127.0.0.1:2"), ("REDIS_URL", ""), ("KASTREL_DATA_DIR", "")]);
+    let config = Sources::of(&vars).resolve().unwrap().config;
+    assert_eq!(config.server.listen.port(), 2);
+    assert_eq!(config.redis.url, None);
+    assert_eq!(config.data.dir, PathBuf::from("data"));
+}
+
+#[test]
+fn wrong_values_name_their_key_their_source_and_what_was_expected() {
+    let vars = env(&[
+        ("KASTREL_SCANS__MAX_ATTEMPTS", "0"),
+        ("KASTREL_SERVER__LISTN", "x"),
+        ("KASTREL_DATABASE_URL", "root:hunter2@db"),
+        ("KASTREL_KAST__ENVIRONMENT", "API_KEY=hunter2"),
+        ("KASTREL_SERVER", "http://not-a-key"),
+    ]);
+    let file = "loose = 1\n[sever]\nlisten = 1\n[server]\npoll_interval_seconds = \"3\"\nbody_limit = 1\n[scope]\nallow = [\"a b\"]\n";
+    let error = sources(&vars, file, &[("scans.concurrency", "1001")]).resolve().unwrap_err();
+    insta::assert_snapshot!(error, @r##"
+    the configuration is not valid:
+      `loose` (from file test.toml) is no key; `kastrel config show` lists all keys
+      `server.body_limit` (from file test.toml) is no key; did you mean `server.body_limit_bytes`?
+      `[sever]` (from file test.toml) is no key; did you mean `[server]`?
+      `KASTREL_SERVER__LISTN` (from environment variable KASTREL_SERVER__LISTN) is no key; did you mean `KASTREL_SERVER__LISTEN`?
+      server.poll_interval_seconds (from file test.toml): expected a number of seconds from 1 to 3600, not `"3"`
+      database.url (from environment variable KASTREL_DATABASE_URL): expected a URL, not `***@db`
+      kast.environment (from environment variable KASTREL_KAST__ENVIRONMENT): expected a list of names of environment variables, without values, not `API_KEY=***`
+      scans.concurrency (from flag --concurrency): expected a whole number from 1 to 1000, not `1001`
+      scans.max_attempts (from environment variable KASTREL_SCANS__MAX_ATTEMPTS): expected a whole number from 1 to 100, not `0`
+      scope.allow (from file test.toml): expected a list of host names, addresses or ranges such as 10.0.0.0/8, not `["a b"]`
+    "##);
+}
+
+#[test]
+fn contradictions_name_both_keys() {
+    let vars = env(&[("KASTREL_NODE__RENEW_SECONDS", "22")]);
+    let error = sources(&vars, "[scans]\nbackoff_base_seconds = 301\n", &[]).resolve().unwrap_err();
+    insta::assert_snapshot!(error, @r##"
+    the configuration is not valid:
+      node.renew_seconds = 22 (from environment variable KASTREL_NODE__RENEW_SECONDS) must be less than node.lease_seconds = 30 (from default) minus node.lease_margin_seconds = 8 (from default); a lease would end before its first renewal
+      scans.backoff_base_seconds = 301 (from file test.toml) must not be more than scans.backoff_cap_seconds = 300 (from default)
+    "##);
+    let vars = env(&[("KASTREL_NODE__RENEW_SECONDS", "21")]);
+    assert!(Sources::of(&vars).resolve().is_ok());
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_with_its_place() {
+    let vars = env(&[]);
+    let error = sources(&vars, "[server\nlisten", &[]).resolve().unwrap_err().to_string();
+    assert!(error.contains("test.toml") && error.contains("line 1"), "{error}");
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let vars = env(&[("REDIS_URL", "redis://u:hunter2@h:1/0")]);
+    let resolved = Sources::of(&vars).resolve().unwrap();
+    assert_eq!(origin_of(&resolved, "redis.url").0, "redis://u:***@h:1/0");
+    assert!(!format!("{:?}", resolved.config).contains("hunter2"));
+}

@@ -1,0 +1,429 @@
+//! The types that a key's value can have: how each is read from text and from TOML, and how it is written.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use kastrel_actors::policy::scope::ScopeRule;
+use toml::Value;
+
+use super::SecretUrl;
+
+/// A type of value.
+pub(super) trait Setting: Sized {
+    /// Completes "expected …".
+    const EXPECTED: &'static str;
+
+    /// Reads it from an environment variable or a flag.
+    fn from_text(text: &str) -> Option<Self>;
+
+    /// Reads it from the file. Most types are strings there.
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_str().and_then(Self::from_text)
+    }
+
+    /// Writes it as the file holds it; an optional value that is not set is an empty string.
+    fn to_toml(&self) -> Value;
+
+    /// Its size, for keys with bounds.
+    fn magnitude(&self) -> Option<f64> {
+        None
+    }
+}
+
+impl Setting for String {
+    const EXPECTED: &'static str = "a text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+
+    fn to_toml(&self) -> Value {
+        self.as_str().into()
+    }
+}
+
+impl Setting for PathBuf {
+    const EXPECTED: &'static str = "a path";
+
+    fn from_text(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::from(text))
+    }
+
+    fn to_toml(&self) -> Value {
+        self.to_string_lossy().into_owned().into()
+    }
+}
+
+impl Setting for SecretUrl {
+    const EXPECTED: &'static str = "a URL";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn to_toml(&self) -> Value {
+        self.expose().into()
+    }
+}
+
+impl Setting for SocketAddr {
+    const EXPECTED: &'static str = "an address with a port, such as 127.0.0.1:5000 or [::1]:5000";
+
+    fn from_text(text: &str) -> Option<Self> {
+        // Everybody's name for the loopback address; other names would need a resolver.
+        match text.strip_prefix("localhost:") {
+            Some(port) => format!("127.0.0.1:{port}").parse().ok(),
+            None => text.parse().ok(),
+        }
+    }
+
+    fn to_toml(&self) -> Value {
+        self.to_string().into()
+    }
+}
+
+impl Setting for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_bool()
+    }
+
+    fn to_toml(&self) -> Value {
+        (*self).into()
+    }
+}
+
+/// Whole numbers of the sizes in use.
+macro_rules! whole_number {
+    ($($type:ty),+) => { $(
+        impl Setting for $type {
+            const EXPECTED: &'static str = "a whole number";
+
+            fn from_text(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+
+            fn from_toml(value: &Value) -> Option<Self> {
+                value.as_integer().and_then(|number| Self::try_from(number).ok())
+            }
+
+            fn to_toml(&self) -> Value {
+                Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
+            }
+
+            fn magnitude(&self) -> Option<f64> {
+                u32::try_from(*self).ok().map(f64::from).or(Some(f64::MAX))
+            }
+        }
+    )+ };
+}
+whole_number!(u32, usize);
+
+/// In seconds; fractions are allowed.
+impl Setting for Duration {
+    const EXPECTED: &'static str = "a number of seconds";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().and_then(|seconds| Self::try_from_secs_f64(seconds).ok())
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        match value {
+            Value::Integer(seconds) => u64::try_from(*seconds).ok().map(Self::from_secs),
+            Value::Float(seconds) => Self::try_from_secs_f64(*seconds).ok(),
+            _ => None,
+        }
+    }
+
+    fn to_toml(&self) -> Value {
+        match (self.subsec_nanos(), i64::try_from(self.as_secs())) {
+            (0, Ok(seconds)) => seconds.into(),
+            _ => self.as_secs_f64().into(),
+        }
+    }
+
+    fn magnitude(&self) -> Option<f64> {
+        Some(self.as_secs_f64())
+    }
+}
+
+/// Not set when empty.
+impl<T: Setting> Setting for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn from_text(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(None) } else { T::from_text(text).map(Some) }
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        if value.as_str() == Some("") { Some(None) } else { T::from_toml(value).map(Some) }
+    }
+
+    fn to_toml(&self) -> Value {
+        self.as_ref().map_or_else(|| "".into(), Setting::to_toml)
+    }
+
+    fn magnitude(&self) -> Option<f64> {
+        self.as_ref().and_then(Setting::magnitude)
+    }
+}
+
+/// Splits `a, b` at its commas, without empty parts.
+fn parts(text: &str) -> impl Iterator<Item = String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
+}
+
+fn strings(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect()
+}
+
+impl Setting for Vec<String> {
+    const EXPECTED: &'static str = "a list of texts (in an environment variable: separated by commas)";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(parts(text).collect())
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        strings(value)
+    }
+
+    fn to_toml(&self) -> Value {
+        self.clone().into()
+    }
+}
+
+/// Entries of an allow or deny list, as they were written and as they are checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScopeRules {
+    texts: Vec<String>,
+    rules: Vec<ScopeRule>,
+}
+
+impl ScopeRules {
+    /// The entries.
+    #[must_use]
+    pub fn rules(&self) -> &[ScopeRule] {
+        &self.rules
+    }
+
+    fn of(texts: Vec<String>) -> Option<Self> {
+        let rules = texts.iter().map(|text| text.parse().ok()).collect::<Option<_>>()?;
+        Some(Self { texts, rules })
+    }
+}
+
+impl Setting for ScopeRules {
+    const EXPECTED: &'static str = "a list of host names, addresses or ranges such as 10.0.0.0/8";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Self::of(parts(text).collect())
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        strings(value).and_then(Self::of)
+    }
+
+    fn to_toml(&self) -> Value {
+        self.texts.clone().into()
+    }
+}
+
+/// Names of environment variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VariableNames(Vec<String>);
+
+impl VariableNames {
+    /// The names.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    fn of(names: Vec<String>) -> Option<Self> {
+        let is_name = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        names.iter().all(is_name).then_some(Self(names))
+    }
+}
+
+impl Setting for VariableNames {
+    const EXPECTED: &'static str = "a list of names of environment variables, without values";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Self::of(parts(text).collect())
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        strings(value).and_then(Self::of)
+    }
+
+    fn to_toml(&self) -> Value {
+        self.0.clone().into()
+    }
+}
+
+/// Directives of the log filter, such as `info` or `info,kastrel=debug`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLevel(String);
+
+impl LogLevel {
+    /// The directives.
+    #[must_use]
+    pub fn directives(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for LogLevel {
+    const EXPECTED: &'static str = "error, warn, info, debug, trace or off, or directives such as `info,kastrel=debug`";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let is_level = |text: &str| text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+        // A bare word that is no level would be taken for the name of a module, and silence everything else.
+        let plausible = text.split(',').all(|part| part.contains(['=', ':', '[']) || is_level(part.trim()));
+        (!text.is_empty() && plausible && tracing_subscriber::EnvFilter::try_new(text).is_ok()).then(|| Self(text.to_owned()))
+    }
+
+    fn to_toml(&self) -> Value {
+        self.0.as_str().into()
+    }
+}
+
+/// Declares an enum of words as a setting.
+macro_rules! choice {
+    ($(#[$meta:meta])* $name:ident, $expected:literal { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_meta])* $variant,)+ }
+
+        impl $name {
+            /// Every choice, in declaration order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or_else(|| concat!("expected ", $expected).to_owned())
+            }
+        }
+
+        impl Setting for $name {
+            const EXPECTED: &'static str = $expected;
+
+            fn from_text(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+
+            fn to_toml(&self) -> Value {
+                self.as_str().into()
+            }
+        }
+    };
+}
+
+choice! {
+    /// Which scanner runs scans.
+    ScannerChoice, "auto, kast or builtin" {
+        /// KAST where it is found, else the built-in scanner.
+        Auto = "auto",
+        /// KAST, or nothing.
+        Kast = "kast",
+        /// The built-in scanner.
+        Builtin = "builtin",
+    }
+}
+
+choice! {
+    /// How log lines look.
+    LogFormat, "auto, text or json" {
+        /// Text on a terminal, JSON elsewhere.
+        Auto = "auto",
+        /// For people.
+        Text = "text",
+        /// For machines.
+        Json = "json",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    /// Reads `text`, and reads back what is written.
+    fn read<T: Setting + PartialEq + Debug>(text: &str) -> Option<T> {
+        let value = T::from_text(text)?;
+        assert_eq!(T::from_toml(&value.to_toml()).as_ref(), Some(&value), "{text}");
+        Some(value)
+    }
+
+    #[test]
+    fn every_type_reads_back_what_it_writes() {
+        assert_eq!(read("localhost:80"), Some(SocketAddr::from(([127, 0, 0, 1], 80))));
+        assert_eq!(read::<SocketAddr>("example.com:80"), None);
+        assert_eq!(read::<SocketAddr>("5000"), None);
+        assert_eq!(read("Yes"), Some(true));
+        assert_eq!(read::<bool>("maybe"), None);
+        assert_eq!(read("7"), Some(7_u32));
+        assert_eq!(read::<u32>("-7"), None);
+        assert_eq!(read("0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(read("14400"), Some(Duration::from_secs(14400)));
+        for bad in ["-1", "NaN", "inf", "1e300", "5s", ""] {
+            assert_eq!(read::<Duration>(bad), None, "{bad}");
+        }
+        assert_eq!(read("a, b,,c"), Some(vec!["a".to_owned(), "b".into(), "c".into()]));
+        assert_eq!(read::<Option<PathBuf>>(""), Some(None));
+        assert_eq!(read::<PathBuf>(""), None);
+        assert_eq!(read::<Option<SecretUrl>>("no url"), None);
+        assert!(read::<Option<SecretUrl>>("ws://db:8000").is_some());
+        assert_eq!(read::<ScopeRules>("example.com, 10.0.0.0/8").map(|rules| rules.rules().len()), Some(2));
+        assert_eq!(read::<ScopeRules>("10.0.0.0/99"), None);
+        assert_eq!(read::<VariableNames>("API_KEY=secret"), None);
+        assert_eq!(read::<VariableNames>("API_KEY").map(|names| names.names().to_vec()), Some(vec!["API_KEY".to_owned()]));
+        for choice in ScannerChoice::ALL {
+            assert_eq!(read(choice.as_str()), Some(*choice));
+        }
+        for choice in LogFormat::ALL {
+            assert_eq!(read(choice.as_str()), Some(*choice));
+        }
+    }
+
+    #[test]
+    fn log_levels_that_would_silence_everything_are_refused() {
+        for good in ["info", "INFO", "off", "info,kastrel=debug", "kastrel_actors::scan=trace"] {
+            assert!(read::<LogLevel>(good).is_some(), "{good}");
+        }
+        for bad in ["", "verbose", "infos", "info,loud", "kastrel=loud"] {
+            assert!(read::<LogLevel>(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_strict_about_types() {
+        assert_eq!(u32::from_toml(&"7".into()), None);
+        assert_eq!(bool::from_toml(&"true".into()), None);
+        assert_eq!(String::from_toml(&Value::Integer(7)), None);
+        assert_eq!(Vec::<String>::from_toml(&"a,b".into()), None);
+        assert_eq!(Vec::<String>::from_toml(&Value::Array(vec![Value::Integer(1)])), None);
+    }
+}
