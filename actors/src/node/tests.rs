@@ -357,3 +357,17 @@ async fn a_lease_whose_answer_was_lost_is_handed_back_and_runs() {
     assert_eq!(row.failures, 0);
     cluster.check();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_one_shot_node_leaves_the_waiting_scans_of_others_alone() {
+    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Crash(SECOND) } else { Script::Complete(SECOND) }));
+    let id = cluster.submit().await;
+    // The signal is lost with the process that had it.
+    let delivery = cluster.desk.queue.next().await.unwrap();
+    cluster.desk.queue.acknowledge(&delivery.receipt).await.unwrap();
+    let _node = cluster.start(NodeConfig { adopts_waiting: false, ..NodeConfig::new("a".parse().unwrap(), 2) }).await;
+    let own = cluster.submit().await;
+    cluster.until_status(own, ScanStatus::Completed).await;
+    tokio::time::sleep(60 * SECOND).await;
+    assert_eq!(cluster.row(id).await.status(), ScanStatus::Pending);
+}

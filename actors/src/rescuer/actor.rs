@@ -89,6 +89,9 @@ async fn look(shared: Arc<Shared>, suspects: Suspects) -> Result<Suspects, Store
         }
     }
     let without_owner = hand_back(&shared, suspects).await?;
+    if !shared.config.adopts_waiting {
+        return Ok(without_owner);
+    }
     // Twice the interval, so that a scan is signalled before it is due and starts on time.
     for due in shared.ports.store.due(shared.config.rescue_every.saturating_mul(2), SIGNALS).await? {
         let signal = JobSignal { id: due.id, priority: due.priority, due: due.due, trace: due.trace };
