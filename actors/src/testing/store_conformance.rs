@@ -247,7 +247,10 @@ pub async fn a_submission_waits_and_is_due_at_once<H: StoreHarness>(world: World
     assert_eq!(record.state, ScanState::Pending { due: record.created_at, reason: PendingReason::Submitted });
     assert_eq!((record.token, record.version, record.failures), (FencingToken(0), 0, 0));
     assert_eq!((&record.attempts, &record.plugins, record.cancel_requested, record.started_at), (&vec![], &vec![], None, None));
-    assert_eq!((&record.request, &record.idempotency_key, record.trace, record.rerun_of), (&asked.request, &asked.idempotency_key, asked.trace, asked.rerun_of));
+    assert_eq!(
+        (&record.request, &record.idempotency_key, record.trace, record.rerun_of),
+        (&asked.request, &asked.idempotency_key, asked.trace, asked.rerun_of)
+    );
     assert_eq!(world.get(record.id).await, record);
 }
 

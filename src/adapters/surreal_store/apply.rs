@@ -91,13 +91,8 @@ impl Inner {
     }
 
     async fn write(&self, key: RecordId, read: &ScanRecord, next: &ScanRecord, lease_of: Option<&NodeId>) -> Result<Written, StoreError> {
-        let arguments = WriteArguments {
-            key,
-            expected: row::signed(read.version)?,
-            row: Columns::of(next)?,
-            node: lease_of.map(nodes::node_key),
-            offset: self.offset(),
-        };
+        let arguments =
+            WriteArguments { key, expected: row::signed(read.version)?, row: Columns::of(next)?, node: lease_of.map(nodes::node_key), offset: self.offset() };
         let sql = if lease_of.is_some() { WRITE_LEASE } else { WRITE };
         Ok(match calls::call::<WriteAnswer>(&self.db, sql, arguments).await {
             Ok(WriteAnswer { written: 0 }) => Written::Lost,
@@ -154,7 +149,9 @@ pub(super) fn was_made(wanted: &ScanRecord, found: &ScanRecord) -> bool {
     if found.version == wanted.version {
         return found == wanted;
     }
-    let granted = |record: &ScanRecord| record.attempts.last().filter(|attempt| attempt.end.is_none()).map(|attempt| (attempt.token, attempt.started_at, attempt.node.clone()));
+    let granted = |record: &ScanRecord| {
+        record.attempts.last().filter(|attempt| attempt.end.is_none()).map(|attempt| (attempt.token, attempt.started_at, attempt.node.clone()))
+    };
     found.version > wanted.version
         && granted(wanted).is_some_and(|(token, started_at, node)| {
             found.attempts.iter().any(|attempt| attempt.token == token && attempt.started_at == started_at && attempt.node == node)

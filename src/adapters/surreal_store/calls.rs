@@ -22,6 +22,28 @@ pub(super) async fn call<T: SurrealValue>(db: &Surreal<Any>, sql: &'static str, 
     T::from_value(answer).map_err(|error| CallError::Shape(error.to_string()))
 }
 
+/// As [`call`], made again when it collided with other writers: for what is the same whenever it is made.
+pub(super) async fn call_again<T: SurrealValue>(db: &Surreal<Any>, sql: &'static str, variables: impl SurrealValue + Clone + 'static) -> Result<T, CallError> {
+    for tried in 0..MAX_TRIES {
+        match call(db, sql, variables.clone()).await {
+            Err(error) if error.failure() == Failure::Conflict => back_off(tried).await,
+            answer => return answer,
+        }
+    }
+    Err(CallError::Contended(MAX_TRIES))
+}
+
+/// As [`execute`], made again when it collided with other writers.
+pub(super) async fn execute_again(db: &Surreal<Any>, sql: &str, variables: impl SurrealValue + Clone + 'static) -> Result<(), CallError> {
+    for tried in 0..MAX_TRIES {
+        match execute(db, sql, variables.clone()).await {
+            Err(error) if error.failure() == Failure::Conflict => back_off(tried).await,
+            answer => return answer,
+        }
+    }
+    Err(CallError::Contended(MAX_TRIES))
+}
+
 /// Runs `sql` for its effect.
 pub(super) async fn execute(db: &Surreal<Any>, sql: impl Into<String>, variables: impl SurrealValue + 'static) -> Result<(), CallError> {
     run(db, sql, variables.into_value()).await.map(drop)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kastrel_actors::model::{Priority, ScanId, ScanRecord, ScanStatus};
 use kastrel_actors::ports::{DueScan, ListQuery, ScanPage, StoreError, StoreStats};
-use surrealdb::types::{RecordId, SurrealValue};
+use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
 
 use super::calls;
 use super::row::{self, StoredScan};
@@ -41,8 +41,7 @@ struct Keys {
 
 #[derive(Debug, SurrealValue)]
 struct Range {
-    first: i64,
-    last: i64,
+    range: RecordId,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -103,7 +102,7 @@ struct DueRows {
 const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
 
 const RANGE: &str = "
-    RETURN { rows: (SELECT number, version, created_at, document FROM type::range('scan', [$first, $last])) };";
+    RETURN { rows: (SELECT number, version, created_at, document FROM $range) };";
 
 const ROWS: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $keys) };";
 
@@ -148,8 +147,8 @@ impl SurrealStore {
         let limit = at_most(query.limit.min(MAX_PAGE));
         let mut scans = Vec::new();
         if limit > 0 && newest > 0 {
-            let range = Range { first: (newest - limit + 1).max(1), last: newest };
-            let Rows { rows } = calls::call(&self.inner.db, RANGE, range).await?;
+            let range = RecordIdKeyRange::from((newest - limit + 1).max(1)..=newest);
+            let Rows { rows } = calls::call(&self.inner.db, RANGE, Range { range: RecordId::new("scan", range) }).await?;
             scans = records(rows)?;
         }
         Ok(ScanPage { scans, total: query.count.then(|| row::unsigned(last)).transpose()? })

@@ -19,6 +19,9 @@ pub(super) struct Step {
 /// All steps, oldest first.
 pub(super) const STEPS: &[Step] = &[Step { version: 1, sql: include_str!("migrations/0001_scans_and_nodes.surql") }];
 
+#[derive(Debug, Clone, SurrealValue)]
+struct Nothing {}
+
 #[derive(Debug, SurrealValue)]
 struct Applied {
     version: i64,
@@ -37,13 +40,10 @@ struct Texts {
 }
 
 pub(super) async fn select_database(db: &Surreal<Any>, namespace: &str, database: &str) -> Result<(), OpenError> {
-    let failed = |source: surrealdb::Error| OpenError::Database { doing: "select the database", source: Box::new(source) };
-    db.query(format!("DEFINE NAMESPACE IF NOT EXISTS {namespace}; USE NS {namespace}; DEFINE DATABASE IF NOT EXISTS {database};"))
-        .await
-        .and_then(surrealdb::IndexedResults::check)
-        .map_err(failed)?;
-    db.use_ns(namespace).use_db(database).await.map_err(failed)?;
-    Ok(())
+    let sql = format!("DEFINE NAMESPACE IF NOT EXISTS {namespace}; USE NS {namespace}; DEFINE DATABASE IF NOT EXISTS {database};");
+    calls::execute_again(db, &sql, Nothing {}).await.map_err(failed("make the database"))?;
+    let select = db.use_ns(namespace).use_db(database).await;
+    select.map(drop).map_err(|error| failed("select the database")(CallError::Failed(error)))
 }
 
 /// Applies the steps that the database does not have yet, each in a transaction of its own.
@@ -81,7 +81,7 @@ async fn missing<'a>(db: &Surreal<Any>, steps: &'a [Step]) -> Result<&'a [Step],
             applied: (SELECT version, checksum FROM migration ORDER BY version),
             checksums: $texts.map(|$text: string| crypto::sha256($text)),
         };";
-    calls::execute(db, TABLE, Texts { texts: Vec::new() }).await.map_err(failed("prepare the migrations"))?;
+    calls::execute_again(db, TABLE, Nothing {}).await.map_err(failed("prepare the migrations"))?;
     let texts = steps.iter().map(|step| step.sql.to_owned()).collect();
     let known: Known = calls::call(db, READ, Texts { texts }).await.map_err(failed("read the migrations"))?;
     let last = steps.last().map(|step| step.version).unwrap_or_default();

@@ -8,8 +8,7 @@ use kastrel_actors::model::{FencingToken, NodeId, NodeLease, NodeRecord, NodeReg
 use kastrel_actors::ports::{NodeLeaseRefused, RunningScan, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 
-use super::calls::{self, MAX_TRIES};
-use super::error::{CallError, Failure};
+use super::calls;
 use super::row;
 use super::store::SurrealStore;
 
@@ -100,21 +99,22 @@ pub(super) fn node_key(node: &NodeId) -> RecordId {
 
 impl SurrealStore {
     pub(super) async fn grant(&self, node: &NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
-        let answer: LeaseAnswer = self.retry(REGISTER, self.lease_arguments(node, ttl)?).await?;
+        let answer: LeaseAnswer = calls::call_again(&self.inner.db, REGISTER, self.lease_arguments(node, ttl)?).await?;
         lease(answer)?.ok_or_else(|| row::corrupt("a new lease has no end"))
     }
 
     pub(super) async fn renew(&self, node: &NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
-        let answer: LeaseAnswer = self.retry(RENEW, self.lease_arguments(node, ttl)?).await?;
+        let answer: LeaseAnswer = calls::call_again(&self.inner.db, RENEW, self.lease_arguments(node, ttl)?).await?;
         Ok(lease(answer)?.ok_or(NodeLeaseRefused))
     }
 
     pub(super) async fn forget(&self, node: &NodeId) -> Result<(), StoreError> {
-        self.retry_effect("DELETE $key RETURN NONE;", NodeArguments { key: node_key(node), name: node.to_string() }).await
+        Ok(calls::execute_again(&self.inner.db, "DELETE $key RETURN NONE;", NodeArguments { key: node_key(node), name: node.to_string() }).await?)
     }
 
     pub(super) async fn end_others(&self, keep: &NodeId) -> Result<(), StoreError> {
-        self.retry_effect("DELETE node WHERE name != $name RETURN NONE;", NodeArguments { key: node_key(keep), name: keep.to_string() }).await
+        Ok(calls::execute_again(&self.inner.db, "DELETE node WHERE name != $name RETURN NONE;", NodeArguments { key: node_key(keep), name: keep.to_string() })
+            .await?)
     }
 
     pub(super) async fn of_node(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
@@ -123,7 +123,7 @@ impl SurrealStore {
     }
 
     pub(super) async fn end_expired(&self) -> Result<Vec<RunningScan>, StoreError> {
-        running(self.retry(ORPHANS, Offset { offset: self.inner.offset() }).await?)
+        running(calls::call_again(&self.inner.db, ORPHANS, Offset { offset: self.inner.offset() }).await?)
     }
 
     pub(super) async fn all_nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
@@ -146,27 +146,6 @@ impl SurrealStore {
             ttl: i64::try_from(ttl.as_nanos()).map_err(row::corrupt)?,
             offset: self.inner.offset(),
         })
-    }
-
-    /// A transaction that may collide with others and is the same whenever it is made.
-    async fn retry<T: SurrealValue>(&self, sql: &'static str, variables: impl SurrealValue + Clone + 'static) -> Result<T, StoreError> {
-        for tried in 0..MAX_TRIES {
-            match calls::call(&self.inner.db, sql, variables.clone()).await {
-                Err(error) if error.failure() == Failure::Conflict => calls::back_off(tried).await,
-                answer => return Ok(answer?),
-            }
-        }
-        Err(CallError::Contended(MAX_TRIES).into())
-    }
-
-    async fn retry_effect(&self, sql: &'static str, variables: impl SurrealValue + Clone + 'static) -> Result<(), StoreError> {
-        for tried in 0..MAX_TRIES {
-            match calls::execute(&self.inner.db, sql, variables.clone()).await {
-                Err(error) if error.failure() == Failure::Conflict => calls::back_off(tried).await,
-                answer => return Ok(answer?),
-            }
-        }
-        Err(CallError::Contended(MAX_TRIES).into())
     }
 }
 

@@ -83,3 +83,6 @@ mod in_memory {
 mod on_disk {
     kastrel_actors::store_conformance_tests!(super::OnDisk::default());
 }
+
+mod adapter;
+mod measure;
