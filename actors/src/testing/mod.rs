@@ -1,16 +1,16 @@
 //! What tests need: fixtures, in-memory ports, and one conformance suite a port that the real adapters run as well.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod cluster;
+mod faulty_store;
 pub mod fixtures;
 mod memory_store;
 mod paused_clock;
-
-pub use memory_store::MemoryStore;
-pub use paused_clock::PausedClock;
-mod cluster;
-mod faulty_store;
 mod scripted_runner;
+pub mod store_conformance;
 
 pub use cluster::Cluster;
 pub use faulty_store::{Fault, FaultyStore};
+pub use memory_store::MemoryStore;
+pub use paused_clock::PausedClock;
 pub use scripted_runner::{Run, Script, ScriptedRunner};

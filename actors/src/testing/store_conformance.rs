@@ -1,0 +1,840 @@
+//! What every [`ScanStore`] promises, as tests: one case a promise.
+//!
+//! An adapter implements [`StoreHarness`] and calls [`store_conformance_tests!`](crate::store_conformance_tests) in a test module of its own.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::fixtures;
+use crate::model::{
+    AttemptEnd, AttemptNumber, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, IssueRef, NewScan, NodeId, NodeLease, PendingReason,
+    PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
+};
+use crate::policy::transition::Refusal;
+use crate::ports::{Applied, ListQuery, NodeLeaseRefused, RunningScan, ScanStore, StoreStats, Submitted};
+
+/// For how long the suite's leases are good.
+const TTL: Duration = Duration::from_secs(30);
+
+/// Makes stores for the suite. One harness serves one test.
+#[async_trait]
+pub trait StoreHarness: Send + Sync + 'static {
+    /// The store under test.
+    type Store: ScanStore;
+
+    /// A store with nothing in it.
+    async fn new_store(&self) -> Self::Store;
+
+    /// Moves the clock of the stores that this harness made.
+    fn advance(&self, by: Duration);
+
+    /// Closes the store and opens it anew, where it keeps something; else gives it back as it is.
+    async fn reopen(&self, store: Self::Store) -> Self::Store {
+        store
+    }
+
+    /// Runs a case. A store that needs another runtime, or threads with larger stacks, brings its own.
+    fn run(case: impl Future<Output = ()> + Send + 'static)
+    where
+        Self: Sized,
+    {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(case);
+    }
+}
+
+/// Runs one case with a new store: the body of the tests that [`store_conformance_tests!`](crate::store_conformance_tests) makes.
+pub fn run<H, F>(harness: H, case: impl FnOnce(World<H>) -> F + Send + 'static)
+where
+    H: StoreHarness,
+    F: Future<Output = ()> + Send + 'static,
+{
+    H::run(async move {
+        let store = Arc::new(harness.new_store().await);
+        case(World { harness, store }).await;
+    });
+}
+
+/// Makes one test a promise. The expression makes a [`StoreHarness`](crate::testing::store_conformance::StoreHarness) for each.
+#[macro_export]
+macro_rules! store_conformance_tests {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness;
+            a_submission_waits_and_is_due_at_once
+            ids_grow_from_one
+            ids_are_unique_under_concurrency
+            what_does_not_exist_is_missing
+            a_key_makes_one_scan
+            keys_are_compared_exactly
+            one_of_many_concurrent_submissions_with_one_key_makes_the_scan
+            a_lease_grants_the_first_attempt
+            a_lease_needs_a_pending_scan
+            a_lease_needs_a_due_scan
+            a_lease_needs_a_good_node_lease
+            one_of_many_concurrent_leases_wins
+            concurrent_changes_are_all_kept
+            progress_replaces_the_plugins_and_can_be_repeated
+            a_stale_token_changes_nothing
+            each_resolution_has_its_state
+            a_finish_keeps_the_plugins_unless_it_brings_new_ones
+            a_pending_scan_is_cancelled_at_once
+            a_running_scan_is_asked_to_cancel_once
+            a_requested_cancel_wins_over_another_attempt
+            an_ended_scan_refuses_a_cancel
+            a_rescue_takes_the_scan_by_node_and_token
+            a_good_lease_has_no_orphans
+            orphans_end_the_leases_that_expired
+            scans_of_a_node_without_a_row_are_orphans
+            an_expired_lease_that_nobody_ended_is_renewed
+            a_node_that_never_registered_or_left_is_not_renewed
+            end_other_nodes_ends_all_but_one
+            a_renewal_tells_the_cancels_of_this_node_only
+            nodes_are_listed_with_what_they_last_said
+            a_list_is_newest_first_and_goes_on_below_a_key
+            a_list_skips_limits_and_counts
+            a_list_is_filtered_by_status
+            a_list_is_filtered_by_target
+            due_scans_come_by_priority_then_by_time
+            due_scans_are_those_that_wait
+            running_scans_are_those_of_the_node
+            stats_count_every_state
+            hostile_text_comes_back_as_it_was
+            everything_survives_a_reopen
+            a_ping_is_answered
+        }
+    };
+    ($harness:expr; $($case:ident)+) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::testing::store_conformance::run($harness, $crate::testing::store_conformance::$case);
+            }
+        )+
+    };
+}
+
+/// A store and the shorthands of the cases.
+pub struct World<H: StoreHarness> {
+    harness: H,
+    store: Arc<H::Store>,
+}
+
+impl<H: StoreHarness> World<H> {
+    async fn submit(&self, scan: NewScan) -> ScanRecord {
+        match self.store.submit(scan).await.unwrap() {
+            Submitted::Created(record) => record,
+            Submitted::Existing(record) => panic!("scan {} was there before", record.id),
+        }
+    }
+
+    async fn scan(&self, target: &str) -> ScanRecord {
+        self.submit(fixtures::new_scan(target)).await
+    }
+
+    async fn get(&self, id: ScanId) -> ScanRecord {
+        self.store.get(id).await.unwrap().unwrap()
+    }
+
+    async fn committed(&self, id: ScanId, command: Command) -> ScanRecord {
+        let asked = format!("{command:?}");
+        match self.store.apply(id, command).await.unwrap() {
+            Applied::Committed(record) => {
+                assert_eq!(self.get(id).await, record, "the answer is the row as it is now");
+                record
+            }
+            other => panic!("{asked}: {other:?}"),
+        }
+    }
+
+    async fn refused(&self, id: ScanId, command: Command) -> Refusal {
+        let before = self.get(id).await;
+        let asked = format!("{command:?}");
+        match self.store.apply(id, command).await.unwrap() {
+            Applied::Refused(refusal, record) => {
+                assert_eq!(record, before, "{asked}: the answer is the row as it is");
+                assert_eq!(self.get(id).await, before, "{asked}: nothing changed");
+                refusal
+            }
+            other => panic!("{asked}: {other:?}"),
+        }
+    }
+
+    async fn register(&self, name: &str) -> NodeLease {
+        self.store.register_node(fixtures::registration(name), TTL).await.unwrap()
+    }
+
+    async fn renew(&self, name: &str) -> Result<NodeLease, NodeLeaseRefused> {
+        self.store.renew_node(fixtures::registration(name), TTL).await.unwrap()
+    }
+
+    /// A scan that runs on `name`, which is registered for it.
+    async fn running(&self, name: &str) -> ScanRecord {
+        self.register(name).await;
+        let scan = self.scan("example.com").await;
+        self.committed(scan.id, lease(name)).await
+    }
+
+    fn expire(&self) {
+        self.harness.advance(TTL + Duration::from_secs(1));
+    }
+
+    async fn orphans(&self) -> Vec<RunningScan> {
+        sorted(self.store.orphans().await.unwrap())
+    }
+
+    async fn listed(&self, query: ListQuery) -> Vec<u64> {
+        self.store.list(query).await.unwrap().scans.iter().map(|scan| scan.id.0).collect()
+    }
+}
+
+fn node(name: &str) -> NodeId {
+    name.parse().unwrap()
+}
+
+fn lease(name: &str) -> Command {
+    Command::Lease { node: node(name) }
+}
+
+fn finish(token: FencingToken, resolution: Resolution) -> Command {
+    Command::Finish { token, resolution, plugins: None }
+}
+
+fn complete(token: FencingToken) -> Command {
+    finish(token, Resolution::Complete(Verdict::default()))
+}
+
+fn progress(token: FencingToken, plugins: Vec<PluginResult>) -> Command {
+    Command::Progress { token, scanner: None, plugins }
+}
+
+fn cancel() -> Command {
+    Command::Cancel { by: CancelledBy::User }
+}
+
+fn crash() -> Failure {
+    Failure::new(FailureKind::Crashed, "exit code 1")
+}
+
+fn keyed(key: &str) -> NewScan {
+    NewScan { idempotency_key: Some(key.into()), ..fixtures::new_scan("example.com") }
+}
+
+fn with_priority(priority: Priority) -> NewScan {
+    let mut scan = fixtures::new_scan("example.com");
+    scan.request.priority = priority;
+    scan
+}
+
+fn sorted(mut running: Vec<RunningScan>) -> Vec<RunningScan> {
+    running.sort_by_key(|scan| scan.id);
+    running
+}
+
+fn as_running(record: &ScanRecord) -> RunningScan {
+    let ScanState::Running { node, .. } = &record.state else { panic!("scan {} is {}", record.id, record.status()) };
+    RunningScan { id: record.id, node: node.clone(), token: record.token, failures: record.failures }
+}
+
+/// A submission is pending, due since it was accepted, untouched, and readable.
+pub async fn a_submission_waits_and_is_due_at_once<H: StoreHarness>(world: World<H>) {
+    let asked = NewScan { rerun_of: Some(ScanId(7)), ..keyed("key") };
+    let record = world.submit(asked.clone()).await;
+    assert_eq!(record.state, ScanState::Pending { due: record.created_at, reason: PendingReason::Submitted });
+    assert_eq!((record.token, record.version, record.failures), (FencingToken(0), 0, 0));
+    assert_eq!((&record.attempts, &record.plugins, record.cancel_requested, record.started_at), (&vec![], &vec![], None, None));
+    assert_eq!(
+        (&record.request, &record.idempotency_key, record.trace, record.rerun_of),
+        (&asked.request, &asked.idempotency_key, asked.trace, asked.rerun_of)
+    );
+    assert_eq!(world.get(record.id).await, record);
+}
+
+/// Ids are 1, 2, 3 and so on.
+pub async fn ids_grow_from_one<H: StoreHarness>(world: World<H>) {
+    for id in 1..=5 {
+        assert_eq!(world.scan("example.com").await.id, ScanId(id));
+    }
+}
+
+/// No two of many submissions at once share an id, and each can be read.
+pub async fn ids_are_unique_under_concurrency<H: StoreHarness>(world: World<H>) {
+    let submissions: Vec<_> = (0..150)
+        .map(|number| {
+            let store = Arc::clone(&world.store);
+            tokio::spawn(async move { store.submit(fixtures::new_scan(&format!("host-{number}.example.com"))).await.unwrap().into_record() })
+        })
+        .collect();
+    let mut ids = BTreeSet::new();
+    for submission in submissions {
+        let record = submission.await.unwrap();
+        assert!(ids.insert(record.id), "{} was given out twice", record.id);
+        assert_eq!(world.get(record.id).await, record);
+    }
+}
+
+/// An id that no scan has is answered, not an error.
+pub async fn what_does_not_exist_is_missing<H: StoreHarness>(world: World<H>) {
+    for id in [0, 1, u64::MAX].map(ScanId) {
+        assert_eq!(world.store.get(id).await.unwrap(), None);
+        assert_eq!(world.store.apply(id, cancel()).await.unwrap(), Applied::Missing);
+    }
+}
+
+/// A second submission with the same key is told the first one's scan, as it is now; scans without a key are never the same.
+pub async fn a_key_makes_one_scan<H: StoreHarness>(world: World<H>) {
+    let first = world.submit(keyed("key")).await;
+    assert_eq!(world.store.submit(keyed("key")).await.unwrap(), Submitted::Existing(first.clone()));
+    let cancelled = world.committed(first.id, cancel()).await;
+    let other_request = NewScan { request: fixtures::request("other.example"), ..keyed("key") };
+    assert_eq!(world.store.submit(other_request).await.unwrap(), Submitted::Existing(cancelled));
+    assert_eq!([world.scan("example.com").await.id, world.scan("example.com").await.id], [ScanId(2), ScanId(3)]);
+}
+
+/// Keys are any text: letters' case counts, and no text is taken for "no key" or for another kind of value.
+pub async fn keys_are_compared_exactly<H: StoreHarness>(world: World<H>) {
+    let keys = ["a", "A", " a", "", "1", "NONE", "null", "a\0b", "a\0", "'; DELETE scan; --", "é", "e\u{301}"];
+    for (at, key) in (1..).zip(keys) {
+        assert_eq!(world.submit(keyed(key)).await.id, ScanId(at), "{key:?}");
+    }
+    for (at, key) in (1..).zip(keys) {
+        assert_eq!(world.store.submit(keyed(key)).await.unwrap().into_record().id, ScanId(at), "{key:?}");
+    }
+}
+
+/// However many clients repeat one submission at the same time, one scan is made.
+pub async fn one_of_many_concurrent_submissions_with_one_key_makes_the_scan<H: StoreHarness>(world: World<H>) {
+    let submissions: Vec<_> = (0..20)
+        .map(|_| {
+            let store = Arc::clone(&world.store);
+            tokio::spawn(async move { store.submit(keyed("key")).await.unwrap() })
+        })
+        .collect();
+    let mut created = 0;
+    for submission in submissions {
+        let submitted = submission.await.unwrap();
+        created += usize::from(matches!(submitted, Submitted::Created(_)));
+        assert_eq!(submitted.into_record().id, ScanId(1));
+    }
+    assert_eq!(created, 1);
+    assert_eq!(world.listed(ListQuery::default()).await, [1]);
+}
+
+/// A lease starts an attempt on the node, with a new token.
+pub async fn a_lease_grants_the_first_attempt<H: StoreHarness>(world: World<H>) {
+    let record = world.running("a").await;
+    let ScanState::Running { attempt, node: on, since } = record.state.clone() else { panic!("{}", record.status()) };
+    assert_eq!((attempt, on, record.token, record.version), (AttemptNumber(1), node("a"), FencingToken(1), 1));
+    assert_eq!(record.started_at, Some(since));
+    assert!(since >= record.created_at);
+    assert_eq!((record.attempts.len(), record.attempts[0].started_at, &record.attempts[0].end), (1, since, &None));
+}
+
+/// A scan that runs or has ended is not leased.
+pub async fn a_lease_needs_a_pending_scan<H: StoreHarness>(world: World<H>) {
+    let running = world.running("a").await;
+    assert_eq!(world.refused(running.id, lease("a")).await, Refusal::NotPending(ScanStatus::Running));
+    world.committed(running.id, complete(running.token)).await;
+    assert_eq!(world.refused(running.id, lease("a")).await, Refusal::NotPending(ScanStatus::Completed));
+}
+
+/// A scan that is to be tried again later is not leased earlier, by the store's clock.
+pub async fn a_lease_needs_a_due_scan<H: StoreHarness>(world: World<H>) {
+    let running = world.running("a").await;
+    let due = running.created_at + Duration::from_secs(600);
+    world.committed(running.id, finish(running.token, Resolution::Retry { failure: crash(), due })).await;
+    assert_eq!(world.refused(running.id, lease("a")).await, Refusal::NotDue(due));
+    world.harness.advance(Duration::from_secs(601));
+    world.register("a").await;
+    let again = world.committed(running.id, lease("a")).await;
+    assert_eq!((again.token, again.attempts.len(), again.started_at), (FencingToken(2), 2, running.started_at));
+}
+
+/// A node without a lease, with an expired one, with one that was ended or given back gets no scans.
+pub async fn a_lease_needs_a_good_node_lease<H: StoreHarness>(world: World<H>) {
+    let scan = world.scan("example.com").await;
+    assert_eq!(world.refused(scan.id, lease("stranger")).await, Refusal::NodeLeaseEnded);
+    world.register("a").await;
+    world.expire();
+    assert_eq!(world.refused(scan.id, lease("a")).await, Refusal::NodeLeaseEnded, "expired");
+    world.orphans().await;
+    assert_eq!(world.refused(scan.id, lease("a")).await, Refusal::NodeLeaseEnded, "ended");
+    world.register("a").await;
+    world.store.remove_node(&node("a")).await.unwrap();
+    assert_eq!(world.refused(scan.id, lease("a")).await, Refusal::NodeLeaseEnded, "given back");
+    world.register("a").await;
+    assert_eq!(world.committed(scan.id, lease("a")).await.status(), ScanStatus::Running);
+}
+
+/// Of many nodes that want the same scan, one gets it, and the others learn that it runs.
+pub async fn one_of_many_concurrent_leases_wins<H: StoreHarness>(world: World<H>) {
+    const NODES: [&str; 4] = ["a", "b", "c", "d"];
+    for name in NODES {
+        world.register(name).await;
+    }
+    let scan = world.scan("example.com").await;
+    let leases: Vec<_> = (0..24)
+        .map(|number| {
+            let store = Arc::clone(&world.store);
+            tokio::spawn(async move { store.apply(scan.id, lease(NODES[number % NODES.len()])).await.unwrap() })
+        })
+        .collect();
+    let mut granted = Vec::new();
+    for one in leases {
+        match one.await.unwrap() {
+            Applied::Committed(record) => granted.push(record),
+            Applied::Refused(refusal, _) => assert_eq!(refusal, Refusal::NotPending(ScanStatus::Running)),
+            Applied::Missing => panic!("the scan is there"),
+        }
+    }
+    assert_eq!(granted.len(), 1);
+    assert_eq!(world.get(scan.id).await, granted[0]);
+}
+
+/// Changes of one row at the same time come one after the other: none is lost, and each raises the version by one.
+pub async fn concurrent_changes_are_all_kept<H: StoreHarness>(world: World<H>) {
+    let running = world.running("a").await;
+    let changes: Vec<_> = (0..16)
+        .map(|number| {
+            let store = Arc::clone(&world.store);
+            let command = if number % 4 == 0 { cancel() } else { progress(running.token, vec![PluginResult::new("whatweb", PluginStatus::InProgress)]) };
+            tokio::spawn(async move { store.apply(running.id, command).await.unwrap() })
+        })
+        .collect();
+    let mut versions = BTreeSet::new();
+    for change in changes {
+        match change.await.unwrap() {
+            Applied::Committed(record) => assert!(versions.insert(record.version), "two changes made version {}", record.version),
+            Applied::Refused(refusal, _) => assert_eq!(refusal, Refusal::AlreadyDone, "a cancel after the first"),
+            Applied::Missing => panic!("the scan is there"),
+        }
+    }
+    assert_eq!(versions, (2..=14).collect(), "12 progresses and one cancel");
+    let last = world.get(running.id).await;
+    assert_eq!((last.version, last.cancel_requested, last.plugins.len()), (14, Some(CancelledBy::User), 1));
+}
+
+/// Progress replaces what was known of the plugins, keeps the scanner where it brings none, and may come twice.
+pub async fn progress_replaces_the_plugins_and_can_be_repeated<H: StoreHarness>(world: World<H>) {
+    let running = world.running("a").await;
+    let scanner = ScannerInfo { kind: ScannerKind::ALL[0], version: "1".into() };
+    let plugin = |status| vec![PluginResult::new("whatweb", status)];
+    let first = Command::Progress { token: running.token, scanner: Some(scanner.clone()), plugins: plugin(PluginStatus::Pending) };
+    world.committed(running.id, first).await;
+    for _ in 0..2 {
+        let record = world.committed(running.id, progress(running.token, plugin(PluginStatus::Completed))).await;
+        assert_eq!(record.plugins, plugin(PluginStatus::Completed));
+        assert_eq!(record.attempts[0].scanner, Some(scanner.clone()));
+        assert_eq!((record.status(), record.token), (ScanStatus::Running, running.token));
+    }
+}
+
+/// The token of an attempt before the last, or of one that never was, changes nothing.
+pub async fn a_stale_token_changes_nothing<H: StoreHarness>(world: World<H>) {
+    let first = world.running("a").await;
+    world.committed(first.id, finish(first.token, Resolution::Requeue(Interruption::Shutdown))).await;
+    assert_eq!(world.refused(first.id, complete(first.token)).await, Refusal::StaleToken, "nothing runs");
+    let second = world.committed(first.id, lease("a")).await;
+    for token in [FencingToken(0), first.token, second.token.next(), FencingToken(u64::MAX)] {
+        assert_eq!(world.refused(first.id, progress(token, vec![])).await, Refusal::StaleToken);
+        assert_eq!(world.refused(first.id, complete(token)).await, Refusal::StaleToken);
+    }
+    let done = world.committed(first.id, complete(second.token)).await;
+    assert_eq!(world.refused(first.id, finish(second.token, Resolution::Fail(crash()))).await, Refusal::StaleToken, "it has ended");
+    assert_eq!(done.status(), ScanStatus::Completed);
+}
+
+/// Every way to end an attempt leads to its state and into the attempt's history.
+pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
+    let verdict = Verdict { plugins: vec![PluginResult::new("whatweb", PluginStatus::Completed)], dry_run: false };
+    let due = Timestamp::from_second(4_000_000_000).unwrap();
+    for (resolution, status, end, failures) in [
+        (Resolution::Complete(verdict.clone()), ScanStatus::Completed, AttemptEnd::Completed(verdict.clone()), 0),
+        (Resolution::Retry { failure: crash(), due }, ScanStatus::Pending, AttemptEnd::Failed(crash()), 1),
+        (Resolution::Fail(crash()), ScanStatus::Failed, AttemptEnd::Failed(crash()), 1),
+        (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, AttemptEnd::Interrupted { why: Interruption::Shutdown }, 0),
+        (Resolution::Cancel(CancelledBy::Interrupt), ScanStatus::Cancelled, AttemptEnd::Cancelled, 0),
+    ] {
+        let running = world.running("a").await;
+        let ended = world.committed(running.id, finish(running.token, resolution)).await;
+        assert_eq!((ended.status(), ended.failures, ended.version), (status, failures, running.version + 1));
+        assert_eq!(ended.attempts[0].end, Some(end));
+        assert!(ended.attempts[0].ended_at >= running.started_at, "by the store's clock");
+        if status.is_terminal() {
+            assert_eq!(ended.ended_at(), ended.attempts[0].ended_at);
+        }
+    }
+}
+
+/// The plugins that were recorded stay, also when the attempt failed, unless the end brings newer ones.
+pub async fn a_finish_keeps_the_plugins_unless_it_brings_new_ones<H: StoreHarness>(world: World<H>) {
+    let known = vec![PluginResult::new("whatweb", PluginStatus::InProgress)];
+    let newer = vec![PluginResult::new("whatweb", PluginStatus::Failed)];
+    for (brought, kept) in [(None, known.clone()), (Some(newer.clone()), newer)] {
+        let running = world.running("a").await;
+        world.committed(running.id, progress(running.token, known.clone())).await;
+        let end = Command::Finish { token: running.token, resolution: Resolution::Fail(crash()), plugins: brought };
+        assert_eq!(world.committed(running.id, end).await.plugins, kept);
+    }
+}
+
+/// Nothing runs, so nothing is waited for.
+pub async fn a_pending_scan_is_cancelled_at_once<H: StoreHarness>(world: World<H>) {
+    let scan = world.scan("example.com").await;
+    let cancelled = world.committed(scan.id, cancel()).await;
+    assert!(matches!(cancelled.state, ScanState::Cancelled { by: CancelledBy::User, .. }));
+    assert_eq!(world.refused(scan.id, cancel()).await, Refusal::AlreadyEnded(ScanStatus::Cancelled));
+}
+
+/// A running scan goes on until its attempt has ended; the wish is written down once.
+pub async fn a_running_scan_is_asked_to_cancel_once<H: StoreHarness>(world: World<H>) {
+    let running = world.running("a").await;
+    let asked = world.committed(running.id, cancel()).await;
+    assert_eq!((asked.status(), asked.cancel_requested, asked.token), (ScanStatus::Running, Some(CancelledBy::User), running.token));
+    assert_eq!(world.refused(running.id, Command::Cancel { by: CancelledBy::Interrupt }).await, Refusal::AlreadyDone);
+    let ended = world.committed(running.id, finish(running.token, Resolution::Cancel(CancelledBy::User))).await;
+    assert_eq!(ended.status(), ScanStatus::Cancelled);
+}
+
+/// A scan whose cancel was asked for is not tried again.
+pub async fn a_requested_cancel_wins_over_another_attempt<H: StoreHarness>(world: World<H>) {
+    let running = world.running("a").await;
+    world.committed(running.id, cancel()).await;
+    let ended = world.committed(running.id, finish(running.token, Resolution::Requeue(Interruption::Shutdown))).await;
+    assert_eq!(ended.status(), ScanStatus::Cancelled);
+    assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), []);
+}
+
+/// What has ended stays as it ended.
+pub async fn an_ended_scan_refuses_a_cancel<H: StoreHarness>(world: World<H>) {
+    for (resolution, status) in [(Resolution::Complete(Verdict::default()), ScanStatus::Completed), (Resolution::Fail(crash()), ScanStatus::Failed)] {
+        let running = world.running("a").await;
+        world.committed(running.id, finish(running.token, resolution)).await;
+        assert_eq!(world.refused(running.id, cancel()).await, Refusal::AlreadyEnded(status));
+    }
+}
+
+/// A rescuer must name the node and the token that it saw; afterwards the old token writes nothing.
+pub async fn a_rescue_takes_the_scan_by_node_and_token<H: StoreHarness>(world: World<H>) {
+    let running = world.running("a").await;
+    let rescue = |from: &str, token| Command::Rescue { from: node(from), token, resolution: Resolution::Requeue(Interruption::LeaseLost) };
+    assert_eq!(world.refused(running.id, rescue("b", running.token)).await, Refusal::StaleToken);
+    assert_eq!(world.refused(running.id, rescue("a", running.token.next())).await, Refusal::StaleToken);
+    let rescued = world.committed(running.id, rescue("a", running.token)).await;
+    assert_eq!((rescued.status(), rescued.token), (ScanStatus::Pending, running.token.next()));
+    assert_eq!(world.refused(running.id, complete(running.token)).await, Refusal::StaleToken);
+    assert_eq!(world.refused(running.id, rescue("a", running.token)).await, Refusal::StaleToken);
+}
+
+/// Scans of nodes that renew in time are left alone, and so are their leases.
+pub async fn a_good_lease_has_no_orphans<H: StoreHarness>(world: World<H>) {
+    world.running("a").await;
+    for _ in 0..3 {
+        world.harness.advance(TTL - Duration::from_secs(5));
+        assert_eq!(world.orphans().await, []);
+        world.renew("a").await.unwrap();
+    }
+}
+
+/// A rescuer finds the scans of expired nodes and ends their leases: they are refused until they register anew.
+pub async fn orphans_end_the_leases_that_expired<H: StoreHarness>(world: World<H>) {
+    let (lost, waiting) = (world.running("a").await, world.scan("example.com").await);
+    world.expire();
+    let alive = world.running("b").await;
+    for _ in 0..2 {
+        assert_eq!(world.orphans().await, [as_running(&lost)], "until somebody rescues it");
+    }
+    assert_eq!(world.renew("a").await, Err(NodeLeaseRefused));
+    assert_eq!(world.refused(waiting.id, lease("a")).await, Refusal::NodeLeaseEnded);
+    assert!(world.renew("b").await.is_ok(), "the lease of a good node goes on");
+    let rescue = Command::Rescue { from: node("a"), token: lost.token, resolution: Resolution::Requeue(Interruption::LeaseLost) };
+    world.committed(lost.id, rescue).await;
+    assert_eq!(world.orphans().await, []);
+    world.register("a").await;
+    assert!(world.renew("a").await.is_ok());
+    assert_eq!(world.committed(lost.id, lease("a")).await.token, FencingToken(3));
+    assert_eq!(world.store.running_on(&node("b")).await.unwrap(), [as_running(&alive)]);
+}
+
+/// A node that gave its lease back, or of which nothing is known, leaves orphans just as an expired one.
+pub async fn scans_of_a_node_without_a_row_are_orphans<H: StoreHarness>(world: World<H>) {
+    let scan = world.running("a").await;
+    world.store.remove_node(&node("a")).await.unwrap();
+    assert_eq!(world.orphans().await, [as_running(&scan)]);
+}
+
+/// A node that comes back before anybody noticed keeps its scans.
+pub async fn an_expired_lease_that_nobody_ended_is_renewed<H: StoreHarness>(world: World<H>) {
+    let first = world.register("a").await;
+    world.expire();
+    let renewed = world.renew("a").await.unwrap();
+    assert!(renewed.expires_at > first.expires_at);
+    let scan = world.scan("example.com").await;
+    world.committed(scan.id, lease("a")).await;
+    assert_eq!(world.orphans().await, []);
+}
+
+/// A renewal grants nothing to a node that has no lease.
+pub async fn a_node_that_never_registered_or_left_is_not_renewed<H: StoreHarness>(world: World<H>) {
+    assert_eq!(world.renew("a").await, Err(NodeLeaseRefused));
+    world.register("a").await;
+    world.store.remove_node(&node("a")).await.unwrap();
+    assert_eq!(world.renew("a").await, Err(NodeLeaseRefused));
+    world.store.remove_node(&node("a")).await.unwrap();
+    assert_eq!(world.store.nodes().await.unwrap(), []);
+}
+
+/// The only process that can be alive ends the leases of all others, however long they would be good.
+pub async fn end_other_nodes_ends_all_but_one<H: StoreHarness>(world: World<H>) {
+    let lost = world.running("a").await;
+    world.register("b").await;
+    let kept = world.running("c").await;
+    world.store.end_other_nodes(&node("c")).await.unwrap();
+    for name in ["a", "b"] {
+        assert_eq!(world.renew(name).await, Err(NodeLeaseRefused), "{name}");
+    }
+    assert!(world.renew("c").await.is_ok());
+    assert_eq!(world.orphans().await, [as_running(&lost)]);
+    assert_eq!(world.store.running_on(&node("c")).await.unwrap(), [as_running(&kept)]);
+}
+
+/// A renewal brings the cancels that the node has to carry out: those of its own running scans.
+pub async fn a_renewal_tells_the_cancels_of_this_node_only<H: StoreHarness>(world: World<H>) {
+    let (mine, also_mine, other) = (world.running("a").await, world.running("a").await, world.running("b").await);
+    let waiting = world.scan("example.com").await;
+    assert_eq!(world.renew("a").await.unwrap().cancels, []);
+    for scan in [&mine, &other, &waiting] {
+        world.committed(scan.id, cancel()).await;
+    }
+    assert_eq!(world.renew("a").await.unwrap().cancels, [mine.id]);
+    assert_eq!(world.renew("b").await.unwrap().cancels, [other.id]);
+    world.committed(mine.id, finish(mine.token, Resolution::Cancel(CancelledBy::User))).await;
+    assert_eq!(world.renew("a").await.unwrap().cancels, []);
+    world.committed(also_mine.id, cancel()).await;
+    assert_eq!(world.renew("a").await.unwrap().cancels, [also_mine.id]);
+}
+
+/// All nodes are shown, also those whose lease has expired, with their last words.
+pub async fn nodes_are_listed_with_what_they_last_said<H: StoreHarness>(world: World<H>) {
+    world.register("a").await;
+    world.expire();
+    let mut busy = fixtures::registration("b");
+    let first = world.store.register_node(busy.clone(), TTL).await.unwrap();
+    busy.running = 3;
+    busy.host = "a host\0 with \"odd\" characters".into();
+    world.harness.advance(Duration::from_secs(5));
+    let renewed = world.store.renew_node(busy.clone(), TTL).await.unwrap().unwrap();
+    assert!(renewed.expires_at >= first.expires_at + Duration::from_secs(5));
+    let mut nodes = world.store.nodes().await.unwrap();
+    nodes.sort_by(|one, other| one.registration.id.cmp(&other.registration.id));
+    assert_eq!(nodes.len(), 2);
+    assert_eq!(nodes[0].registration, fixtures::registration("a"));
+    assert_eq!((&nodes[1].registration, nodes[1].expires_at), (&busy, renewed.expires_at));
+}
+
+/// Newest first; a page goes on where the one before ended, also when scans were added meanwhile.
+pub async fn a_list_is_newest_first_and_goes_on_below_a_key<H: StoreHarness>(world: World<H>) {
+    assert_eq!(world.listed(ListQuery::default()).await, [0_u64; 0]);
+    let mut whole = Vec::new();
+    for _ in 0..5 {
+        whole.insert(0, world.scan("example.com").await);
+    }
+    assert_eq!(world.store.list(ListQuery::default()).await.unwrap().scans, whole);
+    let below = |before, limit| ListQuery { before: Some(ScanId(before)), limit, ..ListQuery::default() };
+    assert_eq!(world.listed(below(4, 2)).await, [3, 2]);
+    world.scan("example.com").await;
+    assert_eq!(world.listed(below(2, 2)).await, [1]);
+    assert_eq!(world.listed(below(1, 2)).await, [0_u64; 0]);
+    assert_eq!(world.listed(below(0, 2)).await, [0_u64; 0]);
+    assert_eq!(world.listed(below(u64::MAX, 2)).await, [6, 5]);
+}
+
+/// Numbered pages: skip, limit, and the number of all matches whatever the page.
+pub async fn a_list_skips_limits_and_counts<H: StoreHarness>(world: World<H>) {
+    for _ in 0..5 {
+        world.scan("example.com").await;
+    }
+    for (before, offset, limit, expected) in [
+        (None, 0, 2, vec![5, 4]),
+        (None, 2, 2, vec![3, 2]),
+        (None, 4, 2, vec![1]),
+        (None, 9, 2, vec![]),
+        (None, 0, 0, vec![]),
+        (None, usize::MAX, 20, vec![]),
+        (None, 0, usize::MAX, vec![5, 4, 3, 2, 1]),
+        (Some(ScanId(4)), 1, 1, vec![2]),
+    ] {
+        // All filters that match everything give the same pages.
+        for (statuses, target) in [(vec![], None), (vec![ScanStatus::Pending, ScanStatus::Pending], None), (vec![], Some("example".to_owned()))] {
+            for count in [true, false] {
+                let query = ListQuery { statuses: statuses.clone(), target: target.clone(), before, offset, limit, count };
+                let page = world.store.list(query.clone()).await.unwrap();
+                assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+                assert_eq!(page.total, count.then_some(5), "{query:?}");
+            }
+        }
+    }
+}
+
+/// Only the states asked for; none means all.
+pub async fn a_list_is_filtered_by_status<H: StoreHarness>(world: World<H>) {
+    world.scan("example.com").await;
+    world.running("a").await;
+    let done = world.running("a").await;
+    world.committed(done.id, complete(done.token)).await;
+    let cancelled = world.scan("example.com").await;
+    world.committed(cancelled.id, cancel()).await;
+    world.scan("example.com").await;
+    for (statuses, expected) in [
+        (vec![ScanStatus::Pending], vec![5, 1]),
+        (vec![ScanStatus::Running], vec![2]),
+        (vec![ScanStatus::Completed, ScanStatus::Cancelled], vec![4, 3]),
+        (vec![ScanStatus::Cancelled, ScanStatus::Pending, ScanStatus::Completed], vec![5, 4, 3, 1]),
+        (vec![ScanStatus::Failed], vec![]),
+        (ScanStatus::ALL.to_vec(), vec![5, 4, 3, 2, 1]),
+    ] {
+        let query = ListQuery { statuses, count: true, ..ListQuery::default() };
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+        assert_eq!(page.total, Some(expected.len() as u64), "{query:?}");
+    }
+    let below = ListQuery { statuses: vec![ScanStatus::Pending], before: Some(ScanId(5)), count: true, ..ListQuery::default() };
+    let page = world.store.list(below).await.unwrap();
+    assert_eq!((page.scans.len(), page.total), (1, Some(2)));
+}
+
+/// Only targets that contain the text, taken literally.
+pub async fn a_list_is_filtered_by_target<H: StoreHarness>(world: World<H>) {
+    for target in ["Shop.Example.com", "https://example.com:444/App/50%25_off", "[::1]:8080", "other.test"] {
+        world.scan(target).await;
+    }
+    world.committed(ScanId(1), cancel()).await;
+    for (target, expected) in [
+        ("example.com", vec![2, 1]),
+        ("shop.", vec![1]),
+        ("::1]", vec![3]),
+        ("/app/50%25_off", vec![2]),
+        ("exa%", vec![]),
+        ("example_com", vec![]),
+        ("example.c.m", vec![]),
+        ("' OR true --", vec![]),
+        ("\0", vec![]),
+        ("", vec![4, 3, 2, 1]),
+    ] {
+        let query = ListQuery { target: Some(target.into()), count: true, ..ListQuery::default() };
+        let page = world.store.list(query).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{target:?}");
+        assert_eq!(page.total, Some(expected.len() as u64), "{target:?}");
+    }
+    let both = ListQuery { target: Some("example".into()), statuses: vec![ScanStatus::Pending], count: true, ..ListQuery::default() };
+    let page = world.store.list(both).await.unwrap();
+    assert_eq!((page.scans[0].id, page.scans.len(), page.total), (ScanId(2), 1, Some(1)));
+}
+
+/// Highest priority first; within one, the longest due.
+pub async fn due_scans_come_by_priority_then_by_time<H: StoreHarness>(world: World<H>) {
+    for priority in [Priority::Low, Priority::Normal, Priority::High, Priority::Normal, Priority::High] {
+        world.submit(with_priority(priority)).await;
+        world.harness.advance(Duration::from_secs(1));
+    }
+    let due = world.store.due(Duration::ZERO, 100).await.unwrap();
+    assert_eq!(due.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), [3, 5, 2, 4, 1]);
+    for scan in &due {
+        let record = world.get(scan.id).await;
+        assert_eq!((scan.priority, scan.due, scan.trace), (record.request.priority, record.created_at, record.trace));
+    }
+    for limit in 0..=5 {
+        assert_eq!(world.store.due(Duration::ZERO, limit).await.unwrap(), due[..limit], "at most {limit}");
+    }
+}
+
+/// Only pending scans, due now or within the given time.
+pub async fn due_scans_are_those_that_wait<H: StoreHarness>(world: World<H>) {
+    let (later, _running, ended) = (world.running("a").await, world.running("a").await, world.scan("example.com").await);
+    world.committed(ended.id, cancel()).await;
+    let due = later.created_at + Duration::from_secs(600);
+    world.committed(later.id, finish(later.token, Resolution::Retry { failure: crash(), due })).await;
+    assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), []);
+    assert_eq!(world.store.due(Duration::from_secs(300), 10).await.unwrap(), []);
+    let soon = world.store.due(Duration::from_secs(900), 10).await.unwrap();
+    assert_eq!(soon.iter().map(|scan| (scan.id, scan.due)).collect::<Vec<_>>(), [(later.id, due)]);
+    world.harness.advance(Duration::from_secs(601));
+    assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), soon);
+    assert_eq!(world.store.due(Duration::MAX, 10).await.unwrap(), soon, "an endless time is no error");
+}
+
+/// What a node runs: neither others' scans nor those that ended.
+pub async fn running_scans_are_those_of_the_node<H: StoreHarness>(world: World<H>) {
+    let (one, two, ended, other) = (world.running("a").await, world.running("a").await, world.running("a").await, world.running("b").await);
+    world.committed(ended.id, finish(ended.token, Resolution::Retry { failure: crash(), due: ended.created_at })).await;
+    let on = async |name: &str| sorted(world.store.running_on(&node(name)).await.unwrap());
+    assert_eq!(on("a").await, [as_running(&one), as_running(&two)]);
+    assert_eq!(on("b").await, [as_running(&other)]);
+    assert_eq!(on("c").await, []);
+    let again = world.committed(ended.id, lease("b")).await;
+    assert_eq!(again.failures, 1);
+    assert_eq!(on("b").await, [as_running(&again), as_running(&other)]);
+}
+
+/// The counts follow every change.
+pub async fn stats_count_every_state<H: StoreHarness>(world: World<H>) {
+    assert_eq!(world.store.stats().await.unwrap(), StoreStats::default());
+    for _ in 0..4 {
+        world.scan("example.com").await;
+    }
+    assert_eq!(world.store.stats().await.unwrap(), StoreStats { pending: 4, ..StoreStats::default() });
+    let (completed, failed) = (world.running("a").await, world.running("a").await);
+    world.running("a").await;
+    world.committed(completed.id, complete(completed.token)).await;
+    world.committed(failed.id, finish(failed.token, Resolution::Fail(crash()))).await;
+    world.committed(ScanId(1), cancel()).await;
+    assert_eq!(world.store.stats().await.unwrap(), StoreStats { pending: 3, running: 1, completed: 1, failed: 1, cancelled: 1 });
+}
+
+/// Text that a scanned site chose, and many plugins, come back unchanged.
+pub async fn hostile_text_comes_back_as_it_was<H: StoreHarness>(world: World<H>) {
+    let running = world.running("a").await;
+    let text = "\0 \u{1b}[31m ' \" ` \\ {} $x <script> --; \u{202e} \u{10ffff} \n\r\t NONE".to_owned();
+    let mut plugins: Vec<_> = (0..300).map(|number| PluginResult::new(format!("plugin-{number}"), PluginStatus::Completed)).collect();
+    for plugin in &mut plugins {
+        plugin.message = Some(text.repeat(10));
+        plugin.findings_count = 7;
+        plugin.issues = vec![IssueRef { id: text.clone(), severity: Severity::High, title: String::new() }; 3];
+    }
+    let record = world.committed(running.id, progress(running.token, plugins.clone())).await;
+    assert_eq!(record.plugins, plugins);
+    let failure = Failure::new(FailureKind::Crashed, text);
+    let ended = world.committed(running.id, finish(running.token, Resolution::Fail(failure.clone()))).await;
+    assert_eq!(ended.last_failure(), Some(&failure));
+    assert_eq!(world.listed(ListQuery { statuses: vec![ScanStatus::Failed], ..ListQuery::default() }).await, [1]);
+}
+
+/// What was committed is there after a restart: rows, keys, ids, leases and counts.
+pub async fn everything_survives_a_reopen<H: StoreHarness>(world: World<H>) {
+    let running = world.running("a").await;
+    let mut expected = vec![world.submit(keyed("key")).await, running.clone()];
+    let done = world.running("a").await;
+    expected.insert(0, world.committed(done.id, complete(done.token)).await);
+    let (nodes, stats) = (world.store.nodes().await.unwrap(), world.store.stats().await.unwrap());
+    let World { harness, store } = world;
+    let Ok(store) = Arc::try_unwrap(store) else { panic!("the case shares the store with nobody") };
+    let store = Arc::new(harness.reopen(store).await);
+    let world = World { harness, store };
+    assert_eq!(world.store.list(ListQuery::default()).await.unwrap().scans, expected);
+    assert_eq!((world.store.nodes().await.unwrap(), world.store.stats().await.unwrap()), (nodes, stats));
+    assert_eq!(world.store.submit(keyed("key")).await.unwrap(), Submitted::Existing(expected[1].clone()));
+    assert_eq!(world.scan("example.com").await.id, ScanId(4));
+    assert!(world.renew("a").await.is_ok());
+    assert_eq!(world.committed(running.id, complete(running.token)).await.status(), ScanStatus::Completed);
+}
+
+/// A sign of life.
+pub async fn a_ping_is_answered<H: StoreHarness>(world: World<H>) {
+    world.store.ping().await.unwrap();
+    world.scan("example.com").await;
+    world.store.ping().await.unwrap();
+}

@@ -1,0 +1,161 @@
+//! Reading one row, and changing it by compare-and-set.
+
+use jiff::Timestamp;
+use kastrel_actors::model::{Command, NodeId, ScanId, ScanRecord};
+use kastrel_actors::policy::transition::{Refusal, Transition, transition};
+use kastrel_actors::ports::{Applied, StoreError};
+use surrealdb::types::{RecordId, SurrealValue};
+
+use super::calls::{self, MAX_TRIES};
+use super::error::{CallError, Failure};
+use super::nodes;
+use super::row::{self, Columns, StoredScan};
+use super::store::{Inner, SurrealStore};
+
+/// A row and the database's time when it was read.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) record: ScanRecord,
+    now: Timestamp,
+}
+
+#[derive(Debug, SurrealValue)]
+struct ReadArguments {
+    key: RecordId,
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct ReadAnswer {
+    row: Option<StoredScan>,
+    now: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct WriteArguments {
+    key: RecordId,
+    expected: i64,
+    row: Columns,
+    node: Option<RecordId>,
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct WriteAnswer {
+    written: i64,
+}
+
+const READ: &str = "
+    RETURN {
+        row: (SELECT number, version, created_at, document FROM ONLY $key),
+        now: time::nano(time::now()) + $offset,
+    };";
+
+macro_rules! update {
+    () => {
+        "LET $written = UPDATE $key SET
+            status = $row.status, version = $row.version, token = $row.token, failures = $row.failures, rank = $row.rank, due = $row.due,
+            node = $row.node, cancel = $row.cancel, document = $row.document
+            WHERE version = $expected RETURN VALUE version;
+        RETURN { written: array::len($written) };"
+    };
+}
+
+const WRITE: &str = concat!("BEGIN;", update!(), "COMMIT;");
+
+/// FOR UPDATE makes the commit fail if the node's row was changed meanwhile; a plain read would let this lease slip past a rescuer that ends the node's lease just now.
+const WRITE_LEASE: &str = concat!(
+    "BEGIN;
+    LET $lease = SELECT VALUE expires_at FROM ONLY $node FOR UPDATE;
+    IF $lease = NONE OR $lease <= time::nano(time::now()) + $offset { THROW 'the lease of the node has ended' };",
+    update!(),
+    "COMMIT;"
+);
+
+/// What became of a write.
+enum Written {
+    Yes,
+    /// Somebody else changed the row first.
+    Lost,
+    NodeLeaseEnded,
+    /// No answer, so nobody knows.
+    Unknown(CallError),
+}
+
+impl Inner {
+    pub(super) async fn read(&self, id: ScanId) -> Result<Option<Read>, StoreError> {
+        let Some(key) = row::scan_key(id) else { return Ok(None) };
+        let answer: ReadAnswer = calls::call(&self.db, READ, ReadArguments { key, offset: self.offset() }).await?;
+        let Some(stored) = answer.row else { return Ok(None) };
+        Ok(Some(Read { record: stored.into_record()?, now: row::timestamp(answer.now)? }))
+    }
+
+    async fn write(&self, key: RecordId, read: &ScanRecord, next: &ScanRecord, lease_of: Option<&NodeId>) -> Result<Written, StoreError> {
+        let arguments =
+            WriteArguments { key, expected: row::signed(read.version)?, row: Columns::of(next)?, node: lease_of.map(nodes::node_key), offset: self.offset() };
+        let sql = if lease_of.is_some() { WRITE_LEASE } else { WRITE };
+        Ok(match calls::call::<WriteAnswer>(&self.db, sql, arguments).await {
+            Ok(WriteAnswer { written: 0 }) => Written::Lost,
+            Ok(_) => Written::Yes,
+            Err(error) => match error.failure() {
+                Failure::Conflict | Failure::Exists => Written::Lost,
+                Failure::Thrown => Written::NodeLeaseEnded,
+                Failure::Unknown => Written::Unknown(error),
+            },
+        })
+    }
+}
+
+impl SurrealStore {
+    pub(super) async fn read(&self, id: ScanId) -> Result<Option<Read>, StoreError> {
+        self.inner.read(id).await
+    }
+
+    pub(super) async fn change(&self, id: ScanId, command: &Command) -> Result<Applied, StoreError> {
+        let Some(key) = row::scan_key(id) else { return Ok(Applied::Missing) };
+        let lease_of = match command {
+            Command::Lease { node } => Some(node),
+            Command::Progress { .. } | Command::Finish { .. } | Command::Cancel { .. } | Command::Rescue { .. } => None,
+        };
+        for tried in 0..MAX_TRIES {
+            let Some(read) = self.read(id).await? else { return Ok(Applied::Missing) };
+            let next = match transition(&read.record, command, read.now) {
+                Transition::Changed(next) => *next,
+                Transition::Refused(refusal) => return Ok(Applied::Refused(refusal, read.record)),
+            };
+            match self.inner.write(key.clone(), &read.record, &next, lease_of).await? {
+                Written::Yes => return Ok(Applied::Committed(next)),
+                Written::NodeLeaseEnded => return Ok(Applied::Refused(Refusal::NodeLeaseEnded, read.record)),
+                Written::Lost => calls::back_off(tried).await,
+                Written::Unknown(error) => return self.read_back(id, next, error).await,
+            }
+        }
+        Err(CallError::Contended(MAX_TRIES).into())
+    }
+
+    /// After a write without an answer: the row tells whether it was made. If it does not, the caller hears that nobody knows.
+    async fn read_back(&self, id: ScanId, wanted: ScanRecord, error: CallError) -> Result<Applied, StoreError> {
+        match self.read(id).await {
+            Ok(Some(read)) if was_made(&wanted, &read.record) => Ok(Applied::Committed(read.record)),
+            _ => Err(error.into()),
+        }
+    }
+}
+
+/// Whether the write of `wanted` is part of the history of `found`.
+///
+/// The same version with the same content is ours. After later changes an attempt is still told by its token, node and moment, which no other write shares.
+pub(super) fn was_made(wanted: &ScanRecord, found: &ScanRecord) -> bool {
+    if found.version == wanted.version {
+        return found == wanted;
+    }
+    let granted = |record: &ScanRecord| {
+        record.attempts.last().filter(|attempt| attempt.end.is_none()).map(|attempt| (attempt.token, attempt.started_at, attempt.node.clone()))
+    };
+    found.version > wanted.version
+        && granted(wanted).is_some_and(|(token, started_at, node)| {
+            found.attempts.iter().any(|attempt| attempt.token == token && attempt.started_at == started_at && attempt.node == node)
+                && wanted.plugins.is_empty()
+                && wanted.cancel_requested.is_none()
+        })
+}

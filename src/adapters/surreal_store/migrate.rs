@@ -1,0 +1,118 @@
+//! The schema, as numbered steps that are each applied once.
+//!
+//! A step that has been released is never edited: its checksum stands in every database. Change the schema with a new step.
+
+use surrealdb::Surreal;
+use surrealdb::engine::any::Any;
+use surrealdb::types::SurrealValue;
+
+use super::calls::{self, MAX_TRIES};
+use super::error::{CallError, Failure, OpenError};
+
+/// One step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    pub(super) version: i64,
+    pub(super) sql: &'static str,
+}
+
+/// All steps, oldest first.
+pub(super) const STEPS: &[Step] = &[Step { version: 1, sql: include_str!("migrations/0001_scans_and_nodes.surql") }];
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Nothing {}
+
+#[derive(Debug, SurrealValue)]
+struct Applied {
+    version: i64,
+    checksum: String,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Known {
+    applied: Vec<Applied>,
+    checksums: Vec<String>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Texts {
+    texts: Vec<String>,
+}
+
+pub(super) async fn select_database(db: &Surreal<Any>, namespace: &str, database: &str) -> Result<(), OpenError> {
+    let sql = format!("DEFINE NAMESPACE IF NOT EXISTS {namespace}; USE NS {namespace}; DEFINE DATABASE IF NOT EXISTS {database};");
+    calls::execute_again(db, &sql, Nothing {}).await.map_err(failed("make the database"))?;
+    let select = db.use_ns(namespace).use_db(database).await;
+    select.map(drop).map_err(|error| failed("select the database")(CallError::Failed(error)))
+}
+
+/// Applies the steps that the database does not have yet, each in a transaction of its own.
+pub(super) async fn run(db: &Surreal<Any>) -> Result<(), OpenError> {
+    run_steps(db, STEPS).await
+}
+
+pub(super) async fn run_steps(db: &Surreal<Any>, steps: &[Step]) -> Result<(), OpenError> {
+    let mut tries = 0;
+    loop {
+        let missing = match missing(db, steps).await? {
+            [] => return Ok(()),
+            [next, ..] => next,
+        };
+        match apply(db, missing).await {
+            Ok(()) => tries = 0,
+            // Another program that starts at the same moment has made the step, or is just making it.
+            Err(error) if matches!(error.failure(), Failure::Conflict | Failure::Exists) && tries < MAX_TRIES => {
+                calls::back_off(tries).await;
+                tries += 1;
+            }
+            Err(error) => return Err(failed("migrate the database")(error)),
+        }
+    }
+}
+
+async fn missing<'a>(db: &Surreal<Any>, steps: &'a [Step]) -> Result<&'a [Step], OpenError> {
+    const TABLE: &str = "
+        DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL;
+        DEFINE FIELD IF NOT EXISTS version    ON migration TYPE int;
+        DEFINE FIELD IF NOT EXISTS checksum   ON migration TYPE string;
+        DEFINE FIELD IF NOT EXISTS applied_at ON migration TYPE datetime;";
+    const READ: &str = "
+        RETURN {
+            applied: (SELECT version, checksum FROM migration ORDER BY version),
+            checksums: $texts.map(|$text: string| crypto::sha256($text)),
+        };";
+    calls::execute_again(db, TABLE, Nothing {}).await.map_err(failed("prepare the migrations"))?;
+    let texts = steps.iter().map(|step| step.sql.to_owned()).collect();
+    let known: Known = calls::call(db, READ, Texts { texts }).await.map_err(failed("read the migrations"))?;
+    let last = steps.last().map(|step| step.version).unwrap_or_default();
+    for applied in &known.applied {
+        let Some(at) = steps.iter().position(|step| step.version == applied.version) else {
+            return Err(OpenError::TooNew { found: applied.version, known: last });
+        };
+        if known.checksums.get(at) != Some(&applied.checksum) {
+            return Err(OpenError::Checksum { version: applied.version });
+        }
+    }
+    Ok(steps.get(known.applied.len()..).unwrap_or_default())
+}
+
+async fn apply(db: &Surreal<Any>, step: &Step) -> Result<(), CallError> {
+    #[derive(Debug, SurrealValue)]
+    struct Record {
+        migration_version: i64,
+        migration_text: String,
+    }
+    let sql = format!(
+        "BEGIN;
+        CREATE type::record('migration', $migration_version)
+            SET version = $migration_version, checksum = crypto::sha256($migration_text), applied_at = time::now() RETURN NONE;
+        {}
+        COMMIT;",
+        step.sql
+    );
+    calls::execute(db, sql, Record { migration_version: step.version, migration_text: step.sql.to_owned() }).await
+}
+
+fn failed(doing: &'static str) -> impl Fn(CallError) -> OpenError {
+    move |source| OpenError::Database { doing, source: Box::new(source) }
+}

@@ -1,0 +1,171 @@
+//! Nodes and their leases, and the scans that hang on them.
+//!
+//! A node's row is its lease. Ending a lease deletes the row, in the same transaction that looks for orphans: a node that comes back finds no row and is refused.
+
+use std::time::Duration;
+
+use kastrel_actors::model::{FencingToken, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId};
+use kastrel_actors::ports::{NodeLeaseRefused, RunningScan, StoreError};
+use surrealdb::types::{RecordId, SurrealValue};
+
+use super::calls;
+use super::row;
+use super::store::SurrealStore;
+
+#[derive(Debug, Clone, SurrealValue)]
+struct LeaseArguments {
+    key: RecordId,
+    name: String,
+    registration: String,
+    ttl: i64,
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct LeaseAnswer {
+    expires_at: Option<i64>,
+    cancels: Vec<i64>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct NodeArguments {
+    key: RecordId,
+    name: String,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Offset {
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct RunningRow {
+    number: i64,
+    node: String,
+    token: i64,
+    failures: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct RunningAnswer {
+    running: Vec<RunningRow>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct NodeRow {
+    expires_at: i64,
+    registration: String,
+}
+
+#[derive(Debug, SurrealValue)]
+struct NodesAnswer {
+    nodes: Vec<NodeRow>,
+}
+
+const REGISTER: &str = "
+    BEGIN;
+    LET $until = time::nano(time::now()) + $offset + $ttl;
+    UPSERT $key SET name = $name, expires_at = $until, registration = $registration RETURN NONE;
+    RETURN {
+        expires_at: $until,
+        cancels: (SELECT number FROM scan WHERE node = $name AND cancel = true ORDER BY number).number,
+    };
+    COMMIT;";
+
+const RENEW: &str = "
+    BEGIN;
+    LET $until = time::nano(time::now()) + $offset + $ttl;
+    LET $renewed = UPDATE $key SET expires_at = $until, registration = $registration RETURN VALUE expires_at;
+    RETURN {
+        expires_at: $renewed[0],
+        cancels: (SELECT number FROM scan WHERE node = $name AND cancel = true ORDER BY number).number,
+    };
+    COMMIT;";
+
+const RUNNING_ON: &str = "RETURN { running: (SELECT number, node, token, failures FROM scan WHERE node = $name ORDER BY number) };";
+
+const ORPHANS: &str = "
+    BEGIN;
+    DELETE node WHERE expires_at <= time::nano(time::now()) + $offset RETURN NONE;
+    LET $alive = SELECT VALUE name FROM node;
+    RETURN { running: (SELECT number, node, token, failures FROM scan WHERE status = 'running' AND node NOT IN $alive ORDER BY number) };
+    COMMIT;";
+
+const NODES: &str = "RETURN { nodes: (SELECT name, expires_at, registration FROM node ORDER BY name) };";
+
+pub(super) fn node_key(node: &NodeId) -> RecordId {
+    RecordId::new("node", node.as_str())
+}
+
+impl SurrealStore {
+    pub(super) async fn grant(&self, node: &NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
+        let answer: LeaseAnswer = calls::call_again(&self.inner.db, REGISTER, self.lease_arguments(node, ttl)?).await?;
+        lease(answer)?.ok_or_else(|| row::corrupt("a new lease has no end"))
+    }
+
+    pub(super) async fn renew(&self, node: &NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+        let answer: LeaseAnswer = calls::call_again(&self.inner.db, RENEW, self.lease_arguments(node, ttl)?).await?;
+        Ok(lease(answer)?.ok_or(NodeLeaseRefused))
+    }
+
+    pub(super) async fn forget(&self, node: &NodeId) -> Result<(), StoreError> {
+        Ok(calls::execute_again(&self.inner.db, "DELETE $key RETURN NONE;", NodeArguments { key: node_key(node), name: node.to_string() }).await?)
+    }
+
+    pub(super) async fn end_others(&self, keep: &NodeId) -> Result<(), StoreError> {
+        Ok(calls::execute_again(&self.inner.db, "DELETE node WHERE name != $name RETURN NONE;", NodeArguments { key: node_key(keep), name: keep.to_string() })
+            .await?)
+    }
+
+    pub(super) async fn of_node(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
+        let arguments = NodeArguments { key: node_key(node), name: node.to_string() };
+        running(calls::call(&self.inner.db, RUNNING_ON, arguments).await?)
+    }
+
+    pub(super) async fn end_expired(&self) -> Result<Vec<RunningScan>, StoreError> {
+        running(calls::call_again(&self.inner.db, ORPHANS, Offset { offset: self.inner.offset() }).await?)
+    }
+
+    pub(super) async fn all_nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        let answer: NodesAnswer = calls::call(&self.inner.db, NODES, Offset { offset: 0 }).await?;
+        answer
+            .nodes
+            .into_iter()
+            .map(|node| {
+                let registration = serde_json::from_str(&node.registration).map_err(row::corrupt)?;
+                Ok(NodeRecord { registration, expires_at: row::timestamp(node.expires_at)? })
+            })
+            .collect()
+    }
+
+    fn lease_arguments(&self, node: &NodeRegistration, ttl: Duration) -> Result<LeaseArguments, StoreError> {
+        Ok(LeaseArguments {
+            key: node_key(&node.id),
+            name: node.id.to_string(),
+            registration: serde_json::to_string(node).map_err(row::corrupt)?,
+            ttl: i64::try_from(ttl.as_nanos()).map_err(row::corrupt)?,
+            offset: self.inner.offset(),
+        })
+    }
+}
+
+fn lease(answer: LeaseAnswer) -> Result<Option<NodeLease>, StoreError> {
+    let Some(expires_at) = answer.expires_at else { return Ok(None) };
+    let cancels = answer.cancels.into_iter().map(|number| row::unsigned(number).map(ScanId)).collect::<Result<_, _>>()?;
+    Ok(Some(NodeLease { expires_at: row::timestamp(expires_at)?, cancels }))
+}
+
+fn running(answer: RunningAnswer) -> Result<Vec<RunningScan>, StoreError> {
+    answer
+        .running
+        .into_iter()
+        .map(|found| {
+            Ok(RunningScan {
+                id: ScanId(row::unsigned(found.number)?),
+                node: found.node.parse().map_err(row::corrupt)?,
+                token: FencingToken(row::unsigned(found.token)?),
+                failures: u32::try_from(found.failures).map_err(row::corrupt)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,81 @@
+//! Opening: the folder's lock, the engine, the schema.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use surrealdb::Surreal;
+use surrealdb::engine::any::{self, Any};
+use surrealdb::opt::Config;
+
+use super::calls::CALL_TIMEOUT;
+use super::error::OpenError;
+use super::lock::FolderLock;
+use super::migrate;
+use super::store::{Inner, SurrealStore};
+
+const NAMESPACE: &str = "kastrel";
+const DATABASE: &str = "kastrel";
+const FOLDER: &str = "database";
+
+/// How long the engine of a store that was just dropped may take to let go of its files.
+const CLOSING: Duration = Duration::from_secs(10);
+
+impl SurrealStore {
+    /// Opens, or makes, the embedded database in `folder`. What is committed is on the disk.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program; else what the folder or
+    /// the database said.
+    pub async fn open(folder: &Path) -> Result<Self, OpenError> {
+        let lock = FolderLock::take(folder)?;
+        let path = folder.join(FOLDER);
+        let path = path.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
+        let db = open_engine(&format!("surrealkv://{path}?sync=every"), folder).await?;
+        Self::prepare(db, Some(lock)).await
+    }
+
+    /// A database that forgets everything when it is dropped.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn in_memory() -> Result<Self, OpenError> {
+        let db = connect("mem://").await.map_err(|source| OpenError::Database { doing: "open the database in memory", source: Box::new(source) })?;
+        Self::prepare(db, None).await
+    }
+
+    /// Uses a connection that is already open and signed in, to any kind of SurrealDB.
+    ///
+    /// # Errors
+    /// [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program; else what the database said.
+    pub async fn over(db: Surreal<Any>) -> Result<Self, OpenError> {
+        Self::prepare(db, None).await
+    }
+
+    async fn prepare(db: Surreal<Any>, lock: Option<FolderLock>) -> Result<Self, OpenError> {
+        migrate::select_database(&db, NAMESPACE, DATABASE).await?;
+        migrate::run(&db).await?;
+        Ok(Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) })
+    }
+}
+
+async fn connect(address: &str) -> surrealdb::Result<Surreal<Any>> {
+    let config = Config::new().query_timeout(CALL_TIMEOUT).transaction_timeout(CALL_TIMEOUT);
+    any::connect((address, config)).await
+}
+
+/// The engine of a dropped store closes in the background and holds its files until it has; so we, who hold the folder's lock, wait for it.
+async fn open_engine(address: &str, folder: &Path) -> Result<Surreal<Any>, OpenError> {
+    let give_up = tokio::time::Instant::now() + CLOSING;
+    loop {
+        match connect(address).await {
+            Ok(db) => return Ok(db),
+            Err(error) if !error.message().contains("already locked") => {
+                return Err(OpenError::Database { doing: "open the embedded database", source: Box::new(error) });
+            }
+            Err(_) if tokio::time::Instant::now() >= give_up => return Err(OpenError::Locked { folder: folder.to_owned(), pid: None }),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A record as a row and back.
+
+use jiff::Timestamp;
+use kastrel_actors::model::{Priority, ScanId, ScanRecord, ScanState};
+use kastrel_actors::ports::StoreError;
+use surrealdb::types::{RecordId, SurrealValue};
+
+/// The largest document that is written. The engine's own limit is its memory table; a row beyond this is the mistake of whoever made it so large.
+pub(super) const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// What is read of a row to get its record.
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct StoredScan {
+    pub(super) number: i64,
+    pub(super) version: i64,
+    pub(super) created_at: i64,
+    pub(super) document: String,
+}
+
+impl StoredScan {
+    pub(super) fn into_record(self) -> Result<ScanRecord, StoreError> {
+        let mut record: ScanRecord = serde_json::from_str(&self.document).map_err(corrupt)?;
+        if self.version == 0 {
+            // A submission is written before its id and its time are known, so its document holds neither; the first change writes both.
+            born(&mut record, self.number, self.created_at)?;
+        }
+        if i64::try_from(record.version) == Ok(self.version) && i64::try_from(record.id.0) == Ok(self.number) {
+            Ok(record)
+        } else {
+            Err(corrupt(format!("the columns and the document of scan {} disagree", self.number)))
+        }
+    }
+}
+
+/// Gives a submission its id and its time.
+pub(super) fn born(record: &mut ScanRecord, number: i64, now: i64) -> Result<(), StoreError> {
+    record.id = ScanId(unsigned(number)?);
+    record.created_at = timestamp(now)?;
+    if let ScanState::Pending { due, .. } = &mut record.state {
+        *due = record.created_at;
+    }
+    Ok(())
+}
+
+/// The columns that change with a row.
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct Columns {
+    pub(super) status: String,
+    pub(super) version: i64,
+    pub(super) token: i64,
+    pub(super) failures: i64,
+    pub(super) rank: Option<i64>,
+    pub(super) due: Option<i64>,
+    pub(super) node: Option<String>,
+    pub(super) cancel: bool,
+    pub(super) document: String,
+}
+
+impl Columns {
+    pub(super) fn of(record: &ScanRecord) -> Result<Self, StoreError> {
+        let (rank, due, node) = match &record.state {
+            ScanState::Pending { due, .. } => (Some(rank(record.request.priority)), Some(nanoseconds(*due)), None),
+            ScanState::Running { node, .. } => (None, None, Some(node.to_string())),
+            ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => (None, None, None),
+        };
+        let document = serde_json::to_string(record).map_err(corrupt)?;
+        if document.len() > MAX_DOCUMENT_BYTES {
+            return Err(corrupt(format!("the row of scan {} would have {} bytes, more than {MAX_DOCUMENT_BYTES}", record.id, document.len())));
+        }
+        Ok(Self {
+            status: record.status().as_str().to_owned(),
+            version: signed(record.version)?,
+            token: signed(record.token.0)?,
+            failures: i64::from(record.failures),
+            rank,
+            due,
+            node,
+            cancel: record.cancel_requested.is_some(),
+            document,
+        })
+    }
+}
+
+/// The record id of a scan; `None` for a number that no scan has.
+pub(super) fn scan_key(id: ScanId) -> Option<RecordId> {
+    i64::try_from(id.0).ok().map(|number| RecordId::new("scan", number))
+}
+
+/// The place of a priority in the order of waiting: 0 goes first.
+pub(super) const fn rank(priority: Priority) -> i64 {
+    match priority {
+        Priority::High => 0,
+        Priority::Normal => 1,
+        Priority::Low => 2,
+    }
+}
+
+/// A time as a column: whole nanoseconds since 1970; years that a column cannot hold become its ends.
+pub(super) fn nanoseconds(at: Timestamp) -> i64 {
+    i64::try_from(at.as_nanosecond()).unwrap_or(if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
+}
+
+pub(super) fn timestamp(nanoseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_nanosecond(i128::from(nanoseconds)).map_err(corrupt)
+}
+
+pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(corrupt)
+}
+
+pub(super) fn signed(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(corrupt)
+}
+
+pub(super) fn corrupt(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Corrupt(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_follow_the_order_of_priorities() {
+        let ranks: Vec<i64> = Priority::ALL.iter().map(|priority| rank(*priority)).collect();
+        assert_eq!(ranks, [0, 1, 2]);
+    }
+
+    #[test]
+    fn times_beyond_a_column_become_its_ends() {
+        assert_eq!((nanoseconds(Timestamp::MIN), nanoseconds(Timestamp::MAX)), (i64::MIN, i64::MAX));
+        assert_eq!(timestamp(nanoseconds(Timestamp::UNIX_EPOCH)).unwrap(), Timestamp::UNIX_EPOCH);
+    }
+}

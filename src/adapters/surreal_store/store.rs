@@ -1,0 +1,124 @@
+//! The store itself: what it holds, and which file answers which call of the port.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId, ScanRecord};
+use kastrel_actors::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
+use surrealdb::Surreal;
+use surrealdb::engine::any::Any;
+use surrealdb::types::SurrealValue;
+
+use super::calls;
+use super::lock::FolderLock;
+use super::submit::Queue;
+
+/// Keeps scans and nodes in SurrealDB. Clones share one connection.
+#[derive(Debug, Clone)]
+pub struct SurrealStore {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    // Declared before the lock, and so dropped before it: nobody is told that the folder is free while a connection is open.
+    pub(super) db: Surreal<Any>,
+    clock_offset_ms: Arc<AtomicI64>,
+    pub(super) submissions: Queue,
+    _lock: Option<FolderLock>,
+}
+
+impl Inner {
+    pub(super) fn new(db: Surreal<Any>, clock_offset_ms: Arc<AtomicI64>, lock: Option<FolderLock>) -> Self {
+        Self { db, clock_offset_ms, submissions: Queue::default(), _lock: lock }
+    }
+
+    /// What is added to the database's clock, in nanoseconds.
+    pub(super) fn offset(&self) -> i64 {
+        self.clock_offset_ms.load(Ordering::Relaxed).saturating_mul(1_000_000)
+    }
+}
+
+impl SurrealStore {
+    /// Adds `milliseconds` to the database's clock from now on: for tests that must not wait.
+    ///
+    /// To be called before the store is cloned or shared; a shared store is returned as it is.
+    #[must_use]
+    pub fn with_clock_offset(mut self, milliseconds: Arc<AtomicI64>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.clock_offset_ms = milliseconds;
+        }
+        self
+    }
+}
+
+#[derive(Debug, SurrealValue)]
+struct Nothing {}
+
+#[derive(Debug, SurrealValue)]
+struct Alive {
+    alive: bool,
+}
+
+#[async_trait]
+impl ScanStore for SurrealStore {
+    async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError> {
+        self.enqueue(scan).await
+    }
+
+    async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
+        Ok(self.read(id).await?.map(|read| read.record))
+    }
+
+    async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError> {
+        self.change(id, &command).await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
+        self.page(&query).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.counts().await
+    }
+
+    async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
+        self.waiting(within, limit).await
+    }
+
+    async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
+        self.of_node(node).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError> {
+        self.end_expired().await
+    }
+
+    async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
+        self.grant(&node, ttl).await
+    }
+
+    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+        self.renew(&node, ttl).await
+    }
+
+    async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
+        self.forget(node).await
+    }
+
+    async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError> {
+        self.end_others(keep).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        self.all_nodes().await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Reads a row, so that a storage engine that hangs below a healthy connection is noticed.
+        let answer: Alive = calls::call(&self.inner.db, "RETURN { alive: (SELECT VALUE value FROM ONLY counter:scan) != -1 };", Nothing {}).await?;
+        if answer.alive { Ok(()) } else { Err(super::row::corrupt("the counter of scans is spoilt")) }
+    }
+}

@@ -1,0 +1,293 @@
+//! Submissions: ids without gaps, keys that are used once, and many at a time.
+//!
+//! The id comes from a counter row in the same transaction, so a number is given out exactly when its row is there. Writers of one counter would collide, and each commit waits for
+//! the disk; so the submissions of this process queue up, and whoever's turn it is writes all that wait, in one transaction.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kastrel_actors::model::{FencingToken, NewScan, PendingReason, ScanId, ScanRecord, ScanState};
+use kastrel_actors::ports::{StoreError, Submitted};
+use surrealdb::types::{RecordId, SurrealValue};
+use tokio::sync::oneshot;
+
+use super::calls::{self, MAX_TRIES};
+use super::error::{CallError, Failure};
+use super::row::{self, Columns};
+use super::store::{Inner, SurrealStore};
+
+/// The most submissions in one transaction.
+const BATCH: usize = 64;
+
+/// The longest idempotency key. It becomes part of a key of the storage engine, and one submission must not spoil the transaction of others.
+const MAX_KEY_BYTES: usize = 1024;
+
+/// Submissions that wait for their transaction.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Vec<Waiting>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    scan: NewScan,
+    answer: oneshot::Sender<Result<Submitted, StoreError>>,
+}
+
+impl Queue {
+    fn push(&self, one: Waiting) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+    }
+
+    fn take_batch(&self) -> Vec<Waiting> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = waiting.len().min(BATCH);
+        waiting.drain(..batch).collect()
+    }
+}
+
+impl SurrealStore {
+    pub(super) async fn enqueue(&self, scan: NewScan) -> Result<Submitted, StoreError> {
+        if scan.idempotency_key.as_ref().is_some_and(|key| key.len() > MAX_KEY_BYTES) {
+            return Err(row::corrupt(format!("an idempotency key has more than {MAX_KEY_BYTES} bytes")));
+        }
+        let (answer, answered) = oneshot::channel();
+        self.inner.submissions.push(Waiting { scan, answer });
+        let inner = Arc::clone(&self.inner);
+        // A task of its own: a caller that goes away must not take the others' submissions with it.
+        drop(tokio::spawn(async move {
+            let _turn = inner.submissions.turn.lock().await;
+            write_batch(&inner, inner.submissions.take_batch()).await;
+        }));
+        answered.await.map_err(|_| CallError::Abandoned)?
+    }
+}
+
+async fn write_batch(inner: &Inner, batch: Vec<Waiting>) {
+    if batch.is_empty() {
+        return;
+    }
+    let scans: Vec<&NewScan> = batch.iter().map(|one| &one.scan).collect();
+    let answers = write(inner, &scans).await;
+    match answers {
+        Ok(answers) => {
+            for (one, answer) in batch.into_iter().zip(answers) {
+                // Nobody waits any more for an answer that cannot be sent.
+                let _ = one.answer.send(Ok(answer));
+            }
+        }
+        Err(WriteError::Call(error)) => {
+            for one in batch {
+                let _ = one.answer.send(Err(error.clone().into()));
+            }
+        }
+        Err(WriteError::Row(error)) => {
+            let text = error.to_string();
+            for one in batch {
+                let _ = one.answer.send(Err(row::corrupt(text.clone())));
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("{0}")]
+    Row(String),
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        match std::error::Error::source(&error) {
+            Some(source) => Self::Row(source.to_string()),
+            None => Self::Row(error.to_string()),
+        }
+    }
+}
+
+#[derive(Debug, SurrealValue)]
+struct Keys {
+    keys: Vec<RecordId>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct UsedKeys {
+    used: Vec<UsedKey>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct UsedKey {
+    key: String,
+    scan: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct NewRow {
+    ordinal: i64,
+    key: Option<RecordId>,
+    target: String,
+    trace: String,
+    rank: i64,
+    document: String,
+}
+
+#[derive(Debug, SurrealValue)]
+struct NewRows {
+    offset: i64,
+    amount: i64,
+    rows: Vec<NewRow>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Born {
+    last: i64,
+    now: i64,
+}
+
+const FIND_KEYS: &str = "RETURN { used: (SELECT record::id(id)[0] AS key, scan FROM $keys) };";
+
+const WRITE: &str = "
+    BEGIN;
+    LET $now = time::nano(time::now()) + $offset;
+    LET $last = (SELECT VALUE value FROM ONLY counter:scan) ?? 0;
+    UPSERT counter:scan SET value = $last + $amount RETURN NONE;
+    FOR $row IN $rows {
+        LET $number = $last + $row.ordinal;
+        CREATE type::record('scan', $number) SET
+            number = $number, status = 'pending', target = $row.target, created_at = $now, version = 0, token = 0, failures = 0, trace = $row.trace,
+            rank = $row.rank, due = $now, node = NONE, cancel = false, document = $row.document
+            RETURN NONE;
+        IF $row.key != NONE { CREATE $row.key SET scan = $number RETURN NONE; };
+    };
+    RETURN { last: $last, now: $now };
+    COMMIT;";
+
+/// Writes `scans` in one transaction and says what became of each, in their order.
+async fn write(inner: &Inner, scans: &[&NewScan]) -> Result<Vec<Submitted>, WriteError> {
+    for tried in 0..MAX_TRIES {
+        let used = find_keys(inner, scans).await?;
+        let plan = Plan::new(scans, &used)?;
+        let born = if plan.records.is_empty() {
+            None
+        } else {
+            let amount = i64::try_from(plan.records.len()).map_err(row::corrupt)?;
+            match calls::call::<Born>(&inner.db, WRITE, NewRows { offset: inner.offset(), amount, rows: plan.rows }).await {
+                Ok(born) => Some(born),
+                // Another process took the number or the key; what it wrote is seen on the next try.
+                Err(error) if matches!(error.failure(), Failure::Conflict | Failure::Exists) => {
+                    calls::back_off(tried).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        return answers(inner, plan.places, plan.records, born).await;
+    }
+    Err(CallError::Contended(MAX_TRIES).into())
+}
+
+async fn find_keys(inner: &Inner, scans: &[&NewScan]) -> Result<HashMap<String, ScanId>, WriteError> {
+    let keys: Vec<RecordId> = scans.iter().filter_map(|scan| scan.idempotency_key.as_deref()).map(key_row).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found: UsedKeys = calls::call(&inner.db, FIND_KEYS, Keys { keys }).await?;
+    found.used.into_iter().map(|used| Ok((used.key, ScanId(row::unsigned(used.scan)?)))).collect()
+}
+
+/// An array of one, so that no text can be taken for another kind of key.
+fn key_row(key: &str) -> RecordId {
+    RecordId::new("idempotency", surrealdb::types::Array::from(vec![surrealdb::types::Value::String(key.to_owned())]))
+}
+
+/// What a submission becomes.
+enum Place {
+    /// A scan that was there before.
+    Existing(ScanId),
+    /// A new scan: the place in [`Plan::records`], and whether this is the submission that makes it.
+    New { at: usize, first: bool },
+}
+
+struct Plan {
+    places: Vec<Place>,
+    records: Vec<ScanRecord>,
+    rows: Vec<NewRow>,
+}
+
+impl Plan {
+    fn new(scans: &[&NewScan], used: &HashMap<String, ScanId>) -> Result<Self, StoreError> {
+        let mut plan = Self { places: Vec::with_capacity(scans.len()), records: Vec::new(), rows: Vec::new() };
+        let mut planned: HashMap<&str, usize> = HashMap::new();
+        for scan in scans {
+            let key = scan.idempotency_key.as_deref();
+            let place = if let Some(id) = key.and_then(|key| used.get(key)) {
+                Place::Existing(*id)
+            } else if let Some(at) = key.and_then(|key| planned.get(key)) {
+                Place::New { at: *at, first: false }
+            } else {
+                let at = plan.records.len();
+                planned.extend(key.map(|key| (key, at)));
+                let record = template(scan);
+                plan.rows.push(NewRow {
+                    ordinal: i64::try_from(at).map_err(row::corrupt)? + 1,
+                    key: key.map(key_row),
+                    target: record.request.target.to_string().to_lowercase(),
+                    trace: record.trace.to_string(),
+                    rank: row::rank(record.request.priority),
+                    document: Columns::of(&record)?.document,
+                });
+                plan.records.push(record);
+                Place::New { at, first: true }
+            };
+            plan.places.push(place);
+        }
+        Ok(plan)
+    }
+}
+
+/// A submission as a record, but for its id and its time.
+fn template(scan: &NewScan) -> ScanRecord {
+    let unknown = jiff::Timestamp::UNIX_EPOCH;
+    ScanRecord {
+        id: ScanId(0),
+        request: scan.request.clone(),
+        state: ScanState::Pending { due: unknown, reason: PendingReason::Submitted },
+        token: FencingToken::default(),
+        version: 0,
+        failures: 0,
+        cancel_requested: None,
+        attempts: Vec::new(),
+        plugins: Vec::new(),
+        created_at: unknown,
+        started_at: None,
+        idempotency_key: scan.idempotency_key.clone(),
+        trace: scan.trace,
+        rerun_of: scan.rerun_of,
+    }
+}
+
+async fn answers(inner: &Inner, places: Vec<Place>, mut records: Vec<ScanRecord>, born: Option<Born>) -> Result<Vec<Submitted>, WriteError> {
+    if let Some(born) = born {
+        for (record, number) in records.iter_mut().zip(born.last + 1..) {
+            row::born(record, number, born.now)?;
+        }
+    }
+    let mut answers = Vec::with_capacity(places.len());
+    for place in places {
+        answers.push(match place {
+            Place::New { at, first } => match records.get(at) {
+                Some(record) if first => Submitted::Created(record.clone()),
+                Some(record) => Submitted::Existing(record.clone()),
+                None => return Err(CallError::Shape("a planned record is missing".into()).into()),
+            },
+            Place::Existing(id) => match inner.read(id).await? {
+                Some(read) => Submitted::Existing(read.record),
+                None => return Err(WriteError::Row(format!("the scan {id} of an idempotency key is missing"))),
+            },
+        });
+    }
+    Ok(answers)
+}

@@ -1,0 +1,88 @@
+//! The port's conformance suite, in memory and on disk, and what only this adapter promises.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kastrel_actors::testing::store_conformance::StoreHarness;
+use tempfile::TempDir;
+
+use super::SurrealStore;
+
+/// A runtime as the application builds it: several threads, with stacks that SurrealDB's parser fits into.
+pub(super) fn run(case: impl Future<Output = ()> + Send + 'static) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(8 << 20).enable_all().build().unwrap();
+    runtime.block_on(runtime.spawn(case)).unwrap();
+}
+
+#[derive(Default)]
+struct InMemory {
+    offset: Arc<AtomicI64>,
+}
+
+fn advance(offset: &AtomicI64, by: Duration) {
+    offset.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+}
+
+#[async_trait]
+impl StoreHarness for InMemory {
+    type Store = SurrealStore;
+
+    async fn new_store(&self) -> SurrealStore {
+        SurrealStore::in_memory().await.unwrap().with_clock_offset(Arc::clone(&self.offset))
+    }
+
+    fn advance(&self, by: Duration) {
+        advance(&self.offset, by);
+    }
+
+    fn run(case: impl Future<Output = ()> + Send + 'static) {
+        run(case);
+    }
+}
+
+struct OnDisk {
+    folder: TempDir,
+    offset: Arc<AtomicI64>,
+}
+
+impl Default for OnDisk {
+    fn default() -> Self {
+        Self { folder: TempDir::new().unwrap(), offset: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl StoreHarness for OnDisk {
+    type Store = SurrealStore;
+
+    async fn new_store(&self) -> SurrealStore {
+        SurrealStore::open(self.folder.path()).await.unwrap().with_clock_offset(Arc::clone(&self.offset))
+    }
+
+    fn advance(&self, by: Duration) {
+        advance(&self.offset, by);
+    }
+
+    async fn reopen(&self, store: SurrealStore) -> SurrealStore {
+        drop(store);
+        self.new_store().await
+    }
+
+    fn run(case: impl Future<Output = ()> + Send + 'static) {
+        run(case);
+    }
+}
+
+mod in_memory {
+    kastrel_actors::store_conformance_tests!(super::InMemory::default());
+}
+
+mod on_disk {
+    kastrel_actors::store_conformance_tests!(super::OnDisk::default());
+}
+
+mod adapter;
+mod measure;

@@ -1,0 +1,251 @@
+//! What only this adapter promises.
+
+use std::sync::Arc;
+
+use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId};
+use kastrel_actors::policy::transition::{Transition, transition};
+use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError};
+use kastrel_actors::testing::fixtures;
+use surrealdb::Surreal;
+use surrealdb::engine::any::{self, Any};
+use surrealdb::types::{SurrealValue, Value};
+use tempfile::TempDir;
+
+use super::super::apply::was_made;
+use super::super::migrate::{self, STEPS, Step};
+use super::super::row::MAX_DOCUMENT_BYTES;
+use super::super::{OpenError, SurrealStore, calls};
+use super::run;
+
+async fn memory() -> Surreal<Any> {
+    let db = any::connect("mem://").await.unwrap();
+    migrate::select_database(&db, "test", "test").await.unwrap();
+    db
+}
+
+const TTL: std::time::Duration = std::time::Duration::from_secs(30);
+
+#[test]
+fn a_folder_is_opened_once_and_names_its_holder() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let store = SurrealStore::open(folder.path()).await.unwrap();
+        match SurrealStore::open(folder.path()).await {
+            Err(OpenError::Locked { folder: locked, pid }) => {
+                assert_eq!((locked.as_path(), pid), (folder.path(), Some(std::process::id())));
+            }
+            other => panic!("{other:?}"),
+        }
+        store.ping().await.unwrap();
+        drop(store);
+        SurrealStore::open(folder.path()).await.unwrap().ping().await.unwrap();
+    });
+}
+
+#[test]
+fn a_folder_that_the_address_cannot_carry_is_refused() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let error = SurrealStore::open(&folder.path().join("what?sync=never")).await.unwrap_err();
+        assert!(matches!(error, OpenError::Path(_)), "{error}");
+    });
+}
+
+#[test]
+fn steps_are_applied_once_and_in_order() {
+    run(async {
+        let db = memory().await;
+        let first = Step { version: 1, sql: "DEFINE TABLE one;" };
+        let second = Step { version: 2, sql: "CREATE one:1 SET made = true;" };
+        migrate::run_steps(&db, &[first]).await.unwrap();
+        for _ in 0..2 {
+            migrate::run_steps(&db, &[first, second]).await.unwrap();
+        }
+        let error = migrate::run_steps(&db, &[first]).await.unwrap_err();
+        assert!(matches!(error, OpenError::TooNew { found: 2, known: 1 }), "{error}");
+        let edited = Step { version: 2, sql: "CREATE one:2 SET made = true;" };
+        let error = migrate::run_steps(&db, &[first, edited]).await.unwrap_err();
+        assert!(matches!(error, OpenError::Checksum { version: 2 }), "{error}");
+    });
+}
+
+#[test]
+fn a_step_that_fails_leaves_nothing_behind() {
+    run(async {
+        let db = memory().await;
+        let broken = Step { version: 1, sql: "CREATE one:1 SET made = true; THROW 'broken';" };
+        migrate::run_steps(&db, &[broken]).await.unwrap_err();
+        let mut found = db.query("RETURN { migrations: (SELECT VALUE version FROM migration) };").await.unwrap();
+        assert_eq!(found.take::<Option<Vec<i64>>>((0, "migrations")).unwrap(), Some(vec![]));
+        migrate::run_steps(&db, &[Step { version: 1, sql: "DEFINE TABLE one;" }]).await.unwrap();
+    });
+}
+
+#[test]
+fn programs_that_start_together_migrate_once() {
+    run(async {
+        let db = memory().await;
+        let starts: Vec<_> = (0..6)
+            .map(|_| {
+                tokio::spawn({
+                    let db = db.clone();
+                    async move { migrate::run(&db).await }
+                })
+            })
+            .collect();
+        for start in starts {
+            start.await.unwrap().unwrap();
+        }
+        let mut found = db.query("SELECT VALUE version FROM migration").await.unwrap();
+        assert_eq!(found.take::<Vec<i64>>(0).unwrap(), STEPS.iter().map(|step| step.version).collect::<Vec<_>>());
+    });
+}
+
+/// Two processes on one database share no queue, so their transactions really collide.
+#[test]
+fn two_programs_share_one_database() {
+    run(async {
+        let db = any::connect("mem://").await.unwrap();
+        let (one, two) = (SurrealStore::over(db.clone()).await.unwrap(), SurrealStore::over(db).await.unwrap());
+        let submissions: Vec<_> = (0..80)
+            .map(|number| {
+                let store = if number % 2 == 0 { one.clone() } else { two.clone() };
+                let mut scan = fixtures::new_scan("example.com");
+                scan.idempotency_key = Some(format!("key {}", number / 2));
+                tokio::spawn(async move { store.submit(scan).await.unwrap().into_record().id })
+            })
+            .collect();
+        let mut ids = std::collections::BTreeMap::<ScanId, usize>::new();
+        for submission in submissions {
+            *ids.entry(submission.await.unwrap()).or_default() += 1;
+        }
+        assert_eq!(ids, (1..=40).map(|id| (ScanId(id), 2)).collect());
+        let page = one.list(ListQuery { limit: 100, count: true, ..ListQuery::default() }).await.unwrap();
+        assert_eq!((page.scans.len(), page.total), (40, Some(40)));
+    });
+}
+
+#[test]
+fn a_burst_of_submissions_gets_ids_without_gaps() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let store = SurrealStore::open(folder.path()).await.unwrap();
+        let submissions: Vec<_> = (0..300)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id.0 })
+            })
+            .collect();
+        let mut ids = Vec::new();
+        for submission in submissions {
+            ids.push(submission.await.unwrap());
+        }
+        ids.sort_unstable();
+        assert_eq!(ids, (1..=300).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_submission_that_nobody_waits_for_does_not_take_others_with_it() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        let (one, two) = (store.submit(fixtures::new_scan("example.com")), store.submit(fixtures::new_scan("example.com")));
+        let mut one = Box::pin(one);
+        assert!(futures_util::poll!(&mut one).is_pending());
+        drop(one);
+        two.await.unwrap();
+    });
+}
+
+#[test]
+fn a_row_that_is_too_large_is_refused_and_the_store_goes_on() {
+    run(async {
+        let store = Arc::new(SurrealStore::in_memory().await.unwrap());
+        store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+        let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+        let Applied::Committed(running) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
+        let mut plugin = PluginResult::new("whatweb", PluginStatus::Completed);
+        plugin.message = Some("\0".repeat(MAX_DOCUMENT_BYTES / 6));
+        let error = store.apply(id, Command::Progress { token: running.token, scanner: None, plugins: vec![plugin.clone()] }).await.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+        plugin.message = Some("\0".repeat(MAX_DOCUMENT_BYTES / 7));
+        let large = store.apply(id, Command::Progress { token: running.token, scanner: None, plugins: vec![plugin] }).await.unwrap();
+        assert!(matches!(large, Applied::Committed(_)));
+        let mut keyed = fixtures::new_scan("example.com");
+        keyed.idempotency_key = Some("k".repeat(2000));
+        assert!(matches!(store.submit(keyed).await, Err(StoreError::Corrupt(_))));
+        store.ping().await.unwrap();
+    });
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_corrupt() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+        for spoil in ["UPDATE scan:1 SET version = 3;", "UPDATE scan:1 SET document = '{}';"] {
+            store.inner.db.query(spoil).await.unwrap().check().unwrap();
+            let error = store.get(id).await.unwrap_err();
+            assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+        }
+    });
+}
+
+/// The counts and the waiting line are only fast while the planner takes the index that was made for them.
+#[test]
+fn queries_use_their_indexes() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        for (query, expected) in [
+            ("SELECT count() FROM scan WHERE status = 'pending' GROUP ALL", "IndexCountScan"),
+            ("SELECT number FROM scan WHERE status = 'failed' AND number < 9 ORDER BY number DESC LIMIT 2", "index: scan_by_status"),
+            ("SELECT number, due, trace FROM scan WHERE rank = 1 AND due <= 9 ORDER BY due LIMIT 2", "index: scan_waiting"),
+            ("SELECT number FROM scan WHERE node = 'a' AND cancel = true ORDER BY number", "index: scan_on_node"),
+            ("SELECT number FROM scan WHERE status = 'running' AND node NOT IN ['a'] ORDER BY number", "index: scan_by_status"),
+        ] {
+            let mut answer = store.inner.db.query(format!("EXPLAIN {query}")).await.unwrap();
+            let plan = format!("{:?}", answer.take::<Value>(0).unwrap());
+            assert!(plan.contains(expected) && !plan.contains("TableScan"), "{query}: {plan}");
+        }
+    });
+}
+
+#[test]
+fn the_most_telling_error_of_a_transaction_is_reported() {
+    #[derive(SurrealValue)]
+    struct Nothing {}
+    run(async {
+        use super::super::error::Failure;
+        let store = SurrealStore::in_memory().await.unwrap();
+        for (sql, expected) in [
+            ("BEGIN; CREATE counter:scan SET value = 1; THROW 'no'; CREATE counter:two SET value = 1; COMMIT;", Failure::Thrown),
+            ("BEGIN; CREATE counter:a SET value = 1; CREATE counter:a SET value = 1; COMMIT;", Failure::Exists),
+            ("BEGIN; CREATE counter:a SET value = 'text'; COMMIT;", Failure::Unknown),
+            ("SELECT FROM WHERE", Failure::Unknown),
+        ] {
+            let error = calls::execute(&store.inner.db, sql, Nothing {}).await.unwrap_err();
+            assert_eq!(error.failure(), expected, "{sql}: {error:?}");
+        }
+    });
+}
+
+#[test]
+fn an_unanswered_write_is_recognised_in_the_row() {
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    let next = |record, command: &Command, now| match transition(record, command, at(now)) {
+        Transition::Changed(next) => *next,
+        Transition::Refused(refusal) => panic!("{refusal}"),
+    };
+    let lease = |name: &str| Command::Lease { node: name.parse().unwrap() };
+    let submitted = fixtures::record(1, at(0));
+    let (ours, theirs) = (next(&submitted, &lease("a"), 1), next(&submitted, &lease("b"), 1));
+    assert!(was_made(&ours, &ours));
+    assert!(!was_made(&ours, &submitted), "not yet");
+    assert!(!was_made(&ours, &theirs), "another node was faster");
+    let progress = Command::Progress { token: ours.token, scanner: None, plugins: vec![PluginResult::new("whatweb", PluginStatus::Pending)] };
+    let later = next(&ours, &progress, 2);
+    assert!(was_made(&ours, &later), "the lease stands, whatever came after it");
+    assert!(!was_made(&ours, &next(&theirs, &progress, 2)));
+    let failed = Command::Finish { token: ours.token, resolution: Resolution::Fail(Failure::new(FailureKind::Crashed, "")), plugins: None };
+    assert!(!was_made(&next(&ours, &failed, 3), &later), "another end than ours is not ours");
+}

@@ -1,0 +1,141 @@
+//! Numbers for `docs/`: `cargo test --release -p kastrel --lib surreal_store::tests::measure -- --ignored --nocapture`.
+
+use std::time::Duration;
+
+use kastrel_actors::model::{Command, Resolution, ScanId, ScanStatus, Verdict};
+use kastrel_actors::ports::{Applied, ListQuery, ScanStore};
+use kastrel_actors::testing::fixtures;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::super::SurrealStore;
+use super::run;
+
+const TRIES: u32 = 30;
+
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("RssAnon")).map(|line| line.replace('\t', " ")).collect::<Vec<_>>().join(", ")
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+async fn page(store: &SurrealStore, name: &str, query: ListQuery) {
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = Instant::now();
+        store.list(query.clone()).await.unwrap();
+        times.push(start.elapsed());
+    }
+    println!("list {name}: {:?}", median(times));
+}
+
+#[test]
+#[ignore = "a measurement, not a test"]
+fn latencies_and_memory() {
+    let rows: u64 = std::env::var("KASTREL_MEASURE_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(20_000);
+    run(async move {
+        let folder = TempDir::new_in(std::env::var_os("KASTREL_MEASURE_DIR").unwrap_or_else(|| std::env::temp_dir().into())).unwrap();
+        println!("before: {}", resident());
+        let start = Instant::now();
+        let store = SurrealStore::open(folder.path()).await.unwrap();
+        println!("open: {:?}, {}", start.elapsed(), resident());
+        store.register_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
+        let node = || "a".parse().unwrap();
+        let [mut submit, mut lease, mut get, mut finish] = [const { Vec::new() }; 4];
+        for _ in 0..TRIES {
+            let start = Instant::now();
+            let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+            submit.push(start.elapsed());
+            let start = Instant::now();
+            let Applied::Committed(record) = store.apply(id, Command::Lease { node: node() }).await.unwrap() else { panic!() };
+            lease.push(start.elapsed());
+            let start = Instant::now();
+            store.get(id).await.unwrap();
+            get.push(start.elapsed());
+            let start = Instant::now();
+            let end = Command::Finish { token: record.token, resolution: Resolution::Complete(Verdict::default()), plugins: None };
+            store.apply(id, end).await.unwrap();
+            finish.push(start.elapsed());
+        }
+        println!("median of {TRIES}: submit {:?}, lease {:?}, get {:?}, finish {:?}", median(submit), median(lease), median(get), median(finish));
+        let start = Instant::now();
+        let burst: Vec<_> = (0..300)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    store.submit(fixtures::new_scan("example.com")).await.unwrap();
+                })
+            })
+            .collect();
+        for one in burst {
+            one.await.unwrap();
+        }
+        println!("burst of 300: {:?}", start.elapsed());
+        let start = Instant::now();
+        let burst: Vec<_> = (31..=330)
+            .map(|id| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    store.apply(ScanId(id), Command::Lease { node: "a".parse().unwrap() }).await.unwrap();
+                })
+            })
+            .collect();
+        for one in burst {
+            one.await.unwrap();
+        }
+        println!("300 leases at once: {:?}, {}", start.elapsed(), resident());
+        let start = Instant::now();
+        fill(&store, 331, rows).await;
+        println!("filled to {rows} in {:?}, {}", start.elapsed(), resident());
+        let of = |statuses: &[ScanStatus]| ListQuery { statuses: statuses.to_vec(), count: true, ..ListQuery::default() };
+        page(&store, "all + count", of(&[])).await;
+        page(&store, "all, last page + count", ListQuery { offset: usize::try_from(rows).unwrap() - 20, ..of(&[]) }).await;
+        page(&store, "running (rare) + count", of(&[ScanStatus::Running])).await;
+        page(&store, "completed (most) + count", of(&[ScanStatus::Completed])).await;
+        page(&store, "completed, offset 2000 + count", ListQuery { offset: 2000, ..of(&[ScanStatus::Completed]) }).await;
+        page(&store, "completed and failed + count", of(&[ScanStatus::Completed, ScanStatus::Failed])).await;
+        page(&store, "target, no count", ListQuery { target: Some("host-7".into()), ..ListQuery::default() }).await;
+        page(&store, "target + count", ListQuery { target: Some("host-7".into()), ..of(&[]) }).await;
+        for (name, start) in [("stats", Instant::now())] {
+            store.stats().await.unwrap();
+            println!("{name}: {:?}", start.elapsed());
+        }
+        let start = Instant::now();
+        store.due(Duration::ZERO, 100).await.unwrap();
+        println!("due: {:?}", start.elapsed());
+        let start = Instant::now();
+        let orphans = store.orphans().await.unwrap().len();
+        println!("orphans ({orphans} among 300 running): {:?}", start.elapsed());
+        let start = Instant::now();
+        store.renew_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap().unwrap();
+        println!("renew (300 running): {:?}", start.elapsed());
+        drop(store);
+        let start = Instant::now();
+        let store = SurrealStore::open(folder.path()).await.unwrap();
+        println!("reopen: {:?}, {}", start.elapsed(), resident());
+        page(&store, "all + count after reopen", of(&[])).await;
+        println!("at the end: {}", resident());
+    });
+}
+
+/// Copies of a row that has ended.
+async fn fill(store: &SurrealStore, first: u64, last: u64) {
+    for start in (first..=last).step_by(1000) {
+        let end = (start + 999).min(last);
+        let sql = format!(
+            "BEGIN; LET $row = SELECT * OMIT id, document, number, target FROM ONLY scan:1; LET $document = (SELECT VALUE document FROM ONLY scan:1);
+            FOR $number IN {start}..={end} {{
+                CREATE type::record('scan', $number) CONTENT $row + {{
+                    number: $number, target: 'host-' + <string>($number % 500) + '.example.com',
+                    document: string::replace($document, '\"id\":1,', '\"id\":' + <string>$number + ','),
+                }} RETURN NONE;
+            }};
+            UPSERT counter:scan SET value = {end} RETURN NONE; COMMIT;"
+        );
+        store.inner.db.query(sql).await.unwrap().check().unwrap();
+    }
+}
