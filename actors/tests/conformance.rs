@@ -1,0 +1,42 @@
+//! The in-memory ports keep the same promises as the real adapters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use kastrel_actors::ports::Clock;
+use kastrel_actors::store_conformance_tests;
+use kastrel_actors::testing::MemoryStore;
+use kastrel_actors::testing::store_conformance::StoreHarness;
+
+/// A clock that only the test moves, in milliseconds since 2026.
+#[derive(Clone, Default)]
+struct ManualClock(Arc<AtomicI64>);
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(1_767_225_600).unwrap() + SignedDuration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[derive(Default)]
+struct InMemory {
+    clock: ManualClock,
+}
+
+#[async_trait]
+impl StoreHarness for InMemory {
+    type Store = MemoryStore;
+
+    async fn new_store(&self) -> MemoryStore {
+        MemoryStore::new(Arc::new(self.clock.clone()))
+    }
+
+    fn advance(&self, by: Duration) {
+        self.clock.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+store_conformance_tests!(InMemory::default());
