@@ -7,9 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::ports::Clock;
-use kastrel_actors::store_conformance_tests;
-use kastrel_actors::testing::MemoryStore;
+use kastrel_actors::ports::{JobQueue, LocalJobQueue};
+use kastrel_actors::testing::queue_conformance::QueueHarness;
 use kastrel_actors::testing::store_conformance::StoreHarness;
+use kastrel_actors::testing::{MemoryStore, PausedClock};
+use kastrel_actors::{queue_conformance_tests, store_conformance_tests};
 
 /// A clock that only the test moves, in milliseconds since 2026.
 #[derive(Clone, Default)]
@@ -39,4 +41,28 @@ impl StoreHarness for InMemory {
     }
 }
 
-store_conformance_tests!(InMemory::default());
+mod store {
+    use super::*;
+
+    store_conformance_tests!(InMemory::default());
+}
+
+#[derive(Default)]
+struct Local(PausedClock);
+
+#[async_trait]
+impl QueueHarness for Local {
+    async fn new_queue(&self) -> Arc<dyn JobQueue> {
+        Arc::new(LocalJobQueue::new(Arc::new(self.0)))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+mod queue {
+    use super::*;
+
+    queue_conformance_tests!(tokio::test(start_paused = true), Local::default());
+}

@@ -6,6 +6,7 @@ mod faulty_store;
 pub mod fixtures;
 mod memory_store;
 mod paused_clock;
+pub mod queue_conformance;
 mod scripted_runner;
 pub mod store_conformance;
 

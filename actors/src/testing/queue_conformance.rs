@@ -1,0 +1,223 @@
+//! What every [`JobQueue`] promises, as tests: one case a promise.
+//!
+//! An adapter implements [`QueueHarness`] and calls [`queue_conformance_tests!`](crate::queue_conformance_tests) in a test module of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::fixtures;
+use crate::model::{Priority, ScanId};
+use crate::ports::{Delivery, JobQueue, JobSignal};
+
+/// The longest that a delivery which is due may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long nothing must come for "nothing comes".
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// Makes queues for the suite.
+#[async_trait]
+pub trait QueueHarness: Send + Sync + 'static {
+    /// An empty queue.
+    async fn new_queue(&self) -> Arc<dyn JobQueue>;
+
+    /// The queue's now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Makes one test a promise. The expression makes a [`QueueHarness`](crate::testing::queue_conformance::QueueHarness); the tests run under paused time where the attribute says so.
+#[macro_export]
+macro_rules! queue_conformance_tests {
+    ($test:meta, $harness:expr) => {
+        $crate::queue_conformance_tests! {
+            $test, $harness;
+            a_signal_is_delivered_and_ends_with_its_acknowledgement
+            nothing_comes_before_it_is_due
+            a_waiting_reader_is_woken_at_once
+            an_earlier_signal_overtakes_a_reader_that_waits_for_a_later_one
+            signals_of_one_priority_come_in_the_order_of_their_due
+            higher_priorities_go_first_but_starve_nobody
+            a_released_delivery_comes_again_when_it_is_due
+            each_signal_goes_to_one_of_many_readers
+            a_dropped_wait_loses_nothing
+            an_acknowledgement_twice_does_no_harm
+            merged_or_not_a_repeated_signal_is_delivered
+        }
+    };
+    ($test:meta, $harness:expr; $($case:ident)+) => {
+        $(
+            #[$test]
+            async fn $case() {
+                $crate::testing::queue_conformance::$case(&$harness).await;
+            }
+        )+
+    };
+}
+
+fn signal(harness: &impl QueueHarness, id: u64, priority: Priority, after: i64) -> JobSignal {
+    JobSignal { id: ScanId(id), priority, due: harness.now() + SignedDuration::from_millis(after), trace: fixtures::trace() }
+}
+
+async fn next(queue: &Arc<dyn JobQueue>) -> Delivery {
+    tokio::time::timeout(PATIENCE, queue.next()).await.unwrap_or_else(|_| panic!("nothing was delivered")).unwrap()
+}
+
+async fn nothing(queue: &Arc<dyn JobQueue>) {
+    if let Ok(delivery) = tokio::time::timeout(SILENCE, queue.next()).await {
+        panic!("something was delivered: {delivery:?}");
+    }
+}
+
+async fn take(queue: &Arc<dyn JobQueue>) -> u64 {
+    let delivery = next(queue).await;
+    queue.acknowledge(&delivery.receipt).await.unwrap();
+    delivery.signal.id.0
+}
+
+/// See the name.
+pub async fn a_signal_is_delivered_and_ends_with_its_acknowledgement(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    let sent = signal(harness, 1, Priority::High, 0);
+    queue.signal(sent.clone()).await.unwrap();
+    assert_eq!(queue.depth().await.unwrap(), 1);
+    let delivery = next(&queue).await;
+    assert_eq!((delivery.signal.id, delivery.signal.priority, delivery.signal.trace), (sent.id, sent.priority, sent.trace));
+    assert_eq!(queue.depth().await.unwrap(), 1, "in a reader's hands it still counts");
+    queue.acknowledge(&delivery.receipt).await.unwrap();
+    assert_eq!(queue.depth().await.unwrap(), 0);
+    nothing(&queue).await;
+}
+
+/// See the name.
+pub async fn nothing_comes_before_it_is_due(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    let sent = signal(harness, 1, Priority::Normal, 700);
+    queue.signal(sent.clone()).await.unwrap();
+    nothing(&queue).await;
+    let delivery = next(&queue).await;
+    assert!(harness.now() >= sent.due, "delivered {:?} early", sent.due.duration_since(harness.now()));
+    queue.acknowledge(&delivery.receipt).await.unwrap();
+}
+
+/// See the name.
+pub async fn a_waiting_reader_is_woken_at_once(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    let reader = tokio::spawn({
+        let queue = Arc::clone(&queue);
+        async move { take(&queue).await }
+    });
+    tokio::task::yield_now().await;
+    queue.signal(signal(harness, 7, Priority::Low, 0)).await.unwrap();
+    assert_eq!(reader.await.unwrap(), 7);
+}
+
+/// See the name.
+pub async fn an_earlier_signal_overtakes_a_reader_that_waits_for_a_later_one(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    queue.signal(signal(harness, 1, Priority::Normal, 3_600_000)).await.unwrap();
+    let reader = tokio::spawn({
+        let queue = Arc::clone(&queue);
+        async move { take(&queue).await }
+    });
+    tokio::task::yield_now().await;
+    queue.signal(signal(harness, 2, Priority::Normal, 0)).await.unwrap();
+    assert_eq!(reader.await.unwrap(), 2);
+}
+
+/// See the name.
+pub async fn signals_of_one_priority_come_in_the_order_of_their_due(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    for (id, after) in [(1, -100), (2, -300), (3, -200)] {
+        queue.signal(signal(harness, id, Priority::Normal, after)).await.unwrap();
+    }
+    assert_eq!([take(&queue).await, take(&queue).await, take(&queue).await], [2, 3, 1]);
+}
+
+/// See the name.
+pub async fn higher_priorities_go_first_but_starve_nobody(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    for id in 1..=3 {
+        queue.signal(signal(harness, id, Priority::Low, -500)).await.unwrap();
+    }
+    for id in 101..=160 {
+        queue.signal(signal(harness, id, Priority::High, -100)).await.unwrap();
+    }
+    let mut passed = 0;
+    let mut positions = BTreeMap::new();
+    for position in 0..63 {
+        let id = take(&queue).await;
+        if id > 100 {
+            passed += 1;
+            assert!(passed <= 8 || positions.len() == 3, "{passed} high ones in a row passed a waiting low one");
+        } else {
+            passed = 0;
+            positions.insert(id, position);
+        }
+    }
+    assert!(positions[&1] > 0, "a high one goes first");
+}
+
+/// See the name.
+pub async fn a_released_delivery_comes_again_when_it_is_due(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    let delivery = next(&queue).await;
+    let due = harness.now() + SignedDuration::from_millis(600);
+    queue.release(&delivery.receipt, due).await.unwrap();
+    nothing(&queue).await;
+    let again = next(&queue).await;
+    assert!(harness.now() >= due);
+    assert_eq!(again.signal.id, delivery.signal.id);
+    queue.acknowledge(&again.receipt).await.unwrap();
+}
+
+/// See the name.
+pub async fn each_signal_goes_to_one_of_many_readers(harness: &impl QueueHarness) {
+    const SIGNALS: usize = 60;
+    let queue = harness.new_queue().await;
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..SIGNALS {
+        let queue = Arc::clone(&queue);
+        readers.spawn(async move { take(&queue).await });
+    }
+    for id in 1..=SIGNALS as u64 {
+        queue.signal(signal(harness, id, Priority::Normal, 0)).await.unwrap();
+    }
+    let mut seen: Vec<u64> = readers.join_all().await;
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=SIGNALS as u64).collect::<Vec<_>>());
+}
+
+/// See the name.
+pub async fn a_dropped_wait_loses_nothing(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    for _ in 0..5 {
+        let wait = queue.next();
+        // Polled once, so that it is registered as a reader, then dropped.
+        let _ = tokio::time::timeout(Duration::from_millis(1), wait).await;
+    }
+    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    assert_eq!(take(&queue).await, 1);
+}
+
+/// See the name.
+pub async fn an_acknowledgement_twice_does_no_harm(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    let delivery = next(&queue).await;
+    queue.acknowledge(&delivery.receipt).await.unwrap();
+    queue.acknowledge(&delivery.receipt).await.unwrap();
+    queue.release(&delivery.receipt, harness.now()).await.unwrap();
+    nothing(&queue).await;
+}
+
+/// See the name.
+pub async fn merged_or_not_a_repeated_signal_is_delivered(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    queue.signal(signal(harness, 1, Priority::Normal, 3_600_000)).await.unwrap();
+    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    assert_eq!(take(&queue).await, 1, "the earlier due counts");
+}
