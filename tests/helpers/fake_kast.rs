@@ -138,6 +138,7 @@ async fn run(play: &Play) -> ExitCode {
 }
 
 /// Two relatives, ready before we go on.
+#[expect(clippy::zombie_processes, reason = "nobody waiting for them is the bad behaviour that is played")]
 fn family() {
     for kind in ["group", "session"] {
         let mut command = Command::new(std::env::current_exe().unwrap());

@@ -11,10 +11,10 @@ use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptRep
 use tokio::sync::mpsc;
 
 /// No single wait of a test takes longer, even on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The fake KAST, which cargo builds as an example beside the tests.
-pub fn fake_kast() -> PathBuf {
+pub(super) fn fake_kast() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let fake = own.parent().unwrap().parent().unwrap().join("examples/fake-kast");
     assert!(fake.exists(), "{} is missing: build it with `cargo build --example fake-kast`", fake.display());
@@ -22,7 +22,7 @@ pub fn fake_kast() -> PathBuf {
 }
 
 /// The names and ids of all living processes that carry the marker of a data folder.
-pub fn marked(data_dir_id: &str) -> Vec<String> {
+pub(super) fn marked(data_dir_id: &str) -> Vec<String> {
     let prefix = format!("KASTREL_ATTEMPT={data_dir_id}:");
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -36,26 +36,26 @@ pub fn marked(data_dir_id: &str) -> Vec<String> {
     found
 }
 
-pub struct Stage {
-    pub runner: KastRunner,
-    pub id: String,
-    pub root: tempfile::TempDir,
+pub(super) struct Stage {
+    pub(super) runner: KastRunner,
+    pub(super) id: String,
+    pub(super) root: tempfile::TempDir,
 }
 
 impl Stage {
-    pub async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(|_| ()).await
     }
 
     /// With a changed configuration; returns when the scanner's plugin list is there.
-    pub async fn with(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
+    pub(super) async fn with(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
         let stage = Self::without_catalogue(change);
         let mut catalogue = stage.runner.catalogue();
         tokio::time::timeout(PATIENCE, catalogue.wait_for(Option::is_some)).await.unwrap().unwrap();
         stage
     }
 
-    pub fn without_catalogue(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
+    pub(super) fn without_catalogue(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
         let root = tempfile::tempdir().unwrap();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let mut config = KastRunnerConfig::new(ScannerCommand::kast(fake_kast()), root.path().join("results"), root.path().join("cache"), &id);
@@ -65,11 +65,11 @@ impl Stage {
         Self { runner: KastRunner::new(config).unwrap(), id, root }
     }
 
-    pub fn job(&self, target: &str) -> AttemptJob {
+    pub(super) fn job(&self, target: &str) -> AttemptJob {
         self.draft(ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() })
     }
 
-    pub fn draft(&self, draft: ScanRequestDraft) -> AttemptJob {
+    pub(super) fn draft(&self, draft: ScanRequestDraft) -> AttemptJob {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         AttemptJob {
             scan: ScanId(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
@@ -81,12 +81,12 @@ impl Stage {
         }
     }
 
-    pub async fn start(&self, job: AttemptJob) -> Result<Running, StartError> {
+    pub(super) async fn start(&self, job: AttemptJob) -> Result<Running, StartError> {
         let (presence, presences) = Presences::new();
         self.start_with(job, presence, presences).await
     }
 
-    pub async fn start_with(&self, job: AttemptJob, presence: Presence, presences: Presences) -> Result<Running, StartError> {
+    pub(super) async fn start_with(&self, job: AttemptJob, presence: Presence, presences: Presences) -> Result<Running, StartError> {
         let (sender, events) = mpsc::unbounded_channel();
         let sink = std::sync::Arc::new(move |event| drop(sender.send(event)));
         let control = self.runner.start(job.clone(), presence, sink).await?;
@@ -94,7 +94,7 @@ impl Stage {
     }
 
     /// Runs the target's behaviour to its end.
-    pub async fn play(&self, target: &str) -> Ended {
+    pub(super) async fn play(&self, target: &str) -> Ended {
         self.start(self.job(target)).await.unwrap().ended(None).await
     }
 }
@@ -108,29 +108,29 @@ impl Drop for Stage {
     }
 }
 
-pub struct Running {
-    pub control: Option<Box<dyn AttemptControl>>,
-    pub events: mpsc::UnboundedReceiver<AttemptEvent>,
-    pub presences: Presences,
+pub(super) struct Running {
+    pub(super) control: Option<Box<dyn AttemptControl>>,
+    pub(super) events: mpsc::UnboundedReceiver<AttemptEvent>,
+    pub(super) presences: Presences,
     id: String,
     dry_run: bool,
 }
 
-pub struct Ended {
+pub(super) struct Ended {
     /// `completed`, `cancelled`, or the kind of the failure or interruption.
-    pub name: String,
-    pub end: AttemptEnd,
-    pub report: AttemptReport,
+    pub(super) name: String,
+    pub(super) end: AttemptEnd,
+    pub(super) report: AttemptReport,
     /// Everything before the end.
-    pub events: Vec<AttemptEvent>,
+    pub(super) events: Vec<AttemptEvent>,
 }
 
 impl Ended {
-    pub fn plugins(&self) -> Vec<(&str, PluginStatus, u64)> {
+    pub(super) fn plugins(&self) -> Vec<(&str, PluginStatus, u64)> {
         self.report.plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.status, plugin.findings_count)).collect()
     }
 
-    pub fn detail(&self) -> &str {
+    pub(super) fn detail(&self) -> &str {
         match &self.end {
             AttemptEnd::Failed(failure) => &failure.detail,
             AttemptEnd::Completed(_) | AttemptEnd::Interrupted { .. } | AttemptEnd::Cancelled => "",
@@ -139,12 +139,12 @@ impl Ended {
 }
 
 impl Running {
-    pub async fn next(&mut self) -> Option<AttemptEvent> {
+    pub(super) async fn next(&mut self) -> Option<AttemptEvent> {
         tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("an event in time")
     }
 
     /// Waits until some plugin runs.
-    pub async fn in_progress(&mut self) -> Vec<AttemptEvent> {
+    pub(super) async fn in_progress(&mut self) -> Vec<AttemptEvent> {
         let mut events = Vec::new();
         loop {
             let event = self.next().await.expect("no end yet");
@@ -158,7 +158,7 @@ impl Running {
     }
 
     /// Waits for the end, and checks what holds for every end: nothing follows it, and nothing is left at that moment.
-    pub async fn ended(mut self, stop: Option<StopCause>) -> Ended {
+    pub(super) async fn ended(mut self, stop: Option<StopCause>) -> Ended {
         let mut events = Vec::new();
         let report = loop {
             match self.next().await.expect("an end") {

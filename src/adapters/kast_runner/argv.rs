@@ -75,12 +75,11 @@ mod tests {
 
     use super::*;
 
-    fn shown(draft: ScanRequestDraft, change: impl FnOnce(&mut ArgvParts<'_>)) -> String {
+    fn shown(draft: ScanRequestDraft, leading: &[OsString], zap: Option<&ZapContainer>, config: Option<&Path>, logo: Option<&Path>) -> String {
         let draft = ScanRequestDraft { target: "https://example.com:444/app".into(), ..draft };
         let request = draft.check().unwrap();
         let paths = AttemptPaths::new(Path::new("/r"), &request.target, "2026-11-23T19:06:59Z".parse().unwrap(), ScanId(7), AttemptNumber(2));
-        let mut parts = ArgvParts { leading: &[], paths: &paths, plugins: &request.plugins, zap: None, config: None, logo: None };
-        change(&mut parts);
+        let parts = ArgvParts { leading, paths: &paths, plugins: &request.plugins, zap, config, logo };
         argv(&request, parts).iter().map(|arg| arg.to_str().unwrap()).collect::<Vec<_>>().join("|")
     }
 
@@ -106,7 +105,7 @@ mod tests {
                 "-t|https://example.com:444/app|-m|both|--format|pdf|--run-only|whatweb,testssl|-p|--max-workers|2|-v|--dry-run|--set|testssl.timeout=600|--set|whatweb.agent=a b; rm -rf /",
             ),
         ] {
-            assert_eq!(shown(draft, |_| ()), format!("{expected}{TAIL}"));
+            assert_eq!(shown(draft, &[], None, None, None), format!("{expected}{TAIL}"));
         }
     }
 
@@ -114,12 +113,8 @@ mod tests {
     fn the_node_adds_its_own() {
         let leading = ["scanner".into()];
         let zap = ZapContainer { name: "kastrel-zap-d-7-2-9".into(), port: 40_000 };
-        let text = shown(ScanRequestDraft { parallel: Some(false), mode: Some("active".into()), ..ScanRequestDraft::default() }, |parts| {
-            parts.leading = &leading;
-            parts.zap = Some(&zap);
-            parts.config = Some(Path::new("/etc/kast.yaml"));
-            parts.logo = Some(Path::new("/logo.png"));
-        });
+        let draft = ScanRequestDraft { parallel: Some(false), mode: Some("active".into()), ..ScanRequestDraft::default() };
+        let text = shown(draft, &leading, Some(&zap), Some(Path::new("/etc/kast.yaml")), Some(Path::new("/logo.png")));
         assert_eq!(
             text,
             format!(

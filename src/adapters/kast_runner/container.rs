@@ -39,7 +39,7 @@ pub(super) fn may_start_zap(scanner: ScannerKind, request: &ScanRequest, plugins
 
 /// The start of the names of this data folder's containers.
 pub(super) fn name_prefix(data_dir_id: &str) -> String {
-    let id: String = data_dir_id.chars().filter(|c| c.is_ascii_alphanumeric()).take(40).collect();
+    let id: String = data_dir_id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
     format!("kastrel-zap-{id}-")
 }
 

@@ -232,8 +232,8 @@ mod tests {
     async fn the_log_takes_the_beginning_and_says_where_it_was_cut() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("log");
-        let (out, mut out_writer) = std::io::pipe().unwrap();
-        let (err, err_writer) = std::io::pipe().unwrap();
+        let (out, mut out_writer) = io::pipe().unwrap();
+        let (err, err_writer) = io::pipe().unwrap();
         let activity = Arc::new(Notify::new());
         let output = Output::drain(out.into(), err.into(), std::fs::File::create(&path).unwrap(), 10, Arc::clone(&activity)).unwrap();
         out_writer.write_all(b"0123456789abcdef\nlast\n").unwrap();
@@ -248,8 +248,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pipe_that_stays_open_is_named() {
-        let (out, _out_writer) = std::io::pipe().unwrap();
-        let (err, _err_writer) = std::io::pipe().unwrap();
+        let (out, _out_writer) = io::pipe().unwrap();
+        let (err, _err_writer) = io::pipe().unwrap();
         let output = Output::drain(out.into(), err.into(), tempfile::tempfile().unwrap(), 10, Arc::default()).unwrap();
         let end = output.finish(std::time::Duration::from_secs(2)).await;
         assert!(end.notes[0].contains("still open"), "{:?}", end.notes);

@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn what_is_named_beats_what_is_found_beats_what_is_built_in() {
         let own = Path::new("/usr/bin/kastrel");
-        let (kast, builtin) = (ScannerCommand::kast::<&str>, ScannerCommand::builtin(own));
+        let (kast, builtin) = (|path: &str| ScannerCommand::kast(path), ScannerCommand::builtin(own));
         for (cli_path, path, expected) in [
             (None, Some("/bin:/opt/kast/bin"), kast("/opt/kast/bin/kast")),
             (Some("/x/kast"), Some("/opt/kast/bin"), kast("/x/kast")),
