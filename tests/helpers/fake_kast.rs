@@ -9,7 +9,7 @@
 //! | `crash` | a Python traceback on stderr, exit code 1 |
 //! | `usage` | exit code 2 |
 //! | `nofiles` | exit code 0 without any file |
-//! | `signal` | dies by SIGSEGV |
+//! | `signal` | dies by SIGKILL, as by the kernel when memory runs out |
 //! | `hang` | starts its first plugin and never ends |
 //! | `stubborn` | ignores SIGINT and SIGTERM; combine with `hang` |
 //! | `family` | starts a child in its group and one in a session of its own; both never end and ignore SIGINT and SIGTERM |
@@ -120,7 +120,7 @@ async fn run(play: &Play) -> ExitCode {
     }
     std::fs::create_dir_all(&play.out).unwrap();
     if play.is("signal") {
-        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::SEGV).unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
     }
     if play.is("family") {
         family();

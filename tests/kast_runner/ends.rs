@@ -38,7 +38,7 @@ async fn a_scan_runs_to_its_end() {
             AttemptEvent::Started { .. } | AttemptEvent::Alive | AttemptEvent::Ended(_) => None,
         })
         .collect();
-    assert!(states.len() >= 3 && states.windows(2).all(|pair| pair[0] != pair[1]), "{states:?}");
+    assert!(states.len() >= 2 && states.windows(2).all(|pair| pair[0] != pair[1]), "{states:?}");
     let alive = ended.events.iter().filter(|event| matches!(event, AttemptEvent::Alive)).count();
     assert!((1..=3).contains(&alive), "a sign of life, at most about two a second: {alive}");
 }
@@ -50,7 +50,7 @@ async fn every_bad_end_has_its_name_and_reason() {
         ("crash.test", "crashed", ExitKind::Code(1), "ValueError: played crash"),
         ("usage.test", "usage_error", ExitKind::Code(2), "Invalid value for '--mode'."),
         ("nofiles.test", "no_result", ExitKind::Code(0), "although its exit code was 0"),
-        ("signal.test", "killed_by_signal", ExitKind::Signal(11), "signal 11"),
+        ("signal.test", "killed_by_signal", ExitKind::Signal(9), "signal 9"),
     ] {
         let ended = stage.play(target).await;
         assert_eq!((ended.name.as_str(), ended.report.exit), (name, exit), "{target}");

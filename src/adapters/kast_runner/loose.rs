@@ -5,6 +5,9 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+/// The most elements that are kept of a list.
+const MOST_LISTED: usize = 200;
+
 /// The scalars that matter, of whatever came.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum Loose {
@@ -12,8 +15,8 @@ pub(super) enum Loose {
     Text(String),
     /// A number.
     Number(f64),
-    /// A list, with its length.
-    List,
+    /// A list: the texts in it, and the `id`s of the objects in it, up to [`MOST_LISTED`].
+    List(Vec<String>),
     /// An object; the text is its `id`, where it has one.
     Object(Option<String>),
     /// Null, a truth value, or nothing.
@@ -26,7 +29,15 @@ impl Loose {
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Number(_) | Self::List | Self::Object(_) | Self::Other => None,
+            Self::Number(_) | Self::List(_) | Self::Object(_) | Self::Other => None,
+        }
+    }
+
+    /// What a list names.
+    pub(super) fn listed(&self) -> &[String] {
+        match self {
+            Self::List(listed) => listed,
+            Self::Text(_) | Self::Number(_) | Self::Object(_) | Self::Other => &[],
         }
     }
 
@@ -36,7 +47,7 @@ impl Loose {
         match self {
             Self::Number(number) if *number >= 0.0 => *number as u64,
             Self::Text(text) => text.trim().parse().unwrap_or(0),
-            Self::Number(_) | Self::List | Self::Object(_) | Self::Other => 0,
+            Self::Number(_) | Self::List(_) | Self::Object(_) | Self::Other => 0,
         }
     }
 }
@@ -69,8 +80,16 @@ impl<'de> Deserialize<'de> for Loose {
                 Ok(Loose::Other)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Loose, A::Error> {
+                let mut listed = Vec::new();
+                while listed.len() < MOST_LISTED {
+                    match seq.next_element()? {
+                        Some(Loose::Text(text) | Loose::Object(Some(text))) => listed.push(text),
+                        Some(Loose::Number(_) | Loose::List(_) | Loose::Object(None) | Loose::Other) => {}
+                        None => return Ok(Loose::List(listed)),
+                    }
+                }
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Loose::List)
+                Ok(Loose::List(listed))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Loose, A::Error> {
                 let mut id = None;
@@ -88,7 +107,7 @@ impl<'de> Deserialize<'de> for Loose {
     }
 }
 
-/// The first `MOST` elements of a list; anything but a list is an empty one.
+/// The first `MOST` elements of a list; anything but a list is an error.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Bounded<T, const MOST: usize>(pub(super) Vec<T>);
 
@@ -158,7 +177,7 @@ mod tests {
     fn any_value_is_understood() {
         let loose = |json: &str| serde_json::from_str::<Loose>(json).unwrap();
         assert_eq!(loose("\"x\""), Loose::Text("x".into()));
-        assert_eq!(loose("[1,[2]]"), Loose::List);
+        assert_eq!(loose(r#"[1,["x"],"a",{"id":"b","c":[]},{}]"#), Loose::List(vec!["a".into(), "b".into()]));
         assert_eq!(loose(r#"{"a":{},"id":"x"}"#), Loose::Object(Some("x".into())));
         assert_eq!(loose(r#"{"id":7}"#), Loose::Object(None));
         for (json, count) in [("7", 7), ("7.9", 7), ("-3", 0), ("1e300", u64::MAX), ("\"12\"", 12), ("null", 0), ("true", 0), ("[]", 0)] {

@@ -14,7 +14,6 @@ use super::text::{clean, is_plugin_name};
 pub(super) const MOST_INFO_BYTES: u64 = 16 << 20;
 /// The largest `<name>_processed.json` that is read.
 pub(super) const MOST_PROCESSED_BYTES: u64 = 8 << 20;
-const MOST_ISSUES: usize = 200;
 const MOST_PLUGINS: usize = 200;
 const MOST_MESSAGE_CHARS: usize = 500;
 const MOST_ID_CHARS: usize = 120;
@@ -24,7 +23,7 @@ const MOST_ID_CHARS: usize = 120;
 #[serde(default)]
 struct Processed {
     findings_count: Loose,
-    issues: Issues,
+    issues: Loose,
     disposition: Loose,
     findings: Findings,
     summary: Loose,
@@ -69,7 +68,7 @@ impl<'de> Deserialize<'de> for Findings {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Findings, A::Error> {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Findings { results: Loose::List, ..Findings::default() })
+                Ok(Findings::default())
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Findings, A::Error> {
                 let mut findings = Findings { is_empty_object: true, ..Findings::default() };
@@ -88,23 +87,11 @@ impl<'de> Deserialize<'de> for Findings {
     }
 }
 
-/// `issues`: a list of texts or objects with an `id`; anything else is none.
-#[derive(Debug, Default)]
-struct Issues(Vec<String>);
-
-impl<'de> Deserialize<'de> for Issues {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let list = Bounded::<Loose, MOST_ISSUES>::deserialize(deserializer)?;
-        let ids = list.0.into_iter().filter_map(|issue| match issue {
-            Loose::Text(id) | Loose::Object(Some(id)) => Some(id),
-            Loose::Number(_) | Loose::List | Loose::Object(None) | Loose::Other => None,
-        });
-        Ok(Self(ids.collect()))
-    }
-}
-
 /// Parses JSON; the error is short, printable and completes "cannot be read: …".
 fn parse<'a, T: Deserialize<'a>>(json: &'a str, mended: &'a mut String) -> Result<T, String> {
+    if !json.trim_start().starts_with('{') && !json.trim_start().is_empty() {
+        return Err("it holds no JSON object".into());
+    }
     let first = match serde_json::from_str(json) {
         Ok(value) => return Ok(value),
         Err(error) => error,
@@ -144,7 +131,7 @@ pub(super) fn processed(name: &str, json: Result<&str, String>, catalogue: Optio
         name: name.to_owned(),
         status,
         findings_count: file.findings_count.count(),
-        issues: file.issues.0.iter().map(|id| issue(id, catalogue)).collect(),
+        issues: file.issues.listed().iter().map(|id| issue(id, catalogue)).collect(),
         message: summary.or_else(error),
         started_at: None,
         ended_at: file.timestamp.text().and_then(|text| text.parse().ok()),

@@ -96,9 +96,13 @@ fn odd_shapes_are_no_errors() {
 #[test]
 fn broken_files_are_named() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    for (json, expected) in
-        [(r#"{"findings_count": 3, "issu"#, "truncated"), ("", "truncated"), ("not json", "expected"), ("[1]", "invalid"), (deep.as_str(), "cannot be read")]
-    {
+    for (json, expected) in [
+        (r#"{"findings_count": 3, "issu"#, "truncated"),
+        ("", "truncated"),
+        ("not json", "no JSON object"),
+        ("[1]", "no JSON object"),
+        (deep.as_str(), "cannot be read"),
+    ] {
         let plugin = read("p", json);
         assert_eq!(plugin.status, PluginStatus::Failed, "{expected}");
         let message = plugin.message.unwrap();
