@@ -1,1 +1,38 @@
 //! Runs one attempt as one process of KAST or of the built-in scanner.
+//!
+//! - [`ScannerCommand`] is the program; [`argv`](self) and its environment are pure functions of the job.
+//! - [`KastRunner`] implements the port: it makes the attempt's folder, spawns, and hands the process to a task that owns it.
+//! - The task selects over exit, requests, timers, output and files. What it reports comes from the scanner's files, which are read as hostile input.
+//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run and [`sweep_leftovers`] for those of earlier ones.
+
+mod argv;
+mod attempt;
+mod catalogue;
+mod catalogue_cache;
+mod catalogue_text;
+mod container;
+mod environment;
+mod folder;
+mod loose;
+mod observer;
+mod output;
+mod proc_table;
+mod process;
+mod progress;
+mod reaper;
+mod result_file;
+mod runner;
+mod scanner;
+mod scope_check;
+mod sweep;
+mod termination;
+mod text;
+mod verdict;
+mod watch;
+
+pub use catalogue::{Catalogue, IssueKind};
+pub use folder::AttemptPaths;
+pub use runner::{KastRunner, KastRunnerConfig};
+pub use scanner::ScannerCommand;
+pub use sweep::{Swept, sweep_leftovers};
+pub use termination::Grace;

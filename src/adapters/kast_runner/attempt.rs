@@ -1,0 +1,290 @@
+//! The task that owns one attempt: it selects over the leader's exit, requests, timers, output and files, and sends the events in their order.
+//!
+//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output to its end, read the results, report, and only then
+//! give up the presence.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptReport, EventSink, InfoFile, Presence, StopMode};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::container::{self, ZapContainer};
+use super::folder::AttemptPaths;
+use super::observer::{Look, Observer};
+use super::output::Output;
+use super::process::Leader;
+use super::reaper::{Cleared, Reaper};
+use super::termination::{Grace, Step, Termination};
+use super::watch::WatchHub;
+
+/// Signs of life are told at most this often.
+const ALIVE_EVERY: Duration = Duration::from_millis(500);
+/// Two looks into the folder are at least this far apart: files come in swarms.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long the pipes may take to reach their end after everything is gone.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// What was asked of the task; a later wish never weakens an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wish {
+    Run,
+    Stop,
+    Kill,
+}
+
+/// The caller's hold on the attempt.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) wish: watch::Sender<Wish>,
+    pub(super) leader: Arc<Leader>,
+}
+
+impl AttemptControl for Control {
+    fn stop(&self, mode: StopMode) {
+        let wish = match mode {
+            StopMode::Graceful => Wish::Stop,
+            StopMode::Kill => Wish::Kill,
+        };
+        self.wish.send_if_modified(|current| {
+            let stronger = wish > *current;
+            *current = wish.max(*current);
+            stronger
+        });
+        if mode == StopMode::Kill {
+            // Here and now, even if the task has no thread to run on.
+            self.leader.kill();
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.stop(StopMode::Kill);
+    }
+}
+
+/// Everything that the task owns.
+pub(super) struct Attempt {
+    pub(super) leader: Arc<Leader>,
+    pub(super) exit: AsyncFd<OwnedFd>,
+    pub(super) wish: watch::Receiver<Wish>,
+    pub(super) output: Output,
+    pub(super) activity: Arc<Notify>,
+    pub(super) observer: Observer,
+    pub(super) paths: AttemptPaths,
+    pub(super) hub: Arc<WatchHub>,
+    pub(super) relist: Duration,
+    pub(super) grace: Grace,
+    pub(super) reaper: Reaper,
+    pub(super) zap: Option<ZapContainer>,
+    pub(super) environment: Arc<Vec<(OsString, OsString)>>,
+    pub(super) events: EventSink,
+    pub(super) presence: Presence,
+}
+
+/// Tells of signs of life, not too often.
+struct Pulse {
+    events: EventSink,
+    last: Option<Instant>,
+}
+
+impl Pulse {
+    fn beat(&mut self) {
+        let now = Instant::now();
+        if self.last.is_none_or(|last| now.duration_since(last) >= ALIVE_EVERY) {
+            self.last = Some(now);
+            (self.events)(AttemptEvent::Alive);
+        }
+    }
+}
+
+type Looking = JoinHandle<(Observer, Look)>;
+
+fn look(mut observer: Observer) -> Looking {
+    tokio::task::spawn_blocking(move || {
+        let look = observer.look();
+        (observer, look)
+    })
+}
+
+/// Runs the attempt to its end.
+pub(super) async fn run(attempt: Attempt) {
+    let Attempt { leader, exit, mut wish, output, activity, observer, paths, hub, relist, grace, reaper, zap, environment, events, presence } = attempt;
+    let changed = Arc::new(Notify::new());
+    let watching = {
+        let (hub, folder, changed) = (Arc::clone(&hub), paths.attempt_dir.clone(), Arc::clone(&changed));
+        // Subscribe before the first look, so that nothing falls between.
+        tokio::task::spawn_blocking(move || {
+            let watch = hub.watch(&folder, changed);
+            let mut observer = observer;
+            let look = observer.look();
+            ((observer, look), watch)
+        })
+    };
+    let mut pulse = Pulse { events: Arc::clone(&events), last: None };
+    let mut termination = Termination::NotAsked;
+    let mut control_lives = true;
+    let mut relisting = tokio::time::interval(relist);
+    relisting.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    relisting.reset();
+
+    // The observer is either here or on a blocking thread that looks with it.
+    let mut looking: Option<Looking> = None;
+    let mut waiting: Option<Observer> = None;
+    let mut stale = false;
+    let mut next_look = Instant::now();
+    let mut watching = Some(watching);
+    let mut watch = None;
+
+    loop {
+        if stale
+            && next_look <= Instant::now()
+            && let Some(observer) = waiting.take()
+        {
+            stale = false;
+            looking = Some(look(observer));
+        }
+        let look_timer = (stale && waiting.is_some()).then_some(next_look);
+        tokio::select! {
+            biased;
+            _ended = exit.readable() => break,
+            asked = wish.changed(), if control_lives => {
+                control_lives = asked.is_ok();
+                let wanted = *wish.borrow_and_update();
+                let mode = match wanted {
+                    Wish::Run => continue,
+                    Wish::Stop => StopMode::Graceful,
+                    Wish::Kill => StopMode::Kill,
+                };
+                termination = send(&leader, termination, termination.on_request(mode, Instant::now(), grace));
+            }
+            () = at(termination.deadline()) => termination = send(&leader, termination, termination.on_deadline(Instant::now(), grace)),
+            found = joined(&mut watching) => {
+                watching = None;
+                if let Some(((observer, look), folder_watch)) = found {
+                    watch = Some(folder_watch);
+                    tell(look, &events, &mut pulse);
+                    waiting = Some(observer);
+                    next_look = Instant::now() + LOOK_EVERY;
+                }
+            }
+            found = joined(&mut looking) => {
+                looking = None;
+                if let Some((observer, look)) = found {
+                    tell(look, &events, &mut pulse);
+                    waiting = Some(observer);
+                    next_look = Instant::now() + LOOK_EVERY;
+                }
+            }
+            () = changed.notified() => stale = true,
+            _ = relisting.tick() => stale = true,
+            () = at(look_timer) => {}
+            () = activity.notified() => pulse.beat(),
+        }
+    }
+
+    let cleared = reaper.clear(&leader).await;
+    let exit_kind = leader.collect();
+    let container = async {
+        if let Some(zap) = &zap {
+            container::remove(&zap.name, &environment).await;
+        }
+    };
+    let observed = async {
+        let mut observer = waiting;
+        if let Some((first, folder_watch)) = joined_if(watching).await {
+            (observer, watch) = (Some(first.0), Some(folder_watch));
+        }
+        if let Some((latest, _)) = joined_if(looking).await {
+            observer = Some(latest);
+        }
+        let concluded = tokio::task::spawn_blocking(move || {
+            drop(watch);
+            observer.map(|observer| observer.conclude(&TimeZone::system()))
+        });
+        let lost = || (InfoFile::Unreadable("reading the results broke off".into()), Vec::new());
+        concluded.await.ok().flatten().unwrap_or_else(lost)
+    };
+    let (output, (info, plugins), ()) = tokio::join!(output.finish(DRAIN_LIMIT), observed, container);
+    let mut notes = clearing_notes(&cleared, termination);
+    notes.extend(output.notes);
+    events(AttemptEvent::Ended(AttemptReport { exit: exit_kind, info, plugins, last_words: output.last_words, notes }));
+    drop(presence);
+}
+
+fn send(leader: &Leader, from: Termination, step: Step) -> Termination {
+    match step {
+        Step::Stay => from,
+        Step::Send(signal, next) => {
+            if next == Termination::Killed {
+                leader.kill();
+            } else {
+                leader.signal_group(signal);
+            }
+            next
+        }
+    }
+}
+
+fn tell(look: Look, events: &EventSink, pulse: &mut Pulse) {
+    if look.changed {
+        pulse.beat();
+    }
+    if let Some(plugins) = look.plugins {
+        events(AttemptEvent::Plugins(plugins));
+    }
+}
+
+/// What to say of processes that were still there when the leader had ended.
+fn clearing_notes(cleared: &Cleared, termination: Termination) -> Vec<String> {
+    let names = || cleared.found.iter().take(5).map(|name| super::text::clean(name, 32)).collect::<Vec<_>>().join(", ");
+    let mut notes = Vec::new();
+    // After a kill, members of the group may be dying still; that they were there says nothing.
+    if cleared.count > 0 && termination != Termination::Killed {
+        notes.push(format!("processes outlived the scanner and were killed: {} ({})", cleared.count, names()));
+    }
+    if cleared.left > 0 {
+        notes.push(format!("processes could not be killed: {} ({})", cleared.left, names()));
+    }
+    notes
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The task's result, or none if it broke; pending while there is no task. Cancel-safe: the task stays where it is until it has ended.
+async fn joined<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
+    match task {
+        Some(running) => running.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+async fn joined_if<T>(task: Option<JoinHandle<T>>) -> Option<T> {
+    task?.await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_outlived_the_scanner_is_named_unless_we_killed_it() {
+        let cleared = Cleared { found: ["sleep".to_owned(), "na\u{1b}me".to_owned()].into(), count: 3, left: 0 };
+        assert_eq!(clearing_notes(&cleared, Termination::NotAsked), ["processes outlived the scanner and were killed: 3 (nae, sleep)"]);
+        assert!(clearing_notes(&cleared, Termination::Killed).is_empty());
+        assert!(clearing_notes(&Cleared::default(), Termination::NotAsked).is_empty());
+        assert_eq!(clearing_notes(&Cleared { left: 1, ..cleared }, Termination::Killed).len(), 1);
+    }
+}

@@ -1,0 +1,132 @@
+//! What the scanner offers: its plugins with what they depend on, and its registry of issues.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kastrel_actors::model::{PluginInfo, PluginKind, ScanMode, ScanRequest, ScannerInfo, ScannerKind, Severity};
+use serde::{Deserialize, Serialize};
+
+/// An entry of the registry of issues.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueKind {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Its name for people.
+    pub title: String,
+    /// What it means.
+    #[serde(default)]
+    pub description: String,
+    /// What to do about it.
+    #[serde(default)]
+    pub remediation: String,
+    /// The family it belongs to.
+    #[serde(default)]
+    pub category: String,
+}
+
+/// Everything that the scanner says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Which scanner it is.
+    pub scanner: ScannerInfo,
+    /// Its plugins, in the order in which it runs them.
+    pub plugins: Vec<PluginInfo>,
+    /// Its known issues by id.
+    pub registry: BTreeMap<String, IssueKind>,
+}
+
+impl Default for Catalogue {
+    /// That of a scanner of which nothing is known.
+    fn default() -> Self {
+        Self { scanner: ScannerInfo { kind: ScannerKind::Kast, version: "unknown".into() }, plugins: Vec::new(), registry: BTreeMap::new() }
+    }
+}
+
+impl Catalogue {
+    /// The plugin of that name.
+    #[must_use]
+    pub fn plugin(&self, name: &str) -> Option<&PluginInfo> {
+        self.plugins.iter().find(|plugin| plugin.name == name)
+    }
+
+    /// The selected plugins with all that they depend on, directly or not, in the scanner's order; unknown ones come last. An empty selection stays empty: it means all.
+    #[must_use]
+    pub fn with_dependencies(&self, selected: &[String]) -> Vec<String> {
+        let mut wanted: BTreeSet<&str> = BTreeSet::new();
+        let mut next: Vec<&str> = selected.iter().map(String::as_str).collect();
+        while let Some(name) = next.pop() {
+            if wanted.insert(name) {
+                next.extend(self.plugin(name).into_iter().flat_map(|plugin| plugin.dependencies.iter().map(String::as_str)));
+            }
+        }
+        let known = self.plugins.iter().map(|plugin| plugin.name.as_str()).filter(|name| wanted.contains(name));
+        let unknown = selected.iter().map(String::as_str).filter(|name| self.plugin(name).is_none());
+        known.chain(unknown).map(str::to_owned).collect()
+    }
+
+    /// The plugins that a request will run, as far as they are known.
+    #[must_use]
+    pub fn expected(&self, request: &ScanRequest) -> Vec<String> {
+        let selected = self.with_dependencies(&request.plugins);
+        let of_mode = |kind: PluginKind| match request.mode {
+            ScanMode::Both => true,
+            ScanMode::Passive => kind == PluginKind::Passive,
+            ScanMode::Active => kind == PluginKind::Active,
+        };
+        let chosen = |plugin: &&PluginInfo| of_mode(plugin.kind) && (selected.is_empty() || selected.contains(&plugin.name));
+        self.plugins.iter().filter(chosen).map(|plugin| plugin.name.clone()).collect()
+    }
+
+    /// The names of all plugins.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.plugins.iter().map(|plugin| plugin.name.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::ScanRequestDraft;
+
+    use super::super::catalogue_text;
+    use super::*;
+
+    fn catalogue() -> Catalogue {
+        let mut plugins = catalogue_text::plugins_json(include_str!("fixtures/plugins-list.json")).unwrap();
+        catalogue_text::add_dependencies(&mut plugins, include_str!("fixtures/plugins-deps.txt"));
+        Catalogue { plugins, ..Catalogue::default() }
+    }
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_selection_brings_what_it_depends_on() {
+        for (selected, expected) in [
+            (&[] as &[&str], &[] as &[&str]),
+            (&["whatweb"], &["whatweb"]),
+            (&["script_detection"], &["mozilla_observatory", "script_detection"]),
+            (&["ai_surface_detection", "whatweb"], &["mozilla_observatory", "script_detection", "whatweb", "katana", "ai_surface_detection"]),
+            (&["novel", "whatweb"], &["whatweb", "novel"]),
+        ] {
+            assert_eq!(catalogue().with_dependencies(&names(selected)), names(expected), "{selected:?}");
+        }
+    }
+
+    #[test]
+    fn circles_end() {
+        let mut circle = catalogue();
+        circle.plugins.iter_mut().find(|plugin| plugin.name == "whatweb").unwrap().dependencies = names(&["ai_surface_detection"]);
+        assert_eq!(circle.with_dependencies(&names(&["whatweb"])).len(), 5);
+    }
+
+    #[test]
+    fn what_is_expected_depends_on_mode_and_selection() {
+        let expected = |mode: &str, plugins: &[&str]| {
+            let draft = ScanRequestDraft { target: "example.com".into(), mode: Some(mode.into()), plugins: names(plugins), ..ScanRequestDraft::default() };
+            catalogue().expected(&draft.check().unwrap())
+        };
+        assert_eq!((expected("passive", &[]).len(), expected("both", &[]).len()), (12, 13));
+        assert_eq!(expected("active", &[]), names(&["zap"]));
+        assert_eq!(expected("passive", &["zap", "whatweb"]), names(&["whatweb"]));
+    }
+}

@@ -1,0 +1,174 @@
+//! Keeps the catalogue: asked for in the background, in memory for everybody, on disk for the next start. Nobody ever waits for the scanner to print it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel_actors::model::{ScannerInfo, ScannerKind};
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+
+use super::catalogue::Catalogue;
+use super::catalogue_text;
+use super::scanner::ScannerCommand;
+
+/// How long the scanner may take for one answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How much of an answer is read.
+const MOST_ANSWER_BYTES: u64 = 8 << 20;
+const FILE_NAME: &str = "scanner-catalogue.json";
+
+/// Why the scanner did not say what it offers.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CatalogueError {
+    #[error("failed to run {program} {args}: {source}")]
+    Run { program: String, args: String, source: std::io::Error },
+    #[error("{program} {args} did not answer within {} s", ANSWER_LIMIT.as_secs())]
+    Late { program: String, args: String },
+    #[error("{program} lists no plugins")]
+    NoPlugins { program: String },
+}
+
+/// The file on disk, which is good for one program file only.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    program: PathBuf,
+    modified: i64,
+    size: u64,
+    catalogue: Catalogue,
+}
+
+/// The catalogue of one scanner.
+#[derive(Debug)]
+pub(super) struct CatalogueCache {
+    scanner: ScannerCommand,
+    environment: Vec<(OsString, OsString)>,
+    file: PathBuf,
+    current: watch::Sender<Option<Arc<Catalogue>>>,
+}
+
+impl CatalogueCache {
+    /// With what an earlier run left on disk. Reads one small file; for start-up only.
+    pub(super) fn open(scanner: ScannerCommand, environment: Vec<(OsString, OsString)>, cache_dir: &Path) -> Self {
+        let file = cache_dir.join(FILE_NAME);
+        let stored = load(&file, &scanner).map(Arc::new);
+        Self { scanner, environment, file, current: watch::Sender::new(stored) }
+    }
+
+    /// The catalogue as far as it is known now.
+    pub(super) fn current(&self) -> Option<Arc<Catalogue>> {
+        self.current.borrow().clone()
+    }
+
+    /// Follows it.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Option<Arc<Catalogue>>> {
+        self.current.subscribe()
+    }
+
+    /// Asks the scanner anew, and keeps the answer in memory and on disk.
+    pub(super) async fn refresh(&self) -> Result<Arc<Catalogue>, CatalogueError> {
+        let catalogue = Arc::new(self.ask().await?);
+        self.current.send_replace(Some(Arc::clone(&catalogue)));
+        let (file, scanner, kept) = (self.file.clone(), self.scanner.clone(), Arc::clone(&catalogue));
+        let stored = tokio::task::spawn_blocking(move || store(&file, &scanner, &kept)).await;
+        if let Ok(Err(error)) = stored {
+            tracing::warn!(%error, file = %self.file.display(), "the scanner's plugin list could not be kept for the next start");
+        }
+        Ok(catalogue)
+    }
+
+    async fn ask(&self) -> Result<Catalogue, CatalogueError> {
+        let version = self.answer(&["--version"]).await?;
+        let scanner = ScannerInfo { kind: self.scanner.kind, version: catalogue_text::version(&version).unwrap_or_else(|| "unknown".into()) };
+        let plugins = match catalogue_text::plugins_json(&self.answer(&["plugins", "list", "--json"]).await?) {
+            Some(mut plugins) => {
+                if self.scanner.kind == ScannerKind::Kast {
+                    catalogue_text::add_dependencies(&mut plugins, &self.answer(&["plugins", "deps", "--mode", "both"]).await?);
+                }
+                plugins
+            }
+            None => catalogue_text::plugins_text(&self.answer(&["--list-plugins"]).await?),
+        };
+        if plugins.is_empty() {
+            return Err(CatalogueError::NoPlugins { program: self.scanner.program.display().to_string() });
+        }
+        let registry = catalogue_text::registry(&self.answer(&["registry", "list", "--json"]).await?).unwrap_or_default();
+        Ok(Catalogue { scanner, plugins, registry })
+    }
+
+    /// What the scanner prints for `args`, whatever its exit code: what counts is whether it can be read.
+    async fn answer(&self, args: &[&str]) -> Result<String, CatalogueError> {
+        let names = || (self.scanner.program.display().to_string(), args.join(" "));
+        let run = async {
+            let mut command = tokio::process::Command::new(&self.scanner.program);
+            command.args(&self.scanner.leading).args(args).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+            let mut child = command.spawn()?;
+            let mut bytes = Vec::new();
+            if let Some(stdout) = child.stdout.take() {
+                stdout.take(MOST_ANSWER_BYTES).read_to_end(&mut bytes).await?;
+            }
+            let _ended = child.wait().await?;
+            Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        match tokio::time::timeout(ANSWER_LIMIT, run).await {
+            Ok(Ok(text)) => Ok(text),
+            Ok(Err(source)) => {
+                let (program, args) = names();
+                Err(CatalogueError::Run { program, args, source })
+            }
+            Err(_) => {
+                let (program, args) = names();
+                Err(CatalogueError::Late { program, args })
+            }
+        }
+    }
+}
+
+fn identity(scanner: &ScannerCommand) -> Option<(i64, u64)> {
+    let metadata = std::fs::metadata(&scanner.program).ok()?;
+    Some((metadata.mtime(), metadata.size()))
+}
+
+fn load(file: &Path, scanner: &ScannerCommand) -> Option<Catalogue> {
+    let stored: Stored = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    let same = stored.program == scanner.program && identity(scanner) == Some((stored.modified, stored.size)) && stored.catalogue.scanner.kind == scanner.kind;
+    same.then_some(stored.catalogue)
+}
+
+fn store(file: &Path, scanner: &ScannerCommand, catalogue: &Catalogue) -> std::io::Result<()> {
+    let Some((modified, size)) = identity(scanner) else { return Ok(()) };
+    let stored = Stored { program: scanner.program.clone(), modified, size, catalogue: catalogue.clone() };
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let fresh = file.with_extension(OsStr::new("json.new"));
+    std::fs::write(&fresh, serde_json::to_vec(&stored)?)?;
+    std::fs::rename(fresh, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_good_for_one_program_only() {
+        let root = tempfile::tempdir().unwrap();
+        let program = root.path().join("kast");
+        std::fs::write(&program, "one").unwrap();
+        let scanner = ScannerCommand::kast(&program);
+        let file = root.path().join("cache").join(FILE_NAME);
+        store(&file, &scanner, &Catalogue::default()).unwrap();
+        assert_eq!(load(&file, &scanner), Some(Catalogue::default()));
+        assert_eq!(load(&file, &ScannerCommand::builtin(&program)), None);
+        assert_eq!(load(&file, &ScannerCommand::kast(&file)), None);
+        std::fs::write(&program, "another").unwrap();
+        assert_eq!(load(&file, &scanner), None);
+        std::fs::write(&file, "{").unwrap();
+        assert_eq!(load(&file, &scanner), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! The ZAP container of an attempt: KAST leaves it running and shares one by a fixed name, so each attempt gets its own and we remove it.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use kastrel_actors::model::{ScanMode, ScanRequest, ScannerKind};
+
+use super::scanner::is_executable;
+
+/// How long removing a container may take.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(15);
+/// KAST's settings of the local ZAP container.
+const NAME_SETTING: &str = "local.container_name";
+const PORT_SETTING: &str = "local.api_port";
+
+/// A container's name and the port of ZAP's API on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ZapContainer {
+    pub(super) name: String,
+    pub(super) port: u16,
+}
+
+impl ZapContainer {
+    /// The settings that give the container to KAST, as `plugin.key=value`.
+    pub(super) fn overrides(&self) -> [String; 2] {
+        [format!("zap.{NAME_SETTING}={}", self.name), format!("zap.{PORT_SETTING}={}", self.port)]
+    }
+}
+
+/// Whether an attempt may start a ZAP container that is ours to name and to remove.
+pub(super) fn may_start_zap(scanner: ScannerKind, request: &ScanRequest, plugins: &[String]) -> bool {
+    let selected = plugins.is_empty() || plugins.iter().any(|name| name == "zap");
+    let named_by_user = request.overrides.iter().any(|change| change.plugin == "zap" && (change.key == NAME_SETTING || change.key == PORT_SETTING));
+    scanner == ScannerKind::Kast && request.mode != ScanMode::Passive && selected && !request.dry_run && !named_by_user
+}
+
+/// The start of the names of this data folder's containers.
+pub(super) fn name_prefix(data_dir_id: &str) -> String {
+    let id: String = data_dir_id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+    format!("kastrel-zap-{id}-")
+}
+
+/// A port that is free at this moment.
+pub(super) fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// The `docker` client in one of the folders of the scanner's own `PATH`.
+fn docker(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let (_, path) = environment.iter().rev().find(|(name, _)| name == "PATH")?;
+    std::env::split_paths(path).map(|folder| folder.join("docker")).find(|file| is_executable(file))
+}
+
+/// Removes the container as well as it can in bounded time; without `docker` there is none to remove.
+pub(super) async fn remove(name: &str, environment: &[(OsString, OsString)]) {
+    if let Some(docker) = docker(environment) {
+        run(&docker, &["rm", "--force", "--volumes", name], environment).await;
+    }
+}
+
+/// Removes every container that earlier runs of this data folder left.
+pub(super) async fn remove_leftovers(data_dir_id: &str, environment: &[(OsString, OsString)]) {
+    let Some(docker) = docker(environment) else { return };
+    let prefix = name_prefix(data_dir_id);
+    let Some(listed) = run(&docker, &["ps", "--all", "--filter", &format!("name=^{prefix}"), "--format", "{{.Names}}"], environment).await else { return };
+    for name in listed.lines().filter(|name| name.starts_with(&prefix)) {
+        run(&docker, &["rm", "--force", "--volumes", name], environment).await;
+    }
+}
+
+async fn run(docker: &std::path::Path, args: &[&str], environment: &[(OsString, OsString)]) -> Option<String> {
+    let mut command = tokio::process::Command::new(docker);
+    command.args(args).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(REMOVAL_LIMIT, command.output()).await {
+        Ok(Ok(output)) if output.status.success() => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(Ok(_) | Err(_)) | Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::ScanRequestDraft;
+
+    use super::*;
+
+    #[test]
+    fn only_an_active_scan_of_kast_has_a_container() {
+        let of = |mode: &str, plugins: &[&str], overrides: &[&str], dry_run| {
+            let draft = ScanRequestDraft {
+                target: "example.com".into(),
+                mode: Some(mode.into()),
+                overrides: overrides.iter().map(|&text| text.into()).collect(),
+                dry_run: Some(dry_run),
+                ..ScanRequestDraft::default()
+            };
+            let plugins: Vec<String> = plugins.iter().map(|&name| name.into()).collect();
+            let request = draft.check().unwrap();
+            (may_start_zap(ScannerKind::Kast, &request, &plugins), may_start_zap(ScannerKind::Builtin, &request, &plugins))
+        };
+        assert_eq!(of("passive", &[], &[], false), (false, false));
+        assert_eq!(of("active", &[], &[], false), (true, false));
+        assert_eq!(of("both", &["whatweb", "zap"], &[], false), (true, false));
+        assert_eq!(of("both", &["whatweb"], &[], false), (false, false));
+        assert_eq!(of("active", &[], &[], true), (false, false));
+        assert_eq!(of("active", &[], &["zap.local.container_name=mine"], false), (false, false));
+        assert_eq!(name_prefix("Ab-1/2"), "kastrel-zap-Ab12-");
+    }
+}

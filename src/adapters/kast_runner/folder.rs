@@ -1,0 +1,143 @@
+//! The folder of an attempt: where it is, and how it is made without following anybody's symlink.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use kastrel_actors::model::{AttemptNumber, ScanId, Target};
+use rustix::fs::{CWD, Dir, Mode, OFlags};
+
+/// Only the owner enters: the files hold what was found about other people's systems.
+const FOLDER_MODE: Mode = Mode::RWXU;
+pub(super) const LOG_NAME: &str = "kast.log";
+const TOOL_LOGS_NAME: &str = "logs";
+
+/// The paths of one attempt, computed and not looked up, so that the web finds what the runner made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptPaths {
+    /// `<results>/<target>-<YYYYmmdd-HHMMSS>-<scan id>`: all attempts of the scan.
+    pub scan_dir: PathBuf,
+    /// `attempt-<n>` in it: what the scanner writes, its reports included.
+    pub attempt_dir: PathBuf,
+    /// The scanner's standard output and error, up to the cap.
+    pub log: PathBuf,
+    /// The scanner's own log files.
+    pub log_dir: PathBuf,
+}
+
+impl AttemptPaths {
+    /// The paths of an attempt of a scan that was accepted at `created_at` (named in UTC).
+    #[must_use]
+    pub fn new(results: &Path, target: &Target, created_at: Timestamp, scan: ScanId, attempt: AttemptNumber) -> Self {
+        let time = created_at.to_zoned_datetime(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
+        let scan_dir = results.join(format!("{}-{time}-{scan}", target.folder_name()));
+        let attempt_dir = scan_dir.join(format!("attempt-{attempt}"));
+        Self { log: attempt_dir.join(LOG_NAME), log_dir: attempt_dir.join(TOOL_LOGS_NAME), attempt_dir, scan_dir }
+    }
+}
+
+/// The handles of a folder that was just made.
+#[derive(Debug)]
+pub(super) struct Folder {
+    /// The attempt's folder; whatever is read later is read beneath it.
+    pub(super) dir: OwnedFd,
+    /// Its log file, empty.
+    pub(super) log: std::fs::File,
+}
+
+/// Makes the folder of an attempt.
+///
+/// The results folder itself may be a symlink (it is the operator's); nothing below it may. An attempt's folder that exists must be empty.
+pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder> {
+    let root = match open_dir(CWD, results, OFlags::empty()) {
+        Err(rustix::io::Errno::NOENT) => {
+            std::fs::create_dir_all(results)?;
+            open_dir(CWD, results, OFlags::empty())?
+        }
+        other => other?,
+    };
+    let (scan_dir, _) = make_dir(&root, file_name(&paths.scan_dir)?)?;
+    let (dir, made) = make_dir(&scan_dir, file_name(&paths.attempt_dir)?)?;
+    if !made && !is_empty(&dir)? {
+        return Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, "the attempt's folder exists and is not empty"));
+    }
+    rustix::fs::mkdirat(&dir, TOOL_LOGS_NAME, FOLDER_MODE)?;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
+    let log = rustix::fs::openat(&dir, LOG_NAME, flags, Mode::RUSR | Mode::WUSR)?;
+    Ok(Folder { dir, log: log.into() })
+}
+
+fn file_name(path: &Path) -> io::Result<&Path> {
+    path.file_name().map(Path::new).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a folder without a name"))
+}
+
+fn open_dir(parent: impl std::os::fd::AsFd, name: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(parent, name, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())
+}
+
+/// Makes or opens a folder; tells whether it was made.
+fn make_dir(parent: &OwnedFd, name: &Path) -> io::Result<(OwnedFd, bool)> {
+    let made = match rustix::fs::mkdirat(parent, name, FOLDER_MODE) {
+        Ok(()) => true,
+        Err(rustix::io::Errno::EXIST) => false,
+        Err(error) => return Err(error.into()),
+    };
+    Ok((open_dir(parent, name, OFlags::NOFOLLOW)?, made))
+}
+
+fn is_empty(dir: &OwnedFd) -> io::Result<bool> {
+    for entry in Dir::read_from(dir)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn paths(results: &Path, target: &str) -> AttemptPaths {
+        AttemptPaths::new(results, &target.parse().unwrap(), "2026-11-23T19:06:59.9+02:00".parse().unwrap(), ScanId(7), AttemptNumber(1))
+    }
+
+    #[test]
+    fn names_are_in_utc_and_stay_in_the_results_folder() {
+        let paths = paths(Path::new("/r"), "[::1]:80");
+        assert_eq!(paths.attempt_dir, Path::new("/r/___1__80-20261123-170659-7/attempt-1"));
+        assert_eq!(paths.log, paths.attempt_dir.join("kast.log"));
+    }
+
+    #[test]
+    fn a_folder_is_made_for_its_owner_alone_and_only_once() {
+        let root = tempfile::tempdir().unwrap();
+        let results = root.path().join("deep/results");
+        let paths = paths(&results, "example.com");
+        create(&results, &paths).unwrap();
+        assert_eq!(std::fs::metadata(&paths.attempt_dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(create(&results, &paths).unwrap_err().kind(), io::ErrorKind::DirectoryNotEmpty);
+    }
+
+    #[test]
+    fn an_empty_folder_is_taken_and_a_symlink_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = paths(root.path(), "example.com");
+        std::fs::create_dir_all(&paths.attempt_dir).unwrap();
+        create(root.path(), &paths).unwrap();
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        for link in [&paths.attempt_dir, &paths.scan_dir] {
+            std::fs::remove_dir_all(link).unwrap();
+            symlink(elsewhere.path(), link).unwrap();
+            assert!(create(root.path(), &paths).is_err(), "{link:?}");
+            std::fs::remove_file(link).unwrap();
+            std::fs::create_dir_all(link).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+}

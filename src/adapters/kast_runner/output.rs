@@ -1,0 +1,257 @@
+//! The scanner's output: drained as it comes, whoever reads it; the beginning goes to a file, the end stays in memory, both bounded.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::text::clean;
+
+/// How much of each stream's end is kept.
+const TAIL_BYTES: usize = 8 << 10;
+/// How much is read at once: a pipe's usual capacity.
+const CHUNK_BYTES: usize = 64 << 10;
+/// After so many chunks in a row the others get their turn.
+const CHUNKS_IN_A_ROW: u32 = 16;
+/// The last words: so many lines of so many characters at most.
+const LAST_LINES: usize = 20;
+const LAST_LINE_CHARS: usize = 300;
+
+/// The end of a stream, in raw bytes.
+#[derive(Debug, Default)]
+struct Tail {
+    bytes: Vec<u8>,
+    cut: bool,
+}
+
+impl Tail {
+    fn push(&mut self, chunk: &[u8]) {
+        let chunk = &chunk[chunk.len().saturating_sub(TAIL_BYTES)..];
+        let surplus = (self.bytes.len() + chunk.len()).saturating_sub(TAIL_BYTES);
+        if surplus > 0 {
+            self.cut = true;
+            self.bytes.drain(..surplus.min(self.bytes.len()));
+        }
+        self.bytes.extend_from_slice(chunk);
+    }
+
+    /// The last lines that say anything, oldest first.
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        // A line that lost its beginning says less than none, unless it is the only one.
+        let whole = if self.cut { text.split_once('\n').map_or(&*text, |(_, rest)| rest) } else { &text };
+        let mut lines: Vec<String> = whole.lines().rev().map(|line| clean(line, LAST_LINE_CHARS)).filter(|line| !line.is_empty()).take(LAST_LINES).collect();
+        lines.reverse();
+        lines
+    }
+}
+
+/// The readable end of the output: of standard error where there is any, else of standard output.
+fn last_words(stdout: &Tail, stderr: &Tail) -> String {
+    let errors = stderr.lines();
+    if errors.is_empty() { stdout.lines() } else { errors }.join("\n")
+}
+
+/// The file that takes the beginning of the output.
+struct CappedLog {
+    file: tokio::fs::File,
+    left: u64,
+    cap: u64,
+    state: LogState,
+}
+
+enum LogState {
+    Writing,
+    Cut,
+    Failed(io::Error),
+}
+
+impl CappedLog {
+    async fn write(&mut self, chunk: &[u8]) {
+        if !matches!(self.state, LogState::Writing) {
+            return;
+        }
+        let fits = usize::try_from(self.left).unwrap_or(usize::MAX).min(chunk.len());
+        let mut result = self.file.write_all(&chunk[..fits]).await;
+        self.left -= fits as u64;
+        if fits < chunk.len() {
+            self.state = LogState::Cut;
+            let notice = format!("\n[kastrel] the log is cut here: it reached its limit of {} bytes; the scanner's output goes on unrecorded\n", self.cap);
+            result = match result {
+                Ok(()) => self.file.write_all(notice.as_bytes()).await,
+                failed => failed,
+            };
+        }
+        if let Err(error) = result {
+            self.state = LogState::Failed(error);
+        }
+    }
+}
+
+/// What is left of the output when the scanner is gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct OutputEnd {
+    pub(super) last_words: String,
+    pub(super) notes: Vec<String>,
+}
+
+/// The task that drains both pipes.
+#[derive(Debug)]
+pub(super) struct Output {
+    task: JoinHandle<Option<String>>,
+    tails: Arc<[Mutex<Tail>; 2]>,
+}
+
+impl Output {
+    /// Starts to drain; `activity` is notified of every chunk.
+    pub(super) fn drain(stdout: OwnedFd, stderr: OwnedFd, log: std::fs::File, cap: u64, activity: Arc<Notify>) -> io::Result<Self> {
+        let pipes = [Receiver::from_owned_fd(stdout)?, Receiver::from_owned_fd(stderr)?];
+        let tails: Arc<[Mutex<Tail>; 2]> = Arc::default();
+        let mut file = tokio::fs::File::from_std(log);
+        file.set_max_buf_size(CHUNK_BYTES);
+        let log = CappedLog { file, left: cap, cap, state: LogState::Writing };
+        let task = tokio::spawn(drain(pipes, Arc::clone(&tails), log, activity));
+        Ok(Self { task, tails })
+    }
+
+    /// Waits until both pipes are at their end, at most `limit`: one that is open still is held by a process that could not be found.
+    pub(super) async fn finish(mut self, limit: std::time::Duration) -> OutputEnd {
+        let mut notes = Vec::new();
+        match tokio::time::timeout(limit, &mut self.task).await {
+            Ok(Ok(note)) => notes.extend(note),
+            Ok(Err(error)) => notes.push(format!("recording the scanner's output ended early: {error}")),
+            Err(_) => {
+                self.task.abort();
+                notes.push("an output pipe of the scanner was still open after all of its processes that could be found were gone".into());
+            }
+        }
+        let [stdout, stderr] = self.tails.each_ref().map(|tail| tail.lock().unwrap_or_else(PoisonError::into_inner));
+        OutputEnd { last_words: last_words(&stdout, &stderr), notes }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn drain(pipes: [Receiver; 2], tails: Arc<[Mutex<Tail>; 2]>, mut log: CappedLog, activity: Arc<Notify>) -> Option<String> {
+    let [stdout, stderr] = pipes;
+    let (mut stdout, mut stderr) = (Some(stdout), Some(stderr));
+    loop {
+        let (index, pipe) = tokio::select! {
+            ready = readable(stdout.as_ref()), if stdout.is_some() => (0, ready.map(|()| &mut stdout)),
+            ready = readable(stderr.as_ref()), if stderr.is_some() => (1, ready.map(|()| &mut stderr)),
+            else => break,
+        };
+        let Ok(pipe) = pipe else { break };
+        if drain_burst(pipe, &tails[index], &mut log, &activity).await {
+            *pipe = None;
+        }
+        // A flood must not keep the thread from everybody else's work.
+        tokio::task::yield_now().await;
+    }
+    let flushed = log.file.flush().await;
+    match (log.state, flushed) {
+        (LogState::Writing, Ok(())) => None,
+        (LogState::Cut, Ok(())) => Some(format!("the scanner wrote more than {} bytes of output; the rest was not recorded", log.cap)),
+        (LogState::Failed(error), _) | (_, Err(error)) => Some(format!("the scanner's output could not be recorded: {error}")),
+    }
+}
+
+async fn readable(pipe: Option<&Receiver>) -> io::Result<()> {
+    match pipe {
+        Some(pipe) => pipe.readable().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads what is there, up to a bound; the buffer lives no longer, so that quiet attempts hold none. Tells whether the pipe is at its end.
+async fn drain_burst(pipe: &Option<Receiver>, tail: &Mutex<Tail>, log: &mut CappedLog, activity: &Notify) -> bool {
+    let Some(pipe) = pipe else { return true };
+    let mut buffer = vec![0; CHUNK_BYTES];
+    for _ in 0..CHUNKS_IN_A_ROW {
+        match pipe.try_read(&mut buffer) {
+            Ok(0) => return true,
+            Ok(length) => {
+                let chunk = &buffer[..length];
+                tail.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+                log.write(chunk).await;
+                activity.notify_one();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return true,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn tail(chunks: &[&[u8]]) -> Tail {
+        let mut tail = Tail::default();
+        for chunk in chunks {
+            tail.push(chunk);
+        }
+        tail
+    }
+
+    #[test]
+    fn the_tail_is_bounded_whatever_comes() {
+        let mut tail = Tail::default();
+        for _ in 0..100 {
+            tail.push(&[b'x'; 1000]);
+            assert!(tail.bytes.len() <= TAIL_BYTES);
+        }
+        tail.push(&vec![b'y'; 1 << 20]);
+        assert_eq!((tail.bytes.len(), tail.bytes[0]), (TAIL_BYTES, b'y'));
+    }
+
+    #[test]
+    fn last_words_are_printable_and_prefer_errors() {
+        let errors = tail(&[b"Traceback (most recent call last):\n  File\n", b"ValueError: \x1b[31mno\x1b[0m \xff\n\n"]);
+        assert_eq!(last_words(&tail(&[b"INFO fine\n"]), &errors), "Traceback (most recent call last):\nFile\nValueError: no \u{fffd}");
+        assert_eq!(last_words(&tail(&[b"only this\r\n"]), &tail(&[b" \n\n"])), "only this");
+        let many: String = (0..5000).map(|n| format!("line {n}\n")).collect();
+        let lines = tail(&[many.as_bytes()]).lines();
+        assert_eq!((lines.len(), lines[19].as_str()), (20, "line 4999"));
+        assert_eq!(tail(&[&vec![b'x'; 1 << 20]]).lines()[0].chars().count(), LAST_LINE_CHARS);
+    }
+
+    #[tokio::test]
+    async fn the_log_takes_the_beginning_and_says_where_it_was_cut() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("log");
+        let (out, mut out_writer) = io::pipe().unwrap();
+        let (err, err_writer) = io::pipe().unwrap();
+        let activity = Arc::new(Notify::new());
+        let output = Output::drain(out.into(), err.into(), std::fs::File::create(&path).unwrap(), 10, Arc::clone(&activity)).unwrap();
+        out_writer.write_all(b"0123456789abcdef\nlast\n").unwrap();
+        activity.notified().await;
+        drop((out_writer, err_writer));
+        let end = output.finish(std::time::Duration::from_secs(5)).await;
+        assert_eq!(end.last_words, "0123456789abcdef\nlast");
+        assert!(end.notes[0].contains("more than 10 bytes"), "{:?}", end.notes);
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.starts_with("0123456789\n[kastrel] the log is cut here"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipe_that_stays_open_is_named() {
+        let (out, _out_writer) = io::pipe().unwrap();
+        let (err, _err_writer) = io::pipe().unwrap();
+        let output = Output::drain(out.into(), err.into(), tempfile::tempfile().unwrap(), 10, Arc::default()).unwrap();
+        let end = output.finish(std::time::Duration::from_secs(2)).await;
+        assert!(end.notes[0].contains("still open"), "{:?}", end.notes);
+    }
+}

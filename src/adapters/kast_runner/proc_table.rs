@@ -1,0 +1,149 @@
+//! What `/proc` says about processes: who they are, who started them, and which attempt they carry the marker of.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::Path;
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use super::environment::MARKER_VARIABLE;
+
+/// The most of an environment that is searched for the marker.
+const MOST_ENVIRONMENT: u64 = 2 << 20;
+/// The most descendants that a walk follows.
+const MOST_DESCENDANTS: usize = 4_096;
+
+/// One process at one moment. Its id and start time together name it for good, as ids are used again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) pid: Pid,
+    pub(super) parent: i32,
+    pub(super) group: i32,
+    /// In clock ticks since the machine's boot.
+    pub(super) started: u64,
+    /// Dead, and only not yet collected by its parent.
+    pub(super) is_zombie: bool,
+    /// The program's short name, which the program may have chosen itself.
+    pub(super) name: String,
+}
+
+impl Process {
+    /// Reads one process.
+    pub(super) fn read(pid: i32) -> Option<Self> {
+        parse_stat(&String::from_utf8_lossy(&read_bounded(Path::new(&format!("/proc/{pid}/stat")), 4096)?))
+    }
+
+    /// The attempt's marker in its environment.
+    pub(super) fn marker(&self) -> Option<String> {
+        let environment = read_bounded(Path::new(&format!("/proc/{}/environ", self.pid.as_raw_nonzero())), MOST_ENVIRONMENT)?;
+        environment.split(|byte| *byte == 0).find_map(|variable| {
+            let value = variable.strip_prefix(MARKER_VARIABLE.as_bytes())?.strip_prefix(b"=")?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        })
+    }
+
+    /// Kills exactly this process: not another one that got its id meanwhile.
+    pub(super) fn kill(&self) {
+        let Ok(handle) = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) else { return };
+        // The handle stands for whatever had the id when it was opened; if that is still ours, so it will be when the signal is sent.
+        if Self::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started) {
+            let _gone_already = rustix::process::pidfd_send_signal(handle, Signal::KILL);
+        }
+    }
+}
+
+/// All processes that can be seen.
+pub(super) fn all() -> Vec<Process> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| Process::read(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// The living descendants of a living process, by the kernel's lists of children. Empty where the kernel keeps none.
+pub(super) fn descendants(pid: Pid) -> Vec<Process> {
+    let mut found: Vec<Process> = Vec::new();
+    let mut next = vec![pid.as_raw_nonzero().get()];
+    while let Some(parent) = next.pop() {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else { continue };
+        for thread in threads.flatten() {
+            let Some(list) = read_bounded(&thread.path().join("children"), 1 << 20) else { continue };
+            for child in String::from_utf8_lossy(&list).split_ascii_whitespace().filter_map(|text| text.parse::<i32>().ok()) {
+                if found.len() >= MOST_DESCENDANTS {
+                    return found;
+                }
+                if let Some(process) = Process::read(child) {
+                    found.push(process);
+                    next.push(child);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Adds to `members` all processes of `table` that descend from one of them.
+pub(super) fn close_over_children(members: &mut HashSet<i32>, table: &[Process]) {
+    loop {
+        let before = members.len();
+        for process in table {
+            if members.contains(&process.parent) {
+                members.insert(process.pid.as_raw_nonzero().get());
+            }
+        }
+        if members.len() == before {
+            return;
+        }
+    }
+}
+
+fn read_bounded(path: &Path, most: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Reads a line of `/proc/<pid>/stat`: `pid (name) state ppid pgrp …`, the start time as field 22. The name may hold anything, also `)`.
+fn parse_stat(line: &str) -> Option<Process> {
+    let (pid, rest) = line.split_once(" (")?;
+    let (name, rest) = rest.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    Some(Process {
+        pid: Pid::from_raw(pid.parse().ok()?)?,
+        parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+        is_zombie: matches!(*fields.first()?, "Z" | "X" | "x"),
+        name: name.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_the_other_fields() {
+        let process = parse_stat("42 (a) Z 1 1 (x) S 7 40 39 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 2 3").unwrap();
+        assert_eq!((process.pid.as_raw_nonzero().get(), process.parent, process.group, process.started), (42, 7, 40, 12345));
+        assert_eq!((process.name.as_str(), process.is_zombie), ("a) Z 1 1 (x", false));
+        assert!(parse_stat("42 (sh) Z 7 40 39 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9").unwrap().is_zombie);
+        for bad in ["", "42", "42 (x", "42 (x) S", "0 (x) S 7 40 39 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9"] {
+            assert_eq!(parse_stat(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sees_itself() {
+        let own = rustix::process::getpid();
+        let found = all().into_iter().find(|process| process.pid == own).unwrap();
+        assert_eq!(Process::read(own.as_raw_nonzero().get()).unwrap().started, found.started);
+    }
+
+    #[test]
+    fn descent_is_followed_in_any_order() {
+        let of = |pid: i32, parent: i32| Process { pid: Pid::from_raw(pid).unwrap(), parent, group: 1, started: 0, is_zombie: false, name: String::new() };
+        let table = [of(50, 40), of(40, 30), of(30, 20), of(60, 1)];
+        let mut members = HashSet::from([20]);
+        close_over_children(&mut members, &table);
+        assert_eq!(members, HashSet::from([20, 30, 40, 50]));
+    }
+}

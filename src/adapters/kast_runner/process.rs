@@ -1,0 +1,183 @@
+//! The leader of an attempt's process group: started, signalled, watched and collected in one place.
+//!
+//! The leader is not collected (`wait`) before everything it started is gone: as long as it is a zombie the system gives neither its id nor its group's
+//! to anybody else, so that a signal to the group can never reach a stranger.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kastrel_actors::model::{Failure, FailureKind};
+use kastrel_actors::ports::{ExitKind, Presence};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use super::proc_table::{self, Process};
+use super::reaper;
+
+/// The guard of an attempt's processes. Dropped before [`Leader::collect`], it kills them all.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pid: Pid,
+    started: u64,
+    marker: String,
+    /// Present until collected.
+    child: Mutex<Option<Held>>,
+}
+
+/// What is given up when the leader is collected.
+#[derive(Debug)]
+struct Held {
+    child: Child,
+    #[expect(dead_code, reason = "held for its drop")]
+    presence: Option<Presence>,
+}
+
+/// A leader that was just started, with the ends of its pipes.
+#[derive(Debug)]
+pub(super) struct Spawned {
+    pub(super) leader: Leader,
+    /// Readable when the leader has ended.
+    pub(super) exit: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+/// Starts `program` as the leader of a new process group, without a standard input.
+///
+/// The program's path must be absolute, or hold a slash: then the standard library can use `posix_spawn`, which costs the same however large we are.
+pub(super) fn spawn(
+    program: &Path,
+    args: &[OsString],
+    environment: &[(OsString, OsString)],
+    marker: &str,
+    presence: Option<Presence>,
+) -> Result<Spawned, Failure> {
+    let mut command = Command::new(program);
+    command.args(args).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().map_err(|error| spawn_failure(program, &error))?;
+    let pipes = (child.stdout.take(), child.stderr.take());
+    let pid = Pid::from_child(&child);
+    let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
+    let leader = Leader { pid, started, marker: marker.to_owned(), child: Mutex::new(Some(Held { child, presence })) };
+    // From here on every error drops the leader, which kills it.
+    let (Some(stdout), Some(stderr)) = pipes else {
+        return Err(Failure::new(FailureKind::SpawnFailed, "the scanner has no output pipes"));
+    };
+    let exit = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| spawn_failure(program, &error.into()))?;
+    Ok(Spawned { leader, exit, stdout: stdout.into(), stderr: stderr.into() })
+}
+
+/// Whether the system merely had no room, or the program cannot be started at all.
+pub(super) fn spawn_failure(program: &Path, error: &std::io::Error) -> Failure {
+    use rustix::io::Errno;
+    let out_of_room = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::INTR, Errno::TXTBSY];
+    let kind = if Errno::from_io_error(error).is_some_and(|errno| out_of_room.contains(&errno)) { FailureKind::SpawnFailed } else { FailureKind::NotStarted };
+    Failure::new(kind, format!("cannot start {}: {error}", program.display()))
+}
+
+impl Leader {
+    /// Its process id, which is also its group's.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// When it was started, in the kernel's ticks: nothing that it started is older.
+    pub(super) fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// The marker of its attempt.
+    pub(super) fn marker(&self) -> &str {
+        &self.marker
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Held>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signals the whole group; after the collection, nobody.
+    pub(super) fn signal_group(&self, signal: Signal) {
+        let child = self.child();
+        if child.is_some() {
+            let _gone_already = rustix::process::kill_process_group(self.pid, signal);
+        }
+    }
+
+    /// Kills the group at once, and those who left it but still descend from the leader.
+    pub(super) fn kill(&self) {
+        let child = self.child();
+        if child.is_none() {
+            return;
+        }
+        // Looked up first: when their parents are dead, nothing but the marker tells where they came from.
+        let outside = proc_table::descendants(self.pid).into_iter().filter(|process| process.group != self.pid.as_raw_nonzero().get());
+        let outside: Vec<_> = outside.collect();
+        let _gone_already = rustix::process::kill_process_group(self.pid, Signal::KILL);
+        for process in outside {
+            process.kill();
+        }
+    }
+
+    /// Collects the ended leader. From here on its id may name another process, and nothing is signalled any more.
+    pub(super) fn collect(&self) -> ExitKind {
+        let Some(mut held) = self.child().take() else { return ExitKind::Unknown };
+        held.child.try_wait().ok().flatten().map_or(ExitKind::Unknown, exit_kind)
+    }
+}
+
+impl Drop for Leader {
+    /// Only the last resort, for when the attempt's task is gone: kills, and leaves the collecting to a thread.
+    fn drop(&mut self) {
+        self.kill();
+        let Some(mut held) = self.child().take() else { return };
+        let (pid, started, marker) = (self.pid, self.started, std::mem::take(&mut self.marker));
+        let bury = move || {
+            reaper::clear_blocking(pid, started, &marker);
+            let _status = held.child.wait();
+            drop(held);
+        };
+        // Where no thread can be had, the group is killed all the same and the zombie stays until we end.
+        let _thread = std::thread::Builder::new().name("kast-burial".into()).spawn(bury);
+    }
+}
+
+fn exit_kind(status: ExitStatus) -> ExitKind {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => ExitKind::Code(code),
+        (None, Some(signal)) => ExitKind::Signal(signal),
+        (None, None) => ExitKind::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spawn_errors_are_told_apart() {
+        use rustix::io::Errno;
+        for (errno, kind) in [
+            (Errno::NOENT, FailureKind::NotStarted),
+            (Errno::ACCESS, FailureKind::NotStarted),
+            (Errno::NOEXEC, FailureKind::NotStarted),
+            (Errno::AGAIN, FailureKind::SpawnFailed),
+            (Errno::NOMEM, FailureKind::SpawnFailed),
+            (Errno::MFILE, FailureKind::SpawnFailed),
+        ] {
+            let failure = spawn_failure(Path::new("/opt/kast"), &errno.into());
+            assert_eq!(failure.kind, kind, "{errno}");
+            assert!(failure.detail.contains("/opt/kast"));
+        }
+    }
+
+    #[test]
+    fn exits_are_read() {
+        assert_eq!(exit_kind(ExitStatus::from_raw(0)), ExitKind::Code(0));
+        assert_eq!(exit_kind(ExitStatus::from_raw(2 << 8)), ExitKind::Code(2));
+        assert_eq!(exit_kind(ExitStatus::from_raw(9)), ExitKind::Signal(9));
+    }
+}

@@ -1,0 +1,236 @@
+//! The port's implementation: checks, prepares and spawns one attempt, then hands it to its task.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kastrel_actors::model::{Failure, FailureKind, ScannerInfo, ScannerKind};
+use kastrel_actors::policy::scope::ScopePolicy;
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, EventSink, Presence, ScanRunner, StartError};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, watch};
+
+use super::argv::{ArgvParts, argv};
+use super::attempt::{self, Attempt, Control, Wish};
+use super::catalogue::Catalogue;
+use super::catalogue_cache::CatalogueCache;
+use super::container::{self, ZapContainer};
+use super::environment;
+use super::folder::{self, AttemptPaths};
+use super::observer::Observer;
+use super::output::Output;
+use super::process;
+use super::reaper::Reaper;
+use super::scanner::ScannerCommand;
+use super::scope_check;
+use super::termination::Grace;
+use super::watch::WatchHub;
+
+/// What a runner needs to know.
+#[derive(Debug, Clone)]
+pub struct KastRunnerConfig {
+    /// The program.
+    pub scanner: ScannerCommand,
+    /// Where the scans' folders are made.
+    pub results_dir: PathBuf,
+    /// Where the plugin list is kept for the next start.
+    pub cache_dir: PathBuf,
+    /// Names this data folder; part of the marker by which leftovers are found. Letters, digits, `-`, `_` and `.`.
+    pub data_dir_id: String,
+    /// The most bytes of output that are recorded of an attempt.
+    pub log_cap: u64,
+    /// How long a process group may take to end when asked.
+    pub grace: Grace,
+    /// What may be scanned.
+    pub scope: ScopePolicy,
+    /// Names of further variables of our environment that the scanner gets.
+    pub env_allow: Vec<String>,
+    /// Variables that are set for the scanner.
+    pub env_extra: Vec<(OsString, OsString)>,
+    /// How often the folder is listed in any case.
+    pub relist: Duration,
+    /// Whether the system's file notices are used.
+    pub file_notices: bool,
+    /// KAST's configuration file (`--config`).
+    pub kast_config: Option<PathBuf>,
+    /// The logo of reports (`--logo`).
+    pub logo: Option<PathBuf>,
+}
+
+impl KastRunnerConfig {
+    /// The defaults for a scanner, a results folder and a data folder with its id.
+    #[must_use]
+    pub fn new(scanner: ScannerCommand, results_dir: impl Into<PathBuf>, cache_dir: impl Into<PathBuf>, data_dir_id: impl Into<String>) -> Self {
+        Self {
+            scanner,
+            results_dir: results_dir.into(),
+            cache_dir: cache_dir.into(),
+            data_dir_id: data_dir_id.into(),
+            log_cap: 10 << 20,
+            grace: Grace::default(),
+            scope: ScopePolicy::default(),
+            env_allow: Vec::new(),
+            env_extra: Vec::new(),
+            relist: Duration::from_secs(2),
+            file_notices: true,
+            kast_config: None,
+            logo: None,
+        }
+    }
+}
+
+/// Runs attempts as processes of KAST or of the built-in scanner.
+#[derive(Debug)]
+pub struct KastRunner {
+    config: KastRunnerConfig,
+    environment: Arc<Vec<(OsString, OsString)>>,
+    catalogue: Arc<CatalogueCache>,
+    hub: Arc<WatchHub>,
+    reaper: Reaper,
+}
+
+impl KastRunner {
+    /// Starts the runner: its two threads, and a task that asks the scanner what it offers. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The system gave no thread.
+    pub fn new(mut config: KastRunnerConfig) -> std::io::Result<Self> {
+        // The scanner gets its paths whatever folder it works in.
+        config.results_dir = std::path::absolute(&config.results_dir)?;
+        let environment = Arc::new(environment::base(std::env::vars_os(), &config.env_allow, &config.env_extra));
+        let catalogue = Arc::new(CatalogueCache::open(config.scanner.clone(), environment.to_vec(), &config.cache_dir));
+        let runner = Self { hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue };
+        let asking = Arc::clone(&runner.catalogue);
+        tokio::spawn(async move {
+            if let Err(error) = asking.refresh().await {
+                tracing::warn!(error = %error, "the scanner's plugin list is not available");
+            }
+        });
+        Ok(runner)
+    }
+
+    /// What the scanner offers, as soon as it is known; from the last start's copy at first, where there is one.
+    #[must_use]
+    pub fn catalogue(&self) -> watch::Receiver<Option<Arc<Catalogue>>> {
+        self.catalogue.subscribe()
+    }
+
+    /// Asks the scanner again what it offers.
+    ///
+    /// # Errors
+    /// Why it did not say.
+    pub async fn refresh_catalogue(&self) -> Result<Arc<Catalogue>, String> {
+        self.catalogue.refresh().await.map_err(|error| error.to_string())
+    }
+
+    /// Which scanner this is, as far as it is known.
+    #[must_use]
+    pub fn scanner_info(&self) -> ScannerInfo {
+        scanner_info(self.config.scanner.kind, self.catalogue.current().as_deref())
+    }
+
+    /// The paths of an attempt, for whoever shows its files.
+    #[must_use]
+    pub fn paths(&self, job: &AttemptJob) -> AttemptPaths {
+        AttemptPaths::new(&self.config.results_dir, &job.request.target, job.created_at, job.scan, job.attempt)
+    }
+
+    fn zap_container(&self, job: &AttemptJob, plugins: &[String]) -> Option<ZapContainer> {
+        if !container::may_start_zap(self.config.scanner.kind, &job.request, plugins) {
+            return None;
+        }
+        let name = format!("{}{}-{}-{}", container::name_prefix(&self.config.data_dir_id), job.scan, job.attempt, job.token);
+        Some(ZapContainer { name, port: container::free_port().ok()? })
+    }
+}
+
+fn scanner_info(kind: ScannerKind, catalogue: Option<&Catalogue>) -> ScannerInfo {
+    let version = || match kind {
+        ScannerKind::Builtin => env!("CARGO_PKG_VERSION"),
+        ScannerKind::Kast => "unknown",
+    };
+    catalogue.map_or_else(|| ScannerInfo { kind, version: version().into() }, |catalogue| catalogue.scanner.clone())
+}
+
+#[async_trait]
+impl ScanRunner for KastRunner {
+    async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
+        scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError)?;
+        let catalogue = self.catalogue.current();
+        let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.with_dependencies(&job.request.plugins));
+        let zap = self.zap_container(&job, &plugins);
+        let paths = self.paths(&job);
+        let parts = ArgvParts {
+            leading: &self.config.scanner.leading,
+            paths: &paths,
+            plugins: &plugins,
+            zap: zap.as_ref(),
+            config: self.config.kast_config.as_deref(),
+            logo: self.config.logo.as_deref(),
+        };
+        let args = argv(&job.request, parts);
+        let marker = environment::marker(&self.config.data_dir_id, job.scan, job.token);
+        let mut environment = self.environment.to_vec();
+        environment.extend(environment::of_attempt(&marker, &job.trace));
+
+        let spawning = {
+            let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
+            tokio::task::spawn_blocking(move || {
+                let folder = folder::create(&results, &paths).map_err(|error| folder_failure(&paths, &error))?;
+                let spawned = process::spawn(&program, &args, &environment, &marker, Some(presence))?;
+                Ok((folder, spawned))
+            })
+        };
+        let broken = |error: tokio::task::JoinError| StartError(Failure::new(FailureKind::SpawnFailed, format!("the start broke off: {error}")));
+        let (folder, spawned) = spawning.await.map_err(broken)?.map_err(StartError)?;
+
+        // From here on an error drops the leader, which kills what was started.
+        let system = |error: std::io::Error| StartError(process::spawn_failure(&self.config.scanner.program, &error));
+        let leader = Arc::new(spawned.leader);
+        let activity = Arc::new(Notify::new());
+        let exit = watch_exit(spawned.exit).map_err(system)?;
+        let output = Output::drain(spawned.stdout, spawned.stderr, folder.log, self.config.log_cap, Arc::clone(&activity)).map_err(system)?;
+        let pid = leader.pid().as_raw_nonzero().get().unsigned_abs();
+        events(AttemptEvent::Started { pid, scanner: scanner_info(self.config.scanner.kind, catalogue.as_deref()) });
+
+        let expected = match catalogue.as_deref() {
+            Some(_) if job.request.dry_run => Vec::new(),
+            Some(known) => known.expected(&job.request),
+            None => Vec::new(),
+        };
+        let (sender, wish) = watch::channel(Wish::Run);
+        let control = Control { wish: sender, leader: Arc::clone(&leader) };
+        tokio::spawn(attempt::run(Attempt {
+            leader,
+            exit,
+            wish,
+            output,
+            activity,
+            observer: Observer::new(folder.dir, catalogue, expected),
+            paths,
+            hub: Arc::clone(&self.hub),
+            relist: self.config.relist,
+            grace: self.config.grace,
+            reaper: self.reaper.clone(),
+            zap,
+            environment: Arc::clone(&self.environment),
+            events,
+            presence,
+        }));
+        Ok(Box::new(control))
+    }
+}
+
+#[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]
+fn watch_exit(handle: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(handle, Interest::READABLE)
+}
+
+fn folder_failure(paths: &AttemptPaths, error: &std::io::Error) -> Failure {
+    let kind = process::spawn_failure(&paths.attempt_dir, error).kind;
+    Failure::new(kind, format!("cannot make the folder {}: {error}", paths.attempt_dir.display()))
+}

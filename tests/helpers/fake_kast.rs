@@ -1,0 +1,245 @@
+//! A program that plays KAST for tests: it speaks KAST's command line, writes KAST's files in KAST's order, and misbehaves for real.
+//!
+//! What it does comes from the labels of the target's host name, split at `-` and `.`; where `FAKE_KAST` is set, from that instead. Words:
+//!
+//! | word | behaviour |
+//! |---|---|
+//! | `200ms` | takes so long, spread over its plugins (default: no time) |
+//! | `3p` | runs so many plugins, from `FAKE_PLUGINS` (default: 3) |
+//! | `crash` | a Python traceback on stderr, exit code 1 |
+//! | `usage` | exit code 2 |
+//! | `nofiles` | exit code 0 without any file |
+//! | `signal` | dies by SIGKILL, as by the kernel when memory runs out |
+//! | `hang` | starts its first plugin and never ends |
+//! | `stubborn` | ignores SIGINT and SIGTERM; combine with `hang` |
+//! | `family` | starts a child in its group and one in a session of its own; both never end and ignore SIGINT and SIGTERM |
+//! | `flood` | writes 1 GiB to stdout, 64 MiB of it to stderr, then goes on |
+//! | `truncated`, `huge`, `deep`, `latin1`, `linked`, `fifo` | `kast_info.json` is that |
+//! | `ptruncated`, `phuge`, `pdeep`, `platin1`, `plinked` | the first plugin's result file is that |
+//! | `flaky` | crashes unless two `attempt-N` folders lie beside its own |
+//! | `failp` | its last plugin fails |
+//! | `env` | prints its environment |
+//!
+//! Also: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`, `--list-plugins`, `--dry-run`, `--report-only`.
+#![expect(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a program for tests that talks on its standard streams")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+const FAKE_PLUGINS: &[&str] = &["whatweb", "wafw00f", "testssl", "cors_analyzer", "script_detection", "ai_surface_detection"];
+const START: &str = "2026-11-23T19:06:59.039284";
+const END: &str = "2026-11-23T19:07:02.533311";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--version"] => println!("KAST version 3.0.40"),
+        ["plugins", "list", "--json"] => println!("{}", serde_json::json!({"kast_version": "3.0.40", "plugins": plugin_list()})),
+        ["plugins", "deps", ..] => println!("  [✓] Priority  10 | script_detection (passive)\n      Dependencies:\n        └─ whatweb (<lambda>)"),
+        ["registry", "list", "--json"] => {
+            println!("{}", serde_json::json!({"registry": [{"id": "FAKE-1", "display_name": "A fake issue", "severity": "High"}]}));
+        }
+        ["--list-plugins"] => println!("✓ whatweb (priority: 15, type: passive)\n  Looks."),
+        ["play-child", kind] => return runtime().block_on(child(kind)),
+        ["--report-only", ..] => println!("HTML report generated"),
+        _ => return scan(&args),
+    }
+    ExitCode::SUCCESS
+}
+
+fn plugin_list() -> Vec<serde_json::Value> {
+    let plugin = |name: &&str| serde_json::json!({"name": name, "display_name": name.to_uppercase(), "description": "Plays.", "scan_type": "passive", "available": true});
+    FAKE_PLUGINS.iter().map(plugin).collect()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A process that never ends by itself and ignores polite requests.
+async fn child(kind: &str) -> ExitCode {
+    if kind == "session" {
+        rustix::process::setsid().unwrap();
+    }
+    let _ignored = (signal(SignalKind::interrupt()).unwrap(), signal(SignalKind::terminate()).unwrap());
+    println!("{kind} child is ready");
+    std::future::pending().await
+}
+
+struct Play {
+    behaviour: Vec<String>,
+    out: PathBuf,
+}
+
+impl Play {
+    fn is(&self, word: &str) -> bool {
+        self.behaviour.iter().any(|one| one == word)
+    }
+
+    fn number(&self, unit: &str, default: u64) -> u64 {
+        self.behaviour.iter().find_map(|word| word.strip_suffix(unit)?.parse().ok()).unwrap_or(default)
+    }
+}
+
+fn scan(args: &[String]) -> ExitCode {
+    let after = |option: &str| args.iter().position(|arg| arg == option).and_then(|at| args.get(at + 1)).cloned();
+    let (Some(target), Some(out)) = (after("-t"), after("-o")) else {
+        eprintln!("Error: Missing option '--target'.");
+        return ExitCode::from(2);
+    };
+    let script = std::env::var("FAKE_KAST").unwrap_or(target);
+    let play = Play { behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(), out: out.into() };
+    println!("KAST - Kali Automated Scan Tool");
+    if args.iter().any(|arg| arg == "--dry-run") {
+        println!("[DRY RUN] would run the plugins");
+        return ExitCode::SUCCESS;
+    }
+    runtime().block_on(run(&play))
+}
+
+async fn run(play: &Play) -> ExitCode {
+    let _ignored = play.is("stubborn").then(|| (signal(SignalKind::interrupt()).unwrap(), signal(SignalKind::terminate()).unwrap()));
+    if play.is("env") {
+        std::env::vars().for_each(|(name, value)| println!("env {name}={value}"));
+    }
+    if play.is("usage") {
+        eprintln!("Usage: kast [OPTIONS]\nError: Invalid value for '--mode'.");
+        return ExitCode::from(2);
+    }
+    if play.is("nofiles") {
+        return ExitCode::SUCCESS;
+    }
+    if play.is("crash") || (play.is("flaky") && attempts_beside(&play.out) < 3) {
+        eprintln!("Traceback (most recent call last):\n  File \"kast/main.py\", line 1, in <module>\nValueError: \u{1b}[31mplayed crash\u{1b}[0m");
+        return ExitCode::FAILURE;
+    }
+    std::fs::create_dir_all(&play.out).unwrap();
+    if play.is("signal") {
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+    }
+    if play.is("family") {
+        family();
+    }
+    if play.is("flood") {
+        flood();
+    }
+    if play.is("hang") {
+        write(&play.out, "whatweb.json", b"[");
+        println!("hanging");
+        std::future::pending::<()>().await;
+    }
+    plugins(play).await;
+    ExitCode::SUCCESS
+}
+
+/// Two relatives, ready before we go on.
+#[expect(clippy::zombie_processes, reason = "nobody waiting for them is the bad behaviour that is played")]
+fn family() {
+    for kind in ["group", "session"] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["play-child", kind]).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+        println!("{line}");
+    }
+}
+
+fn flood() {
+    let line = [b"flood ".as_slice(), &[b'x'; 121], b"\n"].concat().repeat(512);
+    let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr().lock());
+    for chunk in 0..(1 << 30) / line.len() {
+        stdout.write_all(&line).unwrap();
+        if chunk % 16 == 0 {
+            stderr.write_all(&line).unwrap();
+        }
+    }
+}
+
+async fn plugins(play: &Play) {
+    let count = usize::try_from(play.number("p", 3)).unwrap().min(FAKE_PLUGINS.len());
+    let pause = Duration::from_millis(play.number("ms", 0)) / u32::try_from(count.max(1)).unwrap();
+    let mut info = Vec::new();
+    for (index, name) in FAKE_PLUGINS.iter().take(count).enumerate() {
+        write(&play.out, &format!("{name}.json"), b"[]");
+        println!("Running {name}");
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        let failed = play.is("failp") && index + 1 == count;
+        let file = format!("{name}_processed.json");
+        let text = processed(name, index, failed);
+        match () {
+            () if index > 0 => write(&play.out, &file, text.as_bytes()),
+            () if play.is("ptruncated") => write(&play.out, &file, &text.as_bytes()[..text.len() / 2]),
+            () if play.is("phuge") => sparse(&play.out.join(&file)),
+            () if play.is("pdeep") => write(&play.out, &file, deep("summary").as_bytes()),
+            () if play.is("platin1") => write(&play.out, &file, &latin1(&text)),
+            () if play.is("plinked") => link(&play.out.join(&file)),
+            () => write(&play.out, &file, text.as_bytes()),
+        }
+        let status = if failed { "fail" } else { "success" };
+        info.push(serde_json::json!({"plugin_name": name, "start_timestamp": START, "end_timestamp": END, "duration_seconds": 3.5, "status": status}));
+    }
+    let text = serde_json::json!({"kast_version": "3.0.40", "note": "a bücher note", "plugins": info}).to_string();
+    const INFO: &str = "kast_info.json";
+    match () {
+        () if play.is("truncated") => write(&play.out, INFO, &text.as_bytes()[..text.len() / 2]),
+        () if play.is("huge") => sparse(&play.out.join(INFO)),
+        () if play.is("deep") => write(&play.out, INFO, deep("plugins").as_bytes()),
+        () if play.is("latin1") => write(&play.out, INFO, &latin1(&text)),
+        () if play.is("linked") => link(&play.out.join(INFO)),
+        () if play.is("fifo") => {
+            use rustix::fs::{CWD, FileType, Mode};
+            rustix::fs::mknodat(CWD, play.out.join(INFO), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        }
+        () => write(&play.out, INFO, text.as_bytes()),
+    }
+    write(&play.out, "kast_report.html", b"<h1>a report</h1>");
+}
+
+fn processed(name: &str, index: usize, failed: bool) -> String {
+    let disposition = if failed { "fail" } else { "success" };
+    serde_json::json!({
+        "plugin-name": name,
+        "timestamp": "2026-11-23T19:07:02.522+00:00",
+        "findings": {"disposition": disposition, "results": [{"any": "thing"}]},
+        "findings_count": index + 1,
+        "summary": format!("{name} says b\u{fc}cher"),
+        "issues": ["FAKE-1", {"id": "novel"}],
+    })
+    .to_string()
+}
+
+/// As KAST does: a whole file appears at once.
+fn write(folder: &Path, name: &str, text: &[u8]) {
+    let fresh = folder.join(format!("{name}.tmp"));
+    std::fs::write(&fresh, text).unwrap();
+    std::fs::rename(fresh, folder.join(name)).unwrap();
+}
+
+fn sparse(path: &Path) {
+    std::fs::File::create(path).unwrap().set_len(64 << 20).unwrap();
+}
+
+fn deep(key: &str) -> String {
+    format!("{{\"{key}\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000))
+}
+
+fn latin1(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
+}
+
+fn link(path: &Path) {
+    std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+}
+
+fn attempts_beside(out: &Path) -> usize {
+    let entries = std::fs::read_dir(out.parent().unwrap()).unwrap().flatten();
+    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("attempt-")).count()
+}

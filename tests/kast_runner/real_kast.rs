@@ -1,0 +1,77 @@
+//! The real KAST, where one is named by `KASTREL_TEST_KAST`: its counts must be ours.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+
+use kastrel::adapters::kast_runner::ScannerCommand;
+use kastrel_actors::model::{PluginStatus, ScanRequestDraft};
+use kastrel_actors::ports::AttemptEvent;
+
+use super::stage::Stage;
+
+/// A web server on the loopback that answers everything with one page.
+fn serve() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                let _request = stream.read(&mut request);
+                let page = "<html><head><title>A page</title><script src=\"https://cdn.example/x.js\"></script></head><body>hello</body></html>";
+                let _answer = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+                    page.len()
+                );
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_kast_is_read_right() {
+    let Some(program) = std::env::var_os("KASTREL_TEST_KAST") else {
+        println!("skipped: KASTREL_TEST_KAST names no KAST");
+        return;
+    };
+    let stage = Stage::with(|config| config.scanner = ScannerCommand::kast(&program)).await;
+    let catalogue = stage.runner.catalogue().borrow().clone().unwrap();
+    println!("{} with {} plugins and {} issues", catalogue.scanner.label(), catalogue.plugins.len(), catalogue.registry.len());
+    assert!(catalogue.plugins.len() >= 13 && catalogue.registry.len() >= 100);
+    assert_eq!(catalogue.plugin("script_detection").unwrap().dependencies, ["mozilla_observatory"]);
+
+    let target = format!("http://127.0.0.1:{}", serve());
+    let job = stage.draft(ScanRequestDraft { target, ..ScanRequestDraft::default() });
+    let folder = stage.runner.paths(&job).attempt_dir;
+    let ended = stage.start(job).await.unwrap().ended(None).await;
+    println!("{} {:?} {}", ended.name, ended.plugins(), ended.report.last_words);
+    assert_eq!(ended.name, "completed");
+    let progress = ended.events.iter().filter(|event| matches!(event, AttemptEvent::Plugins(_))).count();
+    assert!(progress >= 2, "{:?}", ended.events);
+
+    let json = |name: &str| serde_json::from_slice::<serde_json::Value>(&std::fs::read(folder.join(name)).unwrap()).unwrap();
+    let mut expected = BTreeMap::new();
+    for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+        let file = entry.file_name().into_string().unwrap();
+        if let Some(name) = file.strip_suffix("_processed.json") {
+            expected.insert(name.to_owned(), json(&file)["findings_count"].as_u64().unwrap_or(0));
+        }
+    }
+    let ours: BTreeMap<String, u64> =
+        ended.report.plugins.iter().filter(|plugin| expected.contains_key(&plugin.name)).map(|plugin| (plugin.name.clone(), plugin.findings_count)).collect();
+    println!("counts {ours:?}");
+    assert_eq!(ours, expected);
+    for plugin in json("kast_info.json")["plugins"].as_array().unwrap() {
+        let ours = ended.report.plugins.iter().find(|one| one.name == plugin["plugin_name"]).unwrap();
+        let status = match plugin["status"].as_str().unwrap() {
+            "success" => PluginStatus::Completed,
+            "unavailable" => PluginStatus::Unavailable,
+            "skipped" => PluginStatus::Skipped,
+            _ => PluginStatus::Failed,
+        };
+        assert_eq!((ours.status, ours.started_at.is_some()), (status, !plugin["start_timestamp"].is_null()), "{}", ours.name);
+    }
+}

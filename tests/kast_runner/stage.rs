@@ -1,0 +1,182 @@
+//! A runner with folders of its own, whose drop fails the test if any process of it is left.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kastrel::adapters::kast_runner::{Grace, KastRunner, KastRunnerConfig, ScannerCommand};
+use kastrel_actors::model::{AttemptEnd, AttemptNumber, FencingToken, PluginStatus, ScanId, ScanRequestDraft};
+use kastrel_actors::policy::classify::{StopCause, classify};
+use kastrel_actors::policy::scope::ScopePolicy;
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, Presence, Presences, ScanRunner, StartError};
+use tokio::sync::mpsc;
+
+/// No single wait of a test takes longer, even on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The fake KAST, which cargo builds as an example beside the tests.
+pub(super) fn fake_kast() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let fake = own.parent().unwrap().parent().unwrap().join("examples/fake-kast");
+    assert!(fake.exists(), "{} is missing: build it with `cargo build --example fake-kast`", fake.display());
+    fake
+}
+
+/// The names and ids of all living processes that carry the marker of a data folder.
+pub(super) fn marked(data_dir_id: &str) -> Vec<String> {
+    let prefix = format!("KASTREL_ATTEMPT={data_dir_id}:");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
+        if environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(prefix.as_bytes())) {
+            let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            found.push(format!("{pid} {}", name.trim()));
+        }
+    }
+    found
+}
+
+pub(super) struct Stage {
+    pub(super) runner: KastRunner,
+    pub(super) id: String,
+    pub(super) root: tempfile::TempDir,
+}
+
+impl Stage {
+    pub(super) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// With a changed configuration; returns when the scanner's plugin list is there.
+    pub(super) async fn with(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
+        let stage = Self::without_catalogue(change);
+        let mut catalogue = stage.runner.catalogue();
+        tokio::time::timeout(PATIENCE, catalogue.wait_for(Option::is_some)).await.unwrap().unwrap();
+        stage
+    }
+
+    pub(super) fn without_catalogue(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let mut config = KastRunnerConfig::new(ScannerCommand::kast(fake_kast()), root.path().join("results"), root.path().join("cache"), &id);
+        config.scope = ScopePolicy { allow_private: true, ..ScopePolicy::default() };
+        config.grace = Grace { interrupt: Duration::from_millis(200), terminate: Duration::from_millis(200) };
+        change(&mut config);
+        Self { runner: KastRunner::new(config).unwrap(), id, root }
+    }
+
+    pub(super) fn job(&self, target: &str) -> AttemptJob {
+        self.draft(ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() })
+    }
+
+    pub(super) fn draft(&self, draft: ScanRequestDraft) -> AttemptJob {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        AttemptJob {
+            scan: ScanId(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
+            attempt: AttemptNumber(1),
+            token: FencingToken(1),
+            request: draft.check().unwrap(),
+            created_at: "2026-11-23T19:06:59Z".parse().unwrap(),
+            trace: kastrel_actors::testing::fixtures::trace(),
+        }
+    }
+
+    pub(super) async fn start(&self, job: AttemptJob) -> Result<Running, StartError> {
+        let (presence, presences) = Presences::new();
+        self.start_with(job, presence, presences).await
+    }
+
+    pub(super) async fn start_with(&self, job: AttemptJob, presence: Presence, presences: Presences) -> Result<Running, StartError> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let sink = std::sync::Arc::new(move |event| drop(sender.send(event)));
+        let control = self.runner.start(job.clone(), presence, sink).await?;
+        Ok(Running { control: Some(control), events, presences, id: self.id.clone(), dry_run: job.request.dry_run })
+    }
+
+    /// Runs the target's behaviour to its end.
+    pub(super) async fn play(&self, target: &str) -> Ended {
+        self.start(self.job(target)).await.unwrap().ended(None).await
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let left = marked(&self.id);
+        if !std::thread::panicking() {
+            assert!(left.is_empty(), "processes are left: {left:?}");
+        }
+    }
+}
+
+pub(super) struct Running {
+    pub(super) control: Option<Box<dyn AttemptControl>>,
+    pub(super) events: mpsc::UnboundedReceiver<AttemptEvent>,
+    pub(super) presences: Presences,
+    id: String,
+    dry_run: bool,
+}
+
+pub(super) struct Ended {
+    /// `completed`, `cancelled`, or the kind of the failure or interruption.
+    pub(super) name: String,
+    pub(super) end: AttemptEnd,
+    pub(super) report: AttemptReport,
+    /// Everything before the end.
+    pub(super) events: Vec<AttemptEvent>,
+}
+
+impl Ended {
+    pub(super) fn plugins(&self) -> Vec<(&str, PluginStatus, u64)> {
+        self.report.plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.status, plugin.findings_count)).collect()
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        match &self.end {
+            AttemptEnd::Failed(failure) => &failure.detail,
+            AttemptEnd::Completed(_) | AttemptEnd::Interrupted { .. } | AttemptEnd::Cancelled => "",
+        }
+    }
+}
+
+impl Running {
+    pub(super) async fn next(&mut self) -> Option<AttemptEvent> {
+        tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("an event in time")
+    }
+
+    /// Waits until some plugin runs.
+    pub(super) async fn in_progress(&mut self) -> Vec<AttemptEvent> {
+        let mut events = Vec::new();
+        loop {
+            let event = self.next().await.expect("no end yet");
+            let runs = matches!(&event, AttemptEvent::Plugins(plugins) if plugins.iter().any(|plugin| plugin.status == PluginStatus::InProgress));
+            assert!(!matches!(event, AttemptEvent::Ended(_)), "ended: {event:?}");
+            events.push(event);
+            if runs {
+                return events;
+            }
+        }
+    }
+
+    /// Waits for the end, and checks what holds for every end: nothing follows it, and nothing is left at that moment.
+    pub(super) async fn ended(mut self, stop: Option<StopCause>) -> Ended {
+        let mut events = Vec::new();
+        let report = loop {
+            match self.next().await.expect("an end") {
+                AttemptEvent::Ended(report) => break report,
+                event => events.push(event),
+            }
+        };
+        assert_eq!(marked(&self.id), Vec::<String>::new(), "processes are left after the end");
+        assert!(self.next().await.is_none(), "nothing follows the end");
+        tokio::time::timeout(PATIENCE, self.presences.gone()).await.expect("the presence is given up, with the control still held");
+        drop(self.control);
+        let end = classify(&report, stop, self.dry_run);
+        let name = match &end {
+            AttemptEnd::Completed(_) => "completed".into(),
+            AttemptEnd::Cancelled => "cancelled".into(),
+            AttemptEnd::Failed(failure) => failure.kind.to_string(),
+            AttemptEnd::Interrupted { why } => why.to_string(),
+        };
+        Ended { name, end, report, events }
+    }
+}

@@ -1,0 +1,87 @@
+//! Starting: what is refused, what fails, and how the folder is watched.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use kastrel::adapters::kast_runner::ScannerCommand;
+use kastrel_actors::model::{FailureKind, ScanRequestDraft};
+use kastrel_actors::policy::scope::ScopePolicy;
+use kastrel_actors::ports::StopMode;
+use tokio::time::Instant;
+
+use super::stage::{PATIENCE, Stage};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_cannot_run_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let plain = root.path().join("plain-file");
+    std::fs::write(&plain, "x").unwrap();
+    std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for program in [root.path().join("missing"), plain, root.path().to_owned()] {
+        let stage = Stage::without_catalogue(|config| config.scanner = ScannerCommand::kast(&program));
+        let failure = stage.start(stage.job("ok.test")).await.err().unwrap().0;
+        assert_eq!(failure.kind, FailureKind::NotStarted, "{}", failure.detail);
+        assert!(failure.detail.contains(program.to_str().unwrap()), "{}", failure.detail);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_never_used_twice() {
+    let stage = Stage::new().await;
+    let job = stage.job("ok.test");
+    stage.start(job.clone()).await.unwrap().ended(None).await;
+    let failure = stage.start(job).await.err().unwrap().0;
+    assert_eq!(failure.kind, FailureKind::NotStarted);
+    assert!(failure.detail.contains("not empty"), "{}", failure.detail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_out_of_scope_starts_no_process() {
+    let stage = Stage::with(|config| config.scope = ScopePolicy::default()).await;
+    for target in ["127.0.0.1", "[::1]:80", "localhost"] {
+        let failure = stage.start(stage.job(target)).await.err().unwrap().0;
+        assert_eq!(failure.kind, FailureKind::OutOfScope, "{target}: {}", failure.detail);
+    }
+    assert!(!stage.root.path().join("results").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_is_seen_by_notices_alone_and_by_listing_alone() {
+    for (file_notices, relist) in [(true, Duration::from_secs(3600)), (false, Duration::from_millis(20))] {
+        let stage = Stage::with(|config| {
+            config.file_notices = file_notices;
+            config.relist = relist;
+        })
+        .await;
+        let mut running = stage.start(stage.job("hang.test")).await.unwrap();
+        running.in_progress().await;
+        running.control.as_ref().unwrap().stop(StopMode::Kill);
+        running.ended(None).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selection_brings_its_dependencies() {
+    let stage = Stage::new().await;
+    let job = stage.draft(ScanRequestDraft { target: "env-1p.test".into(), plugins: vec!["script_detection".into()], ..ScanRequestDraft::default() });
+    let ended = stage.start(job).await.unwrap().ended(None).await;
+    let names: Vec<_> = ended.report.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+    assert_eq!(names, ["whatweb", "script_detection"]);
+}
+
+/// A guard against slow work creeping in before the spawn; the real figure is far lower.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_is_quick() {
+    let stage = Stage::new().await;
+    let mut times = Vec::new();
+    for _ in 0..30 {
+        let job = stage.job("1p.test");
+        let asked = Instant::now();
+        let running = stage.start(job).await.unwrap();
+        times.push(asked.elapsed());
+        tokio::time::timeout(PATIENCE, running.ended(None)).await.unwrap();
+    }
+    times.sort();
+    println!("start: median {:?}, worst {:?}", times[15], times[29]);
+    assert!(times[15] < Duration::from_millis(50), "{times:?}");
+}

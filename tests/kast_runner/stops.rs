@@ -1,0 +1,92 @@
+//! Ending an attempt: politely, firmly, by dropping its control, and by the end of the runtime. Whatever it started is gone at the end.
+
+use std::time::Duration;
+
+use kastrel::adapters::kast_runner::Grace;
+use kastrel_actors::model::PluginStatus;
+use kastrel_actors::policy::classify::StopCause;
+use kastrel_actors::ports::{ExitKind, Presences, StopMode};
+use tokio::time::Instant;
+
+use super::stage::{PATIENCE, Stage, marked};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_polite_request_is_enough_for_most() {
+    let stage = Stage::with(|config| config.grace = Grace { interrupt: PATIENCE, terminate: PATIENCE }).await;
+    let mut running = stage.start(stage.job("hang.test")).await.unwrap();
+    running.in_progress().await;
+    let control = running.control.as_ref().unwrap();
+    control.stop(StopMode::Graceful);
+    control.stop(StopMode::Graceful);
+    let ended = running.ended(Some(StopCause::Cancel)).await;
+    assert_eq!((ended.name.as_str(), ended.report.exit), ("cancelled", ExitKind::Signal(2)));
+    assert_eq!(ended.plugins()[0], ("whatweb", PluginStatus::InProgress, 0), "what was done is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stubborn_are_killed_with_their_family_after_the_grace() {
+    let stage = Stage::new().await;
+    let mut running = stage.start(stage.job("hang-stubborn-family.test")).await.unwrap();
+    running.in_progress().await;
+    assert_eq!(marked(&stage.id).len(), 3);
+    let asked = Instant::now();
+    running.control.as_ref().unwrap().stop(StopMode::Graceful);
+    let ended = running.ended(Some(StopCause::TimedOut)).await;
+    assert_eq!((ended.name.as_str(), ended.report.exit), ("timed_out", ExitKind::Signal(9)));
+    let took = asked.elapsed();
+    assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_overrides_a_polite_request() {
+    let stage = Stage::with(|config| config.grace = Grace { interrupt: PATIENCE, terminate: PATIENCE }).await;
+    let mut running = stage.start(stage.job("hang-stubborn-family.test")).await.unwrap();
+    running.in_progress().await;
+    let control = running.control.as_ref().unwrap();
+    let asked = Instant::now();
+    control.stop(StopMode::Graceful);
+    control.stop(StopMode::Kill);
+    control.stop(StopMode::Graceful);
+    let ended = running.ended(Some(StopCause::LeaseLost)).await;
+    assert_eq!((ended.name.as_str(), ended.report.exit), ("lease_lost", ExitKind::Signal(9)));
+    assert!(asked.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_control_kills_at_once() {
+    let stage = Stage::with(|config| config.grace = Grace { interrupt: PATIENCE, terminate: PATIENCE }).await;
+    let mut running = stage.start(stage.job("hang-stubborn-family.test")).await.unwrap();
+    running.in_progress().await;
+    drop(running.control.take());
+    let ended = running.ended(Some(StopCause::Cancel)).await;
+    assert_eq!(ended.report.exit, ExitKind::Signal(9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_was_complete_already_stays_complete() {
+    let stage = Stage::new().await;
+    let running = stage.start(stage.job("1p.test")).await.unwrap();
+    running.presences.gone().await;
+    running.control.as_ref().unwrap().stop(StopMode::Kill);
+    assert_eq!(running.ended(Some(StopCause::Shutdown)).await.name, "completed");
+}
+
+/// The last resort: nobody polls the attempt's task any more.
+#[test]
+fn the_end_of_the_runtime_kills_too() {
+    let first = tokio::runtime::Runtime::new().unwrap();
+    let (presence, presences) = Presences::new();
+    let (stage, running) = first.block_on(async {
+        let stage = Stage::new().await;
+        // The stage's own presences are not waited for: those of this test must be.
+        let (_, unused) = Presences::new();
+        let mut running = stage.start_with(stage.job("hang-stubborn-family.test"), presence, unused).await.unwrap();
+        running.in_progress().await;
+        (stage, running)
+    });
+    first.shutdown_background();
+    let second = tokio::runtime::Runtime::new().unwrap();
+    drop(running);
+    second.block_on(async { tokio::time::timeout(PATIENCE, presences.gone()).await }).unwrap();
+    assert_eq!(marked(&stage.id), Vec::<String>::new());
+}
