@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::facts::{Facts, Folder, Listen, Store};
-use crate::cli::text::{brief, bytes};
+use crate::cli::text::{brief, bytes, count};
 use crate::config::{Config, ScannerChoice};
 
 /// Less free space is a warning.
@@ -140,7 +140,7 @@ fn scanner(config: &Config, facts: &Facts) -> Check {
     if builtin && config.kast.scanner == ScannerChoice::Auto {
         return Check::warning("scanner", format!("{label}: KAST was not found, so scans are small and passive"), INSTALL);
     }
-    Check::ok("scanner", format!("{label} with {} plugins", list.plugins.len()))
+    Check::ok("scanner", format!("{label} with {}", count(u64::try_from(list.plugins.len()).unwrap_or(u64::MAX), "plugin")))
 }
 
 fn listen(config: &Config, facts: &Facts) -> Check {
@@ -232,7 +232,7 @@ mod tests {
         ok       data folder  data is writable, 50 GiB free
         ok       results      data/results is writable, 50 GiB free
         ok       database     opens
-        ok       scanner      KAST 3.0.40 with 1 plugins
+        ok       scanner      KAST 3.0.40 with 1 plugin
         ok       address      127.0.0.1:5000 is free
         ok       open files   at most 1024, 384 are enough for this configuration
         ok       processes    no limit
