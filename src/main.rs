@@ -1,3 +1,30 @@
 //! Kastrel, the program.
 
-fn main() {}
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel::cli;
+
+/// The embedded database's parser recurses deeply: tokio's default of 2 MiB is not enough for it.
+const STACK: usize = 8 << 20;
+
+/// How long threads may take to end when the command is done. What they run then is blocking work that nobody waits for.
+const LAST_GRACE: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if let Some(args) = cli::args::scanner_arguments(&args) {
+        return kastrel_scanner::main(args);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::refuse(&error),
+    };
+    // In a task, and not on the main thread, whose stack is not ours to choose.
+    let command = runtime.spawn(cli::run(args, Arc::new(cli::KastrelHost)));
+    let code = runtime.block_on(command).unwrap_or_else(|panic| cli::refuse(&panic));
+    runtime.shutdown_timeout(LAST_GRACE);
+    code
+}

@@ -1,12 +1,106 @@
 //! The command line: its grammar, its commands, and how they show what they do.
+//!
+//! [`args`] is the grammar; each command has a file of its own and does its work through a [`context::Context`], which can be made of test doubles. [`backend`] is the way to the scans, of this
+//! process or of a server; [`host`] is what commands need of the application in their own process.
 
+mod app_host;
 pub mod args;
 pub mod backend;
+mod cancel;
+mod config;
+pub mod context;
+mod doctor;
 pub mod error;
 pub mod exit;
+pub mod host;
+pub mod interrupt;
+mod list;
 pub mod output;
+mod plugins;
 pub mod progress;
+mod scan;
+mod serve;
+mod status;
 pub mod summary;
 pub mod table;
 pub mod text;
 pub mod view;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+pub use app_host::KastrelHost;
+use args::{Cli, Command, ConfigCommand};
+use clap::Parser as _;
+use context::Context;
+use error::{CliError, chain};
+use exit::Exit;
+use host::AppHost;
+use interrupt::Interrupts;
+use output::Output;
+
+/// Runs the command line in this process's world.
+pub async fn run(args: Vec<OsString>, host: Arc<dyn AppHost>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" too; clap knows their stream and code. A closed pipe is nobody's fault.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
+        }
+    };
+    let env = match crate::config::process_environment(std::env::vars_os()) {
+        Ok(env) => env,
+        Err(error) => {
+            let mut output = Output::standard(&std::collections::BTreeMap::new());
+            return finish(Err(error.into()), &mut output).into();
+        }
+    };
+    let mut output = Output::standard(&env);
+    let world = std::env::current_dir().and_then(|directory| Ok((directory, Interrupts::of_process()?)));
+    let (directory, interrupts) = match world {
+        Ok(world) => world,
+        Err(error) => return finish(Err(error.into()), &mut output).into(),
+    };
+    let mut context = Context { env, directory, output, interrupts, host };
+    let result = dispatch(cli.command, &mut context).await;
+    finish(result, &mut context.output).into()
+}
+
+/// Tells of an error that keeps every command from starting.
+#[must_use]
+pub fn refuse(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    Output::standard(&std::collections::BTreeMap::new()).note(&chain(error));
+    Exit::Failed.into()
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// Whatever it fails with.
+pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliError> {
+    match command {
+        Command::Serve(args) => serve::run(&args, context).await,
+        Command::Scan(args) => scan::run(&args, context).await,
+        Command::Status(args) => status::run(&args, context).await,
+        Command::Cancel(args) => cancel::run(&args, context).await,
+        Command::List(args) => list::run(&args, context).await,
+        Command::Plugins(args) => plugins::run(&args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
+        Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),
+        // Reached only with something before the word; main passes everything else on untouched.
+        Command::Scanner { .. } => Err(CliError::Usage("`scanner` must be the first argument".into())),
+    }
+}
+
+/// Tells of an error, once, with its causes.
+fn finish(result: Result<Exit, CliError>, output: &mut Output) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(error) => {
+            output.note(&chain(&error));
+            error.exit()
+        }
+    }
+}

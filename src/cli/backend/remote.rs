@@ -63,6 +63,18 @@ impl RemoteBackend {
         self.client.get(url).timeout(Duration::from_secs(1)).send().await.is_ok_and(|response| response.status().is_success())
     }
 
+    /// Whether it can do its work.
+    pub async fn is_ready(&self) -> bool {
+        let Ok(url) = self.url("readyz") else { return false };
+        self.client.get(url).timeout(Duration::from_secs(5)).send().await.is_ok_and(|response| response.status().is_success())
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> String {
+        shown(&self.base)
+    }
+
     /// The page of a scan, for people.
     #[must_use]
     pub fn page(&self, id: ScanId) -> String {

@@ -1,0 +1,36 @@
+//! `kastrel cancel`: asks for a scan's end.
+
+use kastrel_actors::model::{CancelledBy, ScanStatus};
+
+use super::args::OneScanArgs;
+use super::backend::CancelAnswer;
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::host::Role;
+
+/// Runs the command.
+///
+/// # Errors
+/// There is no such scan, or nobody to ask.
+pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.resolve(&args.config, args.flags(), None)?.config;
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let answer = session.backend.cancel(args.id, CancelledBy::User).await;
+    session.close().await;
+    let (scan, text, exit) = match answer? {
+        CancelAnswer::Missing => return Err(CliError::NoScan(args.id)),
+        CancelAnswer::AlreadyEnded(scan) => {
+            let text = format!("Scan {} had ended before: {}", args.id, scan.status);
+            (scan, text, Exit::Failed)
+        }
+        CancelAnswer::Accepted(scan) if scan.status == ScanStatus::Cancelled => (scan, format!("Scan {} is cancelled", args.id), Exit::Done),
+        CancelAnswer::Accepted(scan) => (scan, format!("Scan {} is being cancelled; its processes are ended first", args.id), Exit::Done),
+    };
+    if args.json {
+        context.output.json(&scan)?;
+    } else {
+        context.output.line(&text)?;
+    }
+    Ok(exit)
+}

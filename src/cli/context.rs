@@ -1,0 +1,156 @@
+//! What every command has at hand: the environment, the output, interrupts, the application; and the way to the scans it speaks of.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kastrel_actors::model::ScanId;
+
+use super::args::ConfigArgs;
+use super::backend::locate::{Place, locate};
+use super::backend::{RemoteBackend, ScanBackend};
+use super::error::CliError;
+use super::host::{AppHost, Role, RunningApp};
+use super::interrupt::Interrupts;
+use super::output::Output;
+use crate::config::{Config, FlagValue, Resolved, Sources, find_file};
+
+/// See the module.
+pub struct Context {
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// The working directory.
+    pub directory: PathBuf,
+    /// Where to write.
+    pub output: Output,
+    /// The user's wish to stop.
+    pub interrupts: Interrupts,
+    /// The application.
+    pub host: Arc<dyn AppHost>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+/// Defaults of `kastrel scan` in its own process: only its own user can reach it, so it may scan what that user can reach.
+pub const SCAN_DEFAULTS: (&str, &str, &str) = ("kastrel scan", "scope.allow_private", "true");
+
+impl Context {
+    /// The configuration in effect.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something in the configuration is wrong.
+    pub fn resolve(
+        &self,
+        args: &ConfigArgs,
+        flags: Vec<FlagValue>,
+        defaults: Option<(&'static str, &'static str, &'static str)>,
+    ) -> Result<Resolved, CliError> {
+        let file = find_file(args.config.as_deref(), &self.directory)?;
+        Ok(Sources { env: &self.env, file, flags, command_defaults: defaults.into_iter().collect() }.resolve()?)
+    }
+
+    /// Opens the way to the scans, unless the user interrupts it (`None`).
+    ///
+    /// # Errors
+    /// As [`Opener::open`].
+    pub async fn open(&mut self, server: Option<&str>, config: &Config, role: Role) -> Result<Option<Session>, CliError> {
+        let opener = self.opener();
+        tokio::select! {
+            session = opener.open(server, config, role) => session.map(Some),
+            () = self.interrupts.next() => Ok(None),
+        }
+    }
+
+    /// What is needed to open the way to the scans.
+    #[must_use]
+    pub fn opener(&self) -> Opener {
+        Opener { server: self.env.get("KASTREL_SERVER").cloned(), host: self.host.clone() }
+    }
+}
+
+/// Opens the way to the scans.
+pub struct Opener {
+    server: Option<String>,
+    host: Arc<dyn AppHost>,
+}
+
+impl Opener {
+    /// The server to work with, if there is one.
+    ///
+    /// # Errors
+    /// Its address is none.
+    pub async fn server(&self, flag: Option<&str>, config: &Config) -> Result<Option<RemoteBackend>, CliError> {
+        let file = std::fs::read_to_string(config.server_file()).ok();
+        Ok(match locate(flag, self.server.as_deref(), file.as_deref())? {
+            Place::Named(url) => Some(RemoteBackend::new(url)?),
+            Place::Found(url) => {
+                let server = RemoteBackend::new(url)?;
+                // The file may be the leftover of a server that was killed.
+                if server.answers().await { Some(server) } else { None }
+            }
+            Place::Here => None,
+        })
+    }
+
+    /// The running server that holds the data folder.
+    pub async fn holder(&self, config: &Config) -> Option<RemoteBackend> {
+        let file = std::fs::read_to_string(config.server_file()).ok();
+        let Ok(Place::Found(url)) = locate(None, None, file.as_deref()) else { return None };
+        let server = RemoteBackend::new(url).ok()?;
+        server.answers().await.then_some(server)
+    }
+
+    /// Opens the way: the server, or the application in this process, started for `role`.
+    ///
+    /// # Errors
+    /// Neither is to be had.
+    pub async fn open(&self, server: Option<&str>, config: &Config, role: Role) -> Result<Session, CliError> {
+        if let Some(remote) = self.server(server, config).await? {
+            return Ok(Session { backend: Box::new(remote.clone()), remote: Some(remote), app: None });
+        }
+        self.host.init_logging(config, role)?;
+        let app = self.host.start(config, role).await?;
+        Ok(Session { backend: Box::new(app.backend()), remote: None, app: Some(app) })
+    }
+}
+
+/// The way to the scans, while it is open.
+pub struct Session {
+    /// Who keeps them.
+    pub backend: Box<dyn ScanBackend>,
+    remote: Option<RemoteBackend>,
+    app: Option<Box<dyn RunningApp>>,
+}
+
+impl Session {
+    /// Whether a server keeps the scans.
+    #[must_use]
+    pub const fn is_remote(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// The page of a scan, where there is one.
+    #[must_use]
+    pub fn page(&self, id: ScanId) -> Option<String> {
+        self.remote.as_ref().map(|remote| remote.page(id))
+    }
+
+    /// Waits until the application in this process can no longer work. With a server: forever.
+    pub async fn failed(&self) -> String {
+        match &self.app {
+            Some(app) => app.failed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends the application in good order, if it is in this process.
+    pub async fn close(self) {
+        if let Some(app) = self.app {
+            app.stop().await;
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! What the facts mean.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::facts::{Facts, Folder, Listen, Store};
+use crate::cli::text::{brief, bytes};
+use crate::config::{Config, ScannerChoice};
+
+/// Less free space is a warning.
+const LITTLE_SPACE: u64 = 1 << 30;
+/// Less free space will break the next scan.
+const NO_SPACE: u64 = 100 << 20;
+/// Before this, 2025 in UTC, no copy of this version existed.
+const TOO_EARLY: i64 = 1_735_689_600;
+/// 2100 in UTC.
+const TOO_LATE: i64 = 4_102_444_800;
+
+/// How serious.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Level {
+    Ok,
+    Warning,
+    Failure,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) level: Level,
+    pub(super) message: String,
+    /// What to do about it.
+    pub(super) mend: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, level: Level::Ok, message: message.into(), mend: None }
+    }
+
+    fn warning(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { name, level: Level::Warning, message: message.into(), mend: Some(mend.into()) }
+    }
+
+    fn failure(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { name, level: Level::Failure, message: message.into(), mend: Some(mend.into()) }
+    }
+}
+
+/// The lines for people.
+pub(super) fn lines(checks: &[Check]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for check in checks {
+        let word = match check.level {
+            Level::Ok => "ok",
+            Level::Warning => "warning",
+            Level::Failure => "failure",
+        };
+        lines.push(format!("{word:<8} {:<12} {}", check.name, brief(&check.message, 1000)));
+        lines.extend(check.mend.iter().map(|mend| format!("{:<21} mend: {}", "", brief(mend, 1000))));
+    }
+    lines
+}
+
+/// Judges every fact.
+pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
+    let mut checks = vec![
+        folder("data folder", "KASTREL_DATA_DIR", &config.data.dir, &facts.data),
+        folder("results", "KAST_RESULTS_DIR", &config.results_dir(), &facts.results),
+        database(facts),
+        scanner(config, facts),
+        listen(config, facts),
+        limit("open files", "ulimit -n", facts.open_files, 256 + 32 * capacity(config)),
+        limit("processes", "ulimit -u", facts.processes, 256 + 64 * capacity(config)),
+        clock(facts.now),
+    ];
+    if let Some(url) = &config.redis.url {
+        let message = format!("{url} is configured, but this version does not use Redis yet; the queue is in the process");
+        checks.push(Check::warning("redis", message, "unset REDIS_URL, or leave it for a later version"));
+    }
+    if facts.stale_server_file {
+        let path = config.server_file();
+        let message = format!("{} names a server that does not answer; it was killed", path.display());
+        checks.push(Check::warning("leftovers", message, format!("rm {}", quoted(&path))));
+    }
+    checks
+}
+
+fn capacity(config: &Config) -> u64 {
+    u64::try_from(config.scans.concurrency).unwrap_or(u64::MAX / 128)
+}
+
+fn folder(name: &'static str, variable: &str, path: &Path, fact: &Result<Folder, String>) -> Check {
+    let shown = path.display();
+    match fact {
+        Err(why) => {
+            Check::failure(name, format!("{shown} cannot be written: {why}"), format!("mkdir -p {0} && chown \"$USER\" {0}, or set {variable}", quoted(path)))
+        }
+        Ok(Folder { free }) if *free < NO_SPACE => {
+            Check::failure(name, format!("{shown} has only {} left", bytes(*free)), format!("free some space, or set {variable} to a larger disk"))
+        }
+        Ok(Folder { free }) if *free < LITTLE_SPACE => {
+            Check::warning(name, format!("{shown} has only {} left", bytes(*free)), format!("free some space, or set {variable} to a larger disk"))
+        }
+        Ok(Folder { free }) => Check::ok(name, format!("{shown} is writable, {} free", bytes(*free))),
+    }
+}
+
+fn database(facts: &Facts) -> Check {
+    match &facts.store {
+        Store::Opens => Check::ok("database", "opens"),
+        Store::Held { url, ready: true } => Check::ok("database", format!("is held by the server at {url}, which is ready")),
+        Store::Held { url, ready: false } => {
+            Check::failure("database", format!("is held by the server at {url}, which is not ready"), format!("curl {url}/readyz"))
+        }
+        Store::Fails(why) => {
+            Check::failure("database", format!("does not open: {why}"), "stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR")
+        }
+    }
+}
+
+fn scanner(config: &Config, facts: &Facts) -> Check {
+    const INSTALL: &str = "install KAST and put `kast` on the PATH, or set KAST_CLI_PATH";
+    let list = match &facts.scanner {
+        Ok(list) => list,
+        Err(why) if config.kast.scanner == ScannerChoice::Builtin => return Check::failure("scanner", why.clone(), "install Kastrel again"),
+        Err(why) => return Check::failure("scanner", why.clone(), format!("{INSTALL}; or use --scanner builtin")),
+    };
+    let label = list.scanner.as_ref().map_or_else(|| "a scanner of unknown version".to_owned(), kastrel_actors::model::ScannerInfo::label);
+    let missing: Vec<&str> = list.plugins.iter().filter(|plugin| !plugin.available).map(|plugin| plugin.name.as_str()).collect();
+    let builtin = list.scanner.as_ref().is_some_and(|scanner| scanner.kind == kastrel_actors::model::ScannerKind::Builtin);
+    if !missing.is_empty() {
+        let message = format!("{label}; unavailable, because their tools are missing: {}", missing.join(", "));
+        return Check::warning("scanner", message, "install the tools of these plugins, as KAST's installer does");
+    }
+    if builtin && config.kast.scanner == ScannerChoice::Auto {
+        return Check::warning("scanner", format!("{label}: KAST was not found, so scans are small and passive"), INSTALL);
+    }
+    Check::ok("scanner", format!("{label} with {} plugins", list.plugins.len()))
+}
+
+fn listen(config: &Config, facts: &Facts) -> Check {
+    let address = config.server.listen;
+    match &facts.listen {
+        Listen::Free if address.ip().is_loopback() => Check::ok("address", format!("{address} is free")),
+        Listen::Free => Check::failure(
+            "address",
+            format!("{address} can be reached from other machines, and this version has no user accounts"),
+            "listen on 127.0.0.1 or [::1], and put a proxy that asks for a password before it",
+        ),
+        Listen::OurServer => Check::ok("address", format!("{address} is used by the running server")),
+        Listen::Taken(why) => {
+            Check::failure("address", format!("{address} cannot be listened on: {why}"), "choose another one: kastrel serve --listen 127.0.0.1:5001")
+        }
+    }
+}
+
+fn limit(name: &'static str, command: &str, limit: Option<u64>, wanted: u64) -> Check {
+    match limit {
+        None => Check::ok(name, "no limit"),
+        Some(limit) if limit >= wanted => Check::ok(name, format!("at most {limit}, {wanted} are enough for this configuration")),
+        Some(limit) => {
+            let mend = format!("{command} {wanted}, or lower scans.concurrency");
+            Check::warning(name, format!("at most {limit}, but {wanted} may be needed with this configuration"), mend)
+        }
+    }
+}
+
+fn clock(now: Timestamp) -> Check {
+    if (TOO_EARLY..TOO_LATE).contains(&now.as_second()) {
+        Check::ok("clock", format!("says {now:.0}"))
+    } else {
+        Check::failure("clock", format!("says {now:.0}, which cannot be; certificates and leases would be judged wrongly"), "timedatectl set-ntp true")
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let harmless = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    if harmless { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kastrel_actors::model::{PluginInfo, PluginKind, ScannerInfo, ScannerKind};
+
+    use super::*;
+    use crate::cli::backend::PluginList;
+    use crate::config::Sources;
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        let env: BTreeMap<_, _> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Sources::of(&env).resolve().unwrap().config
+    }
+
+    fn list(kind: ScannerKind, available: bool) -> PluginList {
+        let plugin = PluginInfo {
+            name: "testssl".into(),
+            display_name: "x".into(),
+            description: "x".into(),
+            kind: PluginKind::Passive,
+            available,
+            dependencies: vec![],
+        };
+        PluginList { scanner: Some(ScannerInfo { kind, version: "3.0.40".into() }), plugins: vec![plugin] }
+    }
+
+    fn good() -> Facts {
+        Facts {
+            data: Ok(Folder { free: 50 << 30 }),
+            results: Ok(Folder { free: 50 << 30 }),
+            store: Store::Opens,
+            scanner: Ok(list(ScannerKind::Kast, true)),
+            listen: Listen::Free,
+            open_files: Some(1024),
+            processes: None,
+            now: Timestamp::from_second(1_800_000_000).unwrap(),
+            stale_server_file: false,
+        }
+    }
+
+    #[test]
+    fn a_sound_machine_passes() {
+        insta::assert_snapshot!(lines(&judge(&config(&[]), &good())).join("\n"), @r##"
+        ok       data folder  data is writable, 50 GiB free
+        ok       results      data/results is writable, 50 GiB free
+        ok       database     opens
+        ok       scanner      KAST 3.0.40 with 1 plugins
+        ok       address      127.0.0.1:5000 is free
+        ok       open files   at most 1024, 384 are enough for this configuration
+        ok       processes    no limit
+        ok       clock        says 2027-01-15T08:00:00Z
+        "##);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_with_its_mending() {
+        let config = config(&[("REDIS_URL", "redis://:hunter2@r"), ("KASTREL_DATA_DIR", "/srv/my data"), ("KASTREL_SCANS__CONCURRENCY", "100")]);
+        let facts = Facts {
+            data: Err("permission denied".into()),
+            results: Ok(Folder { free: 200 << 20 }),
+            store: Store::Fails("it is locked".into()),
+            scanner: Err("/opt/kast does not exist".into()),
+            listen: Listen::Taken("address in use".into()),
+            processes: Some(100),
+            now: Timestamp::UNIX_EPOCH,
+            stale_server_file: true,
+            ..good()
+        };
+        let checks = judge(&config, &facts);
+        assert!(checks.iter().all(|check| check.level == Level::Ok || check.mend.is_some()));
+        let text = lines(&checks).join("\n");
+        assert!(!text.contains("hunter2"));
+        insta::assert_snapshot!(text, @r##"
+        failure  data folder  /srv/my data cannot be written: permission denied
+                              mend: mkdir -p '/srv/my data' && chown "$USER" '/srv/my data', or set KASTREL_DATA_DIR
+        warning  results      /srv/my data/results has only 200 MiB left
+                              mend: free some space, or set KAST_RESULTS_DIR to a larger disk
+        failure  database     does not open: it is locked
+                              mend: stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR
+        failure  scanner      /opt/kast does not exist
+                              mend: install KAST and put `kast` on the PATH, or set KAST_CLI_PATH; or use --scanner builtin
+        failure  address      127.0.0.1:5000 cannot be listened on: address in use
+                              mend: choose another one: kastrel serve --listen 127.0.0.1:5001
+        warning  open files   at most 1024, but 3456 may be needed with this configuration
+                              mend: ulimit -n 3456, or lower scans.concurrency
+        warning  processes    at most 100, but 6656 may be needed with this configuration
+                              mend: ulimit -u 6656, or lower scans.concurrency
+        failure  clock        says 1970-01-01T00:00:00Z, which cannot be; certificates and leases would be judged wrongly
+                              mend: timedatectl set-ntp true
+        warning  redis        redis://:***@r is configured, but this version does not use Redis yet; the queue is in the process
+                              mend: unset REDIS_URL, or leave it for a later version
+        warning  leftovers    /srv/my data/server.json names a server that does not answer; it was killed
+                              mend: rm '/srv/my data/server.json'
+        "##);
+    }
+
+    #[test]
+    fn each_scanner_is_judged_by_what_was_asked_for() {
+        for (choice, scanner, level) in [
+            ("auto", Ok(list(ScannerKind::Kast, true)), Level::Ok),
+            ("auto", Ok(list(ScannerKind::Kast, false)), Level::Warning),
+            ("auto", Ok(list(ScannerKind::Builtin, true)), Level::Warning),
+            ("builtin", Ok(list(ScannerKind::Builtin, true)), Level::Ok),
+            ("kast", Err("no kast".to_owned()), Level::Failure),
+        ] {
+            let facts = Facts { scanner, ..good() };
+            assert_eq!(super::scanner(&config(&[("KASTREL_KAST__SCANNER", choice)]), &facts).level, level, "{choice} {:?}", facts.scanner);
+        }
+    }
+
+    #[test]
+    fn a_running_server_explains_a_taken_address_and_a_held_database() {
+        let facts = Facts { listen: Listen::OurServer, store: Store::Held { url: "http://127.0.0.1:5000".into(), ready: true }, ..good() };
+        assert!(judge(&config(&[]), &facts).iter().all(|check| check.level == Level::Ok));
+        let facts = Facts { store: Store::Held { url: "http://127.0.0.1:5000".into(), ready: false }, ..facts };
+        assert_eq!(database(&facts).level, Level::Failure);
+    }
+}

@@ -1,0 +1,140 @@
+//! Looks at the machine. Whatever cannot be seen is a fact too.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kastrel_actors::ports::{Clock as _, SystemClock};
+use rustix::process::{Resource, getrlimit};
+
+use crate::cli::backend::PluginList;
+use crate::cli::context::Opener;
+use crate::cli::host::{AppHost, Role};
+use crate::config::Config;
+
+/// The longest wait for the scanner; KAST needs about a second.
+const SCANNER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder that can be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Folder {
+    pub(super) free: u64,
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Store {
+    Opens,
+    Held { url: String, ready: bool },
+    Fails(String),
+}
+
+/// The address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Listen {
+    Free,
+    OurServer,
+    Taken(String),
+}
+
+/// Everything that is looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) data: Result<Folder, String>,
+    pub(super) results: Result<Folder, String>,
+    pub(super) store: Store,
+    pub(super) scanner: Result<PluginList, String>,
+    pub(super) listen: Listen,
+    /// `None`: no limit.
+    pub(super) open_files: Option<u64>,
+    pub(super) processes: Option<u64>,
+    pub(super) now: Timestamp,
+    pub(super) stale_server_file: bool,
+}
+
+/// Looks at everything.
+pub(super) async fn gather(config: &Config, opener: &Opener, host: &Arc<dyn AppHost>) -> Facts {
+    let server = opener.holder(config).await;
+    let store = match &server {
+        Some(server) => Store::Held { url: server.address(), ready: server.is_ready().await },
+        None => opens(config, host).await,
+    };
+    let scanner = match tokio::time::timeout(SCANNER_PATIENCE, host.scanner(config)).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("the scanner did not tell its plugins within {} s", SCANNER_PATIENCE.as_secs())),
+    };
+    Facts {
+        data: folder(&config.data.dir),
+        results: folder(&config.results_dir()),
+        store,
+        scanner,
+        listen: listen(config.server.listen, server.is_some()),
+        open_files: getrlimit(Resource::Nofile).current,
+        processes: getrlimit(Resource::Nproc).current,
+        now: SystemClock.now(),
+        stale_server_file: server.is_none() && config.server_file().exists(),
+    }
+}
+
+async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> Store {
+    match host.start(config, Role::Offline).await {
+        Ok(app) => {
+            app.stop().await;
+            Store::Opens
+        }
+        Err(error) => Store::Fails(error.to_string()),
+    }
+}
+
+fn listen(address: SocketAddr, server_runs: bool) -> Listen {
+    match TcpListener::bind(address) {
+        Ok(_) => Listen::Free,
+        Err(error) if server_runs && error.kind() == std::io::ErrorKind::AddrInUse => Listen::OurServer,
+        Err(error) => Listen::Taken(error.to_string()),
+    }
+}
+
+/// Whether a file can be made there. A folder that does not exist yet is judged by the nearest one above it that does: it would be made there.
+fn folder(path: &Path) -> Result<Folder, String> {
+    let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
+    let existing = absolute.ancestors().find(|path| path.exists()).ok_or("no folder above it exists")?;
+    if !existing.is_dir() {
+        return Err(format!("{} is no folder", existing.display()));
+    }
+    let probe = existing.join(format!(".kastrel-doctor-{}", std::process::id()));
+    std::fs::write(&probe, b"probe").map_err(|error| error.to_string())?;
+    // What could be made can be removed.
+    let _ = std::fs::remove_file(&probe);
+    let space = rustix::fs::statvfs(existing).map_err(|error| error.to_string())?;
+    Ok(Folder { free: space.f_bavail.saturating_mul(space.f_frsize) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_tried_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(folder(dir.path()).unwrap().free > 0);
+        assert!(folder(&dir.path().join("not/yet/there")).is_ok());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(folder(&file).unwrap_err().contains("is no folder"));
+        assert!(folder(&file.join("below")).is_err());
+        assert!(folder(Path::new("/proc/x")).is_err());
+    }
+
+    #[test]
+    fn a_taken_address_is_seen() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap();
+        assert!(matches!(listen(address, false), Listen::Taken(_)));
+        assert_eq!(listen(address, true), Listen::OurServer);
+        drop(held);
+        assert_eq!(listen("127.0.0.1:0".parse().unwrap(), false), Listen::Free);
+    }
+}

@@ -1,0 +1,74 @@
+//! `kastrel plugins`: what the scanner offers.
+
+use super::args::PluginsArgs;
+use super::backend::{PluginList, ScanBackend as _};
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::Style;
+use super::table::{cell, rendered, table};
+use super::text::{brief, plain};
+
+/// Runs the command.
+///
+/// # Errors
+/// There is nobody to ask, or the scanner does not tell.
+pub(super) async fn run(args: &PluginsArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.resolve(&args.config, args.flags(), None)?.config;
+    let opener = context.opener();
+    let list = match opener.server(args.server.server.as_deref(), &config).await? {
+        // Whoever names a scanner asks for that one, and not for the server's.
+        Some(server) if !args.scanner.is_given() || args.server.server.is_some() => server.plugins().await?,
+        _ => context.host.scanner(&config).await?,
+    };
+    if args.json {
+        context.output.json(&list)?;
+    } else {
+        let text = text(&list, context.output.style);
+        context.output.line(&text)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn text(list: &PluginList, style: Style) -> String {
+    let mut plugins = table(style, &["Plugin", "Kind", "Available", "Needs", "What it does"]);
+    for plugin in &list.plugins {
+        plugins.add_row([
+            cell(&plugin.name),
+            cell(plugin.kind.as_str()),
+            cell(if plugin.available { "yes" } else { "no" }),
+            cell(&plugin.dependencies.join(", ")),
+            cell(&plain(&plugin.description)),
+        ]);
+    }
+    let scanner = list.scanner.as_ref().map_or_else(|| "Scanner: not known".into(), |scanner| format!("Scanner: {}", brief(&scanner.label(), 100)));
+    format!("{scanner}\n\n{}", rendered(&plugins))
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::{PluginInfo, PluginKind, ScannerInfo, ScannerKind};
+
+    use super::*;
+
+    #[test]
+    fn plugins_stand_in_a_table() {
+        let list = PluginList {
+            scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }),
+            plugins: vec![PluginInfo {
+                name: "related_sites".into(),
+                display_name: "Related".into(),
+                description: "Finds\nsites".into(),
+                kind: PluginKind::Passive,
+                available: false,
+                dependencies: vec!["subfinder".into()],
+            }],
+        };
+        insta::assert_snapshot!(text(&list, Style::PLAIN), @r##"
+        Scanner: KAST 3.0.40
+
+         Plugin         Kind     Available  Needs      What it does
+         related_sites  passive  no         subfinder  Finds sites
+        "##);
+    }
+}

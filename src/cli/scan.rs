@@ -1,0 +1,158 @@
+//! `kastrel scan`: one scan, followed to its end.
+
+use kastrel_actors::model::{CancelledBy, ScanId};
+use serde::Serialize;
+
+use super::args::ScanArgs;
+use super::backend::{BackendError, CancelAnswer, ScanBackend, Views};
+use super::context::{Context, SCAN_DEFAULTS, Session};
+use super::error::CliError;
+use super::exit::Exit;
+use super::host::Role;
+use super::interrupt::Interrupts;
+use super::output::Output;
+use super::progress::Progress;
+use super::summary::summary;
+use super::text::brief;
+use super::view::ScanView;
+
+/// What `--json` prints at the end.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    scan: &'a ScanView,
+    exit_code: u8,
+}
+
+/// How following a scan ended.
+#[derive(Debug)]
+enum Followed {
+    /// The scan has ended; the flag says whether an interrupt from here asked for it.
+    Ended(Box<ScanView>, bool),
+    /// The user would not wait for its end.
+    Abandoned,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The scan was not accepted, or nobody keeps it any more.
+pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.resolve(&args.config, args.flags(), Some(SCAN_DEFAULTS))?.config;
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::OneShot).await? else { return Ok(Exit::Interrupted) };
+    if session.is_remote() && args.scanner.is_given() {
+        context.output.note("note: the server has its own scanner; --kast and --scanner change nothing there");
+    }
+    if args.no_wait && !session.is_remote() {
+        session.close().await;
+        return Err(CliError::Usage("--no-wait needs a server that runs the scan: start `kastrel serve`, or name one with --server".into()));
+    }
+    let ended = submit_and_follow(args, context, &session).await;
+    match ended {
+        // Dropping the session kills what it runs: that is what a second interrupt asks for.
+        Ok(Ended::Abandoned) => Ok(Exit::Interrupted),
+        Ok(Ended::Exit(exit)) => {
+            session.close().await;
+            Ok(exit)
+        }
+        Err(error) => {
+            session.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// How the command ended.
+enum Ended {
+    Exit(Exit),
+    Abandoned,
+}
+
+async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Session) -> Result<Ended, CliError> {
+    let answer = session.backend.submit(&args.draft()).await?;
+    if let Some(warning) = &answer.warning {
+        context.output.note(&format!("warning: {}", brief(warning, 500)));
+    }
+    let id = answer.id;
+    if args.no_wait {
+        return submitted(args, context, session, id).await.map(Ended::Exit);
+    }
+    let views = session.backend.watch(id).await?.ok_or(CliError::NoScan(id))?;
+    let mut progress = Progress::new(&context.output);
+    let followed = tokio::select! {
+        followed = follow(id, session.backend.as_ref(), views, &mut context.interrupts, &mut progress, &mut context.output) => followed,
+        why = session.failed() => Err(BackendError::Other(why)),
+    };
+    progress.end();
+    match followed? {
+        Followed::Abandoned => {
+            let end = if session.is_remote() { "the server goes on cancelling it" } else { "its processes are killed" };
+            context.output.note(&format!("scan {id}: not waited for; {end}"));
+            Ok(Ended::Abandoned)
+        }
+        Followed::Ended(scan, interrupted) => {
+            let exit = Exit::of_scan(&scan, interrupted, args.fail_on());
+            if args.json {
+                context.output.json(&Document { scan: &scan, exit_code: exit.code() })?;
+            } else {
+                let text = summary(&scan, context.output.style);
+                context.output.line(&text)?;
+            }
+            Ok(Ended::Exit(exit))
+        }
+    }
+}
+
+async fn submitted(args: &ScanArgs, context: &mut Context, session: &Session, id: ScanId) -> Result<Exit, CliError> {
+    if args.json {
+        let scan = session.backend.get(id).await?.ok_or(CliError::NoScan(id))?;
+        context.output.json(&Document { scan: &scan, exit_code: Exit::Done.code() })?;
+    } else {
+        let page = session.page(id).map_or_else(String::new, |page| format!(": {page}"));
+        context.output.line(&format!("Scan {id} is submitted{page}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows the scan until it ends. The first interrupt cancels it, the second gives up waiting.
+async fn follow(
+    id: ScanId,
+    backend: &dyn ScanBackend,
+    mut views: Views,
+    interrupts: &mut Interrupts,
+    progress: &mut Progress,
+    output: &mut Output,
+) -> Result<Followed, BackendError> {
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            view = views.recv() => match view {
+                Some(view) => {
+                    let view = view?;
+                    progress.show(&view, output);
+                    if view.status.is_terminal() {
+                        return Ok(Followed::Ended(Box::new(view), interrupted));
+                    }
+                }
+                None => return Err(BackendError::Other(format!("lost sight of scan {id}"))),
+            },
+            () = interrupts.next() => {
+                if interrupted {
+                    return Ok(Followed::Abandoned);
+                }
+                interrupted = true;
+                progress.say("interrupted: cancelling the scan; interrupt again to stop at once", output);
+                tokio::select! {
+                    answer = backend.cancel(id, CancelledBy::Interrupt) => match answer? {
+                        CancelAnswer::Accepted(_) | CancelAnswer::AlreadyEnded(_) => {}
+                        CancelAnswer::Missing => return Err(BackendError::Other(format!("scan {id} is gone"))),
+                    },
+                    () = interrupts.next() => return Ok(Followed::Abandoned),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,27 @@
+//! `kastrel status`: where a scan stands.
+
+use super::args::OneScanArgs;
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::host::Role;
+use super::summary::summary;
+
+/// Runs the command.
+///
+/// # Errors
+/// There is no such scan, or nobody to ask.
+pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.resolve(&args.config, args.flags(), None)?.config;
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let answer = session.backend.get(args.id).await;
+    session.close().await;
+    let scan = answer?.ok_or(CliError::NoScan(args.id))?;
+    if args.json {
+        context.output.json(&scan)?;
+    } else {
+        let text = summary(&scan, context.output.style);
+        context.output.line(&text)?;
+    }
+    Ok(Exit::Done)
+}
