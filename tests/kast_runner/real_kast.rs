@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 
 use kastrel::adapters::kast_runner::ScannerCommand;
 use kastrel_actors::model::{PluginStatus, ScanRequestDraft};
-use kastrel_actors::ports::AttemptEvent;
+use kastrel_actors::policy::classify::StopCause;
+use kastrel_actors::ports::{AttemptEvent, StopMode};
 
 use super::stage::Stage;
 
@@ -42,6 +43,15 @@ async fn the_real_kast_is_read_right() {
     println!("{} with {} plugins and {} issues", catalogue.scanner.label(), catalogue.plugins.len(), catalogue.registry.len());
     assert!(catalogue.plugins.len() >= 13 && catalogue.registry.len() >= 100);
     assert_eq!(catalogue.plugin("script_detection").unwrap().dependencies, ["mozilla_observatory"]);
+
+    let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("http://{}", hanging.local_addr().unwrap());
+    let mut running = stage.start(stage.draft(ScanRequestDraft { target, ..ScanRequestDraft::default() })).await.unwrap();
+    running.in_progress().await;
+    running.control.as_ref().unwrap().stop(StopMode::Graceful);
+    let ended = running.ended(Some(StopCause::Cancel)).await;
+    println!("stopped: {} {:?} {:?} {}", ended.name, ended.report.exit, ended.report.notes, ended.report.last_words);
+    assert_eq!(ended.name, "cancelled");
 
     let target = format!("http://127.0.0.1:{}", serve());
     let job = stage.draft(ScanRequestDraft { target, ..ScanRequestDraft::default() });
