@@ -13,6 +13,7 @@
 //! | `hang` | starts its first plugin and never ends |
 //! | `stubborn` | ignores SIGINT and SIGTERM; combine with `hang` |
 //! | `family` | starts a child in its group and one in a session of its own; both never end and ignore SIGINT and SIGTERM |
+//! | `stranger` | starts a child in a session of its own without any environment, and prints its id |
 //! | `flood` | writes 1 GiB to stdout, 64 MiB of it to stderr, then goes on |
 //! | `truncated`, `huge`, `deep`, `latin1`, `linked`, `fifo` | `kast_info.json` is that |
 //! | `ptruncated`, `phuge`, `pdeep`, `platin1`, `plinked` | the first plugin's result file is that |
@@ -142,6 +143,9 @@ async fn run(play: &Play) -> ExitCode {
     if play.is("family") {
         family();
     }
+    if play.is("stranger") {
+        stranger();
+    }
     if play.is("flood") {
         flood();
     }
@@ -165,6 +169,16 @@ fn family() {
         std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
         println!("{line}");
     }
+}
+
+/// One that drops every mark of its origin but its parent.
+#[expect(clippy::zombie_processes, reason = "nobody waiting for it is the bad behaviour that is played")]
+fn stranger() {
+    let mut child =
+        Command::new(std::env::current_exe().unwrap()).args(["play-child", "session"]).env_clear().stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    println!("stranger {}", child.id());
 }
 
 fn flood() {
