@@ -24,7 +24,7 @@ pub struct NodeConfig {
     pub id: NodeId,
     /// The machine's name.
     pub host: String,
-    /// The process id.
+    /// The process id; the application knows it.
     pub pid: u32,
     /// Kastrel's version.
     pub version: String,
@@ -59,7 +59,7 @@ impl NodeConfig {
         Self {
             id,
             host: "localhost".into(),
-            pid: std::process::id(),
+            pid: 0,
             version: env!("CARGO_PKG_VERSION").into(),
             capacity: capacity.max(1),
             lease: LeasePolicy::default(),

@@ -13,12 +13,15 @@
 //! | `hang` | starts its first plugin and never ends |
 //! | `stubborn` | ignores SIGINT and SIGTERM; combine with `hang` |
 //! | `family` | starts a child in its group and one in a session of its own; both never end and ignore SIGINT and SIGTERM |
+//! | `stranger` | starts a child in a session of its own without any environment, and prints its id |
 //! | `flood` | writes 1 GiB to stdout, 64 MiB of it to stderr, then goes on |
 //! | `truncated`, `huge`, `deep`, `latin1`, `linked`, `fifo` | `kast_info.json` is that |
 //! | `ptruncated`, `phuge`, `pdeep`, `platin1`, `plinked` | the first plugin's result file is that |
 //! | `flaky` | crashes unless two `attempt-N` folders lie beside its own |
 //! | `failp` | its last plugin fails |
 //! | `env` | prints its environment |
+//!
+//! Where `FAKE_KAST_STARTS` names a folder, it writes there when it started and when it crashed, in milliseconds since the epoch: `<scan>-<attempt>.start` and `.end`.
 //!
 //! Also: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`, `--list-plugins`, `--dry-run`, `--report-only`.
 #![expect(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a program for tests that talks on its standard streams")]
@@ -92,6 +95,7 @@ fn scan(args: &[String]) -> ExitCode {
         eprintln!("Error: Missing option '--target'.");
         return ExitCode::from(2);
     };
+    mark(Path::new(&out), "start");
     let script = std::env::var("FAKE_KAST").unwrap_or(target);
     let play = Play { behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(), out: out.into() };
     println!("KAST - Kali Automated Scan Tool");
@@ -100,6 +104,19 @@ fn scan(args: &[String]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     runtime().block_on(run(&play))
+}
+
+/// Writes the time down, for benchmarks: `out` ends with `…-<scan>/attempt-<n>`.
+#[expect(clippy::disallowed_methods, reason = "another process compares it with its own wall clock")]
+fn mark(out: &Path, what: &str) {
+    let Some(folder) = std::env::var_os("FAKE_KAST_STARTS") else { return };
+    let number = |path: &Path| path.file_name().unwrap().to_str().unwrap().rsplit('-').next().unwrap().to_owned();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64() * 1000.0;
+    let name = format!("{}-{}.{what}", number(out.parent().unwrap()), number(out));
+    let path = Path::new(&folder).join(name);
+    let temporary = path.with_extension("tmp");
+    std::fs::write(&temporary, now.to_string()).unwrap();
+    std::fs::rename(temporary, path).unwrap();
 }
 
 async fn run(play: &Play) -> ExitCode {
@@ -116,6 +133,7 @@ async fn run(play: &Play) -> ExitCode {
     }
     if play.is("crash") || (play.is("flaky") && attempts_beside(&play.out) < 3) {
         eprintln!("Traceback (most recent call last):\n  File \"kast/main.py\", line 1, in <module>\nValueError: \u{1b}[31mplayed crash\u{1b}[0m");
+        mark(&play.out, "end");
         return ExitCode::FAILURE;
     }
     std::fs::create_dir_all(&play.out).unwrap();
@@ -124,6 +142,9 @@ async fn run(play: &Play) -> ExitCode {
     }
     if play.is("family") {
         family();
+    }
+    if play.is("stranger") {
+        stranger();
     }
     if play.is("flood") {
         flood();
@@ -148,6 +169,16 @@ fn family() {
         std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
         println!("{line}");
     }
+}
+
+/// One that drops every mark of its origin but its parent.
+#[expect(clippy::zombie_processes, reason = "nobody waiting for it is the bad behaviour that is played")]
+fn stranger() {
+    let mut child =
+        Command::new(std::env::current_exe().unwrap()).args(["play-child", "session"]).env_clear().stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    println!("stranger {}", child.id());
 }
 
 fn flood() {

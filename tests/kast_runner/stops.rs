@@ -63,6 +63,27 @@ async fn dropping_the_control_kills_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_descendant_without_any_mark_goes_too() {
+    let stage = Stage::new().await;
+    for mode in [StopMode::Graceful, StopMode::Kill] {
+        let job = stage.job("hang-stranger.test");
+        let log = stage.runner.paths(&job).log;
+        let mut running = stage.start(job).await.unwrap();
+        running.in_progress().await;
+        let log = std::fs::read_to_string(log).unwrap();
+        let pid = log.lines().find_map(|line| line.strip_prefix("stranger ")).unwrap();
+        assert!(is_alive(pid));
+        running.control.as_ref().unwrap().stop(mode);
+        running.ended(None).await;
+        assert!(!is_alive(pid), "{mode:?}");
+    }
+}
+
+fn is_alive(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_scan_that_was_complete_already_stays_complete() {
     let stage = Stage::new().await;
     let running = stage.start(stage.job("1p.test")).await.unwrap();

@@ -11,7 +11,7 @@ use kastrel_actors::ports::InfoFile;
 
 use super::catalogue::Catalogue;
 use super::folder::LOG_NAME;
-use super::progress::{self, FileRole, Seen};
+use super::progress::{self, FileRole, MOST_PLUGINS, Seen};
 use super::result_file::{self, Entry, ReadProblem};
 use super::verdict::{self, MOST_INFO_BYTES, MOST_PROCESSED_BYTES};
 
@@ -70,12 +70,12 @@ impl Observer {
                     let started = Timestamp::new(entry.modified.0, i32::try_from(entry.modified.1).unwrap_or(0)).ok();
                     self.seen.markers.entry(name.to_owned()).or_insert(started);
                 }
-                FileRole::Processed(name) => {
+                FileRole::Processed(name) if self.seen.ended.len() < MOST_PLUGINS || self.seen.ended.contains_key(name) => {
                     let json = result_file::read(&self.dir, &progress::processed_file(name), MOST_PROCESSED_BYTES);
                     let json = json.as_deref().map_err(|problem| format!("the file {problem}"));
                     self.seen.ended.insert(name.to_owned(), verdict::processed(name, json, self.catalogue.as_deref()));
                 }
-                FileRole::Marker(_) | FileRole::None => {}
+                FileRole::Marker(_) | FileRole::Processed(_) | FileRole::None => {}
             }
         }
     }

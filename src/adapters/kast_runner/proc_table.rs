@@ -33,6 +33,11 @@ impl Process {
         parse_stat(&String::from_utf8_lossy(&read_bounded(Path::new(&format!("/proc/{pid}/stat")), 4096)?))
     }
 
+    /// What names it for good.
+    pub(super) fn identity(&self) -> (i32, u64) {
+        (self.pid.as_raw_nonzero().get(), self.started)
+    }
+
     /// The attempt's marker in its environment.
     pub(super) fn marker(&self) -> Option<String> {
         let environment = read_bounded(Path::new(&format!("/proc/{}/environ", self.pid.as_raw_nonzero())), MOST_ENVIRONMENT)?;
@@ -96,7 +101,7 @@ pub(super) fn close_over_children(members: &mut HashSet<i32>, table: &[Process])
 }
 
 fn read_bounded(path: &Path, most: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(1024);
     std::fs::File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }

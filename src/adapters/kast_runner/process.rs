@@ -3,6 +3,7 @@
 //! The leader is not collected (`wait`) before everything it started is gone: as long as it is a zombie the system gives neither its id nor its group's
 //! to anybody else, so that a signal to the group can never reach a stranger.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -31,6 +32,9 @@ pub(super) struct Leader {
 #[derive(Debug)]
 struct Held {
     child: Child,
+    /// Descendants that had left the group when a signal was sent: once their parents are dead, nothing but the marker tells where they came from,
+    /// and they may have dropped it.
+    outsiders: Vec<Process>,
     #[expect(dead_code, reason = "held for its drop")]
     presence: Option<Presence>,
 }
@@ -62,7 +66,7 @@ pub(super) fn spawn(
     let pipes = (child.stdout.take(), child.stderr.take());
     let pid = Pid::from_child(&child);
     let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
-    let leader = Leader { pid, started, marker: marker.to_owned(), child: Mutex::new(Some(Held { child, presence })) };
+    let leader = Leader { pid, started, marker: marker.to_owned(), child: Mutex::new(Some(Held { child, outsiders: Vec::new(), presence })) };
     // From here on every error drops the leader, which kills it.
     let (Some(stdout), Some(stderr)) = pipes else {
         return Err(Failure::new(FailureKind::SpawnFailed, "the scanner has no output pipes"));
@@ -77,6 +81,16 @@ pub(super) fn spawn_failure(program: &Path, error: &std::io::Error) -> Failure {
     let out_of_room = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::INTR, Errno::TXTBSY];
     let kind = if Errno::from_io_error(error).is_some_and(|errno| out_of_room.contains(&errno)) { FailureKind::SpawnFailed } else { FailureKind::NotStarted };
     Failure::new(kind, format!("cannot start {}: {error}", program.display()))
+}
+
+impl Held {
+    fn remember_outsiders(&mut self, leader: Pid) {
+        for process in proc_table::descendants(leader) {
+            if process.group != leader.as_raw_nonzero().get() && !self.outsiders.contains(&process) {
+                self.outsiders.push(process);
+            }
+        }
+    }
 }
 
 impl Leader {
@@ -101,25 +115,24 @@ impl Leader {
 
     /// Signals the whole group; after the collection, nobody.
     pub(super) fn signal_group(&self, signal: Signal) {
-        let child = self.child();
-        if child.is_some() {
-            let _gone_already = rustix::process::kill_process_group(self.pid, signal);
-        }
+        let mut held = self.child();
+        let Some(held) = held.as_mut() else { return };
+        held.remember_outsiders(self.pid);
+        let _gone_already = rustix::process::kill_process_group(self.pid, signal);
+    }
+
+    /// The descendants outside the group that were seen so far, by id and start time.
+    pub(super) fn outsiders(&self) -> HashSet<(i32, u64)> {
+        self.child().iter().flat_map(|held| held.outsiders.iter().map(Process::identity)).collect()
     }
 
     /// Kills the group at once, and those who left it but still descend from the leader.
     pub(super) fn kill(&self) {
-        let child = self.child();
-        if child.is_none() {
-            return;
-        }
-        // Looked up first: when their parents are dead, nothing but the marker tells where they came from.
-        let outside = proc_table::descendants(self.pid).into_iter().filter(|process| process.group != self.pid.as_raw_nonzero().get());
-        let outside: Vec<_> = outside.collect();
+        let mut held = self.child();
+        let Some(held) = held.as_mut() else { return };
+        held.remember_outsiders(self.pid);
         let _gone_already = rustix::process::kill_process_group(self.pid, Signal::KILL);
-        for process in outside {
-            process.kill();
-        }
+        held.outsiders.iter().for_each(Process::kill);
     }
 
     /// Collects the ended leader. From here on its id may name another process, and nothing is signalled any more.
@@ -133,10 +146,11 @@ impl Drop for Leader {
     /// Only the last resort, for when the attempt's task is gone: kills, and leaves the collecting to a thread.
     fn drop(&mut self) {
         self.kill();
+        let outsiders = self.outsiders();
         let Some(mut held) = self.child().take() else { return };
         let (pid, started, marker) = (self.pid, self.started, std::mem::take(&mut self.marker));
         let bury = move || {
-            reaper::clear_blocking(pid, started, &marker);
+            reaper::clear_blocking(pid, started, &marker, outsiders);
             let _status = held.child.wait();
             drop(held);
         };

@@ -18,7 +18,7 @@ const PROCESSED: &str = "_processed.json";
 /// Ends of files that a plugin's tools write beside its own.
 const NO_STATE: &[&str] = &["_stdout", "_stderr", "_raw", "_tmp", "_processed", "_scan_progress", "_info", "_report", "_config", "_urls", "_targets"];
 /// A scanner that makes up plugins makes up no more than these.
-const MOST_PLUGINS: usize = 200;
+pub(super) const MOST_PLUGINS: usize = 200;
 
 /// What a file's name says about a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

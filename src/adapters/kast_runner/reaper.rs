@@ -1,7 +1,8 @@
 //! Sees to it that nothing an attempt started survives it: the members of its group, the processes that carry its marker, and their descendants.
 //!
 //! One thread serves all attempts of a runner: each pass over `/proc` looks for all attempts that end at that time, so that ending 500 at once costs
-//! little more than ending one. What drops every mark of its origin — environment, group and a living parent — cannot be found.
+//! little more than ending one. What drops every mark of its origin before
+//! its parent ends by itself (environment, group and session) cannot be found.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -44,6 +45,7 @@ struct Hunt {
     group: i32,
     since: u64,
     marker: String,
+    outsiders: HashSet<(i32, u64)>,
     until: Instant,
     clean: u32,
     seen: HashSet<(i32, u64)>,
@@ -51,11 +53,12 @@ struct Hunt {
 }
 
 impl Hunt {
-    fn new(group: Pid, since: u64, marker: &str) -> Self {
+    fn new(group: Pid, since: u64, marker: &str, outsiders: HashSet<(i32, u64)>) -> Self {
         Self {
             group: group.as_raw_nonzero().get(),
             since,
             marker: marker.to_owned(),
+            outsiders,
             until: Instant::now() + LIMIT,
             clean: 0,
             seen: HashSet::new(),
@@ -68,7 +71,7 @@ impl Hunt {
         let mut members: HashSet<i32> = table
             .iter()
             .filter(|process| process.started >= self.since)
-            .filter(|process| process.group == self.group || markers.get(&process.pid) == Some(&self.marker))
+            .filter(|process| process.group == self.group || markers.get(&process.pid) == Some(&self.marker) || self.outsiders.contains(&process.identity()))
             .map(|process| process.pid.as_raw_nonzero().get())
             .collect();
         members.insert(self.group);
@@ -77,7 +80,7 @@ impl Hunt {
         let mut count = 0;
         for process in alive {
             count += 1;
-            if self.seen.insert((process.pid.as_raw_nonzero().get(), process.started)) {
+            if self.seen.insert(process.identity()) {
                 self.cleared.count += 1;
                 self.cleared.found.insert(process.name.clone());
             }
@@ -109,7 +112,7 @@ impl Reaper {
     /// Kills whatever is left of the attempt of an ended leader, which must not be collected before.
     pub(super) async fn clear(&self, leader: &Arc<Leader>) -> Cleared {
         let (done, answer) = oneshot::channel();
-        let hunt = Hunt::new(leader.pid(), leader.started(), leader.marker());
+        let hunt = Hunt::new(leader.pid(), leader.started(), leader.marker(), leader.outsiders());
         if self.0.send(Request { leader: Arc::clone(leader), done, hunt }).is_err() {
             return Cleared::default();
         }
@@ -148,9 +151,9 @@ fn serve(requests: &Receiver<Request>) {
 }
 
 /// The same for one attempt on the calling thread, which must be one that may block.
-pub(super) fn clear_blocking(group: Pid, since: u64, marker: &str) -> Cleared {
+pub(super) fn clear_blocking(group: Pid, since: u64, marker: &str, outsiders: HashSet<(i32, u64)>) -> Cleared {
     let (_keep_open, pause) = channel::<()>();
-    let mut hunt = Hunt::new(group, since, marker);
+    let mut hunt = Hunt::new(group, since, marker, outsiders);
     loop {
         let table = proc_table::all();
         if hunt.pass(&table, &markers(&table, since)) {
@@ -181,14 +184,16 @@ mod tests {
             process(id(5), 1, id(5), 104, false),     // marked by another attempt
             process(id(6), 1, id(1), 99, false),      // older than the leader: an earlier owner of the group's id
             process(id(7), 1, id(1), 105, true),      // dead already
+            process(id(8), 1, id(8), 106, false),     // seen outside the group before
+            process(id(9), 1, id(9), 107, false),     // has an id that an outsider had
         ];
         let markers = HashMap::from([(table[2].pid, "d:1:1".to_owned()), (table[4].pid, "d:2:1".to_owned())]);
-        let mut hunt = Hunt::new(table[0].pid, 100, "d:1:1");
+        let mut hunt = Hunt::new(table[0].pid, 100, "d:1:1", HashSet::from([table[7].identity(), (id(9), 101)]));
         assert!(!hunt.pass(&table, &markers));
-        let expected: BTreeSet<String> = [2, 3, 4].map(|n| format!("p{}", id(n))).into();
-        assert_eq!(hunt.cleared, Cleared { found: expected, count: 3, left: 3 });
+        let expected: BTreeSet<String> = [2, 3, 4, 8].map(|n| format!("p{}", id(n))).into();
+        assert_eq!(hunt.cleared, Cleared { found: expected, count: 4, left: 4 });
         assert!(!hunt.pass(&table[..1], &markers));
         assert!(hunt.pass(&table[..1], &markers), "two clean passes are the end");
-        assert_eq!((hunt.cleared.count, hunt.cleared.left), (3, 0));
+        assert_eq!((hunt.cleared.count, hunt.cleared.left), (4, 0));
     }
 }

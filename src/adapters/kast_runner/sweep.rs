@@ -51,7 +51,7 @@ fn kill_marked(prefix: &str) -> Vec<(i32, u64)> {
     alive
         .map(|process| {
             process.kill();
-            (process.pid.as_raw_nonzero().get(), process.started)
+            process.identity()
         })
         .collect()
 }

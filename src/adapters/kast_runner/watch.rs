@@ -11,6 +11,8 @@ use notify::event::{AccessKind, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
+use super::folder::LOG_NAME;
+
 type Folders = Arc<Mutex<HashMap<PathBuf, Arc<Notify>>>>;
 
 /// The shared watcher.
@@ -71,6 +73,10 @@ fn route(folders: &Mutex<HashMap<PathBuf, Arc<Notify>>>, event: notify::Result<n
         Ok(event) if matches!(event.kind, EventKind::Access(kind) if !matches!(kind, AccessKind::Close(notify::event::AccessMode::Write))) => {}
         Ok(event) if !event.need_rescan() => {
             for path in &event.paths {
+                // The log changes with the output, which counts on its own.
+                if path.file_name().is_some_and(|name| name == LOG_NAME) {
+                    continue;
+                }
                 if let Some(changed) = path.parent().and_then(|folder| folders.get(folder)) {
                     changed.notify_one();
                 }

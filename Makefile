@@ -1,0 +1,26 @@
+# The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain and a C compiler.
+
+.PHONY: run test bench lint fmt docs
+
+# Serves the dashboard on http://127.0.0.1:5000.
+run:
+	cargo run --locked -- serve
+
+# Every test: pure policy, actors under paused time, real processes, the real embedded database.
+test:
+	cargo test --locked --workspace
+
+# The numbers of the README, from a release build: a table, and target/bench.json.
+bench:
+	cargo build --locked --release --bin kastrel --example fake-kast
+	cargo bench --locked --bench kastrel
+
+# What CI checks besides the tests.
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	./scripts/check-dependency-rule
+
+fmt:
+	cargo fmt --all

@@ -1,0 +1,139 @@
+//! The numbers of the README: one table, and the same as JSON in `target/bench.json`.
+//!
+//! Everything runs as in production: the release build of `kastrel serve` as a process of its own with its embedded database on disk, jobs submitted over HTTP, and the test suite's fake
+//! KAST as the program that is started. The status route is measured against an empty axum route in the same run, turn by turn, because machines are noisy.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers: it prints, and it stops at the first surprise")]
+
+mod load;
+mod report;
+mod server;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use report::Report;
+use server::Server;
+
+/// Latencies are taken over so many scans.
+const SCANS: usize = 200;
+/// A burst is so many submissions at once.
+const BURST: usize = 300;
+/// The status route is measured while so many scans run.
+const RUNNING: usize = 50;
+/// The most scans that run at once.
+const CROWD: usize = 500;
+/// One turn of the load.
+const TURN: Duration = Duration::from_secs(3);
+const TURNS: usize = 3;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    if std::env::args().nth(1).as_deref() == Some("empty-route") {
+        runtime.block_on(load::serve_empty_route());
+        return ExitCode::SUCCESS;
+    }
+    let mut report = Report::default();
+    runtime.block_on(async {
+        idle_memory(&mut report).await;
+        latency(&mut report).await;
+        burst(&mut report).await;
+        restart(&mut report).await;
+        status(&mut report).await;
+        crowd(&mut report).await;
+    });
+    println!("{}", report.table());
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("bench.json");
+    std::fs::write(&path, report.json()).unwrap();
+    println!("also in {}", path.display());
+    ExitCode::SUCCESS
+}
+
+async fn idle_memory(report: &mut Report) {
+    let server = Server::start(4).await;
+    server.settle().await;
+    report.add("memory of the idle server", server.resident_mb(), "MB", Some("at most 80"));
+}
+
+async fn latency(report: &mut Report) {
+    let server = Server::start(4).await;
+    server.settle().await;
+    let mut samples = Vec::new();
+    for _ in 0..SCANS {
+        let (id, sent) = server.submit("1p.test").await;
+        samples.push(server.started(id, 1).await - sent);
+        server.ended(id).await;
+    }
+    report.latencies("submission to process start", &samples, Some("4 ms median"));
+}
+
+async fn burst(report: &mut Report) {
+    let server = Server::start(16).await;
+    server.settle().await;
+    let start = server::now_ms();
+    let submissions: Vec<_> = (0..BURST).map(|_| server.submit("1p.test")).collect();
+    let submitted = futures_util::future::join_all(submissions).await;
+    let accepted = server::now_ms();
+    let mut samples = Vec::new();
+    for (id, sent) in &submitted {
+        samples.push(server.started(*id, 1).await - sent);
+    }
+    for (id, _) in &submitted {
+        server.ended(*id).await;
+    }
+    report.add("burst of 300: all accepted after", accepted - start, "ms", None);
+    report.latencies("burst of 300, 16 at once: submission to process start", &samples, None);
+    report.add("burst of 300, 16 at once: all completed after", server::now_ms() - start, "ms", None);
+}
+
+async fn restart(report: &mut Report) {
+    let server = Server::start(4).await;
+    server.settle().await;
+    let mut samples = Vec::new();
+    for _ in 0..20 {
+        let (id, _) = server.submit("flaky-1p.test").await;
+        for attempt in 2..=3 {
+            let started = server.started(id, attempt).await;
+            samples.push(started - server.crashed(id, attempt - 1));
+        }
+        server.ended(id).await;
+    }
+    report.latencies("crash of KAST to the next attempt's process, without the backoff", &samples, None);
+}
+
+async fn status(report: &mut Report) {
+    let server = Server::start(RUNNING).await;
+    let mut ids = Vec::new();
+    for _ in 0..RUNNING {
+        let (id, _) = server.submit("hang.test").await;
+        server.started(id, 1).await;
+        ids.push(id);
+    }
+    let empty = load::EmptyRoute::start().await;
+    let path = format!("/api/scans/{}/status", ids[0]);
+    load::run(server.address, &path, TURN / 3).await;
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        with.push(load::run(server.address, &path, TURN).await);
+        without.push(load::run(empty.address, "/", TURN).await);
+    }
+    let (with, without) = (report::median(&with), report::median(&without));
+    report.add("status API while 50 scans run", with, "requests/s", Some("50000"));
+    report.add("an empty axum route in the same run", without, "requests/s", None);
+    report.add("status API against the empty route", with / without, "", Some("at least 0.5"));
+    server.cancel_all(&ids).await;
+}
+
+async fn crowd(report: &mut Report) {
+    let server = Server::start(CROWD).await;
+    let mut ids = Vec::new();
+    for _ in 0..CROWD {
+        ids.push(server.submit("hang.test").await.0);
+    }
+    for id in &ids {
+        server.started(*id, 1).await;
+    }
+    report.add("memory with 500 scans running (without the scanners)", server.resident_mb(), "MB", None);
+    let start = server::now_ms();
+    server.cancel_all(&ids).await;
+    report.add("cancelling all 500", server::now_ms() - start, "ms", None);
+}
