@@ -1,6 +1,9 @@
 //! The application: everything of Kastrel that touches the world.
 
 pub mod adapters;
+pub mod app;
 pub mod cli;
 pub mod config;
+pub mod server;
+pub mod telemetry;
 pub mod web;

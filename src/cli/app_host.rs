@@ -1,11 +1,24 @@
 //! The application of this program, as commands start it.
 
-use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::backend::PluginList;
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::backend::{BackendError, LocalBackend, PluginList, PluginSource};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
+use crate::app::{self, App};
 use crate::config::Config;
+use crate::server::Server;
+use crate::telemetry;
+use crate::web::CatalogueView;
+
+/// The longest to wait for a scanner that is being asked for its plugins.
+const CATALOGUE_LIMIT: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,15 +26,99 @@ pub struct KastrelHost;
 
 #[async_trait]
 impl AppHost for KastrelHost {
-    fn init_logging(&self, _: &Config, _: Role) -> Result<(), CliError> {
+    fn init_logging(&self, config: &Config, role: Role) -> Result<(), CliError> {
+        telemetry::init(&config.log, role == Role::Serve);
         Ok(())
     }
 
-    async fn start(&self, _: &Config, _: Role) -> Result<Box<dyn RunningApp>, CliError> {
-        Err(CliError::Usage("the application is not part of this build".into()))
+    async fn start(&self, config: &Config, role: Role) -> Result<Box<dyn RunningApp>, CliError> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| CliError::App(error);
+        let app = Arc::new(App::start(config, app_role(role)).await.map_err(|error| failed(error.into()))?);
+        let server = match role {
+            Role::Serve => match Server::bind(config).await {
+                Ok(server) => Some(serve(server, Arc::clone(&app), config.clone())),
+                Err(error) => {
+                    app.stop().await;
+                    return Err(failed(error.into()));
+                }
+            },
+            Role::OneShot | Role::Offline => None,
+        };
+        Ok(Box::new(Running { app, server }))
     }
 
-    async fn scanner(&self, _: &Config) -> Result<PluginList, CliError> {
-        Err(CliError::Usage("the application is not part of this build".into()))
+    async fn scanner(&self, config: &Config) -> Result<PluginList, CliError> {
+        let catalogue = App::ask_scanner(config).await.map_err(|error| CliError::App(error.into()))?;
+        Ok(plugin_list(&catalogue))
+    }
+}
+
+const fn app_role(role: Role) -> app::Role {
+    match role {
+        Role::Serve => app::Role::Serve,
+        Role::OneShot => app::Role::OneShot,
+        Role::Offline => app::Role::Offline,
+    }
+}
+
+fn plugin_list(catalogue: &CatalogueView) -> PluginList {
+    PluginList { scanner: Some(catalogue.scanner.clone()), plugins: catalogue.plugins.clone() }
+}
+
+struct Running {
+    app: Arc<App>,
+    server: Option<RunningServer>,
+}
+
+struct RunningServer {
+    url: String,
+    stop: CancellationToken,
+    task: AbortOnDropHandle<()>,
+}
+
+fn serve(server: Server, app: Arc<App>, config: Config) -> RunningServer {
+    let url = format!("http://{}", server.address);
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let task = AbortOnDropHandle::new(tokio::spawn(async move { server.run(&app, &config, token).await }));
+    RunningServer { url, stop, task }
+}
+
+#[async_trait]
+impl RunningApp for Running {
+    fn backend(&self) -> LocalBackend {
+        LocalBackend::new(self.app.desk.clone(), self.app.attempt_dir(), Arc::new(Catalogue(self.app.catalogue())))
+    }
+
+    fn url(&self) -> Option<String> {
+        self.server.as_ref().map(|server| server.url.clone())
+    }
+
+    async fn failed(&self) -> String {
+        self.app.failure().await
+    }
+
+    /// The scans first: as long as they end, the dashboard shows how.
+    async fn stop(self: Box<Self>) {
+        self.app.stop().await;
+        if let Some(server) = self.server {
+            server.stop.cancel();
+            // A server that panicked has ended as well.
+            let _ = server.task.await;
+        }
+    }
+}
+
+struct Catalogue(watch::Receiver<Option<Arc<CatalogueView>>>);
+
+#[async_trait]
+impl PluginSource for Catalogue {
+    async fn plugins(&self) -> Result<PluginList, BackendError> {
+        let mut catalogue = self.0.clone();
+        let known = tokio::time::timeout(CATALOGUE_LIMIT, catalogue.wait_for(Option::is_some)).await;
+        match known {
+            Ok(Ok(catalogue)) => Ok(catalogue.as_deref().map(plugin_list).unwrap_or_default()),
+            Ok(Err(_)) | Err(_) => Err(BackendError::Other("the scanner does not say which plugins it has; `kastrel doctor` tells more".into())),
+        }
     }
 }

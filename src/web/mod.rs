@@ -1,1 +1,25 @@
 //! The dashboard and the HTTP API.
+
+mod api;
+mod assets;
+mod error;
+mod files;
+mod headers;
+mod hosts;
+mod limits;
+mod pages;
+mod path;
+mod query;
+mod router;
+mod same_origin;
+mod sse;
+mod state;
+#[cfg(test)]
+mod testing;
+mod text;
+mod trace;
+
+pub use hosts::HostRule;
+pub use limits::RequestLimits;
+pub use router::router;
+pub use state::{AppInfo, AttemptDir, CatalogueView, WebState};

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorRef, SpawnErr};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::actor::{Arguments, Node};
 use super::message::Message;
@@ -35,7 +34,6 @@ pub enum NodeStartError {
 #[derive(Debug)]
 pub struct NodeHandle {
     actor: ActorRef<Message>,
-    join: JoinHandle<()>,
     exit: watch::Receiver<Option<NodeExit>>,
 }
 
@@ -48,16 +46,16 @@ pub async fn start(config: NodeConfig, ports: NodePorts) -> Result<NodeHandle, N
         ports.store.end_other_nodes(&config.id).await?;
     }
     let (sender, exit) = watch::channel(None);
-    let (actor, join) = Actor::spawn(None, Node, Arguments { shared: Shared::new(config, ports), exit: sender }).await?;
-    Ok(NodeHandle { actor, join, exit })
+    let (actor, _) = Actor::spawn(None, Node, Arguments { shared: Shared::new(config, ports), exit: sender }).await?;
+    Ok(NodeHandle { actor, exit })
 }
 
 impl NodeHandle {
     /// Stops the node in order: no new scan, every attempt interrupted (at no cost) and recorded, the lease given back. After `grace` it stops whatever is left at once.
-    pub async fn shutdown(self, grace: Duration) {
+    pub async fn shutdown(&self, grace: Duration) {
         // A node that has failed meanwhile is down as well.
         let _ = self.actor.call(|reply| Message::Shutdown(grace, reply), None).await;
-        let _ = self.join.await;
+        let _ = self.actor.wait(None).await;
     }
 
     /// Waits for the node's end and says how it came.
@@ -79,7 +77,7 @@ impl NodeHandle {
             child.kill();
         }
         self.actor.kill();
-        let _ = self.join.await;
+        let _ = self.actor.wait(None).await;
     }
 
     /// The actors right below the root, for tests that crash one.

@@ -86,7 +86,7 @@ pub struct ListAnswer {
 }
 
 /// A scanner and its plugins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginList {
     /// Which scanner.
     pub scanner: Option<ScannerInfo>,

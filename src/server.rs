@@ -1,0 +1,120 @@
+//! The server: binds, serves the web over the application, and stops in order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::web::{self, AppInfo, HostRule, RequestLimits, WebState};
+
+/// How long open requests may take after the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The server could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Users come with another version; until then nobody but this machine may reach it.
+    #[error("server.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed while Kastrel has no user accounts; put a proxy with authentication in front of it")]
+    NotLoopback(SocketAddr),
+    /// The address is taken, or not ours.
+    #[error("failed to listen on {address}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file that tells other commands of this server could not be written.
+    #[error("failed to write {}", path.display())]
+    ServerFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A bound server, about to serve.
+pub struct Server {
+    listener: TcpListener,
+    /// The address, with the port that was given if 0 was asked for.
+    pub address: SocketAddr,
+    file: ServerFile,
+}
+
+/// `server.json`, removed with its holder.
+struct ServerFile(PathBuf);
+
+impl Drop for ServerFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            warn!(error = &error as &dyn std::error::Error, "could not remove {}", self.0.display());
+        }
+    }
+}
+
+impl Server {
+    /// Binds, and tells other commands of this data folder where.
+    ///
+    /// # Errors
+    /// The address is none of this machine's own, or taken.
+    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let wanted = config.server.listen;
+        if !wanted.ip().is_loopback() {
+            return Err(ServerError::NotLoopback(wanted));
+        }
+        let listener = TcpListener::bind(wanted).await.map_err(|source| ServerError::Bind { address: wanted, source })?;
+        let address = listener.local_addr().map_err(|source| ServerError::Bind { address: wanted, source })?;
+        let path = config.server_file();
+        let content = serde_json::json!({ "pid": std::process::id(), "url": format!("http://{address}") });
+        std::fs::write(&path, content.to_string()).map_err(|source| ServerError::ServerFile { path: path.clone(), source })?;
+        Ok(Self { listener, address, file: ServerFile(path) })
+    }
+
+    /// Serves until `stop` is cancelled, then lets open requests end.
+    pub async fn run(self, app: &App, config: &Config, stop: CancellationToken) {
+        let state = WebState {
+            desk: app.desk.clone(),
+            catalogue: app.catalogue(),
+            attempt_dir: app.attempt_dir(),
+            info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: config.data.dir.display().to_string() },
+            poll_interval: config.server.poll_interval_seconds,
+            max_attempts: config.scans.max_attempts,
+            runs_scans: true,
+            hosts: HostRule { loopback: true, names: config.server.allowed_hosts.clone() },
+            closing: stop.clone(),
+        };
+        let limits = RequestLimits {
+            body_bytes: config.server.body_limit_bytes,
+            timeout: config.server.request_timeout_seconds,
+            event_streams: config.server.max_event_streams,
+            ..RequestLimits::default()
+        };
+        let listener = self.listener.tap_io(|stream| {
+            // Answers are small and whole; waiting to fill a packet would only delay them.
+            if let Err(error) = stream.set_nodelay(true) {
+                warn!(error = &error as &dyn std::error::Error, "could not set TCP_NODELAY");
+            }
+        });
+        let stopped = stop.clone();
+        let serve = axum::serve(listener, web::router(state, limits)).with_graceful_shutdown(async move { stopped.cancelled().await });
+        let drained = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            result = serve => if let Err(error) = result {
+                warn!(error = &error as &dyn std::error::Error, "the server ended");
+            },
+            () = drained => warn!("some requests were still open when the server stopped"),
+        }
+        info!("the server has stopped");
+        drop(self.file);
+    }
+}

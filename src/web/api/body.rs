@@ -1,0 +1,243 @@
+//! A scan in a list, and a scan in full.
+
+use kastrel_actors::model::{
+    AttemptEnd, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanRequest, ScanSnapshot, ScanStatus,
+    Severity, SeverityCounts, Target,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::wire::{
+    AsText, CancelledByName, FormatName, ModeName, Moment, PhaseName, PluginStatusName, PriorityName, ScannerBody, Severities, SeverityName, StatusName,
+    Waiting, count_of, duration_of, error_of, findings_of, plugins_of, waiting_of,
+};
+
+/// A scan in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ScanSummary<'a> {
+    /// The scan's number.
+    pub(crate) scan_id: u64,
+    #[schema(value_type = StatusName)]
+    status: ScanStatus,
+    #[schema(value_type = String, example = "example.com")]
+    target: AsText<&'a Target>,
+    #[schema(value_type = ModeName)]
+    mode: ScanMode,
+    #[schema(value_type = PriorityName)]
+    priority: Priority,
+    dry_run: bool,
+    /// When it was accepted.
+    created_at: Moment,
+    /// When its first attempt started.
+    started_at: Option<Moment>,
+    /// When it came to its end.
+    completed_at: Option<Moment>,
+    /// From the first attempt's start to the end, in seconds.
+    duration: Option<f64>,
+    /// Why it failed.
+    error_message: Option<&'a str>,
+    /// How many plugins are known.
+    results_count: usize,
+    plugins_failed: usize,
+    /// What the plugins say they found, together.
+    findings_count: u64,
+    severities: Severities,
+    /// The last attempt's number; 0 before the first.
+    attempt: u32,
+    /// The scan of which this is a repetition.
+    rerun_of: Option<u64>,
+}
+
+impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
+    fn from(scan: &'a ScanSnapshot) -> Self {
+        let (record, plugins) = (&scan.record, plugins_of(scan));
+        Self {
+            scan_id: record.id.0,
+            status: record.status(),
+            target: AsText(&record.request.target),
+            mode: record.request.mode,
+            priority: record.request.priority,
+            dry_run: record.request.dry_run,
+            created_at: Moment(record.created_at),
+            started_at: record.started_at.map(Moment),
+            completed_at: record.ended_at().map(Moment),
+            duration: duration_of(scan),
+            error_message: error_of(&record.state),
+            results_count: plugins.len(),
+            plugins_failed: count_of(plugins, PluginStatus::Failed),
+            findings_count: findings_of(plugins),
+            severities: SeverityCounts::of(plugins).into(),
+            attempt: record.last_attempt().map_or(0, |attempt| attempt.number.0),
+            rerun_of: record.rerun_of.map(|id| id.0),
+        }
+    }
+}
+
+/// A scan in full.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ScanDetail<'a> {
+    #[serde(flatten)]
+    #[schema(inline)]
+    summary: ScanSummary<'a>,
+    request: RequestBody<'a>,
+    /// While it waits: why.
+    waiting: Option<Waiting<'a>>,
+    /// While it runs: what its actor does.
+    #[schema(value_type = Option<PhaseName>)]
+    phase: Option<kastrel_actors::model::AttemptPhase>,
+    /// A cancel that waits for the running attempt's end.
+    #[schema(value_type = Option<CancelledByName>)]
+    cancel_requested: Option<CancelledBy>,
+    /// All attempts, oldest first.
+    attempts: Vec<AttemptBody<'a>>,
+    /// How many attempts failed and count against the limit.
+    failures: u32,
+    max_attempts: u32,
+    /// The plugins of the last attempt, also when it failed.
+    plugins: Vec<PluginBody<'a>>,
+    /// The trace that follows the scan.
+    trace_id: String,
+}
+
+impl<'a> ScanDetail<'a> {
+    pub(crate) fn new(scan: &'a ScanSnapshot, max_attempts: u32) -> Self {
+        let record = &scan.record;
+        Self {
+            summary: scan.into(),
+            request: (&record.request).into(),
+            waiting: waiting_of(&record.state),
+            phase: scan.phase,
+            cancel_requested: record.cancel_requested,
+            attempts: record.attempts.iter().map(Into::into).collect(),
+            failures: record.failures,
+            max_attempts,
+            plugins: plugins_of(scan).iter().map(Into::into).collect(),
+            trace_id: record.trace.trace_id(),
+        }
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ScanRequest)]
+struct RequestBody<'a> {
+    #[schema(value_type = String)]
+    target: AsText<&'a Target>,
+    #[schema(value_type = ModeName)]
+    mode: ScanMode,
+    /// Only these plugins; empty means all of the mode.
+    plugins: &'a [String],
+    parallel: bool,
+    max_workers: u8,
+    verbose: bool,
+    dry_run: bool,
+    #[schema(value_type = FormatName)]
+    format: ReportFormat,
+    /// `plugin.key=value` each.
+    overrides: Vec<String>,
+    #[schema(value_type = PriorityName)]
+    priority: Priority,
+}
+
+impl<'a> From<&'a ScanRequest> for RequestBody<'a> {
+    fn from(request: &'a ScanRequest) -> Self {
+        Self {
+            target: AsText(&request.target),
+            mode: request.mode,
+            plugins: &request.plugins,
+            parallel: request.parallel,
+            max_workers: request.max_workers,
+            verbose: request.verbose,
+            dry_run: request.dry_run,
+            format: request.format,
+            overrides: request.overrides.iter().map(kastrel_actors::model::ConfigOverride::argument).collect(),
+            priority: request.priority,
+        }
+    }
+}
+
+/// One attempt.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+struct AttemptBody<'a> {
+    number: u32,
+    /// The node that ran it.
+    node: &'a str,
+    started_at: Moment,
+    ended_at: Option<Moment>,
+    /// `completed`, `failed`, `interrupted` or `cancelled`; null while it runs.
+    end: Option<&'a str>,
+    /// The kind of failure or interruption.
+    reason: Option<&'a str>,
+    /// The failure in words.
+    detail: Option<&'a str>,
+    scanner: Option<ScannerBody<'a>>,
+}
+
+impl<'a> From<&'a AttemptRecord> for AttemptBody<'a> {
+    fn from(attempt: &'a AttemptRecord) -> Self {
+        let (end, reason, detail) = match &attempt.end {
+            None => (None, None, None),
+            Some(AttemptEnd::Completed(_)) => (Some("completed"), None, None),
+            Some(AttemptEnd::Failed(failure)) => (Some("failed"), Some(failure.kind.as_str()), Some(failure.detail.as_str())),
+            Some(AttemptEnd::Interrupted { why }) => (Some("interrupted"), Some(why.as_str()), None),
+            Some(AttemptEnd::Cancelled) => (Some("cancelled"), None, None),
+        };
+        Self {
+            number: attempt.number.0,
+            node: attempt.node.as_str(),
+            started_at: Moment(attempt.started_at),
+            ended_at: attempt.ended_at.map(Moment),
+            end,
+            reason,
+            detail,
+            scanner: attempt.scanner.as_ref().map(Into::into),
+        }
+    }
+}
+
+/// A plugin's part in a scan. Its texts may be chosen by the scanned site.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginOutcome)]
+struct PluginBody<'a> {
+    plugin_name: &'a str,
+    #[schema(value_type = PluginStatusName)]
+    status: PluginStatus,
+    findings_count: u64,
+    issues: Vec<IssueBody<'a>>,
+    severities: Severities,
+    message: Option<&'a str>,
+    started_at: Option<Moment>,
+    executed_at: Option<Moment>,
+}
+
+impl<'a> From<&'a PluginResult> for PluginBody<'a> {
+    fn from(plugin: &'a PluginResult) -> Self {
+        Self {
+            plugin_name: &plugin.name,
+            status: plugin.status,
+            findings_count: plugin.findings_count,
+            issues: plugin.issues.iter().map(Into::into).collect(),
+            severities: SeverityCounts::of(std::slice::from_ref(plugin)).into(),
+            message: plugin.message.as_deref(),
+            started_at: plugin.started_at.map(Moment),
+            executed_at: plugin.ended_at.map(Moment),
+        }
+    }
+}
+
+/// An issue that a plugin named.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Issue)]
+struct IssueBody<'a> {
+    id: &'a str,
+    #[schema(value_type = SeverityName)]
+    severity: Severity,
+    title: &'a str,
+}
+
+impl<'a> From<&'a IssueRef> for IssueBody<'a> {
+    fn from(issue: &'a IssueRef) -> Self {
+        Self { id: &issue.id, severity: issue.severity, title: &issue.title }
+    }
+}

@@ -1,0 +1,43 @@
+//! `GET /api/scans/{id}/events`: the status as a live stream.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+
+use super::status::StatusBody;
+use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::path::{PathId, no_scan};
+use crate::web::sse::{EventId, StatusStream, events};
+use crate::web::state::Web;
+
+/// Streams a scan's status: an event `status` for each change, with the JSON of the status route as its data, and `end` when the scan has ended.
+///
+/// A reader that is slow misses states in between, never the last one. After a lost connection, `Last-Event-ID` says what was seen.
+#[utoipa::path(
+    get, path = "/api/scans/{id}/events", tag = "scans",
+    params(
+        ("id" = u64, Path, description = "The scan's number"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen; the present state is not sent again"),
+    ),
+    responses(
+        (status = 200, description = "The stream", body = StatusBody<'_>, content_type = "text/event-stream"),
+        (status = 204, description = "The end was seen already; there is nothing to come back for"),
+        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Too many open streams, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn scan_events(State(web): State<Web>, PathId(id): PathId, headers: HeaderMap) -> Result<Response, Problem> {
+    let Ok(permit) = web.streams.clone().try_acquire_owned() else {
+        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask the status route instead").retry_after(10));
+    };
+    let updates = web.desk().watch(id).await?.ok_or_else(no_scan)?;
+    let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| EventId::parse(text, web.run));
+    if seen.is_some_and(|seen| seen.is_end()) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let stream = StatusStream::new(updates, seen, web.run, web.state.max_attempts, web.state.closing.clone(), permit);
+    let keep_alive = KeepAlive::new().interval(web.limits.keep_alive).text("alive");
+    Ok((axum::response::AppendHeaders([("cache-control", "no-store"), ("x-accel-buffering", "no")]), Sse::new(events(stream)).keep_alive(keep_alive))
+        .into_response())
+}

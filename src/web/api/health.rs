@@ -1,0 +1,121 @@
+//! `/livez` and `/readyz`: whether the process answers, and whether it can do its work.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::scans::fresh;
+use super::stats::queue_depth;
+use crate::web::state::{Web, WebInner};
+
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process answers.
+#[derive(Debug, Serialize, ToSchema)]
+struct Alive {
+    status: &'static str,
+}
+
+/// Whether the process can do its work, and why not.
+#[derive(Debug, Serialize, ToSchema)]
+struct Readiness {
+    ready: bool,
+    checks: Vec<Check>,
+}
+
+/// One thing that the process needs.
+#[derive(Debug, Serialize, ToSchema)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    /// What is wrong, or how it stands.
+    detail: String,
+}
+
+/// Says that the process answers.
+#[utoipa::path(
+    get, path = "/livez", tag = "server",
+    responses((status = 200, description = "The process answers", body = Alive, content_type = "application/json"))
+)]
+pub(crate) async fn livez() -> Response {
+    fresh(StatusCode::OK, &Alive { status: "alive" })
+}
+
+/// Says whether the process can do its work.
+#[utoipa::path(
+    get, path = "/readyz", tag = "server",
+    responses(
+        (status = 200, description = "It can", body = Readiness, content_type = "application/json"),
+        (status = 503, description = "It cannot; the failed checks say why", body = Readiness, content_type = "application/json"),
+    )
+)]
+pub(crate) async fn readyz(State(web): State<Web>) -> Response {
+    let (store, queue) = tokio::join!(store_check(&web), queue_check(&web));
+    let checks = vec![store, queue, node_check(&web)];
+    let ready = checks.iter().all(|check| check.ok);
+    fresh(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &Readiness { ready, checks })
+}
+
+async fn store_check(web: &WebInner) -> Check {
+    let (ok, detail) = match tokio::time::timeout(STORE_PATIENCE, web.desk().store.ping()).await {
+        Ok(Ok(())) => (true, "answers"),
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the store failed its readiness check");
+            (false, "does not answer")
+        }
+        Err(_) => (false, "does not answer in time"),
+    };
+    Check { name: "store", ok, detail: detail.into() }
+}
+
+async fn queue_check(web: &WebInner) -> Check {
+    let depth = queue_depth(web).await;
+    let detail = depth.map_or_else(|| "does not answer; scans are accepted and start when it is back".into(), |depth| format!("answers, {depth} waiting"));
+    Check { name: "queue", ok: depth.is_some(), detail }
+}
+
+fn node_check(web: &WebInner) -> Check {
+    if web.state.closing.is_cancelled() {
+        return Check { name: "node", ok: false, detail: "stopping".into() };
+    }
+    if !web.state.runs_scans {
+        return Check { name: "node", ok: true, detail: "not here: this process runs no scans".into() };
+    }
+    let state = web.desk().board.supervision(web.now()).state;
+    Check { name: "node", ok: state == "running", detail: state }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::web::testing::{TestApp, json_of};
+
+    #[tokio::test]
+    async fn lives_whatever_is_broken() {
+        let app = TestApp::new();
+        app.store.fail_with("down");
+        assert_eq!(app.get("/livez").await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn is_ready_when_store_queue_and_node_are() {
+        let app = TestApp::new();
+        let not_yet = app.get("/readyz").await;
+        assert_eq!(not_yet.status(), 503);
+        assert_eq!(json_of(not_yet).await["checks"][2]["detail"], "not running");
+        app.desk.board.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        assert_eq!(app.get("/readyz").await.status(), 200);
+        app.store.fail_with("down at secret-host");
+        let down = app.get("/readyz").await;
+        assert_eq!(down.status(), 503);
+        let body = json_of(down).await;
+        assert_eq!((&body["ready"], &body["checks"][0]["ok"]), (&false.into(), &false.into()));
+        assert!(!body.to_string().contains("secret"));
+        app.store.recover();
+        app.closing.cancel();
+        assert_eq!(app.get("/readyz").await.status(), 503, "a server that stops takes no more");
+    }
+}

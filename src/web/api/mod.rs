@@ -1,0 +1,14 @@
+//! The HTTP API: one file a resource. The description of the API is generated from the handlers.
+
+pub(crate) mod body;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod metrics;
+pub(crate) mod openapi;
+pub(crate) mod plugins;
+pub(crate) mod scans;
+pub(crate) mod stats;
+pub(crate) mod status;
+pub(crate) mod submission;
+pub(crate) mod supervision;
+pub(crate) mod wire;

@@ -1,0 +1,120 @@
+//! `GET /api/openapi.json`: the description of the API, generated from the handlers.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{events, health, metrics, plugins, scans, stats, status, supervision};
+use crate::web::state::Web;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Kastrel", description = "Runs KAST security scans under supervision.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    tags(
+        (name = "scans", description = "Submit scans, follow them, end them."),
+        (name = "scanner", description = "What can be run."),
+        (name = "server", description = "How the server is."),
+    )
+)]
+struct Description;
+
+/// The routes of the API but the hot one, with their description.
+pub(crate) fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(scans::list_scans, scans::submit_scan))
+        .routes(routes!(scans::show_scan))
+        .routes(routes!(scans::cancel_scan))
+        .routes(routes!(scans::rerun_scan))
+        .routes(routes!(events::scan_events))
+        .routes(routes!(plugins::list_plugins))
+        .routes(routes!(stats::show_stats))
+        .routes(routes!(supervision::show_supervision))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(openapi))
+}
+
+/// The hot route, which has a lighter layer.
+pub(crate) fn hot_routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::default().routes(routes!(status::scan_status))
+}
+
+/// The description as bytes.
+pub(crate) fn describe(mut api: utoipa::openapi::OpenApi, version: &str) -> Vec<u8> {
+    api.info.version = version.to_owned();
+    serde_json::to_vec(&api).unwrap_or_default()
+}
+
+/// Describes this API.
+#[utoipa::path(
+    get, path = "/api/openapi.json", tag = "server",
+    responses((status = 200, description = "This description", body = Object, content_type = "application/json"))
+)]
+pub(crate) async fn openapi(State(web): State<Web>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], web.openapi.clone()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use kastrel_actors::model::ScanStatus;
+
+    use crate::web::testing::{TestApp, api_description, json_of};
+
+    #[tokio::test]
+    async fn names_exactly_the_routes_that_there_are() {
+        let api = api_description();
+        let described: BTreeSet<String> = api["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase())))
+            .collect();
+        let expected = [
+            "GET /api/openapi.json",
+            "GET /api/plugins",
+            "GET /api/scans",
+            "GET /api/scans/{id}",
+            "GET /api/scans/{id}/events",
+            "GET /api/scans/{id}/status",
+            "GET /api/stats",
+            "GET /api/supervision",
+            "GET /livez",
+            "GET /metrics",
+            "GET /readyz",
+            "POST /api/scans",
+            "POST /api/scans/{id}/cancel",
+            "POST /api/scans/{id}/rerun",
+        ];
+        assert_eq!(described, expected.map(String::from).into());
+    }
+
+    #[tokio::test]
+    async fn each_described_route_answers_and_all_others_do_not() {
+        let app = TestApp::new();
+        let api = api_description();
+        for (path, item) in api["paths"].as_object().unwrap() {
+            for method in ["GET", "POST", "PUT", "DELETE"] {
+                let id = app.submitted("example.com").await.0.to_string();
+                let response = app.send(method, &path.replace("{id}", &id), &[("sec-fetch-site", "same-origin")], "").await;
+                let described = item.get(method.to_lowercase()).is_some();
+                assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());
+                assert_ne!(response.status(), 404, "{method} {path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn is_served_and_takes_its_names_from_the_model() {
+        let served = json_of(TestApp::new().get("/api/openapi.json").await).await;
+        assert_eq!((&served["info"]["version"], served["info"]["title"].as_str()), (&"0.0.0-test".into(), Some("Kastrel")));
+        let names: Vec<&str> = ScanStatus::ALL.iter().map(|one| one.as_str()).collect();
+        assert_eq!(served["components"]["schemas"]["ScanStatus"]["enum"], serde_json::json!(names));
+        assert!(served["components"]["schemas"]["Problem"]["properties"]["trace_id"].is_object());
+    }
+}

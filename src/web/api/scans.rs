@@ -1,0 +1,232 @@
+//! `/api/scans`: list, submit, show, cancel, run again.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use kastrel_actors::desk::{Accepted, CancelOutcome};
+use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::{ScanDetail, ScanSummary};
+use super::submission::{read_draft, read_key};
+use super::wire::{FormatName, ModeName, PriorityName};
+use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::path::{PathId, no_scan};
+use crate::web::query::ScanListQuery;
+use crate::web::state::Web;
+use crate::web::trace::RequestTrace;
+
+/// A page of scans.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ScanList<'a> {
+    /// Newest first.
+    scans: Vec<ScanSummary<'a>>,
+    /// All scans that match.
+    total: u64,
+    /// How many pages they fill.
+    pages: u64,
+    current_page: usize,
+    per_page: usize,
+    /// For `before`, to get the scans after these without counting pages; null after the last.
+    next_before: Option<u64>,
+}
+
+/// Which scans.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents ScanListQuery, which also reads repeated parameters")]
+pub(crate) struct ScanListParams {
+    /// The page, from 1.
+    page: Option<u32>,
+    /// Scans on a page.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    per_page: Option<u32>,
+    /// Only these states; repeated, or separated by commas.
+    status: Option<String>,
+    /// Only targets that contain this text.
+    target: Option<String>,
+    /// Only scans with a number below this one: stable while new scans come in.
+    before: Option<u64>,
+}
+
+/// A submission. Every field but the target may be left out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Submission)]
+#[expect(dead_code, reason = "documents ScanRequestDraft of the model, which knows nothing of OpenAPI")]
+pub(crate) struct SubmissionBody {
+    /// Host, host:port, or http(s) URL.
+    #[schema(example = "example.com")]
+    target: String,
+    #[schema(value_type = Option<ModeName>, default = "passive")]
+    mode: Option<String>,
+    /// Plugin names; empty means all of the mode.
+    #[schema(required = false)]
+    plugins: Vec<String>,
+    /// Whether plugins run at the same time.
+    #[schema(default = true)]
+    parallel: Option<bool>,
+    #[schema(minimum = 1, maximum = 32, default = 5)]
+    max_workers: Option<u8>,
+    /// Verbose scanner log.
+    #[schema(default = false)]
+    verbose: Option<bool>,
+    /// Only show what would be done.
+    #[schema(default = false)]
+    dry_run: Option<bool>,
+    #[schema(value_type = Option<FormatName>, default = "html")]
+    format: Option<String>,
+    /// `plugin.key=value` each.
+    #[schema(required = false)]
+    overrides: Vec<String>,
+    #[schema(value_type = Option<PriorityName>, default = "normal")]
+    priority: Option<String>,
+}
+
+/// A scan that was accepted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AcceptedScan<'a> {
+    #[serde(flatten)]
+    #[schema(inline)]
+    scan: ScanDetail<'a>,
+    /// What you should know, such as that the queue does not answer just now.
+    warning: Option<&'a str>,
+}
+
+/// Lists scans, newest first.
+#[utoipa::path(
+    get, path = "/api/scans", tag = "scans", params(ScanListParams),
+    responses(
+        (status = 200, description = "A page of scans", body = ScanList<'_>, content_type = "application/json"),
+        (status = 400, description = "Wrong parameters, each named", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_scans(State(web): State<Web>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let (query, errors) = ScanListQuery::parse(query.as_deref());
+    if !errors.is_empty() {
+        return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
+    }
+    let page = web.desk().list(query.for_store()).await?;
+    let total = page.total.unwrap_or_default();
+    let scans: Vec<ScanSummary<'_>> = page.scans.iter().map(|scan| ScanSummary::from(&**scan)).collect();
+    let next_before = scans.last().filter(|_| scans.len() == query.per_page).map(|scan| scan.scan_id);
+    let list = ScanList { scans, total, pages: query.pages(total), current_page: query.page, per_page: query.per_page, next_before };
+    Ok(fresh(StatusCode::OK, &list))
+}
+
+/// Submits a scan. When this answers 201, the scan is stored and will run.
+#[utoipa::path(
+    post, path = "/api/scans", tag = "scans", request_body(content = SubmissionBody, content_type = "application/json"),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; a second submission with the same key gets the first one's scan"),
+        ("traceparent" = Option<String>, Header, description = "The W3C trace context that the scan continues"),
+    ),
+    responses(
+        (status = 201, description = "Accepted and stored", body = AcceptedScan<'_>, content_type = "application/json", headers(("Location" = String, description = "The scan"))),
+        (status = 200, description = "The scan of an earlier submission with this key", body = AcceptedScan<'_>, content_type = "application/json", headers(("Location" = String, description = "The scan"))),
+        (status = 400, description = "No JSON object, or an invalid idempotency key", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "Wrong fields, each named; or an idempotency key that belongs to another request", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn submit_scan(
+    State(web): State<Web>,
+    trace: RequestTrace,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let key = read_key(&headers)?;
+    let draft = read_draft(web.desk(), &headers, body)?;
+    let accepted = web.desk().submit(&draft, key, trace.0).await?;
+    Ok(answer(&web, &accepted))
+}
+
+/// Shows a scan in full.
+#[utoipa::path(
+    get, path = "/api/scans/{id}", tag = "scans",
+    params(("id" = u64, Path, description = "The scan's number")),
+    responses(
+        (status = 200, description = "The scan", body = ScanDetail<'_>, content_type = "application/json"),
+        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show_scan(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    Ok(fresh(StatusCode::OK, &ScanDetail::new(&scan, web.state.max_attempts)))
+}
+
+/// Asks for a scan's end, wherever it is.
+#[utoipa::path(
+    post, path = "/api/scans/{id}/cancel", tag = "scans",
+    params(("id" = u64, Path, description = "The scan's number")),
+    responses(
+        (status = 200, description = "It waited, and is cancelled now", body = ScanDetail<'_>, content_type = "application/json"),
+        (status = 202, description = "It runs; its process is being ended", body = ScanDetail<'_>, content_type = "application/json"),
+        (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 409, description = "It had ended before", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn cancel_scan(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+    let show = |status, record: ScanRecord| {
+        let scan = web.desk().board.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
+        Ok(fresh(status, &ScanDetail::new(&scan, web.state.max_attempts)))
+    };
+    match web.desk().cancel(id, CancelledBy::User).await? {
+        CancelOutcome::Cancelled(record) => show(StatusCode::OK, record),
+        CancelOutcome::Requested(record) => show(StatusCode::ACCEPTED, record),
+        CancelOutcome::AlreadyEnded(record) => Err(already_ended(&record)),
+        CancelOutcome::Missing => Err(no_scan()),
+    }
+}
+
+/// Submits a scan's request once more.
+#[utoipa::path(
+    post, path = "/api/scans/{id}/rerun", tag = "scans",
+    params(("id" = u64, Path, description = "The number of the scan to repeat")),
+    responses(
+        (status = 201, description = "The new scan, accepted and stored", body = AcceptedScan<'_>, content_type = "application/json", headers(("Location" = String, description = "The new scan"))),
+        (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "The target is out of scope by now", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn rerun_scan(State(web): State<Web>, trace: RequestTrace, PathId(id): PathId) -> Result<Response, Problem> {
+    let accepted = web.desk().rerun(id, trace.0).await?.ok_or_else(no_scan)?;
+    Ok(answer(&web, &accepted))
+}
+
+/// The problem of a cancel that comes too late.
+pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
+    Problem::new(ProblemKind::AlreadyEnded, format!("scan {} is {}", record.id, record.status()))
+}
+
+fn answer(web: &Web, accepted: &Accepted) -> Response {
+    let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
+    let body = AcceptedScan { scan: ScanDetail::new(&accepted.scan, web.state.max_attempts), warning: accepted.warning.as_deref() };
+    let mut response = fresh(status, &body);
+    if let Ok(location) = HeaderValue::try_from(format!("/api/scans/{}", accepted.scan.record.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// JSON that nobody may keep.
+pub(crate) fn fresh(status: StatusCode, body: &impl Serialize) -> Response {
+    let headers = [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (status, headers, Json(body)).into_response()
+}
+
+#[cfg(test)]
+#[path = "scans_tests.rs"]
+mod tests;

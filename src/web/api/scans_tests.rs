@@ -1,0 +1,168 @@
+use kastrel_actors::model::{Failure, FailureKind, PluginResult, PluginStatus, Resolution, Verdict};
+use serde_json::json;
+
+use crate::web::RequestLimits;
+use crate::web::testing::{TestApp, header_of, json_of};
+
+fn fields(body: &serde_json::Value) -> Vec<&str> {
+    body["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_submission_is_stored_and_has_an_address() {
+    let app = TestApp::new();
+    let response = app.post_json("/api/scans", &[], &json!({"target": "Example.com", "mode": "both", "overrides": ["zap.port=8081"]})).await;
+    assert_eq!((response.status().as_u16(), header_of(&response, "location")), (201, "/api/scans/1"));
+    let body = json_of(response).await;
+    assert_eq!((&body["scan_id"], &body["status"], &body["target"]), (&1.into(), &"pending".into(), &"example.com".into()));
+    assert_eq!((&body["request"]["overrides"][0], &body["warning"]), (&"zap.port=8081".into(), &serde_json::Value::Null));
+    assert_eq!(app.memory.history().len(), 1);
+    assert_eq!(json_of(app.get("/api/scans/1").await).await["request"]["mode"], "both");
+}
+
+#[tokio::test]
+async fn a_submission_continues_the_callers_trace() {
+    let app = TestApp::new();
+    let headers = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];
+    let body = json_of(app.post_json("/api/scans", &headers, &json!({"target": "example.com"})).await).await;
+    assert_eq!(body["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    let other = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
+    assert!(other["trace_id"].as_str().is_some_and(|id| id.len() == 32 && id != "0af7651916cd43dd8448eb211c80319c"));
+}
+
+#[tokio::test]
+async fn every_wrong_field_is_named_and_nothing_is_stored() {
+    let app = TestApp::new();
+    let response = app.post_json("/api/scans", &[], &json!({"target": "-oX", "mode": 3, "max_workers": 99, "colour": "red", "plugins": ["ok", {}]})).await;
+    assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (422, "application/problem+json"));
+    let body = json_of(response).await;
+    let mut named = fields(&body);
+    named.sort_unstable();
+    assert_eq!(named, ["colour", "max_workers", "mode", "plugins[1]", "target"]);
+    assert_eq!(body["type"], "urn:kastrel:problem:invalid-fields");
+    assert!(app.memory.history().is_empty());
+}
+
+#[tokio::test]
+async fn a_target_out_of_scope_or_of_the_wrong_type_or_missing_is_named_once() {
+    let app = TestApp::new();
+    for target in [json!({"target": "10.0.0.1"}), json!({"target": 5}), json!({})] {
+        let response = app.post_json("/api/scans", &[], &target).await;
+        assert_eq!(response.status(), 422);
+        assert_eq!(fields(&json_of(response).await), ["target"], "{target}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json_object_are_problems() {
+    let app = TestApp::with_limits(RequestLimits { body_bytes: 1000, ..RequestLimits::default() });
+    let json = ("content-type", "application/json");
+    let long = format!("{{\"target\":\"{}\"}}", "x".repeat(2000));
+    for (headers, body, status) in [
+        (vec![json], "{\"target\":", 400),
+        (vec![json], "[]", 400),
+        (vec![json], "\u{0}", 400),
+        (vec![json], long.as_str(), 413),
+        (vec![("content-type", "text/plain"), ("sec-fetch-site", "same-origin")], "{\"target\":\"example.com\"}", 415),
+        (vec![], "{\"target\":\"example.com\"}", 415),
+    ] {
+        let response = app.send("POST", "/api/scans", &headers, body).await;
+        assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (status, "application/problem+json"), "{body:.20}");
+    }
+    let deep = "[".repeat(900);
+    assert_eq!(app.send("POST", "/api/scans", &[json], &format!("{{\"target\":{deep}")).await.status(), 400);
+}
+
+#[tokio::test]
+async fn a_key_makes_one_scan_of_two_submissions() {
+    let app = TestApp::new();
+    let key = [("idempotency-key", "ci-1")];
+    let first = app.post_json("/api/scans", &key, &json!({"target": "example.com"})).await;
+    let second = app.post_json("/api/scans", &key, &json!({"target": "example.com", "mode": "passive"})).await;
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (201, 200));
+    assert_eq!(header_of(&second, "location"), "/api/scans/1");
+    assert_eq!(json_of(first).await["scan_id"], json_of(second).await["scan_id"]);
+    let other = app.post_json("/api/scans", &key, &json!({"target": "example.org"})).await;
+    assert_eq!(other.status(), 422);
+    let body = json_of(other).await;
+    assert_eq!((body["type"].as_str(), fields(&body)), (Some("urn:kastrel:problem:idempotency-key-reused"), vec!["Idempotency-Key"]));
+    let bad = app.post_json("/api/scans", &[("idempotency-key", "a b")], &json!({"target": "example.com"})).await;
+    assert_eq!(bad.status(), 400);
+    assert_eq!(app.memory.history().len(), 1);
+}
+
+#[tokio::test]
+async fn lists_in_pages_newest_first() {
+    let app = TestApp::new();
+    for n in 0..5 {
+        app.submitted(&format!("host{n}.example.com")).await;
+    }
+    let body = json_of(app.get("/api/scans?per_page=2&page=2").await).await;
+    assert_eq!((&body["total"], &body["pages"], &body["current_page"]), (&5.into(), &3.into(), &2.into()));
+    let ids = |body: &serde_json::Value| body["scans"].as_array().unwrap().iter().map(|scan| scan["scan_id"].as_u64().unwrap()).collect::<Vec<_>>();
+    assert_eq!((ids(&body), &body["next_before"]), (vec![3, 2], &2.into()));
+    let next = json_of(app.get("/api/scans?per_page=2&before=2").await).await;
+    assert_eq!((ids(&next), &next["next_before"]), (vec![1], &serde_json::Value::Null));
+    assert_eq!(ids(&json_of(app.get("/api/scans?target=HOST3").await).await), [4]);
+    assert_eq!(json_of(app.get("/api/scans?status=running,failed").await).await["total"], 0);
+}
+
+#[tokio::test]
+async fn wrong_parameters_are_named() {
+    let response = TestApp::new().get("/api/scans?page=0&status=done").await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(fields(&json_of(response).await), ["page", "status"]);
+}
+
+#[tokio::test]
+async fn a_scan_in_full_tells_of_each_attempt() {
+    let app = TestApp::new();
+    let scan = app.running("example.com").await;
+    let due = app.desk.clock.now();
+    app.finish(&scan, Resolution::Retry { failure: Failure::new(FailureKind::Stalled, "no sign of life for 300 s"), due }).await;
+    let body = json_of(app.get("/api/scans/1").await).await;
+    assert_eq!((&body["attempts"][0]["end"], &body["attempts"][0]["reason"]), (&"failed".into(), &"stalled".into()));
+    assert_eq!((&body["waiting"]["reason"], &body["waiting"]["kind"], &body["failures"]), (&"retry".into(), &"stalled".into(), &1.into()));
+    let status = json_of(app.get("/api/scans/1/status").await).await;
+    assert!(status["next_attempt_at"].is_string() && status["error_message"].is_null());
+}
+
+#[tokio::test]
+async fn a_completed_scan_counts_its_plugins() {
+    let app = TestApp::new();
+    let scan = app.running("example.com").await;
+    let found = PluginResult { findings_count: 4, ..PluginResult::new("whatweb", PluginStatus::Completed) };
+    let verdict = Verdict { plugins: vec![found, PluginResult::new("testssl", PluginStatus::Failed)], dry_run: false };
+    app.finish(&scan, Resolution::Complete(verdict)).await;
+    let body = json_of(app.get("/api/scans").await).await;
+    let row = &body["scans"][0];
+    assert_eq!((&row["status"], &row["results_count"], &row["plugins_failed"], &row["findings_count"]), (&"completed".into(), &2.into(), &1.into(), &4.into()));
+}
+
+#[tokio::test]
+async fn a_cancel_is_answered_by_what_it_did() {
+    let app = TestApp::new();
+    let waiting = app.submitted("example.com").await;
+    let cancelled = app.send("POST", &format!("/api/scans/{waiting}/cancel"), &[], "").await;
+    assert_eq!(cancelled.status(), 200);
+    assert_eq!(json_of(cancelled).await["status"], "cancelled");
+    assert_eq!(app.send("POST", &format!("/api/scans/{waiting}/cancel"), &[], "").await.status(), 409);
+    let running = app.running("example.org").await;
+    for _ in 0..2 {
+        let requested = app.send("POST", &format!("/api/scans/{}/cancel", running.id), &[], "").await;
+        assert_eq!(requested.status(), 202);
+        assert_eq!(json_of(requested).await["cancel_requested"], "user");
+    }
+    assert_eq!(app.send("POST", "/api/scans/99/cancel", &[], "").await.status(), 404);
+}
+
+#[tokio::test]
+async fn running_again_is_a_new_scan_of_the_same_request() {
+    let app = TestApp::new();
+    app.post_json("/api/scans", &[], &json!({"target": "example.com", "max_workers": 7})).await;
+    let response = app.send("POST", "/api/scans/1/rerun", &[], "").await;
+    assert_eq!((response.status().as_u16(), header_of(&response, "location")), (201, "/api/scans/2"));
+    let body = json_of(response).await;
+    assert_eq!((&body["rerun_of"], &body["request"]["max_workers"]), (&1.into(), &7.into()));
+    assert_eq!(app.send("POST", "/api/scans/99/rerun", &[], "").await.status(), 404);
+}

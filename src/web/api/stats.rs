@@ -1,0 +1,96 @@
+//! `GET /api/stats`: how much there is and how much is going on.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::scans::fresh;
+use super::wire::ScannerBody;
+use crate::web::error::{Problem, ProblemBody};
+use crate::web::state::{Web, WebInner};
+
+/// How long to wait for a queue that may be gone.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How much there is and how much is going on.
+#[derive(Debug, Serialize, ToSchema)]
+struct Stats<'a> {
+    version: &'a str,
+    scanner: Option<ScannerBody<'a>>,
+    scans: ScanCounts,
+    /// How many scans run on this node.
+    running_here: usize,
+    /// How many signals wait in the queue; null when it does not answer.
+    queue_depth: Option<usize>,
+    open_event_streams: usize,
+}
+
+/// Scans by state.
+#[derive(Debug, Serialize, ToSchema)]
+struct ScanCounts {
+    pending: u64,
+    running: u64,
+    completed: u64,
+    failed: u64,
+    cancelled: u64,
+    total: u64,
+}
+
+/// Counts scans by state, and what is going on.
+#[utoipa::path(
+    get, path = "/api/stats", tag = "server",
+    responses(
+        (status = 200, description = "The counts", body = Stats<'_>, content_type = "application/json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show_stats(State(web): State<Web>) -> Result<Response, Problem> {
+    let stats = web.desk().stats().await?;
+    let catalogue = web.catalogue();
+    let total = stats.pending + stats.running + stats.completed + stats.failed + stats.cancelled;
+    let body = Stats {
+        version: &web.state.info.version,
+        scanner: catalogue.as_ref().map(|catalogue| (&catalogue.scanner).into()),
+        scans: ScanCounts {
+            pending: stats.pending,
+            running: stats.running,
+            completed: stats.completed,
+            failed: stats.failed,
+            cancelled: stats.cancelled,
+            total,
+        },
+        running_here: web.desk().board.running().len(),
+        queue_depth: queue_depth(&web).await,
+        open_event_streams: open_streams(&web),
+    };
+    Ok(fresh(StatusCode::OK, &body))
+}
+
+/// How many signals wait; `None` when the queue does not answer in time.
+pub(crate) async fn queue_depth(web: &WebInner) -> Option<usize> {
+    tokio::time::timeout(QUEUE_PATIENCE, web.desk().queue.depth()).await.ok()?.ok()
+}
+
+/// How many event streams are open.
+pub(crate) fn open_streams(web: &WebInner) -> usize {
+    web.limits.event_streams.saturating_sub(web.streams.available_permits())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::web::testing::{TestApp, json_of};
+
+    #[tokio::test]
+    async fn counts_by_state() {
+        let app = TestApp::new();
+        app.submitted("example.com").await;
+        app.running("example.org").await;
+        let body = json_of(app.get("/api/stats").await).await;
+        assert_eq!((&body["scans"]["pending"], &body["scans"]["running"], &body["scans"]["total"]), (&1.into(), &1.into(), &2.into()));
+        assert_eq!((&body["running_here"], &body["version"], &body["queue_depth"]), (&1.into(), &"0.0.0-test".into(), &2.into()));
+    }
+}

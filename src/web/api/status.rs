@@ -1,0 +1,211 @@
+//! `GET /api/scans/{id}/status`: the route that every open page asks every few seconds, in kast-web's shape.
+//!
+//! It reads the live board only, as long as the scan is on it, and writes borrowed values straight into the answer's bytes.
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use kastrel_actors::model::{AttemptPhase, CancelledBy, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, SeverityCounts, Target};
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use super::wire::{
+    AsText, CancelledByName, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName, Waiting, count_of, duration_of, error_of, findings_of,
+    plugins_of, waiting_of,
+};
+use crate::web::error::{Problem, ProblemBody};
+use crate::web::path::{PathId, no_scan};
+use crate::web::state::Web;
+
+/// Where a scan stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ScanStatusReport)]
+pub(crate) struct StatusBody<'a> {
+    scan_id: u64,
+    #[schema(value_type = StatusName)]
+    status: ScanStatus,
+    #[schema(value_type = String, example = "example.com")]
+    target: AsText<&'a Target>,
+    /// When the first attempt started.
+    started_at: Option<Moment>,
+    /// When the scan came to its end, whichever.
+    completed_at: Option<Moment>,
+    /// From the first attempt's start to the end, in seconds; null until then.
+    duration: Option<f64>,
+    /// Why the scan failed.
+    error_message: Option<&'a str>,
+    /// The plugins, as far as they are known.
+    #[schema(value_type = Vec<PluginStatusBody<'_>>)]
+    results: Results<'a>,
+    results_count: usize,
+    plugins_failed: usize,
+    findings_count: u64,
+    severities: Severities,
+    /// The last attempt's number; 0 before the first.
+    attempt: u32,
+    max_attempts: u32,
+    /// While an attempt runs: what its actor does.
+    #[schema(value_type = Option<PhaseName>)]
+    phase: Option<AttemptPhase>,
+    /// Which scanner the last attempt uses, once known.
+    scanner: Option<ScannerBody<'a>>,
+    /// While the scan waits: why.
+    waiting: Option<Waiting<'a>>,
+    /// While the scan waits: the earliest moment of its next attempt.
+    next_attempt_at: Option<Moment>,
+    /// A cancel that waits for the running attempt's end.
+    #[schema(value_type = Option<CancelledByName>)]
+    cancel_requested: Option<CancelledBy>,
+    trace_id: String,
+}
+
+/// Where a plugin stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginStatusReport)]
+struct PluginStatusBody<'a> {
+    plugin_name: &'a str,
+    #[schema(value_type = PluginStatusName)]
+    status: PluginStatus,
+    findings_count: u64,
+    /// When it ended.
+    executed_at: Option<Moment>,
+    /// Its summary, or why it failed.
+    message: Option<&'a str>,
+    severities: Severities,
+}
+
+#[derive(Debug)]
+struct Results<'a>(&'a [PluginResult]);
+
+impl Serialize for Results<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|plugin| PluginStatusBody {
+            plugin_name: &plugin.name,
+            status: plugin.status,
+            findings_count: plugin.findings_count,
+            executed_at: plugin.ended_at.map(Moment),
+            message: plugin.message.as_deref(),
+            severities: SeverityCounts::of(std::slice::from_ref(plugin)).into(),
+        }))
+    }
+}
+
+impl<'a> StatusBody<'a> {
+    pub(crate) fn new(scan: &'a ScanSnapshot, max_attempts: u32) -> Self {
+        let (record, plugins) = (&scan.record, plugins_of(scan));
+        let attempt = record.last_attempt();
+        let waiting = waiting_of(&record.state);
+        Self {
+            scan_id: record.id.0,
+            status: record.status(),
+            target: AsText(&record.request.target),
+            started_at: record.started_at.map(Moment),
+            completed_at: record.ended_at().map(Moment),
+            duration: duration_of(scan),
+            error_message: error_of(&record.state),
+            results: Results(plugins),
+            results_count: plugins.len(),
+            plugins_failed: count_of(plugins, PluginStatus::Failed),
+            findings_count: findings_of(plugins),
+            severities: SeverityCounts::of(plugins).into(),
+            attempt: attempt.map_or(0, |attempt| attempt.number.0),
+            max_attempts,
+            phase: scan.phase,
+            scanner: attempt.and_then(|attempt| attempt.scanner.as_ref()).map(Into::into),
+            waiting,
+            next_attempt_at: waiting.map(|waiting| waiting.due),
+            cancel_requested: record.cancel_requested,
+            trace_id: record.trace.trace_id(),
+        }
+    }
+
+    /// The bytes of the answer.
+    pub(crate) fn json(&self) -> Result<Vec<u8>, Problem> {
+        let mut bytes = Vec::with_capacity(640 + 256 * self.results_count);
+        serde_json::to_writer(&mut bytes, self).map_err(Problem::internal)?;
+        Ok(bytes)
+    }
+}
+
+/// Where a scan stands, cheap enough to ask every second.
+#[utoipa::path(
+    get, path = "/api/scans/{id}/status", tag = "scans",
+    params(("id" = u64, Path, description = "The scan's number")),
+    responses(
+        (status = 200, description = "Where the scan stands", body = StatusBody<'_>, content_type = "application/json"),
+        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let json = StatusBody::new(&scan, web.state.max_attempts).json()?;
+    let mut response = json.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::{AttemptPhase, Failure, FailureKind, PluginResult, PluginStatus, Resolution};
+
+    use crate::web::testing::{TestApp, json_of};
+
+    #[tokio::test]
+    async fn a_new_scan_has_kast_webs_shape() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        let response = app.get(&format!("/api/scans/{id}/status")).await;
+        assert_eq!(response.status(), 200);
+        let body = json_of(response).await;
+        for (key, value) in
+            [("scan_id", serde_json::json!(id.0)), ("status", "pending".into()), ("target", "example.com".into()), ("results", serde_json::json!([]))]
+        {
+            assert_eq!(body[key], value, "{key}");
+        }
+        for key in ["started_at", "completed_at", "duration", "error_message"] {
+            assert!(body.get(key).is_some_and(serde_json::Value::is_null), "{key}");
+        }
+        assert_eq!((body["results_count"].as_u64(), body["waiting"]["reason"].as_str()), (Some(0), Some("submitted")));
+    }
+
+    #[tokio::test]
+    async fn a_running_scan_tells_its_plugins_and_an_ended_one_its_time() {
+        let app = TestApp::new();
+        let running = app.running("example.com").await;
+        app.desk.board.update_attempt(running.id, running.token, |live| {
+            live.phase(AttemptPhase::Running).plugins(vec![PluginResult::new("whatweb", PluginStatus::InProgress)]);
+        });
+        let path = format!("/api/scans/{}/status", running.id);
+        let body = json_of(app.get(&path).await).await;
+        assert_eq!((body["status"].as_str(), body["phase"].as_str(), body["attempt"].as_u64()), (Some("running"), Some("running"), Some(1)));
+        assert_eq!(body["started_at"], "2026-01-01T00:00:00Z");
+        assert_eq!(body["results"][0]["plugin_name"], "whatweb");
+        assert_eq!((&body["results"][0]["status"], &body["results"][0]["executed_at"]), (&"in_progress".into(), &serde_json::Value::Null));
+
+        app.finish(&running, Resolution::Fail(Failure::new(FailureKind::Crashed, "a traceback"))).await;
+        let body = json_of(app.get(&path).await).await;
+        assert_eq!((body["status"].as_str(), body["error_message"].as_str()), (Some("failed"), Some("a traceback")));
+        assert!(body["duration"].is_number() && body["completed_at"].is_string());
+    }
+
+    #[tokio::test]
+    async fn needs_no_store_while_the_scan_is_on_the_board() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        app.store.fail_with("down");
+        assert_eq!(app.get(&format!("/api/scans/{id}/status")).await.status(), 200);
+        assert_eq!(app.get("/api/scans/99/status").await.status(), 503);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_id_is_not_found() {
+        let app = TestApp::new();
+        for id in ["99", "0", "abc", "+1", "-1", "1.0", "99999999999999999999999"] {
+            assert_eq!(app.get(&format!("/api/scans/{id}/status")).await.status(), 404, "{id}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Reading a submission from JSON: every wrong field is named at once, whether its name, its type or its value is wrong.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use kastrel_actors::desk::{ScanDesk, SubmitError};
+use kastrel_actors::model::{FieldError, ScanRequestDraft};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::web::error::{Problem, ProblemKind};
+use crate::web::same_origin::is_json;
+
+const KEY_HEADER: &str = "idempotency-key";
+const MAX_KEY: usize = 255;
+
+/// The body of a submission, fully checked: `desk.submit` with the same draft finds nothing wrong any more.
+pub(crate) fn read_draft(desk: &ScanDesk, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<ScanRequestDraft, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !is_json(content_type) {
+        return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
+    }
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let value: Value = serde_json::from_slice(&body).map_err(|error| Problem::new(ProblemKind::Malformed, format!("the body is not valid JSON: {error}")))?;
+    let Value::Object(fields) = value else {
+        return Err(Problem::new(ProblemKind::Malformed, "the body must be a JSON object such as {\"target\": \"example.com\"}"));
+    };
+    let (draft, mut errors) = typed(fields);
+    if let Err(SubmitError::Invalid(more)) = desk.check(&draft) {
+        // A field that could not be read has its default in the draft; what is wrong with that is not the client's doing.
+        let known: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
+        errors.extend(more.into_iter().filter(|error| !known.iter().any(|field| root(field) == error.field)));
+    }
+    if errors.is_empty() { Ok(draft) } else { Err(Problem::fields(ProblemKind::InvalidFields, errors)) }
+}
+
+/// The client's key against double submission.
+pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(KEY_HEADER) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    if (1..=MAX_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(Some(text.to_owned()));
+    }
+    let wrong = FieldError::new("Idempotency-Key", format!("expected 1 to {MAX_KEY} visible ASCII characters"));
+    Err(Problem::fields(ProblemKind::InvalidKey, vec![wrong]))
+}
+
+/// Why a body could not be read.
+pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Problem::new(ProblemKind::TooLarge, "the body is larger than this server takes")
+    } else {
+        Problem::new(ProblemKind::Malformed, "the body ended before its end")
+    }
+}
+
+/// Reads each field by itself, so that one wrong field does not hide another.
+fn typed(fields: Map<String, Value>) -> (ScanRequestDraft, Vec<FieldError>) {
+    let (mut good, mut errors) = (Map::new(), Vec::new());
+    for (name, value) in fields {
+        let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+        match serde_path_to_error::deserialize::<_, ScanRequestDraft>(alone) {
+            Ok(_) => {
+                good.insert(name, value);
+            }
+            Err(error) => {
+                let at = error.path().to_string();
+                let field = if root(&at) == name { at } else { printable(&name) };
+                errors.push(FieldError::new(field, printable(&error.into_inner().to_string())));
+            }
+        }
+    }
+    (ScanRequestDraft::deserialize(Value::Object(good)).unwrap_or_default(), errors)
+}
+
+/// The field of a path such as `plugins[2]`.
+fn root(path: &str) -> &str {
+    path.split(['.', '[']).next().unwrap_or(path)
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_wrong_type_and_each_unknown_field_is_named() {
+        let Value::Object(fields) = json!({"target": 5, "plugins": ["a", 7], "max_workers": 3, "colour": "red", "dry_run": "yes"}) else { unreachable!() };
+        let (draft, errors) = typed(fields);
+        let mut named: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        named.sort_unstable();
+        assert_eq!(named, ["colour", "dry_run", "plugins[1]", "target"]);
+        assert_eq!(draft.max_workers, Some(3));
+    }
+
+    #[test]
+    fn a_key_is_visible_ascii_of_bounded_length() {
+        let read = |text: &[u8]| read_key(&HeaderMap::from_iter([(KEY_HEADER.parse().unwrap(), axum::http::HeaderValue::from_bytes(text).unwrap())]));
+        assert_eq!(read(b"a-1").unwrap().as_deref(), Some("a-1"));
+        for bad in [&b""[..], b"with blank", "\u{e9}".as_bytes(), &[b'x'; 256]] {
+            assert!(read(bad).is_err());
+        }
+    }
+}

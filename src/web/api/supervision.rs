@@ -1,0 +1,77 @@
+//! `GET /api/supervision`: the actor tree of this node.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use kastrel_actors::board::ActorView;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::scans::fresh;
+use super::wire::Moment;
+use crate::web::state::Web;
+
+/// An actor.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Actor)]
+struct ActorBody {
+    name: String,
+    /// What it is doing.
+    state: String,
+    since: Moment,
+    /// How often its supervisor restarted it.
+    restarts: u32,
+    last_failure: Option<FailureBody>,
+    #[schema(no_recursion)]
+    children: Vec<ActorBody>,
+}
+
+/// Why an actor last failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ActorFailure)]
+struct FailureBody {
+    at: Moment,
+    reason: String,
+}
+
+impl From<ActorView> for ActorBody {
+    fn from(view: ActorView) -> Self {
+        Self {
+            name: view.name,
+            state: view.state,
+            since: Moment(view.since),
+            restarts: view.restarts,
+            last_failure: view.last_failure.map(|failure| FailureBody { at: Moment(failure.at), reason: failure.reason }),
+            children: view.children.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// Shows the actor tree of this node: states, restarts and last failures.
+#[utoipa::path(
+    get, path = "/api/supervision", tag = "server",
+    responses((status = 200, description = "The root of the tree", body = ActorBody, content_type = "application/json"))
+)]
+pub(crate) async fn show_supervision(State(web): State<Web>) -> Response {
+    fresh(StatusCode::OK, &ActorBody::from(web.desk().board.supervision(web.now())))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::web::testing::{TestApp, json_of};
+
+    #[tokio::test]
+    async fn shows_the_tree_down_to_the_scans() {
+        let app = TestApp::new();
+        for name in ["node", "supervisor"] {
+            app.desk.board.actor(name, jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        }
+        let scan = app.running("example.com").await;
+        app.desk.board.update_attempt(scan.id, scan.token, |live| {
+            live.phase(kastrel_actors::model::AttemptPhase::Running);
+        });
+        let tree = json_of(app.get("/api/supervision").await).await;
+        assert_eq!((tree["name"].as_str(), tree["since"].as_str()), (Some("node"), Some("1970-01-01T00:00:00Z")));
+        assert_eq!(tree["children"][0]["children"][0]["name"], format!("scan-{}", scan.id));
+    }
+}

@@ -1,0 +1,172 @@
+//! The words of the API that several resources share. They are declared here and not in the model, so that a change inside is no change of the API.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use kastrel_actors::model::{
+    AttemptPhase, CancelledBy, PendingReason, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot, ScanState, ScanStatus,
+    ScannerInfo, ScannerKind, Severity, SeverityCounts,
+};
+use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A point in time, to the second, in UTC: `2025-11-07T09:00:00Z`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(pub(crate) Timestamp);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.0}", self.0))
+    }
+}
+
+impl PartialSchema for Moment {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(Some("A point in time, to the second, in UTC.")).into()
+    }
+}
+
+impl ToSchema for Moment {}
+
+/// Anything that is shown as its text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsText<T>(pub(crate) T);
+
+impl<T: fmt::Display> Serialize for AsText<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Documents the names of a model enum from the very list that writes them.
+macro_rules! names {
+    ($($name:ident: $model:ty = $title:literal;)+) => { $(
+        #[doc = concat!("The names of ", $title, ", for the API's description.")]
+        pub(crate) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some(<$model>::ALL.iter().map(|one| one.as_str()))).into()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($model).into()
+            }
+        }
+    )+ };
+}
+
+names! {
+    StatusName: ScanStatus = "a scan's states";
+    PluginStatusName: PluginStatus = "a plugin's states";
+    SeverityName: Severity = "severities";
+    PhaseName: AttemptPhase = "the phases of an attempt";
+    ModeName: ScanMode = "modes";
+    FormatName: ReportFormat = "report formats";
+    PriorityName: Priority = "priorities";
+    CancelledByName: CancelledBy = "those who cancel";
+    ScannerKindName: ScannerKind = "scanners";
+    PluginKindName: PluginKind = "kinds of plugins";
+}
+
+/// Which scanner, and its version.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = Scanner)]
+pub(crate) struct ScannerBody<'a> {
+    /// The real KAST, or the small scanner in Kastrel's own binary.
+    #[schema(value_type = ScannerKindName)]
+    pub(crate) kind: ScannerKind,
+    /// Its own version text.
+    pub(crate) version: &'a str,
+}
+
+impl<'a> From<&'a ScannerInfo> for ScannerBody<'a> {
+    fn from(info: &'a ScannerInfo) -> Self {
+        Self { kind: info.kind, version: &info.version }
+    }
+}
+
+/// How many issues of each severity.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct Severities {
+    critical: u64,
+    high: u64,
+    medium: u64,
+    low: u64,
+    informational: u64,
+    /// Issues that the scanner's registry does not know.
+    unknown: u64,
+}
+
+impl From<SeverityCounts> for Severities {
+    fn from(counts: SeverityCounts) -> Self {
+        let SeverityCounts { critical, high, medium, low, informational, unknown } = counts;
+        Self { critical, high, medium, low, informational, unknown }
+    }
+}
+
+/// The last word on the plugins.
+pub(crate) fn plugins_of(scan: &ScanSnapshot) -> &[PluginResult] {
+    match &scan.record.state {
+        ScanState::Completed { verdict, .. } if !verdict.plugins.is_empty() => &verdict.plugins,
+        _ => &scan.plugins,
+    }
+}
+
+/// How many plugins are in `status`.
+pub(crate) fn count_of(plugins: &[PluginResult], status: PluginStatus) -> usize {
+    plugins.iter().filter(|plugin| plugin.status == status).count()
+}
+
+/// The sum of what the plugins say they found.
+pub(crate) fn findings_of(plugins: &[PluginResult]) -> u64 {
+    plugins.iter().map(|plugin| plugin.findings_count).sum()
+}
+
+/// How long a scan took, in seconds, once it has ended.
+pub(crate) fn duration_of(scan: &ScanSnapshot) -> Option<f64> {
+    let took = scan.record.ended_at()?.duration_since(scan.record.started_at?);
+    Some(seconds(took))
+}
+
+/// Seconds, to the millisecond.
+pub(crate) fn seconds(duration: SignedDuration) -> f64 {
+    (duration.as_secs_f64().max(0.0) * 1000.0).round() / 1000.0
+}
+
+/// Why a scan failed, once it has.
+pub(crate) fn error_of(state: &ScanState) -> Option<&str> {
+    match state {
+        ScanState::Failed { failure, .. } => Some(&failure.detail),
+        ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
+    }
+}
+
+/// Why a scan waits: a word, and for people the reason behind it.
+pub(crate) fn waiting_of(state: &ScanState) -> Option<Waiting<'_>> {
+    let ScanState::Pending { due, reason } = state else { return None };
+    let (word, kind, detail) = match reason {
+        PendingReason::Submitted => ("submitted", None, None),
+        PendingReason::Retry { failure } => ("retry", Some(failure.kind.as_str()), Some(failure.detail.as_str())),
+        PendingReason::Requeued { why } => ("requeued", Some(why.as_str()), None),
+    };
+    Some(Waiting { reason: word, kind, detail, due: Moment(*due) })
+}
+
+/// Why a scan waits, and until when at least.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct Waiting<'a> {
+    /// `submitted` (for a free place), `retry` (its last attempt failed) or `requeued` (Kastrel interrupted its last attempt).
+    pub(crate) reason: &'a str,
+    /// The kind of failure or interruption.
+    pub(crate) kind: Option<&'a str>,
+    /// How the last attempt failed.
+    pub(crate) detail: Option<&'a str>,
+    /// The earliest moment of the next attempt.
+    pub(crate) due: Moment,
+}

@@ -1,0 +1,254 @@
+//! Everything that can go wrong with a request: one type with two faces, `application/problem+json` for programs and a page for people.
+//!
+//! A handler returns a [`Problem`]; the outermost layer, which knows the path and the trace, draws its face. What went wrong inside stays in the log, where the trace id finds it.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use kastrel_actors::desk::SubmitError;
+use kastrel_actors::model::{FieldError, TraceContext};
+use kastrel_actors::ports::StoreError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::pages::error::ErrorPage;
+
+/// The kinds of problem: each has its status, its title and the last part of its `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProblemKind {
+    Malformed,
+    InvalidQuery,
+    InvalidKey,
+    CrossSite,
+    NotFound,
+    MethodNotAllowed,
+    AlreadyEnded,
+    TooLarge,
+    NotJson,
+    WrongHost,
+    InvalidFields,
+    KeyReused,
+    Internal,
+    Busy,
+    TooManyStreams,
+    Loading,
+    StoreUnavailable,
+    TimedOut,
+}
+
+impl ProblemKind {
+    /// Status, slug and title.
+    const fn about(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request could not be read"),
+            Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid-query", "The query has invalid parameters"),
+            Self::InvalidKey => (StatusCode::BAD_REQUEST, "invalid-idempotency-key", "The idempotency key is invalid"),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "The request did not come from this site"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This address does not take that method"),
+            Self::AlreadyEnded => (StatusCode::CONFLICT, "already-ended", "The scan has already ended"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
+            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The request has the wrong content type"),
+            Self::WrongHost => (StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server does not answer to that host name"),
+            Self::InvalidFields => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "The request has invalid fields"),
+            Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key belongs to another request"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside Kastrel"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many requests at once"),
+            Self::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", "Too many event streams are open"),
+            Self::Loading => (StatusCode::SERVICE_UNAVAILABLE, "loading", "Not known yet"),
+            Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The database does not answer"),
+            Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed-out", "The request took too long"),
+        }
+    }
+}
+
+/// One problem on its way to a client.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    kind: ProblemKind,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    retry_after: Option<u32>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    pub(crate) fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, source: None }
+    }
+
+    /// No scan, file or page here.
+    pub(crate) fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ProblemKind::NotFound, detail)
+    }
+
+    /// Something failed that the client can do nothing about.
+    pub(crate) fn internal(source: impl Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(source)), ..Self::new(ProblemKind::Internal, "the cause is in the server's log, under the trace id") }
+    }
+
+    /// Wrong fields, all of them.
+    pub(crate) fn fields(kind: ProblemKind, errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => format!("{}: {}", only.field, only.message),
+            several => format!("{} fields are wrong", several.len()),
+        };
+        Self { errors, ..Self::new(kind, detail) }
+    }
+
+    /// Worth another try after so many seconds.
+    pub(crate) fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind.about().0
+    }
+
+    /// What a client sees of it, for the face that fits `path`.
+    pub(crate) fn draw(self, path: &str, trace: &TraceContext) -> Response {
+        let (status, slug, title) = self.kind.about();
+        let trace_id = trace.trace_id();
+        if status.is_server_error() {
+            match &self.source {
+                Some(source) => tracing::error!(trace_id, http.path = path, problem = slug, error = source.as_ref() as &dyn Error, "a request failed"),
+                None => tracing::warn!(trace_id, http.path = path, problem = slug, detail = %self.detail, "a request was turned away"),
+            }
+        }
+        let mut response = if is_for_programs(path) {
+            let body = ProblemBody {
+                kind: format!("urn:kastrel:problem:{slug}"),
+                title,
+                status: status.as_u16(),
+                detail: &self.detail,
+                instance: path,
+                trace_id: &trace_id,
+                errors: &self.errors,
+            };
+            let mut response = (status, Json(body)).into_response();
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            response
+        } else {
+            (status, ErrorPage::new(status.as_u16(), title, &self.detail, trace_id)).into_response()
+        };
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                let problem = Self::new(ProblemKind::StoreUnavailable, "nothing was lost; try again in a moment").retry_after(5);
+                Self { source: Some(Arc::new(error)), ..problem }
+            }
+            StoreError::Corrupt(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Invalid(errors) => Self::fields(ProblemKind::InvalidFields, errors),
+            SubmitError::KeyReused(id) => {
+                let wrong = FieldError::new("Idempotency-Key", format!("it was used for scan {id}, which was asked for with other fields"));
+                Self::fields(ProblemKind::KeyReused, vec![wrong])
+            }
+            SubmitError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Whether the clients of this path are programs.
+pub(crate) fn is_for_programs(path: &str) -> bool {
+    path.starts_with("/api/") || matches!(path, "/api" | "/livez" | "/readyz" | "/metrics")
+}
+
+/// A problem as programs see it (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'a> {
+    /// A stable name of the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:kastrel:problem:invalid-fields")]
+    kind: String,
+    /// The kind in words.
+    title: &'a str,
+    /// The HTTP status once more.
+    status: u16,
+    /// What is wrong with this request.
+    detail: &'a str,
+    /// The path that was asked for.
+    instance: &'a str,
+    /// Finds the request in the log and in the traces.
+    trace_id: &'a str,
+    /// The fields that are wrong, where fields are.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<FieldErrorBody>, required = false)]
+    errors: &'a [FieldError],
+}
+
+/// What is wrong with one field. Documents `FieldError` of the model, which knows nothing of OpenAPI.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FieldError)]
+pub(crate) struct FieldErrorBody {
+    /// The field's name.
+    field: String,
+    /// What is wrong with it.
+    message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::testing::{TestApp, header_of, json_of};
+
+    #[tokio::test]
+    async fn unknown_paths_have_the_face_of_their_readers() {
+        let app = TestApp::new();
+        let api = app.get("/api/nothing").await;
+        assert_eq!((api.status(), header_of(&api, "content-type")), (StatusCode::NOT_FOUND, "application/problem+json"));
+        let body = json_of(api).await;
+        assert_eq!((body["status"].as_u64(), body["instance"].as_str()), (Some(404), Some("/api/nothing")));
+        assert_eq!(body["trace_id"].as_str().map(str::len), Some(32));
+        let page = app.get("/nothing").await;
+        assert_eq!((page.status(), header_of(&page, "content-type")), (StatusCode::NOT_FOUND, "text/html; charset=utf-8"));
+    }
+
+    #[tokio::test]
+    async fn the_wrong_method_is_a_problem_that_names_the_right_one() {
+        let response = TestApp::new().send("DELETE", "/api/scans", &[], "").await;
+        assert_eq!((response.status(), header_of(&response, "content-type")), (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json"));
+        assert!(header_of(&response, "allow").contains("POST"), "{response:?}");
+        let hot = TestApp::new().send("DELETE", "/api/scans/1/status", &[], "").await;
+        assert_eq!((hot.status(), header_of(&hot, "content-type")), (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json"));
+    }
+
+    #[tokio::test]
+    async fn the_causes_of_a_failure_stay_inside_and_the_callers_trace_finds_them() {
+        let app = TestApp::new();
+        app.store.fail_with("secret-host:8000 refused");
+        let response = app.send("GET", "/api/scans/7", &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")], "").await;
+        assert_eq!((response.status(), header_of(&response, "retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "5"));
+        let body = json_of(response).await;
+        assert_eq!(body["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert!(!body.to_string().contains("secret"), "{body}");
+    }
+}

@@ -1,0 +1,39 @@
+//! The headers that tell a browser what our pages may do: almost nothing.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
+
+/// Only our own files; no inline script or style, no frames of or in other sites.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+                           frame-ancestors 'none'; frame-src 'self'; base-uri 'none'";
+
+/// The headers of a page. `Referrer-Policy` is `same-origin` and not `no-referrer`, because the latter makes browsers send `Origin: null` with our own forms, which then prove nothing.
+pub(crate) struct PageHeaders;
+
+impl IntoResponseParts for PageHeaders {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
+        let headers = parts.headers_mut();
+        set(headers, header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+        set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        set(headers, header::REFERRER_POLICY, "same-origin");
+        set(headers, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+        set(headers, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+        set(headers, HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
+        set(headers, header::CACHE_CONTROL, "no-store");
+        Ok(parts)
+    }
+}
+
+/// Renders a page with its headers.
+pub(crate) fn page(template: &impl askama::Template) -> Response {
+    match template.render() {
+        Ok(html) => (PageHeaders, axum::response::Html(html)).into_response(),
+        Err(error) => super::error::Problem::internal(error).into_response(),
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.insert(name, HeaderValue::from_static(value));
+}

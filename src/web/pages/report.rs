@@ -1,0 +1,93 @@
+//! The scanner's report, in a frame that runs nothing.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use kastrel_actors::model::{AttemptNumber, ScanRecord};
+
+use super::layout::Layout;
+use crate::web::error::Problem;
+use crate::web::files::{PDF_REPORT, REPORT, with_files};
+use crate::web::headers::page;
+use crate::web::path::{PathId, no_scan};
+use crate::web::state::{Web, WebInner};
+use crate::web::text::clean;
+
+/// How many attempts to look through, newest first.
+const LOOK_BACK: usize = 10;
+
+/// The scanner's report.
+#[derive(Template)]
+#[template(path = "report.html")]
+pub(crate) struct ReportPage {
+    layout: Layout,
+    id: u64,
+    target: String,
+    attempt: u32,
+    frame_url: String,
+    pdf_url: Option<String>,
+}
+
+/// Shows the report of the newest attempt that has one.
+pub(crate) async fn show(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let (attempt, has_pdf) = newest(&web, &scan.record).await.ok_or_else(|| Problem::not_found("this scan has no report, or not yet"))?;
+    let target = clean(&scan.record.request.target.to_string());
+    let base = format!("/scans/{id}/attempts/{attempt}/files");
+    Ok(page(&ReportPage {
+        layout: Layout::of(&web, format!("Report of scan {id} of {target}")),
+        id: id.0,
+        target,
+        attempt: attempt.0,
+        frame_url: format!("{base}/{REPORT}"),
+        pdf_url: has_pdf.then(|| format!("{base}/{PDF_REPORT}")),
+    }))
+}
+
+async fn newest(web: &WebInner, record: &ScanRecord) -> Option<(AttemptNumber, bool)> {
+    for attempt in record.attempts.iter().rev().take(LOOK_BACK) {
+        let found = with_files(web, record, attempt.number, |files| files.has(REPORT).then(|| files.has(PDF_REPORT))).await.flatten();
+        if let Some(has_pdf) = found {
+            return Some((attempt.number, has_pdf));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::pages::layout::HOSTILE;
+    use crate::web::testing::{TestApp, text_of};
+
+    impl ReportPage {
+        fn sample() -> Self {
+            Self {
+                layout: Layout::sample("Report of scan 17"),
+                id: 17,
+                target: clean(HOSTILE),
+                attempt: 2,
+                frame_url: "/scans/17/attempts/2/files/kast_report.html".into(),
+                pdf_url: Some("/scans/17/attempts/2/files/kast_report.pdf".into()),
+            }
+        }
+    }
+
+    #[test]
+    fn looks_as_it_should() {
+        insta::assert_snapshot!(ReportPage::sample().render().unwrap());
+    }
+
+    #[tokio::test]
+    async fn is_there_when_the_scanner_wrote_one() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        let path = format!("/scans/{}/report", scan.id);
+        assert_eq!(app.get(&path).await.status(), 404);
+        std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+        std::fs::write(app.attempt_folder(&scan).join(REPORT), "x").unwrap();
+        let html = text_of(app.get(&path).await).await;
+        assert!(html.contains(r#"<iframe sandbox="" "#) && html.contains("/attempts/1/files/kast_report.html"), "{html}");
+        assert!(text_of(app.get(&format!("/scans/{}", scan.id)).await).await.contains(&path));
+    }
+}

@@ -1,0 +1,113 @@
+//! The rows of a scan's page.
+
+use jiff::Timestamp;
+use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PendingReason, PluginResult, ScanRecord, ScanState, SeverityCounts};
+
+use crate::web::pages::badge::{Badge, SeverityChip, severities};
+use crate::web::text::{MomentText, clean, duration, words};
+
+/// Something that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fact {
+    pub(super) label: &'static str,
+    pub(super) value: String,
+}
+
+/// A plugin.
+pub(super) struct PluginRow {
+    pub(super) name: String,
+    pub(super) badge: Badge,
+    pub(super) findings: u64,
+    pub(super) severities: Vec<SeverityChip>,
+    pub(super) message: String,
+    pub(super) issues: Vec<IssueLine>,
+}
+
+/// An issue that a plugin named.
+pub(super) struct IssueLine {
+    pub(super) severity: &'static str,
+    pub(super) title: String,
+}
+
+/// An attempt.
+pub(super) struct AttemptRow {
+    pub(super) number: u32,
+    pub(super) end: String,
+    pub(super) reason: String,
+    pub(super) node: String,
+    pub(super) scanner: String,
+    pub(super) started: MomentText,
+    pub(super) duration: String,
+}
+
+impl From<&PluginResult> for PluginRow {
+    fn from(plugin: &PluginResult) -> Self {
+        Self {
+            name: clean(&plugin.name),
+            badge: plugin.status.into(),
+            findings: plugin.findings_count,
+            severities: severities(SeverityCounts::of(std::slice::from_ref(plugin))),
+            message: clean(plugin.message.as_deref().unwrap_or_default()),
+            issues: plugin.issues.iter().map(|issue| IssueLine { severity: issue.severity.as_str(), title: clean(&issue.title) }).collect(),
+        }
+    }
+}
+
+impl AttemptRow {
+    pub(super) fn new(attempt: &AttemptRecord, now: Timestamp) -> Self {
+        let (end, reason) = match &attempt.end {
+            None => ("running".into(), String::new()),
+            Some(AttemptEnd::Completed(_)) => ("completed".into(), String::new()),
+            Some(AttemptEnd::Failed(failure)) => (format!("failed: {}", words(failure.kind.as_str())), clean(&failure.detail)),
+            Some(AttemptEnd::Interrupted { why }) => (format!("interrupted: {}", words(why.as_str())), "counts as no attempt".into()),
+            Some(AttemptEnd::Cancelled) => ("cancelled".into(), String::new()),
+        };
+        Self {
+            number: attempt.number.0,
+            end,
+            reason,
+            node: clean(attempt.node.as_str()),
+            scanner: attempt.scanner.as_ref().map_or_else(|| "–".into(), |scanner| clean(&scanner.label())),
+            started: attempt.started_at.into(),
+            duration: duration(attempt.ended_at.unwrap_or(now).duration_since(attempt.started_at)),
+        }
+    }
+}
+
+/// What was asked for.
+pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
+    let request = &record.request;
+    let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let mut facts = vec![
+        Fact { label: "Mode", value: request.mode.to_string() },
+        Fact { label: "Plugins", value: if request.plugins.is_empty() { "all of the mode".into() } else { clean(&request.plugins.join(", ")) } },
+        Fact { label: "At the same time", value: if request.parallel { format!("up to {}", request.max_workers) } else { "one".into() } },
+        Fact { label: "Report", value: request.format.to_string() },
+        Fact { label: "Priority", value: request.priority.to_string() },
+        Fact { label: "Verbose log", value: yes_no(request.verbose) },
+        Fact { label: "Dry run", value: yes_no(request.dry_run) },
+    ];
+    if !request.overrides.is_empty() {
+        let overrides: Vec<String> = request.overrides.iter().map(ConfigOverride::argument).collect();
+        facts.push(Fact { label: "Settings", value: clean(&overrides.join(", ")) });
+    }
+    if let Some(id) = record.rerun_of {
+        facts.push(Fact { label: "Repeats", value: format!("scan {id}") });
+    }
+    facts
+}
+
+/// Why a scan waits.
+pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32) -> Option<String> {
+    let ScanState::Pending { due, reason } = state else { return None };
+    Some(match reason {
+        PendingReason::Submitted => "Waits for a free place.".into(),
+        PendingReason::Retry { failure } => {
+            let at = MomentText::from(*due).shown;
+            format!("Attempt failed ({failures} of {max_attempts}): {}. The next attempt starts at {at}.", clean(&failure.detail))
+        }
+        PendingReason::Requeued { why } => {
+            format!("Kastrel interrupted the attempt ({}); it starts again as soon as there is a free place.", words(why.as_str()))
+        }
+    })
+}

@@ -1,0 +1,54 @@
+//! All routes and what each request passes on its way.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::api::openapi::{describe, hot_routes, routes};
+use super::error::{Problem, ProblemKind};
+use super::limits::{attend, attend_hot, panicked};
+use super::state::{Web, WebInner, WebState};
+use super::{RequestLimits, assets, files, pages};
+
+/// The dashboard and the API, ready to be served.
+#[must_use]
+pub fn router(state: WebState, limits: RequestLimits) -> Router {
+    let (api, mut description) = routes().split_for_parts();
+    let (hot, hot_description) = hot_routes().split_for_parts();
+    description.merge(hot_description);
+    let description = Bytes::from(describe(description, &state.info.version));
+    let body_bytes = limits.body_bytes;
+    let web: Web = Arc::new(WebInner::new(state, limits, description));
+
+    let api = api
+        .merge(page_routes())
+        .fallback(async || Problem::not_found("there is nothing at this address"))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(body_bytes))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(web.clone(), attend));
+    let hot = hot.method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(web.clone(), attend_hot));
+    api.merge(hot).with_state(web)
+}
+
+fn page_routes() -> Router<Web> {
+    Router::new()
+        .route("/", get(pages::scan_list::show))
+        .route("/scans", post(pages::scan_list::submit))
+        .route("/scans/{id}", get(pages::scan_detail::show))
+        .route("/scans/{id}/cancel", post(pages::scan_detail::cancel))
+        .route("/scans/{id}/rerun", post(pages::scan_detail::rerun))
+        .route("/scans/{id}/report", get(pages::report::show))
+        .route("/scans/{id}/files", get(pages::file_list::show))
+        .route("/scans/{id}/attempts/{n}/files/{*path}", get(files::serve))
+        .route("/assets/{name}", get(assets::serve))
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(ProblemKind::MethodNotAllowed, "the `Allow` header names the methods that it takes")
+}

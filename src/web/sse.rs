@@ -1,0 +1,208 @@
+//! A scan's snapshots as server-sent events.
+//!
+//! Level-triggered: what is sent is the state at the moment of sending, so a slow reader costs no memory and misses nothing that still matters.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use axum::response::sse::Event;
+use futures_util::Stream;
+use kastrel_actors::model::ScanSnapshot;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::api::status::StatusBody;
+
+/// Names a state of a scan within one run of the program, whose sequence numbers begin anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventId {
+    run: u32,
+    version: u64,
+    sequence: u64,
+    end: bool,
+}
+
+impl EventId {
+    fn of(scan: &ScanSnapshot, run: u32) -> Self {
+        Self { run, version: scan.record.version, sequence: scan.sequence, end: false }
+    }
+
+    /// Reads what `Display` wrote. The end is the end also when another run of the program said so.
+    pub(crate) fn parse(text: &str, run: u32) -> Option<Self> {
+        let (rest, end) = match text.strip_suffix("-end") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let mut parts = rest.split('-');
+        let (of_run, version, sequence) = (u32::from_str_radix(parts.next()?, 16).ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        (parts.next().is_none() && (end || of_run == run)).then_some(Self { run: of_run, version, sequence, end })
+    }
+
+    /// Whether this is the id of the last event there is.
+    pub(crate) const fn is_end(self) -> bool {
+        self.end
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}-{}-{}{}", self.run, self.version, self.sequence, if self.end { "-end" } else { "" })
+    }
+}
+
+/// What an open stream holds: the present state and nothing else.
+pub(crate) struct StatusStream {
+    updates: watch::Receiver<Arc<ScanSnapshot>>,
+    seen: Option<EventId>,
+    last_json: String,
+    run: u32,
+    max_attempts: u32,
+    closing: CancellationToken,
+    ended: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl StatusStream {
+    pub(crate) fn new(
+        updates: watch::Receiver<Arc<ScanSnapshot>>,
+        seen: Option<EventId>,
+        run: u32,
+        max_attempts: u32,
+        closing: CancellationToken,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { updates, seen, last_json: String::new(), run, max_attempts, closing, ended: false, _permit: permit }
+    }
+
+    /// The next event, or `None` when there is no more.
+    async fn next(&mut self) -> Option<Event> {
+        while !self.ended {
+            let scan = self.updates.borrow_and_update().clone();
+            let id = EventId::of(&scan, self.run);
+            if self.seen != Some(id) {
+                self.seen = Some(id);
+                let json = StatusBody::new(&scan, self.max_attempts).json().ok().and_then(|bytes| String::from_utf8(bytes).ok())?;
+                // Signs of life change the snapshot, but nothing that is shown.
+                if json != self.last_json {
+                    self.last_json = json;
+                    return Some(Event::default().event("status").id(id.to_string()).data(&self.last_json));
+                }
+            }
+            if scan.status().is_terminal() {
+                self.ended = true;
+                return Some(Event::default().event("end").id(EventId { end: true, ..id }.to_string()).data(scan.status().as_str()));
+            }
+            let changed = tokio::select! {
+                changed = self.updates.changed() => changed.is_ok(),
+                () = self.closing.cancelled() => false,
+            };
+            self.ended = !changed;
+        }
+        None
+    }
+}
+
+/// The stream as axum takes it.
+pub(crate) fn events(stream: StatusStream) -> impl Stream<Item = Result<Event, Infallible>> {
+    futures_util::stream::unfold(stream, async |mut stream| stream.next().await.map(|event| (Ok(event), stream)))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, BodyDataStream};
+    use axum::response::Response;
+    use futures_util::StreamExt;
+    use kastrel_actors::model::{AttemptPhase, Failure, FailureKind, Resolution};
+
+    use super::*;
+    use crate::web::RequestLimits;
+    use crate::web::testing::{TestApp, header_of};
+
+    fn body(response: Response) -> BodyDataStream {
+        assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "text/event-stream"));
+        Body::into_data_stream(response.into_body())
+    }
+
+    async fn next(stream: &mut BodyDataStream) -> Option<String> {
+        stream.next().await.map(|chunk| String::from_utf8(chunk.unwrap().to_vec()).unwrap())
+    }
+
+    fn id_of(event: &str) -> String {
+        event.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn an_id_is_read_as_it_is_written_but_only_in_the_same_run() {
+        let id = EventId { run: 7, version: 3, sequence: 12, end: false };
+        assert_eq!(EventId::parse(&id.to_string(), 7), Some(id));
+        assert_eq!(EventId::parse(&id.to_string(), 8), None);
+        let end = EventId { end: true, ..id };
+        assert_eq!(EventId::parse(&end.to_string(), 8), Some(end));
+        for bad in ["", "x", "7-1", "7-1-2-3", "7-1-x"] {
+            assert_eq!(EventId::parse(bad, 7), None, "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tells_the_state_then_each_change_then_the_end() {
+        let app = TestApp::new();
+        let running = app.running("example.com").await;
+        let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
+        let first = next(&mut stream).await.unwrap();
+        assert!(first.contains("event: status") && first.contains(r#""status":"running""#), "{first}");
+        app.desk.board.update_attempt(running.id, running.token, |live| {
+            live.phase(AttemptPhase::Stopping);
+        });
+        assert!(next(&mut stream).await.unwrap().contains(r#""phase":"stopping""#));
+        app.finish(&running, Resolution::Fail(Failure::new(FailureKind::Crashed, "x"))).await;
+        assert!(next(&mut stream).await.unwrap().contains(r#""status":"failed""#));
+        let end = next(&mut stream).await.unwrap();
+        assert!(end.contains("event: end") && end.contains("data: failed"), "{end}");
+        assert_eq!(next(&mut stream).await, None);
+        let again = app.send("GET", &format!("/api/scans/{}/events", running.id), &[("last-event-id", &id_of(&end))], "").await;
+        assert_eq!(again.status(), 204, "so that an EventSource does not come back");
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_is_not_sent_again_and_what_was_missed_is_merged() {
+        let app = TestApp::new();
+        let running = app.running("example.com").await;
+        let path = format!("/api/scans/{}/events", running.id);
+        let seen = id_of(&next(&mut body(app.get(&path).await)).await.unwrap());
+        let mut stream = body(app.send("GET", &path, &[("last-event-id", &seen)], "").await);
+        for phase in [AttemptPhase::Starting, AttemptPhase::Running, AttemptPhase::Stopping] {
+            app.desk.board.update_attempt(running.id, running.token, |live| {
+                live.phase(phase);
+            });
+        }
+        assert!(next(&mut stream).await.unwrap().contains(r#""phase":"stopping""#), "the first event is the latest state, not the seen one");
+    }
+
+    #[tokio::test]
+    async fn signs_of_life_alone_are_no_event() {
+        let app = TestApp::new();
+        let running = app.running("example.com").await;
+        let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
+        next(&mut stream).await.unwrap();
+        app.desk.board.update_attempt(running.id, running.token, |live| {
+            live.alive(jiff::Timestamp::UNIX_EPOCH);
+        });
+        assert!(futures_util::poll!(stream.next()).is_pending());
+    }
+
+    #[tokio::test]
+    async fn streams_are_counted_and_end_with_the_server() {
+        let app = TestApp::with_limits(RequestLimits { event_streams: 1, ..RequestLimits::default() });
+        let running = app.running("example.com").await;
+        let path = format!("/api/scans/{}/events", running.id);
+        let mut first = body(app.get(&path).await);
+        next(&mut first).await.unwrap();
+        let refused = app.get(&path).await;
+        assert_eq!((refused.status().as_u16(), header_of(&refused, "retry-after")), (503, "10"));
+        app.closing.cancel();
+        assert_eq!(next(&mut first).await, None);
+        drop(first);
+        assert_eq!(app.get(&path).await.status(), 200, "a closed stream makes room");
+    }
+}

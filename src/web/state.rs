@@ -1,0 +1,104 @@
+//! What every handler may use.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use jiff::Timestamp;
+use kastrel_actors::desk::ScanDesk;
+use kastrel_actors::model::{AttemptNumber, PluginInfo, ScanRecord, ScannerInfo, ScannerKind};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{HostRule, RequestLimits};
+
+/// The scanner of this node and what it offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueView {
+    /// Which scanner.
+    pub scanner: ScannerInfo,
+    /// Its plugins.
+    pub plugins: Vec<PluginInfo>,
+}
+
+impl CatalogueView {
+    /// The scanner in words that nobody can mistake: `KAST 3.0.40` or `built-in scanner 0.1.0 — KAST was not found`.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        match self.scanner.kind {
+            ScannerKind::Kast => self.scanner.label(),
+            ScannerKind::Builtin => format!("{} — KAST was not found", self.scanner.label()),
+        }
+    }
+}
+
+/// Tells where the files of an attempt are.
+pub type AttemptDir = Arc<dyn Fn(&ScanRecord, AttemptNumber) -> PathBuf + Send + Sync>;
+
+/// What this program says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppInfo {
+    /// Kastrel's version.
+    pub version: String,
+    /// Where the data is, in words for the page's foot: a folder or a database's address without its password.
+    pub data_label: String,
+}
+
+/// What the application hands to the web.
+#[derive(Clone)]
+pub struct WebState {
+    /// Where scans are handed in, asked about and called off.
+    pub desk: ScanDesk,
+    /// The scanner's plugins; `None` while they are being asked for.
+    pub catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
+    /// Where the files of an attempt are.
+    pub attempt_dir: AttemptDir,
+    /// What to say of ourselves.
+    pub info: AppInfo,
+    /// How often a scan's page asks for news.
+    pub poll_interval: Duration,
+    /// How many attempts a scan has.
+    pub max_attempts: u32,
+    /// Whether this process also runs scans, so that readiness depends on its node.
+    pub runs_scans: bool,
+    /// Which `Host` headers are ours.
+    pub hosts: HostRule,
+    /// Cancelled when the server begins to stop: open event streams end, so that they do not hold it up.
+    pub closing: CancellationToken,
+}
+
+/// [`WebState`] and what the web keeps beside it. Every handler gets it as `State<Web>`.
+pub(crate) type Web = Arc<WebInner>;
+
+pub(crate) struct WebInner {
+    pub(crate) state: WebState,
+    pub(crate) limits: RequestLimits,
+    /// Requests that are being answered, without the status route and event streams.
+    pub(crate) in_flight: Semaphore,
+    /// Open event streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Distinguishes event ids of this run of the program from those of an earlier one.
+    pub(crate) run: u32,
+    /// The API's description.
+    pub(crate) openapi: Bytes,
+}
+
+impl WebInner {
+    pub(crate) fn new(state: WebState, limits: RequestLimits, openapi: Bytes) -> Self {
+        let (in_flight, streams) = (Semaphore::new(limits.requests), Arc::new(Semaphore::new(limits.event_streams)));
+        Self { state, limits, in_flight, streams, run: rand::random(), openapi }
+    }
+
+    pub(crate) fn desk(&self) -> &ScanDesk {
+        &self.state.desk
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.state.desk.clock.now()
+    }
+
+    pub(crate) fn catalogue(&self) -> Option<Arc<CatalogueView>> {
+        self.state.catalogue.borrow().clone()
+    }
+}

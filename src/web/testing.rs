@@ -1,0 +1,226 @@
+//! A web server without a socket: every handler test goes through the whole router. Each JSON answer is held against the API's own description.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use kastrel_actors::board::LiveBoard;
+use kastrel_actors::desk::ScanDesk;
+use kastrel_actors::model::{AttemptNumber, Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScannerInfo, ScannerKind};
+use kastrel_actors::policy::scope::ScopePolicy;
+use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, ScanStore};
+use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::{AppInfo, CatalogueView, HostRule, RequestLimits, WebState, router};
+use crate::web::api::openapi;
+
+mod faulty_store;
+mod schema;
+pub(crate) use faulty_store::FaultyStore;
+
+/// The server and everything behind it.
+pub(crate) struct TestApp {
+    pub(crate) desk: ScanDesk,
+    pub(crate) memory: Arc<MemoryStore>,
+    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) closing: CancellationToken,
+    pub(crate) results: TempDir,
+    catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
+    router: Router,
+}
+
+impl TestApp {
+    pub(crate) fn new() -> Self {
+        Self::with_limits(RequestLimits::default())
+    }
+
+    pub(crate) fn with_limits(limits: RequestLimits) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
+        let memory = Arc::new(MemoryStore::new(clock.clone()));
+        let store = Arc::new(FaultyStore::new(memory.clone()));
+        let desk = ScanDesk {
+            store: store.clone(),
+            queue: Arc::new(LocalJobQueue::new(clock.clone())),
+            bus: Arc::new(LocalControlBus::default()),
+            board: Arc::new(LiveBoard::default()),
+            clock,
+            scope: Arc::new(ScopePolicy::default()),
+        };
+        let (catalogue, catalogue_view) = watch::channel(None);
+        let closing = CancellationToken::new();
+        let results = tempfile::tempdir().unwrap();
+        let root = results.path().to_owned();
+        let state = WebState {
+            desk: desk.clone(),
+            catalogue: catalogue_view,
+            attempt_dir: Arc::new(move |record, attempt| folder(&root, record.id, attempt)),
+            info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
+            poll_interval: Duration::from_secs(3),
+            max_attempts: 3,
+            runs_scans: true,
+            hosts: HostRule { loopback: true, names: Vec::new() },
+            closing: closing.clone(),
+        };
+        Self { desk, memory, store, closing, results, catalogue, router: router(state, limits) }
+    }
+
+    /// A request, with `Host: localhost` unless `headers` say otherwise.
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", "localhost:5000");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        as_described(method, path, response).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.send("GET", path, &[], "").await
+    }
+
+    pub(crate) async fn post_json(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
+        let headers: Vec<(&str, &str)> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
+        self.send("POST", path, &headers, &body.to_string()).await
+    }
+
+    /// As a browser sends a form of ours.
+    pub(crate) async fn post_form(&self, path: &str, body: &str) -> Response {
+        self.send("POST", path, &[("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")], body).await
+    }
+
+    /// A scan that waits.
+    pub(crate) async fn submitted(&self, target: &str) -> ScanId {
+        let draft = ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() };
+        self.desk.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
+    }
+
+    /// A scan that runs.
+    pub(crate) async fn running(&self, target: &str) -> ScanRecord {
+        let id = self.submitted(target).await;
+        let node = fixtures::registration("node-a");
+        let command = Command::Lease { node: node.id.clone() };
+        self.memory.register_node(node, Duration::from_secs(3600)).await.unwrap();
+        self.apply(id, command).await
+    }
+
+    /// Ends a scan that runs.
+    pub(crate) async fn finish(&self, scan: &ScanRecord, resolution: Resolution) -> ScanRecord {
+        self.apply(scan.id, Command::Finish { token: scan.token, resolution, plugins: None }).await
+    }
+
+    async fn apply(&self, id: ScanId, command: Command) -> ScanRecord {
+        let Applied::Committed(record) = self.memory.apply(id, command).await.unwrap() else { panic!("the command was refused") };
+        self.desk.board.publish(record.clone());
+        record
+    }
+
+    /// Where the files of the scan's last attempt are.
+    pub(crate) fn attempt_folder(&self, scan: &ScanRecord) -> PathBuf {
+        folder(self.results.path(), scan.id, scan.last_attempt().unwrap().number)
+    }
+
+    /// The scanner has answered.
+    pub(crate) fn load_catalogue(&self) {
+        self.catalogue.send_replace(Some(Arc::new(catalogue())));
+    }
+}
+
+/// A scanner with a plugin of each kind.
+pub(crate) fn catalogue() -> CatalogueView {
+    let plugin = |name: &str, kind, available, dependencies: &[&str]| PluginInfo {
+        name: name.into(),
+        display_name: format!("The {name} <plugin>"),
+        description: "Looks & tells.".into(),
+        kind,
+        available,
+        dependencies: dependencies.iter().map(ToString::to_string).collect(),
+    };
+    CatalogueView {
+        scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() },
+        plugins: vec![
+            plugin("whatweb", PluginKind::Passive, true, &[]),
+            plugin("script_detection", PluginKind::Passive, false, &["whatweb"]),
+            plugin("zap", PluginKind::Active, true, &[]),
+        ],
+    }
+}
+
+pub(crate) fn header_of<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+pub(crate) async fn text_of(response: Response) -> String {
+    String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
+}
+
+pub(crate) async fn json_of(response: Response) -> Value {
+    serde_json::from_str(&text_of(response).await).unwrap()
+}
+
+/// The API's description.
+pub(crate) fn api_description() -> &'static Value {
+    static DESCRIPTION: OnceLock<Value> = OnceLock::new();
+    DESCRIPTION.get_or_init(|| {
+        let (_, mut description) = openapi::routes().split_for_parts();
+        description.merge(openapi::hot_routes().into_openapi());
+        serde_json::to_value(description).unwrap()
+    })
+}
+
+/// Holds an answer of the API against its description: status, content type and the form of the JSON.
+async fn as_described(method: &str, path: &str, response: Response) -> Response {
+    let (path, _) = path.split_once('?').unwrap_or((path, ""));
+    let Some(operation) = operation_of(method, path) else { return response };
+    let (status, content_type) = (response.status(), header_of(&response, "content-type").to_owned());
+    // What any route may answer, because of what is around all of them.
+    let anywhere = [StatusCode::MISDIRECTED_REQUEST, StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::GATEWAY_TIMEOUT];
+    let described = &operation["responses"][status.as_str()];
+    if described.is_null() && anywhere.contains(&status) {
+        return response;
+    }
+    assert!(described.is_object(), "{method} {path} answered {status}, which is not described");
+    let essence = content_type.split(';').next().unwrap_or_default();
+    let Some(contents) = described["content"].as_object() else {
+        assert_eq!(content_type, "", "{method} {path}: {status} is described without content");
+        return response;
+    };
+    let Some(content) = contents.get(essence) else { panic!("{method} {path}: {status} is described as {:?}, not {content_type}", contents.keys()) };
+    if !essence.ends_with("json") {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.unwrap();
+    let value: Value = serde_json::from_slice(&bytes).unwrap();
+    if let Err(why) = schema::check(api_description(), &content["schema"], &value) {
+        panic!("{method} {path}: the answer is not as described: {why}\n{value:#}");
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+fn operation_of(method: &str, path: &str) -> Option<&'static Value> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let matches = |template: &str| {
+        let template: Vec<&str> = template.split('/').collect();
+        template.len() == parts.len() && template.iter().zip(&parts).all(|(expected, given)| expected.starts_with('{') || expected == given)
+    };
+    let paths = api_description()["paths"].as_object().unwrap();
+    // An exact path goes before one with a parameter, as in the router.
+    let item = paths.get(path).or_else(|| paths.iter().find(|(template, _)| matches(template)).map(|(_, item)| item))?;
+    item.get(method.to_lowercase())
+}
+
+fn folder(root: &std::path::Path, id: ScanId, attempt: AttemptNumber) -> PathBuf {
+    root.join(format!("scan-{id}")).join(format!("attempt-{attempt}"))
+}

@@ -1,0 +1,97 @@
+//! A store that can be made to fail.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId, ScanRecord};
+use kastrel_actors::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
+use kastrel_actors::testing::MemoryStore;
+
+/// The store in memory, until it is told to fail.
+pub(crate) struct FaultyStore {
+    inner: Arc<MemoryStore>,
+    failure: Mutex<Option<String>>,
+}
+
+impl FaultyStore {
+    pub(crate) fn new(inner: Arc<MemoryStore>) -> Self {
+        Self { inner, failure: Mutex::default() }
+    }
+
+    /// From now on every call fails.
+    pub(crate) fn fail_with(&self, why: &str) {
+        *self.failure.lock().unwrap() = Some(why.into());
+    }
+
+    /// From now on every call works.
+    pub(crate) fn recover(&self) {
+        *self.failure.lock().unwrap() = None;
+    }
+
+    fn check(&self) -> Result<&MemoryStore, StoreError> {
+        match self.failure.lock().unwrap().clone() {
+            Some(why) => Err(StoreError::Unavailable(why.into())),
+            None => Ok(&self.inner),
+        }
+    }
+}
+
+#[async_trait]
+impl ScanStore for FaultyStore {
+    async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError> {
+        self.check()?.submit(scan).await
+    }
+
+    async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
+        self.check()?.get(id).await
+    }
+
+    async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError> {
+        self.check()?.apply(id, command).await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
+        self.check()?.list(query).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.check()?.stats().await
+    }
+
+    async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
+        self.check()?.due(within, limit).await
+    }
+
+    async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
+        self.check()?.running_on(node).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError> {
+        self.check()?.orphans().await
+    }
+
+    async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
+        self.check()?.register_node(node, ttl).await
+    }
+
+    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+        self.check()?.renew_node(node, ttl).await
+    }
+
+    async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
+        self.check()?.remove_node(node).await
+    }
+
+    async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError> {
+        self.check()?.end_other_nodes(keep).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        self.check()?.nodes().await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.check()?.ping().await
+    }
+}

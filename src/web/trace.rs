@@ -1,0 +1,36 @@
+//! The trace of a request: the caller's, when it sends a `traceparent`, or a new one.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use kastrel_actors::model::TraceContext;
+
+/// The header of the W3C trace context.
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+/// The trace that a handler hands on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestTrace(pub(crate) TraceContext);
+
+impl RequestTrace {
+    /// The caller's trace or a new one.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self::of_header(headers.get(TRACEPARENT))
+    }
+
+    /// The same from the header alone.
+    pub(crate) fn of_header(traceparent: Option<&HeaderValue>) -> Self {
+        let given = traceparent.and_then(|value| value.to_str().ok()?.parse().ok());
+        Self(given.unwrap_or_else(|| TraceContext::generate(&mut rand::rng())))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestTrace {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or_else(|| Self::of(&parts.headers)))
+    }
+}
