@@ -116,7 +116,7 @@ impl PluginView {
             plugin_name: plugin.name.clone(),
             status: plugin.status,
             findings_count: plugin.findings_count,
-            executed_at: plugin.ended_at,
+            executed_at: plugin.ended_at.map(whole_seconds),
             severities: SeverityCounts::of(std::slice::from_ref(plugin)),
             message: plugin.message.clone(),
         }
@@ -158,10 +158,10 @@ impl ScanView {
             scan_id: record.id,
             status: record.status(),
             target: record.request.target.to_string(),
-            created_at: Some(record.created_at),
-            started_at: record.started_at,
-            completed_at: ended,
-            duration: record.started_at.zip(ended).map(|(start, end)| end.duration_since(start).as_secs_f64()),
+            created_at: Some(whole_seconds(record.created_at)),
+            started_at: record.started_at.map(whole_seconds),
+            completed_at: ended.map(whole_seconds),
+            duration: record.started_at.zip(ended).map(|(start, end)| (end.duration_since(start).as_secs_f64() * 1000.0).round() / 1000.0),
             error_message: match &record.state {
                 ScanState::Failed { failure, .. } => Some(failure.detail.clone()),
                 _ => None,
@@ -193,6 +193,11 @@ impl ScanView {
     }
 }
 
+/// As the API tells times.
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
 fn waiting_of(state: &ScanState) -> Option<WaitingView> {
     let ScanState::Pending { due, reason } = state else { return None };
     let (reason, kind, detail) = match reason {
@@ -200,7 +205,7 @@ fn waiting_of(state: &ScanState) -> Option<WaitingView> {
         PendingReason::Retry { failure } => ("retry", Some(failure.kind.as_str()), Some(failure.detail.clone())),
         PendingReason::Requeued { why } => ("requeued", Some(why.as_str()), None),
     };
-    Some(WaitingView { reason: reason.into(), kind: kind.map(Into::into), detail, due: Some(*due) })
+    Some(WaitingView { reason: reason.into(), kind: kind.map(Into::into), detail, due: Some(whole_seconds(*due)) })
 }
 
 fn report_in(folder: &Path) -> Option<String> {
