@@ -20,7 +20,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// Users come with another version; until then nobody but this machine may reach it.
-    #[error("server.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed while Kastrel has no user accounts; put a proxy with authentication in front of it")]
+    #[error(
+        "server.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed while Kastrel has no user accounts; put a proxy with authentication in front of it"
+    )]
     NotLoopback(SocketAddr),
     /// The address is taken, or not ours.
     #[error("failed to listen on {address}")]

@@ -30,7 +30,10 @@ pub fn init(config: &LogConfig, server: bool) {
 /// A bare level is meant for Kastrel; the libraries below it speak up for warnings only.
 fn directives(level: &str) -> String {
     match level.parse::<tracing::Level>() {
-        Ok(level) => format!("warn,kastrel={level},kastrel_actors={level},ractor=error"),
+        Ok(level) => {
+            // At the end of the process the database complains of its own background tasks; every commit is on disk by then.
+            format!("warn,kastrel={level},kastrel_actors={level},ractor=error,surrealdb_core::kvs::tasks=off")
+        }
         Err(_) => level.to_owned(),
     }
 }
@@ -41,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_ours_alone() {
-        assert_eq!(directives("debug"), "warn,kastrel=DEBUG,kastrel_actors=DEBUG,ractor=error");
+        assert_eq!(directives("debug"), "warn,kastrel=DEBUG,kastrel_actors=DEBUG,ractor=error,surrealdb_core::kvs::tasks=off");
         assert_eq!(directives("info,surrealdb=debug"), "info,surrealdb=debug");
         assert_eq!(directives("off"), "off");
     }

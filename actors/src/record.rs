@@ -64,8 +64,12 @@ impl Record {
                     shared.announce(record).await;
                     return Recorded::Done;
                 }
+                Ok(Applied::Refused(_, record)) if record.token == self.token => {
+                    // Our own write, whose answer was lost, has ended the attempt already.
+                    shared.announce(record).await;
+                    return Recorded::Stale;
+                }
                 Ok(Applied::Refused(why, record)) => {
-                    // After an answer that was lost, our own write looks like this too.
                     warn!(scan.id = self.scan.0, scan.token = self.token.0, row.token = record.token.0, %why, "the end of an attempt changed nothing: its token is stale");
                     shared.announce(record).await;
                     return Recorded::Stale;

@@ -17,8 +17,8 @@ use crate::record::{Record, Recorded, resolve};
 use crate::supervisor::{self, ABANDONED, RECORDED};
 use crate::task;
 
-/// How often the end of an attempt is offered to a store that does not answer, when the node shuts down or has lost its lease.
-const HASTY_TRIES: u32 = 3;
+/// How long the end of an attempt is offered to a store that does not answer, when the node shuts down or has lost its lease.
+const HASTE: Duration = Duration::from_secs(3);
 
 pub(crate) struct Scan;
 
@@ -43,7 +43,6 @@ pub(crate) struct State {
     progress: Progress,
     starting: Option<AbortOnDropHandle<()>>,
     timer: Option<AbortOnDropHandle<()>>,
-    end: Option<Record>,
     recorder: Option<AbortOnDropHandle<()>>,
 }
 
@@ -74,7 +73,6 @@ impl Actor for Scan {
             progress: Progress::default(),
             starting: None,
             timer: None,
-            end: None,
             recorder: None,
         };
         state.start(&myself, presence);
@@ -213,14 +211,16 @@ impl State {
             Resolution::Complete(verdict) => Some(verdict.plugins.clone()),
             _ => Some(std::mem::take(&mut self.plugins)),
         };
-        self.end = Some(Record { scan: self.record.id, token: self.record.token, resolution, plugins });
-        self.write_end(myself, hasty);
+        let end = Record { scan: self.record.id, token: self.record.token, resolution, plugins };
+        let work = end.write(Arc::clone(&self.shared), None);
+        self.recorder = Some(task::answer(myself, async move { Message::Recorded(work.await) }, Message::Panicked));
+        if hasty {
+            self.give_up_soon(myself);
+        }
     }
 
-    fn write_end(&mut self, myself: &ActorRef<Message>, hasty: bool) {
-        let Some(end) = self.end.clone() else { return };
-        let work = end.write(Arc::clone(&self.shared), hasty.then_some(HASTY_TRIES));
-        self.recorder = Some(task::answer(myself, async move { Message::Recorded(work.await) }, Message::Panicked));
+    fn give_up_soon(&mut self, myself: &ActorRef<Message>) {
+        self.timer = Some(task::timer(myself, Instant::now() + HASTE, Message::Recorded(Recorded::Abandoned)));
     }
 
     fn stop(&mut self, myself: &ActorRef<Message>, cause: StopCause) {
@@ -237,7 +237,7 @@ impl State {
                     && !*may_abandon
                 {
                     *may_abandon = true;
-                    self.write_end(myself, true);
+                    self.give_up_soon(myself);
                 }
             }
         }

@@ -11,10 +11,10 @@ use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptRep
 use tokio::sync::mpsc;
 
 /// No single wait of a test takes longer, even on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The fake KAST, which cargo builds as an example beside the tests.
-pub(super) fn fake_kast() -> PathBuf {
+pub(crate) fn fake_kast() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let fake = own.parent().unwrap().parent().unwrap().join("examples/fake-kast");
     assert!(fake.exists(), "{} is missing: build it with `cargo build --example fake-kast`", fake.display());
@@ -22,7 +22,7 @@ pub(super) fn fake_kast() -> PathBuf {
 }
 
 /// The names and ids of all living processes that carry the marker of a data folder.
-pub(super) fn marked(data_dir_id: &str) -> Vec<String> {
+pub(crate) fn marked(data_dir_id: &str) -> Vec<String> {
     let prefix = format!("KASTREL_ATTEMPT={data_dir_id}:");
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

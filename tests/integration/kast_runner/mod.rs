@@ -1,0 +1,12 @@
+//! The runner against real processes: the fake KAST plays every bad behaviour, and no test may leave a process behind.
+
+pub(crate) mod stage;
+
+mod ends;
+mod environment;
+mod floods;
+mod leftovers;
+mod real_kast;
+mod results;
+mod starts;
+mod stops;

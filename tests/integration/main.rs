@@ -1,0 +1,5 @@
+//! Everything that needs real processes: the runner of scans by itself, and the whole product as its users meet it.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod kast_runner;
+mod product;

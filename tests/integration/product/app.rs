@@ -1,0 +1,221 @@
+//! A running `kastrel serve` with a data folder of its own. Its drop fails the test if any process of a scan is left.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::kast_runner::stage::{PATIENCE, fake_kast, marked};
+
+/// A data folder, its servers one after the other, and a client.
+pub(super) struct TestApp {
+    dir: TempDir,
+    variables: Vec<(&'static str, String)>,
+    server: Option<Child>,
+    url: String,
+    client: reqwest::Client,
+}
+
+/// How a command of the command line ended.
+pub(super) struct Ended {
+    pub(super) code: Option<i32>,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+impl TestApp {
+    /// With the fake KAST and short times.
+    pub(super) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With more variables.
+    pub(super) async fn with(variables: &[(&'static str, &str)]) -> Self {
+        let mut app = Self::prepare(variables);
+        app.restart().await;
+        app
+    }
+
+    /// Only the folder and the settings; no server runs.
+    pub(super) fn prepare(variables: &[(&'static str, &str)]) -> Self {
+        // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut all = vec![
+            ("KAST_CLI_PATH", fake_kast().display().to_string()),
+            ("KASTREL_ALLOW_PRIVATE_TARGETS", "true".into()),
+            ("KASTREL_SCANS__BACKOFF_BASE_SECONDS", "0.1".into()),
+            ("KASTREL_KAST__INTERRUPT_GRACE_SECONDS", "0.3".into()),
+            ("KASTREL_KAST__TERMINATE_GRACE_SECONDS", "0.3".into()),
+            ("KASTREL_SCANS__CONCURRENCY", "20".into()),
+        ];
+        all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        Self { dir: tempfile::tempdir().unwrap(), variables: all, server: None, url: String::new(), client: reqwest::Client::new() }
+    }
+
+    /// Starts a server on the data folder and waits until it listens.
+    pub(super) async fn restart(&mut self) {
+        assert!(self.server.is_none(), "the server before must have ended");
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        let listening = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some((_, url)) = line.split_once(" listens on ") {
+                    return url.trim().to_owned();
+                }
+                said.push_str(&line);
+                said.push('\n');
+            }
+            panic!("the server ended: {said}");
+        };
+        self.url = tokio::time::timeout(PATIENCE, listening).await.expect("the server never listened");
+        // Its log must go somewhere, or the full pipe would stop it.
+        tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
+        self.server = Some(child);
+    }
+
+    /// `kill -9`.
+    pub(super) async fn kill_server(&mut self) {
+        let mut server = self.server.take().unwrap();
+        server.kill().await.unwrap();
+    }
+
+    /// SIGTERM; the exit code.
+    pub(super) async fn terminate_server(&mut self) -> Option<i32> {
+        let mut server = self.server.take().unwrap();
+        signal(&server, Signal::TERM);
+        tokio::time::timeout(PATIENCE, server.wait()).await.expect("the server did not stop").unwrap().code()
+    }
+
+    /// A command of the program, on this data folder.
+    pub(super) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kastrel"));
+        command.args(args).current_dir(self.dir.path()).env_remove("KASTREL_SERVER").env("KASTREL_DATA_DIR", self.data()).env("NO_COLOR", "1");
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value))).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(super) async fn run(&self, args: &[&str]) -> Ended {
+        let output = tokio::time::timeout(PATIENCE, self.command(args).output()).await.expect("the command did not end").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Processes of scans that are alive, by the marker of this data folder.
+    pub(super) fn processes(&self) -> Vec<String> {
+        std::fs::read_to_string(self.data().join("id")).map(|id| marked(id.trim())).unwrap_or_default()
+    }
+
+    /// The processes of one scan.
+    pub(super) fn processes_of(&self, scan: u64) -> Vec<Pid> {
+        let id = std::fs::read_to_string(self.data().join("id")).unwrap();
+        let of_scan = marked(&format!("{}:{scan}", id.trim()));
+        of_scan.iter().map(|text| Pid::from_raw(text.split(' ').next().unwrap().parse().unwrap()).unwrap()).collect()
+    }
+
+    pub(super) async fn get(&self, path: &str) -> reqwest::Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.client.post(format!("{}{path}", self.url)).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Hands a scan in.
+    pub(super) async fn submit(&self, target: &str) -> u64 {
+        let (status, body) = self.post("/api/scans", &json!({ "target": target })).await;
+        assert_eq!(status, 201, "{body}");
+        body["scan_id"].as_u64().unwrap()
+    }
+
+    pub(super) async fn scan(&self, id: u64) -> Value {
+        self.get(&format!("/api/scans/{id}")).await.json().await.unwrap()
+    }
+
+    /// Follows a scan's live stream until it is as wanted; the scan in full as it is then.
+    pub(super) async fn until(&self, id: u64, wanted: impl Fn(&Value) -> bool) -> Value {
+        let follow = async {
+            loop {
+                let mut stream = self.get(&format!("/api/scans/{id}/events")).await;
+                let mut text = String::new();
+                while let Some(chunk) = stream.chunk().await.unwrap() {
+                    text.push_str(&String::from_utf8_lossy(&chunk));
+                    while let Some((event, rest)) = text.split_once("\n\n") {
+                        let data = event.lines().find_map(|line| line.strip_prefix("data:")).unwrap_or_default();
+                        let seen = event.contains("event: status") || event.contains("event:status");
+                        if seen && wanted(&serde_json::from_str(data.trim()).unwrap()) {
+                            return self.scan(id).await;
+                        }
+                        text = rest.to_owned();
+                    }
+                }
+                let now = self.scan(id).await;
+                assert!(wanted(&now), "the stream ended, and the scan is not as wanted: {now:#}");
+                return now;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, follow).await {
+            Ok(scan) => scan,
+            Err(_) => panic!("scan {id} never got there: {:#}", self.scan(id).await),
+        }
+    }
+
+    pub(super) async fn until_status(&self, id: u64, status: &str) -> Value {
+        self.until(id, |scan| scan["status"] == status).await
+    }
+
+    /// Waits until the process of a scan runs and has said that it does what it is there for.
+    pub(super) async fn until_busy(&self, id: u64) -> Value {
+        self.until(id, |scan| scan["results"].as_array().is_some_and(|all| all.iter().any(|one| one["status"] == "in_progress"))).await
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        if let Some(server) = &self.server {
+            signal(server, Signal::KILL);
+        }
+        let left = self.processes();
+        assert!(left.is_empty(), "processes of scans are left: {left:?}");
+    }
+}
+
+/// Sends a signal to a child that has not been waited for.
+pub(super) fn signal(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+/// How each attempt ended, with the reason where there is one.
+pub(super) fn ends(scan: &Value) -> Vec<String> {
+    let word = |attempt: &Value| attempt["reason"].as_str().or(attempt["end"].as_str()).unwrap_or("running").to_owned();
+    scan["attempts"].as_array().unwrap().iter().map(word).collect()
+}
+
+/// Waits until each of these processes is gone.
+pub(super) async fn gone(pids: &[Pid]) {
+    for pid in pids {
+        let path = format!("/proc/{}", pid.as_raw_nonzero());
+        let wait = async {
+            while Path::new(&path).exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("a process is still there");
+    }
+}

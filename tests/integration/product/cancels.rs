@@ -1,0 +1,91 @@
+//! Cancel ends everything that a scan started, from wherever it is asked for.
+
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::app::{TestApp, ends, gone, signal};
+
+/// Ignores SIGINT and SIGTERM, and so do its two relatives, one of which has left the process group.
+const WILD: &str = "family-hang-stubborn.test";
+
+#[tokio::test]
+async fn by_the_api() {
+    let app = TestApp::start().await;
+    let id = app.submit(WILD).await;
+    app.until_busy(id).await;
+    let wild = app.processes_of(id);
+    assert_eq!(wild.len(), 3, "KAST and two relatives");
+    let (status, body) = app.post(&format!("/api/scans/{id}/cancel"), &json!({})).await;
+    assert_eq!(status, 202, "{body}");
+    let scan = app.until_status(id, "cancelled").await;
+    assert_eq!(ends(&scan), ["cancelled"]);
+    assert!(app.processes_of(id).is_empty(), "cancelled means that nothing is left");
+    gone(&wild).await;
+    let (again, _) = app.post(&format!("/api/scans/{id}/cancel"), &json!({})).await;
+    assert_eq!(again, 409);
+}
+
+#[tokio::test]
+async fn by_the_command_line() {
+    let app = TestApp::start().await;
+    let id = app.submit(WILD).await;
+    app.until_busy(id).await;
+    let cancel = app.run(&["cancel", &id.to_string()]).await;
+    assert_eq!(cancel.code, Some(0), "{}{}", cancel.stdout, cancel.stderr);
+    app.until_status(id, "cancelled").await;
+    assert!(app.processes().is_empty());
+}
+
+#[tokio::test]
+async fn a_waiting_scan_at_once() {
+    let app = TestApp::with(&[("KASTREL_SCANS__CONCURRENCY", "1")]).await;
+    let running = app.submit("hang.test").await;
+    app.until_busy(running).await;
+    let waiting = app.submit("hang.test").await;
+    let (status, body) = app.post(&format!("/api/scans/{waiting}/cancel"), &json!({})).await;
+    assert_eq!((status, body["status"].as_str()), (200, Some("cancelled")));
+    app.post(&format!("/api/scans/{running}/cancel"), &json!({})).await;
+    app.until_status(running, "cancelled").await;
+    assert_eq!(ends(&app.scan(waiting).await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn by_ctrl_c_at_a_scan_of_its_own() {
+    for interrupt in [Signal::INT, Signal::TERM] {
+        let app = TestApp::prepare(&[]);
+        let mut scan = app.command(&["scan", WILD]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(scan.stderr.take().unwrap()).lines();
+        let mut said = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let busy = line.contains("in_progress");
+            said.push(line);
+            if busy {
+                break;
+            }
+        }
+        let wild = app.processes_of(1);
+        assert_eq!(wild.len(), 3, "{said:?}");
+        signal(&scan, interrupt);
+        let status = tokio::time::timeout(crate::kast_runner::stage::PATIENCE, scan.wait()).await.unwrap().unwrap();
+        assert_eq!(status.code(), Some(130));
+        assert!(app.processes().is_empty());
+        gone(&wild).await;
+        let shown = app.run(&["status", "1", "--json"]).await;
+        assert!(shown.stdout.contains("\"cancelled\""), "{}{}", shown.stdout, shown.stderr);
+    }
+}
+
+#[tokio::test]
+async fn by_ctrl_c_at_a_scan_that_a_server_runs() {
+    let app = TestApp::start().await;
+    let mut scan = app.command(&["scan", WILD]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(scan.stderr.take().unwrap()).lines();
+    while !lines.next_line().await.unwrap().expect("news of the scan").contains("in_progress") {}
+    signal(&scan, Signal::INT);
+    let status = tokio::time::timeout(crate::kast_runner::stage::PATIENCE, scan.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(app.scan(1).await["status"], "cancelled");
+}

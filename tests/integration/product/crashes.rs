@@ -1,0 +1,70 @@
+//! Whatever is killed, no accepted scan is lost and none runs wild.
+
+use rustix::process::{Signal, kill_process, test_kill_process};
+
+use super::app::{TestApp, ends};
+
+#[tokio::test]
+async fn a_killed_server_loses_nothing_and_leaves_nothing() {
+    let mut app = TestApp::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(app.submit("3000ms-2p.test").await);
+    }
+    for id in &ids {
+        app.until_busy(*id).await;
+    }
+    let old: Vec<_> = ids.iter().flat_map(|id| app.processes_of(*id)).collect();
+    assert_eq!(old.len(), 20);
+    app.kill_server().await;
+    assert!(old.iter().all(|pid| test_kill_process(*pid).is_ok()), "a killed server cannot end its scans; the next one does");
+    app.restart().await;
+    assert!(old.iter().all(|pid| test_kill_process(*pid).is_err()), "the old processes are gone before the server listens");
+    for id in &ids {
+        let scan = app.until_status(*id, "completed").await;
+        assert_eq!(ends(&scan), ["node_lost", "completed"], "{scan:#}");
+    }
+    assert!(app.processes().is_empty());
+}
+
+#[tokio::test]
+async fn a_killed_kast_restarts_its_scan_alone() {
+    let app = TestApp::start().await;
+    let (victim, other) = (app.submit("2000ms-2p.test").await, app.submit("2000ms-2p.test").await);
+    app.until_busy(victim).await;
+    app.until_busy(other).await;
+    for pid in app.processes_of(victim) {
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+    assert_eq!(ends(&app.until_status(victim, "completed").await), ["killed_by_signal", "completed"]);
+    assert_eq!(ends(&app.until_status(other, "completed").await), ["completed"]);
+}
+
+#[tokio::test]
+async fn a_terminated_server_puts_its_scans_back_at_no_cost() {
+    let mut app = TestApp::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(app.submit("2000ms-2p.test").await);
+    }
+    for id in &ids {
+        app.until_busy(*id).await;
+    }
+    assert_eq!(app.terminate_server().await, Some(0));
+    assert!(app.processes().is_empty(), "a server that has stopped leaves no process");
+    let listed = app.run(&["list", "--status", "pending", "--json"]).await;
+    assert_eq!(listed.stdout.matches("\"pending\"").count(), 5, "{}{}", listed.stdout, listed.stderr);
+    app.restart().await;
+    for id in &ids {
+        let scan = app.until_status(*id, "completed").await;
+        assert_eq!((ends(&scan), &scan["failures"]), (vec!["shutdown".to_owned(), "completed".to_owned()], &serde_json::json!(0)));
+    }
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused_by_name() {
+    let app = TestApp::start().await;
+    let second = app.run(&["serve", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr.contains("in use by another Kastrel"), "{}", second.stderr);
+}
