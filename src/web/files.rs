@@ -179,10 +179,11 @@ fn collect(folder: &Dir, prefix: &str, depth: usize, entries: &mut Vec<FileEntry
         let path = format!("{prefix}{name}");
         if kind.is_file() {
             entries.push(FileEntry { path, bytes: entry.metadata().map(|metadata| metadata.len()).unwrap_or_default() });
-        } else if kind.is_dir() && depth < MAX_DEPTH {
-            if let Ok(inner) = folder.open_dir(&name) {
-                collect(&inner, &format!("{path}/"), depth + 1, entries);
-            }
+        } else if kind.is_dir()
+            && depth < MAX_DEPTH
+            && let Ok(inner) = folder.open_dir(&name)
+        {
+            collect(&inner, &format!("{path}/"), depth + 1, entries);
         }
     }
 }

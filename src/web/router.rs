@@ -16,7 +16,6 @@ use super::state::{Web, WebInner, WebState};
 use super::{RequestLimits, assets, files, pages};
 
 /// The dashboard and the API, ready to be served.
-#[must_use]
 pub fn router(state: WebState, limits: RequestLimits) -> Router {
     let (api, mut description) = routes().split_for_parts();
     let (hot, hot_description) = hot_routes().split_for_parts();

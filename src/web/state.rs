@@ -11,6 +11,7 @@ use kastrel_actors::model::{AttemptNumber, PluginInfo, ScanRecord, ScannerInfo, 
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::api::status_cache::StatusCache;
 use super::{HostRule, RequestLimits};
 
 /// The scanner of this node and what it offers.
@@ -80,6 +81,8 @@ pub(crate) struct WebInner {
     pub(crate) streams: Arc<Semaphore>,
     /// Distinguishes event ids of this run of the program from those of an earlier one.
     pub(crate) run: u32,
+    /// The status route's last answers.
+    pub(crate) statuses: StatusCache,
     /// The API's description.
     pub(crate) openapi: Bytes,
 }
@@ -87,7 +90,7 @@ pub(crate) struct WebInner {
 impl WebInner {
     pub(crate) fn new(state: WebState, limits: RequestLimits, openapi: Bytes) -> Self {
         let (in_flight, streams) = (Semaphore::new(limits.requests), Arc::new(Semaphore::new(limits.event_streams)));
-        Self { state, limits, in_flight, streams, run: rand::random(), openapi }
+        Self { state, limits, in_flight, streams, run: rand::random(), statuses: StatusCache::default(), openapi }
     }
 
     pub(crate) fn desk(&self) -> &ScanDesk {

@@ -33,7 +33,7 @@ pub(crate) async fn scan_events(State(web): State<Web>, PathId(id): PathId, head
     };
     let updates = web.desk().watch(id).await?.ok_or_else(no_scan)?;
     let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| EventId::parse(text, web.run));
-    if seen.is_some_and(|seen| seen.is_end()) {
+    if seen.is_some_and(EventId::is_end) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let stream = StatusStream::new(updates, seen, web.run, web.state.max_attempts, web.state.closing.clone(), permit);

@@ -1,6 +1,6 @@
 //! `GET /api/scans/{id}/status`: the route that every open page asks every few seconds, in kast-web's shape.
 //!
-//! It reads the live board only, as long as the scan is on it, and writes borrowed values straight into the answer's bytes.
+//! It reads the live board only, as long as the scan is on it, writes borrowed values straight into bytes, and does so once for each change of the scan.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -139,7 +139,7 @@ impl<'a> StatusBody<'a> {
 )]
 pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let json = StatusBody::new(&scan, web.state.max_attempts).json()?;
+    let json = web.statuses.json(&scan, web.state.max_attempts)?;
     let mut response = json.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

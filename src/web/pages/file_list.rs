@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::layout::Layout;
 use crate::web::error::Problem;
-use crate::web::files::with_files;
+use crate::web::files::{AttemptFiles, FileEntry, with_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
@@ -42,9 +42,8 @@ pub(crate) async fn show(State(web): State<Web>, PathId(id): PathId) -> Result<R
     let mut attempts = Vec::new();
     for attempt in scan.record.attempts.iter().rev().take(LISTED) {
         let base = format!("/scans/{id}/attempts/{}/files/", attempt.number);
-        let entries = with_files(&web, &scan.record, attempt.number, |files| files.list()).await.unwrap_or_default();
-        let row =
-            |entry: crate::web::files::FileEntry| FileRow { url: format!("{base}{}", in_url(&entry.path)), path: clean(&entry.path), size: size(entry.bytes) };
+        let entries = with_files(&web, &scan.record, attempt.number, AttemptFiles::list).await.unwrap_or_default();
+        let row = |entry: FileEntry| FileRow { url: format!("{base}{}", in_url(&entry.path)), path: clean(&entry.path), size: size(entry.bytes) };
         attempts.push(AttemptSection { number: attempt.number.0, files: entries.into_iter().map(row).collect() });
     }
     let target = clean(&scan.record.request.target.to_string());

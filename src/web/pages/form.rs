@@ -186,7 +186,10 @@ impl FormView {
         let usual = SubmitForm { key: form.key.clone(), target: form.target.clone(), mode: form.mode.clone(), ..SubmitForm::fresh() };
         Self {
             key: clean(&form.key),
-            errors: errors.iter().map(|error| FormError { anchor: format!("field-{}", error.field), message: clean(&error.message) }).collect(),
+            errors: errors
+                .iter()
+                .map(|error| FormError { anchor: format!("field-{}", error.field), message: clean(&format!("{}: {}", label_of(&error.field), error.message)) })
+                .collect(),
             target: text("target", &form.target),
             mode: choices(
                 "mode",
@@ -228,6 +231,20 @@ fn choice(plugin: &PluginInfo, form: &SubmitForm) -> PluginChoice {
         is_available: plugin.available,
         needs: clean(&plugin.dependencies.join(", ")),
         is_chosen: form.plugins.contains(&plugin.name),
+    }
+}
+
+/// The label of a field.
+fn label_of(field: &str) -> &str {
+    match field {
+        "target" => "Target",
+        "mode" => "Mode",
+        "plugins" => "Plugins",
+        "format" => "Report",
+        "priority" => "Priority",
+        "max_workers" => "Plugins at the same time",
+        "overrides" => "Scanner settings",
+        other => other,
     }
 }
 

@@ -12,7 +12,7 @@ use super::scan_list::to_scan;
 use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;
-use crate::web::files::{LOG, PDF_REPORT, REPORT, with_files};
+use crate::web::files::{AttemptFiles, LOG, PDF_REPORT, REPORT, with_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
@@ -142,7 +142,7 @@ impl ScanDetailPage {
 async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     let Some(attempt) = record.last_attempt().map(|attempt| attempt.number) else { return Results::default() };
     let base = format!("/scans/{}/attempts/{attempt}/files", record.id);
-    let look = move |files: &crate::web::files::AttemptFiles| Results {
+    let look = move |files: &AttemptFiles| Results {
         report: files.has(REPORT),
         pdf_url: files.has(PDF_REPORT).then(|| format!("{base}/{PDF_REPORT}")),
         has_files: true,

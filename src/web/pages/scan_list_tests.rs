@@ -16,7 +16,7 @@ impl ScanListPage {
             mode: "passive",
             plugins: "10".into(),
             failed: (status == ScanStatus::Completed).then(|| "2 failed".into()),
-            findings: 31,
+            findings: "31".into(),
             severities: severities(SeverityCounts { critical: 1, low: 3, ..SeverityCounts::default() }),
             started: (status != ScanStatus::Pending).then(|| jiff::Timestamp::UNIX_EPOCH.into()),
             duration: "3 min 5 s".into(),
