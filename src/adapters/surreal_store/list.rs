@@ -49,6 +49,7 @@ struct StatusPage {
     status: String,
     before: i64,
     limit: i64,
+    start: i64,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -107,14 +108,19 @@ const RANGE: &str = "
 const ROWS: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $keys) };";
 
 const OF_STATUS: &str = "
-    RETURN { numbers: (SELECT number FROM scan WHERE status = $status AND number < $before ORDER BY number DESC LIMIT $limit).number };";
+    RETURN { rows: (SELECT number, version, created_at, document FROM scan
+        WHERE status = $status AND number < $before ORDER BY number DESC LIMIT $limit START $start) };";
 
+const NUMBERS_OF_STATUS: &str = "
+    RETURN { numbers: (SELECT VALUE number FROM scan WHERE status = $status AND number < $before ORDER BY number DESC LIMIT $limit START $start) };";
+
+/// CONTAINS, and not the function of the same meaning, is what the engine checks on a row before it decodes it.
 const OF_TARGET: &str = "
     RETURN { rows: (SELECT id, number, version, created_at, document FROM scan WITH NOINDEX
-        WHERE string::contains(target, $target) AND status IN $statuses AND number < $before ORDER BY id DESC LIMIT $limit START $start) };";
+        WHERE target CONTAINS $target AND status INSIDE $statuses AND number < $before ORDER BY id DESC LIMIT $limit START $start) };";
 
 const COUNT_TARGET: &str = "
-    RETURN { count: (SELECT count() FROM scan WITH NOINDEX WHERE string::contains(target, $target) AND status IN $statuses GROUP ALL)[0].count ?? 0 };";
+    RETURN { count: (SELECT count() FROM scan WITH NOINDEX WHERE target CONTAINS $target AND status INSIDE $statuses GROUP ALL)[0].count ?? 0 };";
 
 /// Each condition is written exactly as the count index of its status has it; otherwise the index would not be used.
 const COUNTS: &str = "
@@ -155,20 +161,15 @@ impl SurrealStore {
     }
 
     async fn page_of_statuses(&self, query: &ListQuery, statuses: &[ScanStatus]) -> Result<ScanPage, StoreError> {
-        let limit = query.limit.min(MAX_PAGE);
-        let mut numbers: Vec<i64> = Vec::new();
-        for status in statuses.iter().filter(|_| limit > 0) {
-            let page = StatusPage { status: status.as_str().to_owned(), before: before(query), limit: at_most(query.offset.saturating_add(limit)) };
-            let found: Numbers = calls::call(&self.inner.db, OF_STATUS, page).await?;
-            numbers.extend(found.numbers);
-        }
-        numbers.sort_unstable_by(|one, other| other.cmp(one));
-        let keys: Vec<RecordId> = numbers.into_iter().skip(query.offset).take(limit).map(|number| RecordId::new("scan", number)).collect();
-        let mut scans = Vec::new();
-        if !keys.is_empty() {
-            let Rows { rows } = calls::call(&self.inner.db, ROWS, Keys { keys }).await?;
-            scans = records(rows)?;
-        }
+        let scans = match statuses {
+            _ if query.limit == 0 => Vec::new(),
+            [status] => {
+                let page = status_page(query, *status, query.limit.min(MAX_PAGE), query.offset);
+                let Rows { rows } = calls::call(&self.inner.db, OF_STATUS, page).await?;
+                records(rows)?
+            }
+            _ => self.merged(query, statuses).await?,
+        };
         let total = if query.count {
             let stats = self.counts().await?;
             Some(statuses.iter().map(|status| of_status(&stats, *status)).sum())
@@ -176,6 +177,24 @@ impl SurrealStore {
             None
         };
         Ok(ScanPage { scans, total })
+    }
+
+    /// One walk of the index a status, as far as the page could reach, and then the page's rows.
+    async fn merged(&self, query: &ListQuery, statuses: &[ScanStatus]) -> Result<Vec<ScanRecord>, StoreError> {
+        let limit = query.limit.min(MAX_PAGE);
+        let mut numbers: Vec<i64> = Vec::new();
+        for status in statuses {
+            let page = status_page(query, *status, query.offset.saturating_add(limit), 0);
+            let found: Numbers = calls::call(&self.inner.db, NUMBERS_OF_STATUS, page).await?;
+            numbers.extend(found.numbers);
+        }
+        numbers.sort_unstable_by(|one, other| other.cmp(one));
+        let keys: Vec<RecordId> = numbers.into_iter().skip(query.offset).take(limit).map(|number| RecordId::new("scan", number)).collect();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Rows { rows } = calls::call(&self.inner.db, ROWS, Keys { keys }).await?;
+        records(rows)
     }
 
     async fn page_of_target(&self, query: &ListQuery, target: &str, statuses: &[ScanStatus]) -> Result<ScanPage, StoreError> {
@@ -233,6 +252,10 @@ impl SurrealStore {
 /// The statuses that are meant: each once, and all of them for none.
 fn distinct(statuses: &[ScanStatus]) -> Vec<ScanStatus> {
     ScanStatus::ALL.iter().copied().filter(|status| statuses.is_empty() || statuses.contains(status)).collect()
+}
+
+fn status_page(query: &ListQuery, status: ScanStatus, limit: usize, start: usize) -> StatusPage {
+    StatusPage { status: status.as_str().to_owned(), before: before(query), limit: at_most(limit), start: at_most(start) }
 }
 
 fn before(query: &ListQuery) -> i64 {

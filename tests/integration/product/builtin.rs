@@ -38,7 +38,7 @@ async fn scans_a_real_server_and_says_which_scanner_it_is() {
     assert_eq!(document["status"], "completed", "{document:#}");
     assert!(text.contains("builtin") || text.contains("built-in"), "{text}");
     for plugin in ["http_headers", "cookie_flags", "script_integrity"] {
-        let found = document["plugins"].as_array().unwrap().iter().find(|one| one["name"] == plugin).unwrap_or_else(|| panic!("{plugin}: {document:#}"));
+        let found = document["results"].as_array().unwrap().iter().find(|one| one["plugin_name"] == plugin).unwrap_or_else(|| panic!("{plugin}: {document:#}"));
         assert!(found["findings_count"].as_u64().unwrap() > 0, "{plugin}: {found:#}");
     }
     let failing = app.run(&["scan", &target, "--fail-on", "low"]).await;

@@ -13,6 +13,10 @@ async fn a_hostile_target_is_a_422_that_names_the_field() {
     {
         let (status, body) = app.post("/api/scans", &json!({ "target": target })).await;
         assert_eq!((status, body["errors"][0]["field"].as_str()), (422, Some("target")), "{target:?}: {body}");
+        if target.contains('\0') {
+            // No argument of a command can hold it.
+            continue;
+        }
         let command = app.run(&["scan", "--", target]).await;
         assert_eq!(command.code, Some(2), "{target:?}: {}{}", command.stdout, command.stderr);
     }
