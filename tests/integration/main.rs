@@ -1,5 +1,6 @@
 //! Everything that needs real processes: the runner of scans by itself, and the whole product as its users meet it.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod docs;
 mod kast_runner;
 mod product;
