@@ -1,4 +1,7 @@
 //! Opening: the folder's lock, the engine, the schema.
+//!
+//! The embedded engine sizes its memory table and its cache after the machine. The SDK's `connect` passes on neither the address's parameters nor the environment for these, so bounding
+//! them needs the engine's own builder.
 
 use std::path::Path;
 use std::sync::Arc;
