@@ -14,12 +14,12 @@ use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
 use kastrel_actors::ports::{LocalControlBus, LocalJobQueue, SystemClock};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::adapters::kast_runner::{AttemptPaths, Grace, KastRunner, KastRunnerConfig, ScannerCommand, sweep_leftovers};
 use crate::adapters::surreal_store::{OpenError, SurrealStore};
 use crate::config::{Config, ScannerChoice};
-use crate::web::CatalogueView;
+use crate::web::{AttemptDir, CatalogueView};
 
 /// How long leftovers of a crashed predecessor may take to die after SIGKILL.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
@@ -68,6 +68,11 @@ pub enum AppError {
     /// `kast.scanner` is `kast`, and there is none.
     #[error("kast.scanner is `kast`, but no KAST was found: set KAST_CLI_PATH, or put `kast` on the PATH")]
     NoKast,
+    /// Scans of an earlier run are still alive; their successors must not run beside them.
+    #[error(
+        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (`doctor` tells more), then start again"
+    )]
+    Leftovers(usize),
     /// The scanner does not say what it offers.
     #[error("failed to ask the scanner for its plugins: {0}")]
     Scanner(String),
@@ -125,7 +130,7 @@ impl App {
         let node = match role {
             Role::Offline => None,
             Role::Serve | Role::OneShot => {
-                sweep(&id).await;
+                sweep(&id).await?;
                 let ports = NodePorts {
                     store: Arc::clone(&desk.store),
                     queue: Arc::clone(&desk.queue),
@@ -159,9 +164,11 @@ impl App {
 
     /// Where the files of an attempt are.
     #[must_use]
-    pub fn attempt_dir(&self) -> Arc<dyn Fn(&ScanRecord, AttemptNumber) -> PathBuf + Send + Sync> {
+    pub fn attempt_dir(&self) -> AttemptDir {
         let results = self.results_dir.clone();
-        Arc::new(move |record, attempt| AttemptPaths::new(&results, &record.request.target, record.created_at, record.id, attempt).attempt_dir)
+        Arc::new(move |record: &ScanRecord, attempt: AttemptNumber| {
+            AttemptPaths::new(&results, &record.request.target, record.created_at, record.id, attempt).attempt_dir
+        })
     }
 
     /// Waits until the node gives up, which a node that does its work never does.
@@ -275,14 +282,12 @@ fn data_dir_id(data_dir: &Path) -> Result<String, AppError> {
     }
 }
 
-async fn sweep(id: &str) {
+async fn sweep(id: &str) -> Result<(), AppError> {
     let swept = sweep_leftovers(id, SWEEP_LIMIT).await;
     if swept.killed > 0 {
         info!(killed = swept.killed, "killed processes that an earlier run left behind");
     }
-    if swept.left > 0 {
-        warn!(left = swept.left, "processes of an earlier run could not be killed");
-    }
+    if swept.left > 0 { Err(AppError::Leftovers(swept.left)) } else { Ok(()) }
 }
 
 #[cfg(test)]

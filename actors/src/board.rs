@@ -3,6 +3,7 @@
 //! Owns the last snapshot of each scan that changed recently and the state of each actor. Actors and the desk publish to it; the web only reads. It never decides anything, and everything
 //! on it can be rebuilt from the store.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -64,25 +65,13 @@ impl LiveBoard {
 
     /// Every snapshot from now on, beginning with the present one; the scan is put on the board if it is not there.
     pub fn watch(&self, record: ScanRecord) -> watch::Receiver<Arc<ScanSnapshot>> {
-        let id = record.id;
-        self.publish(record);
-        self.write(|scans| scans.by_id.get(&id).map(watch::Sender::subscribe)).unwrap_or_else(|| unreachable!("a scan that was just published is on the board"))
+        self.write(|scans| scans.put(record).subscribe())
     }
 
     /// Shows a row as it was committed. An older version than the one on the board changes nothing, so the order of publications does not matter.
     pub fn publish(&self, record: ScanRecord) {
-        self.write(|scans| match scans.by_id.get(&record.id) {
-            Some(sender) => {
-                sender.send_if_modified(|current| {
-                    // A row of the same version is the same row.
-                    if record.version <= current.record.version {
-                        return false;
-                    }
-                    *current = Arc::new(succeed(current, record));
-                    true
-                });
-            }
-            None => scans.insert(record),
+        self.write(|scans| {
+            scans.put(record);
         });
     }
 
@@ -162,9 +151,29 @@ impl LiveBoard {
 }
 
 impl Scans {
-    fn insert(&mut self, record: ScanRecord) {
-        self.order.push_back(record.id);
-        self.by_id.insert(record.id, watch::Sender::new(Arc::new(ScanSnapshot::of(record))));
+    fn put(&mut self, record: ScanRecord) -> &watch::Sender<Arc<ScanSnapshot>> {
+        if !self.by_id.contains_key(&record.id) {
+            self.order.push_back(record.id);
+            self.forget_some();
+        }
+        match self.by_id.entry(record.id) {
+            Entry::Vacant(vacant) => vacant.insert(watch::Sender::new(Arc::new(ScanSnapshot::of(record)))),
+            Entry::Occupied(occupied) => {
+                let sender = occupied.into_mut();
+                sender.send_if_modified(|current| {
+                    // A row of the same version is the same row.
+                    if record.version <= current.record.version {
+                        return false;
+                    }
+                    *current = Arc::new(succeed(current, record));
+                    true
+                });
+                sender
+            }
+        }
+    }
+
+    fn forget_some(&mut self) {
         // Looks at a few only, so that an insertion stays cheap even when everything old is still needed.
         for _ in 0..4 {
             if self.order.len() <= KEPT {

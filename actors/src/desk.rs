@@ -117,10 +117,14 @@ impl ScanDesk {
             Applied::Missing => Ok(CancelOutcome::Missing),
             Applied::Refused(Refusal::AlreadyDone, record) => {
                 // Asked for before; the message may have been lost, and a second one does no harm.
+                self.board.publish(record.clone());
                 self.bus.publish(Control::Cancel(id)).await;
                 Ok(CancelOutcome::Requested(record))
             }
-            Applied::Refused(_, record) => Ok(CancelOutcome::AlreadyEnded(record)),
+            Applied::Refused(_, record) => {
+                self.board.publish(record.clone());
+                Ok(CancelOutcome::AlreadyEnded(record))
+            }
             Applied::Committed(record) => {
                 self.board.publish(record.clone());
                 if matches!(record.state, ScanState::Running { .. }) {
@@ -142,8 +146,9 @@ impl ScanDesk {
             return Ok(Some(snapshot));
         }
         let Some(record) = self.store.get(id).await? else { return Ok(None) };
-        self.board.publish(record);
-        Ok(self.board.get(id))
+        self.board.publish(record.clone());
+        // The board may have forgotten it again already.
+        Ok(Some(self.board.get(id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)))))
     }
 
     /// A scan's snapshots, beginning with the present one. `None`: no such scan.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::context::Shared;
-use crate::model::{AttemptEnd, CancelledBy, Command, Failure, FencingToken, PluginResult, Resolution, ScanId};
+use crate::model::{AttemptEnd, CancelledBy, Command, Failure, FailureKind, FencingToken, PluginResult, Resolution, ScanId};
 use crate::policy::restart::after_failure;
 use crate::ports::{Applied, StoreError};
 use crate::task::persistence;
@@ -49,35 +49,64 @@ pub(crate) struct Record {
     pub(crate) token: FencingToken,
     pub(crate) resolution: Resolution,
     pub(crate) plugins: Option<Vec<PluginResult>>,
+    shortened: bool,
 }
 
 impl Record {
+    pub(crate) const fn new(scan: ScanId, token: FencingToken, resolution: Resolution, plugins: Option<Vec<PluginResult>>) -> Self {
+        Self { scan, token, resolution, plugins, shortened: false }
+    }
+
+    /// Without what a scanner wrote, of which there may be more than a row can hold.
+    fn shorten(self) -> Self {
+        let resolution = match self.resolution {
+            Resolution::Complete(_) | Resolution::Fail(_) | Resolution::Retry { .. } => {
+                Resolution::Fail(Failure::new(FailureKind::UnreadableResult, "the results are too large to be stored; the scan's files hold them"))
+            }
+            kept @ (Resolution::Cancel(_) | Resolution::Requeue(_)) => kept,
+        };
+        Self { resolution, plugins: Some(Vec::new()), shortened: true, ..self }
+    }
+
     /// Writes until the store has answered. `tries` bounds how often; `None` never gives up.
     pub(crate) async fn write(self, shared: Arc<Shared>, tries: Option<u32>) -> Recorded {
         let mut failed = 0;
+        let mut record = self;
         loop {
-            let command = Command::Finish { token: self.token, resolution: self.resolution.clone(), plugins: self.plugins.clone() };
-            let answer = tokio::time::timeout(WRITE_LIMIT, shared.ports.store.apply(self.scan, command)).await;
+            let command = Command::Finish { token: record.token, resolution: record.resolution.clone(), plugins: record.plugins.clone() };
+            let answer = tokio::time::timeout(WRITE_LIMIT, shared.ports.store.apply(record.scan, command)).await;
             match answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) {
-                Ok(Applied::Committed(record)) => {
-                    info!(scan.id = self.scan.0, scan.attempt = record.attempts.len(), status = %record.status(), "recorded the end of an attempt");
-                    shared.announce(record).await;
+                Ok(Applied::Committed(row)) => {
+                    info!(scan.id = record.scan.0, scan.attempt = row.attempts.len(), status = %row.status(), "recorded the end of an attempt");
+                    shared.announce(row).await;
                     return Recorded::Done;
                 }
-                Ok(Applied::Refused(_, record)) if record.token == self.token => {
+                Ok(Applied::Refused(_, row)) if row.token == record.token => {
                     // Our own write, whose answer was lost, has ended the attempt already.
-                    shared.announce(record).await;
+                    shared.announce(row).await;
                     return Recorded::Stale;
                 }
-                Ok(Applied::Refused(why, record)) => {
-                    warn!(scan.id = self.scan.0, scan.token = self.token.0, row.token = record.token.0, %why, "the end of an attempt changed nothing: its token is stale");
-                    shared.announce(record).await;
+                Ok(Applied::Refused(why, row)) => {
+                    warn!(scan.id = record.scan.0, scan.token = record.token.0, row.token = row.token.0, %why, "the end of an attempt changed nothing: its token is stale");
+                    shared.announce(row).await;
                     return Recorded::Stale;
                 }
                 Ok(Applied::Missing) => return Recorded::Stale,
+                Err(error @ StoreError::Corrupt(_)) if !record.shortened => {
+                    error!(
+                        scan.id = record.scan.0,
+                        error = &error as &dyn std::error::Error,
+                        "the end of an attempt cannot be stored; storing it without its results"
+                    );
+                    record = record.shorten();
+                }
+                Err(error @ StoreError::Corrupt(_)) => {
+                    error!(scan.id = record.scan.0, error = &error as &dyn std::error::Error, "the row of a scan cannot be changed");
+                    return Recorded::Abandoned;
+                }
                 Err(error) => {
                     failed += 1;
-                    warn!(scan.id = self.scan.0, tries = failed, error = &error as &dyn std::error::Error, "could not record the end of an attempt");
+                    warn!(scan.id = record.scan.0, tries = failed, error = &error as &dyn std::error::Error, "could not record the end of an attempt");
                     if tries.is_some_and(|most| failed >= most) {
                         return Recorded::Abandoned;
                     }

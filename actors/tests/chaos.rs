@@ -1,4 +1,5 @@
 //! Random faults at several nodes, and the promises that must hold through all of them.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -108,7 +109,7 @@ impl World {
                 }
             }
             Event::CrashScan { node } => {
-                let scan = self.slots[node].handle.as_ref().and_then(|handle| handle.children().iter().flat_map(|child| child.get_children()).next());
+                let scan = self.slots[node].handle.as_ref().and_then(|handle| handle.children().iter().flat_map(ractor::ActorCell::get_children).next());
                 if let Some(scan) = scan {
                     scan.kill();
                 }

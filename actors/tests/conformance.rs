@@ -1,4 +1,5 @@
 //! The in-memory ports keep the same promises as the real adapters.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,4 +1,5 @@
 //! What Kastrel relies on in ractor 0.16, pinned: if an upgrade changes one of these, this file says which design decision to look at again.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -186,9 +187,9 @@ async fn children_end_with_their_supervisor() {
     for kill in [false, true] {
         let (parent, child, marks, _seen) = family().await;
         if kill {
-            parent.kill()
+            parent.kill();
         } else {
-            parent.stop(None)
+            parent.stop(None);
         }
         gone(&child.get_cell()).await;
         assert!(marks.dropped.load(Ordering::SeqCst));

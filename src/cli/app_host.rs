@@ -73,6 +73,8 @@ struct Running {
 struct RunningServer {
     url: String,
     stop: CancellationToken,
+    /// Cancelled when the server has ended, in whichever way.
+    ended: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
 
@@ -80,8 +82,13 @@ fn serve(server: Server, app: Arc<App>, config: Config) -> RunningServer {
     let url = format!("http://{}", server.address);
     let stop = CancellationToken::new();
     let token = stop.clone();
-    let task = AbortOnDropHandle::new(tokio::spawn(async move { server.run(&app, &config, token).await }));
-    RunningServer { url, stop, task }
+    let ended = CancellationToken::new();
+    let guard = ended.clone().drop_guard();
+    let task = AbortOnDropHandle::new(tokio::spawn(async move {
+        server.run(&app, &config, token).await;
+        drop(guard);
+    }));
+    RunningServer { url, stop, ended, task }
 }
 
 #[async_trait]
@@ -95,7 +102,16 @@ impl RunningApp for Running {
     }
 
     async fn failed(&self) -> String {
-        self.app.failure().await
+        let ended = async {
+            match &self.server {
+                Some(server) => server.ended.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            why = self.app.failure() => why,
+            () = ended => "the web server ended".into(),
+        }
     }
 
     /// The scans first: as long as they end, the dashboard shows how.

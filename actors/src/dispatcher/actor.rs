@@ -6,12 +6,12 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::decide::{Dispatch, decide};
 use crate::context::{LeaseState, Shared};
 use crate::model::{Command, Interruption, Resolution};
-use crate::ports::{Delivery, QueueError, StoreError};
+use crate::ports::{Applied, Delivery, QueueError, StoreError};
 use crate::record::Record;
 use crate::supervisor::{self, Launch};
 use crate::task::{self, persistence};
@@ -83,7 +83,15 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
                 log(shared.ports.queue.acknowledge(&delivery.receipt).await);
             }
             Ok(Dispatch::Drop) => log(shared.ports.queue.acknowledge(&delivery.receipt).await),
-            Ok(Dispatch::Later(due)) => log(shared.ports.queue.release(&delivery.receipt, due).await),
+            Ok(Dispatch::Later(due)) => {
+                // A store whose clock is behind ours must not make us ask in a tight circle.
+                let due = due.max(after(&shared, Duration::from_millis(100)));
+                log(shared.ports.queue.release(&delivery.receipt, due).await);
+            }
+            Err(error @ StoreError::Corrupt(_)) => {
+                error!(scan.id = delivery.signal.id.0, error = &error as &dyn std::error::Error, "the row of a scan cannot be read; leaving it alone");
+                log(shared.ports.queue.acknowledge(&delivery.receipt).await);
+            }
             Ok(Dispatch::NotNow) => log(shared.ports.queue.release(&delivery.receipt, after(&shared, Duration::from_secs(1))).await),
             Err(error) => {
                 failures += 1;
@@ -102,6 +110,10 @@ async fn lease(shared: &Shared, delivery: &Delivery) -> Result<Dispatch, StoreEr
     let answer = tokio::time::timeout(LEASE_LIMIT, shared.ports.store.apply(delivery.signal.id, command)).await;
     let answer = answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))?;
     debug!(scan.id = delivery.signal.id.0, "asked for a lease");
+    if let Applied::Refused(_, record) = &answer {
+        // Somebody else has changed it, and perhaps nobody here was told.
+        shared.ports.board.publish(record.clone());
+    }
     Ok(decide(answer))
 }
 
@@ -109,7 +121,7 @@ async fn lease(shared: &Shared, delivery: &Delivery) -> Result<Dispatch, StoreEr
 fn hand_over(shared: &Arc<Shared>, launch: Launch) {
     let Err(message) = shared.tell_supervisor(supervisor::Message::Launch(Box::new(launch))) else { return };
     if let supervisor::Message::Launch(launch) = *message {
-        let back = Record { scan: launch.record.id, token: launch.record.token, resolution: Resolution::Requeue(Interruption::NeverStarted), plugins: None };
+        let back = Record::new(launch.record.id, launch.record.token, Resolution::Requeue(Interruption::NeverStarted), None);
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             back.write(shared, Some(3)).await;

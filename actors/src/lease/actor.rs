@@ -16,6 +16,9 @@ use crate::{supervisor, task};
 /// The pause after a renewal that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The pause before the supervisor of the moment is told again to kill everything.
+const CLEAR_AGAIN: Duration = Duration::from_millis(200);
+
 pub(crate) struct Lease;
 
 /// Where the lease stands.
@@ -46,6 +49,8 @@ impl Actor for Lease {
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         let phase = match *shared.lease.borrow() {
             LeaseState::Trusted { sent, .. } => Phase::Held { sent },
+            // Whatever the node still runs, it runs without a lease.
+            LeaseState::None if !shared.roster.entries().is_empty() => Phase::Clearing,
             LeaseState::None => Phase::Acquiring,
         };
         myself.cast(Message::Tick)?;
@@ -59,12 +64,7 @@ impl Actor for Lease {
                 state.renewal = None;
                 state.answered(&myself, sent, result);
             }
-            Message::Cleared => {
-                if state.phase == Phase::Clearing {
-                    state.phase = Phase::Acquiring;
-                    state.tick(&myself);
-                }
-            }
+            Message::Cleared => state.cleared(&myself),
             Message::Release(done) => state.release(done).await,
             Message::Panicked(why) => return Err(why.into()),
         }
@@ -88,7 +88,8 @@ impl State {
                 }
                 LeaseStep::KillEverything => self.lose(myself, "the lease could not be renewed in time"),
             },
-            Phase::Clearing | Phase::Released => {}
+            Phase::Clearing => self.clear(myself),
+            Phase::Released => {}
         }
     }
 
@@ -149,12 +150,29 @@ impl State {
         self.renewal = None;
         self.timer = None;
         self.shared.lease.send_replace(LeaseState::None);
+        self.clear(myself);
+    }
+
+    fn clear(&self, myself: &ActorRef<Message>) {
         let lease = myself.clone();
         let cleared = supervisor::OnCleared::new(move || {
             let _ = lease.cast(Message::Cleared);
         });
-        // Dropped unsent, it clears as well: without a supervisor nothing runs.
+        // Dropped unsent, it says so as well; the roster decides.
         let _ = self.shared.tell_supervisor(supervisor::Message::KillAll(cleared));
+    }
+
+    /// The supervisor says that nothing is left, or is gone itself. Only an empty roster proves it.
+    fn cleared(&mut self, myself: &ActorRef<Message>) {
+        if self.phase != Phase::Clearing {
+            return;
+        }
+        if self.shared.roster.entries().is_empty() {
+            self.phase = Phase::Acquiring;
+            self.tick(myself);
+        } else {
+            self.look_again(myself, Instant::now() + CLEAR_AGAIN);
+        }
     }
 
     async fn release(&mut self, done: ractor::RpcReplyPort<()>) {

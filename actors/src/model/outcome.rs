@@ -41,6 +41,8 @@ named_enum! {
         Shutdown = "shutdown",
         /// The node could not renew its lease in time and killed its own scans.
         LeaseLost = "lease_lost",
+        /// The row ran on a node whose actors knew nothing of it: an answer of the store was lost.
+        Unowned = "unowned",
         /// The lease was granted but no process was ever started for it.
         NeverStarted = "never_started",
     }

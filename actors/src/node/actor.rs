@@ -13,10 +13,16 @@ use crate::board::ActorFailure;
 use crate::context::{LeaseState, Shared};
 use crate::dispatcher::{self, Dispatcher};
 use crate::lease::{self, Lease};
+use crate::model::{Interruption, Resolution};
 use crate::policy::restart::{Budget, RestartBudget};
+use crate::ports::StoreError;
+use crate::record::Record;
 use crate::rescuer::Rescuer;
 use crate::supervisor::{self, OnCleared, ScanSupervisor};
 use crate::task;
+
+/// How long scans that had to be killed may take to be gone and recorded.
+const KILL_GRACE: Duration = Duration::from_secs(8);
 
 pub(crate) struct Node;
 
@@ -151,7 +157,8 @@ impl State {
         if role == Role::Supervisor {
             self.shared.supervisor.send_replace(None);
         }
-        if self.shutdown.is_some() {
+        // While the node shuts down only the supervisor is still needed: another one cleans up after it.
+        if self.shutdown.is_some() && role != Role::Supervisor {
             return;
         }
         error!(actor = role.name(), "an actor of the node failed: {why}");
@@ -180,20 +187,28 @@ impl State {
     fn shut_down(&mut self, myself: &ActorRef<Message>, grace: Duration, done: ractor::RpcReplyPort<()>) {
         info!(node.id = %self.shared.config.id, grace_ms = grace.as_millis(), "the node shuts down");
         self.shared.show("node", "shutting down");
-        for child in self.children.iter().filter(|child| matches!(child.role, Role::Dispatcher | Role::Rescuer)) {
-            child.cell.stop(Some("shutdown".into()));
-        }
+        let pullers: Vec<ActorCell> =
+            self.children.iter().filter(|child| matches!(child.role, Role::Dispatcher | Role::Rescuer)).map(|child| child.cell.clone()).collect();
         let shared = Arc::clone(&self.shared);
         let lease = self.lease.clone();
         let work = async move {
-            let interrupt: fn(OnCleared) -> supervisor::Message = supervisor::Message::Shutdown;
-            if !cleared(&shared, interrupt, grace).await {
-                warn!("not every scan ended in time; killing the rest");
-                // The processes are killed by now or with the actors; a row without an end is found by the next start.
-                cleared(&shared, supervisor::Message::KillAll, Duration::from_secs(5)).await;
+            for puller in pullers {
+                // One that does not stop in time is stopped with the node.
+                let _ = puller.stop_and_wait(Some("shutdown".into()), Some(Duration::from_secs(1))).await;
             }
-            if let Some(lease) = lease {
-                let _ = lease.call(lease::Message::Release, Some(Duration::from_secs(3))).await;
+            let mut clear = cleared(&shared, supervisor::Message::Shutdown, grace).await;
+            if !clear {
+                warn!("not every scan ended in time; killing the rest");
+                clear = cleared(&shared, supervisor::Message::KillAll, KILL_GRACE).await;
+            }
+            if clear {
+                hand_back_the_rest(&shared).await;
+                if let Some(lease) = lease {
+                    let _ = lease.call(lease::Message::Release, Some(Duration::from_secs(3))).await;
+                }
+            } else {
+                // Whoever waits for the lease must wait until its end: something of ours may still run.
+                warn!("not every scan ended; the lease is not given back and runs out by itself");
             }
             shared.lease.send_replace(LeaseState::None);
             let _ = done.send(());
@@ -203,11 +218,34 @@ impl State {
     }
 }
 
-/// Tells the supervisor, and waits until its last attempt is gone. `false`: not within `limit`.
-async fn cleared(shared: &Shared, message: impl FnOnce(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
-    let (sender, receiver) = oneshot::channel::<()>();
-    // The sender's drop is the signal, in whichever way it comes.
-    let order = message(OnCleared::new(move || drop(sender)));
-    let _ = shared.tell_supervisor(order);
-    tokio::time::timeout(limit, receiver).await.is_ok()
+/// Tells the supervisor of the moment, and waits until the roster is empty. `false`: not within `limit`.
+async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
+    let wait = async {
+        loop {
+            let (sender, receiver) = oneshot::channel::<()>();
+            // The sender's drop is the signal, in whichever way it comes; the roster is the proof.
+            let _ = shared.tell_supervisor(message(OnCleared::new(move || drop(sender))));
+            let _ = receiver.await;
+            if shared.roster.entries().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(limit, wait).await.is_ok()
+}
+
+/// Hands back the rows of a lease that was granted while the dispatcher was being stopped: no process of ours is left, so none can run under them.
+async fn hand_back_the_rest(shared: &Arc<Shared>) {
+    let work = async {
+        for scan in shared.ports.store.running_on(&shared.config.id).await? {
+            Record::new(scan.id, scan.token, Resolution::Requeue(Interruption::Shutdown), None).write(Arc::clone(shared), Some(1)).await;
+        }
+        Ok::<(), StoreError>(())
+    };
+    match tokio::time::timeout(Duration::from_secs(5), work).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(error = &error as &dyn std::error::Error, "could not look for rows to hand back; the next start finds them"),
+        Err(_) => warn!("could not look for rows to hand back in time; the next start finds them"),
+    }
 }

@@ -185,7 +185,7 @@ async fn a_shutdown_kills_what_does_not_end_in_time() {
     tokio::time::sleep(SECOND).await;
     let asked = tokio::time::Instant::now();
     node.shutdown(10 * SECOND).await;
-    assert!(asked.elapsed() < 16 * SECOND);
+    assert!(asked.elapsed() < 20 * SECOND);
     assert_eq!(cluster.runner.alive(), 0);
     let row = cluster.row(id).await;
     assert_eq!((row.status(), row.failures), (ScanStatus::Pending, 0));
@@ -353,7 +353,7 @@ async fn a_lease_whose_answer_was_lost_is_handed_back_and_runs() {
     lose.store(true, Ordering::Relaxed);
     let id = cluster.submit().await;
     let row = cluster.until_status(id, ScanStatus::Completed).await;
-    assert_eq!(ends(&row), ["never_started", "completed"]);
+    assert_eq!(ends(&row), ["unowned", "completed"]);
     assert_eq!(row.failures, 0);
     cluster.check();
 }

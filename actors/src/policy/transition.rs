@@ -112,7 +112,7 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         Resolution::Requeue(why) => {
             (AttemptEnd::Interrupted { why: *why }, ScanState::Pending { due: now, reason: PendingReason::Requeued { why: *why } }, false)
         }
-        Resolution::Cancel(by) => (AttemptEnd::Cancelled, ScanState::Cancelled { at: now, by: *by }, false),
+        Resolution::Cancel(by) => (AttemptEnd::Cancelled, ScanState::Cancelled { at: now, by: record.cancel_requested.unwrap_or(*by) }, false),
     };
     if let Some(attempt) = record.attempts.last_mut() {
         attempt.ended_at = Some(now);

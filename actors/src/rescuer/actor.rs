@@ -5,7 +5,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::context::Shared;
 use crate::model::{Command, Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
@@ -85,7 +85,12 @@ async fn look(shared: Arc<Shared>, suspects: Suspects) -> Result<Suspects, Store
     for orphan in shared.ports.store.orphans().await? {
         // This node's own scans, if its lease has ended, are killed and handed back by its own actors.
         if orphan.node != shared.config.id {
-            take_over(&shared, orphan).await?;
+            let id = orphan.id;
+            match take_over(&shared, orphan).await {
+                // The others must not wait for a row that nobody can read.
+                Err(error @ StoreError::Corrupt(_)) => error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over"),
+                other => other?,
+            }
         }
     }
     let without_owner = hand_back(&shared, suspects).await?;
@@ -107,9 +112,18 @@ async fn take_over(shared: &Shared, orphan: RunningScan) -> Result<(), StoreErro
     let failure = Failure::new(FailureKind::NodeLost, format!("node {} lost its lease", orphan.node));
     let resolution = retry_or_fail(shared, failure, orphan.failures);
     let command = Command::Rescue { from: orphan.node.clone(), token: orphan.token, resolution };
-    if let Applied::Committed(record) = shared.ports.store.apply(orphan.id, command).await? {
-        info!(scan.id = orphan.id.0, node.id = %orphan.node, status = %record.status(), "took a scan over from a node without a lease");
-        shared.announce(record).await;
+    match shared.ports.store.apply(orphan.id, command).await? {
+        Applied::Committed(record) => {
+            info!(scan.id = orphan.id.0, node.id = %orphan.node, status = %record.status(), "took a scan over from a node without a lease");
+            if shared.config.adopts_waiting {
+                shared.announce(record).await;
+            } else {
+                // It says what is true now, and waits for a node that runs what waits.
+                shared.ports.board.publish(record);
+            }
+        }
+        Applied::Refused(_, record) => shared.ports.board.publish(record),
+        Applied::Missing => {}
     }
     Ok(())
 }
@@ -126,7 +140,7 @@ async fn hand_back(shared: &Arc<Shared>, suspects: Suspects) -> Result<Suspects,
             continue;
         }
         warn!(scan.id = scan.id.0, "a scan of this node has no actor; handing it back");
-        let back = Record { scan: scan.id, token: scan.token, resolution: Resolution::Requeue(Interruption::NeverStarted), plugins: None };
+        let back = Record::new(scan.id, scan.token, Resolution::Requeue(Interruption::Unowned), None);
         back.write(Arc::clone(shared), Some(1)).await;
     }
     Ok(remaining)

@@ -12,13 +12,16 @@ use crate::context::Shared;
 use crate::model::{AttemptEnd, AttemptPhase, CancelledBy, Command, PluginResult, Resolution, ScanRecord, ScannerInfo};
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
-use crate::ports::{Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, Presence, StartError, StopMode, StoreError};
+use crate::ports::{Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, Presence, Presences, StartError, StopMode, StoreError};
 use crate::record::{Record, Recorded, resolve};
 use crate::supervisor::{self, ABANDONED, RECORDED};
 use crate::task;
 
-/// How long the end of an attempt is offered to a store that does not answer, when the node shuts down or has lost its lease.
-const HASTE: Duration = Duration::from_secs(3);
+/// How long the end of an attempt is offered to a store that does not answer, once the lease is lost. A node that shuts down in vain ends with this as well.
+const HASTE: Duration = Duration::from_secs(5);
+
+/// How long after the last process is gone its end may take to be told. A runner that says nothing by then never will.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 pub(crate) struct Scan;
 
@@ -28,6 +31,8 @@ pub(crate) struct ScanArguments {
     pub(crate) record: ScanRecord,
     /// For the runner.
     pub(crate) presence: Presence,
+    /// The proof that the attempt's processes are gone.
+    pub(crate) presences: Arc<Presences>,
     pub(crate) supervisor: ActorRef<supervisor::Message>,
 }
 
@@ -44,6 +49,7 @@ pub(crate) struct State {
     starting: Option<AbortOnDropHandle<()>>,
     timer: Option<AbortOnDropHandle<()>>,
     recorder: Option<AbortOnDropHandle<()>>,
+    watchdog: Option<AbortOnDropHandle<()>>,
 }
 
 /// The throttle of progress writes: one on its way at most, and a pause after each.
@@ -59,7 +65,7 @@ impl Actor for Scan {
     type Arguments = ScanArguments;
 
     async fn pre_start(&self, myself: ActorRef<Message>, arguments: ScanArguments) -> Result<State, ActorProcessingErr> {
-        let ScanArguments { shared, record, presence, supervisor } = arguments;
+        let ScanArguments { shared, record, presence, presences, supervisor } = arguments;
         let now = Instant::now();
         let mut state = State {
             shared,
@@ -74,8 +80,18 @@ impl Actor for Scan {
             starting: None,
             timer: None,
             recorder: None,
+            watchdog: None,
         };
         state.start(&myself, presence);
+        state.watchdog = Some(task::answer(
+            &myself,
+            async move {
+                presences.gone().await;
+                tokio::time::sleep(LAST_WORDS).await;
+                Message::Gone
+            },
+            Message::Panicked,
+        ));
         Ok(state)
     }
 
@@ -93,7 +109,7 @@ impl Actor for Scan {
             Message::Event(event) => state.event(&myself, event),
             Message::Stop(cause) => state.stop(&myself, cause),
             Message::CheckLimits => state.check_limits(&myself),
-            Message::ProgressWritten(answer) => state.progress_written(&myself, answer),
+            Message::ProgressWritten(answer) => state.progress_written(&myself, *answer),
             Message::WriteProgress => {
                 state.progress.busy = None;
                 if state.progress.dirty {
@@ -102,6 +118,11 @@ impl Actor for Scan {
             }
             Message::Recorded(Recorded::Done | Recorded::Stale) => myself.stop(Some(RECORDED.into())),
             Message::Recorded(Recorded::Abandoned) => myself.stop(Some(ABANDONED.into())),
+            Message::Gone => {
+                if !matches!(state.stage, Stage::Recording { .. }) {
+                    return Err("the runner lost sight of the attempt: its processes are gone, and it never told their end".into());
+                }
+            }
             Message::Panicked(why) => return Err(why.into()),
         }
         Ok(())
@@ -190,10 +211,7 @@ impl State {
     }
 
     fn ended(&mut self, myself: &ActorRef<Message>, end: AttemptEnd) {
-        let hasty = match (&self.stage, &end) {
-            (Stage::Stopping { cause, .. } | Stage::Starting { stop: Some(cause), .. }, _) => matches!(cause, StopCause::LeaseLost | StopCause::Shutdown),
-            _ => false,
-        };
+        let hasty = matches!(self.stage, Stage::Stopping { cause: StopCause::LeaseLost, .. } | Stage::Starting { stop: Some(StopCause::LeaseLost), .. });
         if let AttemptEnd::Failed(failure) = &end {
             warn!(scan.id = self.record.id.0, failure.kind = %failure.kind, "an attempt failed: {}", failure.detail);
             // The supervisor outlives its children; if it does not, its budget is gone as well.
@@ -211,7 +229,7 @@ impl State {
             Resolution::Complete(verdict) => Some(verdict.plugins.clone()),
             _ => Some(std::mem::take(&mut self.plugins)),
         };
-        let end = Record { scan: self.record.id, token: self.record.token, resolution, plugins };
+        let end = Record::new(self.record.id, self.record.token, resolution, plugins);
         let work = end.write(Arc::clone(&self.shared), None);
         self.recorder = Some(task::answer(myself, async move { Message::Recorded(work.await) }, Message::Panicked));
         if hasty {
@@ -280,7 +298,7 @@ impl State {
         let (store, id) = (Arc::clone(&self.shared.ports.store), self.record.id);
         let work = async move {
             let answer = tokio::time::timeout(Duration::from_secs(10), store.apply(id, command)).await;
-            Message::ProgressWritten(answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))))
+            Message::ProgressWritten(Box::new(answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))))
         };
         self.progress.busy = Some(task::answer(myself, work, Message::Panicked));
     }

@@ -13,11 +13,13 @@ pub(crate) enum Message {
     /// Look at the limits.
     CheckLimits,
     /// A progress write was answered.
-    ProgressWritten(Result<Applied, StoreError>),
+    ProgressWritten(Box<Result<Applied, StoreError>>),
     /// It is time for the next progress write.
     WriteProgress,
     /// The end was recorded, or not.
     Recorded(Recorded),
+    /// The attempt's processes have been gone for a while.
+    Gone,
     /// A task of its own panicked.
     Panicked(String),
 }

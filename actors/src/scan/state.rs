@@ -58,8 +58,8 @@ pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
         Stage::Stopping { cause: earlier, .. } if *earlier >= cause => OnStop::Ignore,
         Stage::Stopping { .. } => OnStop::Stop(cause, mode),
         Stage::Recording { .. } => match cause {
-            StopCause::Shutdown | StopCause::LeaseLost => OnStop::Hasten,
-            StopCause::Stalled | StopCause::TimedOut | StopCause::Cancel => OnStop::Ignore,
+            StopCause::LeaseLost => OnStop::Hasten,
+            StopCause::Stalled | StopCause::TimedOut | StopCause::Shutdown | StopCause::Cancel => OnStop::Ignore,
         },
     }
 }
@@ -103,7 +103,7 @@ mod tests {
             (stopping(Cancel), LeaseLost, OnStop::Stop(LeaseLost, StopMode::Kill)),
             (stopping(LeaseLost), Cancel, OnStop::Ignore),
             (Stage::Recording { may_abandon: false }, Cancel, OnStop::Ignore),
-            (Stage::Recording { may_abandon: false }, Shutdown, OnStop::Hasten),
+            (Stage::Recording { may_abandon: false }, Shutdown, OnStop::Ignore),
             (Stage::Recording { may_abandon: false }, LeaseLost, OnStop::Hasten),
         ] {
             assert_eq!(on_stop(&stage, cause), expected, "{cause:?}");

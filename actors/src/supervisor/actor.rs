@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::state::{Child, ChildPhase, Mode, State};
 use super::{Launch, Message};
 use crate::context::{RosterEntry, Shared};
-use crate::model::{Failure, FailureKind, Interruption, Resolution, ScanId};
+use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
 use crate::policy::classify::StopCause;
 use crate::policy::restart::{Budget, RestartBudget};
 use crate::ports::{Control, ControlBus, Presences};
@@ -97,23 +97,22 @@ impl State {
             presences: Arc::new(presences),
         };
         let id = record.id;
-        if self.mode != Mode::Serving {
+        // The lease may have been lost since the row was leased; then nothing may start, because nothing would kill it in time.
+        if self.mode != Mode::Serving || !self.shared.lease.borrow().is_good(Instant::now()) {
             // Leased a moment too late. Nothing has started, so the row goes back as it was.
-            let back = Record { scan: id, token: entry.token, resolution: Resolution::Requeue(Interruption::NeverStarted), plugins: None };
+            let back = Record::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
             self.shared.roster.entries().insert(id, entry.clone());
-            let shared = Arc::clone(&self.shared);
-            let supervisor = myself.clone();
+            let leaving = Leaving { shared: Arc::clone(&self.shared), scan: id, token: entry.token, supervisor: myself.clone() };
             tokio::spawn(async move {
-                back.write(Arc::clone(&shared), Some(3)).await;
-                drop((credit, presence));
-                shared.roster.remove(id, entry.token);
-                let _ = supervisor.cast(Message::Settle);
+                back.write(Arc::clone(&leaving.shared), Some(3)).await;
+                drop((credit, presence, leaving));
             });
             return;
         }
         self.shared.roster.entries().insert(id, entry.clone());
         self.shared.ports.board.publish(record.clone());
-        let arguments = ScanArguments { shared: Arc::clone(&self.shared), record, presence, supervisor: myself.clone() };
+        let presences = Arc::clone(&entry.presences);
+        let arguments = ScanArguments { shared: Arc::clone(&self.shared), record, presence, presences, supervisor: myself.clone() };
         match Actor::spawn_linked(None, Scan, arguments, myself.get_cell()).await {
             Ok((actor, _)) => {
                 let child = Child { scan: id, entry, actor: actor.clone(), phase: ChildPhase::Alive, credit: Some(credit) };
@@ -159,11 +158,27 @@ impl State {
     }
 }
 
+/// Takes an attempt without an actor off the roster when its task ends, in whichever way.
+struct Leaving {
+    shared: Arc<Shared>,
+    scan: ScanId,
+    token: FencingToken,
+    supervisor: ActorRef<Message>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.shared.roster.remove(self.scan, self.token);
+        // A supervisor that is gone waits for nobody.
+        let _ = self.supervisor.cast(Message::Settle);
+    }
+}
+
 /// Waits until an attempt without an actor has no process, then records its failure.
 async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RosterEntry, why: String) {
     entry.presences.gone().await;
     let resolution = retry_or_fail(&shared, Failure::new(FailureKind::ActorCrashed, why), entry.failures);
-    let record = Record { scan, token: entry.token, resolution, plugins: None };
+    let record = Record::new(scan, entry.token, resolution, None);
     let mut lease = shared.lease.subscribe();
     tokio::select! {
         _ = record.write(Arc::clone(&shared), None) => {}
@@ -177,13 +192,10 @@ fn adopt(shared: &Arc<Shared>, supervisor: &ActorRef<Message>) {
     let left: Vec<(ScanId, RosterEntry)> = shared.roster.entries().iter().map(|(id, entry)| (*id, entry.clone())).collect();
     for (id, entry) in left {
         info!(scan.id = id.0, "cleaning up after a failed supervisor");
-        let shared = Arc::clone(shared);
-        let supervisor = supervisor.clone();
+        let leaving = Leaving { shared: Arc::clone(shared), scan: id, token: entry.token, supervisor: supervisor.clone() };
         tokio::spawn(async move {
-            let token = entry.token;
-            recover(Arc::clone(&shared), id, entry, "the scan's supervisor failed".into()).await;
-            shared.roster.remove(id, token);
-            let _ = supervisor.cast(Message::Settle);
+            recover(Arc::clone(&leaving.shared), id, entry, "the scan's supervisor failed".into()).await;
+            drop(leaving);
         });
     }
 }

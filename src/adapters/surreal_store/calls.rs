@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use surrealdb::Surreal;
 use surrealdb::engine::any::Any;
+use surrealdb::engine::local::Db;
 use surrealdb::types::{SurrealValue, Value};
+use surrealdb::{IndexedResults, Surreal};
 
 use super::error::{CallError, Failure};
 
@@ -14,16 +15,41 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a call that lost against other writers is made again.
 pub(super) const MAX_TRIES: u32 = 30;
 
+/// A connection. The embedded engine is a kind of its own because only there its caches can be bounded.
+#[derive(Debug, Clone)]
+pub(super) enum Database {
+    /// In this process.
+    Embedded(Surreal<Db>),
+    /// Anywhere.
+    Any(Surreal<Any>),
+}
+
+impl Database {
+    pub(super) async fn query(&self, sql: impl Into<String>, variables: Value) -> surrealdb::Result<IndexedResults> {
+        match self {
+            Self::Embedded(db) => db.query(sql.into()).bind(variables).await,
+            Self::Any(db) => db.query(sql.into()).bind(variables).await,
+        }
+    }
+
+    pub(super) async fn select(&self, namespace: &str, database: &str) -> surrealdb::Result<()> {
+        match self {
+            Self::Embedded(db) => db.use_ns(namespace).use_db(database).await.map(drop),
+            Self::Any(db) => db.use_ns(namespace).use_db(database).await.map(drop),
+        }
+    }
+}
+
 /// Runs `sql`, whose last statement that gives a value is its answer.
 ///
 /// Answers are objects, so that "no row" is a field of the answer and not the answer's absence; statements that only do something give nothing.
-pub(super) async fn call<T: SurrealValue>(db: &Surreal<Any>, sql: &'static str, variables: impl SurrealValue + 'static) -> Result<T, CallError> {
+pub(super) async fn call<T: SurrealValue>(db: &Database, sql: &'static str, variables: impl SurrealValue + 'static) -> Result<T, CallError> {
     let answer = run(db, sql, variables.into_value()).await?.ok_or_else(|| CallError::Shape("no answer".into()))?;
     T::from_value(answer).map_err(|error| CallError::Shape(error.to_string()))
 }
 
 /// As [`call`], made again when it collided with other writers: for what is the same whenever it is made.
-pub(super) async fn call_again<T: SurrealValue>(db: &Surreal<Any>, sql: &'static str, variables: impl SurrealValue + Clone + 'static) -> Result<T, CallError> {
+pub(super) async fn call_again<T: SurrealValue>(db: &Database, sql: &'static str, variables: impl SurrealValue + Clone + 'static) -> Result<T, CallError> {
     for tried in 0..MAX_TRIES {
         match call(db, sql, variables.clone()).await {
             Err(error) if error.failure() == Failure::Conflict => back_off(tried).await,
@@ -34,7 +60,7 @@ pub(super) async fn call_again<T: SurrealValue>(db: &Surreal<Any>, sql: &'static
 }
 
 /// As [`execute`], made again when it collided with other writers.
-pub(super) async fn execute_again(db: &Surreal<Any>, sql: &str, variables: impl SurrealValue + Clone + 'static) -> Result<(), CallError> {
+pub(super) async fn execute_again(db: &Database, sql: &str, variables: impl SurrealValue + Clone + 'static) -> Result<(), CallError> {
     for tried in 0..MAX_TRIES {
         match execute(db, sql, variables.clone()).await {
             Err(error) if error.failure() == Failure::Conflict => back_off(tried).await,
@@ -45,12 +71,12 @@ pub(super) async fn execute_again(db: &Surreal<Any>, sql: &str, variables: impl 
 }
 
 /// Runs `sql` for its effect.
-pub(super) async fn execute(db: &Surreal<Any>, sql: impl Into<String>, variables: impl SurrealValue + 'static) -> Result<(), CallError> {
+pub(super) async fn execute(db: &Database, sql: impl Into<String>, variables: impl SurrealValue + 'static) -> Result<(), CallError> {
     run(db, sql, variables.into_value()).await.map(drop)
 }
 
-async fn run(db: &Surreal<Any>, sql: impl Into<String>, variables: Value) -> Result<Option<Value>, CallError> {
-    let query = db.query(sql.into()).bind(variables);
+async fn run(db: &Database, sql: impl Into<String>, variables: Value) -> Result<Option<Value>, CallError> {
+    let query = db.query(sql, variables);
     let mut response = tokio::time::timeout(CALL_TIMEOUT, query).await.map_err(|_| CallError::TimedOut(CALL_TIMEOUT))?.map_err(CallError::Failed)?;
     let errors = response.take_errors().into_values().map(CallError::Failed);
     if let Some(error) = errors.min_by_key(telling) {

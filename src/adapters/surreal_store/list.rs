@@ -241,8 +241,13 @@ impl SurrealStore {
             }
             let DueRows { rows } = calls::call(&self.inner.db, WAITING, Waiting { rank: row::rank(priority), until, limit: at_most(left) }).await?;
             for found in rows {
-                let trace = found.trace.parse().map_err(row::corrupt)?;
-                due.push(DueScan { id: ScanId(row::unsigned(found.number)?), priority, due: row::timestamp(found.due)?, trace });
+                let id = ScanId(row::unsigned(found.number)?);
+                // The others must not wait for a row that cannot be read.
+                let Ok(trace) = found.trace.parse() else {
+                    tracing::error!(scan.id = id.0, "the trace context of a waiting scan cannot be read; it is not signalled");
+                    continue;
+                };
+                due.push(DueScan { id, priority, due: row::timestamp(found.due)?, trace });
             }
         }
         Ok(due)

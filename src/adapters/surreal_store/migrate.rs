@@ -2,11 +2,9 @@
 //!
 //! A step that has been released is never edited: its checksum stands in every database. Change the schema with a new step.
 
-use surrealdb::Surreal;
-use surrealdb::engine::any::Any;
 use surrealdb::types::SurrealValue;
 
-use super::calls::{self, MAX_TRIES};
+use super::calls::{self, Database, MAX_TRIES};
 use super::error::{CallError, Failure, OpenError};
 
 /// One step.
@@ -39,19 +37,18 @@ struct Texts {
     texts: Vec<String>,
 }
 
-pub(super) async fn select_database(db: &Surreal<Any>, namespace: &str, database: &str) -> Result<(), OpenError> {
+pub(super) async fn select_database(db: &Database, namespace: &str, database: &str) -> Result<(), OpenError> {
     let sql = format!("DEFINE NAMESPACE IF NOT EXISTS {namespace}; USE NS {namespace}; DEFINE DATABASE IF NOT EXISTS {database};");
     calls::execute_again(db, &sql, Nothing {}).await.map_err(failed("make the database"))?;
-    let select = db.use_ns(namespace).use_db(database).await;
-    select.map(drop).map_err(|error| failed("select the database")(CallError::Failed(error)))
+    db.select(namespace, database).await.map_err(|error| failed("select the database")(CallError::Failed(error)))
 }
 
 /// Applies the steps that the database does not have yet, each in a transaction of its own.
-pub(super) async fn run(db: &Surreal<Any>) -> Result<(), OpenError> {
+pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
     run_steps(db, STEPS).await
 }
 
-pub(super) async fn run_steps(db: &Surreal<Any>, steps: &[Step]) -> Result<(), OpenError> {
+pub(super) async fn run_steps(db: &Database, steps: &[Step]) -> Result<(), OpenError> {
     let mut tries = 0;
     loop {
         let missing = match missing(db, steps).await? {
@@ -70,7 +67,7 @@ pub(super) async fn run_steps(db: &Surreal<Any>, steps: &[Step]) -> Result<(), O
     }
 }
 
-async fn missing<'a>(db: &Surreal<Any>, steps: &'a [Step]) -> Result<&'a [Step], OpenError> {
+async fn missing<'a>(db: &Database, steps: &'a [Step]) -> Result<&'a [Step], OpenError> {
     const TABLE: &str = "
         DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL;
         DEFINE FIELD IF NOT EXISTS version    ON migration TYPE int;
@@ -96,7 +93,7 @@ async fn missing<'a>(db: &Surreal<Any>, steps: &'a [Step]) -> Result<&'a [Step],
     Ok(steps.get(known.applied.len()..).unwrap_or_default())
 }
 
-async fn apply(db: &Surreal<Any>, step: &Step) -> Result<(), CallError> {
+async fn apply(db: &Database, step: &Step) -> Result<(), CallError> {
     #[derive(Debug, SurrealValue)]
     struct Record {
         migration_version: i64,

@@ -9,10 +9,12 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use surrealdb::Surreal;
-use surrealdb::engine::any::{self, Any};
-use surrealdb::opt::Config;
+use surrealdb::engine::any::Any;
+use surrealdb::engine::local::Db;
+use surrealdb_cnf::ConfigMap;
+use surrealdb_engine_local::Datastore;
 
-use super::calls::CALL_TIMEOUT;
+use super::calls::{CALL_TIMEOUT, Database};
 use super::error::OpenError;
 use super::lock::FolderLock;
 use super::migrate;
@@ -44,7 +46,7 @@ impl SurrealStore {
     /// # Errors
     /// What the database said.
     pub async fn in_memory() -> Result<Self, OpenError> {
-        let db = connect("mem://").await.map_err(|source| OpenError::Database { doing: "open the database in memory", source: Box::new(source) })?;
+        let db = connect("mem://").await.map_err(|source| OpenError::Database { doing: "open the database in memory", source })?;
         Self::prepare(db, None).await
     }
 
@@ -53,29 +55,53 @@ impl SurrealStore {
     /// # Errors
     /// [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program; else what the database said.
     pub async fn over(db: Surreal<Any>) -> Result<Self, OpenError> {
-        Self::prepare(db, None).await
+        Self::prepare(Database::Any(db), None).await
     }
 
-    async fn prepare(db: Surreal<Any>, lock: Option<FolderLock>) -> Result<Self, OpenError> {
+    async fn prepare(db: Database, lock: Option<FolderLock>) -> Result<Self, OpenError> {
         migrate::select_database(&db, NAMESPACE, DATABASE).await?;
         migrate::run(&db).await?;
         Ok(Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) })
     }
 }
 
-async fn connect(address: &str) -> surrealdb::Result<Surreal<Any>> {
-    let config = Config::new().query_timeout(CALL_TIMEOUT).transaction_timeout(CALL_TIMEOUT);
-    any::connect((address, config)).await
+/// What the embedded engine may hold in memory. Its own defaults are made for a machine that it has to itself: a memory table of 1 GiB and half of the memory as cache on one with 16 GiB.
+///
+/// Neither the address nor the environment of an embedded engine reaches these, so its store is built here and not by the SDK's `connect`.
+const LIMITS: &[(&str, &str)] = &[
+    ("surrealkv_max_memtable_size", "25165824"),
+    ("surrealkv_block_cache_capacity", "8388608"),
+    ("surrealkv_vlog_max_file_size", "67108864"),
+    ("transaction_cache_size", "128"),
+    ("datastore_cache_size", "128"),
+];
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connect(address: &str) -> Result<Database, Failed> {
+    let limits = LIMITS.iter().fold(ConfigMap::empty(), |limits, (key, value)| limits.with_key_value(*key, *value));
+    let datastore = Datastore::builder()
+        .with_config(limits)
+        .with_query_timeout(Some(CALL_TIMEOUT))
+        .with_transaction_timeout(Some(CALL_TIMEOUT))
+        .without_maintenance_tasks()
+        .build_with_path(address)
+        .await?;
+    // In the order of the SDK's own connect: the maintenance tasks write, and may do so only once the version is there.
+    datastore.check_version().await?;
+    datastore.bootstrap().await?;
+    datastore.start_maintenance_tasks();
+    Ok(Database::Embedded(Surreal::<Db>::unstable_from_datastore(datastore, None).await?))
 }
 
 /// The engine of a dropped store closes in the background and holds its files until it has; so we, who hold the folder's lock, wait for it.
-async fn open_engine(address: &str, folder: &Path) -> Result<Surreal<Any>, OpenError> {
+async fn open_engine(address: &str, folder: &Path) -> Result<Database, OpenError> {
     let give_up = tokio::time::Instant::now() + CLOSING;
     loop {
         match connect(address).await {
             Ok(db) => return Ok(db),
-            Err(error) if !error.message().contains("already locked") => {
-                return Err(OpenError::Database { doing: "open the embedded database", source: Box::new(error) });
+            Err(error) if !error.to_string().contains("already locked") => {
+                return Err(OpenError::Database { doing: "open the embedded database", source: error });
             }
             Err(_) if tokio::time::Instant::now() >= give_up => return Err(OpenError::Locked { folder: folder.to_owned(), pid: None }),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,

@@ -7,11 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId, ScanRecord};
 use kastrel_actors::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
-use surrealdb::Surreal;
-use surrealdb::engine::any::Any;
 use surrealdb::types::SurrealValue;
 
-use super::calls;
+use super::calls::{self, Database};
 use super::lock::FolderLock;
 use super::submit::Queue;
 
@@ -24,14 +22,14 @@ pub struct SurrealStore {
 #[derive(Debug)]
 pub(super) struct Inner {
     // Declared before the lock, and so dropped before it: nobody is told that the folder is free while a connection is open.
-    pub(super) db: Surreal<Any>,
+    pub(super) db: Database,
     clock_offset_ms: Arc<AtomicI64>,
     pub(super) submissions: Queue,
     _lock: Option<FolderLock>,
 }
 
 impl Inner {
-    pub(super) fn new(db: Surreal<Any>, clock_offset_ms: Arc<AtomicI64>, lock: Option<FolderLock>) -> Self {
+    pub(super) fn new(db: Database, clock_offset_ms: Arc<AtomicI64>, lock: Option<FolderLock>) -> Self {
         Self { db, clock_offset_ms, submissions: Queue::default(), _lock: lock }
     }
 

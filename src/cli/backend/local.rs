@@ -1,19 +1,16 @@
 //! Scans of this process.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use kastrel_actors::desk::{CancelOutcome, ScanDesk, SubmitError};
-use kastrel_actors::model::{AttemptNumber, CancelledBy, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot, TraceContext};
+use kastrel_actors::model::{CancelledBy, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot, TraceContext};
 use kastrel_actors::ports::ListQuery;
 use tokio::sync::mpsc;
 
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use crate::cli::view::ScanView;
-
-/// Tells where the files of an attempt are.
-pub type AttemptDir = Arc<dyn Fn(&ScanRecord, AttemptNumber) -> PathBuf + Send + Sync>;
+use crate::web::AttemptDir;
 
 /// Waits for the scanner's plugins.
 #[async_trait]

@@ -16,7 +16,7 @@ use super::exit::Exit;
 use super::text::plain;
 use super::view::ScanView;
 
-pub use local::{AttemptDir, LocalBackend, PluginSource};
+pub use local::{LocalBackend, PluginSource};
 pub use problem::ProblemDetails;
 pub use remote::RemoteBackend;
 

@@ -146,24 +146,22 @@ impl TestApp {
     /// Follows a scan's live stream until it is as wanted; the scan in full as it is then.
     pub(super) async fn until(&self, id: u64, wanted: impl Fn(&Value) -> bool) -> Value {
         let follow = async {
-            loop {
-                let mut stream = self.get(&format!("/api/scans/{id}/events")).await;
-                let mut text = String::new();
-                while let Some(chunk) = stream.chunk().await.unwrap() {
-                    text.push_str(&String::from_utf8_lossy(&chunk));
-                    while let Some((event, rest)) = text.split_once("\n\n") {
-                        let data = event.lines().find_map(|line| line.strip_prefix("data:")).unwrap_or_default();
-                        let seen = event.contains("event: status") || event.contains("event:status");
-                        if seen && wanted(&serde_json::from_str(data.trim()).unwrap()) {
-                            return self.scan(id).await;
-                        }
-                        text = rest.to_owned();
+            let mut stream = self.get(&format!("/api/scans/{id}/events")).await;
+            let mut text = String::new();
+            while let Some(chunk) = stream.chunk().await.unwrap() {
+                text.push_str(&String::from_utf8_lossy(&chunk));
+                while let Some((event, rest)) = text.split_once("\n\n") {
+                    let data = event.lines().find_map(|line| line.strip_prefix("data:")).unwrap_or_default();
+                    let seen = event.contains("event: status") || event.contains("event:status");
+                    if seen && wanted(&serde_json::from_str(data.trim()).unwrap()) {
+                        return self.scan(id).await;
                     }
+                    text = rest.to_owned();
                 }
-                let now = self.scan(id).await;
-                assert!(wanted(&now), "the stream ended, and the scan is not as wanted: {now:#}");
-                return now;
             }
+            let now = self.scan(id).await;
+            assert!(wanted(&now), "the stream ended, and the scan is not as wanted: {now:#}");
+            now
         };
         match tokio::time::timeout(PATIENCE, follow).await {
             Ok(scan) => scan,

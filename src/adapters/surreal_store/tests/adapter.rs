@@ -6,19 +6,19 @@ use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginS
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
-use surrealdb::Surreal;
-use surrealdb::engine::any::{self, Any};
+use surrealdb::engine::any;
 use surrealdb::types::{SurrealValue, Value};
 use tempfile::TempDir;
 
 use super::super::apply::was_made;
+use super::super::calls::Database;
 use super::super::migrate::{self, STEPS, Step};
 use super::super::row::MAX_DOCUMENT_BYTES;
 use super::super::{OpenError, SurrealStore, calls};
 use super::run;
 
-async fn memory() -> Surreal<Any> {
-    let db = any::connect("mem://").await.unwrap();
+async fn memory() -> Database {
+    let db = Database::Any(any::connect("mem://").await.unwrap());
     migrate::select_database(&db, "test", "test").await.unwrap();
     db
 }
@@ -75,7 +75,7 @@ fn a_step_that_fails_leaves_nothing_behind() {
         let db = memory().await;
         let broken = Step { version: 1, sql: "CREATE one:1 SET made = true; THROW 'broken';" };
         migrate::run_steps(&db, &[broken]).await.unwrap_err();
-        let mut found = db.query("RETURN { migrations: (SELECT VALUE version FROM migration) };").await.unwrap();
+        let mut found = db.query("RETURN { migrations: (SELECT VALUE version FROM migration) };", Value::Object(Default::default())).await.unwrap();
         assert_eq!(found.take::<Option<Vec<i64>>>((0, "migrations")).unwrap(), Some(vec![]));
         migrate::run_steps(&db, &[Step { version: 1, sql: "DEFINE TABLE one;" }]).await.unwrap();
     });
@@ -96,7 +96,7 @@ fn programs_that_start_together_migrate_once() {
         for start in starts {
             start.await.unwrap().unwrap();
         }
-        let mut found = db.query("SELECT VALUE version FROM migration").await.unwrap();
+        let mut found = db.query("SELECT VALUE version FROM migration", Value::Object(Default::default())).await.unwrap();
         assert_eq!(found.take::<Vec<i64>>(0).unwrap(), STEPS.iter().map(|step| step.version).collect::<Vec<_>>());
     });
 }
@@ -184,7 +184,7 @@ fn a_row_that_cannot_be_read_is_corrupt() {
         let store = SurrealStore::in_memory().await.unwrap();
         let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
         for spoil in ["UPDATE scan:1 SET version = 3;", "UPDATE scan:1 SET document = '{}';"] {
-            store.inner.db.query(spoil).await.unwrap().check().unwrap();
+            store.inner.db.query(spoil, Value::Object(Default::default())).await.unwrap().check().unwrap();
             let error = store.get(id).await.unwrap_err();
             assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
         }
@@ -203,7 +203,7 @@ fn queries_use_their_indexes() {
             ("SELECT number FROM scan WHERE node = 'a' AND cancel = true ORDER BY number", "index: scan_on_node"),
             ("SELECT number FROM scan WHERE status = 'running' AND node NOT IN ['a'] ORDER BY number", "index: scan_by_status"),
         ] {
-            let mut answer = store.inner.db.query(format!("EXPLAIN {query}")).await.unwrap();
+            let mut answer = store.inner.db.query(format!("EXPLAIN {query}"), Value::Object(Default::default())).await.unwrap();
             let plan = format!("{:?}", answer.take::<Value>(0).unwrap());
             assert!(plan.contains(expected) && !plan.contains("TableScan"), "{query}: {plan}");
         }

@@ -136,6 +136,6 @@ async fn fill(store: &SurrealStore, first: u64, last: u64) {
             }};
             UPSERT counter:scan SET value = {end} RETURN NONE; COMMIT;"
         );
-        store.inner.db.query(sql).await.unwrap().check().unwrap();
+        store.inner.db.query(sql, surrealdb::types::Value::Object(Default::default())).await.unwrap().check().unwrap();
     }
 }
