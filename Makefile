@@ -1,6 +1,6 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain and a C compiler.
 
-.PHONY: run test bench lint fmt docs
+.PHONY: run test test-kast bench lint fmt
 
 # Serves the dashboard on http://127.0.0.1:5000.
 run:
@@ -9,6 +9,10 @@ run:
 # Every test: pure policy, actors under paused time, real processes, the real embedded database.
 test:
 	cargo test --locked --workspace
+
+# The runner against an installed KAST, named by KASTREL_TEST_KAST.
+test-kast:
+	cargo test --locked --test integration -- --ignored --nocapture real_kast
 
 # The numbers of the README, from a release build: a table, and target/bench.json.
 bench:
@@ -19,7 +23,7 @@ bench:
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
 	./scripts/check-dependency-rule
 
 fmt:

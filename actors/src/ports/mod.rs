@@ -1,4 +1,4 @@
-//! The outside world as traits. The doc comment of each is the contract; [`crate::testing`] holds one conformance suite for each.
+//! The outside world as traits. The doc comment of each is the contract; the module `testing` holds conformance suites for them.
 
 mod clock;
 mod control_bus;

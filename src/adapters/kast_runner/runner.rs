@@ -30,6 +30,9 @@ use super::scope_check;
 use super::termination::Grace;
 use super::watch::WatchHub;
 
+/// How long the very first scans wait for the scanner to say what it offers.
+const FIRST_CATALOGUE: Duration = Duration::from_secs(10);
+
 /// What a runner needs to know.
 #[derive(Debug, Clone)]
 pub struct KastRunnerConfig {
@@ -89,6 +92,8 @@ pub struct KastRunner {
     config: KastRunnerConfig,
     environment: Arc<Vec<(OsString, OsString)>>,
     catalogue: Arc<CatalogueCache>,
+    /// Whether the scanner has been asked what it offers, with or without an answer.
+    asked: watch::Receiver<bool>,
     hub: Arc<WatchHub>,
     reaper: Reaper,
 }
@@ -103,12 +108,14 @@ impl KastRunner {
         config.results_dir = std::path::absolute(&config.results_dir)?;
         let environment = Arc::new(environment::base(std::env::vars_os(), &config.env_allow, &config.env_extra));
         let catalogue = Arc::new(CatalogueCache::open(config.scanner.clone(), environment.to_vec(), &config.cache_dir));
-        let runner = Self { hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue };
+        let (answered, asked) = watch::channel(false);
+        let runner = Self { hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue, asked };
         let asking = Arc::clone(&runner.catalogue);
         tokio::spawn(async move {
             if let Err(error) = asking.refresh().await {
                 tracing::warn!(error = %error, "the scanner's plugin list is not available");
             }
+            answered.send_replace(true);
         });
         Ok(runner)
     }
@@ -139,6 +146,15 @@ impl KastRunner {
         AttemptPaths::new(&self.config.results_dir, &job.request.target, job.created_at, job.scan, job.attempt)
     }
 
+    /// What the scanner offers. Only the very first scans of a data folder wait for it: without it a selection would miss what it depends on, and nobody could say which version ran.
+    async fn known_catalogue(&self) -> Option<Arc<Catalogue>> {
+        if self.catalogue.current().is_none() {
+            // Whether it was answered, refused or too slow: the scan goes on with what is known then.
+            let _ = tokio::time::timeout(FIRST_CATALOGUE, self.asked.clone().wait_for(|asked| *asked)).await;
+        }
+        self.catalogue.current()
+    }
+
     fn zap_container(&self, job: &AttemptJob, plugins: &[String]) -> Option<ZapContainer> {
         if !container::may_start_zap(self.config.scanner.kind, &job.request, plugins) {
             return None;
@@ -160,7 +176,7 @@ fn scanner_info(kind: ScannerKind, catalogue: Option<&Catalogue>) -> ScannerInfo
 impl ScanRunner for KastRunner {
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
         scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError)?;
-        let catalogue = self.catalogue.current();
+        let catalogue = self.known_catalogue().await;
         let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.with_dependencies(&job.request.plugins));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
