@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, warn};
 
 use super::decide::{Dispatch, decide};
+use super::message::Message;
 use crate::context::{LeaseState, Shared};
 use crate::model::{Command, Interruption, Resolution};
 use crate::ports::{Applied, Delivery, QueueError, StoreError};
@@ -20,12 +21,6 @@ use crate::task::{self, persistence};
 const LEASE_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Dispatcher;
-
-/// What the dispatcher is told.
-pub(crate) enum Message {
-    /// Its task has ended, which it never should.
-    Ended(String),
-}
 
 pub(crate) struct Arguments {
     pub(crate) shared: Arc<Shared>,

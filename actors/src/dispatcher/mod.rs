@@ -8,5 +8,6 @@
 
 mod actor;
 mod decide;
+mod message;
 
 pub(crate) use actor::{Arguments, Dispatcher};

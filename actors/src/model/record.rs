@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptEnd, AttemptNumber, CancelledBy, Failure, FencingToken, Interruption, NodeId, PluginResult, ScanId, ScanRequest, ScannerInfo, TraceContext, Verdict,
+    AttemptEnd, AttemptNumber, CancelledBy, Failure, FencingToken, Interruption, NewScan, NodeId, PluginResult, ScanId, ScanRequest, ScannerInfo, TraceContext,
+    Verdict,
 };
 
 named_enum! {
@@ -172,6 +173,28 @@ pub struct ScanRecord {
 }
 
 impl ScanRecord {
+    /// The row of a scan that is accepted at `now`: pending, and due at once.
+    #[must_use]
+    pub fn submitted(id: ScanId, scan: NewScan, now: Timestamp) -> Self {
+        let NewScan { request, idempotency_key, trace, rerun_of } = scan;
+        Self {
+            id,
+            request,
+            state: ScanState::Pending { due: now, reason: PendingReason::Submitted },
+            token: FencingToken::default(),
+            version: 0,
+            failures: 0,
+            cancel_requested: None,
+            attempts: Vec::new(),
+            plugins: Vec::new(),
+            created_at: now,
+            started_at: None,
+            idempotency_key,
+            trace,
+            rerun_of,
+        }
+    }
+
     /// The status API's word for where it stands.
     #[must_use]
     pub const fn status(&self) -> ScanStatus {

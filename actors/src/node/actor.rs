@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-use super::handle::NodeExit;
+use super::exit::NodeExit;
 use super::message::Message;
 use crate::board::ActorFailure;
 use crate::context::{LeaseState, Shared};

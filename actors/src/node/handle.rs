@@ -6,18 +6,10 @@ use ractor::{Actor, ActorRef, SpawnErr};
 use tokio::sync::watch;
 
 use super::actor::{Arguments, Node};
+use super::exit::NodeExit;
 use super::message::Message;
 use crate::context::{NodeConfig, NodePorts, Shared};
 use crate::ports::StoreError;
-
-/// How a node ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodeExit {
-    /// As it was told.
-    Stopped,
-    /// Its actors failed more often than its budget bears; the process should exit with a failure code.
-    Failed(String),
-}
 
 /// A node could not be started.
 #[derive(Debug, thiserror::Error)]

@@ -8,9 +8,11 @@
 //! - **It never** touches a scan.
 
 mod actor;
+mod exit;
 mod handle;
 mod message;
 #[cfg(test)]
 mod tests;
 
-pub use handle::{NodeExit, NodeHandle, NodeStartError, start};
+pub use exit::NodeExit;
+pub use handle::{NodeHandle, NodeStartError, start};

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +6,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
+use super::message::{Message, Suspects};
 use crate::context::Shared;
-use crate::model::{Command, Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
+use crate::model::{Command, Failure, FailureKind, Interruption, Resolution};
 use crate::ports::{Applied, JobSignal, RunningScan, StoreError};
 use crate::record::{Record, retry_or_fail};
 use crate::task;
@@ -20,20 +20,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How many rows a look-around signals; the rest is for the next one.
 const SIGNALS: usize = 1_000;
 
-/// Rows of this node without an owner, and when each was first seen so.
-type Suspects = HashMap<(ScanId, FencingToken), Instant>;
-
 pub(crate) struct Rescuer;
-
-/// What the rescuer is told.
-pub(crate) enum Message {
-    /// Its timer.
-    Look,
-    /// A look-around has ended; these rows of this node had no owner.
-    Looked(Result<Suspects, StoreError>),
-    /// Its task panicked.
-    Panicked(String),
-}
 
 pub(crate) struct State {
     shared: Arc<Shared>,

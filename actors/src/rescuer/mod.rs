@@ -8,5 +8,6 @@
 //! - **It never** touches a scan whose node has a good lease, except its own node's.
 
 mod actor;
+mod message;
 
 pub(crate) use actor::Rescuer;

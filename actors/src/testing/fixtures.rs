@@ -2,9 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::model::{
-    FencingToken, NewScan, NodeId, NodeRegistration, PendingReason, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScanState, TraceContext,
-};
+use crate::model::{NewScan, NodeId, NodeRegistration, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, TraceContext};
 
 /// A request for a passive scan of `target`.
 #[must_use]
@@ -27,22 +25,7 @@ pub fn new_scan(target: &str) -> NewScan {
 /// A row that was just submitted at `now`.
 #[must_use]
 pub fn record(id: u64, now: Timestamp) -> ScanRecord {
-    ScanRecord {
-        id: ScanId(id),
-        request: request("example.com"),
-        state: ScanState::Pending { due: now, reason: PendingReason::Submitted },
-        token: FencingToken::default(),
-        version: 0,
-        failures: 0,
-        cancel_requested: None,
-        attempts: Vec::new(),
-        plugins: Vec::new(),
-        created_at: now,
-        started_at: None,
-        idempotency_key: None,
-        trace: trace(),
-        rerun_of: None,
-    }
+    ScanRecord::submitted(ScanId(id), new_scan("example.com"), now)
 }
 
 /// A node that says of itself only its name.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use crate::model::{Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, PendingReason, ScanId, ScanRecord, ScanState, ScanStatus};
+use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId, ScanRecord, ScanState, ScanStatus};
 use crate::policy::transition::{Refusal, Transition, transition};
 use crate::ports::{Applied, Clock, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
 
@@ -92,22 +92,7 @@ impl ScanStore for MemoryStore {
         if let Some(key) = &scan.idempotency_key {
             state.keys.insert(key.clone(), id);
         }
-        let record = ScanRecord {
-            id,
-            request: scan.request,
-            state: ScanState::Pending { due: now, reason: PendingReason::Submitted },
-            token: FencingToken::default(),
-            version: 0,
-            failures: 0,
-            cancel_requested: None,
-            attempts: Vec::new(),
-            plugins: Vec::new(),
-            created_at: now,
-            started_at: None,
-            idempotency_key: scan.idempotency_key,
-            trace: scan.trace,
-            rerun_of: scan.rerun_of,
-        };
+        let record = ScanRecord::submitted(id, scan, now);
         state.commit(record.clone());
         self.changed.notify_waiters();
         Ok(Submitted::Created(record))

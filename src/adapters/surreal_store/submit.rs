@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kastrel_actors::model::{FencingToken, NewScan, PendingReason, ScanId, ScanRecord, ScanState};
+use kastrel_actors::model::{NewScan, ScanId, ScanRecord};
 use kastrel_actors::ports::{StoreError, Submitted};
 use surrealdb::types::{RecordId, SurrealValue};
 use tokio::sync::oneshot;
@@ -250,23 +250,7 @@ impl Plan {
 
 /// A submission as a record, but for its id and its time.
 fn template(scan: &NewScan) -> ScanRecord {
-    let unknown = jiff::Timestamp::UNIX_EPOCH;
-    ScanRecord {
-        id: ScanId(0),
-        request: scan.request.clone(),
-        state: ScanState::Pending { due: unknown, reason: PendingReason::Submitted },
-        token: FencingToken::default(),
-        version: 0,
-        failures: 0,
-        cancel_requested: None,
-        attempts: Vec::new(),
-        plugins: Vec::new(),
-        created_at: unknown,
-        started_at: None,
-        idempotency_key: scan.idempotency_key.clone(),
-        trace: scan.trace,
-        rerun_of: scan.rerun_of,
-    }
+    ScanRecord::submitted(ScanId(0), scan.clone(), jiff::Timestamp::UNIX_EPOCH)
 }
 
 async fn answers(inner: &Inner, places: Vec<Place>, mut records: Vec<ScanRecord>, born: Option<Born>) -> Result<Vec<Submitted>, WriteError> {
