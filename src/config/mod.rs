@@ -1,6 +1,6 @@
 //! Configuration: defaults < file < environment < flags, and where each value came from.
 //!
-//! [`keys`] declares every key once: the typed [`Config`], the file `config/kastrel.toml`, `kastrel config show` and the environment's names all come from that declaration. Nothing here
+//! `keys` declares every key once: the typed [`Config`], the file `config/kastrel.toml`, `kastrel config show` and the environment's names all come from that declaration. Nothing here
 //! reads the world but [`find_file`] and [`process_environment`]: files, environment and flags are arguments.
 
 mod error;
