@@ -8,39 +8,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::model::{AttemptPhase, FencingToken, PluginResult, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
+use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
 const KEPT: usize = 2_000;
-
-/// The state of one actor, for the supervision page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ActorView {
-    /// Its name in the tree, such as `dispatcher` or `scan-17`.
-    pub name: String,
-    /// What it is doing, in a word or two.
-    pub state: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// How often its supervisor restarted it.
-    pub restarts: u32,
-    /// Why it last failed.
-    pub last_failure: Option<ActorFailure>,
-    /// Its children.
-    pub children: Vec<ActorView>,
-}
-
-/// Why an actor failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ActorFailure {
-    /// When.
-    pub at: Timestamp,
-    /// Why.
-    pub reason: String,
-}
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::board::LiveBoard;
-use crate::model::{AttemptNumber, FencingToken, NodeId, NodeRegistration, ScanId, ScanRecord, ScanState};
+use crate::model::{AttemptNumber, FencingToken, NodeActivity, NodeId, NodeRegistration, ScanId, ScanRecord, ScanState};
 use crate::policy::deadline::Limits;
 use crate::policy::lease::LeasePolicy;
 use crate::policy::restart::{Intensity, RetryPolicy};
@@ -182,6 +182,8 @@ impl Shared {
             capacity: count(self.config.capacity),
             running: count(self.roster.entries().len()),
             started_at: self.started_at,
+            activity: NodeActivity::Active,
+            actors: None,
         }
     }
 

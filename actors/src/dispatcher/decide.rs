@@ -24,7 +24,7 @@ pub(crate) fn decide(answer: Applied) -> Dispatch {
     match answer {
         Applied::Committed(record) => Dispatch::Launch(Box::new(record)),
         Applied::Refused(Refusal::NotDue(due), _) => Dispatch::Later(due),
-        Applied::Refused(Refusal::NodeLeaseEnded, _) => Dispatch::NotNow,
+        Applied::Refused(Refusal::NodeLeaseEnded | Refusal::NodeDraining | Refusal::QueuePaused, _) => Dispatch::NotNow,
         Applied::Refused(Refusal::NotPending(_) | Refusal::StaleToken | Refusal::AlreadyEnded(_) | Refusal::AlreadyDone, _) | Applied::Missing => {
             Dispatch::Drop
         }
@@ -46,6 +46,8 @@ mod tests {
             (Applied::Refused(Refusal::NotDue(due), record()), Dispatch::Later(due)),
             (Applied::Refused(Refusal::NotPending(ScanStatus::Running), record()), Dispatch::Drop),
             (Applied::Refused(Refusal::NodeLeaseEnded, record()), Dispatch::NotNow),
+            (Applied::Refused(Refusal::NodeDraining, record()), Dispatch::NotNow),
+            (Applied::Refused(Refusal::QueuePaused, record()), Dispatch::NotNow),
             (Applied::Missing, Dispatch::Drop),
         ] {
             assert_eq!(decide(answer), expected);

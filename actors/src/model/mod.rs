@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod names;
+mod actor_view;
 mod command;
 mod ids;
 mod node;
@@ -14,10 +15,11 @@ mod snapshot;
 mod target;
 mod trace_context;
 
+pub use actor_view::{ActorFailure, ActorView};
 pub use command::{CancelledBy, Command, Resolution};
 pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
 pub use names::UnknownName;
-pub use node::{NodeLease, NodeRecord, NodeRegistration};
+pub use node::{NodeActivity, NodeLease, NodeRecord, NodeRegistration, QueuePause};
 pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
 pub use plugin::{IssueRef, PluginResult, PluginStatus, Severity, SeverityCounts};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};

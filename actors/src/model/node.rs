@@ -1,9 +1,23 @@
 //! A node as the store knows it: one lease for all its scans.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{NodeId, ScanId};
+use super::{ActorView, NodeId, ScanId};
+
+named_enum! {
+    /// Whether a node takes new scans.
+    pub enum NodeActivity {
+        /// It does.
+        Active = "active",
+        /// It was told not to, and still runs some.
+        Draining = "draining",
+        /// It was told not to, and runs none.
+        Drained = "drained",
+    }
+}
 
 /// What a node says of itself with every renewal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +36,16 @@ pub struct NodeRegistration {
     pub running: u32,
     /// When it started.
     pub started_at: Timestamp,
+    /// Whether it takes new scans.
+    #[serde(default = "active")]
+    pub activity: NodeActivity,
+    /// Its actors, without those of single scans.
+    #[serde(default)]
+    pub actors: Option<ActorView>,
+}
+
+const fn active() -> NodeActivity {
+    NodeActivity::Active
 }
 
 /// The row of a node.
@@ -31,6 +55,17 @@ pub struct NodeRecord {
     pub registration: NodeRegistration,
     /// The end of its lease, by the database's clock.
     pub expires_at: Timestamp,
+    /// Until when it may finish what it runs, if it was told to drain; by the database's clock.
+    pub drain_by: Option<Timestamp>,
+}
+
+/// That no node starts a scan, until it is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuePause {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in the words of whoever paused it.
+    pub reason: Option<String>,
 }
 
 /// The answer to a renewal that was granted.
@@ -40,4 +75,8 @@ pub struct NodeLease {
     pub expires_at: Timestamp,
     /// Running scans of this node for which a cancel was asked: the way a lost signal heals.
     pub cancels: Vec<ScanId>,
+    /// How long it may still finish what it runs, if it was told to drain.
+    pub drain: Option<Duration>,
+    /// Whether the whole queue is paused.
+    pub paused: bool,
 }

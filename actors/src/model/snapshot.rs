@@ -1,7 +1,7 @@
 //! A scan as it is seen live: the row, and what only the running attempt knows yet.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{PluginResult, ScanRecord, ScanStatus};
 
@@ -20,7 +20,7 @@ named_enum! {
 }
 
 /// What the web shows of a scan, published on every change; readers never wait for an actor.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScanSnapshot {
     /// The row as last committed.
     pub record: ScanRecord,

@@ -9,11 +9,10 @@ use tracing::{error, info, warn};
 
 use super::exit::NodeExit;
 use super::message::Message;
-use crate::board::ActorFailure;
 use crate::context::{LeaseState, Shared};
 use crate::dispatcher::{self, Dispatcher};
 use crate::lease::{self, Lease};
-use crate::model::{Interruption, Resolution};
+use crate::model::{ActorFailure, Interruption, Resolution};
 use crate::policy::restart::{Budget, RestartBudget};
 use crate::ports::StoreError;
 use crate::record::Record;

@@ -23,6 +23,12 @@ pub enum Refusal {
     /// The node's own lease has ended; the store checks this, not the transition.
     #[error("the node's lease has ended")]
     NodeLeaseEnded,
+    /// The node was told to take no new scan; the store checks this, not the transition.
+    #[error("the node drains")]
+    NodeDraining,
+    /// No scan starts now; the store checks this, not the transition.
+    #[error("the queue is paused")]
+    QueuePaused,
     /// A write of an attempt that is no longer the scan's.
     #[error("the token is stale")]
     StaleToken,

@@ -1,16 +1,27 @@
 //! Messages to whichever node runs a scan. A lost one heals: cancels are also in the row and come back with each lease renewal.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::model::ScanId;
+use crate::model::{NodeId, ScanId};
 
 /// What a node is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Control {
     /// End this scan, if you run it.
     Cancel(ScanId),
+    /// The store holds a new order for this node, or for every node (`None`): renew the lease now, which brings it.
+    Heed(Option<NodeId>),
+    /// Somebody watches this scan: if you run it, publish for the next [`FOLLOWED_FOR`] what its attempt tells, and not only its row.
+    Follow(ScanId),
 }
+
+/// How long a scan counts as watched after [`Control::Follow`].
+pub const FOLLOWED_FOR: Duration = Duration::from_secs(30);
 
 /// Carries [`Control`] messages to every node, at most once and without order.
 #[async_trait]

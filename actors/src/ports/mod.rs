@@ -3,13 +3,15 @@
 mod clock;
 mod control_bus;
 mod job_queue;
+mod live_feed;
 mod local_job_queue;
 mod scan_runner;
 mod scan_store;
 
 pub use clock::{Clock, SystemClock};
-pub use control_bus::{Control, ControlBus, LocalControlBus};
+pub use control_bus::{Control, ControlBus, FOLLOWED_FOR, LocalControlBus};
 pub use job_queue::{Delivery, JobQueue, JobSignal, QueueError, Receipt};
+pub use live_feed::{LiveFeed, NoLiveFeed};
 pub use local_job_queue::LocalJobQueue;
 pub use scan_runner::{
     AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Presences, ScanRunner, StartError, StopMode,

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::model::{Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, ScanId, ScanRecord, ScanStatus, TraceContext};
+use crate::model::{
+    Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanRecord, ScanStatus, TraceContext,
+};
 use crate::policy::transition::Refusal;
 
 /// The store could not say what happened. The change may or may not have been made.
@@ -132,7 +134,8 @@ pub struct StoreStats {
 /// - All changes of a row go through [`apply`](Self::apply), which performs [`crate::policy::transition::transition`] and commits it by compare-and-set on the row's version, retrying lost
 ///   races by itself. "Now" is always the store's own clock.
 /// - After a [`StoreError`] a change may have been made all the same. Repeating a command is safe: a stale token is refused, a cancel or progress is idempotent.
-/// - [`Command::Lease`] additionally checks, in the same transaction, that the node's lease is good ([`Refusal::NodeLeaseEnded`] if not).
+/// - [`Command::Lease`] additionally checks, in the same transaction, that the queue is not paused ([`Refusal::QueuePaused`]), that the node's lease is good
+///   ([`Refusal::NodeLeaseEnded`] if not) and that the node was not told to drain ([`Refusal::NodeDraining`]).
 #[async_trait]
 pub trait ScanStore: Send + Sync + 'static {
     /// Accepts a scan, with the next id.
@@ -175,6 +178,20 @@ pub trait ScanStore: Send + Sync + 'static {
 
     /// All nodes with their leases, good or not.
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError>;
+
+    /// Tells a node to take no new scan and to be without any `within` this time, or (`None`) takes that back. `false`: no such node.
+    ///
+    /// An order ends with the node's lease.
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError>;
+
+    /// Pauses the whole queue, for a reason or none: no scan is leased any more. What runs goes on. A paused queue keeps its first time and takes the new reason.
+    async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError>;
+
+    /// Takes a pause back. `false`: the queue was not paused.
+    async fn resume(&self) -> Result<bool, StoreError>;
+
+    /// The pause, if there is one.
+    async fn paused(&self) -> Result<Option<QueuePause>, StoreError>;
 
     /// A write-free sign of life, for readiness checks.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -210,6 +210,7 @@ fn listen(bus: &dyn ControlBus, supervisor: ActorRef<Message>) -> AbortOnDropHan
                         return;
                     }
                 }
+                Ok(Control::Heed(_) | Control::Follow(_)) => {}
                 // What was missed comes back with the next renewal of the lease.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,

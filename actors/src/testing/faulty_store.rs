@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId, ScanRecord};
+use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
 use crate::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
 
 /// What happens to one call.
@@ -112,6 +112,22 @@ impl ScanStore for FaultyStore {
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
         self.call(self.inner.nodes()).await
+    }
+
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
+        self.call(self.inner.order_drain(node, within)).await
+    }
+
+    async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
+        self.call(self.inner.pause(reason)).await
+    }
+
+    async fn resume(&self) -> Result<bool, StoreError> {
+        self.call(self.inner.resume()).await
+    }
+
+    async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
+        self.call(self.inner.paused()).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

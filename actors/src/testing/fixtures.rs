@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::model::{NewScan, NodeId, NodeRegistration, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, TraceContext};
+use crate::model::{NewScan, NodeActivity, NodeId, NodeRegistration, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, TraceContext};
 
 /// A request for a passive scan of `target`.
 #[must_use]
@@ -39,5 +39,7 @@ pub fn registration(id: &str) -> NodeRegistration {
         capacity: 4,
         running: 0,
         started_at: Timestamp::UNIX_EPOCH,
+        activity: NodeActivity::Active,
+        actors: None,
     }
 }

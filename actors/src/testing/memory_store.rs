@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId, ScanRecord, ScanState, ScanStatus};
+use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord, ScanState, ScanStatus};
 use crate::policy::transition::{Refusal, Transition, transition};
 use crate::ports::{Applied, Clock, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
 
@@ -24,6 +24,7 @@ struct State {
     scans: BTreeMap<ScanId, ScanRecord>,
     keys: BTreeMap<String, ScanId>,
     nodes: BTreeMap<NodeId, NodeRecord>,
+    pause: Option<QueuePause>,
     history: Vec<ScanRecord>,
 }
 
@@ -57,8 +58,12 @@ impl MemoryStore {
 }
 
 impl State {
-    fn is_good(&self, node: &NodeId, now: Timestamp) -> bool {
-        self.nodes.get(node).is_some_and(|node| node.expires_at > now)
+    fn refuse_lease(&self, node: &NodeId, now: Timestamp) -> Option<Refusal> {
+        match self.nodes.get(node) {
+            _ if self.pause.is_some() => Some(Refusal::QueuePaused),
+            Some(node) if node.expires_at > now => node.drain_by.map(|_| Refusal::NodeDraining),
+            _ => Some(Refusal::NodeLeaseEnded),
+        }
     }
 
     fn commit(&mut self, record: ScanRecord) {
@@ -73,10 +78,12 @@ impl State {
         })
     }
 
-    fn grant(&mut self, node: NodeRegistration, expires_at: Timestamp) -> NodeLease {
+    fn grant(&mut self, node: NodeRegistration, now: Timestamp, expires_at: Timestamp) -> NodeLease {
         let cancels = self.running().filter(|scan| scan.node == node.id && self.scans[&scan.id].cancel_requested.is_some()).map(|scan| scan.id).collect();
-        self.nodes.insert(node.id.clone(), NodeRecord { registration: node, expires_at });
-        NodeLease { expires_at, cancels }
+        let drain_by = self.nodes.get(&node.id).and_then(|known| known.drain_by);
+        self.nodes.insert(node.id.clone(), NodeRecord { registration: node, expires_at, drain_by });
+        let drain = drain_by.map(|by| Duration::try_from(by.duration_since(now)).unwrap_or_default());
+        NodeLease { expires_at, cancels, drain, paused: self.pause.is_some() }
     }
 }
 
@@ -107,9 +114,9 @@ impl ScanStore for MemoryStore {
         let mut state = self.state();
         let Some(record) = state.scans.get(&id).cloned() else { return Ok(Applied::Missing) };
         if let Command::Lease { node } = &command
-            && !state.is_good(node, now)
+            && let Some(refusal) = state.refuse_lease(node, now)
         {
-            return Ok(Applied::Refused(Refusal::NodeLeaseEnded, record));
+            return Ok(Applied::Refused(refusal, record));
         }
         match transition(&record, &command, now) {
             Transition::Refused(refusal) => Ok(Applied::Refused(refusal, record)),
@@ -177,7 +184,9 @@ impl ScanStore for MemoryStore {
 
     async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
         let expires_at = self.after(ttl);
-        Ok(self.state().grant(node, expires_at))
+        let mut state = self.state();
+        state.nodes.remove(&node.id);
+        Ok(state.grant(node, self.clock.now(), expires_at))
     }
 
     async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
@@ -186,7 +195,7 @@ impl ScanStore for MemoryStore {
         if !state.nodes.contains_key(&node.id) {
             return Ok(Err(NodeLeaseRefused));
         }
-        Ok(Ok(state.grant(node, expires_at)))
+        Ok(Ok(state.grant(node, self.clock.now(), expires_at)))
     }
 
     async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
@@ -201,6 +210,26 @@ impl ScanStore for MemoryStore {
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
         Ok(self.state().nodes.values().cloned().collect())
+    }
+
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
+        let by = within.map(|within| self.after(within));
+        Ok(self.state().nodes.get_mut(node).map(|node| node.drain_by = by).is_some())
+    }
+
+    async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let since = state.pause.as_ref().map_or(now, |pause| pause.since);
+        Ok(state.pause.insert(QueuePause { since, reason }).clone())
+    }
+
+    async fn resume(&self) -> Result<bool, StoreError> {
+        Ok(self.state().pause.take().is_some())
+    }
+
+    async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
+        Ok(self.state().pause.clone())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -94,6 +94,9 @@ macro_rules! store_conformance_tests {
             a_node_that_never_registered_or_left_is_not_renewed
             end_other_nodes_ends_all_but_one
             a_renewal_tells_the_cancels_of_this_node_only
+            a_draining_node_leases_nothing
+            a_new_lease_knows_no_order
+            a_paused_queue_leases_nothing
             nodes_are_listed_with_what_they_last_said
             a_list_is_newest_first_and_goes_on_below_a_key
             a_list_skips_limits_and_counts
@@ -634,6 +637,54 @@ pub async fn nodes_are_listed_with_what_they_last_said<H: StoreHarness>(world: W
     assert_eq!(nodes.len(), 2);
     assert_eq!(nodes[0].registration, fixtures::registration("a"));
     assert_eq!((&nodes[1].registration, nodes[1].expires_at), (&busy, renewed.expires_at));
+}
+
+/// A node that was told to drain hears how long it has, and leases nothing until that is taken back.
+pub async fn a_draining_node_leases_nothing<H: StoreHarness>(world: World<H>) {
+    let limit = Duration::from_secs(600);
+    assert!(!world.store.order_drain(&node("a"), Some(limit)).await.unwrap(), "no such node");
+    world.register("a").await;
+    let scan = world.scan("example.com").await;
+    assert!(world.store.order_drain(&node("a"), Some(limit)).await.unwrap());
+    assert_eq!(world.refused(scan.id, lease("a")).await, Refusal::NodeDraining);
+    world.harness.advance(Duration::from_secs(5));
+    let left = world.renew("a").await.unwrap().drain.unwrap();
+    assert!(left <= limit - Duration::from_secs(5) && left > limit - Duration::from_secs(60), "{left:?}");
+    assert!(world.store.nodes().await.unwrap()[0].drain_by.is_some());
+    assert!(world.store.order_drain(&node("a"), Some(Duration::ZERO)).await.unwrap());
+    world.harness.advance(Duration::from_secs(1));
+    assert_eq!(world.renew("a").await.unwrap().drain, Some(Duration::ZERO));
+    assert!(world.store.order_drain(&node("a"), None).await.unwrap());
+    assert_eq!(world.renew("a").await.unwrap().drain, None);
+    world.committed(scan.id, lease("a")).await;
+}
+
+/// An order to drain ends with the lease that it was given to.
+pub async fn a_new_lease_knows_no_order<H: StoreHarness>(world: World<H>) {
+    world.register("a").await;
+    assert!(world.store.order_drain(&node("a"), Some(TTL)).await.unwrap());
+    assert_eq!(world.register("a").await.drain, None);
+    assert_eq!(world.renew("a").await.unwrap().drain, None);
+}
+
+/// While the queue is paused nothing is leased, and everything else goes on.
+pub async fn a_paused_queue_leases_nothing<H: StoreHarness>(world: World<H>) {
+    assert_eq!(world.store.paused().await.unwrap(), None);
+    assert!(!world.store.resume().await.unwrap());
+    let running = world.running("a").await;
+    let pause = world.store.pause(Some("a\0 \"reason\"".into())).await.unwrap();
+    assert_eq!(world.store.paused().await.unwrap(), Some(pause.clone()));
+    let waiting = world.scan("example.com").await;
+    assert_eq!(world.refused(waiting.id, lease("a")).await, Refusal::QueuePaused);
+    assert!(world.renew("a").await.unwrap().paused && world.register("b").await.paused);
+    assert_eq!(world.committed(running.id, complete(running.token)).await.status(), ScanStatus::Completed);
+    world.harness.advance(Duration::from_secs(5));
+    let again = world.store.pause(None).await.unwrap();
+    assert_eq!((again.since, again.reason), (pause.since, None));
+    assert!(world.store.resume().await.unwrap());
+    assert_eq!(world.store.paused().await.unwrap(), None);
+    assert!(!world.renew("a").await.unwrap().paused);
+    world.committed(waiting.id, lease("a")).await;
 }
 
 /// Newest first; a page goes on where the one before ended, also when scans were added meanwhile.

@@ -66,18 +66,35 @@ const WRITE: &str = concat!("BEGIN;", update!(), "COMMIT;");
 /// FOR UPDATE makes the commit fail if the node's row was changed meanwhile; a plain read would let this lease slip past a rescuer that ends the node's lease just now.
 const WRITE_LEASE: &str = concat!(
     "BEGIN;
-    LET $lease = SELECT VALUE expires_at FROM ONLY $node FOR UPDATE;
-    IF $lease = NONE OR $lease <= time::nano(time::now()) + $offset { THROW 'the lease of the node has ended' };",
+    IF (SELECT VALUE since FROM ONLY pause:queue) != NONE { THROW 'queue paused' };
+    LET $lease = SELECT expires_at, drain_by FROM ONLY $node FOR UPDATE;
+    IF $lease = NONE OR $lease.expires_at <= time::nano(time::now()) + $offset { THROW 'node lease ended' };
+    IF $lease.drain_by != NONE { THROW 'node draining' };",
     update!(),
     "COMMIT;"
 );
+
+/// What [`WRITE_LEASE`] threw.
+fn thrown(error: &CallError) -> Refusal {
+    let text = match error {
+        CallError::Failed(error) => error.message(),
+        _ => "",
+    };
+    if text.contains("queue paused") {
+        Refusal::QueuePaused
+    } else if text.contains("node draining") {
+        Refusal::NodeDraining
+    } else {
+        Refusal::NodeLeaseEnded
+    }
+}
 
 /// What became of a write.
 enum Written {
     Yes,
     /// Somebody else changed the row first.
     Lost,
-    NodeLeaseEnded,
+    Refused(Refusal),
     /// No answer, so nobody knows.
     Unknown(CallError),
 }
@@ -99,7 +116,7 @@ impl Inner {
             Ok(_) => Written::Yes,
             Err(error) => match error.failure() {
                 Failure::Conflict | Failure::Exists => Written::Lost,
-                Failure::Thrown => Written::NodeLeaseEnded,
+                Failure::Thrown => Written::Refused(thrown(&error)),
                 Failure::Unknown => Written::Unknown(error),
             },
         })
@@ -125,7 +142,7 @@ impl SurrealStore {
             };
             match self.inner.write(key.clone(), &read.record, &next, lease_of).await? {
                 Written::Yes => return Ok(Applied::Committed(next)),
-                Written::NodeLeaseEnded => return Ok(Applied::Refused(Refusal::NodeLeaseEnded, read.record)),
+                Written::Refused(refusal) => return Ok(Applied::Refused(refusal, read.record)),
                 Written::Lost => calls::back_off(tried).await,
                 Written::Unknown(error) => return self.read_back(id, next, error).await,
             }

@@ -15,7 +15,10 @@ pub(super) struct Step {
 }
 
 /// All steps, oldest first.
-pub(super) const STEPS: &[Step] = &[Step { version: 1, sql: include_str!("migrations/0001_scans_and_nodes.surql") }];
+pub(super) const STEPS: &[Step] = &[
+    Step { version: 1, sql: include_str!("migrations/0001_scans_and_nodes.surql") },
+    Step { version: 2, sql: include_str!("migrations/0002_drain_and_pause.surql") },
+];
 
 #[derive(Debug, Clone, SurrealValue)]
 struct Nothing {}

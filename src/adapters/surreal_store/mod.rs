@@ -1,6 +1,6 @@
 //! Keeps scans and nodes in SurrealDB: the [`ScanStore`](kastrel_actors::ports::ScanStore) of the application.
 //!
-//! - **Owns** the tables `scan`, `counter`, `idempotency`, `node` and `migration` of one database, and, when embedded, the data folder's lock.
+//! - **Owns** the tables `scan`, `counter`, `idempotency`, `node`, `pause` and `migration` of one database, and, when embedded, the data folder's lock.
 //! - **The truth of a row** is one JSON document, the whole [`ScanRecord`](kastrel_actors::model::ScanRecord): serde's defaults let a newer program read old rows, text with any
 //!   character in it survives (JSON escapes NUL), and it is written and read in one go. Beside it stand the few columns that queries need.
 //! - **"Now"** is the database's clock, read in the same statement as the row.
@@ -18,6 +18,7 @@ mod lock;
 mod migrate;
 mod nodes;
 mod open;
+mod orders;
 mod row;
 mod store;
 mod submit;

@@ -25,6 +25,8 @@ struct LeaseArguments {
 struct LeaseAnswer {
     expires_at: Option<i64>,
     cancels: Vec<i64>,
+    drain: Option<i64>,
+    paused: bool,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -54,6 +56,7 @@ struct RunningAnswer {
 #[derive(Debug, SurrealValue)]
 struct NodeRow {
     expires_at: i64,
+    drain_by: Option<i64>,
     registration: String,
 }
 
@@ -65,20 +68,24 @@ struct NodesAnswer {
 const REGISTER: &str = "
     BEGIN;
     LET $until = time::nano(time::now()) + $offset + $ttl;
-    UPSERT $key SET name = $name, expires_at = $until, registration = $registration RETURN NONE;
+    UPSERT $key SET name = $name, expires_at = $until, registration = $registration, drain_by = NONE RETURN NONE;
     RETURN {
         expires_at: $until,
         cancels: (SELECT number FROM scan WHERE node = $name AND cancel = true ORDER BY number).number,
+        drain: NONE,
+        paused: (SELECT VALUE since FROM ONLY pause:queue) != NONE,
     };
     COMMIT;";
 
 const RENEW: &str = "
     BEGIN;
-    LET $until = time::nano(time::now()) + $offset + $ttl;
-    LET $renewed = UPDATE $key SET expires_at = $until, registration = $registration RETURN VALUE expires_at;
+    LET $now = time::nano(time::now()) + $offset;
+    LET $renewed = UPDATE $key SET expires_at = $now + $ttl, registration = $registration RETURN expires_at, drain_by;
     RETURN {
-        expires_at: $renewed[0],
+        expires_at: $renewed[0].expires_at,
         cancels: (SELECT number FROM scan WHERE node = $name AND cancel = true ORDER BY number).number,
+        drain: IF $renewed[0].drain_by != NONE { $renewed[0].drain_by - $now } ELSE { NONE },
+        paused: (SELECT VALUE since FROM ONLY pause:queue) != NONE,
     };
     COMMIT;";
 
@@ -91,7 +98,7 @@ const ORPHANS: &str = "
     RETURN { running: (SELECT number, node, token, failures FROM scan WHERE status = 'running' AND node NOT IN $alive ORDER BY number) };
     COMMIT;";
 
-const NODES: &str = "RETURN { nodes: (SELECT name, expires_at, registration FROM node ORDER BY name) };";
+const NODES: &str = "RETURN { nodes: (SELECT name, expires_at, drain_by, registration FROM node ORDER BY name) };";
 
 pub(super) fn node_key(node: &NodeId) -> RecordId {
     RecordId::new("node", node.as_str())
@@ -133,7 +140,7 @@ impl SurrealStore {
             .into_iter()
             .map(|node| {
                 let registration = serde_json::from_str(&node.registration).map_err(row::corrupt)?;
-                Ok(NodeRecord { registration, expires_at: row::timestamp(node.expires_at)? })
+                Ok(NodeRecord { registration, expires_at: row::timestamp(node.expires_at)?, drain_by: node.drain_by.map(row::timestamp).transpose()? })
             })
             .collect()
     }
@@ -152,7 +159,8 @@ impl SurrealStore {
 fn lease(answer: LeaseAnswer) -> Result<Option<NodeLease>, StoreError> {
     let Some(expires_at) = answer.expires_at else { return Ok(None) };
     let cancels = answer.cancels.into_iter().map(|number| row::unsigned(number).map(ScanId)).collect::<Result<_, _>>()?;
-    Ok(Some(NodeLease { expires_at: row::timestamp(expires_at)?, cancels }))
+    let drain = answer.drain.map(|left| Duration::from_nanos(u64::try_from(left).unwrap_or_default()));
+    Ok(Some(NodeLease { expires_at: row::timestamp(expires_at)?, cancels, drain, paused: answer.paused }))
 }
 
 fn running(answer: RunningAnswer) -> Result<Vec<RunningScan>, StoreError> {

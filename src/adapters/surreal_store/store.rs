@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId, ScanRecord};
+use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
 use kastrel_actors::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
 use surrealdb::types::SurrealValue;
 
@@ -112,6 +112,22 @@ impl ScanStore for SurrealStore {
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
         self.all_nodes().await
+    }
+
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
+        self.drain(node, within).await
+    }
+
+    async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
+        self.set_pause(reason).await
+    }
+
+    async fn resume(&self) -> Result<bool, StoreError> {
+        self.end_pause().await
+    }
+
+    async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
+        self.current_pause().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

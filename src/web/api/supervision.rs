@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use kastrel_actors::board::ActorView;
+use kastrel_actors::model::ActorView;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId, ScanRecord};
+use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
 use kastrel_actors::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
 use kastrel_actors::testing::MemoryStore;
 
@@ -89,6 +89,22 @@ impl ScanStore for FaultyStore {
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
         self.check()?.nodes().await
+    }
+
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
+        self.check()?.order_drain(node, within).await
+    }
+
+    async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
+        self.check()?.pause(reason).await
+    }
+
+    async fn resume(&self) -> Result<bool, StoreError> {
+        self.check()?.resume().await
+    }
+
+    async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
+        self.check()?.paused().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

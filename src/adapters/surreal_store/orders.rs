@@ -1,0 +1,88 @@
+//! What operators order: that a node drains, and that the whole queue pauses.
+
+use std::time::Duration;
+
+use kastrel_actors::model::{NodeId, QueuePause};
+use kastrel_actors::ports::StoreError;
+use surrealdb::types::{RecordId, SurrealValue};
+
+use super::store::SurrealStore;
+use super::{calls, nodes, row};
+
+#[derive(Debug, Clone, SurrealValue)]
+struct DrainArguments {
+    key: RecordId,
+    within: Option<i64>,
+    offset: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct PauseArguments {
+    reason: Option<String>,
+    offset: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Nothing {}
+
+#[derive(Debug, SurrealValue)]
+struct Changed {
+    changed: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct PauseAnswer {
+    since: Option<i64>,
+    reason: Option<String>,
+}
+
+const DRAIN: &str = "
+    BEGIN;
+    LET $by = IF $within != NONE { time::nano(time::now()) + $offset + $within } ELSE { NONE };
+    LET $told = UPDATE $key SET drain_by = $by RETURN VALUE name;
+    RETURN { changed: array::len($told) };
+    COMMIT;";
+
+const PAUSE: &str = "
+    BEGIN;
+    LET $since = (SELECT VALUE since FROM ONLY pause:queue) ?? time::nano(time::now()) + $offset;
+    UPSERT pause:queue SET since = $since, reason = $reason RETURN NONE;
+    RETURN { since: $since, reason: $reason };
+    COMMIT;";
+
+const RESUME: &str = "
+    BEGIN;
+    LET $ended = DELETE pause:queue RETURN BEFORE;
+    RETURN { changed: array::len($ended) };
+    COMMIT;";
+
+const PAUSED: &str = "
+    LET $pause = SELECT since, reason FROM ONLY pause:queue;
+    RETURN { since: $pause.since, reason: $pause.reason };";
+
+impl SurrealStore {
+    pub(super) async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
+        let within = within.map(|within| i64::try_from(within.as_nanos()).unwrap_or(i64::MAX / 4));
+        let arguments = DrainArguments { key: nodes::node_key(node), within, offset: self.inner.offset() };
+        let answer: Changed = calls::call_again(&self.inner.db, DRAIN, arguments).await?;
+        Ok(answer.changed > 0)
+    }
+
+    pub(super) async fn set_pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
+        let answer = calls::call_again(&self.inner.db, PAUSE, PauseArguments { reason, offset: self.inner.offset() }).await?;
+        pause(answer)?.ok_or_else(|| row::corrupt("a new pause has no beginning"))
+    }
+
+    pub(super) async fn end_pause(&self) -> Result<bool, StoreError> {
+        let answer: Changed = calls::call_again(&self.inner.db, RESUME, Nothing {}).await?;
+        Ok(answer.changed > 0)
+    }
+
+    pub(super) async fn current_pause(&self) -> Result<Option<QueuePause>, StoreError> {
+        pause(calls::call(&self.inner.db, PAUSED, Nothing {}).await?)
+    }
+}
+
+fn pause(answer: PauseAnswer) -> Result<Option<QueuePause>, StoreError> {
+    answer.since.map(|since| Ok(QueuePause { since: row::timestamp(since)?, reason: answer.reason })).transpose()
+}
