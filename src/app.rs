@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
-use kastrel_actors::desk::ScanDesk;
+use kastrel_actors::desk::{ScanDesk, View};
 use kastrel_actors::model::{AttemptNumber, NodeId, ScanRecord};
 use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
-use kastrel_actors::ports::{LocalControlBus, LocalJobQueue, SystemClock};
+use kastrel_actors::ports::{LocalControlBus, LocalJobQueue, NoLeaseGuard, NoLiveFeed, SystemClock};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
 use tracing::info;
@@ -120,6 +120,8 @@ impl App {
             store: Arc::new(store),
             queue: Arc::new(LocalJobQueue::new(Arc::clone(&clock) as _)),
             bus: Arc::new(LocalControlBus::default()),
+            feed: Arc::new(NoLiveFeed::default()),
+            view: View::Sole,
             board: Arc::new(LiveBoard::default()),
             clock,
             scope: Arc::new(config.scope_policy()),
@@ -135,6 +137,8 @@ impl App {
                     store: Arc::clone(&desk.store),
                     queue: Arc::clone(&desk.queue),
                     bus: Arc::clone(&desk.bus),
+                    feed: Arc::clone(&desk.feed),
+                    guard: Arc::new(NoLeaseGuard),
                     runner: Arc::new(runner),
                     clock: Arc::clone(&desk.clock),
                     board: Arc::clone(&desk.board),
@@ -185,7 +189,7 @@ impl App {
     /// Stops: every running scan goes back to pending at no cost, within the shutdown grace.
     pub async fn stop(&self) {
         if let Some(node) = &self.node {
-            node.shutdown(self.grace).await;
+            node.shutdown(Duration::ZERO, self.grace).await;
         }
     }
 }

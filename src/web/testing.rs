@@ -9,10 +9,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
-use kastrel_actors::desk::ScanDesk;
+use kastrel_actors::desk::{ScanDesk, View};
 use kastrel_actors::model::{AttemptNumber, Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScannerInfo, ScannerKind};
 use kastrel_actors::policy::scope::ScopePolicy;
-use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, ScanStore};
+use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
 use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -48,6 +48,8 @@ impl TestApp {
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let store = Arc::new(FaultyStore::new(memory.clone()));
         let desk = ScanDesk {
+            feed: Arc::new(NoLiveFeed::default()),
+            view: View::Sole,
             store: store.clone(),
             queue: Arc::new(LocalJobQueue::new(clock.clone())),
             bus: Arc::new(LocalControlBus::default()),

@@ -16,6 +16,8 @@ pub(crate) enum Message {
         /// What the store said.
         result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>,
     },
+    /// The store holds a new order for this node: renew now.
+    Heed,
     /// Every scan that ran under the lost lease is gone.
     Cleared,
     /// Give the lease back.

@@ -3,6 +3,8 @@
 pub mod classify;
 pub mod deadline;
 pub mod lease;
+pub mod orders;
+pub mod rescue;
 pub mod restart;
 pub mod scope;
 pub mod transition;

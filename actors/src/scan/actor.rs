@@ -333,5 +333,6 @@ impl State {
 
     fn show(&self, change: impl FnOnce(&mut crate::board::LiveAttempt<'_>)) {
         self.shared.ports.board.update_attempt(self.record.id, self.record.token, change);
+        self.shared.tell_followers(self.record.id);
     }
 }

@@ -49,7 +49,7 @@ pub(crate) enum OnStop {
 pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
     let mode = match cause {
         StopCause::LeaseLost => StopMode::Kill,
-        StopCause::Stalled | StopCause::TimedOut | StopCause::Shutdown | StopCause::Cancel => StopMode::Graceful,
+        StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => StopMode::Graceful,
     };
     match stage {
         Stage::Starting { stop: Some(earlier), .. } if *earlier >= cause => OnStop::Ignore,
@@ -59,7 +59,7 @@ pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
         Stage::Stopping { .. } => OnStop::Stop(cause, mode),
         Stage::Recording { .. } => match cause {
             StopCause::LeaseLost => OnStop::Hasten,
-            StopCause::Stalled | StopCause::TimedOut | StopCause::Shutdown | StopCause::Cancel => OnStop::Ignore,
+            StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => OnStop::Ignore,
         },
     }
 }
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_weightier_stop_replaces_a_lighter_one() {
-        use StopCause::{Cancel, LeaseLost, Shutdown, Stalled, TimedOut};
+        use StopCause::{Cancel, Drain, LeaseLost, Shutdown, Stalled, TimedOut};
         let graceful = |cause| OnStop::Stop(cause, StopMode::Graceful);
         for (stage, cause, expected) in [
             (starting(None), Cancel, OnStop::Remember(Cancel)),
@@ -97,6 +97,8 @@ mod tests {
             (running(), Stalled, graceful(Stalled)),
             (running(), LeaseLost, OnStop::Stop(LeaseLost, StopMode::Kill)),
             (stopping(Stalled), TimedOut, graceful(TimedOut)),
+            (stopping(Drain), Shutdown, graceful(Shutdown)),
+            (stopping(Shutdown), Drain, OnStop::Ignore),
             (stopping(Shutdown), Cancel, graceful(Cancel)),
             (stopping(Cancel), Shutdown, OnStop::Ignore),
             (stopping(Cancel), Cancel, OnStop::Ignore),

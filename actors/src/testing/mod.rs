@@ -3,6 +3,7 @@
 
 mod cluster;
 mod faulty_store;
+mod feed_hub;
 pub mod fixtures;
 mod memory_store;
 mod paused_clock;
@@ -12,6 +13,7 @@ pub mod store_conformance;
 
 pub use cluster::Cluster;
 pub use faulty_store::{Fault, FaultyStore};
+pub use feed_hub::FeedHub;
 pub use memory_store::MemoryStore;
 pub use paused_clock::PausedClock;
 pub use scripted_runner::{Run, Script, ScriptedRunner};

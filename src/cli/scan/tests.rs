@@ -74,7 +74,7 @@ impl RunningApp for FakeApp {
 
     async fn stop(self: Box<Self>) {
         if let Some(node) = self.node {
-            node.shutdown(Duration::from_secs(20)).await;
+            node.shutdown(Duration::ZERO, Duration::from_secs(20)).await;
         }
         self.stopped.store(true, Ordering::SeqCst);
     }
