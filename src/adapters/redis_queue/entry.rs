@@ -30,7 +30,7 @@ impl Entry {
     /// The signal that it carries; `None` for an entry that no Kastrel wrote.
     pub(super) fn signal(&self) -> Option<JobSignal> {
         let id: u64 = self.field("scan")?.parse().ok()?;
-        let due = Timestamp::from_millisecond(self.field("due")?.parse().ok()?).ok()?;
+        let due = Timestamp::from_microsecond(self.field("due")?.parse().ok()?).ok()?;
         let trace: TraceContext = self.field("trace")?.parse().ok()?;
         Some(JobSignal { id: ScanId(id), priority: self.priority, due, trace })
     }
@@ -60,10 +60,10 @@ pub(super) fn read_streams(keys: &Keys, answer: &Value) -> Result<Vec<Entry>, Ca
     Ok(entries)
 }
 
-/// A signal's due in whole milliseconds, never earlier than it is.
-pub(super) fn due_ms(due: Timestamp) -> i64 {
-    let floor = due.as_millisecond();
-    if due.as_nanosecond() > i128::from(floor) * 1_000_000 { floor + 1 } else { floor }
+/// A signal's due in whole microseconds, as the scripts count; never earlier than it is.
+pub(super) fn due_us(due: Timestamp) -> i64 {
+    let whole = due.as_microsecond();
+    if due.as_nanosecond() > i128::from(whole) * 1_000 { whole + 1 } else { whole }
 }
 
 /// A scan's name in Redis. Of one width, so that scans of the same due stand in the order of their numbers.
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_a_signal_or_none() {
-        let good = Entry::read(Priority::Low, &entry(&["scan", "00000000000000000007", "due", "1500", "trace", TRACE])).unwrap();
+        let good = Entry::read(Priority::Low, &entry(&["scan", "00000000000000000007", "due", "1500000", "trace", TRACE])).unwrap();
         let delivery = good.delivery().unwrap();
         assert_eq!((delivery.signal.id, delivery.signal.priority, delivery.receipt.0.as_str()), (ScanId(7), Priority::Low, "low/5-0"));
         assert_eq!(delivery.signal.due, Timestamp::from_millisecond(1500).unwrap());
@@ -144,10 +144,10 @@ mod tests {
 
     #[test]
     fn a_due_is_never_rounded_to_an_earlier_time() {
-        for (nanoseconds, ms) in [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2), (-1, 0), (-1_000_000, -1), (-1_000_001, -1)] {
-            assert_eq!(due_ms(Timestamp::from_nanosecond(nanoseconds).unwrap()), ms, "{nanoseconds}");
+        for (nanoseconds, us) in [(0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (-1, 0), (-1_000, -1), (-1_001, -1)] {
+            assert_eq!(due_us(Timestamp::from_nanosecond(nanoseconds).unwrap()), us, "{nanoseconds}");
         }
-        assert!(due_ms(Timestamp::MAX) > due_ms(Timestamp::MIN));
+        assert!(due_us(Timestamp::MAX) > due_us(Timestamp::MIN));
     }
 
     #[test]

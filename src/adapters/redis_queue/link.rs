@@ -140,7 +140,7 @@ impl Link {
             return Err(CallError::Answer("a script did not say when the next signal is due".into()));
         };
         if let Ok(due_in) = u64::try_from(*due_in) {
-            self.look_within(Duration::from_millis(due_in));
+            self.look_within(Duration::from_micros(due_in));
         }
         parts.remove(0);
         Ok(parts)

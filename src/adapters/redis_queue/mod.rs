@@ -15,7 +15,7 @@
 //!
 //! | key | type | holds |
 //! |---|---|---|
-//! | `{kastrel}:line:<priority>` | sorted set | scans that wait; the score is the due in ms |
+//! | `{kastrel}:line:<priority>` | sorted set | scans that wait; the score is the due in µs |
 //! | `{kastrel}:traces` | hash | the trace of each scan that waits |
 //! | `{kastrel}:stream:<priority>` | stream, group `workers` | the signal on offer (`scan`, `due`, `trace`) and those in readers' hands |
 //! | `{kastrel}:passes` | hash | how often in a row a waiting lower priority was passed by, for all readers together |

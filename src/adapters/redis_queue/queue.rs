@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connections::Kept;
-use super::entry::{due_ms, named_by, scan_name};
+use super::entry::{due_us, named_by, scan_name};
 use super::error::CallError;
 use super::keys::level;
 use super::link::Link;
@@ -44,7 +44,7 @@ impl RedisQueue {
 impl JobQueue for RedisQueue {
     async fn signal(&self, signal: JobSignal) -> Result<(), QueueError> {
         let mut script = self.link.scripts.signal();
-        script.arg(scan_name(signal.id)).arg(level(signal.priority)).arg(due_ms(signal.due)).arg(signal.trace.to_string());
+        script.arg(scan_name(signal.id)).arg(level(signal.priority)).arg(due_us(signal.due)).arg(signal.trace.to_string());
         self.link.run(&script).await?;
         Ok(())
     }
@@ -70,7 +70,7 @@ impl JobQueue for RedisQueue {
     async fn release(&self, receipt: &Receipt, due: Timestamp) -> Result<(), QueueError> {
         let (level, id) = named_by(receipt)?;
         let mut script = self.link.scripts.release();
-        script.arg(level).arg(id).arg(due_ms(due));
+        script.arg(level).arg(id).arg(due_us(due));
         self.link.run(&script).await?;
         Ok(())
     }

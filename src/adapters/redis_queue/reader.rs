@@ -24,7 +24,7 @@ use super::link::{CALL_TIMEOUT, Link};
 const BLOCK: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection before it is told that there is none.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many blocking reads in a row may fail before the caller is told.
+/// How many looks in a row may fail before the caller is told.
 const MAX_FAILURES: u32 = 2;
 
 /// Whom to answer.
@@ -95,7 +95,23 @@ impl Reader {
     /// Waits for a signal; `None` when the caller does not wait any more.
     async fn obtain(&mut self, caller: &Caller) -> Result<Option<Obtained>, CallError> {
         loop {
-            let obtained = self.look().await?;
+            self.link.wait_up(PATIENCE).await?;
+            let obtained = match self.look().await {
+                Ok(obtained) => {
+                    self.failures = 0;
+                    obtained
+                }
+                Err(error) => {
+                    // The next look tells whether it was only this connection, and makes a group that is missing.
+                    self.connection = None;
+                    self.failures += 1;
+                    debug!(error = &error as &dyn std::error::Error, tries = self.failures, "could not read the queue");
+                    if self.failures > MAX_FAILURES {
+                        return Err(error);
+                    }
+                    None
+                }
+            };
             if obtained.is_some() || caller.is_closed() {
                 return Ok(obtained);
             }
@@ -117,26 +133,13 @@ impl Reader {
 
     /// Takes what is due, or waits a while for something to become so.
     async fn look(&mut self) -> Result<Option<Obtained>, CallError> {
-        self.link.wait_up(PATIENCE).await?;
         let mut take = self.link.scripts.take();
         take.arg(&self.consumer).arg(MAX_PASSES);
         if let [Value::Int(level), entry] = self.link.run(&take).await?.as_slice() {
             let priority = keys::priority(*level).ok_or_else(|| CallError::Answer(format!("there is no level {level}")))?;
             return Ok(self.admit(Entry::read(priority, entry)?, true).await);
         }
-        let mut entries = match self.block().await {
-            Ok(entries) => {
-                self.failures = 0;
-                entries
-            }
-            Err(error) => {
-                // The next look tells whether it was only this connection, and makes a group that is missing.
-                self.connection = None;
-                self.failures += 1;
-                debug!(error = &error as &dyn std::error::Error, "a blocking read failed");
-                return if self.failures > MAX_FAILURES { Err(error) } else { Ok(None) };
-            }
-        };
+        let mut entries = self.block().await?;
         // One for each stream that had any. To hand over the only one comes first, to tell the line of it second.
         match entries.len() {
             0 => Ok(None),

@@ -93,13 +93,12 @@ async fn nothing_comes(connections: &RedisConnections) {
     }
 }
 
-/// A caller that waits; when this returns, its node's reader waits in Redis.
+/// A caller that waits; when this returns, its node's reader waits in Redis. No other node's reader may.
 async fn waiting(server: &RedisServer, connections: &RedisConnections) -> tokio::task::JoinHandle<Delivery> {
     let queue = Arc::clone(&connections.queue);
-    let before = blocked(server).await;
     let caller = tokio::spawn(async move { queue.next().await.unwrap() });
     let blocks = async {
-        while blocked(server).await == before {
+        while blocked(server).await == 0 {
             tokio::task::yield_now().await;
         }
     };

@@ -2,8 +2,9 @@
 -- KEYS: 1-3 the streams, 4-6 the lines, 7 the traces, 8 the passes. ARGV[1]: the consumer group.
 local LEVELS, TRACES, PASSES, GROUP = 3, KEYS[7], KEYS[8], ARGV[1]
 
+-- All times are in microseconds: a coarser unit would round what is due now into the future, and a waiting reader would wait for it.
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = time[1] * 1000000 + time[2]
 
 -- {'a', 1, 'b', 2} as {a = 1, b = 2}
 local function named(list)
@@ -127,7 +128,7 @@ local function count_passes(ready, chosen)
     end
 end
 
--- In how many milliseconds the next signal becomes due; -1 if none will.
+-- In how many microseconds the next signal becomes due; -1 if none will.
 local function next_due()
     local wait = -1
     for level = 1, LEVELS do
