@@ -1,4 +1,5 @@
 //! The ports' real implementations.
 
 pub mod kast_runner;
+pub mod redis_queue;
 pub mod surreal_store;

@@ -2,6 +2,7 @@
 
 pub mod classify;
 pub mod deadline;
+pub mod fairness;
 pub mod lease;
 pub mod orders;
 pub mod rescue;

@@ -1,8 +1,10 @@
 //! What tests need: fixtures, in-memory ports, and one conformance suite a port that the real adapters run as well.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+pub mod bus_conformance;
 mod cluster;
 mod faulty_store;
+pub mod feed_conformance;
 mod feed_hub;
 pub mod fixtures;
 mod memory_store;
