@@ -145,7 +145,7 @@ impl Node {
     fn read(&mut self) {
         let mut bytes = [0; 1024];
         while self.view.gone.is_none() {
-            match self.pipe.try_read(&mut bytes) {
+            match self.receive(&mut bytes) {
                 Ok(0) => self.view.gone = Some(boottime()),
                 Ok(read) => bytes[..read].iter().for_each(|byte| self.take(*byte)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -153,6 +153,14 @@ impl Node {
                 // A pipe that cannot be read says no more of the node than one that has ended.
                 Err(_) => self.view.gone = Some(boottime()),
             }
+        }
+    }
+
+    /// What is in the pipe at this very moment: the runtime knows only what was there when it last looked.
+    fn receive(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self.pipe.try_read(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(rustix::io::read(&self.pipe, bytes)?),
+            read => read,
         }
     }
 
@@ -197,15 +205,12 @@ mod tests {
             ("nonsense\n\n", trusted(9)),
             ("trust 1000\ndisarm\n", disarmed),
         ] {
-            assert_eq!(sender.try_write(written.as_bytes()).unwrap(), written.len());
-            if !written.is_empty() {
-                node.news().await;
-            }
+            // Nothing is waited for: a line counts from the moment in which it was written.
+            rustix::io::write(&sender, written.as_bytes()).unwrap();
             node.read();
             assert_eq!(node.view, expected, "{written:?}");
         }
         drop(sender);
-        node.news().await;
         node.read();
         assert!(node.view.gone.is_some());
     }
