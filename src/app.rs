@@ -1,7 +1,7 @@
 //! The application put together: which adapters stand behind the ports, and in which order they start and stop.
 //!
 //! The order is part of the promises: the store first, because its lock proves that no other process of this data folder lives; then the sweep of what a crashed predecessor left running;
-//! only then a node that may start those scans anew.
+//! only then a node that may start those scans anew, and the warden that ends its scans if it cannot.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,18 +11,21 @@ use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::{ScanDesk, View};
 use kastrel_actors::model::{AttemptNumber, NodeId, ScanRecord};
 use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
-use kastrel_actors::ports::{LocalControlBus, LocalJobQueue, NoLeaseGuard, NoLiveFeed, SystemClock};
+use kastrel_actors::ports::{LocalControlBus, LocalJobQueue, NoLiveFeed, SystemClock};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::adapters::kast_runner::{AttemptPaths, Grace, KastRunner, KastRunnerConfig, ScannerCommand, sweep_leftovers};
+use crate::adapters::kast_runner::{AttemptPaths, Grace, KastRunner, KastRunnerConfig, ScannerCommand, Warden, sweep_leftovers};
 use crate::adapters::surreal_store::{OpenError, SurrealStore};
 use crate::config::{Config, ScannerChoice};
 use crate::web::{AttemptDir, CatalogueView};
 
 /// How long leftovers of a crashed predecessor may take to die after SIGKILL.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
+
+/// This very program, also when its file has been replaced by another version meanwhile.
+const OWN_EXE: &str = "/proc/self/exe";
 
 /// What this process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,9 @@ pub enum AppError {
     /// The runner could not be started.
     #[error("failed to start the runner of scans")]
     Runner(#[source] std::io::Error),
+    /// The second process, which ends the scans of a node that cannot, could not be started.
+    #[error("failed to start the warden of the scans")]
+    Warden(#[source] std::io::Error),
     /// The node could not be started.
     #[error("failed to start the node")]
     Node(#[from] NodeStartError),
@@ -91,6 +97,7 @@ pub struct App {
     /// Which scanner this is, by where it was found.
     pub scanner: ScannerCommand,
     node: Option<NodeHandle>,
+    warden: Option<Arc<Warden>>,
     catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     results_dir: PathBuf,
     grace: Duration,
@@ -129,24 +136,25 @@ impl App {
         let id = data_dir_id(&data_dir)?;
         let runner = runner(config, scanner.clone(), &results_dir, &data_dir, &id)?;
         let catalogue = catalogue_view(&runner);
-        let node = match role {
-            Role::Offline => None,
+        let (node, warden) = match role {
+            Role::Offline => (None, None),
             Role::Serve | Role::OneShot => {
                 sweep(&id).await?;
+                let warden = Arc::new(Warden::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Warden)?);
                 let ports = NodePorts {
                     store: Arc::clone(&desk.store),
                     queue: Arc::clone(&desk.queue),
                     bus: Arc::clone(&desk.bus),
                     feed: Arc::clone(&desk.feed),
-                    guard: Arc::new(NoLeaseGuard),
+                    guard: Arc::clone(&warden) as _,
                     runner: Arc::new(runner),
                     clock: Arc::clone(&desk.clock),
                     board: Arc::clone(&desk.board),
                 };
-                Some(node::start(node_config(config, role), ports).await?)
+                (Some(node::start(node_config(config, role), ports).await?), Some(warden))
             }
         };
-        Ok(Self { desk, scanner, node, catalogue, results_dir, grace: config.scans.shutdown_grace_seconds })
+        Ok(Self { desk, scanner, node, warden, catalogue, results_dir, grace: config.scans.shutdown_grace_seconds })
     }
 
     /// Asks the scanner that the configuration leads to what it offers, without starting anything else.
@@ -190,6 +198,9 @@ impl App {
     pub async fn stop(&self) {
         if let Some(node) = &self.node {
             node.shutdown(Duration::ZERO, self.grace).await;
+        }
+        if let Some(warden) = &self.warden {
+            warden.close().await;
         }
     }
 }

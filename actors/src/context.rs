@@ -183,10 +183,11 @@ impl Shared {
         })
     }
 
-    /// The renewal that was sent at `sent` was granted.
-    pub(crate) fn trust_lease(&self, sent: Instant) {
+    /// The renewal that was sent at `sent` was granted; `guard_sent` is the same moment, or one before it, by the guard's clock.
+    pub(crate) fn trust_lease(&self, sent: Instant, guard_sent: Duration) {
         let until = trusted_until(self.config.lease, sent);
-        self.ports.guard.trusted_for(until.saturating_duration_since(Instant::now()));
+        // Before anything can start under this lease: who starts later is covered by what the guard has been told.
+        self.ports.guard.trust_until(guard_sent + self.config.lease.trusted_for());
         self.lease.send_replace(LeaseState::Trusted { sent, until });
     }
 

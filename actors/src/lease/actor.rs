@@ -65,9 +65,9 @@ impl Actor for Lease {
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Tick => state.tick(&myself),
-            Message::Answer { sent, result } => {
+            Message::Answer { sent, guard_sent, result } => {
                 state.renewal = None;
-                state.answered(&myself, sent, result);
+                state.answered(&myself, (sent, guard_sent), result);
             }
             Message::Heed => state.heed(&myself),
             Message::Cleared => state.cleared(&myself),
@@ -127,6 +127,7 @@ impl State {
 
     fn renew(&mut self, myself: &ActorRef<Message>, sent: Instant, register: bool) {
         let shared = Arc::clone(&self.shared);
+        let guard_sent = shared.ports.guard.now();
         let work = async move {
             let ttl = shared.config.lease.ttl;
             let registration = shared.registration();
@@ -134,12 +135,17 @@ impl State {
             let answer = async { if register { store.register_node(registration, ttl).await.map(Ok) } else { store.renew_node(registration, ttl).await } };
             // A renewal that takes this long is of no use any more; another one may get through.
             let result = tokio::time::timeout(shared.config.lease.renew_every, answer).await;
-            Message::Answer { sent, result: result.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) }
+            Message::Answer { sent, guard_sent, result: result.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) }
         };
         self.renewal = Some(task::answer(myself, work, Message::Panicked));
     }
 
-    fn answered(&mut self, myself: &ActorRef<Message>, sent: Instant, result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>) {
+    fn answered(
+        &mut self,
+        myself: &ActorRef<Message>,
+        (sent, guard_sent): (Instant, Duration),
+        result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>,
+    ) {
         if matches!(self.phase, Phase::Clearing | Phase::Released) {
             return;
         }
@@ -150,7 +156,7 @@ impl State {
                 }
                 self.phase = Phase::Held { sent };
                 self.shared.show("lease", "held");
-                self.shared.trust_lease(sent);
+                self.shared.trust_lease(sent, guard_sent);
                 self.ordered(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor nothing runs that could be cancelled.

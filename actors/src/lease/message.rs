@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use ractor::RpcReplyPort;
 use tokio::time::Instant;
 
@@ -13,6 +15,8 @@ pub(crate) enum Message {
     Answer {
         /// When it was sent.
         sent: Instant,
+        /// When, by the clock of the node's guard.
+        guard_sent: Duration,
         /// What the store said.
         result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>,
     },

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-/// Is told, at each change, for how long the node may still run scans.
+/// Is told, at each change, until when the node may run scans.
 ///
 /// The node itself kills its scans in time; a guard is for a node that can no longer do anything. Calls never wait.
+///
+/// Moments are told by the guard's own clock. It goes on while the machine sleeps, and a node that is frozen between two of its steps changes nothing about a moment that it has read before:
+/// so the moment from which a lease counts is read before the renewal is sent, and not when it is told.
 pub trait LeaseGuard: Send + Sync + 'static {
-    /// From now on the node's scans may live so much longer, unless it tells otherwise before that.
-    fn trusted_for(&self, time: Duration);
+    /// This moment, by the guard's clock.
+    fn now(&self) -> Duration;
+
+    /// From now on the node's scans may live until this moment of the guard's clock, unless it tells otherwise before that.
+    fn trust_until(&self, when: Duration);
 
     /// The node holds no lease and runs nothing.
     fn disarm(&self);
@@ -18,7 +24,11 @@ pub trait LeaseGuard: Send + Sync + 'static {
 pub struct NoLeaseGuard;
 
 impl LeaseGuard for NoLeaseGuard {
-    fn trusted_for(&self, _: Duration) {}
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn trust_until(&self, _: Duration) {}
 
     fn disarm(&self) {}
 }

@@ -64,6 +64,18 @@ pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
     }
 }
 
+/// Why an attempt ended whose processes are gone: what was asked of it, or the lease.
+///
+/// Whatever ends once the lease can no longer be trusted counts as ended by that: the node's guard may have killed it before this node did, and the scan may be another node's by now.
+#[must_use]
+pub(crate) fn cause_of_end(stage: &Stage, lease_is_good: bool) -> Option<StopCause> {
+    let lost = (!lease_is_good).then_some(StopCause::LeaseLost);
+    match stage {
+        Stage::Stopping { cause, .. } => Some(*cause).max(lost),
+        Stage::Starting { .. } | Stage::Running { .. } | Stage::Recording { .. } => lost,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +96,20 @@ mod tests {
 
     fn starting(stop: Option<StopCause>) -> Stage {
         Stage::Starting { stop, early: Vec::new() }
+    }
+
+    #[test]
+    fn an_end_without_a_lease_is_the_leases_end() {
+        use StopCause::{Cancel, LeaseLost, Stalled};
+        for (stage, lease_is_good, expected) in [
+            (running(), true, None),
+            (running(), false, Some(LeaseLost)),
+            (stopping(Stalled), true, Some(Stalled)),
+            (stopping(Cancel), false, Some(LeaseLost)),
+            (stopping(LeaseLost), true, Some(LeaseLost)),
+        ] {
+            assert_eq!(cause_of_end(&stage, lease_is_good), expected);
+        }
     }
 
     #[test]

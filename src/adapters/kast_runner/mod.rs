@@ -3,7 +3,8 @@
 //! - [`ScannerCommand`] is the program; [`argv`](self) and its environment are pure functions of the job.
 //! - [`KastRunner`] implements the port: it makes the attempt's folder, spawns, and hands the process to a task that owns it.
 //! - The task selects over exit, requests, timers, output and files. What it reports comes from the scanner's files, which are read as hostile input.
-//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run and [`sweep_leftovers`] for those of earlier ones.
+//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, [`Warden`] for those of a node that
+//!   was killed or is frozen, and [`sweep_leftovers`] for those of earlier ones.
 
 mod argv;
 mod attempt;
@@ -21,6 +22,7 @@ mod process;
 mod progress;
 mod reaper;
 mod result_file;
+mod run;
 mod runner;
 mod scanner;
 mod scope_check;
@@ -28,11 +30,14 @@ mod sweep;
 mod termination;
 mod text;
 mod verdict;
+mod warden;
 mod watch;
 
 pub use catalogue::{Catalogue, IssueKind};
 pub use folder::AttemptPaths;
+pub use run::Run;
 pub use runner::{KastRunner, KastRunnerConfig};
 pub use scanner::ScannerCommand;
 pub use sweep::{Swept, sweep_leftovers};
 pub use termination::Grace;
+pub use warden::{Warden, warden_arguments, warden_main};

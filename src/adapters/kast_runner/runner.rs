@@ -25,6 +25,7 @@ use super::observer::Observer;
 use super::output::Output;
 use super::process;
 use super::reaper::Reaper;
+use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::scope_check;
 use super::termination::Grace;
@@ -90,6 +91,7 @@ impl KastRunnerConfig {
 #[derive(Debug)]
 pub struct KastRunner {
     config: KastRunnerConfig,
+    run: Run,
     environment: Arc<Vec<(OsString, OsString)>>,
     catalogue: Arc<CatalogueCache>,
     /// Whether the scanner has been asked what it offers, with or without an answer.
@@ -109,7 +111,8 @@ impl KastRunner {
         let environment = Arc::new(environment::base(std::env::vars_os(), &config.env_allow, &config.env_extra));
         let catalogue = Arc::new(CatalogueCache::open(config.scanner.clone(), environment.to_vec(), &config.cache_dir));
         let (answered, asked) = watch::channel(false);
-        let runner = Self { hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue, asked };
+        let run = Run::new(&config.data_dir_id);
+        let runner = Self { run, hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue, asked };
         let asking = Arc::clone(&runner.catalogue);
         tokio::spawn(async move {
             if let Err(error) = asking.refresh().await {
@@ -118,6 +121,12 @@ impl KastRunner {
             answered.send_replace(true);
         });
         Ok(runner)
+    }
+
+    /// What the attempts of this runner are marked with.
+    #[must_use]
+    pub const fn run(&self) -> &Run {
+        &self.run
     }
 
     /// What the scanner offers, as soon as it is known; from the last start's copy at first, where there is one.
@@ -159,8 +168,7 @@ impl KastRunner {
         if !container::may_start_zap(self.config.scanner.kind, &job.request, plugins) {
             return None;
         }
-        let name = format!("{}{}-{}-{}", container::name_prefix(&self.config.data_dir_id), job.scan, job.attempt, job.token);
-        Some(ZapContainer { name, port: container::free_port().ok()? })
+        Some(ZapContainer { name: self.run.container(job.scan, job.attempt, job.token), port: container::free_port().ok()? })
     }
 }
 
@@ -189,7 +197,7 @@ impl ScanRunner for KastRunner {
             logo: self.config.logo.as_deref(),
         };
         let args = argv(&job.request, parts);
-        let marker = environment::marker(&self.config.data_dir_id, job.scan, job.token);
+        let marker = self.run.marker(job.scan, job.token);
         let mut environment = self.environment.to_vec();
         environment.extend(environment::of_attempt(&marker, &job.trace));
 

@@ -10,3 +10,4 @@ mod real_kast;
 mod results;
 mod starts;
 mod stops;
+mod warden;

@@ -7,3 +7,4 @@ mod builtin;
 mod cancels;
 mod crashes;
 mod hostile;
+mod warden;
