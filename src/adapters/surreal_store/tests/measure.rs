@@ -8,10 +8,14 @@ use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::super::SurrealStore;
+use super::super::{SurrealStore, calls};
 use super::run;
+use surrealdb::types::SurrealValue;
 
 const TRIES: u32 = 30;
+
+#[derive(SurrealValue)]
+struct Nothing {}
 
 fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -136,6 +140,6 @@ async fn fill(store: &SurrealStore, first: u64, last: u64) {
             }};
             UPSERT counter:scan SET value = {end} RETURN NONE; COMMIT;"
         );
-        store.inner.db.query(sql, surrealdb::types::Value::Object(Default::default())).await.unwrap().check().unwrap();
+        calls::execute(&store.inner.db, sql, Nothing {}).await.unwrap();
     }
 }
