@@ -131,6 +131,7 @@ mod on_a_server {
 }
 
 mod adapter;
+mod lost_answers;
 mod measure;
 mod remote;
 #[path = "../../../tests/helpers/surreal_server.rs"]
