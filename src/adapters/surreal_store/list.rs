@@ -16,7 +16,7 @@ use super::store::SurrealStore;
 /// The most rows that one page holds, whatever was asked for: a page is held in memory.
 const MAX_PAGE: usize = 1000;
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Nothing {}
 
 #[derive(Debug, SurrealValue)]
@@ -34,12 +34,12 @@ struct Numbers {
     numbers: Vec<i64>,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Keys {
     keys: Vec<RecordId>,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Range {
     range: RecordId,
 }
@@ -75,14 +75,14 @@ struct Counts {
     cancelled: i64,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Waiting {
     rank: i64,
     until: i64,
     limit: i64,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Horizon {
     within: i64,
     offset: i64,
@@ -148,13 +148,13 @@ impl SurrealStore {
     }
 
     async fn page_of_all(&self, query: &ListQuery) -> Result<ScanPage, StoreError> {
-        let Last { last } = calls::call(&self.inner.db, LAST, Nothing {}).await?;
+        let Last { last } = calls::call_again(&self.inner.db, LAST, Nothing {}).await?;
         let newest = last.min(before(query) - 1).saturating_sub(at_most(query.offset));
         let limit = at_most(query.limit.min(MAX_PAGE));
         let mut scans = Vec::new();
         if limit > 0 && newest > 0 {
             let range = RecordIdKeyRange::from((newest - limit + 1).max(1)..=newest);
-            let Rows { rows } = calls::call(&self.inner.db, RANGE, Range { range: RecordId::new("scan", range) }).await?;
+            let Rows { rows } = calls::call_again(&self.inner.db, RANGE, Range { range: RecordId::new("scan", range) }).await?;
             scans = records(rows)?;
         }
         Ok(ScanPage { scans, total: query.count.then(|| row::unsigned(last)).transpose()? })
@@ -165,7 +165,7 @@ impl SurrealStore {
             _ if query.limit == 0 => Vec::new(),
             [status] => {
                 let page = status_page(query, *status, query.limit.min(MAX_PAGE), query.offset);
-                let Rows { rows } = calls::call(&self.inner.db, OF_STATUS, page).await?;
+                let Rows { rows } = calls::call_again(&self.inner.db, OF_STATUS, page).await?;
                 records(rows)?
             }
             _ => self.merged(query, statuses).await?,
@@ -185,7 +185,7 @@ impl SurrealStore {
         let mut numbers: Vec<i64> = Vec::new();
         for status in statuses {
             let page = status_page(query, *status, query.offset.saturating_add(limit), 0);
-            let found: Numbers = calls::call(&self.inner.db, NUMBERS_OF_STATUS, page).await?;
+            let found: Numbers = calls::call_again(&self.inner.db, NUMBERS_OF_STATUS, page).await?;
             numbers.extend(found.numbers);
         }
         numbers.sort_unstable_by(|one, other| other.cmp(one));
@@ -193,7 +193,7 @@ impl SurrealStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let Rows { rows } = calls::call(&self.inner.db, ROWS, Keys { keys }).await?;
+        let Rows { rows } = calls::call_again(&self.inner.db, ROWS, Keys { keys }).await?;
         records(rows)
     }
 
@@ -207,19 +207,19 @@ impl SurrealStore {
         };
         let mut scans = Vec::new();
         if page.limit > 0 {
-            let Rows { rows } = calls::call(&self.inner.db, OF_TARGET, page.clone()).await?;
+            let Rows { rows } = calls::call_again(&self.inner.db, OF_TARGET, page.clone()).await?;
             scans = records(rows)?;
         }
         let mut total = None;
         if query.count {
-            let Count { count } = calls::call(&self.inner.db, COUNT_TARGET, page).await?;
+            let Count { count } = calls::call_again(&self.inner.db, COUNT_TARGET, page).await?;
             total = Some(row::unsigned(count)?);
         }
         Ok(ScanPage { scans, total })
     }
 
     pub(super) async fn counts(&self) -> Result<StoreStats, StoreError> {
-        let counts: Counts = calls::call(&self.inner.db, COUNTS, Nothing {}).await?;
+        let counts: Counts = calls::call_again(&self.inner.db, COUNTS, Nothing {}).await?;
         Ok(StoreStats {
             pending: row::unsigned(counts.pending)?,
             running: row::unsigned(counts.running)?,
@@ -232,14 +232,14 @@ impl SurrealStore {
     /// One walk of the index a priority, each from its longest due end, until the limit is reached.
     pub(super) async fn waiting(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         let within = i64::try_from(within.as_nanos()).unwrap_or(i64::MAX / 4);
-        let Last { last: until } = calls::call(&self.inner.db, HORIZON, Horizon { within, offset: self.inner.offset() }).await?;
+        let Last { last: until } = calls::call_again(&self.inner.db, HORIZON, Horizon { within, offset: self.inner.offset() }).await?;
         let mut due = Vec::new();
         for priority in Priority::ALL.iter().copied() {
             let left = limit - due.len();
             if left == 0 {
                 break;
             }
-            let DueRows { rows } = calls::call(&self.inner.db, WAITING, Waiting { rank: row::rank(priority), until, limit: at_most(left) }).await?;
+            let DueRows { rows } = calls::call_again(&self.inner.db, WAITING, Waiting { rank: row::rank(priority), until, limit: at_most(left) }).await?;
             for found in rows {
                 let id = ScanId(row::unsigned(found.number)?);
                 // The others must not wait for a row that cannot be read.
