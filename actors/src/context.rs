@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::board::LiveBoard;
-use crate::model::{AttemptNumber, FencingToken, NodeId, NodeRegistration, ScanId, ScanRecord, ScanSnapshot, ScanState};
+use crate::model::{AttemptNumber, FencingToken, NodeId, NodeRegistration, ScanId, ScanRecord, ScanSnapshot, ScanState, ScannerOffer};
 use crate::policy::deadline::Limits;
 use crate::policy::lease::{LeasePolicy, trusted_until};
 use crate::policy::orders::Orders;
@@ -94,6 +94,8 @@ pub struct NodePorts {
     pub runner: Arc<dyn ScanRunner>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// What the scanner offers; `None` until it has told.
+    pub offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
     /// What is shown.
     pub board: Arc<LiveBoard>,
 }
@@ -203,6 +205,7 @@ impl Shared {
             running: count(running),
             started_at: self.started_at,
             activity: self.orders.borrow().activity(running),
+            offer: self.ports.offer.borrow().as_deref().cloned(),
             actors: Some(self.ports.board.infrastructure(self.ports.clock.now())),
         }
     }

@@ -160,6 +160,8 @@ settings! {
         body_limit_bytes: usize = 262_144, within 1024 to 1073741824;
         /// The longest a request may take; live streams excepted.
         request_timeout_seconds: Duration = 30, within 1 to 3600;
+        /// Allow an address that is not a loopback one although there are no user accounts: for a container whose port is published to loopback, or behind a proxy with authentication.
+        allow_any_address: bool = false;
         /// Host names under which a browser may reach the server, besides the loopback names and the listen address.
         allowed_hosts: Vec<String> = none();
     }
@@ -174,14 +176,22 @@ settings! {
 
     /// The database.
     database: DatabaseConfig {
-        /// Where it is. Empty: embedded, in the data folder.
+        /// Where it is: ws:// or wss://user:password@host:port/namespace/database. Empty: embedded, in the data folder.
         url: Option<SecretUrl> = "", env ["KASTREL_DATABASE_URL"], secret true;
     }
 
     /// The job queue of several machines.
     redis: RedisConfig {
-        /// Where it is. It is read and shown, but not used yet: this version keeps its queue in the process.
+        /// Where it is: redis:// or, with TLS, rediss://. Empty: the queue is in the process.
         url: Option<SecretUrl> = "", env ["REDIS_URL"], secret true;
+        /// What the names of all keys and channels begin with, for several installations on one Redis.
+        prefix: String = "kastrel";
+    }
+
+    /// A process that only runs scans.
+    worker: WorkerConfig {
+        /// The address of its health checks and metrics, the only one that it has.
+        listen: SocketAddr = "127.0.0.1:5001";
     }
 
     /// The scanner.
@@ -218,8 +228,12 @@ settings! {
         wall_clock_limit_seconds: Duration = 14_400, within 1 to 2592000;
         /// The longest an attempt may show no sign of life: no output and no changed file.
         no_progress_limit_seconds: Duration = 1_800, within 1 to 2592000;
-        /// How long a shutdown waits for running scans to end; they are put back and start again later.
+        /// How long a shutdown lets running scans come to their own end before it interrupts them. 0: not at all.
+        shutdown_finish_seconds: Duration = 0, within 0 to 86400;
+        /// How long a shutdown waits for interrupted scans to end; they are put back and start again later.
         shutdown_grace_seconds: Duration = 20, within 0 to 86400;
+        /// How long a node that is told to drain may finish what it runs, where nothing else is said; the rest is handed back.
+        drain_limit_seconds: Duration = 600, within 0 to 2592000;
     }
 
     /// This process among others that share a database.

@@ -21,5 +21,5 @@ mod trace;
 
 pub use hosts::HostRule;
 pub use limits::RequestLimits;
-pub use router::router;
+pub use router::{health_router, router};
 pub use state::{AppInfo, AttemptDir, CatalogueView, WebState};

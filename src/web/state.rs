@@ -7,32 +7,16 @@ use std::time::Duration;
 use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, PluginInfo, ScanRecord, ScannerInfo, ScannerKind};
+use kastrel_actors::model::{AttemptNumber, ScanRecord};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status_cache::StatusCache;
 use super::{HostRule, RequestLimits};
+use crate::adapters::redis_queue::RedisHealth;
 
 /// The scanner of this node and what it offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CatalogueView {
-    /// Which scanner.
-    pub scanner: ScannerInfo,
-    /// Its plugins.
-    pub plugins: Vec<PluginInfo>,
-}
-
-impl CatalogueView {
-    /// The scanner in words that nobody can mistake: `KAST 3.0.40` or `built-in scanner 0.1.0 — KAST was not found`.
-    #[must_use]
-    pub fn headline(&self) -> String {
-        match self.scanner.kind {
-            ScannerKind::Kast => self.scanner.label(),
-            ScannerKind::Builtin => format!("{} — KAST was not found", self.scanner.label()),
-        }
-    }
-}
+pub use kastrel_actors::model::ScannerOffer as CatalogueView;
 
 /// Tells where the files of an attempt are.
 pub type AttemptDir = Arc<dyn Fn(&ScanRecord, AttemptNumber) -> PathBuf + Send + Sync>;
@@ -61,8 +45,12 @@ pub struct WebState {
     pub poll_interval: Duration,
     /// How many attempts a scan has.
     pub max_attempts: u32,
+    /// How long a node that is told to drain may finish what it runs, where nothing else is said.
+    pub drain_limit: Duration,
     /// Whether this process also runs scans, so that readiness depends on its node.
     pub runs_scans: bool,
+    /// How Redis is, where there is one.
+    pub redis: Option<RedisHealth>,
     /// Which `Host` headers are ours.
     pub hosts: HostRule,
     /// Cancelled when the server begins to stop: open event streams end, so that they do not hold it up.

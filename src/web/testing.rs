@@ -68,7 +68,9 @@ impl TestApp {
             info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
             poll_interval: Duration::from_secs(3),
             max_attempts: 3,
+            drain_limit: Duration::from_secs(600),
             runs_scans: true,
+            redis: None,
             hosts: HostRule { loopback: true, names: Vec::new() },
             closing: closing.clone(),
         };

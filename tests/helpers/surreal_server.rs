@@ -152,9 +152,12 @@ fn build() -> PathBuf {
     // Several tests may come here at once; cargo lets one of them build and the others wait.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--release", "--locked", "--manifest-path"]).arg(source.join("Cargo.toml")).env("CARGO_TARGET_DIR", &target);
-    // What the outer cargo set for this workspace is not meant for the other.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
-        command.env_remove(name);
+    // What the outer cargo set for this workspace is not meant for the other; build scripts watch some of it, and would build everything anew for each caller.
+    let is_of_outer_cargo = |name: &str| name.starts_with("CARGO") || name.starts_with("NEXTEST") || name.starts_with("RUST") || name == "LD_LIBRARY_PATH";
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_outer_cargo)) {
+        if !["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].iter().any(|kept| name == *kept) {
+            command.env_remove(name);
+        }
     }
     let built = command.stdin(Stdio::null()).output().unwrap();
     assert!(built.status.success(), "failed to build the database server:\n{}", String::from_utf8_lossy(&built.stderr));

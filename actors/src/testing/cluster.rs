@@ -57,6 +57,7 @@ impl Cluster {
             bus: Arc::clone(&self.bus) as _,
             feed: Arc::clone(&self.desk.feed),
             guard: Arc::new(NoLeaseGuard),
+            offer: tokio::sync::watch::channel(None).1,
             runner: Arc::new(self.runner.clone()),
             clock: Arc::clone(&self.clock) as _,
             board: Arc::clone(&self.desk.board),

@@ -35,5 +35,6 @@ mod wire;
 pub use address::{AddressError, AuthLevel, RemoteDatabase};
 pub use calls::CALL_TIMEOUT;
 pub use error::{ConnectError, OpenError};
+pub use lock::FolderLock;
 pub use store::SurrealStore;
 pub use transfer::{ImportError, Stock};

@@ -1,6 +1,7 @@
 //! Scans of this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kastrel_actors::desk::{CancelOutcome, ScanDesk, SubmitError};
@@ -22,7 +23,8 @@ pub trait PluginSource: Send + Sync {
 /// See the module.
 #[derive(Clone)]
 pub struct LocalBackend {
-    desk: ScanDesk,
+    pub(super) desk: ScanDesk,
+    pub(super) drain_limit: Duration,
     attempt_dir: AttemptDir,
     plugins: Arc<dyn PluginSource>,
 }
@@ -30,8 +32,8 @@ pub struct LocalBackend {
 impl LocalBackend {
     /// Over a desk.
     #[must_use]
-    pub fn new(desk: ScanDesk, attempt_dir: AttemptDir, plugins: Arc<dyn PluginSource>) -> Self {
-        Self { desk, attempt_dir, plugins }
+    pub fn new(desk: ScanDesk, attempt_dir: AttemptDir, plugins: Arc<dyn PluginSource>, drain_limit: Duration) -> Self {
+        Self { desk, drain_limit, attempt_dir, plugins }
     }
 
     fn view(&self, snapshot: &ScanSnapshot) -> ScanView {

@@ -61,7 +61,7 @@ impl AppHost for FakeHost {
 #[async_trait]
 impl RunningApp for FakeApp {
     fn backend(&self) -> LocalBackend {
-        LocalBackend::new(self.cluster.desk.clone(), Arc::new(|_, _| "nowhere".into()), Arc::new(NoPlugins))
+        LocalBackend::new(self.cluster.desk.clone(), Arc::new(|_, _| "nowhere".into()), Arc::new(NoPlugins), Duration::from_secs(600))
     }
 
     fn url(&self) -> Option<String> {

@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{events, health, metrics, plugins, scans, stats, status, supervision};
+use super::{events, health, metrics, nodes, plugins, queue, scans, stats, status, supervision};
 use crate::web::state::Web;
 
 #[derive(OpenApi)]
@@ -30,6 +30,11 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(scans::rerun_scan))
         .routes(routes!(events::scan_events))
         .routes(routes!(plugins::list_plugins))
+        .routes(routes!(nodes::list_nodes))
+        .routes(routes!(nodes::drain_node, nodes::undo_drain))
+        .routes(routes!(queue::show_queue))
+        .routes(routes!(queue::pause_queue))
+        .routes(routes!(queue::resume_queue))
         .routes(routes!(stats::show_stats))
         .routes(routes!(supervision::show_supervision))
         .routes(routes!(health::livez))
@@ -76,8 +81,11 @@ mod tests {
             .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase())))
             .collect();
         let expected = [
+            "DELETE /api/nodes/{id}/drain",
+            "GET /api/nodes",
             "GET /api/openapi.json",
             "GET /api/plugins",
+            "GET /api/queue",
             "GET /api/scans",
             "GET /api/scans/{id}",
             "GET /api/scans/{id}/events",
@@ -87,6 +95,9 @@ mod tests {
             "GET /livez",
             "GET /metrics",
             "GET /readyz",
+            "POST /api/nodes/{id}/drain",
+            "POST /api/queue/pause",
+            "POST /api/queue/resume",
             "POST /api/scans",
             "POST /api/scans/{id}/cancel",
             "POST /api/scans/{id}/rerun",

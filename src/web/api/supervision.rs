@@ -14,7 +14,7 @@ use crate::web::state::Web;
 /// An actor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
-struct ActorBody {
+pub(crate) struct ActorBody {
     name: String,
     /// What it is doing.
     state: String,
