@@ -9,17 +9,21 @@ use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, NodeId, ScanRecord};
+use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
 use kastrel_actors::ports::{LocalControlBus, LocalJobQueue, SystemClock};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::adapters::kast_runner::{AttemptPaths, Grace, KastRunner, KastRunnerConfig, ScannerCommand, sweep_leftovers};
+use crate::adapters::artifacts::{ArtifactStore, BucketUploader, ConnectError};
+use crate::adapters::kast_runner::{ArtifactSink, Grace, KastRunner, KastRunnerConfig, ScannerCommand, sweep_leftovers};
 use crate::adapters::surreal_store::{OpenError, SurrealStore};
 use crate::config::{Config, ScannerChoice};
-use crate::web::{AttemptDir, CatalogueView};
+use crate::web::CatalogueView;
+
+mod artifacts;
+pub use artifacts::artifacts;
 
 /// How long leftovers of a crashed predecessor may take to die after SIGKILL.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
@@ -79,6 +83,9 @@ pub enum AppError {
     /// The runner could not be started.
     #[error("failed to start the runner of scans")]
     Runner(#[source] std::io::Error),
+    /// The files of scans are to be kept in a bucket that cannot be used.
+    #[error(transparent)]
+    Artifacts(#[from] ConnectError),
     /// The node could not be started.
     #[error("failed to start the node")]
     Node(#[from] NodeStartError),
@@ -90,9 +97,11 @@ pub struct App {
     pub desk: ScanDesk,
     /// Which scanner this is, by where it was found.
     pub scanner: ScannerCommand,
+    /// The files of scans.
+    pub artifacts: Arc<dyn ArtifactStore>,
     node: Option<NodeHandle>,
+    uploader: Option<BucketUploader>,
     catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
-    results_dir: PathBuf,
     grace: Duration,
 }
 
@@ -111,6 +120,7 @@ impl App {
         for dir in [&data_dir, &results_dir] {
             std::fs::create_dir_all(dir).map_err(|source| AppError::Folder { path: dir.clone(), source })?;
         }
+        let artifacts = artifacts(config, &results_dir)?;
         let store = SurrealStore::open(&data_dir).await.map_err(|error| match error {
             OpenError::Locked { pid, .. } => AppError::DataDirLocked { dir: data_dir.clone(), pid },
             source => AppError::Database { dir: data_dir.clone(), source },
@@ -125,12 +135,21 @@ impl App {
             scope: Arc::new(config.scope_policy()),
         };
         let id = data_dir_id(&data_dir)?;
-        let runner = runner(config, scanner.clone(), &results_dir, &data_dir, &id)?;
+        let node_config = node_config(config, role);
+        let uploader = match role {
+            Role::Offline => None,
+            Role::Serve | Role::OneShot => artifacts::uploader(config, &results_dir, node_config.id.as_str(), Arc::clone(&desk.clock))?,
+        };
+        let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
+        let runner = runner(config, scanner.clone(), &results_dir, &data_dir, &id, sink)?;
         let catalogue = catalogue_view(&runner);
         let node = match role {
             Role::Offline => None,
             Role::Serve | Role::OneShot => {
                 sweep(&id).await?;
+                if let Some(uploader) = &uploader {
+                    uploader.start(Arc::clone(&desk.store));
+                }
                 let ports = NodePorts {
                     store: Arc::clone(&desk.store),
                     queue: Arc::clone(&desk.queue),
@@ -139,10 +158,10 @@ impl App {
                     clock: Arc::clone(&desk.clock),
                     board: Arc::clone(&desk.board),
                 };
-                Some(node::start(node_config(config, role), ports).await?)
+                Some(node::start(node_config, ports).await?)
             }
         };
-        Ok(Self { desk, scanner, node, catalogue, results_dir, grace: config.scans.shutdown_grace_seconds })
+        Ok(Self { desk, scanner, artifacts, node, uploader, catalogue, grace: config.scans.shutdown_grace_seconds })
     }
 
     /// Asks the scanner that the configuration leads to what it offers, without starting anything else.
@@ -151,7 +170,7 @@ impl App {
     /// It is missing, or does not answer.
     pub async fn ask_scanner(config: &Config) -> Result<Arc<CatalogueView>, AppError> {
         let (results_dir, data_dir) = (absolute(&config.results_dir())?, absolute(&config.data.dir)?);
-        let runner = runner(config, scanner(config)?, &results_dir, &data_dir, "none")?;
+        let runner = runner(config, scanner(config)?, &results_dir, &data_dir, "none", None)?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
         Ok(Arc::new(CatalogueView { scanner: catalogue.scanner.clone(), plugins: catalogue.plugins.clone() }))
     }
@@ -160,15 +179,6 @@ impl App {
     #[must_use]
     pub fn catalogue(&self) -> watch::Receiver<Option<Arc<CatalogueView>>> {
         self.catalogue.clone()
-    }
-
-    /// Where the files of an attempt are.
-    #[must_use]
-    pub fn attempt_dir(&self) -> AttemptDir {
-        let results = self.results_dir.clone();
-        Arc::new(move |record: &ScanRecord, attempt: AttemptNumber| {
-            AttemptPaths::new(&results, &record.request.target, record.created_at, record.id, attempt).attempt_dir
-        })
     }
 
     /// Waits until the node gives up, which a node that does its work never does.
@@ -186,6 +196,9 @@ impl App {
     pub async fn stop(&self) {
         if let Some(node) = &self.node {
             node.shutdown(self.grace).await;
+        }
+        if let Some(uploader) = &self.uploader {
+            uploader.stop().await;
         }
     }
 }
@@ -207,7 +220,14 @@ fn scanner(config: &Config) -> Result<ScannerCommand, AppError> {
     }
 }
 
-fn runner(config: &Config, scanner: ScannerCommand, results_dir: &Path, data_dir: &Path, id: &str) -> Result<KastRunner, AppError> {
+fn runner(
+    config: &Config,
+    scanner: ScannerCommand,
+    results_dir: &Path,
+    data_dir: &Path,
+    id: &str,
+    sink: Option<Arc<dyn ArtifactSink>>,
+) -> Result<KastRunner, AppError> {
     let defaults = KastRunnerConfig::new(scanner, results_dir, data_dir.join("cache"), id);
     KastRunner::new(KastRunnerConfig {
         log_cap: config.kast.log_cap_bytes as u64,
@@ -216,6 +236,7 @@ fn runner(config: &Config, scanner: ScannerCommand, results_dir: &Path, data_dir
         env_allow: config.kast.environment.names().to_vec(),
         kast_config: config.kast.config_file.clone(),
         logo: config.kast.logo.clone(),
+        sink,
         ..defaults
     })
     .map_err(AppError::Runner)

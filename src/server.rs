@@ -84,7 +84,7 @@ impl Server {
         let state = WebState {
             desk: app.desk.clone(),
             catalogue: app.catalogue(),
-            attempt_dir: app.attempt_dir(),
+            artifacts: std::sync::Arc::clone(&app.artifacts),
             info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: config.data.dir.display().to_string() },
             poll_interval: config.server.poll_interval_seconds,
             max_attempts: config.scans.max_attempts,

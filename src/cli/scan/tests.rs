@@ -61,7 +61,7 @@ impl AppHost for FakeHost {
 #[async_trait]
 impl RunningApp for FakeApp {
     fn backend(&self) -> LocalBackend {
-        LocalBackend::new(self.cluster.desk.clone(), Arc::new(|_, _| "nowhere".into()), Arc::new(NoPlugins))
+        LocalBackend::new(self.cluster.desk.clone(), Arc::new(crate::adapters::artifacts::FolderArtifacts::new("nowhere".as_ref())), Arc::new(NoPlugins))
     }
 
     fn url(&self) -> Option<String> {
