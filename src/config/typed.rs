@@ -79,7 +79,8 @@ pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Pr
         config.scans.backoff_base_seconds > config.scans.backoff_cap_seconds,
         format!("{} must not be more than {}", name("scans.backoff_base_seconds"), name("scans.backoff_cap_seconds")),
     );
-    let artifacts = &config.artifacts;
+    // Without a bucket the rest says nothing.
+    let Some(artifacts) = Some(&config.artifacts).filter(|artifacts| artifacts.url.is_some()) else { return problems };
     check(
         artifacts.endpoint.as_ref().is_some_and(|endpoint| !endpoint.is_encrypted()) && !artifacts.allow_http,
         format!("{} has no TLS, and {} does not allow that", name("artifacts.endpoint"), name("artifacts.allow_http")),

@@ -104,7 +104,7 @@ fn attempts_in(dir: &Dir, scan: &ScanFolder) -> io::Result<Vec<Found>> {
             continue;
         }
         if name.starts_with(".attempt-") && name.ends_with(".removing") {
-            dir.remove_dir_all(&name)?;
+            gone(dir.remove_dir_all(&name))?;
         } else if let Some(attempt) = attempt_of(&name) {
             let key = AttemptKey { scan: scan.clone(), attempt };
             let marker = match dir.read_to_string(marker_name(&key)) {
@@ -134,8 +134,16 @@ pub(super) fn remove(results: &Path, key: &AttemptKey) -> io::Result<()> {
     let dir = open_inner(&open_results(results)?, key.scan.as_str())?;
     let (name, going) = (key.attempt_folder(), format!(".{}.removing", key.attempt_folder()));
     dir.rename(&name, &dir, &going)?;
-    dir.remove_dir_all(&going)?;
-    dir.remove_file(marker_name(key))
+    gone(dir.remove_dir_all(&going))?;
+    gone(dir.remove_file(marker_name(key)))
+}
+
+/// What is gone already need not be removed: two looks through a folder may meet.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 /// Removes the folder of a scan that has ended, if nothing is in it.

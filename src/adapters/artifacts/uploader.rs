@@ -67,11 +67,11 @@ struct Inner {
     closing: CancellationToken,
 }
 
+#[derive(Default)]
 struct Held {
-    started_at: Timestamp,
-    /// Ends with its drop.
-    #[expect(dead_code, reason = "held for its drop")]
-    live: AbortOnDropHandle<()>,
+    started_at: Option<Timestamp>,
+    /// Follows the log while the attempt runs; ends with its drop.
+    live: Option<AbortOnDropHandle<()>>,
 }
 
 /// How a look through the folder ended.
@@ -147,18 +147,27 @@ impl ArtifactSink for BucketUploader {
         let Some(key) = key_of(attempt) else { return };
         let (bucket, results, of, every) = (self.0.bucket.clone(), Arc::clone(&self.0.results), key.clone(), self.0.rules.live_every);
         let live = AbortOnDropHandle::new(tokio::spawn(async move { live::keep(bucket, results, of, every).await }));
-        self.0.held().insert(key, Held { started_at: self.0.clock.now(), live });
+        self.0.held().insert(key, Held { started_at: Some(self.0.clock.now()), live: Some(live) });
     }
 
     async fn attempt_ended(&self, attempt: &AttemptFiles) -> Vec<String> {
         let Some(key) = key_of(attempt) else { return Vec::new() };
-        let started_at = self.0.held().get(&key).map(|held| held.started_at);
+        let (started_at, live) = {
+            let mut held = self.0.held();
+            let held = held.entry(key.clone()).or_default();
+            (held.started_at, held.live.take())
+        };
         let AttemptFiles { scan, attempt, token, .. } = *attempt;
         let about = About { scan, attempt, token, node: self.0.node.clone(), started_at, ended_at: Some(self.0.clock.now()) };
         let inner = Arc::clone(&self.0);
         let (done, first) = tokio::sync::oneshot::channel();
         // A task of its own: whoever waits may stop waiting.
         self.0.spawn(async move {
+            if let Some(live) = live {
+                // Gone before the manifest comes, so that nothing is put after it.
+                live.abort();
+                let _aborted = live.await;
+            }
             let outcome = inner.store(&key, &about).await;
             inner.held().remove(&key);
             if outcome.is_err() {
@@ -225,7 +234,9 @@ impl Inner {
             Err(ArtifactError::NotFound) => return Ok(Uploaded::Gone),
             other => other?,
         }
-        self.remove_if_due(key, marker).await?;
+        if let Err(error) = self.remove_if_due(key, marker).await {
+            warn!(attempt = %self.bucket.attempt(key), error = &error as &dyn std::error::Error, "could not remove this machine's copy of stored files; it is tried again later");
+        }
         Ok(outcome)
     }
 

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use futures_util::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -124,14 +127,14 @@ async fn the_log_of_a_running_scan_shows_on_a_machine_that_does_not_run_it() {
     app.restart().await;
     let id = app.submit("hang-1p.test").await;
     app.until_busy(id).await;
-    let client = reqwest::Client::new();
+    let bucket = AmazonS3Builder::new().with_bucket_name("scans").with_endpoint(s3.endpoint()).with_allow_http(true);
+    let bucket = bucket.with_access_key_id("test").with_secret_access_key("test").build().unwrap();
     let arrives = async {
         loop {
-            let listing = client.get(format!("{}/scans?list-type=2", s3.endpoint())).send().await.unwrap().text().await.unwrap();
-            let keys = listing.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
-            if let Some(key) = keys.into_iter().find(|key| key.ends_with("/attempt-1/live/log-tail.txt")) {
-                let tail = client.get(format!("{}/scans/{key}", s3.endpoint())).send().await.unwrap().text().await.unwrap();
-                if tail.contains("hanging") {
+            let objects: Vec<_> = bucket.list(None).try_collect().await.unwrap();
+            if let Some(tail) = objects.iter().find(|object| object.location.as_ref().ends_with("/attempt-1/live/log-tail.txt")) {
+                let text = bucket.get(&tail.location).await.unwrap().bytes().await.unwrap();
+                if String::from_utf8_lossy(&text).contains("hanging") {
                     return;
                 }
             }
