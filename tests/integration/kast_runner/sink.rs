@@ -1,6 +1,6 @@
 //! Whoever keeps files elsewhere is told in time, and holds nobody up.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -39,7 +39,7 @@ impl ArtifactSink for Recorder {
     }
 }
 
-fn name(path: &PathBuf) -> String {
+fn name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }
 
