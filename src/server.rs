@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
@@ -104,7 +105,7 @@ impl Server {
         let state = WebState {
             desk: app.desk.clone(),
             catalogue: app.catalogue(),
-            attempt_dir: app.attempt_dir(),
+            artifacts: Arc::clone(&app.artifacts),
             info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: data_label(config) },
             poll_interval: config.server.poll_interval_seconds,
             max_attempts: config.scans.max_attempts,

@@ -3,6 +3,7 @@
 //! The order is part of the promises: the data folder's lock first, because it proves that no other process of this folder lives; then the sweep of what a crashed predecessor left running;
 //! only then a node that may start those scans anew, and the warden that ends its scans if it cannot.
 
+mod artifacts;
 mod identity;
 mod links;
 mod role;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, NodeId, ScanRecord, ScannerOffer};
+use kastrel_actors::model::{NodeId, ScannerOffer};
 use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
 use kastrel_actors::ports::{Clock, SystemClock};
 use kastrel_actors::{NodeConfig, NodePorts, mirror};
@@ -22,11 +23,12 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
-use crate::adapters::kast_runner::{AttemptPaths, ScannerCommand, Warden, sweep_leftovers};
+use crate::adapters::artifacts::{ArtifactStore, BucketUploader, ConnectError};
+use crate::adapters::kast_runner::{ArtifactSink, ScannerCommand, Warden, sweep_leftovers};
 use crate::adapters::redis_queue::{RedisHealth, RedisUrlError};
 use crate::adapters::surreal_store::{AddressError, FolderLock, OpenError};
 use crate::config::Config;
-use crate::web::AttemptDir;
+pub use artifacts::artifacts;
 use links::Links;
 pub use role::Role;
 
@@ -104,6 +106,9 @@ pub enum AppError {
     /// The second process, which ends the scans of a node that cannot, could not be started.
     #[error("failed to start the warden of the scans")]
     Warden(#[source] std::io::Error),
+    /// The files of scans are to be kept in a bucket that cannot be used.
+    #[error(transparent)]
+    Artifacts(#[from] ConnectError),
     /// The node could not be started.
     #[error("failed to start the node")]
     Node(#[from] NodeStartError),
@@ -119,10 +124,12 @@ pub struct App {
     pub drain_limit: Duration,
     /// How Redis is, where there is one.
     pub redis: Option<RedisHealth>,
+    /// The files of scans.
+    pub artifacts: Arc<dyn ArtifactStore>,
     node: Option<NodeHandle>,
+    uploader: Option<BucketUploader>,
     warden: Option<Arc<Warden>>,
     catalogue: watch::Receiver<Option<Arc<ScannerOffer>>>,
-    results_dir: PathBuf,
     finish: Duration,
     grace: Duration,
     _mirror: Option<AbortOnDropHandle<()>>,
@@ -141,6 +148,7 @@ impl App {
         for dir in [&data_dir, &results_dir] {
             std::fs::create_dir_all(dir).map_err(|source| AppError::Folder { path: dir.clone(), source })?;
         }
+        let artifacts = artifacts(config, &results_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let node_id = identity::node_id(config.node.name.as_deref().unwrap_or(&host()));
         let links = Links::open(config, role, &data_dir, &node_id, &clock).await?;
@@ -156,12 +164,17 @@ impl App {
         };
         let runs_scans = role.runs_scans(links.shared);
         let mut warden = None;
+        let uploader = if runs_scans { artifacts::uploader(config, &results_dir, node_id.as_str(), Arc::clone(&desk.clock))? } else { None };
+        let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
         let (node, catalogue) = if runs_scans || !links.shared {
             let id = identity::data_dir_id(&data_dir)?;
-            let runner = scanner::runner(config, scanner.clone(), &results_dir, &data_dir, &id)?;
+            let runner = scanner::runner(config, scanner.clone(), &results_dir, &data_dir, &id, sink)?;
             let catalogue = scanner::offer_of(&runner);
             let node = if runs_scans {
                 sweep(&id).await?;
+                if let Some(uploader) = &uploader {
+                    uploader.start(Arc::clone(&desk.store));
+                }
                 let guard = Arc::new(Warden::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Warden)?);
                 warden = Some(Arc::clone(&guard));
                 let ports = NodePorts {
@@ -189,10 +202,11 @@ impl App {
             scanner,
             drain_limit: config.scans.drain_limit_seconds,
             redis: links.redis,
+            artifacts,
             node,
+            uploader,
             warden,
             catalogue,
-            results_dir,
             finish: config.scans.shutdown_finish_seconds,
             grace: config.scans.shutdown_grace_seconds,
             _mirror: mirror,
@@ -206,7 +220,7 @@ impl App {
     /// It is missing, or does not answer.
     pub async fn ask_scanner(config: &Config) -> Result<Arc<ScannerOffer>, AppError> {
         let (results_dir, data_dir) = (absolute(&config.results_dir())?, absolute(&config.data.dir)?);
-        let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none")?;
+        let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none", None)?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
         Ok(Arc::new(scanner::offer(&catalogue)))
     }
@@ -221,15 +235,6 @@ impl App {
     #[must_use]
     pub fn catalogue(&self) -> watch::Receiver<Option<Arc<ScannerOffer>>> {
         self.catalogue.clone()
-    }
-
-    /// Where the files of an attempt are.
-    #[must_use]
-    pub fn attempt_dir(&self) -> AttemptDir {
-        let results = self.results_dir.clone();
-        Arc::new(move |record: &ScanRecord, attempt: AttemptNumber| {
-            AttemptPaths::new(&results, &record.request.target, record.created_at, record.id, attempt).attempt_dir
-        })
     }
 
     /// Waits until the node gives up, which a node that does its work never does.
@@ -247,6 +252,9 @@ impl App {
     pub async fn stop(&self) {
         if let Some(node) = &self.node {
             node.shutdown(self.finish, self.grace).await;
+        }
+        if let Some(uploader) = &self.uploader {
+            uploader.stop().await;
         }
         if let Some(warden) = &self.warden {
             warden.close().await;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use super::AppError;
-use crate::adapters::kast_runner::{Catalogue, Grace, KastRunner, KastRunnerConfig, ScannerCommand};
+use crate::adapters::kast_runner::{ArtifactSink, Catalogue, Grace, KastRunner, KastRunnerConfig, ScannerCommand};
 use crate::config::{Config, ScannerChoice};
 
 /// How often a process without a scanner of its own asks what the nodes offer.
@@ -29,7 +29,14 @@ pub(super) fn scanner(config: &Config) -> Result<ScannerCommand, AppError> {
     }
 }
 
-pub(super) fn runner(config: &Config, scanner: ScannerCommand, results_dir: &Path, data_dir: &Path, id: &str) -> Result<KastRunner, AppError> {
+pub(super) fn runner(
+    config: &Config,
+    scanner: ScannerCommand,
+    results_dir: &Path,
+    data_dir: &Path,
+    id: &str,
+    sink: Option<Arc<dyn ArtifactSink>>,
+) -> Result<KastRunner, AppError> {
     let defaults = KastRunnerConfig::new(scanner, results_dir, data_dir.join("cache"), id);
     KastRunner::new(KastRunnerConfig {
         log_cap: config.kast.log_cap_bytes as u64,
@@ -38,6 +45,7 @@ pub(super) fn runner(config: &Config, scanner: ScannerCommand, results_dir: &Pat
         env_allow: config.kast.environment.names().to_vec(),
         kast_config: config.kast.config_file.clone(),
         logo: config.kast.logo.clone(),
+        sink,
         ..defaults
     })
     .map_err(AppError::Runner)

@@ -86,7 +86,7 @@ fn serve(server: Server, app: Arc<App>, config: Config) -> RunningServer {
 #[async_trait]
 impl RunningApp for Running {
     fn backend(&self) -> LocalBackend {
-        LocalBackend::new(self.app.desk.clone(), self.app.attempt_dir(), Arc::new(Catalogue(self.app.catalogue())), self.app.drain_limit)
+        LocalBackend::new(self.app.desk.clone(), Arc::clone(&self.app.artifacts), Arc::new(Catalogue(self.app.catalogue())), self.app.drain_limit)
     }
 
     fn url(&self) -> Option<String> {

@@ -1,25 +1,21 @@
 //! What every handler may use.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, ScanRecord};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status_cache::StatusCache;
 use super::{HostRule, RequestLimits};
+use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
 
 /// The scanner of this node and what it offers.
 pub use kastrel_actors::model::ScannerOffer as CatalogueView;
-
-/// Tells where the files of an attempt are.
-pub type AttemptDir = Arc<dyn Fn(&ScanRecord, AttemptNumber) -> PathBuf + Send + Sync>;
 
 /// What this program says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +33,8 @@ pub struct WebState {
     pub desk: ScanDesk,
     /// The scanner's plugins; `None` while they are being asked for.
     pub catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
-    /// Where the files of an attempt are.
-    pub attempt_dir: AttemptDir,
+    /// The files of scans.
+    pub artifacts: Arc<dyn ArtifactStore>,
     /// What to say of ourselves.
     pub info: AppInfo,
     /// How often a scan's page asks for news.

@@ -3,6 +3,7 @@
 //! - [`ScannerCommand`] is the program; [`argv`](self) and its environment are pure functions of the job.
 //! - [`KastRunner`] implements the port: it makes the attempt's folder, spawns, and hands the process to a task that owns it.
 //! - The task selects over exit, requests, timers, output and files. What it reports comes from the scanner's files, which are read as hostile input.
+//! - [`ArtifactSink`] is told of an attempt's folder when it starts and when its files are final, by whoever keeps files elsewhere.
 //! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, [`Warden`] for those of a node that
 //!   was killed or is frozen, and [`sweep_leftovers`] for those of earlier ones.
 
@@ -26,6 +27,7 @@ mod run;
 mod runner;
 mod scanner;
 mod scope_check;
+mod sink;
 mod sweep;
 mod termination;
 mod text;
@@ -34,10 +36,11 @@ mod warden;
 mod watch;
 
 pub use catalogue::{Catalogue, IssueKind};
-pub use folder::AttemptPaths;
+pub use folder::{AttemptPaths, LOG_NAME, attempt_folder_name, scan_folder_name};
 pub use run::Run;
 pub use runner::{KastRunner, KastRunnerConfig};
 pub use scanner::ScannerCommand;
+pub use sink::{ArtifactSink, AttemptFiles};
 pub use sweep::{Swept, sweep_leftovers};
 pub use termination::Grace;
 pub use warden::{Warden, warden_arguments, warden_main};

@@ -28,6 +28,7 @@ use super::reaper::Reaper;
 use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::scope_check;
+use super::sink::{ArtifactSink, AttemptFiles};
 use super::termination::Grace;
 use super::watch::WatchHub;
 
@@ -63,6 +64,8 @@ pub struct KastRunnerConfig {
     pub kast_config: Option<PathBuf>,
     /// The logo of reports (`--logo`).
     pub logo: Option<PathBuf>,
+    /// Who is told of each attempt's folder. `None`: nobody, the files stay where they are.
+    pub sink: Option<Arc<dyn ArtifactSink>>,
 }
 
 impl KastRunnerConfig {
@@ -83,6 +86,7 @@ impl KastRunnerConfig {
             file_notices: true,
             kast_config: None,
             logo: None,
+            sink: None,
         }
     }
 }
@@ -226,6 +230,10 @@ impl ScanRunner for KastRunner {
             Some(known) => known.expected(&job.request),
             None => Vec::new(),
         };
+        let files = AttemptFiles { scan: job.scan, attempt: job.attempt, token: job.token, paths };
+        if let Some(sink) = &self.config.sink {
+            sink.attempt_started(&files);
+        }
         let (sender, wish) = watch::channel(Wish::Run);
         let control = Control { wish: sender, leader: Arc::clone(&leader) };
         tokio::spawn(attempt::run(Attempt {
@@ -235,7 +243,8 @@ impl ScanRunner for KastRunner {
             output,
             activity,
             observer: Observer::new(folder.dir, catalogue, expected),
-            paths,
+            files,
+            sink: self.config.sink.clone(),
             hub: Arc::clone(&self.hub),
             relist: self.config.relist,
             grace: self.config.grace,

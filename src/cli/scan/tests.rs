@@ -61,7 +61,8 @@ impl AppHost for FakeHost {
 #[async_trait]
 impl RunningApp for FakeApp {
     fn backend(&self) -> LocalBackend {
-        LocalBackend::new(self.cluster.desk.clone(), Arc::new(|_, _| "nowhere".into()), Arc::new(NoPlugins), Duration::from_secs(600))
+        let artifacts = Arc::new(crate::adapters::artifacts::FolderArtifacts::new("nowhere".as_ref()));
+        LocalBackend::new(self.cluster.desk.clone(), artifacts, Arc::new(NoPlugins), Duration::from_secs(600))
     }
 
     fn url(&self) -> Option<String> {

@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::layout::Layout;
+use crate::adapters::artifacts::{Artifact, ArtifactError};
 use crate::web::error::Problem;
-use crate::web::files::{AttemptFiles, FileEntry, with_files};
+use crate::web::files::list;
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
@@ -14,6 +15,9 @@ use crate::web::text::{clean, size};
 
 /// How many attempts are listed, newest first.
 const LISTED: usize = 10;
+
+const PARTIAL: &str = "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
+const UNAVAILABLE: &str = "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
 
 /// The files of a scan.
 #[derive(Template)]
@@ -28,6 +32,8 @@ pub(crate) struct FileListPage {
 struct AttemptSection {
     number: u32,
     files: Vec<FileRow>,
+    /// What to know of the list.
+    notice: Option<&'static str>,
 }
 
 struct FileRow {
@@ -42,9 +48,13 @@ pub(crate) async fn show(State(web): State<Web>, PathId(id): PathId) -> Result<R
     let mut attempts = Vec::new();
     for attempt in scan.record.attempts.iter().rev().take(LISTED) {
         let base = format!("/scans/{id}/attempts/{}/files/", attempt.number);
-        let entries = with_files(&web, &scan.record, attempt.number, AttemptFiles::list).await.unwrap_or_default();
-        let row = |entry: FileEntry| FileRow { url: format!("{base}{}", in_url(&entry.path)), path: clean(&entry.path), size: size(entry.bytes) };
-        attempts.push(AttemptSection { number: attempt.number.0, files: entries.into_iter().map(row).collect() });
+        let row = |entry: Artifact| FileRow { url: format!("{base}{}", in_url(&entry.path)), path: clean(&entry.path), size: size(entry.size) };
+        let (files, notice) = match list(&web, &scan.record, attempt.number).await {
+            Ok(listing) => (listing.files, listing.partial.then_some(PARTIAL)),
+            Err(ArtifactError::Unavailable(_)) => (Vec::new(), Some(UNAVAILABLE)),
+            Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => (Vec::new(), None),
+        };
+        attempts.push(AttemptSection { number: attempt.number.0, files: files.into_iter().map(row).collect(), notice });
     }
     let target = clean(&scan.record.request.target.to_string());
     Ok(page(&FileListPage { layout: Layout::of(&web, format!("Files of scan {id} of {target}")), id: id.0, target, attempts }))
@@ -66,8 +76,8 @@ mod tests {
         fn sample() -> Self {
             let file = |path: &str| FileRow { path: clean(path), url: format!("/scans/17/attempts/2/files/{}", in_url(path)), size: "412 bytes".into() };
             let attempts = vec![
-                AttemptSection { number: 2, files: vec![file("kast_report.html"), file(&format!("raw/{HOSTILE}"))] },
-                AttemptSection { number: 1, files: Vec::new() },
+                AttemptSection { number: 2, files: vec![file("kast_report.html"), file(&format!("raw/{HOSTILE}"))], notice: Some(PARTIAL) },
+                AttemptSection { number: 1, files: Vec::new(), notice: None },
             ];
             Self { layout: Layout::sample("Files of scan 17"), id: 17, target: clean(HOSTILE), attempts }
         }

@@ -12,7 +12,7 @@ use super::scan_list::to_scan;
 use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;
-use crate::web::files::{AttemptFiles, LOG, PDF_REPORT, REPORT, with_files};
+use crate::web::files::{PDF_REPORT, REPORT, list, log_tail};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
@@ -72,6 +72,8 @@ struct Results {
     pdf_url: Option<String>,
     has_files: bool,
     log: Vec<String>,
+    /// Whether more may come, or not all has arrived where this page looks.
+    partial: bool,
 }
 
 /// Shows a scan.
@@ -142,13 +144,16 @@ impl ScanDetailPage {
 async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     let Some(attempt) = record.last_attempt().map(|attempt| attempt.number) else { return Results::default() };
     let base = format!("/scans/{}/attempts/{attempt}/files", record.id);
-    let look = move |files: &AttemptFiles| Results {
-        report: files.has(REPORT),
-        pdf_url: files.has(PDF_REPORT).then(|| format!("{base}/{PDF_REPORT}")),
+    // The page is about the scan; without its files it is still worth showing.
+    let (listing, log) = tokio::join!(list(web, record, attempt), log_tail(web, record, attempt));
+    let Ok(listing) = listing else { return Results { log, ..Results::default() } };
+    Results {
+        report: listing.has(REPORT),
+        pdf_url: listing.has(PDF_REPORT).then(|| format!("{base}/{PDF_REPORT}")),
         has_files: true,
-        log: files.tail(LOG).unwrap_or_default(),
-    };
-    with_files(web, record, attempt, look).await.unwrap_or_default()
+        log,
+        partial: listing.partial,
+    }
 }
 
 /// The notice that a redirect asked for: one of ours, never text from the address.

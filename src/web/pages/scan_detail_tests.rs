@@ -4,6 +4,7 @@ use kastrel_actors::model::{
 };
 
 use super::*;
+use crate::adapters::kast_runner::LOG_NAME;
 use crate::web::pages::layout::HOSTILE;
 use crate::web::testing::{TestApp, header_of, text_of};
 
@@ -55,6 +56,7 @@ impl ScanDetailPage {
                 pdf_url: Some("/scans/17/attempts/3/files/kast_report.pdf".into()),
                 has_files: true,
                 log: vec![clean(HOSTILE), "</pre><b>bold</b>".into()],
+                partial: true,
             },
             can_cancel: true,
             is_cancelling: true,
@@ -108,7 +110,7 @@ async fn the_log_is_shown_and_cannot_break_out() {
     let scan = app.running("example.com").await;
     assert!(!text_of(app.get("/scans/1").await).await.contains("End of the log"));
     std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
-    std::fs::write(app.attempt_folder(&scan).join(LOG), "first\n\u{1b}[31m</pre><script>x</script>\n").unwrap();
+    std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "first\n\u{1b}[31m</pre><script>x</script>\n").unwrap();
     let html = text_of(app.get("/scans/1").await).await;
     assert!(html.contains("End of the log") && html.contains("[31m&#60;/pre&#62;&#60;script&#62;") && !html.contains('\u{1b}'), "{html}");
 }

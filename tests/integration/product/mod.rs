@@ -2,6 +2,7 @@
 
 mod app;
 
+mod artifacts;
 mod behaviours;
 mod builtin;
 mod cancels;
