@@ -1,21 +1,29 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain and a C compiler.
 
-.PHONY: run test test-kast bench lint fmt
+.PHONY: run test test-kast chaos simulate bench server lint fmt
 
 # Serves the dashboard on http://127.0.0.1:5000.
 run:
 	cargo run --locked -- serve
 
-# Every test: pure policy, actors under paused time, real processes, the real embedded database.
-test:
+# Every test: pure policy, actors under paused time, real processes, the real embedded database, a real Redis and a real database server.
+test: server
 	cargo test --locked --workspace
 
 # The runner against an installed KAST, named by KASTREL_TEST_KAST.
 test-kast:
 	cargo test --locked --test integration -- --ignored --nocapture real_kast
 
+# 1,000 nodes and 100,000 scans in memory: the numbers of docs/scaling.md.
+simulate:
+	KASTREL_SIMULATION=full cargo test --locked --release --package kastrel-actors --test scale -- --nocapture
+
+# The database server that tests and benchmarks start. It is built once.
+server:
+	CARGO_TARGET_DIR=$(CURDIR)/target/surreal-server cargo build --locked --release --manifest-path tests/helpers/surreal-server/Cargo.toml
+
 # The numbers of the README, from a release build: a table, and target/bench.json.
-bench:
+bench: server
 	cargo build --locked --release --bin kastrel --example fake-kast
 	cargo bench --locked --bench kastrel
 

@@ -105,7 +105,12 @@ mod tests {
     fn nodes_stand_in_a_table() {
         let nodes = [node("a-1", NodeActivity::Active, true), node("b-2", NodeActivity::Draining, true), node("c-3", NodeActivity::Active, false)];
         let now = Timestamp::from_second(3_700).unwrap();
-        insta::assert_snapshot!(text(&nodes, now, Style::PLAIN), @"");
+        insta::assert_snapshot!(text(&nodes, now, Style::PLAIN), @"
+        Node  State     Running  Capacity  Host      Process  Up         Scanner      Version
+        a-1   active          2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        b-2   draining        2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        c-3   lost            2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        ");
         assert!(text(&[], now, Style::PLAIN).contains("kastrel worker"));
     }
 }

@@ -41,7 +41,7 @@ fn each_layer_beats_the_ones_below_it() {
 fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
     for key in KEYS {
         let value = match key.name {
-            "server.listen" => "[::1]:1",
+            "server.listen" | "worker.listen" => "[::1]:1",
             "database.url" | "redis.url" => "ws://x:1/",
             "artifacts.url" => "s3://scans",
             "artifacts.endpoint" => "https://minio:9000",
@@ -51,7 +51,7 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "scope.allow" | "scope.deny" => "example.com",
             "log.format" => "json",
             "log.level" => "debug",
-            "scope.allow_private" => "true",
+            "scope.allow_private" | "server.allow_any_address" => "true",
             "node.lease_seconds" => "100",
             "node.lease_margin_seconds" => "4",
             "node.renew_seconds" => "5",
