@@ -6,8 +6,9 @@
 run:
 	cargo run --locked -- serve
 
-# Every test: pure policy, actors under paused time, real processes, the real embedded database.
+# Every test: pure policy, actors under paused time, real processes, the real database, embedded and as a server. The server is built first: minutes, once.
 test:
+	cargo build --locked --release --manifest-path tests/helpers/surreal-server/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/surreal-server"
 	cargo test --locked --workspace
 
 # The runner against an installed KAST, named by KASTREL_TEST_KAST.

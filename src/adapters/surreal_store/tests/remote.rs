@@ -188,7 +188,7 @@ fn collisions_of_fifty_nodes_are_not_surfaced() {
         let started = Instant::now();
         let nodes: Vec<_> = (0..50_u64)
             .map(|number| {
-                let store = if number % 2 == 0 { store.clone() } else { other.clone() };
+                let store = if number.is_multiple_of(2) { store.clone() } else { other.clone() };
                 tokio::spawn(async move {
                     let name = format!("node-{number}");
                     let registration = fixtures::registration(&name);
@@ -376,7 +376,7 @@ fn a_server_that_is_killed_among_leases_tells_the_truth() {
             .map(|number: u64| {
                 let store = store.clone();
                 tokio::spawn(async move {
-                    let (id, name) = (ScanId(number / 2 + 1), if number % 2 == 0 { "a" } else { "b" });
+                    let (id, name) = (ScanId(number / 2 + 1), if number.is_multiple_of(2) { "a" } else { "b" });
                     (id, name, store.apply(id, Command::Lease { node: name.parse().unwrap() }).await)
                 })
             })
