@@ -16,7 +16,7 @@ const FIRST_PAGE: u64 = 16;
 /// Writes all that `store` keeps, and flushes it. `now` is written into the header.
 ///
 /// # Errors
-/// The store or the file failed. What was written then is not a whole backup, and [`read`](super::read) refuses it.
+/// The store or the file failed. What was written then is not a whole backup, and [`read()`](super::read()) refuses it.
 pub async fn write(store: &SurrealStore, mut into: impl AsyncWrite + Unpin, now: Timestamp) -> Result<Summary, BackupError> {
     let stock = store.stock().await.map_err(BackupError::Export)?;
     let last = stock.last.0;

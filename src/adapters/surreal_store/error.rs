@@ -109,7 +109,7 @@ pub enum ConnectError {
         level: AuthLevel,
         /// What the server said.
         #[source]
-        source: surrealdb::Error,
+        source: Box<surrealdb::Error>,
     },
 }
 

@@ -192,7 +192,7 @@ async fn sign_in(wire: &Wire, address: &RemoteDatabase) -> Result<(), ConnectErr
     }
     match ask(wire, "signin", vec![Value::Object(credentials)]).await? {
         Ok(_) => Ok(()),
-        Err(error) => Err(ConnectError::SignIn { user: address.user.clone(), level: address.auth, source: error }),
+        Err(error) => Err(ConnectError::SignIn { user: address.user.clone(), level: address.auth, source: Box::new(error) }),
     }
 }
 

@@ -206,11 +206,10 @@ impl SurrealStore {
         if let Some(node) = begun.node {
             return Err(ImportError::InUse { node });
         }
-        while begun.again {
+        let mut left = begun.again;
+        while left {
             let Deleted { deleted } = calls::call_again(&self.inner.db, CLEAR, Nothing {}).await.map_err(StoreError::from)?;
-            if deleted == 0 {
-                break;
-            }
+            left = deleted > 0;
         }
         Ok(())
     }

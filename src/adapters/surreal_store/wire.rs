@@ -106,7 +106,9 @@ fn socket_error(error: SocketError) -> ConnectError {
         SocketError::Http(response) if response.status().is_server_error() => ConnectError::Refused(format!("it answers {}", response.status()).into()),
         // What a web server says that knows neither the path nor the protocol; so does SurrealDB before version 3.
         SocketError::Http(_) | SocketError::Protocol(_) | SocketError::HttpFormat(_) => ConnectError::NotADatabase(error.to_string()),
-        SocketError::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => ConnectError::Handshake(error.into()),
+        SocketError::Io(error) if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) => {
+            ConnectError::Handshake(error.into())
+        }
         SocketError::Tls(error) => ConnectError::Handshake(error.into()),
         other => ConnectError::Refused(Box::new(other)),
     }
