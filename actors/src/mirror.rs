@@ -33,7 +33,7 @@ pub fn start(desk: ScanDesk) -> AbortOnDropHandle<()> {
         let listen = async {
             loop {
                 match news.recv().await {
-                    Ok(snapshot) if desk.view.is_mine(&snapshot.record) => {}
+                    Ok(snapshot) if desk.is_mine(&snapshot.record) => {}
                     Ok(snapshot) => desk.board.absorb(snapshot),
                     // What was missed is read from the store.
                     Err(RecvError::Lagged(missed)) => debug!(missed, "the live feed was faster than this process"),
@@ -52,7 +52,7 @@ async fn look_after(desk: &ScanDesk) {
         ticks.tick().await;
         let mut quiet: Vec<ScanId> = Vec::new();
         for (snapshot, age) in desk.board.watched() {
-            if desk.view.is_sure_of(&snapshot.record) {
+            if desk.is_sure_of(&snapshot.record) {
                 continue;
             }
             desk.follow(&snapshot.record).await;

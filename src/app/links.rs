@@ -51,9 +51,9 @@ impl Links {
                 (store, lock)
             }
         };
-        let view = if shared { View::Shared { node: role.runs_scans(true).then(|| node.clone()) } } else { View::Sole };
+        let view = if shared { View::Shared } else { View::Sole };
         let links = Self {
-            store: Arc::new(store),
+            store: Arc::new(store.clone()),
             queue: Arc::new(LocalJobQueue::new(Arc::clone(clock))),
             bus: Arc::new(LocalControlBus::default()),
             feed: Arc::new(NoLiveFeed::default()),
@@ -62,14 +62,16 @@ impl Links {
             lock,
             shared,
         };
-        // Signals name scans by number, and numbers mean something in one database only.
         let Some(url) = config.redis.url.as_ref().filter(|_| shared || role == Role::Serve) else {
             if shared && role == Role::Serve {
                 warn!("database.url is set without redis.url: scans that other processes submit start with a delay of seconds");
             }
             return Ok(links);
         };
-        let options = RedisOptions { prefix: config.redis.prefix.clone(), ..RedisOptions::default() };
+        // Signals and messages name scans by number, and scan 1 of one database is not scan 1 of another.
+        let installation = store.installation().await?;
+        let prefix = format!("{}-{}", config.redis.prefix, installation.split('-').next().unwrap_or_default());
+        let options = RedisOptions { prefix, ..RedisOptions::default() };
         let redis = RedisConnections::open_with(url.expose(), node.clone(), Arc::clone(clock), &options)?;
         Ok(Self {
             queue: Arc::clone(&redis.queue) as _,

@@ -17,7 +17,7 @@ use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{NodeId, ScannerOffer};
 use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
-use kastrel_actors::ports::{Clock, SystemClock};
+use kastrel_actors::ports::{Clock, StoreError, SystemClock};
 use kastrel_actors::{NodeConfig, NodePorts, mirror};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -68,6 +68,9 @@ pub enum AppError {
         /// Why.
         source: OpenError,
     },
+    /// The database did not answer.
+    #[error("failed to ask the database which installation it is")]
+    Installation(#[from] StoreError),
     /// The address of Redis is none.
     #[error("redis.url or redis.prefix cannot be used")]
     RedisUrl(#[from] RedisUrlError),

@@ -151,12 +151,14 @@ impl State {
         }
         match result {
             Ok(Ok(lease)) => {
-                if self.phase == Phase::Acquiring {
+                let anew = self.phase == Phase::Acquiring;
+                if anew {
                     info!(node.id = %self.shared.config.id, "the node holds a lease");
                 }
                 self.phase = Phase::Held { sent };
                 self.shared.show("lease", "held");
                 self.shared.trust_lease(sent, guard_sent);
+                let lease = if anew { self.with_own_drain(lease) } else { lease };
                 self.ordered(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor nothing runs that could be cancelled.
@@ -190,6 +192,19 @@ impl State {
                 self.look_again(myself, trusted_until(self.shared.config.lease, sent));
             }
         }
+    }
+
+    /// A node whose row was ended with its lease was told to drain all the same: it keeps to that, and has it written again.
+    fn with_own_drain(&self, lease: NodeLease) -> NodeLease {
+        let Some(by) = self.shared.orders.borrow().drain.filter(|_| lease.drain.is_none()) else { return lease };
+        let left = by.saturating_duration_since(Instant::now());
+        let shared = Arc::clone(&self.shared);
+        drop(tokio::spawn(async move {
+            if let Err(error) = shared.ports.store.order_drain(&shared.config.id, Some(left)).await {
+                warn!(error = &error as &dyn std::error::Error, "could not write the order to drain again; the next renewal takes it back");
+            }
+        }));
+        NodeLease { drain: Some(left), ..lease }
     }
 
     fn ordered(&self, lease: &NodeLease) {

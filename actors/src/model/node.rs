@@ -58,8 +58,23 @@ pub struct NodeRecord {
     pub registration: NodeRegistration,
     /// The end of its lease, by the database's clock.
     pub expires_at: Timestamp,
+    /// Whether that is still to come, by the same clock.
+    pub is_alive: bool,
     /// Until when it may finish what it runs, if it was told to drain; by the database's clock.
     pub drain_by: Option<Timestamp>,
+}
+
+impl NodeRecord {
+    /// Whether it takes new scans. The order is the truth; the node says it with its next renewal. A node that shuts down says so without an order.
+    #[must_use]
+    pub const fn activity(&self) -> NodeActivity {
+        match (self.drain_by, self.registration.activity, self.registration.running) {
+            (None, NodeActivity::Drained, _) => NodeActivity::Active,
+            (Some(_), NodeActivity::Active, 0) => NodeActivity::Drained,
+            (Some(_), NodeActivity::Active, _) => NodeActivity::Draining,
+            (_, said, _) => said,
+        }
+    }
 }
 
 /// That no node starts a scan, until it is taken back.

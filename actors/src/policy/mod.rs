@@ -5,7 +5,6 @@ pub mod deadline;
 pub mod fairness;
 pub mod lease;
 pub mod orders;
-pub mod rescue;
 pub mod restart;
 pub mod scope;
 pub mod transition;
