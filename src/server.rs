@@ -114,6 +114,7 @@ impl Server {
             desk: app.desk.clone(),
             catalogue: app.catalogue(),
             artifacts: Arc::clone(&app.artifacts),
+            backup: Arc::clone(&app.backup),
             info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: data_label(config) },
             poll_interval: config.server.poll_interval_seconds,
             max_attempts: config.scans.max_attempts,

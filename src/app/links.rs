@@ -1,6 +1,6 @@
 //! What connects this process with the truth and with other processes: the database, and with Redis the queue, the control bus and the live feed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use kastrel_actors::desk::View;
@@ -8,14 +8,17 @@ use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
 use tracing::warn;
 
+use super::database::{embedded, folder_error};
 use super::{AppError, Role};
 use crate::adapters::redis_queue::{RedisConnections, RedisHealth, RedisOptions};
-use crate::adapters::surreal_store::{FolderLock, OpenError, RemoteDatabase, SurrealStore};
+use crate::adapters::surreal_store::{FolderLock, RemoteDatabase, SurrealStore};
+use crate::backup::BackupSource;
 use crate::config::Config;
 
 /// See the module.
 pub(super) struct Links {
     pub(super) store: Arc<dyn ScanStore>,
+    pub(super) backup: Arc<dyn BackupSource>,
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) bus: Arc<dyn ControlBus>,
     pub(super) feed: Arc<dyn LiveFeed>,
@@ -53,6 +56,7 @@ impl Links {
         };
         let view = if shared { View::Shared } else { View::Sole };
         let links = Self {
+            backup: Arc::new(store.clone()),
             store: Arc::new(store.clone()),
             queue: Arc::new(LocalJobQueue::new(Arc::clone(clock))),
             bus: Arc::new(LocalControlBus::default()),
@@ -80,16 +84,5 @@ impl Links {
             redis: Some(redis.health()),
             ..links
         })
-    }
-}
-
-async fn embedded(data_dir: &Path) -> Result<SurrealStore, AppError> {
-    SurrealStore::open(data_dir).await.map_err(|error| folder_error(error, data_dir))
-}
-
-fn folder_error(error: OpenError, dir: &Path) -> AppError {
-    match error {
-        OpenError::Locked { pid, .. } => AppError::DataDirLocked { dir: dir.to_owned(), pid },
-        source => AppError::Database { dir: PathBuf::from(dir), source },
     }
 }

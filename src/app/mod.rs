@@ -4,6 +4,7 @@
 //! only then a node that may start those scans anew, and the warden that ends its scans if it cannot.
 
 mod artifacts;
+mod database;
 mod identity;
 mod links;
 mod role;
@@ -27,8 +28,10 @@ use crate::adapters::artifacts::{ArtifactStore, BucketUploader, ConnectError};
 use crate::adapters::kast_runner::{ArtifactSink, ScannerCommand, Warden, sweep_leftovers};
 use crate::adapters::redis_queue::{RedisHealth, RedisUrlError};
 use crate::adapters::surreal_store::{AddressError, FolderLock, OpenError};
+use crate::backup::BackupSource;
 use crate::config::Config;
 pub use artifacts::artifacts;
+pub use database::{database_to_back_up, database_to_restore};
 use links::Links;
 pub use role::Role;
 
@@ -56,6 +59,12 @@ pub enum AppError {
         dir: PathBuf,
         /// Why.
         source: OpenError,
+    },
+    /// There is nothing to back up.
+    #[error("there is no database in the data folder {}", dir.display())]
+    NoDatabase {
+        /// The folder.
+        dir: PathBuf,
     },
     /// The address of the database is none.
     #[error("database.url cannot be used")]
@@ -129,6 +138,8 @@ pub struct App {
     pub redis: Option<RedisHealth>,
     /// The files of scans.
     pub artifacts: Arc<dyn ArtifactStore>,
+    /// Everything that the store keeps, to be backed up.
+    pub backup: Arc<dyn BackupSource>,
     node: Option<NodeHandle>,
     uploader: Option<BucketUploader>,
     warden: Option<Arc<Warden>>,
@@ -206,6 +217,7 @@ impl App {
             drain_limit: config.scans.drain_limit_seconds,
             redis: links.redis,
             artifacts,
+            backup: links.backup,
             node,
             uploader,
             warden,

@@ -48,6 +48,10 @@ pub enum Command {
     Pause(PauseArgs),
     /// Let scans start again
     Resume(ResumeArgs),
+    /// Write everything that the database keeps to a file
+    Backup(BackupArgs),
+    /// Bring a backup back, into an empty database
+    Restore(RestoreArgs),
     /// Ask a server or a worker whether it can do its work, for health checks
     Ready(ReadyArgs),
     /// Check that everything a scan needs is in place, and say how to mend what is not
@@ -138,6 +142,37 @@ pub struct ReadyArgs {
     /// Whom to ask; a worker says where it listens when it starts
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
     pub server: String,
+}
+
+/// `kastrel backup`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct BackupArgs {
+    /// The file to write; `-` is the standard output
+    pub file: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `kastrel restore`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct RestoreArgs {
+    /// The file that `kastrel backup` wrote; `-` is the standard input
+    pub file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// `kastrel nodes`
@@ -402,6 +437,22 @@ impl WorkerArgs {
 }
 
 impl NodesArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
+    }
+}
+
+impl BackupArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
+    }
+}
+
+impl RestoreArgs {
     /// What it says of the configuration.
     #[must_use]
     pub fn flags(&self) -> Vec<FlagValue> {

@@ -96,6 +96,17 @@ impl Opener {
         })
     }
 
+    /// The server that the user named, if there is one.
+    ///
+    /// # Errors
+    /// Its address is none.
+    pub fn named(&self, flag: Option<&str>) -> Result<Option<RemoteBackend>, CliError> {
+        match locate(flag, self.server.as_deref(), None)? {
+            Place::Named(url) | Place::Found(url) => Ok(Some(RemoteBackend::new(url)?)),
+            Place::Here => Ok(None),
+        }
+    }
+
     /// The running server that holds the data folder.
     pub async fn holder(&self, config: &Config) -> Option<RemoteBackend> {
         let file = std::fs::read_to_string(config.server_file()).ok();

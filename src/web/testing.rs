@@ -25,9 +25,11 @@ use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
 use crate::adapters::kast_runner::AttemptPaths;
 use crate::web::api::openapi;
 
+mod backups;
 mod faulty_store;
 mod no_artifacts;
 mod schema;
+pub(crate) use backups::ScriptedBackup;
 pub(crate) use faulty_store::FaultyStore;
 pub(crate) use no_artifacts::NoArtifacts;
 
@@ -38,6 +40,7 @@ pub(crate) struct TestApp {
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) closing: CancellationToken,
     pub(crate) results: TempDir,
+    pub(crate) backup: Arc<ScriptedBackup>,
     catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
     router: Router,
 }
@@ -73,10 +76,12 @@ impl TestApp {
         let (catalogue, catalogue_view) = watch::channel(None);
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
+        let backup = Arc::new(ScriptedBackup::default());
         let state = WebState {
             desk: desk.clone(),
             catalogue: catalogue_view,
             artifacts: artifacts.unwrap_or_else(|| Arc::new(FolderArtifacts::new(results.path()))),
+            backup: backup.clone(),
             info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
             poll_interval: Duration::from_secs(3),
             max_attempts: 3,
@@ -86,7 +91,7 @@ impl TestApp {
             hosts: HostRule { loopback: true, names: Vec::new() },
             closing: closing.clone(),
         };
-        Self { desk, memory, store, closing, results, catalogue, router: router(state, limits) }
+        Self { desk, memory, store, closing, results, backup, catalogue, router: router(state, limits) }
     }
 
     /// A request, with `Host: localhost` unless `headers` say otherwise.
@@ -213,7 +218,7 @@ async fn as_described(method: &str, path: &str, response: Response) -> Response 
         return response;
     };
     let Some(content) = contents.get(essence) else { panic!("{method} {path}: {status} is described as {:?}, not {content_type}", contents.keys()) };
-    if !essence.ends_with("json") {
+    if !essence.ends_with("/json") && !essence.ends_with("+json") {
         return response;
     }
     let (parts, body) = response.into_parts();

@@ -109,6 +109,13 @@ impl RemoteBackend {
         request.send().await.map_err(|error| self.unreachable(error))
     }
 
+    /// Asks for something large. Only the beginning of the answer is waited for here.
+    pub(super) async fn download(&self, path: &str) -> Result<Response, BackendError> {
+        let answer = tokio::time::timeout(PATIENCE, self.client.get(self.url(path)?).send()).await;
+        let late = |error: tokio::time::error::Elapsed| BackendError::Unreachable { url: shown(&self.base), source: Some(Box::new(error)) };
+        answer.map_err(late)?.map_err(|error| self.unreachable(error))
+    }
+
     pub(super) async fn get_json(&self, path: &str, query: &[(&str, String)]) -> Result<Option<Value>, BackendError> {
         let mut url = self.url(path)?;
         if !query.is_empty() {

@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{events, health, metrics, nodes, plugins, queue, scans, stats, status, supervision};
+use super::{backup, events, health, metrics, nodes, plugins, queue, scans, stats, status, supervision};
 use crate::web::state::Web;
 
 #[derive(OpenApi)]
@@ -35,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(queue::show_queue))
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
+        .routes(routes!(backup::download_backup))
         .routes(routes!(stats::show_stats))
         .routes(routes!(supervision::show_supervision))
         .routes(routes!(health::livez))
@@ -85,6 +86,7 @@ mod tests {
             .collect();
         let expected = [
             "DELETE /api/nodes/{id}/drain",
+            "GET /api/backup",
             "GET /api/nodes",
             "GET /api/openapi.json",
             "GET /api/plugins",

@@ -167,6 +167,23 @@ impl TestApp {
         body["scan_id"].as_u64().unwrap()
     }
 
+    /// Hands a scan in with an idempotency key; the status and the answer.
+    pub(super) async fn submit_with_key(&self, target: &str, key: &str) -> (u16, Value) {
+        let request = self.client.post(format!("{}/api/scans", self.url)).header("idempotency-key", key).json(&json!({ "target": target }));
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// The scan as kast-web's clients see it.
+    pub(super) async fn status(&self, id: u64) -> Value {
+        self.get(&format!("/api/scans/{id}/status")).await.json().await.unwrap()
+    }
+
+    /// Where the server listens.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(super) async fn scan(&self, id: u64) -> Value {
         self.get(&format!("/api/scans/{id}")).await.json().await.unwrap()
     }

@@ -3,6 +3,7 @@
 mod app;
 
 mod artifacts;
+mod backups;
 mod behaviours;
 mod builtin;
 mod cancels;
