@@ -4,16 +4,11 @@ use std::time::Duration;
 
 use kastrel_actors::model::FencingToken;
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
-use super::harness::{Cluster, LEASE, RESCUE, node_of, node_where, row, start};
+use super::harness::{Cluster, LEASE, RESCUE, is_busy_with, node_of, node_where, row, start};
 use crate::product::app::{Watched, ends, is_alive};
-
-/// Whether this attempt's process is at work.
-fn is_busy_with(attempt: u64) -> impl Fn(&Value) -> bool {
-    move |scan| scan["attempt"] == attempt && scan["results"].as_array().unwrap().iter().any(|one| one["status"] == "in_progress")
-}
 
 #[tokio::test]
 async fn a_frozen_workers_scan_is_its_successors() {
@@ -73,7 +68,7 @@ async fn a_killed_workers_scans_run_elsewhere_within_one_lease() {
     watched.ended().await;
     assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
     for id in &ids {
-        web.until(*id, is_busy_with(2)).await;
+        web.until(*id, |scan| scan["attempt"] == 2).await;
     }
     let took = killed.elapsed();
     assert!(took < LEASE + RESCUE + Duration::from_secs(3), "{took:?}");

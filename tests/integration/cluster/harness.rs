@@ -46,7 +46,7 @@ impl Cluster {
 
     /// The same with leases of [`LEASE`]: for faults that last longer than a lease.
     pub(super) async fn with_short_lease() -> Self {
-        let lease = [("KASTREL_NODE__LEASE_SECONDS", LEASE.as_secs().to_string()), ("KASTREL_NODE__RENEW_SECONDS", "1".into()), ("KASTREL_NODE__LEASE_MARGIN_SECONDS", "1.5".into())];
+        let lease = [("KASTREL_NODE__LEASE_SECONDS", LEASE.as_secs().to_string()), ("KASTREL_NODE__LEASE_MARGIN_SECONDS", "1.5".into())];
         let mut cluster = Self::new().await;
         cluster.lease = lease.into();
         cluster
@@ -88,6 +88,8 @@ impl Cluster {
             ("KASTREL_ALLOW_PRIVATE_TARGETS", "true".into()),
             ("KASTREL_DATABASE_URL", self.database.url("kastrel", "kastrel")),
             ("REDIS_URL", self.redis.url()),
+            // What a node says of itself is never older than this.
+            ("KASTREL_NODE__RENEW_SECONDS", "1".into()),
             ("KASTREL_SCANS__BACKOFF_BASE_SECONDS", "0.1".into()),
             ("KASTREL_KAST__INTERRUPT_GRACE_SECONDS", "0.3".into()),
             ("KASTREL_KAST__TERMINATE_GRACE_SECONDS", "0.3".into()),
@@ -208,7 +210,7 @@ pub(super) struct JournalLine {
 }
 
 impl JournalLine {
-    fn read(line: &str) -> Self {
+    pub(super) fn read(line: &str) -> Self {
         let mut words = line.split(' ');
         let what = words.next().unwrap().to_owned();
         let mut number = || words.next().unwrap().parse().unwrap();
@@ -233,6 +235,11 @@ pub(super) async fn node_where(web: &Client, wanted: impl Fn(&Value) -> bool) ->
         list["nodes"].as_array().unwrap().iter().find(|node| node["alive"] == true && wanted(node)).cloned()
     };
     poll("a node is listed as wanted", look).await
+}
+
+/// Whether this attempt's process is at work.
+pub(super) fn is_busy_with(attempt: u64) -> impl Fn(&Value) -> bool {
+    move |scan| scan["attempt"] == attempt && scan["results"].as_array().is_some_and(|all| all.iter().any(|one| one["status"] == "in_progress"))
 }
 
 /// The row of a scan.

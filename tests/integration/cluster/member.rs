@@ -4,6 +4,7 @@ use std::fs::File;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,6 +20,8 @@ pub(super) struct Member {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     process: Mutex<Option<Child>>,
+    /// The length of the log before the process of the moment began.
+    written_before: AtomicUsize,
     client: Client,
 }
 
@@ -27,7 +30,7 @@ impl Member {
     pub(super) fn new(name: &str, folder: PathBuf, arguments: &[&str], variables: Vec<(String, String)>) -> Self {
         std::fs::create_dir(&folder).unwrap();
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { name: name.to_owned(), folder, arguments, variables, process: Mutex::default(), client: Client::new() }
+        Self { name: name.to_owned(), folder, arguments, variables, process: Mutex::default(), written_before: AtomicUsize::new(0), client: Client::new() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -49,20 +52,31 @@ impl Member {
 
     /// Starts it and waits until it listens.
     pub(super) async fn start(&self) {
-        let before = self.log().len();
+        self.spawn();
+        self.listening().await;
+    }
+
+    /// Starts it.
+    pub(super) fn spawn(&self) {
+        self.written_before.store(self.log().len(), Ordering::Relaxed);
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = command(&self.data(), &self.folder, &self.variables);
         command.args(&self.arguments).stdout(Stdio::null()).stderr(log);
         let earlier = self.process().replace(command.spawn().unwrap());
         assert!(earlier.is_none(), "{} runs already", self.name);
-        let listening = async || {
+    }
+
+    /// Waits until it listens.
+    pub(super) async fn listening(&self) {
+        let before = self.written_before.load(Ordering::Relaxed);
+        let look = async || {
             let log = self.log();
             let ended = self.process().as_mut().and_then(|child| child.try_wait().unwrap());
             assert!(ended.is_none(), "{} ended with {ended:?}:\n{}", self.name, &log[before..]);
             let line = log[before..].lines().find(|line| line.contains(" listens on "))?;
             line.split_once(" listens on ").map(|(_, url)| url.trim().to_owned())
         };
-        self.client.listens_on(&poll("a member listens", listening).await);
+        self.client.listens_on(&poll("a member listens", look).await);
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Child>> {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::harness::{Cluster, node_of, node_where, start};
+use super::harness::{Cluster, is_busy_with, node_of, node_where, start};
 use crate::client::Client;
 use crate::product::app::{Ended, ends};
 
@@ -58,8 +58,7 @@ async fn what_a_draining_worker_cannot_finish_in_time_runs_elsewhere_at_no_cost(
     two.start().await;
     let (first, second) = (node_of(&web, &one).await, node_of(&web, &two).await);
     succeeded(&cluster.run(&["drain", &first, "--within", "1"]).await);
-    let busy = |scan: &serde_json::Value| scan["attempt"] == 2 && scan["results"].as_array().unwrap().iter().any(|one| one["status"] == "in_progress");
-    let scan = web.until(id, busy).await;
+    let scan = web.until(id, is_busy_with(2)).await;
     assert_eq!((ends(&scan), &scan["failures"]), (vec!["drained".to_owned(), "running".to_owned()], &json!(0)), "{scan:#}");
     assert_eq!((&scan["attempts"][0]["node"], &scan["attempts"][1]["node"]), (&first.as_str().into(), &second.as_str().into()));
     until_activity(&web, &first, "drained").await;
