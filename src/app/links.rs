@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kastrel_actors::desk::View;
 use kastrel_actors::model::NodeId;
@@ -12,6 +13,10 @@ use super::{AppError, Role};
 use crate::adapters::redis_queue::{RedisConnections, RedisHealth, RedisOptions};
 use crate::adapters::surreal_store::{FolderLock, OpenError, RemoteDatabase, SurrealStore};
 use crate::config::Config;
+
+/// The least that a reader of the queue may hold a signal before it counts as dead: several times as long as it may take to lease a row. Otherwise it is two leases of a node, because a node
+/// that has not come back by then is gone.
+const RECLAIM_LEAST: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(super) struct Links {
@@ -69,7 +74,8 @@ impl Links {
             }
             return Ok(links);
         };
-        let options = RedisOptions { prefix: config.redis.prefix.clone(), ..RedisOptions::default() };
+        let reclaim_after = config.node.lease_seconds.saturating_mul(2).max(RECLAIM_LEAST);
+        let options = RedisOptions { prefix: config.redis.prefix.clone(), reclaim_after, ..RedisOptions::default() };
         let redis = RedisConnections::open_with(url.expose(), node.clone(), Arc::clone(clock), &options)?;
         Ok(Self {
             queue: Arc::clone(&redis.queue) as _,
