@@ -157,7 +157,8 @@ impl State {
                 self.phase = Phase::Held { sent };
                 self.shared.show("lease", "held");
                 self.shared.trust_lease(sent, guard_sent);
-                self.ordered(&lease);
+                // What the node says of itself under new orders is told at once, and not only with the next renewal in turn.
+                self.heed_again |= self.ordered(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor nothing runs that could be cancelled.
                     let _ = self.shared.tell_supervisor(supervisor::Message::Cancel(scan));
@@ -192,7 +193,8 @@ impl State {
         }
     }
 
-    fn ordered(&self, lease: &NodeLease) {
+    /// Whether anything has changed.
+    fn ordered(&self, lease: &NodeLease) -> bool {
         let now = Instant::now();
         let changed = self.shared.orders.send_if_modified(|orders| {
             let after = orders.after(lease, now);
@@ -205,6 +207,7 @@ impl State {
             // A new supervisor reads the orders at its start.
             let _ = self.shared.tell_supervisor(supervisor::Message::Ordered);
         }
+        changed
     }
 
     fn lose(&mut self, myself: &ActorRef<Message>, why: &str) {

@@ -62,6 +62,18 @@ pub struct NodeRecord {
     pub drain_by: Option<Timestamp>,
 }
 
+impl NodeRecord {
+    /// Whether it takes new scans. The order is the truth, and the node says the same from its next renewal on.
+    #[must_use]
+    pub const fn activity(&self) -> NodeActivity {
+        match (self.drain_by, self.registration.activity) {
+            (None, _) => NodeActivity::Active,
+            (Some(_), NodeActivity::Active) => NodeActivity::Draining,
+            (Some(_), said) => said,
+        }
+    }
+}
+
 /// That no node starts a scan, until it is taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuePause {
@@ -82,4 +94,27 @@ pub struct NodeLease {
     pub drain: Option<Duration>,
     /// Whether the whole queue is paused.
     pub paused: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures;
+
+    #[test]
+    fn an_order_counts_before_the_node_has_heard_of_it() {
+        use NodeActivity::{Active, Drained, Draining};
+        for (ordered, said, shown) in [
+            (false, Active, Active),
+            (false, Draining, Active),
+            (false, Drained, Active),
+            (true, Active, Draining),
+            (true, Draining, Draining),
+            (true, Drained, Drained),
+        ] {
+            let registration = NodeRegistration { activity: said, ..fixtures::registration("a") };
+            let node = NodeRecord { registration, expires_at: Timestamp::UNIX_EPOCH, drain_by: ordered.then_some(Timestamp::UNIX_EPOCH) };
+            assert_eq!(node.activity(), shown, "{ordered} {said}");
+        }
+    }
 }

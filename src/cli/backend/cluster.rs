@@ -43,6 +43,7 @@ pub struct NodeView {
 
 impl NodeView {
     fn of(node: NodeRecord, now: Timestamp) -> Self {
+        let activity = node.activity();
         let said = node.registration;
         Self {
             id: said.id.to_string(),
@@ -53,7 +54,7 @@ impl NodeView {
             running: said.running,
             started_at: said.started_at,
             alive: node.expires_at > now,
-            activity: if node.drain_by.is_some() && said.activity == NodeActivity::Active { NodeActivity::Draining } else { said.activity },
+            activity,
             drain_by: node.drain_by,
             scanner: said.offer.map(|offer| offer.scanner),
         }

@@ -71,11 +71,7 @@ impl<'a> NodeBody<'a> {
             uptime_seconds: u64::try_from(now.duration_since(said.started_at).as_secs()).unwrap_or_default(),
             lease_expires_at: Moment(node.expires_at),
             alive: node.expires_at > now,
-            activity: match node.drain_by {
-                // The order is the truth; the node says it with its next renewal.
-                Some(_) if said.activity == NodeActivity::Active => NodeActivity::Draining,
-                _ => said.activity,
-            },
+            activity: node.activity(),
             drain_by: node.drain_by.map(Moment),
             scanner: said.offer.as_ref().map(|offer| (&offer.scanner).into()),
             actors: said.actors.clone().map(Into::into),
