@@ -123,8 +123,8 @@ impl Cluster {
     /// Everything that should not be there when a test ends.
     fn leftovers(&self) -> Vec<String> {
         let mut left = Vec::new();
-        // Signals of scans that have ended meanwhile are still to be looked at and dropped by a worker.
-        if let Some(waiting) = until(Duration::from_secs(15), || self.signals()) {
+        // Signals of scans that have ended meanwhile are still to be looked at and dropped by a worker; those of readers that died, when they have been dead for a while.
+        if let Some(waiting) = until(Duration::from_secs(40), || self.signals()) {
             left.push(format!("Redis: {waiting}"));
         }
         let running: Vec<&Arc<Member>> = self.members.iter().filter(|member| member.runs()).collect();

@@ -15,7 +15,8 @@ async fn what_needs_others_names_what_is_missing() {
             }
         }
     }
-    let wrong = TestApp::prepare(&[("KASTREL_DATABASE_URL", "postgres://root:hunter2@127.0.0.1/x/y"), ("REDIS_URL", "redis://127.0.0.1:9/0")]).run(&["worker"]).await;
+    let wrong =
+        TestApp::prepare(&[("KASTREL_DATABASE_URL", "postgres://root:hunter2@127.0.0.1/x/y"), ("REDIS_URL", "redis://127.0.0.1:9/0")]).run(&["worker"]).await;
     assert_eq!(wrong.code, Some(1));
     assert!(wrong.stderr.contains("database.url cannot be used") && !wrong.stderr.contains("hunter2"), "{}", wrong.stderr);
 }

@@ -140,9 +140,12 @@ mod tests {
         for (before, now) in [(&rows[4], &rows[3]), (&rows[4], &end), (&rows[2], &twice)] {
             assert!(wrong_step(before, now).is_some());
         }
-        for journal in
-            ["start 1 10 100\noverlap 2 11 200\nfinish 2 11 300", "start 1 10 100\nstart 2 11 200\nstart 2 12 201", "start 1 10 100", "start 2 10 100\nstart 3 11 200"]
-        {
+        for journal in [
+            "start 1 10 100\noverlap 2 11 200\nfinish 2 11 300",
+            "start 1 10 100\nstart 2 11 200\nstart 2 12 201",
+            "start 1 10 100",
+            "start 2 10 100\nstart 3 11 200",
+        ] {
             assert!(wrong_processes(&rows[4], &lines(journal)).is_some(), "{journal}");
         }
     }

@@ -67,7 +67,8 @@ struct Whole {
 /// All steps, in the order in which they happen.
 pub(super) fn plan(size: Size, seed: u64) -> Vec<Step> {
     let mut random = SmallRng::seed_from_u64(seed);
-    let submissions = (0..size.scans).map(|_| Step { at: size.during.mul_f64(random.random_range(0.0..0.9)), event: Event::Submit { target: target(&mut random) } });
+    let submissions =
+        (0..size.scans).map(|_| Step { at: size.during.mul_f64(random.random_range(0.0..0.9)), event: Event::Submit { target: target(&mut random) } });
     let mut steps: Vec<Step> = submissions.collect();
     let mut whole = Whole { workers: vec![Duration::ZERO; size.workers], redis: Duration::ZERO, database: Duration::ZERO };
     let mut at = Duration::from_secs(1);
