@@ -85,7 +85,7 @@ impl Drop for ServerFile {
 }
 
 impl Server {
-    /// Binds, and tells other commands of this data folder where the API is.
+    /// Binds. Who connects now waits for [`run`](Self::run).
     ///
     /// # Errors
     /// The address is none of this machine's own, or taken.
@@ -104,8 +104,18 @@ impl Server {
         }
         let listener = TcpListener::bind(wanted).await.map_err(|source| ServerError::Bind { address: wanted, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: wanted, source })?;
-        let file = if is_worker { None } else { Some(ServerFile::write(config.server_file(), address)?) };
-        Ok(Self { listener, address, role, file })
+        Ok(Self { listener, address, role, file: None })
+    }
+
+    /// Tells other commands of this data folder where the API is, if this is one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn announce(mut self, config: &Config) -> Result<Self, ServerError> {
+        if self.role != Role::Worker {
+            self.file = Some(ServerFile::write(config.server_file(), self.address)?);
+        }
+        Ok(self)
     }
 
     /// Serves until `stop` is cancelled, then lets open requests end.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kastrel_actors::desk::View;
 use kastrel_actors::model::NodeId;
@@ -14,6 +15,10 @@ use crate::adapters::redis_queue::{RedisConnections, RedisHealth, RedisOptions};
 use crate::adapters::surreal_store::{FolderLock, RemoteDatabase, SurrealStore};
 use crate::backup::BackupSource;
 use crate::config::Config;
+
+/// The least that a reader of the queue may hold a signal before it counts as dead: several times as long as it may take to lease a row. Otherwise it is two leases of a node, because a node
+/// that has not come back by then is gone.
+const RECLAIM_LEAST: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(super) struct Links {
@@ -75,7 +80,8 @@ impl Links {
         // Signals and messages name scans by number, and scan 1 of one database is not scan 1 of another.
         let installation = store.installation().await?;
         let prefix = format!("{}-{}", config.redis.prefix, installation.split('-').next().unwrap_or_default());
-        let options = RedisOptions { prefix, ..RedisOptions::default() };
+        let reclaim_after = config.node.lease_seconds.saturating_mul(2).max(RECLAIM_LEAST);
+        let options = RedisOptions { prefix, reclaim_after, ..RedisOptions::default() };
         let redis = RedisConnections::open_with(url.expose(), node.clone(), Arc::clone(clock), &options)?;
         Ok(Self {
             queue: Arc::clone(&redis.queue) as _,

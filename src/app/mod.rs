@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use crate::adapters::artifacts::{ArtifactStore, BucketUploader, ConnectError};
-use crate::adapters::kast_runner::{ArtifactSink, ScannerCommand, Warden, sweep_leftovers};
+use crate::adapters::kast_runner::{ArtifactSink, Warden, sweep_leftovers};
 use crate::adapters::redis_queue::{RedisHealth, RedisUrlError};
 use crate::adapters::surreal_store::{AddressError, FolderLock, OpenError};
 use crate::backup::BackupSource;
@@ -130,8 +130,6 @@ pub enum AppError {
 pub struct App {
     /// Where scans are handed in.
     pub desk: ScanDesk,
-    /// Which scanner this is, by where it was found.
-    pub scanner: ScannerCommand,
     /// How long a node that is told to drain may finish what it runs, where nothing else is said.
     pub drain_limit: Duration,
     /// How Redis is, where there is one.
@@ -156,7 +154,6 @@ impl App {
     /// # Errors
     /// What could not be opened or started; nothing is left running then.
     pub async fn start(config: &Config, role: Role) -> Result<Self, AppError> {
-        let scanner = scanner::scanner(config)?;
         let results_dir = absolute(&config.results_dir())?;
         let data_dir = absolute(&config.data.dir)?;
         for dir in [&data_dir, &results_dir] {
@@ -182,7 +179,7 @@ impl App {
         let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
         let (node, catalogue) = if runs_scans || !links.shared {
             let id = identity::data_dir_id(&data_dir)?;
-            let runner = scanner::runner(config, scanner.clone(), &results_dir, &data_dir, &id, sink)?;
+            let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, &id, sink)?;
             let catalogue = scanner::offer_of(&runner);
             let node = if runs_scans {
                 sweep(&id).await?;
@@ -213,7 +210,6 @@ impl App {
         let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
         Ok(Self {
             desk,
-            scanner,
             drain_limit: config.scans.drain_limit_seconds,
             redis: links.redis,
             artifacts,

@@ -130,6 +130,9 @@ pub struct WorkerArgs {
     /// The address of the health checks and metrics [default: 127.0.0.1:5001]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
+    /// Allow targets in private, loopback and other special ranges
+    #[arg(long)]
+    pub allow_private_targets: bool,
     #[command(flatten)]
     pub config: ConfigArgs,
     #[command(flatten)]
@@ -432,7 +435,8 @@ impl WorkerArgs {
     #[must_use]
     pub fn flags(&self) -> Vec<FlagValue> {
         let own = text("worker.listen", self.listen.as_ref()).into_iter().chain(text("scans.concurrency", self.concurrency.as_ref()));
-        own.chain(self.config.flags()).chain(self.scanner.flags()).collect()
+        let private = self.allow_private_targets.then(|| FlagValue { key: "scope.allow_private", value: "true".into() });
+        own.chain(private).chain(self.config.flags()).chain(self.scanner.flags()).collect()
     }
 }
 

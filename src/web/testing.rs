@@ -10,7 +10,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::{ScanDesk, View};
-use kastrel_actors::model::{Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScannerInfo, ScannerKind};
+use kastrel_actors::model::{Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
 use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
@@ -143,7 +143,11 @@ impl TestApp {
 
     async fn apply(&self, id: ScanId, command: Command) -> ScanRecord {
         let Applied::Committed(record) = self.memory.apply(id, command).await.unwrap() else { panic!("the command was refused") };
-        self.desk.board.publish(record.clone());
+        if record.status() == ScanStatus::Running {
+            self.desk.board.publish_own(record.clone());
+        } else {
+            self.desk.board.publish(record.clone());
+        }
         record
     }
 

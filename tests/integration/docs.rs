@@ -51,7 +51,8 @@ fn prose(document: &str) -> String {
 /// All that the program can say: the sources that it is made of, with the escapes of strings undone.
 fn sources() -> String {
     let mut text = String::new();
-    let mut folders: Vec<std::path::PathBuf> = ["src", "actors/src"].iter().map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
+    let mut folders: Vec<std::path::PathBuf> =
+        ["src", "actors/src"].iter().map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -73,7 +74,8 @@ fn every_message_of_the_operators_page_is_the_codes() {
     for message in messages {
         assert!(!message.contains('\n'), "a message is on one line: {message}");
         // Where the code puts several texts together, each stands for itself.
-        let parts = message.split('…').flat_map(|part| OF_THE_SYSTEM.iter().fold(vec![part], |parts, of| parts.iter().flat_map(|part| part.split(of)).collect()));
+        let parts =
+            message.split('…').flat_map(|part| OF_THE_SYSTEM.iter().fold(vec![part], |parts, of| parts.iter().flat_map(|part| part.split(of)).collect()));
         for part in parts.map(|part| part.trim_matches(|c: char| c.is_whitespace() || ":;.,()`?".contains(c))).filter(|part| !part.is_empty()) {
             assert!(sources.contains(part), "docs/operations.md quotes ``{message}``, but no source says `{part}`");
         }
@@ -98,7 +100,9 @@ fn every_key_and_command_of_the_operators_page_exists() {
     use clap::Parser as _;
     let sections: std::collections::BTreeSet<&str> = kastrel::config::KEYS.iter().map(|key| key.section()).collect();
     let spans: Vec<String> = prose(OPERATIONS).replace("``", "").split('`').skip(1).step_by(2).map(str::to_owned).collect();
-    let is_key = |text: &str| text.split_once('.').is_some_and(|(section, field)| sections.contains(section) && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    let is_key = |text: &str| {
+        text.split_once('.').is_some_and(|(section, field)| sections.contains(section) && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    };
     for span in spans.iter().filter(|span| is_key(span) && !span.ends_with(".service")) {
         assert!(kastrel::config::Key::find(span).is_some(), "there is no key {span}");
     }

@@ -1,6 +1,8 @@
-//! Everything that needs real processes: the runner of scans by itself, and the whole product as its users meet it.
+//! Everything that needs real processes: the runner of scans by itself, the whole product as its users meet it, and clusters of it.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod client;
+mod cluster;
 mod deploy;
 mod docs;
 mod kast_runner;

@@ -159,7 +159,8 @@ impl State {
                 self.shared.show("lease", "held");
                 self.shared.trust_lease(sent, guard_sent);
                 let lease = if anew { self.with_own_drain(lease) } else { lease };
-                self.ordered(&lease);
+                // What the node says of itself under new orders is told at once, and not only with the next renewal in turn.
+                self.heed_again |= self.ordered(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor nothing runs that could be cancelled.
                     let _ = self.shared.tell_supervisor(supervisor::Message::Cancel(scan));
@@ -207,7 +208,8 @@ impl State {
         NodeLease { drain: Some(left), ..lease }
     }
 
-    fn ordered(&self, lease: &NodeLease) {
+    /// Whether anything has changed.
+    fn ordered(&self, lease: &NodeLease) -> bool {
         let now = Instant::now();
         let changed = self.shared.orders.send_if_modified(|orders| {
             let after = orders.after(lease, now);
@@ -220,6 +222,7 @@ impl State {
             // A new supervisor reads the orders at its start.
             let _ = self.shared.tell_supervisor(supervisor::Message::Ordered);
         }
+        changed
     }
 
     fn lose(&mut self, myself: &ActorRef<Message>, why: &str) {

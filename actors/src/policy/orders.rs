@@ -41,10 +41,11 @@ impl Orders {
     /// What a node with so many scans says of itself.
     #[must_use]
     pub const fn activity(self, running: usize) -> NodeActivity {
-        match (self.drain.is_some() || self.stopping, running) {
-            (false, _) => NodeActivity::Active,
-            (true, 0) => NodeActivity::Drained,
-            (true, _) => NodeActivity::Draining,
+        match (self.stopping, self.drain, running) {
+            (true, _, _) => NodeActivity::Stopping,
+            (false, None, _) => NodeActivity::Active,
+            (false, Some(_), 0) => NodeActivity::Drained,
+            (false, Some(_), _) => NodeActivity::Draining,
         }
     }
 }
@@ -95,7 +96,7 @@ mod tests {
         assert_eq!(none.activity(3), NodeActivity::Active);
         assert_eq!(Orders { drain, ..none }.activity(3), NodeActivity::Draining);
         assert_eq!(Orders { drain, ..none }.activity(0), NodeActivity::Drained);
-        assert_eq!(Orders { stopping: true, ..none }.activity(1), NodeActivity::Draining);
+        assert_eq!(Orders { stopping: true, drain, ..none }.activity(1), NodeActivity::Stopping);
         let stopping = Orders { stopping: true, ..none }.after(&lease(None, false), Instant::now());
         assert!(stopping.stopping, "no renewal takes that back");
     }

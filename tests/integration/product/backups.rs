@@ -30,7 +30,7 @@ async fn scans_of_all_states_come_back_as_they_were() {
     let running = app.submit("hang-2p.test").await;
     app.until_busy(running).await;
     assert_eq!(app.post("/api/queue/pause", &json!({ "reason": "moving house" })).await.0, 200);
-    let (status, accepted) = app.submit_with_key("ok-1p.test", "the key").await;
+    let (status, accepted) = app.submit_with_key("ok-1p.test", "the-key").await;
     assert_eq!(status, 201);
     let pending = accepted["scan_id"].as_u64().unwrap();
 
@@ -44,7 +44,7 @@ async fn scans_of_all_states_come_back_as_they_were() {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let again = app.run(&["backup", name]).await;
     assert_eq!((again.code, again.stderr.contains("exists; `--force` replaces it")), (Some(2), true), "{}", again.stderr);
-    let named = app.run(&["backup", name, "--force", "--server", app.url()]).await;
+    let named = app.run(&["backup", name, "--force", "--server", &app.url()]).await;
     assert_eq!(named.code, Some(0), "{}", named.stderr);
     assert!(named.stdout.starts_with("Backed up 5 scans (") && named.stdout.contains("the server's results folder or bucket"), "{}", named.stdout);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");
@@ -66,7 +66,7 @@ async fn scans_of_all_states_come_back_as_they_were() {
     // The queue is paused there as well. Ids go on, and keys are known.
     let queue: Value = other.get("/api/queue").await.json().await.unwrap();
     assert_eq!((&queue["paused"], &queue["reason"]), (&json!(true), &json!("moving house")));
-    let (status, known) = other.submit_with_key("ok-1p.test", "the key").await;
+    let (status, known) = other.submit_with_key("ok-1p.test", "the-key").await;
     assert_eq!((status, known["scan_id"].as_u64()), (200, Some(pending)));
     let new = other.submit("ok-3p.test").await;
     assert_eq!(new, pending + 1);
