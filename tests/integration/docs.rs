@@ -98,7 +98,7 @@ fn the_operators_page_has_the_titles_of_kast_webs_guide() {
 #[test]
 fn every_key_and_command_of_the_operators_page_exists() {
     use clap::Parser as _;
-    let sections: std::collections::BTreeSet<&str> = kastrel::config::KEYS.iter().map(|key| key.section()).collect();
+    let sections: std::collections::BTreeSet<&str> = kastrel::config::KEYS.iter().map(kastrel::config::Key::section).collect();
     let spans: Vec<String> = prose(OPERATIONS).replace("``", "").split('`').skip(1).step_by(2).map(str::to_owned).collect();
     let is_key = |text: &str| {
         text.split_once('.').is_some_and(|(section, field)| sections.contains(section) && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))

@@ -187,6 +187,7 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
+    #[expect(clippy::print_stderr, reason = "where the evidence is, for whoever reads the failure")]
     fn drop(&mut self) {
         let panicking = std::thread::panicking();
         let left = if panicking { Vec::new() } else { self.leftovers() };

@@ -87,7 +87,7 @@ impl Container {
     async fn healthy(&self, check: &HealthCheck, port: u16) {
         let here = self.url.rsplit_once(':').unwrap().1;
         let test: Vec<String> = check.test.iter().map(|word| word.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{here}"))).collect();
-        assert!(test.iter().any(|word| *word == self.url), "{test:?} does not ask {}", self.url);
+        assert!(test.contains(&self.url), "{test:?} does not ask {}", self.url);
         assert_eq!(test[..2], ["CMD", "kastrel"]);
         until_passed(|| kastrel(&test[2..], &self.environment, Path::new("/"))).await;
     }

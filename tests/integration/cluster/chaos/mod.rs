@@ -42,6 +42,7 @@ async fn chaos() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the table of faults and outcomes, for whoever asked for it")]
 async fn round(size: Size, seed: u64) {
     let mut cluster = Cluster::with_short_lease().await;
     let settings = [("KASTREL_SCANS__MAX_ATTEMPTS", &*MAX_ATTEMPTS.to_string()), ("KASTREL_SCANS__BACKOFF_CAP_SECONDS", "1")];
