@@ -1,7 +1,7 @@
 //! The mirror: keeps this process's board true about scans that run elsewhere.
 //!
 //! - **Owns** one task that reads the live feed and, twice a second, looks after the scans that somebody watches here.
-//! - **Notify to be fast, ask to be right**: news from other processes are shown at once; a watched scan of which nobody has told anything for [`QUIET`] is read from the store. So a lost message,
+//! - **Notify to be fast, ask to be right**: news from other processes are shown at once; a watched scan of which nobody has told anything for a second and a half is read from the store. So a lost message,
 //!   a node that publishes nothing, or a Redis that is down cost a delay of seconds and never the truth.
 //! - **It never** decides anything, and it never touches a scan that this process's own node runs.
 
