@@ -11,7 +11,7 @@ use crate::adapters::surreal_store::SurrealStore;
 /// Writes a backup of all that it keeps.
 #[async_trait]
 pub trait BackupSource: Send + Sync {
-    /// As [`write`](super::write).
+    /// As [`write`](super::write()).
     async fn write(&self, into: Box<dyn AsyncWrite + Send + Unpin>, now: Timestamp) -> Result<Summary, BackupError>;
 }
 
