@@ -226,13 +226,16 @@ impl Shared {
     /// Shows a row that was committed, and signals it if it waits.
     pub(crate) async fn announce(&self, record: ScanRecord) {
         let signal = match &record.state {
-            ScanState::Pending { due, .. } => Some(JobSignal { id: record.id, priority: record.request.priority, due: *due, trace: record.trace }),
+            ScanState::Pending { due, .. } => {
+                let signal = JobSignal { id: record.id, priority: record.request.priority, due: *due, trace: record.trace };
+                Some((signal, record.wait_after_last_change()))
+            }
             _ => None,
         };
         let id = record.id;
         self.publish(record);
-        if let Some(signal) = signal
-            && let Err(error) = self.ports.queue.signal(signal).await
+        if let Some((signal, wait)) = signal
+            && let Err(error) = self.ports.queue.signal(signal, wait).await
         {
             tracing::warn!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not signal a waiting scan; the rescuer will");
         }

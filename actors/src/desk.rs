@@ -293,7 +293,7 @@ impl ScanDesk {
 
     async fn wake(&self, record: &ScanRecord) -> Option<String> {
         let signal = JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
-        match self.queue.signal(signal).await {
+        match self.queue.signal(signal, Duration::ZERO).await {
             Ok(()) => None,
             Err(error) => {
                 warn!(

@@ -39,7 +39,7 @@ pub(crate) fn resolve(shared: &Shared, end: AttemptEnd, failures_before: u32, by
 /// What becomes of a scan after `failure`.
 #[must_use]
 pub(crate) fn retry_or_fail(shared: &Shared, failure: Failure, failures_before: u32) -> Resolution {
-    after_failure(shared.config.retry, failure, failures_before, shared.ports.clock.now(), &mut rand::rng())
+    after_failure(shared.config.retry, failure, failures_before, &mut rand::rng())
 }
 
 /// One attempt's end, on its way into the store.

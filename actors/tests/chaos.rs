@@ -105,7 +105,7 @@ impl World {
                 if let Some(id) = accepted.get(scan) {
                     let row = self.cluster.row(*id).await;
                     let signal = JobSignal { id: *id, priority: row.request.priority, due: row.created_at, trace: fixtures::trace() };
-                    self.cluster.desk.queue.signal(signal).await.unwrap();
+                    self.cluster.desk.queue.signal(signal, Duration::ZERO).await.unwrap();
                 }
             }
             Event::CrashScan { node } => {

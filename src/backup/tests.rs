@@ -44,7 +44,7 @@ async fn full() -> SurrealStore {
     lease(2).await;
     finish(lease(3).await, Resolution::Complete(Verdict::default())).await;
     finish(lease(4).await, Resolution::Fail(crash())).await;
-    finish(lease(5).await, Resolution::Retry { failure: crash(), due: Timestamp::from_second(4_000_000_000).unwrap() }).await;
+    finish(lease(5).await, Resolution::Retry { failure: crash(), after: Duration::from_secs(1_000_000_000) }).await;
     apply(&store, 6, Command::Cancel { by: kastrel_actors::model::CancelledBy::User }).await;
     store.pause(Some("moving house".into())).await.unwrap();
     store

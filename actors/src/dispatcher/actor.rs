@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -75,7 +74,7 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             }
         };
         if !is_open(&shared) {
-            log(shared.ports.queue.release(&delivery.receipt, shared.ports.clock.now()).await);
+            log(shared.ports.queue.release(&delivery.receipt, Duration::ZERO).await);
             continue;
         }
         match lease(&shared, &delivery).await {
@@ -85,17 +84,17 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
                 log(shared.ports.queue.acknowledge(&delivery.receipt).await);
             }
             Ok(Dispatch::Drop) => log(shared.ports.queue.acknowledge(&delivery.receipt).await),
-            Ok(Dispatch::Later(due)) => {
-                // A store whose clock is behind ours must not make us ask in a tight circle.
-                let due = due.max(after(&shared, Duration::from_millis(100)));
-                log(shared.ports.queue.release(&delivery.receipt, due).await);
+            Ok(Dispatch::Later(wait)) => {
+                // A queue whose clock runs ahead of the store's must not make us ask in a tight circle.
+                log(shared.ports.queue.release(&delivery.receipt, wait.max(Duration::from_millis(100))).await);
             }
             Err(error @ StoreError::Corrupt(_)) => {
                 error!(scan.id = delivery.signal.id.0, error = &error as &dyn std::error::Error, "the row of a scan cannot be read; leaving it alone");
                 log(shared.ports.queue.acknowledge(&delivery.receipt).await);
             }
             Ok(Dispatch::NotNow) => {
-                log(shared.ports.queue.release(&delivery.receipt, after(&shared, NOT_NOW)).await);
+                // At once and at its old place: another node may lease it.
+                log(shared.ports.queue.release(&delivery.receipt, Duration::ZERO).await);
                 // The store knows of an order that this node has not heard yet. The next signal would fare no better.
                 tokio::time::sleep(NOT_NOW).await;
             }
@@ -104,7 +103,7 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
                 shared.show("dispatcher", "store does not answer");
                 // The lease may have been granted all the same: then the rescuer finds a running row of ours that nobody runs.
                 warn!(scan.id = delivery.signal.id.0, tries = failures, error = &error as &dyn std::error::Error, "could not lease a scan");
-                log(shared.ports.queue.release(&delivery.receipt, after(&shared, persistence(failures))).await);
+                log(shared.ports.queue.release(&delivery.receipt, persistence(failures)).await);
                 tokio::time::sleep(persistence(failures)).await;
             }
         }
@@ -188,10 +187,6 @@ async fn until_open(shared: &Shared) {
             }
         }
     }
-}
-
-fn after(shared: &Shared, wait: Duration) -> Timestamp {
-    shared.ports.clock.now().saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
 }
 
 /// A queue that does not take an answer delivers again, which does no harm.

@@ -1,6 +1,6 @@
 //! What follows from the store's answer to a lease.
 
-use jiff::Timestamp;
+use std::time::Duration;
 
 use crate::model::ScanRecord;
 use crate::policy::transition::Refusal;
@@ -14,8 +14,8 @@ pub(crate) enum Dispatch {
     Launch(Box<ScanRecord>),
     /// The row needs no lease (any more): acknowledge the signal.
     Drop,
-    /// Too early: give the signal back until then.
-    Later(Timestamp),
+    /// Too early: give the signal back for so long.
+    Later(Duration),
     /// The node may not lease now: give the signal back for another.
     NotNow,
 }
@@ -23,7 +23,7 @@ pub(crate) enum Dispatch {
 pub(crate) fn decide(answer: Applied) -> Dispatch {
     match answer {
         Applied::Committed(record) => Dispatch::Launch(Box::new(record)),
-        Applied::Refused(Refusal::NotDue(due), _) => Dispatch::Later(due),
+        Applied::Refused(Refusal::NotDue(wait), _) => Dispatch::Later(wait),
         Applied::Refused(Refusal::NodeLeaseEnded | Refusal::NodeDraining | Refusal::QueuePaused, _) => Dispatch::NotNow,
         Applied::Refused(Refusal::NotPending(_) | Refusal::StaleToken | Refusal::AlreadyEnded(_) | Refusal::AlreadyDone, _) | Applied::Missing => {
             Dispatch::Drop
@@ -33,6 +33,8 @@ pub(crate) fn decide(answer: Applied) -> Dispatch {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::model::ScanStatus;
     use crate::testing::fixtures;
@@ -40,10 +42,10 @@ mod tests {
     #[test]
     fn each_answer_has_its_consequence() {
         let record = || fixtures::record(1, Timestamp::UNIX_EPOCH);
-        let due = Timestamp::from_second(9).unwrap();
+        let wait = Duration::from_secs(9);
         for (answer, expected) in [
             (Applied::Committed(record()), Dispatch::Launch(Box::new(record()))),
-            (Applied::Refused(Refusal::NotDue(due), record()), Dispatch::Later(due)),
+            (Applied::Refused(Refusal::NotDue(wait), record()), Dispatch::Later(wait)),
             (Applied::Refused(Refusal::NotPending(ScanStatus::Running), record()), Dispatch::Drop),
             (Applied::Refused(Refusal::NodeLeaseEnded, record()), Dispatch::NotNow),
             (Applied::Refused(Refusal::NodeDraining, record()), Dispatch::NotNow),

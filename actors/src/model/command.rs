@@ -1,6 +1,6 @@
 //! What can be asked of a row. [`crate::policy::transition`] says what each command does in each state.
 
-use jiff::Timestamp;
+use std::time::Duration;
 
 use super::{Failure, FencingToken, Interruption, NodeId, PluginResult, ScannerInfo, Verdict};
 
@@ -19,12 +19,12 @@ named_enum! {
 pub enum Resolution {
     /// Done.
     Complete(Verdict),
-    /// The attempt failed and the scan is tried again at `due`; counts as a failure.
+    /// The attempt failed and the scan is tried again; counts as a failure.
     Retry {
         /// How it failed.
         failure: Failure,
-        /// The earliest next start.
-        due: Timestamp,
+        /// How long after the end of this attempt the next may start at the earliest. A time and not a moment: the store counts it from its own now, whatever this node's clock says.
+        after: Duration,
     },
     /// The attempt failed and the scan with it.
     Fail(Failure),

@@ -1,5 +1,7 @@
 //! The row of a scan: the truth that everything else derives from.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -207,6 +209,16 @@ impl ScanRecord {
         match &self.state {
             ScanState::Pending { .. } | ScanState::Running { .. } => None,
             ScanState::Completed { at, .. } | ScanState::Failed { at, .. } | ScanState::Cancelled { at, .. } => Some(*at),
+        }
+    }
+
+    /// How long after its last change the scan may start: zero for all but a scan that is tried again later.
+    #[must_use]
+    pub fn wait_after_last_change(&self) -> Duration {
+        let ended = self.attempts.last().and_then(|attempt| attempt.ended_at);
+        match (&self.state, ended) {
+            (ScanState::Pending { due, reason: PendingReason::Retry { .. } }, Some(ended)) => Duration::try_from(due.duration_since(ended)).unwrap_or_default(),
+            _ => Duration::ZERO,
         }
     }
 

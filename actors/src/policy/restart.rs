@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
 use tokio::time::Instant;
 
@@ -58,13 +57,12 @@ pub fn backoff(policy: RetryPolicy, failures: u32, jitter: f64) -> Duration {
 
 /// What becomes of a scan after `failure`, when `failures_before` attempts had failed already.
 #[must_use]
-pub fn after_failure(policy: RetryPolicy, failure: Failure, failures_before: u32, now: Timestamp, random: &mut impl rand::Rng) -> Resolution {
+pub fn after_failure(policy: RetryPolicy, failure: Failure, failures_before: u32, random: &mut impl rand::Rng) -> Resolution {
     let failures = failures_before + 1;
     if !is_worth_another_try(failure.kind) || failures >= policy.max_attempts {
         return Resolution::Fail(failure);
     }
-    let wait = SignedDuration::try_from(backoff(policy, failures, random.random())).unwrap_or(SignedDuration::MAX);
-    Resolution::Retry { failure, due: now.saturating_add(wait).unwrap_or(Timestamp::MAX) }
+    Resolution::Retry { failure, after: backoff(policy, failures, random.random()) }
 }
 
 /// How many failures in how long are more than bad luck.
@@ -139,10 +137,9 @@ mod tests {
     #[test]
     fn the_last_allowed_failure_ends_the_scan() {
         let mut random = SmallRng::seed_from_u64(1);
-        let now = Timestamp::from_second(100).unwrap();
         for (before, retried) in [(0, true), (1, true), (2, false), (3, false)] {
-            let resolution = after_failure(POLICY, Failure::new(FailureKind::Crashed, "x"), before, now, &mut random);
-            assert_eq!(matches!(resolution, Resolution::Retry { due, .. } if due > now), retried, "{before}: {resolution:?}");
+            let resolution = after_failure(POLICY, Failure::new(FailureKind::Crashed, "x"), before, &mut random);
+            assert_eq!(matches!(resolution, Resolution::Retry { after, .. } if after > Duration::ZERO), retried, "{before}: {resolution:?}");
         }
     }
 
@@ -150,7 +147,7 @@ mod tests {
     fn configuration_errors_fail_at_once() {
         let mut random = SmallRng::seed_from_u64(1);
         for kind in FailureKind::ALL {
-            let resolution = after_failure(POLICY, Failure::new(*kind, "x"), 0, Timestamp::UNIX_EPOCH, &mut random);
+            let resolution = after_failure(POLICY, Failure::new(*kind, "x"), 0, &mut random);
             assert_eq!(matches!(resolution, Resolution::Retry { .. }), is_worth_another_try(*kind), "{kind}");
         }
         assert!(!is_worth_another_try(FailureKind::UsageError));

@@ -6,7 +6,9 @@
 //!    └──── retry at t ────┘
 //! ```
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, PendingReason, Resolution, ScanRecord, ScanState, ScanStatus};
@@ -18,8 +20,8 @@ pub enum Refusal {
     #[error("the scan is {0}, not pending")]
     NotPending(ScanStatus),
     /// A lease before its time.
-    #[error("the scan is due at {0}")]
-    NotDue(Timestamp),
+    #[error("the scan is not due for another {} ms", .0.as_millis())]
+    NotDue(Duration),
     /// The node's own lease has ended; the store checks this, not the transition.
     #[error("the node's lease has ended")]
     NodeLeaseEnded,
@@ -90,7 +92,7 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
 fn lease(record: &mut ScanRecord, node: &crate::model::NodeId, now: Timestamp) -> Result<(), Refusal> {
     let ScanState::Pending { due, .. } = record.state else { return Err(Refusal::NotPending(record.status())) };
     if due > now {
-        return Err(Refusal::NotDue(due));
+        return Err(Refusal::NotDue(Duration::try_from(due.duration_since(now)).unwrap_or_default()));
     }
     let number = record.attempts.last().map(|last| last.number).unwrap_or_default().next();
     record.token = record.token.next();
@@ -111,8 +113,9 @@ fn running_under(record: &ScanRecord, token: FencingToken) -> Result<(), Refusal
 fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
     let (end, state, failed) = match resolution {
         Resolution::Complete(verdict) => (AttemptEnd::Completed(verdict.clone()), ScanState::Completed { at: now, verdict: verdict.clone() }, false),
-        Resolution::Retry { failure, due } => {
-            (AttemptEnd::Failed(failure.clone()), ScanState::Pending { due: *due, reason: PendingReason::Retry { failure: failure.clone() } }, true)
+        Resolution::Retry { failure, after } => {
+            let due = now.saturating_add(SignedDuration::try_from(*after).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+            (AttemptEnd::Failed(failure.clone()), ScanState::Pending { due, reason: PendingReason::Retry { failure: failure.clone() } }, true)
         }
         Resolution::Fail(failure) => (AttemptEnd::Failed(failure.clone()), ScanState::Failed { at: now, failure: failure.clone() }, true),
         Resolution::Requeue(why) => {
@@ -200,8 +203,8 @@ mod tests {
     #[test]
     fn a_lease_needs_a_pending_row_that_is_due() {
         assert_eq!(refused(&leased(), Command::Lease { node: node("b") }, 2), Refusal::NotPending(ScanStatus::Running));
-        let waiting = changed(&leased(), finish(1, Resolution::Retry { failure: crash(), due: at(10) }), 2);
-        assert_eq!(refused(&waiting, Command::Lease { node: node("b") }, 9), Refusal::NotDue(at(10)));
+        let waiting = changed(&leased(), finish(1, Resolution::Retry { failure: crash(), after: Duration::from_secs(8) }), 2);
+        assert_eq!(refused(&waiting, Command::Lease { node: node("b") }, 9), Refusal::NotDue(Duration::from_secs(1)));
         let second = changed(&waiting, Command::Lease { node: node("b") }, 10);
         assert_eq!((second.token, second.attempts.len(), second.failures), (FencingToken(2), 2, 1));
         assert_eq!(second.started_at, Some(at(1)), "the first attempt started the scan");
@@ -211,7 +214,7 @@ mod tests {
     fn each_resolution_has_its_state() {
         let cases = [
             (Resolution::Complete(Verdict::default()), ScanStatus::Completed, 0),
-            (Resolution::Retry { failure: crash(), due: at(9) }, ScanStatus::Pending, 1),
+            (Resolution::Retry { failure: crash(), after: Duration::from_secs(4) }, ScanStatus::Pending, 1),
             (Resolution::Fail(crash()), ScanStatus::Failed, 1),
             (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, 0),
             (Resolution::Cancel(CancelledBy::User), ScanStatus::Cancelled, 0),
@@ -245,8 +248,11 @@ mod tests {
 
     #[test]
     fn a_rescue_fences_the_dead_node_out() {
-        let rescued =
-            changed(&leased(), Command::Rescue { from: node("a"), token: FencingToken(1), resolution: Resolution::Retry { failure: crash(), due: at(9) } }, 5);
+        let rescued = changed(
+            &leased(),
+            Command::Rescue { from: node("a"), token: FencingToken(1), resolution: Resolution::Retry { failure: crash(), after: Duration::from_secs(4) } },
+            5,
+        );
         assert_eq!((rescued.status(), rescued.token, rescued.failures), (ScanStatus::Pending, FencingToken(2), 1));
         assert_eq!(refused(&rescued, finish(1, Resolution::Complete(Verdict::default())), 6), Refusal::StaleToken);
     }
@@ -265,7 +271,7 @@ mod tests {
     #[test]
     fn a_requested_cancel_wins_over_another_attempt_but_not_over_an_end() {
         let asked = changed(&leased(), Command::Cancel { by: CancelledBy::User }, 2);
-        for resolution in [Resolution::Retry { failure: crash(), due: at(9) }, Resolution::Requeue(Interruption::Shutdown)] {
+        for resolution in [Resolution::Retry { failure: crash(), after: Duration::from_secs(4) }, Resolution::Requeue(Interruption::Shutdown)] {
             assert_eq!(changed(&asked, finish(1, resolution), 3).state, ScanState::Cancelled { at: at(3), by: CancelledBy::User });
         }
         assert_eq!(changed(&asked, finish(1, Resolution::Complete(Verdict::default())), 3).status(), ScanStatus::Completed);
@@ -275,7 +281,7 @@ mod tests {
         let resolution = || {
             prop_oneof![
                 Just(Resolution::Complete(Verdict::default())),
-                (0..40_i64).prop_map(|due| Resolution::Retry { failure: crash(), due: at(due) }),
+                (0..40_u64).prop_map(|after| Resolution::Retry { failure: crash(), after: Duration::from_secs(after) }),
                 Just(Resolution::Fail(crash())),
                 Just(Resolution::Requeue(Interruption::Shutdown)),
                 Just(Resolution::Cancel(CancelledBy::User)),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::{Clock, Delivery, JobQueue, JobSignal, QueueError, Receipt};
@@ -41,6 +41,12 @@ impl LocalJobQueue {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// The moment by which a signal has its place: that of its `due`, or the end of its wait.
+    fn place(&self, due: Timestamp, wait: Duration) -> Timestamp {
+        let now = self.clock.now();
+        if wait.is_zero() { due.min(now) } else { now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -85,8 +91,9 @@ impl State {
 
 #[async_trait]
 impl JobQueue for LocalJobQueue {
-    async fn signal(&self, signal: JobSignal) -> Result<(), QueueError> {
-        self.state().add(signal);
+    async fn signal(&self, signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
+        let due = self.place(signal.due, wait);
+        self.state().add(JobSignal { due, ..signal });
         self.changed.notify_one();
         Ok(())
     }
@@ -118,9 +125,10 @@ impl JobQueue for LocalJobQueue {
         Ok(())
     }
 
-    async fn release(&self, receipt: &Receipt, due: Timestamp) -> Result<(), QueueError> {
+    async fn release(&self, receipt: &Receipt, wait: Duration) -> Result<(), QueueError> {
         let mut state = self.state();
         if let Some(signal) = state.in_hand.remove(receipt) {
+            let due = self.place(signal.due, wait);
             state.add(JobSignal { due, ..signal });
         }
         drop(state);

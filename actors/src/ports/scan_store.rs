@@ -58,8 +58,10 @@ pub struct DueScan {
     pub id: ScanId,
     /// Its priority.
     pub priority: Priority,
-    /// Since when it is due.
+    /// Since when it is due, or from when on.
     pub due: Timestamp,
+    /// How long until then; zero for what is due.
+    pub wait: Duration,
     /// Its trace.
     pub trace: TraceContext,
 }
@@ -153,7 +155,7 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Counts by state.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
 
-    /// Rows that are pending and due before now + `within`, highest priority first, then longest due, at most `limit`.
+    /// Rows that are pending and due before now + `within`, highest priority first, then longest due, at most `limit` of each priority.
     async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError>;
 
     /// Running rows of one node.

@@ -208,11 +208,13 @@ impl ScanStore for MemoryStore {
     }
 
     async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
-        let until = self.after(within);
+        let (now, until) = (self.clock.now(), self.after(within));
+        let wait = |due: Timestamp| Duration::try_from(due.duration_since(now)).unwrap_or_default();
         let mut state = self.state();
         state.count("due");
-        let due = state.waiting.iter().filter(|(_, due, _)| *due <= until).take(limit);
-        Ok(due.map(|(priority, due, id)| DueScan { id: *id, priority: *priority, due: *due, trace: state.scans[id].trace }).collect())
+        let of = |wanted: Priority| state.waiting.iter().filter(move |(priority, due, _)| *priority == wanted && *due <= until).take(limit);
+        let due = Priority::ALL.iter().flat_map(|priority| of(*priority));
+        Ok(due.map(|(priority, due, id)| DueScan { id: *id, priority: *priority, due: *due, wait: wait(*due), trace: state.scans[id].trace }).collect())
     }
 
     async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {

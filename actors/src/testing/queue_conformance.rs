@@ -42,6 +42,8 @@ macro_rules! queue_conformance_tests {
             higher_priorities_go_first_but_starve_nobody
             the_middle_priority_is_not_starved_either
             a_released_delivery_comes_again_when_it_is_due
+            a_delivery_released_without_a_wait_has_its_old_place
+            what_is_due_by_another_clock_is_delivered_at_once
             each_signal_goes_to_one_of_many_readers
             a_dropped_wait_loses_nothing
             an_acknowledgement_twice_does_no_harm
@@ -61,8 +63,11 @@ macro_rules! queue_conformance_tests {
     };
 }
 
-fn signal(harness: &impl QueueHarness, id: u64, priority: Priority, after: i64) -> JobSignal {
-    JobSignal { id: ScanId(id), priority, due: harness.now() + SignedDuration::from_millis(after), trace: fixtures::trace() }
+/// Signals a scan that is due `after` milliseconds from now, or was due so long ago.
+async fn send(harness: &impl QueueHarness, queue: &Arc<dyn JobQueue>, id: u64, priority: Priority, after: i64) -> JobSignal {
+    let signal = JobSignal { id: ScanId(id), priority, due: harness.now() + SignedDuration::from_millis(after), trace: fixtures::trace() };
+    queue.signal(signal.clone(), Duration::from_millis(u64::try_from(after).unwrap_or_default())).await.unwrap();
+    signal
 }
 
 async fn next(queue: &Arc<dyn JobQueue>) -> Delivery {
@@ -84,8 +89,7 @@ async fn take(queue: &Arc<dyn JobQueue>) -> u64 {
 /// See the name.
 pub async fn a_signal_is_delivered_and_ends_with_its_acknowledgement(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
-    let sent = signal(harness, 1, Priority::High, 0);
-    queue.signal(sent.clone()).await.unwrap();
+    let sent = send(harness, &queue, 1, Priority::High, 0).await;
     assert_eq!(queue.depth().await.unwrap(), 1);
     let delivery = next(&queue).await;
     assert_eq!((delivery.signal.id, delivery.signal.priority, delivery.signal.trace), (sent.id, sent.priority, sent.trace));
@@ -98,8 +102,7 @@ pub async fn a_signal_is_delivered_and_ends_with_its_acknowledgement(harness: &i
 /// See the name.
 pub async fn nothing_comes_before_it_is_due(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
-    let sent = signal(harness, 1, Priority::Normal, 700);
-    queue.signal(sent.clone()).await.unwrap();
+    let sent = send(harness, &queue, 1, Priority::Normal, 700).await;
     nothing(&queue).await;
     let delivery = next(&queue).await;
     assert!(harness.now() >= sent.due, "delivered {:?} early", sent.due.duration_since(harness.now()));
@@ -114,20 +117,20 @@ pub async fn a_waiting_reader_is_woken_at_once(harness: &impl QueueHarness) {
         async move { take(&queue).await }
     });
     tokio::task::yield_now().await;
-    queue.signal(signal(harness, 7, Priority::Low, 0)).await.unwrap();
+    send(harness, &queue, 7, Priority::Low, 0).await;
     assert_eq!(reader.await.unwrap(), 7);
 }
 
 /// See the name.
 pub async fn an_earlier_signal_overtakes_a_reader_that_waits_for_a_later_one(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
-    queue.signal(signal(harness, 1, Priority::Normal, 3_600_000)).await.unwrap();
+    send(harness, &queue, 1, Priority::Normal, 3_600_000).await;
     let reader = tokio::spawn({
         let queue = Arc::clone(&queue);
         async move { take(&queue).await }
     });
     tokio::task::yield_now().await;
-    queue.signal(signal(harness, 2, Priority::Normal, 0)).await.unwrap();
+    send(harness, &queue, 2, Priority::Normal, 0).await;
     assert_eq!(reader.await.unwrap(), 2);
 }
 
@@ -135,7 +138,7 @@ pub async fn an_earlier_signal_overtakes_a_reader_that_waits_for_a_later_one(har
 pub async fn signals_of_one_priority_come_in_the_order_of_their_due(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     for (id, after) in [(1, -100), (2, -300), (3, -200)] {
-        queue.signal(signal(harness, id, Priority::Normal, after)).await.unwrap();
+        send(harness, &queue, id, Priority::Normal, after).await;
     }
     assert_eq!([take(&queue).await, take(&queue).await, take(&queue).await], [2, 3, 1]);
 }
@@ -144,10 +147,10 @@ pub async fn signals_of_one_priority_come_in_the_order_of_their_due(harness: &im
 pub async fn higher_priorities_go_first_but_starve_nobody(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     for id in 1..=3 {
-        queue.signal(signal(harness, id, Priority::Low, -500)).await.unwrap();
+        send(harness, &queue, id, Priority::Low, -500).await;
     }
     for id in 101..=160 {
-        queue.signal(signal(harness, id, Priority::High, -100)).await.unwrap();
+        send(harness, &queue, id, Priority::High, -100).await;
     }
     let mut passed = 0;
     let mut positions = BTreeMap::new();
@@ -168,9 +171,9 @@ pub async fn higher_priorities_go_first_but_starve_nobody(harness: &impl QueueHa
 pub async fn the_middle_priority_is_not_starved_either(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     for id in 0..30 {
-        queue.signal(signal(harness, 100 + id, Priority::High, -100)).await.unwrap();
-        queue.signal(signal(harness, 200 + id, Priority::Normal, -100)).await.unwrap();
-        queue.signal(signal(harness, 300 + id, Priority::Low, -100)).await.unwrap();
+        send(harness, &queue, 100 + id, Priority::High, -100).await;
+        send(harness, &queue, 200 + id, Priority::Normal, -100).await;
+        send(harness, &queue, 300 + id, Priority::Low, -100).await;
     }
     let mut passed = BTreeMap::from([(2, 0), (3, 0)]);
     for _ in 0..30 {
@@ -189,15 +192,37 @@ pub async fn the_middle_priority_is_not_starved_either(harness: &impl QueueHarne
 /// See the name.
 pub async fn a_released_delivery_comes_again_when_it_is_due(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
-    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    send(harness, &queue, 1, Priority::Normal, 0).await;
     let delivery = next(&queue).await;
     let due = harness.now() + SignedDuration::from_millis(600);
-    queue.release(&delivery.receipt, due).await.unwrap();
+    queue.release(&delivery.receipt, Duration::from_millis(600)).await.unwrap();
     nothing(&queue).await;
     let again = next(&queue).await;
     assert!(harness.now() >= due);
     assert_eq!(again.signal.id, delivery.signal.id);
     queue.acknowledge(&again.receipt).await.unwrap();
+}
+
+/// See the name.
+pub async fn a_delivery_released_without_a_wait_has_its_old_place(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    for (id, after) in [(1, -300), (2, -200), (3, -100)] {
+        send(harness, &queue, id, Priority::Normal, after).await;
+    }
+    let first = next(&queue).await;
+    assert_eq!(first.signal.id, ScanId(1));
+    queue.release(&first.receipt, Duration::ZERO).await.unwrap();
+    assert_eq!([take(&queue).await, take(&queue).await, take(&queue).await], [1, 2, 3]);
+}
+
+/// The store's clock may be ahead of the queue's.
+pub async fn what_is_due_by_another_clock_is_delivered_at_once(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    let due = harness.now() + SignedDuration::from_hours(1);
+    queue.signal(JobSignal { id: ScanId(1), priority: Priority::Normal, due, trace: fixtures::trace() }, Duration::ZERO).await.unwrap();
+    let delivery = next(&queue).await;
+    assert!(delivery.signal.due <= harness.now());
+    queue.acknowledge(&delivery.receipt).await.unwrap();
 }
 
 /// See the name.
@@ -210,7 +235,7 @@ pub async fn each_signal_goes_to_one_of_many_readers(harness: &impl QueueHarness
         readers.spawn(async move { take(&queue).await });
     }
     for id in 1..=SIGNALS as u64 {
-        queue.signal(signal(harness, id, Priority::Normal, 0)).await.unwrap();
+        send(harness, &queue, id, Priority::Normal, 0).await;
     }
     let mut seen: Vec<u64> = readers.join_all().await;
     seen.sort_unstable();
@@ -225,61 +250,61 @@ pub async fn a_dropped_wait_loses_nothing(harness: &impl QueueHarness) {
         // Polled once, so that it is registered as a reader, then dropped.
         let _ = tokio::time::timeout(Duration::from_millis(1), wait).await;
     }
-    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    send(harness, &queue, 1, Priority::Normal, 0).await;
     assert_eq!(take(&queue).await, 1);
 }
 
 /// See the name.
 pub async fn an_acknowledgement_twice_does_no_harm(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
-    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    send(harness, &queue, 1, Priority::Normal, 0).await;
     let delivery = next(&queue).await;
     queue.acknowledge(&delivery.receipt).await.unwrap();
     queue.acknowledge(&delivery.receipt).await.unwrap();
-    queue.release(&delivery.receipt, harness.now()).await.unwrap();
+    queue.release(&delivery.receipt, Duration::ZERO).await.unwrap();
     nothing(&queue).await;
 }
 
 /// See the name.
 pub async fn merged_or_not_a_repeated_signal_is_delivered(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
-    queue.signal(signal(harness, 1, Priority::Normal, 3_600_000)).await.unwrap();
-    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    send(harness, &queue, 1, Priority::Normal, 3_600_000).await;
+    send(harness, &queue, 1, Priority::Normal, 0).await;
     assert_eq!(take(&queue).await, 1, "the earlier due counts");
 }
 
 /// See the name.
 pub async fn a_repeated_signal_keeps_the_earlier_due_and_the_higher_priority(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
-    queue.signal(signal(harness, 1, Priority::Low, -500)).await.unwrap();
-    queue.signal(signal(harness, 2, Priority::High, -400)).await.unwrap();
-    queue.signal(signal(harness, 1, Priority::High, 3_600_000)).await.unwrap();
+    send(harness, &queue, 1, Priority::Low, -500).await;
+    send(harness, &queue, 2, Priority::High, -400).await;
+    send(harness, &queue, 1, Priority::High, 3_600_000).await;
     assert_eq!([take(&queue).await, take(&queue).await], [1, 2]);
 }
 
 /// The acknowledgement of the first delivery must not swallow what was signalled after it: the row may have been requeued between the two.
 pub async fn a_signal_for_a_scan_in_hand_is_delivered_after_it(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
-    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    send(harness, &queue, 1, Priority::Normal, 0).await;
     let first = next(&queue).await;
     for _ in 0..3 {
-        queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+        send(harness, &queue, 1, Priority::Normal, 0).await;
     }
     queue.acknowledge(&first.receipt).await.unwrap();
     let second = next(&queue).await;
     assert_eq!(second.signal.id, first.signal.id);
     assert_ne!(second.receipt, first.receipt);
     queue.acknowledge(&first.receipt).await.unwrap();
-    queue.release(&second.receipt, harness.now()).await.unwrap();
+    queue.release(&second.receipt, Duration::ZERO).await.unwrap();
     assert_eq!(take(&queue).await, 1, "an old receipt ends nothing but its own delivery");
 }
 
 /// See the name.
 pub async fn a_released_delivery_and_a_new_signal_keep_the_earlier_due(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
-    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    send(harness, &queue, 1, Priority::Normal, 0).await;
     let first = next(&queue).await;
-    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
-    queue.release(&first.receipt, harness.now() + SignedDuration::from_hours(1)).await.unwrap();
+    send(harness, &queue, 1, Priority::Normal, 0).await;
+    queue.release(&first.receipt, Duration::from_secs(3600)).await.unwrap();
     assert_eq!(take(&queue).await, 1);
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::fixtures;
 use crate::model::{
@@ -16,7 +15,7 @@ use crate::model::{
     PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
 };
 use crate::policy::transition::Refusal;
-use crate::ports::{Applied, ListQuery, NodeLeaseRefused, RunningScan, ScanStore, StoreStats, Submitted};
+use crate::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanStore, StoreStats, Submitted};
 
 /// For how long the suite's leases are good.
 const TTL: Duration = Duration::from_secs(30);
@@ -349,9 +348,12 @@ pub async fn a_lease_needs_a_pending_scan<H: StoreHarness>(world: World<H>) {
 /// A scan that is to be tried again later is not leased earlier, by the store's clock.
 pub async fn a_lease_needs_a_due_scan<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
-    let due = running.created_at + Duration::from_secs(600);
-    world.committed(running.id, finish(running.token, Resolution::Retry { failure: crash(), due })).await;
-    assert_eq!(world.refused(running.id, lease("a")).await, Refusal::NotDue(due));
+    let after = Duration::from_secs(600);
+    let waiting = world.committed(running.id, finish(running.token, Resolution::Retry { failure: crash(), after })).await;
+    let ScanState::Pending { due, .. } = waiting.state else { panic!("{waiting:?}") };
+    assert_eq!(Some(due), waiting.attempts[0].ended_at.map(|ended| ended + after), "by the store's clock");
+    let Refusal::NotDue(wait) = world.refused(running.id, lease("a")).await else { panic!("leased too early") };
+    assert!(wait <= after && wait > after / 2, "{wait:?}");
     world.harness.advance(Duration::from_secs(601));
     world.register("a").await;
     let again = world.committed(running.id, lease("a")).await;
@@ -455,10 +457,10 @@ pub async fn a_stale_token_changes_nothing<H: StoreHarness>(world: World<H>) {
 /// Every way to end an attempt leads to its state and into the attempt's history.
 pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
     let verdict = Verdict { plugins: vec![PluginResult::new("whatweb", PluginStatus::Completed)], dry_run: false };
-    let due = Timestamp::from_second(4_000_000_000).unwrap();
+    let after = Duration::from_secs(600);
     for (resolution, status, end, failures) in [
         (Resolution::Complete(verdict.clone()), ScanStatus::Completed, AttemptEnd::Completed(verdict.clone()), 0),
-        (Resolution::Retry { failure: crash(), due }, ScanStatus::Pending, AttemptEnd::Failed(crash()), 1),
+        (Resolution::Retry { failure: crash(), after }, ScanStatus::Pending, AttemptEnd::Failed(crash()), 1),
         (Resolution::Fail(crash()), ScanStatus::Failed, AttemptEnd::Failed(crash()), 1),
         (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, AttemptEnd::Interrupted { why: Interruption::Shutdown }, 0),
         (Resolution::Cancel(CancelledBy::Interrupt), ScanStatus::Cancelled, AttemptEnd::Cancelled, 0),
@@ -810,8 +812,9 @@ pub async fn due_scans_come_by_priority_then_by_time<H: StoreHarness>(world: Wor
         let record = world.get(scan.id).await;
         assert_eq!((scan.priority, scan.due, scan.trace), (record.request.priority, record.created_at, record.trace));
     }
-    for limit in 0..=5 {
-        assert_eq!(world.store.due(Duration::ZERO, limit).await.unwrap(), due[..limit], "at most {limit}");
+    for (limit, ids) in [(0, &[][..]), (1, &[3, 2, 1]), (2, &[3, 5, 2, 4, 1]), (3, &[3, 5, 2, 4, 1])] {
+        let found = world.store.due(Duration::ZERO, limit).await.unwrap();
+        assert_eq!(found.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), ids, "at most {limit} of each priority");
     }
 }
 
@@ -819,13 +822,16 @@ pub async fn due_scans_come_by_priority_then_by_time<H: StoreHarness>(world: Wor
 pub async fn due_scans_are_those_that_wait<H: StoreHarness>(world: World<H>) {
     let (later, _running, ended) = (world.running("a").await, world.running("a").await, world.scan("example.com").await);
     world.committed(ended.id, cancel()).await;
-    let due = later.created_at + Duration::from_secs(600);
-    world.committed(later.id, finish(later.token, Resolution::Retry { failure: crash(), due })).await;
+    let retry = Resolution::Retry { failure: crash(), after: Duration::from_secs(600) };
+    let waiting = world.committed(later.id, finish(later.token, retry)).await;
+    let ScanState::Pending { due, .. } = waiting.state else { panic!("{waiting:?}") };
     assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), []);
     assert_eq!(world.store.due(Duration::from_secs(300), 10).await.unwrap(), []);
     let soon = world.store.due(Duration::from_secs(900), 10).await.unwrap();
     assert_eq!(soon.iter().map(|scan| (scan.id, scan.due)).collect::<Vec<_>>(), [(later.id, due)]);
+    assert!(soon[0].wait > Duration::from_secs(500) && soon[0].wait <= Duration::from_secs(600), "{:?}", soon[0].wait);
     world.harness.advance(Duration::from_secs(601));
+    let soon = vec![DueScan { wait: Duration::ZERO, ..soon[0].clone() }];
     assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), soon);
     assert_eq!(world.store.due(Duration::MAX, 10).await.unwrap(), soon, "an endless time is no error");
 }
@@ -833,7 +839,7 @@ pub async fn due_scans_are_those_that_wait<H: StoreHarness>(world: World<H>) {
 /// What a node runs: neither others' scans nor those that ended.
 pub async fn running_scans_are_those_of_the_node<H: StoreHarness>(world: World<H>) {
     let (one, two, ended, other) = (world.running("a").await, world.running("a").await, world.running("a").await, world.running("b").await);
-    world.committed(ended.id, finish(ended.token, Resolution::Retry { failure: crash(), due: ended.created_at })).await;
+    world.committed(ended.id, finish(ended.token, Resolution::Retry { failure: crash(), after: Duration::ZERO })).await;
     let on = async |name: &str| sorted(world.store.running_on(&node(name)).await.unwrap());
     assert_eq!(on("a").await, [as_running(&one), as_running(&two)]);
     assert_eq!(on("b").await, [as_running(&other)]);

@@ -1,5 +1,7 @@
 //! Entries of the streams as signals, and their names as receipts.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kastrel_actors::model::{Priority, ScanId, TraceContext};
 use kastrel_actors::ports::{Delivery, JobSignal, Receipt};
@@ -64,6 +66,13 @@ pub(super) fn read_streams(keys: &Keys, answer: &Value) -> Result<Vec<Entry>, Ca
 pub(super) fn due_us(due: Timestamp) -> i64 {
     let whole = due.as_microsecond();
     if due.as_nanosecond() > i128::from(whole) * 1_000 { whole + 1 } else { whole }
+}
+
+/// A wait in whole microseconds; never shorter than it is.
+pub(super) fn wait_us(wait: Duration) -> i64 {
+    // A century is as good as for ever, and added to a time it is still a number that Lua holds exactly.
+    const LONGEST: u128 = 100 * 365 * 86_400 * 1_000_000;
+    i64::try_from(wait.as_nanos().div_ceil(1_000).min(LONGEST)).unwrap_or(i64::MAX)
 }
 
 /// A scan's name in Redis. Of one width, so that scans of the same due stand in the order of their numbers.

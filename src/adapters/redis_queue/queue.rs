@@ -1,16 +1,16 @@
 //! The queue as the dispatcher sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use kastrel_actors::ports::{Delivery, JobQueue, JobSignal, QueueError, Receipt};
 use redis::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connections::Kept;
-use super::entry::{due_us, named_by, scan_name};
+use super::entry::{due_us, named_by, scan_name, wait_us};
 use super::error::CallError;
 use super::keys::level;
 use super::link::Link;
@@ -42,9 +42,9 @@ impl RedisQueue {
 
 #[async_trait]
 impl JobQueue for RedisQueue {
-    async fn signal(&self, signal: JobSignal) -> Result<(), QueueError> {
+    async fn signal(&self, signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
         let mut script = self.link.scripts.signal();
-        script.arg(scan_name(signal.id)).arg(level(signal.priority)).arg(due_us(signal.due)).arg(signal.trace.to_string());
+        script.arg(scan_name(signal.id)).arg(level(signal.priority)).arg(due_us(signal.due)).arg(wait_us(wait)).arg(signal.trace.to_string());
         self.link.run(&script).await?;
         Ok(())
     }
@@ -67,10 +67,10 @@ impl JobQueue for RedisQueue {
         Ok(())
     }
 
-    async fn release(&self, receipt: &Receipt, due: Timestamp) -> Result<(), QueueError> {
+    async fn release(&self, receipt: &Receipt, wait: Duration) -> Result<(), QueueError> {
         let (level, id) = named_by(receipt)?;
         let mut script = self.link.scripts.release();
-        script.arg(level).arg(id).arg(due_us(due));
+        script.arg(level).arg(id).arg(wait_us(wait));
         self.link.run(&script).await?;
         Ok(())
     }

@@ -212,7 +212,7 @@ pub(super) async fn give_back(link: Arc<Link>, mut unheard: mpsc::UnboundedRecei
     while let Some(receipt) = unheard.recv().await {
         let Ok((level, id)) = named_by(&receipt) else { continue };
         let mut release = link.scripts.release();
-        release.arg(level).arg(id);
+        release.arg(level).arg(id).arg(0);
         if let Err(error) = link.run(&release).await {
             debug!(error = &error as &dyn std::error::Error, "could not give a delivery back that nobody waits for; it will be reclaimed");
         }

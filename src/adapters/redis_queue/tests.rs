@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{NodeId, Priority, ScanId};
-use kastrel_actors::ports::{Clock, ControlBus, Delivery, JobQueue, JobSignal, LiveFeed, SystemClock};
+use kastrel_actors::ports::{Clock, ControlBus, Delivery, JobQueue, JobSignal, LiveFeed, QueueError, SystemClock};
 use kastrel_actors::testing::bus_conformance::BusHarness;
 use kastrel_actors::testing::feed_conformance::FeedHarness;
 use kastrel_actors::testing::fixtures;
@@ -45,6 +45,12 @@ fn now() -> Timestamp {
 /// A signal that is due after so many milliseconds.
 fn signal(id: u64, priority: Priority, after: i64) -> JobSignal {
     JobSignal { id: ScanId(id), priority, due: now() + SignedDuration::from_millis(after), trace: fixtures::trace() }
+}
+
+/// Signals as a node does whose clock is the queue's.
+async fn send(queue: &impl JobQueue, signal: JobSignal) -> Result<(), QueueError> {
+    let wait = Duration::try_from(signal.due.duration_since(now())).unwrap_or_default();
+    queue.signal(signal, wait).await
 }
 
 fn open(url: &str, name: &str, options: &RedisOptions) -> RedisConnections {

@@ -83,9 +83,13 @@ struct Waiting {
 }
 
 #[derive(Debug, Clone, SurrealValue)]
-struct Horizon {
-    within: i64,
+struct Offset {
     offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Now {
+    now: i64,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -132,7 +136,7 @@ const COUNTS: &str = "
         cancelled: (SELECT count() FROM scan WHERE status = 'cancelled' GROUP ALL)[0].count ?? 0,
     };";
 
-const HORIZON: &str = "RETURN { last: time::nano(time::now()) + $offset + $within };";
+const NOW: &str = "RETURN { now: time::nano(time::now()) + $offset };";
 
 const WAITING: &str = "
     RETURN { rows: (SELECT number, due, trace FROM scan WHERE rank = $rank AND due <= $until ORDER BY due LIMIT $limit) };";
@@ -229,17 +233,14 @@ impl SurrealStore {
         })
     }
 
-    /// One walk of the index a priority, each from its longest due end, until the limit is reached.
+    /// One walk of the index a priority, each from its longest due end: a crowd of one priority must not keep the others from being signalled.
     pub(super) async fn waiting(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         let within = i64::try_from(within.as_nanos()).unwrap_or(i64::MAX / 4);
-        let Last { last: until } = calls::call_again(&self.inner.db, HORIZON, Horizon { within, offset: self.inner.offset() }).await?;
+        let Now { now } = calls::call_again(&self.inner.db, NOW, Offset { offset: self.inner.offset() }).await?;
+        let until = now.saturating_add(within);
         let mut due = Vec::new();
         for priority in Priority::ALL.iter().copied() {
-            let left = limit - due.len();
-            if left == 0 {
-                break;
-            }
-            let DueRows { rows } = calls::call_again(&self.inner.db, WAITING, Waiting { rank: row::rank(priority), until, limit: at_most(left) }).await?;
+            let DueRows { rows } = calls::call_again(&self.inner.db, WAITING, Waiting { rank: row::rank(priority), until, limit: at_most(limit) }).await?;
             for found in rows {
                 let id = ScanId(row::unsigned(found.number)?);
                 // The others must not wait for a row that cannot be read.
@@ -247,7 +248,8 @@ impl SurrealStore {
                     tracing::error!(scan.id = id.0, "the trace context of a waiting scan cannot be read; it is not signalled");
                     continue;
                 };
-                due.push(DueScan { id, priority, due: row::timestamp(found.due)?, trace });
+                let wait = Duration::from_nanos(u64::try_from(found.due.saturating_sub(now)).unwrap_or_default());
+                due.push(DueScan { id, priority, due: row::timestamp(found.due)?, wait, trace });
             }
         }
         Ok(due)

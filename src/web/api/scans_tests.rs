@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use kastrel_actors::model::{Failure, FailureKind, PluginResult, PluginStatus, Resolution, Verdict};
 use serde_json::json;
 
@@ -118,8 +120,8 @@ async fn wrong_parameters_are_named() {
 async fn a_scan_in_full_tells_of_each_attempt() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
-    let due = app.desk.clock.now();
-    app.finish(&scan, Resolution::Retry { failure: Failure::new(FailureKind::Stalled, "no sign of life for 300 s"), due }).await;
+    let after = Duration::from_secs(2);
+    app.finish(&scan, Resolution::Retry { failure: Failure::new(FailureKind::Stalled, "no sign of life for 300 s"), after }).await;
     let body = json_of(app.get("/api/scans/1").await).await;
     assert_eq!((&body["attempts"][0]["end"], &body["attempts"][0]["reason"]), (&"failed".into(), &"stalled".into()));
     assert_eq!((&body["waiting"]["reason"], &body["waiting"]["kind"], &body["failures"]), (&"retry".into(), &"stalled".into(), &1.into()));

@@ -6,6 +6,13 @@ local LEVELS, TRACES, PASSES, GROUP = 3, KEYS[7], KEYS[8], ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
+-- The time by which a signal has its place in line: the end of its wait by this server's clock; without a wait its own due, which another clock may see in our future.
+local function place(due, wait)
+    wait = tonumber(wait)
+    if wait > 0 then return now + wait end
+    return math.min(tonumber(due), now)
+end
+
 -- {'a', 1, 'b', 2} as {a = 1, b = 2}
 local function named(list)
     local fields = {}
@@ -32,7 +39,9 @@ local function on_offer(level)
 end
 
 local function is_signal(fields)
-    return fields.scan and fields.trace and tonumber(fields.due)
+    local due = tonumber(fields.due)
+    -- Only a number equals itself: `nan` is read as one, and would be no place in line.
+    return fields.scan and fields.trace and due and due == due
 end
 
 -- Takes an entry that nobody was given out of its stream and back into the line.

@@ -35,9 +35,9 @@ async fn a_user_with_the_documented_rights_can_do_everything() {
     let mut heard = other.bus.subscribe();
     node.bus.publish(kastrel_actors::ports::Control::Cancel(ScanId(1))).await;
     heard.recv().await.unwrap();
-    node.queue.signal(signal(1, Priority::Low, 100)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Low, 100)).await.unwrap();
     let delivery = next(&node).await;
-    node.queue.release(&delivery.receipt, now()).await.unwrap();
+    node.queue.release(&delivery.receipt, Duration::ZERO).await.unwrap();
     assert_eq!(take(&node).await, 1);
     nothing_is_left(&server).await;
 }
@@ -58,7 +58,7 @@ async fn a_wrong_password_is_told_without_repeating_it() {
         let node = open(&server.url_for(credentials), "one", &RedisOptions::default());
         let RedisState::Down { error, .. } = down(&node).await else { panic!() };
         assert_eq!(error, expected);
-        let error = node.queue.signal(signal(1, Priority::Low, 0)).await.unwrap_err();
+        let error = send(&*node.queue, signal(1, Priority::Low, 0)).await.unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
     let node = open(&server.url_for(":right@"), "one", &RedisOptions::default());
@@ -70,8 +70,8 @@ async fn another_database_is_another_queue() {
     let server = RedisServer::start().await;
     let one = connect(&server, "one").await;
     let two = open(&server.url().replace("/0", "/5"), "two", &RedisOptions::default());
-    one.queue.signal(signal(1, Priority::Low, 0)).await.unwrap();
-    two.queue.signal(signal(2, Priority::Low, 0)).await.unwrap();
+    send(&*one.queue, signal(1, Priority::Low, 0)).await.unwrap();
+    send(&*two.queue, signal(2, Priority::Low, 0)).await.unwrap();
     assert_eq!((take(&one).await, take(&two).await), (1, 2));
     let missing = open(&server.url().replace("/0", "/99"), "three", &RedisOptions::default());
     let RedisState::Down { error, .. } = down(&missing).await else { panic!() };
@@ -82,7 +82,7 @@ async fn another_database_is_another_queue() {
 async fn groups_with_different_prefixes_do_not_meet() {
     let server = RedisServer::start().await;
     let (one, two) = (connect(&server, "one").await, open(&server.url(), "two", &RedisOptions { prefix: "other".into(), ..RedisOptions::default() }));
-    one.queue.signal(signal(1, Priority::Low, 0)).await.unwrap();
+    send(&*one.queue, signal(1, Priority::Low, 0)).await.unwrap();
     nothing_comes(&two).await;
     for bad in ["", "a b", "{x}", &"x".repeat(65)] {
         let options = RedisOptions { prefix: bad.into(), ..RedisOptions::default() };
@@ -122,7 +122,7 @@ async fn tls_is_used_and_the_certificate_is_checked() {
     let node = open(&server.url_for(":secret@"), "one", &trusting);
     connected(&node).await;
     listening(&node, 1).await;
-    node.queue.signal(signal(1, Priority::Low, 0)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Low, 0)).await.unwrap();
     assert_eq!(take(&node).await, 1);
 
     let other = TempDir::new().unwrap();

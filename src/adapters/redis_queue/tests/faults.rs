@@ -16,7 +16,7 @@ fn why(error: &QueueError) -> String {
 /// Signals until Redis takes it, as rescuers do.
 async fn signalled(node: &RedisConnections, id: u64) {
     let sent = async {
-        while node.queue.signal(signal(id, Priority::Normal, 0)).await.is_err() {
+        while send(&*node.queue, signal(id, Priority::Normal, 0)).await.is_err() {
             connected(node).await;
             tokio::task::yield_now().await;
         }
@@ -32,7 +32,7 @@ async fn a_redis_that_is_down_at_the_start_is_waited_for() {
     assert_eq!(error, "Connection refused (os error 111)");
     assert!(since <= now());
     let began = Instant::now();
-    let error = node.queue.signal(signal(1, Priority::Normal, 0)).await.unwrap_err();
+    let error = send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
     assert_eq!(why(&error), format!("no connection to Redis at 127.0.0.1:{}/0: Connection refused (os error 111)", server.port()));
     let queue = Arc::clone(&node.queue);
@@ -40,7 +40,7 @@ async fn a_redis_that_is_down_at_the_start_is_waited_for() {
     server.restart(Data::Kept).await;
     let RedisState::Connected { version } = connected(&node).await else { panic!() };
     assert!(version.starts_with("Redis ") || version.starts_with("Valkey "), "{version}");
-    node.queue.signal(signal(1, Priority::Normal, 0)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap();
     assert_eq!(tokio::time::timeout(PATIENCE, caller).await.unwrap().unwrap().signal.id, ScanId(1));
 }
 
@@ -48,7 +48,7 @@ async fn a_redis_that_is_down_at_the_start_is_waited_for() {
 async fn a_first_signal_waits_for_the_first_connection() {
     let server = RedisServer::start().await;
     let node = open(&server.url(), "one", &RedisOptions::default());
-    node.queue.signal(signal(1, Priority::Normal, 0)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap();
     assert_eq!(take(&node).await, 1);
 }
 
@@ -56,10 +56,10 @@ async fn a_first_signal_waits_for_the_first_connection() {
 async fn a_restart_with_its_data_loses_nothing() {
     let mut server = RedisServer::durable().await;
     let node = connect(&server, "one").await;
-    node.queue.signal(signal(1, Priority::Normal, -100)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Normal, -100)).await.unwrap();
     let in_hand = next(&node).await;
-    node.queue.signal(signal(2, Priority::Normal, -100)).await.unwrap();
-    node.queue.signal(signal(3, Priority::Low, 1000)).await.unwrap();
+    send(&*node.queue, signal(2, Priority::Normal, -100)).await.unwrap();
+    send(&*node.queue, signal(3, Priority::Low, 1000)).await.unwrap();
     server.kill().await;
     down(&node).await;
     assert!(node.queue.acknowledge(&in_hand.receipt).await.is_err());
@@ -75,7 +75,7 @@ async fn a_restart_with_its_data_loses_nothing() {
 async fn a_restart_without_its_data_heals_by_new_signals() {
     let mut server = RedisServer::start().await;
     let node = connect(&server, "one").await;
-    node.queue.signal(signal(1, Priority::Normal, -100)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Normal, -100)).await.unwrap();
     let in_hand = next(&node).await;
     let caller = waiting(&server, &node).await;
     let began = Instant::now();
@@ -106,7 +106,7 @@ async fn an_emptied_redis_heals_while_a_reader_waits() {
     for id in 1..=3 {
         let caller = waiting(&server, &node).await;
         redis::cmd("FLUSHALL").exec_async(&mut raw(&server).await).await.unwrap();
-        node.queue.signal(signal(id, Priority::Normal, 0)).await.unwrap();
+        send(&*node.queue, signal(id, Priority::Normal, 0)).await.unwrap();
         let delivery = tokio::time::timeout(Duration::from_secs(10), caller).await.unwrap().unwrap();
         assert_eq!(delivery.signal.id, ScanId(id));
         node.queue.acknowledge(&delivery.receipt).await.unwrap();
@@ -119,7 +119,7 @@ async fn an_emptied_redis_heals_while_a_reader_waits() {
 async fn a_group_that_was_destroyed_is_made_again_and_delivers_what_was_in_hand() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
-    node.queue.signal(signal(1, Priority::Normal, 0)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap();
     let first = next(&node).await;
     redis::cmd("XGROUP").arg("DESTROY").arg(STREAMS[1]).arg("workers").exec_async(&mut raw(&server).await).await.unwrap();
     let again = next(&node).await;
@@ -145,16 +145,16 @@ async fn a_frozen_redis_is_found_out_and_used_again_when_it_thaws() {
     let pid = Pid::from_raw(i32::try_from(server.pid().unwrap()).unwrap()).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
     let began = Instant::now();
-    let error = node.queue.signal(signal(1, Priority::Normal, 0)).await.unwrap_err();
+    let error = send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     assert!(why(&error).contains("no answer"), "{error:?}");
     down(&node).await;
     let began = Instant::now();
-    assert!(node.queue.signal(signal(1, Priority::Normal, 0)).await.is_err());
+    assert!(send(&*node.queue, signal(1, Priority::Normal, 0)).await.is_err());
     assert!(began.elapsed() < Duration::from_millis(200), "it is known to be down: {:?}", began.elapsed());
     kill_process(pid, Signal::CONT).unwrap();
     connected(&node).await;
-    node.queue.signal(signal(1, Priority::Normal, 0)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap();
     assert_eq!(take(&node).await, 1);
 }
 
@@ -162,10 +162,10 @@ async fn a_frozen_redis_is_found_out_and_used_again_when_it_thaws() {
 async fn a_redis_without_memory_refuses_signals_and_says_so() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
-    node.queue.signal(signal(1, Priority::Normal, 0)).await.unwrap();
-    node.queue.signal(signal(2, Priority::Normal, 0)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap();
+    send(&*node.queue, signal(2, Priority::Normal, 0)).await.unwrap();
     redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).exec_async(&mut raw(&server).await).await.unwrap();
-    let error = node.queue.signal(signal(3, Priority::Normal, 0)).await.unwrap_err();
+    let error = send(&*node.queue, signal(3, Priority::Normal, 0)).await.unwrap_err();
     assert!(why(&error).contains("OOM command not allowed"), "{error:?}");
     assert_eq!([take(&node).await, take(&node).await], [1, 2], "what is there still goes out");
     redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(0).exec_async(&mut raw(&server).await).await.unwrap();

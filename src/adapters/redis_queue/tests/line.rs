@@ -19,17 +19,17 @@ async fn repeated_signals_do_not_make_the_queue_grow() {
         for id in 1..=5 {
             let rescuer = if round % 2 == 0 { &one } else { &two };
             // On offer, behind it in line, and not due yet.
-            rescuer.queue.signal(signal(id, Priority::Normal, if id == 5 { 3_600_000 } else { -1000 })).await.unwrap();
+            send(&*rescuer.queue, signal(id, Priority::Normal, if id == 5 { 3_600_000 } else { -1000 })).await.unwrap();
         }
         assert_eq!(one.queue.depth().await.unwrap(), 5);
     }
     let first = next(&one).await;
     for _ in 0..20 {
-        two.queue.signal(signal(first.signal.id.0, Priority::Normal, 0)).await.unwrap();
+        send(&*two.queue, signal(first.signal.id.0, Priority::Normal, 0)).await.unwrap();
     }
     assert_eq!(one.queue.depth().await.unwrap(), 6, "one in hand, and one that waits beside it");
     one.queue.acknowledge(&first.receipt).await.unwrap();
-    two.queue.signal(signal(5, Priority::High, 0)).await.unwrap();
+    send(&*two.queue, signal(5, Priority::High, 0)).await.unwrap();
     let mut taken = vec![take(&two).await, take(&one).await, take(&two).await, take(&one).await, take(&two).await];
     assert_eq!(taken.remove(0), 5, "the higher priority and the earlier due of the two signals count");
     taken.sort_unstable();
@@ -42,7 +42,7 @@ async fn an_earlier_signal_goes_before_the_one_on_offer() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
     for (id, after) in [(10, -1000), (3, -3000), (20, -2000), (2, -3000)] {
-        node.queue.signal(JobSignal { due: Timestamp::from_millisecond(10_000 + after).unwrap(), ..signal(id, Priority::Low, 0) }).await.unwrap();
+        send(&*node.queue, JobSignal { due: Timestamp::from_millisecond(10_000 + after).unwrap(), ..signal(id, Priority::Low, 0) }).await.unwrap();
     }
     let mut order = Vec::new();
     for _ in 0..4 {
@@ -57,11 +57,11 @@ async fn a_released_delivery_keeps_its_trace_and_priority() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
     let sent = JobSignal { trace: "00-00000000000000000000000000000abc-0000000000000def-00".parse().unwrap(), ..signal(1, Priority::Low, -50) };
-    node.queue.signal(sent.clone()).await.unwrap();
+    send(&*node.queue, sent.clone()).await.unwrap();
     for _ in 0..3 {
         let delivery = next(&node).await;
         assert_eq!((delivery.signal.trace, delivery.signal.priority), (sent.trace, sent.priority));
-        node.queue.release(&delivery.receipt, now()).await.unwrap();
+        node.queue.release(&delivery.receipt, Duration::ZERO).await.unwrap();
     }
     take(&node).await;
     nothing_is_left(&server).await;
@@ -74,7 +74,7 @@ async fn a_delayed_signal_reaches_a_reader_that_waits_on_time() {
     for from in [&one, &two] {
         let caller = waiting(&server, &one).await;
         let sent = signal(1, Priority::Normal, 700);
-        from.queue.signal(sent.clone()).await.unwrap();
+        send(&*from.queue, sent.clone()).await.unwrap();
         let delivery = tokio::time::timeout(PATIENCE, caller).await.unwrap().unwrap();
         let late = now().duration_since(sent.due);
         assert!(late >= SignedDuration::ZERO && late < SignedDuration::from_millis(300), "{late:?}");
@@ -89,7 +89,7 @@ async fn a_delayed_signal_of_a_node_that_died_comes_as_well() {
     let (one, two) = (connect(&server, "one").await, connect(&server, "two").await);
     let caller = waiting(&server, &one).await;
     let sent = signal(1, Priority::Normal, 500);
-    two.queue.signal(sent.clone()).await.unwrap();
+    send(&*two.queue, sent.clone()).await.unwrap();
     drop(two);
     tokio::time::timeout(PATIENCE, caller).await.unwrap().unwrap();
     let late = now().duration_since(sent.due);
@@ -101,10 +101,15 @@ async fn all_that_become_due_at_once_come_to_one_reader_by_priority() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
     let caller = waiting(&server, &node).await;
-    let due = now() + SignedDuration::from_millis(300);
-    for (id, priority) in [(30, Priority::Low), (20, Priority::Normal), (31, Priority::Low), (10, Priority::High), (11, Priority::High)] {
-        node.queue.signal(JobSignal { due, ..signal(id, priority, 0) }).await.unwrap();
+    // Written into the lines by hand: signals that are sent one after the other end their waits one after the other.
+    let due = (now() + SignedDuration::from_millis(300)).as_microsecond();
+    let mut at_once = redis::pipe();
+    at_once.atomic();
+    for (id, line) in [(30, 2), (20, 1), (31, 2), (10, 0), (11, 0)] {
+        at_once.zadd(LINES[line], format!("{id:020}"), due).ignore();
+        at_once.hset("{kastrel}:traces", format!("{id:020}"), fixtures::trace().to_string()).ignore();
     }
+    at_once.exec_async(&mut raw(&server).await).await.unwrap();
     let first = tokio::time::timeout(PATIENCE, caller).await.unwrap().unwrap();
     let mut order = vec![first.signal.id.0];
     node.queue.acknowledge(&first.receipt).await.unwrap();
@@ -128,7 +133,7 @@ async fn the_script_picks_as_the_policy_does() {
         for _ in 0..random.random_range(0..3) {
             id += 1;
             let priority = *[Priority::High, Priority::High, Priority::Normal, Priority::Low].choose(&mut random).unwrap();
-            node.queue.signal(signal(id, priority, -1000)).await.unwrap();
+            send(&*node.queue, signal(id, priority, -1000)).await.unwrap();
             *expected.entry(priority).or_default() += 1;
         }
         let ready: Vec<Priority> = expected.keys().copied().collect();
@@ -170,7 +175,7 @@ async fn each_signal_goes_to_one_reader_of_many_nodes() {
     }
     for id in 1..=SIGNALS {
         let priority = Priority::ALL[usize::try_from(id % 3).unwrap()];
-        nodes[usize::try_from(id % 2).unwrap()].queue.signal(signal(id, priority, 0)).await.unwrap();
+        send(&*nodes[usize::try_from(id % 2).unwrap()].queue, signal(id, priority, 0)).await.unwrap();
     }
     let mut seen = readers.join_all().await.concat();
     seen.sort_unstable();
@@ -187,7 +192,7 @@ async fn a_caller_that_goes_away_takes_nothing_with_it() {
         let caller = waiting(&server, &one).await;
         caller.abort();
         assert!(caller.await.unwrap_err().is_cancelled());
-        two.queue.signal(signal(id, Priority::Normal, 0)).await.unwrap();
+        send(&*two.queue, signal(id, Priority::Normal, 0)).await.unwrap();
         let began = Instant::now();
         assert_eq!(take(if id % 2 == 0 { &one } else { &two }).await, id);
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
@@ -200,7 +205,7 @@ async fn the_signal_of_a_dead_reader_is_delivered_again_but_not_that_of_a_living
     let server = RedisServer::start().await;
     let impatient = RedisOptions { reclaim_after: Duration::from_millis(1500), ..RedisOptions::default() };
     let (dead, alive) = (open(&server.url(), "dead", &impatient), open(&server.url(), "alive", &impatient));
-    dead.queue.signal(signal(1, Priority::Low, -50)).await.unwrap();
+    send(&*dead.queue, signal(1, Priority::Low, -50)).await.unwrap();
     let began = Instant::now();
     let lost = next(&dead).await;
     drop(dead);
@@ -211,7 +216,7 @@ async fn the_signal_of_a_dead_reader_is_delivered_again_but_not_that_of_a_living
     assert_ne!(again.receipt, lost.receipt);
     // The dead one was only slow: what it says about its delivery changes nothing of the new one.
     alive.queue.acknowledge(&lost.receipt).await.unwrap();
-    alive.queue.release(&lost.receipt, now()).await.unwrap();
+    alive.queue.release(&lost.receipt, Duration::ZERO).await.unwrap();
     assert_eq!(alive.queue.depth().await.unwrap(), 1);
     alive.queue.acknowledge(&again.receipt).await.unwrap();
     nothing_is_left(&server).await;
@@ -222,7 +227,7 @@ async fn consumers_of_nodes_that_are_gone_are_forgotten_unless_they_hold_somethi
     let server = RedisServer::start().await;
     let (one, two) = (connect(&server, "one").await, connect(&server, "two").await);
     for (id, node) in [(1, &one), (2, &two)] {
-        node.queue.signal(signal(id, Priority::High, 0)).await.unwrap();
+        send(&*node.queue, signal(id, Priority::High, 0)).await.unwrap();
         let delivery = next(node).await;
         if id == 1 {
             node.queue.acknowledge(&delivery.receipt).await.unwrap();
@@ -250,11 +255,11 @@ async fn what_is_no_signal_is_removed() {
         redis::cmd("XADD").arg(STREAMS[1]).arg("*").arg(poison).exec_async(&mut raw).await.unwrap();
     }
     redis::cmd("ZADD").arg(LINES[0]).arg(5).arg("not a scan").exec_async(&mut raw).await.unwrap();
-    node.queue.signal(signal(1, Priority::Low, 0)).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Low, 0)).await.unwrap();
     assert_eq!(take(&node).await, 1);
     let caller = waiting(&server, &node).await;
     redis::cmd("XADD").arg(STREAMS[2]).arg("*").arg(b"\xff").arg(b"\xff").exec_async(&mut raw).await.unwrap();
-    node.queue.signal(signal(2, Priority::Low, 0)).await.unwrap();
+    send(&*node.queue, signal(2, Priority::Low, 0)).await.unwrap();
     let delivery = tokio::time::timeout(PATIENCE, caller).await.unwrap().unwrap();
     assert_eq!(delivery.signal.id, ScanId(2));
     node.queue.acknowledge(&delivery.receipt).await.unwrap();

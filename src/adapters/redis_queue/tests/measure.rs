@@ -12,7 +12,7 @@ async fn a_waiting_reader_gets_a_signal_at_once() {
     for id in 0..200 {
         let caller = waiting(&server, &worker).await;
         let began = Instant::now();
-        web.queue.signal(signal(id, Priority::Normal, 0)).await.unwrap();
+        send(&*web.queue, signal(id, Priority::Normal, 0)).await.unwrap();
         let signalled = began.elapsed();
         let delivery = tokio::time::timeout(PATIENCE, caller).await.unwrap().unwrap();
         waits.push((began.elapsed(), signalled));

@@ -1,6 +1,7 @@
 //! What only this adapter promises.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId};
 use kastrel_actors::policy::transition::{Transition, transition};
@@ -257,8 +258,11 @@ fn an_unanswered_write_is_recognised_in_the_row() {
     assert!(!was_made(&ours, &next(&theirs, &progress, 2)));
     let failed = Command::Finish { token: ours.token, resolution: Resolution::Fail(Failure::new(FailureKind::Crashed, "")), plugins: None };
     assert!(!was_made(&next(&ours, &failed, 3), &later), "another end than ours is not ours");
-    let again =
-        Command::Finish { token: ours.token, resolution: Resolution::Retry { failure: Failure::new(FailureKind::Crashed, ""), due: at(4) }, plugins: None };
+    let again = Command::Finish {
+        token: ours.token,
+        resolution: Resolution::Retry { failure: Failure::new(FailureKind::Crashed, ""), after: Duration::from_secs(1) },
+        plugins: None,
+    };
     let ended = next(&ours, &again, 3);
     assert!(was_made(&ended, &next(&ended, &lease("b"), 5)), "the end stands, whatever came after it");
     let cancelled = next(&ended, &Command::Cancel { by: kastrel_actors::model::CancelledBy::User }, 4);

@@ -203,7 +203,7 @@ fn an_end_whose_answer_was_lost_has_happened() {
         let (_server, relay, store) = stage().await;
         let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
         let Applied::Committed(running) = store.apply(id, lease("a")).await.unwrap() else { panic!() };
-        let retry = Resolution::Retry { failure: Failure::new(FailureKind::Crashed, "exit code 1"), due: running.created_at };
+        let retry = Resolution::Retry { failure: Failure::new(FailureKind::Crashed, "exit code 1"), after: Duration::ZERO };
         relay.let_pass(1, Fate::LoseAnswer).await;
         let ended = store.apply(id, Command::Finish { token: running.token, resolution: retry, plugins: None }).await.unwrap();
         assert!(matches!(&ended, Applied::Committed(record) if record.status() == ScanStatus::Pending), "{ended:?}");

@@ -85,6 +85,8 @@ pub(super) fn wrong_processes(record: &ScanRecord, journal: &[JournalLine]) -> O
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use jiff::Timestamp;
     use kastrel_actors::model::{CancelledBy, Command, FencingToken, NodeId, Resolution, Verdict};
     use kastrel_actors::policy::transition::{Transition, transition};
@@ -95,12 +97,12 @@ mod tests {
     /// The rows of a scan that completes at its second attempt, from its submission on.
     fn life() -> Vec<ScanRecord> {
         let node: NodeId = "a".parse().unwrap();
-        let due = Timestamp::UNIX_EPOCH;
+        let (due, after) = (Timestamp::UNIX_EPOCH, Duration::ZERO);
         let failure = kastrel_actors::model::Failure::new(kastrel_actors::model::FailureKind::NodeLost, "x");
         let mut rows = vec![fixtures::record(1, due)];
         for command in [
             Command::Lease { node: node.clone() },
-            Command::Rescue { from: node.clone(), token: FencingToken(1), resolution: Resolution::Retry { failure, due } },
+            Command::Rescue { from: node.clone(), token: FencingToken(1), resolution: Resolution::Retry { failure, after } },
             Command::Lease { node },
             Command::Finish { token: FencingToken(3), resolution: Resolution::Complete(Verdict::default()), plugins: None },
         ] {
