@@ -8,19 +8,23 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kastrel_actors::model::{NewScan, ScanId, ScanRecord};
 use kastrel_actors::ports::{StoreError, Submitted};
 use surrealdb::types::{RecordId, SurrealValue};
 use tokio::sync::oneshot;
 
-use super::calls::{self, Tries};
+use super::calls::{self, OPERATION_LIMIT, Tries};
 use super::error::{CallError, Failure};
 use super::row::{self, Columns};
 use super::store::{Inner, SurrealStore};
 
 /// The most submissions in one transaction.
 const BATCH: usize = 64;
+
+/// The longest that a submission may wait for its turn and its transaction. Others may be before it, and each batch may collide for as long as an operation may.
+const SUBMIT_LIMIT: Duration = OPERATION_LIMIT.saturating_mul(2);
 
 /// The longest idempotency key. It becomes part of a key of the storage engine, and one submission must not spoil the transaction of others.
 const MAX_KEY_BYTES: usize = 1024;
@@ -59,8 +63,10 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(one);
     }
 
+    /// The next submissions to be written. Those whose callers have gone are left out: a caller that was told of a failure must not find the scan later.
     fn take_batch(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|one| !one.answer.is_closed());
         let batch = waiting.len().min(BATCH);
         waiting.drain(..batch).collect()
     }
@@ -79,7 +85,10 @@ impl SurrealStore {
             let mut turn = inner.submissions.turn.lock().await;
             write_batch(&inner, &mut turn, inner.submissions.take_batch()).await;
         }));
-        answered.await.map_err(|_| CallError::Abandoned)?
+        match tokio::time::timeout(SUBMIT_LIMIT, answered).await {
+            Ok(answer) => answer.map_err(|_| CallError::Abandoned)?,
+            Err(_) => Err(CallError::TimedOut(SUBMIT_LIMIT).into()),
+        }
     }
 }
 
@@ -93,7 +102,7 @@ async fn write_batch(inner: &Inner, turn: &mut Turn, batch: Vec<Waiting>) {
         Ok(answers) => {
             for (one, answer) in batch.into_iter().zip(answers) {
                 // Nobody waits any more for an answer that cannot be sent.
-                let _ = one.answer.send(Ok(answer));
+                let _ = one.answer.send(answer);
             }
         }
         Err(WriteError::Call(error)) => {
@@ -186,7 +195,7 @@ const WRITE: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
     LET $last = (SELECT VALUE value FROM ONLY counter:scan) ?? 0;
-    IF (SELECT VALUE since FROM ONLY restore:running) != NONE { THROW 'the database is being restored' };
+    IF (SELECT VALUE since FROM ONLY restore:running FOR UPDATE) != NONE { THROW 'the database is being restored' };
     IF ((SELECT VALUE batch FROM ONLY $submitter) ?? 0) >= $batch { THROW 'batch settled' };
     UPSERT $submitter SET batch = $batch, last = $last, at = $now RETURN NONE;
     UPSERT counter:scan SET value = $last + $amount RETURN NONE;
@@ -209,8 +218,8 @@ const SETTLE: &str = "
     RETURN IF $known.batch = $batch { { last: $known.last, now: $known.at } } ELSE { { last: NONE, now: NONE } };
     COMMIT;";
 
-/// Writes `scans` in one transaction and says what became of each, in their order.
-async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec<Submitted>, WriteError> {
+/// Writes `scans` in one transaction and says what became of each, in their order. An error of all of them means that none was written, as far as that can be known.
+async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec<Result<Submitted, StoreError>>, WriteError> {
     let mut tries = Tries::default();
     loop {
         let used = find_keys(inner, scans).await?;
@@ -317,7 +326,13 @@ fn template(scan: &NewScan) -> ScanRecord {
     ScanRecord::submitted(ScanId(0), scan.clone(), jiff::Timestamp::UNIX_EPOCH)
 }
 
-async fn answers(inner: &Inner, places: Vec<Place>, mut records: Vec<ScanRecord>, born: Option<Born>) -> Result<Vec<Submitted>, WriteError> {
+/// The answer for each place. The transaction is committed, so what goes wrong with one answer is that place's alone.
+async fn answers(
+    inner: &Inner,
+    places: Vec<Place>,
+    mut records: Vec<ScanRecord>,
+    born: Option<Born>,
+) -> Result<Vec<Result<Submitted, StoreError>>, WriteError> {
     if let Some(born) = born {
         for (record, number) in records.iter_mut().zip(born.last + 1..) {
             row::born(record, number, born.now)?;
@@ -327,15 +342,50 @@ async fn answers(inner: &Inner, places: Vec<Place>, mut records: Vec<ScanRecord>
     for place in places {
         answers.push(match place {
             Place::New { at, first } => match records.get(at) {
-                Some(record) if first => Submitted::Created(record.clone()),
-                Some(record) => Submitted::Existing(record.clone()),
-                None => return Err(CallError::Shape("a planned record is missing".into()).into()),
+                Some(record) if first => Ok(Submitted::Created(record.clone())),
+                Some(record) => Ok(Submitted::Existing(record.clone())),
+                None => Err(row::corrupt("a planned record is missing")),
             },
-            Place::Existing(id) => match inner.read(id).await? {
-                Some(read) => Submitted::Existing(read.record),
-                None => return Err(WriteError::Row(format!("the scan {id} of an idempotency key is missing"))),
+            Place::Existing(id) => match inner.read(id).await {
+                Ok(Some(read)) => Ok(Submitted::Existing(read.record)),
+                Ok(None) => Err(row::corrupt(format!("the scan {id} of an idempotency key is missing"))),
+                Err(error) => Err(error),
             },
         });
     }
     Ok(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::testing::fixtures;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_written() {
+        let queue = Queue::default();
+        let mut callers: Vec<_> = (0..3)
+            .map(|number| {
+                let (answer, answered) = oneshot::channel();
+                queue.push(Waiting { scan: fixtures::new_scan(&format!("host-{number}.example.com")), answer });
+                answered
+            })
+            .collect();
+        drop(callers.remove(1));
+        let targets: Vec<String> = queue.take_batch().iter().map(|one| one.scan.request.target.to_string()).collect();
+        assert_eq!(targets, ["host-0.example.com", "host-2.example.com"]);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_spoils_no_other_submission() {
+        let store = SurrealStore::in_memory().await.unwrap();
+        let keyed = NewScan { idempotency_key: Some("key".into()), ..fixtures::new_scan("example.com") };
+        store.enqueue(keyed.clone()).await.unwrap();
+        calls::execute(&store.inner.db, "UPDATE scan:1 SET document = 'spoilt';", Keys { keys: Vec::new() }).await.unwrap();
+        let mut turn = store.inner.submissions.turn.lock().await;
+        let other = fixtures::new_scan("example.org");
+        let answers = write(&store.inner, &mut turn, &[&keyed, &other]).await.unwrap();
+        assert!(matches!(answers.as_slice(), [Err(StoreError::Corrupt(_)), Ok(Submitted::Created(record))] if record.id == ScanId(2)), "{answers:?}");
+    }
 }
