@@ -6,7 +6,7 @@ use tokio::io::AsyncRead;
 use super::error::BackupError;
 use super::format::Summary;
 use super::reader::Reader;
-use crate::adapters::surreal_store::SurrealStore;
+use crate::adapters::surreal_store::{Import, SurrealStore};
 
 /// So many scans, or about so many bytes of them, are written in one transaction.
 const BATCH: usize = 100;
@@ -20,17 +20,17 @@ const BATCH_BYTES: usize = 2 << 20;
 /// The file is not a whole backup that this program can read, the database is not empty or in use, or it failed.
 pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<Summary, BackupError> {
     let mut reader = Reader::open(from).await?;
-    store.begin_import().await?;
+    let import = store.begin_import().await?;
     let mut batch = Batch::default();
     while let Some(record) = reader.next().await? {
         batch.push(record, reader.line().len());
         if batch.is_full() {
-            batch.write(store).await?;
+            batch.write(&import).await?;
         }
     }
-    batch.write(store).await?;
+    batch.write(&import).await?;
     let summary = reader.summary();
-    store.end_import(&reader.stock(), summary.scans).await?;
+    import.end(&reader.stock(), summary.scans).await?;
     Ok(summary)
 }
 
@@ -51,9 +51,9 @@ impl Batch {
         self.scans.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 
-    async fn write(&mut self, store: &SurrealStore) -> Result<(), BackupError> {
+    async fn write(&mut self, import: &Import<'_>) -> Result<(), BackupError> {
         if !self.scans.is_empty() {
-            store.import(&self.scans).await?;
+            import.add(&self.scans).await?;
         }
         *self = Self::default();
         Ok(())

@@ -37,4 +37,4 @@ pub use calls::CALL_TIMEOUT;
 pub use error::{ConnectError, OpenError};
 pub use lock::FolderLock;
 pub use store::SurrealStore;
-pub use transfer::{ImportError, Stock};
+pub use transfer::{Import, ImportError, Stock};

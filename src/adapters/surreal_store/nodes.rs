@@ -79,9 +79,9 @@ struct NodesAnswer {
     nodes: Vec<NodeRow>,
 }
 
-const REGISTER: &str = "
+pub(super) const REGISTER: &str = "
     BEGIN;
-    IF (SELECT VALUE since FROM ONLY restore:running) != NONE { THROW 'the database is being restored' };
+    IF (SELECT VALUE since FROM ONLY restore:running FOR UPDATE) != NONE { THROW 'the database is being restored' };
     LET $now = time::nano(time::now()) + $offset;
     LET $granted = UPSERT $key SET name = $name, expires_at = $now + $ttl, registration = $registration RETURN expires_at, drain_by;
     RETURN {

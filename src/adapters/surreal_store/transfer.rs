@@ -11,6 +11,7 @@ use kastrel_actors::ports::{ScanStore, StoreError};
 use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
 
 use super::calls;
+use super::error::{CallError, Failure};
 use super::row::{self, Columns, StoredScan};
 use super::store::SurrealStore;
 use super::{migrate, submit};
@@ -47,6 +48,9 @@ pub enum ImportError {
         /// How many should be.
         imported: u64,
     },
+    /// Somebody began another restore into the same database meanwhile.
+    #[error("another restore into this database has begun")]
+    Overtaken,
     /// The database failed, or a record cannot be a row.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -66,8 +70,14 @@ struct Rows {
 }
 
 #[derive(Debug, Clone, SurrealValue)]
-struct Offset {
+struct Begin {
+    run: String,
     offset: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Run {
+    run: String,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -94,11 +104,13 @@ struct ImportRow {
 
 #[derive(Debug, Clone, SurrealValue)]
 struct ImportRows {
+    run: String,
     rows: Vec<ImportRow>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
 struct End {
+    run: String,
     last: i64,
     imported: i64,
     since: Option<i64>,
@@ -114,7 +126,8 @@ const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), 
 
 const EXPORT: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $range) };";
 
-/// Sets the mark, unless the database is in use; the rows of nodes whose leases are over go, so that no such node comes back to life in the middle of the import.
+/// Sets the mark, unless the database is in use. Whoever registers or submits reads the mark FOR UPDATE, so that neither is committed beside this. A restore that began before and has not
+/// ended loses the mark and with it the database; the rows of nodes whose leases are over go, so that no such node comes back to life in the middle of the import.
 const BEGIN: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
@@ -123,7 +136,7 @@ const BEGIN: &str = "
     LET $again = (SELECT VALUE since FROM ONLY restore:running) != NONE;
     IF $last = NONE AND array::len($nodes) = 0 {
         DELETE node RETURN NONE;
-        IF !$again { CREATE restore:running SET since = $now RETURN NONE; };
+        UPSERT restore:running SET since = $now, run = $run RETURN NONE;
     };
     RETURN { last: $last, node: $nodes[0], again: $again };
     COMMIT;";
@@ -131,6 +144,7 @@ const BEGIN: &str = "
 /// Some rows at a time: a transaction lies in memory as a whole.
 const CLEAR: &str = "
     BEGIN;
+    IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     LET $scans = SELECT VALUE id FROM scan LIMIT 500;
     LET $keys = SELECT VALUE id FROM idempotency LIMIT 500;
     DELETE $scans RETURN NONE;
@@ -140,7 +154,7 @@ const CLEAR: &str = "
 
 const IMPORT: &str = "
     BEGIN;
-    IF (SELECT VALUE since FROM ONLY restore:running) = NONE { THROW 'no restore is running' };
+    IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     FOR $row IN $rows {
         LET $columns = $row.columns;
         UPSERT type::record('scan', $row.number) SET
@@ -156,8 +170,11 @@ const IMPORT: &str = "
 const END: &str = "
     BEGIN;
     LET $found = (SELECT count() FROM scan GROUP ALL)[0].count ?? 0;
-    IF (SELECT VALUE since FROM ONLY restore:running) = NONE {
+    LET $mark = SELECT VALUE run FROM ONLY restore:running FOR UPDATE;
+    IF $mark = NONE {
         IF (SELECT VALUE value FROM ONLY counter:scan) != $last { THROW 'no restore is running' };
+    } ELSE IF $mark != $run {
+        THROW 'another restore has begun';
     } ELSE IF $found = $imported {
         UPSERT counter:scan SET value = $last RETURN NONE;
         DELETE pause:queue RETURN NONE;
@@ -198,8 +215,10 @@ impl SurrealStore {
     ///
     /// # Errors
     /// The database holds scans, is in use, or failed.
-    pub async fn begin_import(&self) -> Result<(), ImportError> {
-        let begun: Begun = calls::call_again(&self.inner.db, BEGIN, Offset { offset: self.inner.offset() }).await.map_err(StoreError::from)?;
+    pub async fn begin_import(&self) -> Result<Import<'_>, ImportError> {
+        let import = Import { store: self, run: uuid::Uuid::new_v4().to_string() };
+        let begin = Begin { run: import.run.clone(), offset: self.inner.offset() };
+        let begun: Begun = calls::call_again(&self.inner.db, BEGIN, begin).await.map_err(StoreError::from)?;
         if let Some(last) = begun.last {
             return Err(ImportError::NotEmpty { last: row::unsigned(last)? });
         }
@@ -208,35 +227,54 @@ impl SurrealStore {
         }
         let mut left = begun.again;
         while left {
-            let Deleted { deleted } = calls::call_again(&self.inner.db, CLEAR, Nothing {}).await.map_err(StoreError::from)?;
+            let Deleted { deleted } = calls::call_again(&self.inner.db, CLEAR, Run { run: import.run.clone() }).await.map_err(refused)?;
             left = deleted > 0;
         }
-        Ok(())
+        Ok(import)
     }
+}
 
-    /// Brings scans in, between [`begin_import`](Self::begin_import) and [`end_import`](Self::end_import).
+/// A restore that is under way. Dropped before its [`end`](Self::end) it leaves the mark, and nobody uses the database before another restore.
+#[derive(Debug)]
+pub struct Import<'a> {
+    store: &'a SurrealStore,
+    /// What the mark says as long as no other restore has taken over.
+    run: String,
+}
+
+impl Import<'_> {
+    /// Brings scans in.
     ///
     /// # Errors
-    /// The database failed, or a record cannot be a row.
-    pub async fn import(&self, scans: &[ScanRecord]) -> Result<(), ImportError> {
+    /// Another restore has begun, the database failed, or a record cannot be a row.
+    pub async fn add(&self, scans: &[ScanRecord]) -> Result<(), ImportError> {
         let rows = scans.iter().map(import_row).collect::<Result<_, StoreError>>()?;
-        Ok(calls::execute_again(&self.inner.db, IMPORT, ImportRows { rows }).await.map_err(StoreError::from)?)
+        calls::execute_again(&self.store.inner.db, IMPORT, ImportRows { run: self.run.clone(), rows }).await.map_err(refused)
     }
 
     /// Declares the database whole, with as many scans as were `imported`.
     ///
     /// # Errors
-    /// Another number of scans is there; or the database failed. The mark stays then.
-    pub async fn end_import(&self, stock: &Stock, imported: u64) -> Result<(), ImportError> {
+    /// Another number of scans is there, another restore has begun, or the database failed. The mark stays then.
+    pub async fn end(self, stock: &Stock, imported: u64) -> Result<(), ImportError> {
         let end = End {
+            run: self.run,
             last: row::signed(stock.last.0)?,
             imported: row::signed(imported)?,
             since: stock.pause.as_ref().map(|pause| row::nanoseconds(pause.since)),
             reason: stock.pause.as_ref().and_then(|pause| pause.reason.clone()),
         };
-        let ended: Ended = calls::call_again(&self.inner.db, END, end).await.map_err(StoreError::from)?;
+        let ended: Ended = calls::call_again(&self.store.inner.db, END, end).await.map_err(refused)?;
         let found = row::unsigned(ended.found)?;
         if found == imported { Ok(()) } else { Err(ImportError::Miscounted { found, imported }) }
+    }
+}
+
+/// What the transactions of an import throw says that it is no longer theirs.
+fn refused(error: CallError) -> ImportError {
+    match error.failure() {
+        Failure::Thrown => ImportError::Overtaken,
+        _ => ImportError::Store(error.into()),
     }
 }
 
@@ -249,4 +287,49 @@ fn import_row(record: &ScanRecord) -> Result<ImportRow, StoreError> {
         created_at: row::nanoseconds(record.created_at),
         columns: Columns::of(record)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::testing::fixtures;
+
+    use super::super::nodes::REGISTER;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_later_restore_takes_over_from_one_that_seems_to_have_failed() {
+        let store = SurrealStore::in_memory().await.unwrap();
+        let record = fixtures::record(1, jiff::Timestamp::UNIX_EPOCH);
+        let stock = Stock { last: ScanId(1), pause: None };
+        let first = store.begin_import().await.unwrap();
+        first.add(std::slice::from_ref(&record)).await.unwrap();
+        let second = store.begin_import().await.unwrap();
+        assert!(matches!(first.add(std::slice::from_ref(&record)).await, Err(ImportError::Overtaken)));
+        assert!(matches!(first.end(&stock, 1).await, Err(ImportError::Overtaken)));
+        assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [], "the second begins with nothing");
+        second.add(std::slice::from_ref(&record)).await.unwrap();
+        second.end(&stock, 1).await.unwrap();
+        assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [record]);
+    }
+
+    /// Neither sees what the other has not committed yet.
+    #[tokio::test]
+    async fn a_node_that_registers_while_a_restore_begins_has_one_of_the_two_refused() {
+        #[derive(Debug, Clone, SurrealValue)]
+        struct Registration {
+            key: RecordId,
+            name: String,
+            registration: String,
+            ttl: i64,
+            offset: i64,
+        }
+        let slow = REGISTER.replacen("RETURN {", "SLEEP 200ms; RETURN {", 1);
+        assert!(slow.contains("SLEEP"));
+        for _ in 0..3 {
+            let store = SurrealStore::in_memory().await.unwrap();
+            let node = Registration { key: RecordId::new("node", "a"), name: "a".into(), registration: "{}".into(), ttl: 60_000_000_000, offset: 0 };
+            let (registered, begun) = tokio::join!(calls::execute(&store.inner.db, slow.clone(), node), store.begin_import());
+            assert_ne!(registered.is_ok(), begun.is_ok(), "{registered:?} {begun:?}");
+        }
+    }
 }
