@@ -51,6 +51,15 @@ pub enum OpenError {
         /// When it began, by the database's clock.
         begun: jiff::Timestamp,
     },
+    /// The database is not the one that was used before its connection broke.
+    #[error(
+        "the database {}: restore a backup into it, or start all servers and workers anew to use it as it is",
+        if *is_empty { "has been emptied" } else { "is another one than before" }
+    )]
+    Replaced {
+        /// Whether nothing is there, rather than another installation.
+        is_empty: bool,
+    },
     /// The database server could not be used.
     #[error("failed to connect to the database server")]
     Connect(#[from] ConnectError),
@@ -182,6 +191,13 @@ pub(super) enum Failure {
 }
 
 impl CallError {
+    /// Whether the namespace, the database or the table is not there (any more).
+    pub(super) fn is_missing_ground(&self) -> bool {
+        use surrealdb::types::NotFoundError;
+        let Self::Failed(error) = self else { return false };
+        matches!(error.not_found_details(), Some(NotFoundError::Namespace { .. } | NotFoundError::Database { .. } | NotFoundError::Table { .. }))
+    }
+
     pub(super) fn failure(&self) -> Failure {
         let error = match self {
             Self::Failed(error) => error,

@@ -18,6 +18,15 @@ pub(super) enum Purpose {
     Restore,
 }
 
+/// What is expected of a database.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ground<'a> {
+    /// Nothing: what is missing is made.
+    Any,
+    /// To be the one that was used before. One that was emptied or replaced is not made ready: to go on as if nothing had ever been submitted would hide the loss.
+    Known(&'a str),
+}
+
 /// For how long the traces of processes that submitted are kept.
 const SUBMITTER_KEPT_NS: i64 = 24 * 3600 * 1_000_000_000;
 
@@ -56,13 +65,36 @@ struct Texts {
 }
 
 /// Makes a connection, or an engine, ready for calls: the database is there and selected, and its schema is this program's.
-pub(super) async fn prepare(db: &Database, namespace: &str, database: &str, level: AuthLevel, purpose: Purpose) -> Result<(), OpenError> {
-    select_database(db, namespace, database, level).await?;
+pub(super) async fn prepare(db: &Database, namespace: &str, database: &str, level: AuthLevel, purpose: Purpose, ground: Ground<'_>) -> Result<(), OpenError> {
+    match ground {
+        Ground::Any => select_database(db, namespace, database, level).await?,
+        Ground::Known(expected) => {
+            db.select(namespace, database).await.map_err(failed("select the database"))?;
+            let found = installation(db).await.map_err(failed("ask the database which installation it is"))?;
+            if found.as_deref() != Some(expected) {
+                return Err(OpenError::Replaced { is_empty: found.is_none() });
+            }
+        }
+    }
     run(db).await?;
     tidy(db).await?;
     match (unfinished_restore(db).await?, purpose) {
         (Some(begun), Purpose::Use) => Err(OpenError::HalfRestored { begun }),
         _ => Ok(()),
+    }
+}
+
+/// What tells this database from every other; `None` where nothing was ever made, or everything was removed.
+pub(super) async fn installation(db: &Database) -> Result<Option<String>, CallError> {
+    #[derive(Debug, SurrealValue)]
+    struct Installation {
+        name: Option<String>,
+    }
+    let sql = "RETURN { name: SELECT VALUE name FROM ONLY installation:this };";
+    match calls::call_again::<Installation>(db, sql, Nothing {}).await {
+        Ok(found) => Ok(found.name),
+        Err(error) if error.is_missing_ground() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -18,7 +18,7 @@ use super::calls::{CALL_TIMEOUT, Database};
 use super::error::OpenError;
 use super::link::Link;
 use super::lock::FolderLock;
-use super::migrate::{self, Purpose};
+use super::migrate::{self, Ground, Purpose};
 use super::store::{Inner, SurrealStore};
 
 const NAMESPACE: &str = "kastrel";
@@ -80,7 +80,7 @@ impl SurrealStore {
     }
 
     async fn embedded(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
-        migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, purpose).await?;
+        migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, purpose, Ground::Any).await?;
         Ok(Self::over(db, lock))
     }
 

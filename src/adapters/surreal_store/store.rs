@@ -11,6 +11,8 @@ use surrealdb::types::SurrealValue;
 
 use super::calls::{self, Database};
 use super::lock::FolderLock;
+use super::migrate;
+use super::row;
 use super::submit::Queue;
 
 /// Keeps scans and nodes in SurrealDB. Clones share one connection.
@@ -52,19 +54,13 @@ impl SurrealStore {
     }
 }
 
-#[derive(Debug, SurrealValue)]
-struct Installation {
-    name: String,
-}
-
 impl SurrealStore {
     /// What tells this database from every other: the same for all processes that share it.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn installation(&self) -> Result<String, StoreError> {
-        let answer: Installation = calls::call(&self.inner.db, "RETURN { name: SELECT VALUE name FROM ONLY installation:this };", Nothing {}).await?;
-        Ok(answer.name)
+        migrate::installation(&self.inner.db).await?.ok_or_else(|| row::corrupt("the database does not say which installation it is"))
     }
 }
 
@@ -154,6 +150,6 @@ impl ScanStore for SurrealStore {
         self.inner.db.check()?;
         // Reads a row, so that a storage engine that hangs below a healthy connection is noticed.
         let answer: Alive = calls::call(&self.inner.db, "RETURN { alive: (SELECT VALUE value FROM ONLY counter:scan) != -1 };", Nothing {}).await?;
-        if answer.alive { Ok(()) } else { Err(super::row::corrupt("the counter of scans is spoilt")) }
+        if answer.alive { Ok(()) } else { Err(row::corrupt("the counter of scans is spoilt")) }
     }
 }
