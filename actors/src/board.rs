@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::changes::Changes;
 use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
@@ -20,6 +21,7 @@ const KEPT: usize = 2_000;
 pub struct LiveBoard {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
+    changes: Changes,
 }
 
 #[derive(Debug, Default)]
@@ -43,9 +45,26 @@ impl LiveBoard {
 
     /// Shows a row as it was committed. An older version than the one on the board changes nothing, so the order of publications does not matter.
     pub fn publish(&self, record: ScanRecord) {
+        let id = record.id;
         self.write(|scans| {
             scans.put(record);
         });
+        self.changes.note(id);
+    }
+
+    /// Takes a scan that was deleted off the board; whoever watches it sees that there is nothing more to come.
+    pub fn remove(&self, id: ScanId) {
+        self.write(|scans| {
+            scans.by_id.remove(&id);
+            scans.order.retain(|one| *one != id);
+        });
+        self.changes.note(id);
+    }
+
+    /// Which scans changed lately.
+    #[must_use]
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Shows what the attempt under `token` tells of itself; ignored if the row on the board is not running under that token.
@@ -62,6 +81,7 @@ impl LiveBoard {
                 true
             });
         });
+        self.changes.note(id);
     }
 
     /// All scans that run now, oldest first.

@@ -3,6 +3,7 @@
 pub mod classify;
 pub mod deadline;
 pub mod lease;
+pub mod listing;
 pub mod restart;
 pub mod scope;
 pub mod transition;

@@ -14,6 +14,7 @@ use surrealdb::engine::local::Db;
 use surrealdb_cnf::ConfigMap;
 use surrealdb_engine_local::Datastore;
 
+use super::backfill;
 use super::calls::{CALL_TIMEOUT, Database};
 use super::error::OpenError;
 use super::lock::FolderLock;
@@ -61,6 +62,7 @@ impl SurrealStore {
     async fn prepare(db: Database, lock: Option<FolderLock>) -> Result<Self, OpenError> {
         migrate::select_database(&db, NAMESPACE, DATABASE).await?;
         migrate::run(&db).await?;
+        backfill::run(&db).await?;
         Ok(Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) })
     }
 }

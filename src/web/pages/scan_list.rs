@@ -148,8 +148,8 @@ async fn draw(web: &WebInner, query: &ScanListQuery, form: &SubmitForm, errors: 
         },
         summary: counted(total, if is_set { "scan matches" } else { "scan" }, if is_set { "scans match" } else { "scans" }),
         rows: list.scans.iter().map(|scan| ScanRow::new(scan, web)).collect(),
-        newer: (query.page > 1).then(|| query.link(query.page - 1)),
-        older: ((query.page as u64) < pages).then(|| query.link(query.page + 1)),
+        newer: (query.page > 1).then(|| ScanListQuery { page: query.page - 1, ..query.clone() }.link("/")),
+        older: ((query.page as u64) < pages).then(|| ScanListQuery { page: query.page + 1, ..query.clone() }.link("/")),
         position: format!("Page {} of {pages}", query.page),
     }))
 }
