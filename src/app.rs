@@ -7,19 +7,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, NodeId, ScanRecord};
+use kastrel_actors::model::{AttemptNumber, NodeId, ReportFormat, ScanRecord};
 use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
 use kastrel_actors::ports::{LocalControlBus, LocalJobQueue, SystemClock};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::adapters::kast_runner::{AttemptPaths, Grace, KastRunner, KastRunnerConfig, ScannerCommand, sweep_leftovers};
+use crate::adapters::kast_runner::{
+    AttemptPaths, Catalogue, Grace, IssueKind, KastRunner, KastRunnerConfig, RenderError, ReportRenderer, ScannerCommand, sweep_leftovers,
+};
 use crate::adapters::surreal_store::{OpenError, SurrealStore};
 use crate::config::{Config, ScannerChoice};
-use crate::web::{AttemptDir, CatalogueView};
+use crate::web::{AttemptDir, CatalogueView, IssueText, RenderReport};
 
 /// How long leftovers of a crashed predecessor may take to die after SIGKILL.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
@@ -93,6 +96,7 @@ pub struct App {
     node: Option<NodeHandle>,
     catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     results_dir: PathBuf,
+    renderer: Arc<dyn RenderReport>,
     grace: Duration,
 }
 
@@ -127,6 +131,7 @@ impl App {
         let id = data_dir_id(&data_dir)?;
         let runner = runner(config, scanner.clone(), &results_dir, &data_dir, &id)?;
         let catalogue = catalogue_view(&runner);
+        let renderer: Arc<dyn RenderReport> = Arc::new(Renderer(runner.report_renderer()));
         let node = match role {
             Role::Offline => None,
             Role::Serve | Role::OneShot => {
@@ -142,7 +147,7 @@ impl App {
                 Some(node::start(node_config(config, role), ports).await?)
             }
         };
-        Ok(Self { desk, scanner, node, catalogue, results_dir, grace: config.scans.shutdown_grace_seconds })
+        Ok(Self { desk, scanner, node, catalogue, results_dir, renderer, grace: config.scans.shutdown_grace_seconds })
     }
 
     /// Asks the scanner that the configuration leads to what it offers, without starting anything else.
@@ -153,7 +158,7 @@ impl App {
         let (results_dir, data_dir) = (absolute(&config.results_dir())?, absolute(&config.data.dir)?);
         let runner = runner(config, scanner(config)?, &results_dir, &data_dir, "none")?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
-        Ok(Arc::new(CatalogueView { scanner: catalogue.scanner.clone(), plugins: catalogue.plugins.clone() }))
+        Ok(Arc::new(view_of(&catalogue)))
     }
 
     /// The scanner's plugins; `None` while it is being asked.
@@ -169,6 +174,12 @@ impl App {
         Arc::new(move |record: &ScanRecord, attempt: AttemptNumber| {
             AttemptPaths::new(&results, &record.request.target, record.created_at, record.id, attempt).attempt_dir
         })
+    }
+
+    /// What renders reports once more.
+    #[must_use]
+    pub fn renderer(&self) -> Arc<dyn RenderReport> {
+        Arc::clone(&self.renderer)
     }
 
     /// Waits until the node gives up, which a node that does its work never does.
@@ -224,9 +235,7 @@ fn runner(config: &Config, scanner: ScannerCommand, results_dir: &Path, data_dir
 /// The runner's catalogue in the words of the web.
 fn catalogue_view(runner: &KastRunner) -> watch::Receiver<Option<Arc<CatalogueView>>> {
     let mut source = runner.catalogue();
-    let view = |catalogue: &Option<Arc<crate::adapters::kast_runner::Catalogue>>| {
-        catalogue.as_ref().map(|catalogue| Arc::new(CatalogueView { scanner: catalogue.scanner.clone(), plugins: catalogue.plugins.clone() }))
-    };
+    let view = |catalogue: &Option<Arc<Catalogue>>| catalogue.as_ref().map(|catalogue| Arc::new(view_of(catalogue)));
     let (sender, receiver) = watch::channel(view(&source.borrow_and_update()));
     tokio::spawn(async move {
         while source.changed().await.is_ok() {
@@ -237,6 +246,34 @@ fn catalogue_view(runner: &KastRunner) -> watch::Receiver<Option<Arc<CatalogueVi
         }
     });
     receiver
+}
+
+fn view_of(catalogue: &Catalogue) -> CatalogueView {
+    let issue = |(id, kind): (&String, &IssueKind)| {
+        let IssueKind { severity, title, description, remediation, category } = kind.clone();
+        (id.clone(), IssueText { severity, title, description, remediation, category })
+    };
+    CatalogueView {
+        scanner: catalogue.scanner.clone(),
+        plugins: catalogue.plugins.clone(),
+        issues: catalogue.registry.iter().map(issue).collect(),
+        settings: catalogue.settings.clone(),
+    }
+}
+
+/// The runner's renderer behind the web's port.
+struct Renderer(ReportRenderer);
+
+#[async_trait]
+impl RenderReport for Renderer {
+    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<(), String> {
+        self.0.render(record, attempt, format).await.map_err(|error| {
+            if let RenderError::Run(source) = &error {
+                tracing::warn!(error = source as &dyn std::error::Error, "a report could not be rendered");
+            }
+            error.to_string()
+        })
+    }
 }
 
 fn node_config(config: &Config, role: Role) -> NodeConfig {

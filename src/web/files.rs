@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use cap_std::ambient_authority;
@@ -19,6 +19,7 @@ use super::error::Problem;
 use super::path::{FilePath, no_scan};
 use super::state::{Web, WebInner};
 use super::text::clean;
+use super::viewer::Viewer;
 
 /// The scanner's report.
 pub(crate) const REPORT: &str = "kast_report.html";
@@ -26,6 +27,8 @@ pub(crate) const REPORT: &str = "kast_report.html";
 pub(crate) const PDF_REPORT: &str = "kast_report.pdf";
 /// What the scanner said.
 pub(crate) const LOG: &str = "kast.log";
+/// How it was called.
+pub(crate) const COMMAND: &str = "command.sh";
 
 /// What a file may do in a browser: show itself, with its own style and pictures.
 const FILE_POLICY: &str = "sandbox; default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; form-action 'none'; \
@@ -42,6 +45,16 @@ pub(crate) struct FileEntry {
     /// Relative, with `/` between.
     pub(crate) path: String,
     pub(crate) bytes: u64,
+}
+
+/// A part of a text file, as lines that are ready to show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub(crate) lines: Vec<String>,
+    /// Where the next part begins, in bytes.
+    pub(crate) next: u64,
+    /// Whether there was more before it that is left out.
+    pub(crate) is_cut: bool,
 }
 
 /// The folder of an attempt.
@@ -87,16 +100,43 @@ impl AttemptFiles {
     }
 
     /// The last lines of a text file, ready to show.
-    pub(crate) fn tail(&self, path: &str) -> io::Result<Vec<String>> {
+    pub(crate) fn tail(&self, path: &str) -> io::Result<Tail> {
+        self.last(path, TAIL_BYTES, TAIL_LINES)
+    }
+
+    /// At most so many of the last bytes and lines.
+    pub(crate) fn last(&self, path: &str, most_bytes: u64, most_lines: usize) -> io::Result<Tail> {
         let (mut file, size) = self.file(path)?;
-        let skip = size.saturating_sub(TAIL_BYTES);
+        let skip = size.saturating_sub(most_bytes);
         file.seek(SeekFrom::Start(skip))?;
         let mut bytes = Vec::new();
-        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+        file.take(most_bytes).read_to_end(&mut bytes)?;
         let text = String::from_utf8_lossy(&bytes);
         // The first line of a cut text is most likely not whole.
         let lines: Vec<&str> = text.lines().skip(usize::from(skip > 0)).collect();
-        Ok(lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)).map(|line| clean(line)).collect())
+        let left_out = lines.len().saturating_sub(most_lines);
+        Ok(Tail { lines: lines.iter().skip(left_out).map(|line| clean(line)).collect(), next: skip + bytes.len() as u64, is_cut: skip > 0 || left_out > 0 })
+    }
+
+    /// What follows in a text file after `from`: whole lines, at most [`TAIL_BYTES`], unless the file is `complete` and its last line has no end.
+    pub(crate) fn since(&self, path: &str, from: u64, complete: bool) -> io::Result<Tail> {
+        let (mut file, size) = self.file(path)?;
+        if from >= size {
+            return Ok(Tail { next: from.min(size), ..Tail::default() });
+        }
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+        let is_rest = from + bytes.len() as u64 >= size;
+        let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => end + 1,
+            // A line that is longer than a part, or the last one.
+            None if complete || !is_rest => bytes.len(),
+            None => 0,
+        };
+        let whole = if complete && is_rest { bytes.len() } else { whole };
+        let text = String::from_utf8_lossy(&bytes[..whole]);
+        Ok(Tail { lines: text.lines().map(clean).collect(), next: from + whole as u64, is_cut: false })
     }
 }
 
@@ -111,8 +151,13 @@ pub(crate) async fn with_files<T: Send + 'static>(
     tokio::task::spawn_blocking(move || AttemptFiles::open(folder).ok().map(|files| work(&files))).await.ok()?
 }
 
-/// Serves one file of an attempt.
-pub(crate) async fn serve(State(web): State<Web>, FilePath { id, attempt, path }: FilePath) -> Result<Response, Problem> {
+/// Serves one file of an attempt; `?download=1` as a download whatever it is.
+pub(crate) async fn serve(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    FilePath { id, attempt, path }: FilePath,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let name = path.clone();
     let (file, size) = with_files(&web, &scan.record, attempt, move |files| files.file(&name))
@@ -120,6 +165,7 @@ pub(crate) async fn serve(State(web): State<Web>, FilePath { id, attempt, path }
         .and_then(Result::ok)
         .ok_or_else(|| Problem::not_found("there is no such file"))?;
     let (content_type, inline) = kind_of(&path);
+    let inline = inline && query.as_deref() != Some("download=1");
     let disposition = format!("{}; filename=\"{}\"", if inline { "inline" } else { "attachment" }, safe_name(&path));
     // No more than was there when it was opened, so that a growing log ends.
     let body = Body::from_stream(ReaderStream::with_capacity(tokio::io::AsyncReadExt::take(tokio::fs::File::from_std(file), size), CHUNK));
@@ -138,7 +184,7 @@ pub(crate) async fn serve(State(web): State<Web>, FilePath { id, attempt, path }
 }
 
 /// The type we name, and whether a browser may show it.
-fn kind_of(path: &str) -> (&'static str, bool) {
+pub(crate) fn kind_of(path: &str) -> (&'static str, bool) {
     let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     match extension.as_deref() {
         Some("html" | "htm") => ("text/html; charset=utf-8", true),
@@ -155,7 +201,7 @@ fn kind_of(path: &str) -> (&'static str, bool) {
 }
 
 /// A name that can stand in a header.
-fn safe_name(path: &str) -> String {
+pub(crate) fn safe_name(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
     name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' ') { c } else { '_' }).collect()
 }
@@ -276,6 +322,25 @@ mod tests {
         let lines: String = (0..40_000).map(|n| format!("line {n} \u{1b}[31mred\n")).collect();
         std::fs::write(folder.path().join(LOG), lines).unwrap();
         let tail = AttemptFiles::open(folder.path().into()).unwrap().tail(LOG).unwrap();
-        assert_eq!((tail.len(), tail.last().map(String::as_str)), (TAIL_LINES, Some("line 39999 [31mred")));
+        assert_eq!((tail.lines.len(), tail.lines.last().map(String::as_str)), (TAIL_LINES, Some("line 39999 [31mred")));
+        assert!(tail.is_cut);
+    }
+
+    #[test]
+    fn a_growing_text_is_read_in_whole_lines_without_a_gap() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOG);
+        std::fs::write(&path, "one\ntwo\nthr").unwrap();
+        let files = AttemptFiles::open(folder.path().into()).unwrap();
+        let first = files.since(LOG, 0, false).unwrap();
+        assert_eq!((first.lines.as_slice(), first.next), (["one".to_owned(), "two".into()].as_slice(), 8));
+        assert_eq!(files.since(LOG, 8, false).unwrap(), Tail { next: 8, ..Tail::default() }, "half a line waits for its end");
+        assert_eq!(files.since(LOG, 8, true).unwrap().lines, ["thr"], "the last line of a log that grows no more is whole");
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        assert_eq!(files.since(LOG, 8, false).unwrap().lines, ["three"]);
+        assert_eq!(files.since(LOG, 99, false).unwrap(), Tail { next: 14, ..Tail::default() });
+        let long = "x".repeat(TAIL_BYTES as usize + 10);
+        std::fs::write(&path, &long).unwrap();
+        assert_eq!(files.since(LOG, 0, false).unwrap().next, TAIL_BYTES, "a line without an end does not hold up the rest");
     }
 }

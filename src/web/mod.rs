@@ -1,8 +1,11 @@
 //! The dashboard and the HTTP API.
 
 mod api;
+mod archive;
 mod assets;
+mod check;
 mod error;
+mod estimate;
 mod files;
 mod headers;
 mod hosts;
@@ -10,6 +13,7 @@ mod limits;
 mod pages;
 mod path;
 mod query;
+mod removal;
 mod router;
 mod same_origin;
 mod sse;
@@ -18,8 +22,9 @@ mod state;
 mod testing;
 mod text;
 mod trace;
+mod viewer;
 
 pub use hosts::HostRule;
 pub use limits::RequestLimits;
 pub use router::router;
-pub use state::{AppInfo, AttemptDir, CatalogueView, WebState};
+pub use state::{AppInfo, AttemptDir, CatalogueView, Health, IssueText, RenderReport, SettingLine, WebState};

@@ -1,26 +1,48 @@
 //! What every handler may use.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, PluginInfo, ScanRecord, ScannerInfo, ScannerKind};
+use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFormat, ScanRecord, ScannerInfo, ScannerKind, Severity};
+use kastrel_actors::policy::overrides::SettingsSchema;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status_cache::StatusCache;
 use super::{HostRule, RequestLimits};
 
-/// The scanner of this node and what it offers.
+/// A kind of issue, as the scanner's registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueText {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Its name for people.
+    pub title: String,
+    /// What it means.
+    pub description: String,
+    /// What to do about it.
+    pub remediation: String,
+    /// The family it belongs to.
+    pub category: String,
+}
+
+/// The scanner of this node and what it offers.
+#[derive(Debug, Clone, PartialEq)]
 pub struct CatalogueView {
     /// Which scanner.
     pub scanner: ScannerInfo,
     /// Its plugins.
     pub plugins: Vec<PluginInfo>,
+    /// The issues that it knows, by id.
+    pub issues: BTreeMap<String, IssueText>,
+    /// What can be set; `None` where it does not say.
+    pub settings: Option<SettingsSchema>,
 }
 
 impl CatalogueView {
@@ -36,6 +58,31 @@ impl CatalogueView {
 
 /// Tells where the files of an attempt are.
 pub type AttemptDir = Arc<dyn Fn(&ScanRecord, AttemptNumber) -> PathBuf + Send + Sync>;
+
+/// How something that we depend on is, in a few words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Whether it does its work.
+    pub ok: bool,
+    /// How it is, such as `answers in 1 ms`.
+    pub text: String,
+}
+
+/// One line of the configuration in effect, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingLine {
+    /// The key's full name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Renders the reports of an ended attempt once more.
+#[async_trait]
+pub trait RenderReport: Send + Sync + 'static {
+    /// Renders them, or says in a sentence for people why not.
+    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<(), String>;
+}
 
 /// What this program says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +102,12 @@ pub struct WebState {
     pub catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     /// Where the files of an attempt are.
     pub attempt_dir: AttemptDir,
+    /// What renders reports again; `None` where nothing can.
+    pub renderer: Option<Arc<dyn RenderReport>>,
+    /// How Redis is, where there is one.
+    pub redis: Option<watch::Receiver<Health>>,
+    /// The configuration in effect, for the settings page.
+    pub settings: Arc<Vec<SettingLine>>,
     /// What to say of ourselves.
     pub info: AppInfo,
     /// How often a scan's page asks for news.

@@ -10,7 +10,8 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScannerInfo, ScannerKind};
+use kastrel_actors::model::{AttemptNumber, Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScannerInfo, ScannerKind, Severity};
+use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, ScanStore};
 use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{AppInfo, CatalogueView, HostRule, RequestLimits, WebState, router};
+use super::{AppInfo, CatalogueView, HostRule, IssueText, RequestLimits, SettingLine, WebState, router};
 use crate::web::api::openapi;
 
 mod faulty_store;
@@ -63,6 +64,9 @@ impl TestApp {
             desk: desk.clone(),
             catalogue: catalogue_view,
             attempt_dir: Arc::new(move |record, attempt| folder(&root, record.id, attempt)),
+            renderer: None,
+            redis: None,
+            settings: Arc::new(vec![SettingLine { key: "scans.concurrency".into(), value: "4".into() }]),
             info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
             poll_interval: Duration::from_secs(3),
             max_attempts: 3,
@@ -147,6 +151,15 @@ pub(crate) fn catalogue() -> CatalogueView {
         available,
         dependencies: dependencies.iter().map(ToString::to_string).collect(),
     };
+    let issue = IssueText {
+        severity: Severity::High,
+        title: "Weak <cipher>".into(),
+        description: "The server offers a weak cipher.".into(),
+        remediation: "Turn it off.".into(),
+        category: "TLS".into(),
+    };
+    let timeout = SettingRule { kinds: vec![ValueKind::Integer], minimum: Some(1.0), maximum: Some(60.0), ..SettingRule::default() };
+    let settings = SettingsSchema { plugins: [("whatweb".to_owned(), [("timeout".to_owned(), timeout)].into())].into() };
     CatalogueView {
         scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() },
         plugins: vec![
@@ -154,6 +167,8 @@ pub(crate) fn catalogue() -> CatalogueView {
             plugin("script_detection", PluginKind::Passive, false, &["whatweb"]),
             plugin("zap", PluginKind::Active, true, &[]),
         ],
+        issues: [("weak-cipher".to_owned(), issue)].into(),
+        settings: Some(settings),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod classify;
 pub mod deadline;
 pub mod lease;
 pub mod listing;
+pub mod overrides;
 pub mod restart;
 pub mod scope;
 pub mod transition;

@@ -1,8 +1,11 @@
 //! The HTTP API: one file a resource. The description of the API is generated from the handlers.
 
 pub(crate) mod body;
+pub(crate) mod changes;
 pub(crate) mod events;
+pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod plugins;

@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{events, health, metrics, plugins, scans, stats, status, supervision};
+use super::{changes, events, export, health, log, metrics, plugins, scans, stats, status, supervision};
 use crate::web::state::Web;
 
 #[derive(OpenApi)]
@@ -25,10 +25,14 @@ struct Description;
 pub(crate) fn routes() -> OpenApiRouter<Web> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(scans::list_scans, scans::submit_scan))
-        .routes(routes!(scans::show_scan))
+        .routes(routes!(export::export_csv))
+        .routes(routes!(export::export_json))
+        .routes(routes!(scans::show_scan, scans::delete_scan))
         .routes(routes!(scans::cancel_scan))
         .routes(routes!(scans::rerun_scan))
         .routes(routes!(events::scan_events))
+        .routes(routes!(log::scan_log))
+        .routes(routes!(changes::changes))
         .routes(routes!(plugins::list_plugins))
         .routes(routes!(stats::show_stats))
         .routes(routes!(supervision::show_supervision))
@@ -76,11 +80,16 @@ mod tests {
             .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase())))
             .collect();
         let expected = [
+            "DELETE /api/scans/{id}",
+            "GET /api/events",
             "GET /api/openapi.json",
             "GET /api/plugins",
             "GET /api/scans",
             "GET /api/scans/{id}",
+            "GET /api/scans/export.csv",
+            "GET /api/scans/export.json",
             "GET /api/scans/{id}/events",
+            "GET /api/scans/{id}/log",
             "GET /api/scans/{id}/status",
             "GET /api/stats",
             "GET /api/supervision",

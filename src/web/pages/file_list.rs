@@ -4,13 +4,14 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::layout::Layout;
+use super::layout::{Here, Layout};
 use crate::web::error::Problem;
 use crate::web::files::{AttemptFiles, FileEntry, with_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
-use crate::web::text::{clean, size};
+use crate::web::text::{clean, in_url, size};
+use crate::web::viewer::Viewer;
 
 /// How many attempts are listed, newest first.
 const LISTED: usize = 10;
@@ -27,33 +28,37 @@ pub(crate) struct FileListPage {
 
 struct AttemptSection {
     number: u32,
+    total: String,
     files: Vec<FileRow>,
 }
 
 struct FileRow {
     path: String,
+    /// The page that shows it.
+    view_url: String,
+    /// The file itself, as a download.
     url: String,
     size: String,
 }
 
 /// Lists the files.
-pub(crate) async fn show(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let mut attempts = Vec::new();
     for attempt in scan.record.attempts.iter().rev().take(LISTED) {
-        let base = format!("/scans/{id}/attempts/{}/files/", attempt.number);
+        let base = format!("/scans/{id}/attempts/{}", attempt.number);
         let entries = with_files(&web, &scan.record, attempt.number, AttemptFiles::list).await.unwrap_or_default();
-        let row = |entry: FileEntry| FileRow { url: format!("{base}{}", in_url(&entry.path)), path: clean(&entry.path), size: size(entry.bytes) };
-        attempts.push(AttemptSection { number: attempt.number.0, files: entries.into_iter().map(row).collect() });
+        let row = |entry: FileEntry| FileRow {
+            view_url: format!("{base}/view/{}", in_url(&entry.path)),
+            url: format!("{base}/files/{}?download=1", in_url(&entry.path)),
+            path: clean(&entry.path),
+            size: size(entry.bytes),
+        };
+        let total = size(entries.iter().map(|entry| entry.bytes).sum());
+        attempts.push(AttemptSection { number: attempt.number.0, total, files: entries.into_iter().map(row).collect() });
     }
     let target = clean(&scan.record.request.target.to_string());
-    Ok(page(&FileListPage { layout: Layout::of(&web, format!("Files of scan {id} of {target}")), id: id.0, target, attempts }))
-}
-
-/// A path as it stands in an address: everything but the plainest characters is encoded.
-fn in_url(path: &str) -> String {
-    let encode = |b: u8| if b.is_ascii_alphanumeric() || b"/-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
-    path.bytes().map(encode).collect()
+    Ok(page(&FileListPage { layout: Layout::of(&web, &viewer, Here::Scans, format!("Files of scan {id}")).await, id: id.0, target, attempts }))
 }
 
 #[cfg(test)]
@@ -64,10 +69,15 @@ mod tests {
 
     impl FileListPage {
         fn sample() -> Self {
-            let file = |path: &str| FileRow { path: clean(path), url: format!("/scans/17/attempts/2/files/{}", in_url(path)), size: "412 bytes".into() };
+            let file = |path: &str| FileRow {
+                path: clean(path),
+                view_url: format!("/scans/17/attempts/2/view/{}", in_url(path)),
+                url: format!("/scans/17/attempts/2/files/{}?download=1", in_url(path)),
+                size: "412 bytes".into(),
+            };
             let attempts = vec![
-                AttemptSection { number: 2, files: vec![file("kast_report.html"), file(&format!("raw/{HOSTILE}"))] },
-                AttemptSection { number: 1, files: Vec::new() },
+                AttemptSection { number: 2, total: "824 bytes".into(), files: vec![file("kast_report.html"), file(&format!("raw/{HOSTILE}"))] },
+                AttemptSection { number: 1, total: "0 bytes".into(), files: Vec::new() },
             ];
             Self { layout: Layout::sample("Files of scan 17"), id: 17, target: clean(HOSTILE), attempts }
         }
@@ -86,7 +96,9 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("a b#c?.txt"), "found").unwrap();
         let html = text_of(app.get(&format!("/scans/{}/files", scan.id)).await).await;
-        let link = html.split("href=\"").map(|rest| rest.split('"').next().unwrap()).find(|link| link.contains("/attempts/")).unwrap();
-        assert_eq!(text_of(app.get(link).await).await, "found");
+        let links: Vec<&str> = html.split("href=\"").map(|rest| rest.split('"').next().unwrap()).filter(|link| link.contains("/attempts/")).collect();
+        let [view, download] = links[..] else { panic!("{links:?}") };
+        assert_eq!(text_of(app.get(download).await).await, "found");
+        assert!(text_of(app.get(view).await).await.contains("found"));
     }
 }
