@@ -135,7 +135,10 @@ mod tests {
         std::fs::write(folder.join("odd\":name?.txt"), "odd").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", folder.join("link.txt")).unwrap();
         let response = app.get("/scans/1/files.zip").await;
-        assert_eq!((header_of(&response, "content-type"), header_of(&response, "content-disposition")), ("application/zip", "attachment; filename=\"kastrel-scan-1-example.com.zip\""));
+        assert_eq!(
+            (header_of(&response, "content-type"), header_of(&response, "content-disposition")),
+            ("application/zip", "attachment; filename=\"kastrel-scan-1-example.com.zip\"")
+        );
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         assert!(bytes.len() < large.len() / 2, "it is compressed");
         let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();

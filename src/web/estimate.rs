@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn is_said_coarsely() {
-        for (left, text) in [(0, "a few seconds left"), (30, "about half a minute left"), (50, "about 1 min left"), (140, "about 2 min left"), (7_200, "about 2 h left")]
+        for (left, text) in
+            [(0, "a few seconds left"), (30, "about half a minute left"), (50, "about 1 min left"), (140, "about 2 min left"), (7_200, "about 2 h left")]
         {
             assert_eq!(words(TimeLeft::About(Duration::from_secs(left))).as_deref(), Some(text));
         }

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         ["--list-plugins"] => println!("✓ whatweb (priority: 15, type: passive)\n  Looks."),
         ["play-child", kind] => return runtime().block_on(child(kind)),
         ["--report-only", folder, ..] => {
-            std::fs::write(std::path::Path::new(folder).join("kast_report.html"), "<p>rendered again</p>").unwrap();
+            std::fs::write(Path::new(folder).join("kast_report.html"), "<p>rendered again</p>").unwrap();
             println!("HTML report generated");
         }
         _ => return scan(&args),

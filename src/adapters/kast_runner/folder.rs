@@ -132,7 +132,14 @@ mod tests {
 
     #[test]
     fn words_are_quoted_where_a_shell_would_read_more_than_a_word() {
-        for (word, shell) in [("-t", "-t"), ("https://example.com:444/a", "https://example.com:444/a"), ("", "''"), ("a b", "'a b'"), ("$(id)", "'$(id)'"), ("it's", r"'it'\''s'")] {
+        for (word, shell) in [
+            ("-t", "-t"),
+            ("https://example.com:444/a", "https://example.com:444/a"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$(id)", "'$(id)'"),
+            ("it's", r"'it'\''s'"),
+        ] {
             assert_eq!(quoted(word), shell);
         }
     }

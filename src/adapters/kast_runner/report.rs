@@ -151,7 +151,8 @@ mod tests {
     #[tokio::test]
     async fn the_scanner_is_asked_for_the_folder_and_its_answer_counts() {
         let results = tempfile::tempdir().unwrap();
-        let (renderer, record, folder) = renderer(results.path(), "[ \"$4\" = pdf ] && { echo Traceback >&2; echo 'no PDF here' >&2; exit 1; }; echo \"$*\" > \"$2/kast_report.html\"");
+        let (renderer, record, folder) =
+            renderer(results.path(), "[ \"$4\" = pdf ] && { echo Traceback >&2; echo 'no PDF here' >&2; exit 1; }; echo \"$*\" > \"$2/kast_report.html\"");
         let render = |format| renderer.render(&record, AttemptNumber(1), format);
         assert!(matches!(render(ReportFormat::Html).await, Err(RenderError::NoResults)));
         std::fs::write(folder.join("kast_info.json"), "{}").unwrap();

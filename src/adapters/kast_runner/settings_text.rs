@@ -113,9 +113,13 @@ mod tests {
     fn the_built_in_scanners_schema_agrees_with_what_it_takes() {
         let plugins = [("tls_certificate".to_owned(), kastrel_scanner::settings::group_schema("tls_certificate", "TLS", ""))];
         let schema = settings(&kastrel_scanner::settings::schema(plugins.into_iter().collect()).to_string()).unwrap();
-        for (plugin, key, value) in
-            [("http", "timeout_seconds", "3"), ("http", "timeout_seconds", "0"), ("http", "speed", "3"), ("tls_certificate", "expiry_warning_days", "x"), ("nothing", "x", "1")]
-        {
+        for (plugin, key, value) in [
+            ("http", "timeout_seconds", "3"),
+            ("http", "timeout_seconds", "0"),
+            ("http", "speed", "3"),
+            ("tls_certificate", "expiry_warning_days", "x"),
+            ("nothing", "x", "1"),
+        ] {
             let takes = kastrel_scanner::settings::Settings::default().apply(&format!("{plugin}.{key}={value}")).is_ok();
             assert_eq!(problems(&schema, &[(plugin, key, value)]).is_empty(), takes, "{plugin}.{key}={value}");
         }

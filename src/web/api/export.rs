@@ -21,8 +21,21 @@ use crate::web::viewer::Viewer;
 const CHUNK: usize = 200;
 
 const COLUMNS: &[&str] = &[
-    "scan_id", "status", "target", "mode", "priority", "dry_run", "created_at", "started_at", "completed_at", "duration_seconds", "plugins", "plugins_failed",
-    "findings", "error", "rerun_of",
+    "scan_id",
+    "status",
+    "target",
+    "mode",
+    "priority",
+    "dry_run",
+    "created_at",
+    "started_at",
+    "completed_at",
+    "duration_seconds",
+    "plugins",
+    "plugins_failed",
+    "findings",
+    "error",
+    "rerun_of",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

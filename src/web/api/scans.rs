@@ -7,8 +7,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::desk::{Accepted, CancelOutcome};
-use kastrel_actors::ports::Deleted;
 use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot};
+use kastrel_actors::ports::Deleted;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

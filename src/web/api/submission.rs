@@ -17,7 +17,12 @@ const KEY_HEADER: &str = "idempotency-key";
 const MAX_KEY: usize = 255;
 
 /// The body of a submission, fully checked: `desk.submit` with the same draft finds nothing wrong any more.
-pub(crate) fn read_draft(desk: &ScanDesk, catalogue: Option<&CatalogueView>, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<ScanRequestDraft, Problem> {
+pub(crate) fn read_draft(
+    desk: &ScanDesk,
+    catalogue: Option<&CatalogueView>,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<ScanRequestDraft, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(content_type) {
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));

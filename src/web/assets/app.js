@@ -31,7 +31,7 @@ function tick() {
 }
 
 // Again after each change of the page.
-export function enhance(root = document) {
+function enhance(root = document) {
   root.querySelectorAll("time[datetime]").forEach(localTime);
   root.querySelectorAll(".js[hidden]").forEach((element) => (element.hidden = false));
   tick();
@@ -83,5 +83,6 @@ document.addEventListener("change", (event) => {
 });
 
 document.addEventListener("visibilitychange", tick);
+document.addEventListener("kastrel:changed", () => enhance());
 setInterval(tick, 1000);
 enhance();

@@ -1,8 +1,6 @@
 // Keeps a page true: whenever its stream of events says that something changed, the page is asked for again and what differs is put in place. So what is shown is always what the server
 // shows, and there is one way to draw it. Without a stream the page is asked for every few seconds; in a hidden tab nothing is asked at all.
 
-import { enhance } from "./app.js";
-
 const HIDDEN_MS = 2000;
 const LONGEST_WAIT_MS = 30000;
 const QUIET_MS = 45000;
@@ -94,7 +92,6 @@ async function ask() {
     if (next) {
       trouble("");
       morph(live, next);
-      enhance(live);
       document.dispatchEvent(new CustomEvent("kastrel:changed"));
       // An ended scan has no stream and needs no more questions.
       if (!next.hasAttribute("data-live")) return stop();

@@ -116,12 +116,7 @@ impl NamedScan {
 }
 
 /// Asks, or does what was confirmed.
-pub(crate) async fn act(
-    State(web): State<Web>,
-    viewer: Viewer,
-    trace: RequestTrace,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
+pub(crate) async fn act(State(web): State<Web>, viewer: Viewer, trace: RequestTrace, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
     let form = BulkForm::parse(&body.map_err(|rejection| unreadable(&rejection))?);
     let Some(action) = form.action else { return Err(Problem::new(ProblemKind::Malformed, "the form names nothing to do: cancel, rerun or delete")) };
     if form.scans.len() > MOST {

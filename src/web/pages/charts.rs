@@ -59,7 +59,12 @@ pub(crate) fn outcomes(ends: &[DayOutcomes], first: Date, today: Date) -> Outcom
     while day <= today {
         let of_day = ends.iter().find(|ends| ends.day == day);
         let count = |of: fn(&DayOutcomes) -> u64| of_day.map_or(0, of);
-        days.push(OutcomeDay { day: day.to_string(), completed: count(|day| day.completed), failed: count(|day| day.failed), cancelled: count(|day| day.cancelled) });
+        days.push(OutcomeDay {
+            day: day.to_string(),
+            completed: count(|day| day.completed),
+            failed: count(|day| day.failed),
+            cancelled: count(|day| day.cancelled),
+        });
         let Ok(next) = day.checked_add(1.day()) else { break };
         day = next;
     }
@@ -204,9 +209,7 @@ mod tests {
 
     #[test]
     fn a_span_stays_within_the_whole_and_is_always_seen() {
-        for (start, end, expected) in
-            [(0.0, 5.0, (0, 500)), (5.0, 5.0, (500, 6)), (10.0, 20.0, (994, 6)), (-5.0, 2.5, (0, 250)), (9.0, 3.0, (900, 6))]
-        {
+        for (start, end, expected) in [(0.0, 5.0, (0, 500)), (5.0, 5.0, (500, 6)), (10.0, 20.0, (994, 6)), (-5.0, 2.5, (0, 250)), (9.0, 3.0, (900, 6))] {
             assert_eq!(span(start, end, 0.0, 10.0), Span { start: expected.0, width: expected.1 }, "{start}..{end}");
         }
         assert_eq!(span(0.0, 0.0, 0.0, 0.0), Span { start: 0, width: 6 });

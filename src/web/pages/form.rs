@@ -1,8 +1,6 @@
 //! The submit form: what a browser sent, as text, and what is shown of it. Nothing that was typed is lost when something is wrong.
 
-use kastrel_actors::model::{
-    ConfigOverride, FieldError, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft,
-};
+use kastrel_actors::model::{ConfigOverride, FieldError, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
 use kastrel_actors::policy::overrides::SettingRule;
 use url::form_urlencoded;
 
@@ -175,8 +173,6 @@ pub(crate) struct FormView {
     pub(crate) confirm_error: Option<String>,
     /// The settings that there are, as a hint.
     pub(crate) settings: Vec<SettingHint>,
-    /// Whether something below "More options" needs attention.
-    pub(crate) is_open: bool,
 }
 
 /// A setting that the scanner takes.
@@ -255,7 +251,6 @@ impl FormView {
                 .collect(),
         };
         let groups = [group(PluginKind::Passive, "Plugins that only look"), group(PluginKind::Active, "Plugins that attack")];
-        let usual = SubmitForm { key: form.key.clone(), target: form.target.clone(), mode: form.mode.clone(), plugins: form.plugins.clone(), confirm: form.confirm, start: form.start, ..SubmitForm::fresh() };
         Self {
             key: clean(&form.key),
             errors: errors
@@ -265,7 +260,10 @@ impl FormView {
             target: text("target", &form.target),
             mode: choices(
                 "mode",
-                ScanMode::ALL.iter().map(|mode| Choice { value: mode.as_str(), label: mode.as_str(), about: mode_about(*mode), is_chosen: form.mode == mode.as_str() }).collect(),
+                ScanMode::ALL
+                    .iter()
+                    .map(|mode| Choice { value: mode.as_str(), label: mode.as_str(), about: mode_about(*mode), is_chosen: form.mode == mode.as_str() })
+                    .collect(),
             ),
             plugins: groups.into_iter().filter(|group| !group.plugins.is_empty()).collect(),
             plugins_error: error("plugins"),
@@ -293,7 +291,6 @@ impl FormView {
             confirm: form.confirm,
             confirm_error: error("confirm"),
             settings: catalogue.map(settings).unwrap_or_default(),
-            is_open: *form != usual || errors.iter().any(|error| !matches!(error.field.as_str(), "target" | "mode" | "plugins" | "confirm")),
         }
     }
 }

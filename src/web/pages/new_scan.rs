@@ -134,12 +134,7 @@ async fn submit_all(
     Ok(Redirect::to(&format!("/scans?done=submitted&n={done}&not={not}")).into_response())
 }
 
-async fn accept(
-    web: &WebInner,
-    draft: &kastrel_actors::model::ScanRequestDraft,
-    key: Option<String>,
-    trace: TraceContext,
-) -> Result<Accepted, SubmitError> {
+async fn accept(web: &WebInner, draft: &kastrel_actors::model::ScanRequestDraft, key: Option<String>, trace: TraceContext) -> Result<Accepted, SubmitError> {
     match web.desk().submit(draft, key, trace).await {
         // The user went back and changed the form: that is a new scan.
         Err(SubmitError::KeyReused(_)) => web.desk().submit(draft, None, trace).await,
@@ -213,7 +208,12 @@ impl Preview {
         if repeated > 0 {
             summary = format!("{summary}, {repeated} repeated");
         }
-        Self { lines: lines.iter().filter(|line| line.fate != LineFate::Ignored || !line.text.is_empty()).map(PreviewLine::new).collect(), summary, accepted, button: format!("Start {}", counted(accepted as u64, "scan", "scans")) }
+        Self {
+            lines: lines.iter().filter(|line| line.fate != LineFate::Ignored || !line.text.is_empty()).map(PreviewLine::new).collect(),
+            summary,
+            accepted,
+            button: format!("Start {}", counted(accepted as u64, "scan", "scans")),
+        }
     }
 }
 

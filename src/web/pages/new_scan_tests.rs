@@ -40,7 +40,8 @@ async fn a_form_makes_a_scan_and_leads_to_its_page() {
 async fn a_wrong_field_keeps_everything_that_was_typed() {
     let app = TestApp::new();
     app.load_catalogue();
-    let typed = "target=10.0.0.1&mode=both&confirm=yes&plugins=whatweb&max_workers=99&format=pdf&priority=low&overrides=whatweb.timeout%3D61%0Anmap.x%3D1&verbose=on";
+    let typed =
+        "target=10.0.0.1&mode=both&confirm=yes&plugins=whatweb&max_workers=99&format=pdf&priority=low&overrides=whatweb.timeout%3D61%0Anmap.x%3D1&verbose=on";
     let response = app.post_form("/scans", typed).await;
     assert_eq!(response.status(), 422);
     let html = text_of(response).await;
@@ -95,7 +96,14 @@ async fn several_targets_are_previewed_and_then_started_together() {
         let response = app.post_form(path, &format!("key=k&target={text}")).await;
         assert_eq!(response.status(), 200, "{path}");
         let html = text_of(response).await;
-        for part in ["2 targets are accepted, 1 refused, 1 repeated", "accepted as a.example.com", "the same as line 1", "a comment", "Start 2 scans", "a.example.com\n# note"] {
+        for part in [
+            "2 targets are accepted, 1 refused, 1 repeated",
+            "accepted as a.example.com",
+            "the same as line 1",
+            "a comment",
+            "Start 2 scans",
+            "a.example.com\n# note",
+        ] {
             assert!(html.contains(part), "{path}: {part} is missing in {html}");
         }
     }

@@ -176,7 +176,8 @@ fn health(
     runs_scans: bool,
 ) -> Vec<HealthItem> {
     let (alive, lost): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.expires_at > now);
-    let places: u32 = alive.iter().filter(|node| node.registration.activity == NodeActivity::Active && node.drain_by.is_none()).map(|node| node.registration.capacity).sum();
+    let places: u32 =
+        alive.iter().filter(|node| node.registration.activity == NodeActivity::Active && node.drain_by.is_none()).map(|node| node.registration.capacity).sum();
     let used: u32 = alive.iter().map(|node| node.registration.running).sum();
     let draining = alive.iter().filter(|node| node.registration.activity != NodeActivity::Active || node.drain_by.is_some()).count();
     let mut text = format!("{}, {used} of {places} places used", counted(alive.len() as u64, "node", "nodes"));

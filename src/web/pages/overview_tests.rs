@@ -64,9 +64,24 @@ fn health_is_told_in_one_line_and_never_better_than_it_is() {
     let plugins = vec![PluginInfo { available: false, ..catalogue().plugins[0].clone() }];
     let none_available = CatalogueView { scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }, plugins, ..catalogue() };
     for (nodes, queue, catalogue, expected) in [
-        (vec![node("a", later, 3)], Some(2), Some(catalogue()), ["is-ok 1 node, 3 of 4 places used", "is-ok queue answers, 2 signals", "is-ok built-in scanner 0.1.0, 2 of 3 plugins available"]),
-        (vec![node("a", later, 0), node("b", now, 1)], None, None, ["is-bad 1 node, 0 of 4 places used, 1 lost", "is-bad queue does not answer", "is-unknown scanner is being asked"]),
-        (vec![], Some(0), Some(none_available), ["is-bad no node: scans wait", "is-ok queue answers, 0 signals", "is-bad KAST 3.0.40, 0 of 1 plugins available"]),
+        (
+            vec![node("a", later, 3)],
+            Some(2),
+            Some(catalogue()),
+            ["is-ok 1 node, 3 of 4 places used", "is-ok queue answers, 2 signals", "is-ok built-in scanner 0.1.0, 2 of 3 plugins available"],
+        ),
+        (
+            vec![node("a", later, 0), node("b", now, 1)],
+            None,
+            None,
+            ["is-bad 1 node, 0 of 4 places used, 1 lost", "is-bad queue does not answer", "is-unknown scanner is being asked"],
+        ),
+        (
+            vec![],
+            Some(0),
+            Some(none_available),
+            ["is-bad no node: scans wait", "is-ok queue answers, 0 signals", "is-bad KAST 3.0.40, 0 of 1 plugins available"],
+        ),
     ] {
         let items = health(&nodes, now, queue, None, catalogue.as_ref(), true);
         let said: Vec<String> = items.iter().filter(|item| item.id != "database").map(|item| format!("{} {}", item.class, item.text)).collect();

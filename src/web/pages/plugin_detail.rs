@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_plugin_owns_the_files_of_its_own_name() {
-        let entries = ["zap.json", "zap_processed.json", "zap_api.json", "zapper.json", "logs/zap.log", "kast.log"].map(|path| FileEntry { path: path.into(), bytes: 1 });
+        let entries =
+            ["zap.json", "zap_processed.json", "zap_api.json", "zapper.json", "logs/zap.log", "kast.log"].map(|path| FileEntry { path: path.into(), bytes: 1 });
         let own: Vec<String> = own_files(entries.into(), "zap", &["zap".into(), "zap_api".into()]).into_iter().map(|entry| entry.path).collect();
         assert_eq!(own, ["zap.json", "zap_processed.json", "logs/zap.log"]);
     }

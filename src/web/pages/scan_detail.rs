@@ -163,12 +163,7 @@ pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): 
 }
 
 /// Renders the reports of the last attempt once more.
-pub(crate) async fn render(
-    State(web): State<Web>,
-    _viewer: Viewer,
-    PathId(id): PathId,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
+pub(crate) async fn render(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let given = url::form_urlencoded::parse(&body).find(|(name, _)| name == "format").and_then(|(_, value)| value.parse::<ReportFormat>().ok());
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
@@ -277,6 +272,7 @@ fn problems(scan: &ScanSnapshot) -> Vec<String> {
 async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     let Some(attempt) = record.last_attempt().map(|attempt| attempt.number) else { return Results::default() };
     let base = format!("/scans/{}/attempts/{attempt}/files", record.id);
+    let is_running = matches!(record.state, ScanState::Running { .. });
     let look = move |files: &AttemptFiles| Results {
         attempt: attempt.0,
         report: files.has(REPORT),
@@ -285,7 +281,8 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
         has_files: true,
         has_info: files.has("kast_info.json"),
         command: files.tail(COMMAND).ok().and_then(|lines| lines.lines.into_iter().next()),
-        zap: zap::read(files),
+        // What the file says after the end is what ZAP was doing when it ended.
+        zap: if is_running { zap::read(files) } else { None },
         log: files.tail(LOG).ok().filter(|tail| !tail.lines.is_empty()),
     };
     with_files(web, record, attempt, look).await.unwrap_or(Results { attempt: attempt.0, ..Results::default() })

@@ -5,7 +5,13 @@ use crate::web::testing::{TestApp, catalogue, header_of, text_of};
 impl ScanListPage {
     fn sample() -> Self {
         let (query, errors) = ScanListQuery::parse(Some("status=failed&target=%3Cscript%3E&mode=both&plugin=zap&from=2026-11-01&sort=longest&before=x"));
-        let tab = |status: ScanStatus| Tab { name: status.as_str(), label: status.to_string(), count: 7, url: format!("/scans?status={status}"), is_here: status == ScanStatus::Failed };
+        let tab = |status: ScanStatus| Tab {
+            name: status.as_str(),
+            label: status.to_string(),
+            count: 7,
+            url: format!("/scans?status={status}"),
+            is_here: status == ScanStatus::Failed,
+        };
         Self {
             layout: Layout::sample("Scans"),
             live: Live::sample(),

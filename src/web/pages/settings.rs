@@ -104,6 +104,9 @@ mod tests {
         assert!(text_of(app.get("/settings").await).await.contains("looking for the scanner"));
         app.load_catalogue();
         let html = text_of(app.get("/settings").await).await;
-        assert!(html.contains("0.0.0-test") && html.contains("KAST was not found") && html.contains("scans.concurrency") && html.contains("tool not installed"), "{html}");
+        assert!(
+            html.contains("0.0.0-test") && html.contains("KAST was not found") && html.contains("scans.concurrency") && html.contains("tool not installed"),
+            "{html}"
+        );
     }
 }

@@ -118,10 +118,10 @@ impl ActorRow {
 /// What an actor is doing, with the look of a state that people know.
 fn state_badge(state: &str) -> Badge {
     let (name, icon) = match state {
-        "running" | "waiting" | "idle" | "renewed" => ("ok", "completed"),
-        "starting" | "restarting" | "stopping" | "recording" => ("active", "running"),
-        "failed" | "stopped" | "not running" | "lost" => ("failed", "failed"),
-        state if state.starts_with("running") || state.starts_with("wait") => ("ok", "completed"),
+        "running" | "serving" | "held" | "watching" | "waiting for a job" => ("ok", "completed"),
+        "starting" | "acquiring" | "restarting" | "stopping" | "shutting down" | "recording" => ("active", "running"),
+        state if state == "failed" || state.starts_with("lost") || state.contains("does not answer") => ("failed", "failed"),
+        state if state.contains("held back") || state.starts_with("waiting") => ("warning", "unavailable"),
         _ => ("still", "info"),
     };
     Badge::new(name, icon, clean(state))
@@ -212,8 +212,26 @@ mod tests {
         let html = SupervisionPage::sample().render().unwrap();
         assert!(!html.contains("<script>"));
         assert_eq!(html.matches("<ul").count(), html.matches("</ul>").count());
-        assert_eq!(html.matches("<li").count(), html.matches("</li>").count());
+        assert_eq!(html.matches("<li>").count() + html.matches("<li ").count(), html.matches("</li>").count());
         insta::assert_snapshot!(html);
+    }
+
+    #[test]
+    fn what_an_actor_does_has_the_look_of_how_well_it_is() {
+        for (state, look) in [
+            ("running", "ok"),
+            ("waiting for a job", "ok"),
+            ("waiting for the lease", "warning"),
+            ("held", "ok"),
+            ("held back: too many attempts failed", "warning"),
+            ("restart storm: new attempts are held back", "warning"),
+            ("store does not answer", "failed"),
+            ("lost: the lease ended", "failed"),
+            ("acquiring", "active"),
+            ("released", "still"),
+        ] {
+            assert_eq!(state_badge(state).name, look, "{state}");
+        }
     }
 
     #[test]

@@ -54,11 +54,17 @@ fn view(bytes: &[u8]) -> Option<ZapView> {
     let percent = |name: &str| progress.progress.get(name).and_then(Value::as_f64).map(|value| value.clamp(0.0, 100.0).round() as u64);
     let bar = |(label, name)| percent(name).map(|percent| ZapBar { label, percent });
     let risks = progress.alerts.get("by_risk").and_then(|risks| risks.get("alertsSummary").or(Some(risks))).and_then(Value::as_object);
-    let by_risk = risks.into_iter().flatten().filter_map(|(risk, count)| Some(format!("{} {}", count.as_u64().filter(|count| *count > 0)?, short(risk).to_lowercase())));
+    let by_risk =
+        risks.into_iter().flatten().filter_map(|(risk, count)| Some(format!("{} {}", count.as_u64().filter(|count| *count > 0)?, short(risk).to_lowercase())));
     let texts = |value: &Value| value.as_array().into_iter().flatten().filter_map(Value::as_str).take(5).map(short).collect::<Vec<_>>();
     Some(ZapView {
         status: progress.status.as_str().map(short).unwrap_or_default(),
-        elapsed: progress.elapsed_seconds.as_f64().filter(|seconds| (0.0..1e9).contains(seconds)).map(|seconds| duration(jiff::SignedDuration::from_secs(seconds as i64))).unwrap_or_default(),
+        elapsed: progress
+            .elapsed_seconds
+            .as_f64()
+            .filter(|seconds| (0.0..1e9).contains(seconds))
+            .map(|seconds| duration(jiff::SignedDuration::from_secs(seconds as i64)))
+            .unwrap_or_default(),
         bars: [("Spider", "spider_percent"), ("Active scan", "active_scan_percent")].into_iter().filter_map(bar).collect(),
         queue: progress.progress.get("passive_scan_queue").and_then(Value::as_u64),
         alerts: by_risk.take(8).collect::<Vec<_>>().join(", "),
