@@ -78,7 +78,10 @@ impl ScanListQuery {
                 "sort" => name_of(&value).map(|order| list.order = order.unwrap_or(ScanOrder::Newest)),
                 "before" => id(&value).map(|id| list.before = id),
                 "after" => id(&value).map(|id| list.after = id),
-                "back" => Ok(list.back = value == "1"),
+                "back" => {
+                    list.back = value == "1";
+                    Ok(())
+                }
                 "at" => place(&value).map(|place| list.at = place),
                 // Unknown parameters, such as those of trackers, change nothing.
                 _ => Ok(()),

@@ -271,9 +271,9 @@ impl SurrealStore {
                 }
                 let bound = number_of(record.id);
                 if oldest_first {
-                    between.lo = bound
+                    between.lo = bound;
                 } else {
-                    between.hi = bound
+                    between.hi = bound;
                 }
                 page.take(record, |record| !checks || matches(record, query));
             }

@@ -142,7 +142,8 @@ function listen() {
   });
   for (const name of ["status", "changed", "end"]) source.addEventListener(name, told);
   source.addEventListener("error", () => {
-    if (source?.readyState !== EventSource.CLOSED) return;
+    // The browser connects again by itself; meanwhile the page says how it stands.
+    if (source?.readyState !== EventSource.CLOSED) return soon();
     // Refused, or too many streams: the page is asked for instead, and the stream is tried again later.
     silence();
     broken += 1;

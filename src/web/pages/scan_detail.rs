@@ -240,7 +240,7 @@ impl Progress {
             elapsed: duration(web.now().duration_since(started)),
             left,
             doing: clean(&at_work.join(", ")),
-            phase: scan.phase.map(|phase| phase.as_str()),
+            phase: scan.phase.map(kastrel_actors::model::AttemptPhase::as_str),
             attempt: format!("attempt {attempt} of at most {}", web.state.max_attempts.max(attempt.0)),
         })
     }

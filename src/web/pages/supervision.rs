@@ -33,7 +33,7 @@ pub(crate) struct SupervisionPage {
 /// A step in drawing the tree: templates do not call themselves, so the tree is laid out here.
 enum TreeStep {
     Open,
-    Actor(ActorRow),
+    Actor(Box<ActorRow>),
     /// Ends the actor whose children came before.
     End,
     Close,
@@ -87,7 +87,7 @@ fn lay_out(actor: &ActorView, now: Timestamp, depth: usize, steps: &mut Vec<Tree
     let shown = if depth < MAX_DEPTH { actor.children.len().min(MOST_CHILDREN) } else { 0 };
     let left_out = actor.children.len() - shown;
     let more = (left_out > 0).then(|| format!("and {left_out} more"));
-    steps.push(TreeStep::Actor(ActorRow::new(actor, now, more)));
+    steps.push(TreeStep::Actor(Box::new(ActorRow::new(actor, now, more))));
     if shown > 0 {
         steps.push(TreeStep::Open);
         for child in actor.children.iter().take(shown) {
