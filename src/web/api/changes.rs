@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::state::Web;
+use crate::web::viewer::Viewer;
 
 /// How long changes are collected before they are told.
 const TOGETHER: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ struct ChangeStream {
         (status = 503, description = "Too many open streams", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn changes(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
     let Ok(permit) = web.streams.clone().try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask from time to time instead").retry_after(10));
     };

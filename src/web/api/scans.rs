@@ -128,7 +128,7 @@ pub(crate) struct AcceptedScan<'a> {
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn list_scans(State(web): State<Web>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(crate) async fn list_scans(State(web): State<Web>, _viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let (query, errors) = ScanListQuery::parse(query.as_deref());
     if !errors.is_empty() {
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
@@ -171,6 +171,7 @@ pub(crate) async fn list_scans(State(web): State<Web>, RawQuery(query): RawQuery
 )]
 pub(crate) async fn submit_scan(
     State(web): State<Web>,
+    _viewer: Viewer,
     trace: RequestTrace,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -191,7 +192,7 @@ pub(crate) async fn submit_scan(
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn show_scan(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn show_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     Ok(fresh(StatusCode::OK, &ScanDetail::new(&scan, web.state.max_attempts)))
 }
@@ -209,7 +210,7 @@ pub(crate) async fn show_scan(State(web): State<Web>, PathId(id): PathId) -> Res
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn cancel_scan(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn cancel_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let show = |status, record: ScanRecord| {
         let scan = web.desk().board.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
         Ok(fresh(status, &ScanDetail::new(&scan, web.state.max_attempts)))
@@ -234,7 +235,7 @@ pub(crate) async fn cancel_scan(State(web): State<Web>, PathId(id): PathId) -> R
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn rerun_scan(State(web): State<Web>, trace: RequestTrace, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn rerun_scan(State(web): State<Web>, _viewer: Viewer, trace: RequestTrace, PathId(id): PathId) -> Result<Response, Problem> {
     let accepted = web.desk().rerun(id, trace.0).await?.ok_or_else(no_scan)?;
     Ok(answer(&web, &accepted))
 }

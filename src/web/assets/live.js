@@ -3,14 +3,15 @@
 
 const HIDDEN_MS = 2000;
 const LONGEST_WAIT_MS = 30000;
-const QUIET_MS = 45000;
+const TICK_MS = 5000;
+const SLEPT_MS = 20000;
 
 let live = document.getElementById("live");
 let source = null;
 let timer = 0;
 let failures = 0;
 let broken = 0;
-let lastSign = Date.now();
+let lastTick = Date.now();
 let asking = false;
 let askAgain = false;
 let lastAsked = 0;
@@ -115,6 +116,8 @@ function schedule() {
   if (!live.hasAttribute("data-live")) return;
   if (failures) timer = setTimeout(ask, Math.min(pollMs * 2 ** failures, LONGEST_WAIT_MS));
   else if (!source) timer = setTimeout(ask, pollMs);
+  // A message can be lost on its way between machines; looking now and then heals that.
+  else timer = setTimeout(ask, Math.max(pollMs * 10, 30000));
 }
 
 // A burst of events is one question.
@@ -128,15 +131,12 @@ function listen() {
   if (!url || !window.EventSource || source || document.hidden || broken > 3) return;
   source = new EventSource(url);
   let first = true;
-  const sign = () => (lastSign = Date.now());
   const told = () => {
-    sign();
     broken = 0;
     // The first event of a scan's stream is the state that the page already shows; after a break it may be news.
     soon();
   };
   source.addEventListener("open", () => {
-    sign();
     if (!first) soon();
     first = false;
   });
@@ -163,14 +163,15 @@ function stop() {
   clearInterval(watchdog);
 }
 
-// A laptop that slept has a stream that is dead without knowing it.
+// A laptop that slept has a stream that is dead without knowing it; that it slept is seen by a clock that jumped.
 const watchdog = setInterval(() => {
-  if (document.hidden || !source || Date.now() - lastSign < QUIET_MS) return;
-  lastSign = Date.now();
+  const slept = Date.now() - lastTick > SLEPT_MS;
+  lastTick = Date.now();
+  if (!slept || document.hidden) return;
   silence();
   listen();
   ask();
-}, 15000);
+}, TICK_MS);
 
 let hiding = 0;
 document.addEventListener("visibilitychange", () => {

@@ -140,10 +140,12 @@ fn latencies_and_memory() {
     });
 }
 
-/// Copies of a row that has ended.
+/// Copies of a row that has ended, each of one of 500 targets.
 async fn fill(store: &SurrealStore, first: u64, last: u64) {
-    for start in (first..=last).step_by(1000) {
-        let end = (start + 999).min(last);
+    let aims = "FOR $n IN 0..500 { CREATE type::record('aim', ['host-' + <string>$n + '.example.com']) SET first = 331 + $n RETURN NONE; };";
+    store.inner.db.query(aims, surrealdb::types::Value::Object(Default::default())).await.unwrap().check().unwrap();
+    for start in (first..=last).step_by(200) {
+        let end = (start + 199).min(last);
         let sql = format!(
             "BEGIN; LET $row = SELECT * OMIT id, document, number, target FROM ONLY scan:1; LET $document = (SELECT VALUE document FROM ONLY scan:1);
             FOR $number IN {start}..={end} {{
@@ -151,9 +153,7 @@ async fn fill(store: &SurrealStore, first: u64, last: u64) {
                     number: $number, target: 'host-' + <string>($number % 500) + '.example.com',
                     document: string::replace($document, '\"id\":1,', '\"id\":' + <string>$number + ','),
                 }} RETURN NONE;
-                LET $target = 'host-' + <string>($number % 500) + '.example.com';
-                IF (SELECT VALUE first FROM ONLY type::record('aim', [$target])) = NONE {{ CREATE type::record('aim', [$target]) SET first = $number RETURN NONE; }};
-                CREATE type::record('ended', $number) SET number = $number, target = $target, mode = 'passive', run = true, took = $number % 9000,
+                CREATE type::record('ended', $number) SET number = $number, target = 'host-' + <string>($number % 500) + '.example.com', mode = 'passive', run = true, took = $number % 9000,
                     by_took = ($number % 9000) * 1048576 + $number % 1048576, by_findings = ($number % 90) * 1048576 + $number % 1048576 RETURN NONE;
             }};
             UPSERT counter:scan SET value = {end} RETURN NONE; COMMIT;"
