@@ -53,8 +53,7 @@ struct Keys {
 #[derive(Debug, Clone, SurrealValue)]
 struct Step {
     value: String,
-    lo: i64,
-    hi: i64,
+    bound: i64,
     limit: i64,
     start: i64,
 }
@@ -114,28 +113,31 @@ const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan) ?
 const ROWS: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $keys) };";
 
 /// One step along an index whose first column has one value, as rows or as numbers, from its newest or its oldest end.
+///
+/// Only the bound at which a step begins stands in the condition: the engine takes one bound of a compound index as its range and would check the other on every row up to the index's end.
+/// The bound at which a walk ends is looked after here.
 macro_rules! step {
     ($condition:literal) => {
         Sql {
             newest: concat!(
                 "RETURN { rows: (SELECT number, version, created_at, document FROM scan WHERE ",
                 $condition,
-                "number > $lo AND number < $hi ORDER BY number DESC LIMIT $limit START $start) };"
+                "number < $bound ORDER BY number DESC LIMIT $limit START $start) };"
             ),
             oldest: concat!(
                 "RETURN { rows: (SELECT number, version, created_at, document FROM scan WHERE ",
                 $condition,
-                "number > $lo AND number < $hi ORDER BY number ASC LIMIT $limit START $start) };"
+                "number > $bound ORDER BY number ASC LIMIT $limit START $start) };"
             ),
             newest_numbers: concat!(
                 "RETURN { numbers: (SELECT VALUE number FROM scan WHERE ",
                 $condition,
-                "number > $lo AND number < $hi ORDER BY number DESC LIMIT $limit START $start) };"
+                "number < $bound ORDER BY number DESC LIMIT $limit START $start) };"
             ),
             oldest_numbers: concat!(
                 "RETURN { numbers: (SELECT VALUE number FROM scan WHERE ",
                 $condition,
-                "number > $lo AND number < $hi ORDER BY number ASC LIMIT $limit START $start) };"
+                "number > $bound ORDER BY number ASC LIMIT $limit START $start) };"
             ),
         }
     };
@@ -155,9 +157,9 @@ const OF_TARGET: Sql = step!("target = $value AND ");
 const OF_MODE: Sql = step!("mode = $value AND ");
 
 const FOUND_NEWEST: &str = "
-    RETURN { numbers: (SELECT VALUE number FROM found WHERE plugin = $value AND number > $lo AND number < $hi ORDER BY number DESC LIMIT $limit START $start) };";
+    RETURN { numbers: (SELECT VALUE number FROM found WHERE plugin = $value AND number < $bound ORDER BY number DESC LIMIT $limit START $start) };";
 const FOUND_OLDEST: &str = "
-    RETURN { numbers: (SELECT VALUE number FROM found WHERE plugin = $value AND number > $lo AND number < $hi ORDER BY number ASC LIMIT $limit START $start) };";
+    RETURN { numbers: (SELECT VALUE number FROM found WHERE plugin = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
 
 const LONGEST: &str = "
     RETURN { numbers: (SELECT VALUE number FROM ended WHERE by_took < $below ORDER BY by_took DESC LIMIT $limit) };";
@@ -225,6 +227,17 @@ fn plan(query: &ListQuery, targets: Option<Vec<String>>) -> Plan {
 struct Between {
     lo: i64,
     hi: i64,
+}
+
+impl Between {
+    /// The bound at which a walk begins.
+    const fn begin(self, oldest_first: bool) -> i64 {
+        if oldest_first { self.lo } else { self.hi }
+    }
+
+    const fn holds(self, number: i64) -> bool {
+        self.lo < number && number < self.hi
+    }
 }
 
 impl SurrealStore {
@@ -384,13 +397,14 @@ impl SurrealStore {
             Walk::Found(_) => None,
         };
         let mut records = if let Some((sql, value)) = single {
-            let step = Step { value, lo: between.lo, hi: between.hi, limit: at_most(limit), start: at_most(start) };
+            let step = Step { value, bound: between.begin(oldest_first), limit: at_most(limit), start: at_most(start) };
             let Rows { rows } = calls::call(&self.inner.db, if oldest_first { sql.oldest } else { sql.newest }, step).await?;
             records(rows)?
         } else {
             let numbers = self.numbers(walk, between, oldest_first, limit, start).await?;
             self.rows(&numbers).await?
         };
+        records.retain(|record| between.holds(number_of(record.id)));
         records.sort_unstable_by_key(|record| record.id);
         if !oldest_first {
             records.reverse();
@@ -411,10 +425,10 @@ impl SurrealStore {
         let is_single = parts.len() == 1;
         let (limit_each, start_each) = if is_single { (limit, start) } else { (limit.saturating_add(start), 0) };
         let steps = parts.into_iter().map(|(sql, value)| {
-            let step = Step { value, lo: between.lo, hi: between.hi, limit: at_most(limit_each), start: at_most(start_each) };
+            let step = Step { value, bound: between.begin(oldest_first), limit: at_most(limit_each), start: at_most(start_each) };
             calls::call::<Numbers>(&self.inner.db, sql, step)
         });
-        let mut numbers: Vec<i64> = try_join_all(steps).await?.into_iter().flat_map(|found| found.numbers).collect();
+        let mut numbers: Vec<i64> = try_join_all(steps).await?.into_iter().flat_map(|found| found.numbers).filter(|number| between.holds(*number)).collect();
         numbers.sort_unstable();
         if !oldest_first {
             numbers.reverse();

@@ -10,6 +10,7 @@ use kastrel_actors::desk::{Accepted, SubmitError};
 use kastrel_actors::model::{FieldError, ScanId, TraceContext};
 use url::form_urlencoded;
 
+use super::badge::Badge;
 use super::batch::{JudgedLine, LineFate, judge, targets};
 use super::form::{FormView, SubmitForm};
 use super::layout::{Here, Layout};
@@ -46,8 +47,7 @@ struct Preview {
 struct PreviewLine {
     number: usize,
     text: String,
-    class: &'static str,
-    icon: &'static str,
+    badge: Badge,
     outcome: String,
 }
 
@@ -219,13 +219,13 @@ impl Preview {
 
 impl PreviewLine {
     fn new(line: &JudgedLine) -> Self {
-        let (class, icon, outcome) = match &line.fate {
-            LineFate::Accepted(target) => ("completed", "completed", format!("accepted as {target}")),
-            LineFate::Refused(why) => ("failed", "failed", why.clone()),
-            LineFate::Duplicate(first) => ("cancelled", "cancelled", format!("the same as line {first}")),
-            LineFate::Ignored => ("skipped", "skipped", "a comment".into()),
+        let (badge, outcome) = match &line.fate {
+            LineFate::Accepted(target) => (Badge::new("completed", "completed", "accepted"), format!("as {target}")),
+            LineFate::Refused(why) => (Badge::new("failed", "failed", "refused"), why.clone()),
+            LineFate::Duplicate(first) => (Badge::new("cancelled", "cancelled", "repeated"), format!("the same as line {first}")),
+            LineFate::Ignored => (Badge::new("skipped", "skipped", "ignored"), "a comment".into()),
         };
-        Self { number: line.number, text: clean(&line.text), class, icon, outcome: clean(&outcome) }
+        Self { number: line.number, text: clean(&line.text), badge, outcome: clean(&outcome) }
     }
 }
 

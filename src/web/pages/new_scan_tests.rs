@@ -96,14 +96,9 @@ async fn several_targets_are_previewed_and_then_started_together() {
         let response = app.post_form(path, &format!("key=k&target={text}")).await;
         assert_eq!(response.status(), 200, "{path}");
         let html = text_of(response).await;
-        for part in [
-            "2 targets are accepted, 1 refused, 1 repeated",
-            "accepted as a.example.com",
-            "the same as line 1",
-            "a comment",
-            "Start 2 scans",
-            "a.example.com\n# note",
-        ] {
+        for part in
+            ["2 targets are accepted, 1 refused, 1 repeated", "as a.example.com", "the same as line 1", "a comment", "Start 2 scans", "a.example.com\n# note"]
+        {
             assert!(html.contains(part), "{path}: {part} is missing in {html}");
         }
     }
