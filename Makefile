@@ -1,23 +1,32 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain and a C compiler.
 
-.PHONY: run test test-kast bench lint fmt
+.PHONY: run test test-kast chaos simulate bench server lint fmt
 
 # Serves the dashboard on http://127.0.0.1:5000.
 run:
 	cargo run --locked -- serve
 
-# Every test: pure policy, actors under paused time, real processes, the real embedded database.
-test:
+# Every test: pure policy, actors under paused time, real processes, the real embedded database, a real Redis and a real database server.
+test: server
 	cargo test --locked --workspace
 
 # The runner against an installed KAST, named by KASTREL_TEST_KAST.
 test-kast:
 	cargo test --locked --test integration -- --ignored --nocapture real_kast
 
+# 1,000 nodes and 100,000 scans in memory: the numbers of docs/scaling.md.
+simulate:
+	KASTREL_SIMULATION=full cargo test --locked --release --package kastrel-actors --test scale -- --nocapture
+
+# The database server that tests start. It is built once.
+server:
+	cargo build --locked --release --manifest-path tests/helpers/surreal-server/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/surreal-server"
+
 # The numbers of the README, from a release build: a table, and target/bench.json.
 bench:
+	cargo build --locked --profile optimized --manifest-path tests/helpers/surreal-server/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/surreal-server"
 	cargo build --locked --release --bin kastrel --example fake-kast
-	cargo bench --locked --bench kastrel
+	KASTREL_TEST_SURREAL_SERVER="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/surreal-server/optimized/surreal-server" cargo bench --locked --bench kastrel
 
 # What CI checks besides the tests.
 lint:

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kastrel::adapters::kast_runner::{warden_arguments, warden_main};
 use kastrel::cli;
 
 /// The embedded database's parser recurses deeply: tokio's default of 2 MiB is not enough for it.
@@ -17,6 +18,10 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     if let Some(args) = cli::args::scanner_arguments(&args) {
         return kastrel_scanner::main(args);
+    }
+    // Before everything that costs time or memory: each node has one.
+    if let Some(args) = warden_arguments(&args) {
+        return warden_main(args);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
         Ok(runtime) => runtime,

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::app::App;
+use crate::app::{App, Role};
 use crate::config::Config;
 use crate::web::{self, AppInfo, HostRule, RequestLimits, SettingLine, WebState};
 
@@ -22,9 +22,14 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub enum ServerError {
     /// Users come with another version; until then nobody but this machine may reach it.
     #[error(
-        "server.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed while Kastrel has no user accounts; put a proxy with authentication in front of it"
+        "server.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed while Kastrel has no user accounts; put a proxy with authentication in front of it, or set server.allow_any_address where the network itself keeps others out"
     )]
     NotLoopback(SocketAddr),
+    /// A worker has no users at all, so nothing but this machine needs to reach it.
+    #[error(
+        "worker.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed; set server.allow_any_address where the network itself keeps others out"
+    )]
+    WorkerNotLoopback(SocketAddr),
     /// The address is taken, or not ours.
     #[error("failed to listen on {address}")]
     Bind {
@@ -48,11 +53,22 @@ pub struct Server {
     listener: TcpListener,
     /// The address, with the port that was given if 0 was asked for.
     pub address: SocketAddr,
-    file: ServerFile,
+    role: Role,
+    file: Option<ServerFile>,
 }
 
 /// `server.json`, removed with its holder.
 struct ServerFile(PathBuf);
+
+impl ServerFile {
+    fn write(path: PathBuf, address: SocketAddr) -> Result<Self, ServerError> {
+        let content = serde_json::json!({ "pid": std::process::id(), "url": format!("http://{address}") });
+        match std::fs::write(&path, content.to_string()) {
+            Ok(()) => Ok(Self(path)),
+            Err(source) => Err(ServerError::ServerFile { path, source }),
+        }
+    }
+}
 
 impl Drop for ServerFile {
     fn drop(&mut self) {
@@ -82,21 +98,25 @@ fn setting_lines(config: &Config) -> Vec<SettingLine> {
 }
 
 impl Server {
-    /// Binds, and tells other commands of this data folder where.
+    /// Binds, and tells other commands of this data folder where the API is.
     ///
     /// # Errors
     /// The address is none of this machine's own, or taken.
-    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
-        let wanted = config.server.listen;
+    pub async fn bind(config: &Config, role: Role) -> Result<Self, ServerError> {
+        let is_worker = role == Role::Worker;
+        let wanted = if is_worker { config.worker.listen } else { config.server.listen };
         if !wanted.ip().is_loopback() {
-            return Err(ServerError::NotLoopback(wanted));
+            if !config.server.allow_any_address {
+                return Err(if is_worker { ServerError::WorkerNotLoopback(wanted) } else { ServerError::NotLoopback(wanted) });
+            }
+            if !is_worker {
+                warn!(address = %wanted, "whoever reaches this address may start scans and read results: there are no user accounts, and server.allow_any_address is set");
+            }
         }
         let listener = TcpListener::bind(wanted).await.map_err(|source| ServerError::Bind { address: wanted, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: wanted, source })?;
-        let path = config.server_file();
-        let content = serde_json::json!({ "pid": std::process::id(), "url": format!("http://{address}") });
-        std::fs::write(&path, content.to_string()).map_err(|source| ServerError::ServerFile { path: path.clone(), source })?;
-        Ok(Self { listener, address, file: ServerFile(path) })
+        let file = if is_worker { None } else { Some(ServerFile::write(config.server_file(), address)?) };
+        Ok(Self { listener, address, role, file })
     }
 
     /// Serves until `stop` is cancelled, then lets open requests end.
@@ -104,14 +124,15 @@ impl Server {
         let state = WebState {
             desk: app.desk.clone(),
             catalogue: app.catalogue(),
-            attempt_dir: app.attempt_dir(),
-            renderer: Some(app.renderer()),
-            redis: None,
+            artifacts: Arc::clone(&app.artifacts),
+            renderer: app.renderer.clone(),
             settings: Arc::new(setting_lines(config)),
-            info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: config.data.dir.display().to_string() },
+            info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: data_label(config) },
             poll_interval: config.server.poll_interval_seconds,
             max_attempts: config.scans.max_attempts,
-            runs_scans: true,
+            drain_limit: config.scans.drain_limit_seconds,
+            runs_scans: app.runs_scans(),
+            redis: app.redis.clone(),
             hosts: HostRule { loopback: true, names: config.server.allowed_hosts.clone() },
             closing: stop.clone(),
         };
@@ -121,6 +142,7 @@ impl Server {
             event_streams: config.server.max_event_streams,
             ..RequestLimits::default()
         };
+        let router = if self.role == Role::Worker { web::health_router(state, limits) } else { web::router(state, limits) };
         let listener = self.listener.tap_io(|stream| {
             // Answers are small and whole; waiting to fill a packet would only delay them.
             if let Err(error) = stream.set_nodelay(true) {
@@ -128,7 +150,7 @@ impl Server {
             }
         });
         let stopped = stop.clone();
-        let serve = axum::serve(listener, web::router(state, limits)).with_graceful_shutdown(async move { stopped.cancelled().await });
+        let serve = axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await });
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;
@@ -142,4 +164,9 @@ impl Server {
         info!("the server has stopped");
         drop(self.file);
     }
+}
+
+/// Where the data is, for the page's foot.
+fn data_label(config: &Config) -> String {
+    config.database.url.as_ref().map_or_else(|| config.data.dir.display().to_string(), ToString::to_string)
 }

@@ -1,32 +1,56 @@
 //! The live board: what is true right now, for readers that must never wait for an actor.
 //!
-//! Owns the last snapshot of each scan that changed recently and the state of each actor. Actors and the desk publish to it; the web only reads. It never decides anything, and everything
-//! on it can be rebuilt from the store.
+//! Owns the last snapshot of each scan that changed recently and the state of each actor. Actors, the desk and the mirror publish to it; the web only reads. It never decides anything, and
+//! everything on it can be rebuilt from the store.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque, hash_map};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::changes::Changes;
-use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
+use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
 const KEPT: usize = 2_000;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LiveBoard {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
     changes: Changes,
+    /// The beginning of the milliseconds in [`Entry`].
+    began: Instant,
 }
+
+impl Default for LiveBoard {
+    fn default() -> Self {
+        Self { scans: RwLock::default(), actors: Mutex::default(), changes: Changes::default(), began: Instant::now() }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    sender: watch::Sender<Arc<ScanSnapshot>>,
+    /// When it was last known to be what the store or the scan's own node says.
+    confirmed_ms: AtomicU64,
+    /// When somebody last set out to confirm it.
+    asked_ms: AtomicU64,
+    /// When the scan's own node was last asked to publish it.
+    followed_ms: AtomicU64,
+}
+
+/// A moment that never was, so that the first claim always succeeds.
+const NEVER: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 struct Scans {
-    by_id: HashMap<ScanId, watch::Sender<Arc<ScanSnapshot>>>,
+    by_id: HashMap<ScanId, Entry>,
     /// In the order in which they came, for forgetting the oldest.
     order: VecDeque<ScanId>,
 }
@@ -35,19 +59,66 @@ impl LiveBoard {
     /// The last snapshot of a scan, if it is on the board.
     #[must_use]
     pub fn get(&self, id: ScanId) -> Option<Arc<ScanSnapshot>> {
-        self.read(|scans| scans.by_id.get(&id).map(|sender| sender.borrow().clone()))
+        self.read(|scans| scans.by_id.get(&id).map(|entry| entry.sender.borrow().clone()))
+    }
+
+    /// The last snapshot of a scan, and for how long nobody has confirmed it.
+    #[must_use]
+    pub fn get_with_age(&self, id: ScanId) -> Option<(Arc<ScanSnapshot>, Duration)> {
+        let now = self.now_ms();
+        self.read(|scans| scans.by_id.get(&id).map(|entry| (entry.sender.borrow().clone(), entry.age(now))))
+    }
+
+    /// Whether the caller is the one to confirm this scan: at most one every `every`, so that a thousand readers of a stale snapshot ask the store once.
+    pub fn claim_refresh(&self, id: ScanId, every: Duration) -> bool {
+        let now = self.now_ms();
+        self.read(|scans| scans.by_id.get(&id).is_some_and(|entry| claim(&entry.asked_ms, now, every)))
+    }
+
+    /// Whether the caller is the one to ask the scan's own node to publish it: at most one every `every`.
+    pub fn claim_follow(&self, id: ScanId, every: Duration) -> bool {
+        let now = self.now_ms();
+        self.read(|scans| scans.by_id.get(&id).is_some_and(|entry| claim(&entry.followed_ms, now, every)))
+    }
+
+    /// The scans that somebody watches and that have not ended, with the time for which nobody has confirmed them.
+    #[must_use]
+    pub fn watched(&self) -> Vec<(Arc<ScanSnapshot>, Duration)> {
+        let now = self.now_ms();
+        self.read(|scans| {
+            let watched = scans.by_id.values().filter(|entry| entry.sender.receiver_count() > 0);
+            let living = watched.map(|entry| (entry.sender.borrow().clone(), entry.age(now)));
+            living.filter(|(snapshot, _)| !snapshot.status().is_terminal()).collect()
+        })
+    }
+
+    /// Shows what another process tells of a scan. What is older than the board's own knowledge changes nothing.
+    pub fn absorb(&self, told: ScanSnapshot) {
+        let id = told.record.id;
+        let now = self.now_ms();
+        self.write(|scans| {
+            let entry = scans.put(ScanRecord::clone(&told.record), now);
+            entry.sender.send_if_modified(|current| {
+                let Some(next) = absorb(current, told) else { return false };
+                *current = Arc::new(next);
+                true
+            });
+        });
+        self.changes.note(id);
     }
 
     /// Every snapshot from now on, beginning with the present one; the scan is put on the board if it is not there.
     pub fn watch(&self, record: ScanRecord) -> watch::Receiver<Arc<ScanSnapshot>> {
-        self.write(|scans| scans.put(record).subscribe())
+        let now = self.now_ms();
+        self.write(|scans| scans.put(record, now).sender.subscribe())
     }
 
     /// Shows a row as it was committed. An older version than the one on the board changes nothing, so the order of publications does not matter.
     pub fn publish(&self, record: ScanRecord) {
         let id = record.id;
+        let now = self.now_ms();
         self.write(|scans| {
-            scans.put(record);
+            scans.put(record, now);
         });
         self.changes.note(id);
     }
@@ -67,11 +138,15 @@ impl LiveBoard {
         &self.changes
     }
 
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NEVER - 1)
+    }
+
     /// Shows what the attempt under `token` tells of itself; ignored if the row on the board is not running under that token.
     pub fn update_attempt(&self, id: ScanId, token: FencingToken, change: impl FnOnce(&mut LiveAttempt<'_>)) {
         self.read(|scans| {
-            let Some(sender) = scans.by_id.get(&id) else { return };
-            sender.send_if_modified(|current| {
+            let Some(entry) = scans.by_id.get(&id) else { return };
+            entry.sender.send_if_modified(|current| {
                 if current.record.token != token || current.status() != ScanStatus::Running {
                     return false;
                 }
@@ -87,8 +162,9 @@ impl LiveBoard {
     /// All scans that run now, oldest first.
     #[must_use]
     pub fn running(&self) -> Vec<Arc<ScanSnapshot>> {
-        let mut running: Vec<_> =
-            self.read(|scans| scans.by_id.values().map(|sender| sender.borrow().clone()).filter(|snapshot| snapshot.status() == ScanStatus::Running).collect());
+        let mut running: Vec<_> = self.read(|scans| {
+            scans.by_id.values().map(|entry| entry.sender.borrow().clone()).filter(|snapshot| snapshot.status() == ScanStatus::Running).collect()
+        });
         running.sort_by_key(|snapshot| snapshot.record.id);
         running
     }
@@ -114,10 +190,17 @@ impl LiveBoard {
     /// The actor tree as it is now.
     #[must_use]
     pub fn supervision(&self, now: Timestamp) -> ActorView {
-        let mut actors = self.actors().clone();
-        if let Some(supervisor) = actors.get_mut("supervisor") {
+        let mut tree = self.infrastructure(now);
+        if let Some(supervisor) = tree.children.iter_mut().find(|child| child.name == "supervisor") {
             supervisor.children = self.running().iter().filter_map(|snapshot| scan_view(snapshot)).collect();
         }
+        tree
+    }
+
+    /// The actor tree as it is now, without the actors of single scans.
+    #[must_use]
+    pub fn infrastructure(&self, now: Timestamp) -> ActorView {
+        let mut actors = self.actors().clone();
         let mut root = actors.remove("node").unwrap_or_else(|| ActorView {
             name: "node".into(),
             state: "not running".into(),
@@ -144,16 +227,24 @@ impl LiveBoard {
 }
 
 impl Scans {
-    fn put(&mut self, record: ScanRecord) -> &watch::Sender<Arc<ScanSnapshot>> {
+    fn put(&mut self, record: ScanRecord, now_ms: u64) -> &Entry {
         if !self.by_id.contains_key(&record.id) {
             self.order.push_back(record.id);
             self.forget_some();
         }
         match self.by_id.entry(record.id) {
-            Entry::Vacant(vacant) => vacant.insert(watch::Sender::new(Arc::new(ScanSnapshot::of(record)))),
-            Entry::Occupied(occupied) => {
-                let sender = occupied.into_mut();
-                sender.send_if_modified(|current| {
+            hash_map::Entry::Vacant(vacant) => vacant.insert(Entry {
+                sender: watch::Sender::new(Arc::new(ScanSnapshot::of(record))),
+                confirmed_ms: AtomicU64::new(now_ms),
+                asked_ms: AtomicU64::new(NEVER),
+                followed_ms: AtomicU64::new(NEVER),
+            }),
+            hash_map::Entry::Occupied(occupied) => {
+                let entry = occupied.into_mut();
+                if record.version >= entry.sender.borrow().record.version {
+                    entry.confirmed_ms.store(now_ms, Ordering::Relaxed);
+                }
+                entry.sender.send_if_modified(|current| {
                     // A row of the same version is the same row.
                     if record.version <= current.record.version {
                         return false;
@@ -161,7 +252,7 @@ impl Scans {
                     *current = Arc::new(succeed(current, record));
                     true
                 });
-                sender
+                entry
             }
         }
     }
@@ -173,7 +264,8 @@ impl Scans {
                 break;
             }
             let Some(oldest) = self.order.pop_front() else { break };
-            let needed = self.by_id.get(&oldest).is_some_and(|sender| sender.receiver_count() > 0 || sender.borrow().status() == ScanStatus::Running);
+            let needed =
+                self.by_id.get(&oldest).is_some_and(|entry| entry.sender.receiver_count() > 0 || entry.sender.borrow().status() == ScanStatus::Running);
             if needed {
                 self.order.push_back(oldest);
             } else {
@@ -186,8 +278,57 @@ impl Scans {
 /// The snapshot that follows `current` when its row becomes `record`.
 fn succeed(current: &ScanSnapshot, record: ScanRecord) -> ScanSnapshot {
     let sequence = current.sequence + 1;
-    let same_attempt = record.status() == ScanStatus::Running && record.token == current.record.token;
-    if same_attempt { ScanSnapshot { record, sequence, ..current.clone() } } else { ScanSnapshot { sequence, ..ScanSnapshot::of(record) } }
+    if is_same_attempt(&current.record, &record) {
+        let plugins = further(record.plugins.clone(), current.plugins.clone());
+        ScanSnapshot { record, sequence, plugins, ..current.clone() }
+    } else {
+        ScanSnapshot { sequence, ..ScanSnapshot::of(record) }
+    }
+}
+
+/// The snapshot that follows `current` when another process tells of the scan; `None` if that is nothing new.
+///
+/// What is told of the attempt that is shown counts even where it is told with an older row: an attempt's plugins only ever go forward.
+fn absorb(current: &ScanSnapshot, told: ScanSnapshot) -> Option<ScanSnapshot> {
+    if !is_same_attempt(&current.record, &told.record) {
+        return None;
+    }
+    let next = ScanSnapshot {
+        record: current.record.clone(),
+        sequence: current.sequence,
+        phase: told.phase,
+        pid: told.pid,
+        plugins: further(current.plugins.clone(), told.plugins),
+        last_progress_at: told.last_progress_at.max(current.last_progress_at),
+    };
+    (next != *current).then(|| ScanSnapshot { sequence: current.sequence + 1, ..next })
+}
+
+fn is_same_attempt(one: &ScanRecord, other: &ScanRecord) -> bool {
+    one.status() == ScanStatus::Running && other.status() == ScanStatus::Running && one.token == other.token
+}
+
+/// Of two tellings of one attempt's plugins, the one that has got further; the second of two equal ones.
+fn further(one: Vec<PluginResult>, other: Vec<PluginResult>) -> Vec<PluginResult> {
+    let way = |plugins: &[PluginResult]| {
+        let count = |state: fn(PluginStatus) -> bool| plugins.iter().filter(|plugin| state(plugin.status)).count();
+        let findings: u64 = plugins.iter().map(|plugin| plugin.findings_count).sum();
+        (count(PluginStatus::is_final), count(|status| status != PluginStatus::Pending), findings, plugins.len())
+    };
+    if way(&one) > way(&other) { one } else { other }
+}
+
+impl Entry {
+    fn age(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.confirmed_ms.load(Ordering::Relaxed)))
+    }
+}
+
+/// Sets `last` to now unless it was less than `every` ago; whether it did.
+fn claim(last: &AtomicU64, now_ms: u64, every: Duration) -> bool {
+    let before = last.load(Ordering::Relaxed);
+    let is_due = before == NEVER || u128::from(now_ms.saturating_sub(before)) >= every.as_millis();
+    is_due && last.compare_exchange(before, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
 fn scan_view(snapshot: &ScanSnapshot) -> Option<ActorView> {

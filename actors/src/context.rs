@@ -10,11 +10,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::board::LiveBoard;
-use crate::model::{AttemptNumber, FencingToken, NodeActivity, NodeId, NodeRegistration, ScanId, ScanRecord, ScanState};
+use crate::model::{AttemptNumber, FencingToken, NodeId, NodeRegistration, ScanId, ScanRecord, ScanSnapshot, ScanState, ScannerOffer};
 use crate::policy::deadline::Limits;
-use crate::policy::lease::LeasePolicy;
+use crate::policy::lease::{LeasePolicy, trusted_until};
+use crate::policy::orders::Orders;
 use crate::policy::restart::{Intensity, RetryPolicy};
-use crate::ports::{Clock, ControlBus, JobQueue, JobSignal, Presences, ScanRunner, ScanStore};
+use crate::ports::{Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, Presences, ScanRunner, ScanStore};
 use crate::supervisor;
 
 /// The numbers of a node.
@@ -36,7 +37,7 @@ pub struct NodeConfig {
     pub retry: RetryPolicy,
     /// An attempt's limits.
     pub limits: Limits,
-    /// How often the rescuer looks around.
+    /// How often the rescuer looks around; [`crate::policy::rescue`] says how a large cluster shares that.
     pub rescue_every: Duration,
     /// How many failures of its own actors the node bears before it gives up.
     pub actor_intensity: Intensity,
@@ -85,10 +86,16 @@ pub struct NodePorts {
     pub queue: Arc<dyn JobQueue>,
     /// Messages from other nodes.
     pub bus: Arc<dyn ControlBus>,
+    /// News for other processes.
+    pub feed: Arc<dyn LiveFeed>,
+    /// Ends the scans of a node that cannot do so itself.
+    pub guard: Arc<dyn LeaseGuard>,
     /// Starts attempts.
     pub runner: Arc<dyn ScanRunner>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// What the scanner offers; `None` until it has told.
+    pub offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
     /// What is shown.
     pub board: Arc<LiveBoard>,
 }
@@ -153,6 +160,10 @@ pub(crate) struct Shared {
     pub(crate) lease: watch::Sender<LeaseState>,
     /// Until when no new attempt is started because too many failed.
     pub(crate) storm: watch::Sender<Option<Instant>>,
+    /// What operators have ordered, as the last renewal told.
+    pub(crate) orders: watch::Sender<Orders>,
+    /// Scans that somebody watches elsewhere, and until when.
+    followed: Mutex<HashMap<ScanId, Instant>>,
     /// The supervisor of the moment; its restart puts another one here.
     pub(crate) supervisor: watch::Sender<Option<ActorRef<supervisor::Message>>>,
     pub(crate) roster: Roster,
@@ -167,12 +178,23 @@ impl Shared {
             started_at,
             lease: watch::Sender::new(LeaseState::None),
             storm: watch::Sender::new(None),
+            orders: watch::Sender::new(Orders::default()),
+            followed: Mutex::default(),
             supervisor: watch::Sender::new(None),
             roster: Roster::default(),
         })
     }
 
+    /// The renewal that was sent at `sent` was granted; `guard_sent` is the same moment, or one before it, by the guard's clock.
+    pub(crate) fn trust_lease(&self, sent: Instant, guard_sent: Duration) {
+        let until = trusted_until(self.config.lease, sent);
+        // Before anything can start under this lease: who starts later is covered by what the guard has been told.
+        self.ports.guard.trust_until(guard_sent + self.config.lease.trusted_for());
+        self.lease.send_replace(LeaseState::Trusted { sent, until });
+    }
+
     pub(crate) fn registration(&self) -> NodeRegistration {
+        let running = self.roster.entries().len();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         NodeRegistration {
             id: self.config.id.clone(),
@@ -180,10 +202,11 @@ impl Shared {
             pid: self.config.pid,
             version: self.config.version.clone(),
             capacity: count(self.config.capacity),
-            running: count(self.roster.entries().len()),
+            running: count(running),
             started_at: self.started_at,
-            activity: NodeActivity::Active,
-            actors: None,
+            activity: self.orders.borrow().activity(running),
+            offer: self.ports.offer.borrow().as_deref().cloned(),
+            actors: Some(self.ports.board.infrastructure(self.ports.clock.now())),
         }
     }
 
@@ -207,11 +230,38 @@ impl Shared {
             _ => None,
         };
         let id = record.id;
-        self.ports.board.publish(record);
+        self.publish(record);
         if let Some(signal) = signal
             && let Err(error) = self.ports.queue.signal(signal).await
         {
             tracing::warn!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not signal a waiting scan; the rescuer will");
+        }
+    }
+
+    /// Shows a row that was committed, here and in other processes.
+    pub(crate) fn publish(&self, record: ScanRecord) {
+        let id = record.id;
+        self.ports.board.publish(record);
+        if let Some(snapshot) = self.ports.board.get(id) {
+            self.ports.feed.publish(ScanSnapshot::clone(&snapshot));
+        }
+    }
+
+    /// Somebody elsewhere watches this scan: they are told what is known now, and for a while what its attempt tells.
+    pub(crate) fn follow(&self, id: ScanId) {
+        let now = Instant::now();
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.retain(|_, until| *until > now);
+        followed.insert(id, now + FOLLOWED_FOR);
+        drop(followed);
+        self.tell_followers(id);
+    }
+
+    /// Publishes a scan as it is shown here, if somebody elsewhere watches it.
+    pub(crate) fn tell_followers(&self, id: ScanId) {
+        let is_followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner).get(&id).is_some_and(|until| *until > Instant::now());
+        if is_followed && let Some(snapshot) = self.ports.board.get(id) {
+            self.ports.feed.publish(ScanSnapshot::clone(&snapshot));
         }
     }
 

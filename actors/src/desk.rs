@@ -3,15 +3,20 @@
 //! Owns nothing but handles to the ports. It may be called from any task on any node. A queue that does not answer never loses a scan: the row is the truth, and the rescuer signals it later.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::warn;
 
 use crate::board::LiveBoard;
-use crate::model::{CancelledBy, Command, FieldError, NewScan, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, TraceContext};
+use crate::model::{
+    CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, TraceContext,
+};
 use crate::policy::scope::ScopePolicy;
 use crate::policy::transition::Refusal;
-use crate::ports::{Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, ScanStore, StoreError, StoreStats, Submitted};
+use crate::ports::{
+    Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, LiveFeed, ScanStore, StoreError, StoreStats, Submitted,
+};
 
 /// See the module.
 #[derive(Clone)]
@@ -22,6 +27,10 @@ pub struct ScanDesk {
     pub queue: Arc<dyn JobQueue>,
     /// Messages to the node that runs a scan.
     pub bus: Arc<dyn ControlBus>,
+    /// News for other processes.
+    pub feed: Arc<dyn LiveFeed>,
+    /// Which scans the board is right about without asking.
+    pub view: View,
     /// What is true right now.
     pub board: Arc<LiveBoard>,
     /// The wall clock.
@@ -83,6 +92,45 @@ pub struct SnapshotPage {
     pub is_partial: bool,
 }
 
+/// Which scans a process's board is always right about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum View {
+    /// All: no other process changes the store.
+    Sole,
+    /// Those that this node runs; others change without this process.
+    Shared {
+        /// The node, in a process that runs scans.
+        node: Option<NodeId>,
+    },
+}
+
+impl View {
+    /// Whether this process's own node runs the scan.
+    #[must_use]
+    pub fn is_mine(&self, record: &ScanRecord) -> bool {
+        match (self, &record.state) {
+            (Self::Sole, _) => true,
+            (Self::Shared { node: own }, ScanState::Running { node, .. }) => Some(node) == own.as_ref(),
+            (Self::Shared { .. }, _) => false,
+        }
+    }
+
+    /// Whether this process would know if the scan had changed.
+    #[must_use]
+    pub fn is_sure_of(&self, record: &ScanRecord) -> bool {
+        record.status().is_terminal() || self.is_mine(record)
+    }
+}
+
+/// For how long a snapshot of a scan that others may change is shown without asking the store.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// For how long such a snapshot is still shown while the store does not answer.
+const STALE: Duration = Duration::from_secs(5);
+
+/// How often the node that runs a scan is asked to publish it, as long as somebody asks for it here.
+const FOLLOW_EVERY: Duration = Duration::from_secs(10);
+
 impl ScanDesk {
     /// Checks and accepts a scan. When this returns `Ok`, it is committed.
     ///
@@ -132,7 +180,7 @@ impl ScanDesk {
                 Ok(CancelOutcome::AlreadyEnded(record))
             }
             Applied::Committed(record) => {
-                self.board.publish(record.clone());
+                self.publish(record.clone());
                 if matches!(record.state, ScanState::Running { .. }) {
                     self.bus.publish(Control::Cancel(id)).await;
                     Ok(CancelOutcome::Requested(record))
@@ -148,10 +196,23 @@ impl ScanDesk {
     /// # Errors
     /// The store's failure.
     pub async fn scan(&self, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
-        if let Some(snapshot) = self.board.get(id) {
-            return Ok(Some(snapshot));
+        let mut too_old = None;
+        if let Some((snapshot, age)) = self.board.get_with_age(id) {
+            if self.view.is_sure_of(&snapshot.record) {
+                return Ok(Some(snapshot));
+            }
+            self.follow(&snapshot.record).await;
+            if age <= FRESH || (age <= STALE && !self.board.claim_refresh(id, FRESH)) {
+                return Ok(Some(snapshot));
+            }
+            too_old = Some((snapshot, age));
         }
-        let Some(record) = self.store.get(id).await? else { return Ok(None) };
+        let record = match (self.store.get(id).await, too_old) {
+            (Ok(record), _) => record,
+            (Err(_), Some((snapshot, age))) if age <= STALE => return Ok(Some(snapshot)),
+            (Err(error), _) => return Err(error),
+        };
+        let Some(record) = record else { return Ok(None) };
         self.board.publish(record.clone());
         // The board may have forgotten it again already.
         Ok(Some(self.board.get(id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)))))
@@ -163,6 +224,49 @@ impl ScanDesk {
     /// The store's failure.
     pub async fn watch(&self, id: ScanId) -> Result<Option<watch::Receiver<Arc<ScanSnapshot>>>, StoreError> {
         Ok(self.scan(id).await?.map(|snapshot| self.board.watch(snapshot.record.clone())))
+    }
+
+    /// Asks the node that runs a scan to publish what its attempt tells, from time to time.
+    pub(crate) async fn follow(&self, record: &ScanRecord) {
+        if matches!(record.state, ScanState::Running { .. }) && !self.view.is_sure_of(record) && self.board.claim_follow(record.id, FOLLOW_EVERY) {
+            self.bus.publish(Control::Follow(record.id)).await;
+        }
+    }
+
+    /// Shows a row that was committed, here and in other processes.
+    fn publish(&self, record: ScanRecord) {
+        self.board.publish(record.clone());
+        self.feed.publish(ScanSnapshot::of(record));
+    }
+
+    /// Tells a node to take no new scan and to be without any `within` this time; `None` takes that back. `false`: no such node.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
+        let known = self.store.order_drain(node, within).await?;
+        self.bus.publish(Control::Heed(Some(node.clone()))).await;
+        Ok(known)
+    }
+
+    /// Pauses the whole queue: no scan starts any more, on any node.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
+        let pause = self.store.pause(reason).await?;
+        self.bus.publish(Control::Heed(None)).await;
+        Ok(pause)
+    }
+
+    /// Takes a pause back. `false`: the queue was not paused.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn resume(&self) -> Result<bool, StoreError> {
+        let was_paused = self.store.resume().await?;
+        self.bus.publish(Control::Heed(None)).await;
+        Ok(was_paused)
     }
 
     /// A page of scans, each as it is seen now.
@@ -211,7 +315,7 @@ impl ScanDesk {
             Submitted::Existing(record) if record.request != request => return Err(SubmitError::KeyReused(record.id)),
             Submitted::Existing(record) => (record, false),
         };
-        self.board.publish(record.clone());
+        self.publish(record.clone());
         let warning = if created { self.wake(&record).await } else { None };
         let scan = self.board.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
         Ok(Accepted { scan, created, warning })

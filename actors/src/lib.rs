@@ -17,6 +17,7 @@ mod context;
 pub mod desk;
 mod dispatcher;
 mod lease;
+pub mod mirror;
 pub mod model;
 pub mod node;
 pub mod policy;

@@ -127,7 +127,7 @@ impl World {
             }
             Event::StopNode { node } => {
                 if let Some(handle) = self.slots[node].handle.take() {
-                    handle.shutdown(Duration::from_secs(5)).await;
+                    handle.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
                 }
                 self.start(node).await;
             }
@@ -183,7 +183,7 @@ async fn run(seed: u64, events: &[Event]) {
     }
     for slot in &mut world.slots {
         if let Some(handle) = slot.handle.take() {
-            handle.shutdown(Duration::from_secs(30)).await;
+            handle.shutdown(Duration::ZERO, Duration::from_secs(30)).await;
         }
     }
     world.cluster.check();

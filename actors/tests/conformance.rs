@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::ports::Clock;
-use kastrel_actors::ports::{JobQueue, LocalJobQueue};
+use kastrel_actors::ports::{ControlBus, JobQueue, LocalControlBus, LocalJobQueue};
+use kastrel_actors::testing::bus_conformance::BusHarness;
 use kastrel_actors::testing::queue_conformance::QueueHarness;
 use kastrel_actors::testing::store_conformance::StoreHarness;
 use kastrel_actors::testing::{MemoryStore, PausedClock};
-use kastrel_actors::{queue_conformance_tests, store_conformance_tests};
+use kastrel_actors::{bus_conformance_tests, queue_conformance_tests, store_conformance_tests};
 
 /// A clock that only the test moves, in milliseconds since 2026.
 #[derive(Clone, Default)]
@@ -66,4 +67,20 @@ mod queue {
     use super::*;
 
     queue_conformance_tests!(tokio::test(start_paused = true), Local::default());
+}
+
+struct OneProcess;
+
+#[async_trait]
+impl BusHarness for OneProcess {
+    async fn nodes(&self) -> [Arc<dyn ControlBus>; 2] {
+        let bus: Arc<dyn ControlBus> = Arc::new(LocalControlBus::default());
+        [Arc::clone(&bus), bus]
+    }
+}
+
+mod bus {
+    use super::*;
+
+    bus_conformance_tests!(tokio::test(start_paused = true), OneProcess);
 }

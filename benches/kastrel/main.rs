@@ -1,12 +1,19 @@
 //! The numbers of the README: one table, and the same as JSON in `target/bench.json`.
 //!
 //! Everything runs as in production: the release build of `kastrel serve` as a process of its own with its embedded database on disk, jobs submitted over HTTP, and the test suite's fake
-//! KAST as the program that is started. The status route is measured against an empty axum route in the same run, turn by turn, because machines are noisy.
+//! KAST as the program that is started. Rows of several processes run on a real Redis and a real SurrealDB server. The status route is measured against an empty axum route in the same run, turn by turn, because machines are noisy.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers: it prints, and it stops at the first surprise")]
 
+mod cluster;
 mod load;
+#[path = "../../tests/helpers/redis_server.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod redis_server;
 mod report;
 mod server;
+#[path = "../../tests/helpers/surreal_server.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod surreal_server;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,6 +47,8 @@ fn main() -> ExitCode {
         restart(&mut report).await;
         status(&mut report).await;
         crowd(&mut report).await;
+        cluster::latency(&mut report).await;
+        cluster::fleet(&mut report).await;
     });
     println!("{}", report.table());
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("bench.json");

@@ -22,29 +22,47 @@ pub(crate) fn now_ms() -> f64 {
 }
 
 impl Server {
+    /// `kastrel serve` alone.
     pub(crate) async fn start(concurrency: usize) -> Self {
+        Self::serve(&["--concurrency", &concurrency.to_string()], &[]).await
+    }
+
+    /// `kastrel serve` with more arguments and variables.
+    pub(crate) async fn serve(arguments: &[&str], variables: &[(&str, String)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let starts = dir.path().join("starts");
-        std::fs::create_dir(&starts).unwrap();
+        std::fs::create_dir(dir.path().join("starts")).unwrap();
+        let process = command(dir.path(), "data", variables).args(["serve", "--listen", "127.0.0.1:0"]).args(arguments).spawn().unwrap();
         let data = dir.path().join("data");
-        let process = Command::new(env!("CARGO_BIN_EXE_kastrel"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--allow-private-targets", "--concurrency", &concurrency.to_string()])
-            .arg("--data-dir")
-            .arg(&data)
-            .current_dir(dir.path())
-            .env("KAST_CLI_PATH", fake_kast())
-            .env("FAKE_KAST_STARTS", &starts)
-            .env("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_STARTS")
-            .env("KASTREL_SCANS__BACKOFF_BASE_SECONDS", "0")
-            .env("KASTREL_LOG__LEVEL", "warn")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
         let address = until(|| address(&data)).await;
         // A client of reqwest wants a TLS provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { address, process, client: reqwest::Client::new(), dir }
+    }
+
+    /// `kastrel worker` beside this server, with a data folder of its own.
+    pub(crate) fn worker(&self, number: usize, concurrency: usize, variables: &[(&str, String)]) -> Child {
+        let mut command = command(self.dir.path(), &format!("worker-{number}"), variables);
+        command.env("KAST_RESULTS_DIR", self.dir.path().join("results"));
+        command.args(["worker", "--listen", "127.0.0.1:0", "--concurrency", &concurrency.to_string()]).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Waits until so many nodes are registered.
+    pub(crate) async fn nodes(&self, count: usize) {
+        loop {
+            let answer = self.client.get(self.url("/api/nodes")).send().await.unwrap();
+            let list: serde_json::Value = answer.json().await.unwrap();
+            if list["nodes"].as_array().is_some_and(|nodes| nodes.len() == count) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// How many scans have completed.
+    pub(crate) async fn completed(&self) -> u64 {
+        let answer = self.client.get(self.url("/api/stats")).send().await.unwrap();
+        let stats: serde_json::Value = answer.json().await.unwrap();
+        stats["scans"]["completed"].as_u64().unwrap()
     }
 
     /// Waits until the server is ready and knows its scanner's plugins.
@@ -105,14 +123,43 @@ impl Server {
 
     /// Resident memory of the server, without the scanners that it runs.
     pub(crate) fn resident_mb(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().unwrap())).unwrap();
-        let kilobytes: f64 = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
-        kilobytes / 1024.0
+        resident_mb(&self.process)
+    }
+
+    /// Sends an order that needs no body.
+    pub(crate) async fn order(&self, path: &str) {
+        let answer = self.client.post(self.url(path)).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
     }
 
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
+}
+
+/// Resident memory of a process.
+pub(crate) fn resident_mb(process: &Child) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
+    let kilobytes: f64 = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    kilobytes / 1024.0
+}
+
+/// The program, in a folder of the bench, with the fake KAST.
+fn command(dir: &Path, data: &str, variables: &[(&str, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kastrel"));
+    command
+        .current_dir(dir)
+        .env("KASTREL_DATA_DIR", dir.join(data))
+        .env("KASTREL_ALLOW_PRIVATE_TARGETS", "true")
+        .env("KAST_CLI_PATH", fake_kast())
+        .env("FAKE_KAST_STARTS", dir.join("starts"))
+        .env("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_STARTS")
+        .env("KASTREL_SCANS__BACKOFF_BASE_SECONDS", "0")
+        .env("KASTREL_LOG__LEVEL", "warn")
+        .envs(variables.iter().map(|(name, value)| (*name, value)))
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
 }
 
 fn address(data: &Path) -> Option<SocketAddr> {

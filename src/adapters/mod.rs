@@ -1,4 +1,6 @@
 //! The ports' real implementations.
 
+pub mod artifacts;
 pub mod kast_runner;
+pub mod redis_queue;
 pub mod surreal_store;

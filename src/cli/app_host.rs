@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::backend::{BackendError, LocalBackend, PluginList, PluginSource};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
-use crate::app::{self, App};
+use crate::app::App;
 use crate::config::Config;
 use crate::server::Server;
 use crate::telemetry;
@@ -27,15 +27,15 @@ pub struct KastrelHost;
 #[async_trait]
 impl AppHost for KastrelHost {
     fn init_logging(&self, config: &Config, role: Role) -> Result<(), CliError> {
-        telemetry::init(&config.log, role == Role::Serve);
+        telemetry::init(&config.log, matches!(role, Role::Serve | Role::Web | Role::Worker));
         Ok(())
     }
 
     async fn start(&self, config: &Config, role: Role) -> Result<Box<dyn RunningApp>, CliError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| CliError::App(error);
-        let app = Arc::new(App::start(config, app_role(role)).await.map_err(|error| failed(error.into()))?);
+        let app = Arc::new(App::start(config, role).await.map_err(|error| failed(error.into()))?);
         let server = match role {
-            Role::Serve => match Server::bind(config).await {
+            Role::Serve | Role::Web | Role::Worker => match Server::bind(config, role).await {
                 Ok(server) => Some(serve(server, Arc::clone(&app), config.clone())),
                 Err(error) => {
                     app.stop().await;
@@ -50,14 +50,6 @@ impl AppHost for KastrelHost {
     async fn scanner(&self, config: &Config) -> Result<PluginList, CliError> {
         let catalogue = App::ask_scanner(config).await.map_err(|error| CliError::App(error.into()))?;
         Ok(plugin_list(&catalogue))
-    }
-}
-
-const fn app_role(role: Role) -> app::Role {
-    match role {
-        Role::Serve => app::Role::Serve,
-        Role::OneShot => app::Role::OneShot,
-        Role::Offline => app::Role::Offline,
     }
 }
 
@@ -94,7 +86,7 @@ fn serve(server: Server, app: Arc<App>, config: Config) -> RunningServer {
 #[async_trait]
 impl RunningApp for Running {
     fn backend(&self) -> LocalBackend {
-        LocalBackend::new(self.app.desk.clone(), self.app.attempt_dir(), Arc::new(Catalogue(self.app.catalogue())))
+        LocalBackend::new(self.app.desk.clone(), Arc::clone(&self.app.artifacts), Arc::new(Catalogue(self.app.catalogue())), self.app.drain_limit)
     }
 
     fn url(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
-use kastrel_actors::model::{MAX_WORKERS, Priority, ReportFormat, ScanId, ScanMode, ScanRequestDraft, ScanStatus, Severity};
+use kastrel_actors::model::{MAX_WORKERS, NodeId, Priority, ReportFormat, ScanId, ScanMode, ScanRequestDraft, ScanStatus, Severity};
 
 use super::exit::Exit;
 use crate::config::{FlagValue, ScannerChoice};
@@ -27,6 +27,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the dashboard, the API and a worker
     Serve(ServeArgs),
+    /// Only run scans, beside other processes that share Redis and the database
+    Worker(WorkerArgs),
     /// Scan a target and wait for the result
     #[command(after_help = Exit::help())]
     Scan(Box<ScanArgs>),
@@ -38,6 +40,16 @@ pub enum Command {
     List(ListArgs),
     /// List the scanner's plugins
     Plugins(PluginsArgs),
+    /// List the processes that run scans
+    Nodes(NodesArgs),
+    /// Tell a node to take no new scan, and to hand back in time what it still runs
+    Drain(DrainArgs),
+    /// Let no scan start, on any node, until the queue is resumed
+    Pause(PauseArgs),
+    /// Let scans start again
+    Resume(ResumeArgs),
+    /// Ask a server or a worker whether it can do its work, for health checks
+    Ready(ReadyArgs),
     /// Check that everything a scan needs is in place, and say how to mend what is not
     Doctor(DoctorArgs),
     /// Tell about the configuration
@@ -99,6 +111,83 @@ pub struct ServeArgs {
     pub concurrency: Option<String>,
     #[command(flatten)]
     pub scanner: ScannerArgs,
+    /// Run no scans in this process; workers run them
+    #[arg(long)]
+    pub no_worker: bool,
+}
+
+/// `kastrel worker`
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct WorkerArgs {
+    /// How many scans run at once [default: 4]
+    #[arg(long, value_name = "NUMBER")]
+    pub concurrency: Option<String>,
+    /// The address of the health checks and metrics [default: 127.0.0.1:5001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    #[command(flatten)]
+    pub scanner: ScannerArgs,
+}
+
+/// `kastrel ready`
+#[derive(Debug, Clone, Default, Args)]
+pub struct ReadyArgs {
+    /// Whom to ask; a worker says where it listens when it starts
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
+    pub server: String,
+}
+
+/// `kastrel nodes`
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct NodesArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `kastrel drain`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct DrainArgs {
+    /// The node's id, as `kastrel nodes` shows it
+    pub node: NodeId,
+    /// How many seconds it may finish what it runs [default: scans.drain_limit_seconds]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=2_592_000), conflicts_with = "undo")]
+    pub within: Option<u64>,
+    /// Take the order back
+    #[arg(long)]
+    pub undo: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `kastrel pause`
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct PauseArgs {
+    /// Why, for those who wonder
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub common: NodesArgs,
+}
+
+/// `kastrel resume`
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    pub common: NodesArgs,
 }
 
 /// `kastrel scan`
@@ -300,6 +389,31 @@ impl PluginsArgs {
     #[must_use]
     pub fn flags(&self) -> Vec<FlagValue> {
         self.config.flags().into_iter().chain(self.scanner.flags()).collect()
+    }
+}
+
+impl WorkerArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        let own = text("worker.listen", self.listen.as_ref()).into_iter().chain(text("scans.concurrency", self.concurrency.as_ref()));
+        own.chain(self.config.flags()).chain(self.scanner.flags()).collect()
+    }
+}
+
+impl NodesArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
+    }
+}
+
+impl DrainArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
     }
 }
 

@@ -8,7 +8,7 @@ use kastrel_actors::model::ScanId;
 
 use super::args::ConfigArgs;
 use super::backend::locate::{Place, locate};
-use super::backend::{RemoteBackend, ScanBackend};
+use super::backend::{Backend, RemoteBackend};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
 use super::interrupt::Interrupts;
@@ -121,7 +121,7 @@ impl Opener {
 /// The way to the scans, while it is open.
 pub struct Session {
     /// Who keeps them.
-    pub backend: Box<dyn ScanBackend>,
+    pub backend: Box<dyn Backend>,
     remote: Option<RemoteBackend>,
     app: Option<Box<dyn RunningApp>>,
 }

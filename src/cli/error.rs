@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use kastrel_actors::model::ScanId;
+use kastrel_actors::model::{NodeId, ScanId};
 
 use super::backend::BackendError;
 use super::exit::Exit;
@@ -25,6 +25,9 @@ pub enum CliError {
     /// No such scan.
     #[error("there is no scan {0}")]
     NoScan(ScanId),
+    /// No such node.
+    #[error("there is no node {0}; `kastrel nodes` lists them")]
+    NoNode(NodeId),
     /// The application could not be started, or broke.
     #[error(transparent)]
     App(Box<dyn Error + Send + Sync>),
@@ -40,7 +43,7 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Usage(_) => Exit::Usage,
             Self::Backend(error) => error.exit(),
-            Self::NoScan(_) | Self::App(_) | Self::Output(_) => Exit::Failed,
+            Self::NoScan(_) | Self::NoNode(_) | Self::App(_) | Self::Output(_) => Exit::Failed,
         }
     }
 }

@@ -6,16 +6,7 @@ use super::backend::{LocalBackend, PluginList};
 use super::error::CliError;
 use crate::config::Config;
 
-/// What the application is started for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The dashboard, the API and a worker.
-    Serve,
-    /// One scan: a worker, and nobody to talk to.
-    OneShot,
-    /// Only the store, to look at.
-    Offline,
-}
+pub use crate::app::Role;
 
 /// Starts the application.
 #[async_trait]

@@ -15,9 +15,12 @@ pub mod exit;
 pub mod host;
 pub mod interrupt;
 mod list;
+mod nodes;
 pub mod output;
 mod plugins;
 pub mod progress;
+mod queue;
+mod ready;
 mod scan;
 mod serve;
 mod status;
@@ -82,11 +85,17 @@ pub fn refuse(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliError> {
     match command {
         Command::Serve(args) => serve::run(&args, context).await,
+        Command::Worker(args) => serve::worker(&args, context).await,
         Command::Scan(args) => scan::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
         Command::Cancel(args) => cancel::run(&args, context).await,
         Command::List(args) => list::run(&args, context).await,
         Command::Plugins(args) => plugins::run(&args, context).await,
+        Command::Ready(args) => ready::run(&args, context).await,
+        Command::Nodes(args) => nodes::list(&args, context).await,
+        Command::Drain(args) => nodes::drain(&args, context).await,
+        Command::Pause(args) => queue::pause(&args, context).await,
+        Command::Resume(args) => queue::resume(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),
         // Reached only with something before the word; main passes everything else on untouched.

@@ -1,35 +1,50 @@
-//! `kastrel serve`: runs until it is told to stop.
+//! `kastrel serve` and `kastrel worker`: run until they are told to stop.
 
-use super::args::ServeArgs;
+use sd_notify::NotifyState;
+
+use super::args::{ServeArgs, WorkerArgs};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
 use crate::config::Config;
 
-/// Runs the command.
+/// Runs `kastrel serve`.
 ///
 /// # Errors
 /// It could not start, or could not go on.
 pub(super) async fn run(args: &ServeArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    context.host.init_logging(&config, Role::Serve)?;
-    for warning in warnings(&config) {
-        context.output.note(&format!("warning: {warning}"));
-    }
+    run_until_stopped(&config, if args.no_worker { Role::Web } else { Role::Serve }, context).await
+}
+
+/// Runs `kastrel worker`.
+///
+/// # Errors
+/// It could not start, or could not go on.
+pub(super) async fn worker(args: &WorkerArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.resolve(&args.config, args.flags(), None)?.config;
+    run_until_stopped(&config, Role::Worker, context).await
+}
+
+async fn run_until_stopped(config: &Config, role: Role, context: &mut Context) -> Result<Exit, CliError> {
+    context.host.init_logging(config, role)?;
     let host = context.host.clone();
     let app = tokio::select! {
-        app = host.start(&config, Role::Serve) => app?,
+        app = host.start(config, role) => app?,
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
     if let Some(url) = app.url() {
-        context.output.note(&format!("Kastrel {} listens on {url}", env!("CARGO_PKG_VERSION")));
+        let what = if role == Role::Worker { "worker" } else { "Kastrel" };
+        context.output.note(&format!("{what} {} listens on {url}", env!("CARGO_PKG_VERSION")));
     }
+    tell_service_manager(&[NotifyState::Ready]);
     let failure = tokio::select! {
         why = app.failed() => Some(why),
         () = context.interrupts.next() => None,
     };
-    context.output.note("stopping: running scans are put back and start again later; interrupt again to stop at once");
+    tell_service_manager(&[NotifyState::Stopping]);
+    context.output.note(stopping(role));
     tokio::select! {
         () = app.stop() => {}
         // Not waited for any longer, it is dropped with all that it runs.
@@ -41,27 +56,18 @@ pub(super) async fn run(args: &ServeArgs, context: &mut Context) -> Result<Exit,
     }
 }
 
-/// What is configured and has no effect.
-fn warnings(config: &Config) -> Vec<String> {
-    let redis = config.redis.url.as_ref().map(|url| format!("redis.url is set ({url}), but this version does not use Redis yet; the queue is in this process"));
-    redis.into_iter().collect()
+const fn stopping(role: Role) -> &'static str {
+    match role {
+        Role::Web => "stopping: scans go on at their workers",
+        Role::Serve | Role::Worker | Role::OneShot | Role::Offline => {
+            "stopping: running scans are put back and start again later; interrupt again to stop at once"
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::config::Sources;
-
-    fn config(name: &str, value: &str) -> Config {
-        Sources::of(&BTreeMap::from([(name.to_owned(), value.to_owned())])).resolve().unwrap().config
-    }
-
-    #[test]
-    fn a_redis_that_is_not_used_is_told_without_its_password() {
-        let warnings = warnings(&config("REDIS_URL", "redis://:hunter2@redis"));
-        assert!(warnings[0].contains("redis://:***@redis") && !warnings[0].contains("hunter2"), "{warnings:?}");
-        assert!(super::warnings(&config("X", "")).is_empty());
+/// For systemd's `Type=notify`. Without a service manager it does nothing.
+fn tell_service_manager(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "could not tell the service manager");
     }
 }

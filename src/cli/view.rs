@@ -1,7 +1,5 @@
 //! A scan as the commands show it, from whichever side it came. Its JSON is the status API's, with more fields.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use kastrel_actors::model::{
     CancelledBy, PendingReason, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts,
@@ -144,9 +142,9 @@ pub const fn number(counts: &SeverityCounts, severity: Severity) -> u64 {
 }
 
 impl ScanView {
-    /// The view of a scan of this process. `folder` is the last attempt's, where the report is looked for.
+    /// The view of a scan of this process. `report` is where the last attempt's report is; a scan that has not ended has none.
     #[must_use]
-    pub fn of(snapshot: &ScanSnapshot, folder: Option<&Path>) -> Self {
+    pub fn of(snapshot: &ScanSnapshot, report: Option<String>) -> Self {
         let record = &snapshot.record;
         let attempt = record.last_attempt();
         let ended = record.ended_at();
@@ -175,7 +173,7 @@ impl ScanView {
             plugins_failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
             findings_count: plugins.iter().map(|plugin| plugin.findings_count).sum(),
             severities: SeverityCounts::of(plugins),
-            report: folder.filter(|_| record.status().is_terminal()).and_then(report_in),
+            report: report.filter(|_| record.status().is_terminal()),
         }
     }
 
@@ -206,10 +204,6 @@ fn waiting_of(state: &ScanState) -> Option<WaitingView> {
         PendingReason::Requeued { why } => ("requeued", Some(why.as_str()), None),
     };
     Some(WaitingView { reason: reason.into(), kind: kind.map(Into::into), detail, due: Some(whole_seconds(*due)) })
-}
-
-fn report_in(folder: &Path) -> Option<String> {
-    ["kast_report.html", "kast_report.pdf"].iter().map(|name| folder.join(name)).find(|path| path.is_file()).map(|path| path.display().to_string())
 }
 
 #[cfg(test)]
@@ -258,14 +252,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_failed_scan_tells_why_and_where_its_report_is() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("kast_report.html"), "x").unwrap();
+        let report = Some("/results/kast_report.html".to_owned());
         let mut record = fixtures::record(1, Timestamp::UNIX_EPOCH);
         record.started_at = Some(Timestamp::UNIX_EPOCH);
-        assert_eq!(ScanView::of(&ScanSnapshot::of(record.clone()), Some(folder.path())).report, None, "a running scan has none");
+        assert_eq!(ScanView::of(&ScanSnapshot::of(record.clone()), report.clone()).report, None, "a running scan has none");
         record.state = ScanState::Failed { at: Timestamp::from_second(90).unwrap(), failure: Failure::new(FailureKind::Crashed, "broke") };
-        let scan = ScanView::of(&ScanSnapshot::of(record), Some(folder.path()));
+        let scan = ScanView::of(&ScanSnapshot::of(record), report.clone());
         assert_eq!((scan.error_message.as_deref(), scan.duration), (Some("broke"), Some(90.0)));
-        assert!(scan.report.unwrap().ends_with("kast_report.html"));
+        assert_eq!(scan.report, report);
     }
 }

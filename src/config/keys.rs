@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use toml::Value;
 
+use super::bucket::{BucketUrl, Endpoint};
 use super::layers::Resolver;
+use super::secret::HIDDEN;
 use super::values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, Setting, VariableNames};
-use super::{SecretUrl, redact};
+use super::{SecretText, SecretUrl, redact};
 
 /// What is declared of a key.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Key {
     pub expected: fn() -> String,
     /// Whether the value may hold a password.
     pub secret: bool,
+    /// Whether nothing at all of the value may be shown.
+    pub concealed: bool,
     default: fn() -> Value,
     pub(super) bounds: Option<(i32, i32)>,
 }
@@ -64,6 +68,8 @@ impl Key {
     #[must_use]
     pub fn shown(&self, value: &Value) -> String {
         match value {
+            Value::String(text) if self.concealed && text.is_empty() => String::new(),
+            _ if self.concealed => HIDDEN.to_owned(),
             Value::String(text) if self.secret => redact(text),
             Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -85,7 +91,7 @@ macro_rules! settings {
         $section:ident: $struct:ident {$(
             $(#[doc = $doc:literal])*
             $field:ident: $type:ty = $default:expr
-                $(, within $least:literal to $most:literal)? $(, env [$($env:literal),+])? $(, flag $flag:literal)? $(, secret $secret:literal)?;
+                $(, within $least:literal to $most:literal)? $(, env [$($env:literal),+])? $(, flag $flag:literal)? $(, secret $secret:literal)? $(, concealed $concealed:literal)?;
         )+}
     )+) => {
         $(
@@ -113,6 +119,7 @@ macro_rules! settings {
                 flag: settings!(@option $($flag)?),
                 expected: || expected::<$type>(settings!(@option $(($least, $most))?)),
                 secret: settings!(@or false $($secret)?),
+                concealed: settings!(@or false $($concealed)?),
                 default: || Value::from($default),
                 bounds: settings!(@option $(($least, $most))?),
             },
@@ -160,6 +167,8 @@ settings! {
         body_limit_bytes: usize = 262_144, within 1024 to 1073741824;
         /// The longest a request may take; live streams excepted.
         request_timeout_seconds: Duration = 30, within 1 to 3600;
+        /// Allow an address that is not a loopback one although there are no user accounts: for a container whose port is published to loopback, or behind a proxy with authentication.
+        allow_any_address: bool = false;
         /// Host names under which a browser may reach the server, besides the loopback names and the listen address.
         allowed_hosts: Vec<String> = none();
     }
@@ -174,14 +183,50 @@ settings! {
 
     /// The database.
     database: DatabaseConfig {
-        /// Where it is. Empty: embedded, in the data folder.
+        /// Where it is: ws:// or wss://user:password@host:port/namespace/database. Empty: embedded, in the data folder.
         url: Option<SecretUrl> = "", env ["KASTREL_DATABASE_URL"], secret true;
+    }
+
+    /// Where the files of scans are kept: reports, logs and raw results.
+    artifacts: ArtifactsConfig {
+        /// An S3-compatible bucket that all machines share, such as `s3://scans/kastrel`. Empty: the results folder of this machine.
+        url: Option<BucketUrl> = "";
+        /// Where the S3 service is, such as `https://minio.example.com:9000`. Empty: what AWS_ENDPOINT_URL says, else AWS.
+        endpoint: Option<Endpoint> = "";
+        /// The region. Empty: what AWS_REGION says, else us-east-1.
+        region: Option<String> = "";
+        /// The name of the credentials. Empty: AWS_ACCESS_KEY_ID and its relatives, else those that the machine is given.
+        access_key_id: Option<SecretText> = "", concealed true;
+        /// Their secret. Empty: AWS_SECRET_ACCESS_KEY.
+        secret_access_key: Option<SecretText> = "", concealed true;
+        /// Whether an endpoint without TLS is taken.
+        allow_http: bool = false;
+        /// Whether the bucket's name stands in the path of a request; it stands in the host name otherwise.
+        path_style: bool = true;
+        /// How often the log of a running scan is brought to the bucket, if it changed.
+        live_log_seconds: Duration = 3, within 1 to 3600;
+        /// The longest that the end of an attempt waits until its files are in the bucket; after that they follow by themselves.
+        upload_wait_seconds: Duration = 30, within 0 to 3600;
+        /// How long the service may be silent within a request.
+        request_timeout_seconds: Duration = 30, within 1 to 600;
+        /// How often a request is repeated before it counts as failed. Uploads that failed are tried again for as long as it takes.
+        retries: usize = 3, within 0 to 20;
+        /// How long a worker keeps its own copy of what is in the bucket. 0: not at all.
+        keep_local_hours: u32 = 24, within 0 to 87600;
     }
 
     /// The job queue of several machines.
     redis: RedisConfig {
-        /// Where it is. It is read and shown, but not used yet: this version keeps its queue in the process.
+        /// Where it is: redis:// or, with TLS, rediss://. Empty: the queue is in the process.
         url: Option<SecretUrl> = "", env ["REDIS_URL"], secret true;
+        /// What the names of all keys and channels begin with, for several installations on one Redis.
+        prefix: String = "kastrel";
+    }
+
+    /// A process that only runs scans.
+    worker: WorkerConfig {
+        /// The address of its health checks and metrics, the only one that it has.
+        listen: SocketAddr = "127.0.0.1:5001";
     }
 
     /// The scanner.
@@ -218,8 +263,12 @@ settings! {
         wall_clock_limit_seconds: Duration = 14_400, within 1 to 2592000;
         /// The longest an attempt may show no sign of life: no output and no changed file.
         no_progress_limit_seconds: Duration = 1_800, within 1 to 2592000;
-        /// How long a shutdown waits for running scans to end; they are put back and start again later.
+        /// How long a shutdown lets running scans come to their own end before it interrupts them. 0: not at all.
+        shutdown_finish_seconds: Duration = 0, within 0 to 86400;
+        /// How long a shutdown waits for interrupted scans to end; they are put back and start again later.
         shutdown_grace_seconds: Duration = 20, within 0 to 86400;
+        /// How long a node that is told to drain may finish what it runs, where nothing else is said; the rest is handed back.
+        drain_limit_seconds: Duration = 600, within 0 to 2592000;
     }
 
     /// This process among others that share a database.

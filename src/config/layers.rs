@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use toml::Value;
 
+use super::secret::HIDDEN;
 use super::suggest::nearest;
 use super::values::Setting;
 use super::{Config, ConfigError, KEYS, Key, Problem, redact};
@@ -143,6 +144,7 @@ fn section_name(section: &'static str) -> &'static str {
         "server" => "[server]",
         "data" => "[data]",
         "database" => "[database]",
+        "artifacts" => "[artifacts]",
         "redis" => "[redis]",
         "kast" => "[kast]",
         "scans" => "[scans]",
@@ -201,6 +203,7 @@ impl Resolver<'_> {
             return Some(value);
         }
         let shown = match given {
+            _ if key.concealed => HIDDEN.to_owned(),
             Given::Text(text) => redact(&text),
             Given::Toml(Value::String(text)) => Value::from(redact(&text)).to_string(),
             Given::Toml(other) => other.to_string(),

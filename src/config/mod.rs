@@ -3,6 +3,7 @@
 //! `keys` declares every key once: the typed [`Config`], the file `config/kastrel.toml`, `kastrel config show` and the environment's names all come from that declaration. Nothing here
 //! reads the world but [`find_file`] and [`process_environment`]: files, environment and flags are arguments.
 
+mod bucket;
 mod error;
 mod file;
 mod keys;
@@ -12,11 +13,13 @@ mod suggest;
 mod typed;
 mod values;
 
+pub use bucket::{BucketUrl, Endpoint};
 pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
 pub use keys::{
-    Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, RedisConfig, ScansConfig, ScopeConfig, ServerConfig, SupervisionConfig,
+    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, RedisConfig, ScansConfig, ScopeConfig, ServerConfig,
+    SupervisionConfig,
 };
 pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
-pub use secret::{SecretUrl, redact};
+pub use secret::{SecretText, SecretUrl, redact};
 pub use values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, VariableNames};

@@ -79,6 +79,16 @@ pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Pr
         config.scans.backoff_base_seconds > config.scans.backoff_cap_seconds,
         format!("{} must not be more than {}", name("scans.backoff_base_seconds"), name("scans.backoff_cap_seconds")),
     );
+    // Without a bucket the rest says nothing.
+    let Some(artifacts) = Some(&config.artifacts).filter(|artifacts| artifacts.url.is_some()) else { return problems };
+    check(
+        artifacts.endpoint.as_ref().is_some_and(|endpoint| !endpoint.is_encrypted()) && !artifacts.allow_http,
+        format!("{} has no TLS, and {} does not allow that", name("artifacts.endpoint"), name("artifacts.allow_http")),
+    );
+    check(
+        artifacts.access_key_id.is_some() != artifacts.secret_access_key.is_some(),
+        format!("{} and {} must be set together, or neither of them", name("artifacts.access_key_id"), name("artifacts.secret_access_key")),
+    );
     problems
 }
 

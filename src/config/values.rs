@@ -8,7 +8,7 @@ use std::time::Duration;
 use kastrel_actors::policy::scope::ScopeRule;
 use toml::Value;
 
-use super::SecretUrl;
+use super::{SecretText, SecretUrl};
 
 /// A type of value.
 pub(super) trait Setting: Sized {
@@ -61,6 +61,18 @@ impl Setting for SecretUrl {
 
     fn from_text(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+
+    fn to_toml(&self) -> Value {
+        self.expose().into()
+    }
+}
+
+impl Setting for SecretText {
+    const EXPECTED: &'static str = "a text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self::new(text))
     }
 
     fn to_toml(&self) -> Value {

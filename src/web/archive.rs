@@ -1,25 +1,26 @@
 //! All files of a scan as one ZIP, made while it is sent: a bounded number of bytes is in memory, however large the files are.
 //!
-//! A thread that may wait for a disk writes into a short channel, and the answer reads from it; a reader that goes away ends the thread with its next write.
+//! A thread that may wait for the store of files writes into a short channel, and the answer reads from it; a reader that goes away ends the thread with its next write.
 
-use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::sync::{Arc, LazyLock};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
-use kastrel_actors::model::AttemptNumber;
+use futures_util::{TryStreamExt, stream};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::error::{Problem, ProblemKind};
-use super::files::{AttemptFiles, safe_name};
+use super::files::{list, safe_name};
 use super::path::{PathId, no_scan};
 use super::state::Web;
 use super::viewer::Viewer;
+use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey, Listing};
 
 const CHUNK: usize = 64 * 1024;
 /// How many chunks may wait for a slow reader.
@@ -27,7 +28,7 @@ const WAITING: usize = 4;
 /// How many archives are made at once: each holds a thread.
 const AT_ONCE: usize = 4;
 
-static TURNS: std::sync::LazyLock<std::sync::Arc<Semaphore>> = std::sync::LazyLock::new(|| std::sync::Arc::new(Semaphore::new(AT_ONCE)));
+static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 
 /// Serves all files of all attempts.
 pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
@@ -35,10 +36,18 @@ pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): P
     let Ok(turn) = TURNS.clone().try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::Busy, "several archives are being made; try again in a moment").retry_after(5));
     };
-    let folders: Vec<(AttemptNumber, PathBuf)> =
-        scan.record.attempts.iter().map(|attempt| (attempt.number, (web.state.attempt_dir)(&scan.record, attempt.number))).collect();
+    let mut attempts = Vec::new();
+    for attempt in &scan.record.attempts {
+        match list(&web, &scan.record, attempt.number).await {
+            Ok(listing) => attempts.push((AttemptKey::of(&scan.record, attempt.number), listing)),
+            // An attempt of which nothing is left has nothing to add.
+            Err(ArtifactError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let source = Source { artifacts: Arc::clone(&web.state.artifacts), attempts, runtime: Handle::current() };
     let (sender, receiver) = mpsc::channel(WAITING);
-    tokio::task::spawn_blocking(move || write_all(&folders, sender, turn));
+    tokio::task::spawn_blocking(move || write_all(&source, sender, turn));
     let chunks = stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|chunk| (chunk, receiver)));
     let mut response = Body::from_stream(chunks).into_response();
     let name = safe_name(&format!("kastrel-scan-{id}-{}.zip", scan.record.request.target.folder_name()));
@@ -52,25 +61,36 @@ pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): P
     Ok(response)
 }
 
-fn write_all(folders: &[(AttemptNumber, PathBuf)], sender: mpsc::Sender<io::Result<Bytes>>, _turn: OwnedSemaphorePermit) {
+/// What goes into an archive.
+struct Source {
+    artifacts: Arc<dyn ArtifactStore>,
+    attempts: Vec<(AttemptKey, Listing)>,
+    runtime: Handle,
+}
+
+fn write_all(source: &Source, sender: mpsc::Sender<io::Result<Bytes>>, _turn: OwnedSemaphorePermit) {
     let mut pipe = Pipe { sender, chunk: Vec::with_capacity(CHUNK) };
-    if let Err(error) = archive(folders, &mut pipe).and_then(|()| pipe.flush()) {
+    if let Err(error) = archive(source, &mut pipe).and_then(|()| pipe.flush()) {
         // A broken archive must not look like a whole one; who left does not hear of it.
         let _ = pipe.sender.blocking_send(Err(error));
     }
 }
 
-fn archive(folders: &[(AttemptNumber, PathBuf)], pipe: &mut Pipe) -> io::Result<()> {
+fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).unix_permissions(0o600).large_file(true);
     let mut zip = ZipWriter::new_stream(pipe);
-    for (attempt, folder) in folders {
-        // An attempt without a folder here has nothing to add.
-        let Ok(files) = AttemptFiles::open(folder.clone()) else { continue };
-        for entry in files.list() {
-            let Ok((file, size)) = files.file(&entry.path) else { continue };
-            zip.start_file(format!("attempt-{attempt}/{}", entry_name(&entry.path)), options)?;
-            // No more than was there when it was opened, so that a growing log ends.
-            io::copy(&mut file.take(size), &mut zip)?;
+    for (key, listing) in &source.attempts {
+        for entry in &listing.files {
+            let mut file = match source.runtime.block_on(source.artifacts.open(key, &entry.path, None)) {
+                Ok(file) => file,
+                // It is gone by now.
+                Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => continue,
+                Err(error @ ArtifactError::Unavailable(_)) => return Err(io::Error::other(error)),
+            };
+            zip.start_file(format!("attempt-{}/{}", key.attempt, entry_name(&entry.path)), options)?;
+            while let Some(piece) = source.runtime.block_on(file.bytes.try_next())? {
+                zip.write_all(&piece)?;
+            }
         }
     }
     zip.finish().map(drop).map_err(io::Error::from)
@@ -110,7 +130,7 @@ impl Write for Pipe {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
+    use std::io::{Cursor, Read};
 
     use axum::body::to_bytes;
 

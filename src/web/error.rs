@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::pages::error::ErrorPage;
 use super::viewer::Theme;
+use crate::adapters::artifacts::ArtifactError;
 
 /// The kinds of problem: each has its status, its title and the last part of its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(crate) enum ProblemKind {
     TooManyStreams,
     Loading,
     StoreUnavailable,
+    FilesUnavailable,
     TimedOut,
 }
 
@@ -66,6 +68,7 @@ impl ProblemKind {
             Self::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", "Too many event streams are open"),
             Self::Loading => (StatusCode::SERVICE_UNAVAILABLE, "loading", "Not known yet"),
             Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The database does not answer"),
+            Self::FilesUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "files-unavailable", "The store of the scans' files does not answer"),
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed-out", "The request took too long"),
         }
     }
@@ -153,6 +156,21 @@ impl IntoResponse for Problem {
         let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<ArtifactError> for Problem {
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            // A path that no file can have is answered like one that no file has: whoever tries such paths learns nothing.
+            ArtifactError::NotFound | ArtifactError::Refused => Self::not_found("there is no such file"),
+            // The route that knows ranges answers this itself.
+            ArtifactError::OutOfRange { .. } => Self::internal(error),
+            ArtifactError::Unavailable(_) => {
+                let problem = Self::new(ProblemKind::FilesUnavailable, "the scans themselves are not affected; try again in a moment").retry_after(5);
+                Self { source: Some(Arc::new(error)), ..problem }
+            }
+        }
     }
 }
 

@@ -1,51 +1,43 @@
-//! The files of an attempt, through a directory handle that neither `..` nor a symbolic link can leave.
+//! The files of an attempt, from wherever they are kept.
 //!
-//! Their content was chosen by scanned sites. They are served so that a browser runs nothing of it: sandboxed, without script, with the type that we name, and mostly as a download.
+//! Their content was chosen by scanned sites. They are served so that a browser runs nothing of it: sandboxed, without script, with the type that we name, and mostly as a download. Their paths
+//! are checked by the store; a path that leads elsewhere is answered like one that leads nowhere.
 
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use futures_util::TryStreamExt;
 use kastrel_actors::model::{AttemptNumber, ScanRecord};
-use rustix::fs::OFlags;
-use tokio_util::io::ReaderStream;
 
 use super::error::Problem;
 use super::path::{FilePath, no_scan};
+use super::range::requested;
 use super::state::{Web, WebInner};
 use super::text::clean;
 use super::viewer::Viewer;
+use crate::adapters::artifacts::{ArtifactError, AttemptKey, ByteRange, Listing, OpenArtifact, content_kind};
+pub(crate) use crate::adapters::kast_runner::LOG_NAME;
 
 /// The scanner's report.
 pub(crate) const REPORT: &str = "kast_report.html";
 /// The same, for printing.
 pub(crate) const PDF_REPORT: &str = "kast_report.pdf";
-/// What the scanner said.
-pub(crate) const LOG: &str = "kast.log";
-/// How it was called.
+/// How the scanner was called.
 pub(crate) const COMMAND: &str = "command.sh";
 
 /// What a file may do in a browser: show itself, with its own style and pictures.
 const FILE_POLICY: &str = "sandbox; default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; form-action 'none'; \
                            base-uri 'none'; frame-ancestors 'self'";
-const MAX_DEPTH: usize = 4;
-const MAX_ENTRIES: usize = 1000;
-const CHUNK: usize = 64 * 1024;
 const TAIL_BYTES: u64 = 64 * 1024;
 const TAIL_LINES: usize = 200;
 
-/// A file of an attempt, in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FileEntry {
-    /// Relative, with `/` between.
-    pub(crate) path: String,
-    pub(crate) bytes: u64,
-}
+/// What people are told where not all files are there.
+pub(crate) const PARTIAL: &str =
+    "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
+const UNAVAILABLE: &str = "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
 
 /// A part of a text file, as lines that are ready to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,127 +47,138 @@ pub(crate) struct Tail {
     pub(crate) next: u64,
     /// Whether there was more before it that is left out.
     pub(crate) is_cut: bool,
+    /// Whether these lines replace all that came before: the log itself is on another machine, and only its end arrives from time to time.
+    pub(crate) is_window: bool,
 }
 
-/// The folder of an attempt.
-pub(crate) struct AttemptFiles(Dir);
+/// A page does not wait longer for the store of files: it has more to show than that.
+const PATIENCE: Duration = Duration::from_secs(3);
 
-impl AttemptFiles {
-    pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
-        Dir::open_ambient_dir(folder, ambient_authority()).map(Self)
+async fn in_time<T>(call: impl Future<Output = Result<T, ArtifactError>>) -> Result<T, ArtifactError> {
+    tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|late| Err(ArtifactError::Unavailable(late.into())))
+}
+
+/// The files of an attempt, for a page.
+pub(crate) async fn list(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Result<Listing, ArtifactError> {
+    let key = AttemptKey::of(record, attempt);
+    let listing = in_time(web.state.artifacts.list(&key)).await;
+    if let Err(error @ ArtifactError::Unavailable(_)) = &listing {
+        tracing::warn!(scan.id = record.id.0, error = error as &dyn std::error::Error, "the files of a scan cannot be listed");
     }
+    listing
+}
 
-    /// Opens a regular file for reading; with its size.
-    pub(crate) fn file(&self, path: &str) -> io::Result<(std::fs::File, u64)> {
-        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let mut folder = self.0.try_clone()?;
-        for part in folders.split('/').filter(|_| !folders.is_empty()) {
-            if !is_plain(part) || !folder.symlink_metadata(part)?.is_dir() {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            folder = folder.open_dir(part)?;
-        }
-        if !is_plain(name) || !folder.symlink_metadata(name)?.is_file() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        // Without waiting: what was a file a moment ago could be a pipe by now.
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(OFlags::NONBLOCK.union(OFlags::NOFOLLOW).bits().cast_signed());
-        let file = folder.open_with(name, &options)?;
-        let metadata = file.metadata()?;
-        if metadata.is_file() { Ok((file.into_std(), metadata.len())) } else { Err(io::ErrorKind::NotFound.into()) }
+/// What to tell people of a list besides the list.
+pub(crate) const fn notice_of(listing: &Result<Listing, ArtifactError>) -> Option<&'static str> {
+    match listing {
+        Ok(Listing { partial: true, .. }) => Some(PARTIAL),
+        Err(ArtifactError::Unavailable(_)) => Some(UNAVAILABLE),
+        Ok(_) | Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => None,
     }
+}
 
-    /// Whether a file is there.
-    pub(crate) fn has(&self, path: &str) -> bool {
-        self.0.symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
+/// The beginning of a file, at most so many bytes, and the size of the whole.
+pub(crate) async fn head(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, path: &str, most: u64) -> Result<(Vec<u8>, u64), ArtifactError> {
+    match part(web, record, attempt, path, ByteRange::From { first: 0, last: Some(most.saturating_sub(1)) }).await {
+        Ok(part) => Ok((part.bytes, part.size)),
+        Err(ArtifactError::OutOfRange { size }) => Ok((Vec::new(), size)),
+        Err(error) => Err(error),
     }
+}
 
-    /// The files, sorted, at most [`MAX_ENTRIES`].
-    pub(crate) fn list(&self) -> Vec<FileEntry> {
-        let mut entries = Vec::new();
-        collect(&self.0, "", 0, &mut entries);
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
-        entries
-    }
+/// A bounded part of a file, in memory.
+struct Part {
+    bytes: Vec<u8>,
+    first: u64,
+    size: u64,
+}
 
-    /// The last lines of a text file, ready to show.
-    pub(crate) fn tail(&self, path: &str) -> io::Result<Tail> {
-        self.last(path, TAIL_BYTES, TAIL_LINES)
-    }
-
-    /// At most so many of the last bytes and lines.
-    pub(crate) fn last(&self, path: &str, most_bytes: u64, most_lines: usize) -> io::Result<Tail> {
-        let (mut file, size) = self.file(path)?;
-        let skip = size.saturating_sub(most_bytes);
-        file.seek(SeekFrom::Start(skip))?;
+async fn part(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, path: &str, range: ByteRange) -> Result<Part, ArtifactError> {
+    let key = AttemptKey::of(record, attempt);
+    in_time(async {
+        let mut file = web.state.artifacts.open(&key, path, Some(range)).await?;
         let mut bytes = Vec::new();
-        file.take(most_bytes).read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes);
-        // The first line of a cut text is most likely not whole.
-        let lines: Vec<&str> = text.lines().skip(usize::from(skip > 0)).collect();
-        let left_out = lines.len().saturating_sub(most_lines);
-        Ok(Tail { lines: lines.iter().skip(left_out).map(|line| clean(line)).collect(), next: skip + bytes.len() as u64, is_cut: skip > 0 || left_out > 0 })
-    }
-
-    /// What follows in a text file after `from`: whole lines, at most [`TAIL_BYTES`], unless the file is `complete` and its last line has no end.
-    pub(crate) fn since(&self, path: &str, from: u64, complete: bool) -> io::Result<Tail> {
-        let (mut file, size) = self.file(path)?;
-        if from >= size {
-            return Ok(Tail { next: from.min(size), ..Tail::default() });
+        while let Some(piece) = file.bytes.try_next().await? {
+            bytes.extend_from_slice(&piece);
         }
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-        let is_rest = from + bytes.len() as u64 >= size;
-        let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
-            Some(end) => end + 1,
-            // A line that is longer than a part, or the last one.
-            None if complete || !is_rest => bytes.len(),
-            None => 0,
-        };
-        let whole = if complete && is_rest { bytes.len() } else { whole };
-        let text = String::from_utf8_lossy(&bytes[..whole]);
-        Ok(Tail { lines: text.lines().map(clean).collect(), next: from + whole as u64, is_cut: false })
+        Ok(Part { bytes, first: file.range.start, size: file.size })
+    })
+    .await
+}
+
+/// The last lines of an attempt's log, ready to show; `None` where there is no log, or not now.
+pub(crate) async fn log_tail(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Option<Tail> {
+    log_end(web, record, attempt, TAIL_BYTES, TAIL_LINES).await
+}
+
+/// At most so many of the last bytes and lines of an attempt's log.
+pub(crate) async fn log_end(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, most_bytes: u64, most_lines: usize) -> Option<Tail> {
+    match part(web, record, attempt, LOG_NAME, ByteRange::Last(most_bytes)).await {
+        Ok(part) => Some(Tail { next: part.first + part.bytes.len() as u64, ..last_lines(&part.bytes, part.first > 0, most_lines) }),
+        Err(ArtifactError::OutOfRange { .. }) => Some(Tail::default()),
+        Err(ArtifactError::NotFound) => window(web, record, attempt, most_bytes, most_lines).await,
+        Err(ArtifactError::Refused | ArtifactError::Unavailable(_)) => None,
     }
 }
 
-/// Does something with the files of an attempt, on a thread that may wait for a disk. `None`: the attempt has no folder here, or it failed.
-pub(crate) async fn with_files<T: Send + 'static>(
-    web: &WebInner,
-    record: &ScanRecord,
-    attempt: AttemptNumber,
-    work: impl FnOnce(&AttemptFiles) -> T + Send + 'static,
-) -> Option<T> {
-    let folder = (web.state.attempt_dir)(record, attempt);
-    tokio::task::spawn_blocking(move || AttemptFiles::open(folder).ok().map(|files| work(&files))).await.ok()?
+/// What follows in an attempt's log after `from`: whole lines, at most [`TAIL_BYTES`], unless the log is `complete` and its last line has no end.
+pub(crate) async fn log_since(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, from: u64, complete: bool) -> Option<Tail> {
+    let range = ByteRange::From { first: from, last: Some(from.saturating_add(TAIL_BYTES - 1)) };
+    match part(web, record, attempt, LOG_NAME, range).await {
+        Ok(part) => Some(whole_lines(&part, complete)),
+        Err(ArtifactError::OutOfRange { size }) => Some(Tail { next: from.min(size), ..Tail::default() }),
+        Err(ArtifactError::NotFound) => window(web, record, attempt, TAIL_BYTES, TAIL_LINES).await,
+        Err(ArtifactError::Refused | ArtifactError::Unavailable(_)) => None,
+    }
 }
 
-/// Serves one file of an attempt; `?download=1` as a download whatever it is.
+/// The end of a log that is on another machine, as far as it has arrived.
+async fn window(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, most_bytes: u64, most_lines: usize) -> Option<Tail> {
+    let key = AttemptKey::of(record, attempt);
+    let tail = in_time(web.state.artifacts.log_tail(&key, most_bytes)).await.ok()?;
+    Some(Tail { is_window: true, ..last_lines(&tail.bytes, tail.cut, most_lines) })
+}
+
+fn last_lines(bytes: &[u8], is_cut: bool, most_lines: usize) -> Tail {
+    let text = String::from_utf8_lossy(bytes);
+    // The first line of a cut text is most likely not whole.
+    let lines: Vec<&str> = text.lines().skip(usize::from(is_cut)).collect();
+    let left_out = lines.len().saturating_sub(most_lines);
+    Tail { lines: lines.iter().skip(left_out).map(|line| clean(line)).collect(), is_cut: is_cut || left_out > 0, ..Tail::default() }
+}
+
+fn whole_lines(part: &Part, complete: bool) -> Tail {
+    let bytes = &part.bytes;
+    let is_rest = part.first + bytes.len() as u64 >= part.size;
+    let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
+        _ if complete && is_rest => bytes.len(),
+        Some(end) => end + 1,
+        // A line that is longer than a part.
+        None if !is_rest => bytes.len(),
+        None => 0,
+    };
+    let text = String::from_utf8_lossy(&bytes[..whole]);
+    Tail { lines: text.lines().map(clean).collect(), next: part.first + whole as u64, ..Tail::default() }
+}
+
+/// Serves one file of an attempt, or the part of it that a `Range` asks for; `?download=1` as a download whatever it is.
 pub(crate) async fn serve(
     State(web): State<Web>,
     _viewer: Viewer,
     FilePath { id, attempt, path }: FilePath,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let name = path.clone();
-    let (file, size) = with_files(&web, &scan.record, attempt, move |files| files.file(&name))
-        .await
-        .and_then(Result::ok)
-        .ok_or_else(|| Problem::not_found("there is no such file"))?;
-    let (content_type, inline) = kind_of(&path);
-    let inline = inline && query.as_deref() != Some("download=1");
-    let disposition = format!("{}; filename=\"{}\"", if inline { "inline" } else { "attachment" }, safe_name(&path));
-    // No more than was there when it was opened, so that a growing log ends.
-    let body = Body::from_stream(ReaderStream::with_capacity(tokio::io::AsyncReadExt::take(tokio::fs::File::from_std(file), size), CHUNK));
-    let mut response = body.into_response();
+    let range = requested(&headers);
+    let is_download = query.as_deref() == Some("download=1");
+    let mut response = match web.state.artifacts.open(&AttemptKey::of(&scan.record, attempt), &path, range).await {
+        Ok(file) => content(file, range.is_some(), is_download, &path),
+        Err(ArtifactError::OutOfRange { size }) => (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, format!("bytes */{size}"))]).into_response(),
+        Err(error) => return Err(error.into()),
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
-    if let Ok(disposition) = HeaderValue::try_from(disposition) {
-        headers.insert(header::CONTENT_DISPOSITION, disposition);
-    }
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FILE_POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -183,55 +186,28 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// The type we name, and whether a browser may show it.
-pub(crate) fn kind_of(path: &str) -> (&'static str, bool) {
-    let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    match extension.as_deref() {
-        Some("html" | "htm") => ("text/html; charset=utf-8", true),
-        Some("css") => ("text/css; charset=utf-8", true),
-        Some("txt" | "log" | "json" | "jsonl" | "md" | "csv" | "tsv" | "yaml" | "yml") => ("text/plain; charset=utf-8", true),
-        Some("png") => ("image/png", true),
-        Some("jpg" | "jpeg") => ("image/jpeg", true),
-        Some("gif") => ("image/gif", true),
-        Some("webp") => ("image/webp", true),
-        Some("svg") => ("image/svg+xml", true),
-        Some("pdf") => ("application/pdf", false),
-        _ => ("application/octet-stream", false),
+fn content(file: OpenArtifact, is_part: bool, is_download: bool, path: &str) -> Response {
+    let OpenArtifact { size, range, bytes, .. } = file;
+    let kind = content_kind(path);
+    let disposition = format!("{}; filename=\"{}\"", if kind.inline && !is_download { "inline" } else { "attachment" }, safe_name(path));
+    let mut response = Body::from_stream(bytes).into_response();
+    if is_part {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        // The end of an HTTP range is its last byte.
+        let shown = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
+        response.headers_mut().extend(HeaderValue::try_from(shown).ok().map(|shown| (header::CONTENT_RANGE, shown)));
     }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind.media_type));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    headers.extend(HeaderValue::try_from(disposition).ok().map(|disposition| (header::CONTENT_DISPOSITION, disposition)));
+    response
 }
 
 /// A name that can stand in a header.
 pub(crate) fn safe_name(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
     name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' ') { c } else { '_' }).collect()
-}
-
-/// A visible name of one file or folder.
-fn is_plain(part: &str) -> bool {
-    !part.is_empty() && !part.starts_with('.') && !part.contains(['\0', '\\', '/'])
-}
-
-fn collect(folder: &Dir, prefix: &str, depth: usize, entries: &mut Vec<FileEntry>) {
-    let Ok(listing) = folder.entries() else { return };
-    for entry in listing.flatten() {
-        if entries.len() >= MAX_ENTRIES {
-            return;
-        }
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let Ok(kind) = entry.file_type() else { continue };
-        if !is_plain(&name) {
-            continue;
-        }
-        let path = format!("{prefix}{name}");
-        if kind.is_file() {
-            entries.push(FileEntry { path, bytes: entry.metadata().map(|metadata| metadata.len()).unwrap_or_default() });
-        } else if kind.is_dir()
-            && depth < MAX_DEPTH
-            && let Ok(inner) = folder.open_dir(&name)
-        {
-            collect(&inner, &format!("{path}/"), depth + 1, entries);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -307,40 +283,82 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_list_holds_regular_visible_files_only() {
-        let (app, _) = app_with_files().await;
-        let scan = app.desk.board.get(kastrel_actors::model::ScanId(1)).unwrap();
-        let files = AttemptFiles::open(app.attempt_folder(&scan.record)).unwrap();
-        let paths: Vec<String> = files.list().into_iter().map(|entry| entry.path).collect();
-        assert_eq!(paths, [REPORT, "odd\".bin", "sub/raw.json"]);
-        assert!(files.has(REPORT) && !files.has("inner.html"));
+    async fn a_part_of_a_file_can_be_had() {
+        let (app, base) = app_with_files().await;
+        let url = format!("{base}/{REPORT}");
+        let whole = "<script>alert(1)</script>";
+        for (range, status, content_range, body) in [
+            ("bytes=0-3", 206, "bytes 0-3/25", &whole[..4]),
+            ("bytes=-9", 206, "bytes 16-24/25", &whole[16..]),
+            ("bytes=20-", 206, "bytes 20-24/25", &whole[20..]),
+            ("bytes=25-", 416, "bytes */25", ""),
+            ("bytes=0-1,3-4", 200, "", whole),
+            ("lines=1-2", 200, "", whole),
+        ] {
+            let response = app.send("GET", &url, &[("range", range)], "").await;
+            assert_eq!((response.status().as_u16(), header_of(&response, "content-range")), (status, content_range), "{range}");
+            assert!(header_of(&response, "content-security-policy").starts_with("sandbox;") && header_of(&response, "x-content-type-options") == "nosniff");
+            let length = body.len().to_string();
+            assert!(status == 416 || header_of(&response, "content-length") == length, "{range}");
+            assert_eq!(text_of(response).await, body, "{range}");
+        }
+        let unsure = app.send("GET", &url, &[("range", "bytes=0-3"), ("if-range", "\"x\"")], "").await;
+        assert_eq!(unsure.status(), 200, "nobody can say whether that is still the same file");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_does_not_answer_is_said_and_costs_only_the_files() {
+        let app = TestApp::with_artifacts(std::sync::Arc::new(crate::web::testing::NoArtifacts));
+        let scan = app.running("example.com").await;
+        let base = format!("/scans/{}", scan.id);
+        for path in ["/attempts/1/files/kast_report.html", "/report"] {
+            let response = app.get(&format!("{base}{path}")).await;
+            assert_eq!((response.status().as_u16(), header_of(&response, "retry-after")), (503, "5"), "{path}");
+            let html = text_of(response).await;
+            assert!(html.contains("files does not answer") && !html.contains("10.1.2.3"), "{html}");
+        }
+        assert_eq!(app.get(&base).await.status(), 200);
+        assert!(text_of(app.get(&format!("{base}/files")).await).await.contains("does not answer"));
     }
 
     #[test]
     fn a_tail_is_bounded_and_printable() {
-        let folder = tempfile::tempdir().unwrap();
         let lines: String = (0..40_000).map(|n| format!("line {n} \u{1b}[31mred\n")).collect();
-        std::fs::write(folder.path().join(LOG), lines).unwrap();
-        let tail = AttemptFiles::open(folder.path().into()).unwrap().tail(LOG).unwrap();
-        assert_eq!((tail.lines.len(), tail.lines.last().map(String::as_str)), (TAIL_LINES, Some("line 39999 [31mred")));
-        assert!(tail.is_cut);
+        let tail = last_lines(lines.as_bytes(), true, TAIL_LINES);
+        assert_eq!((tail.lines.len(), tail.lines.last().map(String::as_str), tail.is_cut), (TAIL_LINES, Some("line 39999 [31mred"), true));
+        let cut = |cut| last_lines(b"ne 1\nline 2\n", cut, TAIL_LINES).lines;
+        assert_eq!((cut(true), cut(false)), (vec!["line 2".to_owned()], vec!["ne 1".to_owned(), "line 2".to_owned()]));
     }
 
-    #[test]
-    fn a_growing_text_is_read_in_whole_lines_without_a_gap() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(LOG);
+    #[tokio::test]
+    async fn a_growing_log_is_read_in_whole_lines_without_a_gap() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+        let path = app.attempt_folder(&scan).join(LOG_NAME);
+        let since = async |from, complete| log_since(&app.web(), &scan, AttemptNumber(1), from, complete).await.unwrap();
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(since(0, false).await, Tail::default());
+        assert_eq!(log_tail(&app.web(), &scan, AttemptNumber(1)).await, Some(Tail::default()));
         std::fs::write(&path, "one\ntwo\nthr").unwrap();
-        let files = AttemptFiles::open(folder.path().into()).unwrap();
-        let first = files.since(LOG, 0, false).unwrap();
+        let first = since(0, false).await;
         assert_eq!((first.lines.as_slice(), first.next), (["one".to_owned(), "two".into()].as_slice(), 8));
-        assert_eq!(files.since(LOG, 8, false).unwrap(), Tail { next: 8, ..Tail::default() }, "half a line waits for its end");
-        assert_eq!(files.since(LOG, 8, true).unwrap().lines, ["thr"], "the last line of a log that grows no more is whole");
+        assert_eq!(since(8, false).await, Tail { next: 8, ..Tail::default() }, "half a line waits for its end");
+        assert_eq!(since(8, true).await.lines, ["thr"], "the last line of a log that grows no more is whole");
         std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
-        assert_eq!(files.since(LOG, 8, false).unwrap().lines, ["three"]);
-        assert_eq!(files.since(LOG, 99, false).unwrap(), Tail { next: 14, ..Tail::default() });
+        assert_eq!(since(8, false).await.lines, ["three"]);
+        assert_eq!(since(99, false).await, Tail { next: 14, ..Tail::default() });
         let long = "x".repeat(TAIL_BYTES as usize + 10);
         std::fs::write(&path, &long).unwrap();
-        assert_eq!(files.since(LOG, 0, false).unwrap().next, TAIL_BYTES, "a line without an end does not hold up the rest");
+        assert_eq!(since(0, false).await.next, TAIL_BYTES, "a line without an end does not hold up the rest");
+    }
+
+    #[tokio::test]
+    async fn of_a_log_on_another_machine_there_is_a_window_on_its_end() {
+        let app = TestApp::with_artifacts(std::sync::Arc::new(crate::web::testing::LiveTail("ne 1\nline 2\n")));
+        let scan = app.running("example.com").await;
+        let expected = Tail { lines: vec!["line 2".into()], next: 0, is_cut: true, is_window: true };
+        assert_eq!(log_tail(&app.web(), &scan, AttemptNumber(1)).await, Some(expected.clone()));
+        assert_eq!(log_since(&app.web(), &scan, AttemptNumber(1), 70, false).await, Some(expected));
     }
 }

@@ -13,6 +13,7 @@ mod limits;
 mod pages;
 mod path;
 mod query;
+mod range;
 mod removal;
 mod router;
 mod same_origin;
@@ -26,5 +27,5 @@ mod viewer;
 
 pub use hosts::HostRule;
 pub use limits::RequestLimits;
-pub use router::router;
-pub use state::{AppInfo, AttemptDir, CatalogueView, Health, IssueText, RenderReport, SettingLine, WebState};
+pub use router::{health_router, router};
+pub use state::{AppInfo, CatalogueView, IssueText, RenderReport, SettingLine, WebState};

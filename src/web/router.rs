@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::api::openapi::{describe, hot_routes, routes};
+use super::api::{health, metrics};
 use super::error::{Problem, ProblemKind};
 use super::limits::{attend, attend_hot, panicked};
 use super::state::{Web, WebInner, WebState};
@@ -33,6 +34,20 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
         .layer(from_fn_with_state(web.clone(), attend));
     let hot = hot.method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(web.clone(), attend_hot));
     api.merge(hot).with_state(web)
+}
+
+/// Only health checks and metrics: for a process that has no pages and no API.
+pub fn health_router(state: WebState, limits: RequestLimits) -> Router {
+    let web: Web = Arc::new(WebInner::new(state, limits, Bytes::new()));
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(async || Problem::not_found("a worker only has /livez, /readyz and /metrics"))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(web.clone(), attend))
+        .with_state(web)
 }
 
 fn page_routes() -> Router<Web> {

@@ -1,7 +1,6 @@
 //! What every handler may use.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +8,15 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFormat, ScanRecord, ScannerInfo, ScannerKind, Severity};
+use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, Severity};
 use kastrel_actors::policy::overrides::SettingsSchema;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status_cache::StatusCache;
 use super::{HostRule, RequestLimits};
+use crate::adapters::artifacts::ArtifactStore;
+use crate::adapters::redis_queue::RedisHealth;
 
 /// A kind of issue, as the scanner's registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,40 +33,25 @@ pub struct IssueText {
     pub category: String,
 }
 
-/// The scanner of this node and what it offers.
+/// A scanner and what it offers: that of this node, or what the nodes offer together.
+///
+/// A [`ScannerOffer`] and what is too large to stand in the row of every node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CatalogueView {
     /// Which scanner.
     pub scanner: ScannerInfo,
     /// Its plugins.
     pub plugins: Vec<PluginInfo>,
-    /// The issues that it knows, by id.
+    /// The issues that it knows, by id; empty where it is not asked here.
     pub issues: BTreeMap<String, IssueText>,
-    /// What can be set; `None` where it does not say.
+    /// What can be set; `None` where it does not say, or is not asked here.
     pub settings: Option<SettingsSchema>,
 }
 
-impl CatalogueView {
-    /// The scanner in words that nobody can mistake: `KAST 3.0.40` or `built-in scanner 0.1.0 — KAST was not found`.
-    #[must_use]
-    pub fn headline(&self) -> String {
-        match self.scanner.kind {
-            ScannerKind::Kast => self.scanner.label(),
-            ScannerKind::Builtin => format!("{} — KAST was not found", self.scanner.label()),
-        }
+impl From<&ScannerOffer> for CatalogueView {
+    fn from(offer: &ScannerOffer) -> Self {
+        Self { scanner: offer.scanner.clone(), plugins: offer.plugins.clone(), issues: BTreeMap::new(), settings: None }
     }
-}
-
-/// Tells where the files of an attempt are.
-pub type AttemptDir = Arc<dyn Fn(&ScanRecord, AttemptNumber) -> PathBuf + Send + Sync>;
-
-/// How something that we depend on is, in a few words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// Whether it does its work.
-    pub ok: bool,
-    /// How it is, such as `answers in 1 ms`.
-    pub text: String,
 }
 
 /// One line of the configuration in effect, without secrets.
@@ -100,12 +86,10 @@ pub struct WebState {
     pub desk: ScanDesk,
     /// The scanner's plugins; `None` while they are being asked for.
     pub catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
-    /// Where the files of an attempt are.
-    pub attempt_dir: AttemptDir,
+    /// The files of scans.
+    pub artifacts: Arc<dyn ArtifactStore>,
     /// What renders reports again; `None` where nothing can.
     pub renderer: Option<Arc<dyn RenderReport>>,
-    /// How Redis is, where there is one.
-    pub redis: Option<watch::Receiver<Health>>,
     /// The configuration in effect, for the settings page.
     pub settings: Arc<Vec<SettingLine>>,
     /// What to say of ourselves.
@@ -114,8 +98,12 @@ pub struct WebState {
     pub poll_interval: Duration,
     /// How many attempts a scan has.
     pub max_attempts: u32,
+    /// How long a node that is told to drain may finish what it runs, where nothing else is said.
+    pub drain_limit: Duration,
     /// Whether this process also runs scans, so that readiness depends on its node.
     pub runs_scans: bool,
+    /// How Redis is, where there is one.
+    pub redis: Option<RedisHealth>,
     /// Which `Host` headers are ours.
     pub hosts: HostRule,
     /// Cancelled when the server begins to stop: open event streams end, so that they do not hold it up.

@@ -9,13 +9,11 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
-use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{
-    AttemptNumber, Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScannerInfo, ScannerKind, Severity,
-};
+use kastrel_actors::desk::{ScanDesk, View};
+use kastrel_actors::model::{Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScannerInfo, ScannerKind, Severity};
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
-use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, ScanStore};
+use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
 use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -23,12 +21,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::state::{Web, WebInner};
 use super::{AppInfo, CatalogueView, HostRule, IssueText, RequestLimits, SettingLine, WebState, router};
+use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
+use crate::adapters::kast_runner::AttemptPaths;
 use crate::web::api::openapi;
 
 mod faulty_store;
+mod live_tail;
+mod no_artifacts;
 mod schema;
 pub(crate) use faulty_store::FaultyStore;
+pub(crate) use live_tail::LiveTail;
+pub(crate) use no_artifacts::NoArtifacts;
 
 /// The server and everything behind it.
 pub(crate) struct TestApp {
@@ -38,6 +43,7 @@ pub(crate) struct TestApp {
     pub(crate) closing: CancellationToken,
     pub(crate) results: TempDir,
     catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
+    state: WebState,
     router: Router,
 }
 
@@ -47,10 +53,21 @@ impl TestApp {
     }
 
     pub(crate) fn with_limits(limits: RequestLimits) -> Self {
+        Self::with(limits, None)
+    }
+
+    /// With the files of scans somewhere else than in `results`.
+    pub(crate) fn with_artifacts(artifacts: Arc<dyn ArtifactStore>) -> Self {
+        Self::with(RequestLimits::default(), Some(artifacts))
+    }
+
+    fn with(limits: RequestLimits, artifacts: Option<Arc<dyn ArtifactStore>>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let store = Arc::new(FaultyStore::new(memory.clone()));
         let desk = ScanDesk {
+            feed: Arc::new(NoLiveFeed::default()),
+            view: View::Sole,
             store: store.clone(),
             queue: Arc::new(LocalJobQueue::new(clock.clone())),
             bus: Arc::new(LocalControlBus::default()),
@@ -61,22 +78,22 @@ impl TestApp {
         let (catalogue, catalogue_view) = watch::channel(None);
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
-        let root = results.path().to_owned();
         let state = WebState {
             desk: desk.clone(),
             catalogue: catalogue_view,
-            attempt_dir: Arc::new(move |record, attempt| folder(&root, record.id, attempt)),
+            artifacts: artifacts.unwrap_or_else(|| Arc::new(FolderArtifacts::new(results.path()))),
             renderer: None,
-            redis: None,
             settings: Arc::new(vec![SettingLine { key: "scans.concurrency".into(), value: "4".into() }]),
             info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
             poll_interval: Duration::from_secs(3),
             max_attempts: 3,
+            drain_limit: Duration::from_secs(600),
             runs_scans: true,
+            redis: None,
             hosts: HostRule { loopback: true, names: Vec::new() },
             closing: closing.clone(),
         };
-        Self { desk, memory, store, closing, results, catalogue, router: router(state, limits) }
+        Self { desk, memory, store, closing, results, catalogue, router: router(state.clone(), limits), state }
     }
 
     /// A request, with `Host: localhost` unless `headers` say otherwise.
@@ -134,7 +151,12 @@ impl TestApp {
 
     /// Where the files of the scan's last attempt are.
     pub(crate) fn attempt_folder(&self, scan: &ScanRecord) -> PathBuf {
-        folder(self.results.path(), scan.id, scan.last_attempt().unwrap().number)
+        AttemptPaths::new(self.results.path(), &scan.request.target, scan.created_at, scan.id, scan.last_attempt().unwrap().number).attempt_dir
+    }
+
+    /// What a handler gets.
+    pub(crate) fn web(&self) -> Web {
+        Arc::new(WebInner::new(self.state.clone(), RequestLimits::default(), axum::body::Bytes::new()))
     }
 
     /// The scanner has answered.
@@ -236,8 +258,4 @@ fn operation_of(method: &str, path: &str) -> Option<&'static Value> {
     // An exact path goes before one with a parameter, as in the router.
     let item = paths.get(path).or_else(|| paths.iter().find(|(template, _)| matches(template)).map(|(_, item)| item))?;
     item.get(method.to_lowercase())
-}
-
-fn folder(root: &std::path::Path, id: ScanId, attempt: AttemptNumber) -> PathBuf {
-    root.join(format!("scan-{id}")).join(format!("attempt-{attempt}"))
 }

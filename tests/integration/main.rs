@@ -4,3 +4,5 @@
 mod docs;
 mod kast_runner;
 mod product;
+#[path = "../helpers/s3_server.rs"]
+mod s3_server;

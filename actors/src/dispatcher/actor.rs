@@ -57,7 +57,11 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
         let Ok(credit) = Arc::clone(&credits).acquire_owned().await else { return };
         until_open(&shared).await;
         shared.show("dispatcher", "waiting for a job");
-        let delivery = match shared.ports.queue.next().await {
+        let next = tokio::select! {
+            next = shared.ports.queue.next() => next,
+            () = until_closed(&shared) => continue,
+        };
+        let delivery = match next {
             Ok(delivery) => delivery,
             Err(error) => {
                 failures += 1;
@@ -127,13 +131,26 @@ fn hand_over(shared: &Arc<Shared>, launch: Launch) {
 
 fn is_open(shared: &Shared) -> bool {
     let now = Instant::now();
-    shared.lease.borrow().is_good(now) && shared.storm.borrow().is_none_or(|until| until <= now)
+    shared.lease.borrow().is_good(now) && shared.orders.borrow().allow_scans() && shared.storm.borrow().is_none_or(|until| until <= now)
 }
 
-/// Waits until the lease is trusted and no storm is on.
+/// Waits until an order forbids new scans. A lease that is lost or a storm may come as well while a job is awaited; those are rare, and looked at when the job is there.
+async fn until_closed(shared: &Shared) {
+    // The sender lives in `shared`.
+    let _ = shared.orders.subscribe().wait_for(|orders| !orders.allow_scans()).await;
+}
+
+/// Waits until the lease is trusted, no order forbids new scans and no storm is on.
 async fn until_open(shared: &Shared) {
     let mut lease = shared.lease.subscribe();
+    let mut orders = shared.orders.subscribe();
     loop {
+        let ordered = *orders.borrow_and_update();
+        if !ordered.allow_scans() {
+            shared.show("dispatcher", if ordered.drain.is_some() { "draining" } else { "the queue is paused" });
+            let _ = orders.changed().await;
+            continue;
+        }
         let state = *lease.borrow_and_update();
         let now = Instant::now();
         let LeaseState::Trusted { until, .. } = state else {

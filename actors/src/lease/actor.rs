@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
@@ -10,7 +11,7 @@ use super::Message;
 use crate::context::{LeaseState, Shared};
 use crate::model::NodeLease;
 use crate::policy::lease::{LeaseStep, step, trusted_until};
-use crate::ports::{NodeLeaseRefused, StoreError};
+use crate::ports::{Control, NodeLeaseRefused, StoreError};
 use crate::{supervisor, task};
 
 /// The pause after a renewal that failed.
@@ -39,6 +40,9 @@ pub(crate) struct State {
     phase: Phase,
     renewal: Option<AbortOnDropHandle<()>>,
     timer: Option<AbortOnDropHandle<()>>,
+    /// An order came while a renewal was on its way, which may be older than it.
+    heed_again: bool,
+    bus: AbortOnDropHandle<()>,
 }
 
 impl Actor for Lease {
@@ -53,23 +57,47 @@ impl Actor for Lease {
             LeaseState::None if !shared.roster.entries().is_empty() => Phase::Clearing,
             LeaseState::None => Phase::Acquiring,
         };
+        let bus = listen(&shared, myself.clone());
         myself.cast(Message::Tick)?;
-        Ok(State { shared, phase, renewal: None, timer: None })
+        Ok(State { shared, phase, renewal: None, timer: None, heed_again: false, bus })
     }
 
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Tick => state.tick(&myself),
-            Message::Answer { sent, result } => {
+            Message::Answer { sent, guard_sent, result } => {
                 state.renewal = None;
-                state.answered(&myself, sent, result);
+                state.answered(&myself, (sent, guard_sent), result);
             }
+            Message::Heed => state.heed(&myself),
             Message::Cleared => state.cleared(&myself),
             Message::Release(done) => state.release(done).await,
             Message::Panicked(why) => return Err(why.into()),
         }
+        if state.bus.is_finished() {
+            return Err("the listener on the control bus has ended".into());
+        }
         Ok(())
     }
+}
+
+/// Hears of new orders. A missed one comes with the next renewal.
+fn listen(shared: &Shared, lease: ActorRef<Message>) -> AbortOnDropHandle<()> {
+    let mut messages = shared.ports.bus.subscribe();
+    let own = shared.config.id.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            match messages.recv().await {
+                Ok(Control::Heed(node)) if node.as_ref().is_none_or(|node| *node == own) => {
+                    if lease.cast(Message::Heed).is_err() {
+                        return;
+                    }
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }))
 }
 
 impl State {
@@ -99,6 +127,7 @@ impl State {
 
     fn renew(&mut self, myself: &ActorRef<Message>, sent: Instant, register: bool) {
         let shared = Arc::clone(&self.shared);
+        let guard_sent = shared.ports.guard.now();
         let work = async move {
             let ttl = shared.config.lease.ttl;
             let registration = shared.registration();
@@ -106,12 +135,17 @@ impl State {
             let answer = async { if register { store.register_node(registration, ttl).await.map(Ok) } else { store.renew_node(registration, ttl).await } };
             // A renewal that takes this long is of no use any more; another one may get through.
             let result = tokio::time::timeout(shared.config.lease.renew_every, answer).await;
-            Message::Answer { sent, result: result.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) }
+            Message::Answer { sent, guard_sent, result: result.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) }
         };
         self.renewal = Some(task::answer(myself, work, Message::Panicked));
     }
 
-    fn answered(&mut self, myself: &ActorRef<Message>, sent: Instant, result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>) {
+    fn answered(
+        &mut self,
+        myself: &ActorRef<Message>,
+        (sent, guard_sent): (Instant, Duration),
+        result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>,
+    ) {
         if matches!(self.phase, Phase::Clearing | Phase::Released) {
             return;
         }
@@ -122,12 +156,16 @@ impl State {
                 }
                 self.phase = Phase::Held { sent };
                 self.shared.show("lease", "held");
-                self.shared.lease.send_replace(LeaseState::Trusted { sent, until: trusted_until(self.shared.config.lease, sent) });
+                self.shared.trust_lease(sent, guard_sent);
+                self.ordered(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor nothing runs that could be cancelled.
                     let _ = self.shared.tell_supervisor(supervisor::Message::Cancel(scan));
                 }
                 self.tick(myself);
+                if self.heed_again {
+                    self.heed(myself);
+                }
             }
             Ok(Err(NodeLeaseRefused)) => self.lose(myself, "another node ended the lease"),
             Err(error) => {
@@ -140,6 +178,32 @@ impl State {
                 };
                 self.look_again(myself, when);
             }
+        }
+    }
+
+    /// Renews out of turn, for the orders that come with it. A renewal on its way may be older than the order, so another one follows its answer.
+    fn heed(&mut self, myself: &ActorRef<Message>) {
+        if let Phase::Held { sent } = self.phase {
+            self.heed_again = self.renewal.is_some();
+            if !self.heed_again {
+                self.renew(myself, Instant::now(), false);
+                self.look_again(myself, trusted_until(self.shared.config.lease, sent));
+            }
+        }
+    }
+
+    fn ordered(&self, lease: &NodeLease) {
+        let now = Instant::now();
+        let changed = self.shared.orders.send_if_modified(|orders| {
+            let after = orders.after(lease, now);
+            let changed = after != *orders;
+            *orders = after;
+            changed
+        });
+        if changed {
+            info!(node.id = %self.shared.config.id, draining = lease.drain.is_some(), queue.paused = lease.paused, "the orders have changed");
+            // A new supervisor reads the orders at its start.
+            let _ = self.shared.tell_supervisor(supervisor::Message::Ordered);
         }
     }
 
@@ -168,6 +232,7 @@ impl State {
             return;
         }
         if self.shared.roster.entries().is_empty() {
+            self.shared.ports.guard.disarm();
             self.phase = Phase::Acquiring;
             self.tick(myself);
         } else {
@@ -181,6 +246,7 @@ impl State {
         self.timer = None;
         self.shared.lease.send_replace(LeaseState::None);
         self.shared.show("lease", "released");
+        self.shared.ports.guard.disarm();
         let removal = self.shared.ports.store.remove_node(&self.shared.config.id);
         match tokio::time::timeout(Duration::from_secs(2), removal).await {
             Ok(Ok(())) => {}

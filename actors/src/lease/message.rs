@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use ractor::RpcReplyPort;
 use tokio::time::Instant;
 
@@ -13,9 +15,13 @@ pub(crate) enum Message {
     Answer {
         /// When it was sent.
         sent: Instant,
+        /// When, by the clock of the node's guard.
+        guard_sent: Duration,
         /// What the store said.
         result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>,
     },
+    /// The store holds a new order for this node: renew now.
+    Heed,
     /// Every scan that ran under the lost lease is gone.
     Cleared,
     /// Give the lease back.

@@ -26,7 +26,7 @@ pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
 pub use plugin::{IssueRef, PluginResult, PluginStatus, Severity, SeverityCounts};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{ConfigOverride, FieldError, MAX_WORKERS, NewScan, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
-pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind};
+pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use snapshot::{AttemptPhase, ScanSnapshot};
 pub use target::{Host, Scheme, Target, TargetError};
 pub use trace_context::{TraceContext, TraceContextError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ActorView, NodeId, ScanId};
+use super::{ActorView, NodeId, ScanId, ScannerOffer};
 
 named_enum! {
     /// Whether a node takes new scans.
@@ -39,6 +39,9 @@ pub struct NodeRegistration {
     /// Whether it takes new scans.
     #[serde(default = "active")]
     pub activity: NodeActivity,
+    /// What it can run, once its scanner has told.
+    #[serde(default)]
+    pub offer: Option<ScannerOffer>,
     /// Its actors, without those of single scans.
     #[serde(default)]
     pub actors: Option<ActorView>,

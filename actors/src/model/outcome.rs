@@ -39,6 +39,8 @@ named_enum! {
     pub enum Interruption {
         /// The node shuts down.
         Shutdown = "shutdown",
+        /// The node was told to drain, and the time for that was over.
+        Drained = "drained",
         /// The node could not renew its lease in time and killed its own scans.
         LeaseLost = "lease_lost",
         /// The row ran on a node whose actors knew nothing of it: an answer of the store was lost.

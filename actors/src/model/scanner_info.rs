@@ -30,6 +30,15 @@ impl ScannerInfo {
             ScannerKind::Builtin => format!("built-in scanner {}", self.version),
         }
     }
+
+    /// The scanner in words that nobody can mistake: `KAST 3.0.40` or `built-in scanner 0.1.0 — KAST was not found`.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        match self.kind {
+            ScannerKind::Kast => self.label(),
+            ScannerKind::Builtin => format!("{} — KAST was not found", self.label()),
+        }
+    }
 }
 
 named_enum! {
@@ -58,4 +67,64 @@ pub struct PluginInfo {
     /// The plugins that must be selected with it.
     #[serde(default)]
     pub dependencies: Vec<String>,
+}
+
+/// A scanner and its plugins, as a node offers them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScannerOffer {
+    /// Which scanner.
+    pub scanner: ScannerInfo,
+    /// Its plugins.
+    pub plugins: Vec<PluginInfo>,
+}
+
+/// What the nodes can run together: one scanner, and its plugins, each available if it is on any node.
+///
+/// Nodes may differ. The scanner that most nodes have is the one that is told, and KAST before the built-in one among equals; only its nodes' plugins count.
+#[must_use]
+pub fn merge_offers<'a>(offers: impl IntoIterator<Item = &'a ScannerOffer>) -> Option<ScannerOffer> {
+    let mut by_scanner: Vec<(&ScannerInfo, Vec<&ScannerOffer>)> = Vec::new();
+    for offer in offers {
+        match by_scanner.iter_mut().find(|(scanner, _)| **scanner == offer.scanner) {
+            Some((_, same)) => same.push(offer),
+            None => by_scanner.push((&offer.scanner, vec![offer])),
+        }
+    }
+    let (scanner, same) = by_scanner.into_iter().max_by_key(|(scanner, same)| (same.len(), scanner.kind == ScannerKind::Kast, scanner.version.clone()))?;
+    let mut plugins: Vec<PluginInfo> = Vec::new();
+    for plugin in same.into_iter().flat_map(|offer| &offer.plugins) {
+        match plugins.iter_mut().find(|known| known.name == plugin.name) {
+            Some(known) => known.available |= plugin.available,
+            None => plugins.push(plugin.clone()),
+        }
+    }
+    Some(ScannerOffer { scanner: scanner.clone(), plugins })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(kind: ScannerKind, version: &str, plugins: &[(&str, bool)]) -> ScannerOffer {
+        let plugin = |(name, available): &(&str, bool)| PluginInfo {
+            name: (*name).into(),
+            display_name: (*name).into(),
+            description: String::new(),
+            kind: PluginKind::Passive,
+            available: *available,
+            dependencies: Vec::new(),
+        };
+        ScannerOffer { scanner: ScannerInfo { kind, version: version.into() }, plugins: plugins.iter().map(plugin).collect() }
+    }
+
+    #[test]
+    fn the_most_common_scanner_is_told_with_what_any_of_its_nodes_can() {
+        let kast = |plugins| offer(ScannerKind::Kast, "3.0.40", plugins);
+        let builtin = offer(ScannerKind::Builtin, "0.1.0", &[("tls", true)]);
+        assert_eq!(merge_offers([]), None);
+        assert_eq!(merge_offers([&builtin]), Some(builtin.clone()));
+        let (one, other) = (kast(&[("a", true), ("b", false)]), kast(&[("b", true), ("c", false)]));
+        assert_eq!(merge_offers([&builtin, &one, &other]), Some(kast(&[("a", true), ("b", true), ("c", false)])));
+        assert_eq!(merge_offers([&builtin, &one]), Some(one), "KAST among equals");
+    }
 }

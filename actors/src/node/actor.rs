@@ -100,9 +100,9 @@ impl Actor for Node {
 
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Shutdown(grace, done) => {
+            Message::Shutdown { finish, grace, done } => {
                 if state.shutdown.is_none() {
-                    state.shut_down(&myself, grace, done);
+                    state.shut_down(&myself, finish, grace, done);
                 }
             }
             Message::Down => {
@@ -183,8 +183,8 @@ impl State {
     }
 
     /// The dispatcher first, then the scans, then the lease.
-    fn shut_down(&mut self, myself: &ActorRef<Message>, grace: Duration, done: ractor::RpcReplyPort<()>) {
-        info!(node.id = %self.shared.config.id, grace_ms = grace.as_millis(), "the node shuts down");
+    fn shut_down(&mut self, myself: &ActorRef<Message>, finish: Duration, grace: Duration, done: ractor::RpcReplyPort<()>) {
+        info!(node.id = %self.shared.config.id, finish_ms = finish.as_millis(), grace_ms = grace.as_millis(), "the node shuts down");
         self.shared.show("node", "shutting down");
         let pullers: Vec<ActorCell> =
             self.children.iter().filter(|child| matches!(child.role, Role::Dispatcher | Role::Rescuer)).map(|child| child.cell.clone()).collect();
@@ -194,6 +194,9 @@ impl State {
             for puller in pullers {
                 // One that does not stop in time is stopped with the node.
                 let _ = puller.stop_and_wait(Some("shutdown".into()), Some(Duration::from_secs(1))).await;
+            }
+            if !finished(&shared, finish).await {
+                info!(scans = shared.roster.entries().len(), "interrupting the scans that still run");
             }
             let mut clear = cleared(&shared, supervisor::Message::Shutdown, grace).await;
             if !clear {
@@ -215,6 +218,16 @@ impl State {
         };
         self.shutdown = Some(task::answer(myself, work, Message::Panicked));
     }
+}
+
+/// Waits until every scan has come to its own end. `false`: not within `limit`.
+async fn finished(shared: &Shared, limit: Duration) -> bool {
+    let wait = async {
+        while !shared.roster.entries().is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(limit, wait).await.is_ok()
 }
 
 /// Tells the supervisor of the moment, and waits until the roster is empty. `false`: not within `limit`.

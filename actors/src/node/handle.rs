@@ -43,10 +43,11 @@ pub async fn start(config: NodeConfig, ports: NodePorts) -> Result<NodeHandle, N
 }
 
 impl NodeHandle {
-    /// Stops the node in order: no new scan, every attempt interrupted (at no cost) and recorded, the lease given back. After `grace` it stops whatever is left at once.
-    pub async fn shutdown(&self, grace: Duration) {
+    /// Stops the node in order: no new scan; running ones may `finish` for so long; then every attempt is interrupted (at no cost) and recorded; the lease is given back. What is left after
+    /// `grace` is killed at once.
+    pub async fn shutdown(&self, finish: Duration, grace: Duration) {
         // A node that has failed meanwhile is down as well.
-        let _ = self.actor.call(|reply| Message::Shutdown(grace, reply), None).await;
+        let _ = self.actor.call(|done| Message::Shutdown { finish, grace, done }, None).await;
         let _ = self.actor.wait(None).await;
     }
 

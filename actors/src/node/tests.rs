@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::NodeExit;
 use crate::context::NodeConfig;
 use crate::desk::CancelOutcome;
-use crate::model::{AttemptEnd, CancelledBy, FailureKind, Interruption, ScanRecord, ScanState, ScanStatus};
+use crate::model::{AttemptEnd, CancelledBy, FailureKind, Interruption, NodeActivity, ScanRecord, ScanState, ScanStatus};
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
+use crate::ports::ScanStore;
 use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -40,7 +41,7 @@ async fn a_scan_runs_to_its_end() {
     assert_eq!(ends(&row), ["completed"]);
     assert_eq!(row.plugins.len(), 1);
     assert!(row.attempts[0].scanner.is_some(), "the row says which scanner ran");
-    node.shutdown(SECOND).await;
+    node.shutdown(Duration::ZERO, SECOND).await;
     cluster.check();
 }
 
@@ -128,7 +129,7 @@ async fn a_cancel_whose_message_is_lost_comes_with_the_lease() {
     cluster.until_status(id, ScanStatus::Running).await;
     tokio::time::sleep(3 * SECOND).await;
     // Only the row, as a node would do whose message did not arrive.
-    crate::ports::ScanStore::apply(&*cluster.store, id, crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
+    ScanStore::apply(&*cluster.store, id, crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
     let asked = tokio::time::Instant::now();
     cluster.until_status(id, ScanStatus::Cancelled).await;
     assert!(asked.elapsed() <= 12 * SECOND);
@@ -159,13 +160,13 @@ async fn a_shutdown_costs_no_attempt_and_the_next_node_goes_on() {
         ids.push(cluster.submit().await);
     }
     cluster.until_status(ids[3], ScanStatus::Running).await;
-    first.shutdown(10 * SECOND).await;
+    first.shutdown(Duration::ZERO, 10 * SECOND).await;
     assert_eq!(cluster.runner.alive(), 0);
     for id in &ids {
         let row = cluster.row(*id).await;
         assert_eq!((row.status(), row.failures), (ScanStatus::Pending, 0));
     }
-    assert!(crate::ports::ScanStore::nodes(&*cluster.store).await.unwrap().is_empty(), "the lease is given back");
+    assert!(ScanStore::nodes(&*cluster.store).await.unwrap().is_empty(), "the lease is given back");
     endless.store(false, Ordering::Relaxed);
     let _second = cluster.node("b", 4).await;
     for (index, id) in ids.iter().enumerate() {
@@ -184,7 +185,7 @@ async fn a_shutdown_kills_what_does_not_end_in_time() {
     cluster.until_status(id, ScanStatus::Running).await;
     tokio::time::sleep(SECOND).await;
     let asked = tokio::time::Instant::now();
-    node.shutdown(10 * SECOND).await;
+    node.shutdown(Duration::ZERO, 10 * SECOND).await;
     assert!(asked.elapsed() < 20 * SECOND);
     assert_eq!(cluster.runner.alive(), 0);
     let row = cluster.row(id).await;
@@ -241,7 +242,7 @@ async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them(
     cluster.check();
     // Back on the network, it gets a new lease and works again.
     cut_off.store(false, Ordering::Relaxed);
-    let nodes = || crate::ports::ScanStore::nodes(&*cluster.store);
+    let nodes = || ScanStore::nodes(&*cluster.store);
     while nodes().await.unwrap().len() < 2 {
         tokio::time::sleep(SECOND).await;
     }
@@ -278,7 +279,7 @@ async fn every_actor_below_the_node_is_restarted_and_the_scans_end() {
         }
         let tree = cluster.desk.board.supervision(jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(tree.children.iter().map(|child| child.restarts).sum::<u32>(), 1, "the tree shows the restart");
-        node.shutdown(SECOND).await;
+        node.shutdown(Duration::ZERO, SECOND).await;
         cluster.check();
     }
 }
@@ -370,4 +371,91 @@ async fn a_one_shot_node_leaves_the_waiting_scans_of_others_alone() {
     cluster.until_status(own, ScanStatus::Completed).await;
     tokio::time::sleep(60 * SECOND).await;
     assert_eq!(cluster.row(id).await.status(), ScanStatus::Pending);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
+    let cluster = Cluster::new(always(Script::Complete(60 * SECOND)));
+    let _node = cluster.node("a", 2).await;
+    let running = cluster.submit().await;
+    cluster.until_status(running, ScanStatus::Running).await;
+    assert!(cluster.desk.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap());
+    // The order is heard at once, not with the next renewal.
+    tokio::time::sleep(SECOND).await;
+    let waiting = cluster.submit().await;
+    let ended = cluster.until_status(running, ScanStatus::Completed).await;
+    assert_eq!(ends(&ended), ["completed"]);
+    tokio::time::sleep(30 * SECOND).await;
+    assert_eq!(cluster.row(waiting).await.attempts.len(), 0);
+    let told = cluster.store.nodes().await.unwrap().remove(0).registration;
+    assert_eq!(told.activity, NodeActivity::Drained);
+    assert!(told.actors.unwrap().children.iter().any(|actor| actor.name == "dispatcher" && actor.state == "draining"));
+    assert!(cluster.desk.drain(&"a".parse().unwrap(), None).await.unwrap());
+    cluster.until_status(waiting, ScanStatus::Running).await;
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_outlasts_a_drain_goes_to_another_node_at_no_cost() {
+    let cluster = Cluster::new(always(Script::Busy));
+    let _a = cluster.node("a", 2).await;
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    let _b = cluster.node("b", 2).await;
+    cluster.desk.drain(&"a".parse().unwrap(), Some(20 * SECOND)).await.unwrap();
+    let row = cluster.until(id, |row| row.attempts.len() == 2).await;
+    assert_eq!((ends(&row), row.failures), (vec!["drained".to_owned(), "running".into()], 0));
+    assert_eq!(row.attempts[1].node.as_str(), "b");
+    let took = row.attempts[0].ended_at.unwrap().duration_since(row.attempts[0].started_at);
+    assert!((19..=23).contains(&took.as_secs()), "{took}");
+    cluster.desk.cancel(id, CancelledBy::User).await.unwrap();
+    cluster.until_status(id, ScanStatus::Cancelled).await;
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
+    let cluster = Cluster::new(always(Script::Complete(5 * SECOND)));
+    let _nodes = (cluster.node("a", 1).await, cluster.node("b", 1).await);
+    let running = cluster.submit().await;
+    cluster.until_status(running, ScanStatus::Running).await;
+    cluster.desk.pause(Some("maintenance".into())).await.unwrap();
+    let waiting: Vec<_> = [cluster.submit().await, cluster.submit().await].into();
+    cluster.until_status(running, ScanStatus::Completed).await;
+    tokio::time::sleep(60 * SECOND).await;
+    for id in &waiting {
+        assert_eq!(cluster.row(*id).await.status(), ScanStatus::Pending);
+    }
+    let resumed = tokio::time::Instant::now();
+    assert!(cluster.desk.resume().await.unwrap());
+    for id in waiting {
+        cluster.until_status(id, ScanStatus::Completed).await;
+    }
+    assert!(resumed.elapsed() < 7 * SECOND, "{:?}", resumed.elapsed());
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_whose_message_is_lost_comes_with_the_next_renewal() {
+    let cluster = Cluster::new(always(Script::Complete(SECOND)));
+    let _node = cluster.node("a", 1).await;
+    tokio::time::sleep(SECOND).await;
+    cluster.store.order_drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
+    tokio::time::sleep(11 * SECOND).await;
+    let told = cluster.store.nodes().await.unwrap().remove(0).registration;
+    // It says so itself with the renewal after that.
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!((told.activity, cluster.store.nodes().await.unwrap()[0].registration.activity), (NodeActivity::Active, NodeActivity::Drained));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_can_wait_for_scans_to_finish() {
+    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.scan.0 == 1 { Script::Complete(20 * SECOND) } else { Script::Busy }));
+    let node = cluster.node("a", 2).await;
+    let (short, long) = (cluster.submit().await, cluster.submit().await);
+    cluster.until_status(long, ScanStatus::Running).await;
+    node.shutdown(30 * SECOND, 10 * SECOND).await;
+    assert_eq!(ends(&cluster.row(short).await), ["completed"]);
+    assert_eq!(ends(&cluster.row(long).await), ["shutdown"]);
+    cluster.check();
 }

@@ -21,6 +21,14 @@ impl Default for LeasePolicy {
     }
 }
 
+impl LeasePolicy {
+    /// For how long a renewal can be trusted, counted from its sending.
+    #[must_use]
+    pub const fn trusted_for(self) -> Duration {
+        self.ttl.saturating_sub(self.margin)
+    }
+}
+
 /// What the lease's holder does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -38,7 +46,7 @@ pub enum LeaseStep {
 /// Counted from the sending, not from the answer: the database counted from some moment between the two, so ours ends first.
 #[must_use]
 pub fn trusted_until(policy: LeasePolicy, sent: Instant) -> Instant {
-    sent + policy.ttl.saturating_sub(policy.margin)
+    sent + policy.trusted_for()
 }
 
 /// Decides at `now`, where `sent` is when the last renewal that was granted had been sent and `in_flight` says whether another is on its way.

@@ -2,9 +2,12 @@
 
 pub mod classify;
 pub mod deadline;
+pub mod fairness;
 pub mod lease;
 pub mod listing;
+pub mod orders;
 pub mod overrides;
+pub mod rescue;
 pub mod restart;
 pub mod scope;
 pub mod transition;

@@ -39,13 +39,15 @@ pub struct QueueError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// Delivers each signal at least once, not before it is due, to one of any number of readers.
 ///
 /// - A signal may be lost (a queue may lose its memory) or delivered twice: readers lease the row, so neither does harm.
-/// - `high` goes before `normal` before `low`, but a lower priority is never starved: at most 8 deliveries in a row pass a waiting lower one by.
+/// - `high` goes before `normal` before `low`, but a lower priority is never starved: at most 8 deliveries in a row pass a waiting lower one by
+///   ([`policy::fairness`](crate::policy::fairness)).
 /// - Signals of one priority are delivered in the order of their `due`.
 /// - [`next`](Self::next) is cancel safe: a signal is either returned or still in the queue.
 /// - A delivery that is neither acknowledged nor released is delivered again once its reader is known to be dead.
 #[async_trait]
 pub trait JobQueue: Send + Sync + 'static {
-    /// Adds a signal. A second signal for a scan that already waits may be merged with it, keeping the earlier `due`.
+    /// Adds a signal. A second signal for a scan that already waits is merged with it, keeping the earlier `due` and the higher priority; one for a scan whose delivery is in a reader's
+    /// hands is a signal of its own, because the row may have changed since.
     async fn signal(&self, signal: JobSignal) -> Result<(), QueueError>;
 
     /// Waits for the next signal that is due.

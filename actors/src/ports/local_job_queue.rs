@@ -10,9 +10,7 @@ use tokio::sync::Notify;
 
 use super::{Clock, Delivery, JobQueue, JobSignal, QueueError, Receipt};
 use crate::model::{Priority, ScanId};
-
-/// A higher priority passes a waiting lower one at most so many times in a row.
-const MAX_PASSES: u32 = 8;
+use crate::policy::fairness::{self, Passes};
 
 /// See the module. Signals of the same scan are merged, so its size is bounded by the number of waiting scans.
 pub struct LocalJobQueue {
@@ -28,8 +26,7 @@ struct State {
     order: BTreeSet<(Priority, Timestamp, ScanId)>,
     in_hand: HashMap<Receipt, JobSignal>,
     next_receipt: u64,
-    /// How many deliveries in a row passed a lower priority by.
-    passes: u32,
+    passes: Passes,
 }
 
 /// What a look at the queue says.
@@ -52,11 +49,11 @@ impl LocalJobQueue {
 }
 
 impl State {
-    fn add(&mut self, signal: JobSignal) {
+    /// A scan waits once: with the higher of its priorities and the earlier of its times.
+    fn add(&mut self, mut signal: JobSignal) {
         if let Some(known) = self.waiting.get(&signal.id) {
-            if known.due <= signal.due && known.priority <= signal.priority {
-                return;
-            }
+            signal.due = signal.due.min(known.due);
+            signal.priority = signal.priority.min(known.priority);
             self.order.remove(&(known.priority, known.due, known.id));
         }
         self.order.insert((signal.priority, signal.due, signal.id));
@@ -68,12 +65,15 @@ impl State {
             .iter()
             .filter_map(|priority| self.order.range((*priority, Timestamp::MIN, ScanId(0))..=(*priority, now, ScanId(u64::MAX))).next().copied())
             .collect();
-        let (Some(first), Some(last)) = (ready.first(), ready.last()) else {
+        let priorities: Vec<Priority> = ready.iter().map(|(priority, ..)| *priority).collect();
+        let picked = fairness::pick(&priorities, self.passes);
+        let chosen = picked.and_then(|(picked, passes)| {
+            self.passes = passes;
+            ready.into_iter().find(|(priority, ..)| *priority == picked)
+        });
+        let Some(chosen) = chosen else {
             return self.order.iter().map(|(_, due, _)| *due).min().map_or(Next::Empty, Next::At);
         };
-        let starving = self.passes >= MAX_PASSES;
-        let chosen = if starving { *last } else { *first };
-        self.passes = if ready.len() > 1 && !starving { self.passes + 1 } else { 0 };
         self.order.remove(&chosen);
         let Some(signal) = self.waiting.remove(&chosen.2) else { return Next::Empty };
         self.next_receipt += 1;

@@ -3,6 +3,7 @@
 mod clock;
 mod control_bus;
 mod job_queue;
+mod lease_guard;
 mod live_feed;
 mod local_job_queue;
 mod scan_runner;
@@ -11,6 +12,7 @@ mod scan_store;
 pub use clock::{Clock, SystemClock};
 pub use control_bus::{Control, ControlBus, FOLLOWED_FOR, LocalControlBus};
 pub use job_queue::{Delivery, JobQueue, JobSignal, QueueError, Receipt};
+pub use lease_guard::{LeaseGuard, NoLeaseGuard};
 pub use live_feed::{LiveFeed, NoLiveFeed};
 pub use local_job_queue::LocalJobQueue;
 pub use scan_runner::{

@@ -6,9 +6,10 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-use super::message::{Message, Suspects};
+use super::message::{Looked, Message, Suspects};
 use crate::context::Shared;
 use crate::model::{Command, Failure, FailureKind, Interruption, Resolution};
+use crate::policy::rescue::next_look;
 use crate::ports::{Applied, JobSignal, RunningScan, StoreError};
 use crate::record::{Record, retry_or_fail};
 use crate::task;
@@ -26,6 +27,8 @@ pub(crate) struct State {
     shared: Arc<Shared>,
     /// At the first sight the owner may just be on its way.
     suspects: Suspects,
+    /// When the whole cluster is looked after again.
+    cluster_at: Instant,
     work: Option<AbortOnDropHandle<()>>,
 }
 
@@ -37,13 +40,14 @@ impl Actor for Rescuer {
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         shared.show("rescuer", "watching");
         myself.cast(Message::Look)?;
-        Ok(State { shared, suspects: Suspects::new(), work: None })
+        Ok(State { shared, suspects: Suspects::new(), cluster_at: Instant::now(), work: None })
     }
 
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Look => {
-                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects));
+                let cluster_too = Instant::now() >= state.cluster_at;
+                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects), cluster_too);
                 let limited = async move {
                     Message::Looked(tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))))
                 };
@@ -51,8 +55,11 @@ impl Actor for Rescuer {
             }
             Message::Looked(result) => {
                 match result {
-                    Ok(suspects) => {
+                    Ok(Looked { suspects, next_cluster_look }) => {
                         state.suspects = suspects;
+                        if let Some(wait) = next_cluster_look {
+                            state.cluster_at = Instant::now() + wait;
+                        }
                         state.shared.show("rescuer", "watching");
                     }
                     Err(error) => {
@@ -68,31 +75,41 @@ impl Actor for Rescuer {
     }
 }
 
-async fn look(shared: Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
+/// Looks after this node's own rows, and after those of the whole cluster when it is this node's turn.
+async fn look(shared: Arc<Shared>, suspects: Suspects, cluster_too: bool) -> Result<Looked, StoreError> {
+    let next_cluster_look = if cluster_too { Some(look_after_the_cluster(&shared).await?) } else { None };
+    Ok(Looked { suspects: hand_back(&shared, suspects).await?, next_cluster_look })
+}
+
+/// Returns the wait until the next time.
+async fn look_after_the_cluster(shared: &Shared) -> Result<Duration, StoreError> {
     for orphan in shared.ports.store.orphans().await? {
         // This node's own scans, if its lease has ended, are killed and handed back by its own actors.
         if orphan.node != shared.config.id {
             let id = orphan.id;
-            match take_over(&shared, orphan).await {
+            match take_over(shared, orphan).await {
                 // The others must not wait for a row that nobody can read.
                 Err(error @ StoreError::Corrupt(_)) => error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over"),
                 other => other?,
             }
         }
     }
-    let without_owner = hand_back(&shared, suspects).await?;
+    let every = shared.config.rescue_every;
+    // Asked after the expired ones were ended.
+    let live = if shared.config.sole_node { 1 } else { shared.ports.store.nodes().await?.len() };
+    let next = next_look(every, live, rand::random());
     if !shared.config.adopts_waiting {
-        return Ok(without_owner);
+        return Ok(next);
     }
     // Twice the interval, so that a scan is signalled before it is due and starts on time.
-    for due in shared.ports.store.due(shared.config.rescue_every.saturating_mul(2), SIGNALS).await? {
+    for due in shared.ports.store.due(every.saturating_mul(2), SIGNALS).await? {
         let signal = JobSignal { id: due.id, priority: due.priority, due: due.due, trace: due.trace };
         if let Err(error) = shared.ports.queue.signal(signal).await {
             warn!(error = &error as &dyn std::error::Error, "could not signal waiting scans; they wait for the queue");
             break;
         }
     }
-    Ok(without_owner)
+    Ok(next)
 }
 
 async fn take_over(shared: &Shared, orphan: RunningScan) -> Result<(), StoreError> {
@@ -106,7 +123,7 @@ async fn take_over(shared: &Shared, orphan: RunningScan) -> Result<(), StoreErro
                 shared.announce(record).await;
             } else {
                 // It says what is true now, and waits for a node that runs what waits.
-                shared.ports.board.publish(record);
+                shared.publish(record);
             }
         }
         Applied::Refused(_, record) => shared.ports.board.publish(record),

@@ -7,7 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
 use super::Message;
-use super::state::{OnStop, Stage, on_stop};
+use super::state::{OnStop, Stage, cause_of_end, on_stop};
 use crate::context::Shared;
 use crate::model::{AttemptEnd, AttemptPhase, CancelledBy, Command, PluginResult, Resolution, ScanRecord, ScannerInfo};
 use crate::policy::classify::{StopCause, classify};
@@ -194,11 +194,10 @@ impl State {
     }
 
     fn process_ended(&mut self, myself: &ActorRef<Message>, report: AttemptReport) {
-        let cause = match &self.stage {
-            Stage::Stopping { cause, .. } => Some(*cause),
-            Stage::Starting { .. } | Stage::Running { .. } => None,
-            Stage::Recording { .. } => return,
-        };
+        if matches!(self.stage, Stage::Recording { .. }) {
+            return;
+        }
+        let cause = cause_of_end(&self.stage, self.shared.lease.borrow().is_good(Instant::now()));
         for note in &report.notes {
             warn!(scan.id = self.record.id.0, "{note}");
         }
@@ -333,5 +332,6 @@ impl State {
 
     fn show(&self, change: impl FnOnce(&mut crate::board::LiveAttempt<'_>)) {
         self.shared.ports.board.update_attempt(self.record.id, self.record.token, change);
+        self.shared.tell_followers(self.record.id);
     }
 }

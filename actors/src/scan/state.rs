@@ -49,7 +49,7 @@ pub(crate) enum OnStop {
 pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
     let mode = match cause {
         StopCause::LeaseLost => StopMode::Kill,
-        StopCause::Stalled | StopCause::TimedOut | StopCause::Shutdown | StopCause::Cancel => StopMode::Graceful,
+        StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => StopMode::Graceful,
     };
     match stage {
         Stage::Starting { stop: Some(earlier), .. } if *earlier >= cause => OnStop::Ignore,
@@ -59,8 +59,20 @@ pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
         Stage::Stopping { .. } => OnStop::Stop(cause, mode),
         Stage::Recording { .. } => match cause {
             StopCause::LeaseLost => OnStop::Hasten,
-            StopCause::Stalled | StopCause::TimedOut | StopCause::Shutdown | StopCause::Cancel => OnStop::Ignore,
+            StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => OnStop::Ignore,
         },
+    }
+}
+
+/// Why an attempt ended whose processes are gone: what was asked of it, or the lease.
+///
+/// Whatever ends once the lease can no longer be trusted counts as ended by that: the node's guard may have killed it before this node did, and the scan may be another node's by now.
+#[must_use]
+pub(crate) fn cause_of_end(stage: &Stage, lease_is_good: bool) -> Option<StopCause> {
+    let lost = (!lease_is_good).then_some(StopCause::LeaseLost);
+    match stage {
+        Stage::Stopping { cause, .. } => Some(*cause).max(lost),
+        Stage::Starting { .. } | Stage::Running { .. } | Stage::Recording { .. } => lost,
     }
 }
 
@@ -87,8 +99,22 @@ mod tests {
     }
 
     #[test]
+    fn an_end_without_a_lease_is_the_leases_end() {
+        use StopCause::{Cancel, LeaseLost, Stalled};
+        for (stage, lease_is_good, expected) in [
+            (running(), true, None),
+            (running(), false, Some(LeaseLost)),
+            (stopping(Stalled), true, Some(Stalled)),
+            (stopping(Cancel), false, Some(LeaseLost)),
+            (stopping(LeaseLost), true, Some(LeaseLost)),
+        ] {
+            assert_eq!(cause_of_end(&stage, lease_is_good), expected);
+        }
+    }
+
+    #[test]
     fn a_weightier_stop_replaces_a_lighter_one() {
-        use StopCause::{Cancel, LeaseLost, Shutdown, Stalled, TimedOut};
+        use StopCause::{Cancel, Drain, LeaseLost, Shutdown, Stalled, TimedOut};
         let graceful = |cause| OnStop::Stop(cause, StopMode::Graceful);
         for (stage, cause, expected) in [
             (starting(None), Cancel, OnStop::Remember(Cancel)),
@@ -97,6 +123,8 @@ mod tests {
             (running(), Stalled, graceful(Stalled)),
             (running(), LeaseLost, OnStop::Stop(LeaseLost, StopMode::Kill)),
             (stopping(Stalled), TimedOut, graceful(TimedOut)),
+            (stopping(Drain), Shutdown, graceful(Shutdown)),
+            (stopping(Shutdown), Drain, OnStop::Ignore),
             (stopping(Shutdown), Cancel, graceful(Cancel)),
             (stopping(Cancel), Shutdown, OnStop::Ignore),
             (stopping(Cancel), Cancel, OnStop::Ignore),

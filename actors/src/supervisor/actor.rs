@@ -35,13 +35,21 @@ impl Actor for ScanSupervisor {
         let budget = RestartBudget::new(shared.config.attempt_intensity);
         shared.show("supervisor", "serving");
         adopt(&shared, &myself);
-        Ok(State { shared, mode: Mode::Serving, children: HashMap::new(), budget, waiting: Vec::new(), bus })
+        myself.cast(Message::Ordered)?;
+        Ok(State { shared, mode: Mode::Serving, children: HashMap::new(), budget, waiting: Vec::new(), drain: None, bus })
     }
 
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Launch(launch) => state.launch(&myself, *launch).await,
             Message::Cancel(id) => state.cancel(id),
+            Message::Follow(id) => {
+                if state.children.values().any(|child| child.scan == id) {
+                    state.shared.follow(id);
+                }
+            }
+            Message::Ordered => state.obey(&myself),
+            Message::DrainOver => state.drain_over(),
             Message::KillAll(cleared) => {
                 state.mode = state.mode.max_with(Mode::Clearing);
                 state.waiting.push(cleared);
@@ -110,7 +118,7 @@ impl State {
             return;
         }
         self.shared.roster.entries().insert(id, entry.clone());
-        self.shared.ports.board.publish(record.clone());
+        self.shared.publish(record.clone());
         let presences = Arc::clone(&entry.presences);
         let arguments = ScanArguments { shared: Arc::clone(&self.shared), record, presence, presences, supervisor: myself.clone() };
         match Actor::spawn_linked(None, Scan, arguments, myself.get_cell()).await {
@@ -129,6 +137,23 @@ impl State {
     fn cancel(&self, id: ScanId) {
         for child in self.children.values().filter(|child| child.scan == id) {
             let _ = child.actor.cast(scan::Message::Stop(StopCause::Cancel));
+        }
+    }
+
+    /// An order to drain has a moment at which what still runs is handed back.
+    fn obey(&mut self, myself: &ActorRef<Message>) {
+        let drain = self.shared.orders.borrow().drain;
+        self.drain = drain.map(|by| task::timer(myself, by, Message::DrainOver));
+        if self.mode == Mode::Serving {
+            self.shared.show("supervisor", if drain.is_some() { "draining" } else { "serving" });
+        }
+    }
+
+    fn drain_over(&self) {
+        let is_over = self.shared.orders.borrow().drain.is_some_and(|by| by <= Instant::now());
+        if is_over && !self.children.is_empty() {
+            info!(scans = self.children.len(), "the time to drain is over; handing the rest back");
+            self.stop_all(StopCause::Drain);
         }
     }
 
@@ -200,19 +225,16 @@ fn adopt(shared: &Arc<Shared>, supervisor: &ActorRef<Message>) {
     }
 }
 
+/// The messages of other processes that concern running scans.
 fn listen(bus: &dyn ControlBus, supervisor: ActorRef<Message>) -> AbortOnDropHandle<()> {
     let mut messages = bus.subscribe();
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             match messages.recv().await {
-                Ok(Control::Cancel(id)) => {
-                    if supervisor.cast(Message::Cancel(id)).is_err() {
-                        return;
-                    }
-                }
-                Ok(Control::Heed(_) | Control::Follow(_)) => {}
-                // What was missed comes back with the next renewal of the lease.
-                Err(RecvError::Lagged(_)) => {}
+                Ok(Control::Cancel(id)) if supervisor.cast(Message::Cancel(id)).is_err() => return,
+                Ok(Control::Follow(id)) if supervisor.cast(Message::Follow(id)).is_err() => return,
+                // The lease heeds the orders. What was missed comes back: a cancel with the next renewal, a follower by itself.
+                Ok(Control::Cancel(_) | Control::Follow(_) | Control::Heed(_)) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             }
         }

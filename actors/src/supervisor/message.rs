@@ -9,6 +9,12 @@ pub(crate) enum Message {
     Launch(Box<Launch>),
     /// Ends a scan for a user, if it runs here.
     Cancel(ScanId),
+    /// Publishes a scan for a while, if it runs here.
+    Follow(ScanId),
+    /// The node's orders have changed.
+    Ordered,
+    /// The time to drain may be over.
+    DrainOver,
     /// Kills every attempt at once: the lease is lost.
     KillAll(OnCleared),
     /// Starts nothing any more and interrupts every attempt.

@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) children: HashMap<ActorId, Child>,
     pub(crate) budget: RestartBudget,
     pub(crate) waiting: Vec<OnCleared>,
+    /// Ends what still runs when the time to drain is over.
+    pub(crate) drain: Option<AbortOnDropHandle<()>>,
     pub(crate) bus: AbortOnDropHandle<()>,
 }
 

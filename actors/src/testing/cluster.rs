@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::board::LiveBoard;
 use crate::context::{NodeConfig, NodePorts};
-use crate::desk::ScanDesk;
+use crate::desk::{ScanDesk, View};
 use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
 use crate::policy::scope::ScopePolicy;
-use crate::ports::{Clock, LocalControlBus, LocalJobQueue, ScanStore};
+use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
 
-use super::{MemoryStore, PausedClock, ScriptedRunner, fixtures};
+use super::{FeedHub, MemoryStore, PausedClock, ScriptedRunner, fixtures};
 
 /// See the module. Every test holds it against the promises when it is done: [`Cluster::check`].
 pub struct Cluster {
@@ -22,6 +22,7 @@ pub struct Cluster {
     pub desk: ScanDesk,
     queue: Arc<LocalJobQueue>,
     bus: Arc<LocalControlBus>,
+    hub: FeedHub,
     clock: Arc<PausedClock>,
 }
 
@@ -33,15 +34,18 @@ impl Cluster {
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let queue = Arc::new(LocalJobQueue::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let bus = Arc::new(LocalControlBus::default());
+        let hub = FeedHub::default();
         let desk = ScanDesk {
             store: Arc::clone(&store) as _,
             queue: Arc::clone(&queue) as _,
             bus: Arc::clone(&bus) as _,
+            feed: hub.member(),
+            view: View::Sole,
             board: Arc::new(LiveBoard::default()),
             clock: Arc::clone(&clock) as _,
             scope: Arc::new(ScopePolicy::default()),
         };
-        Self { store, runner, desk, queue, bus, clock }
+        Self { store, runner, desk, queue, bus, hub, clock }
     }
 
     /// A node's ports: the first node shares the desk's board, as in one process.
@@ -51,10 +55,31 @@ impl Cluster {
             store: Arc::clone(&self.store) as _,
             queue: Arc::clone(&self.queue) as _,
             bus: Arc::clone(&self.bus) as _,
+            feed: Arc::clone(&self.desk.feed),
+            guard: Arc::new(NoLeaseGuard),
+            offer: tokio::sync::watch::channel(None).1,
             runner: Arc::new(self.runner.clone()),
             clock: Arc::clone(&self.clock) as _,
             board: Arc::clone(&self.desk.board),
         }
+    }
+
+    /// The ports of a node in a process of its own, which shows nobody else its board.
+    #[must_use]
+    pub fn ports_elsewhere(&self) -> NodePorts {
+        NodePorts { board: Arc::new(LiveBoard::default()), feed: self.hub.member(), ..self.ports() }
+    }
+
+    /// The desk of a process of its own that runs nothing.
+    #[must_use]
+    pub fn desk_elsewhere(&self) -> ScanDesk {
+        ScanDesk { board: Arc::new(LiveBoard::default()), feed: self.hub.member(), view: View::Shared { node: None }, ..self.desk.clone() }
+    }
+
+    /// What connects the processes.
+    #[must_use]
+    pub const fn hub(&self) -> &FeedHub {
+        &self.hub
     }
 
     /// Starts a node with the default numbers.

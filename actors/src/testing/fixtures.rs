@@ -40,6 +40,7 @@ pub fn registration(id: &str) -> NodeRegistration {
         running: 0,
         started_at: Timestamp::UNIX_EPOCH,
         activity: NodeActivity::Active,
+        offer: None,
         actors: None,
     }
 }

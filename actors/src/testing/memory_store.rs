@@ -1,6 +1,6 @@
 //! A store in memory: the same contract as the real one, with a clock that tests move.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanOrder, ScanRecord, ScanState, ScanStatus};
+use crate::model::{
+    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanOrder, ScanRecord, ScanState, ScanStatus,
+};
 use crate::policy::listing::{matches, place, target_text, took_ms};
 use crate::policy::transition::{Refusal, Transition, transition};
 use crate::ports::{
@@ -30,9 +32,15 @@ struct State {
     scans: BTreeMap<ScanId, ScanRecord>,
     last_id: u64,
     keys: BTreeMap<String, ScanId>,
+    /// Scans that wait, in the order in which they are due.
+    waiting: BTreeSet<(Priority, Timestamp, ScanId)>,
+    /// Scans that run, by node.
+    running: BTreeMap<NodeId, BTreeSet<ScanId>>,
     nodes: BTreeMap<NodeId, NodeRecord>,
     pause: Option<QueuePause>,
     history: Vec<ScanRecord>,
+    forgetful: bool,
+    calls: BTreeMap<&'static str, u64>,
 }
 
 impl MemoryStore {
@@ -40,6 +48,17 @@ impl MemoryStore {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Keeps no history from now on: for a test with more rows than memory.
+    pub fn forget_history(&self) {
+        self.state().forgetful = true;
+    }
+
+    /// How often each method was called that a real store would feel.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<&'static str, u64> {
+        self.state().calls.clone()
     }
 
     /// Every version of every row, in the order of the commits.
@@ -73,20 +92,47 @@ impl State {
         }
     }
 
+    fn count(&mut self, call: &'static str) {
+        *self.calls.entry(call).or_default() += 1;
+    }
+
     fn commit(&mut self, record: ScanRecord) {
-        self.history.push(record.clone());
+        if !self.forgetful {
+            self.history.push(record.clone());
+        }
+        if let Some(before) = self.scans.get(&record.id) {
+            match &before.state {
+                ScanState::Pending { due, .. } => {
+                    self.waiting.remove(&(before.request.priority, *due, before.id));
+                }
+                ScanState::Running { node, .. } => {
+                    self.running.get_mut(node).map(|scans| scans.remove(&before.id));
+                }
+                ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {}
+            }
+        }
+        match &record.state {
+            ScanState::Pending { due, .. } => {
+                self.waiting.insert((record.request.priority, *due, record.id));
+            }
+            ScanState::Running { node, .. } => {
+                self.running.entry(node.clone()).or_default().insert(record.id);
+            }
+            ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {}
+        }
         self.scans.insert(record.id, record);
     }
 
-    fn running(&self) -> impl Iterator<Item = RunningScan> + '_ {
-        self.scans.values().filter_map(|record| match &record.state {
-            ScanState::Running { node, .. } => Some(RunningScan { id: record.id, node: node.clone(), token: record.token, failures: record.failures }),
-            _ => None,
+    fn running_on(&self, node: &NodeId) -> impl Iterator<Item = RunningScan> + '_ {
+        self.running.get(node).into_iter().flatten().map(|id| {
+            let record = &self.scans[id];
+            let ScanState::Running { node, .. } = &record.state else { unreachable!("the index follows the rows") };
+            RunningScan { id: *id, node: node.clone(), token: record.token, failures: record.failures }
         })
     }
 
     fn grant(&mut self, node: NodeRegistration, now: Timestamp, expires_at: Timestamp) -> NodeLease {
-        let cancels = self.running().filter(|scan| scan.node == node.id && self.scans[&scan.id].cancel_requested.is_some()).map(|scan| scan.id).collect();
+        let cancels = self.running_on(&node.id).filter(|scan| self.scans[&scan.id].cancel_requested.is_some()).map(|scan| scan.id).collect();
         let drain_by = self.nodes.get(&node.id).and_then(|known| known.drain_by);
         self.nodes.insert(node.id.clone(), NodeRecord { registration: node, expires_at, drain_by });
         let drain = drain_by.map(|by| Duration::try_from(by.duration_since(now)).unwrap_or_default());
@@ -118,6 +164,7 @@ impl ScanStore for MemoryStore {
     async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
+        state.count("submit");
         if let Some(id) = scan.idempotency_key.as_ref().and_then(|key| state.keys.get(key)) {
             return Ok(Submitted::Existing(state.scans[id].clone()));
         }
@@ -139,6 +186,13 @@ impl ScanStore for MemoryStore {
     async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
+        state.count(match &command {
+            Command::Lease { .. } => "lease",
+            Command::Progress { .. } => "progress",
+            Command::Finish { .. } => "finish",
+            Command::Cancel { .. } => "cancel",
+            Command::Rescue { .. } => "rescue",
+        });
         let Some(record) = state.scans.get(&id).cloned() else { return Ok(Applied::Missing) };
         if let Command::Lease { node } = &command
             && let Some(refusal) = state.refuse_lease(node, now)
@@ -224,29 +278,26 @@ impl ScanStore for MemoryStore {
 
     async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         let until = self.after(within);
-        let mut due: Vec<DueScan> = self
-            .state()
-            .scans
-            .values()
-            .filter_map(|record| match record.state {
-                ScanState::Pending { due, .. } if due <= until => Some(DueScan { id: record.id, priority: record.request.priority, due, trace: record.trace }),
-                _ => None,
-            })
-            .collect();
-        due.sort_by_key(|scan| (scan.priority, scan.due, scan.id));
-        due.truncate(limit);
-        Ok(due)
+        let mut state = self.state();
+        state.count("due");
+        let due = state.waiting.iter().filter(|(_, due, _)| *due <= until).take(limit);
+        Ok(due.map(|(priority, due, id)| DueScan { id: *id, priority: *priority, due: *due, trace: state.scans[id].trace }).collect())
     }
 
     async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
-        Ok(self.state().running().filter(|scan| scan.node == *node).collect())
+        let mut state = self.state();
+        state.count("running_on");
+        Ok(state.running_on(node).collect())
     }
 
     async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
         state.nodes.retain(|_, node| node.expires_at > now);
-        let orphans = state.running().filter(|scan| !state.nodes.contains_key(&scan.node)).collect();
+        state.count("orphans");
+        let lost = state.running.keys().filter(|node| !state.nodes.contains_key(*node));
+        let mut orphans: Vec<RunningScan> = lost.flat_map(|node| state.running_on(node)).collect();
+        orphans.sort_by_key(|scan| scan.id);
         Ok(orphans)
     }
 
@@ -260,6 +311,7 @@ impl ScanStore for MemoryStore {
     async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
         let expires_at = self.after(ttl);
         let mut state = self.state();
+        state.count("renew_node");
         if !state.nodes.contains_key(&node.id) {
             return Ok(Err(NodeLeaseRefused));
         }
@@ -277,7 +329,9 @@ impl ScanStore for MemoryStore {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        Ok(self.state().nodes.values().cloned().collect())
+        let mut state = self.state();
+        state.count("nodes");
+        Ok(state.nodes.values().cloned().collect())
     }
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {

@@ -1,8 +1,11 @@
 //! What tests need: fixtures, in-memory ports, and one conformance suite a port that the real adapters run as well.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+pub mod bus_conformance;
 mod cluster;
 mod faulty_store;
+pub mod feed_conformance;
+mod feed_hub;
 pub mod fixtures;
 mod memory_store;
 mod paused_clock;
@@ -12,6 +15,7 @@ pub mod store_conformance;
 
 pub use cluster::Cluster;
 pub use faulty_store::{Fault, FaultyStore};
+pub use feed_hub::FeedHub;
 pub use memory_store::MemoryStore;
 pub use paused_clock::PausedClock;
 pub use scripted_runner::{Run, Script, ScriptedRunner};

@@ -40,11 +40,15 @@ macro_rules! queue_conformance_tests {
             an_earlier_signal_overtakes_a_reader_that_waits_for_a_later_one
             signals_of_one_priority_come_in_the_order_of_their_due
             higher_priorities_go_first_but_starve_nobody
+            the_middle_priority_is_not_starved_either
             a_released_delivery_comes_again_when_it_is_due
             each_signal_goes_to_one_of_many_readers
             a_dropped_wait_loses_nothing
             an_acknowledgement_twice_does_no_harm
             merged_or_not_a_repeated_signal_is_delivered
+            a_repeated_signal_keeps_the_earlier_due_and_the_higher_priority
+            a_signal_for_a_scan_in_hand_is_delivered_after_it
+            a_released_delivery_and_a_new_signal_keep_the_earlier_due
         }
     };
     ($test:meta, $harness:expr; $($case:ident)+) => {
@@ -161,6 +165,28 @@ pub async fn higher_priorities_go_first_but_starve_nobody(harness: &impl QueueHa
 }
 
 /// See the name.
+pub async fn the_middle_priority_is_not_starved_either(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    for id in 0..30 {
+        queue.signal(signal(harness, 100 + id, Priority::High, -100)).await.unwrap();
+        queue.signal(signal(harness, 200 + id, Priority::Normal, -100)).await.unwrap();
+        queue.signal(signal(harness, 300 + id, Priority::Low, -100)).await.unwrap();
+    }
+    let mut passed = BTreeMap::from([(2, 0), (3, 0)]);
+    for _ in 0..30 {
+        let delivered = take(&queue).await / 100;
+        for (level, passed) in &mut passed {
+            match delivered.cmp(level) {
+                std::cmp::Ordering::Less => *passed += 1,
+                std::cmp::Ordering::Equal => *passed = 0,
+                std::cmp::Ordering::Greater => {}
+            }
+            assert!(*passed <= 8, "{passed} deliveries in a row passed priority {level} by");
+        }
+    }
+}
+
+/// See the name.
 pub async fn a_released_delivery_comes_again_when_it_is_due(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
@@ -220,4 +246,40 @@ pub async fn merged_or_not_a_repeated_signal_is_delivered(harness: &impl QueueHa
     queue.signal(signal(harness, 1, Priority::Normal, 3_600_000)).await.unwrap();
     queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
     assert_eq!(take(&queue).await, 1, "the earlier due counts");
+}
+
+/// See the name.
+pub async fn a_repeated_signal_keeps_the_earlier_due_and_the_higher_priority(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    queue.signal(signal(harness, 1, Priority::Low, -500)).await.unwrap();
+    queue.signal(signal(harness, 2, Priority::High, -400)).await.unwrap();
+    queue.signal(signal(harness, 1, Priority::High, 3_600_000)).await.unwrap();
+    assert_eq!([take(&queue).await, take(&queue).await], [1, 2]);
+}
+
+/// The acknowledgement of the first delivery must not swallow what was signalled after it: the row may have been requeued between the two.
+pub async fn a_signal_for_a_scan_in_hand_is_delivered_after_it(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    let first = next(&queue).await;
+    for _ in 0..3 {
+        queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    }
+    queue.acknowledge(&first.receipt).await.unwrap();
+    let second = next(&queue).await;
+    assert_eq!(second.signal.id, first.signal.id);
+    assert_ne!(second.receipt, first.receipt);
+    queue.acknowledge(&first.receipt).await.unwrap();
+    queue.release(&second.receipt, harness.now()).await.unwrap();
+    assert_eq!(take(&queue).await, 1, "an old receipt ends nothing but its own delivery");
+}
+
+/// See the name.
+pub async fn a_released_delivery_and_a_new_signal_keep_the_earlier_due(harness: &impl QueueHarness) {
+    let queue = harness.new_queue().await;
+    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    let first = next(&queue).await;
+    queue.signal(signal(harness, 1, Priority::Normal, 0)).await.unwrap();
+    queue.release(&first.receipt, harness.now() + SignedDuration::from_hours(1)).await.unwrap();
+    assert_eq!(take(&queue).await, 1);
 }

@@ -18,6 +18,8 @@ const KILL_TAKES: Duration = Duration::from_secs(3);
 pub enum Script {
     /// Ends well after this time, with a sign of life each second.
     Complete(Duration),
+    /// Ends well after this time, in silence: cheap to play ten thousand times at once.
+    Quiet(Duration),
     /// Ends with exit code 1 after this time.
     Crash(Duration),
     /// Runs for ever, in silence, and ends when asked to.
@@ -98,7 +100,7 @@ impl ScanRunner for ScriptedRunner {
         match script {
             Script::NoProgram => return Err(StartError(Failure::new(FailureKind::NotStarted, "no such program"))),
             Script::NoRoom => return Err(StartError(Failure::new(FailureKind::SpawnFailed, "no room for another process"))),
-            Script::Complete(_) | Script::Crash(_) | Script::Hang | Script::Busy | Script::Stubborn(_) => {}
+            Script::Complete(_) | Script::Quiet(_) | Script::Crash(_) | Script::Hang | Script::Busy | Script::Stubborn(_) => {}
         }
         let (sender, stops) = mpsc::unbounded_channel();
         let index = {
@@ -129,6 +131,7 @@ async fn play(script: Script, mut stops: mpsc::UnboundedReceiver<StopMode>, even
     let start = Instant::now();
     let (ends, code, lively, stubborn) = match script {
         Script::Complete(after) => (Some(start + after), 0, true, Duration::ZERO),
+        Script::Quiet(after) => (Some(start + after), 0, false, Duration::ZERO),
         Script::Crash(after) => (Some(start + after), 1, true, Duration::ZERO),
         Script::Busy => (None, 0, true, Duration::ZERO),
         Script::Stubborn(after) => (None, 0, true, after),

@@ -1,7 +1,7 @@
 //! The task that owns one attempt: it selects over the leader's exit, requests, timers, output and files, and sends the events in their order.
 //!
-//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output to its end, read the results, report, and only then
-//! give up the presence.
+//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output to its end, read the results, hand the files to the sink, report, and only then
+//! give up the presence. The report comes after the files, so that whoever reads of a scan's end finds its report, on any machine; the sink bounds how long that may take.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -16,11 +16,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::container::{self, ZapContainer};
-use super::folder::AttemptPaths;
 use super::observer::{Look, Observer};
 use super::output::Output;
 use super::process::Leader;
 use super::reaper::{Cleared, Reaper};
+use super::sink::{ArtifactSink, AttemptFiles};
 use super::termination::{Grace, Step, Termination};
 use super::watch::WatchHub;
 
@@ -78,7 +78,8 @@ pub(super) struct Attempt {
     pub(super) output: Output,
     pub(super) activity: Arc<Notify>,
     pub(super) observer: Observer,
-    pub(super) paths: AttemptPaths,
+    pub(super) files: AttemptFiles,
+    pub(super) sink: Option<Arc<dyn ArtifactSink>>,
     pub(super) hub: Arc<WatchHub>,
     pub(super) relist: Duration,
     pub(super) grace: Grace,
@@ -116,10 +117,10 @@ fn look(mut observer: Observer) -> Looking {
 
 /// Runs the attempt to its end.
 pub(super) async fn run(attempt: Attempt) {
-    let Attempt { leader, exit, mut wish, output, activity, observer, paths, hub, relist, grace, reaper, zap, environment, events, presence } = attempt;
+    let Attempt { leader, exit, mut wish, output, activity, observer, files, sink, hub, relist, grace, reaper, zap, environment, events, presence } = attempt;
     let changed = Arc::new(Notify::new());
     let watching = {
-        let (hub, folder, changed) = (Arc::clone(&hub), paths.attempt_dir.clone(), Arc::clone(&changed));
+        let (hub, folder, changed) = (Arc::clone(&hub), files.paths.attempt_dir.clone(), Arc::clone(&changed));
         // Subscribe before the first look, so that nothing falls between.
         tokio::task::spawn_blocking(move || {
             let watch = hub.watch(&folder, changed);
@@ -215,8 +216,25 @@ pub(super) async fn run(attempt: Attempt) {
     let (output, (info, plugins), ()) = tokio::join!(output.finish(DRAIN_LIMIT), observed, container);
     let mut notes = clearing_notes(&cleared, termination);
     notes.extend(output.notes);
+    if let Some(sink) = sink {
+        // The processes are gone, so that this is no silence of the scanner.
+        events(AttemptEvent::Alive);
+        notes.extend(hand_over(sink.as_ref(), &files, &mut wish).await);
+    }
     events(AttemptEvent::Ended(AttemptReport { exit: exit_kind, info, plugins, last_words: output.last_words, notes }));
     drop(presence);
+}
+
+/// Has the files kept elsewhere. A kill ends the wait and not the keeping: the node may be about to lose its lease, and nobody must wait for a slow store then.
+async fn hand_over(sink: &dyn ArtifactSink, files: &AttemptFiles, wish: &mut watch::Receiver<Wish>) -> Vec<String> {
+    let killed = async {
+        // Without a caller there was a kill before.
+        let _ = wish.wait_for(|wish| *wish == Wish::Kill).await;
+    };
+    tokio::select! {
+        notes = sink.attempt_ended(files) => notes,
+        () = killed => vec!["the attempt was killed; its files stay on this machine until they are stored elsewhere".into()],
+    }
 }
 
 fn send(leader: &Leader, from: Termination, step: Step) -> Termination {

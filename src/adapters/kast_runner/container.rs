@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kastrel_actors::model::{ScanMode, ScanRequest, ScannerKind};
 
+use super::run;
 use super::scanner::is_executable;
 
 /// How long removing a container may take.
@@ -37,12 +38,6 @@ pub(super) fn may_start_zap(scanner: ScannerKind, request: &ScanRequest, plugins
     scanner == ScannerKind::Kast && request.mode != ScanMode::Passive && selected && !request.dry_run && !named_by_user
 }
 
-/// The start of the names of this data folder's containers.
-pub(super) fn name_prefix(data_dir_id: &str) -> String {
-    let id: String = data_dir_id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-    format!("kastrel-zap-{id}-")
-}
-
 /// A port that is free at this moment.
 pub(super) fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
@@ -57,21 +52,21 @@ fn docker(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
 /// Removes the container as well as it can in bounded time; without `docker` there is none to remove.
 pub(super) async fn remove(name: &str, environment: &[(OsString, OsString)]) {
     if let Some(docker) = docker(environment) {
-        run(&docker, &["rm", "--force", "--volumes", name], environment).await;
+        client(&docker, &["rm", "--force", "--volumes", name], environment).await;
     }
 }
 
-/// Removes every container that earlier runs of this data folder left.
-pub(super) async fn remove_leftovers(data_dir_id: &str, environment: &[(OsString, OsString)]) {
+/// Removes those containers of a data folder that are `unwanted`.
+pub(super) async fn remove_leftovers(data_dir_id: &str, unwanted: impl Fn(&str) -> bool, environment: &[(OsString, OsString)]) {
     let Some(docker) = docker(environment) else { return };
-    let prefix = name_prefix(data_dir_id);
-    let Some(listed) = run(&docker, &["ps", "--all", "--filter", &format!("name=^{prefix}"), "--format", "{{.Names}}"], environment).await else { return };
-    for name in listed.lines().filter(|name| name.starts_with(&prefix)) {
-        run(&docker, &["rm", "--force", "--volumes", name], environment).await;
+    let prefix = run::container_prefix(data_dir_id);
+    let Some(listed) = client(&docker, &["ps", "--all", "--filter", &format!("name=^{prefix}"), "--format", "{{.Names}}"], environment).await else { return };
+    for name in listed.lines().filter(|name| name.starts_with(&prefix) && unwanted(name)) {
+        client(&docker, &["rm", "--force", "--volumes", name], environment).await;
     }
 }
 
-async fn run(docker: &std::path::Path, args: &[&str], environment: &[(OsString, OsString)]) -> Option<String> {
+async fn client(docker: &std::path::Path, args: &[&str], environment: &[(OsString, OsString)]) -> Option<String> {
     let mut command = tokio::process::Command::new(docker);
     command.args(args).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(REMOVAL_LIMIT, command.output()).await {
@@ -106,6 +101,5 @@ mod tests {
         assert_eq!(of("both", &["whatweb"], &[], false), (false, false));
         assert_eq!(of("active", &[], &[], true), (false, false));
         assert_eq!(of("active", &[], &["zap.local.container_name=mine"], false), (false, false));
-        assert_eq!(name_prefix("Ab-1/2"), "kastrel-zap-Ab12-");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use kastrel_actors::model::{FencingToken, ScanId, TraceContext};
+use kastrel_actors::model::TraceContext;
 
 /// The variable that marks every process of an attempt.
 pub(super) const MARKER_VARIABLE: &str = "KASTREL_ATTEMPT";
@@ -38,11 +38,6 @@ const ALLOWED: &[&str] = &[
 
 /// Parts of a name that say that its value is a secret; such a variable passes only where the configuration names it.
 const SECRET_PARTS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
-
-/// The value that marks the processes of one attempt.
-pub(super) fn marker(data_dir_id: &str, scan: ScanId, token: FencingToken) -> String {
-    format!("{data_dir_id}:{scan}:{token}")
-}
 
 /// Whether a variable of our own environment may reach the scanner; `extra` are the names that the configuration allows.
 fn passes(name: &OsStr, extra: &[String]) -> bool {
@@ -104,6 +99,5 @@ mod tests {
         let expected: Vec<(OsString, OsString)> =
             [("PATH", "/bin"), ("COLUMNS", "200"), ("PATH", "/opt")].map(|(name, value)| (name.into(), value.into())).into();
         assert_eq!(all, expected);
-        assert_eq!(marker("d1", ScanId(7), FencingToken(3)), "d1:7:3");
     }
 }

@@ -12,7 +12,8 @@ use rustix::fs::{CWD, Dir, Mode, OFlags};
 
 /// Only the owner enters: the files hold what was found about other people's systems.
 const FOLDER_MODE: Mode = Mode::RWXU;
-pub(super) const LOG_NAME: &str = "kast.log";
+/// The scanner's standard output and error.
+pub const LOG_NAME: &str = "kast.log";
 /// Not `.txt` or `.json`, which would look like a file of a plugin.
 const COMMAND_NAME: &str = "command.sh";
 const TOOL_LOGS_NAME: &str = "logs";
@@ -34,11 +35,23 @@ impl AttemptPaths {
     /// The paths of an attempt of a scan that was accepted at `created_at` (named in UTC).
     #[must_use]
     pub fn new(results: &Path, target: &Target, created_at: Timestamp, scan: ScanId, attempt: AttemptNumber) -> Self {
-        let time = created_at.to_zoned_datetime(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
-        let scan_dir = results.join(format!("{}-{time}-{scan}", target.folder_name()));
-        let attempt_dir = scan_dir.join(format!("attempt-{attempt}"));
+        let scan_dir = results.join(scan_folder_name(target, created_at, scan));
+        let attempt_dir = scan_dir.join(attempt_folder_name(attempt));
         Self { log: attempt_dir.join(LOG_NAME), log_dir: attempt_dir.join(TOOL_LOGS_NAME), attempt_dir, scan_dir }
     }
+}
+
+/// `<target>-<YYYYmmdd-HHMMSS>-<scan id>`: the name of the folder of a scan that was accepted at `created_at`, in UTC.
+#[must_use]
+pub fn scan_folder_name(target: &Target, created_at: Timestamp, scan: ScanId) -> String {
+    let time = created_at.to_zoned_datetime(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
+    format!("{}-{time}-{scan}", target.folder_name())
+}
+
+/// `attempt-<n>`: the name of an attempt's folder in its scan's.
+#[must_use]
+pub fn attempt_folder_name(attempt: AttemptNumber) -> String {
+    format!("attempt-{attempt}")
 }
 
 /// The handles of a folder that was just made.

@@ -3,7 +3,9 @@
 //! - [`ScannerCommand`] is the program; [`argv`](self) and its environment are pure functions of the job.
 //! - [`KastRunner`] implements the port: it makes the attempt's folder, spawns, and hands the process to a task that owns it.
 //! - The task selects over exit, requests, timers, output and files. What it reports comes from the scanner's files, which are read as hostile input.
-//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run and [`sweep_leftovers`] for those of earlier ones.
+//! - [`ArtifactSink`] is told of an attempt's folder when it starts and when its files are final, by whoever keeps files elsewhere.
+//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, [`Warden`] for those of a node that
+//!   was killed or is frozen, and [`sweep_leftovers`] for those of earlier ones.
 
 mod argv;
 mod attempt;
@@ -22,20 +24,26 @@ mod progress;
 mod reaper;
 mod report;
 mod result_file;
+mod run;
 mod runner;
 mod scanner;
 mod scope_check;
 mod settings_text;
+mod sink;
 mod sweep;
 mod termination;
 mod text;
 mod verdict;
+mod warden;
 mod watch;
 
 pub use catalogue::{Catalogue, IssueKind};
-pub use folder::AttemptPaths;
+pub use folder::{AttemptPaths, LOG_NAME, attempt_folder_name, scan_folder_name};
 pub use report::{RenderError, ReportRenderer};
+pub use run::Run;
 pub use runner::{KastRunner, KastRunnerConfig};
 pub use scanner::ScannerCommand;
+pub use sink::{ArtifactSink, AttemptFiles};
 pub use sweep::{Swept, sweep_leftovers};
 pub use termination::Grace;
+pub use warden::{Warden, warden_arguments, warden_main};

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::environment;
 use super::folder::AttemptPaths;
+use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::text::clean;
 
@@ -50,20 +51,14 @@ pub struct ReportRenderer {
     scanner: ScannerCommand,
     environment: Arc<Vec<(OsString, OsString)>>,
     results_dir: PathBuf,
-    data_dir_id: String,
+    run: Run,
     logo: Option<PathBuf>,
     at_once: Arc<Semaphore>,
 }
 
 impl ReportRenderer {
-    pub(super) fn new(
-        scanner: ScannerCommand,
-        environment: Arc<Vec<(OsString, OsString)>>,
-        results_dir: PathBuf,
-        data_dir_id: String,
-        logo: Option<PathBuf>,
-    ) -> Self {
-        Self { scanner, environment, results_dir, data_dir_id, logo, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub(super) fn new(scanner: ScannerCommand, environment: Arc<Vec<(OsString, OsString)>>, results_dir: PathBuf, run: Run, logo: Option<PathBuf>) -> Self {
+        Self { scanner, environment, results_dir, run, logo, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Renders the reports of one attempt into its folder.
@@ -77,7 +72,7 @@ impl ReportRenderer {
         if !tokio::fs::symlink_metadata(&info).await.is_ok_and(|metadata| metadata.is_file()) {
             return Err(RenderError::NoResults);
         }
-        let marker = environment::marker(&self.data_dir_id, record.id, record.token);
+        let marker = self.run.marker(record.id, record.token);
         let mut command = tokio::process::Command::new(&self.scanner.program);
         command.args(args(&self.scanner.leading, &paths, format, self.logo.as_deref())).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value))).envs(environment::of_attempt(&marker, &record.trace));
@@ -145,7 +140,7 @@ mod tests {
         let record = fixtures::record(7, jiff::Timestamp::UNIX_EPOCH);
         let folder = AttemptPaths::new(results, &record.request.target, record.created_at, record.id, AttemptNumber(1)).attempt_dir;
         std::fs::create_dir_all(&folder).unwrap();
-        (ReportRenderer::new(ScannerCommand::kast(program), Arc::default(), results.into(), "d".into(), None), record, folder)
+        (ReportRenderer::new(ScannerCommand::kast(program), Arc::default(), results.into(), Run::new("d"), None), record, folder)
     }
 
     #[tokio::test]

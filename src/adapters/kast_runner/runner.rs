@@ -26,8 +26,10 @@ use super::output::Output;
 use super::process;
 use super::reaper::Reaper;
 use super::report::ReportRenderer;
+use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::scope_check;
+use super::sink::{ArtifactSink, AttemptFiles};
 use super::termination::Grace;
 use super::watch::WatchHub;
 
@@ -63,6 +65,8 @@ pub struct KastRunnerConfig {
     pub kast_config: Option<PathBuf>,
     /// The logo of reports (`--logo`).
     pub logo: Option<PathBuf>,
+    /// Who is told of each attempt's folder. `None`: nobody, the files stay where they are.
+    pub sink: Option<Arc<dyn ArtifactSink>>,
 }
 
 impl KastRunnerConfig {
@@ -83,6 +87,7 @@ impl KastRunnerConfig {
             file_notices: true,
             kast_config: None,
             logo: None,
+            sink: None,
         }
     }
 }
@@ -91,6 +96,7 @@ impl KastRunnerConfig {
 #[derive(Debug)]
 pub struct KastRunner {
     config: KastRunnerConfig,
+    run: Run,
     environment: Arc<Vec<(OsString, OsString)>>,
     catalogue: Arc<CatalogueCache>,
     /// Whether the scanner has been asked what it offers, with or without an answer.
@@ -110,7 +116,8 @@ impl KastRunner {
         let environment = Arc::new(environment::base(std::env::vars_os(), &config.env_allow, &config.env_extra));
         let catalogue = Arc::new(CatalogueCache::open(config.scanner.clone(), environment.to_vec(), &config.cache_dir));
         let (answered, asked) = watch::channel(false);
-        let runner = Self { hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue, asked };
+        let run = Run::new(&config.data_dir_id);
+        let runner = Self { run, hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue, asked };
         let asking = Arc::clone(&runner.catalogue);
         tokio::spawn(async move {
             if let Err(error) = asking.refresh().await {
@@ -119,6 +126,12 @@ impl KastRunner {
             answered.send_replace(true);
         });
         Ok(runner)
+    }
+
+    /// What the attempts of this runner are marked with.
+    #[must_use]
+    pub const fn run(&self) -> &Run {
+        &self.run
     }
 
     /// What the scanner offers, as soon as it is known; from the last start's copy at first, where there is one.
@@ -139,7 +152,7 @@ impl KastRunner {
     #[must_use]
     pub fn report_renderer(&self) -> ReportRenderer {
         let config = &self.config;
-        ReportRenderer::new(config.scanner.clone(), Arc::clone(&self.environment), config.results_dir.clone(), config.data_dir_id.clone(), config.logo.clone())
+        ReportRenderer::new(config.scanner.clone(), Arc::clone(&self.environment), config.results_dir.clone(), self.run.clone(), config.logo.clone())
     }
 
     /// Which scanner this is, as far as it is known.
@@ -167,8 +180,7 @@ impl KastRunner {
         if !container::may_start_zap(self.config.scanner.kind, &job.request, plugins) {
             return None;
         }
-        let name = format!("{}{}-{}-{}", container::name_prefix(&self.config.data_dir_id), job.scan, job.attempt, job.token);
-        Some(ZapContainer { name, port: container::free_port().ok()? })
+        Some(ZapContainer { name: self.run.container(job.scan, job.attempt, job.token), port: container::free_port().ok()? })
     }
 }
 
@@ -197,7 +209,7 @@ impl ScanRunner for KastRunner {
             logo: self.config.logo.as_deref(),
         };
         let args = argv(&job.request, parts);
-        let marker = environment::marker(&self.config.data_dir_id, job.scan, job.token);
+        let marker = self.run.marker(job.scan, job.token);
         let mut environment = self.environment.to_vec();
         environment.extend(environment::of_attempt(&marker, &job.trace));
 
@@ -227,6 +239,10 @@ impl ScanRunner for KastRunner {
             Some(known) => known.expected(&job.request),
             None => Vec::new(),
         };
+        let files = AttemptFiles { scan: job.scan, attempt: job.attempt, token: job.token, paths };
+        if let Some(sink) = &self.config.sink {
+            sink.attempt_started(&files);
+        }
         let (sender, wish) = watch::channel(Wish::Run);
         let control = Control { wish: sender, leader: Arc::clone(&leader) };
         tokio::spawn(attempt::run(Attempt {
@@ -236,7 +252,8 @@ impl ScanRunner for KastRunner {
             output,
             activity,
             observer: Observer::new(folder.dir, catalogue, expected),
-            paths,
+            files,
+            sink: self.config.sink.clone(),
             hub: Arc::clone(&self.hub),
             relist: self.config.relist,
             grace: self.config.grace,

@@ -1,12 +1,18 @@
-//! At boot: kills what earlier runs of this data folder left behind, found by the marker in its environment.
+//! Finds and kills the processes of attempts that have no owner any more, by the marker in their environment: at boot, those that earlier runs of this data folder left behind.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{container, environment, proc_table};
+use super::proc_table::{self, Process};
+use super::{container, environment, run};
+
+/// The pause between two passes.
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
+/// After this many passes in a row without a find nothing is left: a process is invisible for a moment while it replaces its program.
+pub(super) const CLEAN_PASSES: u32 = 2;
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,37 +27,101 @@ pub struct Swept {
 ///
 /// Call it before the first attempt starts and never later: it cannot tell an attempt of this run from one of the last. `wait` bounds it.
 pub async fn sweep_leftovers(data_dir_id: &str, wait: Duration) -> Swept {
-    let prefix = format!("{data_dir_id}:");
     let until = Instant::now() + wait;
+    let mut hunt = Hunt::default();
     let mut seen = HashSet::new();
     let mut clean = 0;
     loop {
-        let wanted = prefix.clone();
-        let found = tokio::task::spawn_blocking(move || kill_marked(&wanted)).await.unwrap_or_default();
+        let wanted = data_dir_id.to_owned();
+        let pass = move || {
+            let found = hunt.find(&proc_table::all(), |marker| run::is_of_data_dir(&wanted, marker));
+            found.iter().for_each(Process::kill);
+            (hunt, found)
+        };
+        let found;
+        (hunt, found) = tokio::task::spawn_blocking(pass).await.unwrap_or_default();
         clean = if found.is_empty() { clean + 1 } else { 0 };
         let left = found.len();
-        seen.extend(found);
-        if clean == 2 || Instant::now() >= until {
+        seen.extend(found.iter().map(Process::identity));
+        if clean == CLEAN_PASSES || Instant::now() >= until {
             let own: Vec<(OsString, OsString)> = environment::base(std::env::vars_os(), &[], &[]);
-            container::remove_leftovers(data_dir_id, &own).await;
+            container::remove_leftovers(data_dir_id, |_| true, &own).await;
             return Swept { killed: seen.len() - left, left };
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// One pass: kills all that are found alive and names them by id and start time.
-fn kill_marked(prefix: &str) -> Vec<(i32, u64)> {
-    let table = proc_table::all();
-    let own = rustix::process::getpid();
-    let marked = table.iter().filter(|process| process.pid != own && process.marker().is_some_and(|marker| marker.starts_with(prefix)));
-    let mut members: HashSet<i32> = marked.map(|process| process.pid.as_raw_nonzero().get()).collect();
-    proc_table::close_over_children(&mut members, &table);
-    let alive = table.iter().filter(|process| !process.is_zombie && process.pid != own && members.contains(&process.pid.as_raw_nonzero().get()));
-    alive
-        .map(|process| {
-            process.kill();
-            process.identity()
-        })
-        .collect()
+/// A search in several passes.
+#[derive(Debug, Default)]
+pub(super) struct Hunt {
+    /// The groups that marked processes lead or led, with the start of their leader: what dropped its environment and lost its parent is still in its group.
+    /// A group is forgotten as soon as a pass sees nobody in it, as from then on its id may be given to others.
+    groups: HashMap<i32, u64>,
+}
+
+impl Hunt {
+    /// The living processes of `table` that are marked so, that are in a group which such a process leads, or that descend from one of these; never ourselves.
+    pub(super) fn find(&mut self, table: &[Process], is_wanted: impl Fn(&str) -> bool) -> Vec<Process> {
+        let own = rustix::process::getpid();
+        let marked = table.iter().filter(|process| process.pid != own && process.marker().is_some_and(|marker| is_wanted(&marker)));
+        let marked: HashSet<i32> = marked.map(|process| process.pid.as_raw_nonzero().get()).collect();
+        let members = self.members(table, marked);
+        let alive = table.iter().filter(|process| !process.is_zombie && process.pid != own && members.contains(&process.pid.as_raw_nonzero().get()));
+        alive.cloned().collect()
+    }
+
+    fn members(&mut self, table: &[Process], marked: HashSet<i32>) -> HashSet<i32> {
+        let leaders = table.iter().filter(|process| process.group == process.pid.as_raw_nonzero().get() && marked.contains(&process.group));
+        self.groups.extend(leaders.map(|leader| (leader.group, leader.started)));
+        self.groups.retain(|group, since| table.iter().any(|process| process.group == *group && process.started >= *since));
+        let in_group = |process: &&Process| self.groups.get(&process.group).is_some_and(|since| process.started >= *since);
+        let mut members = marked;
+        members.extend(table.iter().filter(in_group).map(|process| process.pid.as_raw_nonzero().get()));
+        proc_table::close_over_children(&mut members, table);
+        members
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::Pid;
+
+    use super::*;
+
+    // Ids beyond the kernel's largest, so that no real process is ever meant.
+    const BASE: i32 = 500_000_000;
+
+    fn process(pid: i32, parent: i32, group: i32, started: u64) -> Process {
+        Process { pid: Pid::from_raw(BASE + pid).unwrap(), parent: BASE + parent, group: BASE + group, started, is_zombie: false, name: String::new() }
+    }
+
+    fn members(hunt: &mut Hunt, table: &[Process], marked: &[i32]) -> Vec<i32> {
+        let mut found: Vec<i32> = hunt.members(table, marked.iter().map(|pid| BASE + pid).collect()).iter().map(|pid| pid - BASE).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn what_lost_its_mark_is_found_by_its_group_and_its_parent() {
+        let mut hunt = Hunt::default();
+        let table = [
+            process(10, 9, 10, 100),  // the leader, marked
+            process(11, 1, 10, 101),  // in its group
+            process(12, 10, 12, 102), // its child in a group of its own
+            process(13, 1, 13, 103),  // marked, and in a group of a stranger
+            process(14, 1, 14, 104),  // a stranger
+            process(15, 1, 10, 99),   // older than the leader
+        ];
+        assert_eq!(members(&mut hunt, &table, &[10, 13]), [10, 11, 12, 13]);
+        assert_eq!(members(&mut hunt, &table[1..2], &[]), [11], "the leader is gone, its group is not");
+        assert_eq!(members(&mut hunt, &table[4..5], &[]), [0; 0]);
+        assert_eq!(members(&mut hunt, &[process(11, 1, 10, 101)], &[]), [0; 0], "an empty group is forgotten: another may get its id");
+    }
+
+    #[test]
+    fn a_marked_member_does_not_make_its_group_ours() {
+        let table = [process(20, 1, 20, 50), process(21, 1, 20, 100)];
+        assert_eq!(members(&mut Hunt::default(), &table, &[21]), [21]);
+    }
 }

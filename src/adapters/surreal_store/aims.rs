@@ -27,7 +27,7 @@ struct Known {
     overflowing: bool,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct After {
     upto: i64,
     limit: i64,
@@ -59,7 +59,7 @@ impl Aims {
     async fn catch_up(&self, db: &Database) -> Result<(), StoreError> {
         loop {
             let upto = self.known().upto;
-            let Rows { rows } = calls::call(db, NEW, After { upto, limit: CHUNK }).await?;
+            let Rows { rows } = calls::call_again(db, NEW, After { upto, limit: CHUNK }).await?;
             let is_last = rows.len() < usize::try_from(CHUNK).unwrap_or(usize::MAX);
             let mut known = self.known();
             known.add(rows);

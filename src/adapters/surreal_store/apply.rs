@@ -1,12 +1,12 @@
 //! Reading one row, and changing it by compare-and-set.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Command, NodeId, ScanId, ScanRecord};
+use kastrel_actors::model::{Command, NodeId, ScanId, ScanRecord, ScanState};
 use kastrel_actors::policy::transition::{Refusal, Transition, transition};
 use kastrel_actors::ports::{Applied, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 
-use super::calls::{self, MAX_TRIES};
+use super::calls::{self, Tries};
 use super::ended::{Ended, write_ended};
 use super::error::{CallError, Failure};
 use super::nodes;
@@ -20,7 +20,7 @@ pub(super) struct Read {
     now: Timestamp,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct ReadArguments {
     key: RecordId,
     offset: i64,
@@ -107,14 +107,16 @@ enum Written {
     /// Somebody else changed the row first.
     Lost,
     Refused(Refusal),
-    /// No answer, so nobody knows.
+    /// The answer was lost, so nobody knows.
     Unknown(CallError),
+    /// Nothing was sent, or the database failed.
+    Failed(CallError),
 }
 
 impl Inner {
     pub(super) async fn read(&self, id: ScanId) -> Result<Option<Read>, StoreError> {
         let Some(key) = row::scan_key(id) else { return Ok(None) };
-        let answer: ReadAnswer = calls::call(&self.db, READ, ReadArguments { key, offset: self.offset() }).await?;
+        let answer: ReadAnswer = calls::call_again(&self.db, READ, ReadArguments { key, offset: self.offset() }).await?;
         let Some(stored) = answer.row else { return Ok(None) };
         Ok(Some(Read { record: stored.into_record()?, now: row::timestamp(answer.now)? }))
     }
@@ -139,7 +141,8 @@ impl Inner {
             Err(error) => match error.failure() {
                 Failure::Conflict | Failure::Exists => Written::Lost,
                 Failure::Thrown => Written::Refused(thrown(&error)),
-                Failure::Unknown => Written::Unknown(error),
+                Failure::Lost | Failure::Unknown => Written::Unknown(error),
+                Failure::Unsent => Written::Failed(error),
             },
         })
     }
@@ -156,23 +159,42 @@ impl SurrealStore {
             Command::Lease { node } => Some(node),
             Command::Progress { .. } | Command::Finish { .. } | Command::Cancel { .. } | Command::Rescue { .. } => None,
         };
-        for tried in 0..MAX_TRIES {
+        let mut tries = Tries::default();
+        // A write whose answer was lost. It may yet be made, until the row has another version; so it is looked for first, and while the row is as it was the same write is sent again:
+        // whichever of the two is made, it is ours.
+        let mut unanswered: Option<ScanRecord> = None;
+        loop {
             let Some(read) = self.read(id).await? else { return Ok(Applied::Missing) };
-            let next = match transition(&read.record, command, read.now) {
-                Transition::Changed(next) => *next,
-                Transition::Refused(refusal) => return Ok(Applied::Refused(refusal, read.record)),
+            if unanswered.as_ref().is_some_and(|wanted| was_made(wanted, &read.record)) {
+                return Ok(Applied::Committed(read.record));
+            }
+            unanswered = unanswered.filter(|wanted| wanted.version == read.record.version + 1);
+            let next = match &unanswered {
+                Some(wanted) => wanted.clone(),
+                None => match transition(&read.record, command, read.now) {
+                    Transition::Changed(next) => *next,
+                    Transition::Refused(refusal) => return Ok(Applied::Refused(refusal, read.record)),
+                },
             };
             match self.inner.write(key.clone(), &read.record, &next, lease_of).await? {
                 Written::Yes => return Ok(Applied::Committed(next)),
-                Written::Refused(refusal) => return Ok(Applied::Refused(refusal, read.record)),
-                Written::Lost => calls::back_off(tried).await,
+                Written::Refused(refusal) => {
+                    let found = if unanswered.is_some() { self.read(id).await?.map_or(read.record, |read| read.record) } else { read.record };
+                    let made = unanswered.as_ref().is_some_and(|wanted| was_made(wanted, &found));
+                    return Ok(if made { Applied::Committed(found) } else { Applied::Refused(refusal, found) });
+                }
+                Written::Lost => tries.after_collision().await?,
+                Written::Unknown(error) if error.failure() == Failure::Lost => {
+                    tries.after(error).await?;
+                    unanswered = Some(next);
+                }
                 Written::Unknown(error) => return self.read_back(id, next, error).await,
+                Written::Failed(error) => return Err(error.into()),
             }
         }
-        Err(CallError::Contended(MAX_TRIES).into())
     }
 
-    /// After a write without an answer: the row tells whether it was made. If it does not, the caller hears that nobody knows.
+    /// After a write that the database did not clearly refuse: the row tells whether it was made. If it does not, the caller hears that nobody knows.
     async fn read_back(&self, id: ScanId, wanted: ScanRecord, error: CallError) -> Result<Applied, StoreError> {
         match self.read(id).await {
             Ok(Some(read)) if was_made(&wanted, &read.record) => Ok(Applied::Committed(read.record)),
@@ -183,18 +205,22 @@ impl SurrealStore {
 
 /// Whether the write of `wanted` is part of the history of `found`.
 ///
-/// The same version with the same content is ours. After later changes an attempt is still told by its token, node and moment, which no other write shares.
+/// The same version with the same content is ours. After later changes, a write that began or ended an attempt is still told by that attempt's token, node and moments, which no other
+/// write shares.
 pub(super) fn was_made(wanted: &ScanRecord, found: &ScanRecord) -> bool {
     if found.version == wanted.version {
         return found == wanted;
     }
-    let granted = |record: &ScanRecord| {
-        record.attempts.last().filter(|attempt| attempt.end.is_none()).map(|attempt| (attempt.token, attempt.started_at, attempt.node.clone()))
-    };
-    found.version > wanted.version
-        && granted(wanted).is_some_and(|(token, started_at, node)| {
-            found.attempts.iter().any(|attempt| attempt.token == token && attempt.started_at == started_at && attempt.node == node)
-                && wanted.plugins.is_empty()
+    let began_or_ended = wanted.attempts.last().filter(|_| found.version > wanted.version);
+    began_or_ended.is_some_and(|attempt| match &wanted.state {
+        // It ended an attempt: nothing else makes a row wait.
+        ScanState::Pending { .. } => found.attempts.contains(attempt),
+        ScanState::Running { .. } => {
+            wanted.plugins.is_empty()
                 && wanted.cancel_requested.is_none()
-        })
+                && found.attempts.iter().any(|other| (other.token, other.started_at, &other.node) == (attempt.token, attempt.started_at, &attempt.node))
+        }
+        // Nothing changes such a row any more.
+        ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => false,
+    })
 }

@@ -7,7 +7,7 @@ use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
 
 use super::calls::{self, Database};
 use super::ended::{Ended, PARTS};
-use super::error::{CallError, Failure, OpenError};
+use super::error::{Failure, OpenError};
 use super::row::StoredScan;
 use super::submit::text_key;
 
@@ -22,7 +22,7 @@ struct State {
     last: i64,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Range {
     range: RecordId,
 }
@@ -75,19 +75,23 @@ const WRITE: &str = "
     };
     COMMIT;";
 
-/// The counts come last and together with the mark that all is done: rows can be written twice, counts cannot.
+/// The counts come last and together with the mark that all is done: whoever finds the mark may count on, and who was slower changes nothing any more.
 const FINISH: &str = "
     BEGIN;
     CREATE backfill:ended SET upto = $upto RETURN NONE;
     FOR $day IN $days {
-        UPSERT $day.key SET date = $day.date, completed = (completed ?? 0) + $day.completed,
-            failed = (failed ?? 0) + $day.failed, cancelled = (cancelled ?? 0) + $day.cancelled RETURN NONE;
+        UPSERT $day.key SET date = $day.date, completed = $day.completed, failed = $day.failed, cancelled = $day.cancelled RETURN NONE;
     };
     COMMIT;";
 
-/// Fills in what is missing.
+/// Fills in what is missing, when the database is opened.
 pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
-    let State { done, last } = calls::call(db, STATE, Nothing {}).await.map_err(|error| failed(Box::new(error)))?;
+    fill_in(db).await.map_err(|source| OpenError::Database { doing: "fill in what earlier versions did not keep", source: Box::new(source) })
+}
+
+/// Fills in what is missing.
+pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
+    let State { done, last } = calls::call_again(db, STATE, Nothing {}).await?;
     if done {
         return Ok(());
     }
@@ -95,20 +99,20 @@ pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
     let mut first = 1;
     while first <= last {
         let until = (first + CHUNK - 1).min(last);
-        let beside = read(db, first, until, &mut days).await.map_err(|error| failed(Box::new(error)))?;
-        calls::execute_again(db, WRITE, beside).await.map_err(|error| failed(Box::new(error)))?;
+        let beside = read(db, first, until, &mut days).await?;
+        calls::execute_again(db, WRITE, beside).await?;
         first = until + 1;
     }
     match calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await {
-        // Another process that started at the same moment was done first.
+        // Another process that started at the same moment was done first, or the answer to our own was lost.
         Err(error) if error.failure() == Failure::Exists => Ok(()),
-        other => other.map_err(|error| failed(Box::new(error))),
+        other => Ok(other?),
     }
 }
 
 async fn read(db: &Database, first: i64, until: i64, days: &mut BTreeMap<(i64, u64), Day>) -> Result<Beside, StoreError> {
     let range = RecordId::new("scan", RecordIdKeyRange::from(first..=until));
-    let Rows { rows } = calls::call(db, READ, Range { range }).await.map_err(|error: CallError| StoreError::from(error))?;
+    let Rows { rows } = calls::call_again(db, READ, Range { range }).await?;
     let mut beside = Beside { aims: Vec::new(), all: Vec::new() };
     for stored in rows {
         let number = stored.number;
@@ -123,8 +127,4 @@ async fn read(db: &Database, first: i64, until: i64, days: &mut BTreeMap<(i64, u
         beside.all.push(ended);
     }
     Ok(beside)
-}
-
-fn failed(source: Box<dyn std::error::Error + Send + Sync>) -> OpenError {
-    OpenError::Database { doing: "fill in what earlier versions did not keep", source }
 }

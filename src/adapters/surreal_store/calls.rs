@@ -1,41 +1,65 @@
-//! One way to ask the database: with a time-out, with the most telling of its errors, and with one typed answer.
+//! One way to ask the database: with a time-out, with the most telling of its errors, with one typed answer, and again where that is right.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use surrealdb::engine::any::Any;
+use surrealdb::Surreal;
 use surrealdb::engine::local::Db;
 use surrealdb::types::{SurrealValue, Value};
-use surrealdb::{IndexedResults, Surreal};
+use tokio::time::Instant;
 
 use super::error::{CallError, Failure};
+use super::link::{self, Link};
+use super::wire::Wire;
 
-/// The longest that one call of the database may take.
+/// The longest that one call of the database may take, the wait for a connection included.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a call that lost against other writers is made again.
-pub(super) const MAX_TRIES: u32 = 30;
+/// The longest that one operation of the store is tried for. One more call may begin just before.
+pub(super) const OPERATION_LIMIT: Duration = Duration::from_secs(12);
 
-/// A connection. The embedded engine is a kind of its own because only there its caches can be bounded.
+/// How often an operation whose answer was lost is looked into.
+const MAX_LOST: u32 = 3;
+
+/// Where the calls go. The embedded engine is opened by ourselves because only so its caches can be bounded.
 #[derive(Debug, Clone)]
 pub(super) enum Database {
     /// In this process.
     Embedded(Surreal<Db>),
-    /// Anywhere.
-    Any(Surreal<Any>),
+    /// On a server, by whatever connection there is.
+    Remote(Link),
+    /// On a server, by this one connection, which is being made ready.
+    Wire(Arc<Wire>),
 }
 
 impl Database {
-    pub(super) async fn query(&self, sql: impl Into<String>, variables: Value) -> surrealdb::Result<IndexedResults> {
+    /// The result of each statement.
+    pub(super) async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
         match self {
-            Self::Embedded(db) => db.query(sql.into()).bind(variables).await,
-            Self::Any(db) => db.query(sql.into()).bind(variables).await,
+            Self::Embedded(db) => {
+                let mut response = db.query(sql).bind(variables).await.map_err(CallError::Failed)?;
+                Ok((0..response.num_statements()).map(|statement| response.take(statement)).collect())
+            }
+            Self::Remote(link) => link.query(sql, variables).await,
+            Self::Wire(wire) => link::query_on(wire, sql, variables).await,
         }
     }
 
-    pub(super) async fn select(&self, namespace: &str, database: &str) -> surrealdb::Result<()> {
+    /// Selects the database for all calls that follow.
+    pub(super) async fn select(&self, namespace: &str, database: &str) -> Result<(), CallError> {
         match self {
-            Self::Embedded(db) => db.use_ns(namespace).use_db(database).await.map(drop),
-            Self::Any(db) => db.use_ns(namespace).use_db(database).await.map(drop),
+            Self::Embedded(db) => db.use_ns(namespace).use_db(database).await.map(drop).map_err(CallError::Failed),
+            Self::Wire(wire) => link::select(wire, namespace, database).await,
+            // Its connections come with the database selected.
+            Self::Remote(_) => Ok(()),
+        }
+    }
+
+    /// Whether calls can be made at all, as far as that is known without one.
+    pub(super) fn check(&self) -> Result<(), CallError> {
+        match self {
+            Self::Remote(link) => link.check(),
+            Self::Embedded(_) | Self::Wire(_) => Ok(()),
         }
     }
 }
@@ -44,53 +68,66 @@ impl Database {
 ///
 /// Answers are objects, so that "no row" is a field of the answer and not the answer's absence; statements that only do something give nothing.
 pub(super) async fn call<T: SurrealValue>(db: &Database, sql: &'static str, variables: impl SurrealValue + 'static) -> Result<T, CallError> {
-    let answer = run(db, sql, variables.into_value()).await?.ok_or_else(|| CallError::Shape("no answer".into()))?;
+    let answer = run(db, sql.to_owned(), variables.into_value()).await?.ok_or_else(|| CallError::Shape("no answer".into()))?;
     T::from_value(answer).map_err(|error| CallError::Shape(error.to_string()))
 }
 
-/// As [`call`], made again when it collided with other writers: for what is the same whenever it is made.
+/// As [`call`], made again when it collided with other writers or lost its answer: for what is the same however often it is made.
 pub(super) async fn call_again<T: SurrealValue>(db: &Database, sql: &'static str, variables: impl SurrealValue + Clone + 'static) -> Result<T, CallError> {
-    for tried in 0..MAX_TRIES {
+    let mut tries = Tries::default();
+    loop {
         match call(db, sql, variables.clone()).await {
-            Err(error) if error.failure() == Failure::Conflict => back_off(tried).await,
+            Err(error) => tries.after(error).await?,
             answer => return answer,
         }
     }
-    Err(CallError::Contended(MAX_TRIES))
 }
 
-/// As [`execute`], made again when it collided with other writers.
-pub(super) async fn execute_again(db: &Database, sql: &str, variables: impl SurrealValue + Clone + 'static) -> Result<(), CallError> {
-    for tried in 0..MAX_TRIES {
-        match execute(db, sql, variables.clone()).await {
-            Err(error) if error.failure() == Failure::Conflict => back_off(tried).await,
+/// As [`call`], made again only when it collided with other writers: for what must not be made twice.
+pub(super) async fn call_once<T: SurrealValue>(db: &Database, sql: &'static str, variables: impl SurrealValue + Clone + 'static) -> Result<T, CallError> {
+    let mut tries = Tries::default();
+    loop {
+        match call(db, sql, variables.clone()).await {
+            Err(error) if error.failure() == Failure::Conflict => tries.after(error).await?,
             answer => return answer,
         }
     }
-    Err(CallError::Contended(MAX_TRIES))
+}
+
+/// As [`execute`], made again when it collided with other writers or lost its answer.
+pub(super) async fn execute_again(db: &Database, sql: &str, variables: impl SurrealValue + Clone + 'static) -> Result<(), CallError> {
+    let mut tries = Tries::default();
+    loop {
+        match execute(db, sql, variables.clone()).await {
+            Err(error) => tries.after(error).await?,
+            answer => return answer,
+        }
+    }
 }
 
 /// Runs `sql` for its effect.
 pub(super) async fn execute(db: &Database, sql: impl Into<String>, variables: impl SurrealValue + 'static) -> Result<(), CallError> {
-    run(db, sql, variables.into_value()).await.map(drop)
+    run(db, sql.into(), variables.into_value()).await.map(drop)
 }
 
-async fn run(db: &Database, sql: impl Into<String>, variables: Value) -> Result<Option<Value>, CallError> {
+async fn run(db: &Database, sql: String, variables: Value) -> Result<Option<Value>, CallError> {
     let query = db.query(sql, variables);
-    let mut response = tokio::time::timeout(CALL_TIMEOUT, query).await.map_err(|_| CallError::TimedOut(CALL_TIMEOUT))?.map_err(CallError::Failed)?;
-    let errors = response.take_errors().into_values().map(CallError::Failed);
-    if let Some(error) = errors.min_by_key(telling) {
-        return Err(error);
-    }
-    let mut answer = None;
-    for statement in 0..response.num_statements() {
-        match response.take::<Value>(statement).map_err(CallError::Failed)? {
-            Value::None => {}
-            Value::Array(rows) if rows.is_empty() => {}
-            value => answer = Some(value),
+    let results = tokio::time::timeout(CALL_TIMEOUT, query).await.map_err(|_| CallError::TimedOut(CALL_TIMEOUT))??;
+    let (mut answer, mut worst) = (None, None::<CallError>);
+    for result in results {
+        match result {
+            Ok(Value::None) => {}
+            Ok(Value::Array(rows)) if rows.is_empty() => {}
+            Ok(value) => answer = Some(value),
+            Err(error) => {
+                let error = CallError::Failed(error);
+                if worst.as_ref().is_none_or(|worst| telling(&error) < telling(worst)) {
+                    worst = Some(error);
+                }
+            }
         }
     }
-    Ok(answer)
+    worst.map_or(Ok(answer), Err)
 }
 
 /// When a transaction fails, each of its statements reports an error, most of them only that another one failed. Lower is more telling.
@@ -98,16 +135,101 @@ fn telling(error: &CallError) -> u8 {
     match (error.failure(), error) {
         (Failure::Thrown | Failure::Exists, _) => 0,
         (Failure::Conflict, _) => 1,
-        (Failure::Unknown, CallError::Failed(error)) if error.query_details().is_none() => 2,
-        (Failure::Unknown, _) => 3,
+        (_, CallError::Failed(error)) if error.query_details().is_none() => 2,
+        (_, _) => 3,
     }
 }
 
-/// Lets others finish before try number `tried + 1`: at once at first, then with pauses that grow to 50 ms and differ from writer to writer.
-pub(super) async fn back_off(tried: u32) {
-    if tried == 0 {
-        return tokio::task::yield_now().await;
+/// The tries of one operation.
+#[derive(Debug)]
+pub(super) struct Tries {
+    since: Instant,
+    collided: u32,
+    lost: u32,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { since: Instant::now(), collided: 0, lost: 0 }
     }
-    let longest = 1_u64 << tried.min(6);
-    tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest.min(50)))).await;
+}
+
+/// What to do after a failed try.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+enum Next {
+    /// Another try, after a pause of up to this long.
+    Again(Duration),
+    /// No more tries: others were always faster.
+    Contended,
+    /// No more tries.
+    Fail,
+}
+
+impl Tries {
+    /// Waits until it is time for another try, or says why there is none.
+    pub(super) async fn after(&mut self, error: CallError) -> Result<(), CallError> {
+        let next = next(error.failure(), self.since.elapsed(), self.collided, self.lost);
+        match error.failure() {
+            Failure::Lost => self.lost += 1,
+            _ => self.collided += 1,
+        }
+        match next {
+            // Others get their turn before the first pause.
+            Next::Again(Duration::ZERO) => tokio::task::yield_now().await,
+            Next::Again(longest) => tokio::time::sleep(longest.mul_f64(rand::random_range(0.0..=1.0))).await,
+            Next::Contended => return Err(CallError::Contended(OPERATION_LIMIT)),
+            Next::Fail => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// As [`after`](Self::after), for a collision that was no error: a row that somebody else changed first, or made.
+    pub(super) async fn after_collision(&mut self) -> Result<(), CallError> {
+        match next(Failure::Conflict, self.since.elapsed(), self.collided, self.lost) {
+            Next::Again(longest) => tokio::time::sleep(longest.mul_f64(rand::random_range(0.0..=1.0))).await,
+            Next::Contended | Next::Fail => return Err(CallError::Contended(OPERATION_LIMIT)),
+        }
+        self.collided += 1;
+        Ok(())
+    }
+}
+
+/// Collisions are tried again at once at first, then after pauses that grow to 50 ms and differ from writer to writer; lost answers after a moment, in which the connection is made anew.
+fn next(failure: Failure, elapsed: Duration, collided: u32, lost: u32) -> Next {
+    let in_time = elapsed < OPERATION_LIMIT;
+    match failure {
+        Failure::Conflict if !in_time => Next::Contended,
+        Failure::Conflict if collided == 0 => Next::Again(Duration::ZERO),
+        Failure::Conflict => Next::Again(Duration::from_millis((1 << collided.min(6)).min(50))),
+        Failure::Lost if in_time && lost < MAX_LOST => Next::Again(Duration::ZERO),
+        Failure::Lost | Failure::Unsent | Failure::Thrown | Failure::Exists | Failure::Unknown => Next::Fail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_collisions_and_lost_answers_are_tried_again() {
+        let (soon, late) = (Duration::from_secs(1), OPERATION_LIMIT);
+        let pause = |ms| Next::Again(Duration::from_millis(ms));
+        for (failure, elapsed, collided, lost, expected) in [
+            (Failure::Conflict, soon, 0, 0, pause(0)),
+            (Failure::Conflict, soon, 1, 0, pause(2)),
+            (Failure::Conflict, soon, 5, 0, pause(32)),
+            (Failure::Conflict, soon, 1000, 0, pause(50)),
+            (Failure::Conflict, late, 0, 0, Next::Contended),
+            (Failure::Lost, soon, 0, 0, pause(0)),
+            (Failure::Lost, soon, 0, MAX_LOST, Next::Fail),
+            (Failure::Lost, late, 0, 0, Next::Fail),
+            (Failure::Unsent, soon, 0, 0, Next::Fail),
+            (Failure::Thrown, soon, 0, 0, Next::Fail),
+            (Failure::Exists, soon, 0, 0, Next::Fail),
+            (Failure::Unknown, soon, 0, 0, Next::Fail),
+        ] {
+            assert_eq!(next(failure, elapsed, collided, lost), expected, "{failure:?} after {elapsed:?}, {collided} collisions, {lost} lost answers");
+        }
+    }
 }

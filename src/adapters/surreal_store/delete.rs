@@ -1,12 +1,12 @@
 //! Forgetting a scan that has ended, with all that is kept beside its row.
 
-use kastrel_actors::model::ScanId;
+use kastrel_actors::model::{ScanId, ScanRecord};
 use kastrel_actors::ports::{Deleted, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 
-use super::calls::{self, MAX_TRIES};
+use super::calls::{self, Tries};
 use super::ended::Ended;
-use super::error::{CallError, Failure};
+use super::error::Failure;
 use super::row;
 use super::store::SurrealStore;
 use super::submit;
@@ -41,18 +41,24 @@ const DELETE: &str = "
 impl SurrealStore {
     pub(super) async fn forget_scan(&self, id: ScanId) -> Result<Deleted, StoreError> {
         let Some(key) = row::scan_key(id) else { return Ok(Deleted::Missing) };
-        for tried in 0..MAX_TRIES {
-            let Some(read) = self.read(id).await? else { return Ok(Deleted::Missing) };
+        let mut tries = Tries::default();
+        // A deletion whose answer was lost. If the row is gone afterwards, it was made.
+        let mut unanswered: Option<ScanRecord> = None;
+        loop {
+            let Some(read) = self.read(id).await? else { return Ok(unanswered.map_or(Deleted::Missing, Deleted::Gone)) };
             let Some(ended) = Ended::of(&read.record)? else { return Ok(Deleted::Refused(read.record)) };
             let idempotency = read.record.idempotency_key.as_deref().map(submit::key_row);
             let arguments = Arguments { key: key.clone(), expected: row::signed(read.record.version)?, idempotency, ended };
             match calls::call::<Answer>(&self.inner.db, DELETE, arguments).await {
-                Ok(Answer { gone: 0 }) => calls::back_off(tried).await,
+                Ok(Answer { gone: 0 }) => tries.after_collision().await?,
                 Ok(_) => return Ok(Deleted::Gone(read.record)),
-                Err(error) if error.failure() == Failure::Conflict => calls::back_off(tried).await,
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    if error.failure() == Failure::Lost {
+                        unanswered = Some(read.record);
+                    }
+                    tries.after(error).await?;
+                }
             }
         }
-        Err(CallError::Contended(MAX_TRIES).into())
     }
 }

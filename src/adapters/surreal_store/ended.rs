@@ -96,7 +96,7 @@ macro_rules! write_ended {
 }
 pub(super) use write_ended;
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Days {
     from: RecordId,
 }
@@ -114,12 +114,12 @@ struct DayRows {
     rows: Vec<DayRow>,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Runs {
     limit: i64,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct RunsOf {
     target: String,
     mode: String,
@@ -154,7 +154,7 @@ impl SurrealStore {
         let first = i64::from(since.year()) * 10_000 + i64::from(since.month()) * 100 + i64::from(since.day());
         let bound = |date: i64| surrealdb::types::RecordIdKey::Array(Array::from(vec![date.into_value(), 0_i64.into_value()]));
         let range = RecordIdKeyRange::from(bound(first)..bound(i64::MAX));
-        let DayRows { rows } = calls::call(&self.inner.db, DAYS, Days { from: RecordId::new("day", range) }).await?;
+        let DayRows { rows } = calls::call_again(&self.inner.db, DAYS, Days { from: RecordId::new("day", range) }).await?;
         let mut days: Vec<DayOutcomes> = Vec::new();
         for found in rows {
             let day = date_of(found.date)?;
@@ -174,8 +174,8 @@ impl SurrealStore {
     pub(super) async fn runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let RunRows { rows } = match like {
-            None => calls::call(&self.inner.db, RUNS, Runs { limit }).await?,
-            Some(RunsLike { target, mode }) => calls::call(&self.inner.db, RUNS_LIKE, RunsOf { target, mode: mode.as_str().to_owned(), limit }).await?,
+            None => calls::call_again(&self.inner.db, RUNS, Runs { limit }).await?,
+            Some(RunsLike { target, mode }) => calls::call_again(&self.inner.db, RUNS_LIKE, RunsOf { target, mode: mode.as_str().to_owned(), limit }).await?,
         };
         rows.into_iter()
             .map(|run| {

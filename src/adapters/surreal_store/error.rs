@@ -6,6 +6,8 @@ use std::time::Duration;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::QueryError;
 
+use super::address::AuthLevel;
+
 /// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -43,6 +45,15 @@ pub enum OpenError {
         /// The step.
         version: i64,
     },
+    /// A restore into this database began and did not come to its end.
+    #[error("the database holds an unfinished restore, begun at {begun}: restore the backup again")]
+    HalfRestored {
+        /// When it began, by the database's clock.
+        begun: jiff::Timestamp,
+    },
+    /// The database server could not be used.
+    #[error("failed to connect to the database server")]
+    Connect(#[from] ConnectError),
     /// The database refused or failed.
     #[error("failed to {doing}")]
     Database {
@@ -54,12 +65,90 @@ pub enum OpenError {
     },
 }
 
+/// Why a database server could not be used. No text of it holds the password.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing listens there, or it is not ready.
+    #[error("the server cannot be reached")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The connection broke while it was made ready.
+    #[error("the connection broke at once")]
+    Broke,
+    /// It took too long.
+    #[error("the server was not ready for work within {} s", .0.as_secs())]
+    Slow(Duration),
+    /// Something else listens there.
+    #[error("what answers there is not a SurrealDB of version 3: {0}")]
+    NotADatabase(String),
+    /// A SurrealDB that this program does not know.
+    #[error("the server is SurrealDB {found}, but this program knows version {known}")]
+    Version {
+        /// The server's version.
+        found: String,
+        /// The major version that this program knows.
+        known: u64,
+    },
+    /// The certificate is not trusted, or the server speaks no TLS.
+    #[error("the server's TLS was refused")]
+    Handshake(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The trusted authorities cannot be read.
+    #[error("failed to read the trusted authorities{}", ca.as_ref().map(|file| format!(" from {}", file.display())).unwrap_or_default())]
+    Tls {
+        /// The file, if one was named.
+        ca: Option<PathBuf>,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// User or password are wrong, or the user is defined at another level.
+    #[error("the server refused the user `{user}` as a {} user: check user, password and `auth` in the address", level.as_str())]
+    SignIn {
+        /// The user.
+        user: String,
+        /// Where the user was looked for.
+        level: AuthLevel,
+        /// What the server said.
+        #[source]
+        source: Box<surrealdb::Error>,
+    },
+}
+
+impl OpenError {
+    /// Whether the same may work in a moment.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(ConnectError::Refused(_) | ConnectError::Broke | ConnectError::Slow(_)) => true,
+            Self::Connect(ConnectError::SignIn { source, .. }) => !source.is_not_allowed(),
+            Self::Database { source, .. } => source.downcast_ref::<CallError>().is_some_and(|error| error.failure() == Failure::Lost),
+            _ => false,
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 /// Why a call of the database brought no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum CallError {
     /// The answer took too long. A write may have been made.
     #[error("the database gave no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// The connection broke before the answer. A write may have been made.
+    #[error("the connection to the database broke before its answer")]
+    Lost,
+    /// There is no connection, and waiting for one has brought none. Nothing was sent.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
     /// The database said no, or broke.
     #[error("the database failed")]
     Failed(#[source] surrealdb::Error),
@@ -70,8 +159,8 @@ pub(super) enum CallError {
     #[error("the database call was abandoned")]
     Abandoned,
     /// Every try lost against other writers.
-    #[error("gave up after {0} tries against concurrent writers")]
-    Contended(u32),
+    #[error("gave up after {} s against concurrent writers", .0.as_secs())]
+    Contended(Duration),
 }
 
 /// What to do about a failed call.
@@ -84,13 +173,22 @@ pub(super) enum Failure {
     Thrown,
     /// Nothing was written: a row of that id exists.
     Exists,
-    /// Nobody knows whether it was written.
+    /// Nothing was written, because nothing was sent.
+    Unsent,
+    /// The answer is missing: nobody knows whether it was written, or whether it will yet be.
+    Lost,
+    /// The database refused or failed for another reason.
     Unknown,
 }
 
 impl CallError {
     pub(super) fn failure(&self) -> Failure {
-        let Self::Failed(error) = self else { return Failure::Unknown };
+        let error = match self {
+            Self::Failed(error) => error,
+            Self::TimedOut(_) | Self::Lost => return Failure::Lost,
+            Self::Unreachable(_) => return Failure::Unsent,
+            Self::Shape(_) | Self::Abandoned | Self::Contended(_) => return Failure::Unknown,
+        };
         // The text is looked at as well because a conflict that surfaces at COMMIT may arrive wrapped.
         if matches!(error.query_details(), Some(QueryError::TransactionConflict)) || error.message().contains("can be retried") {
             Failure::Conflict
@@ -108,7 +206,9 @@ impl From<CallError> for StoreError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Shape(_) => Self::Corrupt(Box::new(error)),
-            CallError::TimedOut(_) | CallError::Failed(_) | CallError::Abandoned | CallError::Contended(_) => Self::Unavailable(Box::new(error)),
+            CallError::TimedOut(_) | CallError::Lost | CallError::Unreachable(_) | CallError::Failed(_) | CallError::Abandoned | CallError::Contended(_) => {
+                Self::Unavailable(Box::new(error))
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ const MAX_COUNT: usize = 1000;
 /// How many rows are read at a time where rows are checked one by one.
 const CHUNK: usize = 100;
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Nothing {}
 
 #[derive(Debug, SurrealValue)]
@@ -45,7 +45,7 @@ struct Numbers {
     numbers: Vec<i64>,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Keys {
     keys: Vec<RecordId>,
 }
@@ -58,13 +58,13 @@ struct Step {
     start: i64,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct RankStep {
     below: i64,
     limit: i64,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Moment {
     at: i64,
 }
@@ -83,14 +83,14 @@ struct Counts {
     cancelled: i64,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Waiting {
     rank: i64,
     until: i64,
     limit: i64,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Horizon {
     within: i64,
     offset: i64,
@@ -267,7 +267,7 @@ impl SurrealStore {
         let mut start = if checks { 0 } else { std::mem::take(&mut page.skip) };
         if walk == Walk::All && start > 0 && !oldest_first {
             // Where no scan was ever deleted the ids have no gaps, and skipping is subtracting.
-            let Last { last } = calls::call(&self.inner.db, LAST, Nothing {}).await?;
+            let Last { last } = calls::call_again(&self.inner.db, LAST, Nothing {}).await?;
             if self.counts().await?.all() == row::unsigned(last)? {
                 between.hi = between.hi.min(last + 1).saturating_sub(at_most(start));
                 start = 0;
@@ -306,7 +306,7 @@ impl SurrealStore {
         };
         while page.limit > 0 {
             let want = page.missing().clamp(20, CHUNK);
-            let Numbers { numbers } = calls::call(&self.inner.db, sql, RankStep { below, limit: at_most(want) }).await?;
+            let Numbers { numbers } = calls::call_again(&self.inner.db, sql, RankStep { below, limit: at_most(want) }).await?;
             let is_last = numbers.len() < want;
             let mut records = self.rows(&numbers).await?;
             records.sort_by_cached_key(|record| numbers.iter().position(|number| *number == number_of(record.id)));
@@ -371,11 +371,11 @@ impl SurrealStore {
     async fn between_days(&self, query: &ListQuery) -> Result<Between, StoreError> {
         let mut between = Between { lo: -1, hi: i64::MAX };
         if let Some(from) = query.created_from {
-            let Bound { number } = calls::call(&self.inner.db, FIRST_SINCE, Moment { at: row::nanoseconds(from) }).await?;
+            let Bound { number } = calls::call_again(&self.inner.db, FIRST_SINCE, Moment { at: row::nanoseconds(from) }).await?;
             between.lo = number.map_or(i64::MAX, |number| number - 1);
         }
         if let Some(until) = query.created_until {
-            let Bound { number } = calls::call(&self.inner.db, LAST_BEFORE, Moment { at: row::nanoseconds(until) }).await?;
+            let Bound { number } = calls::call_again(&self.inner.db, LAST_BEFORE, Moment { at: row::nanoseconds(until) }).await?;
             between.hi = number.map_or(-1, |number| number + 1);
         }
         Ok(between)
@@ -398,7 +398,7 @@ impl SurrealStore {
         };
         let mut records = if let Some((sql, value)) = single {
             let step = Step { value, bound: between.begin(oldest_first), limit: at_most(limit), start: at_most(start) };
-            let Rows { rows } = calls::call(&self.inner.db, if oldest_first { sql.oldest } else { sql.newest }, step).await?;
+            let Rows { rows } = calls::call_again(&self.inner.db, if oldest_first { sql.oldest } else { sql.newest }, step).await?;
             records(rows)?
         } else {
             let numbers = self.numbers(walk, between, oldest_first, limit, start).await?;
@@ -426,7 +426,7 @@ impl SurrealStore {
         let (limit_each, start_each) = if is_single { (limit, start) } else { (limit.saturating_add(start), 0) };
         let steps = parts.into_iter().map(|(sql, value)| {
             let step = Step { value, bound: between.begin(oldest_first), limit: at_most(limit_each), start: at_most(start_each) };
-            calls::call::<Numbers>(&self.inner.db, sql, step)
+            calls::call_again::<Numbers>(&self.inner.db, sql, step)
         });
         let mut numbers: Vec<i64> = try_join_all(steps).await?.into_iter().flat_map(|found| found.numbers).filter(|number| between.holds(*number)).collect();
         numbers.sort_unstable();
@@ -441,7 +441,7 @@ impl SurrealStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let Rows { rows } = calls::call(&self.inner.db, ROWS, Keys { keys }).await?;
+        let Rows { rows } = calls::call_again(&self.inner.db, ROWS, Keys { keys }).await?;
         records(rows)
     }
 
@@ -477,7 +477,7 @@ impl SurrealStore {
     }
 
     pub(super) async fn counts(&self) -> Result<StoreStats, StoreError> {
-        let counts: Counts = calls::call(&self.inner.db, COUNTS, Nothing {}).await?;
+        let counts: Counts = calls::call_again(&self.inner.db, COUNTS, Nothing {}).await?;
         Ok(StoreStats {
             pending: row::unsigned(counts.pending)?,
             running: row::unsigned(counts.running)?,
@@ -490,14 +490,14 @@ impl SurrealStore {
     /// One walk of the index a priority, each from its longest due end, until the limit is reached.
     pub(super) async fn waiting(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         let within = i64::try_from(within.as_nanos()).unwrap_or(i64::MAX / 4);
-        let Last { last: until } = calls::call(&self.inner.db, HORIZON, Horizon { within, offset: self.inner.offset() }).await?;
+        let Last { last: until } = calls::call_again(&self.inner.db, HORIZON, Horizon { within, offset: self.inner.offset() }).await?;
         let mut due = Vec::new();
         for priority in Priority::ALL.iter().copied() {
             let left = limit - due.len();
             if left == 0 {
                 break;
             }
-            let DueRows { rows } = calls::call(&self.inner.db, WAITING, Waiting { rank: row::rank(priority), until, limit: at_most(left) }).await?;
+            let DueRows { rows } = calls::call_again(&self.inner.db, WAITING, Waiting { rank: row::rank(priority), until, limit: at_most(left) }).await?;
             for found in rows {
                 let id = ScanId(row::unsigned(found.number)?);
                 // The others must not wait for a row that cannot be read.

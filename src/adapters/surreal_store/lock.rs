@@ -15,12 +15,16 @@ const FILE_NAME: &str = "kastrel.lock";
 
 /// Holds the folder until it is dropped; the operating system lets go of it when the process dies.
 #[derive(Debug)]
-pub(super) struct FolderLock {
+pub struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
-    pub(super) fn take(folder: &Path) -> Result<Self, OpenError> {
+    /// Takes the lock, and writes the process id into it for whoever comes later.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] while another process holds it; else what the folder said.
+    pub fn take(folder: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { folder: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(folder.join(FILE_NAME)).map_err(failed)?;

@@ -4,8 +4,22 @@
 
 use surrealdb::types::SurrealValue;
 
-use super::calls::{self, Database, MAX_TRIES};
+use super::address::AuthLevel;
+use super::calls::{self, Database, Tries};
 use super::error::{CallError, Failure, OpenError};
+use super::row;
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be used.
+    Use,
+    /// To restore a backup into it.
+    Restore,
+}
+
+/// For how long the traces of processes that submitted are kept.
+const SUBMITTER_KEPT_NS: i64 = 24 * 3600 * 1_000_000_000;
 
 /// One step.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +33,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 1, sql: include_str!("migrations/0001_scans_and_nodes.surql") },
     Step { version: 2, sql: include_str!("migrations/0002_drain_and_pause.surql") },
     Step { version: 3, sql: include_str!("migrations/0003_lists_and_trends.surql") },
+    Step { version: 4, sql: include_str!("migrations/0004_submitters_and_restore.surql") },
 ];
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -36,15 +51,55 @@ struct Known {
     checksums: Vec<String>,
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Texts {
     texts: Vec<String>,
 }
 
-pub(super) async fn select_database(db: &Database, namespace: &str, database: &str) -> Result<(), OpenError> {
-    let sql = format!("DEFINE NAMESPACE IF NOT EXISTS {namespace}; USE NS {namespace}; DEFINE DATABASE IF NOT EXISTS {database};");
-    calls::execute_again(db, &sql, Nothing {}).await.map_err(failed("make the database"))?;
-    db.select(namespace, database).await.map_err(|error| failed("select the database")(CallError::Failed(error)))
+/// Makes a connection, or an engine, ready for calls: the database is there and selected, and its schema is this program's.
+pub(super) async fn prepare(db: &Database, namespace: &str, database: &str, level: AuthLevel, purpose: Purpose) -> Result<(), OpenError> {
+    select_database(db, namespace, database, level).await?;
+    run(db).await?;
+    tidy(db).await?;
+    match (unfinished_restore(db).await?, purpose) {
+        (Some(begun), Purpose::Use) => Err(OpenError::HalfRestored { begun }),
+        _ => Ok(()),
+    }
+}
+
+/// Makes what the user may make, as far as it is missing, and selects it.
+pub(super) async fn select_database(db: &Database, namespace: &str, database: &str, level: AuthLevel) -> Result<(), OpenError> {
+    let define_namespace = format!("DEFINE NAMESPACE IF NOT EXISTS `{namespace}`; ");
+    let define_database = format!("USE NS `{namespace}`; DEFINE DATABASE IF NOT EXISTS `{database}`;");
+    let sql = match level {
+        AuthLevel::Root => define_namespace + &define_database,
+        AuthLevel::Namespace => define_database,
+        AuthLevel::Database => String::new(),
+    };
+    if !sql.is_empty() {
+        calls::execute_again(db, &sql, Nothing {}).await.map_err(failed("make the database"))?;
+    }
+    db.select(namespace, database).await.map_err(failed("select the database"))
+}
+
+/// Forgets the processes that submitted nothing for long; those that live write their row anew.
+async fn tidy(db: &Database) -> Result<(), OpenError> {
+    #[derive(Debug, Clone, SurrealValue)]
+    struct Kept {
+        kept: i64,
+    }
+    let sql = "DELETE submitter WHERE at < time::nano(time::now()) - $kept RETURN NONE;";
+    calls::execute_again(db, sql, Kept { kept: SUBMITTER_KEPT_NS }).await.map_err(failed("tidy the database"))
+}
+
+async fn unfinished_restore(db: &Database) -> Result<Option<jiff::Timestamp>, OpenError> {
+    #[derive(Debug, SurrealValue)]
+    struct Restore {
+        since: Option<i64>,
+    }
+    let sql = "RETURN { since: (SELECT VALUE since FROM ONLY restore:running) };";
+    let found: Restore = calls::call_again(db, sql, Nothing {}).await.map_err(failed("look for an unfinished restore"))?;
+    Ok(found.since.map(|since| row::timestamp(since).unwrap_or_default()))
 }
 
 /// Applies the steps that the database does not have yet, each in a transaction of its own.
@@ -53,19 +108,17 @@ pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
 }
 
 pub(super) async fn run_steps(db: &Database, steps: &[Step]) -> Result<(), OpenError> {
-    let mut tries = 0;
+    let mut tries = Tries::default();
     loop {
         let missing = match missing(db, steps).await? {
             [] => return Ok(()),
             [next, ..] => next,
         };
         match apply(db, missing).await {
-            Ok(()) => tries = 0,
-            // Another program that starts at the same moment has made the step, or is just making it.
-            Err(error) if matches!(error.failure(), Failure::Conflict | Failure::Exists) && tries < MAX_TRIES => {
-                calls::back_off(tries).await;
-                tries += 1;
-            }
+            Ok(()) => {}
+            // Another program that starts at the same moment has made the step, or is just making it; or it was made and the answer lost.
+            Err(error) if error.failure() == Failure::Exists => tries.after_collision().await.map_err(failed("migrate the database"))?,
+            Err(error) if matches!(error.failure(), Failure::Conflict | Failure::Lost) => tries.after(error).await.map_err(failed("migrate the database"))?,
             Err(error) => return Err(failed("migrate the database")(error)),
         }
     }
@@ -84,7 +137,7 @@ async fn missing<'a>(db: &Database, steps: &'a [Step]) -> Result<&'a [Step], Ope
         };";
     calls::execute_again(db, TABLE, Nothing {}).await.map_err(failed("prepare the migrations"))?;
     let texts = steps.iter().map(|step| step.sql.to_owned()).collect();
-    let known: Known = calls::call(db, READ, Texts { texts }).await.map_err(failed("read the migrations"))?;
+    let known: Known = calls::call_again(db, READ, Texts { texts }).await.map_err(failed("read the migrations"))?;
     let last = steps.last().map(|step| step.version).unwrap_or_default();
     for applied in &known.applied {
         let Some(at) = steps.iter().position(|step| step.version == applied.version) else {

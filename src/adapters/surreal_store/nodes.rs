@@ -67,6 +67,7 @@ struct NodesAnswer {
 
 const REGISTER: &str = "
     BEGIN;
+    IF (SELECT VALUE since FROM ONLY restore:running) != NONE { THROW 'the database is being restored' };
     LET $until = time::nano(time::now()) + $offset + $ttl;
     UPSERT $key SET name = $name, expires_at = $until, registration = $registration, drain_by = NONE RETURN NONE;
     RETURN {
@@ -126,7 +127,7 @@ impl SurrealStore {
 
     pub(super) async fn of_node(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
         let arguments = NodeArguments { key: node_key(node), name: node.to_string() };
-        running(calls::call(&self.inner.db, RUNNING_ON, arguments).await?)
+        running(calls::call_again(&self.inner.db, RUNNING_ON, arguments).await?)
     }
 
     pub(super) async fn end_expired(&self) -> Result<Vec<RunningScan>, StoreError> {
@@ -134,7 +135,7 @@ impl SurrealStore {
     }
 
     pub(super) async fn all_nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        let answer: NodesAnswer = calls::call(&self.inner.db, NODES, Offset { offset: 0 }).await?;
+        let answer: NodesAnswer = calls::call_again(&self.inner.db, NODES, Offset { offset: 0 }).await?;
         answer
             .nodes
             .into_iter()

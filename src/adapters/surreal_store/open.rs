@@ -1,4 +1,4 @@
-//! Opening: the folder's lock, the engine, the schema.
+//! Opening: the folder's lock and the engine, or the server; then the schema.
 //!
 //! The embedded engine sizes its memory table and its cache after the machine. The SDK's `connect` passes on neither the address's parameters nor the environment for these, so bounding
 //! them needs the engine's own builder.
@@ -9,16 +9,17 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use surrealdb::Surreal;
-use surrealdb::engine::any::Any;
 use surrealdb::engine::local::Db;
 use surrealdb_cnf::ConfigMap;
 use surrealdb_engine_local::Datastore;
 
+use super::address::{AuthLevel, RemoteDatabase};
 use super::backfill;
 use super::calls::{CALL_TIMEOUT, Database};
 use super::error::OpenError;
+use super::link::Link;
 use super::lock::FolderLock;
-use super::migrate;
+use super::migrate::{self, Purpose};
 use super::store::{Inner, SurrealStore};
 
 const NAMESPACE: &str = "kastrel";
@@ -32,14 +33,34 @@ impl SurrealStore {
     /// Opens, or makes, the embedded database in `folder`. What is committed is on the disk.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program; else what the folder or
-    /// the database said.
+    /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program;
+    /// [`OpenError::HalfRestored`] after a restore that failed; else what the folder or the database said.
     pub async fn open(folder: &Path) -> Result<Self, OpenError> {
-        let lock = FolderLock::take(folder)?;
-        let path = folder.join(FOLDER);
-        let path = path.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
-        let db = open_engine(&format!("surrealkv://{path}?sync=every"), folder).await?;
-        Self::prepare(db, Some(lock)).await
+        Self::open_folder(folder, Purpose::Use).await
+    }
+
+    /// As [`open`](Self::open), to restore a backup: also where an earlier restore failed.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_to_restore(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_folder(folder, Purpose::Restore).await
+    }
+
+    /// Connects to a database server, and keeps the connection. A server that does not answer is tried for half a minute, with a log line for each try.
+    ///
+    /// # Errors
+    /// [`OpenError::Connect`] says what is wrong with the server, the user or the way to it; else as [`open`](Self::open).
+    pub async fn connect(address: &RemoteDatabase) -> Result<Self, OpenError> {
+        Self::connect_for(address, Purpose::Use).await
+    }
+
+    /// As [`connect`](Self::connect), to restore a backup: also where an earlier restore failed.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_to_restore(address: &RemoteDatabase) -> Result<Self, OpenError> {
+        Self::connect_for(address, Purpose::Restore).await
     }
 
     /// A database that forgets everything when it is dropped.
@@ -47,23 +68,43 @@ impl SurrealStore {
     /// # Errors
     /// What the database said.
     pub async fn in_memory() -> Result<Self, OpenError> {
-        let db = connect("mem://").await.map_err(|source| OpenError::Database { doing: "open the database in memory", source })?;
-        Self::prepare(db, None).await
+        let db = open_engine_at("mem://").await.map_err(|source| OpenError::Database { doing: "open the database in memory", source })?;
+        Self::embedded(db, None, Purpose::Use).await
     }
 
-    /// Uses a connection that is already open and signed in, to any kind of SurrealDB.
-    ///
-    /// # Errors
-    /// [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program; else what the database said.
-    pub async fn over(db: Surreal<Any>) -> Result<Self, OpenError> {
-        Self::prepare(Database::Any(db), None).await
+    async fn open_folder(folder: &Path, purpose: Purpose) -> Result<Self, OpenError> {
+        let lock = FolderLock::take(folder)?;
+        let path = folder.join(FOLDER);
+        let path = path.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
+        let db = open_engine(&format!("surrealkv://{path}?sync=every"), folder).await?;
+        Self::embedded(db, Some(lock), purpose).await
     }
 
-    async fn prepare(db: Database, lock: Option<FolderLock>) -> Result<Self, OpenError> {
-        migrate::select_database(&db, NAMESPACE, DATABASE).await?;
-        migrate::run(&db).await?;
-        backfill::run(&db).await?;
-        Ok(Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) })
+    async fn embedded(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
+        migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, purpose).await?;
+        Self::whole(db, lock, purpose).await
+    }
+
+    async fn connect_for(address: &RemoteDatabase, purpose: Purpose) -> Result<Self, OpenError> {
+        Self::whole(Database::Remote(Link::open(address, purpose).await?), None, purpose).await
+    }
+
+    /// Fills in what earlier versions did not keep: here and not where connections are made, because it may take longer than those may.
+    async fn whole(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
+        if purpose == Purpose::Use {
+            backfill::run(&db).await?;
+        }
+        Ok(Self::over(db, lock))
+    }
+
+    /// Another store on the same database, as another process would have it.
+    #[cfg(test)]
+    pub(super) fn twin(&self) -> Self {
+        Self::over(self.inner.db.clone(), None)
+    }
+
+    fn over(db: Database, lock: Option<FolderLock>) -> Self {
+        Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) }
     }
 }
 
@@ -80,7 +121,7 @@ const LIMITS: &[(&str, &str)] = &[
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-async fn connect(address: &str) -> Result<Database, Failed> {
+async fn open_engine_at(address: &str) -> Result<Database, Failed> {
     let limits = LIMITS.iter().fold(ConfigMap::empty(), |limits, (key, value)| limits.with_key_value(*key, *value));
     let datastore = Datastore::builder()
         .with_config(limits)
@@ -100,7 +141,7 @@ async fn connect(address: &str) -> Result<Database, Failed> {
 async fn open_engine(address: &str, folder: &Path) -> Result<Database, OpenError> {
     let give_up = tokio::time::Instant::now() + CLOSING;
     loop {
-        match connect(address).await {
+        match open_engine_at(address).await {
             Ok(db) => return Ok(db),
             Err(error) if !error.to_string().contains("already locked") => {
                 return Err(OpenError::Database { doing: "open the embedded database", source: error });

@@ -74,12 +74,12 @@ impl SurrealStore {
     }
 
     pub(super) async fn end_pause(&self) -> Result<bool, StoreError> {
-        let answer: Changed = calls::call_again(&self.inner.db, RESUME, Nothing {}).await?;
+        let answer: Changed = calls::call_once(&self.inner.db, RESUME, Nothing {}).await?;
         Ok(answer.changed > 0)
     }
 
     pub(super) async fn current_pause(&self) -> Result<Option<QueuePause>, StoreError> {
-        pause(calls::call(&self.inner.db, PAUSED, Nothing {}).await?)
+        pause(calls::call_again(&self.inner.db, PAUSED, Nothing {}).await?)
     }
 }
 

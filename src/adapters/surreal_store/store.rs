@@ -148,6 +148,7 @@ impl ScanStore for SurrealStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.db.check()?;
         // Reads a row, so that a storage engine that hangs below a healthy connection is noticed.
         let answer: Alive = calls::call(&self.inner.db, "RETURN { alive: (SELECT VALUE value FROM ONLY counter:scan) != -1 };", Nothing {}).await?;
         if answer.alive { Ok(()) } else { Err(super::row::corrupt("the counter of scans is spoilt")) }

@@ -2,16 +2,20 @@
 //!
 //! The id comes from a counter row in the same transaction, so a number is given out exactly when its row is there. Writers of one counter would collide, and each commit waits for
 //! the disk; so the submissions of this process queue up, and whoever's turn it is writes all that wait, in one transaction.
+//!
+//! Each batch has a number, which the same transaction writes into this process's row of `submitter`. When the answer is lost, that row tells whether the batch was written; if it was not,
+//! asking ([`SETTLE`]) takes its number away in the same step, so that it never will be: a transaction may still be on its way to the server, or waiting there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kastrel_actors::model::{NewScan, ScanId, ScanRecord};
+use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::{StoreError, Submitted};
 use surrealdb::types::{RecordId, SurrealValue};
 use tokio::sync::oneshot;
 
-use super::calls::{self, MAX_TRIES};
+use super::calls::{self, Tries};
 use super::error::{CallError, Failure};
 use super::row::{self, Columns};
 use super::store::{Inner, SurrealStore};
@@ -23,10 +27,26 @@ const BATCH: usize = 64;
 const MAX_KEY_BYTES: usize = 1024;
 
 /// Submissions that wait for their transaction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<Vec<Waiting>>,
-    turn: tokio::sync::Mutex<()>,
+    turn: tokio::sync::Mutex<Turn>,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        let submitter = RecordId::new("submitter", uuid::Uuid::new_v4().to_string());
+        Self { waiting: Mutex::default(), turn: tokio::sync::Mutex::new(Turn { submitter, batch: 0 }) }
+    }
+}
+
+/// What only the one who writes just now may touch.
+#[derive(Debug)]
+struct Turn {
+    /// This store's row.
+    submitter: RecordId,
+    /// The last number that was given to a batch.
+    batch: i64,
 }
 
 #[derive(Debug)]
@@ -57,19 +77,19 @@ impl SurrealStore {
         let inner = Arc::clone(&self.inner);
         // A task of its own: a caller that goes away must not take the others' submissions with it.
         drop(tokio::spawn(async move {
-            let _turn = inner.submissions.turn.lock().await;
-            write_batch(&inner, inner.submissions.take_batch()).await;
+            let mut turn = inner.submissions.turn.lock().await;
+            write_batch(&inner, &mut turn, inner.submissions.take_batch()).await;
         }));
         answered.await.map_err(|_| CallError::Abandoned)?
     }
 }
 
-async fn write_batch(inner: &Inner, batch: Vec<Waiting>) {
+async fn write_batch(inner: &Inner, turn: &mut Turn, batch: Vec<Waiting>) {
     if batch.is_empty() {
         return;
     }
     let scans: Vec<&NewScan> = batch.iter().map(|one| &one.scan).collect();
-    let answers = write(inner, &scans).await;
+    let answers = write(inner, turn, &scans).await;
     match answers {
         Ok(answers) => {
             for (one, answer) in batch.into_iter().zip(answers) {
@@ -108,7 +128,7 @@ impl From<StoreError> for WriteError {
     }
 }
 
-#[derive(Debug, SurrealValue)]
+#[derive(Debug, Clone, SurrealValue)]
 struct Keys {
     keys: Vec<RecordId>,
 }
@@ -138,6 +158,8 @@ struct NewRow {
 
 #[derive(Debug, SurrealValue)]
 struct NewRows {
+    submitter: RecordId,
+    batch: i64,
     offset: i64,
     amount: i64,
     rows: Vec<NewRow>,
@@ -149,12 +171,27 @@ struct Born {
     now: i64,
 }
 
+#[derive(Debug, Clone, SurrealValue)]
+struct Batch {
+    submitter: RecordId,
+    batch: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Settled {
+    last: Option<i64>,
+    now: Option<i64>,
+}
+
 const FIND_KEYS: &str = "RETURN { used: (SELECT record::id(id)[0] AS key, scan FROM $keys) };";
 
 const WRITE: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
     LET $last = (SELECT VALUE value FROM ONLY counter:scan) ?? 0;
+    IF (SELECT VALUE since FROM ONLY restore:running) != NONE { THROW 'the database is being restored' };
+    IF ((SELECT VALUE batch FROM ONLY $submitter) ?? 0) >= $batch { THROW 'batch settled' };
+    UPSERT $submitter SET batch = $batch, last = $last, at = $now RETURN NONE;
     UPSERT counter:scan SET value = $last + $amount RETURN NONE;
     FOR $row IN $rows {
         LET $number = $last + $row.ordinal;
@@ -168,28 +205,56 @@ const WRITE: &str = "
     RETURN { last: $last, now: $now };
     COMMIT;";
 
+/// Says what became of a batch, and takes its number away if nothing did. Both transactions write the same row, so they cannot both be committed as if the other were not there.
+const SETTLE: &str = "
+    BEGIN;
+    LET $known = SELECT batch, last, at FROM ONLY $submitter;
+    IF $known.batch != $batch { UPSERT $submitter SET batch = $batch, last = NONE, at = time::nano(time::now()) RETURN NONE; };
+    RETURN IF $known.batch = $batch { { last: $known.last, now: $known.at } } ELSE { { last: NONE, now: NONE } };
+    COMMIT;";
+
 /// Writes `scans` in one transaction and says what became of each, in their order.
-async fn write(inner: &Inner, scans: &[&NewScan]) -> Result<Vec<Submitted>, WriteError> {
-    for tried in 0..MAX_TRIES {
+async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec<Submitted>, WriteError> {
+    let mut tries = Tries::default();
+    loop {
         let used = find_keys(inner, scans).await?;
         let plan = Plan::new(scans, &used)?;
-        let born = if plan.records.is_empty() {
-            None
-        } else {
-            let amount = i64::try_from(plan.records.len()).map_err(row::corrupt)?;
-            match calls::call::<Born>(&inner.db, WRITE, NewRows { offset: inner.offset(), amount, rows: plan.rows }).await {
-                Ok(born) => Some(born),
+        if plan.records.is_empty() {
+            return answers(inner, plan.places, plan.records, None).await;
+        }
+        turn.batch += 1;
+        let amount = i64::try_from(plan.records.len()).map_err(row::corrupt)?;
+        let rows = NewRows { submitter: turn.submitter.clone(), batch: turn.batch, offset: inner.offset(), amount, rows: plan.rows };
+        let born = match calls::call::<Born>(&inner.db, WRITE, rows).await {
+            Ok(born) => born,
+            Err(error) => match error.failure() {
                 // Another process took the number or the key; what it wrote is seen on the next try.
-                Err(error) if matches!(error.failure(), Failure::Conflict | Failure::Exists) => {
-                    calls::back_off(tried).await;
+                Failure::Exists => {
+                    tries.after_collision().await?;
                     continue;
                 }
-                Err(error) => return Err(error.into()),
-            }
+                Failure::Conflict => {
+                    tries.after(error).await?;
+                    continue;
+                }
+                Failure::Lost => {
+                    tries.after(error).await?;
+                    match settle(inner, turn).await? {
+                        Some(born) => born,
+                        None => continue,
+                    }
+                }
+                Failure::Thrown | Failure::Unsent | Failure::Unknown => return Err(error.into()),
+            },
         };
-        return answers(inner, plan.places, plan.records, born).await;
+        return answers(inner, plan.places, plan.records, Some(born)).await;
     }
-    Err(CallError::Contended(MAX_TRIES).into())
+}
+
+/// What became of the last batch, whose answer was lost. `None`: nothing, and nothing will.
+async fn settle(inner: &Inner, turn: &Turn) -> Result<Option<Born>, CallError> {
+    let settled: Settled = calls::call_again(&inner.db, SETTLE, Batch { submitter: turn.submitter.clone(), batch: turn.batch }).await?;
+    Ok(settled.last.zip(settled.now).map(|(last, now)| Born { last, now }))
 }
 
 async fn find_keys(inner: &Inner, scans: &[&NewScan]) -> Result<HashMap<String, ScanId>, WriteError> {
@@ -197,7 +262,7 @@ async fn find_keys(inner: &Inner, scans: &[&NewScan]) -> Result<HashMap<String, 
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let found: UsedKeys = calls::call(&inner.db, FIND_KEYS, Keys { keys }).await?;
+    let found: UsedKeys = calls::call_again(&inner.db, FIND_KEYS, Keys { keys }).await?;
     found.used.into_iter().map(|used| Ok((used.key, ScanId(row::unsigned(used.scan)?)))).collect()
 }
 
@@ -238,7 +303,7 @@ impl Plan {
                 let at = plan.records.len();
                 planned.extend(key.map(|key| (key, at)));
                 let record = template(scan);
-                let target = record.request.target.to_string().to_lowercase();
+                let target = target_text(&record);
                 plan.rows.push(NewRow {
                     ordinal: i64::try_from(at).map_err(row::corrupt)? + 1,
                     key: key.map(key_row),

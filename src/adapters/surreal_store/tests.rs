@@ -1,4 +1,4 @@
-//! The port's conformance suite, in memory and on disk, and what only this adapter promises.
+//! The port's conformance suite, in memory, on disk and on a server, and what only this adapter promises.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use kastrel_actors::testing::store_conformance::StoreHarness;
 use tempfile::TempDir;
 
-use super::SurrealStore;
+use super::{RemoteDatabase, SurrealStore};
+use surreal_server::SurrealServer;
 
 /// A runtime as the application builds it: several threads, with stacks that SurrealDB's parser fits into.
 pub(super) fn run(case: impl Future<Output = ()> + Send + 'static) {
@@ -76,6 +77,47 @@ impl StoreHarness for OnDisk {
     }
 }
 
+/// The store of `url`.
+async fn connect(url: &str) -> SurrealStore {
+    SurrealStore::connect(&url.parse::<RemoteDatabase>().unwrap()).await.unwrap()
+}
+
+/// A database of its own on a server that all cases of this process share.
+struct OnAServer {
+    database: String,
+    offset: Arc<AtomicI64>,
+}
+
+impl Default for OnAServer {
+    fn default() -> Self {
+        Self { database: uuid::Uuid::new_v4().to_string(), offset: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl StoreHarness for OnAServer {
+    type Store = SurrealStore;
+
+    async fn new_store(&self) -> SurrealStore {
+        static SERVER: tokio::sync::OnceCell<SurrealServer> = tokio::sync::OnceCell::const_new();
+        let server = SERVER.get_or_init(SurrealServer::in_memory).await;
+        connect(&server.url("conformance", &self.database)).await.with_clock_offset(Arc::clone(&self.offset))
+    }
+
+    fn advance(&self, by: Duration) {
+        advance(&self.offset, by);
+    }
+
+    async fn reopen(&self, store: SurrealStore) -> SurrealStore {
+        drop(store);
+        self.new_store().await
+    }
+
+    fn run(case: impl Future<Output = ()> + Send + 'static) {
+        run(case);
+    }
+}
+
 mod in_memory {
     kastrel_actors::store_conformance_tests!(super::InMemory::default());
 }
@@ -84,5 +126,13 @@ mod on_disk {
     kastrel_actors::store_conformance_tests!(super::OnDisk::default());
 }
 
+mod on_a_server {
+    kastrel_actors::store_conformance_tests!(super::OnAServer::default());
+}
+
 mod adapter;
+mod lost_answers;
 mod measure;
+mod remote;
+#[path = "../../../tests/helpers/surreal_server.rs"]
+mod surreal_server;

@@ -1,16 +1,23 @@
 //! Scans of this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use kastrel_actors::desk::{CancelOutcome, ScanDesk, SubmitError};
 use kastrel_actors::model::{CancelledBy, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot, TraceContext};
 use kastrel_actors::ports::ListQuery;
 use tokio::sync::mpsc;
 
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
+use crate::adapters::artifacts::{ArtifactStore, AttemptKey};
 use crate::cli::view::ScanView;
-use crate::web::AttemptDir;
+
+/// How long to look for a report.
+const REPORT_PATIENCE: Duration = Duration::from_secs(3);
+/// So many reports of a list are looked for at once.
+const REPORTS_AT_ONCE: usize = 16;
 
 /// Waits for the scanner's plugins.
 #[async_trait]
@@ -22,26 +29,41 @@ pub trait PluginSource: Send + Sync {
 /// See the module.
 #[derive(Clone)]
 pub struct LocalBackend {
-    desk: ScanDesk,
-    attempt_dir: AttemptDir,
+    pub(super) desk: ScanDesk,
+    pub(super) drain_limit: Duration,
+    artifacts: Arc<dyn ArtifactStore>,
     plugins: Arc<dyn PluginSource>,
 }
 
 impl LocalBackend {
     /// Over a desk.
     #[must_use]
-    pub fn new(desk: ScanDesk, attempt_dir: AttemptDir, plugins: Arc<dyn PluginSource>) -> Self {
-        Self { desk, attempt_dir, plugins }
+    pub fn new(desk: ScanDesk, artifacts: Arc<dyn ArtifactStore>, plugins: Arc<dyn PluginSource>, drain_limit: Duration) -> Self {
+        Self { desk, drain_limit, artifacts, plugins }
     }
 
-    fn view(&self, snapshot: &ScanSnapshot) -> ScanView {
-        view(snapshot, &self.attempt_dir)
+    async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {
+        view(snapshot, self.artifacts.as_ref()).await
     }
 }
 
-fn view(snapshot: &ScanSnapshot, attempt_dir: &AttemptDir) -> ScanView {
-    let folder = snapshot.record.last_attempt().map(|attempt| attempt_dir(&snapshot.record, attempt.number));
-    ScanView::of(snapshot, folder.as_deref())
+async fn view(snapshot: &ScanSnapshot, artifacts: &dyn ArtifactStore) -> ScanView {
+    ScanView::of(snapshot, report(&snapshot.record, artifacts).await)
+}
+
+/// Where the report of a scan that has ended is. None where there is no report, or none that can be found now: a command does not wait for it.
+async fn report(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<String> {
+    let attempt = record.last_attempt().filter(|_| record.status().is_terminal())?;
+    let key = AttemptKey::of(record, attempt.number);
+    let look = async {
+        for name in ["kast_report.html", "kast_report.pdf"] {
+            if let Ok(place) = artifacts.locate(&key, name).await {
+                return Some(place);
+            }
+        }
+        None
+    };
+    tokio::time::timeout(REPORT_PATIENCE, look).await.ok().flatten()
 }
 
 #[async_trait]
@@ -59,12 +81,12 @@ impl ScanBackend for LocalBackend {
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError> {
         let Some(mut snapshots) = self.desk.watch(id).await? else { return Ok(None) };
         let (sender, views) = mpsc::channel(1);
-        let attempt_dir = self.attempt_dir.clone();
+        let artifacts = Arc::clone(&self.artifacts);
         tokio::spawn(async move {
             loop {
                 let snapshot = snapshots.borrow_and_update().clone();
                 let ended = snapshot.status().is_terminal();
-                if sender.send(Ok(view(&snapshot, &attempt_dir))).await.is_err() || ended {
+                if sender.send(Ok(view(&snapshot, artifacts.as_ref()).await)).await.is_err() || ended {
                     return;
                 }
                 tokio::select! {
@@ -77,16 +99,19 @@ impl ScanBackend for LocalBackend {
     }
 
     async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelAnswer, BackendError> {
-        let seen = |record: ScanRecord| Box::new(self.view(&ScanSnapshot::of(record)));
+        let seen = async |record: ScanRecord| Box::new(self.view(&ScanSnapshot::of(record)).await);
         Ok(match self.desk.cancel(id, by).await? {
-            CancelOutcome::Cancelled(record) | CancelOutcome::Requested(record) => CancelAnswer::Accepted(seen(record)),
-            CancelOutcome::AlreadyEnded(record) => CancelAnswer::AlreadyEnded(seen(record)),
+            CancelOutcome::Cancelled(record) | CancelOutcome::Requested(record) => CancelAnswer::Accepted(seen(record).await),
+            CancelOutcome::AlreadyEnded(record) => CancelAnswer::AlreadyEnded(seen(record).await),
             CancelOutcome::Missing => CancelAnswer::Missing,
         })
     }
 
     async fn get(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
-        Ok(self.desk.scan(id).await?.map(|snapshot| self.view(&snapshot)))
+        Ok(match self.desk.scan(id).await? {
+            Some(snapshot) => Some(self.view(&snapshot).await),
+            None => None,
+        })
     }
 
     async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError> {
@@ -98,7 +123,8 @@ impl ScanBackend for LocalBackend {
             ..ListQuery::default()
         };
         let page = self.desk.list(query).await?;
-        Ok(ListAnswer { scans: page.scans.iter().map(|snapshot| self.view(snapshot)).collect(), total: page.total })
+        let views = futures_util::stream::iter(page.scans).map(async |snapshot| self.view(&snapshot).await);
+        Ok(ListAnswer { scans: views.buffered(REPORTS_AT_ONCE).collect().await, total: page.total })
     }
 
     async fn plugins(&self) -> Result<PluginList, BackendError> {

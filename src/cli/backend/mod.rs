@@ -1,5 +1,6 @@
 //! Who keeps the scans that a command speaks of: this process, or a server.
 
+mod cluster;
 mod local;
 pub mod locate;
 mod problem;
@@ -16,9 +17,10 @@ use super::exit::Exit;
 use super::text::plain;
 use super::view::ScanView;
 
+pub use cluster::{ClusterBackend, NodeView, QueueView};
 pub use local::{LocalBackend, PluginSource};
 pub use problem::ProblemDetails;
-pub use remote::RemoteBackend;
+pub use remote::{Readiness, ReadinessCheck, RemoteBackend};
 
 /// The scans of one side.
 #[async_trait]
@@ -41,6 +43,11 @@ pub trait ScanBackend: Send + Sync {
     /// The scanner and its plugins.
     async fn plugins(&self) -> Result<PluginList, BackendError>;
 }
+
+/// Scans, nodes and queue of one side.
+pub trait Backend: ScanBackend + ClusterBackend {}
+
+impl<T: ScanBackend + ClusterBackend> Backend for T {}
 
 /// A scan as it changes. Nobody needs to read it to its end.
 pub type Views = mpsc::Receiver<Result<ScanView, BackendError>>;

@@ -69,6 +69,16 @@ impl RemoteBackend {
         self.client.get(url).timeout(Duration::from_secs(5)).send().await.is_ok_and(|response| response.status().is_success())
     }
 
+    /// What it says of its readiness.
+    ///
+    /// # Errors
+    /// It does not answer, or not as Kastrel does.
+    pub async fn readiness(&self) -> Result<Readiness, BackendError> {
+        let response = self.client.get(self.url("readyz")?).timeout(Duration::from_secs(5)).send().await.map_err(|error| self.unreachable(error))?;
+        let value = self.body(response).await?;
+        serde_json::from_value(value).map_err(|_| self.strange("its readiness cannot be read"))
+    }
+
     /// Its address.
     #[must_use]
     pub fn address(&self) -> String {
@@ -85,7 +95,7 @@ impl RemoteBackend {
         self.base.join(path).map_err(|_| self.strange("its address cannot be extended"))
     }
 
-    fn strange(&self, what: impl Into<String>) -> BackendError {
+    pub(super) fn strange(&self, what: impl Into<String>) -> BackendError {
         BackendError::Strange { url: shown(&self.base), what: what.into() }
     }
 
@@ -94,7 +104,12 @@ impl RemoteBackend {
         BackendError::Unreachable { url: shown(&self.base), source: Some(Box::new(error.without_url())) }
     }
 
-    async fn get_json(&self, path: &str, query: &[(&str, String)]) -> Result<Option<Value>, BackendError> {
+    pub(super) async fn send(&self, method: reqwest::Method, path: &str, body: &Value) -> Result<Response, BackendError> {
+        let request = self.client.request(method, self.url(path)?).json(body).timeout(PATIENCE);
+        request.send().await.map_err(|error| self.unreachable(error))
+    }
+
+    pub(super) async fn get_json(&self, path: &str, query: &[(&str, String)]) -> Result<Option<Value>, BackendError> {
         let mut url = self.url(path)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -107,7 +122,7 @@ impl RemoteBackend {
         }
     }
 
-    async fn body(&self, response: Response) -> Result<Value, BackendError> {
+    pub(super) async fn body(&self, response: Response) -> Result<Value, BackendError> {
         let bytes = response.bytes().await.map_err(|error| self.unreachable(error))?;
         serde_json::from_slice(&bytes).map_err(|_| self.strange("expected JSON"))
     }
@@ -197,6 +212,26 @@ impl RemoteBackend {
             }
         }
     }
+}
+
+/// Whether a process can do its work, as `/readyz` tells.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Readiness {
+    /// Whether it can.
+    pub ready: bool,
+    /// What was looked at.
+    pub checks: Vec<ReadinessCheck>,
+}
+
+/// One thing that a process needs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ReadinessCheck {
+    /// What.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What is wrong, or how it stands.
+    pub detail: String,
 }
 
 /// How following a live stream ended.
@@ -328,7 +363,7 @@ fn without_nulls(draft: &ScanRequestDraft) -> Value {
     value
 }
 
-async fn problem(status: StatusCode, response: Response) -> BackendError {
+pub(super) async fn problem(status: StatusCode, response: Response) -> BackendError {
     let body = response.bytes().await.unwrap_or_default();
     ProblemDetails::read(status.as_u16(), &body).into_error()
 }

@@ -61,7 +61,8 @@ impl AppHost for FakeHost {
 #[async_trait]
 impl RunningApp for FakeApp {
     fn backend(&self) -> LocalBackend {
-        LocalBackend::new(self.cluster.desk.clone(), Arc::new(|_, _| "nowhere".into()), Arc::new(NoPlugins))
+        let artifacts = Arc::new(crate::adapters::artifacts::FolderArtifacts::new("nowhere".as_ref()));
+        LocalBackend::new(self.cluster.desk.clone(), artifacts, Arc::new(NoPlugins), Duration::from_secs(600))
     }
 
     fn url(&self) -> Option<String> {
@@ -74,7 +75,7 @@ impl RunningApp for FakeApp {
 
     async fn stop(self: Box<Self>) {
         if let Some(node) = self.node {
-            node.shutdown(Duration::from_secs(20)).await;
+            node.shutdown(Duration::ZERO, Duration::from_secs(20)).await;
         }
         self.stopped.store(true, Ordering::SeqCst);
     }

@@ -41,13 +41,17 @@ fn each_layer_beats_the_ones_below_it() {
 fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
     for key in KEYS {
         let value = match key.name {
-            "server.listen" => "[::1]:1",
+            "server.listen" | "worker.listen" => "[::1]:1",
             "database.url" | "redis.url" => "ws://x:1/",
+            "artifacts.url" => "s3://scans",
+            "artifacts.endpoint" => "https://minio:9000",
+            "artifacts.path_style" => "false",
+            "artifacts.allow_http" => "true",
             "kast.scanner" => "builtin",
             "scope.allow" | "scope.deny" => "example.com",
             "log.format" => "json",
             "log.level" => "debug",
-            "scope.allow_private" => "true",
+            "scope.allow_private" | "server.allow_any_address" => "true",
             "node.lease_seconds" => "100",
             "node.lease_margin_seconds" => "4",
             "node.renew_seconds" => "5",
@@ -125,5 +129,27 @@ fn secrets_are_not_shown() {
     let vars = env(&[("REDIS_URL", "redis://u:hunter2@h:1/0")]);
     let resolved = Sources::of(&vars).resolve().unwrap();
     assert_eq!(origin_of(&resolved, "redis.url").0, "redis://u:***@h:1/0");
+    assert!(!format!("{:?}", resolved.config).contains("hunter2"));
+}
+
+#[test]
+fn a_bucket_s_settings_go_together_and_its_secret_is_never_shown() {
+    let secret = "hunter2@://x";
+    let vars = env(&[
+        ("KASTREL_ARTIFACTS__URL", "s3://scans"),
+        ("KASTREL_ARTIFACTS__ENDPOINT", "http://minio:9000"),
+        ("KASTREL_ARTIFACTS__SECRET_ACCESS_KEY", secret),
+    ]);
+    let error = Sources::of(&vars).resolve().unwrap_err().to_string();
+    for key in ["artifacts.endpoint = http://minio:9000", "artifacts.allow_http = false", "artifacts.access_key_id", "artifacts.secret_access_key = ***"] {
+        assert!(error.contains(key), "{key} in {error}");
+    }
+    assert!(!error.contains("hunter2"), "{error}");
+    let error = sources(&env(&[]), "[artifacts]\nsecret_access_key = 8675309\n", &[]).resolve().unwrap_err().to_string();
+    assert!(error.contains("artifacts.secret_access_key") && !error.contains("8675309"), "{error}");
+    let vars = env(&[("KASTREL_ARTIFACTS__SECRET_ACCESS_KEY", secret)]);
+    let resolved = Sources::of(&vars).resolve().unwrap();
+    assert_eq!(origin_of(&resolved, "artifacts.secret_access_key").0, "***");
+    assert_eq!(origin_of(&resolved, "artifacts.access_key_id").0, "", "what is not set is no secret");
     assert!(!format!("{:?}", resolved.config).contains("hunter2"));
 }

@@ -32,6 +32,8 @@ struct Readiness {
 struct Check {
     name: &'static str,
     ok: bool,
+    /// Whether the process is not ready without it. Without its queue it accepts scans all the same: they start when the queue is back.
+    required: bool,
     /// What is wrong, or how it stands.
     detail: String,
 }
@@ -56,7 +58,7 @@ pub(crate) async fn livez() -> Response {
 pub(crate) async fn readyz(State(web): State<Web>) -> Response {
     let (store, queue) = tokio::join!(store_check(&web), queue_check(&web));
     let checks = vec![store, queue, node_check(&web)];
-    let ready = checks.iter().all(|check| check.ok);
+    let ready = checks.iter().all(|check| check.ok || !check.required);
     fresh(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &Readiness { ready, checks })
 }
 
@@ -69,24 +71,25 @@ async fn store_check(web: &WebInner) -> Check {
         }
         Err(_) => (false, "does not answer in time"),
     };
-    Check { name: "store", ok, detail: detail.into() }
+    Check { name: "store", ok, required: true, detail: detail.into() }
 }
 
 async fn queue_check(web: &WebInner) -> Check {
     let depth = queue_depth(web).await;
+    let redis = web.state.redis.as_ref().map(|redis| format!("Redis at {}: {}; ", redis.address(), redis.state())).unwrap_or_default();
     let detail = depth.map_or_else(|| "does not answer; scans are accepted and start when it is back".into(), |depth| format!("answers, {depth} waiting"));
-    Check { name: "queue", ok: depth.is_some(), detail }
+    Check { name: "queue", ok: depth.is_some(), required: false, detail: format!("{redis}{detail}") }
 }
 
 fn node_check(web: &WebInner) -> Check {
     if web.state.closing.is_cancelled() {
-        return Check { name: "node", ok: false, detail: "stopping".into() };
+        return Check { name: "node", ok: false, required: true, detail: "stopping".into() };
     }
     if !web.state.runs_scans {
-        return Check { name: "node", ok: true, detail: "not here: this process runs no scans".into() };
+        return Check { name: "node", ok: true, required: true, detail: "not here: this process runs no scans".into() };
     }
     let state = web.desk().board.supervision(web.now()).state;
-    Check { name: "node", ok: state == "running", detail: state }
+    Check { name: "node", ok: state == "running", required: true, detail: state }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::scans::fresh;
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
-use crate::web::files::{LOG, with_files};
+use crate::web::files::log_since;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
@@ -25,6 +25,8 @@ pub(crate) struct LogBody {
     next: u64,
     /// Whether the attempt still writes.
     running: bool,
+    /// Whether these lines replace all earlier ones: the log is on another machine, of which only the end arrives here while it grows.
+    window: bool,
 }
 
 /// Which part.
@@ -70,28 +72,28 @@ pub(crate) async fn scan_log(State(web): State<Web>, _viewer: Viewer, PathId(id)
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let wanted = attempt.or_else(|| scan.record.last_attempt().map(|attempt| attempt.number)).unwrap_or_default();
     let running = scan.record.attempts.iter().any(|attempt| attempt.number == wanted && attempt.end.is_none());
-    let part = with_files(&web, &scan.record, wanted, move |files| files.since(LOG, from, !running)).await.and_then(Result::ok);
+    let part = log_since(&web, &scan.record, wanted, from, !running).await;
     let body = match part {
-        Some(part) => LogBody { lines: part.lines, next: part.next, running },
-        None => LogBody { lines: Vec::new(), next: from, running },
+        Some(part) => LogBody { lines: part.lines, next: part.next, running, window: part.is_window },
+        None => LogBody { lines: Vec::new(), next: from, running, window: false },
     };
     Ok(fresh(StatusCode::OK, &body))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::web::files::LOG;
+    use crate::web::files::LOG_NAME;
     use crate::web::testing::{TestApp, json_of};
 
     #[tokio::test]
     async fn goes_on_where_the_reader_left_off() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
-        assert_eq!(json_of(app.get("/api/scans/1/log").await).await, serde_json::json!({"lines": [], "next": 0, "running": true}));
+        assert_eq!(json_of(app.get("/api/scans/1/log").await).await, serde_json::json!({"lines": [], "next": 0, "running": true, "window": false}));
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
-        std::fs::write(app.attempt_folder(&scan).join(LOG), "one\n\u{1b}[31mtwo\nthr").unwrap();
+        std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "one\n\u{1b}[31mtwo\nthr").unwrap();
         let part = json_of(app.get("/api/scans/1/log?attempt=1&from=4").await).await;
-        assert_eq!(part, serde_json::json!({"lines": ["[31mtwo"], "next": 13, "running": true}));
+        assert_eq!(part, serde_json::json!({"lines": ["[31mtwo"], "next": 13, "running": true, "window": false}));
         assert_eq!(app.get("/api/scans/1/log?from=-1&attempt=x").await.status(), 400);
         assert_eq!(app.get("/api/scans/9/log").await.status(), 404);
     }

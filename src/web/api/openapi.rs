@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{changes, events, export, health, log, metrics, plugins, scans, stats, status, supervision};
+use super::{changes, events, export, health, log, metrics, nodes, plugins, queue, scans, stats, status, supervision};
 use crate::web::state::Web;
 
 #[derive(OpenApi)]
@@ -34,6 +34,11 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(log::scan_log))
         .routes(routes!(changes::changes))
         .routes(routes!(plugins::list_plugins))
+        .routes(routes!(nodes::list_nodes))
+        .routes(routes!(nodes::drain_node, nodes::undo_drain))
+        .routes(routes!(queue::show_queue))
+        .routes(routes!(queue::pause_queue))
+        .routes(routes!(queue::resume_queue))
         .routes(routes!(stats::show_stats))
         .routes(routes!(supervision::show_supervision))
         .routes(routes!(health::livez))
@@ -65,8 +70,11 @@ pub(crate) async fn openapi(State(web): State<Web>) -> Response {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use kastrel_actors::model::ScanStatus;
+    use kastrel_actors::ports::ScanStore;
+    use kastrel_actors::testing::fixtures;
 
     use crate::web::testing::{TestApp, api_description, json_of};
 
@@ -80,10 +88,13 @@ mod tests {
             .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase())))
             .collect();
         let expected = [
+            "DELETE /api/nodes/{id}/drain",
             "DELETE /api/scans/{id}",
             "GET /api/events",
+            "GET /api/nodes",
             "GET /api/openapi.json",
             "GET /api/plugins",
+            "GET /api/queue",
             "GET /api/scans",
             "GET /api/scans/{id}",
             "GET /api/scans/export.csv",
@@ -96,6 +107,9 @@ mod tests {
             "GET /livez",
             "GET /metrics",
             "GET /readyz",
+            "POST /api/nodes/{id}/drain",
+            "POST /api/queue/pause",
+            "POST /api/queue/resume",
             "POST /api/scans",
             "POST /api/scans/{id}/cancel",
             "POST /api/scans/{id}/rerun",
@@ -110,6 +124,7 @@ mod tests {
         for (path, item) in api["paths"].as_object().unwrap() {
             for method in ["GET", "POST", "PUT", "DELETE"] {
                 let id = app.submitted("example.com").await.0.to_string();
+                app.memory.register_node(fixtures::registration(&id), Duration::from_secs(60)).await.unwrap();
                 let response = app.send(method, &path.replace("{id}", &id), &[("sec-fetch-site", "same-origin")], "").await;
                 let described = item.get(method.to_lowercase()).is_some();
                 assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());

@@ -255,9 +255,7 @@ pub(crate) async fn rerun_scan(State(web): State<Web>, _viewer: Viewer, trace: R
 pub(crate) async fn delete_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     match web.desk().delete(id).await? {
         Deleted::Gone(record) => {
-            if let Err(error) = remove_results(&web, &record).await {
-                tracing::warn!(scan.id = id.0, error = &error as &dyn std::error::Error, "the files of a deleted scan could not be removed");
-            }
+            remove_results(&web, &record).await;
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         Deleted::Refused(record) => Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status()))),

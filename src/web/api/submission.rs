@@ -42,6 +42,26 @@ pub(crate) fn read_draft(
     if errors.is_empty() { Ok(draft) } else { Err(Problem::fields(ProblemKind::InvalidFields, errors)) }
 }
 
+/// A small JSON object, or nothing at all; a wrong field is named.
+pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !is_json(content_type) {
+        return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
+    }
+    let value: Value = serde_json::from_slice(&body).map_err(|error| Problem::new(ProblemKind::Malformed, format!("the body is not valid JSON: {error}")))?;
+    if !value.is_object() {
+        return Err(Problem::new(ProblemKind::Malformed, "the body must be a JSON object"));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let field = printable(&error.path().to_string());
+        Problem::fields(ProblemKind::InvalidFields, vec![FieldError::new(field, printable(&error.into_inner().to_string()))])
+    })
+}
+
 /// The client's key against double submission.
 pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(KEY_HEADER) else { return Ok(None) };

@@ -15,7 +15,7 @@ use crate::web::viewer::Viewer;
 /// An actor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
-struct ActorBody {
+pub(crate) struct ActorBody {
     name: String,
     /// What it is doing.
     state: String,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{
-    AttemptPhase, CancelledBy, PendingReason, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot, ScanState, ScanStatus,
-    ScannerInfo, ScannerKind, Severity, SeverityCounts,
+    AttemptPhase, CancelledBy, NodeActivity, PendingReason, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot, ScanState,
+    ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
 };
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -72,6 +72,7 @@ names! {
     CancelledByName: CancelledBy = "those who cancel";
     ScannerKindName: ScannerKind = "scanners";
     PluginKindName: PluginKind = "kinds of plugins";
+    ActivityName: NodeActivity = "whether nodes take new scans";
 }
 
 /// Which scanner, and its version.

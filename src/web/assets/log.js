@@ -12,6 +12,8 @@ if (log) {
   let running = "running" in log.dataset;
   let following = true;
   let lines = log.textContent.replace(/\n$/, "").split("\n");
+  // The log is on another machine: what comes is its end, and replaces what was there.
+  let isWindow = "window" in log.dataset;
   let timer = 0;
 
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 24;
@@ -74,10 +76,20 @@ if (log) {
         const part = await response.json();
         const grew = part.next > next;
         next = part.next;
-        if (part.lines.length) add(part.lines);
+        if (part.window) {
+          if (part.lines.join("\n") !== lines.join("\n")) {
+            lines = part.lines;
+            draw();
+          }
+        } else {
+          // Now the whole log is here, and it comes from its beginning.
+          if (isWindow) lines = [];
+          if (part.lines.length || isWindow) add(part.lines);
+        }
+        isWindow = part.window;
         running = part.running;
         if (!running && !grew) return setFollowing(following);
-        timer = setTimeout(ask, part.lines.length ? 300 : 1500);
+        timer = setTimeout(ask, part.lines.length && !part.window ? 300 : 1500);
         return;
       }
     } catch {

@@ -184,12 +184,10 @@ async fn carry_out(web: &WebInner, action: Action, scans: &[ScanId], trace: Trac
     Ok(Redirect::to(&format!("/scans?done={}&n={done}&not={not}", action.name())).into_response())
 }
 
-/// Deletes a scan that has ended, then its files. Files that cannot be removed are in nobody's way any more, but the operator should know.
+/// Deletes a scan that has ended, then its files.
 pub(crate) async fn delete(web: &WebInner, id: ScanId) -> Result<bool, Problem> {
     let Deleted::Gone(record) = web.desk().delete(id).await? else { return Ok(false) };
-    if let Err(error) = remove_results(web, &record).await {
-        tracing::warn!(scan.id = id.0, error = &error as &dyn std::error::Error, "the files of a deleted scan could not be removed");
-    }
+    remove_results(web, &record).await;
     Ok(true)
 }
 

@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::layout::{Here, Layout};
+use crate::adapters::artifacts::Artifact;
 use crate::web::error::Problem;
-use crate::web::files::{AttemptFiles, FileEntry, with_files};
+use crate::web::files::{list, notice_of};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
@@ -30,6 +31,8 @@ struct AttemptSection {
     number: u32,
     total: String,
     files: Vec<FileRow>,
+    /// What to know of the list.
+    notice: Option<&'static str>,
 }
 
 struct FileRow {
@@ -47,15 +50,17 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let mut attempts = Vec::new();
     for attempt in scan.record.attempts.iter().rev().take(LISTED) {
         let base = format!("/scans/{id}/attempts/{}", attempt.number);
-        let entries = with_files(&web, &scan.record, attempt.number, AttemptFiles::list).await.unwrap_or_default();
-        let row = |entry: FileEntry| FileRow {
+        let row = |entry: Artifact| FileRow {
             view_url: format!("{base}/view/{}", in_url(&entry.path)),
             url: format!("{base}/files/{}?download=1", in_url(&entry.path)),
             path: clean(&entry.path),
-            size: size(entry.bytes),
+            size: size(entry.size),
         };
-        let total = size(entries.iter().map(|entry| entry.bytes).sum());
-        attempts.push(AttemptSection { number: attempt.number.0, total, files: entries.into_iter().map(row).collect() });
+        let listing = list(&web, &scan.record, attempt.number).await;
+        let notice = notice_of(&listing);
+        let files = listing.unwrap_or_default().files;
+        let total = size(files.iter().map(|file| file.size).sum());
+        attempts.push(AttemptSection { number: attempt.number.0, total, files: files.into_iter().map(row).collect(), notice });
     }
     let target = clean(&scan.record.request.target.to_string());
     Ok(page(&FileListPage { layout: Layout::of(&web, &viewer, Here::Scans, format!("Files of scan {id}")).await, id: id.0, target, attempts }))
@@ -64,6 +69,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::files::PARTIAL;
     use crate::web::pages::layout::HOSTILE;
     use crate::web::testing::{TestApp, text_of};
 
@@ -76,8 +82,13 @@ mod tests {
                 size: "412 bytes".into(),
             };
             let attempts = vec![
-                AttemptSection { number: 2, total: "824 bytes".into(), files: vec![file("kast_report.html"), file(&format!("raw/{HOSTILE}"))] },
-                AttemptSection { number: 1, total: "0 bytes".into(), files: Vec::new() },
+                AttemptSection {
+                    number: 2,
+                    total: "824 bytes".into(),
+                    files: vec![file("kast_report.html"), file(&format!("raw/{HOSTILE}"))],
+                    notice: Some(PARTIAL),
+                },
+                AttemptSection { number: 1, total: "0 bytes".into(), files: Vec::new(), notice: None },
             ];
             Self { layout: Layout::sample("Files of scan 17"), id: 17, target: clean(HOSTILE), attempts }
         }

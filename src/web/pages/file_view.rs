@@ -1,14 +1,13 @@
 //! One file of an attempt, on a page of ours: JSON in order, text as it is, pictures as pictures. Whatever it holds, it is shown and not run.
 
-use std::io::Read;
-
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
 use super::layout::{Here, Layout};
+use crate::adapters::artifacts::{ContentKind, content_kind};
 use crate::web::error::Problem;
-use crate::web::files::{kind_of, with_files};
+use crate::web::files::head;
 use crate::web::headers::page;
 use crate::web::path::{FilePath, no_scan};
 use crate::web::state::Web;
@@ -47,17 +46,9 @@ pub(crate) enum Content {
 /// Shows a file.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, FilePath { id, attempt, path }: FilePath) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let name = path.clone();
-    let read = move |files: &crate::web::files::AttemptFiles| -> std::io::Result<(u64, Vec<u8>)> {
-        let (file, bytes) = files.file(&name)?;
-        let mut content = Vec::new();
-        if kind_of(&name).0.starts_with("text/plain") {
-            file.take(MOST_BYTES).read_to_end(&mut content)?;
-        }
-        Ok((bytes, content))
-    };
-    let (bytes, content) =
-        with_files(&web, &scan.record, attempt, read).await.and_then(Result::ok).ok_or_else(|| Problem::not_found("there is no such file"))?;
+    // Of what is not shown as text only the size is wanted.
+    let most = if content_kind(&path).media_type.starts_with("text/plain") { MOST_BYTES } else { 1 };
+    let (content, bytes) = head(&web, &scan.record, attempt, &path, most).await?;
     Ok(page(&FileViewPage {
         layout: Layout::of(&web, &viewer, Here::Scans, clean(&path)).await,
         id: id.0,
@@ -71,7 +62,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, FilePath { id, 
 
 /// What to show of a file of so many bytes, of which `start` is the beginning.
 pub(super) fn content_of(path: &str, start: &[u8], bytes: u64) -> Content {
-    let (kind, inline) = kind_of(path);
+    let ContentKind { media_type: kind, inline } = content_kind(path);
     match kind.split(['/', ';']).next() {
         Some("image") => Content::Image,
         _ if kind.starts_with("text/html") => Content::Frame,

@@ -74,7 +74,7 @@ impl Layout {
         // A page is no worse for not knowing; what needs the store says so itself.
         let pause = web.desk().store.paused().await.ok().flatten();
         Self {
-            scanner: catalogue.map_or_else(|| "looking for the scanner …".into(), |catalogue| clean(&catalogue.headline())),
+            scanner: catalogue.map_or_else(|| "looking for the scanner …".into(), |catalogue| clean(&catalogue.scanner.headline())),
             is_stand_in,
             pause: pause.map(|pause| Pause { since: pause.since.into(), reason: pause.reason.as_deref().map(clean).filter(|reason| !reason.is_empty()) }),
             foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),

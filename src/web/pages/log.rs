@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use super::layout::{Here, Layout};
 use crate::web::assets;
 use crate::web::error::Problem;
-use crate::web::files::{LOG, Tail, with_files};
+use crate::web::files::{Tail, log_end};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
@@ -33,6 +33,8 @@ pub(crate) struct LogPage {
     attempts: Vec<u32>,
     log: Option<Tail>,
     size: String,
+    /// Whether all of it can be had.
+    has_file: bool,
     is_running: bool,
 }
 
@@ -42,7 +44,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(name, _)| name == "attempt").and_then(|(_, value)| value.parse().ok());
     let attempts: Vec<u32> = scan.record.attempts.iter().map(|attempt| attempt.number.0).collect();
     let attempt: u32 = asked.filter(|asked| attempts.contains(asked)).or_else(|| attempts.last().copied()).unwrap_or_default();
-    let log = with_files(&web, &scan.record, AttemptNumber(attempt), |files| files.last(LOG, MOST_BYTES, MOST_LINES)).await.and_then(Result::ok);
+    let log = log_end(&web, &scan.record, AttemptNumber(attempt), MOST_BYTES, MOST_LINES).await;
     let is_running = scan.record.attempts.iter().any(|one| one.number.0 == attempt && one.end.is_none());
     let target = clean(&scan.record.request.target.to_string());
     Ok(page(&LogPage {
@@ -52,7 +54,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         target,
         attempt,
         attempts,
-        size: log.as_ref().map(|log| size(log.next)).unwrap_or_default(),
+        size: log.as_ref().filter(|log| !log.is_window).map(|log| size(log.next)).unwrap_or_default(),
+        has_file: log.as_ref().is_some_and(|log| !log.is_window),
         log,
         is_running,
     }))
@@ -61,6 +64,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::files::LOG_NAME;
     use crate::web::pages::layout::HOSTILE;
     use crate::web::testing::{TestApp, text_of};
 
@@ -73,8 +77,9 @@ mod tests {
                 target: clean(HOSTILE),
                 attempt: 2,
                 attempts: vec![1, 2],
-                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true }),
+                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false }),
                 size: "412 bytes".into(),
+                has_file: true,
                 is_running: true,
             }
         }
@@ -93,7 +98,7 @@ mod tests {
         let scan = app.running("example.com").await;
         assert!(text_of(app.get("/scans/1/log").await).await.contains("There is no log"));
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
-        std::fs::write(app.attempt_folder(&scan).join(LOG), "first <b>\n").unwrap();
+        std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "first <b>\n").unwrap();
         for path in ["/scans/1/log", "/scans/1/log?attempt=1", "/scans/1/log?attempt=9", "/scans/1/log?attempt=../x"] {
             assert!(text_of(app.get(path).await).await.contains("first &#60;b&#62;"), "{path}");
         }

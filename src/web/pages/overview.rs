@@ -17,7 +17,7 @@ use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
 use crate::web::estimate::{self, Running, time_left};
 use crate::web::headers::page;
-use crate::web::state::{CatalogueView, Health, Web, WebInner};
+use crate::web::state::{CatalogueView, Web, WebInner};
 use crate::web::text::{MomentText, clean, counted, duration};
 use crate::web::viewer::Viewer;
 
@@ -122,7 +122,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         cards.push(RunCard::new(scan, &web, left));
     }
     let queue = tokio::time::timeout(QUEUE_PATIENCE, desk.queue.depth()).await.ok().and_then(Result::ok);
-    let redis = web.state.redis.as_ref().map(|redis| redis.borrow().clone());
+    let redis = web.state.redis.as_ref().map(|redis| (redis.is_connected(), clean(&format!("at {}: {}", redis.address(), redis.state()))));
     Ok(page(&OverviewPage {
         layout: Layout::of(&web, &viewer, Here::Overview, "Overview").await,
         live: Live::new(&web, "/api/events"),
@@ -171,7 +171,7 @@ fn health(
     nodes: &[NodeRecord],
     now: jiff::Timestamp,
     queue: Option<usize>,
-    redis: Option<Health>,
+    redis: Option<(bool, String)>,
     catalogue: Option<&CatalogueView>,
     runs_scans: bool,
 ) -> Vec<HealthItem> {
@@ -199,8 +199,8 @@ fn health(
             None => HealthItem::new("queue", Some(false), "queue does not answer"),
         },
     ];
-    if let Some(redis) = redis {
-        items.push(HealthItem::new("redis", Some(redis.ok), format!("Redis {}", redis.text)));
+    if let Some((is_connected, text)) = redis {
+        items.push(HealthItem::new("redis", Some(is_connected), format!("Redis {text}")));
     }
     items.push(match catalogue {
         None => HealthItem::new("kast", None, "scanner is being asked"),

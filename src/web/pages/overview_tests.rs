@@ -21,7 +21,7 @@ impl OverviewPage {
             layout: Layout::sample("Overview"),
             live: Live::sample(),
             tiles: tiles(&StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5 }),
-            health: health(&[], at, None, Some(Health { ok: false, text: HOSTILE.into() }), Some(&catalogue()), true),
+            health: health(&[], at, None, Some((false, HOSTILE.into())), Some(&catalogue()), true),
             running: vec![RunCard {
                 id: 17,
                 url: "/scans/17".into(),

@@ -10,9 +10,10 @@ use super::file_view::Content;
 use super::layout::{Here, Layout};
 use super::scan_detail::findings::{SeverityGroup, group};
 use super::scan_detail::rows::message_of;
+use crate::adapters::artifacts::Artifact;
 use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
-use crate::web::files::{AttemptFiles, FileEntry, with_files};
+use crate::web::files::{head, list};
 use crate::web::headers::page;
 use crate::web::path::{PluginPath, no_scan};
 use crate::web::state::Web;
@@ -62,15 +63,18 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
     let (files, result) = match attempt {
         Some(attempt) => {
             let others: Vec<String> = plugins_of(&scan).iter().map(|plugin| plugin.name.clone()).collect();
-            let wanted = name.clone();
-            let look = move |files: &AttemptFiles| (own_files(files.list(), &wanted, &others), processed(files, &wanted));
-            with_files(&web, &scan.record, attempt, look).await.unwrap_or_default()
+            let listing = list(&web, &scan.record, attempt).await.unwrap_or_default();
+            // What the plugin wrote last, in order.
+            let written = format!("{name}_processed.json");
+            let start = if listing.has(&written) { head(&web, &scan.record, attempt, &written, MOST_BYTES).await.ok() } else { None };
+            let result = start.map(|(start, bytes)| super::file_view::content_of("result.json", &start, bytes));
+            (own_files(listing.files, &name, &others), result)
         }
         None => Default::default(),
     };
     let base = format!("/scans/{id}/attempts/{}/view", attempt.unwrap_or_default());
     let took = plugin.started_at.zip(plugin.ended_at).map(|(start, end)| duration(end.duration_since(start)));
-    let file = |entry: FileEntry| PluginFile { url: format!("{base}/{}", in_url(&entry.path)), name: clean(&entry.path), size: size(entry.bytes) };
+    let file = |entry: Artifact| PluginFile { url: format!("{base}/{}", in_url(&entry.path)), name: clean(&entry.path), size: size(entry.size) };
     Ok(page(&PluginPage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("{} of scan {id}", clean(&name))).await,
         id: id.0,
@@ -100,22 +104,13 @@ fn is_problem(plugin: &PluginResult) -> bool {
 }
 
 /// The files that bear a plugin's name, and not the longer name of another one.
-fn own_files(entries: Vec<FileEntry>, name: &str, plugins: &[String]) -> Vec<FileEntry> {
+fn own_files(entries: Vec<Artifact>, name: &str, plugins: &[String]) -> Vec<Artifact> {
     let bears = |file: &str, name: &str| file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-', '/']));
-    let is_own = |entry: &FileEntry| {
+    let is_own = |entry: &Artifact| {
         let file = entry.path.rsplit('/').next().unwrap_or_default();
         (bears(file, name) || bears(&entry.path, name)) && !plugins.iter().any(|other| other.len() > name.len() && bears(file, other))
     };
     entries.into_iter().filter(is_own).collect()
-}
-
-/// What the plugin wrote last, in order.
-fn processed(files: &AttemptFiles, name: &str) -> Option<Content> {
-    use std::io::Read;
-    let (file, bytes) = files.file(&format!("{name}_processed.json")).ok()?;
-    let mut start = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut start).ok()?;
-    Some(super::file_view::content_of("result.json", &start, bytes))
 }
 
 #[cfg(test)]
@@ -163,8 +158,11 @@ mod tests {
 
     #[test]
     fn a_plugin_owns_the_files_of_its_own_name() {
-        let entries =
-            ["zap.json", "zap_processed.json", "zap_api.json", "zapper.json", "logs/zap.log", "kast.log"].map(|path| FileEntry { path: path.into(), bytes: 1 });
+        let entries = ["zap.json", "zap_processed.json", "zap_api.json", "zapper.json", "logs/zap.log", "kast.log"].map(|path| Artifact {
+            path: path.into(),
+            size: 1,
+            modified: None,
+        });
         let own: Vec<String> = own_files(entries.into(), "zap", &["zap".into(), "zap_api".into()]).into_iter().map(|entry| entry.path).collect();
         assert_eq!(own, ["zap.json", "zap_processed.json", "logs/zap.log"]);
     }

@@ -19,13 +19,13 @@ pub(crate) async fn pause(State(web): State<Web>, _viewer: Viewer, body: Result<
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let reason = form_urlencoded::parse(&body).find(|(name, _)| name == "reason").map(|(_, value)| clean(value.trim()));
     let reason = reason.map(|reason| reason.chars().take(MAX_REASON).collect::<String>()).filter(|reason| !reason.is_empty());
-    web.desk().store.pause(reason).await?;
+    web.desk().pause(reason).await?;
     Ok(Redirect::to("/supervision").into_response())
 }
 
 /// Lets scans start again.
 pub(crate) async fn resume(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
-    web.desk().store.resume().await?;
+    web.desk().resume().await?;
     Ok(Redirect::to("/supervision").into_response())
 }
 

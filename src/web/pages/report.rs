@@ -6,8 +6,9 @@ use axum::response::Response;
 use kastrel_actors::model::{AttemptNumber, ScanRecord};
 
 use super::layout::{Here, Layout};
+use crate::adapters::artifacts::ArtifactError;
 use crate::web::error::Problem;
-use crate::web::files::{PDF_REPORT, REPORT, with_files};
+use crate::web::files::{PDF_REPORT, REPORT, list};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
@@ -32,7 +33,7 @@ pub(crate) struct ReportPage {
 /// Shows the report of the newest attempt that has one.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let (attempt, has_pdf) = newest(&web, &scan.record).await.ok_or_else(|| Problem::not_found("this scan has no report, or not yet"))?;
+    let (attempt, has_pdf) = newest(&web, &scan.record).await?.ok_or_else(|| Problem::not_found("this scan has no report, or not yet"))?;
     let target = clean(&scan.record.request.target.to_string());
     let base = format!("/scans/{id}/attempts/{attempt}/files");
     Ok(page(&ReportPage {
@@ -45,14 +46,15 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     }))
 }
 
-async fn newest(web: &WebInner, record: &ScanRecord) -> Option<(AttemptNumber, bool)> {
+async fn newest(web: &WebInner, record: &ScanRecord) -> Result<Option<(AttemptNumber, bool)>, Problem> {
     for attempt in record.attempts.iter().rev().take(LOOK_BACK) {
-        let found = with_files(web, record, attempt.number, |files| files.has(REPORT).then(|| files.has(PDF_REPORT))).await.flatten();
-        if let Some(has_pdf) = found {
-            return Some((attempt.number, has_pdf));
+        match list(web, record, attempt.number).await {
+            Ok(listing) if listing.has(REPORT) => return Ok(Some((attempt.number, listing.has(PDF_REPORT)))),
+            Ok(_) | Err(ArtifactError::NotFound) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    None
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::web::api::submission::unreadable;
 use crate::web::api::wire::{count_of, findings_of, plugins_of};
 use crate::web::assets;
 use crate::web::error::{Problem, ProblemKind};
-use crate::web::files::{AttemptFiles, COMMAND, LOG, PDF_REPORT, REPORT, Tail, with_files};
+use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, head, list, log_tail, notice_of as notice_of_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
@@ -33,6 +33,9 @@ use findings::SeverityGroup;
 use rows::{AttemptRow, Fact, PluginRow, facts, waiting_text};
 use timeline::{TimelineRow, timeline};
 use zap::ZapView;
+
+/// How much of a command line is shown.
+const MOST_COMMAND_BYTES: u64 = 64 * 1024;
 
 /// The page of one scan.
 #[derive(Template)]
@@ -94,6 +97,8 @@ struct Results {
     html_url: String,
     pdf_url: Option<String>,
     has_files: bool,
+    /// What to know of the files.
+    notice: Option<&'static str>,
     has_info: bool,
     command: Option<String>,
     zap: Option<ZapView>,
@@ -162,12 +167,17 @@ pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): 
     Ok(Redirect::to("/scans?done=delete&n=1").into_response())
 }
 
+const NO_RENDERER: &str = "reports are rendered again only by a server that runs the scanner itself and keeps the files of scans in its own folder";
+
 /// Renders the reports of the last attempt once more.
 pub(crate) async fn render(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let given = url::form_urlencoded::parse(&body).find(|(name, _)| name == "format").and_then(|(_, value)| value.parse::<ReportFormat>().ok());
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let (Some(renderer), Some(attempt), true) = (&web.state.renderer, scan.record.last_attempt(), scan.status().is_terminal()) else {
+    let Some(renderer) = &web.state.renderer else {
+        return Err(Problem::new(ProblemKind::NotRendered, NO_RENDERER));
+    };
+    let (Some(attempt), true) = (scan.record.last_attempt(), scan.status().is_terminal()) else {
         return Err(Problem::new(ProblemKind::NotEnded, "a report can be rendered once the scan has ended"));
     };
     let format = given.unwrap_or(scan.record.request.format);
@@ -273,19 +283,26 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     let Some(attempt) = record.last_attempt().map(|attempt| attempt.number) else { return Results::default() };
     let base = format!("/scans/{}/attempts/{attempt}/files", record.id);
     let is_running = matches!(record.state, ScanState::Running { .. });
-    let look = move |files: &AttemptFiles| Results {
+    // The page is about the scan; without its files it is still worth showing.
+    let (listing, log) = tokio::join!(list(web, record, attempt), log_tail(web, record, attempt));
+    let (notice, has_files) = (notice_of_files(&listing), listing.is_ok());
+    let listing = listing.unwrap_or_default();
+    let start_of = async |path: &str, most: u64| if listing.has(path) { head(web, record, attempt, path, most).await.ok() } else { None };
+    // What ZAP's file says after the end is what it was doing when the scan ended.
+    let zap = if is_running { start_of(zap::FILE, zap::MOST_BYTES).await } else { None };
+    let command = start_of(COMMAND, MOST_COMMAND_BYTES).await;
+    Results {
         attempt: attempt.0,
-        report: files.has(REPORT),
+        report: listing.has(REPORT),
         html_url: format!("{base}/{REPORT}?download=1"),
-        pdf_url: files.has(PDF_REPORT).then(|| format!("{base}/{PDF_REPORT}")),
-        has_files: true,
-        has_info: files.has("kast_info.json"),
-        command: files.tail(COMMAND).ok().and_then(|lines| lines.lines.into_iter().next()),
-        // What the file says after the end is what ZAP was doing when it ended.
-        zap: if is_running { zap::read(files) } else { None },
-        log: files.tail(LOG).ok().filter(|tail| !tail.lines.is_empty()),
-    };
-    with_files(web, record, attempt, look).await.unwrap_or(Results { attempt: attempt.0, ..Results::default() })
+        pdf_url: listing.has(PDF_REPORT).then(|| format!("{base}/{PDF_REPORT}")),
+        has_files,
+        notice,
+        has_info: listing.has("kast_info.json"),
+        command: command.and_then(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().next().map(clean)),
+        zap: zap.and_then(|(bytes, _)| zap::view(&bytes)),
+        log: log.filter(|tail| !tail.lines.is_empty()),
+    }
 }
 
 /// The notice that a redirect asked for: one of ours, never text from the address.

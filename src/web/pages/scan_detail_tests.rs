@@ -4,6 +4,7 @@ use kastrel_actors::model::{
 };
 
 use super::*;
+use crate::adapters::kast_runner::LOG_NAME;
 use crate::web::pages::layout::HOSTILE;
 use crate::web::testing::{TestApp, header_of, text_of};
 
@@ -81,6 +82,7 @@ impl ScanDetailPage {
                 html_url: "/scans/17/attempts/3/files/kast_report.html?download=1".into(),
                 pdf_url: Some("/scans/17/attempts/3/files/kast_report.pdf".into()),
                 has_files: true,
+                notice: Some(crate::web::files::PARTIAL),
                 has_info: true,
                 command: Some(clean(HOSTILE)),
                 zap: Some(ZapView {
@@ -91,7 +93,7 @@ impl ScanDetailPage {
                     alerts: "2 high".into(),
                     warnings: vec![clean(HOSTILE)],
                 }),
-                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true }),
+                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false }),
             },
             can_cancel: true,
             can_delete: true,
@@ -204,7 +206,7 @@ async fn the_log_is_shown_and_cannot_break_out() {
     let scan = app.running("example.com").await;
     assert!(!text_of(app.get("/scans/1").await).await.contains("id=\"log\""));
     std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
-    std::fs::write(app.attempt_folder(&scan).join(LOG), "first\n\u{1b}[31m</pre><script>x</script>\n").unwrap();
+    std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "first\n\u{1b}[31m</pre><script>x</script>\n").unwrap();
     let html = text_of(app.get("/scans/1").await).await;
     assert!(
         html.contains("data-log-url=\"/api/scans/1/log?attempt=1\" data-next=\"36\" data-running")

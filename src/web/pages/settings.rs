@@ -51,7 +51,11 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         attempts: counted(u64::from(web.state.max_attempts), "attempt", "attempts"),
         settings: web.state.settings.iter().map(|line| SettingLine { key: clean(&line.key), value: clean(&line.value) }).collect(),
         plugins: catalogue.as_deref().map(plugins).unwrap_or_default(),
-        issues: catalogue.as_ref().map(|catalogue| counted(catalogue.issues.len() as u64, "kind of issue", "kinds of issues")).unwrap_or_default(),
+        issues: catalogue
+            .as_ref()
+            .filter(|catalogue| !catalogue.issues.is_empty())
+            .map(|catalogue| counted(catalogue.issues.len() as u64, "kind of issue", "kinds of issues"))
+            .unwrap_or_default(),
         streams: format!("{} of {}", crate::web::api::stats::open_streams(&web), web.limits.event_streams),
         layout,
     }))

@@ -8,7 +8,7 @@ use kastrel::adapters::kast_runner::{Swept, sweep_leftovers};
 
 use super::stage::{fake_kast, marked};
 
-fn leftover(marker: &str, kind: &str) -> Child {
+pub(super) fn leftover(marker: &str, kind: &str) -> Child {
     let mut child = Command::new(fake_kast()).args(["play-child", kind]).env("KASTREL_ATTEMPT", marker).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -8,5 +8,7 @@ mod floods;
 mod leftovers;
 mod real_kast;
 mod results;
+mod sink;
 mod starts;
 mod stops;
+mod warden;

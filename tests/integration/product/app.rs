@@ -1,13 +1,18 @@
-//! A running `kastrel serve` with a data folder of its own. Its drop fails the test if any process of a scan is left.
+//! A running `kastrel serve` with a data folder of its own. Its drop fails the test if any process of a scan is left, or a warden.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 use crate::kast_runner::stage::{PATIENCE, fake_kast, marked};
 
@@ -89,7 +94,30 @@ impl TestApp {
     pub(super) async fn terminate_server(&mut self) -> Option<i32> {
         let mut server = self.server.take().unwrap();
         signal(&server, Signal::TERM);
-        tokio::time::timeout(PATIENCE, server.wait()).await.expect("the server did not stop").unwrap().code()
+        let status = tokio::time::timeout(PATIENCE, server.wait()).await.expect("the server did not stop").unwrap();
+        assert_eq!(self.wardens(), [], "a server that stops in good order waits for its warden");
+        status.code()
+    }
+
+    /// A signal to the server: SIGSTOP freezes it, SIGCONT thaws it.
+    pub(super) fn signal_server(&self, sent: Signal) {
+        signal(self.server.as_ref().unwrap(), sent);
+    }
+
+    /// The wardens of this data folder, by their command line.
+    pub(super) fn wardens(&self) -> Vec<Pid> {
+        let Ok(id) = std::fs::read_to_string(self.data().join("id")) else { return Vec::new() };
+        let wanted = format!("\0warden\0{}\0", id.trim());
+        let is_warden = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted));
+        let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(is_warden).filter_map(Pid::from_raw).collect()
+    }
+
+    /// The warden of the running server.
+    pub(super) fn warden(&self) -> Pid {
+        let wardens = self.wardens();
+        assert_eq!(wardens.len(), 1, "{wardens:?}");
+        wardens[0]
     }
 
     /// A command of the program, on this data folder.
@@ -187,6 +215,12 @@ impl Drop for TestApp {
         if let Some(server) = &self.server {
             signal(server, Signal::KILL);
         }
+        // A warden whose server was killed looks around for a moment before it ends.
+        let until = Instant::now() + PATIENCE;
+        while !self.wardens().is_empty() && Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        assert_eq!(self.wardens(), [], "a warden is left");
         let left = self.processes();
         assert!(left.is_empty(), "processes of scans are left: {left:?}");
     }
@@ -196,6 +230,25 @@ impl Drop for TestApp {
 pub(super) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
     kill_process(pid, signal).unwrap();
+}
+
+/// Holds on processes, which tell their ends and never mean another process.
+pub(super) struct Watched(Vec<OwnedFd>);
+
+impl Watched {
+    /// Of processes that are alive.
+    pub(super) fn of(pids: &[Pid]) -> Self {
+        Self(pids.iter().map(|pid| pidfd_open(*pid, PidfdFlags::NONBLOCK).unwrap_or_else(|error: Errno| panic!("{pid:?}: {error}"))).collect())
+    }
+
+    /// Waits until the last one has ended.
+    #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]
+    pub(super) async fn ended(self) {
+        for handle in self.0 {
+            let handle = AsyncFd::with_interest(handle, tokio::io::Interest::READABLE).unwrap();
+            let _readable = tokio::time::timeout(PATIENCE, handle.readable()).await.expect("a process never ended").unwrap();
+        }
+    }
 }
 
 /// How each attempt ended, with the reason where there is one.

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -56,7 +56,8 @@ async fn a_waiting_scan_at_once() {
 async fn by_ctrl_c_at_a_scan_of_its_own() {
     for interrupt in [Signal::INT, Signal::TERM] {
         let app = TestApp::prepare(&[]);
-        let mut scan = app.command(&["scan", WILD]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A terminal sends it to the whole group.
+        let mut scan = app.command(&["scan", WILD]).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(scan.stderr.take().unwrap()).lines();
         let mut said = Vec::new();
         while let Some(line) = lines.next_line().await.unwrap() {
@@ -68,11 +69,12 @@ async fn by_ctrl_c_at_a_scan_of_its_own() {
         }
         let wild = app.processes_of(1);
         assert_eq!(wild.len(), 3, "{said:?}");
-        signal(&scan, interrupt);
+        let warden = app.warden();
+        kill_process_group(Pid::from_raw(scan.id().unwrap().cast_signed()).unwrap(), interrupt).unwrap();
         let status = tokio::time::timeout(crate::kast_runner::stage::PATIENCE, scan.wait()).await.unwrap().unwrap();
         assert_eq!(status.code(), Some(130));
         assert!(app.processes().is_empty());
-        assert!(!wild.iter().copied().any(is_alive));
+        assert!(!wild.iter().copied().any(is_alive) && !is_alive(warden));
         let shown = app.run(&["status", "1", "--json"]).await;
         assert!(shown.stdout.contains("\"cancelled\""), "{}{}", shown.stdout, shown.stderr);
     }

@@ -2,7 +2,7 @@
 
 use rustix::process::{Signal, kill_process};
 
-use super::app::{TestApp, ends, is_alive};
+use super::app::{TestApp, Watched, ends, is_alive};
 
 #[tokio::test]
 async fn a_killed_server_loses_nothing_and_leaves_nothing() {
@@ -16,15 +16,36 @@ async fn a_killed_server_loses_nothing_and_leaves_nothing() {
     }
     let old: Vec<_> = ids.iter().flat_map(|id| app.processes_of(*id)).collect();
     assert_eq!(old.len(), 20);
+    let watched = Watched::of(&old);
     app.kill_server().await;
-    assert!(old.iter().copied().all(is_alive), "a killed server cannot end its scans; the next one does");
+    watched.ended().await;
     app.restart().await;
-    assert!(!old.iter().copied().any(is_alive), "the old processes are gone before the server listens");
     for id in &ids {
         let scan = app.until_status(*id, "completed").await;
         assert_eq!(ends(&scan), ["node_lost", "completed"], "{scan:#}");
     }
     assert!(app.processes().is_empty());
+}
+
+/// The sweep at boot, for the case that the warden is killed with its server.
+#[tokio::test]
+async fn what_a_killed_server_and_warden_leave_is_gone_before_the_next_one_listens() {
+    let mut app = TestApp::start().await;
+    let id = app.submit("family-hang-stubborn.test").await;
+    app.until_busy(id).await;
+    let (old, warden) = (app.processes_of(id), app.warden());
+    // Frozen first, or else it would start another warden at once.
+    app.signal_server(Signal::STOP);
+    let dead = Watched::of(&[warden]);
+    kill_process(warden, Signal::KILL).unwrap();
+    dead.ended().await;
+    app.kill_server().await;
+    assert!(old.len() == 3 && old.iter().copied().all(is_alive), "nobody is there to end them");
+    app.restart().await;
+    assert!(!old.iter().copied().any(is_alive), "the old processes are gone before the server listens");
+    app.until_busy(id).await;
+    app.post(&format!("/api/scans/{id}/cancel"), &serde_json::json!({})).await;
+    assert_eq!(ends(&app.until_status(id, "cancelled").await), ["node_lost", "cancelled"]);
 }
 
 #[tokio::test]

@@ -2,8 +2,10 @@
 
 mod app;
 
+mod artifacts;
 mod behaviours;
 mod builtin;
 mod cancels;
 mod crashes;
 mod hostile;
+mod warden;

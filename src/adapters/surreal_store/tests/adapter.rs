@@ -6,10 +6,10 @@ use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginS
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::{Applied, Deleted, ListQuery, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
-use surrealdb::engine::any;
 use surrealdb::types::{SurrealValue, Value};
 use tempfile::TempDir;
 
+use super::super::address::AuthLevel;
 use super::super::apply::was_made;
 use super::super::backfill;
 use super::super::calls::Database;
@@ -19,9 +19,21 @@ use super::super::{OpenError, SurrealStore, calls};
 use super::run;
 
 async fn memory() -> Database {
-    let db = Database::Any(any::connect("mem://").await.unwrap());
-    migrate::select_database(&db, "test", "test").await.unwrap();
+    let db = SurrealStore::in_memory().await.unwrap().inner.db.clone();
+    migrate::select_database(&db, "test", "test", AuthLevel::Root).await.unwrap();
     db
+}
+
+#[derive(Clone, SurrealValue)]
+struct Nothing {}
+
+#[derive(SurrealValue)]
+struct Numbers {
+    numbers: Vec<i64>,
+}
+
+async fn numbers(db: &Database, sql: &'static str) -> Vec<i64> {
+    calls::call::<Numbers>(db, sql, Nothing {}).await.unwrap().numbers
 }
 
 const TTL: std::time::Duration = std::time::Duration::from_secs(30);
@@ -61,7 +73,7 @@ fn what_an_earlier_version_did_not_keep_is_filled_in_once() {
         let (days, runs) = (store.outcomes(since).await.unwrap(), store.past_runs(None, 9).await.unwrap());
         assert_eq!((days[0].completed, runs.len()), (2, 2));
         let db = &store.inner.db;
-        db.query("DELETE ended; DELETE found; DELETE day; DELETE aim; DELETE backfill;", Value::Object(Default::default())).await.unwrap().check().unwrap();
+        calls::execute(db, "DELETE ended; DELETE found; DELETE day; DELETE aim; DELETE backfill;", Nothing {}).await.unwrap();
         assert_eq!(store.past_runs(None, 9).await.unwrap(), []);
         for _ in 0..2 {
             backfill::run(db).await.unwrap();
@@ -108,8 +120,7 @@ fn a_step_that_fails_leaves_nothing_behind() {
         let db = memory().await;
         let broken = Step { version: 1, sql: "CREATE one:1 SET made = true; THROW 'broken';" };
         migrate::run_steps(&db, &[broken]).await.unwrap_err();
-        let mut found = db.query("RETURN { migrations: (SELECT VALUE version FROM migration) };", Value::Object(Default::default())).await.unwrap();
-        assert_eq!(found.take::<Option<Vec<i64>>>((0, "migrations")).unwrap(), Some(vec![]));
+        assert_eq!(numbers(&db, "RETURN { numbers: (SELECT VALUE version FROM migration) };").await, [0; 0]);
         migrate::run_steps(&db, &[Step { version: 1, sql: "DEFINE TABLE one;" }]).await.unwrap();
     });
 }
@@ -129,8 +140,8 @@ fn programs_that_start_together_migrate_once() {
         for start in starts {
             start.await.unwrap().unwrap();
         }
-        let mut found = db.query("SELECT VALUE version FROM migration", Value::Object(Default::default())).await.unwrap();
-        assert_eq!(found.take::<Vec<i64>>(0).unwrap(), STEPS.iter().map(|step| step.version).collect::<Vec<_>>());
+        let applied = numbers(&db, "RETURN { numbers: (SELECT VALUE version FROM migration ORDER BY version) };").await;
+        assert_eq!(applied, STEPS.iter().map(|step| step.version).collect::<Vec<_>>());
     });
 }
 
@@ -138,8 +149,8 @@ fn programs_that_start_together_migrate_once() {
 #[test]
 fn two_programs_share_one_database() {
     run(async {
-        let db = any::connect("mem://").await.unwrap();
-        let (one, two) = (SurrealStore::over(db.clone()).await.unwrap(), SurrealStore::over(db).await.unwrap());
+        let one = SurrealStore::in_memory().await.unwrap();
+        let two = one.twin();
         let submissions: Vec<_> = (0..80)
             .map(|number| {
                 let store = if number % 2 == 0 { one.clone() } else { two.clone() };
@@ -217,7 +228,7 @@ fn a_row_that_cannot_be_read_is_corrupt() {
         let store = SurrealStore::in_memory().await.unwrap();
         let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
         for spoil in ["UPDATE scan:1 SET version = 3;", "UPDATE scan:1 SET document = '{}';"] {
-            store.inner.db.query(spoil, Value::Object(Default::default())).await.unwrap().check().unwrap();
+            calls::execute(&store.inner.db, spoil, Nothing {}).await.unwrap();
             let error = store.get(id).await.unwrap_err();
             assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
         }
@@ -236,8 +247,8 @@ fn queries_use_their_indexes() {
             ("SELECT number FROM scan WHERE node = 'a' AND cancel = true ORDER BY number", "index: scan_on_node"),
             ("SELECT number FROM scan WHERE status = 'running' AND node NOT IN ['a'] ORDER BY number", "index: scan_by_status"),
         ] {
-            let mut answer = store.inner.db.query(format!("EXPLAIN {query}"), Value::Object(Default::default())).await.unwrap();
-            let plan = format!("{:?}", answer.take::<Value>(0).unwrap());
+            let results = store.inner.db.query(format!("EXPLAIN {query}"), Value::Object(Default::default())).await.unwrap();
+            let plan = format!("{results:?}");
             assert!(plan.contains(expected) && !plan.contains("TableScan"), "{query}: {plan}");
         }
     });
@@ -245,8 +256,6 @@ fn queries_use_their_indexes() {
 
 #[test]
 fn the_most_telling_error_of_a_transaction_is_reported() {
-    #[derive(SurrealValue)]
-    struct Nothing {}
     run(async {
         use super::super::error::Failure;
         let store = SurrealStore::in_memory().await.unwrap();
@@ -281,4 +290,11 @@ fn an_unanswered_write_is_recognised_in_the_row() {
     assert!(!was_made(&ours, &next(&theirs, &progress, 2)));
     let failed = Command::Finish { token: ours.token, resolution: Resolution::Fail(Failure::new(FailureKind::Crashed, "")), plugins: None };
     assert!(!was_made(&next(&ours, &failed, 3), &later), "another end than ours is not ours");
+    let again =
+        Command::Finish { token: ours.token, resolution: Resolution::Retry { failure: Failure::new(FailureKind::Crashed, ""), due: at(4) }, plugins: None };
+    let ended = next(&ours, &again, 3);
+    assert!(was_made(&ended, &next(&ended, &lease("b"), 5)), "the end stands, whatever came after it");
+    let cancelled = next(&ended, &Command::Cancel { by: kastrel_actors::model::CancelledBy::User }, 4);
+    let theirs = next(&next(&ended, &lease("b"), 5), &Command::Progress { token: ended.token.next(), scanner: None, plugins: vec![] }, 6);
+    assert!(!was_made(&cancelled, &theirs), "a cancel that came too late is not told by the attempt before it");
 }

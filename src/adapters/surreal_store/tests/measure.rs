@@ -8,10 +8,15 @@ use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::super::SurrealStore;
-use super::run;
+use super::super::{SurrealStore, calls};
+use super::surreal_server::SurrealServer;
+use super::{connect, run};
+use surrealdb::types::SurrealValue;
 
 const TRIES: u32 = 30;
+
+#[derive(SurrealValue)]
+struct Nothing {}
 
 fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -140,10 +145,77 @@ fn latencies_and_memory() {
     });
 }
 
+/// The embedded store and one on a server, in the same run: how long each step takes, and how much of it is the way to the server and back.
+#[test]
+#[ignore = "a measurement, not a test"]
+fn round_trips() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let embedded = SurrealStore::open(folder.path()).await.unwrap();
+        let server = SurrealServer::on_disk().await;
+        let remote = connect(&server.url("measure", "measure")).await;
+        for (name, store) in [("embedded", embedded), ("remote", remote)] {
+            store.register_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
+            let [mut nothing, mut ping, mut get, mut submit, mut keyed, mut lease, mut finish, mut renew] = [const { Vec::new() }; 8];
+            for number in 0..300 {
+                let start = Instant::now();
+                calls::execute(&store.inner.db, "RETURN NONE;", Nothing {}).await.unwrap();
+                nothing.push(start.elapsed());
+                let start = Instant::now();
+                store.ping().await.unwrap();
+                ping.push(start.elapsed());
+                let mut scan = fixtures::new_scan("example.com");
+                scan.idempotency_key = Some(number.to_string());
+                let start = Instant::now();
+                store.submit(scan).await.unwrap();
+                keyed.push(start.elapsed());
+                let start = Instant::now();
+                let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+                submit.push(start.elapsed());
+                let start = Instant::now();
+                store.get(id).await.unwrap();
+                get.push(start.elapsed());
+                let start = Instant::now();
+                let Applied::Committed(record) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
+                lease.push(start.elapsed());
+                let start = Instant::now();
+                let end = Command::Finish { token: record.token, resolution: Resolution::Complete(Verdict::default()), plugins: None };
+                store.apply(id, end).await.unwrap();
+                finish.push(start.elapsed());
+                let start = Instant::now();
+                store.renew_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap().unwrap();
+                renew.push(start.elapsed());
+            }
+            println!(
+                "{name}: nothing {:?}, ping {:?}, get (1 call) {:?}, submit (1) {:?}, submit with a key (2) {:?}, lease (2) {:?}, finish (2) {:?}, renew (1) {:?}",
+                median(nothing),
+                median(ping),
+                median(get),
+                median(submit),
+                median(keyed),
+                median(lease),
+                median(finish),
+                median(renew)
+            );
+            let start = Instant::now();
+            let reads: Vec<_> = (0..2000)
+                .map(|_| {
+                    let store = store.clone();
+                    tokio::spawn(async move { store.get(ScanId(1)).await.unwrap() })
+                })
+                .collect();
+            for read in reads {
+                read.await.unwrap();
+            }
+            println!("{name}: 2000 reads at once: {:?}", start.elapsed());
+        }
+    });
+}
+
 /// Copies of a row that has ended, each of one of 500 targets.
 async fn fill(store: &SurrealStore, first: u64, last: u64) {
     let aims = "FOR $n IN 0..500 { CREATE type::record('aim', ['host-' + <string>$n + '.example.com']) SET first = 331 + $n RETURN NONE; };";
-    store.inner.db.query(aims, surrealdb::types::Value::Object(Default::default())).await.unwrap().check().unwrap();
+    calls::execute(&store.inner.db, aims, Nothing {}).await.unwrap();
     for start in (first..=last).step_by(200) {
         let end = (start + 199).min(last);
         let sql = format!(
@@ -158,6 +230,6 @@ async fn fill(store: &SurrealStore, first: u64, last: u64) {
             }};
             UPSERT counter:scan SET value = {end} RETURN NONE; COMMIT;"
         );
-        store.inner.db.query(sql, surrealdb::types::Value::Object(Default::default())).await.unwrap().check().unwrap();
+        calls::execute(&store.inner.db, sql, Nothing {}).await.unwrap();
     }
 }

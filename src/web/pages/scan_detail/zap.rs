@@ -1,15 +1,12 @@
 //! How far an active scan by ZAP is: what its plugin writes into `zap_scan_progress.json` while it runs. Read as hostile input.
 
-use std::io::Read;
-
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::web::files::AttemptFiles;
 use crate::web::text::{clean, duration};
 
 pub(crate) const FILE: &str = "zap_scan_progress.json";
-const MOST_BYTES: u64 = 1 << 20;
+pub(crate) const MOST_BYTES: u64 = 1 << 20;
 const MOST_TEXT: usize = 200;
 
 /// How far ZAP is.
@@ -41,15 +38,8 @@ struct Progress {
     errors: Value,
 }
 
-/// Reads the file, where there is one that can be read.
-pub(crate) fn read(files: &AttemptFiles) -> Option<ZapView> {
-    let (file, _) = files.file(FILE).ok()?;
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
-    view(&bytes)
-}
-
-fn view(bytes: &[u8]) -> Option<ZapView> {
+/// Reads what the file says; `None` where it says nothing that can be read.
+pub(crate) fn view(bytes: &[u8]) -> Option<ZapView> {
     let progress: Progress = serde_json::from_slice(bytes).ok()?;
     let percent = |name: &str| progress.progress.get(name).and_then(Value::as_f64).map(|value| value.clamp(0.0, 100.0).round() as u64);
     let bar = |(label, name)| percent(name).map(|percent| ZapBar { label, percent });

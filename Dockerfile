@@ -1,0 +1,40 @@
+# syntax=docker/dockerfile:1
+
+# The image of Kastrel: dashboard, API, worker and built-in scanner in one program.
+#
+#   docker build -t kastrel .                                   # with the built-in scanner
+#   docker build -t kastrel --build-arg BASE=registry.example/kast:3 .
+#                                                               # on an image that has KAST: a worker with the full tool set
+#
+# The base must be Debian or one of its descendants, of bookworm or later, and must have `kast` on the PATH to be of use.
+
+ARG RUST=1.95-bookworm
+ARG BASE=debian:bookworm-20251117-slim
+
+FROM rust:${RUST} AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked --bin kastrel \
+    && install -D target/release/kastrel /out/kastrel
+
+FROM ${BASE}
+USER root
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /var/lib/kastrel --create-home --shell /usr/sbin/nologin kastrel \
+    && install -d -o kastrel -g kastrel /var/lib/kastrel/results
+COPY --from=build /out/kastrel /usr/local/bin/kastrel
+
+USER kastrel
+WORKDIR /var/lib/kastrel
+ENV KASTREL_DATA_DIR=/var/lib/kastrel \
+    KASTREL_LOG__FORMAT=json
+VOLUME /var/lib/kastrel
+EXPOSE 5000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["kastrel", "ready"]
+ENTRYPOINT ["kastrel"]
+CMD ["serve"]

@@ -1,0 +1,94 @@
+//! What operators have ordered a node to do, as each renewal of its lease tells.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::{NodeActivity, NodeLease};
+
+/// How far two tellings of one deadline may be apart: the way of the answer.
+const SAME: Duration = Duration::from_secs(2);
+
+/// The orders in force.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// To take no new scan, and to be without any by this moment.
+    pub drain: Option<Instant>,
+    /// To start nothing, as no node does.
+    pub paused: bool,
+}
+
+impl Orders {
+    /// Whether a new scan may be taken.
+    #[must_use]
+    pub const fn allow_scans(self) -> bool {
+        self.drain.is_none() && !self.paused
+    }
+
+    /// The orders after a renewal that was answered at `now`. A deadline that is told again stays where it was.
+    #[must_use]
+    pub fn after(self, lease: &NodeLease, now: Instant) -> Self {
+        let drain = lease.drain.map(|left| now + left);
+        let drain = match (self.drain, drain) {
+            (Some(before), Some(again)) if before.max(again) - before.min(again) <= SAME => Some(before),
+            (_, told) => told,
+        };
+        Self { drain, paused: lease.paused }
+    }
+
+    /// What a node with so many scans says of itself.
+    #[must_use]
+    pub const fn activity(self, running: usize) -> NodeActivity {
+        match (self.drain, running) {
+            (None, _) => NodeActivity::Active,
+            (Some(_), 0) => NodeActivity::Drained,
+            (Some(_), _) => NodeActivity::Draining,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn lease(drain: Option<u64>, paused: bool) -> NodeLease {
+        NodeLease { expires_at: Timestamp::UNIX_EPOCH, cancels: Vec::new(), drain: drain.map(Duration::from_secs), paused }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_renewal_tells_the_orders_in_force() {
+        let now = Instant::now();
+        let in_s = |seconds| Some(now + Duration::from_secs(seconds));
+        for (before, told, after) in [
+            (None, None, None),
+            (None, Some(60), in_s(60)),
+            (in_s(60), Some(60), in_s(60)),
+            (in_s(60), Some(61), in_s(60)),
+            (in_s(60), Some(59), in_s(60)),
+            (in_s(60), Some(30), in_s(30)),
+            (in_s(60), Some(90), in_s(90)),
+            (in_s(60), None, None),
+        ] {
+            let orders = Orders { drain: before, paused: false }.after(&lease(told, true), now);
+            assert_eq!(orders, Orders { drain: after, paused: true }, "{told:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_draining_or_paused_node_takes_nothing() {
+        let drain = Some(Instant::now());
+        for (orders, allowed) in [
+            (Orders::default(), true),
+            (Orders { drain, paused: false }, false),
+            (Orders { drain: None, paused: true }, false),
+            (Orders { drain, paused: true }, false),
+        ] {
+            assert_eq!(orders.allow_scans(), allowed, "{orders:?}");
+        }
+        assert_eq!(Orders::default().activity(3), NodeActivity::Active);
+        assert_eq!(Orders { drain, paused: false }.activity(3), NodeActivity::Draining);
+        assert_eq!(Orders { drain, paused: false }.activity(0), NodeActivity::Drained);
+    }
+}

@@ -1,0 +1,54 @@
+//! A live feed between processes that are all in one test.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::broadcast;
+
+use crate::model::ScanSnapshot;
+use crate::ports::LiveFeed;
+
+/// Connects its members: what one publishes, all others receive. Messages can be lost on purpose.
+#[derive(Debug, Clone, Default)]
+pub struct FeedHub(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    members: Vec<broadcast::Sender<ScanSnapshot>>,
+    loses: bool,
+}
+
+impl FeedHub {
+    /// Another process.
+    #[must_use]
+    pub fn member(&self) -> Arc<dyn LiveFeed> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.members.push(broadcast::Sender::new(256));
+        Arc::new(Member { hub: self.clone(), place: inner.members.len() - 1 })
+    }
+
+    /// Whether messages are lost from now on.
+    pub fn lose(&self, loses: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).loses = loses;
+    }
+}
+
+struct Member {
+    hub: FeedHub,
+    place: usize,
+}
+
+impl LiveFeed for Member {
+    fn publish(&self, snapshot: ScanSnapshot) {
+        let inner = self.hub.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, member) in inner.members.iter().enumerate() {
+            if place != self.place && !inner.loses {
+                // A member that does not listen just now.
+                let _ = member.send(snapshot.clone());
+            }
+        }
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<ScanSnapshot> {
+        self.hub.0.lock().unwrap_or_else(PoisonError::into_inner).members[self.place].subscribe()
+    }
+}

@@ -1,0 +1,113 @@
+//! An attempt's folder, through a directory handle that neither `..` nor a symbolic link can leave.
+
+use std::io;
+use std::path::Path;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
+use jiff::Timestamp;
+use rustix::fs::OFlags;
+
+use super::path::{ArtifactPath, is_plain};
+use super::{Artifact, AttemptKey};
+
+/// How far a walk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// Folders within folders.
+    pub(super) depth: usize,
+    /// Files.
+    pub(super) files: usize,
+}
+
+/// What a walk found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Walk {
+    /// Visible regular files, sorted by path.
+    pub(super) files: Vec<Artifact>,
+    /// Regular files and folders that were passed over: hidden, beyond the reach, unreadable, or with a name that is no text.
+    pub(super) left_out: usize,
+}
+
+/// The handle.
+#[derive(Debug)]
+pub(super) struct AttemptDir(Dir);
+
+/// Opens the results folder, which may be a symlink: it is the operator's.
+pub(super) fn open_results(results: &Path) -> io::Result<Dir> {
+    Dir::open_ambient_dir(results, ambient_authority())
+}
+
+/// Opens a folder in a folder, unless it is a link.
+pub(super) fn open_inner(dir: &Dir, name: &str) -> io::Result<Dir> {
+    if dir.symlink_metadata(name)?.is_dir() { dir.open_dir(name) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+impl AttemptDir {
+    pub(super) fn open(results: &Path, key: &AttemptKey) -> io::Result<Self> {
+        let scan = open_inner(&open_results(results)?, key.scan.as_str())?;
+        open_inner(&scan, &key.attempt_folder()).map(Self)
+    }
+
+    /// Opens a regular file for reading.
+    pub(super) fn file(&self, path: ArtifactPath<'_>) -> io::Result<(std::fs::File, Metadata)> {
+        let (folders, name) = path.parts();
+        let mut folder = self.0.try_clone()?;
+        for part in folders {
+            folder = open_inner(&folder, part)?;
+        }
+        if !folder.symlink_metadata(name)?.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // Without waiting: what was a file a moment ago could be a pipe by now.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlags::NONBLOCK.union(OFlags::NOFOLLOW).bits().cast_signed());
+        let file = folder.open_with(name, &options)?;
+        let metadata = file.metadata()?;
+        if metadata.is_file() { Ok((file.into_std(), metadata)) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    pub(super) fn walk(&self, reach: Reach) -> Walk {
+        let mut walk = Walk::default();
+        collect(&self.0, "", reach.depth, reach.files, &mut walk);
+        walk.files.sort_by(|a, b| a.path.cmp(&b.path));
+        walk
+    }
+}
+
+/// When a file was last written.
+pub(super) fn modified(metadata: &Metadata) -> Option<Timestamp> {
+    Timestamp::try_from(metadata.modified().ok()?.into_std()).ok()
+}
+
+fn collect(folder: &Dir, prefix: &str, depth: usize, most: usize, walk: &mut Walk) {
+    let Ok(listing) = folder.entries() else {
+        walk.left_out += 1;
+        return;
+    };
+    for entry in listing {
+        let Ok((entry, kind)) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind))) else {
+            walk.left_out += 1;
+            continue;
+        };
+        if !kind.is_file() && !kind.is_dir() {
+            // Links, pipes and sockets are nobody's results.
+            continue;
+        }
+        let name = entry.file_name().into_string().ok().filter(|name| is_plain(name));
+        let (Some(name), true) = (name, walk.files.len() < most) else {
+            walk.left_out += 1;
+            continue;
+        };
+        let path = format!("{prefix}{name}");
+        if kind.is_file() {
+            let metadata = entry.metadata();
+            let size = metadata.as_ref().map_or(0, Metadata::len);
+            walk.files.push(Artifact { path, size, modified: metadata.ok().as_ref().and_then(modified) });
+        } else if let (Some(depth), Ok(inner)) = (depth.checked_sub(1), open_inner(folder, &name)) {
+            collect(&inner, &format!("{path}/"), depth, most, walk);
+        } else {
+            walk.left_out += 1;
+        }
+    }
+}

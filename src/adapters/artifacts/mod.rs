@@ -1,0 +1,48 @@
+//! The files of attempts: reports, logs and raw results.
+//!
+//! - [`ArtifactStore`] is all that the web and the command line see.
+//! - [`FolderArtifacts`] reads the results folder, where the scanner wrote them. The default; nothing is copied.
+//! - [`BucketArtifacts`] reads an S3-compatible bucket, for several machines. [`BucketUploader`] fills it from the machines that run scans: it is the runner's `ArtifactSink`.
+//!
+//! The layout of a bucket, below its prefix:
+//!
+//! ```text
+//! <target>-<YYYYmmdd-HHMMSS>-<scan id>/attempt-<n>/files/<path>         the attempt's files
+//!                                                 /long/<sha256>        those whose path is too long for a key, by the digest of the path
+//!                                                 /live/log-tail.txt    the end of the log while the attempt runs, and after its worker died
+//!                                                 /manifest.json        written last and once: an attempt that has it is final
+//! ```
+//!
+//! An attempt's files are under a name of their own, so that nothing that a scanner names can be taken for the manifest.
+
+mod bucket;
+mod connect;
+mod content_type;
+mod dir;
+mod folder;
+mod key;
+mod layout;
+mod live;
+mod manifest;
+mod path;
+mod range;
+mod removal;
+mod store;
+mod upload;
+mod uploader;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod tests;
+
+pub use bucket::BucketArtifacts;
+pub use connect::{BucketSettings, ConnectError};
+pub use content_type::{ContentKind, content_kind};
+pub use folder::FolderArtifacts;
+pub use key::{AttemptKey, ScanFolder};
+pub use layout::Bucket;
+pub use path::is_plain;
+pub use range::ByteRange;
+pub use store::{Artifact, ArtifactError, ArtifactStore, Listing, LogTail, OpenArtifact};
+pub use uploader::{BucketUploader, UploadRules};

@@ -1,0 +1,58 @@
+//! Paths of files within an attempt. They come from addresses that anybody can type, and name files whose names a scanner chose.
+
+use super::ArtifactError;
+
+/// Longer paths name nothing; the kernel's limit is the same.
+const MAX_BYTES: usize = 4096;
+
+/// A relative path of plain parts with `/` between: no part is hidden, empty, or leads elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ArtifactPath<'a>(&'a str);
+
+impl<'a> ArtifactPath<'a> {
+    /// Refuses everything that is not plain; nothing is repaired.
+    pub(super) fn parse(path: &'a str) -> Result<Self, ArtifactError> {
+        let plain = path.len() <= MAX_BYTES && path.split('/').all(is_plain);
+        plain.then_some(Self(path)).ok_or(ArtifactError::Refused)
+    }
+
+    pub(super) const fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// The folders, outermost first, and the file's name.
+    pub(super) fn parts(self) -> (impl Iterator<Item = &'a str>, &'a str) {
+        let (folders, name) = self.0.rsplit_once('/').unwrap_or(("", self.0));
+        (folders.split('/').filter(|part| !part.is_empty()), name)
+    }
+}
+
+/// Whether this is the visible name of one file or folder.
+#[must_use]
+pub fn is_plain(part: &str) -> bool {
+    !part.is_empty() && !part.starts_with('.') && !part.contains(['\0', '\\', '/'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_paths_are_taken() {
+        for good in ["a", "a/b/c.html", "odd\".bin", "line\nbreak", "bücher/x", "a..b", "a b#?%2e"] {
+            assert!(ArtifactPath::parse(good).is_ok(), "{good:?}");
+        }
+        let long = "a/".repeat(3000) + "a";
+        for bad in ["", "/", "/etc/passwd", "../x", "a/../../x", "a/..", "a//b", "a/", ".", ".hidden", "a/.b/c", "a\\b", "..\\x", "nul\0", &long] {
+            assert!(matches!(ArtifactPath::parse(bad), Err(ArtifactError::Refused)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn parts_come_in_order() {
+        let (folders, name) = ArtifactPath::parse("a/b/c").unwrap().parts();
+        assert_eq!((folders.collect::<Vec<_>>(), name), (vec!["a", "b"], "c"));
+        let (folders, name) = ArtifactPath::parse("c").unwrap().parts();
+        assert_eq!((folders.count(), name), (0, "c"));
+    }
+}

@@ -1,0 +1,131 @@
+//! The seam: what the application may ask of the files of attempts, wherever they are.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use tokio_util::bytes::Bytes;
+
+use super::{AttemptKey, ByteRange, ScanFolder};
+
+/// At most so many files are listed of an attempt.
+pub(super) const MAX_LISTED: usize = 1000;
+
+/// A file in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Relative to the attempt's folder, with `/` between. The scanner chose it: it may hold anything but a NUL, a backslash or a hidden part.
+    pub path: String,
+    /// In bytes.
+    pub size: u64,
+    /// When it was last written, where that is known.
+    pub modified: Option<Timestamp>,
+}
+
+/// The files of an attempt, sorted by path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The files.
+    pub files: Vec<Artifact>,
+    /// Whether files may be missing because the attempt's own machine has not handed all of them over yet, or never will.
+    pub partial: bool,
+}
+
+impl Listing {
+    /// Whether a file is there.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.path == path)
+    }
+}
+
+/// A file, or a part of it, about to be read.
+pub struct OpenArtifact {
+    /// The size of the whole file.
+    pub size: u64,
+    /// Which bytes the stream gives.
+    pub range: Range<u64>,
+    /// When it was last written, where that is known.
+    pub modified: Option<Timestamp>,
+    /// The bytes, in bounded pieces.
+    pub bytes: BoxStream<'static, io::Result<Bytes>>,
+}
+
+impl fmt::Debug for OpenArtifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenArtifact").field("size", &self.size).field("range", &self.range).finish_non_exhaustive()
+    }
+}
+
+/// The end of an attempt's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogTail {
+    /// Its last bytes.
+    pub bytes: Vec<u8>,
+    /// Whether there is more before them, so that the first line is most likely not whole.
+    pub cut: bool,
+}
+
+/// There is no such file, or not now.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// Nothing is there.
+    #[error("there is no such file")]
+    NotFound,
+    /// The path is none that a file of an attempt can have.
+    #[error("the path does not name a file of an attempt")]
+    Refused,
+    /// The file is shorter than the range wants.
+    #[error("the file has only {size} bytes")]
+    OutOfRange {
+        /// The size of the file.
+        size: u64,
+    },
+    /// The store does not answer; another try may help.
+    #[error("failed to reach the store of the scans' files")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<io::Error> for ArtifactError {
+    fn from(error: io::Error) -> Self {
+        // Links that lead out of the folder come as refused permissions or as loops, files in place of folders by their own kind: all of them name nothing.
+        let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidFilename => Self::NotFound,
+            _ if is_link => Self::NotFound,
+            _ => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+impl From<object_store::Error> for ArtifactError {
+    fn from(error: object_store::Error) -> Self {
+        match error {
+            object_store::Error::NotFound { .. } => Self::NotFound,
+            error => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+/// Reads the files of attempts, and deletes those of scans. The memory of each call is bounded, whatever the size of a file.
+#[async_trait]
+pub trait ArtifactStore: Send + Sync + fmt::Debug + 'static {
+    /// The visible regular files of an attempt, at most a thousand. `NotFound` where nothing of the attempt is left, or not yet there.
+    async fn list(&self, attempt: &AttemptKey) -> Result<Listing, ArtifactError>;
+
+    /// Opens a file, or a part of it. A file that grows is read as far as it went when it was opened.
+    async fn open(&self, attempt: &AttemptKey, path: &str, range: Option<ByteRange>) -> Result<OpenArtifact, ArtifactError>;
+
+    /// The last bytes of the scanner's output, also while it runs.
+    async fn log_tail(&self, attempt: &AttemptKey, max_bytes: u64) -> Result<LogTail, ArtifactError>;
+
+    /// Where a person finds a file: its path on this machine, or its address.
+    async fn locate(&self, attempt: &AttemptKey, path: &str) -> Result<String, ArtifactError>;
+
+    /// Deletes everything of a scan, which must have ended. No error if nothing is there.
+    async fn delete(&self, scan: &ScanFolder) -> Result<(), ArtifactError>;
+}

@@ -1,0 +1,112 @@
+//! The conformance suite on each store: the folder, a bucket in memory, and a bucket of a real S3 server, which are filled by real uploads.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel_actors::model::{FencingToken, ScanId};
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::sync::Semaphore;
+
+use super::conformance::{fill, holds, key};
+use super::manifest::About;
+use super::upload::{Uploaded, upload};
+use super::{ArtifactError, ArtifactStore, Bucket, BucketArtifacts, BucketSettings, FolderArtifacts};
+
+#[path = "../../../tests/helpers/s3_server.rs"]
+mod s3_server;
+use s3_server::S3Server;
+
+fn about() -> About {
+    About { scan: ScanId(7), attempt: key().attempt, token: FencingToken(3), node: "node-a".into(), started_at: None, ended_at: None }
+}
+
+fn settings(endpoint: String) -> BucketSettings {
+    BucketSettings {
+        bucket: "scans".into(),
+        prefix: "team/a".into(),
+        endpoint: Some(endpoint),
+        region: Some("eu-central-1".into()),
+        access_key_id: Some("test".into()),
+        secret_access_key: Some("test".into()),
+        allow_http: true,
+        path_style: true,
+        timeout: Duration::from_secs(30),
+        retries: 1,
+    }
+}
+
+/// Uploads what `fill` makes, from one machine, and reads it from another.
+async fn from_another_machine(bucket: Bucket) {
+    let (worker, web) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fill(worker.path());
+    let results: Arc<Path> = worker.path().into();
+    let files = Semaphore::new(4);
+    // Two hidden files cannot be stored.
+    assert_eq!(upload(&bucket, &results, &key(), &about(), &files).await.unwrap(), Uploaded::Stored { left_out: 2 });
+    assert_eq!(upload(&bucket, &results, &key(), &about(), &files).await.unwrap(), Uploaded::Stored { left_out: 2 }, "done again");
+    holds(&BucketArtifacts::new(bucket, FolderArtifacts::new(web.path()))).await;
+}
+
+#[tokio::test]
+async fn the_folder_keeps_its_promises() {
+    let root = tempfile::tempdir().unwrap();
+    fill(root.path());
+    holds(&FolderArtifacts::new(root.path())).await;
+    assert!(root.path().join("secret.txt").exists(), "only the scan's folder is deleted");
+}
+
+#[tokio::test]
+async fn a_link_in_place_of_a_folder_leads_nowhere() {
+    let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fill(elsewhere.path());
+    let scan = key().scan;
+    std::os::unix::fs::symlink(elsewhere.path().join(scan.as_str()), root.path().join(scan.as_str())).unwrap();
+    let store = FolderArtifacts::new(root.path());
+    assert!(store.list(&key()).await.is_err() && store.open(&key(), "kast.log", None).await.is_err());
+    store.delete(&scan).await.unwrap();
+    assert!(!root.path().join(scan.as_str()).is_symlink() && elsewhere.path().join(scan.as_str()).join("attempt-1/kast.log").exists());
+}
+
+#[tokio::test]
+async fn a_bucket_in_memory_keeps_its_promises() {
+    from_another_machine(Bucket::new(Arc::new(InMemory::new()), "s3://scans", "team/a")).await;
+}
+
+#[tokio::test]
+async fn a_bucket_of_a_real_server_keeps_its_promises() {
+    let server = S3Server::start("scans").await;
+    let bucket = Bucket::connect(&settings(server.endpoint())).unwrap();
+    from_another_machine(bucket).await;
+}
+
+#[tokio::test]
+async fn a_real_server_lets_a_manifest_be_written_once_and_keeps_our_types() {
+    let server = S3Server::start("scans").await;
+    let bucket = Bucket::connect(&settings(server.endpoint())).unwrap();
+    let worker = tempfile::tempdir().unwrap();
+    fill(worker.path());
+    let results: Arc<Path> = worker.path().into();
+    let files = Semaphore::new(4);
+    upload(&bucket, &results, &key(), &about(), &files).await.unwrap();
+    let create = object_store::PutOptions::from(object_store::PutMode::Create);
+    let again = bucket.store.put_opts(&bucket.manifest(&key()), "{}".into(), create).await;
+    assert!(matches!(again, Err(object_store::Error::AlreadyExists { .. })), "{again:?}");
+    let report = bucket.store.get(&bucket.files(&key()).join("kast_report.html")).await.unwrap();
+    let attribute = |name| report.attributes.get(&name).map(|value| value.as_ref().to_owned());
+    assert_eq!(attribute(object_store::Attribute::ContentType).as_deref(), Some("text/html; charset=utf-8"));
+    assert_eq!(attribute(object_store::Attribute::ContentDisposition).as_deref(), Some("attachment"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable_until_it_is_back() {
+    let server = S3Server::start("scans").await;
+    let port = server.port();
+    let store = BucketArtifacts::new(Bucket::connect(&settings(server.endpoint())).unwrap(), FolderArtifacts::new("nowhere".as_ref()));
+    drop(server);
+    let down = [store.list(&key()).await.err(), store.open(&key(), "kast.log", None).await.err(), store.log_tail(&key(), 10).await.err()];
+    assert!(down.iter().all(|error| matches!(error, Some(ArtifactError::Unavailable(_)))), "{down:?}");
+    let _back = S3Server::start_on(port, "scans").await;
+    assert!(matches!(store.list(&key()).await, Err(ArtifactError::NotFound)));
+}

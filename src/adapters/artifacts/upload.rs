@@ -1,0 +1,130 @@
+//! One upload of an attempt's folder: every file, then the manifest, which makes it final.
+//!
+//! An upload may break off anywhere and be done again: each attempt has a prefix of its own, only its own files go there, and the manifest can be created only once. So a worker that was frozen
+//! and comes back writes under its old attempt's prefix and nowhere else, and a second uploader of the same attempt finds the manifest and stops.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::buffered::BufWriter;
+use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use tokio_util::bytes::BytesMut;
+
+use super::content_type::content_kind;
+use super::dir::{AttemptDir, Reach, Walk};
+use super::folder::blocking;
+use super::layout::{Bucket, hex};
+use super::manifest::{About, Manifest, ManifestFile};
+use super::path::ArtifactPath;
+use super::{Artifact, ArtifactError, AttemptKey};
+
+/// How far an upload goes into a folder; what is beyond stays in it.
+pub(super) const REACH: Reach = Reach { depth: 32, files: 20_000 };
+/// A larger file goes in parts of this size, two of them in memory at a time.
+const PART: usize = 8 << 20;
+const CHUNK: usize = 256 << 10;
+/// So many files of one attempt are on their way at once; a semaphore bounds those of all attempts.
+const FILES_AT_ONCE: usize = 4;
+
+/// What became of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Uploaded {
+    /// Everything that can be stored is, and the attempt is final.
+    Stored {
+        /// Files that cannot be stored.
+        left_out: usize,
+    },
+    /// The attempt was final before, with other files than the folder has.
+    Differs,
+    /// There is no folder (any more).
+    Gone,
+}
+
+/// Uploads, or finds that it was done.
+pub(super) async fn upload(bucket: &Bucket, results: &Arc<Path>, key: &AttemptKey, about: &About, files: &Semaphore) -> Result<Uploaded, ArtifactError> {
+    let Some((dir, walk)) = look(results, key).await? else { return Ok(Uploaded::Gone) };
+    if let Some(manifest) = bucket.read_manifest(key).await? {
+        return Ok(compare(&manifest, &walk));
+    }
+    let dir = Arc::new(dir);
+    let uploads = futures_util::stream::iter(walk.files.clone()).map(|file| put_file(bucket, key, Arc::clone(&dir), file, files));
+    let stored: Vec<ManifestFile> = uploads.buffer_unordered(FILES_AT_ONCE).try_collect().await?;
+    let manifest = Manifest::new(about, stored, walk.left_out);
+    let text = serde_json::to_vec(&manifest).map_err(|error| ArtifactError::Unavailable(error.into()))?;
+    let attributes = Attributes::from_iter([(Attribute::ContentType, "application/json")]);
+    let options = PutOptions { mode: PutMode::Create, attributes, ..PutOptions::default() };
+    match bucket.store.put_opts(&bucket.manifest(key), text.into(), options).await {
+        Ok(_) => {}
+        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+            // Another uploader was faster, or an answer of ours was lost on its way.
+            let winner = bucket.read_manifest(key).await?;
+            if winner.as_ref() != Some(&manifest) {
+                return Ok(winner.map_or(Uploaded::Differs, |winner| compare(&winner, &walk)));
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    // It says nothing any more that the log does not; if it stays, nobody reads it.
+    let _ = bucket.store.delete(&bucket.live_tail(key)).await;
+    Ok(Uploaded::Stored { left_out: walk.left_out })
+}
+
+fn compare(manifest: &Manifest, walk: &Walk) -> Uploaded {
+    if manifest.covers(walk) { Uploaded::Stored { left_out: walk.left_out } } else { Uploaded::Differs }
+}
+
+async fn look(results: &Arc<Path>, key: &AttemptKey) -> Result<Option<(AttemptDir, Walk)>, ArtifactError> {
+    let (results, key) = (Arc::clone(results), key.clone());
+    let found = blocking(move || {
+        let dir = AttemptDir::open(&results, &key)?;
+        let walk = dir.walk(REACH);
+        Ok((dir, walk))
+    });
+    match found.await {
+        Ok(found) => Ok(Some(found)),
+        Err(ArtifactError::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn put_file(bucket: &Bucket, key: &AttemptKey, dir: Arc<AttemptDir>, found: Artifact, files: &Semaphore) -> Result<ManifestFile, ArtifactError> {
+    let _permit = files.acquire().await.map_err(|closed| ArtifactError::Unavailable(closed.into()))?;
+    let path = found.path.clone();
+    let (file, _) = blocking(move || dir.file(ArtifactPath::parse(&path).map_err(std::io::Error::other)?)).await?;
+    let location = bucket.file(key, ArtifactPath::parse(&found.path)?);
+    // As a download: a browser that is led to the bucket must run nothing of it.
+    let kind = [(Attribute::ContentType, content_kind(&found.path).media_type), (Attribute::ContentDisposition, "attachment")];
+    let writer = BufWriter::with_capacity(Arc::clone(&bucket.store), location, PART).with_max_concurrency(1).with_attributes(Attributes::from_iter(kind));
+    let (size, digest) = copy(tokio::fs::File::from_std(file), writer).await?;
+    Ok(ManifestFile { path: found.path, size, modified: found.modified, sha256: hex(&digest) })
+}
+
+/// Copies to the end; the size and SHA-256 of what was copied.
+async fn copy(mut file: tokio::fs::File, mut writer: BufWriter) -> Result<(u64, Vec<u8>), ArtifactError> {
+    let mut digest = Sha256::new();
+    let mut size = 0;
+    loop {
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let read = file.read_buf(&mut chunk).await;
+        let put = match read {
+            Ok(0) => break,
+            Ok(_) => {
+                size += chunk.len() as u64;
+                digest.update(&chunk);
+                writer.put(chunk.freeze()).await.map_err(ArtifactError::from)
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = put {
+            // Parts that were sent cost room until they are given up; where that fails, the bucket's own rule for them helps.
+            let _ = writer.abort().await;
+            return Err(error);
+        }
+    }
+    writer.shutdown().await.map_err(|error| ArtifactError::Unavailable(error.into()))?;
+    Ok((size, digest.finalize().to_vec()))
+}

@@ -1,0 +1,211 @@
+//! The node's side: starts the warden, tells it what the lease is worth, and starts another one when it dies.
+
+use std::io::{self, PipeWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kastrel_actors::ports::LeaseGuard;
+use tokio::process::{Child, Command};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use super::super::environment;
+use super::super::run::Run;
+use super::boottime;
+use super::order::Order;
+use super::watch::COMMAND;
+
+/// The pause before another attempt to start a warden where the last one failed at once.
+const START_AGAIN: Duration = Duration::from_millis(500);
+/// The pause before another attempt to tell something to a full pipe.
+const TELL_AGAIN: Duration = Duration::from_millis(50);
+/// How long the warden of a node that has stopped may take to end.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// A node's warden: kills the node's scans when the node cannot. See the module.
+///
+/// Dropped without [`Warden::close`], it leaves the warden to itself, which then finds its node gone.
+#[derive(Debug)]
+pub struct Warden {
+    link: Arc<Link>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Warden {
+    /// Starts the warden of the attempts of `run`, which is `program` again, and the task that keeps one alive. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The process could not be started.
+    pub fn start(program: &Path, run: &Run) -> io::Result<Self> {
+        let link = Arc::new(Link { line: Mutex::new(Line { order: Order::Disarmed, pipe: None }), untold: Notify::new(), closing: CancellationToken::new() });
+        let keeper = Keeper { link: Arc::clone(&link), program: program.to_owned(), run: run.clone() };
+        let first = keeper.spawn()?;
+        Ok(Self { link, keeper: Mutex::new(Some(tokio::spawn(keeper.keep(first)))) })
+    }
+
+    /// Lets the warden end, and waits until it has. Call it when the node has stopped.
+    pub async fn close(&self) {
+        self.link.close();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper
+            && tokio::time::timeout(CLOSING, keeper).await.is_err()
+        {
+            warn!("the warden is still busy with what the node has left; it ends by itself");
+        }
+    }
+}
+
+impl Drop for Warden {
+    fn drop(&mut self) {
+        self.link.close();
+    }
+}
+
+impl LeaseGuard for Warden {
+    fn now(&self) -> Duration {
+        boottime()
+    }
+
+    fn trust_until(&self, when: Duration) {
+        self.link.tell(Order::TrustedUntil(when));
+    }
+
+    fn disarm(&self) {
+        self.link.tell(Order::Disarmed);
+    }
+}
+
+/// What the node and the keeper share.
+#[derive(Debug)]
+struct Link {
+    line: Mutex<Line>,
+    /// The last order is not in the pipe yet.
+    untold: Notify,
+    closing: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Line {
+    order: Order,
+    /// To the warden of the moment. Never blocks.
+    pipe: Option<PipeWriter>,
+}
+
+impl Link {
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, order: Order) {
+        let mut line = self.line();
+        line.order = order;
+        if !line.tell() {
+            self.untold.notify_one();
+        }
+    }
+
+    fn tell_again(&self) {
+        if !self.line().tell() {
+            self.untold.notify_one();
+        }
+    }
+
+    /// Gives the pipe to the next warden; it already holds the last order when the warden starts.
+    fn connect(&self, pipe: PipeWriter) {
+        let mut line = self.line();
+        if !self.closing.is_cancelled() {
+            line.pipe = Some(pipe);
+            // Nothing is in it yet.
+            line.tell();
+        }
+    }
+
+    fn close(&self) {
+        let mut line = self.line();
+        self.closing.cancel();
+        line.pipe = None;
+    }
+}
+
+impl Line {
+    /// Whether the order is in the pipe, or nobody reads it: the next warden begins with it.
+    fn tell(&mut self) -> bool {
+        let Some(pipe) = &mut self.pipe else { return true };
+        // Shorter than what the kernel writes in one piece or not at all.
+        let line = format!("{}\n", self.order);
+        match pipe.write(line.as_bytes()) {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::BrokenPipe,
+        }
+    }
+}
+
+/// Starts one warden after the other.
+struct Keeper {
+    link: Arc<Link>,
+    program: PathBuf,
+    run: Run,
+}
+
+impl Keeper {
+    fn spawn(&self) -> io::Result<Child> {
+        let (reader, writer) = io::pipe()?;
+        rustix::io::ioctl_fionbio(&writer, true)?;
+        self.link.connect(writer);
+        let mut command = Command::new(&self.program);
+        command.arg0("kastrel").args([COMMAND, &self.run.data_dir_id, &self.run.id]).current_dir("/");
+        // It may have to run the `docker` client, as the scanner does, and needs nothing else.
+        command.env_clear().envs(environment::base(std::env::vars_os(), &[], &[]));
+        // A group of its own from its first moment, so that no key at the terminal reaches it.
+        command.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let child = command.spawn()?;
+        debug!(process.pid = child.id(), "the warden runs");
+        Ok(child)
+    }
+
+    async fn keep(self, mut child: Child) {
+        loop {
+            let started = Instant::now();
+            let status = self.attend(&mut child).await;
+            if self.link.closing.is_cancelled() {
+                return;
+            }
+            match status {
+                Ok(status) => error!(status = %status, "the warden has ended; starting another one"),
+                Err(error) => error!(error = &error as &dyn std::error::Error, "lost sight of the warden; starting another one"),
+            }
+            // One that was killed is replaced at once; one that cannot live is not tried without a pause.
+            let mut wait = started.elapsed() < START_AGAIN;
+            child = loop {
+                if wait && self.link.closing.run_until_cancelled(tokio::time::sleep(START_AGAIN)).await.is_none() {
+                    return;
+                }
+                match self.spawn() {
+                    Ok(child) => break child,
+                    Err(error) => {
+                        error!(error = &error as &dyn std::error::Error, "failed to start the warden; nobody could end the scans if this process were killed")
+                    }
+                }
+                wait = true;
+            };
+        }
+    }
+
+    /// Waits for the warden's end, and sees to it that it is told what did not fit into the pipe.
+    async fn attend(&self, child: &mut Child) -> io::Result<ExitStatus> {
+        loop {
+            tokio::select! {
+                status = child.wait() => return status,
+                () = self.link.untold.notified() => {
+                    tokio::time::sleep(TELL_AGAIN).await;
+                    self.link.tell_again();
+                }
+            }
+        }
+    }
+}

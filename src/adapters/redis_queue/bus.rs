@@ -1,0 +1,43 @@
+//! Control messages between nodes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kastrel_actors::model::NodeId;
+use kastrel_actors::ports::{Control, ControlBus};
+use tokio::sync::broadcast;
+use tracing::warn;
+
+use super::connections::Kept;
+use super::envelope;
+use super::link::Link;
+use super::pubsub::Heard;
+
+/// The [`ControlBus`] of a node in a group of nodes: its own subscribers hear a message at once and also without Redis, those of other nodes by a channel.
+pub struct RedisBus {
+    pub(super) link: Arc<Link>,
+    pub(super) node: NodeId,
+    pub(super) heard: Arc<Heard>,
+    pub(super) _kept: Kept,
+}
+
+#[async_trait]
+impl ControlBus for RedisBus {
+    async fn publish(&self, control: Control) {
+        let message = envelope::seal(&self.node, &control);
+        // An error only says that nobody listens just now; the row holds what it says.
+        let _ = self.heard.control.send(control);
+        match message {
+            Ok(message) => {
+                if let Err(error) = self.link.query::<()>(redis::cmd("PUBLISH").arg(&self.link.keys.control).arg(message)).await {
+                    warn!(error = &error as &dyn std::error::Error, "could not tell other nodes; they will find it in the database");
+                }
+            }
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "could not write a control message"),
+        }
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Control> {
+        self.heard.control.subscribe()
+    }
+}

@@ -1,0 +1,112 @@
+//! How the connection to Redis is, for `/readyz` and `kastrel doctor`.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+/// The state of the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisState {
+    /// The first try is under way.
+    Connecting,
+    /// Good.
+    Connected {
+        /// The server and its version, such as `Redis 7.2.5`.
+        version: String,
+    },
+    /// Signals are refused, and readers wait. Kastrel keeps trying.
+    Down {
+        /// Since when.
+        since: Timestamp,
+        /// What the last try said, without secrets.
+        error: String,
+    },
+}
+
+impl fmt::Display for RedisState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connecting => f.write_str("connecting"),
+            Self::Connected { version } => write!(f, "connected to {version}"),
+            Self::Down { since, error } => write!(f, "down since {since:.0}: {error}"),
+        }
+    }
+}
+
+/// Follows the state of the connection. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RedisHealth {
+    address: String,
+    state: watch::Receiver<RedisState>,
+}
+
+impl RedisHealth {
+    pub(super) const fn new(address: String, state: watch::Receiver<RedisState>) -> Self {
+        Self { address, state }
+    }
+
+    /// Host, port and database, without user and password.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The state now.
+    #[must_use]
+    pub fn state(&self) -> RedisState {
+        self.state.borrow().clone()
+    }
+
+    /// Whether the connection is good now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(*self.state.borrow(), RedisState::Connected { .. })
+    }
+
+    /// Waits until the state satisfies `wanted`, and returns it. Returns the last state when the connections were dropped.
+    pub async fn wait_for(&mut self, wanted: impl FnMut(&RedisState) -> bool) -> RedisState {
+        let found = self.state.wait_for(wanted).await.map(|state| state.clone());
+        found.unwrap_or_else(|_| self.state())
+    }
+}
+
+/// The server's name and version in the answer to `INFO server`, or why it is too old. A server that hides it is taken as it is.
+pub(super) fn version(info: &str) -> Result<String, String> {
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    // Valkey tells as `redis_version` which Redis it is compatible with.
+    let Some(compatible) = field("redis_version") else { return Ok("a server that hides its version".into()) };
+    let mut numbers = compatible.split('.').map_while(|part| part.parse::<u32>().ok());
+    if let (Some(major), Some(minor)) = (numbers.next(), numbers.next())
+        && (major, minor) < (6, 2)
+    {
+        return Err(format!("Redis {compatible} is too old: Kastrel needs Redis 6.2 or Valkey 7.2"));
+    }
+    Ok(field("valkey_version").map_or_else(|| format!("Redis {compatible}"), |version| format!("Valkey {version}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read_and_judged() {
+        for (info, expected) in [
+            ("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n", Ok("Redis 7.0.15")),
+            ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n", Ok("Valkey 8.0.1")),
+            ("redis_version:6.2.0\r\n", Ok("Redis 6.2.0")),
+            ("redis_version:6.0.16\r\n", Err("Redis 6.0.16 is too old: Kastrel needs Redis 6.2 or Valkey 7.2")),
+            ("redis_version:unstable\r\n", Ok("Redis unstable")),
+            ("", Ok("a server that hides its version")),
+        ] {
+            assert_eq!(version(info).as_deref().map_err(String::as_str), expected.map_err(|text: &str| text));
+        }
+    }
+
+    #[test]
+    fn a_state_is_one_line() {
+        let since = Timestamp::from_second(1_767_225_600).unwrap();
+        let down = RedisState::Down { since, error: "Connection refused (os error 111)".into() };
+        assert_eq!(down.to_string(), "down since 2026-01-01T00:00:00Z: Connection refused (os error 111)");
+    }
+}

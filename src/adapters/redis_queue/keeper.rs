@@ -1,0 +1,137 @@
+//! Keeps the shared connection up, and the line moving: what becomes due is offered on time, and what a dead reader held is offered again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel_actors::policy::restart::{RetryPolicy, backoff};
+use rand::RngExt;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Value};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::error::{CallError, describe};
+use super::health;
+use super::link::{CALL_TIMEOUT, Link};
+
+/// The longest that making a connection may take, with TLS and sign-in.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the line is looked at when nothing is known to become due: for signals of a node that died before it could offer them, and to find out that the connection is dead.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a consumer with nothing in hand is remembered.
+const CONSUMER_KEPT: Duration = Duration::from_secs(3600);
+/// How connections are made again.
+const RECONNECT: RetryPolicy = RetryPolicy { max_attempts: u32::MAX, base: Duration::from_millis(100), cap: Duration::from_secs(3) };
+
+/// The wait before another connection is made, after `failures` in a row.
+pub(super) fn pause(failures: u32) -> Duration {
+    backoff(RECONNECT, failures, rand::rng().random())
+}
+
+/// See the module.
+pub(super) struct Keeper {
+    pub(super) link: Arc<Link>,
+    pub(super) consumer: String,
+    pub(super) reclaim_after: Duration,
+}
+
+impl Keeper {
+    pub(super) async fn run(self) {
+        let mut failures = 0;
+        for generation in 0.. {
+            match self.connect().await {
+                Ok((connection, version)) => {
+                    info!(redis.address = self.link.address, redis.version = version, "connected to Redis");
+                    failures = 0;
+                    self.link.up(connection, generation, version);
+                    tokio::select! {
+                        error = self.tend() => self.link.down(error.to_string()),
+                        () = self.link.until_lost() => {}
+                    }
+                    warn!(redis.address = self.link.address, "lost the connection to Redis: {}", self.link.health().borrow().to_owned());
+                }
+                Err(why) => {
+                    if failures == 0 {
+                        warn!(redis.address = self.link.address, error = why, "cannot connect to Redis; trying again");
+                    } else {
+                        debug!(redis.address = self.link.address, error = why, tries = failures + 1, "still cannot connect to Redis");
+                    }
+                    self.link.down(why);
+                }
+            }
+            failures += 1;
+            tokio::time::sleep(pause(failures)).await;
+        }
+    }
+
+    /// A connection to a server that can do all that is needed, and the server's version. It is tried with the very scripts that it is for.
+    async fn connect(&self) -> Result<(MultiplexedConnection, String), String> {
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(CALL_TIMEOUT));
+        let mut connection = self.link.client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| describe(&error))?;
+        redis::cmd("PING").exec_async(&mut connection).await.map_err(|error| describe(&error))?;
+        let version = match redis::cmd("INFO").arg("server").query_async::<String>(&mut connection).await {
+            Ok(info) => health::version(&info)?,
+            // An ACL may forbid it, which harms nothing.
+            Err(error) if error.code() == Some("NOPERM") => health::version("")?,
+            Err(error) => return Err(describe(&error)),
+        };
+        let mut sweep = self.link.scripts.sweep();
+        sweep.arg(ms(CONSUMER_KEPT));
+        sweep.invoke_async::<()>(&mut connection).await.map_err(|error| describe(&error))?;
+        let answer: Value = self.looking().invoke_async(&mut connection).await.map_err(|error| describe(&error))?;
+        self.link.read(answer).map_err(|error| error.to_string())?;
+        Ok((connection, version))
+    }
+
+    /// Looks at the line whenever something becomes due, and now and then. Returns why it cannot any more.
+    async fn tend(&self) -> CallError {
+        let mut look = self.link.look().subscribe();
+        loop {
+            let latest = Instant::now() + LOOK_EVERY;
+            loop {
+                let at = look.borrow_and_update().unwrap_or(latest).min(latest);
+                tokio::select! {
+                    () = tokio::time::sleep_until(at) => break,
+                    // Something may become due sooner.
+                    _ = look.changed() => {}
+                }
+            }
+            // Before the look, so that what is signalled meanwhile is noted beside what the look finds.
+            self.link.look().send_replace(None);
+            match self.link.run(&self.looking()).await {
+                Ok(found) => {
+                    if let Some(Value::Int(reclaimed @ 1..)) = found.first() {
+                        info!(queue.reclaimed = reclaimed, "put signals back in line whose readers did not answer");
+                    }
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+
+    fn looking(&self) -> redis::ScriptInvocation<'_> {
+        let mut tend = self.link.scripts.tend();
+        tend.arg(&self.consumer).arg(ms(self.reclaim_after));
+        tend
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_cap_and_are_spread() {
+        for (failures, shortest_ms, longest_ms) in [(1, 50, 100), (2, 100, 200), (3, 200, 400), (5, 800, 1600), (6, 1500, 3000), (1_000_000, 1500, 3000)] {
+            for (jitter, expected) in [(0.0, shortest_ms), (1.0, longest_ms)] {
+                assert_eq!(backoff(RECONNECT, failures, jitter), Duration::from_millis(expected), "{failures}");
+            }
+            let drawn = pause(failures);
+            assert!(drawn >= Duration::from_millis(shortest_ms) && drawn <= Duration::from_millis(longest_ms), "{failures}: {drawn:?}");
+        }
+    }
+}

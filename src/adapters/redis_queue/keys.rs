@@ -1,0 +1,92 @@
+//! The names of everything that Kastrel keeps in Redis.
+
+use kastrel_actors::model::Priority;
+
+/// The consumer group of every stream.
+pub(super) const GROUP: &str = "workers";
+
+/// All names begin with `{prefix}:`. The braces are a hash tag, so that a cluster keeps what one script touches in one slot:
+/// <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Keys {
+    /// The streams, in the order of [`Priority::ALL`].
+    pub(super) streams: Vec<String>,
+    /// The lines, likewise.
+    lines: Vec<String>,
+    traces: String,
+    passes: String,
+    /// The channel of control messages.
+    pub(super) control: String,
+    /// The channel of snapshots.
+    pub(super) live: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        let per_priority = |kind| Priority::ALL.iter().map(|priority| format!("{{{prefix}}}:{kind}:{priority}")).collect();
+        let name = |name| format!("{{{prefix}}}:{name}");
+        Self {
+            streams: per_priority("stream"),
+            lines: per_priority("line"),
+            traces: name("traces"),
+            passes: name("passes"),
+            control: name("control"),
+            live: name("live"),
+        }
+    }
+
+    /// The keys that a script may touch, in the order in which `scripts/line.lua` numbers them.
+    pub(super) fn of_scripts(&self) -> impl Iterator<Item = &str> {
+        self.streams.iter().chain(&self.lines).chain([&self.traces, &self.passes]).map(String::as_str)
+    }
+
+    /// Whose stream it is.
+    pub(super) fn priority_of(&self, stream: &[u8]) -> Option<Priority> {
+        let place = self.streams.iter().position(|key| key.as_bytes() == stream)?;
+        Priority::ALL.get(place).copied()
+    }
+}
+
+/// What the scripts call a priority.
+pub(super) const fn level(priority: Priority) -> usize {
+    kastrel_actors::policy::fairness::place(priority) + 1
+}
+
+/// The priority that the scripts call `level`.
+pub(super) fn priority(level: i64) -> Option<Priority> {
+    usize::try_from(level).ok()?.checked_sub(1).and_then(|place| Priority::ALL.get(place)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_in_one_slot() {
+        let keys = Keys::new("kastrel");
+        assert_eq!(
+            keys.of_scripts().collect::<Vec<_>>(),
+            [
+                "{kastrel}:stream:high",
+                "{kastrel}:stream:normal",
+                "{kastrel}:stream:low",
+                "{kastrel}:line:high",
+                "{kastrel}:line:normal",
+                "{kastrel}:line:low",
+                "{kastrel}:traces",
+                "{kastrel}:passes"
+            ]
+        );
+        assert_eq!((keys.control.as_str(), keys.live.as_str()), ("{kastrel}:control", "{kastrel}:live"));
+    }
+
+    #[test]
+    fn levels_and_streams_name_their_priority() {
+        let keys = Keys::new("x");
+        for one in Priority::ALL {
+            assert_eq!(priority(i64::try_from(level(*one)).unwrap()), Some(*one));
+            assert_eq!(keys.priority_of(keys.streams[level(*one) - 1].as_bytes()), Some(*one));
+        }
+        assert_eq!((priority(0), priority(4), keys.priority_of(b"other")), (None, None, None));
+    }
+}

@@ -1,0 +1,61 @@
+//! The Lua scripts. Each is one atomic step; `scripts/line.lua` stands before every one of them.
+
+use redis::{Script, ScriptInvocation};
+
+use super::keys::{GROUP, Keys};
+
+macro_rules! script {
+    ($name:literal) => {
+        Script::new(concat!(include_str!("scripts/line.lua"), "\n", include_str!(concat!("scripts/", $name, ".lua"))))
+    };
+}
+
+#[derive(Debug)]
+pub(super) struct Scripts {
+    keys: Keys,
+    signal: Script,
+    take: Script,
+    settle: Script,
+    acknowledge: Script,
+    release: Script,
+    tend: Script,
+    sweep: Script,
+    depth: Script,
+}
+
+macro_rules! invocations {
+    ($($name:ident)+) => {
+        $(
+            pub(super) fn $name(&self) -> ScriptInvocation<'_> {
+                self.prepare(&self.$name)
+            }
+        )+
+    };
+}
+
+impl Scripts {
+    pub(super) fn new(keys: Keys) -> Self {
+        Self {
+            keys,
+            signal: script!("signal"),
+            take: script!("take"),
+            settle: script!("settle"),
+            acknowledge: script!("acknowledge"),
+            release: script!("release"),
+            tend: script!("tend"),
+            sweep: script!("sweep"),
+            depth: script!("depth"),
+        }
+    }
+
+    invocations! { signal take settle acknowledge release tend sweep depth }
+
+    fn prepare<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
+        let mut invocation = script.prepare_invoke();
+        for key in self.keys.of_scripts() {
+            invocation.key(key);
+        }
+        invocation.arg(GROUP);
+        invocation
+    }
+}

@@ -1,0 +1,11 @@
+-- ARGV: group, idle time. Forgets consumers that have nothing in hand and were not seen for so long: each start of a node makes a new one.
+for level = 1, LEVELS do
+    last_given(level)
+    for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[level], GROUP)) do
+        local fields = named(consumer)
+        if fields.pending == 0 and fields.idle > tonumber(ARGV[2]) then
+            redis.call('XGROUP', 'DELCONSUMER', KEYS[level], GROUP, fields.name)
+        end
+    end
+end
+return next_due()

@@ -1,0 +1,141 @@
+//! Users, passwords, certificates.
+
+use std::path::Path;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+
+use super::*;
+use crate::adapters::redis_queue::RedisUrlError;
+
+/// What the module's documentation says that a user needs.
+fn grants() -> Vec<&'static str> {
+    let documentation = include_str!("../mod.rs");
+    let grants = documentation.lines().find_map(|line| line.strip_prefix("//! `~{kastrel}:*")).unwrap();
+    std::iter::once("~{kastrel}:*").chain(grants.trim_end_matches("`.").split_whitespace()).collect()
+}
+
+async fn add_user(server: &RedisServer, name: &str, rules: &[&str]) {
+    let mut command = redis::cmd("ACL");
+    command.arg("SETUSER").arg(name).arg("on").arg(">pass word/@#").arg("resetkeys").arg("resetchannels").arg("-@all").arg(rules);
+    command.exec_async(&mut raw(server).await).await.unwrap();
+}
+
+const CREDENTIALS: &str = "kastrel:pass%20word%2F%40%23@";
+
+#[tokio::test]
+async fn a_user_with_the_documented_rights_can_do_everything() {
+    let server = RedisServer::start().await;
+    add_user(&server, "kastrel", &grants()).await;
+    let node = open(&server.url_for(CREDENTIALS), "one", &RedisOptions::default());
+    connected(&node).await;
+    listening(&node, 1).await;
+    assert_eq!(node.health().address(), format!("127.0.0.1:{}/0", server.port()));
+    let other = connect(&server, "two").await;
+    let mut heard = other.bus.subscribe();
+    node.bus.publish(kastrel_actors::ports::Control::Cancel(ScanId(1))).await;
+    heard.recv().await.unwrap();
+    node.queue.signal(signal(1, Priority::Low, 100)).await.unwrap();
+    let delivery = next(&node).await;
+    node.queue.release(&delivery.receipt, now()).await.unwrap();
+    assert_eq!(take(&node).await, 1);
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test]
+async fn a_user_with_fewer_rights_is_told_which_are_missing() {
+    let server = RedisServer::start().await;
+    add_user(&server, "kastrel", &["~{kastrel}:*", "+@connection", "+@scripting"]).await;
+    let node = open(&server.url_for(CREDENTIALS), "one", &RedisOptions::default());
+    let RedisState::Down { error, .. } = down(&node).await else { panic!() };
+    assert!(error.contains("can't run this command") || error.contains("permission"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_without_repeating_it() {
+    let server = RedisServer::start_with(&["--requirepass", "right"]).await;
+    for (credentials, expected) in [(":hunter2@", "the user or the password was refused"), ("", "NOAUTH Authentication required.")] {
+        let node = open(&server.url_for(credentials), "one", &RedisOptions::default());
+        let RedisState::Down { error, .. } = down(&node).await else { panic!() };
+        assert_eq!(error, expected);
+        let error = node.queue.signal(signal(1, Priority::Low, 0)).await.unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+    let node = open(&server.url_for(":right@"), "one", &RedisOptions::default());
+    connected(&node).await;
+}
+
+#[tokio::test]
+async fn another_database_is_another_queue() {
+    let server = RedisServer::start().await;
+    let one = connect(&server, "one").await;
+    let two = open(&server.url().replace("/0", "/5"), "two", &RedisOptions::default());
+    one.queue.signal(signal(1, Priority::Low, 0)).await.unwrap();
+    two.queue.signal(signal(2, Priority::Low, 0)).await.unwrap();
+    assert_eq!((take(&one).await, take(&two).await), (1, 2));
+    let missing = open(&server.url().replace("/0", "/99"), "three", &RedisOptions::default());
+    let RedisState::Down { error, .. } = down(&missing).await else { panic!() };
+    assert!(error.contains("DB index is out of range") || error.contains("database"), "{error}");
+}
+
+#[tokio::test]
+async fn groups_with_different_prefixes_do_not_meet() {
+    let server = RedisServer::start().await;
+    let (one, two) = (connect(&server, "one").await, open(&server.url(), "two", &RedisOptions { prefix: "other".into(), ..RedisOptions::default() }));
+    one.queue.signal(signal(1, Priority::Low, 0)).await.unwrap();
+    nothing_comes(&two).await;
+    for bad in ["", "a b", "{x}", &"x".repeat(65)] {
+        let options = RedisOptions { prefix: bad.into(), ..RedisOptions::default() };
+        let error = RedisConnections::open_with(&server.url(), node("three"), Arc::new(SystemClock), &options).err();
+        assert_eq!(error, Some(RedisUrlError::Prefix), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_address_is_refused_at_once() {
+    let error = RedisConnections::open("amqp://localhost", node("one"), Arc::new(SystemClock)).err();
+    assert_eq!(error, Some(RedisUrlError::Scheme("amqp".into())));
+}
+
+/// Writes a certificate for 127.0.0.1 into `folder`; returns the authority's in PEM.
+fn certify(folder: &Path) -> Vec<u8> {
+    let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    authority.pem().into_bytes()
+}
+
+#[tokio::test]
+async fn tls_is_used_and_the_certificate_is_checked() {
+    let folder = TempDir::new().unwrap();
+    let authority = certify(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key, ca) = (file("cert.pem"), file("key.pem"), file("ca.pem"));
+    let options = ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &ca, "--tls-auth-clients", "no", "--requirepass", "secret"];
+    let server = RedisServer::start_with(&options).await;
+    let trusting = RedisOptions { root_certificate: Some(authority), ..RedisOptions::default() };
+    let node = open(&server.url_for(":secret@"), "one", &trusting);
+    connected(&node).await;
+    listening(&node, 1).await;
+    node.queue.signal(signal(1, Priority::Low, 0)).await.unwrap();
+    assert_eq!(take(&node).await, 1);
+
+    let other = TempDir::new().unwrap();
+    for stranger in [RedisOptions { root_certificate: Some(certify(other.path())), ..RedisOptions::default() }, RedisOptions::default()] {
+        let node = open(&server.url_for(":secret@"), "two", &stranger);
+        let RedisState::Down { error, .. } = down(&node).await else { panic!() };
+        assert!(error.contains("certificate"), "{error}");
+    }
+    let plain = open(&server.url_for(":secret@").replace("rediss:", "redis:"), "three", &RedisOptions::default());
+    let RedisState::Down { error, .. } = down(&plain).await else { panic!() };
+    assert!(!error.contains("secret"), "{error}");
+
+    let garbage = RedisOptions { root_certificate: Some(b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n".to_vec()), ..RedisOptions::default() };
+    let error = RedisConnections::open_with(&server.url(), super::node("four"), Arc::new(SystemClock), &garbage).err().unwrap();
+    assert!(matches!(error, RedisUrlError::Certificate(_)), "{error}");
+}

@@ -1,0 +1,227 @@
+//! Keeps a connection to a database server: signs in, brings the schema up to date, and does all of it again when the connection is gone.
+//!
+//! - **Owns** the one connection, and a task that makes the next one as soon as it breaks.
+//! - **During an outage** a call waits for the next connection until the outage has lasted [`PATIENCE`], so that a restart of the server is a short wait; after that calls fail at
+//!   once, with the reason of the last try.
+//! - **Never** sends a request a second time: what may be sent again is decided where it is known what was asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use surrealdb::types::{Object, SurrealValue, Value};
+use surrealdb_rpc::DbResult;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::address::{AuthLevel, RemoteDatabase};
+use super::calls::Database;
+use super::error::{CallError, ConnectError, OpenError, chain};
+use super::migrate::{self, Purpose};
+use super::wire::Wire;
+
+/// For how long of an outage calls wait for its end.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest that one try to connect, sign in and look at the schema may take.
+const TRY_LIMIT: Duration = Duration::from_secs(10);
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+const BROKE: &str = "the connection broke";
+
+/// How long the first connection is tried for.
+const FIRST_CONNECTION: Duration = Duration::from_secs(30);
+
+/// The versions of the server whose answers this program was written for.
+const SERVER_MAJOR: u64 = 3;
+
+/// A database server, with the connection to it as it is now. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    state: watch::Receiver<State>,
+    _keeper: Arc<AbortOnDropHandle<()>>,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Up(Arc<Wire>),
+    Down { since: Instant, why: String },
+}
+
+impl Link {
+    /// Connects, trying for half a minute where the server does not answer. Whatever another try cannot mend fails at once.
+    pub(super) async fn open(address: &RemoteDatabase, purpose: Purpose) -> Result<Self, OpenError> {
+        let start = Instant::now();
+        let mut tried = 0;
+        let wire = loop {
+            let error = match attach(address, purpose).await {
+                Ok(wire) => break wire,
+                Err(error) => error,
+            };
+            if !error.may_pass() || start.elapsed() + LONGEST_PAUSE >= FIRST_CONNECTION {
+                return Err(error);
+            }
+            tracing::warn!(database = %address, error = chain(&error), "failed to connect to the database; trying again");
+            // A server that starts is asked less often than one that is restarted: nobody waits yet.
+            tokio::time::sleep(pause(tried + 3)).await;
+            tried += 1;
+        };
+        tracing::info!(database = %address, "connected to the database");
+        let wire = Arc::new(wire);
+        let (sender, state) = watch::channel(State::Up(Arc::clone(&wire)));
+        let keeper = tokio::spawn(keep(address.clone(), purpose, wire, sender));
+        Ok(Self { state, _keeper: Arc::new(AbortOnDropHandle::new(keeper)) })
+    }
+
+    /// The results of the statements of `sql`.
+    pub(super) async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+        let wire = self.wire().await?;
+        let statements = query_on(&wire, sql, variables).await?;
+        if statements.iter().filter_map(|result| result.as_ref().err()).any(lacks_ground) {
+            wire.give_up();
+            return Err(CallError::Lost);
+        }
+        Ok(statements)
+    }
+
+    /// Whether there is a connection; does not wait for one.
+    pub(super) fn check(&self) -> Result<(), CallError> {
+        match &*self.state.borrow() {
+            State::Up(wire) if wire.is_alive() => Ok(()),
+            State::Up(_) => Err(CallError::Unreachable(BROKE.to_owned())),
+            State::Down { why, .. } => Err(CallError::Unreachable(why.clone())),
+        }
+    }
+
+    async fn wire(&self) -> Result<Arc<Wire>, CallError> {
+        let mut state = self.state.clone();
+        loop {
+            let (since, why) = match &*state.borrow_and_update() {
+                State::Up(wire) if wire.is_alive() => return Ok(Arc::clone(wire)),
+                // It broke just now, and its keeper has not noticed yet.
+                State::Up(_) => (Instant::now(), BROKE.to_owned()),
+                State::Down { since, why } => (*since, why.clone()),
+            };
+            match tokio::time::timeout_at(since + PATIENCE, state.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(CallError::Unreachable(why)),
+            }
+        }
+    }
+}
+
+/// The server no longer has what the connection was made for: its session ended, or its database was emptied. A new connection signs in anew and makes the schema anew.
+fn lacks_ground(error: &surrealdb::Error) -> bool {
+    use surrealdb::types::{AuthError, NotAllowedError, NotFoundError};
+    matches!(error.not_allowed_details(), Some(NotAllowedError::Auth(AuthError::SessionExpired | AuthError::TokenExpired)))
+        || matches!(error.not_found_details(), Some(NotFoundError::Namespace { .. } | NotFoundError::Database { .. } | NotFoundError::Table { .. }))
+}
+
+/// The keeper's task: one connection after the other, for as long as the store lives.
+async fn keep(address: RemoteDatabase, purpose: Purpose, first: Arc<Wire>, state: watch::Sender<State>) {
+    let mut wire = first;
+    loop {
+        wire.gone().await;
+        let since = Instant::now();
+        tracing::warn!(database = %address, "the connection to the database broke; connecting anew");
+        state.send_replace(State::Down { since, why: BROKE.to_owned() });
+        let mut tried = 0;
+        wire = loop {
+            match attach(&address, purpose).await {
+                Ok(wire) => break Arc::new(wire),
+                Err(error) => {
+                    let why = chain(&error);
+                    tracing::warn!(database = %address, error = why, outage_ms = since.elapsed().as_millis(), "failed to connect to the database; trying again");
+                    state.send_replace(State::Down { since, why });
+                    tokio::time::sleep(pause(tried)).await;
+                    tried += 1;
+                }
+            }
+        };
+        tracing::info!(database = %address, outage_ms = since.elapsed().as_millis(), "connected to the database again");
+        state.send_replace(State::Up(Arc::clone(&wire)));
+    }
+}
+
+/// Doubles from the shortest to the longest; half of it is chance, so that many nodes do not come all at once.
+fn pause(tried: u32) -> Duration {
+    let whole = SHORTEST_PAUSE.saturating_mul(1 << tried.min(8)).min(LONGEST_PAUSE);
+    whole.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+/// A connection that is ready for calls: signed in, with the database selected and its schema up to date.
+async fn attach(address: &RemoteDatabase, purpose: Purpose) -> Result<Wire, OpenError> {
+    let ready = async {
+        let wire = Wire::connect(address).await?;
+        check_version(&wire).await?;
+        sign_in(&wire, address).await?;
+        let wire = Arc::new(wire);
+        migrate::prepare(&Database::Wire(Arc::clone(&wire)), &address.namespace, &address.database, address.auth, purpose).await?;
+        Arc::into_inner(wire).ok_or_else(|| OpenError::Connect(ConnectError::Broke))
+    };
+    tokio::time::timeout(TRY_LIMIT, ready).await.unwrap_or(Err(OpenError::Connect(ConnectError::Slow(TRY_LIMIT))))
+}
+
+async fn check_version(wire: &Wire) -> Result<(), ConnectError> {
+    let answer = match ask(wire, "version", Vec::new()).await? {
+        Ok(DbResult::Other(Value::String(text))) => text,
+        Ok(other) => return Err(ConnectError::NotADatabase(format!("it says of its version: {other:?}"))),
+        // A server may be told not to say its version.
+        Err(error) if error.is_not_allowed() => return Ok(()),
+        Err(error) => return Err(ConnectError::NotADatabase(error.to_string())),
+    };
+    let version = answer.trim_start_matches("surrealdb-");
+    match version.split('.').next().and_then(|major| major.parse::<u64>().ok()) {
+        Some(SERVER_MAJOR) => Ok(()),
+        _ => Err(ConnectError::Version { found: version.to_owned(), known: SERVER_MAJOR }),
+    }
+}
+
+async fn sign_in(wire: &Wire, address: &RemoteDatabase) -> Result<(), ConnectError> {
+    let mut credentials = Object::new();
+    let mut put = |name: &str, value: &str| credentials.insert(name.to_owned(), value.to_owned().into_value());
+    put("user", &address.user);
+    put("pass", &address.password);
+    if address.auth != AuthLevel::Root {
+        put("ns", &address.namespace);
+    }
+    if address.auth == AuthLevel::Database {
+        put("db", &address.database);
+    }
+    match ask(wire, "signin", vec![Value::Object(credentials)]).await? {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ConnectError::SignIn { user: address.user.clone(), level: address.auth, source: Box::new(error) }),
+    }
+}
+
+async fn ask(wire: &Wire, method: &'static str, parameters: Vec<Value>) -> Result<surrealdb::Result<DbResult>, ConnectError> {
+    wire.ask(method, parameters).await.map_err(|_| ConnectError::Broke)
+}
+
+/// Selects the database for all that follows on this connection.
+pub(super) async fn select(wire: &Wire, namespace: &str, database: &str) -> Result<(), CallError> {
+    let parameters = vec![namespace.to_owned().into_value(), database.to_owned().into_value()];
+    wire.ask("use", parameters).await?.map(drop).map_err(CallError::Failed)
+}
+
+pub(super) async fn query_on(wire: &Wire, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+    match wire.ask("query", vec![sql.into_value(), variables]).await?.map_err(CallError::Failed)? {
+        DbResult::Query(results) => Ok(results.into_iter().map(|result| result.result).collect()),
+        DbResult::Other(_) | DbResult::Live(_) => Err(CallError::Shape("the answer to a query is not one".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_half_a_second() {
+        for (tried, least, most) in [(0, 25, 50), (1, 50, 100), (2, 100, 200), (4, 250, 500), (40, 250, 500)] {
+            let found = pause(tried).as_millis();
+            assert!((least..=most).contains(&found), "pause({tried}) = {found} ms");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Answers that get lost on their way, one by one: between the store and the server stands a relay that cuts the connection when a test says so.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel_actors::model::{CancelledBy, Command, Failure, FailureKind, Resolution, ScanId, ScanStatus};
+use kastrel_actors::ports::{Applied, ListQuery, ScanStore, Submitted};
+use kastrel_actors::testing::fixtures;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, Notify};
+
+use super::super::SurrealStore;
+use super::surreal_server::{PASSWORD_IN_URL, SurrealServer, USER};
+use super::{connect, run};
+
+const TTL: Duration = Duration::from_secs(300);
+
+/// What becomes of a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is passed on, and so is its answer.
+    Pass,
+    /// It is passed on; when the answer comes, it is dropped and the connection cut.
+    LoseAnswer,
+    /// It is held back and the connection to the store cut; [`Relay::deliver`] passes it on later.
+    Hold,
+}
+
+struct Shared {
+    server: SocketAddr,
+    /// How many requests pass before the one that has this fate.
+    fate: Mutex<(usize, Fate)>,
+    held: Mutex<Option<(OwnedWriteHalf, OwnedReadHalf, Vec<u8>)>>,
+    cut: Notify,
+}
+
+impl Shared {
+    async fn next_fate(&self) -> Fate {
+        let mut fate = self.fate.lock().await;
+        if fate.0 > 0 {
+            fate.0 -= 1;
+            return Fate::Pass;
+        }
+        std::mem::replace(&mut *fate, (0, Fate::Pass)).1
+    }
+}
+
+struct Relay {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Relay {
+    async fn before(server: &SurrealServer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared { server: server.address(), fate: Mutex::new((0, Fate::Pass)), held: Mutex::default(), cut: Notify::new() });
+        let relaying = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(relay(client, Arc::clone(&relaying)));
+            }
+        });
+        Self { address, shared }
+    }
+
+    fn url(&self) -> String {
+        format!("ws://{USER}:{PASSWORD_IN_URL}@{}/lost/answers", self.address)
+    }
+
+    /// Says what becomes of the next request but `after`.
+    async fn let_pass(&self, after: usize, fate: Fate) {
+        *self.shared.fate.lock().await = (after, fate);
+    }
+
+    /// Passes on what was held back, and waits until the server has answered it.
+    async fn deliver(&self) -> usize {
+        let (mut to_server, mut from_server, bytes) = self.shared.held.lock().await.take().unwrap();
+        to_server.write_all(&bytes).await.unwrap();
+        from_server.read(&mut [0; 1 << 16]).await.unwrap()
+    }
+}
+
+async fn relay(client: TcpStream, shared: Arc<Shared>) {
+    let server = TcpStream::connect(shared.server).await.unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let (mut asked, mut answered) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    let mut lose = false;
+    loop {
+        tokio::select! {
+            read = from_client.read(&mut asked) => {
+                let Ok(read @ 1..) = read else { return };
+                let fate = shared.next_fate().await;
+                lose = fate == Fate::LoseAnswer;
+                if fate == Fate::Hold {
+                    asked.truncate(read);
+                    *shared.held.lock().await = Some((to_server, from_server, asked));
+                    shared.cut.notify_one();
+                    return;
+                }
+                to_server.write_all(&asked[..read]).await.unwrap();
+            }
+            read = from_server.read(&mut answered) => {
+                let Ok(read @ 1..) = read else { return };
+                if lose {
+                    shared.cut.notify_one();
+                    return;
+                }
+                if to_client.write_all(&answered[..read]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn stage() -> (SurrealServer, Relay, SurrealStore) {
+    let server = SurrealServer::in_memory().await;
+    let relay = Relay::before(&server).await;
+    let store = connect(&relay.url()).await;
+    store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+    store.register_node(fixtures::registration("b"), TTL).await.unwrap();
+    (server, relay, store)
+}
+
+async fn ids(store: &SurrealStore) -> Vec<u64> {
+    store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id.0).collect()
+}
+
+fn lease(name: &str) -> Command {
+    Command::Lease { node: name.parse().unwrap() }
+}
+
+#[test]
+fn a_submission_whose_answer_was_lost_was_made_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        for id in 1..=3 {
+            relay.let_pass(0, Fate::LoseAnswer).await;
+            let submitted = store.submit(fixtures::new_scan("example.com")).await.unwrap();
+            relay.shared.cut.notified().await;
+            assert!(matches!(&submitted, Submitted::Created(record) if record.id == ScanId(id)), "{submitted:?}");
+            assert_eq!(store.get(ScanId(id)).await.unwrap(), Some(submitted.into_record()));
+        }
+        assert_eq!(ids(&store).await, [3, 2, 1]);
+    });
+}
+
+#[test]
+fn a_submission_that_was_held_up_is_made_once_and_not_again_when_it_arrives() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        relay.let_pass(0, Fate::Hold).await;
+        let submitted = store.submit(fixtures::new_scan("example.com")).await.unwrap();
+        relay.shared.cut.notified().await;
+        assert!(matches!(&submitted, Submitted::Created(record) if record.id == ScanId(1)), "{submitted:?}");
+        assert!(relay.deliver().await > 0);
+        assert_eq!(ids(&store).await, [1]);
+        assert_eq!(store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id, ScanId(2));
+    });
+}
+
+/// A change is a read and a write: the answer of either may get lost.
+#[test]
+fn a_lease_whose_answer_was_lost_is_held() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        for lost in [0, 1] {
+            let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+            relay.let_pass(lost, Fate::LoseAnswer).await;
+            let leased = store.apply(id, lease("a")).await.unwrap();
+            relay.shared.cut.notified().await;
+            let Applied::Committed(record) = leased else { panic!("{leased:?}") };
+            assert_eq!((record.version, store.get(id).await.unwrap()), (1, Some(record.clone())));
+            let refused = store.apply(id, lease("b")).await.unwrap();
+            assert!(matches!(&refused, Applied::Refused(_, found) if *found == record), "{refused:?}");
+        }
+    });
+}
+
+/// The write of the lease is held up on its way while its sender asks again; it must be the same lease, whichever of the two is made.
+#[test]
+fn a_lease_that_was_held_up_is_granted_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+        relay.let_pass(1, Fate::Hold).await;
+        let Applied::Committed(running) = store.apply(id, lease("a")).await.unwrap() else { panic!() };
+        relay.shared.cut.notified().await;
+        assert!(relay.deliver().await > 0);
+        let found = store.get(id).await.unwrap().unwrap();
+        assert_eq!((found.version, found.attempts.len(), &found), (1, 1, &running));
+    });
+}
+
+#[test]
+fn an_end_whose_answer_was_lost_has_happened() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+        let Applied::Committed(running) = store.apply(id, lease("a")).await.unwrap() else { panic!() };
+        let retry = Resolution::Retry { failure: Failure::new(FailureKind::Crashed, "exit code 1"), due: running.created_at };
+        relay.let_pass(1, Fate::LoseAnswer).await;
+        let ended = store.apply(id, Command::Finish { token: running.token, resolution: retry, plugins: None }).await.unwrap();
+        assert!(matches!(&ended, Applied::Committed(record) if record.status() == ScanStatus::Pending), "{ended:?}");
+        relay.let_pass(1, Fate::LoseAnswer).await;
+        let cancelled = store.apply(id, Command::Cancel { by: CancelledBy::User }).await.unwrap();
+        assert!(matches!(&cancelled, Applied::Committed(record) if record.status() == ScanStatus::Cancelled), "{cancelled:?}");
+    });
+}
+
+#[test]
+fn what_changes_nothing_twice_is_asked_again() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert_eq!(store.get(id).await.unwrap().unwrap().id, id);
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        store.renew_node(fixtures::registration("a"), TTL).await.unwrap().unwrap();
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        store.pause(None).await.unwrap();
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        // Asked twice, it would say that there was no pause.
+        assert!(store.resume().await.is_err());
+        assert_eq!(store.paused().await.unwrap(), None);
+    });
+}

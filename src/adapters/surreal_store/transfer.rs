@@ -1,0 +1,269 @@
+//! Everything out, and everything into an empty database: the store's half of backup and restore.
+//!
+//! What goes out is records, not rows: columns, keys and the counter follow from them and are made anew on the way in, so that a backup outlives the schema. Nodes stay out: their leases
+//! are over. A scan that ran when the backup was made comes in as running on a node that does not exist, which makes it an orphan that the rescuer hands back.
+//!
+//! - **On the way out** the set of scans is that of one moment, since ids are given out in order; each scan is as it was when its page was read.
+//! - **What is kept beside the rows** ([`ended`](super::ended)) is made anew at the end, as for the scans of an earlier version.
+//! - **On the way in** a mark stands in the database from the first row to the last, and who finds it does not use the database ([`OpenError::HalfRestored`](super::OpenError)).
+
+use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
+use kastrel_actors::policy::listing::target_text;
+use kastrel_actors::ports::{ScanStore, StoreError};
+use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
+
+use super::calls;
+use super::row::{self, Columns, StoredScan};
+use super::store::SurrealStore;
+use super::{backfill, migrate, submit};
+
+/// What there is besides the scans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stock {
+    /// The last id that was given out.
+    pub last: ScanId,
+    /// The pause of the queue, if there is one.
+    pub pause: Option<QueuePause>,
+}
+
+/// Why a database takes no import.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It holds something already.
+    #[error("the database is not empty: it has given out scan ids up to {last}")]
+    NotEmpty {
+        /// The last of them.
+        last: u64,
+    },
+    /// Somebody works with it.
+    #[error("the database is in use by the node {node}: stop all servers and workers first")]
+    InUse {
+        /// One of the nodes.
+        node: String,
+    },
+    /// After the import, other rows were there than had been brought in.
+    #[error("the database holds {found} scans after {imported} were imported")]
+    Miscounted {
+        /// How many are there.
+        found: u64,
+        /// How many should be.
+        imported: u64,
+    },
+    /// The database failed, or a record cannot be a row.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Nothing {}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Range {
+    range: RecordId,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Rows {
+    rows: Vec<StoredScan>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Offset {
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Begun {
+    last: Option<i64>,
+    node: Option<String>,
+    again: bool,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Deleted {
+    deleted: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct ImportRow {
+    number: i64,
+    key: Option<RecordId>,
+    target: String,
+    mode: String,
+    trace: String,
+    created_at: i64,
+    columns: Columns,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct ImportRows {
+    rows: Vec<ImportRow>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct End {
+    last: i64,
+    imported: i64,
+    since: Option<i64>,
+    reason: Option<String>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Ended {
+    found: i64,
+}
+
+const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), node: NONE, again: false };";
+
+const EXPORT: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $range) };";
+
+/// Sets the mark, unless the database is in use, and takes back the one that says that everything beside the rows is there; the rows of nodes whose leases are over go, so that no such node comes back to life in the middle of the import.
+const BEGIN: &str = "
+    BEGIN;
+    LET $now = time::nano(time::now()) + $offset;
+    LET $last = SELECT VALUE value FROM ONLY counter:scan;
+    LET $nodes = SELECT VALUE name FROM node WHERE expires_at > $now LIMIT 1;
+    LET $again = (SELECT VALUE since FROM ONLY restore:running) != NONE;
+    IF $last = NONE AND array::len($nodes) = 0 {
+        DELETE node RETURN NONE;
+        DELETE backfill RETURN NONE;
+        IF !$again { CREATE restore:running SET since = $now RETURN NONE; };
+    };
+    RETURN { last: $last, node: $nodes[0], again: $again };
+    COMMIT;";
+
+/// Some rows at a time: a transaction lies in memory as a whole.
+const CLEAR: &str = "
+    BEGIN;
+    LET $scans = SELECT VALUE id FROM scan LIMIT 500;
+    LET $keys = SELECT VALUE id FROM idempotency LIMIT 500;
+    LET $aims = SELECT VALUE id FROM aim LIMIT 500;
+    LET $ended = SELECT VALUE id FROM ended LIMIT 500;
+    LET $found = SELECT VALUE id FROM found LIMIT 500;
+    LET $days = SELECT VALUE id FROM day LIMIT 500;
+    DELETE $scans RETURN NONE;
+    DELETE $keys RETURN NONE;
+    DELETE $aims RETURN NONE;
+    DELETE $ended RETURN NONE;
+    DELETE $found RETURN NONE;
+    DELETE $days RETURN NONE;
+    RETURN { deleted: array::len(array::concat($scans, $keys, $aims, $ended, $found, $days)) };
+    COMMIT;";
+
+const IMPORT: &str = "
+    BEGIN;
+    IF (SELECT VALUE since FROM ONLY restore:running) = NONE { THROW 'no restore is running' };
+    FOR $row IN $rows {
+        LET $columns = $row.columns;
+        UPSERT type::record('scan', $row.number) SET
+            number = $row.number, target = $row.target, mode = $row.mode, trace = $row.trace, created_at = $row.created_at,
+            status = $columns.status, version = $columns.version, token = $columns.token, failures = $columns.failures, rank = $columns.rank, due = $columns.due,
+            node = $columns.node, cancel = $columns.cancel, document = $columns.document
+            RETURN NONE;
+        IF $row.key != NONE { UPSERT $row.key SET scan = $row.number RETURN NONE; };
+    };
+    COMMIT;";
+
+/// The mark goes in the same step in which the counter comes, so that asking again after a lost answer finds either both or neither done.
+const END: &str = "
+    BEGIN;
+    LET $found = (SELECT count() FROM scan GROUP ALL)[0].count ?? 0;
+    IF (SELECT VALUE since FROM ONLY restore:running) = NONE {
+        IF (SELECT VALUE value FROM ONLY counter:scan) != $last { THROW 'no restore is running' };
+    } ELSE IF $found = $imported {
+        UPSERT counter:scan SET value = $last RETURN NONE;
+        DELETE pause:queue RETURN NONE;
+        IF $since != NONE { CREATE pause:queue SET since = $since, reason = $reason RETURN NONE; };
+        DELETE restore:running RETURN NONE;
+    };
+    RETURN { found: $found };
+    COMMIT;";
+
+impl SurrealStore {
+    /// The version of the schema that this program keeps.
+    #[must_use]
+    pub fn schema_version() -> i64 {
+        migrate::STEPS.last().map_or(0, |step| step.version)
+    }
+
+    /// What there is besides the scans, now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn stock(&self) -> Result<Stock, StoreError> {
+        let found: Begun = calls::call_again(&self.inner.db, LAST, Nothing {}).await?;
+        Ok(Stock { last: ScanId(row::unsigned(found.last.unwrap_or_default())?), pause: self.paused().await? })
+    }
+
+    /// The scans with ids from `first` to `last`, in their order.
+    ///
+    /// # Errors
+    /// The database failed, or a row cannot be read.
+    pub async fn export(&self, first: ScanId, last: ScanId) -> Result<Vec<ScanRecord>, StoreError> {
+        let range = RecordIdKeyRange::from(row::signed(first.0)?..=row::signed(last.0)?);
+        let Rows { mut rows } = calls::call_again(&self.inner.db, EXPORT, Range { range: RecordId::new("scan", range) }).await?;
+        rows.sort_unstable_by_key(|row| row.number);
+        rows.into_iter().map(StoredScan::into_record).collect()
+    }
+
+    /// Marks the database as one that is being restored. What an earlier restore that failed has left is cleared away.
+    ///
+    /// # Errors
+    /// The database holds scans, is in use, or failed.
+    pub async fn begin_import(&self) -> Result<(), ImportError> {
+        let begun: Begun = calls::call_again(&self.inner.db, BEGIN, Offset { offset: self.inner.offset() }).await.map_err(StoreError::from)?;
+        if let Some(last) = begun.last {
+            return Err(ImportError::NotEmpty { last: row::unsigned(last)? });
+        }
+        if let Some(node) = begun.node {
+            return Err(ImportError::InUse { node });
+        }
+        let mut left = begun.again;
+        while left {
+            let Deleted { deleted } = calls::call_again(&self.inner.db, CLEAR, Nothing {}).await.map_err(StoreError::from)?;
+            left = deleted > 0;
+        }
+        Ok(())
+    }
+
+    /// Brings scans in, between [`begin_import`](Self::begin_import) and [`end_import`](Self::end_import).
+    ///
+    /// # Errors
+    /// The database failed, or a record cannot be a row.
+    pub async fn import(&self, scans: &[ScanRecord]) -> Result<(), ImportError> {
+        let rows = scans.iter().map(import_row).collect::<Result<_, StoreError>>()?;
+        Ok(calls::execute_again(&self.inner.db, IMPORT, ImportRows { rows }).await.map_err(StoreError::from)?)
+    }
+
+    /// Declares the database whole, with as many scans as were `imported`.
+    ///
+    /// # Errors
+    /// Another number of scans is there; or the database failed. The mark stays then.
+    pub async fn end_import(&self, stock: &Stock, imported: u64) -> Result<(), ImportError> {
+        let end = End {
+            last: row::signed(stock.last.0)?,
+            imported: row::signed(imported)?,
+            since: stock.pause.as_ref().map(|pause| row::nanoseconds(pause.since)),
+            reason: stock.pause.as_ref().and_then(|pause| pause.reason.clone()),
+        };
+        let ended: Ended = calls::call_again(&self.inner.db, END, end).await.map_err(StoreError::from)?;
+        let found = row::unsigned(ended.found)?;
+        if found != imported {
+            return Err(ImportError::Miscounted { found, imported });
+        }
+        // Should this be interrupted, whoever opens the database next goes on.
+        Ok(backfill::fill_in(&self.inner.db).await?)
+    }
+}
+
+fn import_row(record: &ScanRecord) -> Result<ImportRow, StoreError> {
+    Ok(ImportRow {
+        number: row::signed(record.id.0)?,
+        key: record.idempotency_key.as_deref().map(submit::key_row),
+        target: target_text(record),
+        mode: record.request.mode.as_str().to_owned(),
+        trace: record.trace.to_string(),
+        created_at: row::nanoseconds(record.created_at),
+        columns: Columns::of(record)?,
+    })
+}

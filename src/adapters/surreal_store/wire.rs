@@ -1,0 +1,226 @@
+//! One connection to a database server: requests out, answers in, and the moment when it is gone.
+//!
+//! The SDK's own connection is not used: it connects anew by itself and keeps every request until it has, however long ago the caller gave up, so that a write nobody waits for any more
+//! would be made after an outage. It also lets the network hold small requests back while others are on their way. Here a connection that breaks is gone for good: every request on it
+//! fails at once, requests whose callers went away are never sent, and [`super::link`] makes another connection.
+//!
+//! - **Owns** one WebSocket, in one task, and the requests that wait for an answer on it.
+//! - **Notices** a server that answers nothing: it is asked for a sign of life when it was silent for [`QUIET`], and given up after [`SILENT`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::BuilderVerifierExt;
+use surrealdb::types::{Array, Number, Object, SurrealValue, Value};
+use surrealdb_rpc::{DbResponse, DbResult};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
+use tokio_util::sync::CancellationToken;
+
+use super::address::RemoteDatabase;
+use super::error::{CallError, ConnectError};
+
+/// How long the server may be silent before it is asked for a sign of life.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// How long it may be silent at all, and how long one message may take to leave.
+const SILENT: Duration = Duration::from_secs(6);
+
+/// Requests that wait to be sent. More than that wait with their callers.
+const WAITING: usize = 256;
+
+/// The largest message, as the server has it.
+const MAX_MESSAGE: usize = 128 << 20;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Answer = surrealdb::Result<DbResult>;
+
+/// A connection. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Wire {
+    requests: mpsc::Sender<Request>,
+    gone: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Request {
+    method: &'static str,
+    parameters: Vec<Value>,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Wire {
+    /// Connects, without signing in.
+    pub(super) async fn connect(address: &RemoteDatabase) -> Result<Self, ConnectError> {
+        let mut request = address.endpoint().into_client_request().map_err(socket_error)?;
+        // The server's own encoding: it alone carries every value.
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("flatbuffers"));
+        let limits = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
+        let connector = if address.tls { Connector::Rustls(Arc::new(tls(address)?)) } else { Connector::Plain };
+        let connected = tokio_tungstenite::connect_async_tls_with_config(request, Some(limits), true, Some(connector));
+        let (socket, _) = connected.await.map_err(socket_error)?;
+        let (requests, waiting) = mpsc::channel(WAITING);
+        let gone = CancellationToken::new();
+        tokio::spawn(serve(socket, waiting, gone.clone()));
+        Ok(Self { requests, gone })
+    }
+
+    /// Asks, and waits for the answer as long as the connection lives.
+    pub(super) async fn ask(&self, method: &'static str, parameters: Vec<Value>) -> Result<Answer, CallError> {
+        let (answer, answered) = oneshot::channel();
+        // Not sent at all: the other end of the channel is gone, and the request with it.
+        self.requests.send(Request { method, parameters, answer }).await.map_err(|_| CallError::Lost)?;
+        answered.await.map_err(|_| CallError::Lost)
+    }
+
+    /// Completes when the connection has broken, or was given up.
+    pub(super) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        !self.gone.is_cancelled()
+    }
+
+    /// Gives the connection up: what waits on it fails.
+    pub(super) fn give_up(&self) {
+        self.gone.cancel();
+    }
+}
+
+fn socket_error(error: SocketError) -> ConnectError {
+    match error {
+        // A server that is still starting, or a proxy before one.
+        SocketError::Http(response) if response.status().is_server_error() => ConnectError::Refused(format!("it answers {}", response.status()).into()),
+        // What a web server says that knows neither the path nor the protocol; so does SurrealDB before version 3.
+        SocketError::Http(_) | SocketError::Protocol(_) | SocketError::HttpFormat(_) => ConnectError::NotADatabase(error.to_string()),
+        SocketError::Io(error) if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) => {
+            ConnectError::Handshake(error.into())
+        }
+        SocketError::Tls(error) => ConnectError::Handshake(error.into()),
+        other => ConnectError::Refused(Box::new(other)),
+    }
+}
+
+/// The provider is named, so that it does not matter whether the process has a default one: two providers are compiled in, and none of them is it by itself.
+fn tls(address: &RemoteDatabase) -> Result<ClientConfig, ConnectError> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::Tls { ca: address.ca.clone(), source };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| failed(error.into()))?;
+    let builder = match &address.ca {
+        None => builder.with_platform_verifier().map_err(|error| failed(error.into()))?,
+        Some(file) => {
+            let mut roots = rustls::RootCertStore::empty();
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| failed(error.into()))? {
+                roots.add(certificate.map_err(|error| failed(error.into()))?).map_err(|error| failed(error.into()))?;
+            }
+            if roots.is_empty() {
+                return Err(failed("it holds no certificate".into()));
+            }
+            builder.with_root_certificates(roots)
+        }
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+/// The connection's task: ends with it, and takes all that waits for an answer along.
+async fn serve(mut socket: Socket, mut requests: mpsc::Receiver<Request>, gone: CancellationToken) {
+    let _gone = gone.clone().drop_guard();
+    let mut waiting: HashMap<i64, oneshot::Sender<Answer>> = HashMap::new();
+    let mut next_id = 0;
+    let mut heard = Instant::now();
+    let mut check = tokio::time::interval(QUIET);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = gone.cancelled() => return,
+            request = requests.recv() => {
+                let Some(request) = request else {
+                    // The store was dropped. The server closes its end when it has read this.
+                    let _ = tokio::time::timeout(SILENT, socket.close(None)).await;
+                    return;
+                };
+                // Whoever gave up before the request left gets what they expect: nothing is written.
+                if request.answer.is_closed() {
+                    continue;
+                }
+                next_id += 1;
+                let message = match encoded(next_id, request.method, request.parameters) {
+                    Ok(message) => message,
+                    Err(error) => {
+                        let _ = request.answer.send(Err(error));
+                        continue;
+                    }
+                };
+                waiting.insert(next_id, request.answer);
+                if !sent(&mut socket, message).await {
+                    return;
+                }
+            }
+            message = socket.next() => {
+                heard = Instant::now();
+                match message {
+                    Some(Ok(Message::Binary(bytes))) => {
+                        if !deliver(&mut waiting, &bytes) {
+                            return;
+                        }
+                    }
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(_)) => {}
+                }
+            }
+            _ = check.tick() => {
+                if heard.elapsed() >= SILENT {
+                    tracing::warn!(silent_ms = heard.elapsed().as_millis(), "the database server gives no sign of life");
+                    return;
+                }
+                if heard.elapsed() >= QUIET && !sent(&mut socket, Message::Ping(Vec::new().into())).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn sent(socket: &mut Socket, message: Message) -> bool {
+    matches!(tokio::time::timeout(SILENT, socket.send(message)).await, Ok(Ok(())))
+}
+
+fn encoded(id: i64, method: &'static str, parameters: Vec<Value>) -> surrealdb::Result<Message> {
+    let mut request = Object::new();
+    request.insert("id".to_owned(), id.into_value());
+    request.insert("method".to_owned(), method.to_owned().into_value());
+    request.insert("params".to_owned(), Value::Array(Array::from(parameters)));
+    let bytes = surrealdb::types::encode(&Value::Object(request)).map_err(|error| surrealdb::Error::internal(error.to_string()))?;
+    Ok(Message::Binary(bytes.into()))
+}
+
+/// Hands an answer to whoever waits for it. An answer that cannot be read belongs to nobody knows whom, so the connection cannot be used any more: `false`.
+fn deliver(waiting: &mut HashMap<i64, oneshot::Sender<Answer>>, bytes: &[u8]) -> bool {
+    match surrealdb_rpc::db_response_from_bytes(bytes) {
+        Ok(DbResponse { id: Some(Value::Number(Number::Int(id))), result, .. }) => {
+            if let Some(answer) = waiting.remove(&id) {
+                // The caller may have given up.
+                let _ = answer.send(result);
+            }
+            true
+        }
+        Ok(_) => true,
+        Err(error) => {
+            tracing::warn!(error = %error, "the database server sent what cannot be read");
+            false
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What connects this process with the truth and with other processes: the database, and with Redis the queue, the control bus and the live feed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kastrel_actors::desk::View;
+use kastrel_actors::model::NodeId;
+use kastrel_actors::ports::{Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
+use tracing::warn;
+
+use super::{AppError, Role};
+use crate::adapters::redis_queue::{RedisConnections, RedisHealth, RedisOptions};
+use crate::adapters::surreal_store::{FolderLock, OpenError, RemoteDatabase, SurrealStore};
+use crate::config::Config;
+
+/// See the module.
+pub(super) struct Links {
+    pub(super) store: Arc<dyn ScanStore>,
+    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) bus: Arc<dyn ControlBus>,
+    pub(super) feed: Arc<dyn LiveFeed>,
+    pub(super) view: View,
+    /// How Redis is, where there is one.
+    pub(super) redis: Option<RedisHealth>,
+    /// Held as long as the process uses its data folder. The embedded database holds its own.
+    pub(super) lock: Option<FolderLock>,
+    /// Whether other processes hold the database as well.
+    pub(super) shared: bool,
+}
+
+impl Links {
+    /// Opens them for `role`, in a process whose node, if it has one, is `node`.
+    ///
+    /// # Errors
+    /// Something is missing for the role, an address is wrong, or the database does not answer. A Redis that does not answer is no error.
+    pub(super) async fn open(config: &Config, role: Role, data_dir: &Path, node: &NodeId, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
+        if role.needs_others() {
+            let keys = [("database.url", "KASTREL_DATABASE_URL", config.database.url.is_none()), ("redis.url", "REDIS_URL", config.redis.url.is_none())];
+            if let Some((key, variable, _)) = keys.into_iter().find(|(_, _, missing)| *missing) {
+                return Err(AppError::NeedsOthers { command: role.command(), key, variable });
+            }
+        }
+        let shared = config.database.url.is_some();
+        let (store, lock) = match &config.database.url {
+            None => (embedded(data_dir).await?, None),
+            Some(url) => {
+                // Processes of scans are told apart by their data folder, so two nodes must not share one.
+                let lock = if role.runs_scans(true) { Some(FolderLock::take(data_dir).map_err(|error| folder_error(error, data_dir))?) } else { None };
+                let address: RemoteDatabase = url.expose().parse()?;
+                let store = SurrealStore::connect(&address).await.map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })?;
+                (store, lock)
+            }
+        };
+        let view = if shared { View::Shared { node: role.runs_scans(true).then(|| node.clone()) } } else { View::Sole };
+        let links = Self {
+            store: Arc::new(store),
+            queue: Arc::new(LocalJobQueue::new(Arc::clone(clock))),
+            bus: Arc::new(LocalControlBus::default()),
+            feed: Arc::new(NoLiveFeed::default()),
+            view,
+            redis: None,
+            lock,
+            shared,
+        };
+        // Signals name scans by number, and numbers mean something in one database only.
+        let Some(url) = config.redis.url.as_ref().filter(|_| shared || role == Role::Serve) else {
+            if shared && role == Role::Serve {
+                warn!("database.url is set without redis.url: scans that other processes submit start with a delay of seconds");
+            }
+            return Ok(links);
+        };
+        let options = RedisOptions { prefix: config.redis.prefix.clone(), ..RedisOptions::default() };
+        let redis = RedisConnections::open_with(url.expose(), node.clone(), Arc::clone(clock), &options)?;
+        Ok(Self {
+            queue: Arc::clone(&redis.queue) as _,
+            bus: Arc::clone(&redis.bus) as _,
+            feed: Arc::clone(&redis.feed) as _,
+            redis: Some(redis.health()),
+            ..links
+        })
+    }
+}
+
+async fn embedded(data_dir: &Path) -> Result<SurrealStore, AppError> {
+    SurrealStore::open(data_dir).await.map_err(|error| folder_error(error, data_dir))
+}
+
+fn folder_error(error: OpenError, dir: &Path) -> AppError {
+    match error {
+        OpenError::Locked { pid, .. } => AppError::DataDirLocked { dir: dir.to_owned(), pid },
+        source => AppError::Database { dir: PathBuf::from(dir), source },
+    }
+}

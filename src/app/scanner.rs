@@ -1,0 +1,120 @@
+//! Which scanner runs, what runs it, and what it offers.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel_actors::model::{ScannerKind, ScannerOffer, merge_offers};
+use kastrel_actors::ports::ScanStore;
+use tokio::sync::watch;
+use tracing::debug;
+
+use super::AppError;
+use crate::adapters::kast_runner::{ArtifactSink, Catalogue, Grace, IssueKind, KastRunner, KastRunnerConfig, ScannerCommand};
+use crate::config::{Config, ScannerChoice};
+use crate::web::{CatalogueView, IssueText};
+
+/// How often a process without a scanner of its own asks what the nodes offer.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// The scanner that the configuration asks for: `KAST_CLI_PATH` or `kast` on the PATH wins, then the built-in one.
+pub(super) fn scanner(config: &Config) -> Result<ScannerCommand, AppError> {
+    let own_exe = std::env::current_exe().map_err(AppError::Runner)?;
+    let path = std::env::var_os("PATH");
+    let found = ScannerCommand::find(config.kast.path.as_deref().map(Path::as_os_str), path.as_deref(), &own_exe);
+    match config.kast.scanner {
+        ScannerChoice::Auto => Ok(found),
+        ScannerChoice::Builtin => Ok(ScannerCommand::builtin(own_exe)),
+        ScannerChoice::Kast if found.kind == ScannerKind::Kast => Ok(found),
+        ScannerChoice::Kast => Err(AppError::NoKast),
+    }
+}
+
+pub(super) fn runner(
+    config: &Config,
+    scanner: ScannerCommand,
+    results_dir: &Path,
+    data_dir: &Path,
+    id: &str,
+    sink: Option<Arc<dyn ArtifactSink>>,
+) -> Result<KastRunner, AppError> {
+    let defaults = KastRunnerConfig::new(scanner, results_dir, data_dir.join("cache"), id);
+    KastRunner::new(KastRunnerConfig {
+        log_cap: config.kast.log_cap_bytes as u64,
+        grace: Grace { interrupt: config.kast.interrupt_grace_seconds, terminate: config.kast.terminate_grace_seconds },
+        scope: config.scope_policy(),
+        env_allow: config.kast.environment.names().to_vec(),
+        kast_config: config.kast.config_file.clone(),
+        logo: config.kast.logo.clone(),
+        sink,
+        ..defaults
+    })
+    .map_err(AppError::Runner)
+}
+
+/// What the runner's scanner offers, once it has told: for the rows of nodes.
+pub(super) fn offer_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<ScannerOffer>>> {
+    derived(runner.catalogue(), |catalogue| ScannerOffer { scanner: catalogue.scanner.clone(), plugins: catalogue.plugins.clone() })
+}
+
+/// All that the runner's scanner says of itself, once it has told: for pages and commands.
+pub(super) fn view_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<CatalogueView>>> {
+    derived(runner.catalogue(), view)
+}
+
+/// Follows `source` in other words.
+fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
+    mut source: watch::Receiver<Option<Arc<S>>>,
+    words: impl Fn(&S) -> T + Send + 'static,
+) -> watch::Receiver<Option<Arc<T>>> {
+    let now = move |told: &Option<Arc<S>>| told.as_deref().map(|told| Arc::new(words(told)));
+    let (sender, receiver) = watch::channel(now(&source.borrow_and_update()));
+    tokio::spawn(async move {
+        while source.changed().await.is_ok() {
+            let told = now(&source.borrow_and_update());
+            if sender.send(told).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The catalogue in the words of the web.
+pub(super) fn view(catalogue: &Catalogue) -> CatalogueView {
+    let issue = |(id, kind): (&String, &IssueKind)| {
+        let IssueKind { severity, title, description, remediation, category } = kind.clone();
+        (id.clone(), IssueText { severity, title, description, remediation, category })
+    };
+    CatalogueView {
+        scanner: catalogue.scanner.clone(),
+        plugins: catalogue.plugins.clone(),
+        issues: catalogue.registry.iter().map(issue).collect(),
+        settings: catalogue.settings.clone(),
+    }
+}
+
+/// What the nodes that hold a lease offer together: for a process that runs no scans itself.
+pub(super) fn view_of_the_nodes(store: Arc<dyn ScanStore>) -> watch::Receiver<Option<Arc<CatalogueView>>> {
+    let (sender, receiver) = watch::channel(None);
+    tokio::spawn(async move {
+        while !sender.is_closed() {
+            match store.nodes().await {
+                Ok(nodes) => {
+                    // Where no node is left, what the last ones offered still tells more than nothing.
+                    if let Some(offer) = merge_offers(nodes.iter().filter_map(|node| node.registration.offer.as_ref())) {
+                        let view = CatalogueView::from(&offer);
+                        sender.send_if_modified(|known| {
+                            let changed = known.as_deref() != Some(&view);
+                            *known = Some(Arc::new(view));
+                            changed
+                        });
+                    }
+                }
+                Err(error) => debug!(error = &error as &dyn std::error::Error, "could not ask what the nodes offer"),
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    });
+    receiver
+}

@@ -1,0 +1,224 @@
+//! Files that are whole, and files that are not. A round trip over a database server is with the tests of the store.
+
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord, Verdict};
+use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError, Submitted};
+use kastrel_actors::testing::fixtures;
+use tempfile::TempDir;
+
+use super::{BackupError, Summary, read, write};
+use crate::adapters::surreal_store::{ImportError, OpenError, SurrealStore};
+
+const TTL: Duration = Duration::from_secs(30);
+
+/// The embedded database wants threads with large stacks.
+fn run(case: impl Future<Output = ()> + Send + 'static) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(8 << 20).enable_all().build().unwrap();
+    runtime.block_on(runtime.spawn(case)).unwrap();
+}
+
+fn at() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+/// A store with one scan in each state, with a key, hostile text and a paused queue.
+async fn full() -> SurrealStore {
+    let store = SurrealStore::in_memory().await.unwrap();
+    store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+    for number in 1..=6 {
+        let mut scan = fixtures::new_scan(&format!("Host-{number}.example.com"));
+        scan.idempotency_key = Some(format!("key\0 {number}\n\"é"));
+        scan.request.priority = [Priority::High, Priority::Normal, Priority::Low][number % 3];
+        store.submit(scan).await.unwrap();
+    }
+    let lease = |id| apply(&store, id, Command::Lease { node: "a".parse().unwrap() });
+    let finish = |record: ScanRecord, resolution| {
+        let mut plugin = PluginResult::new("whatweb", PluginStatus::Completed);
+        plugin.message = Some("\u{2028}</script>\0\n".into());
+        apply(&store, record.id.0, Command::Finish { token: record.token, resolution, plugins: Some(vec![plugin]) })
+    };
+    let crash = || Failure::new(FailureKind::Crashed, "exit code 1");
+    lease(2).await;
+    finish(lease(3).await, Resolution::Complete(Verdict::default())).await;
+    finish(lease(4).await, Resolution::Fail(crash())).await;
+    finish(lease(5).await, Resolution::Retry { failure: crash(), due: Timestamp::from_second(4_000_000_000).unwrap() }).await;
+    apply(&store, 6, Command::Cancel { by: kastrel_actors::model::CancelledBy::User }).await;
+    store.pause(Some("moving house".into())).await.unwrap();
+    store
+}
+
+async fn apply(store: &SurrealStore, id: u64, command: Command) -> ScanRecord {
+    match store.apply(ScanId(id), command).await.unwrap() {
+        Applied::Committed(record) => record,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn backup(store: &SurrealStore) -> (Vec<u8>, Summary) {
+    let mut file = Vec::new();
+    let summary = write(store, &mut file, at()).await.unwrap();
+    (file, summary)
+}
+
+async fn all(store: &SurrealStore) -> Vec<ScanRecord> {
+    store.list(ListQuery { limit: 1000, ..ListQuery::default() }).await.unwrap().scans
+}
+
+fn lines(file: &[u8]) -> Vec<String> {
+    String::from_utf8(file.to_vec()).unwrap().lines().map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_restored_database_is_the_one_that_was_backed_up() {
+    run(async {
+        let store = full().await;
+        let (file, written) = backup(&store).await;
+        assert_eq!((written.scans, written.last, written.paused, written.bytes, written.written_at), (6, ScanId(6), true, file.len() as u64, at()));
+        let folder = TempDir::new().unwrap();
+        let restored = SurrealStore::open_to_restore(folder.path()).await.unwrap();
+        assert_eq!(read(&restored, file.as_slice()).await.unwrap(), written);
+        drop(restored);
+        let restored = SurrealStore::open(folder.path()).await.unwrap();
+        assert_eq!(all(&restored).await, all(&store).await);
+        assert_eq!(restored.stats().await.unwrap(), store.stats().await.unwrap());
+        assert_eq!(restored.paused().await.unwrap(), store.paused().await.unwrap());
+        assert_eq!(restored.nodes().await.unwrap(), []);
+        let waiting: Vec<ScanId> = store.due(Duration::from_secs(1), 10).await.unwrap().iter().map(|scan| scan.id).collect();
+        assert_eq!(restored.due(Duration::from_secs(1), 10).await.unwrap().iter().map(|scan| scan.id).collect::<Vec<_>>(), waiting);
+        // What ran is an orphan, and its node may not come back to it.
+        assert_eq!(restored.orphans().await.unwrap().iter().map(|scan| scan.id).collect::<Vec<_>>(), [ScanId(2)]);
+        assert!(restored.renew_node(fixtures::registration("a"), TTL).await.unwrap().is_err());
+        // Keys still mean the same scans, and ids go on.
+        let mut known = fixtures::new_scan("example.com");
+        known.idempotency_key = Some("key\0 3\n\"é".into());
+        assert_eq!(restored.submit(known).await.unwrap(), Submitted::Existing(restored.get(ScanId(3)).await.unwrap().unwrap()));
+        assert_eq!(restored.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id, ScanId(7));
+        // A backup of the restored one, before that, would have been the same; a second restore into it is refused.
+        assert!(matches!(read(&restored, file.as_slice()).await, Err(BackupError::Import(ImportError::NotEmpty { last: 7 }))));
+    });
+}
+
+#[test]
+fn an_empty_database_has_a_backup_too() {
+    run(async {
+        let (file, written) = backup(&SurrealStore::in_memory().await.unwrap()).await;
+        assert_eq!((written.scans, written.last, written.paused, lines(&file).len()), (0, ScanId(0), false, 2));
+        let restored = SurrealStore::in_memory().await.unwrap();
+        read(&restored, file.as_slice()).await.unwrap();
+        assert_eq!(restored.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id, ScanId(1));
+    });
+}
+
+/// More than a page and more than a batch, while others submit.
+#[test]
+fn many_scans_go_out_and_in() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        let submissions: Vec<_> = (0..700)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.submit(fixtures::new_scan("example.com")).await.unwrap() })
+            })
+            .collect();
+        for one in submissions {
+            one.await.unwrap();
+        }
+        let (file, written) = backup(&store).await;
+        assert_eq!(written.scans, 700);
+        let restored = SurrealStore::in_memory().await.unwrap();
+        read(&restored, file.as_slice()).await.unwrap();
+        assert_eq!(all(&restored).await, all(&store).await);
+        assert_eq!(backup(&restored).await.0, file, "a backup of what was restored is the same file");
+    });
+}
+
+#[test]
+fn a_file_that_is_not_whole_is_refused() {
+    run(async {
+        let (file, _) = backup(&full().await).await;
+        let whole = lines(&file);
+        let joined = |lines: &[String]| lines.concat().into_bytes();
+        let without = |at: usize| {
+            let mut lines = whole.clone();
+            lines.remove(at);
+            joined(&lines)
+        };
+        let changed = |at: usize, from: &str, to: &str| {
+            let mut lines = whole.clone();
+            assert!(lines[at].contains(from), "{}", lines[at]);
+            lines[at] = lines[at].replace(from, to);
+            joined(&lines)
+        };
+        let twice = {
+            let mut lines = whole.clone();
+            lines.insert(2, lines[1].clone());
+            joined(&lines)
+        };
+        for (file, expected) in [
+            (Vec::new(), "the file is not a backup of Kastrel: it is empty"),
+            (b"\x1f\x8b\0\0".to_vec(), "the file is not a backup of Kastrel: its first line has no end"),
+            (b"hello\n".to_vec(), "the file is not a backup of Kastrel: expected value at line 1 column 1"),
+            (without(0), "the file is not a backup of Kastrel: missing field `kastrel_backup`"),
+            (changed(0, "\"kastrel_backup\":1", "\"kastrel_backup\":2"), "the backup has format 2, but this program reads format 1"),
+            (changed(0, "\"schema\":4", "\"schema\":9000"), "schema version 9000"),
+            (joined(&whole[..5]), "the backup is cut off after line 5"),
+            (file[..file.len() - 1].to_vec(), "the backup is cut off after line 7"),
+            (file[..whole[0].len() + 20].to_vec(), "the backup is cut off after line 1"),
+            (without(3), "the backup is damaged: its lines do not have the checksum"),
+            (changed(2, "host-2", "host-9"), "the backup is damaged: its lines do not have the checksum"),
+            (changed(7, "\"scans\":6", "\"scans\":5"), "the backup is damaged: its lines do not have the checksum"),
+            (changed(3, "{\"scan\"", "{\"scam\""), "line 4 of the backup is damaged: unknown variant `scam`"),
+            (twice, "line 3 of the backup is damaged: scan 1 comes after scan 1 of 6"),
+            ([file.clone(), whole[1].clone().into_bytes()].concat(), "line 9 of the backup is damaged: it follows the last line"),
+        ] {
+            let store = SurrealStore::in_memory().await.unwrap();
+            let error = read(&store, file.as_slice()).await.unwrap_err();
+            assert!(error.to_string().contains(expected), "{error} is not {expected}");
+            assert_eq!(store.stock().await.unwrap().last, ScanId(0), "{expected}: it counts as restored");
+        }
+    });
+}
+
+#[test]
+fn a_restore_that_failed_is_known_and_can_be_made_again() {
+    run(async {
+        let (file, written) = backup(&full().await).await;
+        let folder = TempDir::new().unwrap();
+        let store = SurrealStore::open_to_restore(folder.path()).await.unwrap();
+        // Everything is brought in, and only then the file turns out not to be whole.
+        let mut longer = file.clone();
+        longer.extend_from_slice(b"more\n");
+        assert!(matches!(read(&store, longer.as_slice()).await, Err(BackupError::Damaged { line: 9, .. })));
+        // A process that was connected all the time gets nothing in between.
+        let error = store.submit(fixtures::new_scan("example.com")).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Unavailable(cause) if format!("{cause:?}").contains("being restored")), "{error:?}");
+        assert!(store.register_node(fixtures::registration("b"), TTL).await.is_err());
+        drop(store);
+        match SurrealStore::open(folder.path()).await {
+            Err(OpenError::HalfRestored { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        let store = SurrealStore::open_to_restore(folder.path()).await.unwrap();
+        assert_eq!(read(&store, file.as_slice()).await.unwrap(), written);
+        drop(store);
+        assert_eq!(all(&SurrealStore::open(folder.path()).await.unwrap()).await.len(), 6);
+    });
+}
+
+#[test]
+fn a_database_in_use_is_not_restored_into() {
+    run(async {
+        let (file, _) = backup(&full().await).await;
+        let store = SurrealStore::in_memory().await.unwrap();
+        store.register_node(fixtures::registration("busy"), TTL).await.unwrap();
+        match read(&store, file.as_slice()).await {
+            Err(BackupError::Import(ImportError::InUse { node })) => assert_eq!(node, "busy"),
+            other => panic!("{other:?}"),
+        }
+        store.remove_node(&"busy".parse().unwrap()).await.unwrap();
+        read(&store, file.as_slice()).await.unwrap();
+    });
+}

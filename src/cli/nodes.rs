@@ -1,0 +1,116 @@
+//! `kastrel nodes`: the processes that run scans. `kastrel drain`: one of them takes no new scan.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::args::{DrainArgs, NodesArgs};
+use super::backend::NodeView;
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::host::Role;
+use super::output::Style;
+use super::table::{cell, numeric, rendered, table};
+use super::text::duration;
+
+/// Runs `kastrel nodes`.
+///
+/// # Errors
+/// There is nobody to ask.
+pub(super) async fn list(args: &NodesArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.resolve(&args.config, args.flags(), None)?.config;
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let nodes = session.backend.nodes().await;
+    session.close().await;
+    let nodes = nodes?;
+    if args.json {
+        context.output.json(&serde_json::json!({ "nodes": nodes }))?;
+    } else {
+        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
+        let text = text(&nodes, Timestamp::now(), context.output.style);
+        context.output.line(&text)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Runs `kastrel drain`.
+///
+/// # Errors
+/// There is no such node, or nobody to ask.
+pub(super) async fn drain(args: &DrainArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.resolve(&args.config, args.flags(), None)?.config;
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let within = args.within.map(Duration::from_secs);
+    let known = if args.undo { session.backend.undo_drain(&args.node).await } else { session.backend.drain(&args.node, within).await };
+    session.close().await;
+    if !known? {
+        return Err(CliError::NoNode(args.node.clone()));
+    }
+    let text = match (args.undo, args.within) {
+        (true, _) => format!("Node {} takes scans again", args.node),
+        (false, None) => format!("Node {} takes no new scan; `kastrel nodes` shows how it drains", args.node),
+        #[expect(clippy::cast_precision_loss, reason = "a text for people")]
+        (false, Some(seconds)) => format!("Node {} takes no new scan, and hands back what still runs in {}", args.node, duration(seconds as f64)),
+    };
+    context.output.line(&text)?;
+    Ok(Exit::Done)
+}
+
+fn text(nodes: &[NodeView], now: Timestamp, style: Style) -> String {
+    if nodes.is_empty() {
+        return "No node runs scans: start `kastrel worker` or `kastrel serve`.".into();
+    }
+    let mut rows = table(style, &["Node", "State", "Running", "Capacity", "Host", "Process", "Up", "Scanner", "Version"]);
+    for node in nodes {
+        let state = if node.alive { node.activity.to_string() } else { "lost".into() };
+        rows.add_row([
+            cell(&node.id),
+            cell(&state),
+            numeric(u64::from(node.running)),
+            numeric(u64::from(node.capacity)),
+            cell(&node.host),
+            numeric(u64::from(node.pid)),
+            cell(&duration(now.duration_since(node.started_at).as_secs_f64())),
+            cell(&node.scanner.as_ref().map_or_else(|| "-".into(), kastrel_actors::model::ScannerInfo::label)),
+            cell(&node.version),
+        ]);
+    }
+    rendered(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::{NodeActivity, ScannerInfo, ScannerKind};
+
+    use super::*;
+
+    fn node(id: &str, activity: NodeActivity, alive: bool) -> NodeView {
+        NodeView {
+            id: id.into(),
+            host: "worker-1\u{1b}[31m".into(),
+            pid: 42,
+            version: "0.1.0".into(),
+            capacity: 4,
+            running: 2,
+            started_at: Timestamp::UNIX_EPOCH,
+            alive,
+            activity,
+            drain_by: None,
+            scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }),
+        }
+    }
+
+    #[test]
+    fn nodes_stand_in_a_table() {
+        let nodes = [node("a-1", NodeActivity::Active, true), node("b-2", NodeActivity::Draining, true), node("c-3", NodeActivity::Active, false)];
+        let now = Timestamp::from_second(3_700).unwrap();
+        insta::assert_snapshot!(text(&nodes, now, Style::PLAIN), @"
+        Node  State     Running  Capacity  Host      Process  Up         Scanner      Version
+        a-1   active          2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        b-2   draining        2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        c-3   lost            2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        ");
+        assert!(text(&[], now, Style::PLAIN).contains("kastrel worker"));
+    }
+}

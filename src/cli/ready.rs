@@ -1,0 +1,23 @@
+//! `kastrel ready`: whether a server or a worker can do its work, for the health checks of containers and service managers.
+
+use super::args::ReadyArgs;
+use super::backend::RemoteBackend;
+use super::backend::locate::{Place, locate};
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::text::plain;
+
+/// Runs the command.
+///
+/// # Errors
+/// The address is none, or nobody answers there.
+pub(super) async fn run(args: &ReadyArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let Place::Named(url) = locate(Some(&args.server), None, None)? else { return Err(CliError::Usage("--server: an address is needed".into())) };
+    let readiness = RemoteBackend::new(url)?.readiness().await?;
+    for check in readiness.checks {
+        let state = if check.ok { "ok" } else { "failed" };
+        context.output.line(&format!("{state:6} {}: {}", plain(&check.name), plain(&check.detail)))?;
+    }
+    Ok(if readiness.ready { Exit::Done } else { Exit::Failed })
+}

@@ -1,0 +1,223 @@
+//! `/api/nodes`: the processes that run scans, and the order to drain.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawPathParams, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jiff::Timestamp;
+use kastrel_actors::model::{FieldError, NodeActivity, NodeId, NodeRecord};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::scans::fresh;
+use super::submission::read_object;
+use super::supervision::ActorBody;
+use super::wire::{ActivityName, Moment, ScannerBody};
+use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::state::Web;
+
+/// The nodes.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NodeList)]
+struct NodeList<'a> {
+    nodes: Vec<NodeBody<'a>>,
+    /// How many scans all of them run at once.
+    capacity: u64,
+    /// How many run now, as the nodes last said.
+    running: u64,
+}
+
+/// A process that runs scans.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Node)]
+struct NodeBody<'a> {
+    id: &'a str,
+    host: &'a str,
+    pid: u32,
+    version: &'a str,
+    /// How many scans it runs at once.
+    capacity: u32,
+    /// How many run now, as it last said.
+    running: u32,
+    started_at: Moment,
+    uptime_seconds: u64,
+    /// The end of its lease unless it renews it, by the database's clock.
+    lease_expires_at: Moment,
+    /// Whether that is still to come. A node without a good lease is lost; others take its scans over.
+    alive: bool,
+    #[schema(value_type = ActivityName)]
+    activity: NodeActivity,
+    /// When what still runs is handed back, if it was told to drain.
+    drain_by: Option<Moment>,
+    scanner: Option<ScannerBody<'a>>,
+    /// Its actors as it last told, without those of single scans.
+    actors: Option<ActorBody>,
+}
+
+impl<'a> NodeBody<'a> {
+    fn of(node: &'a NodeRecord, now: Timestamp) -> Self {
+        let said = &node.registration;
+        Self {
+            id: said.id.as_str(),
+            host: &said.host,
+            pid: said.pid,
+            version: &said.version,
+            capacity: said.capacity,
+            running: said.running,
+            started_at: Moment(said.started_at),
+            uptime_seconds: u64::try_from(now.duration_since(said.started_at).as_secs()).unwrap_or_default(),
+            lease_expires_at: Moment(node.expires_at),
+            alive: node.expires_at > now,
+            activity: match node.drain_by {
+                // The order is the truth; the node says it with its next renewal.
+                Some(_) if said.activity == NodeActivity::Active => NodeActivity::Draining,
+                _ => said.activity,
+            },
+            drain_by: node.drain_by.map(Moment),
+            scanner: said.offer.as_ref().map(|offer| (&offer.scanner).into()),
+            actors: said.actors.clone().map(Into::into),
+        }
+    }
+}
+
+/// For how long a node may finish what it runs.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DrainBody {
+    /// In seconds; what still runs then is handed back and starts elsewhere at no cost. Default: `scans.drain_limit_seconds`.
+    within_seconds: Option<u64>,
+}
+
+/// Lists the nodes by id.
+#[utoipa::path(
+    get, path = "/api/nodes", tag = "server",
+    responses(
+        (status = 200, description = "The nodes", body = NodeList<'_>, content_type = "application/json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Problem> {
+    let mut nodes = web.desk().store.nodes().await?;
+    nodes.sort_by(|one, other| one.registration.id.cmp(&other.registration.id));
+    let nodes: Vec<NodeBody<'_>> = nodes.iter().map(|node| NodeBody::of(node, web.now())).collect();
+    let sum = |count: fn(&NodeBody<'_>) -> u32| nodes.iter().filter(|node| node.alive).map(|node| u64::from(count(node))).sum();
+    let (capacity, running) = (sum(|node| node.capacity), sum(|node| node.running));
+    Ok(fresh(StatusCode::OK, &NodeList { nodes, capacity, running }))
+}
+
+/// Tells a node to take no new scan, and to hand back what still runs when the time is over.
+#[utoipa::path(
+    post, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
+    request_body(content = Option<DrainBody>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "It is told", body = NodeBody<'_>, content_type = "application/json"),
+        (status = 400, description = "The body cannot be read", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such node", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "A wrong field", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn drain_node(
+    State(web): State<Web>,
+    path: RawPathParams,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body: DrainBody = read_object(&headers, body)?;
+    let within = match body.within_seconds {
+        None => web.state.drain_limit,
+        Some(seconds) if seconds <= MAX_DRAIN_SECONDS => Duration::from_secs(seconds),
+        Some(_) => {
+            let wrong = FieldError::new("within_seconds", format!("expected 0 to {MAX_DRAIN_SECONDS}"));
+            return Err(Problem::fields(ProblemKind::InvalidFields, vec![wrong]));
+        }
+    };
+    order(&web, &path, Some(within)).await
+}
+
+/// Takes the order to drain back.
+#[utoipa::path(
+    delete, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
+    responses(
+        (status = 200, description = "It takes new scans again", body = NodeBody<'_>, content_type = "application/json"),
+        (status = 404, description = "There is no such node", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn undo_drain(State(web): State<Web>, path: RawPathParams) -> Result<Response, Problem> {
+    order(&web, &path, None).await
+}
+
+/// The longest time to drain: 30 days.
+const MAX_DRAIN_SECONDS: u64 = 2_592_000;
+
+async fn order(web: &Web, path: &RawPathParams, within: Option<Duration>) -> Result<Response, Problem> {
+    let no_node = || Problem::not_found("there is no such node");
+    let id: NodeId = path.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or_else(no_node)?;
+    if !web.desk().drain(&id, within).await? {
+        return Err(no_node());
+    }
+    let nodes = web.desk().store.nodes().await?;
+    let node = nodes.iter().find(|node| node.registration.id == id).ok_or_else(no_node)?;
+    Ok(fresh(StatusCode::OK, &NodeBody::of(node, web.now())))
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::ports::ScanStore;
+    use kastrel_actors::testing::fixtures;
+    use serde_json::json;
+
+    use super::*;
+    use crate::web::testing::{TestApp, json_of};
+
+    async fn app_with_nodes() -> TestApp {
+        let app = TestApp::new();
+        for (name, running) in [("b", 3), ("a", 1)] {
+            let mut node = fixtures::registration(name);
+            node.running = running;
+            app.memory.register_node(node, Duration::from_secs(30)).await.unwrap();
+        }
+        app
+    }
+
+    #[tokio::test]
+    async fn lists_nodes_with_their_capacity() {
+        let app = app_with_nodes().await;
+        let body = json_of(app.get("/api/nodes").await).await;
+        assert_eq!((&body["nodes"][0]["id"], &body["nodes"][1]["id"]), (&json!("a"), &json!("b")));
+        assert_eq!((&body["capacity"], &body["running"]), (&json!(8), &json!(4)));
+        assert_eq!((&body["nodes"][0]["alive"], &body["nodes"][0]["activity"]), (&json!(true), &json!("active")));
+    }
+
+    #[tokio::test]
+    async fn drains_a_node_and_takes_it_back() {
+        let app = app_with_nodes().await;
+        let told = app.post_json("/api/nodes/a/drain", &[], &json!({ "within_seconds": 60 })).await;
+        assert_eq!(told.status(), 200);
+        let told = json_of(told).await;
+        assert_eq!(told["activity"], "draining");
+        assert!(told["drain_by"].is_string());
+        assert!(app.memory.nodes().await.unwrap()[0].drain_by.is_some());
+        let undone = app.send("DELETE", "/api/nodes/a/drain", &[], "").await;
+        assert_eq!(json_of(undone).await["drain_by"], json!(null));
+        assert_eq!(app.send("POST", "/api/nodes/a/drain", &[], "").await.status(), 200, "a body is not needed");
+    }
+
+    #[tokio::test]
+    async fn names_what_is_wrong() {
+        let app = app_with_nodes().await;
+        assert_eq!(app.post_json("/api/nodes/nobody/drain", &[], &json!({})).await.status(), 404);
+        assert_eq!(app.send("DELETE", "/api/nodes/%20/drain", &[], "").await.status(), 404);
+        for body in [json!({ "within_seconds": -1 }), json!({ "within_seconds": 2_592_001 }), json!({ "within": 3 })] {
+            let wrong = app.post_json("/api/nodes/a/drain", &[], &body).await;
+            assert_eq!(wrong.status(), 422, "{body}");
+            assert!(json_of(wrong).await["errors"][0]["field"].as_str().unwrap().starts_with("within"), "{body}");
+        }
+        assert_eq!(app.send("POST", "/api/nodes/a/drain", &[("content-type", "application/json")], "[").await.status(), 400);
+        assert!(app.memory.nodes().await.unwrap()[0].drain_by.is_none());
+    }
+}

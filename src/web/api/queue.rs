@@ -1,0 +1,139 @@
+//! `/api/queue`: what waits, and the pause of the whole queue.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use kastrel_actors::model::FieldError;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::scans::fresh;
+use super::stats::queue_depth;
+use super::submission::read_object;
+use super::wire::Moment;
+use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::state::{Web, WebInner};
+
+/// The longest reason.
+const MAX_REASON: usize = 200;
+
+/// What waits, and whether it may start.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Queue)]
+struct QueueBody {
+    /// While it is, no scan starts on any node; what runs goes on.
+    paused: bool,
+    paused_since: Option<Moment>,
+    /// Why, in the words of whoever paused it.
+    reason: Option<String>,
+    /// How many scans wait.
+    waiting: u64,
+    /// How many wake-up signals the queue holds; null when it does not answer.
+    signals: Option<usize>,
+}
+
+/// Why the queue is paused.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseBody {
+    /// For those who wonder. At most 200 characters.
+    reason: Option<String>,
+}
+
+/// Shows what waits, and whether it may start.
+#[utoipa::path(
+    get, path = "/api/queue", tag = "server",
+    responses(
+        (status = 200, description = "The queue", body = QueueBody, content_type = "application/json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show_queue(State(web): State<Web>) -> Result<Response, Problem> {
+    show(&web).await
+}
+
+/// Pauses the queue: no scan starts on any node until it is resumed.
+#[utoipa::path(
+    post, path = "/api/queue/pause", tag = "server", request_body(content = Option<PauseBody>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "It is paused", body = QueueBody, content_type = "application/json"),
+        (status = 400, description = "The body cannot be read", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "A wrong field", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn pause_queue(State(web): State<Web>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+    let body: PauseBody = read_object(&headers, body)?;
+    let reason = body.reason.filter(|reason| !reason.trim().is_empty());
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
+        let wrong = FieldError::new("reason", format!("expected at most {MAX_REASON} characters"));
+        return Err(Problem::fields(ProblemKind::InvalidFields, vec![wrong]));
+    }
+    web.desk().pause(reason).await?;
+    show(&web).await
+}
+
+/// Takes the pause back.
+#[utoipa::path(
+    post, path = "/api/queue/resume", tag = "server",
+    responses(
+        (status = 200, description = "It is not paused (any more)", body = QueueBody, content_type = "application/json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn resume_queue(State(web): State<Web>) -> Result<Response, Problem> {
+    web.desk().resume().await?;
+    show(&web).await
+}
+
+async fn show(web: &WebInner) -> Result<Response, Problem> {
+    let (pause, stats) = (web.desk().store.paused().await?, web.desk().stats().await?);
+    let body = QueueBody {
+        paused: pause.is_some(),
+        paused_since: pause.as_ref().map(|pause| Moment(pause.since)),
+        reason: pause.and_then(|pause| pause.reason),
+        waiting: stats.pending,
+        signals: queue_depth(web).await,
+    };
+    Ok(fresh(StatusCode::OK, &body))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::web::testing::{TestApp, json_of};
+
+    #[tokio::test]
+    async fn pauses_with_a_reason_and_resumes() {
+        let app = TestApp::new();
+        app.submitted("example.com").await;
+        let body = json_of(app.get("/api/queue").await).await;
+        assert_eq!(body, json!({ "paused": false, "paused_since": null, "reason": null, "waiting": 1, "signals": 1 }));
+        let body = json_of(app.post_json("/api/queue/pause", &[], &json!({ "reason": "upgrade <b>" })).await).await;
+        assert_eq!((&body["paused"], &body["reason"]), (&json!(true), &json!("upgrade <b>")));
+        assert!(body["paused_since"].is_string());
+        let body = json_of(app.send("POST", "/api/queue/resume", &[], "").await).await;
+        assert_eq!(body["paused"], false);
+        assert_eq!(app.send("POST", "/api/queue/resume", &[], "").await.status(), 200, "as often as you like");
+        assert_eq!(json_of(app.send("POST", "/api/queue/pause", &[], "").await).await["paused"], true, "a reason is not needed");
+    }
+
+    #[tokio::test]
+    async fn names_a_wrong_reason() {
+        let app = TestApp::new();
+        for body in [json!({ "reason": "x".repeat(201) }), json!({ "reason": 3 }), json!({ "why": "x" })] {
+            let wrong = app.post_json("/api/queue/pause", &[], &body).await;
+            assert_eq!(wrong.status(), 422, "{body}");
+        }
+        assert_eq!(json_of(app.get("/api/queue").await).await["paused"], false);
+    }
+
+    #[tokio::test]
+    async fn another_site_cannot_pause() {
+        let app = TestApp::new();
+        assert_eq!(app.send("POST", "/api/queue/pause", &[("sec-fetch-site", "cross-site")], "").await.status(), 403);
+    }
+}

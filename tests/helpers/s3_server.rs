@@ -1,0 +1,96 @@
+//! A real S3 server for tests: moto's, from PyPI, installed once into `target/moto`.
+//!
+//! It needs `python3` with its module `venv` (Debian: `apt-get install python3-venv`) and, the first time, PyPI.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The package and its version.
+const PACKAGE: &str = "moto[server]==5.2.5";
+
+/// A running server; ended with its drop.
+pub(crate) struct S3Server {
+    child: Child,
+    port: u16,
+}
+
+impl S3Server {
+    /// Starts one with an empty bucket on a free loopback port.
+    pub(crate) async fn start(bucket: &str) -> Self {
+        Self::start_on(0, bucket).await
+    }
+
+    /// The same on a given port. What an earlier server on it had is gone.
+    pub(crate) async fn start_on(port: u16, bucket: &str) -> Self {
+        // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let server = tokio::task::spawn_blocking(move || spawn(port)).await.unwrap();
+        let answer = reqwest::Client::new().put(format!("{}/{bucket}", server.endpoint())).send().await.unwrap();
+        assert!(answer.status().is_success(), "the bucket could not be made: {}", answer.status());
+        server
+    }
+
+    /// Where it is.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port, for a successor.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(port: u16) -> S3Server {
+    let mut command = Command::new(installed().join("bin/moto_server"));
+    command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    let port = loop {
+        let Some(Ok(line)) = lines.next() else {
+            let _ = (child.kill(), child.wait());
+            panic!("the S3 server ended: {said:?}");
+        };
+        if let Some((_, port)) = line.split_once("Running on http://127.0.0.1:") {
+            break port.trim().parse().unwrap();
+        }
+        said.push(line);
+    };
+    // A line a request; somebody must read them, or the full pipe would stop the server.
+    std::thread::spawn(move || lines.for_each(drop));
+    S3Server { child, port }
+}
+
+/// The folder of the installed package. Tests run in several processes: the first one installs, the others wait.
+fn installed() -> PathBuf {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    std::fs::create_dir_all(&target).unwrap();
+    let lock = std::fs::File::create(target.join("moto.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let (folder, done) = (target.join("moto"), target.join("moto/installed"));
+    if std::fs::read_to_string(&done).is_ok_and(|version| version == PACKAGE) {
+        return folder;
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), "python3 with its module venv is missing (Debian: apt-get install python3-venv)");
+    run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", PACKAGE]), "the S3 server for tests could not be installed from PyPI");
+    std::fs::write(done, PACKAGE).unwrap();
+    folder
+}
+
+fn run(command: &mut Command, otherwise: &str) {
+    match command.stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!("{otherwise}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        Err(error) => panic!("{otherwise}: {error}"),
+    }
+}

@@ -1,0 +1,170 @@
+//! The real SurrealDB server for tests: built once, started on a free loopback port, killed and started anew on the same port with the same data.
+//!
+//! Include it with `#[path]`. It wants tokio, tempfile and rustix. The server is the crate `tests/helpers/surreal-server`; it is built at the first use (minutes), into `surreal-server` in
+//! the target folder. `KASTREL_TEST_SURREAL_SERVER` names one that is already built.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// The root user.
+pub(crate) const USER: &str = "root";
+/// Its password; every character that a URL could trip over.
+pub(crate) const PASSWORD: &str = "s3cret/:@?#%";
+/// The password as it stands in a URL.
+pub(crate) const PASSWORD_IN_URL: &str = "s3cret%2F%3A%40%3F%23%25";
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server. Its drop kills it; so does the end of the process that started it, whatever ends that.
+pub(crate) struct SurrealServer {
+    port: u16,
+    storage: Storage,
+    options: Vec<String>,
+    child: Option<Child>,
+}
+
+enum Storage {
+    Memory,
+    Disk(TempDir),
+}
+
+impl SurrealServer {
+    /// One that forgets everything when it ends.
+    pub(crate) async fn in_memory() -> Self {
+        Self::start(Storage::Memory, Vec::new()).await
+    }
+
+    /// One that keeps its data, and has it on the disk before it answers.
+    pub(crate) async fn on_disk() -> Self {
+        Self::start(Storage::Disk(tempfile::tempdir().unwrap()), Vec::new()).await
+    }
+
+    /// One that speaks TLS, with this certificate and key, both PEM files.
+    pub(crate) async fn with_tls(certificate: &Path, key: &Path) -> Self {
+        let options = ["--web-crt", &certificate.display().to_string(), "--web-key", &key.display().to_string()].map(str::to_owned);
+        Self::start(Storage::Memory, options.to_vec()).await
+    }
+
+    async fn start(storage: Storage, options: Vec<String>) -> Self {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let mut server = Self { port, storage, options, child: None };
+        server.restart().await;
+        server
+    }
+
+    /// Starts it on the port that it always had, with what it kept, and waits until it answers.
+    pub(crate) async fn restart(&mut self) {
+        assert!(self.child.is_none(), "the server runs");
+        let storage = match &self.storage {
+            Storage::Memory => "memory".to_owned(),
+            Storage::Disk(folder) => format!("surrealkv://{}?sync=every", folder.path().join("db").display()),
+        };
+        let bind = self.address().to_string();
+        let mut command = Command::new(program());
+        command.args(["start", "--no-banner", "--log", "warn", "--bind", &bind, "--user", USER, "--pass", PASSWORD]).args(&self.options).arg(storage);
+        command.env_clear().env("EXIT_WITH_STDIN", "1").stdin(Stdio::piped()).stdout(Stdio::null());
+        self.child = Some(command.spawn().unwrap());
+        let give_up = Instant::now() + PATIENCE;
+        while !self.is_ready().await {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the database server ended at once: {ended:?}");
+            assert!(Instant::now() < give_up, "the database server is not ready after {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// `kill -9`. Returns when it is gone.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Sends it a signal, such as STOP and CONT.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("the server does not run");
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// The address of one of its databases, for the root user.
+    pub(crate) fn url(&self, namespace: &str, database: &str) -> String {
+        let scheme = if self.speaks_tls() { "wss" } else { "ws" };
+        format!("{scheme}://{USER}:{PASSWORD_IN_URL}@{}/{namespace}/{database}", self.address())
+    }
+
+    fn speaks_tls(&self) -> bool {
+        !self.options.is_empty()
+    }
+
+    async fn is_ready(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(self.address()).await else { return false };
+        if self.speaks_tls() {
+            // Listening has to do: this file speaks no TLS.
+            return true;
+        }
+        if stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.is_err() {
+            return false;
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.is_ok() && answer.starts_with("HTTP/1.1 200")
+    }
+}
+
+impl Drop for SurrealServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The server's program, built if need be.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| match std::env::var_os("KASTREL_TEST_SURREAL_SERVER") {
+        Some(path) => path.into(),
+        None => build(),
+    })
+}
+
+fn build() -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/helpers/surreal-server");
+    // <target>/debug/deps/<this test>
+    let own = std::env::current_exe().unwrap();
+    let target = own.ancestors().nth(3).unwrap().join("surreal-server");
+    let program = target.join("release/surreal-server");
+    if is_newer(&program, &["Cargo.toml", "Cargo.lock", "src/main.rs"].map(|file| source.join(file))) {
+        return program;
+    }
+    // Several tests may come here at once; cargo lets one of them build and the others wait.
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--release", "--locked", "--manifest-path"]).arg(source.join("Cargo.toml")).env("CARGO_TARGET_DIR", &target);
+    // What the outer cargo set for this workspace is not meant for the other; build scripts watch some of it, and would build everything anew for each caller.
+    let is_of_outer_cargo = |name: &str| name.starts_with("CARGO") || name.starts_with("NEXTEST") || name.starts_with("RUST") || name == "LD_LIBRARY_PATH";
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_outer_cargo)) {
+        if !["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].iter().any(|kept| name == *kept) {
+            command.env_remove(name);
+        }
+    }
+    let built = command.stdin(Stdio::null()).output().unwrap();
+    assert!(built.status.success(), "failed to build the database server:\n{}", String::from_utf8_lossy(&built.stderr));
+    program
+}
+
+fn is_newer(program: &Path, sources: &[PathBuf]) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    changed(program).is_some_and(|built| sources.iter().all(|source| changed(source).is_some_and(|changed| changed < built)))
+}

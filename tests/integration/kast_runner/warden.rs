@@ -1,0 +1,81 @@
+//! The warden's process by itself, told by hand what a node tells it.
+
+use std::io::Write;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use super::leftovers::leftover;
+use super::stage::marked;
+
+/// A moment that is far away, by any machine's clock.
+const NEVER: &str = "trust 99999999999999\n";
+const NOW: &str = "trust 0\n";
+
+struct Stage {
+    data: String,
+    warden: Child,
+    pipe: Option<ChildStdin>,
+}
+
+impl Stage {
+    /// A warden of the run `a`.
+    fn new() -> Self {
+        let data = uuid::Uuid::new_v4().to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kastrel"));
+        let mut warden = command.args(["warden", &data, "a"]).stdin(Stdio::piped()).spawn().unwrap();
+        Self { pipe: warden.stdin.take(), data, warden }
+    }
+
+    fn attempt(&self, scan: u32, run: &str) -> Child {
+        leftover(&format!("{}:{scan}:1:{run}", self.data), "session")
+    }
+
+    fn tell(&mut self, line: &str) {
+        self.pipe.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+    }
+
+    /// Ends the pipe, and waits for the warden.
+    fn end(mut self) {
+        drop(self.pipe.take());
+        assert!(self.warden.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn kills_its_own_run_and_not_the_successors_on_the_same_folder() {
+    let mut stage = Stage::new();
+    let (mut own, mut successors) = (stage.attempt(1, "a"), stage.attempt(1, "b"));
+    stage.tell(NEVER);
+    stage.tell(NOW);
+    assert!(!own.wait().unwrap().success());
+    // It goes on watching: what turns up without a lease does not live either.
+    let mut late = stage.attempt(2, "a");
+    assert!(!late.wait().unwrap().success());
+    // A new lease, and then the end of the node.
+    stage.tell(NEVER);
+    let mut leased = stage.attempt(3, "a");
+    let data = stage.data.clone();
+    stage.end();
+    assert!(!leased.wait().unwrap().success());
+    assert_eq!(marked(&data).len(), 1, "the successor's");
+    successors.kill().unwrap();
+    successors.wait().unwrap();
+}
+
+#[test]
+fn a_node_that_has_stopped_takes_its_warden_with_it() {
+    let mut stage = Stage::new();
+    stage.tell(NEVER);
+    stage.tell("disarm\n");
+    stage.end();
+}
+
+#[test]
+fn is_no_command_for_people() {
+    for args in [&["warden"][..], &["warden", "data", "run"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kastrel")).args(args).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("failed to run the warden"), "{output:?}");
+    }
+    let help = Command::new(env!("CARGO_BIN_EXE_kastrel")).arg("--help").output().unwrap();
+    assert!(!String::from_utf8_lossy(&help.stdout).contains("warden"));
+}

@@ -1,0 +1,163 @@
+//! A node that was killed or is frozen cannot end its scans; its warden does, in time.
+
+use std::time::Duration;
+
+use kastrel::adapters::surreal_store::SurrealStore;
+use kastrel_actors::ports::{Clock, ScanStore, SystemClock};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
+
+use super::app::{TestApp, Watched, ends, is_alive};
+use crate::kast_runner::stage::PATIENCE;
+
+/// Ignores SIGINT and SIGTERM; one relative stays in its group, one leaves it, and one drops its environment as well.
+const WILD: &str = "family-stranger-hang-stubborn.test";
+
+/// A lease of 3 s that is trusted for 2 s.
+const SHORT_LEASE: &[(&str, &str)] = &[("KASTREL_NODE__LEASE_SECONDS", "3"), ("KASTREL_NODE__RENEW_SECONDS", "1"), ("KASTREL_NODE__LEASE_MARGIN_SECONDS", "1")];
+
+/// The marked processes of a scan, and their children, who need not be marked.
+fn family(app: &TestApp, scan: u64) -> Vec<Pid> {
+    let mut all = app.processes_of(scan);
+    let children = |pid: &Pid| std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero())).unwrap();
+    let lists: Vec<String> = all.iter().map(children).collect();
+    for child in lists.iter().flat_map(|list| list.split_ascii_whitespace()).map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()) {
+        if !all.contains(&child) {
+            all.push(child);
+        }
+    }
+    all
+}
+
+/// Waits until a warden other than this one is there.
+async fn another_warden(app: &TestApp, than: Pid) -> Pid {
+    let look = async {
+        let mut again = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            again.tick().await;
+            if let [warden] = app.wardens()[..]
+                && warden != than
+            {
+                return warden;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, look).await.expect("no other warden was started")
+}
+
+#[tokio::test]
+async fn a_killed_servers_scans_end_with_it_and_nobody_elses() {
+    let (mut app, other) = (TestApp::start().await, TestApp::start().await);
+    let (id, others) = (app.submit(WILD).await, other.submit(WILD).await);
+    app.until_busy(id).await;
+    other.until_busy(others).await;
+    let (wild, untouched) = (family(&app, id), family(&other, others));
+    assert_eq!((wild.len(), untouched.len()), (4, 4), "KAST, its two relatives and the stranger");
+    let (watched, warden) = (Watched::of(&wild), Watched::of(&[app.warden()]));
+    let killed = Instant::now();
+    app.kill_server().await;
+    watched.ended().await;
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    warden.ended().await;
+    assert!(untouched.iter().copied().all(is_alive), "the scans of another data folder go on");
+    other.post(&format!("/api/scans/{others}/cancel"), &serde_json::json!({})).await;
+    other.until_status(others, "cancelled").await;
+    // Nothing descends from its KAST any more that could tell where it came from.
+    assert!(!untouched.iter().copied().any(is_alive));
+}
+
+#[tokio::test]
+async fn a_killed_scan_command_leaves_nothing() {
+    let app = TestApp::prepare(&[]);
+    let mut scan = app.command(&["scan", WILD]).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(scan.stderr.take().unwrap()));
+    while !lines.next_line().await.unwrap().expect("news of the scan").contains("in_progress") {}
+    let wild = family(&app, 1);
+    assert_eq!(wild.len(), 4);
+    let watched = Watched::of(&wild);
+    scan.kill().await.unwrap();
+    watched.ended().await;
+}
+
+#[tokio::test]
+async fn a_killed_warden_is_replaced_and_the_scans_go_on() {
+    let mut app = TestApp::start().await;
+    let id = app.submit(WILD).await;
+    app.until_busy(id).await;
+    let wild = family(&app, id);
+    let first = app.warden();
+    let killed = Instant::now();
+    kill_process(first, Signal::KILL).unwrap();
+    let second = another_warden(&app, first).await;
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(wild.iter().copied().all(is_alive), "the scans do not depend on it");
+    let watched = Watched::of(&wild);
+    app.kill_server().await;
+    watched.ended().await;
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
+async fn polite_signals_do_not_end_a_warden() {
+    let app = TestApp::start().await;
+    let warden = app.warden();
+    // It takes its name after it has seen to the signals.
+    let named = async {
+        let mut again = tokio::time::interval(Duration::from_millis(5));
+        while std::fs::read_to_string(format!("/proc/{}/comm", warden.as_raw_nonzero())).unwrap() != "kastrel-warden\n" {
+            again.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, named).await.expect("the warden never got ready");
+    for polite in [Signal::INT, Signal::TERM, Signal::HUP] {
+        kill_process(warden, polite).unwrap();
+    }
+    // Long enough for a signal to do what it does, and for another warden to be there if it did.
+    let id = app.submit("200ms-1p.test").await;
+    app.until_status(id, "completed").await;
+    assert_eq!(app.wardens(), [warden]);
+}
+
+#[tokio::test]
+async fn a_frozen_servers_scans_are_dead_before_its_lease_ends() {
+    let mut app = TestApp::with(SHORT_LEASE).await;
+    let id = app.submit(WILD).await;
+    app.until_busy(id).await;
+    // Also a warden that was started meanwhile knows of the lease.
+    let first = app.warden();
+    kill_process(first, Signal::KILL).unwrap();
+    another_warden(&app, first).await;
+    let wild = family(&app, id);
+    assert_eq!(wild.len(), 4);
+    let watched = Watched::of(&wild);
+    app.signal_server(Signal::STOP);
+    watched.ended().await;
+    let dead = SystemClock.now();
+    app.kill_server().await;
+    // The row of the node says until when nobody else was to touch its scans.
+    let store = SurrealStore::open(&app.data()).await.unwrap();
+    let nodes = store.nodes().await.unwrap();
+    assert_eq!(nodes.len(), 1);
+    assert!(dead < nodes[0].expires_at, "dead at {dead}, and the lease ended at {}", nodes[0].expires_at);
+}
+
+#[tokio::test]
+async fn a_thawed_server_runs_its_scan_again() {
+    let app = TestApp::with(SHORT_LEASE).await;
+    let id = app.submit("4000ms-2p.test").await;
+    app.until_busy(id).await;
+    let first = app.processes_of(id);
+    let (watched, warden) = (Watched::of(&first), app.warden());
+    app.signal_server(Signal::STOP);
+    let frozen = Instant::now();
+    watched.ended().await;
+    // Longer than its lease: this time is what is tested.
+    tokio::time::sleep_until(frozen + Duration::from_secs(4)).await;
+    app.signal_server(Signal::CONT);
+    let scan = app.until_status(id, "completed").await;
+    assert_eq!(ends(&scan), ["lease_lost", "completed"], "{scan:#}");
+    assert_eq!(scan["failures"], 0, "an interruption costs no attempt");
+    assert_eq!(app.wardens(), [warden], "the same one goes on");
+}
