@@ -7,6 +7,9 @@
 #                                                               # on an image that has KAST: a worker with the full tool set
 #
 # The base must be Debian or one of its descendants, of bookworm or later, and must have `kast` on the PATH to be of use.
+#
+#   docker run --rm --init -p 127.0.0.1:5000:5000 -v kastrel:/var/lib/kastrel -e KASTREL_SERVER__ALLOW_ANY_ADDRESS=true kastrel serve --listen 0.0.0.0:5000
+#                                                               # one container by itself; several: docker-compose.yml
 
 ARG RUST=1.95-bookworm
 ARG BASE=debian:bookworm-20251117-slim
@@ -35,6 +38,7 @@ ENV KASTREL_DATA_DIR=/var/lib/kastrel \
 VOLUME /var/lib/kastrel
 EXPOSE 5000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["kastrel", "ready"]
+# A server listens on port 5000 and a worker on 5001; which of them this will be is not known here. Commands that end by themselves end before it is asked.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD kastrel ready || kastrel ready --server http://127.0.0.1:5001
 ENTRYPOINT ["kastrel"]
 CMD ["serve"]

@@ -22,6 +22,14 @@ simulate:
 server:
 	cargo build --locked --release --manifest-path tests/helpers/surreal-server/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/surreal-server"
 
+# Random faults at three workers, Redis and the database while scans come in: a table of what went wrong and what came of it, and the seed that repeats it. `make test` has a short form.
+# How much and which: `make chaos CHAOS_SCANS=500 CHAOS_SECONDS=300 CHAOS_ROUNDS=3 CHAOS_SEED=7`.
+chaos: export CHAOS_SCANS ?= 200
+chaos: export CHAOS_SECONDS ?= 90
+chaos: server
+	cargo test --locked --workspace --no-run
+	cargo test --locked --workspace --test integration -- --exact cluster::chaos::chaos --nocapture
+
 # The numbers of the README, from a release build: a table, and target/bench.json.
 bench:
 	cargo build --locked --profile optimized --manifest-path tests/helpers/surreal-server/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/surreal-server"

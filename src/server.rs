@@ -1,6 +1,6 @@
 //! The server: binds, serves the web over the application, and stops in order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,13 @@ struct ServerFile(PathBuf);
 
 impl ServerFile {
     fn write(path: PathBuf, address: SocketAddr) -> Result<Self, ServerError> {
-        let content = serde_json::json!({ "pid": std::process::id(), "url": format!("http://{address}") });
+        // Commands of this machine reach a server that listens everywhere by its loopback.
+        let reached = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+            IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+            _ => address,
+        };
+        let content = serde_json::json!({ "pid": std::process::id(), "url": format!("http://{reached}") });
         match std::fs::write(&path, content.to_string()) {
             Ok(()) => Ok(Self(path)),
             Err(source) => Err(ServerError::ServerFile { path, source }),
@@ -98,7 +104,7 @@ fn setting_lines(config: &Config) -> Vec<SettingLine> {
 }
 
 impl Server {
-    /// Binds, and tells other commands of this data folder where the API is.
+    /// Binds. Who connects now waits for [`run`](Self::run).
     ///
     /// # Errors
     /// The address is none of this machine's own, or taken.
@@ -109,14 +115,26 @@ impl Server {
             if !config.server.allow_any_address {
                 return Err(if is_worker { ServerError::WorkerNotLoopback(wanted) } else { ServerError::NotLoopback(wanted) });
             }
-            if !is_worker {
+            if is_worker {
+                warn!(address = %wanted, "whoever reaches this address can read this worker's health and metrics: server.allow_any_address is set");
+            } else {
                 warn!(address = %wanted, "whoever reaches this address may start scans and read results: there are no user accounts, and server.allow_any_address is set");
             }
         }
         let listener = TcpListener::bind(wanted).await.map_err(|source| ServerError::Bind { address: wanted, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: wanted, source })?;
-        let file = if is_worker { None } else { Some(ServerFile::write(config.server_file(), address)?) };
-        Ok(Self { listener, address, role, file })
+        Ok(Self { listener, address, role, file: None })
+    }
+
+    /// Tells other commands of this data folder where the API is, if this is one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn announce(mut self, config: &Config) -> Result<Self, ServerError> {
+        if self.role != Role::Worker {
+            self.file = Some(ServerFile::write(config.server_file(), self.address)?);
+        }
+        Ok(self)
     }
 
     /// Serves until `stop` is cancelled, then lets open requests end.
@@ -127,13 +145,14 @@ impl Server {
             artifacts: Arc::clone(&app.artifacts),
             renderer: app.renderer.clone(),
             settings: Arc::new(setting_lines(config)),
+            backup: Arc::clone(&app.backup),
             info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: data_label(config) },
             poll_interval: config.server.poll_interval_seconds,
             max_attempts: config.scans.max_attempts,
             drain_limit: config.scans.drain_limit_seconds,
             runs_scans: app.runs_scans(),
             redis: app.redis.clone(),
-            hosts: HostRule { loopback: true, names: config.server.allowed_hosts.clone() },
+            hosts: HostRule { loopback: self.address.ip().is_loopback(), names: config.server.allowed_hosts.clone() },
             closing: stop.clone(),
         };
         let limits = RequestLimits {

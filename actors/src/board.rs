@@ -43,6 +43,8 @@ struct Entry {
     asked_ms: AtomicU64,
     /// When the scan's own node was last asked to publish it.
     followed_ms: AtomicU64,
+    /// The token of the attempt that this process runs.
+    own: Option<FencingToken>,
 }
 
 /// A moment that never was, so that the first claim always succeeds.
@@ -138,6 +140,34 @@ impl LiveBoard {
         &self.changes
     }
 
+    /// Shows the row of an attempt that this process runs from now on.
+    pub fn publish_own(&self, record: ScanRecord) {
+        let (id, token) = (record.id, record.token);
+        self.publish(record);
+        self.write(|scans| {
+            if let Some(entry) = scans.by_id.get_mut(&id) {
+                entry.own = Some(token);
+            }
+        });
+    }
+
+    /// This process runs the attempt no longer, whatever its row says.
+    pub fn disown(&self, id: ScanId, token: FencingToken) {
+        self.write(|scans| {
+            if let Some(entry) = scans.by_id.get_mut(&id)
+                && entry.own == Some(token)
+            {
+                entry.own = None;
+            }
+        });
+    }
+
+    /// Whether this process runs the attempt of this row.
+    #[must_use]
+    pub fn is_own(&self, record: &ScanRecord) -> bool {
+        record.status() == ScanStatus::Running && self.read(|scans| scans.by_id.get(&record.id).is_some_and(|entry| entry.own == Some(record.token)))
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NEVER - 1)
     }
@@ -159,12 +189,10 @@ impl LiveBoard {
         self.changes.note(id);
     }
 
-    /// All scans that run now, oldest first.
+    /// All scans that this process runs now, oldest first.
     #[must_use]
     pub fn running(&self) -> Vec<Arc<ScanSnapshot>> {
-        let mut running: Vec<_> = self.read(|scans| {
-            scans.by_id.values().map(|entry| entry.sender.borrow().clone()).filter(|snapshot| snapshot.status() == ScanStatus::Running).collect()
-        });
+        let mut running: Vec<_> = self.read(|scans| scans.by_id.values().filter(|entry| entry.is_own()).map(|entry| entry.sender.borrow().clone()).collect());
         running.sort_by_key(|snapshot| snapshot.record.id);
         running
     }
@@ -238,6 +266,7 @@ impl Scans {
                 confirmed_ms: AtomicU64::new(now_ms),
                 asked_ms: AtomicU64::new(NEVER),
                 followed_ms: AtomicU64::new(NEVER),
+                own: None,
             }),
             hash_map::Entry::Occupied(occupied) => {
                 let entry = occupied.into_mut();
@@ -264,8 +293,7 @@ impl Scans {
                 break;
             }
             let Some(oldest) = self.order.pop_front() else { break };
-            let needed =
-                self.by_id.get(&oldest).is_some_and(|entry| entry.sender.receiver_count() > 0 || entry.sender.borrow().status() == ScanStatus::Running);
+            let needed = self.by_id.get(&oldest).is_some_and(|entry| entry.sender.receiver_count() > 0 || entry.is_own());
             if needed {
                 self.order.push_back(oldest);
             } else {
@@ -296,8 +324,8 @@ fn absorb(current: &ScanSnapshot, told: ScanSnapshot) -> Option<ScanSnapshot> {
     let next = ScanSnapshot {
         record: current.record.clone(),
         sequence: current.sequence,
-        phase: told.phase,
-        pid: told.pid,
+        phase: told.phase.or(current.phase),
+        pid: told.pid.or(current.pid),
         plugins: further(current.plugins.clone(), told.plugins),
         last_progress_at: told.last_progress_at.max(current.last_progress_at),
     };
@@ -319,6 +347,11 @@ fn further(one: Vec<PluginResult>, other: Vec<PluginResult>) -> Vec<PluginResult
 }
 
 impl Entry {
+    fn is_own(&self) -> bool {
+        let snapshot = self.sender.borrow();
+        snapshot.status() == ScanStatus::Running && self.own == Some(snapshot.record.token)
+    }
+
     fn age(&self, now_ms: u64) -> Duration {
         Duration::from_millis(now_ms.saturating_sub(self.confirmed_ms.load(Ordering::Relaxed)))
     }
@@ -435,9 +468,9 @@ mod tests {
     }
 
     #[test]
-    fn forgets_the_oldest_but_nothing_that_runs_or_is_watched() {
+    fn forgets_the_oldest_but_nothing_that_runs_here_or_is_watched() {
         let board = LiveBoard::default();
-        board.publish(leased(1));
+        board.publish_own(leased(1));
         let watched = board.watch(fixtures::record(2, at(0)));
         for id in 3..=(KEPT as u64 + 100) {
             board.publish(fixtures::record(id, at(0)));
@@ -465,13 +498,17 @@ mod tests {
             board.actor(name, at(0), |view| view.state = "running".into());
         }
         let running = leased(4);
-        board.publish(running.clone());
+        board.publish_own(running.clone());
+        board.publish(leased(5));
         board.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Stopping);
         });
         let tree = board.supervision(at(9));
         assert_eq!(tree.name, "node");
         let supervisor = tree.children.iter().find(|child| child.name == "supervisor").unwrap();
-        assert_eq!((supervisor.children[0].name.as_str(), supervisor.children[0].state.as_str()), ("scan-4", "stopping"));
+        let shown: Vec<_> = supervisor.children.iter().map(|child| (child.name.as_str(), child.state.as_str())).collect();
+        assert_eq!(shown, [("scan-4", "stopping")], "a scan that runs elsewhere is not this supervisor's");
+        board.disown(running.id, running.token);
+        assert!(board.running().is_empty() && !board.is_own(&running));
     }
 }

@@ -37,7 +37,7 @@ pub struct NodeConfig {
     pub retry: RetryPolicy,
     /// An attempt's limits.
     pub limits: Limits,
-    /// How often the rescuer looks around; [`crate::policy::rescue`] says how a large cluster shares that.
+    /// How often the rescuer looks around; the nodes of a cluster take turns in looking at all of it.
     pub rescue_every: Duration,
     /// How many failures of its own actors the node bears before it gives up.
     pub actor_intensity: Intensity,
@@ -236,6 +236,18 @@ impl Shared {
         {
             tracing::warn!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not signal a waiting scan; the rescuer will");
         }
+    }
+
+    /// Takes an attempt that this node ran off its roster and its board's list.
+    pub(crate) fn leave_roster(&self, id: ScanId, token: FencingToken) {
+        self.roster.remove(id, token);
+        self.ports.board.disown(id, token);
+    }
+
+    /// Shows the row of an attempt that this node runs from now on, here and in other processes.
+    pub(crate) fn publish_own(&self, record: ScanRecord) {
+        self.ports.board.publish_own(record.clone());
+        self.publish(record);
     }
 
     /// Shows a row that was committed, here and in other processes.

@@ -93,33 +93,12 @@ pub struct SnapshotPage {
 }
 
 /// Which scans a process's board is always right about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// All: no other process changes the store.
     Sole,
-    /// Those that this node runs; others change without this process.
-    Shared {
-        /// The node, in a process that runs scans.
-        node: Option<NodeId>,
-    },
-}
-
-impl View {
-    /// Whether this process's own node runs the scan.
-    #[must_use]
-    pub fn is_mine(&self, record: &ScanRecord) -> bool {
-        match (self, &record.state) {
-            (Self::Sole, _) => true,
-            (Self::Shared { node: own }, ScanState::Running { node, .. }) => Some(node) == own.as_ref(),
-            (Self::Shared { .. }, _) => false,
-        }
-    }
-
-    /// Whether this process would know if the scan had changed.
-    #[must_use]
-    pub fn is_sure_of(&self, record: &ScanRecord) -> bool {
-        record.status().is_terminal() || self.is_mine(record)
-    }
+    /// Those that this process runs and those that have ended; others change without it.
+    Shared,
 }
 
 /// For how long a snapshot of a scan that others may change is shown without asking the store.
@@ -198,7 +177,7 @@ impl ScanDesk {
     pub async fn scan(&self, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
         let mut too_old = None;
         if let Some((snapshot, age)) = self.board.get_with_age(id) {
-            if self.view.is_sure_of(&snapshot.record) {
+            if self.is_sure_of(&snapshot.record) {
                 return Ok(Some(snapshot));
             }
             self.follow(&snapshot.record).await;
@@ -226,17 +205,30 @@ impl ScanDesk {
         Ok(self.scan(id).await?.map(|snapshot| self.board.watch(snapshot.record.clone())))
     }
 
+    /// Whether this process would know if the scan had changed.
+    pub(crate) fn is_sure_of(&self, record: &ScanRecord) -> bool {
+        record.status().is_terminal() || self.is_mine(record)
+    }
+
+    /// Whether nobody but this process changes the scan.
+    pub(crate) fn is_mine(&self, record: &ScanRecord) -> bool {
+        self.view == View::Sole || self.board.is_own(record)
+    }
+
     /// Asks the node that runs a scan to publish what its attempt tells, from time to time.
     pub(crate) async fn follow(&self, record: &ScanRecord) {
-        if matches!(record.state, ScanState::Running { .. }) && !self.view.is_sure_of(record) && self.board.claim_follow(record.id, FOLLOW_EVERY) {
+        if matches!(record.state, ScanState::Running { .. }) && !self.is_sure_of(record) && self.board.claim_follow(record.id, FOLLOW_EVERY) {
             self.bus.publish(Control::Follow(record.id)).await;
         }
     }
 
     /// Shows a row that was committed, here and in other processes.
     fn publish(&self, record: ScanRecord) {
-        self.board.publish(record.clone());
-        self.feed.publish(ScanSnapshot::of(record));
+        let id = record.id;
+        self.board.publish(record);
+        if let Some(snapshot) = self.board.get(id) {
+            self.feed.publish(ScanSnapshot::clone(&snapshot));
+        }
     }
 
     /// Tells a node to take no new scan and to be without any `within` this time; `None` takes that back. `false`: no such node.

@@ -1,7 +1,7 @@
 //! The mirror: keeps this process's board true about scans that run elsewhere.
 //!
 //! - **Owns** one task that reads the live feed and, twice a second, looks after the scans that somebody watches here.
-//! - **Notify to be fast, ask to be right**: news from other processes are shown at once; a watched scan of which nobody has told anything for [`QUIET`] is read from the store. So a lost message,
+//! - **Notify to be fast, ask to be right**: news from other processes are shown at once; a watched scan of which nobody has told anything for a second and a half is read from the store. So a lost message,
 //!   a node that publishes nothing, or a Redis that is down cost a delay of seconds and never the truth.
 //! - **It never** decides anything, and it never touches a scan that this process's own node runs.
 
@@ -33,7 +33,7 @@ pub fn start(desk: ScanDesk) -> AbortOnDropHandle<()> {
         let listen = async {
             loop {
                 match news.recv().await {
-                    Ok(snapshot) if desk.view.is_mine(&snapshot.record) => {}
+                    Ok(snapshot) if desk.is_mine(&snapshot.record) => {}
                     Ok(snapshot) => desk.board.absorb(snapshot),
                     // What was missed is read from the store.
                     Err(RecvError::Lagged(missed)) => debug!(missed, "the live feed was faster than this process"),
@@ -52,7 +52,7 @@ async fn look_after(desk: &ScanDesk) {
         ticks.tick().await;
         let mut quiet: Vec<ScanId> = Vec::new();
         for (snapshot, age) in desk.board.watched() {
-            if desk.view.is_sure_of(&snapshot.record) {
+            if desk.is_sure_of(&snapshot.record) {
                 continue;
             }
             desk.follow(&snapshot.record).await;

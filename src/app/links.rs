@@ -1,21 +1,29 @@
 //! What connects this process with the truth and with other processes: the database, and with Redis the queue, the control bus and the live feed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kastrel_actors::desk::View;
 use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
 use tracing::warn;
 
+use super::database::{embedded, folder_error};
 use super::{AppError, Role};
 use crate::adapters::redis_queue::{RedisConnections, RedisHealth, RedisOptions};
-use crate::adapters::surreal_store::{FolderLock, OpenError, RemoteDatabase, SurrealStore};
+use crate::adapters::surreal_store::{FolderLock, RemoteDatabase, SurrealStore};
+use crate::backup::BackupSource;
 use crate::config::Config;
+
+/// The least that a reader of the queue may hold a signal before it counts as dead: several times as long as it may take to lease a row. Otherwise it is two leases of a node, because a node
+/// that has not come back by then is gone.
+const RECLAIM_LEAST: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(super) struct Links {
     pub(super) store: Arc<dyn ScanStore>,
+    pub(super) backup: Arc<dyn BackupSource>,
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) bus: Arc<dyn ControlBus>,
     pub(super) feed: Arc<dyn LiveFeed>,
@@ -51,9 +59,10 @@ impl Links {
                 (store, lock)
             }
         };
-        let view = if shared { View::Shared { node: role.runs_scans(true).then(|| node.clone()) } } else { View::Sole };
+        let view = if shared { View::Shared } else { View::Sole };
         let links = Self {
-            store: Arc::new(store),
+            backup: Arc::new(store.clone()),
+            store: Arc::new(store.clone()),
             queue: Arc::new(LocalJobQueue::new(Arc::clone(clock))),
             bus: Arc::new(LocalControlBus::default()),
             feed: Arc::new(NoLiveFeed::default()),
@@ -62,14 +71,17 @@ impl Links {
             lock,
             shared,
         };
-        // Signals name scans by number, and numbers mean something in one database only.
         let Some(url) = config.redis.url.as_ref().filter(|_| shared || role == Role::Serve) else {
             if shared && role == Role::Serve {
                 warn!("database.url is set without redis.url: scans that other processes submit start with a delay of seconds");
             }
             return Ok(links);
         };
-        let options = RedisOptions { prefix: config.redis.prefix.clone(), ..RedisOptions::default() };
+        // Signals and messages name scans by number, and scan 1 of one database is not scan 1 of another.
+        let installation = store.installation().await?;
+        let prefix = format!("{}-{}", config.redis.prefix, installation.split('-').next().unwrap_or_default());
+        let reclaim_after = config.node.lease_seconds.saturating_mul(2).max(RECLAIM_LEAST);
+        let options = RedisOptions { prefix, reclaim_after, ..RedisOptions::default() };
         let redis = RedisConnections::open_with(url.expose(), node.clone(), Arc::clone(clock), &options)?;
         Ok(Self {
             queue: Arc::clone(&redis.queue) as _,
@@ -78,16 +90,5 @@ impl Links {
             redis: Some(redis.health()),
             ..links
         })
-    }
-}
-
-async fn embedded(data_dir: &Path) -> Result<SurrealStore, AppError> {
-    SurrealStore::open(data_dir).await.map_err(|error| folder_error(error, data_dir))
-}
-
-fn folder_error(error: OpenError, dir: &Path) -> AppError {
-    match error {
-        OpenError::Locked { pid, .. } => AppError::DataDirLocked { dir: dir.to_owned(), pid },
-        source => AppError::Database { dir: PathBuf::from(dir), source },
     }
 }

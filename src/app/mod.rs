@@ -4,6 +4,7 @@
 //! only then a node that may start those scans anew, and the warden that ends its scans if it cannot.
 
 mod artifacts;
+mod database;
 mod identity;
 mod links;
 mod reports;
@@ -18,19 +19,21 @@ use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
-use kastrel_actors::ports::{Clock, SystemClock};
+use kastrel_actors::ports::{Clock, StoreError, SystemClock};
 use kastrel_actors::{NodeConfig, NodePorts, mirror};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use crate::adapters::artifacts::{ArtifactStore, BucketUploader, ConnectError};
-use crate::adapters::kast_runner::{ArtifactSink, ScannerCommand, Warden, sweep_leftovers};
+use crate::adapters::kast_runner::{ArtifactSink, Warden, sweep_leftovers};
 use crate::adapters::redis_queue::{RedisHealth, RedisUrlError};
 use crate::adapters::surreal_store::{AddressError, FolderLock, OpenError};
+use crate::backup::BackupSource;
 use crate::config::Config;
 use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
+pub use database::{database_to_back_up, database_to_restore};
 use links::Links;
 pub use role::Role;
 
@@ -59,6 +62,12 @@ pub enum AppError {
         /// Why.
         source: OpenError,
     },
+    /// There is nothing to back up.
+    #[error("there is no database in the data folder {}", dir.display())]
+    NoDatabase {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The address of the database is none.
     #[error("database.url cannot be used")]
     DatabaseUrl(#[from] AddressError),
@@ -70,6 +79,9 @@ pub enum AppError {
         /// Why.
         source: OpenError,
     },
+    /// The database did not answer.
+    #[error("failed to ask the database which installation it is")]
+    Installation(#[from] StoreError),
     /// The address of Redis is none.
     #[error("redis.url or redis.prefix cannot be used")]
     RedisUrl(#[from] RedisUrlError),
@@ -120,8 +132,6 @@ pub enum AppError {
 pub struct App {
     /// Where scans are handed in.
     pub desk: ScanDesk,
-    /// Which scanner this is, by where it was found.
-    pub scanner: ScannerCommand,
     /// How long a node that is told to drain may finish what it runs, where nothing else is said.
     pub drain_limit: Duration,
     /// How Redis is, where there is one.
@@ -130,6 +140,8 @@ pub struct App {
     pub artifacts: Arc<dyn ArtifactStore>,
     /// What renders reports once more, where something can.
     pub renderer: Option<Arc<dyn RenderReport>>,
+    /// Everything that the store keeps, to be backed up.
+    pub backup: Arc<dyn BackupSource>,
     node: Option<NodeHandle>,
     uploader: Option<BucketUploader>,
     warden: Option<Arc<Warden>>,
@@ -146,7 +158,6 @@ impl App {
     /// # Errors
     /// What could not be opened or started; nothing is left running then.
     pub async fn start(config: &Config, role: Role) -> Result<Self, AppError> {
-        let scanner = scanner::scanner(config)?;
         let results_dir = absolute(&config.results_dir())?;
         let data_dir = absolute(&config.data.dir)?;
         for dir in [&data_dir, &results_dir] {
@@ -173,7 +184,7 @@ impl App {
         let mut renderer = None;
         let (node, catalogue) = if runs_scans || !links.shared {
             let id = identity::data_dir_id(&data_dir)?;
-            let runner = scanner::runner(config, scanner.clone(), &results_dir, &data_dir, &id, sink)?;
+            let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, &id, sink)?;
             let catalogue = scanner::view_of(&runner);
             renderer = reports::renderer(config, &runner);
             let node = if runs_scans {
@@ -205,10 +216,10 @@ impl App {
         let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
         Ok(Self {
             desk,
-            scanner,
             drain_limit: config.scans.drain_limit_seconds,
             redis: links.redis,
             artifacts,
+            backup: links.backup,
             node,
             uploader,
             warden,

@@ -5,17 +5,23 @@
 //! - [`write()`] reads the store page by page, while it is in use: the set of scans is that of the beginning, each scan is as it was when it was read.
 //! - [`read()`] wants an empty database, opened with [`SurrealStore::open_to_restore`](crate::adapters::surreal_store::SurrealStore::open_to_restore) or
 //!   [`connect_to_restore`](crate::adapters::surreal_store::SurrealStore::connect_to_restore). Whoever opens a database in which a restore has failed is told so; another restore clears it.
-//! - Both hold a few megabytes, however many scans there are.
+//! - [`copy()`] passes a backup on and [`check`] only looks at it; both say whether it is whole.
+//! - All of them hold a few megabytes, however many scans there are.
 //! - **Never** part of it: results and reports, which are files, and nodes, whose leases are over.
 
+mod copy;
 mod error;
 mod format;
 mod read;
+mod reader;
+mod source;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use copy::{check, copy};
 pub use error::BackupError;
 pub use format::{FORMAT, Summary};
 pub use read::read;
+pub use source::BackupSource;
 pub use write::write;

@@ -9,7 +9,7 @@ use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError, Submitted
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 
-use super::{BackupError, Summary, read, write};
+use super::{BackupError, Summary, check, copy, read, write};
 use crate::adapters::surreal_store::{ImportError, OpenError, SurrealStore};
 
 const TTL: Duration = Duration::from_secs(30);
@@ -102,6 +102,17 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
 }
 
 #[test]
+fn a_backup_that_is_passed_on_stays_the_same() {
+    run(async {
+        let (file, written) = backup(&full().await).await;
+        let mut passed = Vec::new();
+        assert_eq!(copy(file.as_slice(), &mut passed).await.unwrap(), written);
+        assert_eq!(passed, file);
+        assert_eq!(check(file.as_slice()).await.unwrap(), written);
+    });
+}
+
+#[test]
 fn an_empty_database_has_a_backup_too() {
     run(async {
         let (file, written) = backup(&SurrealStore::in_memory().await.unwrap()).await;
@@ -175,8 +186,9 @@ fn a_file_that_is_not_whole_is_refused() {
             ([file.clone(), whole[1].clone().into_bytes()].concat(), "line 9 of the backup is damaged: it follows the last line"),
         ] {
             let store = SurrealStore::in_memory().await.unwrap();
-            let error = read(&store, file.as_slice()).await.unwrap_err();
-            assert!(error.to_string().contains(expected), "{error} is not {expected}");
+            for error in [read(&store, file.as_slice()).await.unwrap_err(), check(file.as_slice()).await.unwrap_err()] {
+                assert!(error.to_string().contains(expected), "{error} is not {expected}");
+            }
             assert_eq!(store.stock().await.unwrap().last, ScanId(0), "{expected}: it counts as restored");
         }
     });

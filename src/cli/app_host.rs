@@ -33,16 +33,18 @@ impl AppHost for KastrelHost {
 
     async fn start(&self, config: &Config, role: Role) -> Result<Box<dyn RunningApp>, CliError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| CliError::App(error);
-        let app = Arc::new(App::start(config, role).await.map_err(|error| failed(error.into()))?);
+        // The address first: a process that cannot have it must not have leased scans before it finds out.
         let server = match role {
-            Role::Serve | Role::Web | Role::Worker => match Server::bind(config, role).await {
-                Ok(server) => Some(serve(server, Arc::clone(&app), config.clone())),
-                Err(error) => {
-                    app.stop().await;
-                    return Err(failed(error.into()));
-                }
-            },
+            Role::Serve | Role::Web | Role::Worker => Some(Server::bind(config, role).await.map_err(|error| failed(error.into()))?),
             Role::OneShot | Role::Offline => None,
+        };
+        let app = Arc::new(App::start(config, role).await.map_err(|error| failed(error.into()))?);
+        let server = match server.map(|server| server.announce(config)).transpose() {
+            Ok(server) => server.map(|server| serve(server, Arc::clone(&app), config.clone())),
+            Err(error) => {
+                app.stop().await;
+                return Err(failed(error.into()));
+            }
         };
         Ok(Box::new(Running { app, server }))
     }

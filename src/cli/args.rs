@@ -48,6 +48,10 @@ pub enum Command {
     Pause(PauseArgs),
     /// Let scans start again
     Resume(ResumeArgs),
+    /// Write everything that the database keeps to a file
+    Backup(BackupArgs),
+    /// Bring a backup back, into an empty database
+    Restore(RestoreArgs),
     /// Ask a server or a worker whether it can do its work, for health checks
     Ready(ReadyArgs),
     /// Check that everything a scan needs is in place, and say how to mend what is not
@@ -126,6 +130,9 @@ pub struct WorkerArgs {
     /// The address of the health checks and metrics [default: 127.0.0.1:5001]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
+    /// Allow targets in private, loopback and other special ranges
+    #[arg(long)]
+    pub allow_private_targets: bool,
     #[command(flatten)]
     pub config: ConfigArgs,
     #[command(flatten)]
@@ -138,6 +145,37 @@ pub struct ReadyArgs {
     /// Whom to ask; a worker says where it listens when it starts
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
     pub server: String,
+}
+
+/// `kastrel backup`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct BackupArgs {
+    /// The file to write; `-` is the standard output
+    pub file: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `kastrel restore`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct RestoreArgs {
+    /// The file that `kastrel backup` wrote; `-` is the standard input
+    pub file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// `kastrel nodes`
@@ -397,11 +435,28 @@ impl WorkerArgs {
     #[must_use]
     pub fn flags(&self) -> Vec<FlagValue> {
         let own = text("worker.listen", self.listen.as_ref()).into_iter().chain(text("scans.concurrency", self.concurrency.as_ref()));
-        own.chain(self.config.flags()).chain(self.scanner.flags()).collect()
+        let private = self.allow_private_targets.then(|| FlagValue { key: "scope.allow_private", value: "true".into() });
+        own.chain(private).chain(self.config.flags()).chain(self.scanner.flags()).collect()
     }
 }
 
 impl NodesArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
+    }
+}
+
+impl BackupArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
+    }
+}
+
+impl RestoreArgs {
     /// What it says of the configuration.
     #[must_use]
     pub fn flags(&self) -> Vec<FlagValue> {

@@ -96,6 +96,17 @@ impl Opener {
         })
     }
 
+    /// The server that the user named, if there is one.
+    ///
+    /// # Errors
+    /// Its address is none.
+    pub fn named(&self, flag: Option<&str>) -> Result<Option<RemoteBackend>, CliError> {
+        match locate(flag, self.server.as_deref(), None)? {
+            Place::Named(url) | Place::Found(url) => Ok(Some(RemoteBackend::new(url)?)),
+            Place::Here => Ok(None),
+        }
+    }
+
     /// The running server that holds the data folder.
     pub async fn holder(&self, config: &Config) -> Option<RemoteBackend> {
         let file = std::fs::read_to_string(config.server_file()).ok();
@@ -110,11 +121,11 @@ impl Opener {
     /// Neither is to be had.
     pub async fn open(&self, server: Option<&str>, config: &Config, role: Role) -> Result<Session, CliError> {
         if let Some(remote) = self.server(server, config).await? {
-            return Ok(Session { backend: Box::new(remote.clone()), remote: Some(remote), app: None });
+            return Ok(Session { backend: Box::new(remote.clone()), remote: Some(remote), app: None, others_run_scans: true });
         }
         self.host.init_logging(config, role)?;
         let app = self.host.start(config, role).await?;
-        Ok(Session { backend: Box::new(app.backend()), remote: None, app: Some(app) })
+        Ok(Session { backend: Box::new(app.backend()), remote: None, app: Some(app), others_run_scans: config.database.url.is_some() })
     }
 }
 
@@ -124,6 +135,7 @@ pub struct Session {
     pub backend: Box<dyn Backend>,
     remote: Option<RemoteBackend>,
     app: Option<Box<dyn RunningApp>>,
+    others_run_scans: bool,
 }
 
 impl Session {
@@ -131,6 +143,12 @@ impl Session {
     #[must_use]
     pub const fn is_remote(&self) -> bool {
         self.remote.is_some()
+    }
+
+    /// Whether other processes run the scans: a server, or the workers of a shared database.
+    #[must_use]
+    pub const fn others_run_scans(&self) -> bool {
+        self.others_run_scans
     }
 
     /// The page of a scan, where there is one.

@@ -6,6 +6,7 @@
 mod app_host;
 pub mod args;
 pub mod backend;
+mod backup;
 mod cancel;
 mod config;
 pub mod context;
@@ -15,12 +16,14 @@ pub mod exit;
 pub mod host;
 pub mod interrupt;
 mod list;
+mod new_file;
 mod nodes;
 pub mod output;
 mod plugins;
 pub mod progress;
 mod queue;
 mod ready;
+mod restore;
 mod scan;
 mod serve;
 mod status;
@@ -91,6 +94,8 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Cancel(args) => cancel::run(&args, context).await,
         Command::List(args) => list::run(&args, context).await,
         Command::Plugins(args) => plugins::run(&args, context).await,
+        Command::Backup(args) => backup::run(&args, context).await,
+        Command::Restore(args) => restore::run(&args, context).await,
         Command::Ready(args) => ready::run(&args, context).await,
         Command::Nodes(args) => nodes::list(&args, context).await,
         Command::Drain(args) => nodes::drain(&args, context).await,

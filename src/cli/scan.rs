@@ -38,12 +38,16 @@ enum Followed {
 /// # Errors
 /// The scan was not accepted, or nobody keeps it any more.
 pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, CliError> {
-    let config = context.resolve(&args.config, args.flags(), Some(SCAN_DEFAULTS))?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::OneShot).await? else { return Ok(Exit::Interrupted) };
-    if session.is_remote() && args.scanner.is_given() {
-        context.output.note("note: the server has its own scanner; --kast and --scanner change nothing there");
+    let mut config = context.resolve(&args.config, args.flags(), Some(SCAN_DEFAULTS))?.config;
+    if config.database.url.is_some() {
+        // Workers run the scan, in their network and by their rules.
+        config = context.resolve(&args.config, args.flags(), None)?.config;
     }
-    if args.no_wait && !session.is_remote() {
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::OneShot).await? else { return Ok(Exit::Interrupted) };
+    if session.others_run_scans() && args.scanner.is_given() {
+        context.output.note("note: the server or its workers have their own scanner; --kast and --scanner change nothing there");
+    }
+    if args.no_wait && !session.others_run_scans() {
         session.close().await;
         return Err(CliError::Usage("--no-wait needs a server that runs the scan: start `kastrel serve`, or name one with --server".into()));
     }
@@ -86,7 +90,7 @@ async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Ses
     progress.end();
     match followed? {
         Followed::Abandoned => {
-            let end = if session.is_remote() { "the server goes on cancelling it" } else { "its processes are killed" };
+            let end = if session.others_run_scans() { "those who run it go on cancelling it" } else { "its processes are killed" };
             context.output.note(&format!("scan {id}: not waited for; {end}"));
             Ok(Ended::Abandoned)
         }

@@ -157,7 +157,7 @@ fn none() -> Vec<String> {
 settings! {
     /// The dashboard and the API.
     server: ServerConfig {
-        /// The address to listen on. This version has no user accounts, so it must be a loopback address.
+        /// The address to listen on. This version has no user accounts, so it must be a loopback address unless allow_any_address is set.
         listen: SocketAddr = "127.0.0.1:5000", env ["KASTREL_LISTEN"], flag "--listen";
         /// How often a page without a live stream asks for news.
         poll_interval_seconds: Duration = 3, within 1 to 3600;
@@ -169,7 +169,7 @@ settings! {
         request_timeout_seconds: Duration = 30, within 1 to 3600;
         /// Allow an address that is not a loopback one although there are no user accounts: for a container whose port is published to loopback, or behind a proxy with authentication.
         allow_any_address: bool = false;
-        /// Host names under which a browser may reach the server, besides the loopback names and the listen address.
+        /// Host names under which a browser may reach the server, besides the loopback names and, beyond loopback, its addresses.
         allowed_hosts: Vec<String> = none();
     }
 

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Uri, header};
 pub struct HostRule {
     /// Bound to loopback: only `localhost`, loopback addresses and `names` are ours.
     pub loopback: bool,
-    /// Further names, without port. Beyond loopback, an empty list means that any name is ours.
+    /// Further names, without port.
     pub names: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ impl HostRule {
             return true;
         }
         // An address cannot be rebound: the browser went to the very address that it names.
-        !self.loopback && !name.is_empty() && (self.names.is_empty() || address.is_some())
+        !self.loopback && address.is_some()
     }
 
     pub(crate) fn admits_request(&self, uri: &Uri, headers: &HeaderMap) -> bool {
@@ -72,9 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn beyond_loopback_any_name_is_ours_until_some_are_given() {
+    fn beyond_loopback_addresses_and_the_given_names_are_ours() {
         let open = HostRule::default();
-        assert!(open.admits("scans.example.com") && open.admits("10.0.0.1:5000") && !open.admits(""));
+        assert!(!open.admits("scans.example.com") && open.admits("10.0.0.1:5000") && open.admits("[2001:db8::1]:5000") && !open.admits(""));
         let named = HostRule { loopback: false, names: vec!["scans.example.com".into()] };
         assert!(named.admits("scans.example.com:5000") && named.admits("10.0.0.1:5000") && !named.admits("evil.example"));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -36,17 +37,14 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
     api.merge(hot).with_state(web)
 }
 
-/// Only health checks and metrics: for a process that has no pages and no API.
+/// Only health checks and metrics: for a process that has no pages and no API. They are asked under any name, and change nothing.
 pub fn health_router(state: WebState, limits: RequestLimits) -> Router {
     let web: Web = Arc::new(WebInner::new(state, limits, Bytes::new()));
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
-        .fallback(async || Problem::not_found("a worker only has /livez, /readyz and /metrics"))
-        .method_not_allowed_fallback(wrong_method)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(web.clone(), attend))
+        .fallback(async || (StatusCode::NOT_FOUND, "a worker only has /livez, /readyz and /metrics\n"))
         .with_state(web)
 }
 

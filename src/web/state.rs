@@ -17,6 +17,7 @@ use super::api::status_cache::StatusCache;
 use super::{HostRule, RequestLimits};
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
+use crate::backup::BackupSource;
 
 /// A kind of issue, as the scanner's registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub struct WebState {
     pub renderer: Option<Arc<dyn RenderReport>>,
     /// The configuration in effect, for the settings page.
     pub settings: Arc<Vec<SettingLine>>,
+    /// Everything that the store keeps, to be backed up.
+    pub backup: Arc<dyn BackupSource>,
     /// What to say of ourselves.
     pub info: AppInfo,
     /// How often a scan's page asks for news.
@@ -120,6 +123,8 @@ pub(crate) struct WebInner {
     pub(crate) in_flight: Semaphore,
     /// Open event streams.
     pub(crate) streams: Arc<Semaphore>,
+    /// The one backup that may be on its way.
+    pub(crate) backups: Arc<Semaphore>,
     /// Distinguishes event ids of this run of the program from those of an earlier one.
     pub(crate) run: u32,
     /// The status route's last answers.
@@ -131,7 +136,8 @@ pub(crate) struct WebInner {
 impl WebInner {
     pub(crate) fn new(state: WebState, limits: RequestLimits, openapi: Bytes) -> Self {
         let (in_flight, streams) = (Semaphore::new(limits.requests), Arc::new(Semaphore::new(limits.event_streams)));
-        Self { state, limits, in_flight, streams, run: rand::random(), statuses: StatusCache::default(), openapi }
+        let backups = Arc::new(Semaphore::new(1));
+        Self { state, limits, in_flight, streams, backups, run: rand::random(), statuses: StatusCache::default(), openapi }
     }
 
     pub(crate) fn desk(&self) -> &ScanDesk {

@@ -10,7 +10,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::{ScanDesk, View};
-use kastrel_actors::model::{Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScannerInfo, ScannerKind, Severity};
+use kastrel_actors::model::{Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity};
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
@@ -27,10 +27,12 @@ use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
 use crate::adapters::kast_runner::AttemptPaths;
 use crate::web::api::openapi;
 
+mod backups;
 mod faulty_store;
 mod live_tail;
 mod no_artifacts;
 mod schema;
+pub(crate) use backups::ScriptedBackup;
 pub(crate) use faulty_store::FaultyStore;
 pub(crate) use live_tail::LiveTail;
 pub(crate) use no_artifacts::NoArtifacts;
@@ -42,6 +44,7 @@ pub(crate) struct TestApp {
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) closing: CancellationToken,
     pub(crate) results: TempDir,
+    pub(crate) backup: Arc<ScriptedBackup>,
     catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
     state: WebState,
     router: Router,
@@ -78,12 +81,14 @@ impl TestApp {
         let (catalogue, catalogue_view) = watch::channel(None);
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
+        let backup = Arc::new(ScriptedBackup::default());
         let state = WebState {
             desk: desk.clone(),
             catalogue: catalogue_view,
             artifacts: artifacts.unwrap_or_else(|| Arc::new(FolderArtifacts::new(results.path()))),
             renderer: None,
             settings: Arc::new(vec![SettingLine { key: "scans.concurrency".into(), value: "4".into() }]),
+            backup: backup.clone(),
             info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
             poll_interval: Duration::from_secs(3),
             max_attempts: 3,
@@ -93,7 +98,7 @@ impl TestApp {
             hosts: HostRule { loopback: true, names: Vec::new() },
             closing: closing.clone(),
         };
-        Self { desk, memory, store, closing, results, catalogue, router: router(state.clone(), limits), state }
+        Self { desk, memory, store, closing, results, backup, catalogue, router: router(state.clone(), limits), state }
     }
 
     /// A request, with `Host: localhost` unless `headers` say otherwise.
@@ -145,7 +150,11 @@ impl TestApp {
 
     async fn apply(&self, id: ScanId, command: Command) -> ScanRecord {
         let Applied::Committed(record) = self.memory.apply(id, command).await.unwrap() else { panic!("the command was refused") };
-        self.desk.board.publish(record.clone());
+        if record.status() == ScanStatus::Running {
+            self.desk.board.publish_own(record.clone());
+        } else {
+            self.desk.board.publish(record.clone());
+        }
         record
     }
 
@@ -236,7 +245,7 @@ async fn as_described(method: &str, path: &str, response: Response) -> Response 
         return response;
     };
     let Some(content) = contents.get(essence) else { panic!("{method} {path}: {status} is described as {:?}, not {content_type}", contents.keys()) };
-    if !essence.ends_with("json") {
+    if !essence.ends_with("/json") && !essence.ends_with("+json") {
         return response;
     }
     let (parts, body) = response.into_parts();

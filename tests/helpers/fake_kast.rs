@@ -11,6 +11,7 @@
 //! | `nofiles` | exit code 0 without any file |
 //! | `signal` | dies by SIGKILL, as by the kernel when memory runs out |
 //! | `hang` | starts its first plugin and never ends |
+//! | `hangfirst` | the same, unless another `attempt-N` folder lies beside its own |
 //! | `stubborn` | ignores SIGINT and SIGTERM; combine with `hang` |
 //! | `family` | starts a child in its group and one in a session of its own; both never end and ignore SIGINT and SIGTERM |
 //! | `stranger` | starts a child in a session of its own without any environment, and prints its id |
@@ -22,6 +23,9 @@
 //! | `env` | prints its environment |
 //!
 //! Where `FAKE_KAST_STARTS` names a folder, it writes there when it started and when it crashed, in milliseconds since the epoch: `<scan>-<attempt>.start` and `.end`.
+//!
+//! Where `FAKE_KAST_JOURNAL` names a folder, it appends to `<scan>.journal` there: `start <attempt> <pid> <ms>` and, when it ends by itself, `finish <attempt> <pid> <ms>`. As long as it lives it
+//! holds a lock on `<scan>.lock`, which the system gives back whatever ends it; so a process that starts while another one of its scan still lives knows, and says `overlap` instead of `start`.
 //!
 //! Also: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`, `--list-plugins`, `--dry-run`, `--report-only`.
 #![expect(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a program for tests that talks on its standard streams")]
@@ -100,6 +104,7 @@ fn scan(args: &[String]) -> ExitCode {
         return ExitCode::from(2);
     };
     mark(Path::new(&out), "start");
+    let journal = Journal::open(Path::new(&out));
     let script = std::env::var("FAKE_KAST").unwrap_or(target);
     let play = Play { behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(), out: out.into() };
     println!("KAST - Kali Automated Scan Tool");
@@ -107,19 +112,54 @@ fn scan(args: &[String]) -> ExitCode {
         println!("[DRY RUN] would run the plugins");
         return ExitCode::SUCCESS;
     }
-    runtime().block_on(run(&play))
+    let code = runtime().block_on(run(&play));
+    if let Some(journal) = journal {
+        journal.write("finish");
+    }
+    code
 }
 
-/// Writes the time down, for benchmarks: `out` ends with `…-<scan>/attempt-<n>`.
+/// What this process tells of itself, and the lock that tells that it lives.
+struct Journal {
+    path: PathBuf,
+    attempt: String,
+    _lock: std::fs::File,
+}
+
+impl Journal {
+    fn open(out: &Path) -> Option<Self> {
+        let folder = PathBuf::from(std::env::var_os("FAKE_KAST_JOURNAL")?);
+        let (scan, attempt) = (number(out.parent().unwrap()), number(out));
+        let lock = std::fs::File::create(folder.join(format!("{scan}.lock"))).unwrap();
+        let alone = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+        let journal = Self { path: folder.join(format!("{scan}.journal")), attempt, _lock: lock };
+        journal.write(if alone { "start" } else { "overlap" });
+        Some(journal)
+    }
+
+    fn write(&self, what: &str) {
+        let line = format!("{what} {} {} {:.0}\n", self.attempt, std::process::id(), now_ms());
+        std::fs::File::options().append(true).create(true).open(&self.path).unwrap().write_all(line.as_bytes()).unwrap();
+    }
+}
+
+/// The number at the end of a folder's name: `out` is `…-<scan>/attempt-<n>`.
+fn number(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().rsplit('-').next().unwrap().to_owned()
+}
+
 #[expect(clippy::disallowed_methods, reason = "another process compares it with its own wall clock")]
+fn now_ms() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64() * 1000.0
+}
+
+/// Writes the time down, for benchmarks.
 fn mark(out: &Path, what: &str) {
     let Some(folder) = std::env::var_os("FAKE_KAST_STARTS") else { return };
-    let number = |path: &Path| path.file_name().unwrap().to_str().unwrap().rsplit('-').next().unwrap().to_owned();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64() * 1000.0;
     let name = format!("{}-{}.{what}", number(out.parent().unwrap()), number(out));
     let path = Path::new(&folder).join(name);
     let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, now.to_string()).unwrap();
+    std::fs::write(&temporary, now_ms().to_string()).unwrap();
     std::fs::rename(temporary, path).unwrap();
 }
 
@@ -153,7 +193,7 @@ async fn run(play: &Play) -> ExitCode {
     if play.is("flood") {
         flood();
     }
-    if play.is("hang") {
+    if play.is("hang") || (play.is("hangfirst") && attempts_beside(&play.out) < 2) {
         write(&play.out, "whatweb.json", b"[");
         println!("hanging");
         std::future::pending::<()>().await;

@@ -132,7 +132,7 @@ impl Drop for SurrealServer {
 }
 
 /// The server's program, built if need be.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("KASTREL_TEST_SURREAL_SERVER") {
         Some(path) => path.into(),

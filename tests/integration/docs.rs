@@ -5,6 +5,10 @@ use kastrel_actors::policy::lease::LeasePolicy;
 use kastrel_actors::policy::restart::{RetryPolicy, is_worth_another_try};
 
 const SUPERVISION: &str = include_str!("../../docs/supervision.md");
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+/// What the system says, and Kastrel only repeats.
+const OF_THE_SYSTEM: &[&str] = &["Connection refused (os error 111)", "No space left on device (os error 28)"];
 
 #[test]
 fn the_table_of_failures_is_the_codes() {
@@ -36,4 +40,82 @@ fn the_numbers_are_the_codes() {
     ] {
         assert!(SUPERVISION.contains(&text), "docs/supervision.md does not say: {text}");
     }
+}
+
+/// The text without blocks of code.
+fn prose(document: &str) -> String {
+    let outside = document.split("\n```").step_by(2);
+    outside.collect::<Vec<_>>().join("\n")
+}
+
+/// All that the program can say: the sources that it is made of, with the escapes of strings undone.
+fn sources() -> String {
+    let mut text = String::new();
+    let mut folders: Vec<std::path::PathBuf> =
+        ["src", "actors/src"].iter().map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "js") {
+                text.push_str(&std::fs::read_to_string(path).unwrap().replace("\\\"", "\""));
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn every_message_of_the_operators_page_is_the_codes() {
+    let (prose, sources) = (prose(OPERATIONS), sources());
+    let messages: Vec<&str> = prose.split("``").skip(1).step_by(2).collect();
+    assert!(messages.len() > 40, "only {} messages were found", messages.len());
+    for message in messages {
+        assert!(!message.contains('\n'), "a message is on one line: {message}");
+        // Where the code puts several texts together, each stands for itself.
+        let parts =
+            message.split('…').flat_map(|part| OF_THE_SYSTEM.iter().fold(vec![part], |parts, of| parts.iter().flat_map(|part| part.split(of)).collect()));
+        for part in parts.map(|part| part.trim_matches(|c: char| c.is_whitespace() || ":;.,()`?".contains(c))).filter(|part| !part.is_empty()) {
+            assert!(sources.contains(part), "docs/operations.md quotes ``{message}``, but no source says `{part}`");
+        }
+    }
+}
+
+/// kast-web's guide has these, and its readers look for them.
+#[test]
+fn the_operators_page_has_the_titles_of_kast_webs_guide() {
+    for title in [
+        "\n### \"Connection refused\" Error When Starting Scan\n",
+        "\n### Scans Stay in \"Pending\" Status\n",
+        "\n### Worker Not Starting\n",
+        "\n### Results Not Updating\n",
+    ] {
+        assert!(OPERATIONS.contains(title), "{title}");
+    }
+}
+
+#[test]
+fn every_key_and_command_of_the_operators_page_exists() {
+    use clap::Parser as _;
+    let sections: std::collections::BTreeSet<&str> = kastrel::config::KEYS.iter().map(kastrel::config::Key::section).collect();
+    let spans: Vec<String> = prose(OPERATIONS).replace("``", "").split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let is_key = |text: &str| {
+        text.split_once('.').is_some_and(|(section, field)| sections.contains(section) && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    };
+    for span in spans.iter().filter(|span| is_key(span) && !span.ends_with(".service")) {
+        assert!(kastrel::config::Key::find(span).is_some(), "there is no key {span}");
+    }
+    let variables: Vec<String> = kastrel::config::KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
+    for span in spans.iter().filter(|span| span.starts_with("KASTREL_") && **span != "KASTREL_SERVER") {
+        assert!(variables.contains(span), "there is no variable {span}");
+    }
+    let in_blocks = OPERATIONS.split("\n```").skip(1).step_by(2).flat_map(str::lines).filter(|line| line.starts_with("kastrel "));
+    let mut commands = 0;
+    for line in in_blocks {
+        let words = line.split(['|', '>']).next().unwrap().replace("\"network works until noon\"", "why");
+        assert!(kastrel::cli::args::Cli::try_parse_from(words.split_whitespace()).is_ok(), "{line}");
+        commands += 1;
+    }
+    assert!(commands >= 8, "only {commands} commands were found");
 }

@@ -1,8 +1,17 @@
-//! Everything that needs real processes: the runner of scans by itself, and the whole product as its users meet it.
+//! Everything that needs real processes: the runner of scans by itself, the whole product as its users meet it, and clusters of it.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod client;
+mod cluster;
+mod deploy;
 mod docs;
 mod kast_runner;
 mod product;
+#[path = "../helpers/redis_server.rs"]
+#[expect(dead_code, reason = "other test programs use the rest of it")]
+mod redis_server;
 #[path = "../helpers/s3_server.rs"]
 mod s3_server;
+#[path = "../helpers/surreal_server.rs"]
+#[expect(dead_code, reason = "other test programs use the rest of it")]
+mod surreal_server;

@@ -20,6 +20,9 @@ use crate::task::{self, persistence};
 /// The longest that a lease of a row may take.
 const LEASE_LIMIT: Duration = Duration::from_secs(5);
 
+/// The pause after a lease that the store refused to this node or to all.
+const NOT_NOW: Duration = Duration::from_secs(1);
+
 pub(crate) struct Dispatcher;
 
 pub(crate) struct Arguments {
@@ -91,7 +94,11 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
                 error!(scan.id = delivery.signal.id.0, error = &error as &dyn std::error::Error, "the row of a scan cannot be read; leaving it alone");
                 log(shared.ports.queue.acknowledge(&delivery.receipt).await);
             }
-            Ok(Dispatch::NotNow) => log(shared.ports.queue.release(&delivery.receipt, after(&shared, Duration::from_secs(1))).await),
+            Ok(Dispatch::NotNow) => {
+                log(shared.ports.queue.release(&delivery.receipt, after(&shared, NOT_NOW)).await);
+                // The store knows of an order that this node has not heard yet. The next signal would fare no better.
+                tokio::time::sleep(NOT_NOW).await;
+            }
             Err(error) => {
                 failures += 1;
                 shared.show("dispatcher", "store does not answer");
@@ -147,7 +154,16 @@ async fn until_open(shared: &Shared) {
     loop {
         let ordered = *orders.borrow_and_update();
         if !ordered.allow_scans() {
-            shared.show("dispatcher", if ordered.drain.is_some() { "draining" } else { "the queue is paused" });
+            shared.show(
+                "dispatcher",
+                if ordered.stopping {
+                    "stopping"
+                } else if ordered.drain.is_some() {
+                    "draining"
+                } else {
+                    "the queue is paused"
+                },
+            );
             let _ = orders.changed().await;
             continue;
         }

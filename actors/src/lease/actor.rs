@@ -151,13 +151,16 @@ impl State {
         }
         match result {
             Ok(Ok(lease)) => {
-                if self.phase == Phase::Acquiring {
+                let anew = self.phase == Phase::Acquiring;
+                if anew {
                     info!(node.id = %self.shared.config.id, "the node holds a lease");
                 }
                 self.phase = Phase::Held { sent };
                 self.shared.show("lease", "held");
                 self.shared.trust_lease(sent, guard_sent);
-                self.ordered(&lease);
+                let lease = if anew { self.with_own_drain(lease) } else { lease };
+                // What the node says of itself under new orders is told at once, and not only with the next renewal in turn.
+                self.heed_again |= self.ordered(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor nothing runs that could be cancelled.
                     let _ = self.shared.tell_supervisor(supervisor::Message::Cancel(scan));
@@ -192,7 +195,21 @@ impl State {
         }
     }
 
-    fn ordered(&self, lease: &NodeLease) {
+    /// A node whose row was ended with its lease was told to drain all the same: it keeps to that, and has it written again.
+    fn with_own_drain(&self, lease: NodeLease) -> NodeLease {
+        let Some(by) = self.shared.orders.borrow().drain.filter(|_| lease.drain.is_none()) else { return lease };
+        let left = by.saturating_duration_since(Instant::now());
+        let shared = Arc::clone(&self.shared);
+        drop(tokio::spawn(async move {
+            if let Err(error) = shared.ports.store.order_drain(&shared.config.id, Some(left)).await {
+                warn!(error = &error as &dyn std::error::Error, "could not write the order to drain again; the next renewal takes it back");
+            }
+        }));
+        NodeLease { drain: Some(left), ..lease }
+    }
+
+    /// Whether anything has changed.
+    fn ordered(&self, lease: &NodeLease) -> bool {
         let now = Instant::now();
         let changed = self.shared.orders.send_if_modified(|orders| {
             let after = orders.after(lease, now);
@@ -205,6 +222,7 @@ impl State {
             // A new supervisor reads the orders at its start.
             let _ = self.shared.tell_supervisor(supervisor::Message::Ordered);
         }
+        changed
     }
 
     fn lose(&mut self, myself: &ActorRef<Message>, why: &str) {

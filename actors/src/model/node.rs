@@ -16,6 +16,8 @@ named_enum! {
         Draining = "draining",
         /// It was told not to, and runs none.
         Drained = "drained",
+        /// Its process is being stopped.
+        Stopping = "stopping",
     }
 }
 
@@ -58,8 +60,23 @@ pub struct NodeRecord {
     pub registration: NodeRegistration,
     /// The end of its lease, by the database's clock.
     pub expires_at: Timestamp,
+    /// Whether that is still to come, by the same clock.
+    pub is_alive: bool,
     /// Until when it may finish what it runs, if it was told to drain; by the database's clock.
     pub drain_by: Option<Timestamp>,
+}
+
+impl NodeRecord {
+    /// Whether it takes new scans. The order is the truth, and the node says the same from its next renewal on.
+    #[must_use]
+    pub const fn activity(&self) -> NodeActivity {
+        match (self.drain_by, self.registration.activity) {
+            (_, NodeActivity::Stopping) => NodeActivity::Stopping,
+            (None, _) => NodeActivity::Active,
+            (Some(_), NodeActivity::Active) => NodeActivity::Draining,
+            (Some(_), said) => said,
+        }
+    }
 }
 
 /// That no node starts a scan, until it is taken back.
@@ -82,4 +99,29 @@ pub struct NodeLease {
     pub drain: Option<Duration>,
     /// Whether the whole queue is paused.
     pub paused: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures;
+
+    #[test]
+    fn an_order_counts_before_the_node_has_heard_of_it() {
+        use NodeActivity::{Active, Drained, Draining, Stopping};
+        for (ordered, said, shown) in [
+            (false, Active, Active),
+            (false, Draining, Active),
+            (false, Drained, Active),
+            (true, Active, Draining),
+            (true, Draining, Draining),
+            (true, Drained, Drained),
+            (false, Stopping, Stopping),
+            (true, Stopping, Stopping),
+        ] {
+            let registration = NodeRegistration { activity: said, ..fixtures::registration("a") };
+            let node = NodeRecord { registration, expires_at: Timestamp::UNIX_EPOCH, is_alive: true, drain_by: ordered.then_some(Timestamp::UNIX_EPOCH) };
+            assert_eq!(node.activity(), shown, "{ordered} {said}");
+        }
+    }
 }

@@ -156,8 +156,8 @@ impl State {
         if role == Role::Supervisor {
             self.shared.supervisor.send_replace(None);
         }
-        // While the node shuts down only the supervisor is still needed: another one cleans up after it.
-        if self.shutdown.is_some() && role != Role::Supervisor {
+        // While the node shuts down the supervisor is still needed, because another one cleans up after it, and the lease, because scans may still finish.
+        if self.shutdown.is_some() && !matches!(role, Role::Supervisor | Role::Lease) {
             return;
         }
         error!(actor = role.name(), "an actor of the node failed: {why}");
@@ -186,22 +186,24 @@ impl State {
     fn shut_down(&mut self, myself: &ActorRef<Message>, finish: Duration, grace: Duration, done: ractor::RpcReplyPort<()>) {
         info!(node.id = %self.shared.config.id, finish_ms = finish.as_millis(), grace_ms = grace.as_millis(), "the node shuts down");
         self.shared.show("node", "shutting down");
+        // The dispatcher finishes what it is at, and pulls no more.
+        self.shared.orders.send_modify(|orders| orders.stopping = true);
         let pullers: Vec<ActorCell> =
             self.children.iter().filter(|child| matches!(child.role, Role::Dispatcher | Role::Rescuer)).map(|child| child.cell.clone()).collect();
         let shared = Arc::clone(&self.shared);
         let lease = self.lease.clone();
         let work = async move {
+            if !finished(&shared, finish).await {
+                info!(scans = shared.roster.entries().len(), "interrupting the scans that still run");
+            }
             for puller in pullers {
                 // One that does not stop in time is stopped with the node.
                 let _ = puller.stop_and_wait(Some("shutdown".into()), Some(Duration::from_secs(1))).await;
             }
-            if !finished(&shared, finish).await {
-                info!(scans = shared.roster.entries().len(), "interrupting the scans that still run");
-            }
             let mut clear = cleared(&shared, supervisor::Message::Shutdown, grace).await;
             if !clear {
                 warn!("not every scan ended in time; killing the rest");
-                clear = cleared(&shared, supervisor::Message::KillAll, KILL_GRACE).await;
+                clear = cleared(&shared, supervisor::Message::KillRest, KILL_GRACE).await;
             }
             if clear {
                 hand_back_the_rest(&shared).await;

@@ -16,6 +16,8 @@ pub enum StopCause {
     Shutdown,
     /// A user's cancel.
     Cancel,
+    /// The node shuts down, and the time for that is over.
+    ShutdownOver,
     /// The lease could no longer be trusted.
     LeaseLost,
 }
@@ -28,13 +30,13 @@ pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) 
     match stop {
         Some(StopCause::Cancel) => return AttemptEnd::Cancelled,
         Some(StopCause::LeaseLost) => return AttemptEnd::Interrupted { why: Interruption::LeaseLost },
-        Some(StopCause::Shutdown | StopCause::Drain | StopCause::TimedOut | StopCause::Stalled) | None => {}
+        Some(StopCause::Shutdown | StopCause::ShutdownOver | StopCause::Drain | StopCause::TimedOut | StopCause::Stalled) | None => {}
     }
     if report.info == InfoFile::Read {
         return AttemptEnd::Completed(Verdict { plugins: report.plugins.iter().cloned().map(settle).collect(), dry_run });
     }
     match stop {
-        Some(StopCause::Shutdown) => return AttemptEnd::Interrupted { why: Interruption::Shutdown },
+        Some(StopCause::Shutdown | StopCause::ShutdownOver) => return AttemptEnd::Interrupted { why: Interruption::Shutdown },
         Some(StopCause::Drain) => return AttemptEnd::Interrupted { why: Interruption::Drained },
         Some(StopCause::TimedOut) => return failed(FailureKind::TimedOut, report, "ran longer than the wall-clock limit"),
         Some(StopCause::Stalled) => return failed(FailureKind::Stalled, report, "showed no sign of life for longer than the no-progress limit"),

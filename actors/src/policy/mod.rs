@@ -7,7 +7,6 @@ pub mod lease;
 pub mod listing;
 pub mod orders;
 pub mod overrides;
-pub mod rescue;
 pub mod restart;
 pub mod scope;
 pub mod transition;

@@ -16,13 +16,15 @@ pub struct Orders {
     pub drain: Option<Instant>,
     /// To start nothing, as no node does.
     pub paused: bool,
+    /// To stop: the process was told to, and no renewal takes that back.
+    pub stopping: bool,
 }
 
 impl Orders {
     /// Whether a new scan may be taken.
     #[must_use]
     pub const fn allow_scans(self) -> bool {
-        self.drain.is_none() && !self.paused
+        self.drain.is_none() && !self.paused && !self.stopping
     }
 
     /// The orders after a renewal that was answered at `now`. A deadline that is told again stays where it was.
@@ -30,19 +32,20 @@ impl Orders {
     pub fn after(self, lease: &NodeLease, now: Instant) -> Self {
         let drain = lease.drain.map(|left| now + left);
         let drain = match (self.drain, drain) {
-            (Some(before), Some(again)) if before.max(again) - before.min(again) <= SAME => Some(before),
+            (Some(before), Some(again)) if before.max(again) - before.min(again) <= SAME || (before <= now && again <= now) => Some(before),
             (_, told) => told,
         };
-        Self { drain, paused: lease.paused }
+        Self { drain, paused: lease.paused, ..self }
     }
 
     /// What a node with so many scans says of itself.
     #[must_use]
     pub const fn activity(self, running: usize) -> NodeActivity {
-        match (self.drain, running) {
-            (None, _) => NodeActivity::Active,
-            (Some(_), 0) => NodeActivity::Drained,
-            (Some(_), _) => NodeActivity::Draining,
+        match (self.stopping, self.drain, running) {
+            (true, _, _) => NodeActivity::Stopping,
+            (false, None, _) => NodeActivity::Active,
+            (false, Some(_), 0) => NodeActivity::Drained,
+            (false, Some(_), _) => NodeActivity::Draining,
         }
     }
 }
@@ -70,25 +73,31 @@ mod tests {
             (in_s(60), Some(30), in_s(30)),
             (in_s(60), Some(90), in_s(90)),
             (in_s(60), None, None),
+            (Some(now - Duration::from_secs(30)), Some(0), Some(now - Duration::from_secs(30))),
         ] {
-            let orders = Orders { drain: before, paused: false }.after(&lease(told, true), now);
-            assert_eq!(orders, Orders { drain: after, paused: true }, "{told:?}");
+            let orders = Orders { drain: before, ..Orders::default() }.after(&lease(told, true), now);
+            assert_eq!(orders, Orders { drain: after, paused: true, stopping: false }, "{told:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_draining_or_paused_node_takes_nothing() {
         let drain = Some(Instant::now());
+        let none = Orders::default();
         for (orders, allowed) in [
-            (Orders::default(), true),
-            (Orders { drain, paused: false }, false),
-            (Orders { drain: None, paused: true }, false),
-            (Orders { drain, paused: true }, false),
+            (none, true),
+            (Orders { drain, ..none }, false),
+            (Orders { paused: true, ..none }, false),
+            (Orders { stopping: true, ..none }, false),
+            (Orders { drain, paused: true, stopping: true }, false),
         ] {
             assert_eq!(orders.allow_scans(), allowed, "{orders:?}");
         }
-        assert_eq!(Orders::default().activity(3), NodeActivity::Active);
-        assert_eq!(Orders { drain, paused: false }.activity(3), NodeActivity::Draining);
-        assert_eq!(Orders { drain, paused: false }.activity(0), NodeActivity::Drained);
+        assert_eq!(none.activity(3), NodeActivity::Active);
+        assert_eq!(Orders { drain, ..none }.activity(3), NodeActivity::Draining);
+        assert_eq!(Orders { drain, ..none }.activity(0), NodeActivity::Drained);
+        assert_eq!(Orders { stopping: true, drain, ..none }.activity(1), NodeActivity::Stopping);
+        let stopping = Orders { stopping: true, ..none }.after(&lease(None, false), Instant::now());
+        assert!(stopping.stopping, "no renewal takes that back");
     }
 }

@@ -302,9 +302,12 @@ pub trait ScanStore: Send + Sync + 'static {
     /// All nodes with their leases, good or not.
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError>;
 
+    /// Whether the caller is the one to look after the whole cluster now: at most one every `every`, whoever asks. Any node may die with the task; the next one has it after that time.
+    async fn claim_look(&self, every: Duration) -> Result<bool, StoreError>;
+
     /// Tells a node to take no new scan and to be without any `within` this time, or (`None`) takes that back. `false`: no such node.
     ///
-    /// An order ends with the node's lease.
+    /// A node that registers anew under the same id keeps its order.
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError>;
 
     /// Pauses the whole queue, for a reason or none: no scan is leased any more. What runs goes on. A paused queue keeps its first time and takes the new reason.

@@ -6,10 +6,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-use super::message::{Looked, Message, Suspects};
+use super::message::{Message, Suspects};
 use crate::context::Shared;
 use crate::model::{Command, Failure, FailureKind, Interruption, Resolution};
-use crate::policy::rescue::next_look;
 use crate::ports::{Applied, JobSignal, RunningScan, StoreError};
 use crate::record::{Record, retry_or_fail};
 use crate::task;
@@ -27,8 +26,6 @@ pub(crate) struct State {
     shared: Arc<Shared>,
     /// At the first sight the owner may just be on its way.
     suspects: Suspects,
-    /// When the whole cluster is looked after again.
-    cluster_at: Instant,
     work: Option<AbortOnDropHandle<()>>,
 }
 
@@ -40,14 +37,13 @@ impl Actor for Rescuer {
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         shared.show("rescuer", "watching");
         myself.cast(Message::Look)?;
-        Ok(State { shared, suspects: Suspects::new(), cluster_at: Instant::now(), work: None })
+        Ok(State { shared, suspects: Suspects::new(), work: None })
     }
 
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Look => {
-                let cluster_too = Instant::now() >= state.cluster_at;
-                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects), cluster_too);
+                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects));
                 let limited = async move {
                     Message::Looked(tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))))
                 };
@@ -55,11 +51,8 @@ impl Actor for Rescuer {
             }
             Message::Looked(result) => {
                 match result {
-                    Ok(Looked { suspects, next_cluster_look }) => {
+                    Ok(suspects) => {
                         state.suspects = suspects;
-                        if let Some(wait) = next_cluster_look {
-                            state.cluster_at = Instant::now() + wait;
-                        }
                         state.shared.show("rescuer", "watching");
                     }
                     Err(error) => {
@@ -67,7 +60,9 @@ impl Actor for Rescuer {
                         warn!(error = &error as &dyn std::error::Error, "could not look for scans without an owner");
                     }
                 }
-                state.work = Some(task::timer(&myself, Instant::now() + state.shared.config.rescue_every, Message::Look));
+                // Not in step with the other nodes.
+                let wait = state.shared.config.rescue_every.mul_f64(rand::random_range(0.75..1.25));
+                state.work = Some(task::timer(&myself, Instant::now() + wait, Message::Look));
             }
             Message::Panicked(why) => return Err(why.into()),
         }
@@ -76,13 +71,16 @@ impl Actor for Rescuer {
 }
 
 /// Looks after this node's own rows, and after those of the whole cluster when it is this node's turn.
-async fn look(shared: Arc<Shared>, suspects: Suspects, cluster_too: bool) -> Result<Looked, StoreError> {
-    let next_cluster_look = if cluster_too { Some(look_after_the_cluster(&shared).await?) } else { None };
-    Ok(Looked { suspects: hand_back(&shared, suspects).await?, next_cluster_look })
+async fn look(shared: Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
+    let own = hand_back(&shared, suspects).await;
+    // Less than the pause between looks, so that a node that is alone has every turn.
+    if shared.ports.store.claim_look(shared.config.rescue_every.mul_f64(0.7)).await? {
+        look_after_the_cluster(&shared).await?;
+    }
+    own
 }
 
-/// Returns the wait until the next time.
-async fn look_after_the_cluster(shared: &Shared) -> Result<Duration, StoreError> {
+async fn look_after_the_cluster(shared: &Shared) -> Result<(), StoreError> {
     for orphan in shared.ports.store.orphans().await? {
         // This node's own scans, if its lease has ended, are killed and handed back by its own actors.
         if orphan.node != shared.config.id {
@@ -94,22 +92,18 @@ async fn look_after_the_cluster(shared: &Shared) -> Result<Duration, StoreError>
             }
         }
     }
-    let every = shared.config.rescue_every;
-    // Asked after the expired ones were ended.
-    let live = if shared.config.sole_node { 1 } else { shared.ports.store.nodes().await?.len() };
-    let next = next_look(every, live, rand::random());
     if !shared.config.adopts_waiting {
-        return Ok(next);
+        return Ok(());
     }
     // Twice the interval, so that a scan is signalled before it is due and starts on time.
-    for due in shared.ports.store.due(every.saturating_mul(2), SIGNALS).await? {
+    for due in shared.ports.store.due(shared.config.rescue_every.saturating_mul(2), SIGNALS).await? {
         let signal = JobSignal { id: due.id, priority: due.priority, due: due.due, trace: due.trace };
         if let Err(error) = shared.ports.queue.signal(signal).await {
             warn!(error = &error as &dyn std::error::Error, "could not signal waiting scans; they wait for the queue");
             break;
         }
     }
-    Ok(next)
+    Ok(())
 }
 
 async fn take_over(shared: &Shared, orphan: RunningScan) -> Result<(), StoreError> {

@@ -48,7 +48,7 @@ pub(crate) enum OnStop {
 /// How weighty causes are, lightest first: a weightier one replaces the one under way, so that a user's cancel during a shutdown cancels, and a lost lease kills at once.
 pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
     let mode = match cause {
-        StopCause::LeaseLost => StopMode::Kill,
+        StopCause::LeaseLost | StopCause::ShutdownOver => StopMode::Kill,
         StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => StopMode::Graceful,
     };
     match stage {
@@ -58,7 +58,7 @@ pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
         Stage::Stopping { cause: earlier, .. } if *earlier >= cause => OnStop::Ignore,
         Stage::Stopping { .. } => OnStop::Stop(cause, mode),
         Stage::Recording { .. } => match cause {
-            StopCause::LeaseLost => OnStop::Hasten,
+            StopCause::LeaseLost | StopCause::ShutdownOver => OnStop::Hasten,
             StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => OnStop::Ignore,
         },
     }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_weightier_stop_replaces_a_lighter_one() {
-        use StopCause::{Cancel, Drain, LeaseLost, Shutdown, Stalled, TimedOut};
+        use StopCause::{Cancel, Drain, LeaseLost, Shutdown, ShutdownOver, Stalled, TimedOut};
         let graceful = |cause| OnStop::Stop(cause, StopMode::Graceful);
         for (stage, cause, expected) in [
             (starting(None), Cancel, OnStop::Remember(Cancel)),
@@ -129,6 +129,8 @@ mod tests {
             (stopping(Cancel), Shutdown, OnStop::Ignore),
             (stopping(Cancel), Cancel, OnStop::Ignore),
             (stopping(Cancel), LeaseLost, OnStop::Stop(LeaseLost, StopMode::Kill)),
+            (stopping(Shutdown), ShutdownOver, OnStop::Stop(ShutdownOver, StopMode::Kill)),
+            (stopping(LeaseLost), ShutdownOver, OnStop::Ignore),
             (stopping(LeaseLost), Cancel, OnStop::Ignore),
             (Stage::Recording { may_abandon: false }, Cancel, OnStop::Ignore),
             (Stage::Recording { may_abandon: false }, Shutdown, OnStop::Ignore),

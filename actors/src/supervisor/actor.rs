@@ -56,6 +56,12 @@ impl Actor for ScanSupervisor {
                 state.stop_all(StopCause::LeaseLost);
                 state.settle();
             }
+            Message::KillRest(cleared) => {
+                state.mode = Mode::ShuttingDown;
+                state.waiting.push(cleared);
+                state.stop_all(StopCause::ShutdownOver);
+                state.settle();
+            }
             Message::Shutdown(cleared) => {
                 state.shared.show("supervisor", "shutting down");
                 state.mode = Mode::ShuttingDown;
@@ -106,7 +112,9 @@ impl State {
         };
         let id = record.id;
         // The lease may have been lost since the row was leased; then nothing may start, because nothing would kill it in time.
-        if self.mode != Mode::Serving || !self.shared.lease.borrow().is_good(Instant::now()) {
+        let now = Instant::now();
+        let drained = self.shared.orders.borrow().drain.is_some_and(|by| by <= now);
+        if self.mode != Mode::Serving || drained || !self.shared.lease.borrow().is_good(now) {
             // Leased a moment too late. Nothing has started, so the row goes back as it was.
             let back = Record::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
             self.shared.roster.entries().insert(id, entry.clone());
@@ -118,7 +126,7 @@ impl State {
             return;
         }
         self.shared.roster.entries().insert(id, entry.clone());
-        self.shared.publish(record.clone());
+        self.shared.publish_own(record.clone());
         let presences = Arc::clone(&entry.presences);
         let arguments = ScanArguments { shared: Arc::clone(&self.shared), record, presence, presences, supervisor: myself.clone() };
         match Actor::spawn_linked(None, Scan, arguments, myself.get_cell()).await {
@@ -129,7 +137,7 @@ impl State {
             Err(error) => {
                 // Its `pre_start` failed, so no process exists; the rescuer finds the row without an owner.
                 error!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not start a scan's actor");
-                self.shared.roster.remove(id, entry.token);
+                self.shared.leave_roster(id, entry.token);
             }
         }
     }
@@ -193,7 +201,7 @@ struct Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.shared.roster.remove(self.scan, self.token);
+        self.shared.leave_roster(self.scan, self.token);
         // A supervisor that is gone waits for nobody.
         let _ = self.supervisor.cast(Message::Settle);
     }

@@ -19,6 +19,8 @@ pub(crate) enum Message {
     KillAll(OnCleared),
     /// Starts nothing any more and interrupts every attempt.
     Shutdown(OnCleared),
+    /// Kills what a shutdown has left: its time is over, and the lease is still good.
+    KillRest(OnCleared),
     /// An attempt failed, for the budget.
     AttemptFailed(FailureKind),
     /// The clean-up after a failed actor is done.

@@ -67,7 +67,7 @@ impl State {
     /// Forgets an attempt whose processes are gone, and tells whoever waits for the last one.
     pub(crate) fn forget(&mut self, actor: ActorId) {
         if let Some(child) = self.children.remove(&actor) {
-            self.shared.roster.remove(child.scan, child.entry.token);
+            self.shared.leave_roster(child.scan, child.entry.token);
         }
         self.settle();
     }

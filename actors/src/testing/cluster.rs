@@ -73,7 +73,7 @@ impl Cluster {
     /// The desk of a process of its own that runs nothing.
     #[must_use]
     pub fn desk_elsewhere(&self) -> ScanDesk {
-        ScanDesk { board: Arc::new(LiveBoard::default()), feed: self.hub.member(), view: View::Shared { node: None }, ..self.desk.clone() }
+        ScanDesk { board: Arc::new(LiveBoard::default()), feed: self.hub.member(), view: View::Shared, ..self.desk.clone() }
     }
 
     /// What connects the processes.

@@ -129,6 +129,10 @@ impl ScanStore for FaultyStore {
         self.call(self.inner.nodes()).await
     }
 
+    async fn claim_look(&self, every: Duration) -> Result<bool, StoreError> {
+        self.call(self.inner.claim_look(every)).await
+    }
+
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
         self.call(self.inner.order_drain(node, within)).await
     }

@@ -38,6 +38,7 @@ struct State {
     running: BTreeMap<NodeId, BTreeSet<ScanId>>,
     nodes: BTreeMap<NodeId, NodeRecord>,
     pause: Option<QueuePause>,
+    next_look: Option<Timestamp>,
     history: Vec<ScanRecord>,
     forgetful: bool,
     calls: BTreeMap<&'static str, u64>,
@@ -134,7 +135,7 @@ impl State {
     fn grant(&mut self, node: NodeRegistration, now: Timestamp, expires_at: Timestamp) -> NodeLease {
         let cancels = self.running_on(&node.id).filter(|scan| self.scans[&scan.id].cancel_requested.is_some()).map(|scan| scan.id).collect();
         let drain_by = self.nodes.get(&node.id).and_then(|known| known.drain_by);
-        self.nodes.insert(node.id.clone(), NodeRecord { registration: node, expires_at, drain_by });
+        self.nodes.insert(node.id.clone(), NodeRecord { registration: node, expires_at, is_alive: true, drain_by });
         let drain = drain_by.map(|by| Duration::try_from(by.duration_since(now)).unwrap_or_default());
         NodeLease { expires_at, cancels, drain, paused: self.pause.is_some() }
     }
@@ -304,7 +305,6 @@ impl ScanStore for MemoryStore {
     async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
         let expires_at = self.after(ttl);
         let mut state = self.state();
-        state.nodes.remove(&node.id);
         Ok(state.grant(node, self.clock.now(), expires_at))
     }
 
@@ -329,9 +329,21 @@ impl ScanStore for MemoryStore {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        let now = self.clock.now();
         let mut state = self.state();
         state.count("nodes");
-        Ok(state.nodes.values().cloned().collect())
+        Ok(state.nodes.values().map(|node| NodeRecord { is_alive: node.expires_at > now, ..node.clone() }).collect())
+    }
+
+    async fn claim_look(&self, every: Duration) -> Result<bool, StoreError> {
+        let (now, next) = (self.clock.now(), self.after(every));
+        let mut state = self.state();
+        state.count("claim_look");
+        let is_due = state.next_look.is_none_or(|due| due <= now);
+        if is_due {
+            state.next_look = Some(next);
+        }
+        Ok(is_due)
     }
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {

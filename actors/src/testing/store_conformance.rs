@@ -99,7 +99,8 @@ macro_rules! store_conformance_tests {
             end_other_nodes_ends_all_but_one
             a_renewal_tells_the_cancels_of_this_node_only
             a_draining_node_leases_nothing
-            a_new_lease_knows_no_order
+            a_node_that_registers_anew_keeps_its_order
+            one_looks_after_the_cluster_at_a_time
             a_paused_queue_leases_nothing
             nodes_are_listed_with_what_they_last_said
             a_list_is_newest_first_and_goes_on_below_a_key
@@ -672,12 +673,23 @@ pub async fn a_draining_node_leases_nothing<H: StoreHarness>(world: World<H>) {
     world.committed(scan.id, lease("a")).await;
 }
 
-/// An order to drain ends with the lease that it was given to.
-pub async fn a_new_lease_knows_no_order<H: StoreHarness>(world: World<H>) {
+/// A node that lost its lease and registers anew is still told to drain.
+pub async fn a_node_that_registers_anew_keeps_its_order<H: StoreHarness>(world: World<H>) {
     world.register("a").await;
-    assert!(world.store.order_drain(&node("a"), Some(TTL)).await.unwrap());
-    assert_eq!(world.register("a").await.drain, None);
-    assert_eq!(world.renew("a").await.unwrap().drain, None);
+    assert!(world.store.order_drain(&node("a"), Some(10 * TTL)).await.unwrap());
+    world.expire();
+    assert!(world.register("a").await.drain.is_some());
+    assert!(world.renew("a").await.unwrap().drain.is_some());
+}
+
+/// However many ask, one has the turn; the next one comes when the time is over.
+pub async fn one_looks_after_the_cluster_at_a_time<H: StoreHarness>(world: World<H>) {
+    let every = Duration::from_secs(60);
+    let claims = futures_util::future::join_all((0..8).map(|_| world.store.claim_look(every))).await;
+    assert_eq!(claims.into_iter().filter(|claim| *claim.as_ref().unwrap()).count(), 1);
+    assert!(!world.store.claim_look(every).await.unwrap());
+    world.harness.advance(every);
+    assert!(world.store.claim_look(every).await.unwrap());
 }
 
 /// While the queue is paused nothing is leased, and everything else goes on.

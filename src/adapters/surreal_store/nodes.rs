@@ -9,6 +9,7 @@ use kastrel_actors::ports::{NodeLeaseRefused, RunningScan, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls;
+use super::error::Failure;
 use super::row;
 use super::store::SurrealStore;
 
@@ -55,9 +56,22 @@ struct RunningAnswer {
 
 #[derive(Debug, SurrealValue)]
 struct NodeRow {
+    name: String,
+    alive: bool,
     expires_at: i64,
     drain_by: Option<i64>,
     registration: String,
+}
+
+#[derive(Debug, SurrealValue)]
+struct ClaimArguments {
+    every: i64,
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct ClaimAnswer {
+    mine: bool,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -68,12 +82,12 @@ struct NodesAnswer {
 const REGISTER: &str = "
     BEGIN;
     IF (SELECT VALUE since FROM ONLY restore:running) != NONE { THROW 'the database is being restored' };
-    LET $until = time::nano(time::now()) + $offset + $ttl;
-    UPSERT $key SET name = $name, expires_at = $until, registration = $registration, drain_by = NONE RETURN NONE;
+    LET $now = time::nano(time::now()) + $offset;
+    LET $granted = UPSERT $key SET name = $name, expires_at = $now + $ttl, registration = $registration RETURN expires_at, drain_by;
     RETURN {
-        expires_at: $until,
+        expires_at: $granted[0].expires_at,
         cancels: (SELECT number FROM scan WHERE node = $name AND cancel = true ORDER BY number).number,
-        drain: NONE,
+        drain: IF $granted[0].drain_by != NONE { $granted[0].drain_by - $now } ELSE { NONE },
         paused: (SELECT VALUE since FROM ONLY pause:queue) != NONE,
     };
     COMMIT;";
@@ -99,7 +113,17 @@ const ORPHANS: &str = "
     RETURN { running: (SELECT number, node, token, failures FROM scan WHERE status = 'running' AND node NOT IN $alive ORDER BY number) };
     COMMIT;";
 
-const NODES: &str = "RETURN { nodes: (SELECT name, expires_at, drain_by, registration FROM node ORDER BY name) };";
+const NODES: &str = "
+    LET $now = time::nano(time::now()) + $offset;
+    RETURN { nodes: (SELECT name, expires_at, expires_at > $now AS alive, drain_by, registration FROM node ORDER BY name) };";
+
+const CLAIM_LOOK: &str = "
+    BEGIN;
+    LET $now = time::nano(time::now()) + $offset;
+    LET $next = (SELECT VALUE next FROM ONLY look:cluster) ?? 0;
+    IF $next <= $now { UPSERT look:cluster SET next = $now + $every RETURN NONE };
+    RETURN { mine: $next <= $now };
+    COMMIT;";
 
 pub(super) fn node_key(node: &NodeId) -> RecordId {
     RecordId::new("node", node.as_str())
@@ -135,15 +159,31 @@ impl SurrealStore {
     }
 
     pub(super) async fn all_nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        let answer: NodesAnswer = calls::call_again(&self.inner.db, NODES, Offset { offset: 0 }).await?;
-        answer
-            .nodes
-            .into_iter()
-            .map(|node| {
-                let registration = serde_json::from_str(&node.registration).map_err(row::corrupt)?;
-                Ok(NodeRecord { registration, expires_at: row::timestamp(node.expires_at)?, drain_by: node.drain_by.map(row::timestamp).transpose()? })
-            })
-            .collect()
+        let answer: NodesAnswer = calls::call_again(&self.inner.db, NODES, Offset { offset: self.inner.offset() }).await?;
+        let mut nodes = Vec::with_capacity(answer.nodes.len());
+        for node in answer.nodes {
+            match serde_json::from_str(&node.registration) {
+                Ok(registration) => nodes.push(NodeRecord {
+                    registration,
+                    expires_at: row::timestamp(node.expires_at)?,
+                    is_alive: node.alive,
+                    drain_by: node.drain_by.map(row::timestamp).transpose()?,
+                }),
+                // A newer program may say what this one does not know; the other nodes are shown all the same.
+                Err(error) => tracing::warn!(node.id = node.name, error = &error as &dyn std::error::Error, "cannot read what a node says of itself"),
+            }
+        }
+        Ok(nodes)
+    }
+
+    pub(super) async fn claim(&self, every: Duration) -> Result<bool, StoreError> {
+        let arguments = ClaimArguments { every: i64::try_from(every.as_nanos()).map_err(row::corrupt)?, offset: self.inner.offset() };
+        match calls::call::<ClaimAnswer>(&self.inner.db, CLAIM_LOOK, arguments).await {
+            Ok(answer) => Ok(answer.mine),
+            // Another node has it.
+            Err(error) if error.failure() == Failure::Conflict => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn lease_arguments(&self, node: &NodeRegistration, ttl: Duration) -> Result<LeaseArguments, StoreError> {

@@ -58,6 +58,22 @@ impl SurrealStore {
 }
 
 #[derive(Debug, SurrealValue)]
+struct Installation {
+    name: String,
+}
+
+impl SurrealStore {
+    /// What tells this database from every other: the same for all processes that share it.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn installation(&self) -> Result<String, StoreError> {
+        let answer: Installation = calls::call(&self.inner.db, "RETURN { name: SELECT VALUE name FROM ONLY installation:this };", Nothing {}).await?;
+        Ok(answer.name)
+    }
+}
+
+#[derive(Debug, SurrealValue)]
 struct Nothing {}
 
 #[derive(Debug, SurrealValue)]
@@ -129,6 +145,10 @@ impl ScanStore for SurrealStore {
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
         self.all_nodes().await
+    }
+
+    async fn claim_look(&self, every: Duration) -> Result<bool, StoreError> {
+        self.claim(every).await
     }
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {

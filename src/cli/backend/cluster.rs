@@ -42,7 +42,8 @@ pub struct NodeView {
 }
 
 impl NodeView {
-    fn of(node: NodeRecord, now: Timestamp) -> Self {
+    fn of(node: NodeRecord) -> Self {
+        let activity = node.activity();
         let said = node.registration;
         Self {
             id: said.id.to_string(),
@@ -52,8 +53,8 @@ impl NodeView {
             capacity: said.capacity,
             running: said.running,
             started_at: said.started_at,
-            alive: node.expires_at > now,
-            activity: if node.drain_by.is_some() && said.activity == NodeActivity::Active { NodeActivity::Draining } else { said.activity },
+            alive: node.is_alive,
+            activity,
             drain_by: node.drain_by,
             scanner: said.offer.map(|offer| offer.scanner),
         }
@@ -107,8 +108,7 @@ async fn queue(desk: &ScanDesk) -> Result<QueueView, BackendError> {
 #[async_trait]
 impl ClusterBackend for LocalBackend {
     async fn nodes(&self) -> Result<Vec<NodeView>, BackendError> {
-        let now = self.desk.clock.now();
-        let mut nodes: Vec<NodeView> = self.desk.store.nodes().await?.into_iter().map(|node| NodeView::of(node, now)).collect();
+        let mut nodes: Vec<NodeView> = self.desk.store.nodes().await?.into_iter().map(NodeView::of).collect();
         nodes.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(nodes)
     }
@@ -178,7 +178,7 @@ impl RemoteBackend {
     async fn order(&self, method: Method, path: &str, body: &Value) -> Result<Option<Value>, BackendError> {
         let response = self.send(method, path, body).await?;
         match response.status() {
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::NOT_FOUND if super::remote::is_json(&response) => Ok(None),
             status if status.is_success() => self.body(response).await.map(Some),
             status => Err(super::remote::problem(status, response).await),
         }

@@ -1,5 +1,6 @@
 //! Who keeps the scans that a command speaks of: this process, or a server.
 
+mod backup;
 mod cluster;
 mod local;
 pub mod locate;

@@ -109,6 +109,13 @@ impl RemoteBackend {
         request.send().await.map_err(|error| self.unreachable(error))
     }
 
+    /// Asks for something large. Only the beginning of the answer is waited for here.
+    pub(super) async fn download(&self, path: &str) -> Result<Response, BackendError> {
+        let answer = tokio::time::timeout(PATIENCE, self.client.get(self.url(path)?).send()).await;
+        let late = |error: tokio::time::error::Elapsed| BackendError::Unreachable { url: shown(&self.base), source: Some(Box::new(error)) };
+        answer.map_err(late)?.map_err(|error| self.unreachable(error))
+    }
+
     pub(super) async fn get_json(&self, path: &str, query: &[(&str, String)]) -> Result<Option<Value>, BackendError> {
         let mut url = self.url(path)?;
         if !query.is_empty() {
@@ -372,7 +379,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn is_json(response: &Response) -> bool {
+pub(super) fn is_json(response: &Response) -> bool {
     header(response, "content-type").contains("json")
 }
 

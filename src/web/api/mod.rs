@@ -1,5 +1,6 @@
 //! The HTTP API: one file a resource. The description of the API is generated from the handlers.
 
+pub(crate) mod backup;
 pub(crate) mod body;
 pub(crate) mod changes;
 pub(crate) mod events;

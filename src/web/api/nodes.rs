@@ -70,12 +70,8 @@ impl<'a> NodeBody<'a> {
             started_at: Moment(said.started_at),
             uptime_seconds: u64::try_from(now.duration_since(said.started_at).as_secs()).unwrap_or_default(),
             lease_expires_at: Moment(node.expires_at),
-            alive: node.expires_at > now,
-            activity: match node.drain_by {
-                // The order is the truth; the node says it with its next renewal.
-                Some(_) if said.activity == NodeActivity::Active => NodeActivity::Draining,
-                _ => said.activity,
-            },
+            alive: node.is_alive,
+            activity: node.activity(),
             drain_by: node.drain_by.map(Moment),
             scanner: said.offer.as_ref().map(|offer| (&offer.scanner).into()),
             actors: said.actors.clone().map(Into::into),
@@ -199,11 +195,12 @@ mod tests {
         let told = app.post_json("/api/nodes/a/drain", &[], &json!({ "within_seconds": 60 })).await;
         assert_eq!(told.status(), 200);
         let told = json_of(told).await;
-        assert_eq!(told["activity"], "draining");
+        assert_eq!(told["activity"], "draining", "it runs one scan");
         assert!(told["drain_by"].is_string());
         assert!(app.memory.nodes().await.unwrap()[0].drain_by.is_some());
         let undone = app.send("DELETE", "/api/nodes/a/drain", &[], "").await;
-        assert_eq!(json_of(undone).await["drain_by"], json!(null));
+        let undone = json_of(undone).await;
+        assert_eq!((&undone["drain_by"], &undone["activity"]), (&json!(null), &json!("active")));
         assert_eq!(app.send("POST", "/api/nodes/a/drain", &[], "").await.status(), 200, "a body is not needed");
     }
 

@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{changes, events, export, health, log, metrics, nodes, plugins, queue, scans, stats, status, supervision};
+use super::{backup, changes, events, export, health, log, metrics, nodes, plugins, queue, scans, stats, status, supervision};
 use crate::web::state::Web;
 
 #[derive(OpenApi)]
@@ -39,6 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(queue::show_queue))
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
+        .routes(routes!(backup::download_backup))
         .routes(routes!(stats::show_stats))
         .routes(routes!(supervision::show_supervision))
         .routes(routes!(health::livez))
@@ -90,6 +91,7 @@ mod tests {
         let expected = [
             "DELETE /api/nodes/{id}/drain",
             "DELETE /api/scans/{id}",
+            "GET /api/backup",
             "GET /api/events",
             "GET /api/nodes",
             "GET /api/openapi.json",

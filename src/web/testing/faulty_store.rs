@@ -106,6 +106,10 @@ impl ScanStore for FaultyStore {
         self.check()?.nodes().await
     }
 
+    async fn claim_look(&self, every: Duration) -> Result<bool, StoreError> {
+        self.check()?.claim_look(every).await
+    }
+
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
         self.check()?.order_drain(node, within).await
     }

@@ -1,35 +1,36 @@
 //! A running `kastrel serve` with a data folder of its own. Its drop fails the test if any process of a scan is left, or a warden.
 
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use crate::client::Client;
 use crate::kast_runner::stage::{PATIENCE, fake_kast, marked};
 
 /// A data folder, its servers one after the other, and a client.
-pub(super) struct TestApp {
+pub(crate) struct TestApp {
     dir: TempDir,
     variables: Vec<(&'static str, String)>,
     server: Option<Child>,
-    url: String,
-    client: reqwest::Client,
+    client: Client,
 }
 
 /// How a command of the command line ended.
-pub(super) struct Ended {
-    pub(super) code: Option<i32>,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl TestApp {
@@ -46,9 +47,7 @@ impl TestApp {
     }
 
     /// Only the folder and the settings; no server runs.
-    pub(super) fn prepare(variables: &[(&'static str, &str)]) -> Self {
-        // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set it already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+    pub(crate) fn prepare(variables: &[(&'static str, &str)]) -> Self {
         let mut all = vec![
             ("KAST_CLI_PATH", fake_kast().display().to_string()),
             ("KASTREL_ALLOW_PRIVATE_TARGETS", "true".into()),
@@ -58,7 +57,7 @@ impl TestApp {
             ("KASTREL_SCANS__CONCURRENCY", "20".into()),
         ];
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Self { dir: tempfile::tempdir().unwrap(), variables: all, server: None, url: String::new(), client: reqwest::Client::new() }
+        Self { dir: tempfile::tempdir().unwrap(), variables: all, server: None, client: Client::new() }
     }
 
     /// Starts a server on the data folder and waits until it listens.
@@ -78,7 +77,7 @@ impl TestApp {
             }
             panic!("the server ended: {said}");
         };
-        self.url = tokio::time::timeout(PATIENCE, listening).await.expect("the server never listened");
+        self.client.listens_on(&tokio::time::timeout(PATIENCE, listening).await.expect("the server never listened"));
         // Its log must go somewhere, or the full pipe would stop it.
         tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
         self.server = Some(child);
@@ -104,13 +103,9 @@ impl TestApp {
         signal(self.server.as_ref().unwrap(), sent);
     }
 
-    /// The wardens of this data folder, by their command line.
+    /// The wardens of this data folder.
     pub(super) fn wardens(&self) -> Vec<Pid> {
-        let Ok(id) = std::fs::read_to_string(self.data().join("id")) else { return Vec::new() };
-        let wanted = format!("\0warden\0{}\0", id.trim());
-        let is_warden = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted));
-        let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(is_warden).filter_map(Pid::from_raw).collect()
+        wardens_of(&self.data())
     }
 
     /// The warden of the running server.
@@ -129,7 +124,7 @@ impl TestApp {
     }
 
     /// Runs a command to its end.
-    pub(super) async fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) async fn run(&self, args: &[&str]) -> Ended {
         let output = tokio::time::timeout(PATIENCE, self.command(args).output()).await.expect("the command did not end").unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -146,64 +141,15 @@ impl TestApp {
 
     /// The processes of one scan.
     pub(super) fn processes_of(&self, scan: u64) -> Vec<Pid> {
-        let id = std::fs::read_to_string(self.data().join("id")).unwrap();
-        let of_scan = marked(&format!("{}:{scan}", id.trim()));
-        of_scan.iter().map(|text| Pid::from_raw(text.split(' ').next().unwrap().parse().unwrap()).unwrap()).collect()
+        processes_of(&self.data(), scan)
     }
+}
 
-    pub(super) async fn get(&self, path: &str) -> reqwest::Response {
-        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
-    }
+impl Deref for TestApp {
+    type Target = Client;
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let answer = self.client.post(format!("{}{path}", self.url)).json(body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
-    }
-
-    /// Hands a scan in.
-    pub(super) async fn submit(&self, target: &str) -> u64 {
-        let (status, body) = self.post("/api/scans", &json!({ "target": target })).await;
-        assert_eq!(status, 201, "{body}");
-        body["scan_id"].as_u64().unwrap()
-    }
-
-    pub(super) async fn scan(&self, id: u64) -> Value {
-        self.get(&format!("/api/scans/{id}")).await.json().await.unwrap()
-    }
-
-    /// Follows a scan's live stream until it is as wanted; the scan in full as it is then.
-    pub(super) async fn until(&self, id: u64, wanted: impl Fn(&Value) -> bool) -> Value {
-        let follow = async {
-            let mut stream = self.get(&format!("/api/scans/{id}/events")).await;
-            let mut text = String::new();
-            while let Some(chunk) = stream.chunk().await.unwrap() {
-                text.push_str(&String::from_utf8_lossy(&chunk));
-                while let Some((event, rest)) = text.split_once("\n\n") {
-                    let data = event.lines().find_map(|line| line.strip_prefix("data:")).unwrap_or_default();
-                    let seen = event.contains("event: status") || event.contains("event:status");
-                    if seen && wanted(&serde_json::from_str(data.trim()).unwrap()) {
-                        return self.scan(id).await;
-                    }
-                    text = rest.to_owned();
-                }
-            }
-            let now = self.scan(id).await;
-            assert!(wanted(&now), "the stream ended, and the scan is not as wanted: {now:#}");
-            now
-        };
-        match tokio::time::timeout(PATIENCE, follow).await {
-            Ok(scan) => scan,
-            Err(_) => panic!("scan {id} never got there: {:#}", self.scan(id).await),
-        }
-    }
-
-    pub(super) async fn until_status(&self, id: u64, status: &str) -> Value {
-        self.until(id, |scan| scan["status"] == status).await
-    }
-
-    /// Waits until the process of a scan runs and has said that it does what it is there for.
-    pub(super) async fn until_busy(&self, id: u64) -> Value {
-        self.until(id, |scan| scan["results"].as_array().is_some_and(|all| all.iter().any(|one| one["status"] == "in_progress"))).await
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
@@ -226,6 +172,22 @@ impl Drop for TestApp {
     }
 }
 
+/// The wardens of a data folder, by their command line.
+pub(crate) fn wardens_of(data: &Path) -> Vec<Pid> {
+    let Ok(id) = std::fs::read_to_string(data.join("id")) else { return Vec::new() };
+    let wanted = format!("\0warden\0{}\0", id.trim());
+    let is_warden = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted));
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(is_warden).filter_map(Pid::from_raw).collect()
+}
+
+/// The processes of one scan, by the marker of the data folder.
+pub(crate) fn processes_of(data: &Path, scan: u64) -> Vec<Pid> {
+    let id = std::fs::read_to_string(data.join("id")).unwrap();
+    let of_scan = marked(&format!("{}:{scan}", id.trim()));
+    of_scan.iter().map(|text| Pid::from_raw(text.split(' ').next().unwrap().parse().unwrap()).unwrap()).collect()
+}
+
 /// Sends a signal to a child that has not been waited for.
 pub(super) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
@@ -233,17 +195,17 @@ pub(super) fn signal(child: &Child, signal: Signal) {
 }
 
 /// Holds on processes, which tell their ends and never mean another process.
-pub(super) struct Watched(Vec<OwnedFd>);
+pub(crate) struct Watched(Vec<OwnedFd>);
 
 impl Watched {
     /// Of processes that are alive.
-    pub(super) fn of(pids: &[Pid]) -> Self {
+    pub(crate) fn of(pids: &[Pid]) -> Self {
         Self(pids.iter().map(|pid| pidfd_open(*pid, PidfdFlags::NONBLOCK).unwrap_or_else(|error: Errno| panic!("{pid:?}: {error}"))).collect())
     }
 
     /// Waits until the last one has ended.
     #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]
-    pub(super) async fn ended(self) {
+    pub(crate) async fn ended(self) {
         for handle in self.0 {
             let handle = AsyncFd::with_interest(handle, tokio::io::Interest::READABLE).unwrap();
             let _readable = tokio::time::timeout(PATIENCE, handle.readable()).await.expect("a process never ended").unwrap();
@@ -252,13 +214,13 @@ impl Watched {
 }
 
 /// How each attempt ended, with the reason where there is one.
-pub(super) fn ends(scan: &Value) -> Vec<String> {
+pub(crate) fn ends(scan: &Value) -> Vec<String> {
     let word = |attempt: &Value| attempt["reason"].as_str().or(attempt["end"].as_str()).unwrap_or("running").to_owned();
     scan["attempts"].as_array().unwrap().iter().map(word).collect()
 }
 
 /// Whether a process runs. One that has ended and that its new parent has not yet buried does not.
-pub(super) fn is_alive(pid: Pid) -> bool {
+pub(crate) fn is_alive(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
     // The name before the state is in parentheses and may hold anything.
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))

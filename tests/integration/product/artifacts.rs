@@ -9,14 +9,15 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::app::TestApp;
+use crate::client::Client;
 use crate::kast_runner::stage::PATIENCE;
 use crate::s3_server::S3Server;
 
 const SECRET: &str = "hunter2/secret+of+the+bucket";
 
-/// A server that keeps its scans' files in the bucket `scans` at `endpoint`.
-fn prepare(endpoint: &str, more: &[(&'static str, &str)]) -> TestApp {
-    let mut variables = vec![
+/// The settings of a process that keeps its scans' files in the bucket `scans` at `endpoint`.
+pub(crate) fn in_bucket(endpoint: &str) -> Vec<(&'static str, &str)> {
+    vec![
         ("KASTREL_ARTIFACTS__URL", "s3://scans/team"),
         ("KASTREL_ARTIFACTS__ENDPOINT", endpoint),
         ("KASTREL_ARTIFACTS__ALLOW_HTTP", "true"),
@@ -24,30 +25,29 @@ fn prepare(endpoint: &str, more: &[(&'static str, &str)]) -> TestApp {
         ("KASTREL_ARTIFACTS__SECRET_ACCESS_KEY", SECRET),
         ("KASTREL_ARTIFACTS__RETRIES", "0"),
         ("KASTREL_ARTIFACTS__LIVE_LOG_SECONDS", "1"),
-    ];
+    ]
+}
+
+/// A server with these settings.
+fn prepare(endpoint: &str, more: &[(&'static str, &str)]) -> TestApp {
+    let mut variables = in_bucket(endpoint);
     variables.extend(more);
     TestApp::prepare(&variables)
 }
 
-async fn text(app: &TestApp, path: &str) -> String {
-    let answer = app.get(path).await;
-    assert_eq!(answer.status(), 200, "{path}");
-    answer.text().await.unwrap()
-}
-
 /// Everything that is there when a scan is complete, seen from a machine that has no files of its own.
-async fn is_served(app: &TestApp, id: u64) {
+pub(crate) async fn is_served(app: &Client, id: u64) {
     let report = app.get(&format!("/scans/{id}/attempts/1/files/kast_report.html")).await;
     assert_eq!((report.status().as_u16(), report.headers()["content-type"].to_str().unwrap()), (200, "text/html; charset=utf-8"));
     assert!(report.headers()["content-security-policy"].to_str().unwrap().starts_with("sandbox;"));
     assert_eq!(report.headers()["x-content-type-options"], "nosniff");
     assert_eq!(report.text().await.unwrap(), "<h1>a report</h1>");
-    assert!(text(app, &format!("/scans/{id}/report")).await.contains(&format!("/scans/{id}/attempts/1/files/kast_report.html")));
-    let files = text(app, &format!("/scans/{id}/files")).await;
+    assert!(app.text(&format!("/scans/{id}/report")).await.contains(&format!("/scans/{id}/attempts/1/files/kast_report.html")));
+    let files = app.text(&format!("/scans/{id}/files")).await;
     assert!(files.contains("whatweb_processed.json") && files.contains("kast.log") && !files.contains("arrived so far"), "{files}");
-    let page = text(app, &format!("/scans/{id}")).await;
+    let page = app.text(&format!("/scans/{id}")).await;
     assert!(page.contains("End of the log") && page.contains("Running whatweb"), "{page}");
-    let log = text(app, &format!("/scans/{id}/attempts/1/files/kast.log")).await;
+    let log = app.text(&format!("/scans/{id}/attempts/1/files/kast.log")).await;
     assert!(log.starts_with("KAST - Kali"), "{log}");
     for escape in ["../manifest.json", "..%2fmanifest.json", "..%2f..%2f..%2fmanifest.json", "manifest.json", "live/log-tail.txt", "%2fetc%2fpasswd"] {
         let answer = app.get(&format!("/scans/{id}/attempts/1/files/{escape}")).await;
@@ -144,9 +144,9 @@ async fn the_log_of_a_running_scan_shows_on_a_machine_that_does_not_run_it() {
     // A machine that does not run the scan has no folder of it.
     let away = app.data().join("away");
     std::fs::rename(results(&app), &away).unwrap();
-    let page = text(&app, &format!("/scans/{id}")).await;
+    let page = app.text(&format!("/scans/{id}")).await;
     assert!(page.contains("hanging") && page.contains("What has arrived so far"), "{page}");
-    assert!(text(&app, &format!("/scans/{id}/files")).await.contains("arrived so far"));
+    assert!(app.text(&format!("/scans/{id}/files")).await.contains("arrived so far"));
     std::fs::rename(away, results(&app)).unwrap();
     app.post(&format!("/api/scans/{id}/cancel"), &json!({})).await;
     app.until_status(id, "cancelled").await;

@@ -9,7 +9,7 @@ async fn a_killed_server_loses_nothing_and_leaves_nothing() {
     let mut app = TestApp::start().await;
     let mut ids = Vec::new();
     for _ in 0..20 {
-        ids.push(app.submit("3000ms-2p.test").await);
+        ids.push(app.submit("8000ms-2p.test").await);
     }
     for id in &ids {
         app.until_busy(*id).await;

@@ -1,8 +1,9 @@
 //! The real program, driven over HTTP and its command line, with the fake KAST or the built-in scanner.
 
-mod app;
+pub(crate) mod app;
 
-mod artifacts;
+pub(crate) mod artifacts;
+mod backups;
 mod behaviours;
 mod builtin;
 mod cancels;

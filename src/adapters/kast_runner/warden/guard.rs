@@ -139,7 +139,7 @@ impl Line {
         // Shorter than what the kernel writes in one piece or not at all.
         let line = format!("{}\n", self.order);
         match pipe.write(line.as_bytes()) {
-            Ok(_) => true,
+            Ok(written) => written == line.len(),
             Err(error) => error.kind() == io::ErrorKind::BrokenPipe,
         }
     }
@@ -188,7 +188,7 @@ impl Keeper {
                 match self.spawn() {
                     Ok(child) => break child,
                     Err(error) => {
-                        error!(error = &error as &dyn std::error::Error, "failed to start the warden; nobody could end the scans if this process were killed")
+                        error!(error = &error as &dyn std::error::Error, "failed to start the warden; nobody could end the scans if this process were killed");
                     }
                 }
                 wait = true;

@@ -1,0 +1,112 @@
+//! Reads the lines of a backup, one scan after the other, and holds the whole against what its last line says.
+
+use kastrel_actors::model::{ScanId, ScanRecord};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+
+use super::error::BackupError;
+use super::format::{Header, Line, MAX_LINE, Summary, Tally};
+use crate::adapters::surreal_store::Stock;
+
+/// See the module.
+pub(super) struct Reader<R> {
+    lines: Lines<R>,
+    header: Header,
+    tally: Tally,
+    scans: u64,
+    last: ScanId,
+}
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// Reads the header.
+    pub(super) async fn open(from: R) -> Result<Self, BackupError> {
+        let mut lines = Lines { from: BufReader::with_capacity(1 << 16, from), number: 0, line: Vec::new() };
+        let mut tally = Tally::default();
+        if !lines.next().await? {
+            return Err(BackupError::NotABackup("it is empty".into()));
+        }
+        let header = Header::parse(&lines.line)?;
+        tally.add(&lines.line);
+        Ok(Self { lines, header, tally, scans: 0, last: ScanId(0) })
+    }
+
+    /// The next scan. `None`: that was the last one, and the backup is whole.
+    pub(super) async fn next(&mut self) -> Result<Option<ScanRecord>, BackupError> {
+        if !self.lines.next().await? {
+            return Err(BackupError::CutOff { line: self.lines.number });
+        }
+        match serde_json::from_slice(&self.lines.line).map_err(|error| self.lines.damaged(error))? {
+            Line::Scan(record) => {
+                let most = self.header.stock().last;
+                if record.id <= self.last || record.id > most {
+                    return Err(self.lines.damaged(format!("scan {} comes after scan {} of {most}", record.id, self.last)));
+                }
+                self.last = record.id;
+                self.scans += 1;
+                self.tally.add(&self.lines.line);
+                Ok(Some(*record))
+            }
+            Line::End(footer) => {
+                let expected = self.tally.footer(self.scans);
+                let line = std::mem::take(&mut self.lines.line);
+                if self.lines.next().await? {
+                    return Err(self.lines.damaged("it follows the last line"));
+                }
+                if footer != expected {
+                    return Err(BackupError::Checksum);
+                }
+                self.tally.bytes += line.len() as u64;
+                self.lines.line = line;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The line that was read last, with its end.
+    pub(super) fn line(&self) -> &[u8] {
+        &self.lines.line
+    }
+
+    /// What there is besides the scans.
+    pub(super) fn stock(&self) -> Stock {
+        self.header.stock()
+    }
+
+    /// What was read so far.
+    pub(super) fn summary(&self) -> Summary {
+        self.header.summary(self.scans, self.tally.bytes)
+    }
+}
+
+/// One line after the other, none of them larger than a line may be.
+struct Lines<R> {
+    from: BufReader<R>,
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    /// Reads the next line, with its end, into `line`. `false`: there is none.
+    async fn next(&mut self) -> Result<bool, BackupError> {
+        self.line.clear();
+        let most = MAX_LINE as u64 + 1;
+        let read = (&mut self.from).take(most).read_until(b'\n', &mut self.line).await.map_err(BackupError::Read)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        if self.line.last() != Some(&b'\n') {
+            self.number += 1;
+            // The last line of a file that was cut off, or no line at all.
+            return Err(match self.number {
+                1 => BackupError::NotABackup("its first line has no end".into()),
+                _ if read as u64 == most => self.damaged("it is too long"),
+                line => BackupError::CutOff { line: line - 1 },
+            });
+        }
+        self.number += 1;
+        Ok(true)
+    }
+
+    fn damaged(&self, why: impl ToString) -> BackupError {
+        BackupError::Damaged { line: self.number, why: why.to_string() }
+    }
+}

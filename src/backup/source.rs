@@ -1,0 +1,23 @@
+//! Whatever can be backed up, for those who only pass the backup on.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::io::AsyncWrite;
+
+use super::error::BackupError;
+use super::format::Summary;
+use crate::adapters::surreal_store::SurrealStore;
+
+/// Writes a backup of all that it keeps.
+#[async_trait]
+pub trait BackupSource: Send + Sync {
+    /// As [`write`](super::write()).
+    async fn write(&self, into: Box<dyn AsyncWrite + Send + Unpin>, now: Timestamp) -> Result<Summary, BackupError>;
+}
+
+#[async_trait]
+impl BackupSource for SurrealStore {
+    async fn write(&self, into: Box<dyn AsyncWrite + Send + Unpin>, now: Timestamp) -> Result<Summary, BackupError> {
+        super::write(self, into, now).await
+    }
+}

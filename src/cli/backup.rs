@@ -1,0 +1,149 @@
+//! `kastrel backup`: everything that the database keeps, as one file.
+//!
+//! It is read from the server that was named, from the database that `database.url` names, from the server that holds the data folder, or from the data folder itself.
+
+use jiff::Timestamp;
+use kastrel_actors::ports::{Clock as _, SystemClock};
+use serde::Serialize;
+use tokio::io::{AsyncWrite, BufWriter};
+
+use super::args::BackupArgs;
+use super::backend::RemoteBackend;
+use super::context::{Context, Opener};
+use super::error::CliError;
+use super::exit::Exit;
+use super::host::Role;
+use super::new_file::NewFile;
+use super::text::{bytes, count};
+use crate::adapters::surreal_store::SurrealStore;
+use crate::app::{AppError, database_to_back_up};
+use crate::backup::{self, BackupError, Summary};
+use crate::config::Config;
+
+/// The name of the standard streams.
+pub(super) const STANDARD: &str = "-";
+
+enum Source {
+    Server(RemoteBackend),
+    Database(SurrealStore),
+}
+
+/// What was written, for programs.
+#[derive(Debug, Serialize)]
+struct Written<'a> {
+    file: &'a str,
+    scans: u64,
+    last_scan_id: u64,
+    queue_paused: bool,
+    bytes: u64,
+    written_at: Timestamp,
+    /// Where the files of scans are, which are not part of it. None where only the server knows.
+    files: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// There is nothing to back up, or nobody to ask; or the file exists or cannot be written.
+pub(super) async fn run(args: &BackupArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.resolve(&args.config, args.flags(), None)?.config;
+    context.host.init_logging(&config, Role::Offline)?;
+    let is_stream = args.file.as_os_str() == STANDARD;
+    let file = if is_stream { None } else { Some(NewFile::begin(&context.directory.join(&args.file), args.force)?) };
+    let opener = context.opener();
+    let work = async {
+        let source = source(&opener, args.server.server.as_deref(), &config).await?;
+        let files = matches!(source, Source::Database(_)).then(|| place_of_files(&config));
+        let Some(mut file) = file else { return Ok((write(source, tokio::io::stdout()).await?, files)) };
+        let summary = write(source, BufWriter::with_capacity(1 << 16, &mut file.file)).await?;
+        file.finish().await?;
+        Ok::<_, CliError>((summary, files))
+    };
+    let (summary, files) = tokio::select! {
+        done = work => done?,
+        () = context.interrupts.next() => return Ok(Exit::Interrupted),
+    };
+    let name = args.file.to_string_lossy();
+    let text = if args.json { json(&name, &summary, files)? } else { text(&name, &summary, files) };
+    // The standard output belongs to the backup.
+    if is_stream {
+        context.output.note(&text);
+    } else {
+        context.output.line(&text)?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn source(opener: &Opener, server: Option<&str>, config: &Config) -> Result<Source, CliError> {
+    if let Some(server) = opener.named(server)? {
+        return Ok(Source::Server(server));
+    }
+    if config.database.url.is_none()
+        && let Some(server) = opener.holder(config).await
+    {
+        return Ok(Source::Server(server));
+    }
+    let store = database_to_back_up(config).await.map_err(|error: AppError| CliError::App(error.into()))?;
+    Ok(Source::Database(store))
+}
+
+async fn write(source: Source, into: impl AsyncWrite + Unpin) -> Result<Summary, CliError> {
+    let written = match source {
+        Source::Server(server) => backup::copy(server.backup().await?, into).await,
+        Source::Database(store) => backup::write(&store, into, SystemClock.now()).await,
+    };
+    written.map_err(|error: BackupError| CliError::App(error.into()))
+}
+
+/// Where the files of scans are, in words.
+pub(super) fn place_of_files(config: &Config) -> String {
+    match &config.artifacts.url {
+        Some(url) => format!("the bucket s3://{}", [url.bucket(), url.prefix()].join("/").trim_end_matches('/')),
+        None => format!("the results folder {}", config.results_dir().display()),
+    }
+}
+
+fn json(file: &str, summary: &Summary, files: Option<String>) -> Result<String, CliError> {
+    let written = Written {
+        file,
+        scans: summary.scans,
+        last_scan_id: summary.last.0,
+        queue_paused: summary.paused,
+        bytes: summary.bytes,
+        written_at: summary.written_at,
+        files,
+    };
+    Ok(serde_json::to_string_pretty(&written).map_err(std::io::Error::from)?)
+}
+
+fn text(file: &str, summary: &Summary, files: Option<String>) -> String {
+    let place = if file == STANDARD { "the standard output" } else { file };
+    let files = files.unwrap_or_else(|| "the server's results folder or bucket".into());
+    format!(
+        "Backed up {} ({}) to {place}\nReports, logs and raw results are not part of it: back up {files} separately",
+        count(summary.scans, "scan"),
+        bytes(summary.bytes)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::ScanId;
+
+    use super::*;
+
+    #[test]
+    fn says_what_was_written_and_what_was_not() {
+        let summary = Summary { scans: 2, last: ScanId(7), paused: true, bytes: 4096, written_at: Timestamp::UNIX_EPOCH };
+        assert_eq!(
+            text("k.backup", &summary, Some("the results folder data/results".into())),
+            "Backed up 2 scans (4 KiB) to k.backup\nReports, logs and raw results are not part of it: back up the results folder data/results separately"
+        );
+        assert!(text("-", &summary, None).contains("to the standard output\n"));
+        let value: serde_json::Value = serde_json::from_str(&json("k.backup", &summary, None).unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "file": "k.backup", "scans": 2, "last_scan_id": 7, "queue_paused": true, "bytes": 4096, "written_at": "1970-01-01T00:00:00Z", "files": null
+        });
+        assert_eq!(value, expected);
+    }
+}

@@ -1,0 +1,152 @@
+//! Whether the rows, and what the processes wrote of themselves, are as promised.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kastrel_actors::model::{AttemptEnd, ScanId, ScanRecord, ScanStatus};
+
+use crate::cluster::harness::JournalLine;
+
+/// What was seen of each row, while everything went wrong.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    seen: BTreeMap<ScanId, ScanRecord>,
+    pub(super) problems: Vec<String>,
+}
+
+impl History {
+    /// A row as it is now.
+    pub(super) fn see(&mut self, now: &ScanRecord) {
+        if let Some(before) = self.seen.get(&now.id) {
+            let wrong = wrong_step(before, now);
+            self.problems.extend(wrong.map(|what| format!("scan {}: {what}\nbefore {before:#?}\nnow {now:#?}", now.id)));
+        }
+        self.seen.insert(now.id, now.clone());
+    }
+}
+
+/// What must never become of a row.
+fn wrong_step(before: &ScanRecord, now: &ScanRecord) -> Option<&'static str> {
+    let ended = |record: &ScanRecord| record.attempts.iter().filter(|attempt| attempt.end.is_some()).cloned().collect::<Vec<_>>();
+    if now.version < before.version || now.token < before.token {
+        Some("its version or token went back")
+    } else if before.status().is_terminal() && before != now {
+        Some("it changed after its end")
+    } else if !ended(now).starts_with(&ended(before)) {
+        Some("an attempt changed after its end")
+    } else {
+        None
+    }
+}
+
+/// What is wrong with a row at the end.
+pub(super) fn wrong_end(record: &ScanRecord, max_attempts: u32) -> Option<String> {
+    let status = record.status();
+    if !status.is_terminal() {
+        return Some(format!("has not ended: {:?}", record.state));
+    }
+    let numbers: Vec<u32> = record.attempts.iter().map(|attempt| attempt.number.0).collect();
+    if numbers != (1..=u32::try_from(record.attempts.len()).unwrap()).collect::<Vec<_>>() {
+        return Some(format!("its attempts are {numbers:?}"));
+    }
+    if !record.attempts.is_sorted_by(|one, next| one.token < next.token) || record.attempts.last().is_some_and(|last| last.token > record.token) {
+        return Some("the tokens of its attempts do not grow".into());
+    }
+    if record.attempts.iter().any(|attempt| attempt.end.is_none()) {
+        return Some("an attempt of it has no end".into());
+    }
+    let count = |wanted: fn(&AttemptEnd) -> bool| record.attempts.iter().filter_map(|attempt| attempt.end.as_ref()).filter(|end| wanted(end)).count();
+    let completed = count(|end| matches!(end, AttemptEnd::Completed(_)));
+    let last_completed = record.attempts.last().is_some_and(|last| matches!(last.end, Some(AttemptEnd::Completed(_))));
+    if completed != usize::from(status == ScanStatus::Completed) || last_completed != (status == ScanStatus::Completed) {
+        return Some(format!("is {status}, and {completed} attempts completed"));
+    }
+    let failed = count(|end| matches!(end, AttemptEnd::Failed(_)));
+    if failed != record.failures as usize {
+        return Some(format!("counts {} failures of {failed}", record.failures));
+    }
+    if status == ScanStatus::Failed && record.failures != max_attempts {
+        return Some(format!("was given up after {failed} failures"));
+    }
+    if status == ScanStatus::Cancelled && record.cancel_requested.is_none() {
+        return Some("was cancelled by nobody".into());
+    }
+    None
+}
+
+/// What is wrong with the processes of a scan: two at a time, two of one attempt, one of no attempt, or none of one that completed.
+pub(super) fn wrong_processes(record: &ScanRecord, journal: &[JournalLine]) -> Option<String> {
+    let starts: Vec<u64> = journal.iter().filter(|line| line.what != "finish").map(|line| line.attempt).collect();
+    let known: BTreeSet<u64> = record.attempts.iter().map(|attempt| u64::from(attempt.number.0)).collect();
+    let unique: BTreeSet<u64> = starts.iter().copied().collect();
+    let is_missing = record.status() == ScanStatus::Completed && !unique.contains(&(record.attempts.len() as u64));
+    let wrong = journal.iter().any(|line| line.what == "overlap") || unique.len() != starts.len() || !unique.is_subset(&known) || is_missing;
+    wrong.then(|| format!("{} attempts, and its processes wrote {journal:?}", record.attempts.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use kastrel_actors::model::{CancelledBy, Command, FencingToken, NodeId, Resolution, Verdict};
+    use kastrel_actors::policy::transition::{Transition, transition};
+    use kastrel_actors::testing::fixtures;
+
+    use super::*;
+
+    /// The rows of a scan that completes at its second attempt, from its submission on.
+    fn life() -> Vec<ScanRecord> {
+        let node: NodeId = "a".parse().unwrap();
+        let due = Timestamp::UNIX_EPOCH;
+        let failure = kastrel_actors::model::Failure::new(kastrel_actors::model::FailureKind::NodeLost, "x");
+        let mut rows = vec![fixtures::record(1, due)];
+        for command in [
+            Command::Lease { node: node.clone() },
+            Command::Rescue { from: node.clone(), token: FencingToken(1), resolution: Resolution::Retry { failure, due } },
+            Command::Lease { node },
+            Command::Finish { token: FencingToken(3), resolution: Resolution::Complete(Verdict::default()), plugins: None },
+        ] {
+            let Transition::Changed(next) = transition(rows.last().unwrap(), &command, due) else { panic!("{command:?}") };
+            rows.push(*next);
+        }
+        rows
+    }
+
+    fn lines(text: &str) -> Vec<JournalLine> {
+        text.lines().map(JournalLine::read).collect()
+    }
+
+    #[test]
+    fn a_good_life_is_good() {
+        let mut history = History::default();
+        life().iter().for_each(|row| history.see(row));
+        assert!(history.problems.is_empty(), "{:?}", history.problems);
+        let end = life().pop().unwrap();
+        assert_eq!(wrong_end(&end, 3), None);
+        assert_eq!(wrong_processes(&end, &lines("start 1 10 100\nstart 2 11 200\nfinish 2 11 300")), None);
+    }
+
+    #[test]
+    fn what_must_not_be_is_found() {
+        let rows = life();
+        assert!(rows[..4].iter().all(|row| wrong_end(row, 3).is_some()));
+        let mut end = rows[4].clone();
+        end.failures = 0;
+        assert!(wrong_end(&end, 3).unwrap().contains("counts 0 failures of 1"));
+        let mut twice = rows[4].clone();
+        twice.attempts[0].end = twice.attempts[1].end.clone();
+        assert!(wrong_end(&twice, 3).unwrap().contains("2 attempts completed"));
+        let mut cancelled = rows[0].clone();
+        cancelled.state = kastrel_actors::model::ScanState::Cancelled { at: Timestamp::UNIX_EPOCH, by: CancelledBy::User };
+        assert!(wrong_end(&cancelled, 3).unwrap().contains("by nobody"));
+        for (before, now) in [(&rows[4], &rows[3]), (&rows[4], &end), (&rows[2], &twice)] {
+            assert!(wrong_step(before, now).is_some());
+        }
+        for journal in [
+            "start 1 10 100\noverlap 2 11 200\nfinish 2 11 300",
+            "start 1 10 100\nstart 2 11 200\nstart 2 12 201",
+            "start 1 10 100",
+            "start 2 10 100\nstart 3 11 200",
+        ] {
+            assert!(wrong_processes(&rows[4], &lines(journal)).is_some(), "{journal}");
+        }
+    }
+}

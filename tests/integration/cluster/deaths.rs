@@ -1,0 +1,103 @@
+//! Workers that freeze, die and end.
+
+use std::time::Duration;
+
+use kastrel_actors::model::FencingToken;
+use rustix::process::Signal;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::harness::{Cluster, LEASE, RESCUE, is_busy_with, node_of, node_where, row, start};
+use crate::product::app::{Watched, ends, is_alive};
+
+#[tokio::test]
+async fn a_frozen_workers_scan_is_its_successors() {
+    let mut cluster = Cluster::with_short_lease().await;
+    let (web, one, two) = (cluster.web("web"), cluster.worker("one", 2), cluster.worker("two", 2));
+    start([&web, &one]).await;
+    let id = web.submit("family-stubborn-hangfirst-2000ms-3p.test").await;
+    web.until_busy(id).await;
+    two.start().await;
+    let (first, second) = (node_of(&web, &one).await, node_of(&web, &two).await);
+    let old = one.processes_of(id);
+    assert_eq!(old.len(), 3, "KAST and two relatives");
+    one.signal(Signal::STOP);
+    let scan = web.until(id, is_busy_with(2)).await;
+    // Still frozen, and long dead below it.
+    assert!(!old.iter().copied().any(is_alive));
+    assert_eq!((ends(&scan), &scan["attempts"][1]["node"]), (vec!["node_lost".to_owned(), "running".to_owned()], &second.as_str().into()));
+    one.signal(Signal::CONT);
+    // It learns that it is no node any more, and becomes another; whatever it had still to say of the scan, it has said by then or says it in vain.
+    let again = node_where(&web, |node| node["pid"] == one.pid().as_raw_nonzero().get() && node["alive"] == true).await;
+    assert_eq!(again["id"], first.as_str(), "it is the same process, with a new lease");
+    let scan = web.until_status(id, "completed").await;
+    assert_eq!(ends(&scan), ["node_lost", "completed"], "{scan:#}");
+    assert_eq!((&scan["attempts"][1]["node"], &scan["failures"]), (&second.as_str().into(), &json!(1)));
+    let starts: Vec<_> = cluster.journal(id).iter().map(|line| (line.what.clone(), line.attempt)).collect();
+    assert_eq!(starts, [("start".to_owned(), 1), ("start".to_owned(), 2), ("finish".to_owned(), 2)]);
+    // Lease, rescue, lease: each raised the token, and nobody wrote under an old one since.
+    let row = row(&cluster.store().await, id).await;
+    let tokens: Vec<FencingToken> = row.attempts.iter().map(|attempt| attempt.token).collect();
+    assert_eq!((tokens, row.token), (vec![FencingToken(1), FencingToken(3)], FencingToken(3)));
+    // It is of use again.
+    assert_eq!(two.terminate().await, Some(0));
+    let next = web.submit("100ms-1p.test").await;
+    assert_eq!(web.until_status(next, "completed").await["attempts"][0]["node"], first.as_str());
+    assert_eq!(web.scan(id).await, scan, "nothing has changed since");
+}
+
+#[tokio::test]
+async fn a_killed_workers_scans_run_elsewhere_within_one_lease() {
+    let mut cluster = Cluster::with_short_lease().await;
+    let (web, one, two) = (cluster.web("web"), cluster.worker("one", 4), cluster.worker("two", 4));
+    start([&web, &one]).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(web.submit("hangfirst-1000ms-3p.test").await);
+    }
+    for id in &ids {
+        web.until_busy(*id).await;
+    }
+    two.start().await;
+    let second = node_of(&web, &two).await;
+    let old: Vec<_> = ids.iter().flat_map(|id| one.processes_of(*id)).collect();
+    assert_eq!(old.len(), 3);
+    let watched = Watched::of(&old);
+    let killed = Instant::now();
+    one.kill();
+    watched.ended().await;
+    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
+    for id in &ids {
+        web.until(*id, |scan| scan["attempt"] == 2).await;
+    }
+    let took = killed.elapsed();
+    assert!(took < LEASE + RESCUE + Duration::from_secs(3), "{took:?}");
+    for id in ids {
+        let scan = web.until_status(id, "completed").await;
+        assert_eq!((ends(&scan), &scan["attempts"][1]["node"]), (vec!["node_lost".to_owned(), "completed".to_owned()], &second.as_str().into()), "{scan:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_terminated_worker_lets_short_scans_finish_and_hands_long_ones_back() {
+    let mut cluster = Cluster::new().await;
+    let one = cluster.worker_with("one", 4, &[("KASTREL_SCANS__SHUTDOWN_FINISH_SECONDS", "4")]);
+    let (web, two) = (cluster.web("web"), cluster.worker("two", 4));
+    start([&web, &one]).await;
+    let (short, long) = (web.submit("1500ms-2p.test").await, web.submit("hang-1p.test").await);
+    for id in [short, long] {
+        web.until_busy(id).await;
+    }
+    let processes = one.processes_of(long);
+    assert_eq!(one.terminate().await, Some(0));
+    assert!(!processes.into_iter().any(is_alive));
+    assert_eq!(ends(&web.until_status(short, "completed").await), ["completed"]);
+    let handed_back = web.until_status(long, "pending").await;
+    assert_eq!((ends(&handed_back), &handed_back["failures"]), (vec!["shutdown".to_owned()], &json!(0)));
+    assert_eq!(web.json("/api/nodes").await["nodes"], json!([]), "its lease is given back");
+    two.start().await;
+    let scan = web.until(long, is_busy_with(2)).await;
+    assert_eq!(scan["attempts"][1]["node"], node_of(&web, &two).await);
+    web.cancel(long).await;
+    web.until_status(long, "cancelled").await;
+}

@@ -1,0 +1,142 @@
+//! Redis and the database go away and come back.
+
+use kastrel_actors::model::ScanStatus;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::harness::{Cluster, node_of, poll, row, start};
+use crate::client::Client;
+use crate::product::app::{Watched, ends};
+use crate::redis_server::Data;
+
+/// Waits until `/readyz` answers as wanted: its status and whether the check of this name is fine; what that check says.
+async fn until_ready(member: &Client, status: u16, check: &str, ok: bool) -> String {
+    let look = async || {
+        let answer = member.get("/readyz").await;
+        let code = answer.status().as_u16();
+        let body: Value = answer.json().await.unwrap();
+        let named = body["checks"].as_array().unwrap().iter().find(|one| one["name"] == check).unwrap();
+        ((code, named["ok"].as_bool()) == (status, Some(ok))).then(|| named["detail"].as_str().unwrap().to_owned())
+    };
+    poll("the readiness is as wanted", look).await
+}
+
+#[tokio::test]
+async fn a_scan_that_comes_while_redis_is_down_is_accepted_and_starts_by_itself() {
+    let mut cluster = Cluster::new().await;
+    let (web, worker) = (cluster.web("web"), cluster.worker("worker", 1));
+    start([&web, &worker]).await;
+    let store = cluster.store().await;
+    let node = node_of(&web, &worker).await;
+    for data in [Data::Kept, Data::Lost] {
+        // One whose signal Redis knows, and which waits for a place meanwhile.
+        let blocker = web.submit("hang-1p.test").await;
+        web.until_busy(blocker).await;
+        let signalled = web.submit("100ms-1p.test").await;
+        cluster.redis.kill().await;
+        let (status, body) = web.post("/api/scans", &json!({ "target": "200ms-1p.test" })).await;
+        assert_eq!(status, 201, "{body}");
+        let warning = body["warning"].as_str().unwrap_or_default();
+        assert!(warning.contains("the job queue does not answer") && warning.contains("starts by itself"), "{body}");
+        let unsignalled = body["scan_id"].as_u64().unwrap();
+        assert_eq!(row(&store, unsignalled).await.status(), ScanStatus::Pending);
+        for member in [&web, &worker] {
+            let said = until_ready(member, 200, "queue", false).await;
+            assert!(said.contains("Redis at 127.0.0.1:") && said.contains("down since"), "{said}");
+        }
+        cluster.redis.restart(data).await;
+        for member in [&web, &worker] {
+            until_ready(member, 200, "queue", true).await;
+        }
+        web.cancel(blocker).await;
+        for id in [signalled, unsignalled] {
+            let scan = web.until_status(id, "completed").await;
+            assert_eq!((ends(&scan), &scan["attempts"][0]["node"]), (vec!["completed".to_owned()], &node.as_str().into()), "the same worker lives on");
+        }
+    }
+}
+
+#[tokio::test]
+async fn running_scans_do_not_notice_that_redis_is_restarted() {
+    let mut cluster = Cluster::new().await;
+    let (web, worker) = (cluster.web("web"), cluster.worker("worker", 4));
+    start([&web, &worker]).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(web.submit("4000ms-3p.test").await);
+    }
+    for id in &ids {
+        web.until_busy(*id).await;
+    }
+    for data in [Data::Kept, Data::Lost] {
+        cluster.redis.restart(data).await;
+    }
+    for id in ids {
+        let scan = web.until_status(id, "completed").await;
+        assert_eq!(ends(&scan), ["completed"], "{scan:#}");
+        assert_eq!(cluster.journal(id).len(), 2, "one process started and finished");
+    }
+}
+
+/// Hands a scan in under a key, as often as it is refused for the database's sake.
+async fn submit_until_accepted(web: &Client, target: &str, key: &str) -> u64 {
+    loop {
+        let answer = web.request(Method::POST, "/api/scans").header("idempotency-key", key).json(&json!({ "target": target })).send().await.unwrap();
+        let (status, kind) = (answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap().to_owned());
+        let body: Value = answer.json().await.unwrap();
+        if matches!(status, 200 | 201) {
+            return body["scan_id"].as_u64().unwrap();
+        }
+        assert_eq!((status, kind.as_str(), body["type"].as_str()), (503, "application/problem+json", Some("urn:kastrel:problem:store-unavailable")), "{body}");
+    }
+}
+
+async fn stored(web: &Client, target: &str) -> Value {
+    web.json(&format!("/api/scans?target={target}")).await["total"].clone()
+}
+
+#[tokio::test]
+async fn a_short_outage_of_the_database_costs_nothing() {
+    let mut cluster = Cluster::new().await;
+    let (web, worker) = (cluster.web("web"), cluster.worker("worker", 4));
+    start([&web, &worker]).await;
+    let running = web.submit("4000ms-3p.test").await;
+    web.until_busy(running).await;
+    let node = node_of(&web, &worker).await;
+    cluster.database.kill();
+    let (submitted, ()) = tokio::join!(submit_until_accepted(&web, "100ms-1p.test", "during-the-outage"), cluster.database.restart());
+    assert_eq!(stored(&web, "100ms-1p.test").await, 1);
+    for id in [running, submitted] {
+        let scan = web.until_status(id, "completed").await;
+        assert_eq!((ends(&scan), &scan["attempts"][0]["node"]), (vec!["completed".to_owned()], &node.as_str().into()), "{scan:#}");
+    }
+    assert_eq!(node_of(&web, &worker).await, node);
+}
+
+#[tokio::test]
+async fn a_long_outage_of_the_database_interrupts_scans_and_loses_none() {
+    let mut cluster = Cluster::with_short_lease().await;
+    let (web, worker) = (cluster.web("web"), cluster.worker("worker", 4));
+    start([&web, &worker]).await;
+    let running = web.submit("family-stubborn-hangfirst-500ms-2p.test").await;
+    web.until_busy(running).await;
+    let processes = worker.processes_of(running);
+    let watched = Watched::of(&processes);
+    cluster.database.kill();
+    watched.ended().await;
+    let refused = web.post("/api/scans", &json!({ "target": "refused.test" })).await;
+    assert_eq!((refused.0, refused.1["type"].as_str()), (503, Some("urn:kastrel:problem:store-unavailable")), "{}", refused.1);
+    until_ready(&web, 503, "store", false).await;
+    for member in [&web, &worker] {
+        assert_eq!(member.get("/livez").await.status(), 200);
+    }
+    // Accepted when the database is back, once, however often it is asked for.
+    let (submitted, ()) = tokio::join!(submit_until_accepted(&web, "100ms-1p.test", "the-same-again"), cluster.database.restart());
+    assert_eq!((stored(&web, "100ms-1p.test").await, stored(&web, "refused.test").await), (json!(1), json!(0)));
+    assert_eq!(ends(&web.until_status(submitted, "completed").await), ["completed"]);
+    let scan = web.until_status(running, "completed").await;
+    assert_eq!((ends(&scan), &scan["failures"]), (vec!["lease_lost".to_owned(), "completed".to_owned()], &json!(0)), "{scan:#}");
+    for member in [&web, &worker] {
+        until_ready(member, 200, "store", true).await;
+    }
+}

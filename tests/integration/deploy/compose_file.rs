@@ -1,0 +1,157 @@
+//! Each line of `docker-compose.yml` that could be wrong without anybody noticing before it is used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kastrel::config::{Config, KEYS, Sources};
+
+use super::compose::{Compose, Service};
+use super::{assert_is_command, repository};
+
+/// Variables that are not Kastrel's, but which it knows.
+const FOREIGN: &[&str] = &["OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+fn config(service: &Service) -> Config {
+    let env: BTreeMap<String, String> = service.environment.clone();
+    Sources::of(&env).resolve().unwrap().config
+}
+
+#[test]
+fn every_image_is_pinned() {
+    for (name, service) in &Compose::read(&[]).services {
+        let (_, tag) = service.image.rsplit_once(':').unwrap_or_else(|| panic!("{name}: {} has no tag", service.image));
+        assert!(tag.matches('.').count() >= 2 && tag.contains(|c: char| c.is_ascii_digit()), "{name}: {} is not one version", service.image);
+    }
+}
+
+#[test]
+fn our_own_image_has_our_version_and_is_built_from_here() {
+    for (name, service) in Compose::read(&[]).kastrel() {
+        assert_eq!(service.image, format!("kastrel:{}", env!("CARGO_PKG_VERSION")), "{name}");
+        let build = service.build.as_ref().unwrap();
+        assert_eq!(build.context, ".");
+        assert!(build.args["BASE"].starts_with("debian:"), "without KAST_IMAGE the base is the Dockerfile's own");
+        assert_eq!((service.cap_drop.as_slice(), service.security_opt.as_slice()), (&["ALL".to_owned()][..], &["no-new-privileges:true".to_owned()][..]));
+        assert_eq!(service.user, None, "the Dockerfile names the user");
+    }
+    let named = Compose::read(&[("KAST_IMAGE", "registry.example/kast:3")]);
+    assert_eq!(named.service("worker").build.as_ref().unwrap().args["BASE"], "registry.example/kast:3");
+}
+
+/// The server speaks the protocol of the library that is built in.
+#[test]
+fn the_database_has_the_version_of_the_library() {
+    let lock: toml::Table = std::fs::read_to_string(repository("Cargo.lock")).unwrap().parse().unwrap();
+    let package = lock["package"].as_array().unwrap().iter().find(|package| package["name"].as_str() == Some("surrealdb")).unwrap();
+    assert_eq!(Compose::read(&[]).service("surrealdb").image, format!("surrealdb/surrealdb:v{}", package["version"].as_str().unwrap()));
+}
+
+#[test]
+fn only_this_machine_reaches_what_is_published() {
+    let compose = Compose::read(&[]);
+    for (name, service) in &compose.services {
+        for port in &service.ports {
+            assert!(port.starts_with("127.0.0.1:") && port.split(':').count() == 3, "{name}: {port}");
+        }
+    }
+    assert_eq!(compose.service("redis").ports, Vec::<String>::new(), "it has no password");
+    assert_eq!(compose.service("surrealdb").ports, Vec::<String>::new());
+    assert_eq!(compose.service("web").ports, ["127.0.0.1:5000:5000"]);
+}
+
+#[test]
+fn what_must_last_lies_in_named_volumes() {
+    let compose = Compose::read(&[]);
+    let mut used = BTreeSet::new();
+    for (name, service) in &compose.services {
+        for volume in &service.volumes {
+            let (volume, path) = volume.split_once(':').unwrap();
+            assert!(path.starts_with('/'), "{name}: {volume}:{path}");
+            used.insert(volume.to_owned());
+        }
+    }
+    assert_eq!(used, compose.volumes.keys().cloned().collect());
+    for (name, service) in compose.kastrel() {
+        assert_eq!(service.volumes, [format!("results:{}", service.environment["KAST_RESULTS_DIR"])], "{name}: web reads what workers write");
+    }
+    assert!(compose.service("surrealdb").command.iter().any(|word| word.starts_with("surrealkv:///data/") && word.ends_with("?sync=every")));
+    assert_eq!(compose.service("surrealdb").volumes, ["surrealdb:/data"]);
+    assert_eq!(compose.service("surrealdb").user, None, "the image's own user may write to /data");
+    assert_eq!(compose.service("redis").volumes, ["redis:/data"]);
+}
+
+#[test]
+fn everything_has_a_health_check_and_waits_for_what_it_needs() {
+    let compose = Compose::read(&[]);
+    for (name, service) in &compose.services {
+        let check = &service.healthcheck;
+        assert_eq!(check.test.first().map(String::as_str), Some("CMD"), "{name}: a shell may not be there");
+        assert!(check.test.len() > 1 && check.retries > 0 && seconds(&check.interval) > 0 && seconds(&check.timeout) > 0, "{name}");
+        for (needed, dependency) in &service.depends_on {
+            assert_eq!(dependency.condition, "service_healthy", "{name} needs {needed}");
+            assert!(compose.services.contains_key(needed), "{name} needs {needed}");
+        }
+    }
+    for (name, service) in compose.kastrel() {
+        assert_eq!(service.depends_on.keys().collect::<Vec<_>>(), ["redis", "surrealdb"], "{name}");
+    }
+}
+
+#[test]
+fn every_variable_is_a_key_and_every_value_is_valid() {
+    let known: BTreeSet<String> = KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
+    for (name, service) in Compose::read(&[]).kastrel() {
+        for variable in service.environment.keys() {
+            assert!(known.contains(variable) || FOREIGN.contains(&variable.as_str()), "{name}: {variable} is no variable of Kastrel");
+        }
+        let config = config(service);
+        assert!(config.database.url.is_some() && config.redis.url.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn every_command_is_one_of_ours() {
+    let compose = Compose::read(&[]);
+    for (_, service) in compose.kastrel() {
+        assert_is_command(&service.command);
+        assert_eq!(service.healthcheck.test[1], "kastrel");
+        assert_is_command(&service.healthcheck.test[2..]);
+    }
+    // What the comments tell people to type.
+    let text = std::fs::read_to_string(repository("docker-compose.yml")).unwrap();
+    let mut told = 0;
+    for line in text.lines().filter(|line| line.starts_with('#')) {
+        let line = line.split("  # ").next().unwrap();
+        for command in ["docker compose run --rm web ", "docker compose run --rm -T web ", "docker compose exec -T web kastrel "] {
+            let Some((_, words)) = line.split_once(command) else { continue };
+            let words: Vec<String> = words.split_whitespace().take_while(|word| !matches!(*word, "<" | ">")).map(str::to_owned).collect();
+            assert_is_command(&words);
+            told += 1;
+        }
+    }
+    assert!(told >= 3, "only {told} commands were found");
+}
+
+#[test]
+fn redis_forgets_nothing() {
+    let compose = Compose::read(&[]);
+    let words: Vec<&str> = compose.service("redis").command.iter().map(String::as_str).collect();
+    assert_eq!(words[0], "redis-server");
+    for option in [["--appendonly", "yes"], ["--maxmemory-policy", "noeviction"]] {
+        assert!(words.windows(2).any(|pair| pair == option), "{option:?}");
+    }
+}
+
+/// Docker kills what has not ended by then, and a killed worker's scans cost an attempt.
+#[test]
+fn a_stop_has_time_to_hand_scans_back() {
+    let compose = Compose::read(&[]);
+    let worker = compose.service("worker");
+    let scans = config(worker).scans;
+    let longest = scans.shutdown_finish_seconds + scans.shutdown_grace_seconds;
+    let given = seconds(worker.stop_grace_period.as_ref().unwrap());
+    assert!(given > longest.as_secs(), "{given} s are not enough for {longest:?}");
+}
+
+fn seconds(text: &str) -> u64 {
+    text.strip_suffix('s').and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{text} is no number of seconds"))
+}

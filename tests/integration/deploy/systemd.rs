@@ -1,0 +1,110 @@
+//! The systemd units: read, held against the program, verified by systemd where it is installed, and their notification protocol for real.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
+
+use kastrel::config::{KEYS, Sources};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::UnixDatagram;
+
+use super::{assert_is_command, repository};
+use crate::kast_runner::stage::PATIENCE;
+
+const UNITS: [&str; 2] = ["kastrel.service", "kastrel-worker.service"];
+const PROGRAM: &str = "/usr/local/bin/kastrel";
+
+/// The lines of a unit: section, key, value.
+fn unit(name: &str) -> Vec<(String, String, String)> {
+    let text = std::fs::read_to_string(repository(&format!("config/systemd/{name}"))).unwrap();
+    let mut section = String::new();
+    let mut lines = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name.to_owned();
+        } else {
+            let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("{name}: {line}"));
+            lines.push((section.clone(), key.to_owned(), value.to_owned()));
+        }
+    }
+    lines
+}
+
+fn value<'a>(unit: &'a [(String, String, String)], section: &str, key: &str) -> &'a str {
+    let found: Vec<_> = unit.iter().filter(|(in_section, of_key, _)| in_section == section && of_key == key).collect();
+    assert_eq!(found.len(), 1, "[{section}] {key}");
+    &found[0].2
+}
+
+fn words(unit: &[(String, String, String)]) -> Vec<String> {
+    let line = value(unit, "Service", "ExecStart");
+    line.strip_prefix(PROGRAM).unwrap().split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_units_fit_the_program() {
+    let known: BTreeSet<String> = KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
+    for (name, expected) in UNITS.iter().zip([["serve"], ["worker"]]) {
+        let unit = unit(name);
+        assert_eq!(value(&unit, "Service", "Type"), "notify", "{name}");
+        assert_eq!(words(&unit), expected);
+        assert_is_command(&words(&unit));
+        let (variable, folder) = value(&unit, "Service", "Environment").split_once('=').unwrap();
+        assert!(known.contains(variable), "{variable}");
+        assert_eq!(folder, format!("/var/lib/{}", value(&unit, "Service", "StateDirectory")), "the only folder that it may write to");
+        let env = BTreeMap::from([(variable.to_owned(), folder.to_owned())]);
+        let scans = Sources::of(&env).resolve().unwrap().config.scans;
+        let stop: u64 = value(&unit, "Service", "TimeoutStopSec").parse().unwrap();
+        assert!(stop > (scans.shutdown_finish_seconds + scans.shutdown_grace_seconds).as_secs(), "{name}: scans have no time to be handed back");
+        // Scanners are ended by the program itself, in its own order.
+        assert_eq!(value(&unit, "Service", "KillMode"), "mixed");
+        for (key, expected) in
+            [("NoNewPrivileges", "yes"), ("ProtectSystem", "strict"), ("ProtectHome", "yes"), ("CapabilityBoundingSet", ""), ("DynamicUser", "yes")]
+        {
+            assert_eq!(value(&unit, "Service", key), expected, "{name}: {key}");
+        }
+    }
+}
+
+#[test]
+fn systemd_takes_them() {
+    if Command::new("systemd-analyze").arg("--version").stdout(Stdio::null()).status().is_err() {
+        // Nothing to ask: the other tests of this file do not need it.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in UNITS {
+        let text = std::fs::read_to_string(repository(&format!("config/systemd/{name}"))).unwrap();
+        let copy = folder.path().join(name);
+        // It wants the program to be there.
+        std::fs::write(&copy, text.replace(PROGRAM, env!("CARGO_BIN_EXE_kastrel"))).unwrap();
+        let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&copy).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains(name), "{said}");
+    }
+}
+
+/// `Type=notify`: systemd waits for the first word, and is told of the stop.
+#[tokio::test]
+async fn it_says_when_it_is_ready_and_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kastrel"));
+    command.args(words(&unit("kastrel.service"))).env_remove("KASTREL_SERVER").env("NOTIFY_SOCKET", &path).env("KASTREL_LISTEN", "127.0.0.1:0");
+    command.env("KASTREL_DATA_DIR", folder.path().join("data")).env("KASTREL_KAST__SCANNER", "builtin").current_dir(folder.path());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    assert_eq!(told(&socket).await, "READY=1");
+    // Ready means that it serves: other commands find it.
+    assert!(folder.path().join("data/server.json").exists());
+    kill_process(Pid::from_raw(child.id().unwrap().cast_signed()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(told(&socket).await, "STOPPING=1");
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it did not stop").unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+/// The next notification.
+pub(super) async fn told(socket: &UnixDatagram) -> String {
+    let mut buffer = [0; 256];
+    let size = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await.expect("nothing was told").unwrap();
+    String::from_utf8(buffer[..size].to_vec()).unwrap().trim().to_owned()
+}

@@ -1,0 +1,161 @@
+//! A backup of a server that works, and what comes of it elsewhere.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+
+use super::app::{Ended, TestApp, ends};
+
+async fn run(app: &TestApp, args: &[&str]) -> Value {
+    let ended = app.run(args).await;
+    assert_eq!(ended.code, Some(0), "{args:?}: {}", ended.stderr);
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn scans_of_all_states_come_back_as_they_were() {
+    let mut app = TestApp::with(&[("KASTREL_SCANS__MAX_ATTEMPTS", "2")]).await;
+    let completed = app.submit("ok-2p.test").await;
+    let failed = app.submit("usage.test").await;
+    let cancelled = app.submit("hang-1p.test").await;
+    app.until_status(completed, "completed").await;
+    app.until_status(failed, "failed").await;
+    app.until_busy(cancelled).await;
+    assert_eq!(app.post(&format!("/api/scans/{cancelled}/cancel"), &json!({})).await.0, 202);
+    app.until_status(cancelled, "cancelled").await;
+    let running = app.submit("hang-2p.test").await;
+    app.until_busy(running).await;
+    assert_eq!(app.post("/api/queue/pause", &json!({ "reason": "moving house" })).await.0, 200);
+    let (status, accepted) = app.submit_with_key("ok-1p.test", "the-key").await;
+    assert_eq!(status, 201);
+    let pending = accepted["scan_id"].as_u64().unwrap();
+
+    // The server holds the data folder, so it is the server that writes.
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("kastrel.backup");
+    let name = file.to_str().unwrap();
+    let written = run(&app, &["backup", name, "--json"]).await;
+    assert_eq!((&written["scans"], &written["last_scan_id"], &written["queue_paused"]), (&json!(5), &json!(5), &json!(true)));
+    assert_eq!(written["bytes"], file.metadata().unwrap().len());
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let again = app.run(&["backup", name]).await;
+    assert_eq!((again.code, again.stderr.contains("exists; `--force` replaces it")), (Some(2), true), "{}", again.stderr);
+    let named = app.run(&["backup", name, "--force", "--server", &app.url()]).await;
+    assert_eq!(named.code, Some(0), "{}", named.stderr);
+    assert!(named.stdout.starts_with("Backed up 5 scans (") && named.stdout.contains("the server's results folder or bucket"), "{}", named.stdout);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");
+
+    let mut other = TestApp::prepare(&[("KASTREL_SCANS__MAX_ATTEMPTS", "2")]);
+    let restored = run(&other, &["restore", name, "--json"]).await;
+    let counts = ["pending", "running", "completed", "failed", "cancelled"].map(|state| restored[state].as_u64());
+    assert_eq!(counts, [Some(1); 5], "{restored:#}");
+    assert!(restored["files"].as_str().unwrap().ends_with("data/results"));
+    other.restart().await;
+    for id in [completed, failed, cancelled, pending] {
+        assert_eq!(other.status(id).await, app.status(id).await);
+    }
+    // Nobody holds the lease under which it ran: the attempt is lost, and the scan waits for another one.
+    let handed_back = other.until_status(running, "pending").await;
+    assert_eq!(ends(&handed_back), ["node_lost"]);
+    assert_eq!(app.until_status(running, "running").await["attempts"].as_array().unwrap().len(), 1, "the original goes on");
+
+    // The queue is paused there as well. Ids go on, and keys are known.
+    let queue: Value = other.get("/api/queue").await.json().await.unwrap();
+    assert_eq!((&queue["paused"], &queue["reason"]), (&json!(true), &json!("moving house")));
+    let (status, known) = other.submit_with_key("ok-1p.test", "the-key").await;
+    assert_eq!((status, known["scan_id"].as_u64()), (200, Some(pending)));
+    let new = other.submit("ok-3p.test").await;
+    assert_eq!(new, pending + 1);
+    assert_eq!(other.post("/api/queue/resume", &json!({})).await.0, 200);
+    other.until_status(pending, "completed").await;
+    other.until_status(new, "completed").await;
+    let second = other.until(running, |scan| scan["attempt"] == 2 && scan["status"] == "running").await;
+    assert_eq!(second["status"], "running");
+    other.until_busy(running).await;
+    assert_eq!(other.post(&format!("/api/scans/{running}/cancel"), &json!({})).await.0, 202);
+    other.until_status(running, "cancelled").await;
+    assert_eq!(other.terminate_server().await, Some(0));
+    assert_eq!(app.terminate_server().await, Some(0));
+}
+
+#[tokio::test]
+async fn without_a_server_the_folder_is_read_and_pipes_do() {
+    let mut app = TestApp::start().await;
+    let id = app.submit("ok-1p.test").await;
+    app.until_status(id, "completed").await;
+    let status = app.status(id).await;
+    app.terminate_server().await;
+    let piped = app.command(&["backup", "-"]).output().await.unwrap();
+    let told = String::from_utf8(piped.stderr).unwrap();
+    assert!(piped.status.success() && told.contains("Backed up 1 scan (") && told.contains("results folder"), "{told}");
+
+    let mut other = TestApp::prepare(&[]);
+    let restored = pipe(&other, &piped.stdout).await;
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    assert!(restored.stdout.contains("1 completed") && restored.stdout.contains("new scans have numbers above 1"), "{}", restored.stdout);
+    other.restart().await;
+    assert_eq!(other.status(id).await, status);
+    other.terminate_server().await;
+}
+
+/// `kastrel restore -`
+async fn pipe(app: &TestApp, file: &[u8]) -> Ended {
+    let mut child = app.command(&["restore", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A command that refuses does not read to the end.
+    let _ = stdin.write_all(file).await;
+    drop(stdin);
+    let output = child.wait_with_output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+#[tokio::test]
+async fn what_cannot_be_backed_up_or_restored_is_refused_in_clear_words() {
+    let mut app = TestApp::start().await;
+    let id = app.submit("ok-1p.test").await;
+    app.until_status(id, "completed").await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("whole");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    assert_eq!(app.run(&["backup", &path("whole")]).await.code, Some(0));
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(path("cut"), &whole[..whole.len() - 30]).unwrap();
+    std::fs::write(path("foreign"), "{\"scans\": []}\n").unwrap();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    std::fs::write(path("newer"), text.replacen("\"kastrel_backup\":1", "\"kastrel_backup\":2", 1)).unwrap();
+
+    let other = TestApp::prepare(&[]);
+    for (name, code, expected) in [
+        ("cut", 1, "the backup is cut off after line 2"),
+        ("foreign", 1, "the file is not a backup of Kastrel"),
+        ("newer", 1, "the backup has format 2, but this program reads format 1"),
+        ("missing", 1, "No such file or directory"),
+    ] {
+        let ended = other.run(&["restore", &path(name)]).await;
+        assert_eq!(ended.code, Some(code), "{name}");
+        assert!(ended.stderr.contains(expected), "{name}: {}", ended.stderr);
+        assert!(!other.data().exists(), "{name}: nothing was touched");
+    }
+    assert_refused(&other.run(&["backup", &path("new")]).await, 1, "there is no database in the data folder");
+    assert_refused(&other.run(&["backup", &path("new"), "--server", "http://127.0.0.1:1"]).await, 4, "failed to reach the server");
+    assert!(!Path::new(&path("new")).exists());
+
+    // What came by a pipe was not whole: the database says so until a whole one comes.
+    assert_refused(&pipe(&other, &whole[..whole.len() - 30]).await, 1, "the backup is cut off");
+    assert_refused(&other.run(&["serve", "--listen", "127.0.0.1:0"]).await, 1, "the database holds an unfinished restore");
+    assert_eq!(pipe(&other, &whole).await.code, Some(0));
+
+    assert_refused(&app.run(&["restore", &path("whole")]).await, 1, "is in use by another Kastrel (process ");
+    app.terminate_server().await;
+    assert_refused(&app.run(&["restore", &path("whole")]).await, 1, "the database is not empty: it has given out scan ids up to 1");
+}
+
+fn assert_refused(ended: &Ended, code: i32, expected: &str) {
+    assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+}
