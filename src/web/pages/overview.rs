@@ -167,13 +167,7 @@ fn tiles(stats: &StoreStats) -> Vec<Tile> {
 }
 
 /// Everything that is needed, in one line.
-fn health(
-    nodes: &[NodeRecord],
-    queue: Option<usize>,
-    redis: Option<(bool, String)>,
-    catalogue: Option<&CatalogueView>,
-    runs_scans: bool,
-) -> Vec<HealthItem> {
+fn health(nodes: &[NodeRecord], queue: Option<usize>, redis: Option<(bool, String)>, catalogue: Option<&CatalogueView>, runs_scans: bool) -> Vec<HealthItem> {
     let (alive, lost): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.is_alive);
     let (taking, others): (Vec<&NodeRecord>, Vec<&NodeRecord>) = alive.iter().copied().partition(|node| node.activity() == NodeActivity::Active);
     let places: u32 = taking.iter().map(|node| node.registration.capacity).sum();
