@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::app::{App, Role};
 use crate::config::Config;
-use crate::web::{self, AppInfo, HostRule, RequestLimits, WebState};
+use crate::web::{self, AppInfo, HostRule, RequestLimits, SettingLine, WebState};
 
 /// How long open requests may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -84,6 +84,25 @@ impl Drop for ServerFile {
     }
 }
 
+/// What the settings page shows of the configuration: the limits that people meet. `kastrel config show` tells all of it, and where each value came from.
+fn setting_lines(config: &Config) -> Vec<SettingLine> {
+    let seconds = |duration: Duration| format!("{} s", duration.as_secs());
+    [
+        ("scans.concurrency", config.scans.concurrency.to_string()),
+        ("scans.max_attempts", config.scans.max_attempts.to_string()),
+        ("scans.wall_clock_limit_seconds", seconds(config.scans.wall_clock_limit_seconds)),
+        ("scans.no_progress_limit_seconds", seconds(config.scans.no_progress_limit_seconds)),
+        ("scans.shutdown_grace_seconds", seconds(config.scans.shutdown_grace_seconds)),
+        ("kast.log_cap_bytes", config.kast.log_cap_bytes.to_string()),
+        ("server.poll_interval_seconds", seconds(config.server.poll_interval_seconds)),
+        ("server.max_event_streams", config.server.max_event_streams.to_string()),
+        ("server.body_limit_bytes", config.server.body_limit_bytes.to_string()),
+        ("server.request_timeout_seconds", seconds(config.server.request_timeout_seconds)),
+    ]
+    .map(|(key, value)| SettingLine { key: key.into(), value })
+    .into()
+}
+
 impl Server {
     /// Binds. Who connects now waits for [`run`](Self::run).
     ///
@@ -124,6 +143,8 @@ impl Server {
             desk: app.desk.clone(),
             catalogue: app.catalogue(),
             artifacts: Arc::clone(&app.artifacts),
+            renderer: app.renderer.clone(),
+            settings: Arc::new(setting_lines(config)),
             backup: Arc::clone(&app.backup),
             info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: data_label(config) },
             poll_interval: config.server.poll_interval_seconds,

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::changes::Changes;
 use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
@@ -22,13 +23,14 @@ const KEPT: usize = 2_000;
 pub struct LiveBoard {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
+    changes: Changes,
     /// The beginning of the milliseconds in [`Entry`].
     began: Instant,
 }
 
 impl Default for LiveBoard {
     fn default() -> Self {
-        Self { scans: RwLock::default(), actors: Mutex::default(), began: Instant::now() }
+        Self { scans: RwLock::default(), actors: Mutex::default(), changes: Changes::default(), began: Instant::now() }
     }
 }
 
@@ -94,6 +96,7 @@ impl LiveBoard {
 
     /// Shows what another process tells of a scan. What is older than the board's own knowledge changes nothing.
     pub fn absorb(&self, told: ScanSnapshot) {
+        let id = told.record.id;
         let now = self.now_ms();
         self.write(|scans| {
             let entry = scans.put(ScanRecord::clone(&told.record), now);
@@ -103,6 +106,7 @@ impl LiveBoard {
                 true
             });
         });
+        self.changes.note(id);
     }
 
     /// Every snapshot from now on, beginning with the present one; the scan is put on the board if it is not there.
@@ -113,10 +117,27 @@ impl LiveBoard {
 
     /// Shows a row as it was committed. An older version than the one on the board changes nothing, so the order of publications does not matter.
     pub fn publish(&self, record: ScanRecord) {
+        let id = record.id;
         let now = self.now_ms();
         self.write(|scans| {
             scans.put(record, now);
         });
+        self.changes.note(id);
+    }
+
+    /// Takes a scan that was deleted off the board; whoever watches it sees that there is nothing more to come.
+    pub fn remove(&self, id: ScanId) {
+        self.write(|scans| {
+            scans.by_id.remove(&id);
+            scans.order.retain(|one| *one != id);
+        });
+        self.changes.note(id);
+    }
+
+    /// Which scans changed lately.
+    #[must_use]
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Shows the row of an attempt that this process runs from now on.
@@ -165,6 +186,7 @@ impl LiveBoard {
                 true
             });
         });
+        self.changes.note(id);
     }
 
     /// All scans that this process runs now, oldest first.

@@ -14,7 +14,9 @@ use crate::model::{
 };
 use crate::policy::scope::ScopePolicy;
 use crate::policy::transition::Refusal;
-use crate::ports::{Applied, Clock, Control, ControlBus, JobQueue, JobSignal, ListQuery, LiveFeed, ScanStore, StoreError, StoreStats, Submitted};
+use crate::ports::{
+    Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, LiveFeed, ScanStore, StoreError, StoreStats, Submitted,
+};
 
 /// See the module.
 #[derive(Clone)]
@@ -78,10 +80,16 @@ pub enum CancelOutcome {
 /// A page of scans as they are seen now.
 #[derive(Debug, Clone)]
 pub struct SnapshotPage {
-    /// Newest first.
+    /// In the order that was asked for.
     pub scans: Vec<Arc<ScanSnapshot>>,
-    /// All matches, where asked for.
+    /// The matches, where asked for.
     pub total: Option<u64>,
+    /// Whether there are more matches than `total`.
+    pub total_is_floor: bool,
+    /// Where the next page begins.
+    pub next: Option<ListPlace>,
+    /// Whether the search ended before the page was full, and goes on at `next`.
+    pub is_partial: bool,
 }
 
 /// Which scans a process's board is always right about.
@@ -263,7 +271,21 @@ impl ScanDesk {
             Some(snapshot) if snapshot.record.version >= record.version => snapshot,
             _ => Arc::new(ScanSnapshot::of(record)),
         };
-        Ok(SnapshotPage { scans: page.scans.into_iter().map(live).collect(), total: page.total })
+        let scans = page.scans.into_iter().map(live).collect();
+        Ok(SnapshotPage { scans, total: page.total, total_is_floor: page.total_is_floor, next: page.next, is_partial: page.is_partial })
+    }
+
+    /// Forgets a scan that has ended. Its files are not the desk's: whoever keeps them removes them after a [`Deleted::Gone`].
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
+        let deleted = self.store.delete(id).await?;
+        match &deleted {
+            Deleted::Gone(_) | Deleted::Missing => self.board.remove(id),
+            Deleted::Refused(record) => self.board.publish(record.clone()),
+        }
+        Ok(deleted)
     }
 
     /// How many scans are in each state.

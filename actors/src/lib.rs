@@ -12,6 +12,7 @@
 //! ```
 
 pub mod board;
+pub mod changes;
 mod context;
 pub mod desk;
 mod dispatcher;

@@ -7,6 +7,7 @@ mod artifacts;
 mod database;
 mod identity;
 mod links;
+mod reports;
 mod role;
 mod scanner;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{NodeId, ScannerOffer};
+use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
 use kastrel_actors::ports::{Clock, StoreError, SystemClock};
 use kastrel_actors::{NodeConfig, NodePorts, mirror};
@@ -30,6 +31,7 @@ use crate::adapters::redis_queue::{RedisHealth, RedisUrlError};
 use crate::adapters::surreal_store::{AddressError, FolderLock, OpenError};
 use crate::backup::BackupSource;
 use crate::config::Config;
+use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
 pub use database::{database_to_back_up, database_to_restore};
 use links::Links;
@@ -136,12 +138,14 @@ pub struct App {
     pub redis: Option<RedisHealth>,
     /// The files of scans.
     pub artifacts: Arc<dyn ArtifactStore>,
+    /// What renders reports once more, where something can.
+    pub renderer: Option<Arc<dyn RenderReport>>,
     /// Everything that the store keeps, to be backed up.
     pub backup: Arc<dyn BackupSource>,
     node: Option<NodeHandle>,
     uploader: Option<BucketUploader>,
     warden: Option<Arc<Warden>>,
-    catalogue: watch::Receiver<Option<Arc<ScannerOffer>>>,
+    catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     finish: Duration,
     grace: Duration,
     _mirror: Option<AbortOnDropHandle<()>>,
@@ -177,10 +181,12 @@ impl App {
         let mut warden = None;
         let uploader = if runs_scans { artifacts::uploader(config, &results_dir, node_id.as_str(), Arc::clone(&desk.clock))? } else { None };
         let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
+        let mut renderer = None;
         let (node, catalogue) = if runs_scans || !links.shared {
             let id = identity::data_dir_id(&data_dir)?;
             let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, &id, sink)?;
-            let catalogue = scanner::offer_of(&runner);
+            let catalogue = scanner::view_of(&runner);
+            renderer = reports::renderer(config, &runner);
             let node = if runs_scans {
                 sweep(&id).await?;
                 if let Some(uploader) = &uploader {
@@ -194,7 +200,7 @@ impl App {
                     bus: Arc::clone(&desk.bus),
                     feed: Arc::clone(&desk.feed),
                     guard,
-                    offer: catalogue.clone(),
+                    offer: scanner::offer_of(&runner),
                     runner: Arc::new(runner),
                     clock: Arc::clone(&desk.clock),
                     board: Arc::clone(&desk.board),
@@ -205,7 +211,7 @@ impl App {
             };
             (node, catalogue)
         } else {
-            (None, scanner::offer_of_the_nodes(Arc::clone(&desk.store)))
+            (None, scanner::view_of_the_nodes(Arc::clone(&desk.store)))
         };
         let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
         Ok(Self {
@@ -217,6 +223,7 @@ impl App {
             node,
             uploader,
             warden,
+            renderer,
             catalogue,
             finish: config.scans.shutdown_finish_seconds,
             grace: config.scans.shutdown_grace_seconds,
@@ -229,11 +236,11 @@ impl App {
     ///
     /// # Errors
     /// It is missing, or does not answer.
-    pub async fn ask_scanner(config: &Config) -> Result<Arc<ScannerOffer>, AppError> {
+    pub async fn ask_scanner(config: &Config) -> Result<Arc<CatalogueView>, AppError> {
         let (results_dir, data_dir) = (absolute(&config.results_dir())?, absolute(&config.data.dir)?);
         let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none", None)?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
-        Ok(Arc::new(scanner::offer(&catalogue)))
+        Ok(Arc::new(scanner::view(&catalogue)))
     }
 
     /// Whether this process runs scans.
@@ -244,7 +251,7 @@ impl App {
 
     /// The scanner's plugins; `None` while it is being asked.
     #[must_use]
-    pub fn catalogue(&self) -> watch::Receiver<Option<Arc<ScannerOffer>>> {
+    pub fn catalogue(&self) -> watch::Receiver<Option<Arc<CatalogueView>>> {
         self.catalogue.clone()
     }
 

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use super::AppError;
-use crate::adapters::kast_runner::{ArtifactSink, Catalogue, Grace, KastRunner, KastRunnerConfig, ScannerCommand};
+use crate::adapters::kast_runner::{ArtifactSink, Catalogue, Grace, IssueKind, KastRunner, KastRunnerConfig, ScannerCommand};
 use crate::config::{Config, ScannerChoice};
+use crate::web::{CatalogueView, IssueText};
 
 /// How often a process without a scanner of its own asks what the nodes offer.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -51,15 +52,27 @@ pub(super) fn runner(
     .map_err(AppError::Runner)
 }
 
-/// What the runner's scanner offers, once it has told.
+/// What the runner's scanner offers, once it has told: for the rows of nodes.
 pub(super) fn offer_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<ScannerOffer>>> {
-    let mut source = runner.catalogue();
-    let view = |catalogue: &Option<Arc<Catalogue>>| catalogue.as_ref().map(|catalogue| Arc::new(offer(catalogue)));
-    let (sender, receiver) = watch::channel(view(&source.borrow_and_update()));
+    derived(runner.catalogue(), |catalogue| ScannerOffer { scanner: catalogue.scanner.clone(), plugins: catalogue.plugins.clone() })
+}
+
+/// All that the runner's scanner says of itself, once it has told: for pages and commands.
+pub(super) fn view_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<CatalogueView>>> {
+    derived(runner.catalogue(), view)
+}
+
+/// Follows `source` in other words.
+fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
+    mut source: watch::Receiver<Option<Arc<S>>>,
+    words: impl Fn(&S) -> T + Send + 'static,
+) -> watch::Receiver<Option<Arc<T>>> {
+    let now = move |told: &Option<Arc<S>>| told.as_deref().map(|told| Arc::new(words(told)));
+    let (sender, receiver) = watch::channel(now(&source.borrow_and_update()));
     tokio::spawn(async move {
         while source.changed().await.is_ok() {
-            let now = view(&source.borrow_and_update());
-            if sender.send(now).is_err() {
+            let told = now(&source.borrow_and_update());
+            if sender.send(told).is_err() {
                 return;
             }
         }
@@ -67,13 +80,22 @@ pub(super) fn offer_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<Scanne
     receiver
 }
 
-/// The catalogue in the words of the model.
-pub(super) fn offer(catalogue: &Catalogue) -> ScannerOffer {
-    ScannerOffer { scanner: catalogue.scanner.clone(), plugins: catalogue.plugins.clone() }
+/// The catalogue in the words of the web.
+pub(super) fn view(catalogue: &Catalogue) -> CatalogueView {
+    let issue = |(id, kind): (&String, &IssueKind)| {
+        let IssueKind { severity, title, description, remediation, category } = kind.clone();
+        (id.clone(), IssueText { severity, title, description, remediation, category })
+    };
+    CatalogueView {
+        scanner: catalogue.scanner.clone(),
+        plugins: catalogue.plugins.clone(),
+        issues: catalogue.registry.iter().map(issue).collect(),
+        settings: catalogue.settings.clone(),
+    }
 }
 
 /// What the nodes that hold a lease offer together: for a process that runs no scans itself.
-pub(super) fn offer_of_the_nodes(store: Arc<dyn ScanStore>) -> watch::Receiver<Option<Arc<ScannerOffer>>> {
+pub(super) fn view_of_the_nodes(store: Arc<dyn ScanStore>) -> watch::Receiver<Option<Arc<CatalogueView>>> {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         while !sender.is_closed() {
@@ -81,9 +103,10 @@ pub(super) fn offer_of_the_nodes(store: Arc<dyn ScanStore>) -> watch::Receiver<O
                 Ok(nodes) => {
                     // Where no node is left, what the last ones offered still tells more than nothing.
                     if let Some(offer) = merge_offers(nodes.iter().filter_map(|node| node.registration.offer.as_ref())) {
+                        let view = CatalogueView::from(&offer);
                         sender.send_if_modified(|known| {
-                            let changed = known.as_deref() != Some(&offer);
-                            *known = Some(Arc::new(offer));
+                            let changed = known.as_deref() != Some(&view);
+                            *known = Some(Arc::new(view));
                             changed
                         });
                     }

@@ -17,7 +17,10 @@ struct Asset {
 
 const ASSETS: &[Asset] = &[
     Asset { name: "app.css", content_type: "text/css; charset=utf-8", content: include_str!("assets/app.css") },
-    Asset { name: "scan.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/scan.js") },
+    Asset { name: "app.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/app.js") },
+    Asset { name: "live.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/live.js") },
+    Asset { name: "form.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/form.js") },
+    Asset { name: "log.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/log.js") },
     Asset { name: "icon.svg", content_type: "image/svg+xml", content: include_str!("assets/icon.svg") },
 ];
 

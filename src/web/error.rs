@@ -16,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::pages::error::ErrorPage;
+use super::viewer::Theme;
 use crate::adapters::artifacts::ArtifactError;
 
 /// The kinds of problem: each has its status, its title and the last part of its `type`.
@@ -28,6 +29,8 @@ pub(crate) enum ProblemKind {
     NotFound,
     MethodNotAllowed,
     AlreadyEnded,
+    NotEnded,
+    NotRendered,
     TooLarge,
     NotJson,
     WrongHost,
@@ -53,6 +56,8 @@ impl ProblemKind {
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This address does not take that method"),
             Self::AlreadyEnded => (StatusCode::CONFLICT, "already-ended", "The scan has already ended"),
+            Self::NotEnded => (StatusCode::CONFLICT, "not-ended", "The scan has not ended"),
+            Self::NotRendered => (StatusCode::CONFLICT, "not-rendered", "The report was not rendered"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The request has the wrong content type"),
             Self::WrongHost => (StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server does not answer to that host name"),
@@ -113,7 +118,7 @@ impl Problem {
     }
 
     /// What a client sees of it, for the face that fits `path`.
-    pub(crate) fn draw(self, path: &str, trace: &TraceContext) -> Response {
+    pub(crate) fn draw(self, path: &str, trace: &TraceContext, theme: Theme) -> Response {
         let (status, slug, title) = self.kind.about();
         let trace_id = trace.trace_id();
         if status.is_server_error() {
@@ -136,7 +141,7 @@ impl Problem {
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
             response
         } else {
-            (status, ErrorPage::new(status.as_u16(), title, &self.detail, trace_id)).into_response()
+            (status, ErrorPage::new(status.as_u16(), title, &self.detail, trace_id, theme)).into_response()
         };
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

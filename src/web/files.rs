@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::TryStreamExt;
 use kastrel_actors::model::{AttemptNumber, ScanRecord};
 
 use super::error::Problem;
@@ -16,53 +17,163 @@ use super::path::{FilePath, no_scan};
 use super::range::requested;
 use super::state::{Web, WebInner};
 use super::text::clean;
-use crate::adapters::artifacts::{ArtifactError, AttemptKey, Listing, LogTail, OpenArtifact, content_kind};
+use super::viewer::Viewer;
+use crate::adapters::artifacts::{ArtifactError, AttemptKey, ByteRange, Listing, OpenArtifact, content_kind};
+pub(crate) use crate::adapters::kast_runner::LOG_NAME;
 
 /// The scanner's report.
 pub(crate) const REPORT: &str = "kast_report.html";
 /// The same, for printing.
 pub(crate) const PDF_REPORT: &str = "kast_report.pdf";
+/// How the scanner was called.
+pub(crate) const COMMAND: &str = "command.sh";
 
 /// What a file may do in a browser: show itself, with its own style and pictures.
 const FILE_POLICY: &str = "sandbox; default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; form-action 'none'; \
                            base-uri 'none'; frame-ancestors 'self'";
 const TAIL_BYTES: u64 = 64 * 1024;
 const TAIL_LINES: usize = 200;
+
+/// What people are told where not all files are there.
+pub(crate) const PARTIAL: &str =
+    "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
+const UNAVAILABLE: &str = "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
+
+/// A part of a text file, as lines that are ready to show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub(crate) lines: Vec<String>,
+    /// Where the next part begins, in bytes.
+    pub(crate) next: u64,
+    /// Whether there was more before it that is left out.
+    pub(crate) is_cut: bool,
+    /// Whether these lines replace all that came before: the log itself is on another machine, and only its end arrives from time to time.
+    pub(crate) is_window: bool,
+}
+
 /// A page does not wait longer for the store of files: it has more to show than that.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+async fn in_time<T>(call: impl Future<Output = Result<T, ArtifactError>>) -> Result<T, ArtifactError> {
+    tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|late| Err(ArtifactError::Unavailable(late.into())))
+}
 
 /// The files of an attempt, for a page.
 pub(crate) async fn list(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Result<Listing, ArtifactError> {
     let key = AttemptKey::of(record, attempt);
-    let listing = tokio::time::timeout(PATIENCE, web.state.artifacts.list(&key)).await.unwrap_or_else(|late| Err(ArtifactError::Unavailable(late.into())));
+    let listing = in_time(web.state.artifacts.list(&key)).await;
     if let Err(error @ ArtifactError::Unavailable(_)) = &listing {
         tracing::warn!(scan.id = record.id.0, error = error as &dyn std::error::Error, "the files of a scan cannot be listed");
     }
     listing
 }
 
-/// The last lines of an attempt's log, ready to show; none where there is no log, or not now.
-pub(crate) async fn log_tail(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Vec<String> {
-    let key = AttemptKey::of(record, attempt);
-    match tokio::time::timeout(PATIENCE, web.state.artifacts.log_tail(&key, TAIL_BYTES)).await {
-        Ok(Ok(tail)) => last_lines(&tail),
-        Ok(Err(_)) | Err(_) => Vec::new(),
+/// What to tell people of a list besides the list.
+pub(crate) const fn notice_of(listing: &Result<Listing, ArtifactError>) -> Option<&'static str> {
+    match listing {
+        Ok(Listing { partial: true, .. }) => Some(PARTIAL),
+        Err(ArtifactError::Unavailable(_)) => Some(UNAVAILABLE),
+        Ok(_) | Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => None,
     }
 }
 
-fn last_lines(tail: &LogTail) -> Vec<String> {
-    let text = String::from_utf8_lossy(&tail.bytes);
-    // The first line of a cut text is most likely not whole.
-    let lines: Vec<&str> = text.lines().skip(usize::from(tail.cut)).collect();
-    lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)).map(|line| clean(line)).collect()
+/// The beginning of a file, at most so many bytes, and the size of the whole.
+pub(crate) async fn head(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, path: &str, most: u64) -> Result<(Vec<u8>, u64), ArtifactError> {
+    match part(web, record, attempt, path, ByteRange::From { first: 0, last: Some(most.saturating_sub(1)) }).await {
+        Ok(part) => Ok((part.bytes, part.size)),
+        Err(ArtifactError::OutOfRange { size }) => Ok((Vec::new(), size)),
+        Err(error) => Err(error),
+    }
 }
 
-/// Serves one file of an attempt, or the part of it that a `Range` asks for.
-pub(crate) async fn serve(State(web): State<Web>, FilePath { id, attempt, path }: FilePath, headers: HeaderMap) -> Result<Response, Problem> {
+/// A bounded part of a file, in memory.
+struct Part {
+    bytes: Vec<u8>,
+    first: u64,
+    size: u64,
+}
+
+async fn part(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, path: &str, range: ByteRange) -> Result<Part, ArtifactError> {
+    let key = AttemptKey::of(record, attempt);
+    in_time(async {
+        let mut file = web.state.artifacts.open(&key, path, Some(range)).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = file.bytes.try_next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(Part { bytes, first: file.range.start, size: file.size })
+    })
+    .await
+}
+
+/// The last lines of an attempt's log, ready to show; `None` where there is no log, or not now.
+pub(crate) async fn log_tail(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Option<Tail> {
+    log_end(web, record, attempt, TAIL_BYTES, TAIL_LINES).await
+}
+
+/// At most so many of the last bytes and lines of an attempt's log.
+pub(crate) async fn log_end(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, most_bytes: u64, most_lines: usize) -> Option<Tail> {
+    match part(web, record, attempt, LOG_NAME, ByteRange::Last(most_bytes)).await {
+        Ok(part) => Some(Tail { next: part.first + part.bytes.len() as u64, ..last_lines(&part.bytes, part.first > 0, most_lines) }),
+        Err(ArtifactError::OutOfRange { .. }) => Some(Tail::default()),
+        Err(ArtifactError::NotFound) => window(web, record, attempt, most_bytes, most_lines).await,
+        Err(ArtifactError::Refused | ArtifactError::Unavailable(_)) => None,
+    }
+}
+
+/// What follows in an attempt's log after `from`: whole lines, at most [`TAIL_BYTES`], unless the log is `complete` and its last line has no end.
+pub(crate) async fn log_since(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, from: u64, complete: bool) -> Option<Tail> {
+    let range = ByteRange::From { first: from, last: Some(from.saturating_add(TAIL_BYTES - 1)) };
+    match part(web, record, attempt, LOG_NAME, range).await {
+        Ok(part) => Some(whole_lines(&part, complete)),
+        Err(ArtifactError::OutOfRange { size }) => Some(Tail { next: from.min(size), ..Tail::default() }),
+        Err(ArtifactError::NotFound) => window(web, record, attempt, TAIL_BYTES, TAIL_LINES).await,
+        Err(ArtifactError::Refused | ArtifactError::Unavailable(_)) => None,
+    }
+}
+
+/// The end of a log that is on another machine, as far as it has arrived.
+async fn window(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, most_bytes: u64, most_lines: usize) -> Option<Tail> {
+    let key = AttemptKey::of(record, attempt);
+    let tail = in_time(web.state.artifacts.log_tail(&key, most_bytes)).await.ok()?;
+    Some(Tail { is_window: true, ..last_lines(&tail.bytes, tail.cut, most_lines) })
+}
+
+fn last_lines(bytes: &[u8], is_cut: bool, most_lines: usize) -> Tail {
+    let text = String::from_utf8_lossy(bytes);
+    // The first line of a cut text is most likely not whole.
+    let lines: Vec<&str> = text.lines().skip(usize::from(is_cut)).collect();
+    let left_out = lines.len().saturating_sub(most_lines);
+    Tail { lines: lines.iter().skip(left_out).map(|line| clean(line)).collect(), is_cut: is_cut || left_out > 0, ..Tail::default() }
+}
+
+fn whole_lines(part: &Part, complete: bool) -> Tail {
+    let bytes = &part.bytes;
+    let is_rest = part.first + bytes.len() as u64 >= part.size;
+    let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
+        _ if complete && is_rest => bytes.len(),
+        Some(end) => end + 1,
+        // A line that is longer than a part.
+        None if !is_rest => bytes.len(),
+        None => 0,
+    };
+    let text = String::from_utf8_lossy(&bytes[..whole]);
+    Tail { lines: text.lines().map(clean).collect(), next: part.first + whole as u64, ..Tail::default() }
+}
+
+/// Serves one file of an attempt, or the part of it that a `Range` asks for; `?download=1` as a download whatever it is.
+pub(crate) async fn serve(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    FilePath { id, attempt, path }: FilePath,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let range = requested(&headers);
+    let is_download = query.as_deref() == Some("download=1");
     let mut response = match web.state.artifacts.open(&AttemptKey::of(&scan.record, attempt), &path, range).await {
-        Ok(file) => content(file, range.is_some(), &path),
+        Ok(file) => content(file, range.is_some(), is_download, &path),
         Err(ArtifactError::OutOfRange { size }) => (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, format!("bytes */{size}"))]).into_response(),
         Err(error) => return Err(error.into()),
     };
@@ -75,10 +186,10 @@ pub(crate) async fn serve(State(web): State<Web>, FilePath { id, attempt, path }
     Ok(response)
 }
 
-fn content(file: OpenArtifact, is_part: bool, path: &str) -> Response {
+fn content(file: OpenArtifact, is_part: bool, is_download: bool, path: &str) -> Response {
     let OpenArtifact { size, range, bytes, .. } = file;
     let kind = content_kind(path);
-    let disposition = format!("{}; filename=\"{}\"", if kind.inline { "inline" } else { "attachment" }, safe_name(path));
+    let disposition = format!("{}; filename=\"{}\"", if kind.inline && !is_download { "inline" } else { "attachment" }, safe_name(path));
     let mut response = Body::from_stream(bytes).into_response();
     if is_part {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -94,7 +205,7 @@ fn content(file: OpenArtifact, is_part: bool, path: &str) -> Response {
 }
 
 /// A name that can stand in a header.
-fn safe_name(path: &str) -> String {
+pub(crate) fn safe_name(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
     name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' ') { c } else { '_' }).collect()
 }
@@ -213,9 +324,41 @@ mod tests {
     #[test]
     fn a_tail_is_bounded_and_printable() {
         let lines: String = (0..40_000).map(|n| format!("line {n} \u{1b}[31mred\n")).collect();
-        let tail = last_lines(&LogTail { bytes: lines.into_bytes(), cut: true });
-        assert_eq!((tail.len(), tail.last().map(String::as_str)), (TAIL_LINES, Some("line 39999 [31mred")));
-        let cut = |cut| last_lines(&LogTail { bytes: b"ne 1\nline 2\n".to_vec(), cut });
+        let tail = last_lines(lines.as_bytes(), true, TAIL_LINES);
+        assert_eq!((tail.lines.len(), tail.lines.last().map(String::as_str), tail.is_cut), (TAIL_LINES, Some("line 39999 [31mred"), true));
+        let cut = |cut| last_lines(b"ne 1\nline 2\n", cut, TAIL_LINES).lines;
         assert_eq!((cut(true), cut(false)), (vec!["line 2".to_owned()], vec!["ne 1".to_owned(), "line 2".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn a_growing_log_is_read_in_whole_lines_without_a_gap() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+        let path = app.attempt_folder(&scan).join(LOG_NAME);
+        let since = async |from, complete| log_since(&app.web(), &scan, AttemptNumber(1), from, complete).await.unwrap();
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(since(0, false).await, Tail::default());
+        assert_eq!(log_tail(&app.web(), &scan, AttemptNumber(1)).await, Some(Tail::default()));
+        std::fs::write(&path, "one\ntwo\nthr").unwrap();
+        let first = since(0, false).await;
+        assert_eq!((first.lines.as_slice(), first.next), (["one".to_owned(), "two".into()].as_slice(), 8));
+        assert_eq!(since(8, false).await, Tail { next: 8, ..Tail::default() }, "half a line waits for its end");
+        assert_eq!(since(8, true).await.lines, ["thr"], "the last line of a log that grows no more is whole");
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        assert_eq!(since(8, false).await.lines, ["three"]);
+        assert_eq!(since(99, false).await, Tail { next: 14, ..Tail::default() });
+        let long = "x".repeat(TAIL_BYTES as usize + 10);
+        std::fs::write(&path, &long).unwrap();
+        assert_eq!(since(0, false).await.next, TAIL_BYTES, "a line without an end does not hold up the rest");
+    }
+
+    #[tokio::test]
+    async fn of_a_log_on_another_machine_there_is_a_window_on_its_end() {
+        let app = TestApp::with_artifacts(std::sync::Arc::new(crate::web::testing::LiveTail("ne 1\nline 2\n")));
+        let scan = app.running("example.com").await;
+        let expected = Tail { lines: vec!["line 2".into()], next: 0, is_cut: true, is_window: true };
+        assert_eq!(log_tail(&app.web(), &scan, AttemptNumber(1)).await, Some(expected.clone()));
+        assert_eq!(log_since(&app.web(), &scan, AttemptNumber(1), 70, false).await, Some(expected));
     }
 }

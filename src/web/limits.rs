@@ -13,6 +13,7 @@ use super::error::{Problem, ProblemKind, is_for_programs};
 use super::same_origin::is_proven;
 use super::state::Web;
 use super::trace::{RequestTrace, TRACEPARENT};
+use super::viewer::Theme;
 
 /// How much a client may ask for at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
     let trace = RequestTrace::of(request.headers());
     request.extensions_mut().insert(trace);
     let uri = request.uri().clone();
+    let theme = Theme::of(request.headers());
     let answer = async {
         if let Err(problem) = admit(&web, &request) {
             return problem.into_response();
@@ -53,7 +55,7 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
         }
     };
     let span = tracing::debug_span!("http.request", http.path = uri.path(), trace_id = %trace.0.trace_id());
-    show(answer.instrument(span).await, &uri, || trace)
+    show(answer.instrument(span).await, &uri, theme, || trace)
 }
 
 /// The layer of the hot route: the host check, and nothing else that costs while all is well.
@@ -61,7 +63,7 @@ pub(crate) async fn attend_hot(State(web): State<Web>, request: Request, next: N
     let uri = request.uri().clone();
     let traceparent = request.headers().get(TRACEPARENT).cloned();
     let response = if web.state.hosts.admits_request(&uri, request.headers()) { next.run(request).await } else { wrong_host().into_response() };
-    show(response, &uri, || RequestTrace::of_header(traceparent.as_ref()))
+    show(response, &uri, Theme::System, || RequestTrace::of_header(traceparent.as_ref()))
 }
 
 /// Turns a panic into a problem; the panic hook has logged it.
@@ -88,9 +90,9 @@ fn wrong_host() -> Problem {
     Problem::new(ProblemKind::WrongHost, "use localhost, or add the name to the configured host names")
 }
 
-fn show(mut response: Response, uri: &Uri, trace: impl FnOnce() -> RequestTrace) -> Response {
+fn show(mut response: Response, uri: &Uri, theme: Theme, trace: impl FnOnce() -> RequestTrace) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
-    let drawn = problem.draw(uri.path(), &trace().0);
+    let drawn = problem.draw(uri.path(), &trace().0, theme);
     let (mut parts, _) = response.into_parts();
     let (drawn, body) = drawn.into_parts();
     // What the router said, such as `Allow`, stays; what described the empty body goes.

@@ -1,8 +1,11 @@
 //! The dashboard and the HTTP API.
 
 mod api;
+mod archive;
 mod assets;
+mod check;
 mod error;
+mod estimate;
 mod files;
 mod headers;
 mod hosts;
@@ -11,6 +14,7 @@ mod pages;
 mod path;
 mod query;
 mod range;
+mod removal;
 mod router;
 mod same_origin;
 mod sse;
@@ -19,8 +23,9 @@ mod state;
 mod testing;
 mod text;
 mod trace;
+mod viewer;
 
 pub use hosts::HostRule;
 pub use limits::RequestLimits;
 pub use router::{health_router, router};
-pub use state::{AppInfo, CatalogueView, WebState};
+pub use state::{AppInfo, CatalogueView, IssueText, RenderReport, SettingLine, WebState};

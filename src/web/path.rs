@@ -39,6 +39,23 @@ impl<S: Send + Sync> FromRequestParts<S> for FilePath {
     }
 }
 
+/// The `{id}` and `{name}` of a plugin's path.
+#[derive(Debug, Clone)]
+pub(crate) struct PluginPath {
+    pub(crate) id: ScanId,
+    pub(crate) name: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PluginPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_scan())?;
+        let name = params.iter().find(|(name, _)| *name == "name").map(|(_, value)| value.to_owned()).ok_or_else(no_scan)?;
+        Ok(Self { id: ScanId(number(&params, "id")?), name })
+    }
+}
+
 /// The answer for a scan that is not there.
 pub(crate) fn no_scan() -> Problem {
     Problem::not_found("there is no such scan")

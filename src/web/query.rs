@@ -1,12 +1,15 @@
-//! The query of a list of scans, for the API and for the first page.
+//! The query of a list of scans, for the API, the page and the export: what is in the address is all that there is to it.
 
-use kastrel_actors::model::{FieldError, ScanId, ScanStatus};
-use kastrel_actors::ports::ListQuery;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus};
+use kastrel_actors::ports::{ListPlace, ListQuery};
 use url::form_urlencoded;
 
 const MAX_PER_PAGE: usize = 100;
 const MAX_PAGE: usize = 10_000_000;
-const MAX_TARGET: usize = 280;
+const MAX_TEXT: usize = 280;
 
 /// Which scans to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +18,46 @@ pub(crate) struct ScanListQuery {
     pub(crate) per_page: usize,
     pub(crate) statuses: Vec<ScanStatus>,
     pub(crate) target: Option<String>,
+    pub(crate) mode: Option<ScanMode>,
+    pub(crate) plugin: Option<String>,
+    /// The first day, as it was given.
+    pub(crate) from: Option<Day>,
+    /// The last day, as it was given.
+    pub(crate) to: Option<Day>,
+    pub(crate) order: ScanOrder,
     pub(crate) before: Option<ScanId>,
+    pub(crate) after: Option<ScanId>,
+    /// The page that ends there, and not the one that begins there.
+    pub(crate) back: bool,
+    /// Where the page begins in an order that is not by number.
+    pub(crate) at: Option<ListPlace>,
+}
+
+/// A day or a moment, as it was written and as it is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Day {
+    pub(crate) text: String,
+    begins: Timestamp,
+    ends: Timestamp,
 }
 
 impl Default for ScanListQuery {
     fn default() -> Self {
-        Self { page: 1, per_page: 20, statuses: Vec::new(), target: None, before: None }
+        Self {
+            page: 1,
+            per_page: 20,
+            statuses: Vec::new(),
+            target: None,
+            mode: None,
+            plugin: None,
+            from: None,
+            to: None,
+            order: ScanOrder::Newest,
+            before: None,
+            after: None,
+            back: false,
+            at: None,
+        }
     }
 }
 
@@ -33,8 +70,19 @@ impl ScanListQuery {
                 "page" => number(&value, MAX_PAGE).map(|page| list.page = page),
                 "per_page" => number(&value, MAX_PER_PAGE).map(|count| list.per_page = count),
                 "status" => statuses(&value).map(|mut more| list.statuses.append(&mut more)),
-                "target" => target(&value).map(|text| list.target = text),
-                "before" => before(&value).map(|id| list.before = id),
+                "target" => text(&value).map(|text| list.target = text.map(|text| text.to_lowercase())),
+                "mode" => name_of(&value).map(|mode| list.mode = mode),
+                "plugin" => text(&value).map(|text| list.plugin = text),
+                "from" => day(&value).map(|day| list.from = day),
+                "to" => day(&value).map(|day| list.to = day),
+                "sort" => name_of(&value).map(|order| list.order = order.unwrap_or(ScanOrder::Newest)),
+                "before" => id(&value).map(|id| list.before = id),
+                "after" => id(&value).map(|id| list.after = id),
+                "back" => {
+                    list.back = value == "1";
+                    Ok(())
+                }
+                "at" => place(&value).map(|place| list.at = place),
                 // Unknown parameters, such as those of trackers, change nothing.
                 _ => Ok(()),
             };
@@ -44,6 +92,10 @@ impl ScanListQuery {
         }
         list.statuses.sort();
         list.statuses.dedup();
+        if list.at.as_ref().is_some_and(|at| matches!(list.order, ScanOrder::Longest | ScanOrder::Findings) && at.rank.parse::<i64>().is_err()) {
+            list.at = None;
+            errors.push(FieldError::new("at", "expected a place that an earlier page named"));
+        }
         (list, errors)
     }
 
@@ -52,38 +104,117 @@ impl ScanListQuery {
         ListQuery {
             statuses: self.statuses.clone(),
             target: self.target.clone(),
+            mode: self.mode,
+            created_from: self.from.as_ref().map(|day| day.begins),
+            created_until: self.to.as_ref().map(|day| day.ends),
+            plugin: self.plugin.clone(),
+            order: self.order,
             before: self.before,
+            after: self.after,
+            from: self.at.clone(),
+            from_the_end: self.back,
             offset: (self.page - 1) * self.per_page,
             limit: self.per_page,
             count: true,
         }
     }
 
-    /// The same as a link, with another page.
-    pub(crate) fn link(&self, page: usize) -> String {
-        let mut query = form_urlencoded::Serializer::for_suffix(String::from("/?"), 2);
+    /// Whether it narrows the list.
+    pub(crate) fn is_narrowed(&self) -> bool {
+        self.without_place() != Self { per_page: self.per_page, order: self.order, ..Self::default() }
+    }
+
+    /// The same filters and order, from their beginning.
+    pub(crate) fn without_place(&self) -> Self {
+        Self { page: 1, before: None, after: None, back: false, at: None, ..self.clone() }
+    }
+
+    /// The page after a place.
+    pub(crate) fn onward(&self, place: &ListPlace) -> Self {
+        let start = self.without_place();
+        match self.order {
+            ScanOrder::Newest => Self { before: Some(place.id), ..start },
+            ScanOrder::Oldest => Self { after: Some(place.id), ..start },
+            ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings => Self { at: Some(place.clone()), ..start },
+        }
+    }
+
+    /// The page before a scan; only orders by number go back.
+    pub(crate) fn backward(&self, first: ScanId) -> Option<Self> {
+        let start = Self { back: true, ..self.without_place() };
+        match self.order {
+            ScanOrder::Newest => Some(Self { after: Some(first), ..start }),
+            ScanOrder::Oldest => Some(Self { before: Some(first), ..start }),
+            ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings => None,
+        }
+    }
+
+    /// The same as a link to `path`.
+    pub(crate) fn link(&self, path: &str) -> String {
+        let usual = Self::default();
+        let mut query = form_urlencoded::Serializer::new(String::new());
         let mut any = |name: &str, value: &str| {
             query.append_pair(name, value);
         };
-        if page > 1 {
-            any("page", &page.to_string());
+        if self.page > 1 {
+            any("page", &self.page.to_string());
         }
-        if self.per_page != Self::default().per_page {
+        if self.per_page != usual.per_page {
             any("per_page", &self.per_page.to_string());
         }
         for status in &self.statuses {
             any("status", status.as_str());
         }
-        if let Some(target) = &self.target {
-            any("target", target);
+        for (name, value) in [("target", &self.target), ("plugin", &self.plugin)] {
+            if let Some(value) = value {
+                any(name, value);
+            }
         }
-        query.finish().trim_end_matches('?').to_owned()
+        if let Some(mode) = self.mode {
+            any("mode", mode.as_str());
+        }
+        for (name, day) in [("from", &self.from), ("to", &self.to)] {
+            if let Some(day) = day {
+                any(name, &day.text);
+            }
+        }
+        if self.order != usual.order {
+            any("sort", self.order.as_str());
+        }
+        for (name, id) in [("before", self.before), ("after", self.after)] {
+            if let Some(id) = id {
+                any(name, &id.to_string());
+            }
+        }
+        if self.back {
+            any("back", "1");
+        }
+        if let Some(at) = &self.at {
+            any("at", &place_text(at));
+        }
+        let query = query.finish();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
     }
 
     /// How many pages `total` scans fill; one, even when there is nothing.
     pub(crate) fn pages(&self, total: u64) -> u64 {
         total.div_ceil(self.per_page as u64).max(1)
     }
+}
+
+/// A place as it stands in an address.
+pub(crate) fn place_text(place: &ListPlace) -> String {
+    format!("{}~{}", place.rank, place.id)
+}
+
+fn place(text: &str) -> Result<Option<ListPlace>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || "expected a place that an earlier page named".to_owned();
+    let (rank, id) = text.rsplit_once('~').ok_or_else(wrong)?;
+    let id = id.parse().map_err(|_| wrong())?;
+    if rank.len() > MAX_TEXT { Err(wrong()) } else { Ok(Some(ListPlace { rank: rank.to_owned(), id })) }
 }
 
 fn number(text: &str, most: usize) -> Result<usize, String> {
@@ -95,16 +226,40 @@ fn statuses(text: &str) -> Result<Vec<ScanStatus>, String> {
     words.map(|word| word.parse::<ScanStatus>().map_err(|error| format!("expected one or more of {}", error.expected))).collect()
 }
 
-fn target(text: &str) -> Result<Option<String>, String> {
-    let text = text.trim().to_lowercase();
-    if text.chars().count() > MAX_TARGET {
-        return Err(format!("longer than {MAX_TARGET} characters"));
+fn name_of<T: std::str::FromStr<Err = kastrel_actors::model::UnknownName>>(text: &str) -> Result<Option<T>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
     }
-    Ok(Some(text).filter(|text| !text.is_empty()))
+    text.parse().map(Some).map_err(|error: kastrel_actors::model::UnknownName| format!("expected one of {}", error.expected))
 }
 
-fn before(text: &str) -> Result<Option<ScanId>, String> {
+fn text(text: &str) -> Result<Option<String>, String> {
+    let text = text.trim();
+    if text.chars().count() > MAX_TEXT {
+        return Err(format!("longer than {MAX_TEXT} characters"));
+    }
+    Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+}
+
+fn id(text: &str) -> Result<Option<ScanId>, String> {
     text.parse().map(Some).map_err(|_| "expected a scan's number".to_owned())
+}
+
+/// `2026-11-23`, a whole day in UTC, or a moment such as `2026-11-23T08:00:00Z`.
+fn day(text: &str) -> Result<Option<Day>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || "expected a day such as 2026-11-23 or a moment such as 2026-11-23T08:00:00Z".to_owned();
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(Some(Day { text: text.to_owned(), begins: moment, ends: moment }));
+    }
+    let begin = |date: Date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| wrong());
+    let date: Date = text.parse().map_err(|_| wrong())?;
+    let next = date.checked_add(1.day()).map_err(|_| wrong())?;
+    Ok(Some(Day { text: text.to_owned(), begins: begin(date)?, ends: begin(next)? }))
 }
 
 #[cfg(test)]
@@ -113,28 +268,52 @@ mod tests {
 
     #[test]
     fn reads_everything_that_can_be_asked() {
-        let (list, errors) = ScanListQuery::parse(Some("page=3&per_page=50&status=failed,running&status=pending&target=Example&before=77&utm=1"));
+        let (list, errors) = ScanListQuery::parse(Some(
+            "page=3&per_page=50&status=failed,running&status=pending&target=Example&before=77&utm=1&mode=both&plugin=zap&from=2026-11-01&to=2026-11-02&sort=oldest",
+        ));
         assert_eq!(errors, []);
         assert_eq!((list.page, list.per_page, list.before), (3, 50, Some(ScanId(77))));
         assert_eq!(list.statuses, [ScanStatus::Pending, ScanStatus::Running, ScanStatus::Failed]);
-        assert_eq!((list.target.as_deref(), list.for_store().offset), (Some("example"), 100));
+        let store = list.for_store();
+        assert_eq!((store.target.as_deref(), store.offset, store.mode, store.plugin.as_deref()), (Some("example"), 100, Some(ScanMode::Both), Some("zap")));
+        assert_eq!((store.created_from, store.created_until), ("2026-11-01T00:00:00Z".parse().ok(), "2026-11-03T00:00:00Z".parse().ok()));
+        assert_eq!(store.order, ScanOrder::Oldest);
     }
 
     #[test]
     fn names_every_wrong_parameter_and_keeps_the_rest() {
-        let (list, errors) = ScanListQuery::parse(Some("page=0&per_page=101&status=done&before=x&target=ok"));
+        let (list, errors) = ScanListQuery::parse(Some(
+            "page=0&per_page=101&status=done&before=x&target=ok&mode=loud&from=yesterday&to=2026-13-01&sort=random&after=-1&at=x&at=~&sort=longest&at=x~3",
+        ));
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(fields, ["page", "per_page", "status", "before"]);
-        assert_eq!(list, ScanListQuery { target: Some("ok".into()), ..ScanListQuery::default() });
+        assert_eq!(fields, ["page", "per_page", "status", "before", "mode", "from", "to", "sort", "after", "at", "at", "at"]);
+        assert_eq!(list, ScanListQuery { target: Some("ok".into()), order: ScanOrder::Longest, ..ScanListQuery::default() });
     }
 
     #[test]
     fn a_link_asks_for_what_it_was_made_of() {
-        let (list, _) = ScanListQuery::parse(Some("status=failed,running&target=a%26b&per_page=50"));
-        let link = list.link(2);
-        assert_eq!(link, "/?page=2&per_page=50&status=running&status=failed&target=a%26b");
-        assert_eq!(ScanListQuery::parse(link.split_once('?').map(|(_, query)| query)).0, ScanListQuery { page: 2, ..list });
-        assert_eq!(ScanListQuery::default().link(1), "/");
+        let asked = "status=failed,running&target=a%26b&per_page=50&plugin=x%20y&mode=active&from=2026-11-01&sort=target&at=a~b~7";
+        let (list, errors) = ScanListQuery::parse(Some(asked));
+        assert_eq!(errors, []);
+        let link = list.link("/scans");
+        assert_eq!(link, "/scans?per_page=50&status=running&status=failed&target=a%26b&plugin=x+y&mode=active&from=2026-11-01&sort=target&at=a%7Eb%7E7");
+        assert_eq!(ScanListQuery::parse(link.split_once('?').map(|(_, query)| query)).0, list);
+        assert_eq!(ScanListQuery::default().link("/scans"), "/scans");
+        assert!(list.is_narrowed() && !ScanListQuery { order: ScanOrder::Oldest, ..ScanListQuery::default() }.is_narrowed());
+    }
+
+    #[test]
+    fn the_next_page_begins_where_this_one_ends_in_any_order() {
+        let place = ListPlace { rank: "9".into(), id: ScanId(4) };
+        let list = |order| ScanListQuery { order, page: 3, ..ScanListQuery::default() };
+        for (order, onward, backward) in [
+            (ScanOrder::Newest, "/?before=4", Some("/?after=4&back=1")),
+            (ScanOrder::Oldest, "/?sort=oldest&after=4", Some("/?sort=oldest&before=4&back=1")),
+            (ScanOrder::Longest, "/?sort=longest&at=9%7E4", None),
+        ] {
+            assert_eq!(list(order).onward(&place).link("/"), onward);
+            assert_eq!(list(order).backward(ScanId(4)).map(|list| list.link("/")).as_deref(), backward);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::api::{health, metrics};
 use super::error::{Problem, ProblemKind};
 use super::limits::{attend, attend_hot, panicked};
 use super::state::{Web, WebInner, WebState};
-use super::{RequestLimits, assets, files, pages};
+use super::{RequestLimits, archive, assets, files, pages};
 
 /// The dashboard and the API, ready to be served.
 pub fn router(state: WebState, limits: RequestLimits) -> Router {
@@ -50,14 +50,28 @@ pub fn health_router(state: WebState, limits: RequestLimits) -> Router {
 
 fn page_routes() -> Router<Web> {
     Router::new()
-        .route("/", get(pages::scan_list::show))
-        .route("/scans", post(pages::scan_list::submit))
+        .route("/", get(pages::overview::show))
+        .route("/new", get(pages::new_scan::show))
+        .route("/new/preview", post(pages::new_scan::preview))
+        .route("/scans", get(pages::scan_list::show).post(pages::new_scan::submit))
+        .route("/scans/bulk", post(pages::bulk::act))
         .route("/scans/{id}", get(pages::scan_detail::show))
         .route("/scans/{id}/cancel", post(pages::scan_detail::cancel))
         .route("/scans/{id}/rerun", post(pages::scan_detail::rerun))
+        .route("/scans/{id}/delete", get(pages::scan_detail::ask_delete).post(pages::scan_detail::delete))
+        .route("/scans/{id}/render", post(pages::scan_detail::render))
+        .route("/scans/{id}/plugins/{name}", get(pages::plugin_detail::show))
         .route("/scans/{id}/report", get(pages::report::show))
+        .route("/scans/{id}/log", get(pages::log::show))
         .route("/scans/{id}/files", get(pages::file_list::show))
+        .route("/scans/{id}/files.zip", get(archive::serve))
         .route("/scans/{id}/attempts/{n}/files/{*path}", get(files::serve))
+        .route("/scans/{id}/attempts/{n}/view/{*path}", get(pages::file_view::show))
+        .route("/supervision", get(pages::supervision::show))
+        .route("/settings", get(pages::settings::show))
+        .route("/queue/pause", post(pages::queue::pause))
+        .route("/queue/resume", post(pages::queue::resume))
+        .route("/theme", post(pages::theme::choose))
         .route("/assets/{name}", get(assets::serve))
 }
 

@@ -1,11 +1,15 @@
 //! What every handler may use.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
+use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, Severity};
+use kastrel_actors::policy::overrides::SettingsSchema;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +19,57 @@ use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
 use crate::backup::BackupSource;
 
-/// The scanner of this node and what it offers.
-pub use kastrel_actors::model::ScannerOffer as CatalogueView;
+/// A kind of issue, as the scanner's registry describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueText {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Its name for people.
+    pub title: String,
+    /// What it means.
+    pub description: String,
+    /// What to do about it.
+    pub remediation: String,
+    /// The family it belongs to.
+    pub category: String,
+}
+
+/// A scanner and what it offers: that of this node, or what the nodes offer together.
+///
+/// A [`ScannerOffer`] and what is too large to stand in the row of every node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CatalogueView {
+    /// Which scanner.
+    pub scanner: ScannerInfo,
+    /// Its plugins.
+    pub plugins: Vec<PluginInfo>,
+    /// The issues that it knows, by id; empty where it is not asked here.
+    pub issues: BTreeMap<String, IssueText>,
+    /// What can be set; `None` where it does not say, or is not asked here.
+    pub settings: Option<SettingsSchema>,
+}
+
+impl From<&ScannerOffer> for CatalogueView {
+    fn from(offer: &ScannerOffer) -> Self {
+        Self { scanner: offer.scanner.clone(), plugins: offer.plugins.clone(), issues: BTreeMap::new(), settings: None }
+    }
+}
+
+/// One line of the configuration in effect, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingLine {
+    /// The key's full name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Renders the reports of an ended attempt once more.
+#[async_trait]
+pub trait RenderReport: Send + Sync + 'static {
+    /// Renders them, or says in a sentence for people why not.
+    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<(), String>;
+}
 
 /// What this program says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +89,10 @@ pub struct WebState {
     pub catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     /// The files of scans.
     pub artifacts: Arc<dyn ArtifactStore>,
+    /// What renders reports again; `None` where nothing can.
+    pub renderer: Option<Arc<dyn RenderReport>>,
+    /// The configuration in effect, for the settings page.
+    pub settings: Arc<Vec<SettingLine>>,
     /// Everything that the store keeps, to be backed up.
     pub backup: Arc<dyn BackupSource>,
     /// What to say of ourselves.

@@ -10,7 +10,10 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::{ScanDesk, View};
-use kastrel_actors::model::{Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind};
+use kastrel_actors::model::{
+    Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
+};
+use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
 use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
@@ -20,17 +23,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{AppInfo, CatalogueView, HostRule, RequestLimits, WebState, router};
+use super::state::{Web, WebInner};
+use super::{AppInfo, CatalogueView, HostRule, IssueText, RequestLimits, SettingLine, WebState, router};
 use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
 use crate::adapters::kast_runner::AttemptPaths;
 use crate::web::api::openapi;
 
 mod backups;
 mod faulty_store;
+mod live_tail;
 mod no_artifacts;
 mod schema;
 pub(crate) use backups::ScriptedBackup;
 pub(crate) use faulty_store::FaultyStore;
+pub(crate) use live_tail::LiveTail;
 pub(crate) use no_artifacts::NoArtifacts;
 
 /// The server and everything behind it.
@@ -42,6 +48,7 @@ pub(crate) struct TestApp {
     pub(crate) results: TempDir,
     pub(crate) backup: Arc<ScriptedBackup>,
     catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
+    state: WebState,
     router: Router,
 }
 
@@ -81,6 +88,8 @@ impl TestApp {
             desk: desk.clone(),
             catalogue: catalogue_view,
             artifacts: artifacts.unwrap_or_else(|| Arc::new(FolderArtifacts::new(results.path()))),
+            renderer: None,
+            settings: Arc::new(vec![SettingLine { key: "scans.concurrency".into(), value: "4".into() }]),
             backup: backup.clone(),
             info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
             poll_interval: Duration::from_secs(3),
@@ -91,7 +100,7 @@ impl TestApp {
             hosts: HostRule { loopback: true, names: Vec::new() },
             closing: closing.clone(),
         };
-        Self { desk, memory, store, closing, results, backup, catalogue, router: router(state, limits) }
+        Self { desk, memory, store, closing, results, backup, catalogue, router: router(state.clone(), limits), state }
     }
 
     /// A request, with `Host: localhost` unless `headers` say otherwise.
@@ -156,6 +165,11 @@ impl TestApp {
         AttemptPaths::new(self.results.path(), &scan.request.target, scan.created_at, scan.id, scan.last_attempt().unwrap().number).attempt_dir
     }
 
+    /// What a handler gets.
+    pub(crate) fn web(&self) -> Web {
+        Arc::new(WebInner::new(self.state.clone(), RequestLimits::default(), axum::body::Bytes::new()))
+    }
+
     /// The scanner has answered.
     pub(crate) fn load_catalogue(&self) {
         self.catalogue.send_replace(Some(Arc::new(catalogue())));
@@ -172,6 +186,15 @@ pub(crate) fn catalogue() -> CatalogueView {
         available,
         dependencies: dependencies.iter().map(ToString::to_string).collect(),
     };
+    let issue = IssueText {
+        severity: Severity::High,
+        title: "Weak <cipher>".into(),
+        description: "The server offers a weak cipher.".into(),
+        remediation: "Turn it off.".into(),
+        category: "TLS".into(),
+    };
+    let timeout = SettingRule { kinds: vec![ValueKind::Integer], minimum: Some(1.0), maximum: Some(60.0), ..SettingRule::default() };
+    let settings = SettingsSchema { plugins: [("whatweb".to_owned(), [("timeout".to_owned(), timeout)].into())].into() };
     CatalogueView {
         scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() },
         plugins: vec![
@@ -179,6 +202,8 @@ pub(crate) fn catalogue() -> CatalogueView {
             plugin("script_detection", PluginKind::Passive, false, &["whatweb"]),
             plugin("zap", PluginKind::Active, true, &[]),
         ],
+        issues: [("weak-cipher".to_owned(), issue)].into(),
+        settings: Some(settings),
     }
 }
 

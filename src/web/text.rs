@@ -51,6 +51,12 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// A path as it stands in an address: everything but the plainest characters is encoded.
+pub(crate) fn in_url(path: &str) -> String {
+    let encode = |b: u8| if b.is_ascii_alphanumeric() || b"/-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    path.bytes().map(encode).collect()
+}
+
 /// A name such as `in_progress` as words.
 pub(crate) fn words(name: &str) -> String {
     name.replace('_', " ")

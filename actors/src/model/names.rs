@@ -95,5 +95,6 @@ mod tests {
         round_trips(ScannerKind::ALL);
         round_trips(PluginKind::ALL);
         round_trips(AttemptPhase::ALL);
+        round_trips(ScanOrder::ALL);
     }
 }

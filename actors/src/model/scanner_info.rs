@@ -30,6 +30,15 @@ impl ScannerInfo {
             ScannerKind::Builtin => format!("built-in scanner {}", self.version),
         }
     }
+
+    /// The scanner in words that nobody can mistake: `KAST 3.0.40` or `built-in scanner 0.1.0 — KAST was not found`.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        match self.kind {
+            ScannerKind::Kast => self.label(),
+            ScannerKind::Builtin => format!("{} — KAST was not found", self.label()),
+        }
+    }
 }
 
 named_enum! {
@@ -67,17 +76,6 @@ pub struct ScannerOffer {
     pub scanner: ScannerInfo,
     /// Its plugins.
     pub plugins: Vec<PluginInfo>,
-}
-
-impl ScannerOffer {
-    /// The scanner in words that nobody can mistake: `KAST 3.0.40` or `built-in scanner 0.1.0 — KAST was not found`.
-    #[must_use]
-    pub fn headline(&self) -> String {
-        match self.scanner.kind {
-            ScannerKind::Kast => self.scanner.label(),
-            ScannerKind::Builtin => format!("{} — KAST was not found", self.scanner.label()),
-        }
-    }
 }
 
 /// What the nodes can run together: one scanner, and its plugins, each available if it is on any node.

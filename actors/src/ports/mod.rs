@@ -18,4 +18,7 @@ pub use local_job_queue::LocalJobQueue;
 pub use scan_runner::{
     AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Presences, ScanRunner, StartError, StopMode,
 };
-pub use scan_store::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
+pub use scan_store::{
+    Applied, DayOutcomes, Deleted, DueScan, ListPlace, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError,
+    StoreStats, Submitted,
+};

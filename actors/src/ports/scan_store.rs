@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::model::{
-    Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanRecord, ScanStatus, TraceContext,
+    Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanMode, ScanOrder, ScanRecord, ScanStatus,
+    TraceContext,
 };
 use crate::policy::transition::Refusal;
 
@@ -84,36 +86,128 @@ pub struct RunningScan {
 #[error("the node's lease has ended")]
 pub struct NodeLeaseRefused;
 
-/// Which scans to list, newest first.
+/// Where a page begins or ends in an order other than that of the numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPlace {
+    /// What the order compares, as text: a target, milliseconds or a count. Empty in an order by number.
+    pub rank: String,
+    /// Which scan, among those of the same rank.
+    pub id: ScanId,
+}
+
+/// Which scans to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListQuery {
     /// Only these states; empty means all.
     pub statuses: Vec<ScanStatus>,
     /// Only targets that contain this text (as written in lower case).
     pub target: Option<String>,
+    /// Only this mode.
+    pub mode: Option<ScanMode>,
+    /// Only scans that were accepted then or later.
+    pub created_from: Option<Timestamp>,
+    /// Only scans that were accepted before then.
+    pub created_until: Option<Timestamp>,
+    /// Only scans in which this plugin found something.
+    pub plugin: Option<String>,
+    /// In which order.
+    pub order: ScanOrder,
     /// Keyset: only scans with an id below this one.
     pub before: Option<ScanId>,
+    /// Keyset: only scans with an id above this one.
+    pub after: Option<ScanId>,
+    /// Keyset of the orders that are not by number: only what comes after this place.
+    pub from: Option<ListPlace>,
+    /// Take the page from the other end of what is left: the way back. Only in an order by number; the page itself keeps its order.
+    pub from_the_end: bool,
     /// Skip so many of what is left: for numbered pages.
     pub offset: usize,
     /// At most so many.
     pub limit: usize,
-    /// Whether to count all matches (ignoring `before`, `offset` and `limit`).
+    /// Whether to count all matches (ignoring the keysets, `offset` and `limit`), up to a bound of the store's.
     pub count: bool,
 }
 
 impl Default for ListQuery {
     fn default() -> Self {
-        Self { statuses: Vec::new(), target: None, before: None, offset: 0, limit: 20, count: false }
+        Self {
+            statuses: Vec::new(),
+            target: None,
+            mode: None,
+            created_from: None,
+            created_until: None,
+            plugin: None,
+            order: ScanOrder::Newest,
+            before: None,
+            after: None,
+            from: None,
+            from_the_end: false,
+            offset: 0,
+            limit: 20,
+            count: false,
+        }
     }
 }
 
 /// A page of scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanPage {
-    /// Newest first.
+    /// In the order that was asked for.
     pub scans: Vec<ScanRecord>,
-    /// All matches, where the query asked to count.
+    /// The matches, where the query asked to count.
     pub total: Option<u64>,
+    /// Whether there are more matches than `total`: counting is bounded.
+    pub total_is_floor: bool,
+    /// Where the walk goes on, in the direction in which this page was taken: after this place. `None`: there is no more.
+    pub next: Option<ListPlace>,
+    /// Whether the page is shorter than it could be: the search is bounded, and goes on at `next`.
+    pub is_partial: bool,
+}
+
+/// The answer to a deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deleted {
+    /// The row is gone; the row as it was. Its id is never given out again.
+    Gone(ScanRecord),
+    /// The scan has not ended, so nothing changed; the row as it is.
+    Refused(ScanRecord),
+    /// No such scan.
+    Missing,
+}
+
+/// How the scans of one day ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayOutcomes {
+    /// The day on which they ended, in UTC.
+    pub day: Date,
+    /// How many completed.
+    pub completed: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many were cancelled.
+    pub cancelled: u64,
+}
+
+/// A scan that completed, and how long it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    /// Which.
+    pub id: ScanId,
+    /// Its target, in lower case.
+    pub target: String,
+    /// Its mode.
+    pub mode: ScanMode,
+    /// From its first start to its end.
+    pub took: Duration,
+}
+
+/// Which completed scans to look back at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunsLike {
+    /// The target, in lower case and whole.
+    pub target: String,
+    /// The mode.
+    pub mode: ScanMode,
 }
 
 /// How many scans are in each state.
@@ -129,6 +223,26 @@ pub struct StoreStats {
     pub failed: u64,
     /// Cancelled.
     pub cancelled: u64,
+}
+
+impl StoreStats {
+    /// How many are in `status`.
+    #[must_use]
+    pub const fn of(&self, status: ScanStatus) -> u64 {
+        match status {
+            ScanStatus::Pending => self.pending,
+            ScanStatus::Running => self.running,
+            ScanStatus::Completed => self.completed,
+            ScanStatus::Failed => self.failed,
+            ScanStatus::Cancelled => self.cancelled,
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        self.pending + self.running + self.completed + self.failed + self.cancelled
+    }
 }
 
 /// Keeps scans and nodes. An `Ok` means committed: it survives a power cut.
@@ -151,6 +265,15 @@ pub trait ScanStore: Send + Sync + 'static {
 
     /// A page of rows.
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError>;
+
+    /// Forgets a scan that has ended, with all that was kept beside it. Ids are not used again.
+    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError>;
+
+    /// How scans ended, day by day since `since`, oldest first; days without an end are left out. Deleted scans do not count.
+    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError>;
+
+    /// The newest completed scans, dry runs excepted, at most `limit`, newest first; only those of one target and mode where `like` says so.
+    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError>;
 
     /// Counts by state.
     async fn stats(&self) -> Result<StoreStats, StoreError>;

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 
 use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
-use crate::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
+use crate::ports::{
+    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats, Submitted,
+};
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +79,18 @@ impl ScanStore for FaultyStore {
 
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
         self.call(self.inner.list(query)).await
+    }
+
+    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
+        self.call(self.inner.delete(id)).await
+    }
+
+    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.call(self.inner.outcomes(since)).await
+    }
+
+    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
+        self.call(self.inner.past_runs(like, limit)).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {

@@ -5,12 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanRecord, ScanState, ScanStatus};
+use crate::model::{
+    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanOrder, ScanRecord, ScanState, ScanStatus,
+};
+use crate::policy::listing::{matches, place, target_text, took_ms};
 use crate::policy::transition::{Refusal, Transition, transition};
-use crate::ports::{Applied, Clock, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
+use crate::ports::{
+    Applied, Clock, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats,
+    Submitted,
+};
 
 /// See the module. Every change is kept in [`MemoryStore::history`], for tests that check what may never happen.
 pub struct MemoryStore {
@@ -22,6 +30,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     scans: BTreeMap<ScanId, ScanRecord>,
+    last_id: u64,
     keys: BTreeMap<String, ScanId>,
     /// Scans that wait, in the order in which they are due.
     waiting: BTreeSet<(Priority, Timestamp, ScanId)>,
@@ -132,6 +141,25 @@ impl State {
     }
 }
 
+/// The scans that have a place in an order, in that order; those of the same rank newest first.
+fn in_order(mut records: Vec<&ScanRecord>, order: ScanOrder) -> Vec<&ScanRecord> {
+    records.retain(|record| place(record, order).is_some());
+    let rank = |record: &ScanRecord| place(record, order).and_then(|place| place.rank.parse::<u64>().ok());
+    match order {
+        ScanOrder::Newest => records.reverse(),
+        ScanOrder::Oldest => {}
+        ScanOrder::Target => records.sort_by(|one, other| (target_text(one), other.id).cmp(&(target_text(other), one.id))),
+        ScanOrder::Longest | ScanOrder::Findings => records.sort_by_key(|record| std::cmp::Reverse((rank(record), record.id))),
+    }
+    records
+}
+
+fn past_run(record: &ScanRecord) -> Option<PastRun> {
+    let ScanState::Completed { verdict, .. } = &record.state else { return None };
+    let took = Duration::from_millis(took_ms(record)?);
+    (!verdict.dry_run).then(|| PastRun { id: record.id, target: target_text(record), mode: record.request.mode, took })
+}
+
 #[async_trait]
 impl ScanStore for MemoryStore {
     async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError> {
@@ -141,7 +169,8 @@ impl ScanStore for MemoryStore {
         if let Some(id) = scan.idempotency_key.as_ref().and_then(|key| state.keys.get(key)) {
             return Ok(Submitted::Existing(state.scans[id].clone()));
         }
-        let id = ScanId(state.scans.len() as u64 + 1);
+        state.last_id += 1;
+        let id = ScanId(state.last_id);
         if let Some(key) = &scan.idempotency_key {
             state.keys.insert(key.clone(), id);
         }
@@ -183,14 +212,55 @@ impl ScanStore for MemoryStore {
 
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
         let state = self.state();
-        let matches = |record: &&ScanRecord| {
-            (query.statuses.is_empty() || query.statuses.contains(&record.status()))
-                && query.target.as_ref().is_none_or(|text| record.request.target.to_string().to_lowercase().contains(&text.to_lowercase()))
-        };
-        let total = query.count.then(|| state.scans.values().filter(matches).count() as u64);
-        let before = |record: &&ScanRecord| query.before.is_none_or(|before| record.id < before);
-        let scans = state.scans.values().rev().filter(before).filter(matches).skip(query.offset).take(query.limit).cloned().collect();
-        Ok(ScanPage { scans, total })
+        let all: Vec<&ScanRecord> = in_order(state.scans.values().filter(|record| matches(record, &query)).collect(), query.order);
+        let total = query.count.then_some(all.len() as u64);
+        let begins = query.from.as_ref().and_then(|from| all.iter().position(|record| place(record, query.order).as_ref() == Some(from)));
+        let within = |record: &&&ScanRecord| query.before.is_none_or(|before| record.id < before) && query.after.is_none_or(|after| record.id > after);
+        let left: Vec<&ScanRecord> = all.iter().skip(begins.map_or(0, |at| at + 1)).filter(within).copied().collect();
+        let backwards = query.from_the_end && query.order.is_by_number();
+        let walked: Vec<&ScanRecord> = if backwards { left.into_iter().rev().collect() } else { left };
+        let mut page: Vec<ScanRecord> = walked.iter().skip(query.offset).take(query.limit).copied().cloned().collect();
+        let there_is_more = walked.last().zip(page.last()).is_some_and(|(last, shown)| last.id != shown.id);
+        let next = page.last().filter(|_| there_is_more).and_then(|record| place(record, query.order));
+        if backwards {
+            page.reverse();
+        }
+        Ok(ScanPage { scans: page, total, total_is_floor: false, next, is_partial: false })
+    }
+
+    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
+        let mut state = self.state();
+        let Some(record) = state.scans.get(&id).cloned() else { return Ok(Deleted::Missing) };
+        if !record.status().is_terminal() {
+            return Ok(Deleted::Refused(record));
+        }
+        state.scans.remove(&id);
+        state.keys.retain(|_, scan| *scan != id);
+        self.changed.notify_waiters();
+        Ok(Deleted::Gone(record))
+    }
+
+    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
+        let mut days: BTreeMap<Date, DayOutcomes> = BTreeMap::new();
+        for record in self.state().scans.values() {
+            let Some(ended) = record.ended_at() else { continue };
+            let day = ended.to_zoned_datetime(TimeZone::UTC).date();
+            let outcomes = days.entry(day).or_insert(DayOutcomes { day, completed: 0, failed: 0, cancelled: 0 });
+            match record.status() {
+                ScanStatus::Completed => outcomes.completed += 1,
+                ScanStatus::Failed => outcomes.failed += 1,
+                ScanStatus::Cancelled => outcomes.cancelled += 1,
+                ScanStatus::Pending | ScanStatus::Running => {}
+            }
+        }
+        Ok(days.into_values().filter(|outcomes| outcomes.day >= since).collect())
+    }
+
+    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
+        let state = self.state();
+        let runs = state.scans.values().rev().filter_map(past_run);
+        let wanted = |run: &PastRun| like.as_ref().is_none_or(|like| like.target == run.target && like.mode == run.mode);
+        Ok(runs.filter(wanted).take(limit).collect())
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {

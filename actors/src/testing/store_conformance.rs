@@ -2,20 +2,25 @@
 //!
 //! An adapter implements [`StoreHarness`] and calls [`store_conformance_tests!`](crate::store_conformance_tests) in a test module of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
 
 use super::fixtures;
 use crate::model::{
     AttemptEnd, AttemptNumber, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, IssueRef, NewScan, NodeId, NodeLease, PendingReason,
-    PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
+    PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanMode, ScanOrder, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity,
+    Verdict,
 };
+use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
-use crate::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanStore, StoreStats, Submitted};
+use crate::ports::{Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, RunningScan, RunsLike, ScanPage, ScanStore, StoreStats, Submitted};
 
 /// For how long the suite's leases are good.
 const TTL: Duration = Duration::from_secs(30);
@@ -102,6 +107,15 @@ macro_rules! store_conformance_tests {
             a_list_skips_limits_and_counts
             a_list_is_filtered_by_status
             a_list_is_filtered_by_target
+            a_list_is_filtered_by_mode_and_day
+            a_list_is_filtered_by_plugin_with_findings
+            filters_narrow_together
+            pages_go_both_ways
+            a_list_has_other_orders
+            only_what_has_ended_is_deleted
+            a_deleted_scan_leaves_no_trace_and_its_id_stays_free
+            ends_are_counted_by_day
+            past_runs_are_the_completed_ones
             due_scans_come_by_priority_then_by_time
             due_scans_are_those_that_wait
             running_scans_are_those_of_the_node
@@ -736,7 +750,7 @@ pub async fn a_list_skips_limits_and_counts<H: StoreHarness>(world: World<H>) {
         // All filters that match everything give the same pages.
         for (statuses, target) in [(vec![], None), (vec![ScanStatus::Pending, ScanStatus::Pending], None), (vec![], Some("example".to_owned()))] {
             for count in [true, false] {
-                let query = ListQuery { statuses: statuses.clone(), target: target.clone(), before, offset, limit, count };
+                let query = ListQuery { statuses: statuses.clone(), target: target.clone(), before, offset, limit, count, ..ListQuery::default() };
                 let page = world.store.list(query.clone()).await.unwrap();
                 assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
                 assert_eq!(page.total, count.then_some(5), "{query:?}");
@@ -798,6 +812,240 @@ pub async fn a_list_is_filtered_by_target<H: StoreHarness>(world: World<H>) {
     let both = ListQuery { target: Some("example".into()), statuses: vec![ScanStatus::Pending], count: true, ..ListQuery::default() };
     let page = world.store.list(both).await.unwrap();
     assert_eq!((page.scans[0].id, page.scans.len(), page.total), (ScanId(2), 1, Some(1)));
+}
+
+/// Only that mode; only scans accepted within the days.
+pub async fn a_list_is_filtered_by_mode_and_day<H: StoreHarness>(world: World<H>) {
+    let mut times = Vec::new();
+    for mode in [ScanMode::Passive, ScanMode::Active, ScanMode::Both, ScanMode::Active] {
+        let mut scan = fixtures::new_scan("example.com");
+        scan.request.mode = mode;
+        times.push(world.submit(scan).await.created_at);
+        world.harness.advance(Duration::from_secs(3600));
+    }
+    let all = ListQuery::default;
+    for (query, expected) in [
+        (ListQuery { mode: Some(ScanMode::Active), ..all() }, vec![4, 2]),
+        (ListQuery { mode: Some(ScanMode::Both), ..all() }, vec![3]),
+        (ListQuery { created_from: Some(times[1]), ..all() }, vec![4, 3, 2]),
+        (ListQuery { created_until: Some(times[1]), ..all() }, vec![1]),
+        (ListQuery { created_from: Some(times[1]), created_until: Some(times[3]), ..all() }, vec![3, 2]),
+        (ListQuery { created_from: Some(times[1]), mode: Some(ScanMode::Active), ..all() }, vec![4, 2]),
+        (ListQuery { created_from: Some(times[3] + SignedDuration::from_secs(1)), ..all() }, vec![]),
+        (ListQuery { created_until: Some(times[0]), ..all() }, vec![]),
+    ] {
+        let query = ListQuery { count: true, ..query };
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+        assert_eq!((page.total, page.total_is_floor, page.next), (Some(expected.len() as u64), false, None), "{query:?}");
+    }
+}
+
+fn found(plugins: &[(&str, u64)]) -> Verdict {
+    let plugin = |(name, count): &(&str, u64)| PluginResult { findings_count: *count, ..PluginResult::new(*name, PluginStatus::Completed) };
+    Verdict { plugins: plugins.iter().map(plugin).collect(), dry_run: false }
+}
+
+impl<H: StoreHarness> World<H> {
+    /// A scan that ran for so long and found so much.
+    async fn completed(&self, target: &str, took: Duration, plugins: &[(&str, u64)]) -> ScanId {
+        self.register("a").await;
+        let scan = self.scan(target).await;
+        let scan = self.committed(scan.id, lease("a")).await;
+        self.harness.advance(took);
+        self.committed(scan.id, finish(scan.token, Resolution::Complete(found(plugins)))).await.id
+    }
+}
+
+/// Only scans in which the plugin found something, by its exact name.
+pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: World<H>) {
+    let second = Duration::from_secs(1);
+    world.completed("a.test", second, &[("whatweb", 3), ("testssl", 0)]).await;
+    world.completed("b.test", second, &[("whatweb", 0), ("testssl", 2)]).await;
+    world.completed("c.test", second, &[("whatweb", 1), ("testssl", 1)]).await;
+    world.scan("d.test").await;
+    for (plugin, expected) in [("whatweb", vec![3, 1]), ("testssl", vec![3, 2]), ("what", vec![]), ("'; DELETE scan", vec![]), ("", vec![])] {
+        let query = ListQuery { plugin: Some(plugin.into()), count: true, ..ListQuery::default() };
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{plugin}");
+        assert_eq!(page.total, Some(expected.len() as u64), "{plugin}");
+        let page = world.store.list(ListQuery { order: ScanOrder::Oldest, ..query }).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected.into_iter().rev().collect::<Vec<_>>(), "{plugin}");
+    }
+}
+
+/// All filters hold at once, whichever of them the store walks along.
+pub async fn filters_narrow_together<H: StoreHarness>(world: World<H>) {
+    let second = Duration::from_secs(1);
+    world.completed("a.example.com", second, &[("whatweb", 3)]).await;
+    world.completed("b.example.com", second, &[("whatweb", 3)]).await;
+    let cancelled = world.scan("a.example.com").await;
+    world.committed(cancelled.id, cancel()).await;
+    for target in ["a.example.com", "c.example.com"] {
+        let mut scan = fixtures::new_scan(target);
+        scan.request.mode = ScanMode::Active;
+        world.submit(scan).await;
+    }
+    let all = ListQuery::default;
+    for (query, expected) in [
+        (ListQuery { target: Some("a.exa".into()), statuses: vec![ScanStatus::Cancelled, ScanStatus::Completed], ..all() }, vec![3, 1]),
+        (ListQuery { target: Some("a.exa".into()), mode: Some(ScanMode::Active), ..all() }, vec![4]),
+        (ListQuery { plugin: Some("whatweb".into()), target: Some("b.".into()), ..all() }, vec![2]),
+        (ListQuery { plugin: Some("whatweb".into()), statuses: vec![ScanStatus::Failed], ..all() }, vec![]),
+        (ListQuery { statuses: vec![ScanStatus::Pending], mode: Some(ScanMode::Active), before: Some(ScanId(5)), ..all() }, vec![4]),
+        (ListQuery { target: Some("example".into()), mode: Some(ScanMode::Active), offset: 1, ..all() }, vec![4]),
+        (ListQuery { target: Some("example".into()), statuses: vec![ScanStatus::Completed], limit: 1, ..all() }, vec![2]),
+    ] {
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+    }
+}
+
+/// A page says where the next one begins, and the way back shows the same pages.
+pub async fn pages_go_both_ways<H: StoreHarness>(world: World<H>) {
+    for _ in 0..5 {
+        world.scan("example.com").await;
+    }
+    let of_two = |query: ListQuery| ListQuery { limit: 2, ..query };
+    let shown = |page: &ScanPage| page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>();
+    let all = ListQuery::default;
+    for (query, expected, next) in [
+        (all(), vec![5, 4], Some(4)),
+        (ListQuery { before: Some(ScanId(4)), ..all() }, vec![3, 2], Some(2)),
+        (ListQuery { before: Some(ScanId(2)), ..all() }, vec![1], None),
+        (ListQuery { after: Some(ScanId(2)), from_the_end: true, ..all() }, vec![4, 3], Some(4)),
+        (ListQuery { after: Some(ScanId(3)), from_the_end: true, ..all() }, vec![5, 4], None),
+        (ListQuery { order: ScanOrder::Oldest, ..all() }, vec![1, 2], Some(2)),
+        (ListQuery { order: ScanOrder::Oldest, after: Some(ScanId(4)), ..all() }, vec![5], None),
+        (ListQuery { order: ScanOrder::Oldest, before: Some(ScanId(4)), from_the_end: true, ..all() }, vec![2, 3], Some(2)),
+        (ListQuery { statuses: vec![ScanStatus::Pending], after: Some(ScanId(2)), from_the_end: true, ..all() }, vec![4, 3], Some(4)),
+    ] {
+        let query = of_two(query);
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!((shown(&page), page.next.map(|next| next.id.0), page.is_partial), (expected, next, false), "{query:?}");
+    }
+}
+
+/// By target, by duration and by findings, page by page without a gap or a repetition.
+pub async fn a_list_has_other_orders<H: StoreHarness>(world: World<H>) {
+    let seconds = Duration::from_secs;
+    world.completed("b.test", seconds(30), &[("x", 1)]).await;
+    world.completed("a.test", seconds(90), &[("x", 7)]).await;
+    world.completed("c.test", seconds(10), &[]).await;
+    let cancelled = world.scan("a.test").await;
+    world.committed(cancelled.id, cancel()).await;
+    world.scan("b.test").await;
+    for (order, target, expected) in [
+        (ScanOrder::Target, None, vec![4, 2, 5, 1, 3]),
+        (ScanOrder::Target, Some("b."), vec![5, 1]),
+        (ScanOrder::Longest, None, vec![2, 1, 3]),
+        (ScanOrder::Longest, Some("a."), vec![2]),
+        (ScanOrder::Findings, None, vec![2, 1, 4, 3]),
+    ] {
+        for limit in [1, 2, 20] {
+            let mut query = ListQuery { order, target: target.map(str::to_owned), limit, ..ListQuery::default() };
+            let mut seen = Vec::new();
+            loop {
+                let page = world.store.list(query.clone()).await.unwrap();
+                seen.extend(page.scans.iter().map(|scan| scan.id.0));
+                let Some(next) = page.next else { break };
+                query.from = Some(next);
+            }
+            assert_eq!(seen, expected, "{order} {target:?} {limit}");
+        }
+    }
+}
+
+/// A scan that waits or runs is not deleted; what is not there is missing.
+pub async fn only_what_has_ended_is_deleted<H: StoreHarness>(world: World<H>) {
+    let waiting = world.scan("example.com").await;
+    let running = world.running("a").await;
+    for scan in [waiting, running] {
+        assert_eq!(world.store.delete(scan.id).await.unwrap(), Deleted::Refused(scan.clone()));
+        assert_eq!(world.get(scan.id).await, scan);
+    }
+    assert_eq!(world.store.delete(ScanId(99)).await.unwrap(), Deleted::Missing);
+    assert_eq!(world.store.delete(ScanId(u64::MAX)).await.unwrap(), Deleted::Missing);
+}
+
+/// Gone from every list and count, for good; its key is free again, its id is not given out again.
+pub async fn a_deleted_scan_leaves_no_trace_and_its_id_stays_free<H: StoreHarness>(world: World<H>) {
+    let first = world.completed("a.test", Duration::from_secs(5), &[("whatweb", 3)]).await;
+    let keyed_scan = world.submit(keyed("once")).await;
+    let ended = world.committed(keyed_scan.id, cancel()).await;
+    assert_eq!(world.store.delete(ended.id).await.unwrap(), Deleted::Gone(ended.clone()));
+    let completed = world.get(first).await;
+    assert_eq!(world.store.delete(first).await.unwrap(), Deleted::Gone(completed));
+    assert_eq!(world.store.delete(first).await.unwrap(), Deleted::Missing);
+    assert_eq!(world.store.get(first).await.unwrap(), None);
+    assert_eq!(world.store.apply(first, cancel()).await.unwrap(), Applied::Missing);
+    assert_eq!(world.store.stats().await.unwrap(), StoreStats::default());
+    assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
+    assert_eq!(world.store.past_runs(None, 10).await.unwrap(), []);
+    for order in ScanOrder::ALL {
+        assert_eq!(world.listed(ListQuery { order: *order, ..ListQuery::default() }).await, [0_u64; 0], "{order}");
+    }
+    assert_eq!(world.listed(ListQuery { plugin: Some("whatweb".into()), ..ListQuery::default() }).await, [0_u64; 0]);
+    let again = world.submit(keyed("once")).await;
+    assert_eq!(again.id, ScanId(3));
+    for _ in 0..3 {
+        world.scan("example.com").await;
+    }
+    let page = world.store.list(ListQuery { offset: 2, limit: 2, count: true, ..ListQuery::default() }).await.unwrap();
+    assert_eq!((page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), page.total), (vec![4, 3], Some(4)));
+}
+
+/// Every end counts on its day, once, however often the scan was tried.
+pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
+    assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
+    let day_of = |record: &ScanRecord| record.ended_at().unwrap().to_zoned_datetime(TimeZone::UTC).date();
+    let mut ended = Vec::new();
+    for (name, resolution) in [("a", Resolution::Complete(Verdict::default())), ("a", Resolution::Fail(crash())), ("a", Resolution::Cancel(CancelledBy::User))]
+    {
+        for _ in 0..2 {
+            let scan = world.running(name).await;
+            ended.push(world.committed(scan.id, finish(scan.token, resolution.clone())).await);
+        }
+        world.harness.advance(Duration::from_secs(86_400));
+    }
+    let days = world.store.outcomes(date(1970, 1, 1)).await.unwrap();
+    // From the rows, because the store's own clock may pass midnight between two of them.
+    let mut by_day: BTreeMap<Date, DayOutcomes> = BTreeMap::new();
+    for record in &ended {
+        let outcomes = by_day.entry(day_of(record)).or_insert(DayOutcomes { day: day_of(record), completed: 0, failed: 0, cancelled: 0 });
+        match record.status() {
+            ScanStatus::Completed => outcomes.completed += 1,
+            ScanStatus::Failed => outcomes.failed += 1,
+            _ => outcomes.cancelled += 1,
+        }
+    }
+    let expected: Vec<DayOutcomes> = by_day.into_values().collect();
+    assert!(expected.len() >= 3);
+    assert_eq!(days, expected);
+    assert_eq!(world.store.outcomes(expected[1].day).await.unwrap(), expected[1..]);
+}
+
+/// Newest first, of one target and mode where asked for; what failed or was a dry run is no run.
+pub async fn past_runs_are_the_completed_ones<H: StoreHarness>(world: World<H>) {
+    let seconds = Duration::from_secs;
+    for (target, took) in [("a.test", 30), ("b.test", 60), ("a.test", 90)] {
+        world.completed(target, seconds(took), &[]).await;
+    }
+    let failed = world.running("a").await;
+    world.committed(failed.id, finish(failed.token, Resolution::Fail(crash()))).await;
+    let dry = world.running("a").await;
+    let verdict = Verdict { dry_run: true, ..Verdict::default() };
+    world.committed(dry.id, finish(dry.token, Resolution::Complete(verdict))).await;
+    let runs = world.store.past_runs(None, 10).await.unwrap();
+    assert_eq!(runs.iter().map(|run| (run.id.0, run.target.as_str())).collect::<Vec<_>>(), [(3, "a.test"), (2, "b.test"), (1, "a.test")]);
+    for run in &runs {
+        assert_eq!(took_ms(&world.get(run.id).await), Some(run.took.as_millis() as u64));
+    }
+    assert_eq!(world.store.past_runs(None, 1).await.unwrap(), runs[..1]);
+    let like = |mode| Some(RunsLike { target: "a.test".into(), mode });
+    let of_a = world.store.past_runs(like(ScanMode::Passive), 10).await.unwrap();
+    assert_eq!(of_a.iter().map(|run| run.id.0).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(world.store.past_runs(like(ScanMode::Active), 10).await.unwrap(), []);
 }
 
 /// Highest priority first; within one, the longest due.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kastrel_actors::model::{PluginInfo, PluginKind, ScanMode, ScanRequest, ScannerInfo, ScannerKind, Severity};
+use kastrel_actors::policy::overrides::SettingsSchema;
 use serde::{Deserialize, Serialize};
 
 /// An entry of the registry of issues.
@@ -24,7 +25,7 @@ pub struct IssueKind {
 }
 
 /// Everything that the scanner says about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Catalogue {
     /// Which scanner it is.
     pub scanner: ScannerInfo,
@@ -32,12 +33,15 @@ pub struct Catalogue {
     pub plugins: Vec<PluginInfo>,
     /// Its known issues by id.
     pub registry: BTreeMap<String, IssueKind>,
+    /// What can be set; `None` where it does not say.
+    #[serde(default)]
+    pub settings: Option<SettingsSchema>,
 }
 
 impl Default for Catalogue {
     /// That of a scanner of which nothing is known.
     fn default() -> Self {
-        Self { scanner: ScannerInfo { kind: ScannerKind::Kast, version: "unknown".into() }, plugins: Vec::new(), registry: BTreeMap::new() }
+        Self { scanner: ScannerInfo { kind: ScannerKind::Kast, version: "unknown".into() }, plugins: Vec::new(), registry: BTreeMap::new(), settings: None }
     }
 }
 

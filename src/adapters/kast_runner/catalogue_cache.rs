@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::catalogue::Catalogue;
 use super::catalogue_text;
 use super::scanner::ScannerCommand;
+use super::settings_text;
 
 /// How long the scanner may take for one answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -97,7 +98,11 @@ impl CatalogueCache {
             return Err(CatalogueError::NoPlugins { program: self.scanner.program.display().to_string() });
         }
         let registry = catalogue_text::registry(&self.answer(&["registry", "list", "--json"]).await?).unwrap_or_default();
-        Ok(Catalogue { scanner, plugins, registry })
+        let mut settings = settings_text::settings(&self.answer(&["config", "schema"]).await?);
+        if settings.is_none() && self.scanner.kind == ScannerKind::Kast {
+            settings = settings_text::settings(&self.answer(&["--config-schema"]).await?);
+        }
+        Ok(Catalogue { scanner, plugins, registry, settings })
     }
 
     /// What the scanner prints for `args`, whatever its exit code: what counts is whether it can be read.

@@ -1,6 +1,7 @@
 //! The folder of an attempt: where it is, and how it is made without following anybody's symlink.
 
-use std::io;
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,8 @@ use rustix::fs::{CWD, Dir, Mode, OFlags};
 const FOLDER_MODE: Mode = Mode::RWXU;
 /// The scanner's standard output and error.
 pub const LOG_NAME: &str = "kast.log";
+/// Not `.txt` or `.json`, which would look like a file of a plugin.
+const COMMAND_NAME: &str = "command.sh";
 const TOOL_LOGS_NAME: &str = "logs";
 
 /// The paths of one attempt, computed and not looked up, so that the web finds what the runner made.
@@ -58,6 +61,27 @@ pub(super) struct Folder {
     pub(super) dir: OwnedFd,
     /// Its log file, empty.
     pub(super) log: std::fs::File,
+}
+
+impl Folder {
+    /// Keeps the command line for people, as a shell would take it. An attempt does not fail for the want of it.
+    pub(super) fn keep_command(&self, program: &Path, args: &[OsString]) {
+        let words = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str)).map(|word| quoted(&word.to_string_lossy()));
+        let line = words.collect::<Vec<_>>().join(" ") + "\n";
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        let written = rustix::fs::openat(&self.dir, COMMAND_NAME, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(io::Error::from)
+            .and_then(|file| std::fs::File::from(file).write_all(line.as_bytes()));
+        if let Err(error) = written {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the command line of an attempt could not be kept");
+        }
+    }
+}
+
+/// A word as a POSIX shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// Makes the folder of an attempt.
@@ -117,6 +141,20 @@ mod tests {
 
     fn paths(results: &Path, target: &str) -> AttemptPaths {
         AttemptPaths::new(results, &target.parse().unwrap(), "2026-11-23T19:06:59.9+02:00".parse().unwrap(), ScanId(7), AttemptNumber(1))
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_read_more_than_a_word() {
+        for (word, shell) in [
+            ("-t", "-t"),
+            ("https://example.com:444/a", "https://example.com:444/a"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$(id)", "'$(id)'"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(quoted(word), shell);
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::observer::Observer;
 use super::output::Output;
 use super::process;
 use super::reaper::Reaper;
+use super::report::ReportRenderer;
 use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::scope_check;
@@ -147,6 +148,13 @@ impl KastRunner {
         self.catalogue.refresh().await.map_err(|error| error.to_string())
     }
 
+    /// What renders the reports of ended attempts once more.
+    #[must_use]
+    pub fn report_renderer(&self) -> ReportRenderer {
+        let config = &self.config;
+        ReportRenderer::new(config.scanner.clone(), Arc::clone(&self.environment), config.results_dir.clone(), self.run.clone(), config.logo.clone())
+    }
+
     /// Which scanner this is, as far as it is known.
     #[must_use]
     pub fn scanner_info(&self) -> ScannerInfo {
@@ -209,6 +217,7 @@ impl ScanRunner for KastRunner {
             let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
             tokio::task::spawn_blocking(move || {
                 let folder = folder::create(&results, &paths).map_err(|error| folder_failure(&paths, &error))?;
+                folder.keep_command(&program, &args);
                 let spawned = process::spawn(&program, &args, &environment, &marker, Some(presence))?;
                 Ok((folder, spawned))
             })

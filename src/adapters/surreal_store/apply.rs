@@ -7,6 +7,7 @@ use kastrel_actors::ports::{Applied, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls::{self, Tries};
+use super::ended::{Ended, write_ended};
 use super::error::{CallError, Failure};
 use super::nodes;
 use super::row::{self, Columns, StoredScan};
@@ -36,6 +37,7 @@ struct WriteArguments {
     key: RecordId,
     expected: i64,
     row: Columns,
+    ended: Option<Ended>,
     node: Option<RecordId>,
     offset: i64,
 }
@@ -62,6 +64,16 @@ macro_rules! update {
 }
 
 const WRITE: &str = concat!("BEGIN;", update!(), "COMMIT;");
+
+/// The change with which a scan ends brings the rows that are kept beside it.
+const WRITE_END: &str = concat!(
+    "BEGIN;
+    IF (SELECT VALUE version FROM ONLY $key) = $expected {",
+    write_ended!(),
+    "};",
+    update!(),
+    "COMMIT;"
+);
 
 /// FOR UPDATE makes the commit fail if the node's row was changed meanwhile; a plain read would let this lease slip past a rescuer that ends the node's lease just now.
 const WRITE_LEASE: &str = concat!(
@@ -110,9 +122,19 @@ impl Inner {
     }
 
     async fn write(&self, key: RecordId, read: &ScanRecord, next: &ScanRecord, lease_of: Option<&NodeId>) -> Result<Written, StoreError> {
-        let arguments =
-            WriteArguments { key, expected: row::signed(read.version)?, row: Columns::of(next)?, node: lease_of.map(nodes::node_key), offset: self.offset() };
-        let sql = if lease_of.is_some() { WRITE_LEASE } else { WRITE };
+        let arguments = WriteArguments {
+            key,
+            expected: row::signed(read.version)?,
+            row: Columns::of(next)?,
+            ended: Ended::of(next)?,
+            node: lease_of.map(nodes::node_key),
+            offset: self.offset(),
+        };
+        let sql = match (lease_of, &arguments.ended) {
+            (Some(_), _) => WRITE_LEASE,
+            (None, Some(_)) => WRITE_END,
+            (None, None) => WRITE,
+        };
         Ok(match calls::call::<WriteAnswer>(&self.db, sql, arguments).await {
             Ok(WriteAnswer { written: 0 }) => Written::Lost,
             Ok(_) => Written::Yes,

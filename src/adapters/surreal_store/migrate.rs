@@ -41,6 +41,7 @@ pub(super) struct Step {
 pub(super) const STEPS: &[Step] = &[
     Step { version: 1, sql: include_str!("migrations/0001_scans_and_nodes.surql") },
     Step { version: 2, sql: include_str!("migrations/0002_drain_and_pause.surql") },
+    Step { version: 3, sql: include_str!("migrations/0003_lists_and_trends.surql") },
     Step { version: 4, sql: include_str!("migrations/0004_submitters_and_restore.surql") },
 ];
 

@@ -1,7 +1,7 @@
 //! Keeps scans and nodes in SurrealDB: the [`ScanStore`](kastrel_actors::ports::ScanStore) of the application.
 //!
-//! - **Owns** the tables `scan`, `counter`, `idempotency`, `submitter`, `node`, `pause`, `restore` and `migration` of one database: embedded, with the data folder's lock, or on a server,
-//!   with one connection.
+//! - **Owns** the tables `scan`, `counter`, `idempotency`, `submitter`, `aim`, `ended`, `found`, `day`, `node`, `pause`, `backfill`, `restore` and `migration` of one database: embedded, with the
+//!   data folder's lock, or on a server, with one connection.
 //! - **The truth of a row** is one JSON document, the whole [`ScanRecord`](kastrel_actors::model::ScanRecord): serde's defaults let a newer program read old rows, text with any
 //!   character in it survives (JSON escapes NUL), and it is written and read in one go. Beside it stand the few columns that queries need.
 //! - **"Now"** is the database's clock, read in the same statement as the row.
@@ -14,8 +14,12 @@
 //! The parser of the embedded SurrealDB recurses deeply: run it on threads with stacks of 8 MiB, not on tokio's default of 2 MiB.
 
 mod address;
+mod aims;
 mod apply;
+mod backfill;
 mod calls;
+mod delete;
+mod ended;
 mod error;
 mod link;
 mod list;

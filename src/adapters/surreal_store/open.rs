@@ -14,6 +14,7 @@ use surrealdb_cnf::ConfigMap;
 use surrealdb_engine_local::Datastore;
 
 use super::address::{AuthLevel, RemoteDatabase};
+use super::backfill;
 use super::calls::{CALL_TIMEOUT, Database};
 use super::error::OpenError;
 use super::link::Link;
@@ -81,11 +82,19 @@ impl SurrealStore {
 
     async fn embedded(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
         migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, purpose, Ground::Any).await?;
-        Ok(Self::over(db, lock))
+        Self::whole(db, lock, purpose).await
     }
 
     async fn connect_for(address: &RemoteDatabase, purpose: Purpose) -> Result<Self, OpenError> {
-        Ok(Self::over(Database::Remote(Link::open(address, purpose).await?), None))
+        Self::whole(Database::Remote(Link::open(address, purpose).await?), None, purpose).await
+    }
+
+    /// Fills in what earlier versions did not keep: here and not where connections are made, because it may take longer than those may.
+    async fn whole(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
+        if purpose == Purpose::Use {
+            backfill::run(&db).await?;
+        }
+        Ok(Self::over(db, lock))
     }
 
     /// Another store on the same database, as another process would have it.

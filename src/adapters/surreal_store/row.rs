@@ -81,11 +81,6 @@ impl Columns {
     }
 }
 
-/// The column that lists are filtered by.
-pub(super) fn target(record: &ScanRecord) -> String {
-    record.request.target.to_string().to_lowercase()
-}
-
 /// The record id of a scan; `None` for a number that no scan has.
 pub(super) fn scan_key(id: ScanId) -> Option<RecordId> {
     i64::try_from(id.0).ok().map(|number| RecordId::new("scan", number))

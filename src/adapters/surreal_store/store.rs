@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
-use kastrel_actors::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
+use kastrel_actors::ports::{
+    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats, Submitted,
+};
 use surrealdb::types::SurrealValue;
 
+use super::aims::Aims;
 use super::calls::{self, Database};
 use super::lock::FolderLock;
 use super::migrate;
@@ -27,12 +31,13 @@ pub(super) struct Inner {
     pub(super) db: Database,
     clock_offset_ms: Arc<AtomicI64>,
     pub(super) submissions: Queue,
+    pub(super) aims: Aims,
     _lock: Option<FolderLock>,
 }
 
 impl Inner {
     pub(super) fn new(db: Database, clock_offset_ms: Arc<AtomicI64>, lock: Option<FolderLock>) -> Self {
-        Self { db, clock_offset_ms, submissions: Queue::default(), _lock: lock }
+        Self { db, clock_offset_ms, submissions: Queue::default(), aims: Aims::default(), _lock: lock }
     }
 
     /// What is added to the database's clock, in nanoseconds.
@@ -88,6 +93,18 @@ impl ScanStore for SurrealStore {
 
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
         self.page(&query).await
+    }
+
+    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
+        self.forget_scan(id).await
+    }
+
+    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.day_outcomes(since).await
+    }
+
+    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
+        self.runs(like, limit).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {

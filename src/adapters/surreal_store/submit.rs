@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kastrel_actors::model::{NewScan, ScanId, ScanRecord};
+use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::{StoreError, Submitted};
 use surrealdb::types::{RecordId, SurrealValue};
 use tokio::sync::oneshot;
@@ -157,6 +158,8 @@ struct NewRow {
     ordinal: i64,
     key: Option<RecordId>,
     target: String,
+    mode: String,
+    aim: RecordId,
     trace: String,
     rank: i64,
     document: String,
@@ -202,9 +205,10 @@ const WRITE: &str = "
     FOR $row IN $rows {
         LET $number = $last + $row.ordinal;
         CREATE type::record('scan', $number) SET
-            number = $number, status = 'pending', target = $row.target, created_at = $now, version = 0, token = 0, failures = 0, trace = $row.trace,
+            number = $number, status = 'pending', target = $row.target, mode = $row.mode, created_at = $now, version = 0, token = 0, failures = 0, trace = $row.trace,
             rank = $row.rank, due = $now, node = NONE, cancel = false, document = $row.document
             RETURN NONE;
+        IF (SELECT VALUE first FROM ONLY $row.aim) = NONE { CREATE $row.aim SET first = $number RETURN NONE; };
         IF $row.key != NONE { CREATE $row.key SET scan = $number RETURN NONE; };
     };
     RETURN { last: $last, now: $now };
@@ -271,9 +275,13 @@ async fn find_keys(inner: &Inner, scans: &[&NewScan]) -> Result<HashMap<String, 
     found.used.into_iter().map(|used| Ok((used.key, ScanId(row::unsigned(used.scan)?)))).collect()
 }
 
-/// An array of one, so that no text can be taken for another kind of key.
 pub(super) fn key_row(key: &str) -> RecordId {
-    RecordId::new("idempotency", surrealdb::types::Array::from(vec![surrealdb::types::Value::String(key.to_owned())]))
+    text_key("idempotency", key)
+}
+
+/// An array of one, so that no text can be taken for another kind of key.
+pub(super) fn text_key(table: &str, text: &str) -> RecordId {
+    RecordId::new(table, surrealdb::types::Array::from(vec![surrealdb::types::Value::String(text.to_owned())]))
 }
 
 /// What a submission becomes.
@@ -304,10 +312,13 @@ impl Plan {
                 let at = plan.records.len();
                 planned.extend(key.map(|key| (key, at)));
                 let record = template(scan);
+                let target = target_text(&record);
                 plan.rows.push(NewRow {
                     ordinal: i64::try_from(at).map_err(row::corrupt)? + 1,
                     key: key.map(key_row),
-                    target: row::target(&record),
+                    aim: text_key("aim", &target),
+                    target,
+                    mode: record.request.mode.as_str().to_owned(),
                     trace: record.trace.to_string(),
                     rank: row::rank(record.request.priority),
                     document: Columns::of(&record)?.document,

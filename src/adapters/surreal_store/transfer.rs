@@ -4,9 +4,11 @@
 //! are over. A scan that ran when the backup was made comes in as running on a node that does not exist, which makes it an orphan that the rescuer hands back.
 //!
 //! - **On the way out** the set of scans is that of one moment, since ids are given out in order; each scan is as it was when its page was read.
+//! - **What is kept beside the rows** ([`ended`](super::ended)) is made anew at the end, as for the scans of an earlier version.
 //! - **On the way in** a mark stands in the database from the first row to the last, and who finds it does not use the database ([`OpenError::HalfRestored`](super::OpenError)).
 
 use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
+use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::{ScanStore, StoreError};
 use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
 
@@ -14,7 +16,7 @@ use super::calls;
 use super::error::{CallError, Failure};
 use super::row::{self, Columns, StoredScan};
 use super::store::SurrealStore;
-use super::{migrate, submit};
+use super::{backfill, migrate, submit};
 
 /// What there is besides the scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +99,7 @@ struct ImportRow {
     number: i64,
     key: Option<RecordId>,
     target: String,
+    mode: String,
     trace: String,
     created_at: i64,
     columns: Columns,
@@ -126,8 +129,9 @@ const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), 
 
 const EXPORT: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $range) };";
 
-/// Sets the mark, unless the database is in use. Whoever registers or submits reads the mark FOR UPDATE, so that neither is committed beside this. A restore that began before and has not
-/// ended loses the mark and with it the database; the rows of nodes whose leases are over go, so that no such node comes back to life in the middle of the import.
+/// Sets the mark, unless the database is in use, and takes back the one that says that everything beside the rows is there. Whoever registers or submits reads the mark FOR UPDATE, so that
+/// neither is committed beside this. A restore that began before and has not ended loses the mark and with it the database; the rows of nodes whose leases are over go, so that no such node
+/// comes back to life in the middle of the import.
 const BEGIN: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
@@ -137,6 +141,7 @@ const BEGIN: &str = "
     IF $last = NONE AND array::len($nodes) = 0 {
         DELETE node RETURN NONE;
         UPSERT restore:running SET since = $now, run = $run RETURN NONE;
+        DELETE backfill RETURN NONE;
     };
     RETURN { last: $last, node: $nodes[0], again: $again };
     COMMIT;";
@@ -147,9 +152,17 @@ const CLEAR: &str = "
     IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     LET $scans = SELECT VALUE id FROM scan LIMIT 500;
     LET $keys = SELECT VALUE id FROM idempotency LIMIT 500;
+    LET $aims = SELECT VALUE id FROM aim LIMIT 500;
+    LET $ended = SELECT VALUE id FROM ended LIMIT 500;
+    LET $found = SELECT VALUE id FROM found LIMIT 500;
+    LET $days = SELECT VALUE id FROM day LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
-    RETURN { deleted: array::len($scans) + array::len($keys) };
+    DELETE $aims RETURN NONE;
+    DELETE $ended RETURN NONE;
+    DELETE $found RETURN NONE;
+    DELETE $days RETURN NONE;
+    RETURN { deleted: array::len(array::concat($scans, $keys, $aims, $ended, $found, $days)) };
     COMMIT;";
 
 const IMPORT: &str = "
@@ -158,7 +171,7 @@ const IMPORT: &str = "
     FOR $row IN $rows {
         LET $columns = $row.columns;
         UPSERT type::record('scan', $row.number) SET
-            number = $row.number, target = $row.target, trace = $row.trace, created_at = $row.created_at,
+            number = $row.number, target = $row.target, mode = $row.mode, trace = $row.trace, created_at = $row.created_at,
             status = $columns.status, version = $columns.version, token = $columns.token, failures = $columns.failures, rank = $columns.rank, due = $columns.due,
             node = $columns.node, cancel = $columns.cancel, document = $columns.document
             RETURN NONE;
@@ -266,7 +279,11 @@ impl Import<'_> {
         };
         let ended: Ended = calls::call_again(&self.store.inner.db, END, end).await.map_err(refused)?;
         let found = row::unsigned(ended.found)?;
-        if found == imported { Ok(()) } else { Err(ImportError::Miscounted { found, imported }) }
+        if found != imported {
+            return Err(ImportError::Miscounted { found, imported });
+        }
+        // Should this be interrupted, whoever opens the database next goes on.
+        Ok(backfill::fill_in(&self.store.inner.db).await?)
     }
 }
 
@@ -282,7 +299,8 @@ fn import_row(record: &ScanRecord) -> Result<ImportRow, StoreError> {
     Ok(ImportRow {
         number: row::signed(record.id.0)?,
         key: record.idempotency_key.as_deref().map(submit::key_row),
-        target: row::target(record),
+        target: target_text(record),
+        mode: record.request.mode.as_str().to_owned(),
         trace: record.trace.to_string(),
         created_at: row::nanoseconds(record.created_at),
         columns: Columns::of(record)?,

@@ -10,6 +10,7 @@ use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::path::{PathId, no_scan};
 use crate::web::sse::{EventId, StatusStream, events};
 use crate::web::state::Web;
+use crate::web::viewer::Viewer;
 
 /// Streams a scan's status: an event `status` for each change, with the JSON of the status route as its data, and `end` when the scan has ended.
 ///
@@ -27,7 +28,7 @@ use crate::web::state::Web;
         (status = 503, description = "Too many open streams, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn scan_events(State(web): State<Web>, PathId(id): PathId, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn scan_events(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, headers: HeaderMap) -> Result<Response, Problem> {
     let Ok(permit) = web.streams.clone().try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask the status route instead").retry_after(10));
     };

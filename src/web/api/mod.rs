@@ -2,8 +2,11 @@
 
 pub(crate) mod backup;
 pub(crate) mod body;
+pub(crate) mod changes;
 pub(crate) mod events;
+pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod openapi;

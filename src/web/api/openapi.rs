@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{backup, events, health, metrics, nodes, plugins, queue, scans, stats, status, supervision};
+use super::{backup, changes, events, export, health, log, metrics, nodes, plugins, queue, scans, stats, status, supervision};
 use crate::web::state::Web;
 
 #[derive(OpenApi)]
@@ -25,10 +25,14 @@ struct Description;
 pub(crate) fn routes() -> OpenApiRouter<Web> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(scans::list_scans, scans::submit_scan))
-        .routes(routes!(scans::show_scan))
+        .routes(routes!(export::export_csv))
+        .routes(routes!(export::export_json))
+        .routes(routes!(scans::show_scan, scans::delete_scan))
         .routes(routes!(scans::cancel_scan))
         .routes(routes!(scans::rerun_scan))
         .routes(routes!(events::scan_events))
+        .routes(routes!(log::scan_log))
+        .routes(routes!(changes::changes))
         .routes(routes!(plugins::list_plugins))
         .routes(routes!(nodes::list_nodes))
         .routes(routes!(nodes::drain_node, nodes::undo_drain))
@@ -86,14 +90,19 @@ mod tests {
             .collect();
         let expected = [
             "DELETE /api/nodes/{id}/drain",
+            "DELETE /api/scans/{id}",
             "GET /api/backup",
+            "GET /api/events",
             "GET /api/nodes",
             "GET /api/openapi.json",
             "GET /api/plugins",
             "GET /api/queue",
             "GET /api/scans",
             "GET /api/scans/{id}",
+            "GET /api/scans/export.csv",
+            "GET /api/scans/export.json",
             "GET /api/scans/{id}/events",
+            "GET /api/scans/{id}/log",
             "GET /api/scans/{id}/status",
             "GET /api/stats",
             "GET /api/supervision",

@@ -11,6 +11,7 @@ use super::scans::fresh;
 use super::wire::{PluginKindName, ScannerBody};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::state::Web;
+use crate::web::viewer::Viewer;
 
 /// The scanner and its plugins.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,10 +52,10 @@ impl<'a> From<&'a PluginInfo> for PluginInfoBody<'a> {
         (status = 503, description = "The scanner has not answered yet", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn list_plugins(State(web): State<Web>) -> Result<Response, Problem> {
+pub(crate) async fn list_plugins(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
     let catalogue = web.catalogue().ok_or_else(|| Problem::new(ProblemKind::Loading, "the scanner is still being asked for its plugins").retry_after(2))?;
     let plugins = catalogue.plugins.iter().map(Into::into).collect();
-    Ok(fresh(StatusCode::OK, &Catalogue { scanner: (&catalogue.scanner).into(), label: catalogue.headline(), plugins }))
+    Ok(fresh(StatusCode::OK, &Catalogue { scanner: (&catalogue.scanner).into(), label: catalogue.scanner.headline(), plugins }))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::desk::{Accepted, CancelOutcome};
 use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot};
+use kastrel_actors::ports::Deleted;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,23 +17,31 @@ use super::submission::{read_draft, read_key};
 use super::wire::{FormatName, ModeName, PriorityName};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::path::{PathId, no_scan};
-use crate::web::query::ScanListQuery;
+use crate::web::query::{ScanListQuery, place_text};
+use crate::web::removal::remove_results;
 use crate::web::state::Web;
 use crate::web::trace::RequestTrace;
+use crate::web::viewer::Viewer;
 
 /// A page of scans.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ScanList<'a> {
     /// Newest first.
     scans: Vec<ScanSummary<'a>>,
-    /// All scans that match.
+    /// The scans that match.
     total: u64,
+    /// Whether more match than `total`: with filters, counting is bounded.
+    total_is_floor: bool,
     /// How many pages they fill.
     pages: u64,
     current_page: usize,
     per_page: usize,
     /// For `before`, to get the scans after these without counting pages; null after the last.
     next_before: Option<u64>,
+    /// For `at`, in the orders that are not by number; null after the last.
+    next_at: Option<String>,
+    /// Whether the search ended before the page was full: it is bounded, and goes on at `next_before`, `after` or `next_at`.
+    is_partial: bool,
 }
 
 /// Which scans.
@@ -49,8 +58,22 @@ pub(crate) struct ScanListParams {
     status: Option<String>,
     /// Only targets that contain this text.
     target: Option<String>,
+    #[param(value_type = Option<ModeName>)]
+    mode: Option<String>,
+    /// Only scans in which this plugin found something.
+    plugin: Option<String>,
+    /// Only scans that were accepted on this day (UTC) or later, or from this moment on.
+    from: Option<String>,
+    /// Only scans that were accepted on this day (UTC) or earlier, or before this moment.
+    to: Option<String>,
+    /// newest (default), oldest, target, longest or findings.
+    sort: Option<String>,
     /// Only scans with a number below this one: stable while new scans come in.
     before: Option<u64>,
+    /// Only scans with a number above this one.
+    after: Option<u64>,
+    /// Where the page begins in the orders that are not by number: the `next_at` of the page before.
+    at: Option<String>,
 }
 
 /// A submission. Every field but the target may be left out.
@@ -105,7 +128,7 @@ pub(crate) struct AcceptedScan<'a> {
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn list_scans(State(web): State<Web>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(crate) async fn list_scans(State(web): State<Web>, _viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let (query, errors) = ScanListQuery::parse(query.as_deref());
     if !errors.is_empty() {
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
@@ -113,8 +136,18 @@ pub(crate) async fn list_scans(State(web): State<Web>, RawQuery(query): RawQuery
     let page = web.desk().list(query.for_store()).await?;
     let total = page.total.unwrap_or_default();
     let scans: Vec<ScanSummary<'_>> = page.scans.iter().map(|scan| ScanSummary::from(&**scan)).collect();
-    let next_before = scans.last().filter(|_| scans.len() == query.per_page).map(|scan| scan.scan_id);
-    let list = ScanList { scans, total, pages: query.pages(total), current_page: query.page, per_page: query.per_page, next_before };
+    let by_number = query.order.is_by_number();
+    let list = ScanList {
+        scans,
+        total,
+        total_is_floor: page.total_is_floor,
+        pages: query.pages(total),
+        current_page: query.page,
+        per_page: query.per_page,
+        next_before: page.next.as_ref().filter(|_| by_number).map(|next| next.id.0),
+        next_at: page.next.as_ref().filter(|_| !by_number).map(place_text),
+        is_partial: page.is_partial,
+    };
     Ok(fresh(StatusCode::OK, &list))
 }
 
@@ -138,12 +171,13 @@ pub(crate) async fn list_scans(State(web): State<Web>, RawQuery(query): RawQuery
 )]
 pub(crate) async fn submit_scan(
     State(web): State<Web>,
+    _viewer: Viewer,
     trace: RequestTrace,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let key = read_key(&headers)?;
-    let draft = read_draft(web.desk(), &headers, body)?;
+    let draft = read_draft(web.desk(), web.catalogue().as_deref(), &headers, body)?;
     let accepted = web.desk().submit(&draft, key, trace.0).await?;
     Ok(answer(&web, &accepted))
 }
@@ -158,7 +192,7 @@ pub(crate) async fn submit_scan(
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn show_scan(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn show_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     Ok(fresh(StatusCode::OK, &ScanDetail::new(&scan, web.state.max_attempts)))
 }
@@ -176,7 +210,7 @@ pub(crate) async fn show_scan(State(web): State<Web>, PathId(id): PathId) -> Res
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn cancel_scan(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn cancel_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let show = |status, record: ScanRecord| {
         let scan = web.desk().board.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
         Ok(fresh(status, &ScanDetail::new(&scan, web.state.max_attempts)))
@@ -201,9 +235,32 @@ pub(crate) async fn cancel_scan(State(web): State<Web>, PathId(id): PathId) -> R
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn rerun_scan(State(web): State<Web>, trace: RequestTrace, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn rerun_scan(State(web): State<Web>, _viewer: Viewer, trace: RequestTrace, PathId(id): PathId) -> Result<Response, Problem> {
     let accepted = web.desk().rerun(id, trace.0).await?.ok_or_else(no_scan)?;
     Ok(answer(&web, &accepted))
+}
+
+/// Deletes a scan that has ended, with its results and files. Its number is never used again.
+#[utoipa::path(
+    delete, path = "/api/scans/{id}", tag = "scans",
+    params(("id" = u64, Path, description = "The scan's number")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended: cancel it first", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn delete_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    match web.desk().delete(id).await? {
+        Deleted::Gone(record) => {
+            remove_results(&web, &record).await;
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        Deleted::Refused(record) => Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status()))),
+        Deleted::Missing => Err(no_scan()),
+    }
 }
 
 /// The problem of a cancel that comes too late.

@@ -12,6 +12,7 @@ use super::scans::fresh;
 use super::wire::ScannerBody;
 use crate::web::error::{Problem, ProblemBody};
 use crate::web::state::{Web, WebInner};
+use crate::web::viewer::Viewer;
 
 /// How long to wait for a queue that may be gone.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
@@ -48,7 +49,7 @@ struct ScanCounts {
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn show_stats(State(web): State<Web>) -> Result<Response, Problem> {
+pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
     let stats = web.desk().stats().await?;
     let catalogue = web.catalogue();
     let total = stats.pending + stats.running + stats.completed + stats.failed + stats.cancelled;

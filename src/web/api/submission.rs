@@ -3,19 +3,26 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
-use kastrel_actors::desk::{ScanDesk, SubmitError};
+use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{FieldError, ScanRequestDraft};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::same_origin::is_json;
+use crate::web::state::CatalogueView;
 
 const KEY_HEADER: &str = "idempotency-key";
 const MAX_KEY: usize = 255;
 
 /// The body of a submission, fully checked: `desk.submit` with the same draft finds nothing wrong any more.
-pub(crate) fn read_draft(desk: &ScanDesk, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<ScanRequestDraft, Problem> {
+pub(crate) fn read_draft(
+    desk: &ScanDesk,
+    catalogue: Option<&CatalogueView>,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<ScanRequestDraft, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(content_type) {
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
@@ -26,7 +33,8 @@ pub(crate) fn read_draft(desk: &ScanDesk, headers: &HeaderMap, body: Result<Byte
         return Err(Problem::new(ProblemKind::Malformed, "the body must be a JSON object such as {\"target\": \"example.com\"}"));
     };
     let (draft, mut errors) = typed(fields);
-    if let Err(SubmitError::Invalid(more)) = desk.check(&draft) {
+    let more = problems(desk, &draft, catalogue);
+    if !more.is_empty() {
         // A field that could not be read has its default in the draft; what is wrong with that is not the client's doing.
         let known: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
         errors.extend(more.into_iter().filter(|error| !known.iter().any(|field| root(field) == error.field)));

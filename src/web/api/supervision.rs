@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::scans::fresh;
 use super::wire::Moment;
 use crate::web::state::Web;
+use crate::web::viewer::Viewer;
 
 /// An actor.
 #[derive(Debug, Serialize, ToSchema)]
@@ -52,7 +53,7 @@ impl From<ActorView> for ActorBody {
     get, path = "/api/supervision", tag = "server",
     responses((status = 200, description = "The root of the tree", body = ActorBody, content_type = "application/json"))
 )]
-pub(crate) async fn show_supervision(State(web): State<Web>) -> Response {
+pub(crate) async fn show_supervision(State(web): State<Web>, _viewer: Viewer) -> Response {
     fresh(StatusCode::OK, &ActorBody::from(web.desk().board.supervision(web.now())))
 }
 

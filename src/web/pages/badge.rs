@@ -1,4 +1,4 @@
-//! States as a word with a symbol: never by colour alone.
+//! States as a word with an icon: never by colour alone.
 
 use kastrel_actors::model::{PluginStatus, ScanStatus, Severity, SeverityCounts};
 
@@ -9,46 +9,35 @@ use crate::web::text::words;
 pub(crate) struct Badge {
     /// The state's name, which is also its style.
     pub(crate) name: &'static str,
-    pub(crate) symbol: &'static str,
+    pub(crate) icon: &'static str,
     pub(crate) label: String,
 }
 
 impl Badge {
-    /// All states of scans, for the script to choose from.
-    pub(crate) fn of_scans() -> Vec<Self> {
-        ScanStatus::ALL.iter().map(|status| (*status).into()).collect()
-    }
-
-    /// All states of plugins.
-    pub(crate) fn of_plugins() -> Vec<Self> {
-        PluginStatus::ALL.iter().map(|status| (*status).into()).collect()
+    /// A state that is neither a scan's nor a plugin's.
+    pub(crate) fn new(name: &'static str, icon: &'static str, label: impl Into<String>) -> Self {
+        Self { name, icon, label: label.into() }
     }
 }
 
 impl From<ScanStatus> for Badge {
     fn from(status: ScanStatus) -> Self {
-        let symbol = match status {
-            ScanStatus::Pending => "○",
-            ScanStatus::Running => "◐",
-            ScanStatus::Completed => "✓",
-            ScanStatus::Failed => "✕",
-            ScanStatus::Cancelled => "–",
+        // Each state has an icon of its own, under its name.
+        let label = match status {
+            ScanStatus::Pending => "waiting".into(),
+            _ => words(status.as_str()),
         };
-        Self { name: status.as_str(), symbol, label: words(status.as_str()) }
+        Self::new(status.as_str(), status.as_str(), label)
     }
 }
 
 impl From<PluginStatus> for Badge {
     fn from(status: PluginStatus) -> Self {
-        let symbol = match status {
-            PluginStatus::Pending => "○",
-            PluginStatus::InProgress => "◐",
-            PluginStatus::Completed => "✓",
-            PluginStatus::Failed => "✕",
-            PluginStatus::Skipped => "–",
-            PluginStatus::Unavailable => "?",
+        let icon = match status {
+            PluginStatus::InProgress => "running",
+            other => other.as_str(),
         };
-        Self { name: status.as_str(), symbol, label: words(status.as_str()) }
+        Self::new(status.as_str(), icon, words(status.as_str()))
     }
 }
 
@@ -56,7 +45,23 @@ impl From<PluginStatus> for Badge {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SeverityChip {
     pub(crate) name: &'static str,
+    /// As many bars as it is bad.
+    pub(crate) icon: &'static str,
     pub(crate) count: u64,
+}
+
+impl SeverityChip {
+    pub(crate) const fn new(severity: Severity, count: u64) -> Self {
+        let icon = match severity {
+            Severity::Critical => "s4",
+            Severity::High => "s3",
+            Severity::Medium => "s2",
+            Severity::Low => "s1",
+            Severity::Informational => "s0",
+            Severity::Unknown => "sx",
+        };
+        Self { name: severity.as_str(), icon, count }
+    }
 }
 
 /// The severities of which there are issues, worst first.
@@ -69,7 +74,7 @@ pub(crate) fn severities(counts: SeverityCounts) -> Vec<SeverityChip> {
         Severity::Informational => counts.informational,
         Severity::Unknown => counts.unknown,
     };
-    Severity::ALL.iter().map(|severity| SeverityChip { name: severity.as_str(), count: count_of(*severity) }).filter(|chip| chip.count > 0).collect()
+    Severity::ALL.iter().map(|severity| SeverityChip::new(*severity, count_of(*severity))).filter(|chip| chip.count > 0).collect()
 }
 
 #[cfg(test)]
@@ -77,13 +82,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_has_a_symbol_and_a_word_of_its_own() {
-        for badges in [Badge::of_scans(), Badge::of_plugins()] {
-            let mut symbols: Vec<&str> = badges.iter().map(|badge| badge.symbol).collect();
-            symbols.sort_unstable();
-            symbols.dedup();
-            assert_eq!(symbols.len(), badges.len());
+    fn every_state_has_an_icon_and_a_word_of_its_own() {
+        let sprite = include_str!("../../../templates/icons.svg");
+        let scans: Vec<Badge> = ScanStatus::ALL.iter().map(|status| (*status).into()).collect();
+        let plugins: Vec<Badge> = PluginStatus::ALL.iter().map(|status| (*status).into()).collect();
+        for badges in [scans, plugins] {
+            let mut icons: Vec<&str> = badges.iter().map(|badge| badge.icon).collect();
+            assert!(icons.iter().all(|icon| sprite.contains(&format!("id=\"i-{icon}\""))), "{icons:?}");
+            icons.sort_unstable();
+            icons.dedup();
+            assert_eq!(icons.len(), badges.len());
         }
         assert_eq!(Badge::from(PluginStatus::InProgress).label, "in progress");
+        for severity in Severity::ALL {
+            assert!(sprite.contains(&format!("id=\"i-{}\"", SeverityChip::new(*severity, 1).icon)));
+        }
     }
 }

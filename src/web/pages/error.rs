@@ -3,9 +3,10 @@
 use askama::Template;
 use axum::response::{IntoResponse, Response};
 
-use super::layout::Layout;
+use super::layout::{Here, Layout};
 use crate::web::headers::page;
 use crate::web::text::clean;
+use crate::web::viewer::Theme;
 
 /// What went wrong, for people.
 #[derive(Template)]
@@ -19,8 +20,8 @@ pub(crate) struct ErrorPage {
 }
 
 impl ErrorPage {
-    pub(crate) fn new(status: u16, title: &str, detail: &str, trace_id: String) -> Self {
-        Self { layout: Layout::bare(title), status, title: title.into(), detail: clean(detail), trace_id }
+    pub(crate) fn new(status: u16, title: &str, detail: &str, trace_id: String, theme: Theme) -> Self {
+        Self { layout: Layout::bare(theme, Here::Elsewhere, title), status, title: title.into(), detail: clean(detail), trace_id }
     }
 }
 
@@ -37,7 +38,7 @@ mod tests {
 
     impl ErrorPage {
         fn sample() -> Self {
-            let page = Self::new(404, "Not found", HOSTILE, "4bf92f3577b34da6a3ce929d0e0e4736".into());
+            let page = Self::new(404, "Not found", HOSTILE, "4bf92f3577b34da6a3ce929d0e0e4736".into(), Theme::System);
             Self { layout: Layout::sample("Not found"), ..page }
         }
     }

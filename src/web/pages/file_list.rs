@@ -4,20 +4,18 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::layout::Layout;
-use crate::adapters::artifacts::{Artifact, ArtifactError};
+use super::layout::{Here, Layout};
+use crate::adapters::artifacts::Artifact;
 use crate::web::error::Problem;
-use crate::web::files::list;
+use crate::web::files::{list, notice_of};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
-use crate::web::text::{clean, size};
+use crate::web::text::{clean, in_url, size};
+use crate::web::viewer::Viewer;
 
 /// How many attempts are listed, newest first.
 const LISTED: usize = 10;
-
-const PARTIAL: &str = "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
-const UNAVAILABLE: &str = "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
 
 /// The files of a scan.
 #[derive(Template)]
@@ -31,6 +29,7 @@ pub(crate) struct FileListPage {
 
 struct AttemptSection {
     number: u32,
+    total: String,
     files: Vec<FileRow>,
     /// What to know of the list.
     notice: Option<&'static str>,
@@ -38,46 +37,58 @@ struct AttemptSection {
 
 struct FileRow {
     path: String,
+    /// The page that shows it.
+    view_url: String,
+    /// The file itself, as a download.
     url: String,
     size: String,
 }
 
 /// Lists the files.
-pub(crate) async fn show(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let mut attempts = Vec::new();
     for attempt in scan.record.attempts.iter().rev().take(LISTED) {
-        let base = format!("/scans/{id}/attempts/{}/files/", attempt.number);
-        let row = |entry: Artifact| FileRow { url: format!("{base}{}", in_url(&entry.path)), path: clean(&entry.path), size: size(entry.size) };
-        let (files, notice) = match list(&web, &scan.record, attempt.number).await {
-            Ok(listing) => (listing.files, listing.partial.then_some(PARTIAL)),
-            Err(ArtifactError::Unavailable(_)) => (Vec::new(), Some(UNAVAILABLE)),
-            Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => (Vec::new(), None),
+        let base = format!("/scans/{id}/attempts/{}", attempt.number);
+        let row = |entry: Artifact| FileRow {
+            view_url: format!("{base}/view/{}", in_url(&entry.path)),
+            url: format!("{base}/files/{}?download=1", in_url(&entry.path)),
+            path: clean(&entry.path),
+            size: size(entry.size),
         };
-        attempts.push(AttemptSection { number: attempt.number.0, files: files.into_iter().map(row).collect(), notice });
+        let listing = list(&web, &scan.record, attempt.number).await;
+        let notice = notice_of(&listing);
+        let files = listing.unwrap_or_default().files;
+        let total = size(files.iter().map(|file| file.size).sum());
+        attempts.push(AttemptSection { number: attempt.number.0, total, files: files.into_iter().map(row).collect(), notice });
     }
     let target = clean(&scan.record.request.target.to_string());
-    Ok(page(&FileListPage { layout: Layout::of(&web, format!("Files of scan {id} of {target}")), id: id.0, target, attempts }))
-}
-
-/// A path as it stands in an address: everything but the plainest characters is encoded.
-fn in_url(path: &str) -> String {
-    let encode = |b: u8| if b.is_ascii_alphanumeric() || b"/-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
-    path.bytes().map(encode).collect()
+    Ok(page(&FileListPage { layout: Layout::of(&web, &viewer, Here::Scans, format!("Files of scan {id}")).await, id: id.0, target, attempts }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::files::PARTIAL;
     use crate::web::pages::layout::HOSTILE;
     use crate::web::testing::{TestApp, text_of};
 
     impl FileListPage {
         fn sample() -> Self {
-            let file = |path: &str| FileRow { path: clean(path), url: format!("/scans/17/attempts/2/files/{}", in_url(path)), size: "412 bytes".into() };
+            let file = |path: &str| FileRow {
+                path: clean(path),
+                view_url: format!("/scans/17/attempts/2/view/{}", in_url(path)),
+                url: format!("/scans/17/attempts/2/files/{}?download=1", in_url(path)),
+                size: "412 bytes".into(),
+            };
             let attempts = vec![
-                AttemptSection { number: 2, files: vec![file("kast_report.html"), file(&format!("raw/{HOSTILE}"))], notice: Some(PARTIAL) },
-                AttemptSection { number: 1, files: Vec::new(), notice: None },
+                AttemptSection {
+                    number: 2,
+                    total: "824 bytes".into(),
+                    files: vec![file("kast_report.html"), file(&format!("raw/{HOSTILE}"))],
+                    notice: Some(PARTIAL),
+                },
+                AttemptSection { number: 1, total: "0 bytes".into(), files: Vec::new(), notice: None },
             ];
             Self { layout: Layout::sample("Files of scan 17"), id: 17, target: clean(HOSTILE), attempts }
         }
@@ -96,7 +107,9 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("a b#c?.txt"), "found").unwrap();
         let html = text_of(app.get(&format!("/scans/{}/files", scan.id)).await).await;
-        let link = html.split("href=\"").map(|rest| rest.split('"').next().unwrap()).find(|link| link.contains("/attempts/")).unwrap();
-        assert_eq!(text_of(app.get(link).await).await, "found");
+        let links: Vec<&str> = html.split("href=\"").map(|rest| rest.split('"').next().unwrap()).filter(|link| link.contains("/attempts/")).collect();
+        let [view, download] = links[..] else { panic!("{links:?}") };
+        assert_eq!(text_of(app.get(download).await).await, "found");
+        assert!(text_of(app.get(view).await).await.contains("found"));
     }
 }

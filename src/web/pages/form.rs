@@ -1,6 +1,7 @@
 //! The submit form: what a browser sent, as text, and what is shown of it. Nothing that was typed is lost when something is wrong.
 
-use kastrel_actors::model::{FieldError, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, ScanMode, ScanRequestDraft};
+use kastrel_actors::model::{ConfigOverride, FieldError, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
+use kastrel_actors::policy::overrides::SettingRule;
 use url::form_urlencoded;
 
 use crate::web::state::CatalogueView;
@@ -11,7 +12,8 @@ use crate::web::text::clean;
 pub(crate) struct SubmitForm {
     /// New for each form that is shown: sending it twice makes one scan.
     pub(crate) key: String,
-    target: String,
+    /// One target, or several, one a line.
+    pub(crate) target: String,
     mode: String,
     plugins: Vec<String>,
     parallel: bool,
@@ -21,6 +23,10 @@ pub(crate) struct SubmitForm {
     format: String,
     priority: String,
     overrides: String,
+    /// That one may scan the target, asked for where plugins attack.
+    confirm: bool,
+    /// Whether to start what a preview showed.
+    pub(crate) start: bool,
 }
 
 impl SubmitForm {
@@ -38,6 +44,25 @@ impl SubmitForm {
             format: ReportFormat::Html.to_string(),
             priority: Priority::Normal.to_string(),
             overrides: String::new(),
+            confirm: false,
+            start: false,
+        }
+    }
+
+    /// The form of a scan that was asked for before.
+    pub(crate) fn of(request: &ScanRequest) -> Self {
+        Self {
+            target: request.target.to_string(),
+            mode: request.mode.to_string(),
+            plugins: request.plugins.clone(),
+            parallel: request.parallel,
+            max_workers: request.max_workers.to_string(),
+            verbose: request.verbose,
+            dry_run: request.dry_run,
+            format: request.format.to_string(),
+            priority: request.priority.to_string(),
+            overrides: request.overrides.iter().map(ConfigOverride::argument).collect::<Vec<_>>().join("\n"),
+            ..Self::fresh()
         }
     }
 
@@ -58,6 +83,8 @@ impl SubmitForm {
                 "format" => form.format = value,
                 "priority" => form.priority = value,
                 "overrides" => form.overrides = value,
+                "confirm" => form.confirm = true,
+                "action" => form.start = value == "start",
                 _ => {}
             }
         }
@@ -65,9 +92,28 @@ impl SubmitForm {
     }
 
     /// The key, if it can be one.
-    pub(crate) fn idempotency_key(&self) -> Option<String> {
+    pub(crate) fn idempotency_key(&self, line: usize) -> Option<String> {
         let usable = (1..=64).contains(&self.key.len()) && self.key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        usable.then(|| format!("form-{}", self.key))
+        usable.then(|| if line <= 1 { format!("form-{}", self.key) } else { format!("form-{}-{line}", self.key) })
+    }
+
+    /// The draft of one target, and what is wrong already with the rest. Plugins that do not belong to the mode are left out, as the page does not show them.
+    pub(crate) fn draft_of(&self, target: &str, catalogue: Option<&CatalogueView>) -> (ScanRequestDraft, Vec<FieldError>) {
+        let (mut draft, mut errors) = self.draft();
+        draft.target = target.trim().to_owned();
+        let mode = self.mode.parse::<ScanMode>().ok();
+        if mode.is_some_and(|mode| mode != ScanMode::Passive) && !self.confirm {
+            errors.push(FieldError::new("confirm", "active plugins attack the target: confirm that you may"));
+        }
+        if let (Some(mode), Some(catalogue)) = (mode, catalogue) {
+            let kind = |name: &String| catalogue.plugins.iter().find(|plugin| plugin.name == *name).map(|plugin| plugin.kind);
+            draft.plugins.retain(|name| kind(name).is_none_or(|kind| belongs(kind, mode)));
+            // Nothing chosen means everything, which is not what somebody meant who chose something.
+            if draft.plugins.is_empty() && !self.plugins.is_empty() {
+                errors.push(FieldError::new("plugins", format!("none of the chosen plugins runs in mode {mode}")));
+            }
+        }
+        (draft, errors)
     }
 
     /// The same for the desk, and what is wrong already.
@@ -96,6 +142,15 @@ impl SubmitForm {
     }
 }
 
+/// Whether a plugin of this kind runs in this mode.
+const fn belongs(kind: PluginKind, mode: ScanMode) -> bool {
+    match mode {
+        ScanMode::Both => true,
+        ScanMode::Passive => matches!(kind, PluginKind::Passive),
+        ScanMode::Active => matches!(kind, PluginKind::Active),
+    }
+}
+
 /// The form as it is shown.
 #[derive(Debug, Clone)]
 pub(crate) struct FormView {
@@ -114,8 +169,18 @@ pub(crate) struct FormView {
     pub(crate) format: Choices,
     pub(crate) priority: Choices,
     pub(crate) overrides: Field,
-    /// Whether something below "More options" needs attention.
-    pub(crate) is_open: bool,
+    pub(crate) confirm: bool,
+    pub(crate) confirm_error: Option<String>,
+    /// The settings that there are, as a hint.
+    pub(crate) settings: Vec<SettingHint>,
+}
+
+/// A setting that the scanner takes.
+#[derive(Debug, Clone)]
+pub(crate) struct SettingHint {
+    pub(crate) name: String,
+    pub(crate) about: String,
+    pub(crate) default: String,
 }
 
 /// An error, for the summary above the form.
@@ -144,12 +209,14 @@ pub(crate) struct Choices {
 pub(crate) struct Choice {
     pub(crate) value: &'static str,
     pub(crate) label: &'static str,
+    pub(crate) about: &'static str,
     pub(crate) is_chosen: bool,
 }
 
 /// The plugins of one kind.
 #[derive(Debug, Clone)]
 pub(crate) struct PluginGroup {
+    pub(crate) kind: &'static str,
     pub(crate) label: &'static str,
     pub(crate) plugins: Vec<PluginChoice>,
 }
@@ -173,7 +240,8 @@ impl FormView {
         };
         let text = |field: &str, value: &str| Field { value: clean(value), error: error(field) };
         let choices = |field: &str, options| Choices { options, error: error(field) };
-        let group = |kind, label| PluginGroup {
+        let group = |kind: PluginKind, label| PluginGroup {
+            kind: kind.as_str(),
             label,
             plugins: catalogue
                 .iter()
@@ -183,7 +251,6 @@ impl FormView {
                 .collect(),
         };
         let groups = [group(PluginKind::Passive, "Plugins that only look"), group(PluginKind::Active, "Plugins that attack")];
-        let usual = SubmitForm { key: form.key.clone(), target: form.target.clone(), mode: form.mode.clone(), ..SubmitForm::fresh() };
         Self {
             key: clean(&form.key),
             errors: errors
@@ -193,7 +260,10 @@ impl FormView {
             target: text("target", &form.target),
             mode: choices(
                 "mode",
-                ScanMode::ALL.iter().map(|mode| Choice { value: mode.as_str(), label: mode_label(*mode), is_chosen: form.mode == mode.as_str() }).collect(),
+                ScanMode::ALL
+                    .iter()
+                    .map(|mode| Choice { value: mode.as_str(), label: mode.as_str(), about: mode_about(*mode), is_chosen: form.mode == mode.as_str() })
+                    .collect(),
             ),
             plugins: groups.into_iter().filter(|group| !group.plugins.is_empty()).collect(),
             plugins_error: error("plugins"),
@@ -207,18 +277,20 @@ impl FormView {
                 "format",
                 ReportFormat::ALL
                     .iter()
-                    .map(|format| Choice { value: format.as_str(), label: format_label(*format), is_chosen: form.format == format.as_str() })
+                    .map(|format| Choice { value: format.as_str(), label: format_label(*format), about: "", is_chosen: form.format == format.as_str() })
                     .collect(),
             ),
             priority: choices(
                 "priority",
                 Priority::ALL
                     .iter()
-                    .map(|priority| Choice { value: priority.as_str(), label: priority.as_str(), is_chosen: form.priority == priority.as_str() })
+                    .map(|priority| Choice { value: priority.as_str(), label: priority.as_str(), about: "", is_chosen: form.priority == priority.as_str() })
                     .collect(),
             ),
             overrides: text("overrides", &form.overrides),
-            is_open: *form != usual || errors.iter().any(|error| !matches!(error.field.as_str(), "target" | "mode")),
+            confirm: form.confirm,
+            confirm_error: error("confirm"),
+            settings: catalogue.map(settings).unwrap_or_default(),
         }
     }
 }
@@ -244,16 +316,28 @@ fn label_of(field: &str) -> &str {
         "priority" => "Priority",
         "max_workers" => "Plugins at the same time",
         "overrides" => "Scanner settings",
+        "confirm" => "Permission",
         other => other,
     }
 }
 
-const fn mode_label(mode: ScanMode) -> &'static str {
+const fn mode_about(mode: ScanMode) -> &'static str {
     match mode {
-        ScanMode::Passive => "Passive: only look",
-        ScanMode::Active => "Active: only attack",
-        ScanMode::Both => "Both: look and attack",
+        ScanMode::Passive => "Plugins that only look: ordinary requests, certificates, DNS.",
+        ScanMode::Active => "Only plugins that attack: they send what an attacker would send.",
+        ScanMode::Both => "All plugins: first those that look, then those that attack.",
     }
+}
+
+/// The settings, as `plugin.key`.
+fn settings(catalogue: &CatalogueView) -> Vec<SettingHint> {
+    let plugins = catalogue.settings.iter().flat_map(|settings| &settings.plugins);
+    let hint = |plugin: &str, key: &str, rule: &SettingRule| SettingHint {
+        name: clean(&format!("{plugin}.{key}")),
+        about: clean(&rule.description),
+        default: clean(&rule.default),
+    };
+    plugins.flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| hint(plugin, key, rule))).collect()
 }
 
 const fn format_label(format: ReportFormat) -> &'static str {
@@ -281,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_key_that_could_be_trouble_is_no_key() {
-        let key = |text: &str| SubmitForm { key: text.into(), ..SubmitForm::fresh() }.idempotency_key();
+        let key = |text: &str| SubmitForm { key: text.into(), ..SubmitForm::fresh() }.idempotency_key(1);
         assert_eq!(key("a-1").as_deref(), Some("form-a-1"));
         assert_eq!((key(""), key("a b"), key(&"x".repeat(65))), (None, None, None));
     }

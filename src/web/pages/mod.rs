@@ -1,10 +1,23 @@
 //! The pages: for each a struct of values that are ready to show, beside the handler that makes it. A template loops and branches, and computes nothing.
 
 mod badge;
+mod batch;
+pub(crate) mod bulk;
+mod charts;
 pub(crate) mod error;
 pub(crate) mod file_list;
+pub(crate) mod file_view;
 mod form;
 mod layout;
+pub(crate) mod log;
+pub(crate) mod new_scan;
+pub(crate) mod overview;
+pub(crate) mod plugin_detail;
+pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod scan_detail;
 pub(crate) mod scan_list;
+mod scan_row;
+pub(crate) mod settings;
+pub(crate) mod supervision;
+pub(crate) mod theme;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use kastrel_actors::model::{AttemptNumber, ScanRecord};
 
-use super::layout::Layout;
+use super::layout::{Here, Layout};
 use crate::adapters::artifacts::ArtifactError;
 use crate::web::error::Problem;
 use crate::web::files::{PDF_REPORT, REPORT, list};
@@ -13,6 +13,7 @@ use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
 use crate::web::text::clean;
+use crate::web::viewer::Viewer;
 
 /// How many attempts to look through, newest first.
 const LOOK_BACK: usize = 10;
@@ -30,13 +31,13 @@ pub(crate) struct ReportPage {
 }
 
 /// Shows the report of the newest attempt that has one.
-pub(crate) async fn show(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let (attempt, has_pdf) = newest(&web, &scan.record).await?.ok_or_else(|| Problem::not_found("this scan has no report, or not yet"))?;
     let target = clean(&scan.record.request.target.to_string());
     let base = format!("/scans/{id}/attempts/{attempt}/files");
     Ok(page(&ReportPage {
-        layout: Layout::of(&web, format!("Report of scan {id} of {target}")),
+        layout: Layout::of(&web, &viewer, Here::Scans, format!("Report of scan {id}")).await,
         id: id.0,
         target,
         attempt: attempt.0,

@@ -28,38 +28,76 @@ impl ScanDetailPage {
             end,
             scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }),
         });
+        let plugins: Vec<PluginResult> = plugins.collect();
+        let timeline = vec![TimelineRow {
+            name: clean(HOSTILE),
+            class: "completed",
+            state: "completed",
+            span: crate::web::pages::charts::Span { start: 10, width: 200 },
+            took: "12 s".into(),
+            begins: "3 s".into(),
+        }];
+        let scan = kastrel_actors::model::ScanId(17);
         Self {
             layout: Layout::sample("Scan 17"),
             id: 17,
             target: clean(HOSTILE),
             badge: kastrel_actors::model::ScanStatus::Running.into(),
+            mode: "both",
+            priority: Some("high"),
+            is_dry_run: true,
+            repeats: Some(9),
             notice: notice_of("submitted=1&queue=silent"),
-            live: Some(Live {
-                script_url: "/assets/scan.js".into(),
-                status_url: "/api/scans/17/status".into(),
-                poll_ms: 3000,
-                refresh_seconds: 3,
-                scan_badges: Badge::of_scans(),
-                plugin_badges: Badge::of_plugins(),
-            }),
+            live: Some(Live { events_url: "/api/scans/17/events".into(), ..Live::sample() }),
+            log_script_url: "/assets/log.js".into(),
             waiting: Some(clean(HOSTILE)),
             error: Some(clean(HOSTILE)),
+            error_kind: "crashed".into(),
+            is_cancelling: true,
+            progress: Some(Progress {
+                percent: Some(41),
+                text: "5 of 12 plugins have ended".into(),
+                since: "1970-01-01T00:00:00Z".into(),
+                elapsed: "3 min 5 s".into(),
+                left: Some("about 3 min left".into()),
+                doing: clean(HOSTILE),
+                phase: Some("running"),
+                attempt: "attempt 2 of at most 3".into(),
+            }),
+            outcome: "12 plugins, 31 findings".into(),
+            problems: vec![clean(HOSTILE)],
+            severities: severities(SeverityCounts::of(&plugins)),
             created: at.into(),
             started: Some(at.into()),
             ended: None,
             duration: "3 min 5 s".into(),
             facts: vec![Fact { label: "Plugins", value: clean(HOSTILE) }],
-            plugins: plugins.map(|plugin| (&plugin).into()).collect(),
+            groups: findings::group(&plugins, Some(&crate::web::testing::catalogue())),
+            plugins: plugins.iter().map(|plugin| PluginRow::new(scan, plugin, at)).collect(),
+            timeline,
             attempts: attempts.map(|attempt| AttemptRow::new(&attempt, at)).collect(),
             results: Results {
+                attempt: 3,
                 report: true,
+                html_url: "/scans/17/attempts/3/files/kast_report.html?download=1".into(),
                 pdf_url: Some("/scans/17/attempts/3/files/kast_report.pdf".into()),
                 has_files: true,
-                log: vec![clean(HOSTILE), "</pre><b>bold</b>".into()],
-                partial: true,
+                notice: Some(crate::web::files::PARTIAL),
+                has_info: true,
+                command: Some(clean(HOSTILE)),
+                zap: Some(ZapView {
+                    status: clean(HOSTILE),
+                    elapsed: "1 min 15 s".into(),
+                    bars: vec![zap::ZapBar { label: "Spider", percent: 41 }],
+                    queue: Some(7),
+                    alerts: "2 high".into(),
+                    warnings: vec![clean(HOSTILE)],
+                }),
+                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false }),
             },
             can_cancel: true,
-            is_cancelling: true,
+            can_delete: true,
+            can_render: true,
             trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
         }
     }
@@ -68,28 +106,86 @@ impl ScanDetailPage {
 #[test]
 fn looks_as_it_should() {
     let html = ScanDetailPage::sample().render().unwrap();
-    assert!(!html.contains("<script>") && !html.contains('\u{1b}') && !html.contains('\u{202e}') && !html.contains("<b>"));
+    assert!(!html.contains("<script>") && !html.contains('\u{1b}') && !html.contains('\u{202e}') && !html.contains("<b>bold"));
     insta::assert_snapshot!(html);
 }
 
 #[tokio::test]
-async fn a_live_page_polls_and_an_ended_one_is_still() {
+async fn a_live_page_follows_and_an_ended_one_is_still() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
-    let html = text_of(app.get("/scans/1").await).await;
+    app.desk.board.update_attempt(scan.id, scan.token, |live| {
+        live.plugins(vec![PluginResult::new("whatweb", PluginStatus::Completed), PluginResult::new("testssl", PluginStatus::InProgress)]);
+    });
+    let html = text_of(app.get("/scans/1?submitted=1").await).await;
     for part in [
-        r#"data-status-url="/api/scans/1/status" data-poll-ms="3000" data-started="2026-01-01T00:00:00Z""#,
-        r#"<script type="module" src="/assets/scan.js?v="#,
+        r#"data-events="/api/scans/1/events" data-poll-ms="3000""#,
+        r#"<script type="module" src="/assets/live.js?v="#,
         r#"<noscript><meta http-equiv="refresh" content="3"></noscript>"#,
         r#"action="/scans/1/cancel""#,
-        r#"<template data-plugin-badge="in_progress">"#,
+        "1 of 2 plugins have ended",
+        r#"<progress id="progress-bar" max="100" value="50""#,
+        "The scan is accepted.",
     ] {
         assert!(html.contains(part), "{part} is missing in {html}");
     }
     app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "Traceback <most recent>"))).await;
     let html = text_of(app.get("/scans/1?submitted=1").await).await;
-    assert!(!html.contains("data-status-url") && !html.contains("<script") && !html.contains("http-equiv") && !html.contains("/scans/1/cancel"));
-    assert!(html.contains("Traceback &#60;most recent&#62;") && html.contains("/scans/1/rerun") && !html.contains("is accepted"));
+    assert!(!html.contains("data-live") && !html.contains("live.js") && !html.contains("http-equiv") && !html.contains("/scans/1/cancel"));
+    assert!(
+        html.contains("Traceback &#60;most recent&#62;")
+            && html.contains("/scans/1/rerun")
+            && html.contains("/scans/1/delete")
+            && !html.contains("is accepted")
+    );
+}
+
+#[tokio::test]
+async fn plugins_that_did_not_do_their_work_say_so_and_why() {
+    let app = TestApp::new();
+    let scan = app.running("example.com").await;
+    let failed = PluginResult { message: Some("timed out <b>".into()), ..PluginResult::new("testssl", PluginStatus::Failed) };
+    let verdict = kastrel_actors::model::Verdict { plugins: vec![failed, PluginResult::new("subfinder", PluginStatus::Unavailable)], dry_run: false };
+    app.finish(&scan, Resolution::Complete(verdict)).await;
+    let html = text_of(app.get("/scans/1").await).await;
+    for part in [
+        "1 plugin failed: testssl",
+        "1 plugin was unavailable: subfinder",
+        "timed out &#60;b&#62;",
+        "its tool is not installed on the node",
+        r#"data-plugin="testssl" data-status="failed""#,
+    ] {
+        assert!(html.contains(part), "{part} is missing in {html}");
+    }
+    let list = text_of(app.get("/scans").await).await;
+    assert!(list.contains("1 failed") && list.contains("1 unavailable"), "{list}");
+}
+
+#[tokio::test]
+async fn a_scan_is_deleted_after_a_question_and_only_once_it_has_ended() {
+    let app = TestApp::new();
+    let scan = app.running("example.com").await;
+    assert!(text_of(app.get("/scans/1/delete").await).await.contains("It has not ended."));
+    assert_eq!(app.post_form("/scans/1/delete", "confirmed=yes").await.status(), 409);
+    assert_eq!(app.send("DELETE", "/api/scans/1", &[], "").await.status(), 409);
+    std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+    app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "x"))).await;
+    let question = text_of(app.get("/scans/1/delete").await).await;
+    assert!(question.contains("Delete scan 1?") && question.contains(r#"action="/scans/1/delete""#), "{question}");
+    assert_eq!(header_of(&app.post_form("/scans/1/delete", "confirmed=yes").await, "location"), "/scans?done=delete&n=1");
+    assert!(!app.attempt_folder(&scan).exists());
+    assert_eq!((app.get("/scans/1").await.status().as_u16(), app.send("DELETE", "/api/scans/1", &[], "").await.status().as_u16()), (404, 404));
+    let ended = app.running("example.org").await;
+    app.finish(&ended, Resolution::Fail(Failure::new(FailureKind::Crashed, "x"))).await;
+    assert_eq!(app.send("DELETE", &format!("/api/scans/{}", ended.id), &[], "").await.status(), 204);
+}
+
+#[tokio::test]
+async fn a_report_cannot_be_rendered_where_nothing_can() {
+    let app = TestApp::new();
+    app.running("example.com").await;
+    assert_eq!(app.post_form("/scans/1/render", "").await.status(), 409);
+    assert_eq!(app.post_form("/scans/9/render", "").await.status(), 404);
 }
 
 #[tokio::test]
@@ -108,11 +204,16 @@ async fn buttons_lead_back_to_a_scan_that_says_what_happened() {
 async fn the_log_is_shown_and_cannot_break_out() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
-    assert!(!text_of(app.get("/scans/1").await).await.contains("End of the log"));
+    assert!(!text_of(app.get("/scans/1").await).await.contains("id=\"log\""));
     std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
     std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "first\n\u{1b}[31m</pre><script>x</script>\n").unwrap();
     let html = text_of(app.get("/scans/1").await).await;
-    assert!(html.contains("End of the log") && html.contains("[31m&#60;/pre&#62;&#60;script&#62;") && !html.contains('\u{1b}'), "{html}");
+    assert!(
+        html.contains("data-log-url=\"/api/scans/1/log?attempt=1\" data-next=\"36\" data-running")
+            && html.contains("[31m&#60;/pre&#62;&#60;script&#62;")
+            && !html.contains('\u{1b}'),
+        "{html}"
+    );
 }
 
 #[tokio::test]

@@ -1,157 +1,200 @@
-//! The first page: hand in a scan, and see those that there are.
+//! All scans: filtered, in order, page by page, and chosen for what is done to many at once.
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::desk::{Accepted, SubmitError};
-use kastrel_actors::model::{FieldError, PluginStatus, ScanSnapshot, ScanStatus, SeverityCounts};
+use axum::response::Response;
+use kastrel_actors::model::{FieldError, ScanMode, ScanOrder, ScanStatus};
 
-use super::badge::{Badge, SeverityChip, severities};
-use super::form::{FormView, SubmitForm};
-use super::layout::Layout;
-use crate::web::api::submission::unreadable;
-use crate::web::api::wire::{count_of, findings_of, plugins_of};
-use crate::web::error::{Problem, ProblemKind};
+use super::layout::{Here, Layout, Live, Notice};
+use super::scan_row::ScanRow;
+use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::query::ScanListQuery;
-use crate::web::state::{Web, WebInner};
-use crate::web::text::{MomentText, clean, counted, duration};
-use crate::web::trace::RequestTrace;
+use crate::web::state::{CatalogueView, Web};
+use crate::web::text::{clean, counted};
+use crate::web::viewer::Viewer;
 
-/// The first page.
+const PATH: &str = "/scans";
+const PER_PAGE: &[usize] = &[20, 50, 100];
+
+/// The list of scans.
 #[derive(Template)]
 #[template(path = "scan_list.html")]
 pub(crate) struct ScanListPage {
     layout: Layout,
-    running: u64,
-    waiting: u64,
-    form: FormView,
+    live: Live,
+    notice: Option<Notice>,
+    tabs: Vec<Tab>,
     filter: FilterView,
-    summary: String,
+    wrong: Vec<String>,
+    headings: Vec<Heading>,
     rows: Vec<ScanRow>,
+    summary: String,
+    /// The search ended before the page was full.
+    search_on: Option<String>,
+    first: Option<String>,
     newer: Option<String>,
     older: Option<String>,
-    position: String,
+    csv_url: String,
+    json_url: String,
+    /// The list without its filters.
+    clear_url: Option<String>,
+}
+
+/// A state to narrow the list to.
+struct Tab {
+    name: &'static str,
+    label: String,
+    count: u64,
+    url: String,
+    is_here: bool,
 }
 
 /// What the list is narrowed to.
 struct FilterView {
     target: String,
-    statuses: Vec<StatusOption>,
-    is_set: bool,
+    statuses: Vec<&'static str>,
+    plugin: String,
+    plugins: Vec<String>,
+    from: String,
+    to: String,
+    modes: Vec<FilterChoice>,
+    orders: Vec<FilterChoice>,
+    sizes: Vec<FilterChoice>,
 }
 
-struct StatusOption {
-    name: &'static str,
+struct FilterChoice {
+    value: String,
+    label: String,
     is_chosen: bool,
 }
 
-/// A scan in the list.
-struct ScanRow {
-    id: u64,
-    url: String,
-    badge: Badge,
-    target: String,
-    mode: &'static str,
-    plugins: String,
-    failed: Option<String>,
-    findings: String,
-    severities: Vec<SeverityChip>,
-    started: Option<MomentText>,
-    duration: String,
+/// A column, and the order that its heading leads to.
+struct Heading {
+    label: &'static str,
+    class: &'static str,
+    url: Option<String>,
+    is_here: bool,
+    arrow: &'static str,
 }
 
-impl ScanRow {
-    fn new(scan: &ScanSnapshot, web: &WebInner) -> Self {
-        let (record, plugins) = (&scan.record, plugins_of(scan));
-        let failed = count_of(plugins, PluginStatus::Failed);
-        let until = record.ended_at().unwrap_or_else(|| web.now());
-        Self {
-            id: record.id.0,
-            url: format!("/scans/{}", record.id),
-            badge: record.status().into(),
-            target: clean(&record.request.target.to_string()),
-            mode: record.request.mode.as_str(),
-            plugins: if plugins.is_empty() { "–".into() } else { plugins.len().to_string() },
-            failed: (failed > 0).then(|| format!("{failed} failed")),
-            findings: if plugins.is_empty() { "–".into() } else { findings_of(plugins).to_string() },
-            severities: severities(SeverityCounts::of(plugins)),
-            started: record.started_at.map(Into::into),
-            duration: record.started_at.map_or_else(|| "–".into(), |started| duration(until.duration_since(started))),
-        }
-    }
-}
-
-/// Shows the first page.
-pub(crate) async fn show(State(web): State<Web>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    // A hand-written address with a wrong parameter shows what the right ones ask for.
-    let (query, _) = ScanListQuery::parse(query.as_deref());
-    draw(&web, &query, &SubmitForm::fresh(), &[]).await
-}
-
-/// Takes the form: to the scan's page, or back to the form with everything that is wrong.
-pub(crate) async fn submit(State(web): State<Web>, trace: RequestTrace, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !content_type.starts_with("application/x-www-form-urlencoded") {
-        return Err(Problem::new(ProblemKind::NotJson, "this address takes the form of the first page; programs use /api/scans"));
-    }
-    let form = SubmitForm::parse(&body.map_err(|rejection| unreadable(&rejection))?);
-    let (draft, mut errors) = form.draft();
-    if !errors.is_empty() {
-        if let Err(SubmitError::Invalid(more)) = web.desk().check(&draft) {
-            errors.extend(more);
-        }
-        return redraw(&web, &form, &errors).await;
-    }
-    let submitted = match web.desk().submit(&draft, form.idempotency_key(), trace.0).await {
-        // The user went back and changed the form: that is a new scan.
-        Err(SubmitError::KeyReused(_)) => web.desk().submit(&draft, None, trace.0).await,
-        other => other,
+/// Shows the list.
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
+    // A hand-written address with a wrong parameter shows what the right ones ask for, and says what is wrong.
+    let (query, errors) = ScanListQuery::parse(raw.as_deref());
+    let mut store = query.for_store();
+    store.count = false;
+    let (list, stats) = tokio::try_join!(web.desk().list(store), web.desk().stats())?;
+    let start = query.without_place();
+    let tab = |status: Option<ScanStatus>| Tab {
+        name: status.map_or("all", ScanStatus::as_str),
+        label: status.map_or_else(|| "all".into(), |status| super::badge::Badge::from(status).label),
+        count: status.map_or_else(|| stats.all(), |status| stats.of(status)),
+        url: ScanListQuery { statuses: status.into_iter().collect(), ..start.clone() }.link(PATH),
+        is_here: query.statuses == status.into_iter().collect::<Vec<_>>(),
     };
-    match submitted {
-        Ok(accepted) => Ok(to_scan(&accepted)),
-        Err(SubmitError::Invalid(errors)) => redraw(&web, &form, &errors).await,
-        Err(error) => Err(error.into()),
+    let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web)).collect();
+    let place = |id| kastrel_actors::ports::ListPlace { rank: String::new(), id };
+    let (first_row, last_row) = (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
+    // On the way back, what follows the page is where one came from; what precedes it is what the walk found more of.
+    let (before, after) = if query.back && query.order.is_by_number() {
+        (list.next.as_ref().and(first_row).and_then(|id| query.backward(id)), last_row.map(|id| query.onward(&place(id))))
+    } else {
+        let is_first = query == start;
+        (first_row.filter(|_| !is_first).and_then(|id| query.backward(id)), list.next.as_ref().filter(|_| !list.is_partial).map(|next| query.onward(next)))
+    };
+    let search_on = list.next.as_ref().filter(|_| list.is_partial).map(|next| query.onward(next).link(PATH));
+    let export = |kind: &str| start.link(&format!("/api/scans/export.{kind}"));
+    Ok(page(&ScanListPage {
+        layout: Layout::of(&web, &viewer, Here::Scans, "Scans").await,
+        live: Live::new(&web, "/api/events"),
+        notice: notice_of(raw.as_deref().unwrap_or_default()),
+        tabs: std::iter::once(None).chain(ScanStatus::ALL.iter().copied().map(Some)).map(tab).collect(),
+        filter: FilterView::new(&query, web.catalogue().as_deref()),
+        wrong: errors.iter().map(wrong).collect(),
+        headings: headings(&query),
+        summary: if rows.is_empty() { String::new() } else { counted(rows.len() as u64, "scan on this page", "scans on this page") },
+        rows,
+        search_on,
+        first: (query != start).then(|| start.link(PATH)),
+        newer: before.map(|query| query.link(PATH)),
+        older: after.map(|query| query.link(PATH)),
+        csv_url: export("csv"),
+        json_url: export("json"),
+        clear_url: query.is_narrowed().then(|| PATH.to_owned()),
+    }))
+}
+
+fn wrong(error: &FieldError) -> String {
+    clean(&format!("{}: {}", error.field, error.message))
+}
+
+impl FilterView {
+    fn new(query: &ScanListQuery, catalogue: Option<&CatalogueView>) -> Self {
+        let choice = |value: &str, label: &str, is_chosen| FilterChoice { value: value.into(), label: label.into(), is_chosen };
+        let mut modes = vec![choice("", "any", query.mode.is_none())];
+        modes.extend(ScanMode::ALL.iter().map(|mode| choice(mode.as_str(), mode.as_str(), query.mode == Some(*mode))));
+        Self {
+            target: clean(query.target.as_deref().unwrap_or_default()),
+            statuses: query.statuses.iter().map(|status| status.as_str()).collect(),
+            plugin: clean(query.plugin.as_deref().unwrap_or_default()),
+            plugins: catalogue.iter().flat_map(|catalogue| &catalogue.plugins).map(|plugin| clean(&plugin.name)).collect(),
+            from: query.from.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
+            to: query.to.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
+            modes,
+            orders: ScanOrder::ALL.iter().map(|order| choice(order.as_str(), order_label(*order), query.order == *order)).collect(),
+            sizes: PER_PAGE.iter().map(|size| choice(&size.to_string(), &size.to_string(), query.per_page == *size)).collect(),
+        }
     }
 }
 
-/// To the page of a scan that was just accepted.
-pub(crate) fn to_scan(accepted: &Accepted) -> Response {
-    let queue = if accepted.warning.is_some() { "&queue=silent" } else { "" };
-    Redirect::to(&format!("/scans/{}?submitted=1{queue}", accepted.scan.record.id)).into_response()
+const fn order_label(order: ScanOrder) -> &'static str {
+    match order {
+        ScanOrder::Newest => "newest first",
+        ScanOrder::Oldest => "oldest first",
+        ScanOrder::Target => "target, A to Z",
+        ScanOrder::Longest => "longest first (ended)",
+        ScanOrder::Findings => "most findings first (ended)",
+    }
 }
 
-async fn redraw(web: &WebInner, form: &SubmitForm, errors: &[FieldError]) -> Result<Response, Problem> {
-    let mut response = draw(web, &ScanListQuery::default(), form, errors).await?;
-    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-    Ok(response)
+fn headings(query: &ScanListQuery) -> Vec<Heading> {
+    let to = |order: ScanOrder| Some(ScanListQuery { order, ..query.without_place() }.link(PATH));
+    let plain = |label, class| Heading { label, class, url: None, is_here: false, arrow: "" };
+    let sorted = |label, class, order: ScanOrder, arrow| {
+        let is_here = query.order == order;
+        Heading { label, class, url: to(order), is_here, arrow: if is_here { arrow } else { "" } }
+    };
+    let submitted = match query.order {
+        ScanOrder::Newest => Heading { url: to(ScanOrder::Oldest), ..sorted("Submitted", "", ScanOrder::Newest, "↓") },
+        ScanOrder::Oldest => Heading { url: to(ScanOrder::Newest), ..sorted("Submitted", "", ScanOrder::Oldest, "↑") },
+        ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings => sorted("Submitted", "", ScanOrder::Newest, ""),
+    };
+    vec![
+        sorted("Target", "", ScanOrder::Target, "↑"),
+        plain("State", ""),
+        plain("Plugins", ""),
+        sorted("Findings", "", ScanOrder::Findings, "↓"),
+        submitted,
+        sorted("Duration", "num", ScanOrder::Longest, "↓"),
+    ]
 }
 
-async fn draw(web: &WebInner, query: &ScanListQuery, form: &SubmitForm, errors: &[FieldError]) -> Result<Response, Problem> {
-    let (list, stats) = tokio::try_join!(web.desk().list(query.for_store()), web.desk().stats())?;
-    let catalogue = web.catalogue();
-    let total = list.total.unwrap_or_default();
-    let pages = query.pages(total);
-    let is_set = query.target.is_some() || !query.statuses.is_empty();
-    Ok(page(&ScanListPage {
-        layout: Layout::of(web, "Scans"),
-        running: stats.running,
-        waiting: stats.pending,
-        form: FormView::new(form, errors, catalogue.as_deref()),
-        filter: FilterView {
-            target: clean(query.target.as_deref().unwrap_or_default()),
-            statuses: ScanStatus::ALL.iter().map(|status| StatusOption { name: status.as_str(), is_chosen: query.statuses.contains(status) }).collect(),
-            is_set,
-        },
-        summary: counted(total, if is_set { "scan matches" } else { "scan" }, if is_set { "scans match" } else { "scans" }),
-        rows: list.scans.iter().map(|scan| ScanRow::new(scan, web)).collect(),
-        newer: (query.page > 1).then(|| query.link(query.page - 1)),
-        older: ((query.page as u64) < pages).then(|| query.link(query.page + 1)),
-        position: format!("Page {} of {pages}", query.page),
-    }))
+/// What was done to many scans, from numbers in the address and words of ours.
+fn notice_of(query: &str) -> Option<Notice> {
+    let of = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let count = |name: &str| of(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or_default();
+    let (done, not) = (count("n"), count("not"));
+    let text = match of("done")?.as_str() {
+        "submitted" => format!("{} accepted. This page shows their progress by itself.", counted(done, "scan is", "scans are")),
+        "cancel" => format!("{} being ended or cancelled.", counted(done, "scan is", "scans are")),
+        "rerun" => format!("{} submitted again.", counted(done, "scan was", "scans were")),
+        "delete" => format!("{} deleted with all files.", counted(done, "scan was", "scans were")),
+        _ => return None,
+    };
+    let rest = if not > 0 { format!(" {not} could not be: their state had changed, or they were refused.") } else { String::new() };
+    let kind = if not > 0 { "warning" } else { "done" };
+    Some(Notice::new(kind, text + &rest))
 }
 
 #[cfg(test)]

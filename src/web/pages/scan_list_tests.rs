@@ -1,37 +1,34 @@
-use kastrel_actors::model::FieldError;
-
 use super::*;
 use crate::web::pages::layout::HOSTILE;
 use crate::web::testing::{TestApp, catalogue, header_of, text_of};
 
 impl ScanListPage {
     fn sample() -> Self {
-        let pairs = [("key", "sample-key"), ("target", HOSTILE), ("max_workers", "many"), ("plugins", "whatweb"), ("overrides", HOSTILE)];
-        let form = SubmitForm::parse(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().as_bytes());
-        let row = |id: u64, status: ScanStatus| ScanRow {
-            id,
-            url: format!("/scans/{id}"),
-            badge: status.into(),
-            target: clean(HOSTILE),
-            mode: "passive",
-            plugins: "10".into(),
-            failed: (status == ScanStatus::Completed).then(|| "2 failed".into()),
-            findings: "31".into(),
-            severities: severities(SeverityCounts { critical: 1, low: 3, ..SeverityCounts::default() }),
-            started: (status != ScanStatus::Pending).then(|| jiff::Timestamp::UNIX_EPOCH.into()),
-            duration: "3 min 5 s".into(),
+        let (query, errors) = ScanListQuery::parse(Some("status=failed&target=%3Cscript%3E&mode=both&plugin=zap&from=2026-11-01&sort=longest&before=x"));
+        let tab = |status: ScanStatus| Tab {
+            name: status.as_str(),
+            label: status.to_string(),
+            count: 7,
+            url: format!("/scans?status={status}"),
+            is_here: status == ScanStatus::Failed,
         };
         Self {
             layout: Layout::sample("Scans"),
-            running: 2,
-            waiting: 7,
-            form: FormView::new(&form, &[FieldError::new("target", HOSTILE), FieldError::new("max_workers", "expected 1 to 32")], Some(&catalogue())),
-            filter: FilterView { target: clean(HOSTILE), statuses: vec![StatusOption { name: "failed", is_chosen: true }], is_set: true },
-            summary: "43 scans match".into(),
-            rows: ScanStatus::ALL.iter().zip(1..).map(|(status, id)| row(id, *status)).collect(),
-            newer: Some("/?status=failed&target=a%26b".into()),
-            older: Some("/?page=3".into()),
-            position: "Page 2 of 3".into(),
+            live: Live::sample(),
+            notice: notice_of("done=delete&n=3&not=2"),
+            tabs: ScanStatus::ALL.iter().map(|status| tab(*status)).collect(),
+            filter: FilterView::new(&query, Some(&catalogue())),
+            wrong: errors.iter().map(wrong).chain([clean(HOSTILE)]).collect(),
+            headings: headings(&query),
+            rows: ScanStatus::ALL.iter().zip(1..).map(|(status, id)| ScanRow::sample(id, *status)).collect(),
+            summary: "5 scans on this page".into(),
+            search_on: Some("/scans?target=a%26b&before=7".into()),
+            first: Some("/scans".into()),
+            newer: Some("/scans?after=9&back=1".into()),
+            older: Some("/scans?before=5".into()),
+            csv_url: "/api/scans/export.csv?status=failed".into(),
+            json_url: "/api/scans/export.json?status=failed".into(),
+            clear_url: Some("/scans".into()),
         }
     }
 }
@@ -43,87 +40,74 @@ fn looks_as_it_should() {
     insta::assert_snapshot!(html);
 }
 
-#[tokio::test]
-async fn an_empty_server_says_how_to_begin() {
-    let app = TestApp::new();
-    let response = app.get("/").await;
-    assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "text/html; charset=utf-8"));
-    let policy = header_of(&response, "content-security-policy");
-    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
-    assert_eq!((header_of(&response, "x-content-type-options"), header_of(&response, "cross-origin-opener-policy")), ("nosniff", "same-origin"));
-    let html = text_of(response).await;
-    assert!(html.contains("No scans yet") && html.contains("looking for the scanner") && !html.contains("<script") && !html.contains("style="), "{html}");
-    app.load_catalogue();
-    let html = text_of(app.get("/").await).await;
-    assert!(html.contains("built-in scanner 0.1.0 — KAST was not found") && html.contains("tool not installed"));
+fn link(html: &str, id: &str) -> Option<String> {
+    let tag = html.split("<a ").find(|tag| tag.contains(&format!("id=\"{id}\"")) && tag.find('>').is_some_and(|end| tag[..end].contains(id)))?;
+    Some(tag.split("href=\"").nth(1)?.split('"').next()?.replace("&#38;", "&"))
+}
+
+fn rows(html: &str) -> Vec<u64> {
+    html.split("<tr id=\"row-").skip(1).map(|row| row.split('"').next().unwrap().parse().unwrap()).collect()
 }
 
 #[tokio::test]
-async fn a_form_leads_to_the_scans_page_with_a_confirmation() {
+async fn pages_lead_on_and_back_in_the_same_order() {
     let app = TestApp::new();
-    let response = app.post_form("/scans", "key=k1&target=example.com&mode=passive&max_workers=5&parallel=on&format=html&priority=high&overrides=").await;
-    assert_eq!((response.status().as_u16(), header_of(&response, "location")), (303, "/scans/1?submitted=1"));
-    let html = text_of(app.get("/scans/1?submitted=1").await).await;
-    assert!(html.contains("The scan is accepted."), "{html}");
-    let list = text_of(app.get("/").await).await;
-    assert!(list.contains("href=\"/scans/1\"") && list.contains("<strong>1</strong> waiting"), "{list}");
-}
-
-#[tokio::test]
-async fn sending_a_form_twice_makes_one_scan_and_changing_it_a_second() {
-    let app = TestApp::new();
-    for (body, location) in [
-        ("key=k1&target=example.com", "/scans/1?submitted=1"),
-        ("key=k1&target=example.com", "/scans/1?submitted=1"),
-        ("key=k1&target=example.org", "/scans/2?submitted=1"),
-    ] {
-        assert_eq!(header_of(&app.post_form("/scans", body).await, "location"), location, "{body}");
-    }
-}
-
-#[tokio::test]
-async fn what_is_wrong_comes_back_beside_its_field_with_everything_kept() {
-    let app = TestApp::new();
-    app.load_catalogue();
-    let response =
-        app.post_form("/scans", "key=k&target=10.0.0.1%22%3E&mode=both&plugins=zap&max_workers=lots&dry_run=on&overrides=no-value&priority=low").await;
-    assert_eq!(response.status(), 422);
-    let html = text_of(response).await;
-    for kept in [
-        r#"value="10.0.0.1&#34;&#62;""#,
-        r#"value="lots""#,
-        r#"name="dry_run" checked"#,
-        r#"value="zap" checked"#,
-        r#"<option value="both" selected>"#,
-        r#"<option value="low" selected>"#,
-        ">no-value</textarea>",
-        r#"id="wrong-target""#,
-        r#"id="wrong-max_workers""#,
-        r#"id="wrong-overrides""#,
-        "<details open>",
-    ] {
-        assert!(html.contains(kept), "{kept} is missing in {html}");
-    }
-    assert!(!html.contains(r#"name="parallel" checked"#));
-    assert!(app.memory.history().is_empty());
-}
-
-#[tokio::test]
-async fn the_form_takes_forms_only() {
-    let response = TestApp::new().send("POST", "/scans", &[("content-type", "application/json"), ("sec-fetch-site", "same-origin")], "{}").await;
-    assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (415, "text/html; charset=utf-8"));
-}
-
-#[tokio::test]
-async fn pages_are_linked_and_keep_the_filter() {
-    let app = TestApp::new();
-    for n in 0..5 {
+    for n in 0..7 {
         app.submitted(&format!("host{n}.example.com")).await;
     }
-    let html = text_of(app.get("/?per_page=2&page=2&target=host").await).await;
-    assert!(html.contains("5 scans match") && html.contains("Page 2 of 3"), "{html}");
-    assert!(
-        html.contains(r#"href="/?per_page=2&#38;target=host" rel="prev""#) && html.contains(r#"href="/?page=3&#38;per_page=2&#38;target=host" rel="next""#),
-        "{html}"
-    );
+    let first = text_of(app.get("/scans?per_page=3&target=host").await).await;
+    assert_eq!((rows(&first), link(&first, "page-previous")), (vec![7, 6, 5], None));
+    let second = text_of(app.get(&link(&first, "page-next").unwrap()).await).await;
+    assert_eq!(rows(&second), [4, 3, 2]);
+    let third = text_of(app.get(&link(&second, "page-next").unwrap()).await).await;
+    assert_eq!((rows(&third), link(&third, "page-next")), (vec![1], None));
+    let back = text_of(app.get(&link(&third, "page-previous").unwrap()).await).await;
+    assert_eq!(rows(&back), [4, 3, 2]);
+    let start = text_of(app.get(&link(&back, "page-previous").unwrap()).await).await;
+    assert_eq!((rows(&start), link(&start, "page-previous")), (vec![7, 6, 5], None));
+    assert_eq!(rows(&text_of(app.get(&link(&start, "page-next").unwrap()).await).await), [4, 3, 2]);
+    let oldest = text_of(app.get("/scans?sort=oldest&per_page=5").await).await;
+    assert_eq!(rows(&oldest), [1, 2, 3, 4, 5]);
+    assert_eq!(rows(&text_of(app.get(&link(&oldest, "page-next").unwrap()).await).await), [6, 7]);
+}
+
+#[tokio::test]
+async fn the_filter_is_in_the_address_and_in_every_link() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    app.submitted("a.example.com").await;
+    let html = text_of(app.get("/scans?status=pending&target=A.EX&mode=passive").await).await;
+    assert_eq!(rows(&html), [1]);
+    assert_eq!(link(&html, "export-csv").as_deref(), Some("/api/scans/export.csv?status=pending&target=a.ex&mode=passive"));
+    assert_eq!(link(&html, "tab-failed").as_deref(), Some("/scans?status=failed&target=a.ex&mode=passive"));
+    assert!(html.contains(r#"<option value="whatweb">"#) && html.contains(r#"<option value="passive" selected>"#), "{html}");
+    let none = text_of(app.get("/scans?status=failed").await).await;
+    assert!(none.contains("No scan matches.") && none.contains("Show all scans"), "{none}");
+}
+
+#[tokio::test]
+async fn a_wrong_filter_is_named_and_the_rest_is_kept() {
+    let app = TestApp::new();
+    app.submitted("a.example.com").await;
+    let response = app.get("/scans?status=%3Cscript%3E&from=yesterday&at=x&sort=longest").await;
+    assert_eq!(response.status(), 200);
+    let html = text_of(response).await;
+    assert!(html.contains("status: expected one or more of") && html.contains("from: expected a day") && !html.contains("<script>"), "{html}");
+}
+
+#[tokio::test]
+async fn an_empty_list_says_how_to_begin() {
+    let response = TestApp::new().get("/scans").await;
+    assert_eq!((header_of(&response, "x-content-type-options"), header_of(&response, "cross-origin-opener-policy")), ("nosniff", "same-origin"));
+    let html = text_of(response).await;
+    assert!(html.contains("No scans yet.") && html.contains(r#"href="/new""#) && !html.contains("style="), "{html}");
+}
+
+#[test]
+fn a_notice_is_made_of_numbers_and_words_of_ours() {
+    let text = |query: &str| notice_of(query).map(|notice| (notice.kind, notice.text));
+    assert_eq!(text("done=cancel&n=1&not=0"), Some(("done", "1 scan is being ended or cancelled.".into())));
+    assert_eq!(text("done=rerun&n=2&not=1").map(|(kind, _)| kind), Some("warning"));
+    assert_eq!((text("done=<b>&n=1"), text("n=1")), (None, None));
+    assert_eq!(text("done=delete&n=<b>").map(|(_, text)| text), Some("0 scans were deleted with all files.".into()));
 }

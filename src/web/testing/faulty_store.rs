@@ -4,8 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
-use kastrel_actors::ports::{Applied, DueScan, ListQuery, NodeLeaseRefused, RunningScan, ScanPage, ScanStore, StoreError, StoreStats, Submitted};
+use kastrel_actors::ports::{
+    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats, Submitted,
+};
 use kastrel_actors::testing::MemoryStore;
 
 /// The store in memory, until it is told to fail.
@@ -53,6 +56,18 @@ impl ScanStore for FaultyStore {
 
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
         self.check()?.list(query).await
+    }
+
+    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
+        self.check()?.delete(id).await
+    }
+
+    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.check()?.outcomes(since).await
+    }
+
+    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
+        self.check()?.past_runs(like, limit).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId};
+use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, Verdict};
 use kastrel_actors::policy::transition::{Transition, transition};
-use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError};
+use kastrel_actors::ports::{Applied, Deleted, ListQuery, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
 use surrealdb::types::{SurrealValue, Value};
 use tempfile::TempDir;
 
 use super::super::address::AuthLevel;
 use super::super::apply::was_made;
+use super::super::backfill;
 use super::super::calls::Database;
 use super::super::migrate::{self, STEPS, Step};
 use super::super::row::MAX_DOCUMENT_BYTES;
@@ -36,7 +37,7 @@ async fn numbers(db: &Database, sql: &'static str) -> Vec<i64> {
     calls::call::<Numbers>(db, sql, Nothing {}).await.unwrap().numbers
 }
 
-const TTL: std::time::Duration = std::time::Duration::from_secs(30);
+const TTL: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_folder_is_opened_once_and_names_its_holder() {
@@ -52,6 +53,38 @@ fn a_folder_is_opened_once_and_names_its_holder() {
         store.ping().await.unwrap();
         drop(store);
         SurrealStore::open(folder.path()).await.unwrap().ping().await.unwrap();
+    });
+}
+
+/// A database of an earlier version has scans but nothing beside them; opening it fills that in, once.
+#[test]
+fn what_an_earlier_version_did_not_keep_is_filled_in_once() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+        for (target, findings) in [("a.test", 3), ("b.test", 0)] {
+            let id = store.submit(fixtures::new_scan(target)).await.unwrap().into_record().id;
+            let Applied::Committed(record) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
+            let plugin = PluginResult { findings_count: findings, ..PluginResult::new("whatweb", PluginStatus::Completed) };
+            let verdict = Verdict { plugins: vec![plugin], dry_run: false };
+            store.apply(id, Command::Finish { token: record.token, resolution: Resolution::Complete(verdict), plugins: None }).await.unwrap();
+        }
+        store.submit(fixtures::new_scan("c.test")).await.unwrap();
+        let since = jiff::civil::date(1970, 1, 1);
+        let (days, runs) = (store.outcomes(since).await.unwrap(), store.past_runs(None, 9).await.unwrap());
+        assert_eq!((days[0].completed, runs.len()), (2, 2));
+        let db = &store.inner.db;
+        calls::execute(db, "DELETE ended; DELETE found; DELETE day; DELETE aim; DELETE backfill;", Nothing {}).await.unwrap();
+        assert_eq!(store.past_runs(None, 9).await.unwrap(), []);
+        for _ in 0..2 {
+            backfill::run(db).await.unwrap();
+            assert_eq!((store.outcomes(since).await.unwrap(), store.past_runs(None, 9).await.unwrap()), (days.clone(), runs.clone()));
+        }
+        let listed = async |query: ListQuery| store.list(query).await.unwrap().scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>();
+        assert_eq!(listed(ListQuery { plugin: Some("whatweb".into()), ..ListQuery::default() }).await, [1]);
+        assert_eq!(listed(ListQuery { order: ScanOrder::Target, ..ListQuery::default() }).await, [1, 2, 3]);
+        assert!(matches!(store.delete(ScanId(1)).await.unwrap(), Deleted::Gone(_)));
+        assert_eq!(store.outcomes(since).await.unwrap()[0].completed, 1, "a filled in scan is deleted like any other");
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kastrel_actors::model::{Command, Resolution, ScanId, ScanStatus, Verdict};
+use kastrel_actors::model::{Command, Resolution, ScanId, ScanMode, ScanOrder, ScanStatus, Verdict};
 use kastrel_actors::ports::{Applied, ListQuery, ScanStore};
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
@@ -104,6 +104,24 @@ fn latencies_and_memory() {
         page(&store, "completed, offset 2000 + count", ListQuery { offset: 2000, ..of(&[ScanStatus::Completed]) }).await;
         page(&store, "completed and failed + count", of(&[ScanStatus::Completed, ScanStatus::Failed])).await;
         page(&store, "target, no count", ListQuery { target: Some("host-7".into()), ..ListQuery::default() }).await;
+        page(&store, "a whole target, page 3", ListQuery { target: Some("host-77.example.com".into()), offset: 40, ..ListQuery::default() }).await;
+        page(&store, "target that is nowhere", ListQuery { target: Some("nowhere".into()), ..ListQuery::default() }).await;
+        page(&store, "mode active (none)", ListQuery { mode: Some(ScanMode::Active), ..ListQuery::default() }).await;
+        page(&store, "mode passive (all), in the middle", ListQuery { mode: Some(ScanMode::Passive), before: Some(ScanId(rows / 2)), ..ListQuery::default() })
+            .await;
+        page(&store, "running of mode active (none)", ListQuery { mode: Some(ScanMode::Active), ..of(&[ScanStatus::Running]) }).await;
+        page(&store, "plugin with findings (none)", ListQuery { plugin: Some("zap".into()), ..ListQuery::default() }).await;
+        page(&store, "oldest, in the middle", ListQuery { order: ScanOrder::Oldest, after: Some(ScanId(rows / 2)), ..ListQuery::default() }).await;
+        page(&store, "by target", ListQuery { order: ScanOrder::Target, ..ListQuery::default() }).await;
+        page(&store, "longest", ListQuery { order: ScanOrder::Longest, ..ListQuery::default() }).await;
+        page(&store, "most findings", ListQuery { order: ScanOrder::Findings, ..ListQuery::default() }).await;
+        page(&store, "since a moment", ListQuery { created_from: Some(jiff::Timestamp::UNIX_EPOCH), ..ListQuery::default() }).await;
+        let start = Instant::now();
+        store.outcomes(jiff::civil::date(1970, 1, 1)).await.unwrap();
+        println!("outcomes: {:?}", start.elapsed());
+        let start = Instant::now();
+        store.past_runs(None, 40).await.unwrap();
+        println!("past runs: {:?}", start.elapsed());
         page(&store, "target + count", ListQuery { target: Some("host-7".into()), ..of(&[]) }).await;
         for (name, start) in [("stats", Instant::now())] {
             store.stats().await.unwrap();
@@ -194,10 +212,12 @@ fn round_trips() {
     });
 }
 
-/// Copies of a row that has ended.
+/// Copies of a row that has ended, each of one of 500 targets.
 async fn fill(store: &SurrealStore, first: u64, last: u64) {
-    for start in (first..=last).step_by(1000) {
-        let end = (start + 999).min(last);
+    let aims = "FOR $n IN 0..500 { CREATE type::record('aim', ['host-' + <string>$n + '.example.com']) SET first = 331 + $n RETURN NONE; };";
+    calls::execute(&store.inner.db, aims, Nothing {}).await.unwrap();
+    for start in (first..=last).step_by(200) {
+        let end = (start + 199).min(last);
         let sql = format!(
             "BEGIN; LET $row = SELECT * OMIT id, document, number, target FROM ONLY scan:1; LET $document = (SELECT VALUE document FROM ONLY scan:1);
             FOR $number IN {start}..={end} {{
@@ -205,6 +225,8 @@ async fn fill(store: &SurrealStore, first: u64, last: u64) {
                     number: $number, target: 'host-' + <string>($number % 500) + '.example.com',
                     document: string::replace($document, '\"id\":1,', '\"id\":' + <string>$number + ','),
                 }} RETURN NONE;
+                CREATE type::record('ended', $number) SET number = $number, target = 'host-' + <string>($number % 500) + '.example.com', mode = 'passive', run = true, took = $number % 9000,
+                    by_took = ($number % 9000) * 1048576 + $number % 1048576, by_findings = ($number % 90) * 1048576 + $number % 1048576 RETURN NONE;
             }};
             UPSERT counter:scan SET value = {end} RETURN NONE; COMMIT;"
         );

@@ -1,10 +1,12 @@
 //! The rows of a scan's page.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PendingReason, PluginResult, ScanRecord, ScanState, SeverityCounts};
+use kastrel_actors::model::{
+    AttemptEnd, AttemptRecord, ConfigOverride, PendingReason, PluginResult, PluginStatus, ScanId, ScanRecord, ScanState, ScanStatus, SeverityCounts,
+};
 
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
-use crate::web::text::{MomentText, clean, duration, words};
+use crate::web::text::{MomentText, clean, duration, in_url, words};
 
 /// Something that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,22 +18,18 @@ pub(super) struct Fact {
 /// A plugin.
 pub(super) struct PluginRow {
     pub(super) name: String,
+    pub(super) url: String,
     pub(super) badge: Badge,
     pub(super) findings: u64,
     pub(super) severities: Vec<SeverityChip>,
     pub(super) message: String,
-    pub(super) issues: Vec<IssueLine>,
-}
-
-/// An issue that a plugin named.
-pub(super) struct IssueLine {
-    pub(super) severity: &'static str,
-    pub(super) title: String,
+    pub(super) duration: String,
 }
 
 /// An attempt.
 pub(super) struct AttemptRow {
     pub(super) number: u32,
+    pub(super) badge: Badge,
     pub(super) end: String,
     pub(super) reason: String,
     pub(super) node: String,
@@ -40,30 +38,47 @@ pub(super) struct AttemptRow {
     pub(super) duration: String,
 }
 
-impl From<&PluginResult> for PluginRow {
-    fn from(plugin: &PluginResult) -> Self {
+impl PluginRow {
+    pub(super) fn new(scan: ScanId, plugin: &PluginResult, now: Timestamp) -> Self {
+        let took = plugin.started_at.and_then(|start| {
+            let end = plugin.ended_at.or((!plugin.status.is_final()).then_some(now))?;
+            Some(end.duration_since(start))
+        });
         Self {
             name: clean(&plugin.name),
+            url: format!("/scans/{scan}/plugins/{}", in_url(&plugin.name)),
             badge: plugin.status.into(),
             findings: plugin.findings_count,
             severities: severities(SeverityCounts::of(std::slice::from_ref(plugin))),
-            message: clean(plugin.message.as_deref().unwrap_or_default()),
-            issues: plugin.issues.iter().map(|issue| IssueLine { severity: issue.severity.as_str(), title: clean(&issue.title) }).collect(),
+            message: clean(&message_of(plugin)),
+            duration: took.map(duration).unwrap_or_default(),
         }
+    }
+}
+
+/// What a plugin says, or what its state means where it says nothing: a plugin that did not do its work always tells why.
+pub(crate) fn message_of(plugin: &PluginResult) -> String {
+    match (plugin.message.as_deref().filter(|message| !message.is_empty()), plugin.status) {
+        (Some(message), _) => message.to_owned(),
+        (None, PluginStatus::Failed) => "failed without saying why; the log may tell".into(),
+        (None, PluginStatus::Unavailable) => "its tool is not installed on the node that ran the scan".into(),
+        (None, PluginStatus::Skipped) => "left out by the scanner".into(),
+        (None, PluginStatus::Pending | PluginStatus::InProgress | PluginStatus::Completed) => String::new(),
     }
 }
 
 impl AttemptRow {
     pub(super) fn new(attempt: &AttemptRecord, now: Timestamp) -> Self {
-        let (end, reason) = match &attempt.end {
-            None => ("running".into(), String::new()),
-            Some(AttemptEnd::Completed(_)) => ("completed".into(), String::new()),
-            Some(AttemptEnd::Failed(failure)) => (format!("failed: {}", words(failure.kind.as_str())), clean(&failure.detail)),
-            Some(AttemptEnd::Interrupted { why }) => (format!("interrupted: {}", words(why.as_str())), "counts as no attempt".into()),
-            Some(AttemptEnd::Cancelled) => ("cancelled".into(), String::new()),
+        let (badge, end, reason) = match &attempt.end {
+            None => (ScanStatus::Running.into(), String::new(), String::new()),
+            Some(AttemptEnd::Completed(_)) => (ScanStatus::Completed.into(), String::new(), String::new()),
+            Some(AttemptEnd::Failed(failure)) => (ScanStatus::Failed.into(), words(failure.kind.as_str()), clean(&failure.detail)),
+            Some(AttemptEnd::Interrupted { why }) => (Badge::new("skipped", "skipped", "interrupted"), words(why.as_str()), "counts as no attempt".into()),
+            Some(AttemptEnd::Cancelled) => (ScanStatus::Cancelled.into(), String::new(), String::new()),
         };
         Self {
             number: attempt.number.0,
+            badge,
             end,
             reason,
             node: clean(attempt.node.as_str()),
@@ -101,7 +116,7 @@ pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
 pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32) -> Option<String> {
     let ScanState::Pending { due, reason } = state else { return None };
     Some(match reason {
-        PendingReason::Submitted => "Waits for a free place.".into(),
+        PendingReason::Submitted => "Waits for a free place. It starts by itself; you can leave and come back at any time.".into(),
         PendingReason::Retry { failure } => {
             let at = MomentText::from(*due).shown;
             format!("Attempt failed ({failures} of {max_attempts}): {}. The next attempt starts at {at}.", clean(&failure.detail))

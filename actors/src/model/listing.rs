@@ -1,0 +1,28 @@
+//! The words of a list of scans.
+
+named_enum! {
+    /// In which order scans are listed.
+    pub enum ScanOrder {
+        /// Newest first.
+        Newest = "newest",
+        /// Oldest first.
+        Oldest = "oldest",
+        /// By target, from A to Z; within one target the newest first.
+        Target = "target",
+        /// Longest first; only scans that have run and ended.
+        Longest = "longest",
+        /// Most findings first; only scans that have ended.
+        Findings = "findings",
+    }
+}
+
+impl ScanOrder {
+    /// Whether the order is that of the scans' numbers, in which pages go both ways.
+    #[must_use]
+    pub const fn is_by_number(self) -> bool {
+        match self {
+            Self::Newest | Self::Oldest => true,
+            Self::Target | Self::Longest | Self::Findings => false,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Which scans a list shows and where each stands in it: pure, and the same for every store.
+
+use crate::model::{PluginResult, ScanOrder, ScanRecord, ScanState};
+use crate::ports::{ListPlace, ListQuery};
+
+/// The last word on a scan's plugins: the verdict's, or those of the last attempt.
+#[must_use]
+pub fn plugins_of(record: &ScanRecord) -> &[PluginResult] {
+    match &record.state {
+        ScanState::Completed { verdict, .. } if !verdict.plugins.is_empty() => &verdict.plugins,
+        _ => &record.plugins,
+    }
+}
+
+/// The names of the plugins that found something, each once.
+#[must_use]
+pub fn plugins_with_findings(record: &ScanRecord) -> Vec<&str> {
+    let mut names: Vec<&str> = plugins_of(record).iter().filter(|plugin| plugin.findings_count > 0).map(|plugin| plugin.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The sum of what a scan's plugins found.
+#[must_use]
+pub fn findings_of(record: &ScanRecord) -> u64 {
+    plugins_of(record).iter().fold(0, |sum, plugin| sum.saturating_add(plugin.findings_count))
+}
+
+/// How long a scan took from its first start to its end, in milliseconds; `None` for one that never started or has not ended.
+#[must_use]
+pub fn took_ms(record: &ScanRecord) -> Option<u64> {
+    let took = record.ended_at()?.duration_since(record.started_at?);
+    Some(u64::try_from(took.as_millis()).unwrap_or_default())
+}
+
+/// The target as lists know it: lower case.
+#[must_use]
+pub fn target_text(record: &ScanRecord) -> String {
+    record.request.target.to_string().to_lowercase()
+}
+
+/// Whether the filters of a list let a scan through. Where the page begins is no filter.
+#[must_use]
+pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
+    (query.statuses.is_empty() || query.statuses.contains(&record.status()))
+        && query.mode.is_none_or(|mode| record.request.mode == mode)
+        && query.created_from.is_none_or(|from| record.created_at >= from)
+        && query.created_until.is_none_or(|until| record.created_at < until)
+        && query.target.as_deref().is_none_or(|text| text.is_empty() || target_text(record).contains(text))
+        && query.plugin.as_deref().is_none_or(|plugin| plugins_with_findings(record).contains(&plugin))
+}
+
+/// Where a scan stands in an order; `None` where it has no place in it.
+#[must_use]
+pub fn place(record: &ScanRecord, order: ScanOrder) -> Option<ListPlace> {
+    let rank = match order {
+        ScanOrder::Newest | ScanOrder::Oldest => String::new(),
+        ScanOrder::Target => target_text(record),
+        ScanOrder::Longest => took_ms(record)?.to_string(),
+        ScanOrder::Findings => record.ended_at().map(|_| findings_of(record).to_string())?,
+    };
+    Some(ListPlace { rank, id: record.id })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::{PluginStatus, ScanId, ScanMode, ScanStatus, Verdict};
+    use crate::testing::fixtures;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn completed(findings: &[(&str, u64)]) -> ScanRecord {
+        let plugins = findings.iter().map(|(name, count)| PluginResult { findings_count: *count, ..PluginResult::new(*name, PluginStatus::Completed) });
+        let verdict = Verdict { plugins: plugins.collect(), dry_run: false };
+        ScanRecord { state: ScanState::Completed { at: at(90), verdict }, started_at: Some(at(30)), ..fixtures::record(7, at(10)) }
+    }
+
+    #[test]
+    fn each_filter_lets_through_what_it_says() {
+        let record = completed(&[("whatweb", 2), ("testssl", 0)]);
+        let all = ListQuery::default;
+        for (query, expected) in [
+            (all(), true),
+            (ListQuery { statuses: vec![ScanStatus::Failed], ..all() }, false),
+            (ListQuery { statuses: vec![ScanStatus::Failed, ScanStatus::Completed], ..all() }, true),
+            (ListQuery { mode: Some(ScanMode::Active), ..all() }, false),
+            (ListQuery { mode: Some(ScanMode::Passive), ..all() }, true),
+            (ListQuery { created_from: Some(at(10)), ..all() }, true),
+            (ListQuery { created_from: Some(at(11)), ..all() }, false),
+            (ListQuery { created_until: Some(at(10)), ..all() }, false),
+            (ListQuery { created_until: Some(at(11)), ..all() }, true),
+            (ListQuery { target: Some("ample.c".into()), ..all() }, true),
+            (ListQuery { target: Some("other".into()), ..all() }, false),
+            (ListQuery { plugin: Some("whatweb".into()), ..all() }, true),
+            (ListQuery { plugin: Some("testssl".into()), ..all() }, false),
+        ] {
+            assert_eq!(matches(&record, &query), expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn a_scan_has_a_place_where_it_can_be_compared() {
+        let (done, waiting) = (completed(&[("a", 2), ("b", 3)]), fixtures::record(8, at(10)));
+        for (order, of_done, of_waiting) in [
+            (ScanOrder::Newest, Some(""), Some("")),
+            (ScanOrder::Target, Some("example.com"), Some("example.com")),
+            (ScanOrder::Longest, Some("60000"), None),
+            (ScanOrder::Findings, Some("5"), None),
+        ] {
+            assert_eq!(place(&done, order), of_done.map(|rank| ListPlace { rank: rank.into(), id: ScanId(7) }), "{order}");
+            assert_eq!(place(&waiting, order), of_waiting.map(|rank| ListPlace { rank: rank.into(), id: ScanId(8) }), "{order}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Reads what the scanner prints about its settings, a JSON schema as `kast config schema` makes it, into the rules that overrides are checked by.
+
+use std::collections::BTreeMap;
+
+use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
+use serde_json::Value;
+
+use super::text::{clean, is_plugin_name};
+
+/// Deeper than this no scanner nests its settings.
+const MAX_DEPTH: usize = 4;
+const MOST_KEYS: usize = 500;
+const MOST_TEXT: usize = 300;
+
+/// The rules, or `None` where the text holds no schema.
+pub(super) fn settings(text: &str) -> Option<SettingsSchema> {
+    let schema: Value = serde_json::from_str(&text[text.find('{')?..=text.rfind('}')?]).ok()?;
+    let plugins = schema.get("plugins")?.as_object()?;
+    let mut rules: BTreeMap<String, BTreeMap<String, SettingRule>> = BTreeMap::new();
+    for (plugin, schema) in plugins.iter().filter(|(plugin, _)| is_plugin_name(plugin)) {
+        let mut keys = BTreeMap::new();
+        collect(schema, "", 0, &mut keys);
+        rules.insert(plugin.clone(), keys);
+    }
+    // The built-in scanner names the group of a global setting in its key, and takes it as `group.key`. KAST takes no global setting on its command line.
+    for (key, schema) in properties(schema.get("global").unwrap_or(&Value::Null)) {
+        if let Some((group, key)) = key.split_once('.') {
+            rules.entry(group.to_owned()).or_default().insert(key.to_owned(), rule(schema));
+        }
+    }
+    Some(SettingsSchema { plugins: rules })
+}
+
+fn collect(schema: &Value, prefix: &str, depth: usize, keys: &mut BTreeMap<String, SettingRule>) {
+    for (name, schema) in properties(schema) {
+        if keys.len() >= MOST_KEYS {
+            return;
+        }
+        let key = format!("{prefix}{name}");
+        let is_object = schema.get("type").and_then(Value::as_str) == Some("object");
+        if is_object && schema.get("properties").is_some() && depth < MAX_DEPTH {
+            collect(schema, &format!("{key}."), depth + 1, keys);
+        } else if is_object {
+            // What may be below is not said, so anything may.
+            keys.insert(format!("{key}."), SettingRule { kinds: Vec::new(), ..rule(schema) });
+        } else {
+            keys.insert(key, rule(schema));
+        }
+    }
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+fn rule(schema: &Value) -> SettingRule {
+    let names: Vec<&str> = match schema.get("type") {
+        Some(Value::String(name)) => vec![name],
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let kind = |name: &str| match name {
+        "boolean" => Some(ValueKind::Boolean),
+        "integer" => Some(ValueKind::Integer),
+        "number" => Some(ValueKind::Number),
+        "string" => Some(ValueKind::Text),
+        "array" => Some(ValueKind::List),
+        "null" => Some(ValueKind::Nothing),
+        _ => None,
+    };
+    let kinds: Vec<Option<ValueKind>> = names.into_iter().map(kind).collect();
+    let number = |name: &str| schema.get(name).and_then(Value::as_f64);
+    let words = schema.get("enum").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(|word| clean(word, MOST_TEXT)).collect();
+    SettingRule {
+        // A kind that this version does not know may be anything.
+        kinds: if kinds.contains(&None) { Vec::new() } else { kinds.into_iter().flatten().collect() },
+        minimum: number("minimum"),
+        maximum: number("maximum"),
+        words,
+        description: clean(schema.get("description").and_then(Value::as_str).unwrap_or_default(), MOST_TEXT),
+        default: schema.get("default").map(|value| clean(&value.as_str().map_or_else(|| value.to_string(), str::to_owned), MOST_TEXT)).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::ConfigOverride;
+
+    use super::*;
+
+    fn problems(schema: &SettingsSchema, assignments: &[(&str, &str, &str)]) -> Vec<String> {
+        let overrides: Vec<ConfigOverride> =
+            assignments.iter().map(|(plugin, key, value)| ConfigOverride { plugin: (*plugin).into(), key: (*key).into(), value: (*value).into() }).collect();
+        schema.check(&overrides).into_iter().map(|error| error.message).collect()
+    }
+
+    #[test]
+    fn kasts_schema_knows_its_nested_settings() {
+        let schema = settings(include_str!("fixtures/config-schema.json")).unwrap();
+        assert_eq!(schema.plugins.len(), 13);
+        let good = [
+            ("org_discovery", "max_domains", "null"),
+            ("org_discovery", "confidence_threshold", "0.5"),
+            ("zap", "local.api_port", "8081"),
+            ("script_detection", "custom_headers.X-Test", "a"),
+        ];
+        assert_eq!(problems(&schema, &good), [""; 0]);
+        let bad = [("org_discovery", "confidence_threshold", "2"), ("global", "timeout", "60"), ("zap", "local.api_prot", "8081")];
+        assert_eq!(problems(&schema, &bad).len(), 3);
+    }
+
+    #[test]
+    fn the_built_in_scanners_schema_agrees_with_what_it_takes() {
+        let plugins = [("tls_certificate".to_owned(), kastrel_scanner::settings::group_schema("tls_certificate", "TLS", ""))];
+        let schema = settings(&kastrel_scanner::settings::schema(plugins.into_iter().collect()).to_string()).unwrap();
+        for (plugin, key, value) in [
+            ("http", "timeout_seconds", "3"),
+            ("http", "timeout_seconds", "0"),
+            ("http", "speed", "3"),
+            ("tls_certificate", "expiry_warning_days", "x"),
+            ("nothing", "x", "1"),
+        ] {
+            let takes = kastrel_scanner::settings::Settings::default().apply(&format!("{plugin}.{key}={value}")).is_ok();
+            assert_eq!(problems(&schema, &[(plugin, key, value)]).is_empty(), takes, "{plugin}.{key}={value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_schema_is_none() {
+        for text in ["", "usage: kast", "{}", "{\"plugins\": []}", "}{"] {
+            assert_eq!(settings(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Gives the scans of earlier versions the rows that this version keeps beside them. Done once, before anything else uses the database; afterwards it costs one read.
+
+use std::collections::BTreeMap;
+
+use kastrel_actors::ports::StoreError;
+use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
+
+use super::calls::{self, Database};
+use super::ended::{Ended, PARTS};
+use super::error::{Failure, OpenError};
+use super::row::StoredScan;
+use super::submit::text_key;
+
+const CHUNK: i64 = 200;
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Nothing {}
+
+#[derive(Debug, SurrealValue)]
+struct State {
+    done: bool,
+    last: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Range {
+    range: RecordId,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Rows {
+    rows: Vec<StoredScan>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Beside {
+    aims: Vec<Aim>,
+    all: Vec<Ended>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Aim {
+    key: RecordId,
+    first: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Days {
+    upto: i64,
+    days: Vec<Day>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Day {
+    key: RecordId,
+    date: i64,
+    completed: i64,
+    failed: i64,
+    cancelled: i64,
+}
+
+const STATE: &str = "
+    RETURN { done: (SELECT VALUE upto FROM ONLY backfill:ended) != NONE, last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
+
+const READ: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $range) };";
+
+const WRITE: &str = "
+    BEGIN;
+    FOR $aim IN $aims { IF (SELECT VALUE first FROM ONLY $aim.key) = NONE { CREATE $aim.key SET first = $aim.first RETURN NONE; }; };
+    FOR $ended IN $all {
+        UPSERT $ended.key SET
+            number = $ended.number, target = $ended.target, mode = $ended.mode, run = $ended.run,
+            took = $ended.took, by_took = $ended.by_took, by_findings = $ended.by_findings RETURN NONE;
+        FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };
+    };
+    COMMIT;";
+
+/// The counts come last and together with the mark that all is done: whoever finds the mark may count on, and who was slower changes nothing any more.
+const FINISH: &str = "
+    BEGIN;
+    CREATE backfill:ended SET upto = $upto RETURN NONE;
+    FOR $day IN $days {
+        UPSERT $day.key SET date = $day.date, completed = $day.completed, failed = $day.failed, cancelled = $day.cancelled RETURN NONE;
+    };
+    COMMIT;";
+
+/// Fills in what is missing, when the database is opened.
+pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
+    fill_in(db).await.map_err(|source| OpenError::Database { doing: "fill in what earlier versions did not keep", source: Box::new(source) })
+}
+
+/// Fills in what is missing.
+pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
+    let State { done, last } = calls::call_again(db, STATE, Nothing {}).await?;
+    if done {
+        return Ok(());
+    }
+    let mut days: BTreeMap<(i64, u64), Day> = BTreeMap::new();
+    let mut first = 1;
+    while first <= last {
+        let until = (first + CHUNK - 1).min(last);
+        let beside = read(db, first, until, &mut days).await?;
+        calls::execute_again(db, WRITE, beside).await?;
+        first = until + 1;
+    }
+    match calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await {
+        // Another process that started at the same moment was done first, or the answer to our own was lost.
+        Err(error) if error.failure() == Failure::Exists => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+async fn read(db: &Database, first: i64, until: i64, days: &mut BTreeMap<(i64, u64), Day>) -> Result<Beside, StoreError> {
+    let range = RecordId::new("scan", RecordIdKeyRange::from(first..=until));
+    let Rows { rows } = calls::call_again(db, READ, Range { range }).await?;
+    let mut beside = Beside { aims: Vec::new(), all: Vec::new() };
+    for stored in rows {
+        let number = stored.number;
+        let record = stored.into_record()?;
+        beside.aims.push(Aim { key: text_key("aim", &kastrel_actors::policy::listing::target_text(&record)), first: number });
+        let Some(ended) = Ended::of(&record)? else { continue };
+        let part = record.id.0 % PARTS;
+        let day = days.entry((ended.date, part)).or_insert_with(|| Day { key: ended.day.clone(), date: ended.date, completed: 0, failed: 0, cancelled: 0 });
+        day.completed += ended.completed;
+        day.failed += ended.failed;
+        day.cancelled += ended.cancelled;
+        beside.all.push(ended);
+    }
+    Ok(beside)
+}

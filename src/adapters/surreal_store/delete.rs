@@ -1,0 +1,64 @@
+//! Forgetting a scan that has ended, with all that is kept beside its row.
+
+use kastrel_actors::model::{ScanId, ScanRecord};
+use kastrel_actors::ports::{Deleted, StoreError};
+use surrealdb::types::{RecordId, SurrealValue};
+
+use super::calls::{self, Tries};
+use super::ended::Ended;
+use super::error::Failure;
+use super::row;
+use super::store::SurrealStore;
+use super::submit;
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Arguments {
+    key: RecordId,
+    expected: i64,
+    idempotency: Option<RecordId>,
+    ended: Ended,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Answer {
+    gone: i64,
+}
+
+/// The day's counts go down with the scan: a trend counts the scans that there are.
+const DELETE: &str = "
+    BEGIN;
+    LET $gone = DELETE $key WHERE version = $expected RETURN BEFORE;
+    IF array::len($gone) > 0 {
+        DELETE $ended.key RETURN NONE;
+        FOR $one IN $ended.found { DELETE $one.key RETURN NONE; };
+        UPDATE $ended.day SET
+            completed = completed - $ended.completed, failed = failed - $ended.failed, cancelled = cancelled - $ended.cancelled RETURN NONE;
+        IF $idempotency != NONE { DELETE $idempotency RETURN NONE; };
+    };
+    RETURN { gone: array::len($gone) };
+    COMMIT;";
+
+impl SurrealStore {
+    pub(super) async fn forget_scan(&self, id: ScanId) -> Result<Deleted, StoreError> {
+        let Some(key) = row::scan_key(id) else { return Ok(Deleted::Missing) };
+        let mut tries = Tries::default();
+        // A deletion whose answer was lost. If the row is gone afterwards, it was made.
+        let mut unanswered: Option<ScanRecord> = None;
+        loop {
+            let Some(read) = self.read(id).await? else { return Ok(unanswered.map_or(Deleted::Missing, Deleted::Gone)) };
+            let Some(ended) = Ended::of(&read.record)? else { return Ok(Deleted::Refused(read.record)) };
+            let idempotency = read.record.idempotency_key.as_deref().map(submit::key_row);
+            let arguments = Arguments { key: key.clone(), expected: row::signed(read.record.version)?, idempotency, ended };
+            match calls::call::<Answer>(&self.inner.db, DELETE, arguments).await {
+                Ok(Answer { gone: 0 }) => tries.after_collision().await?,
+                Ok(_) => return Ok(Deleted::Gone(read.record)),
+                Err(error) => {
+                    if error.failure() == Failure::Lost {
+                        unanswered = Some(read.record);
+                    }
+                    tries.after(error).await?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What is kept beside the row of a scan that has ended: the few numbers that orders and trends need, which plugins found something, and the day's counts.
+
+use kastrel_actors::model::{ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
+use kastrel_actors::policy::listing::{findings_of, plugins_with_findings, target_text, took_ms};
+use kastrel_actors::ports::{DayOutcomes, PastRun, RunsLike, StoreError};
+use std::time::Duration;
+use surrealdb::types::{Array, RecordId, RecordIdKeyRange, SurrealValue, Value};
+
+use super::calls;
+use super::row;
+use super::store::SurrealStore;
+
+/// In how many parts a day is counted.
+pub(super) const PARTS: u64 = 8;
+
+/// How many low bits of a rank hold the scan's number. The larger rest holds 278 years in milliseconds, or as many findings.
+const NUMBER_BITS: u32 = 20;
+
+/// The rows of one scan, with their keys.
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct Ended {
+    key: RecordId,
+    number: i64,
+    target: String,
+    mode: String,
+    run: bool,
+    took: Option<i64>,
+    by_took: Option<i64>,
+    by_findings: i64,
+    found: Vec<Found>,
+    pub(super) day: RecordId,
+    pub(super) date: i64,
+    pub(super) completed: i64,
+    pub(super) failed: i64,
+    pub(super) cancelled: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Found {
+    key: RecordId,
+    plugin: String,
+}
+
+impl Ended {
+    /// The rows of a scan; `None` while it has not ended.
+    pub(super) fn of(record: &ScanRecord) -> Result<Option<Self>, StoreError> {
+        let Some(at) = record.ended_at() else { return Ok(None) };
+        let number = row::signed(record.id.0)?;
+        let took = took_ms(record).map(row::signed).transpose()?;
+        let day = at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+        let date = i64::from(day.year()) * 10_000 + i64::from(day.month()) * 100 + i64::from(day.day());
+        let is = |status: ScanStatus| i64::from(record.status() == status);
+        let found = plugins_with_findings(record)
+            .into_iter()
+            .map(|plugin| Found { key: array_key("found", [plugin.into_value(), number.into_value()]), plugin: plugin.to_owned() });
+        Ok(Some(Self {
+            key: RecordId::new("ended", number),
+            number,
+            target: target_text(record),
+            mode: record.request.mode.as_str().to_owned(),
+            run: matches!(&record.state, ScanState::Completed { verdict, .. } if !verdict.dry_run),
+            took,
+            by_took: took.map(|took| rank(took, number)),
+            by_findings: rank(i64::try_from(findings_of(record)).unwrap_or(i64::MAX), number),
+            found: found.collect(),
+            day: array_key("day", [date.into_value(), i64::try_from(record.id.0 % PARTS).unwrap_or_default().into_value()]),
+            date,
+            completed: is(ScanStatus::Completed),
+            failed: is(ScanStatus::Failed),
+            cancelled: is(ScanStatus::Cancelled),
+        }))
+    }
+}
+
+/// A value with the scan's number in its lowest bits: the larger the later, and never the same for two scans.
+pub(super) fn rank(value: i64, number: i64) -> i64 {
+    let most = i64::MAX >> NUMBER_BITS;
+    (value.clamp(0, most) << NUMBER_BITS) | (number & ((1 << NUMBER_BITS) - 1))
+}
+
+fn array_key(table: &str, parts: [Value; 2]) -> RecordId {
+    RecordId::new(table, Array::from(parts.to_vec()))
+}
+
+/// Writes `$ended`, the rows of a scan that has just ended, within a transaction.
+macro_rules! write_ended {
+    () => {
+        "UPSERT $ended.key SET
+            number = $ended.number, target = $ended.target, mode = $ended.mode, run = $ended.run,
+            took = $ended.took, by_took = $ended.by_took, by_findings = $ended.by_findings RETURN NONE;
+        FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };
+        UPSERT $ended.day SET
+            date = $ended.date, completed = (completed ?? 0) + $ended.completed,
+            failed = (failed ?? 0) + $ended.failed, cancelled = (cancelled ?? 0) + $ended.cancelled RETURN NONE;"
+    };
+}
+pub(super) use write_ended;
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Days {
+    from: RecordId,
+}
+
+#[derive(Debug, SurrealValue)]
+struct DayRow {
+    date: i64,
+    completed: i64,
+    failed: i64,
+    cancelled: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct DayRows {
+    rows: Vec<DayRow>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Runs {
+    limit: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct RunsOf {
+    target: String,
+    mode: String,
+    limit: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct RunRow {
+    number: i64,
+    target: String,
+    mode: String,
+    took: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct RunRows {
+    rows: Vec<RunRow>,
+}
+
+const DAYS: &str = "RETURN { rows: (SELECT date, completed, failed, cancelled FROM $from) };";
+
+const RUNS: &str = "
+    RETURN { rows: (SELECT number, target, mode, took ?? 0 AS took FROM ended WHERE run = true ORDER BY number DESC LIMIT $limit) };";
+
+const RUNS_LIKE: &str = "
+    RETURN { rows: (SELECT number, target, mode, took ?? 0 AS took FROM ended
+        WHERE run = true AND target = $target AND mode = $mode ORDER BY number DESC LIMIT $limit) };";
+
+impl SurrealStore {
+    /// Reads a few rows a day, however many scans ended on it.
+    pub(super) async fn day_outcomes(&self, since: jiff::civil::Date) -> Result<Vec<DayOutcomes>, StoreError> {
+        let first = i64::from(since.year()) * 10_000 + i64::from(since.month()) * 100 + i64::from(since.day());
+        let bound = |date: i64| surrealdb::types::RecordIdKey::Array(Array::from(vec![date.into_value(), 0_i64.into_value()]));
+        let range = RecordIdKeyRange::from(bound(first)..bound(i64::MAX));
+        let DayRows { rows } = calls::call_again(&self.inner.db, DAYS, Days { from: RecordId::new("day", range) }).await?;
+        let mut days: Vec<DayOutcomes> = Vec::new();
+        for found in rows {
+            let day = date_of(found.date)?;
+            if days.last().is_none_or(|last| last.day != day) {
+                days.push(DayOutcomes { day, completed: 0, failed: 0, cancelled: 0 });
+            }
+            if let Some(last) = days.last_mut() {
+                last.completed += row::unsigned(found.completed)?;
+                last.failed += row::unsigned(found.failed)?;
+                last.cancelled += row::unsigned(found.cancelled)?;
+            }
+        }
+        days.retain(|day| day.completed + day.failed + day.cancelled > 0);
+        Ok(days)
+    }
+
+    pub(super) async fn runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let RunRows { rows } = match like {
+            None => calls::call_again(&self.inner.db, RUNS, Runs { limit }).await?,
+            Some(RunsLike { target, mode }) => calls::call_again(&self.inner.db, RUNS_LIKE, RunsOf { target, mode: mode.as_str().to_owned(), limit }).await?,
+        };
+        rows.into_iter()
+            .map(|run| {
+                Ok(PastRun {
+                    id: ScanId(row::unsigned(run.number)?),
+                    target: run.target,
+                    mode: run.mode.parse::<ScanMode>().map_err(row::corrupt)?,
+                    took: Duration::from_millis(row::unsigned(run.took)?),
+                })
+            })
+            .collect()
+    }
+}
+
+fn date_of(number: i64) -> Result<jiff::civil::Date, StoreError> {
+    let part = |number: i64| i8::try_from(number % 100).unwrap_or_default();
+    let year = i16::try_from(number / 10_000).map_err(row::corrupt)?;
+    jiff::civil::Date::new(year, part(number / 100), part(number)).map_err(row::corrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_compare_by_value_then_by_number_and_never_overflow() {
+        let ranks = [rank(0, 1), rank(0, 2), rank(1, 1), rank(1_000_000_000, 99_999), rank(i64::MAX, 7)];
+        assert!(ranks.is_sorted() && ranks.iter().all(|rank| *rank >= 0), "{ranks:?}");
+        assert_ne!(rank(5, 1), rank(5, 2));
+    }
+
+    #[test]
+    fn dates_are_read_as_they_are_written() {
+        assert_eq!(date_of(20_261_123).unwrap(), jiff::civil::date(2026, 11, 23));
+        assert!(date_of(20_261_323).is_err());
+    }
+}

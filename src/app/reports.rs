@@ -1,0 +1,29 @@
+//! The runner's renderer of reports behind the web's port.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kastrel_actors::model::{AttemptNumber, ReportFormat, ScanRecord};
+
+use crate::adapters::kast_runner::{KastRunner, RenderError, ReportRenderer};
+use crate::config::Config;
+use crate::web::RenderReport;
+
+struct Renderer(ReportRenderer);
+
+/// What renders reports once more. `None` where the files of scans are kept in a bucket: what is stored there is final, and a report that only this machine shows would differ from it.
+pub(super) fn renderer(config: &Config, runner: &KastRunner) -> Option<Arc<dyn RenderReport>> {
+    config.artifacts.url.is_none().then(|| Arc::new(Renderer(runner.report_renderer())) as Arc<dyn RenderReport>)
+}
+
+#[async_trait]
+impl RenderReport for Renderer {
+    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<(), String> {
+        self.0.render(record, attempt, format).await.map_err(|error| {
+            if let RenderError::Run(source) = &error {
+                tracing::warn!(error = source as &dyn std::error::Error, "a report could not be rendered");
+            }
+            error.to_string()
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! `GET /api/events`: which scans changed, for pages that show many of them.
+//!
+//! Says which, not how: a reader asks for what it shows. Changes within a second are told together, so however much happens a reader is woken at most once a second and the stream holds a
+//! number and nothing else.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use kastrel_actors::board::LiveBoard;
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::state::Web;
+use crate::web::viewer::Viewer;
+
+/// How long changes are collected before they are told.
+const TOGETHER: Duration = Duration::from_secs(1);
+/// How many scans one event names; more is "look at everything".
+const MOST_NAMED: usize = 200;
+
+/// Which scans changed since the last event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Changes)]
+pub(crate) struct ChangesBody {
+    /// Their numbers; empty when `all` is true.
+    scans: Vec<u64>,
+    /// More changed than is named: look at everything.
+    all: bool,
+}
+
+struct ChangeStream {
+    board: Arc<LiveBoard>,
+    follower: watch::Receiver<u64>,
+    seen: u64,
+    run: u32,
+    closing: CancellationToken,
+    greeted: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Streams an event `changed` whenever scans changed, with their numbers, at most one a second.
+///
+/// After a lost connection, `Last-Event-ID` says what was seen; what changed meanwhile is told at once.
+#[utoipa::path(
+    get, path = "/api/events", tag = "scans",
+    params(("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen")),
+    responses(
+        (status = 200, description = "The stream", body = ChangesBody, content_type = "text/event-stream"),
+        (status = 503, description = "Too many open streams", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
+    let Ok(permit) = web.streams.clone().try_acquire_owned() else {
+        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask from time to time instead").retry_after(10));
+    };
+    let board = web.desk().board.clone();
+    let follower = board.changes().follow();
+    let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| parse_id(text, web.run));
+    let seen = seen.unwrap_or_else(|| *follower.borrow());
+    let stream = ChangeStream { board, follower, seen, run: web.run, closing: web.state.closing.clone(), greeted: false, _permit: permit };
+    let keep_alive = KeepAlive::new().interval(web.limits.keep_alive).text("alive");
+    Ok((axum::response::AppendHeaders([("cache-control", "no-store"), ("x-accel-buffering", "no")]), Sse::new(events(stream)).keep_alive(keep_alive))
+        .into_response())
+}
+
+impl ChangeStream {
+    async fn next(&mut self) -> Option<Event> {
+        if !self.greeted {
+            // The reader knows from it that the stream is open, and from which state it begins.
+            self.greeted = true;
+            return Some(Event::default().event("open").id(self.id()).data("{}"));
+        }
+        loop {
+            if *self.follower.borrow_and_update() == self.seen {
+                tokio::select! {
+                    changed = self.follower.changed() => changed.ok()?,
+                    () = self.closing.cancelled() => return None,
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TOGETHER) => {}
+                () = self.closing.cancelled() => return None,
+            }
+            let changed = self.board.changes().since(self.seen);
+            self.seen = changed.revision;
+            let all = changed.all || changed.scans.len() > MOST_NAMED;
+            let scans: Vec<u64> = if all { Vec::new() } else { changed.scans.iter().map(|id| id.0).collect() };
+            if all || !scans.is_empty() {
+                let body = serde_json::to_string(&ChangesBody { scans, all }).ok()?;
+                return Some(Event::default().event("changed").id(self.id()).data(body));
+            }
+        }
+    }
+
+    fn id(&self) -> String {
+        format!("{:08x}-{}", self.run, self.seen)
+    }
+}
+
+fn events(stream: ChangeStream) -> impl Stream<Item = Result<Event, Infallible>> {
+    futures_util::stream::unfold(stream, async |mut stream| stream.next().await.map(|event| (Ok(event), stream)))
+}
+
+/// The revision of an event of this run; revisions of other runs mean nothing here, and one that cannot be makes the reader look at everything.
+fn parse_id(text: &str, run: u32) -> Option<u64> {
+    let (of_run, revision) = text.split_once('-')?;
+    let of_run = u32::from_str_radix(of_run, 16).ok()?;
+    Some(if of_run == run { revision.parse().ok()? } else { u64::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, BodyDataStream};
+    use futures_util::StreamExt;
+
+    use super::*;
+    use crate::web::RequestLimits;
+    use crate::web::testing::{TestApp, header_of};
+
+    fn body(response: Response) -> BodyDataStream {
+        assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "text/event-stream"));
+        Body::into_data_stream(response.into_body())
+    }
+
+    async fn next(stream: &mut BodyDataStream) -> Option<String> {
+        stream.next().await.map(|chunk| String::from_utf8(chunk.unwrap().to_vec()).unwrap())
+    }
+
+    fn id_of(event: &str) -> String {
+        event.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_within_a_second_are_told_together_and_once() {
+        let app = TestApp::new();
+        let mut stream = body(app.get("/api/events").await);
+        let open = next(&mut stream).await.unwrap();
+        assert!(open.contains("event: open"), "{open}");
+        for _ in 0..3 {
+            app.submitted("example.com").await;
+        }
+        let changed = next(&mut stream).await.unwrap();
+        assert!(changed.contains("event: changed") && changed.contains(r#"{"scans":[1,2,3],"all":false}"#), "{changed}");
+        app.desk.cancel(kastrel_actors::model::ScanId(2), kastrel_actors::model::CancelledBy::User).await.unwrap();
+        let cancelled = next(&mut stream).await.unwrap();
+        assert!(cancelled.contains(r#"{"scans":[2],"all":false}"#), "{cancelled}");
+        drop(stream);
+        // Who comes back hears what was missed, and who comes from another run of the program looks at everything.
+        let mut again = body(app.send("GET", "/api/events", &[("last-event-id", &id_of(&changed))], "").await);
+        next(&mut again).await.unwrap();
+        assert!(next(&mut again).await.unwrap().contains(r#"{"scans":[2],"all":false}"#));
+        let mut stranger = body(app.send("GET", "/api/events", &[("last-event-id", "00000001-7")], "").await);
+        next(&mut stranger).await.unwrap();
+        assert!(next(&mut stranger).await.unwrap().contains(r#""all":true"#));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_are_counted_and_end_with_the_server() {
+        let app = TestApp::with_limits(RequestLimits { event_streams: 1, ..RequestLimits::default() });
+        let mut first = body(app.get("/api/events").await);
+        next(&mut first).await.unwrap();
+        assert_eq!(app.get("/api/events").await.status(), 503);
+        app.closing.cancel();
+        assert_eq!(next(&mut first).await, None);
+    }
+}

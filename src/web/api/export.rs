@@ -1,0 +1,226 @@
+//! `GET /api/scans/export.csv` and `.json`: all scans that match a list's filter, sent while they are read, page by page.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use kastrel_actors::model::ScanSnapshot;
+use kastrel_actors::ports::ListQuery;
+
+use super::body::ScanSummary;
+use super::scans::ScanListParams;
+use super::wire::{count_of, error_of, findings_of, plugins_of};
+use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::query::ScanListQuery;
+use crate::web::state::Web;
+use crate::web::text::clean;
+use crate::web::viewer::Viewer;
+
+/// How many scans are in memory at once.
+const CHUNK: usize = 200;
+
+const COLUMNS: &[&str] = &[
+    "scan_id",
+    "status",
+    "target",
+    "mode",
+    "priority",
+    "dry_run",
+    "created_at",
+    "started_at",
+    "completed_at",
+    "duration_seconds",
+    "plugins",
+    "plugins_failed",
+    "findings",
+    "error",
+    "rerun_of",
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Csv,
+    Json,
+}
+
+/// Exports scans as CSV. A cell never begins with a character that a spreadsheet takes for a formula.
+#[utoipa::path(
+    get, path = "/api/scans/export.csv", tag = "scans", params(ScanListParams),
+    responses(
+        (status = 200, description = "The scans, one a line under a line of names", body = String, content_type = "text/csv"),
+        (status = 400, description = "Wrong parameters, each named", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn export_csv(State(web): State<Web>, _viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    export(web, query.as_deref(), Format::Csv).await
+}
+
+/// Exports scans as a JSON array, each as in a list.
+#[utoipa::path(
+    get, path = "/api/scans/export.json", tag = "scans", params(ScanListParams),
+    responses(
+        (status = 200, description = "The scans", body = Vec<ScanSummary<'_>>, content_type = "application/json"),
+        (status = 400, description = "Wrong parameters, each named", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn export_json(State(web): State<Web>, _viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    export(web, query.as_deref(), Format::Json).await
+}
+
+/// What is left to send.
+struct Export {
+    web: Web,
+    /// Where to go on; `None` when all was sent.
+    query: Option<ScanListQuery>,
+    format: Format,
+    is_first: bool,
+}
+
+async fn export(web: Web, query: Option<&str>, format: Format) -> Result<Response, Problem> {
+    let (query, errors) = ScanListQuery::parse(query);
+    if !errors.is_empty() {
+        return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
+    }
+    let mut export = Export { web, query: Some(query.without_place()), format, is_first: true };
+    // What can fail fails now, while the answer can still say so.
+    let first = export.next().await?;
+    let chunks = stream::once(async move { Ok::<_, Problem>(first.unwrap_or_default()) });
+    let rest = stream::unfold(export, async |mut export| match export.next().await {
+        Ok(Some(chunk)) => Some((Ok(chunk), export)),
+        Ok(None) => None,
+        Err(problem) => {
+            export.query = None;
+            export.is_first = false;
+            Some((Err(problem), export))
+        }
+    });
+    // A stream that breaks in the middle must not look like one that ended.
+    let body = Body::from_stream(futures_util::StreamExt::map(futures_util::StreamExt::chain(chunks, rest), |chunk| {
+        chunk.map_err(|_| std::io::Error::other("the store did not answer in the middle of an export"))
+    }));
+    let mut response = body.into_response();
+    let (kind, name) = match format {
+        Format::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"kastrel-scans.csv\""),
+        Format::Json => ("application/json", "attachment; filename=\"kastrel-scans.json\""),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
+}
+
+impl Export {
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        let Some(query) = self.query.take() else { return Ok(None) };
+        let store = ListQuery { limit: CHUNK, offset: 0, count: false, ..query.for_store() };
+        let page = self.web.desk().list(store).await?;
+        self.query = page.next.as_ref().map(|next| query.onward(next));
+        let is_last = self.query.is_none();
+        let bytes = match self.format {
+            Format::Csv => csv_rows(&page.scans, self.is_first)?,
+            Format::Json => json_rows(&page.scans, self.is_first, is_last)?,
+        };
+        self.is_first &= page.scans.is_empty() && self.format == Format::Json;
+        Ok(Some(bytes.into()))
+    }
+}
+
+fn json_rows(scans: &[std::sync::Arc<ScanSnapshot>], is_first: bool, is_last: bool) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    for scan in scans {
+        bytes.extend_from_slice(if is_first && bytes.is_empty() { b"[\n" } else { b",\n" });
+        serde_json::to_writer(&mut bytes, &ScanSummary::from(&**scan)).map_err(Problem::internal)?;
+    }
+    if is_last {
+        bytes.extend_from_slice(if is_first && scans.is_empty() { b"[]\n" } else { b"\n]\n" });
+    }
+    Ok(bytes)
+}
+
+fn csv_rows(scans: &[std::sync::Arc<ScanSnapshot>], with_names: bool) -> Result<Vec<u8>, Problem> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    if with_names {
+        writer.write_record(COLUMNS).map_err(Problem::internal)?;
+    }
+    for scan in scans {
+        writer.write_record(cells(scan).iter().map(|cell| safe(cell))).map_err(Problem::internal)?;
+    }
+    writer.into_inner().map_err(|error| Problem::internal(error.into_error()))
+}
+
+fn cells(scan: &ScanSnapshot) -> [String; 15] {
+    let (record, plugins) = (&scan.record, plugins_of(scan));
+    let moment = |at: Option<jiff::Timestamp>| at.map(|at| format!("{at:.0}")).unwrap_or_default();
+    [
+        record.id.to_string(),
+        record.status().to_string(),
+        record.request.target.to_string(),
+        record.request.mode.to_string(),
+        record.request.priority.to_string(),
+        record.request.dry_run.to_string(),
+        moment(Some(record.created_at)),
+        moment(record.started_at),
+        moment(record.ended_at()),
+        super::wire::duration_of(scan).map(|seconds| seconds.to_string()).unwrap_or_default(),
+        plugins.len().to_string(),
+        count_of(plugins, kastrel_actors::model::PluginStatus::Failed).to_string(),
+        findings_of(plugins).to_string(),
+        clean(error_of(&record.state).unwrap_or_default()),
+        record.rerun_of.map(|id| id.to_string()).unwrap_or_default(),
+    ]
+}
+
+/// A cell that no spreadsheet takes for a formula: <https://owasp.org/www-community/attacks/CSV_Injection>.
+fn safe(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%']) { format!("'{cell}") } else { cell.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::{Failure, FailureKind, Resolution};
+
+    use super::*;
+    use crate::web::testing::{TestApp, header_of, json_of, text_of};
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for (cell, written) in [("=1+1", "'=1+1"), ("@x", "'@x"), ("-1", "'-1"), ("+1", "'+1"), ("\tx", "'\tx"), ("|x", "'|x"), ("a=1", "a=1"), ("", "")] {
+            assert_eq!(safe(cell), written);
+        }
+    }
+
+    #[tokio::test]
+    async fn holds_all_that_match_and_nothing_that_runs() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "=cmd|' /C calc'!A1, \"quoted\"\nnext"))).await;
+        app.submitted("example.org").await;
+        let response = app.get("/api/scans/export.csv?status=failed").await;
+        assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "text/csv; charset=utf-8"));
+        let text = text_of(response).await;
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        assert_eq!(reader.headers().unwrap().len(), COLUMNS.len());
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 1);
+        assert_eq!((&rows[0][0], &rows[0][2], &rows[0][13]), ("1", "example.com", "'=cmd|' /C calc'!A1, \"quoted\"\nnext"));
+        assert_eq!(app.get("/api/scans/export.csv?status=done").await.status(), 400);
+    }
+
+    #[tokio::test]
+    async fn json_is_whole_whatever_the_number() {
+        let app = TestApp::new();
+        assert_eq!(json_of(app.get("/api/scans/export.json").await).await, serde_json::json!([]));
+        for _ in 0..(CHUNK + 3) {
+            app.submitted("example.com").await;
+        }
+        let all = json_of(app.get("/api/scans/export.json?sort=oldest").await).await;
+        let ids: Vec<u64> = all.as_array().unwrap().iter().map(|scan| scan["scan_id"].as_u64().unwrap()).collect();
+        assert_eq!(ids, (1..=(CHUNK as u64 + 3)).collect::<Vec<_>>());
+        assert_eq!(text_of(app.get("/api/scans/export.csv").await).await.lines().count(), CHUNK + 4);
+    }
+}

@@ -1,0 +1,100 @@
+//! `GET /api/scans/{id}/log`: the log of an attempt, from where a reader left off.
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use kastrel_actors::model::{AttemptNumber, FieldError};
+use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
+use utoipa::ToSchema;
+
+use super::scans::fresh;
+use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::files::log_since;
+use crate::web::path::{PathId, no_scan};
+use crate::web::state::Web;
+use crate::web::viewer::Viewer;
+
+/// A part of a log.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogPart)]
+pub(crate) struct LogBody {
+    /// Whole lines, without control characters.
+    lines: Vec<String>,
+    /// Where the next part begins: pass it as `from`.
+    next: u64,
+    /// Whether the attempt still writes.
+    running: bool,
+    /// Whether these lines replace all earlier ones: the log is on another machine, of which only the end arrives here while it grows.
+    window: bool,
+}
+
+/// Which part.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents what is read by hand, so that each wrong parameter is named")]
+pub(crate) struct LogParams {
+    /// Which attempt; the last one when left out.
+    attempt: Option<u32>,
+    /// The first byte; 0 when left out.
+    from: Option<u64>,
+}
+
+/// Reads a part of the log: at most 64 KB, in whole lines.
+#[utoipa::path(
+    get, path = "/api/scans/{id}/log", tag = "scans",
+    params(("id" = u64, Path, description = "The scan's number"), LogParams),
+    responses(
+        (status = 200, description = "The part; empty where there is nothing more, or nothing yet", body = LogBody, content_type = "application/json"),
+        (status = 400, description = "Wrong parameters, each named", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn scan_log(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let (mut attempt, mut from, mut errors) = (None, 0, Vec::new());
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*name {
+            "attempt" => match value.parse() {
+                Ok(number) => attempt = Some(AttemptNumber(number)),
+                Err(_) => errors.push(FieldError::new("attempt", "expected an attempt's number")),
+            },
+            "from" => match value.parse() {
+                Ok(offset) => from = offset,
+                Err(_) => errors.push(FieldError::new("from", "expected a number of bytes")),
+            },
+            _ => {}
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
+    }
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let wanted = attempt.or_else(|| scan.record.last_attempt().map(|attempt| attempt.number)).unwrap_or_default();
+    let running = scan.record.attempts.iter().any(|attempt| attempt.number == wanted && attempt.end.is_none());
+    let part = log_since(&web, &scan.record, wanted, from, !running).await;
+    let body = match part {
+        Some(part) => LogBody { lines: part.lines, next: part.next, running, window: part.is_window },
+        None => LogBody { lines: Vec::new(), next: from, running, window: false },
+    };
+    Ok(fresh(StatusCode::OK, &body))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::web::files::LOG_NAME;
+    use crate::web::testing::{TestApp, json_of};
+
+    #[tokio::test]
+    async fn goes_on_where_the_reader_left_off() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        assert_eq!(json_of(app.get("/api/scans/1/log").await).await, serde_json::json!({"lines": [], "next": 0, "running": true, "window": false}));
+        std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+        std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "one\n\u{1b}[31mtwo\nthr").unwrap();
+        let part = json_of(app.get("/api/scans/1/log?attempt=1&from=4").await).await;
+        assert_eq!(part, serde_json::json!({"lines": ["[31mtwo"], "next": 13, "running": true, "window": false}));
+        assert_eq!(app.get("/api/scans/1/log?from=-1&attempt=x").await.status(), 400);
+        assert_eq!(app.get("/api/scans/9/log").await.status(), 404);
+    }
+}

@@ -1,0 +1,187 @@
+//! All files of a scan as one ZIP, made while it is sent: a bounded number of bytes is in memory, however large the files are.
+//!
+//! A thread that may wait for the store of files writes into a short channel, and the answer reads from it; a reader that goes away ends the thread with its next write.
+
+use std::io::{self, Write};
+use std::sync::{Arc, LazyLock};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{TryStreamExt, stream};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use super::error::{Problem, ProblemKind};
+use super::files::{list, safe_name};
+use super::path::{PathId, no_scan};
+use super::state::Web;
+use super::viewer::Viewer;
+use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey, Listing};
+
+const CHUNK: usize = 64 * 1024;
+/// How many chunks may wait for a slow reader.
+const WAITING: usize = 4;
+/// How many archives are made at once: each holds a thread.
+const AT_ONCE: usize = 4;
+
+static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
+
+/// Serves all files of all attempts.
+pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let Ok(turn) = TURNS.clone().try_acquire_owned() else {
+        return Err(Problem::new(ProblemKind::Busy, "several archives are being made; try again in a moment").retry_after(5));
+    };
+    let mut attempts = Vec::new();
+    for attempt in &scan.record.attempts {
+        match list(&web, &scan.record, attempt.number).await {
+            Ok(listing) => attempts.push((AttemptKey::of(&scan.record, attempt.number), listing)),
+            // An attempt of which nothing is left has nothing to add.
+            Err(ArtifactError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let source = Source { artifacts: Arc::clone(&web.state.artifacts), attempts, runtime: Handle::current() };
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::task::spawn_blocking(move || write_all(&source, sender, turn));
+    let chunks = stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|chunk| (chunk, receiver)));
+    let mut response = Body::from_stream(chunks).into_response();
+    let name = safe_name(&format!("kastrel-scan-{id}-{}.zip", scan.record.request.target.folder_name()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// What goes into an archive.
+struct Source {
+    artifacts: Arc<dyn ArtifactStore>,
+    attempts: Vec<(AttemptKey, Listing)>,
+    runtime: Handle,
+}
+
+fn write_all(source: &Source, sender: mpsc::Sender<io::Result<Bytes>>, _turn: OwnedSemaphorePermit) {
+    let mut pipe = Pipe { sender, chunk: Vec::with_capacity(CHUNK) };
+    if let Err(error) = archive(source, &mut pipe).and_then(|()| pipe.flush()) {
+        // A broken archive must not look like a whole one; who left does not hear of it.
+        let _ = pipe.sender.blocking_send(Err(error));
+    }
+}
+
+fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).unix_permissions(0o600).large_file(true);
+    let mut zip = ZipWriter::new_stream(pipe);
+    for (key, listing) in &source.attempts {
+        for entry in &listing.files {
+            let mut file = match source.runtime.block_on(source.artifacts.open(key, &entry.path, None)) {
+                Ok(file) => file,
+                // It is gone by now.
+                Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => continue,
+                Err(error @ ArtifactError::Unavailable(_)) => return Err(io::Error::other(error)),
+            };
+            zip.start_file(format!("attempt-{}/{}", key.attempt, entry_name(&entry.path)), options)?;
+            while let Some(piece) = source.runtime.block_on(file.bytes.try_next())? {
+                zip.write_all(&piece)?;
+            }
+        }
+    }
+    zip.finish().map(drop).map_err(io::Error::from)
+}
+
+/// A name that unpacks beneath the archive's folder on any system: no absolute path, no `..`, nothing that Windows reads as a drive or a stream.
+fn entry_name(path: &str) -> String {
+    let part = |part: &str| part.chars().map(|c| if c.is_control() || "<>:\"\\|?*".contains(c) { '_' } else { c }).collect::<String>();
+    path.split('/').filter(|one| !matches!(*one, "" | "." | "..")).map(part).collect::<Vec<_>>().join("/")
+}
+
+/// Collects small writes into chunks for the answer.
+struct Pipe {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    chunk: Vec<u8>,
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = CHUNK - self.chunk.len();
+        let taken = bytes.len().min(room);
+        self.chunk.extend_from_slice(&bytes[..taken]);
+        if self.chunk.len() == CHUNK {
+            self.flush()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        self.sender.blocking_send(Ok(chunk.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use axum::body::to_bytes;
+
+    use super::*;
+    use crate::web::testing::{TestApp, header_of};
+
+    #[test]
+    fn names_stay_beneath_the_folder_on_any_system() {
+        for (path, name) in [("sub/raw.json", "sub/raw.json"), ("../a", "a"), ("/etc/x", "etc/x"), ("C:\\x\n", "C__x_"), ("a/./b", "a/b")] {
+            assert_eq!(entry_name(path), name);
+        }
+    }
+
+    #[tokio::test]
+    async fn holds_every_visible_file_and_nothing_from_outside() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        let folder = app.attempt_folder(&scan);
+        std::fs::create_dir_all(folder.join("sub")).unwrap();
+        let large = "0123456789".repeat(50_000);
+        std::fs::write(folder.join("sub/large.txt"), &large).unwrap();
+        std::fs::write(folder.join("odd\":name?.txt"), "odd").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", folder.join("link.txt")).unwrap();
+        let response = app.get("/scans/1/files.zip").await;
+        assert_eq!(
+            (header_of(&response, "content-type"), header_of(&response, "content-disposition")),
+            ("application/zip", "attachment; filename=\"kastrel-scan-1-example.com.zip\"")
+        );
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        assert!(bytes.len() < large.len() / 2, "it is compressed");
+        let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+        let mut names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
+        names.sort();
+        assert_eq!(names, ["attempt-1/odd__name_.txt", "attempt-1/sub/large.txt"]);
+        let mut text = String::new();
+        zip.by_name("attempt-1/sub/large.txt").unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, large);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_goes_away_gives_its_turn_back() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        let folder = app.attempt_folder(&scan);
+        std::fs::create_dir_all(&folder).unwrap();
+        let noise: Vec<u8> = (0..4_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        std::fs::write(folder.join("noise.bin"), noise).unwrap();
+        for _ in 0..AT_ONCE {
+            drop(app.get("/scans/1/files.zip").await);
+        }
+        let all = TURNS.clone().acquire_many_owned(AT_ONCE as u32).await.unwrap();
+        drop(all);
+    }
+}

@@ -1,0 +1,93 @@
+// The form of a new scan: says at once what each target would become, keeps plugins together with what they need, and grows with what is typed. All of it is convenience: the server checks
+// and says the same without any of it.
+
+const form = document.getElementById("new-form");
+
+if (form) {
+  const target = document.getElementById("field-target");
+  const boxes = () => [...form.querySelectorAll("input[name=plugins]")];
+  const shown = (box) => box.closest("fieldset").checkVisibility?.() ?? true;
+  let timer = 0;
+  let asked = 0;
+
+  function grow() {
+    target.rows = Math.min(12, Math.max(1, target.value.split("\n").length));
+  }
+
+  // One line is sent with Enter; Shift+Enter begins another.
+  target.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || target.value.includes("\n")) return;
+    event.preventDefault();
+    form.requestSubmit(document.getElementById("submit"));
+  });
+
+  async function check() {
+    const preview = document.getElementById("preview");
+    if (!target.value.trim()) {
+      preview.replaceChildren();
+      return;
+    }
+    const mine = ++asked;
+    try {
+      const response = await fetch("/new/preview", { method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(10000) });
+      if (!response.ok || mine !== asked) return;
+      const next = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("preview");
+      if (next && preview.innerHTML !== next.innerHTML) preview.replaceChildren(...document.importNode(next, true).childNodes);
+      const refused = preview.querySelector(".badge.is-failed");
+      target.setAttribute("aria-invalid", String(Boolean(refused)));
+      document.getElementById("wrong-target")?.remove();
+    } catch {
+      // The submission itself will say what is wrong.
+    }
+  }
+
+  target.addEventListener("input", () => {
+    grow();
+    clearTimeout(timer);
+    timer = setTimeout(check, 350);
+  });
+
+  const box = (name) => boxes().find((one) => one.value === name);
+  const needs = (one) => one.dataset.needs.split(",").map((name) => name.trim()).filter(Boolean);
+
+  function choose(one) {
+    for (const name of needs(one)) {
+      const other = box(name);
+      if (other && !other.checked) {
+        other.checked = true;
+        choose(other);
+      }
+    }
+  }
+
+  function drop(one) {
+    for (const other of boxes()) {
+      if (other.checked && needs(other).includes(one.value)) {
+        other.checked = false;
+        drop(other);
+      }
+    }
+  }
+
+  function count() {
+    const chosen = boxes().filter((one) => one.checked && shown(one));
+    const needed = new Set(chosen.flatMap(needs));
+    for (const one of boxes()) one.closest(".card").classList.toggle("needed", one.checked && needed.has(one.value));
+    document.getElementById("plugin-count").textContent = chosen.length ? `${chosen.length} of ${boxes().filter(shown).length} chosen` : "Without a choice, all of the mode run.";
+  }
+
+  form.addEventListener("change", (event) => {
+    if (event.target.name === "plugins") event.target.checked ? choose(event.target) : drop(event.target);
+    if (event.target.name === "plugins" || event.target.name === "mode") count();
+  });
+  document.getElementById("plugins-all").addEventListener("click", () => {
+    for (const one of boxes().filter(shown)) one.checked = true;
+    count();
+  });
+  document.getElementById("plugins-none").addEventListener("click", () => {
+    for (const one of boxes()) one.checked = false;
+    count();
+  });
+  grow();
+  count();
+}

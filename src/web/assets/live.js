@@ -1,0 +1,208 @@
+// Keeps a page true: whenever its stream of events says that something changed, the page is asked for again and what differs is put in place. So what is shown is always what the server
+// shows, and there is one way to draw it. Without a stream the page is asked for every few seconds; in a hidden tab nothing is asked at all.
+
+const HIDDEN_MS = 2000;
+const LONGEST_WAIT_MS = 30000;
+const TICK_MS = 5000;
+const SLEPT_MS = 20000;
+// `EventSource.OPEN`, also where there is none.
+const OPEN = 1;
+
+const live = document.getElementById("live");
+let source = null;
+let timer = 0;
+let failures = 0;
+let broken = 0;
+let isOver = !live?.hasAttribute("data-live");
+let lastTick = Date.now();
+let asking = false;
+let askAgain = false;
+let later = 0;
+let hiding = 0;
+let lastAsked = 0;
+const pollMs = Number(live?.dataset.pollMs) || 3000;
+
+const trouble = (text) => {
+  const place = document.getElementById("trouble");
+  if (place.textContent === text && place.hidden === !text) return;
+  place.textContent = text;
+  place.hidden = !text;
+};
+
+// Makes `now` look like `next`, touching only what differs: what has the focus, what is open and what is chosen stays.
+function morph(now, next) {
+  if (now.nodeType !== next.nodeType || now.nodeName !== next.nodeName) return now.replaceWith(next.cloneNode(true));
+  if (now.nodeType === Node.TEXT_NODE) {
+    if (now.data !== next.data) now.data = next.data;
+    return;
+  }
+  if (now.nodeType !== Node.ELEMENT_NODE) return;
+  // What its own script draws is left to it, as long as it is about the same thing: the log of another attempt is another log.
+  if (now.dataset?.keep !== undefined) return now.dataset.keep === next.dataset.keep ? undefined : now.replaceWith(document.importNode(next, true));
+  if (now.isEqualNode(next)) return;
+  // A time that is shown in the viewer's zone differs in its text only.
+  if (now.nodeName === "TIME" && now.dateTime === next.dateTime) return;
+  for (const { name, value } of [...next.attributes]) if (!(now.nodeName === "DETAILS" && name === "open") && now.getAttribute(name) !== value) now.setAttribute(name, value);
+  for (const { name } of [...now.attributes]) if (!next.hasAttribute(name) && !kept(now, name)) now.removeAttribute(name);
+  if (now.nodeName === "INPUT" || now.nodeName === "TEXTAREA" || now.nodeName === "SELECT") return;
+  children(now, next);
+}
+
+const kept = (element, name) => name === "open" || name === "title" || (name === "disabled" && element.closest("#bulk")) || (name === "hidden" && element.classList.contains("js"));
+const keyOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node.id || node.dataset.plugin || node.dataset.attempt || node.dataset.actor || node.dataset.node || "" : "");
+
+function children(now, next) {
+  const known = new Map();
+  for (const child of now.childNodes) if (keyOf(child)) known.set(keyOf(child), child);
+  const wanted = new Set([...next.childNodes].map(keyOf).filter(Boolean));
+  let at = now.firstChild;
+  for (const child of [...next.childNodes]) {
+    const key = keyOf(child);
+    while (at && keyOf(at) && !wanted.has(keyOf(at))) {
+      const gone = at;
+      at = at.nextSibling;
+      gone.remove();
+    }
+    const match = key ? known.get(key) : at && !keyOf(at) && at.nodeName === child.nodeName ? at : null;
+    if (!match) {
+      now.insertBefore(document.importNode(child, true), at);
+      continue;
+    }
+    if (match === at) at = at.nextSibling;
+    else now.insertBefore(match, at);
+    morph(match, child);
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
+}
+
+async function ask() {
+  clearTimeout(timer);
+  if (document.hidden) return;
+  if (asking) {
+    askAgain = true;
+    return;
+  }
+  asking = true;
+  lastAsked = Date.now();
+  try {
+    const response = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15000) });
+    if (response.status === 404) {
+      stop();
+      return trouble("This is not there any more: it was deleted.");
+    }
+    if (!response.ok) throw new Error(String(response.status));
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    failures = 0;
+    for (const id of ["standing", "live"]) {
+      const [now, next] = [document.getElementById(id), page.getElementById(id)];
+      if (now && next) morph(now, next);
+    }
+    document.title = page.title;
+    trouble("");
+    document.dispatchEvent(new CustomEvent("kastrel:changed"));
+    // An ended scan has no stream and needs no more questions.
+    if (!live.hasAttribute("data-live")) return stop();
+  } catch {
+    failures += 1;
+    trouble("The server does not answer; trying again.");
+  } finally {
+    asking = false;
+  }
+  if (askAgain) {
+    askAgain = false;
+    return soon();
+  }
+  schedule();
+}
+
+// With an open stream the page is asked for only when told to, and after trouble.
+function schedule() {
+  clearTimeout(timer);
+  if (isOver) return;
+  if (failures) timer = setTimeout(ask, Math.min(pollMs * 2 ** failures, LONGEST_WAIT_MS));
+  else if (source?.readyState !== OPEN) timer = setTimeout(ask, pollMs);
+  // A message can be lost on its way between machines; looking now and then heals that.
+  else timer = setTimeout(ask, Math.max(pollMs * 10, 30000));
+}
+
+// A burst of events is one question.
+function soon() {
+  clearTimeout(timer);
+  timer = setTimeout(ask, Math.max(60, 900 - (Date.now() - lastAsked)));
+}
+
+function listen() {
+  const url = live.dataset.events;
+  if (!url || !window.EventSource || source || document.hidden || isOver) return;
+  source = new EventSource(url);
+  let first = true;
+  const told = () => {
+    broken = 0;
+    // The first event of a scan's stream is the state that the page already shows; after a break it may be news.
+    soon();
+  };
+  source.addEventListener("open", () => {
+    if (first) schedule();
+    else soon();
+    first = false;
+  });
+  for (const name of ["status", "changed", "end"]) source.addEventListener(name, told);
+  source.addEventListener("error", () => {
+    // The browser connects again by itself; meanwhile the page says how it stands.
+    if (source?.readyState !== EventSource.CLOSED) return soon();
+    // Refused, or too many streams: the page is asked for instead, and the stream is tried again later.
+    silence();
+    broken += 1;
+    schedule();
+    clearTimeout(later);
+    later = setTimeout(listen, Math.min(5000 * 2 ** broken, 60000));
+  });
+}
+
+function silence() {
+  source?.close();
+  source = null;
+}
+
+function stop() {
+  isOver = true;
+  silence();
+  clearTimeout(timer);
+  clearInterval(watchdog);
+}
+
+// A laptop that slept has a stream that is dead without knowing it; that it slept is seen by a clock that jumped.
+const watchdog = setInterval(() => {
+  const slept = Date.now() - lastTick > SLEPT_MS;
+  lastTick = Date.now();
+  if (!slept || document.hidden) return;
+  silence();
+  wake();
+}, TICK_MS);
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiding);
+  if (document.hidden) {
+    hiding = setTimeout(() => {
+      silence();
+      clearTimeout(timer);
+    }, HIDDEN_MS);
+  } else wake();
+});
+window.addEventListener("online", wake);
+window.addEventListener("pageshow", (event) => event.persisted && wake());
+
+function wake() {
+  if (isOver) return;
+  listen();
+  ask();
+}
+
+if (!isOver) {
+  listen();
+  schedule();
+}

@@ -1,0 +1,112 @@
+//! How long a running scan may still take: from earlier scans of the same kind, else from its own progress, else unknown. Never more exact than what it is made of.
+
+use std::time::Duration;
+
+/// What is known of a running scan.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Running<'a> {
+    /// How long the present attempt has run.
+    pub(crate) elapsed: Duration,
+    /// How many plugins have ended.
+    pub(crate) ended: usize,
+    /// How many plugins there are.
+    pub(crate) plugins: usize,
+    /// How long earlier scans of the same target and mode took, in any order.
+    pub(crate) before: &'a [Duration],
+}
+
+/// How long a running scan may still take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeLeft {
+    /// Nothing to estimate from.
+    Unknown,
+    /// About this long.
+    About(Duration),
+    /// It takes longer than scans like it did.
+    Overdue,
+}
+
+/// Two plugins tell more about the rest than one does, and a scan that has hardly begun tells nothing.
+const ENOUGH_ENDED: usize = 2;
+/// How far beyond the longest earlier scan is still "about the same".
+const SLACK: f64 = 1.2;
+
+/// Estimates.
+#[must_use]
+pub(crate) fn time_left(running: &Running<'_>) -> TimeLeft {
+    if running.plugins > 0 && running.ended >= running.plugins {
+        // Only the reports are missing; nobody knows how long those take.
+        return TimeLeft::Unknown;
+    }
+    if let Some(usual) = median(running.before) {
+        let longest = running.before.iter().max().copied().unwrap_or(usual);
+        return match usual.checked_sub(running.elapsed) {
+            Some(left) if !left.is_zero() => TimeLeft::About(left),
+            _ if running.elapsed > longest.mul_f64(SLACK) => TimeLeft::Overdue,
+            _ => TimeLeft::Unknown,
+        };
+    }
+    if running.ended < ENOUGH_ENDED {
+        return TimeLeft::Unknown;
+    }
+    let each = running.elapsed / u32::try_from(running.ended).unwrap_or(u32::MAX);
+    TimeLeft::About(each * u32::try_from(running.plugins - running.ended).unwrap_or(u32::MAX))
+}
+
+/// In words, as coarse as the estimate is: `about 3 min left`.
+#[must_use]
+pub(crate) fn words(left: TimeLeft) -> Option<String> {
+    match left {
+        TimeLeft::Unknown => None,
+        TimeLeft::Overdue => Some("longer than earlier scans of this target".into()),
+        TimeLeft::About(left) => Some(match left.as_secs() {
+            0..=20 => "a few seconds left".into(),
+            21..=45 => "about half a minute left".into(),
+            46..=5_399 => format!("about {} min left", (left.as_secs() + 30) / 60),
+            more => format!("about {} h left", (more + 1_800) / 3_600),
+        }),
+    }
+}
+
+fn median(durations: &[Duration]) -> Option<Duration> {
+    let mut sorted = durations.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_made_of_what_is_known_and_of_nothing_else() {
+        let seconds = Duration::from_secs;
+        let about = |n| TimeLeft::About(seconds(n));
+        for (elapsed, ended, plugins, before, expected) in [
+            (10, 0, 0, vec![], TimeLeft::Unknown),
+            (10, 0, 12, vec![], TimeLeft::Unknown),
+            (10, 1, 12, vec![], TimeLeft::Unknown),
+            (60, 4, 12, vec![], about(120)),
+            (60, 12, 12, vec![], TimeLeft::Unknown),
+            (60, 0, 12, vec![200], about(140)),
+            (60, 11, 12, vec![100, 400, 200], about(140)),
+            (200, 5, 12, vec![200], TimeLeft::Unknown),
+            (230, 5, 12, vec![200], TimeLeft::Unknown),
+            (250, 5, 12, vec![200], TimeLeft::Overdue),
+        ] {
+            let before: Vec<Duration> = before.into_iter().map(seconds).collect();
+            let running = Running { elapsed: seconds(elapsed), ended, plugins, before: &before };
+            assert_eq!(time_left(&running), expected, "{running:?}");
+        }
+    }
+
+    #[test]
+    fn is_said_coarsely() {
+        for (left, text) in
+            [(0, "a few seconds left"), (30, "about half a minute left"), (50, "about 1 min left"), (140, "about 2 min left"), (7_200, "about 2 h left")]
+        {
+            assert_eq!(words(TimeLeft::About(Duration::from_secs(left))).as_deref(), Some(text));
+        }
+        assert_eq!(words(TimeLeft::Unknown), None);
+    }
+}

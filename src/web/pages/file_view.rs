@@ -1,0 +1,146 @@
+//! One file of an attempt, on a page of ours: JSON in order, text as it is, pictures as pictures. Whatever it holds, it is shown and not run.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::layout::{Here, Layout};
+use crate::adapters::artifacts::{ContentKind, content_kind};
+use crate::web::error::Problem;
+use crate::web::files::head;
+use crate::web::headers::page;
+use crate::web::path::{FilePath, no_scan};
+use crate::web::state::Web;
+use crate::web::text::{clean, in_url, size};
+use crate::web::viewer::Viewer;
+
+/// How much of a file is shown; all of it can be downloaded.
+const MOST_BYTES: u64 = 512 * 1024;
+
+/// A file.
+#[derive(Template)]
+#[template(path = "file_view.html")]
+pub(crate) struct FileViewPage {
+    layout: Layout,
+    id: u64,
+    attempt: u32,
+    path: String,
+    size: String,
+    raw_url: String,
+    content: Content,
+}
+
+/// What is shown of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Text, and whether it was cut or put in order.
+    Text { text: String, is_cut: bool, is_pretty: bool },
+    /// A picture.
+    Image,
+    /// A page of the scanner, in a frame that runs nothing.
+    Frame,
+    /// Nothing that a browser can show.
+    Other,
+}
+
+/// Shows a file.
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, FilePath { id, attempt, path }: FilePath) -> Result<Response, Problem> {
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    // Of what is not shown as text only the size is wanted.
+    let most = if content_kind(&path).media_type.starts_with("text/plain") { MOST_BYTES } else { 1 };
+    let (content, bytes) = head(&web, &scan.record, attempt, &path, most).await?;
+    Ok(page(&FileViewPage {
+        layout: Layout::of(&web, &viewer, Here::Scans, clean(&path)).await,
+        id: id.0,
+        attempt: attempt.0,
+        size: size(bytes),
+        raw_url: format!("/scans/{id}/attempts/{attempt}/files/{}", in_url(&path)),
+        content: content_of(&path, &content, bytes),
+        path: clean(&path),
+    }))
+}
+
+/// What to show of a file of so many bytes, of which `start` is the beginning.
+pub(super) fn content_of(path: &str, start: &[u8], bytes: u64) -> Content {
+    let ContentKind { media_type: kind, inline } = content_kind(path);
+    match kind.split(['/', ';']).next() {
+        Some("image") => Content::Image,
+        _ if kind.starts_with("text/html") => Content::Frame,
+        Some("text") if kind.starts_with("text/plain") => {
+            let is_cut = bytes > start.len() as u64;
+            let pretty = (path.ends_with(".json") && !is_cut).then(|| pretty(start)).flatten();
+            let is_pretty = pretty.is_some();
+            Content::Text { text: clean(&pretty.unwrap_or_else(|| String::from_utf8_lossy(start).into_owned())), is_cut, is_pretty }
+        }
+        _ if inline => Content::Frame,
+        _ => Content::Other,
+    }
+}
+
+/// JSON with a value a line; `None` for what is none.
+fn pretty(bytes: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    serde_json::to_string_pretty(&value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::pages::layout::HOSTILE;
+    use crate::web::testing::{TestApp, text_of};
+
+    impl FileViewPage {
+        fn sample(content: Content) -> Self {
+            Self {
+                layout: Layout::sample("A file"),
+                id: 17,
+                attempt: 2,
+                path: clean(HOSTILE),
+                size: "412 bytes".into(),
+                raw_url: format!("/scans/17/attempts/2/files/{}", in_url(HOSTILE)),
+                content,
+            }
+        }
+    }
+
+    #[test]
+    fn looks_as_it_should() {
+        let text = Content::Text { text: clean(HOSTILE), is_cut: true, is_pretty: false };
+        for (name, content) in [("text", text), ("image", Content::Image), ("frame", Content::Frame), ("other", Content::Other)] {
+            let html = FileViewPage::sample(content).render().unwrap();
+            assert!(!html.contains("<script>"), "{name}");
+            insta::assert_snapshot!(format!("file_view_{name}"), html);
+        }
+    }
+
+    #[test]
+    fn each_kind_is_shown_in_its_way() {
+        let text = |text: &str, is_cut, is_pretty| Content::Text { text: text.into(), is_cut, is_pretty };
+        for (path, start, bytes, expected) in [
+            ("a.json", "{\"a\":[1]}", 9, text("{\n  \"a\": [\n    1\n  ]\n}", false, true)),
+            ("a.json", "{\"a\":", 5, text("{\"a\":", false, false)),
+            ("a.json", "{}", 900_000, text("{}", true, false)),
+            ("a.txt", "x\u{1b}[31m", 6, text("x[31m", false, false)),
+            ("a.png", "", 9, Content::Image),
+            ("a.svg", "", 9, Content::Image),
+            ("a.html", "", 9, Content::Frame),
+            ("a.pdf", "", 9, Content::Other),
+            ("a", "", 9, Content::Other),
+        ] {
+            assert_eq!(content_of(path, start.as_bytes(), bytes), expected, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn shows_what_is_there_and_nothing_from_outside() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+        std::fs::write(app.attempt_folder(&scan).join("evil.json"), r#"{"x":"</pre><script>alert(1)</script>"}"#).unwrap();
+        let html = text_of(app.get("/scans/1/attempts/1/view/evil.json").await).await;
+        assert!(html.contains("&#60;script&#62;alert") && !html.contains("<script>"), "{html}");
+        for path in ["../../secret.txt", "%2e%2e/secret.txt", "nothing.txt", ".hidden"] {
+            assert_eq!(app.get(&format!("/scans/1/attempts/1/view/{path}")).await.status(), 404, "{path}");
+        }
+    }
+}

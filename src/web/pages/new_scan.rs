@@ -1,0 +1,234 @@
+//! A new scan, or several: the form, the preview of what each line would become, and the submission.
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use kastrel_actors::desk::{Accepted, SubmitError};
+use kastrel_actors::model::{FieldError, ScanId, TraceContext};
+use url::form_urlencoded;
+
+use super::badge::Badge;
+use super::batch::{JudgedLine, LineFate, judge, targets};
+use super::form::{FormView, SubmitForm};
+use super::layout::{Here, Layout};
+use crate::web::api::submission::unreadable;
+use crate::web::assets;
+use crate::web::check::problems;
+use crate::web::error::{Problem, ProblemKind};
+use crate::web::headers::page;
+use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::text::{clean, counted};
+use crate::web::trace::RequestTrace;
+use crate::web::viewer::Viewer;
+
+/// The page of a new scan.
+#[derive(Template)]
+#[template(path = "new_scan.html")]
+pub(crate) struct NewScanPage {
+    layout: Layout,
+    form_script_url: String,
+    form: FormView,
+    clone_of: Option<u64>,
+    preview: Option<Preview>,
+}
+
+/// What each line would become.
+struct Preview {
+    lines: Vec<PreviewLine>,
+    summary: String,
+    accepted: usize,
+    /// The words on the button that starts them all.
+    button: String,
+}
+
+struct PreviewLine {
+    number: usize,
+    text: String,
+    badge: Badge,
+    outcome: String,
+}
+
+/// Shows the form, with the options of an earlier scan when asked for.
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+    let of = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let mut form = SubmitForm::fresh();
+    let mut clone_of = None;
+    if let Some(id) = of("from").and_then(|id| id.parse::<ScanId>().ok())
+        && let Some(scan) = web.desk().scan(id).await?
+    {
+        form = SubmitForm::of(&scan.record.request);
+        clone_of = Some(id.0);
+    }
+    if let Some(target) = of("target") {
+        form.target = target.to_owned();
+    }
+    Ok(draw(&web, &viewer, &form, &[], clone_of, None).await)
+}
+
+/// Says what each line would become, without submitting anything.
+pub(crate) async fn preview(State(web): State<Web>, viewer: Viewer, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+    let form = read(&headers, body)?;
+    let catalogue = web.catalogue();
+    let lines = judged(&web, &form, catalogue.as_deref());
+    let errors = if lines.is_empty() { Vec::new() } else { shared_errors(&web, &form, catalogue.as_deref()) };
+    let preview = Preview::new(&lines);
+    Ok(draw(&web, &viewer, &form, &errors, None, Some(preview)).await)
+}
+
+/// Takes the form: to the scan's page, to the preview of several, or back with everything that is wrong.
+pub(crate) async fn submit(
+    State(web): State<Web>,
+    viewer: Viewer,
+    trace: RequestTrace,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let form = read(&headers, body)?;
+    let catalogue = web.catalogue();
+    let several = targets(&form.target).len() > 1;
+    let mut errors = shared_errors(&web, &form, catalogue.as_deref());
+    if !several {
+        let (draft, _) = form.draft_of(targets(&form.target).first().copied().unwrap_or_default(), catalogue.as_deref());
+        let of_target = problems(web.desk(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
+        errors = of_target.chain(errors).collect();
+        if !errors.is_empty() {
+            return Ok(refused(draw(&web, &viewer, &form, &errors, None, None).await));
+        }
+        return match accept(&web, &draft, form.idempotency_key(1), trace.0).await {
+            Ok(accepted) => Ok(to_scan(&accepted)),
+            Err(SubmitError::Invalid(errors)) => Ok(refused(draw(&web, &viewer, &form, &errors, None, None).await)),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let lines = judged(&web, &form, catalogue.as_deref());
+    let accepted = lines.iter().filter(|line| matches!(line.fate, LineFate::Accepted(_))).count();
+    if !errors.is_empty() || !form.start || accepted == 0 {
+        let is_wrong = !errors.is_empty() || accepted == 0;
+        let drawn = draw(&web, &viewer, &form, &errors, None, Some(Preview::new(&lines))).await;
+        return Ok(if is_wrong { refused(drawn) } else { drawn });
+    }
+    submit_all(&web, &form, &lines, catalogue.as_deref(), trace.0).await
+}
+
+async fn submit_all(
+    web: &WebInner,
+    form: &SubmitForm,
+    lines: &[JudgedLine],
+    catalogue: Option<&CatalogueView>,
+    trace: TraceContext,
+) -> Result<Response, Problem> {
+    let (mut done, mut not) = (0, 0);
+    for line in lines {
+        let LineFate::Accepted(target) = &line.fate else { continue };
+        let (draft, _) = form.draft_of(target, catalogue);
+        match accept(web, &draft, form.idempotency_key(line.number), trace).await {
+            Ok(_) => done += 1,
+            Err(SubmitError::Store(error)) => return Err(error.into()),
+            Err(_) => not += 1,
+        }
+    }
+    Ok(Redirect::to(&format!("/scans?done=submitted&n={done}&not={not}")).into_response())
+}
+
+async fn accept(web: &WebInner, draft: &kastrel_actors::model::ScanRequestDraft, key: Option<String>, trace: TraceContext) -> Result<Accepted, SubmitError> {
+    match web.desk().submit(draft, key, trace).await {
+        // The user went back and changed the form: that is a new scan.
+        Err(SubmitError::KeyReused(_)) => web.desk().submit(draft, None, trace).await,
+        other => other,
+    }
+}
+
+/// To the page of a scan that was just accepted.
+pub(crate) fn to_scan(accepted: &Accepted) -> Response {
+    let queue = if accepted.warning.is_some() { "&queue=silent" } else { "" };
+    Redirect::to(&format!("/scans/{}?submitted=1{queue}", accepted.scan.record.id)).into_response()
+}
+
+fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<SubmitForm, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !content_type.starts_with("application/x-www-form-urlencoded") {
+        return Err(Problem::new(ProblemKind::NotJson, "this address takes the form of a new scan; programs use /api/scans"));
+    }
+    Ok(SubmitForm::parse(&body.map_err(|rejection| unreadable(&rejection))?))
+}
+
+/// What is wrong with everything but the targets. The target that is checked along is one that nothing can be wrong with.
+fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<FieldError> {
+    let (draft, mut errors) = form.draft_of("target.invalid", catalogue);
+    errors.extend(problems(web.desk(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
+    // Whatever the scope says of that target, the settings are checked all the same.
+    if errors.is_empty()
+        && let (Some(settings), Ok(request)) = (catalogue.and_then(|catalogue| catalogue.settings.as_ref()), draft.check())
+    {
+        errors.extend(settings.check(&request.overrides));
+    }
+    errors
+}
+
+fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<JudgedLine> {
+    judge(&form.target, |target| {
+        let (draft, _) = form.draft_of(target, catalogue);
+        match problems(web.desk(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
+            Some(error) => Err(error.message),
+            // The rest of the form is wrong in the same way for every line, and said once.
+            None => Ok(draft.target.parse::<kastrel_actors::model::Target>().map_or_else(|_| draft.target.clone(), |target| target.to_string())),
+        }
+    })
+}
+
+fn refused(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    response
+}
+
+async fn draw(web: &WebInner, viewer: &Viewer, form: &SubmitForm, errors: &[FieldError], clone_of: Option<u64>, preview: Option<Preview>) -> Response {
+    page(&NewScanPage {
+        layout: Layout::of(web, viewer, Here::Elsewhere, "New scan").await,
+        form_script_url: assets::url("form.js"),
+        form: FormView::new(form, errors, web.catalogue().as_deref()),
+        clone_of,
+        preview,
+    })
+}
+
+impl Preview {
+    fn new(lines: &[JudgedLine]) -> Self {
+        let count = |fate: fn(&LineFate) -> bool| lines.iter().filter(|line| fate(&line.fate)).count();
+        let accepted = count(|fate| matches!(fate, LineFate::Accepted(_)));
+        let refused = count(|fate| matches!(fate, LineFate::Refused(_)));
+        let repeated = count(|fate| matches!(fate, LineFate::Duplicate(_)));
+        let mut summary = counted(accepted as u64, "target is accepted", "targets are accepted");
+        if refused > 0 {
+            summary = format!("{summary}, {refused} refused");
+        }
+        if repeated > 0 {
+            summary = format!("{summary}, {repeated} repeated");
+        }
+        Self {
+            lines: lines.iter().filter(|line| line.fate != LineFate::Ignored || !line.text.is_empty()).map(PreviewLine::new).collect(),
+            summary,
+            accepted,
+            button: format!("Start {}", counted(accepted as u64, "scan", "scans")),
+        }
+    }
+}
+
+impl PreviewLine {
+    fn new(line: &JudgedLine) -> Self {
+        let (badge, outcome) = match &line.fate {
+            LineFate::Accepted(target) => (Badge::new("completed", "completed", "accepted"), format!("as {target}")),
+            LineFate::Refused(why) => (Badge::new("failed", "failed", "refused"), why.clone()),
+            LineFate::Duplicate(first) => (Badge::new("cancelled", "cancelled", "repeated"), format!("the same as line {first}")),
+            LineFate::Ignored => (Badge::new("skipped", "skipped", "ignored"), "a comment".into()),
+        };
+        Self { number: line.number, text: clean(&line.text), badge, outcome: clean(&outcome) }
+    }
+}
+
+#[cfg(test)]
+#[path = "new_scan_tests.rs"]
+mod tests;

@@ -1,0 +1,137 @@
+use super::*;
+use crate::web::pages::layout::HOSTILE;
+use crate::web::testing::{TestApp, catalogue, header_of, text_of};
+
+impl NewScanPage {
+    fn sample() -> Self {
+        let pairs = [("key", "sample-key"), ("target", HOSTILE), ("max_workers", "many"), ("plugins", "whatweb"), ("overrides", HOSTILE), ("mode", "both")];
+        let form = SubmitForm::parse(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().as_bytes());
+        let errors = [FieldError::new("target", HOSTILE), FieldError::new("max_workers", "expected 1 to 32"), FieldError::new("confirm", "confirm it")];
+        let lines = judge("a.test\n# note\n-oX\na.test\nb.test", |line| if line.starts_with('-') { Err(HOSTILE.into()) } else { Ok(line.into()) });
+        Self {
+            layout: Layout::sample("New scan"),
+            form_script_url: "/assets/form.js".into(),
+            form: FormView::new(&form, &errors, Some(&catalogue())),
+            clone_of: Some(17),
+            preview: Some(Preview::new(&lines)),
+        }
+    }
+}
+
+#[test]
+fn looks_as_it_should() {
+    let html = NewScanPage::sample().render().unwrap();
+    assert!(!html.contains("<script>") && !html.contains('\u{1b}') && !html.contains('\u{202e}'));
+    insta::assert_snapshot!(html);
+}
+
+#[tokio::test]
+async fn a_form_makes_a_scan_and_leads_to_its_page() {
+    let app = TestApp::new();
+    let response = app.post_form("/scans", "key=abc&target=example.com&mode=passive&parallel=on&max_workers=5&format=html&priority=high").await;
+    assert_eq!((response.status().as_u16(), header_of(&response, "location")), (303, "/scans/1?submitted=1"));
+    let again = app.post_form("/scans", "key=abc&target=example.com&mode=passive&parallel=on&max_workers=5&format=html&priority=high").await;
+    assert_eq!(header_of(&again, "location"), "/scans/1?submitted=1", "the same form sent twice is one scan");
+    let changed = app.post_form("/scans", "key=abc&target=example.org").await;
+    assert_eq!(header_of(&changed, "location"), "/scans/2?submitted=1", "a form that was changed is a new one");
+}
+
+#[tokio::test]
+async fn a_wrong_field_keeps_everything_that_was_typed() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    let typed =
+        "target=10.0.0.1&mode=both&confirm=yes&plugins=whatweb&max_workers=99&format=pdf&priority=low&overrides=whatweb.timeout%3D61%0Anmap.x%3D1&verbose=on";
+    let response = app.post_form("/scans", typed).await;
+    assert_eq!(response.status(), 422);
+    let html = text_of(response).await;
+    for part in [
+        "<strong>Nothing was started",
+        "10.0.0.1</textarea>",
+        r#"value="both" id="mode-both" checked"#,
+        r#"id="field-confirm" checked"#,
+        r#"value="whatweb" id="plugin-whatweb" data-needs="" checked"#,
+        r#"value="99" aria-invalid="true" aria-describedby="wrong-max_workers""#,
+        "whatweb.timeout=61\nnmap.x=1</textarea>",
+        r#"<option value="pdf" selected>"#,
+        r#"<option value="low" selected>"#,
+        r#"id="field-verbose" checked"#,
+    ] {
+        assert!(html.contains(part), "{part} is missing in {html}");
+    }
+    assert!(app.memory.history().is_empty());
+}
+
+#[tokio::test]
+async fn settings_are_checked_against_what_the_scanner_takes() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    let html = text_of(app.post_form("/scans", "target=example.com&overrides=whatweb.timeout%3D61%0Anmap.x%3D1%0Awhatweb.timout%3D5").await).await;
+    for part in ["`whatweb.timeout`: expected a whole number from 1 to 60", "`nmap.x`: the scanner has no plugin `nmap`", "did you mean `timeout`?"] {
+        assert!(html.contains(part), "{part} is missing in {html}");
+    }
+    let api = app.post_json("/api/scans", &[], &serde_json::json!({"target": "example.com", "overrides": ["whatweb.timeout=fast"], "plugins": ["nmap"]})).await;
+    assert_eq!(api.status(), 422);
+    assert!(app.memory.history().is_empty());
+}
+
+#[tokio::test]
+async fn what_attacks_asks_for_permission() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    let refused = text_of(app.post_form("/scans", "target=example.com&mode=active").await).await;
+    assert!(refused.contains("confirm that you may") && refused.contains(r#"aria-describedby="wrong-confirm""#), "{refused}");
+    let none = text_of(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=whatweb").await).await;
+    assert!(none.contains("none of the chosen plugins runs in mode active"), "{none}");
+    assert_eq!(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=zap&plugins=whatweb").await.status(), 303);
+    let scan = app.desk.scan(ScanId(1)).await.unwrap().unwrap();
+    assert_eq!(scan.record.request.plugins, ["zap"], "what the page does not show is not submitted");
+}
+
+#[tokio::test]
+async fn several_targets_are_previewed_and_then_started_together() {
+    let app = TestApp::new();
+    let text = "a.example.com%0A%23+note%0A10.0.0.1%0AA.example.com%0A%0Ab.example.com";
+    for path in ["/scans", "/new/preview"] {
+        let response = app.post_form(path, &format!("key=k&target={text}")).await;
+        assert_eq!(response.status(), 200, "{path}");
+        let html = text_of(response).await;
+        for part in
+            ["2 targets are accepted, 1 refused, 1 repeated", "as a.example.com", "the same as line 1", "a comment", "Start 2 scans", "a.example.com\n# note"]
+        {
+            assert!(html.contains(part), "{path}: {part} is missing in {html}");
+        }
+    }
+    assert!(app.memory.history().is_empty(), "a preview starts nothing");
+    let wrong = app.post_form("/scans", &format!("key=k&target={text}&action=start&max_workers=0")).await;
+    assert_eq!(wrong.status(), 422);
+    let started = app.post_form("/scans", &format!("key=k&target={text}&action=start")).await;
+    assert_eq!((started.status().as_u16(), header_of(&started, "location")), (303, "/scans?done=submitted&n=2&not=0"));
+    app.post_form("/scans", &format!("key=k&target={text}&action=start")).await;
+    assert_eq!(app.desk.stats().await.unwrap().pending, 2, "the same form sent twice starts nothing twice");
+    let none = app.post_form("/scans", "target=10.0.0.1%0A10.0.0.2&action=start").await;
+    assert_eq!(none.status(), 422);
+}
+
+#[tokio::test]
+async fn a_scan_can_be_cloned_into_the_form() {
+    let app = TestApp::new();
+    app.post_json("/api/scans", &[], &serde_json::json!({"target": "https://example.com", "max_workers": 7, "mode": "both", "overrides": ["a.b=1"]})).await;
+    let html = text_of(app.get("/new?from=1").await).await;
+    for part in ["https://example.com</textarea>", r#"value="7""#, r#"id="mode-both" checked"#, "a.b=1</textarea>", "With all options of"] {
+        assert!(html.contains(part), "{part} is missing in {html}");
+    }
+    assert!(!html.contains(r#"id="field-confirm" checked"#), "permission is asked for each time");
+    for path in ["/new?from=99", "/new?from=x", "/new?target=%3Cscript%3E"] {
+        let response = app.get(path).await;
+        assert_eq!(response.status(), 200, "{path}");
+        assert!(!text_of(response).await.contains("<script>"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_form_of_ours_is_taken() {
+    let app = TestApp::new();
+    assert_eq!(app.send("POST", "/scans", &[("content-type", "text/plain"), ("sec-fetch-site", "same-origin")], "target=example.com").await.status(), 415);
+    assert_eq!(app.send("POST", "/new/preview", &[("content-type", "text/plain"), ("sec-fetch-site", "cross-site")], "").await.status(), 403);
+}

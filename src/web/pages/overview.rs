@@ -1,0 +1,250 @@
+//! The first page: what runs, what failed and why, how things went lately, and whether everything that is needed is well.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use kastrel_actors::model::{NodeActivity, NodeRecord, PluginStatus, ScanSnapshot, ScanStatus};
+use kastrel_actors::policy::listing::target_text;
+use kastrel_actors::ports::{ListQuery, RunsLike, StoreStats};
+
+use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
+use super::layout::{Here, Layout, Live};
+use super::scan_row::{ScanRow, reason};
+use crate::web::api::wire::plugins_of;
+use crate::web::error::Problem;
+use crate::web::estimate::{self, Running, time_left};
+use crate::web::headers::page;
+use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::text::{MomentText, clean, counted, duration};
+use crate::web::viewer::Viewer;
+
+const RUNNING: usize = 8;
+const FAILED: usize = 5;
+const RECENT: usize = 10;
+const DAYS: i32 = 14;
+const RUNS: usize = 40;
+/// How many earlier scans an estimate looks back at.
+pub(super) const LIKE_IT: usize = 7;
+/// The page does not wait longer for a queue that may be gone.
+const QUEUE_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The first page.
+#[derive(Template)]
+#[template(path = "overview.html")]
+pub(crate) struct OverviewPage {
+    layout: Layout,
+    live: Live,
+    tiles: Vec<Tile>,
+    health: Vec<HealthItem>,
+    running: Vec<RunCard>,
+    more_running: Option<String>,
+    failures: Vec<FailureRow>,
+    outcomes: OutcomeChart,
+    durations: DurationChart,
+    days: String,
+    recent: Vec<ScanRow>,
+}
+
+/// How many scans are in a state.
+struct Tile {
+    name: &'static str,
+    label: &'static str,
+    count: u64,
+    url: String,
+}
+
+/// How something that we depend on is.
+struct HealthItem {
+    id: &'static str,
+    class: &'static str,
+    icon: &'static str,
+    state: &'static str,
+    text: String,
+}
+
+impl HealthItem {
+    fn new(id: &'static str, ok: Option<bool>, text: impl Into<String>) -> Self {
+        let (class, icon, state) = match ok {
+            Some(true) => ("is-ok", "completed", "well"),
+            Some(false) => ("is-bad", "failed", "not well"),
+            None => ("is-unknown", "info", "unknown"),
+        };
+        Self { id, class, icon, state, text: clean(&text.into()) }
+    }
+}
+
+/// A scan that runs.
+struct RunCard {
+    id: u64,
+    url: String,
+    target: String,
+    mode: &'static str,
+    attempt: Option<String>,
+    percent: Option<usize>,
+    plugins: String,
+    doing: String,
+    since: String,
+    elapsed: String,
+    left: Option<String>,
+    is_stopping: bool,
+}
+
+/// A scan that failed, and why.
+struct FailureRow {
+    id: u64,
+    url: String,
+    target: String,
+    reason: String,
+    at: MomentText,
+}
+
+/// Shows the first page.
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+    let desk = web.desk();
+    let of = |statuses: &[ScanStatus], limit| desk.list(ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() });
+    let today = web.now().to_zoned_datetime(TimeZone::UTC).date();
+    let first = first_day(today, DAYS);
+    let (stats, running, failed, recent, ends, runs, nodes) = tokio::try_join!(
+        desk.stats(),
+        of(&[ScanStatus::Running], RUNNING),
+        of(&[ScanStatus::Failed], FAILED),
+        of(&[], RECENT),
+        desk.store.outcomes(first),
+        desk.store.past_runs(None, RUNS),
+        desk.store.nodes(),
+    )?;
+    let mut cards = Vec::new();
+    for scan in &running.scans {
+        let left = left_of(&web, scan).await;
+        cards.push(RunCard::new(scan, &web, left));
+    }
+    let queue = tokio::time::timeout(QUEUE_PATIENCE, desk.queue.depth()).await.ok().and_then(Result::ok);
+    let redis = web.state.redis.as_ref().map(|redis| (redis.is_connected(), clean(&format!("at {}: {}", redis.address(), redis.state()))));
+    Ok(page(&OverviewPage {
+        layout: Layout::of(&web, &viewer, Here::Overview, "Overview").await,
+        live: Live::new(&web, "/api/events"),
+        tiles: tiles(&stats),
+        health: health(&nodes, queue, redis, web.catalogue().as_deref(), web.state.runs_scans),
+        more_running: stats.running.checked_sub(cards.len() as u64).filter(|more| *more > 0).map(|more| counted(more, "more scan runs", "more scans run")),
+        running: cards,
+        failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan)).collect(),
+        outcomes: outcomes(&ends, first, today),
+        durations: durations(&runs),
+        days: days_text(DAYS),
+        recent: recent.scans.iter().map(|scan| ScanRow::new(scan, &web)).collect(),
+    }))
+}
+
+/// How long a running scan may still take, in words. A store that does not say only costs the estimate.
+pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<String> {
+    let attempt = scan.record.last_attempt().filter(|attempt| attempt.end.is_none())?;
+    let like = RunsLike { target: target_text(&scan.record), mode: scan.record.request.mode };
+    // Scans of other plugins take another time.
+    let is_whole = scan.record.request.plugins.is_empty();
+    let runs = if is_whole { web.desk().store.past_runs(Some(like), LIKE_IT).await.unwrap_or_default() } else { Vec::new() };
+    let before: Vec<Duration> = runs.into_iter().map(|run| run.took).collect();
+    let plugins = plugins_of(scan);
+    estimate::words(time_left(&Running {
+        elapsed: Duration::try_from(web.now().duration_since(attempt.started_at)).unwrap_or_default(),
+        ended: plugins.iter().filter(|plugin| plugin.status.is_final()).count(),
+        plugins: plugins.len(),
+        before: &before,
+    }))
+}
+
+fn tiles(stats: &StoreStats) -> Vec<Tile> {
+    let tile = |status: ScanStatus, label| Tile { name: status.as_str(), label, count: stats.of(status), url: format!("/scans?status={status}") };
+    vec![
+        tile(ScanStatus::Running, "running"),
+        tile(ScanStatus::Pending, "waiting"),
+        tile(ScanStatus::Failed, "failed"),
+        tile(ScanStatus::Completed, "completed"),
+        tile(ScanStatus::Cancelled, "cancelled"),
+    ]
+}
+
+/// Everything that is needed, in one line.
+fn health(nodes: &[NodeRecord], queue: Option<usize>, redis: Option<(bool, String)>, catalogue: Option<&CatalogueView>, runs_scans: bool) -> Vec<HealthItem> {
+    let (alive, lost): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.is_alive);
+    let (taking, others): (Vec<&NodeRecord>, Vec<&NodeRecord>) = alive.iter().copied().partition(|node| node.activity() == NodeActivity::Active);
+    let places: u32 = taking.iter().map(|node| node.registration.capacity).sum();
+    let used: u32 = alive.iter().map(|node| node.registration.running).sum();
+    let mut text = format!("{}, {used} of {places} places used", counted(alive.len() as u64, "node", "nodes"));
+    for activity in [NodeActivity::Draining, NodeActivity::Drained, NodeActivity::Stopping] {
+        let count = others.iter().filter(|node| node.activity() == activity).count();
+        if count > 0 {
+            text = format!("{text}, {count} {activity}");
+        }
+    }
+    if !lost.is_empty() {
+        text = format!("{text}, {} lost", lost.len());
+    }
+    if alive.is_empty() {
+        text = if runs_scans { "no node: scans wait".into() } else { "no worker: scans wait".into() };
+    }
+    let mut items = vec![
+        HealthItem::new("nodes", Some(!alive.is_empty() && lost.is_empty()), text),
+        // Whatever else is on this page came from it.
+        HealthItem::new("database", Some(true), "database answers"),
+        match queue {
+            Some(depth) => HealthItem::new("queue", Some(true), format!("queue answers, {}", counted(depth as u64, "signal", "signals"))),
+            None => HealthItem::new("queue", Some(false), "queue does not answer"),
+        },
+    ];
+    if let Some((is_connected, text)) = redis {
+        items.push(HealthItem::new("redis", Some(is_connected), format!("Redis {text}")));
+    }
+    items.push(match catalogue {
+        None => HealthItem::new("kast", None, "scanner is being asked"),
+        Some(catalogue) => {
+            let available = catalogue.plugins.iter().filter(|plugin| plugin.available).count();
+            let text = format!("{}, {available} of {} plugins available", catalogue.scanner.label(), catalogue.plugins.len());
+            HealthItem::new("kast", Some(available > 0), text)
+        }
+    });
+    items
+}
+
+impl RunCard {
+    fn new(scan: &ScanSnapshot, web: &WebInner, left: Option<String>) -> Self {
+        let (record, plugins) = (&scan.record, plugins_of(scan));
+        let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
+        let at_work: Vec<&str> = plugins.iter().filter(|plugin| plugin.status == PluginStatus::InProgress).map(|plugin| plugin.name.as_str()).collect();
+        let started = record.last_attempt().map_or(record.created_at, |attempt| attempt.started_at);
+        let number = record.last_attempt().map_or(0, |attempt| attempt.number.0);
+        Self {
+            id: record.id.0,
+            url: format!("/scans/{}", record.id),
+            target: clean(&record.request.target.to_string()),
+            mode: record.request.mode.as_str(),
+            attempt: (number > 1).then(|| format!("attempt {number}")),
+            percent: (!plugins.is_empty()).then(|| ended * 100 / plugins.len()),
+            plugins: if plugins.is_empty() { "starting".into() } else { format!("{ended} of {} plugins", plugins.len()) },
+            doing: clean(&at_work.join(", ")),
+            since: MomentText::from(started).exact,
+            elapsed: duration(web.now().duration_since(started)),
+            left,
+            is_stopping: record.cancel_requested.is_some(),
+        }
+    }
+}
+
+impl FailureRow {
+    fn new(scan: &ScanSnapshot) -> Option<Self> {
+        let record = &scan.record;
+        Some(Self {
+            id: record.id.0,
+            url: format!("/scans/{}", record.id),
+            target: clean(&record.request.target.to_string()),
+            reason: reason(&record.state)?,
+            at: record.ended_at()?.into(),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "overview_tests.rs"]
+mod tests;

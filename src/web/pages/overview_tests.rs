@@ -1,0 +1,159 @@
+use kastrel_actors::model::{Failure, FailureKind, PluginInfo, PluginResult, Resolution, ScannerInfo, ScannerKind, Verdict};
+use kastrel_actors::ports::{DayOutcomes, PastRun};
+use kastrel_actors::testing::fixtures;
+
+use super::*;
+use crate::web::pages::layout::HOSTILE;
+use crate::web::testing::{TestApp, catalogue, header_of, text_of};
+
+impl OverviewPage {
+    fn sample() -> Self {
+        let (at, today) = (jiff::Timestamp::UNIX_EPOCH, jiff::civil::date(1970, 1, 3));
+        let day = DayOutcomes { day: today, completed: 3, failed: 1, cancelled: 1 };
+        let run = |id| PastRun {
+            id: kastrel_actors::model::ScanId(id),
+            target: HOSTILE.into(),
+            mode: kastrel_actors::model::ScanMode::Passive,
+            took: Duration::from_secs(60 * id),
+        };
+        let first = first_day(today, 3);
+        Self {
+            layout: Layout::sample("Overview"),
+            live: Live::sample(),
+            tiles: tiles(&StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5 }),
+            health: health(&[], None, Some((false, HOSTILE.into())), Some(&catalogue()), true),
+            running: vec![RunCard {
+                id: 17,
+                url: "/scans/17".into(),
+                target: clean(HOSTILE),
+                mode: "both",
+                attempt: Some("attempt 2".into()),
+                percent: Some(41),
+                plugins: "5 of 12 plugins".into(),
+                doing: clean(HOSTILE),
+                since: "1970-01-01T00:00:00Z".into(),
+                elapsed: "3 min 5 s".into(),
+                left: Some("about 3 min left".into()),
+                is_stopping: false,
+            }],
+            more_running: Some("2 more scans run".into()),
+            failures: vec![FailureRow { id: 9, url: "/scans/9".into(), target: clean(HOSTILE), reason: clean(HOSTILE), at: at.into() }],
+            outcomes: outcomes(&[day], first, today),
+            durations: durations(&[run(2), run(1)]),
+            days: "3 days".into(),
+            recent: ScanStatus::ALL.iter().zip(1..).map(|(status, id)| ScanRow::sample(id, *status)).collect(),
+        }
+    }
+}
+
+#[test]
+fn looks_as_it_should() {
+    let html = OverviewPage::sample().render().unwrap();
+    assert!(!html.contains("<script>") && !html.contains('\u{1b}') && !html.contains('\u{202e}'));
+    insta::assert_snapshot!(html);
+}
+
+#[test]
+fn health_is_told_in_one_line_and_never_better_than_it_is() {
+    let (now, later) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::from_second(30).unwrap());
+    let node = |name: &str, expires_at, running| {
+        let mut node = NodeRecord { registration: fixtures::registration(name), expires_at, is_alive: expires_at > now, drain_by: None };
+        node.registration.running = running;
+        node
+    };
+    let plugins = vec![PluginInfo { available: false, ..catalogue().plugins[0].clone() }];
+    let none_available = CatalogueView { scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }, plugins, ..catalogue() };
+    for (nodes, queue, catalogue, expected) in [
+        (
+            vec![node("a", later, 3)],
+            Some(2),
+            Some(catalogue()),
+            ["is-ok 1 node, 3 of 4 places used", "is-ok queue answers, 2 signals", "is-ok built-in scanner 0.1.0, 2 of 3 plugins available"],
+        ),
+        (
+            vec![node("a", later, 0), node("b", now, 1)],
+            None,
+            None,
+            ["is-bad 1 node, 0 of 4 places used, 1 lost", "is-bad queue does not answer", "is-unknown scanner is being asked"],
+        ),
+        (
+            vec![],
+            Some(0),
+            Some(none_available),
+            ["is-bad no node: scans wait", "is-ok queue answers, 0 signals", "is-bad KAST 3.0.40, 0 of 1 plugins available"],
+        ),
+    ] {
+        let items = health(&nodes, queue, None, catalogue.as_ref(), true);
+        let said: Vec<String> = items.iter().filter(|item| item.id != "database").map(|item| format!("{} {}", item.class, item.text)).collect();
+        assert_eq!(said, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_server_says_how_to_begin() {
+    let app = TestApp::new();
+    let response = app.get("/").await;
+    assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "text/html; charset=utf-8"));
+    let policy = header_of(&response, "content-security-policy");
+    assert!(policy.contains("script-src 'self'") && policy.contains("style-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    let html = text_of(response).await;
+    assert!(html.contains("No scans yet.") && html.contains(r#"href="/new""#) && html.contains("looking for the scanner"), "{html}");
+}
+
+#[tokio::test]
+async fn shows_what_runs_what_failed_and_why() {
+    let app = TestApp::new();
+    let failed = app.running("failed.example.com").await;
+    app.finish(&failed, Resolution::Fail(Failure::new(FailureKind::Crashed, "Traceback <most recent>"))).await;
+    let done = app.running("done.example.com").await;
+    app.finish(&done, Resolution::Complete(Verdict::default())).await;
+    let running = app.running("running.example.com").await;
+    app.desk.board.update_attempt(running.id, running.token, |live| {
+        live.plugins(vec![PluginResult::new("whatweb", PluginStatus::Completed), PluginResult::new("testssl", PluginStatus::InProgress)]);
+    });
+    let html = text_of(app.get("/").await).await;
+    for part in [
+        r#"<li id="run-3""#,
+        "1 of 2 plugins · testssl",
+        r#"action="/scans/3/cancel""#,
+        "crashed: Traceback &#60;most recent&#62;",
+        r#"action="/scans/1/rerun""#,
+        "1 completed, 1 failed, 0 cancelled in 14 days",
+        r#"data-events="/api/events" data-poll-ms="3000""#,
+        r#"<noscript><meta http-equiv="refresh" content="3"></noscript>"#,
+    ] {
+        assert!(html.contains(part), "{part} is missing in {html}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_a_page_that_says_so() {
+    let app = TestApp::new();
+    app.store.fail_with("down at secret-host");
+    let response = app.get("/").await;
+    assert_eq!((response.status().as_u16(), header_of(&response, "retry-after")), (503, "5"));
+    let html = text_of(response).await;
+    assert!(html.contains("The database does not answer") && !html.contains("secret-host"), "{html}");
+}
+
+#[tokio::test]
+async fn the_first_page_is_small_with_everything_that_it_loads() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    for n in 0..20 {
+        let scan = app.running(&format!("host{n}.some-department.example.com")).await;
+        let plugins = (0..13).map(|n| PluginResult { findings_count: 3, ..PluginResult::new(format!("plugin_{n}"), PluginStatus::Completed) }).collect();
+        match n % 3 {
+            0 => drop(app.finish(&scan, Resolution::Complete(Verdict { plugins, dry_run: false })).await),
+            1 => drop(app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "x".repeat(200)))).await),
+            _ => {}
+        }
+    }
+    let html = text_of(app.get("/").await).await;
+    let mut bytes = html.len();
+    for name in ["app.css", "app.js", "live.js", "icon.svg"] {
+        assert!(html.contains(&format!("/assets/{name}")) || name == "icon.svg", "{name}");
+        bytes += text_of(app.get(&format!("/assets/{name}")).await).await.len();
+    }
+    assert!(bytes < 100_000, "{bytes}");
+}

@@ -1,0 +1,187 @@
+//! One plugin of a scan: how it went and why, what it found, and what it left behind.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use kastrel_actors::model::{PluginInfo, PluginResult};
+
+use super::badge::Badge;
+use super::file_view::Content;
+use super::layout::{Here, Layout};
+use super::scan_detail::findings::{SeverityGroup, group};
+use super::scan_detail::rows::message_of;
+use crate::adapters::artifacts::Artifact;
+use crate::web::api::wire::plugins_of;
+use crate::web::error::Problem;
+use crate::web::files::{head, list};
+use crate::web::headers::page;
+use crate::web::path::{PluginPath, no_scan};
+use crate::web::state::Web;
+use crate::web::text::{MomentText, clean, duration, in_url, size};
+use crate::web::viewer::Viewer;
+
+const MOST_BYTES: u64 = 256 * 1024;
+
+/// One plugin of a scan.
+#[derive(Template)]
+#[template(path = "plugin_detail.html")]
+pub(crate) struct PluginPage {
+    layout: Layout,
+    id: u64,
+    target: String,
+    name: String,
+    title: String,
+    about: String,
+    kind: Option<&'static str>,
+    badge: Badge,
+    is_problem: bool,
+    message: String,
+    findings: u64,
+    started: Option<MomentText>,
+    ended: Option<MomentText>,
+    duration: String,
+    needs: Vec<String>,
+    groups: Vec<SeverityGroup>,
+    files: Vec<PluginFile>,
+    result: Option<Content>,
+    again_url: String,
+}
+
+struct PluginFile {
+    name: String,
+    url: String,
+    size: String,
+}
+
+/// Shows a plugin.
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id, name }: PluginPath) -> Result<Response, Problem> {
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let plugin = plugins_of(&scan).iter().find(|plugin| plugin.name == name).ok_or_else(|| Problem::not_found("this scan has no such plugin, or not yet"))?;
+    let catalogue = web.catalogue();
+    let info: Option<&PluginInfo> = catalogue.iter().flat_map(|catalogue| &catalogue.plugins).find(|info| info.name == name);
+    let attempt = scan.record.last_attempt().map(|attempt| attempt.number);
+    let (files, result) = match attempt {
+        Some(attempt) => {
+            let others: Vec<String> = plugins_of(&scan).iter().map(|plugin| plugin.name.clone()).collect();
+            let listing = list(&web, &scan.record, attempt).await.unwrap_or_default();
+            // What the plugin wrote last, in order.
+            let written = format!("{name}_processed.json");
+            let start = if listing.has(&written) { head(&web, &scan.record, attempt, &written, MOST_BYTES).await.ok() } else { None };
+            let result = start.map(|(start, bytes)| super::file_view::content_of("result.json", &start, bytes));
+            (own_files(listing.files, &name, &others), result)
+        }
+        None => Default::default(),
+    };
+    let base = format!("/scans/{id}/attempts/{}/view", attempt.unwrap_or_default());
+    let took = plugin.started_at.zip(plugin.ended_at).map(|(start, end)| duration(end.duration_since(start)));
+    let file = |entry: Artifact| PluginFile { url: format!("{base}/{}", in_url(&entry.path)), name: clean(&entry.path), size: size(entry.size) };
+    Ok(page(&PluginPage {
+        layout: Layout::of(&web, &viewer, Here::Scans, format!("{} of scan {id}", clean(&name))).await,
+        id: id.0,
+        target: clean(&scan.record.request.target.to_string()),
+        title: clean(info.map_or(name.as_str(), |info| &info.display_name)),
+        about: clean(info.map_or("", |info| &info.description)),
+        kind: info.map(|info| info.kind.as_str()),
+        badge: plugin.status.into(),
+        is_problem: is_problem(plugin),
+        message: clean(&message_of(plugin)),
+        findings: plugin.findings_count,
+        started: plugin.started_at.map(Into::into),
+        ended: plugin.ended_at.map(Into::into),
+        duration: took.unwrap_or_default(),
+        needs: info.iter().flat_map(|info| &info.dependencies).map(|name| clean(name)).collect(),
+        groups: group(std::slice::from_ref(plugin), catalogue.as_deref()),
+        files: files.into_iter().map(file).collect(),
+        result,
+        again_url: format!("/new?from={id}"),
+        name: clean(&name),
+    }))
+}
+
+fn is_problem(plugin: &PluginResult) -> bool {
+    use kastrel_actors::model::PluginStatus;
+    matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable)
+}
+
+/// The files that bear a plugin's name, and not the longer name of another one.
+fn own_files(entries: Vec<Artifact>, name: &str, plugins: &[String]) -> Vec<Artifact> {
+    let bears = |file: &str, name: &str| file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-', '/']));
+    let is_own = |entry: &Artifact| {
+        let file = entry.path.rsplit('/').next().unwrap_or_default();
+        (bears(file, name) || bears(&entry.path, name)) && !plugins.iter().any(|other| other.len() > name.len() && bears(file, other))
+    };
+    entries.into_iter().filter(is_own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::{IssueRef, PluginStatus, Severity};
+
+    use super::*;
+    use crate::web::pages::layout::HOSTILE;
+    use crate::web::testing::{TestApp, catalogue, text_of};
+
+    impl PluginPage {
+        fn sample() -> Self {
+            let issue = IssueRef { id: "weak-cipher".into(), severity: Severity::High, title: HOSTILE.into() };
+            let plugin = PluginResult { issues: vec![issue], ..PluginResult::new("testssl", PluginStatus::Failed) };
+            Self {
+                layout: Layout::sample("testssl of scan 17"),
+                id: 17,
+                target: clean(HOSTILE),
+                name: "testssl".into(),
+                title: clean(HOSTILE),
+                about: clean(HOSTILE),
+                kind: Some("passive"),
+                badge: plugin.status.into(),
+                is_problem: true,
+                message: clean(HOSTILE),
+                findings: 3,
+                started: Some(jiff::Timestamp::UNIX_EPOCH.into()),
+                ended: Some(jiff::Timestamp::UNIX_EPOCH.into()),
+                duration: "12 s".into(),
+                needs: vec!["whatweb".into()],
+                groups: group(&[plugin], Some(&catalogue())),
+                files: vec![PluginFile { name: clean(HOSTILE), url: format!("/scans/17/attempts/2/view/{}", in_url(HOSTILE)), size: "412 bytes".into() }],
+                result: Some(Content::Text { text: clean(HOSTILE), is_cut: true, is_pretty: true }),
+                again_url: "/new?from=17".into(),
+            }
+        }
+    }
+
+    #[test]
+    fn looks_as_it_should() {
+        let html = PluginPage::sample().render().unwrap();
+        assert!(!html.contains("<script>"));
+        insta::assert_snapshot!(html);
+    }
+
+    #[test]
+    fn a_plugin_owns_the_files_of_its_own_name() {
+        let entries = ["zap.json", "zap_processed.json", "zap_api.json", "zapper.json", "logs/zap.log", "kast.log"].map(|path| Artifact {
+            path: path.into(),
+            size: 1,
+            modified: None,
+        });
+        let own: Vec<String> = own_files(entries.into(), "zap", &["zap".into(), "zap_api".into()]).into_iter().map(|entry| entry.path).collect();
+        assert_eq!(own, ["zap.json", "zap_processed.json", "logs/zap.log"]);
+    }
+
+    #[tokio::test]
+    async fn says_why_a_plugin_did_not_do_its_work() {
+        let app = TestApp::new();
+        app.load_catalogue();
+        let scan = app.running("example.com").await;
+        app.desk.board.update_attempt(scan.id, scan.token, |live| {
+            live.plugins(vec![PluginResult::new("whatweb", PluginStatus::Unavailable), PluginResult::new("odd name", PluginStatus::Failed)]);
+        });
+        std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+        std::fs::write(app.attempt_folder(&scan).join("whatweb_processed.json"), r#"{"x":"<b>"}"#).unwrap();
+        let html = text_of(app.get("/scans/1/plugins/whatweb").await).await;
+        assert!(html.contains("its tool is not installed") && html.contains("whatweb_processed.json") && html.contains("&#60;b&#62;"), "{html}");
+        assert!(text_of(app.get("/scans/1/plugins/odd%20name").await).await.contains("failed without saying why"));
+        for path in ["/scans/1/plugins/none", "/scans/1/plugins/..%2f..", "/scans/9/plugins/whatweb"] {
+            assert_eq!(app.get(path).await.status(), 404, "{path}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Pausing the queue and taking it back, from a button.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::response::{IntoResponse, Redirect, Response};
+use url::form_urlencoded;
+
+use crate::web::api::submission::unreadable;
+use crate::web::error::Problem;
+use crate::web::state::Web;
+use crate::web::text::clean;
+use crate::web::viewer::Viewer;
+
+const MAX_REASON: usize = 200;
+
+/// Lets no scan start from now on.
+pub(crate) async fn pause(State(web): State<Web>, _viewer: Viewer, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let reason = form_urlencoded::parse(&body).find(|(name, _)| name == "reason").map(|(_, value)| clean(value.trim()));
+    let reason = reason.map(|reason| reason.chars().take(MAX_REASON).collect::<String>()).filter(|reason| !reason.is_empty());
+    web.desk().pause(reason).await?;
+    Ok(Redirect::to("/supervision").into_response())
+}
+
+/// Lets scans start again.
+pub(crate) async fn resume(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
+    web.desk().resume().await?;
+    Ok(Redirect::to("/supervision").into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::web::testing::{TestApp, header_of, text_of};
+
+    #[tokio::test]
+    async fn a_pause_is_seen_on_every_page_until_it_is_taken_back() {
+        let app = TestApp::new();
+        let paused = app.post_form("/queue/pause", "reason=+upgrade+%3Cb%3E%1b ").await;
+        assert_eq!((paused.status().as_u16(), header_of(&paused, "location")), (303, "/supervision"));
+        for path in ["/", "/scans", "/new", "/supervision", "/settings"] {
+            let html = text_of(app.get(path).await).await;
+            assert!(html.contains(r#"id="queue-paused""#) && html.contains("upgrade &#60;b&#62;"), "{path}");
+        }
+        app.post_form("/queue/resume", "").await;
+        assert!(!text_of(app.get("/").await).await.contains("queue-paused"));
+        assert_eq!(app.send("POST", "/queue/pause", &[("sec-fetch-site", "cross-site")], "").await.status(), 403);
+    }
+}

@@ -1,0 +1,268 @@
+//! The actors of this node as the tree that they are, the nodes there are, and the queue's switch.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+use kastrel_actors::model::{ActorView, NodeActivity, NodeRecord};
+
+use super::badge::Badge;
+use super::layout::{Here, Layout, Live};
+use crate::web::error::Problem;
+use crate::web::headers::page;
+use crate::web::state::Web;
+use crate::web::text::{MomentText, clean, duration};
+use crate::web::viewer::Viewer;
+
+/// How many scans are shown below the supervisor; there may be hundreds.
+const MOST_CHILDREN: usize = 50;
+const MAX_DEPTH: usize = 6;
+
+/// The actor tree and the nodes.
+#[derive(Template)]
+#[template(path = "supervision.html")]
+pub(crate) struct SupervisionPage {
+    layout: Layout,
+    live: Live,
+    is_paused: bool,
+    nodes: Vec<NodeRow>,
+    /// The tree, as lines that open and close levels.
+    tree: Vec<TreeStep>,
+}
+
+/// A step in drawing the tree: templates do not call themselves, so the tree is laid out here.
+enum TreeStep {
+    Open,
+    Actor(Box<ActorRow>),
+    /// Ends the actor whose children came before.
+    End,
+    Close,
+}
+
+/// An actor.
+struct ActorRow {
+    id: String,
+    name: String,
+    url: Option<String>,
+    badge: Badge,
+    since: MomentText,
+    age: String,
+    restarts: u32,
+    failure: Option<(MomentText, String)>,
+    more: Option<String>,
+}
+
+/// A node.
+struct NodeRow {
+    id: String,
+    host: String,
+    badge: Badge,
+    running: u32,
+    capacity: u32,
+    version: String,
+    pid: u32,
+    started: MomentText,
+    lease: String,
+    actors: Option<String>,
+    problem: Option<String>,
+}
+
+/// Shows the tree.
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+    let store = &web.desk().store;
+    let (nodes, paused) = tokio::try_join!(store.nodes(), store.paused())?;
+    let now = web.now();
+    let mut tree = Vec::new();
+    lay_out(&web.desk().board.supervision(now), now, 0, &mut tree);
+    Ok(page(&SupervisionPage {
+        layout: Layout::of(&web, &viewer, Here::Supervision, "Supervision").await,
+        live: Live::new(&web, ""),
+        is_paused: paused.is_some(),
+        nodes: nodes.iter().map(|node| NodeRow::new(node, now)).collect(),
+        tree,
+    }))
+}
+
+fn lay_out(actor: &ActorView, now: Timestamp, depth: usize, steps: &mut Vec<TreeStep>) {
+    let shown = if depth < MAX_DEPTH { actor.children.len().min(MOST_CHILDREN) } else { 0 };
+    let left_out = actor.children.len() - shown;
+    let more = (left_out > 0).then(|| format!("and {left_out} more"));
+    steps.push(TreeStep::Actor(Box::new(ActorRow::new(actor, now, more))));
+    if shown > 0 {
+        steps.push(TreeStep::Open);
+        for child in actor.children.iter().take(shown) {
+            lay_out(child, now, depth + 1, steps);
+        }
+        steps.push(TreeStep::Close);
+    }
+    steps.push(TreeStep::End);
+}
+
+impl ActorRow {
+    fn new(actor: &ActorView, now: Timestamp, more: Option<String>) -> Self {
+        let scan = actor.name.strip_prefix("scan-").filter(|id| id.bytes().all(|b| b.is_ascii_digit()));
+        Self {
+            id: clean(&actor.name),
+            name: scan.map_or_else(|| clean(&actor.name), |id| format!("scan {id}")),
+            url: scan.map(|id| format!("/scans/{id}")),
+            badge: state_badge(&actor.state),
+            since: actor.since.into(),
+            age: duration(now.duration_since(actor.since)),
+            restarts: actor.restarts,
+            failure: actor.last_failure.as_ref().map(|failure| (failure.at.into(), clean(&failure.reason))),
+            more,
+        }
+    }
+}
+
+/// What an actor is doing, with the look of a state that people know.
+fn state_badge(state: &str) -> Badge {
+    let (name, icon) = match state {
+        "running" | "serving" | "held" | "watching" | "waiting for a job" => ("ok", "completed"),
+        "starting" | "acquiring" | "restarting" | "stopping" | "shutting down" | "recording" => ("active", "running"),
+        state if state == "failed" || state.starts_with("lost") || state.contains("does not answer") => ("failed", "failed"),
+        state if state.contains("held back") || state.starts_with("waiting") => ("warning", "unavailable"),
+        _ => ("still", "info"),
+    };
+    Badge::new(name, icon, clean(state))
+}
+
+impl NodeRow {
+    fn new(node: &NodeRecord, now: Timestamp) -> Self {
+        let registration = &node.registration;
+        let badge = match (node.is_alive, node.activity()) {
+            (false, _) => Badge::new("failed", "failed", "lost"),
+            (true, NodeActivity::Active) => Badge::new("ok", "completed", "active"),
+            (true, NodeActivity::Draining) => Badge::new("warning", "pause", "draining"),
+            (true, NodeActivity::Drained) => Badge::new("skipped", "pause", "drained"),
+            (true, NodeActivity::Stopping) => Badge::new("skipped", "stop", "stopping"),
+        };
+        let lease = if node.is_alive {
+            format!("lease good for {}", duration(node.expires_at.duration_since(now)))
+        } else {
+            format!("lease ended {} ago; its scans are taken over", duration(now.duration_since(node.expires_at)))
+        };
+        let problem = registration.actors.as_ref().and_then(worst);
+        Self {
+            id: clean(registration.id.as_str()),
+            host: clean(&registration.host),
+            badge,
+            running: registration.running,
+            capacity: registration.capacity,
+            version: clean(&registration.version),
+            pid: registration.pid,
+            started: registration.started_at.into(),
+            lease,
+            actors: registration.actors.as_ref().map(|root| {
+                let (count, restarts) = count(root);
+                format!("{count} actors, {restarts} restarts")
+            }),
+            problem,
+        }
+    }
+}
+
+/// How many actors, and how often they were restarted.
+fn count(actor: &ActorView) -> (usize, u32) {
+    actor.children.iter().map(count).fold((1, actor.restarts), |(actors, restarts), (more, also)| (actors + more, restarts.saturating_add(also)))
+}
+
+/// The last failure anywhere in a tree.
+fn worst(actor: &ActorView) -> Option<String> {
+    let own = actor.last_failure.as_ref().map(|failure| (failure.at, format!("{}: {}", actor.name, failure.reason)));
+    fn all(actor: &ActorView, found: &mut Vec<(Timestamp, String)>) {
+        for child in &actor.children {
+            found.extend(child.last_failure.as_ref().map(|failure| (failure.at, format!("{}: {}", child.name, failure.reason))));
+            all(child, found);
+        }
+    }
+    let mut found: Vec<_> = own.into_iter().collect();
+    all(actor, &mut found);
+    found.into_iter().max_by_key(|(at, _)| *at).map(|(_, text)| clean(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::ActorFailure;
+    use kastrel_actors::testing::fixtures;
+
+    use super::*;
+    use crate::web::pages::layout::HOSTILE;
+    use crate::web::testing::{TestApp, text_of};
+
+    fn actor(name: &str, children: Vec<ActorView>) -> ActorView {
+        let failure = ActorFailure { at: Timestamp::UNIX_EPOCH, reason: format!("{HOSTILE} in {name}") };
+        ActorView { name: name.into(), state: "running".into(), since: Timestamp::UNIX_EPOCH, restarts: 2, last_failure: Some(failure), children }
+    }
+
+    impl SupervisionPage {
+        fn sample() -> Self {
+            let at = Timestamp::UNIX_EPOCH;
+            let mut tree = Vec::new();
+            let scans = (1..=52).map(|id| actor(&format!("scan-{id}"), Vec::new())).collect();
+            lay_out(&actor("node", vec![actor("supervisor", scans), actor("lease", Vec::new())]), at, 0, &mut tree);
+            let mut node = NodeRecord { registration: fixtures::registration("node-a"), expires_at: at, is_alive: false, drain_by: None };
+            node.registration.actors = Some(actor("node", vec![actor("lease", Vec::new())]));
+            Self { layout: Layout::sample("Supervision"), live: Live::sample(), is_paused: false, nodes: vec![NodeRow::new(&node, at)], tree }
+        }
+    }
+
+    #[test]
+    fn looks_as_it_should() {
+        let html = SupervisionPage::sample().render().unwrap();
+        assert!(!html.contains("<script>"));
+        assert_eq!(html.matches("<ul").count(), html.matches("</ul>").count());
+        assert_eq!(html.matches("<li>").count() + html.matches("<li ").count(), html.matches("</li>").count());
+        insta::assert_snapshot!(html);
+    }
+
+    #[test]
+    fn what_an_actor_does_has_the_look_of_how_well_it_is() {
+        for (state, look) in [
+            ("running", "ok"),
+            ("waiting for a job", "ok"),
+            ("waiting for the lease", "warning"),
+            ("held", "ok"),
+            ("held back: too many attempts failed", "warning"),
+            ("restart storm: new attempts are held back", "warning"),
+            ("store does not answer", "failed"),
+            ("lost: the lease ended", "failed"),
+            ("acquiring", "active"),
+            ("released", "still"),
+        ] {
+            assert_eq!(state_badge(state).name, look, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_shown_as_its_lease_and_its_orders_say() {
+        let (now, later) = (Timestamp::from_second(100).unwrap(), Timestamp::from_second(130).unwrap());
+        for (expires_at, activity, drain_by, label) in [
+            (later, NodeActivity::Active, None, "active"),
+            (later, NodeActivity::Active, Some(later), "draining"),
+            (later, NodeActivity::Draining, Some(later), "draining"),
+            (later, NodeActivity::Drained, Some(later), "drained"),
+            (later, NodeActivity::Drained, None, "active"),
+            (later, NodeActivity::Stopping, None, "stopping"),
+            (now, NodeActivity::Active, None, "lost"),
+        ] {
+            let mut registration = fixtures::registration("a");
+            registration.activity = activity;
+            assert_eq!(NodeRow::new(&NodeRecord { registration, expires_at, is_alive: expires_at > now, drain_by }, now).badge.label, label);
+        }
+    }
+
+    #[tokio::test]
+    async fn shows_this_nodes_tree_down_to_the_scans() {
+        let app = TestApp::new();
+        for name in ["node", "supervisor"] {
+            app.desk.board.actor(name, Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        }
+        let scan = app.running("example.com").await;
+        app.desk.board.update_attempt(scan.id, scan.token, |live| {
+            live.phase(kastrel_actors::model::AttemptPhase::Running);
+        });
+        let html = text_of(app.get("/supervision").await).await;
+        assert!(html.contains(r#"href="/scans/1""#) && html.contains("supervisor") && html.contains("node-a"), "{html}");
+    }
+}

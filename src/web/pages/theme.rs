@@ -1,0 +1,64 @@
+//! The choice of colours, kept by the browser.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use url::form_urlencoded;
+
+use crate::web::api::submission::unreadable;
+use crate::web::error::{Problem, ProblemKind};
+use crate::web::viewer::{Theme, Viewer};
+
+/// Keeps a choice, and goes back to where it was made.
+pub(crate) async fn choose(_viewer: Viewer, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let theme = form_urlencoded::parse(&body).find(|(name, _)| name == "theme").and_then(|(_, value)| Theme::named(&value));
+    let theme = theme.ok_or_else(|| Problem::new(ProblemKind::Malformed, "theme: expected system, light or dark"))?;
+    let mut response = Redirect::to(&back(&headers)).into_response();
+    if let Ok(cookie) = HeaderValue::try_from(theme.cookie()) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// The path of the page that the form was on; never another site's.
+fn back(headers: &HeaderMap) -> String {
+    let referer = headers.get(header::REFERER).and_then(|value| value.to_str().ok()).and_then(|text| url::Url::parse(text).ok());
+    let path = referer.map(|url| match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    });
+    path.filter(|path| path.starts_with('/') && !path.starts_with("//") && !path.contains('\\')).unwrap_or_else(|| "/".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::testing::{TestApp, header_of, text_of};
+
+    #[test]
+    fn the_way_back_is_a_path_of_ours() {
+        let back = |referer: &str| back(&HeaderMap::from_iter([(header::REFERER, referer.parse().unwrap())]));
+        for (referer, path) in [
+            ("http://localhost:5000/scans?status=failed", "/scans?status=failed"),
+            ("http://evil.example/x", "/x"),
+            ("http://localhost//evil.example", "/"),
+            ("javascript:alert(1)", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(back(referer), path, "{referer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_choice_is_kept_and_shown() {
+        let app = TestApp::new();
+        let chosen = app.post_form("/theme", "theme=dark").await;
+        assert_eq!((chosen.status().as_u16(), header_of(&chosen, "location")), (303, "/"));
+        let cookie = header_of(&chosen, "set-cookie").split(';').next().unwrap().to_owned();
+        assert!(text_of(app.send("GET", "/", &[("cookie", &cookie)], "").await).await.contains(r#"<html lang="en" data-theme="dark">"#));
+        assert!(text_of(app.send("GET", "/nothing", &[("cookie", &cookie)], "").await).await.contains(r#"data-theme="dark""#), "also on the page of a problem");
+        assert_eq!(app.post_form("/theme", "theme=pink").await.status(), 400);
+    }
+}
