@@ -8,7 +8,7 @@ use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
 use super::calls::{self, Database};
 use super::ended::{Ended, PARTS};
 use super::error::{Failure, OpenError};
-use super::row::StoredScan;
+use super::row::{StoredScan, stored};
 use super::submit::text_key;
 
 const CHUNK: i64 = 200;
@@ -62,7 +62,7 @@ struct Day {
 const STATE: &str = "
     RETURN { done: (SELECT VALUE upto FROM ONLY backfill:ended) != NONE, last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
 
-const READ: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $range) };";
+const READ: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM $range) };");
 
 const WRITE: &str = "
     BEGIN;

@@ -13,7 +13,7 @@ use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls;
 use super::ended;
-use super::row::{self, StoredScan};
+use super::row::{self, StoredScan, stored};
 use super::store::SurrealStore;
 
 /// The most rows that one page holds, whatever was asked for: a page is held in memory.
@@ -114,7 +114,7 @@ struct DueRows {
 
 const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
 
-const ROWS: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $keys) };";
+const ROWS: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM $keys) };");
 
 /// One step along an index whose first column has one value, as rows or as numbers, from its newest or its oldest end.
 ///
@@ -124,12 +124,16 @@ macro_rules! step {
     ($condition:literal) => {
         Sql {
             newest: concat!(
-                "RETURN { rows: (SELECT number, version, created_at, document FROM scan WHERE ",
+                "RETURN { rows: (SELECT ",
+                stored!(),
+                " FROM scan WHERE ",
                 $condition,
                 "number < $bound ORDER BY number DESC LIMIT $limit START $start) };"
             ),
             oldest: concat!(
-                "RETURN { rows: (SELECT number, version, created_at, document FROM scan WHERE ",
+                "RETURN { rows: (SELECT ",
+                stored!(),
+                " FROM scan WHERE ",
                 $condition,
                 "number > $bound ORDER BY number ASC LIMIT $limit START $start) };"
             ),

@@ -21,6 +21,7 @@ mod calls;
 mod delete;
 mod ended;
 mod error;
+mod lease;
 mod link;
 mod list;
 mod lock;

@@ -1,12 +1,21 @@
 //! A record as a row and back.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Priority, ScanId, ScanRecord, ScanState};
+use kastrel_actors::model::{Command, Priority, ScanId, ScanRecord, ScanState};
+use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
 /// The largest document that is written. The engine's own limit is its memory table; a row beyond this is the mistake of whoever made it so large.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// The columns of a [`StoredScan`].
+macro_rules! stored {
+    () => {
+        "number, version, created_at, document, node, leased_at"
+    };
+}
+pub(super) use stored;
 
 /// What is read of a row to get its record.
 #[derive(Debug, Clone, SurrealValue)]
@@ -15,20 +24,35 @@ pub(super) struct StoredScan {
     pub(super) version: i64,
     pub(super) created_at: i64,
     pub(super) document: String,
+    pub(super) node: Option<String>,
+    /// Set while the document is the one from before the lease.
+    pub(super) leased_at: Option<i64>,
 }
 
 impl StoredScan {
     pub(super) fn into_record(self) -> Result<ScanRecord, StoreError> {
         let mut record: ScanRecord = serde_json::from_str(&self.document).map_err(corrupt)?;
-        if self.version == 0 {
+        let of_document = self.version - i64::from(self.leased_at.is_some());
+        if of_document == 0 {
             // A submission is written before its id and its time are known, so its document holds neither; the first change writes both.
             born(&mut record, self.number, self.created_at)?;
+        }
+        if let (Some(at), Some(node)) = (self.leased_at, &self.node) {
+            record = leased(&record, node, at)?;
         }
         if i64::try_from(record.version) == Ok(self.version) && i64::try_from(record.id.0) == Ok(self.number) {
             Ok(record)
         } else {
             Err(corrupt(format!("the columns and the document of scan {} disagree", self.number)))
         }
+    }
+}
+
+/// What a lease makes of the document from before it.
+fn leased(before: &ScanRecord, node: &str, at: i64) -> Result<ScanRecord, StoreError> {
+    match transition(before, &Command::Lease { node: node.parse().map_err(corrupt)? }, timestamp(at)?) {
+        Transition::Changed(next) => Ok(*next),
+        Transition::Refused(refusal) => Err(corrupt(format!("scan {} was leased although {refusal}", before.id))),
     }
 }
 

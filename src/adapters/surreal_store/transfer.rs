@@ -14,7 +14,7 @@ use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
 
 use super::calls;
 use super::error::{CallError, Failure};
-use super::row::{self, Columns, StoredScan};
+use super::row::{self, Columns, StoredScan, stored};
 use super::store::SurrealStore;
 use super::{backfill, migrate, submit};
 
@@ -127,7 +127,7 @@ struct Ended {
 
 const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), node: NONE, again: false };";
 
-const EXPORT: &str = "RETURN { rows: (SELECT number, version, created_at, document FROM $range) };";
+const EXPORT: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM $range) };");
 
 /// Sets the mark, unless the database is in use, and takes back the one that says that everything beside the rows is there. Whoever registers or submits reads the mark FOR UPDATE, so that
 /// neither is committed beside this. A restore that began before and has not ended loses the mark and with it the database; the rows of nodes whose leases are over go, so that no such node

@@ -287,8 +287,6 @@ fn an_unanswered_write_is_recognised_in_the_row() {
     assert!(!was_made(&ours, &theirs), "another node was faster");
     let progress = Command::Progress { token: ours.token, scanner: None, plugins: vec![PluginResult::new("whatweb", PluginStatus::Pending)] };
     let later = next(&ours, &progress, 2);
-    assert!(was_made(&ours, &later), "the lease stands, whatever came after it");
-    assert!(!was_made(&ours, &next(&theirs, &progress, 2)));
     let failed = Command::Finish { token: ours.token, resolution: Resolution::Fail(Failure::new(FailureKind::Crashed, "")), plugins: None };
     assert!(!was_made(&next(&ours, &failed, 3), &later), "another end than ours is not ours");
     let again = Command::Finish {

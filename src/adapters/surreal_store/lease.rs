@@ -1,0 +1,95 @@
+//! The lease of a scan, in one step: a start costs one round trip, and nobody comes between a look at the row and the lease.
+//!
+//! The database does not edit JSON text, so the step writes columns only. The document stays the one from before the lease, beside the moment and the name of the lease; who reads such a row
+//! applies the transition ([`StoredScan::into_record`]), and the next change writes a document again. What the step demands of the row is what `policy::transition` demands.
+//!
+//! The name makes asking again harmless: a lease whose answer was lost is found by it. One that is held up on its way for so long that the row waits again is granted to a node that does not
+//! know of it; that node's rescuer hands it back.
+
+use kastrel_actors::model::{Command, NodeId, ScanId};
+use kastrel_actors::policy::transition::{Refusal, Transition, transition};
+use kastrel_actors::ports::{Applied, StoreError};
+use surrealdb::types::{RecordId, SurrealValue};
+
+use super::calls::{self, Tries};
+use super::error::{CallError, Failure};
+use super::nodes;
+use super::row::{self, StoredScan, stored};
+use super::store::SurrealStore;
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Arguments {
+    key: RecordId,
+    node: RecordId,
+    name: String,
+    lease: String,
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Answer {
+    row: Option<StoredScan>,
+}
+
+/// FOR UPDATE makes the commit fail if the node's row was changed meanwhile; a plain read would let this lease slip past a rescuer that ends the node's lease just now.
+const LEASE: &str = concat!(
+    "BEGIN;
+    IF (SELECT VALUE lease FROM ONLY $key) != $lease {
+        IF (SELECT VALUE since FROM ONLY pause:queue) != NONE { THROW 'queue paused' };
+        LET $now = time::nano(time::now()) + $offset;
+        LET $held = SELECT expires_at, drain_by FROM ONLY $node FOR UPDATE;
+        IF $held = NONE OR $held.expires_at <= $now { THROW 'node lease ended' };
+        IF $held.drain_by != NONE { THROW 'node draining' };
+        UPDATE $key SET
+            status = 'running', version += 1, token += 1, rank = NONE, due = NONE, node = $name, leased_at = $now, lease = $lease
+            WHERE status = 'pending' AND due <= $now RETURN NONE;
+    };
+    RETURN { row: (SELECT ",
+    stored!(),
+    " FROM ONLY $key WHERE lease = $lease) };
+    COMMIT;"
+);
+
+impl SurrealStore {
+    pub(super) async fn lease(&self, id: ScanId, node: &NodeId) -> Result<Applied, StoreError> {
+        let Some(key) = row::scan_key(id) else { return Ok(Applied::Missing) };
+        let arguments =
+            Arguments { key, node: nodes::node_key(node), name: node.to_string(), lease: uuid::Uuid::new_v4().to_string(), offset: self.inner.offset() };
+        let mut tries = Tries::default();
+        loop {
+            let refusal = match calls::call::<Answer>(&self.inner.db, LEASE, arguments.clone()).await {
+                Ok(Answer { row: Some(leased) }) => return Ok(Applied::Committed(leased.into_record()?)),
+                Ok(Answer { row: None }) => None,
+                Err(error) => match error.failure() {
+                    Failure::Thrown => Some(thrown(&error)),
+                    Failure::Conflict | Failure::Lost => {
+                        tries.after(error).await?;
+                        continue;
+                    }
+                    Failure::Exists | Failure::Unsent | Failure::Unknown => return Err(error.into()),
+                },
+            };
+            let Some(read) = self.read(id).await? else { return Ok(Applied::Missing) };
+            match (transition(&read.record, &Command::Lease { node: node.clone() }, read.now), refusal) {
+                (Transition::Refused(refusal), _) | (Transition::Changed(_), Some(refusal)) => return Ok(Applied::Refused(refusal, read.record)),
+                // It became due, or was handed back, after it was asked for.
+                (Transition::Changed(_), None) => tries.after_collision().await?,
+            }
+        }
+    }
+}
+
+/// What [`LEASE`] threw.
+fn thrown(error: &CallError) -> Refusal {
+    let text = match error {
+        CallError::Failed(error) => error.message(),
+        _ => "",
+    };
+    if text.contains("queue paused") {
+        Refusal::QueuePaused
+    } else if text.contains("node draining") {
+        Refusal::NodeDraining
+    } else {
+        Refusal::NodeLeaseEnded
+    }
+}
