@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) async fn list(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Result<Listing, ArtifactError> {
     let key = AttemptKey::of(record, attempt);
     let listing = tokio::time::timeout(PATIENCE, web.state.artifacts.list(&key)).await.unwrap_or_else(|late| Err(ArtifactError::Unavailable(late.into())));
-    if let Err(error @ ArtifactError::Unavailable(_)) = &listing {
+    if let Err(error @ (ArtifactError::Unavailable(_) | ArtifactError::Broken(_))) = &listing {
         tracing::warn!(scan.id = record.id.0, error = error as &dyn std::error::Error, "the files of a scan cannot be listed");
     }
     listing

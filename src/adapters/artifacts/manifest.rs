@@ -26,7 +26,7 @@ pub(super) struct Manifest {
     pub(super) node: String,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
-    /// Files that are not here, because they are hidden, too many or have names that are no text; they stay in the worker's folder.
+    /// Files that are not here: they are hidden, cannot be read, are too many, or have names that are no text.
     pub(super) left_out: usize,
     pub(super) files: Vec<ManifestFile>,
 }
@@ -128,7 +128,7 @@ mod tests {
         let manifest = Manifest::new(&about(), vec![file("a", 1), file("b", 2)], 0);
         let walk = |files: &[(&str, u64)]| Walk {
             files: files.iter().map(|(path, size)| Artifact { path: (*path).into(), size: *size, modified: None }).collect(),
-            left_out: 0,
+            ..Walk::default()
         };
         assert!(manifest.covers(&walk(&[("a", 1), ("b", 2)])) && manifest.covers(&walk(&[("a", 1)])) && manifest.covers(&walk(&[])));
         assert!(!manifest.covers(&walk(&[("a", 2)])) && !manifest.covers(&walk(&[("a", 1), ("c", 1)])));

@@ -18,6 +18,7 @@ const LISTED: usize = 10;
 
 const PARTIAL: &str = "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
 const UNAVAILABLE: &str = "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
+const BROKEN: &str = "The files of this attempt cannot be read; the server's log says why. The scan itself is not affected.";
 
 /// The files of a scan.
 #[derive(Template)]
@@ -52,6 +53,7 @@ pub(crate) async fn show(State(web): State<Web>, PathId(id): PathId) -> Result<R
         let (files, notice) = match list(&web, &scan.record, attempt.number).await {
             Ok(listing) => (listing.files, listing.partial.then_some(PARTIAL)),
             Err(ArtifactError::Unavailable(_)) => (Vec::new(), Some(UNAVAILABLE)),
+            Err(ArtifactError::Broken(_)) => (Vec::new(), Some(BROKEN)),
             Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => (Vec::new(), None),
         };
         attempts.push(AttemptSection { number: attempt.number.0, files: files.into_iter().map(row).collect(), notice });
