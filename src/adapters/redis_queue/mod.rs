@@ -64,6 +64,7 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 
+pub use address::check_redis_url;
 pub use bus::RedisBus;
 pub use connections::{RedisConnections, RedisOptions};
 pub use error::RedisUrlError;
