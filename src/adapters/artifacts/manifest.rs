@@ -82,6 +82,11 @@ impl Manifest {
         }
     }
 
+    /// Whether it was written for this very attempt. An attempt of the same number is another one if a backup was restored that is older than it: node ids are new at each start.
+    pub(super) fn is_of(&self, about: &About) -> bool {
+        (self.scan, self.attempt, self.token, &self.node) == (about.scan, about.attempt, about.token, &about.node)
+    }
+
     pub(super) fn file(&self, path: &str) -> Option<&ManifestFile> {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|at| &self.files[at])
     }

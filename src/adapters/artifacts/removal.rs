@@ -17,6 +17,7 @@ use super::dir::{open_inner, open_results};
 use super::key::attempt_of;
 use super::manifest::About;
 use super::{AttemptKey, ScanFolder};
+use crate::adapters::kast_runner::stored_mark_name;
 
 /// What is known of a folder's copy in the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +161,7 @@ pub(super) fn remove_empty(results: &Path, scan: &ScanFolder) -> io::Result<()> 
 }
 
 fn marker_name(key: &AttemptKey) -> String {
-    format!("{}.uploaded", key.attempt_folder())
+    stored_mark_name(&key.attempt_folder())
 }
 
 #[cfg(test)]

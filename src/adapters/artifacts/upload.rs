@@ -2,6 +2,8 @@
 //!
 //! An upload may break off anywhere and be done again: each attempt has a prefix of its own, only its own files go there, and the manifest can be created only once. So a worker that was frozen
 //! and comes back writes under its old attempt's prefix and nowhere else, and a second uploader of the same attempt finds the manifest and stops.
+//!
+//! One thing is replaced: what an attempt has stored of which no row knows any more, because a backup was restored that is older than it. The attempt that has its number now takes its place.
 
 use std::io;
 use std::path::Path;
@@ -54,9 +56,14 @@ pub(super) enum Uploaded {
 /// Uploads, or finds that it was done.
 pub(super) async fn upload(bucket: &Bucket, results: &Arc<Path>, key: &AttemptKey, about: &About, files: &Semaphore) -> Result<Uploaded, ArtifactError> {
     let Some((dir, walk)) = look(results, key).await? else { return Ok(Uploaded::Gone) };
-    if let Some(manifest) = bucket.read_manifest(key).await? {
-        return Ok(compare(&manifest, &walk));
-    }
+    let mode = match bucket.read_manifest(key).await? {
+        Some(manifest) if manifest.is_of(about) => return Ok(compare(&manifest, &walk)),
+        Some(manifest) => {
+            warn!(attempt = %bucket.attempt(key), earlier.node = manifest.node, "replacing the files of an attempt that the database does not know: a backup was restored that is older than it");
+            PutMode::Overwrite
+        }
+        None => PutMode::Create,
+    };
     let dir = Arc::new(dir);
     let uploads = futures_util::stream::iter(walk.files.clone()).map(|file| put_file(bucket, key, Arc::clone(&dir), file, files));
     let tried: Vec<Option<ManifestFile>> = uploads.buffer_unordered(FILES_AT_ONCE).try_collect().await?;
@@ -71,7 +78,7 @@ pub(super) async fn upload(bucket: &Bucket, results: &Arc<Path>, key: &AttemptKe
     let manifest = Manifest::new(about, stored, left_out + walk.hidden);
     let text = serde_json::to_vec(&manifest).map_err(|error| ArtifactError::Broken(error.into()))?;
     let attributes = Attributes::from_iter([(Attribute::ContentType, "application/json")]);
-    let options = PutOptions { mode: PutMode::Create, attributes, ..PutOptions::default() };
+    let options = PutOptions { mode, attributes, ..PutOptions::default() };
     match bucket.store.put_opts(&bucket.manifest(key), text.into(), options).await {
         Ok(_) => {}
         Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {

@@ -285,6 +285,22 @@ async fn an_attempt_that_is_final_is_never_changed() {
     assert_eq!(report.bytes().await.unwrap(), "a report");
 }
 
+#[tokio::test]
+async fn an_attempt_that_runs_again_after_a_restore_takes_the_place_of_its_predecessor() {
+    let stage = Stage::new().await;
+    stage.uploader(DAY).attempt_ended(&stage.files()).await;
+    // The backup was older than the attempt, so another node runs it, under the same number and token.
+    stage.write("kast_report.html", "another report");
+    let rules = UploadRules { live_every: Duration::from_secs(3), wait: Duration::from_secs(30), keep_local: DAY };
+    let later = BucketUploader::new(stage.bucket.clone(), stage.results.path(), "node-b", stage.clock.clone(), rules);
+    assert_eq!(later.attempt_ended(&stage.files()).await, Vec::<String>::new());
+    assert!(matches!(stage.marker(), Some(Marker::Stored(_))));
+    let manifest = stage.bucket.read_manifest(&stage.key()).await.unwrap().unwrap();
+    assert_eq!((manifest.node.as_str(), manifest.file("kast_report.html").unwrap().size), ("node-b", 14));
+    let report = stage.service.get(&stage.bucket.files(&stage.key()).join("kast_report.html")).await.unwrap();
+    assert_eq!(report.bytes().await.unwrap(), "another report");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_copy_goes_when_its_time_is_over_and_the_bucket_still_has_it() {
     let stage = Stage::new().await;
