@@ -75,9 +75,11 @@ async fn store_check(web: &WebInner) -> Check {
 }
 
 async fn queue_check(web: &WebInner) -> Check {
+    // First: a call that finds the connection broken is what the state tells of.
+    let depth = queue_depth(web).await;
     let redis = web.state.redis.as_ref();
     let redis = redis.map(|redis| RedisView { address: redis.address().to_owned(), state: redis.state().to_string(), deaf: redis.deaf() });
-    queue_of(queue_depth(web).await, redis)
+    queue_of(depth, redis)
 }
 
 /// What Redis says of itself.
