@@ -57,8 +57,12 @@ pub struct Server {
     file: Option<ServerFile>,
 }
 
-/// `server.json`, removed with its holder.
-struct ServerFile(PathBuf);
+/// `server.json`, removed with its holder, unless another server of the same data folder has written its own there meanwhile: two web nodes may share one.
+#[derive(Debug)]
+struct ServerFile {
+    path: PathBuf,
+    content: String,
+}
 
 impl ServerFile {
     fn write(path: PathBuf, address: SocketAddr) -> Result<Self, ServerError> {
@@ -68,18 +72,25 @@ impl ServerFile {
             IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
             _ => address,
         };
-        let content = serde_json::json!({ "pid": std::process::id(), "url": format!("http://{reached}") });
-        match std::fs::write(&path, content.to_string()) {
-            Ok(()) => Ok(Self(path)),
+        let content = serde_json::json!({ "pid": std::process::id(), "url": format!("http://{reached}") }).to_string();
+        match std::fs::write(&path, &content) {
+            Ok(()) => Ok(Self { path, content }),
             Err(source) => Err(ServerError::ServerFile { path, source }),
         }
+    }
+
+    /// Whether the file is still the one that was written here. The process id alone would not tell: in containers, each server may be process 1.
+    fn is_ours(&self) -> bool {
+        std::fs::read_to_string(&self.path).is_ok_and(|found| found == self.content)
     }
 }
 
 impl Drop for ServerFile {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            warn!(error = &error as &dyn std::error::Error, "could not remove {}", self.0.display());
+        if self.is_ours()
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            warn!(error = &error as &dyn std::error::Error, "could not remove {}", self.path.display());
         }
     }
 }
@@ -188,4 +199,23 @@ impl Server {
 /// Where the data is, for the page's foot.
 fn data_label(config: &Config) -> String {
     config.database.url.as_ref().map_or_else(|| config.data.dir.display().to_string(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_ends_leaves_the_file_of_another_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server.json");
+        let first = ServerFile::write(path.clone(), "127.0.0.1:5000".parse().unwrap()).unwrap();
+        // Of the same process id, as in two containers.
+        let second = ServerFile::write(path.clone(), "0.0.0.0:5002".parse().unwrap()).unwrap();
+        drop(first);
+        let content = std::fs::read_to_string(&path).unwrap();
+        assert!(content.contains("http://127.0.0.1:5002"), "{content}");
+        drop(second);
+        assert!(!path.exists());
+    }
 }

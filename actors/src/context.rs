@@ -111,14 +111,19 @@ pub(crate) enum LeaseState {
         sent: Instant,
         /// Until when it can be trusted.
         until: Instant,
+        /// The same moment, by the clock of the node's guard.
+        guard_until: Duration,
     },
 }
 
 impl LeaseState {
-    /// Whether the lease is good at `now`.
+    /// Whether the lease is good at `now`, which is `guard_now` by the guard's clock.
+    ///
+    /// Both clocks must say so: this program's stands still while the machine sleeps, the guard's and the database's do not. So after a sleep the guard kills what this program still believes in,
+    /// and what it kills must not count as a failure of the scan.
     #[must_use]
-    pub(crate) fn is_good(self, now: Instant) -> bool {
-        matches!(self, Self::Trusted { until, .. } if now < until)
+    pub(crate) fn is_good(self, now: Instant, guard_now: Duration) -> bool {
+        matches!(self, Self::Trusted { until, guard_until, .. } if now < until && guard_now < guard_until)
     }
 }
 
@@ -162,6 +167,8 @@ pub(crate) struct Shared {
     pub(crate) storm: watch::Sender<Option<Instant>>,
     /// What operators have ordered, as the last renewal told.
     pub(crate) orders: watch::Sender<Orders>,
+    /// Changes when the last scan of a node that is told to drain is gone: whoever waits for that must not wait for the next renewal in turn.
+    pub(crate) drained: watch::Sender<()>,
     /// Scans that somebody watches elsewhere, and until when.
     followed: Mutex<HashMap<ScanId, Instant>>,
     /// The supervisor of the moment; its restart puts another one here.
@@ -179,6 +186,7 @@ impl Shared {
             lease: watch::Sender::new(LeaseState::None),
             storm: watch::Sender::new(None),
             orders: watch::Sender::new(Orders::default()),
+            drained: watch::Sender::new(()),
             followed: Mutex::default(),
             supervisor: watch::Sender::new(None),
             roster: Roster::default(),
@@ -189,8 +197,14 @@ impl Shared {
     pub(crate) fn trust_lease(&self, sent: Instant, guard_sent: Duration) {
         let until = trusted_until(self.config.lease, sent);
         // Before anything can start under this lease: who starts later is covered by what the guard has been told.
-        self.ports.guard.trust_until(guard_sent + self.config.lease.trusted_for());
-        self.lease.send_replace(LeaseState::Trusted { sent, until });
+        let guard_until = guard_sent + self.config.lease.trusted_for();
+        self.ports.guard.trust_until(guard_until);
+        self.lease.send_replace(LeaseState::Trusted { sent, until, guard_until });
+    }
+
+    /// Whether the node holds a lease that is good now.
+    pub(crate) fn lease_is_good(&self) -> bool {
+        self.lease.borrow().is_good(Instant::now(), self.ports.guard.now())
     }
 
     pub(crate) fn registration(&self) -> NodeRegistration {
@@ -245,6 +259,9 @@ impl Shared {
     pub(crate) fn leave_roster(&self, id: ScanId, token: FencingToken) {
         self.roster.remove(id, token);
         self.ports.board.disown(id, token);
+        if self.orders.borrow().drain.is_some() && self.roster.entries().is_empty() {
+            self.drained.send_replace(());
+        }
     }
 
     /// Shows the row of an attempt that this node runs from now on, here and in other processes.
@@ -283,5 +300,21 @@ impl Shared {
     pub(crate) fn show(&self, actor: &'static str, state: impl Into<String>) {
         let state = state.into();
         self.ports.board.actor(actor, self.ports.clock.now(), |view| view.state = state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_good_only_as_long_as_both_clocks_say_so() {
+        let sent = Instant::now();
+        let (until, guard_until) = (sent + Duration::from_secs(22), Duration::from_secs(122));
+        let lease = LeaseState::Trusted { sent, until, guard_until };
+        for (now, guard_now, good) in [(0, 100, true), (21, 121, true), (22, 122, false), (22, 121, false), (5, 122, false), (5, 9_999, false)] {
+            assert_eq!(lease.is_good(sent + Duration::from_secs(now), Duration::from_secs(guard_now)), good, "{now} {guard_now}");
+            assert!(!LeaseState::None.is_good(sent + Duration::from_secs(now), Duration::from_secs(guard_now)));
+        }
     }
 }

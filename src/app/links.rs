@@ -40,14 +40,8 @@ impl Links {
     /// Opens them for `role`, in a process whose node, if it has one, is `node`.
     ///
     /// # Errors
-    /// Something is missing for the role, an address is wrong, or the database does not answer. A Redis that does not answer is no error.
+    /// An address is wrong, or the database does not answer. A Redis that does not answer is no error.
     pub(super) async fn open(config: &Config, role: Role, data_dir: &Path, node: &NodeId, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
-        if role.needs_others() {
-            let keys = [("database.url", "KASTREL_DATABASE_URL", config.database.url.is_none()), ("redis.url", "REDIS_URL", config.redis.url.is_none())];
-            if let Some((key, variable, _)) = keys.into_iter().find(|(_, _, missing)| *missing) {
-                return Err(AppError::NeedsOthers { command: role.command(), key, variable });
-            }
-        }
         let shared = config.database.url.is_some();
         let (store, lock) = match &config.database.url {
             None => (embedded(data_dir).await?, None),

@@ -1,12 +1,14 @@
 //! The application put together: which adapters stand behind the ports, and in which order they start and stop.
 //!
-//! The order is part of the promises: the data folder's lock first, because it proves that no other process of this folder lives; then the sweep of what a crashed predecessor left running;
-//! only then a node that may start those scans anew, and the warden that ends its scans if it cannot.
+//! The order is part of the promises: the data folder's lock first, because it proves that no other process of this folder lives; only then the node, which cleans up after a crashed predecessor and
+//! starts its scans anew.
 
 mod artifacts;
 mod database;
+mod error;
 mod identity;
 mod links;
+mod node;
 mod reports;
 mod role;
 mod scanner;
@@ -17,116 +19,23 @@ use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::NodeId;
-use kastrel_actors::node::{self, NodeExit, NodeHandle, NodeStartError};
-use kastrel_actors::ports::{Clock, StoreError, SystemClock};
-use kastrel_actors::{NodeConfig, NodePorts, mirror};
+use kastrel_actors::mirror;
+use kastrel_actors::ports::{Clock, SystemClock};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::info;
 
-use crate::adapters::artifacts::{ArtifactStore, BucketUploader, ConnectError};
-use crate::adapters::kast_runner::{ArtifactSink, Warden, sweep_leftovers};
-use crate::adapters::redis_queue::{RedisHealth, RedisUrlError};
-use crate::adapters::surreal_store::{AddressError, FolderLock, OpenError};
+use crate::adapters::artifacts::ArtifactStore;
+use crate::adapters::redis_queue::RedisHealth;
+use crate::adapters::surreal_store::FolderLock;
 use crate::backup::BackupSource;
 use crate::config::Config;
 use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
 pub use database::{database_to_back_up, database_to_restore};
+pub use error::AppError;
 use links::Links;
+use node::{Folders, RunningNode};
 pub use role::Role;
-
-/// How long leftovers of a crashed predecessor may take to die after SIGKILL.
-const SWEEP_LIMIT: Duration = Duration::from_secs(10);
-
-/// This very program, also when its file has been replaced by another version meanwhile.
-const OWN_EXE: &str = "/proc/self/exe";
-
-/// The application could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// Another process holds the data folder.
-    #[error("the data folder {} is in use by another Kastrel{}", dir.display(), pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
-    DataDirLocked {
-        /// The folder.
-        dir: PathBuf,
-        /// The holder, where known.
-        pid: Option<u32>,
-    },
-    /// The database could not be opened.
-    #[error("failed to open the database in {}", dir.display())]
-    Database {
-        /// The folder.
-        dir: PathBuf,
-        /// Why.
-        source: OpenError,
-    },
-    /// There is nothing to back up.
-    #[error("there is no database in the data folder {}", dir.display())]
-    NoDatabase {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// The address of the database is none.
-    #[error("database.url cannot be used")]
-    DatabaseUrl(#[from] AddressError),
-    /// The database elsewhere could not be used.
-    #[error("failed to open the database at {url}")]
-    RemoteDatabase {
-        /// Where, without the password.
-        url: String,
-        /// Why.
-        source: OpenError,
-    },
-    /// The database did not answer.
-    #[error("failed to ask the database which installation it is")]
-    Installation(#[from] StoreError),
-    /// The address of Redis is none.
-    #[error("redis.url or redis.prefix cannot be used")]
-    RedisUrl(#[from] RedisUrlError),
-    /// The command makes no sense alone.
-    #[error("{command} works together with other processes and needs {key}: set {variable}, or use `kastrel serve`, which needs nothing")]
-    NeedsOthers {
-        /// Which command.
-        command: &'static str,
-        /// What is not set.
-        key: &'static str,
-        /// How to set it.
-        variable: &'static str,
-    },
-    /// A folder or file could not be made.
-    #[error("failed to prepare {}", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// `kast.scanner` is `kast`, and there is none.
-    #[error("kast.scanner is `kast`, but no KAST was found: set KAST_CLI_PATH, or put `kast` on the PATH")]
-    NoKast,
-    /// Scans of an earlier run are still alive; their successors must not run beside them.
-    #[error(
-        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (`doctor` tells more), then start again"
-    )]
-    Leftovers(usize),
-    /// The scanner does not say what it offers.
-    #[error("failed to ask the scanner for its plugins: {0}")]
-    Scanner(String),
-    /// The runner could not be started.
-    #[error("failed to start the runner of scans")]
-    Runner(#[source] std::io::Error),
-    /// The second process, which ends the scans of a node that cannot, could not be started.
-    #[error("failed to start the warden of the scans")]
-    Warden(#[source] std::io::Error),
-    /// The files of scans are to be kept in a bucket that cannot be used.
-    #[error(transparent)]
-    Artifacts(#[from] ConnectError),
-    /// The node could not be started.
-    #[error("failed to start the node")]
-    Node(#[from] NodeStartError),
-}
 
 /// The running application.
 pub struct App {
@@ -142,12 +51,8 @@ pub struct App {
     pub renderer: Option<Arc<dyn RenderReport>>,
     /// Everything that the store keeps, to be backed up.
     pub backup: Arc<dyn BackupSource>,
-    node: Option<NodeHandle>,
-    uploader: Option<BucketUploader>,
-    warden: Option<Arc<Warden>>,
+    node: Option<RunningNode>,
     catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
-    finish: Duration,
-    grace: Duration,
     _mirror: Option<AbortOnDropHandle<()>>,
     _lock: Option<FolderLock>,
 }
@@ -158,15 +63,15 @@ impl App {
     /// # Errors
     /// What could not be opened or started; nothing is left running then.
     pub async fn start(config: &Config, role: Role) -> Result<Self, AppError> {
-        let results_dir = absolute(&config.results_dir())?;
-        let data_dir = absolute(&config.data.dir)?;
-        for dir in [&data_dir, &results_dir] {
+        role.check(config)?;
+        let folders = Folders { data: absolute(&config.data.dir)?, results: absolute(&config.results_dir())? };
+        for dir in [&folders.data, &folders.results] {
             std::fs::create_dir_all(dir).map_err(|source| AppError::Folder { path: dir.clone(), source })?;
         }
-        let artifacts = artifacts(config, &results_dir)?;
+        let artifacts = artifacts(config, &folders.results)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let node_id = identity::node_id(config.node.name.as_deref().unwrap_or(&host()));
-        let links = Links::open(config, role, &data_dir, &node_id, &clock).await?;
+        let node_id = identity::node_id(config.node.name.as_deref().unwrap_or(&node::host()));
+        let links = Links::open(config, role, &folders.data, &node_id, &clock).await?;
         let desk = ScanDesk {
             store: links.store,
             queue: links.queue,
@@ -177,41 +82,15 @@ impl App {
             clock,
             scope: Arc::new(config.scope_policy()),
         };
-        let runs_scans = role.runs_scans(links.shared);
-        let mut warden = None;
-        let uploader = if runs_scans { artifacts::uploader(config, &results_dir, node_id.as_str(), Arc::clone(&desk.clock))? } else { None };
-        let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
-        let mut renderer = None;
-        let (node, catalogue) = if runs_scans || !links.shared {
-            let id = identity::data_dir_id(&data_dir)?;
-            let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, &id, sink)?;
-            let catalogue = scanner::view_of(&runner);
-            renderer = reports::renderer(config, &runner);
-            let node = if runs_scans {
-                sweep(&id).await?;
-                if let Some(uploader) = &uploader {
-                    uploader.start(Arc::clone(&desk.store));
-                }
-                let guard = Arc::new(Warden::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Warden)?);
-                warden = Some(Arc::clone(&guard));
-                let ports = NodePorts {
-                    store: Arc::clone(&desk.store),
-                    queue: Arc::clone(&desk.queue),
-                    bus: Arc::clone(&desk.bus),
-                    feed: Arc::clone(&desk.feed),
-                    guard,
-                    offer: scanner::offer_of(&runner),
-                    runner: Arc::new(runner),
-                    clock: Arc::clone(&desk.clock),
-                    board: Arc::clone(&desk.board),
-                };
-                Some(node::start(node_config(config, role, node_id, links.shared), ports).await?)
-            } else {
-                None
-            };
-            (node, catalogue)
+        let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
+            let node = RunningNode::start(config, role, node_id, &folders, &desk, links.shared).await?;
+            let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
+            (Some(node), catalogue, renderer)
+        } else if links.shared {
+            (None, scanner::view_of_the_nodes(Arc::clone(&desk.store)), None)
         } else {
-            (None, scanner::view_of_the_nodes(Arc::clone(&desk.store)))
+            let runner = scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &identity::data_dir_id(&folders.data)?, None)?;
+            (None, scanner::view_of(&runner), reports::renderer(config, &runner))
         };
         let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
         Ok(Self {
@@ -221,12 +100,8 @@ impl App {
             artifacts,
             backup: links.backup,
             node,
-            uploader,
-            warden,
             renderer,
             catalogue,
-            finish: config.scans.shutdown_finish_seconds,
-            grace: config.scans.shutdown_grace_seconds,
             _mirror: mirror,
             _lock: links.lock,
         })
@@ -258,10 +133,7 @@ impl App {
     /// Waits until the node gives up, which a node that does its work never does.
     pub async fn failure(&self) -> String {
         match &self.node {
-            Some(node) => match node.exited().await {
-                NodeExit::Failed(why) => why,
-                NodeExit::Stopped => std::future::pending().await,
-            },
+            Some(node) => node.failure().await,
             None => std::future::pending().await,
         }
     }
@@ -269,46 +141,11 @@ impl App {
     /// Stops: running scans may finish for as long as is configured, and then go back to pending at no cost, within the shutdown grace.
     pub async fn stop(&self) {
         if let Some(node) = &self.node {
-            node.shutdown(self.finish, self.grace).await;
-        }
-        if let Some(uploader) = &self.uploader {
-            uploader.stop().await;
-        }
-        if let Some(warden) = &self.warden {
-            warden.close().await;
+            node.stop().await;
         }
     }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, AppError> {
     std::path::absolute(path).map_err(|source| AppError::Folder { path: path.to_owned(), source })
-}
-
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-fn node_config(config: &Config, role: Role, id: NodeId, shared: bool) -> NodeConfig {
-    let defaults = NodeConfig::new(id, config.scans.concurrency);
-    NodeConfig {
-        host: host(),
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        lease: config.lease_policy(),
-        retry: config.retry_policy(),
-        limits: config.limits(),
-        actor_intensity: config.restart_intensity(),
-        // The embedded database has one process, and its lock is ours.
-        sole_node: !shared,
-        adopts_waiting: role != Role::OneShot,
-        ..defaults
-    }
-}
-
-async fn sweep(id: &str) -> Result<(), AppError> {
-    let swept = sweep_leftovers(id, SWEEP_LIMIT).await;
-    if swept.killed > 0 {
-        info!(killed = swept.killed, "killed processes that an earlier run left behind");
-    }
-    if swept.left > 0 { Err(AppError::Leftovers(swept.left)) } else { Ok(()) }
 }

@@ -1,5 +1,7 @@
 //! What a process is for.
 
+use crate::config::{Config, ConfigError, Problem};
+
 /// What this process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -35,6 +37,17 @@ impl Role {
         }
     }
 
+    /// Whether the configuration has all that this role needs, which no key can say for itself.
+    ///
+    /// # Errors
+    /// What is missing, all of it.
+    pub fn check(self, config: &Config) -> Result<(), ConfigError> {
+        let keys = [("database.url", "KASTREL_DATABASE_URL", config.database.url.is_none()), ("redis.url", "REDIS_URL", config.redis.url.is_none())];
+        let missing = keys.into_iter().filter(|(_, _, is_missing)| self.needs_others() && *is_missing);
+        let problems: Vec<Problem> = missing.map(|(key, variable, _)| Problem::Missing { key, variable, command: self.command() }).collect();
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(problems)) }
+    }
+
     /// Whether it shows scans that run elsewhere as they change.
     #[must_use]
     pub const fn follows_scans(self) -> bool {
@@ -59,7 +72,24 @@ impl Role {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn a_role_that_needs_others_says_all_that_is_missing_at_once() {
+        let config = Sources::of(&BTreeMap::new()).resolve().unwrap().config;
+        for role in [Role::Web, Role::Worker] {
+            let told = role.check(&config).unwrap_err().to_string();
+            for part in [role.command(), "needs database.url: set KASTREL_DATABASE_URL", "needs redis.url: set REDIS_URL"] {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+        }
+        for role in [Role::Serve, Role::OneShot, Role::Offline] {
+            assert!(role.check(&config).is_ok(), "{role:?}");
+        }
+    }
 
     #[test]
     fn a_one_shot_leaves_the_scan_to_workers_where_there_are_some() {

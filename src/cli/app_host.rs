@@ -13,7 +13,7 @@ use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
 use crate::app::App;
 use crate::config::Config;
-use crate::server::Server;
+use crate::server::{Server, ServerError};
 use crate::telemetry;
 use crate::web::CatalogueView;
 
@@ -33,9 +33,14 @@ impl AppHost for KastrelHost {
 
     async fn start(&self, config: &Config, role: Role) -> Result<Box<dyn RunningApp>, CliError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| CliError::App(error);
+        role.check(config)?;
         // The address first: a process that cannot have it must not have leased scans before it finds out.
         let server = match role {
-            Role::Serve | Role::Web | Role::Worker => Some(Server::bind(config, role).await.map_err(|error| failed(error.into()))?),
+            Role::Serve | Role::Web | Role::Worker => Some(Server::bind(config, role).await.map_err(|error| match error {
+                // Nobody tried to listen there: the configuration is what is wrong.
+                ServerError::NotLoopback(_) | ServerError::WorkerNotLoopback(_) => CliError::Usage(error.to_string()),
+                ServerError::Bind { .. } | ServerError::ServerFile { .. } => failed(error.into()),
+            })?),
             Role::OneShot | Role::Offline => None,
         };
         let app = Arc::new(App::start(config, role).await.map_err(|error| failed(error.into()))?);

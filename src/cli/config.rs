@@ -6,6 +6,7 @@ use super::args::ServeArgs;
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
+use super::host::Role;
 use super::output::Style;
 use super::table::{cell, rendered, table};
 use crate::config::{Origin, Resolved};
@@ -28,6 +29,9 @@ struct Shown<'a> {
 /// The configuration is wrong.
 pub(super) fn show(args: &ServeArgs, json: bool, context: &mut Context) -> Result<Exit, CliError> {
     let resolved = context.resolve(&args.config, args.flags(), None)?;
+    if args.no_worker {
+        Role::Web.check(&resolved.config)?;
+    }
     if json {
         context.output.json(&documents(&resolved))?;
     } else {

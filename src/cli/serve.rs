@@ -28,6 +28,8 @@ pub(super) async fn worker(args: &WorkerArgs, context: &mut Context) -> Result<E
 }
 
 async fn run_until_stopped(config: &Config, role: Role, context: &mut Context) -> Result<Exit, CliError> {
+    // Before anything is touched, however the application is hosted.
+    role.check(config)?;
     context.host.init_logging(config, role)?;
     let host = context.host.clone();
     let app = tokio::select! {

@@ -28,6 +28,24 @@ pub enum Problem {
         /// The nearest name that exists.
         suggestion: Option<String>,
     },
+    /// A value that has the form of its key, and leads nowhere.
+    Unusable {
+        /// The key.
+        key: &'static str,
+        /// Where the value came from.
+        origin: Origin,
+        /// Why, without secrets.
+        why: String,
+    },
+    /// A key that the command needs, and that nothing sets.
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// The shortest way to set it.
+        variable: &'static str,
+        /// The command.
+        command: &'static str,
+    },
     /// Values that do not go together.
     Contradiction {
         /// What does not, naming every key with its value and origin.
@@ -42,6 +60,10 @@ impl fmt::Display for Problem {
             Self::Unknown { name, origin, suggestion: Some(near) } => write!(f, "`{name}` (from {origin}) is no key; did you mean `{near}`?"),
             Self::Unknown { name, origin, suggestion: None } => {
                 write!(f, "`{name}` (from {origin}) is no key; `kastrel config show` lists all keys")
+            }
+            Self::Unusable { key, origin, why } => write!(f, "{key} (from {origin}) cannot be used: {why}"),
+            Self::Missing { key, variable, command } => {
+                write!(f, "{command} works together with other processes and needs {key}: set {variable}, or use `kastrel serve`, which needs nothing")
             }
             Self::Contradiction { text } => f.write_str(text),
         }

@@ -9,7 +9,7 @@ use toml::Value;
 use super::bucket::{BucketUrl, Endpoint};
 use super::layers::Resolver;
 use super::secret::HIDDEN;
-use super::values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, Setting, VariableNames};
+use super::values::{LogFormat, LogLevel, RedisPrefix, ScannerChoice, ScopeRules, Setting, VariableNames};
 use super::{SecretText, SecretUrl, redact};
 
 /// What is declared of a key.
@@ -220,7 +220,7 @@ settings! {
         /// Where it is: redis:// or, with TLS, rediss://. Empty: the queue is in the process.
         url: Option<SecretUrl> = "", env ["REDIS_URL"], secret true;
         /// What the names of all keys and channels begin with, for several installations on one Redis.
-        prefix: String = "kastrel";
+        prefix: RedisPrefix = "kastrel";
     }
 
     /// A process that only runs scans.

@@ -90,6 +90,7 @@ impl<'a> Sources<'a> {
         let Resolver { effective, mut problems, .. } = resolver;
         match config {
             Some(config) => {
+                problems.extend(super::typed::unusable(&config, &effective));
                 problems.extend(super::typed::contradictions(&config, &effective));
                 if problems.is_empty() { Ok(Resolved { config, effective }) } else { Err(ConfigError::Invalid(problems)) }
             }

@@ -8,6 +8,8 @@ use kastrel_actors::policy::restart::{Intensity, RetryPolicy};
 use kastrel_actors::policy::scope::ScopePolicy;
 
 use super::{Config, Effective, Problem};
+use crate::adapters::redis_queue::check_redis_url;
+use crate::adapters::surreal_store::RemoteDatabase;
 
 impl Config {
     /// The folder of the scans' results.
@@ -51,6 +53,17 @@ impl Config {
     pub fn scope_policy(&self) -> ScopePolicy {
         ScopePolicy { allow: self.scope.allow.rules().to_vec(), deny: self.scope.deny.rules().to_vec(), allow_private: self.scope.allow_private }
     }
+}
+
+/// Addresses of servers that no server can have. What such an address may be is for the adapter to say that connects to it.
+pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem> {
+    let database = config.database.url.as_ref().and_then(|url| url.expose().parse::<RemoteDatabase>().err()).map(|error| error.to_string());
+    let redis = config.redis.url.as_ref().and_then(|url| check_redis_url(url.expose()).err()).map(|error| error.to_string());
+    let problem = |(key, why): (&str, Option<String>)| {
+        let one = effective.iter().find(|one| one.key.name == key)?;
+        Some(Problem::Unusable { key: one.key.name, origin: one.origin.clone(), why: why? })
+    };
+    [("database.url", database), ("redis.url", redis)].into_iter().filter_map(problem).collect()
 }
 
 /// Values that are right alone and wrong together.
@@ -110,6 +123,29 @@ mod tests {
         assert_eq!(config.limits(), Limits::default());
         assert_eq!(config.lease_policy(), LeasePolicy::default());
         assert_eq!(config.scope_policy(), ScopePolicy::default());
+    }
+
+    #[test]
+    fn addresses_that_lead_nowhere_are_told_with_their_keys_and_without_their_passwords() {
+        let problems = |variables: &[(&str, &str)]| {
+            let env: BTreeMap<String, String> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Sources::of(&env).resolve().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(problems(&[("KASTREL_DATABASE_URL", "ws://root:pw@db:8000/a/b"), ("REDIS_URL", "rediss://:pw@redis/1")]), "");
+        let told = problems(&[
+            ("KASTREL_DATABASE_URL", "postgres://root:hunter2@db/x/y"),
+            ("REDIS_URL", "redis://:hunter2@redis/jobs"),
+            ("KASTREL_REDIS__PREFIX", "a b"),
+        ]);
+        assert!(told.contains("redis.prefix (from environment variable KASTREL_REDIS__PREFIX): expected 1 to 48 characters"), "{told}");
+        let told = problems(&[("KASTREL_DATABASE_URL", "postgres://root:hunter2@db/x/y"), ("REDIS_URL", "redis://:hunter2@redis/jobs")]);
+        for part in [
+            "database.url (from environment variable KASTREL_DATABASE_URL) cannot be used: ",
+            "redis.url (from environment variable REDIS_URL) cannot be used: the path of Redis's address must be empty or the number of a database, such as `/0`",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        assert!(!told.contains("hunter2"), "{told}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The types that a key's value can have: how each is read from text and from TOML, and how it is written.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -41,6 +42,29 @@ impl Setting for String {
 
     fn to_toml(&self) -> Value {
         self.as_str().into()
+    }
+}
+
+/// What the names of all keys and channels in Redis begin with. It stands in the braces of a hash tag, with the database's own mark behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisPrefix(String);
+
+impl fmt::Display for RedisPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Setting for RedisPrefix {
+    const EXPECTED: &'static str = "1 to 48 characters of a-z, A-Z, 0-9, `.`, `_` and `-`";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        (plain && (1..=48).contains(&text.len())).then(|| Self(text.to_owned()))
+    }
+
+    fn to_toml(&self) -> Value {
+        self.0.as_str().into()
     }
 }
 
@@ -406,6 +430,10 @@ mod tests {
         assert_eq!(read("a, b,,c"), Some(vec!["a".to_owned(), "b".into(), "c".into()]));
         assert_eq!(read::<Option<PathBuf>>(""), Some(None));
         assert_eq!(read::<PathBuf>(""), None);
+        assert!(read::<RedisPrefix>("team-a_1.x").is_some());
+        for bad in ["", "a b", "{x}", "ü", &"x".repeat(49)] {
+            assert_eq!(read::<RedisPrefix>(bad), None, "{bad}");
+        }
         assert_eq!(read::<Option<SecretUrl>>("no url"), None);
         assert!(read::<Option<SecretUrl>>("ws://db:8000").is_some());
         assert_eq!(read::<ScopeRules>("example.com, 10.0.0.0/8").map(|rules| rules.rules().len()), Some(2));

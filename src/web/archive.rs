@@ -85,6 +85,11 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
                 Ok(file) => file,
                 // It is gone by now.
                 Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => continue,
+                // The others are worth having without it.
+                Err(ArtifactError::Broken(error)) => {
+                    tracing::warn!(path = entry.path, error = &*error as &dyn std::error::Error, "a file is left out of an archive");
+                    continue;
+                }
                 Err(error @ ArtifactError::Unavailable(_)) => return Err(io::Error::other(error)),
             };
             zip.start_file(format!("attempt-{}/{}", key.attempt, entry_name(&entry.path)), options)?;

@@ -164,8 +164,8 @@ impl From<ArtifactError> for Problem {
         match error {
             // A path that no file can have is answered like one that no file has: whoever tries such paths learns nothing.
             ArtifactError::NotFound | ArtifactError::Refused => Self::not_found("there is no such file"),
-            // The route that knows ranges answers this itself.
-            ArtifactError::OutOfRange { .. } => Self::internal(error),
+            // The route that knows ranges answers the first itself.
+            ArtifactError::OutOfRange { .. } | ArtifactError::Broken(_) => Self::internal(error),
             ArtifactError::Unavailable(_) => {
                 let problem = Self::new(ProblemKind::FilesUnavailable, "the scans themselves are not affected; try again in a moment").retry_after(5);
                 Self { source: Some(Arc::new(error)), ..problem }

@@ -38,6 +38,7 @@ const TAIL_LINES: usize = 200;
 pub(crate) const PARTIAL: &str =
     "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
 const UNAVAILABLE: &str = "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
+const BROKEN: &str = "The files of this attempt cannot be read; the server's log says why. The scan itself is not affected.";
 
 /// A part of a text file, as lines that are ready to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,7 +63,7 @@ async fn in_time<T>(call: impl Future<Output = Result<T, ArtifactError>>) -> Res
 pub(crate) async fn list(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Result<Listing, ArtifactError> {
     let key = AttemptKey::of(record, attempt);
     let listing = in_time(web.state.artifacts.list(&key)).await;
-    if let Err(error @ ArtifactError::Unavailable(_)) = &listing {
+    if let Err(error @ (ArtifactError::Unavailable(_) | ArtifactError::Broken(_))) = &listing {
         tracing::warn!(scan.id = record.id.0, error = error as &dyn std::error::Error, "the files of a scan cannot be listed");
     }
     listing
@@ -73,6 +74,7 @@ pub(crate) const fn notice_of(listing: &Result<Listing, ArtifactError>) -> Optio
     match listing {
         Ok(Listing { partial: true, .. }) => Some(PARTIAL),
         Err(ArtifactError::Unavailable(_)) => Some(UNAVAILABLE),
+        Err(ArtifactError::Broken(_)) => Some(BROKEN),
         Ok(_) | Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => None,
     }
 }
@@ -117,7 +119,7 @@ pub(crate) async fn log_end(web: &WebInner, record: &ScanRecord, attempt: Attemp
         Ok(part) => Some(Tail { next: part.first + part.bytes.len() as u64, ..last_lines(&part.bytes, part.first > 0, most_lines) }),
         Err(ArtifactError::OutOfRange { .. }) => Some(Tail::default()),
         Err(ArtifactError::NotFound) => window(web, record, attempt, most_bytes, most_lines).await,
-        Err(ArtifactError::Refused | ArtifactError::Unavailable(_)) => None,
+        Err(ArtifactError::Refused | ArtifactError::Unavailable(_) | ArtifactError::Broken(_)) => None,
     }
 }
 
@@ -128,7 +130,7 @@ pub(crate) async fn log_since(web: &WebInner, record: &ScanRecord, attempt: Atte
         Ok(part) => Some(whole_lines(&part, complete)),
         Err(ArtifactError::OutOfRange { size }) => Some(Tail { next: from.min(size), ..Tail::default() }),
         Err(ArtifactError::NotFound) => window(web, record, attempt, TAIL_BYTES, TAIL_LINES).await,
-        Err(ArtifactError::Refused | ArtifactError::Unavailable(_)) => None,
+        Err(ArtifactError::Refused | ArtifactError::Unavailable(_) | ArtifactError::Broken(_)) => None,
     }
 }
 

@@ -9,7 +9,7 @@ use tracing::{debug, error, warn};
 
 use super::decide::{Dispatch, decide};
 use super::message::Message;
-use crate::context::{LeaseState, Shared};
+use crate::context::Shared;
 use crate::model::{Command, Interruption, Resolution};
 use crate::ports::{Applied, Delivery, QueueError, StoreError};
 use crate::record::Record;
@@ -137,7 +137,7 @@ fn hand_over(shared: &Arc<Shared>, launch: Launch) {
 
 fn is_open(shared: &Shared) -> bool {
     let now = Instant::now();
-    shared.lease.borrow().is_good(now) && shared.orders.borrow().allow_scans() && shared.storm.borrow().is_none_or(|until| until <= now)
+    shared.lease_is_good() && shared.orders.borrow().allow_scans() && shared.storm.borrow().is_none_or(|until| until <= now)
 }
 
 /// Waits until an order forbids new scans. A lease that is lost or a storm may come as well while a job is awaited; those are rare, and looked at when the job is there.
@@ -168,13 +168,9 @@ async fn until_open(shared: &Shared) {
         }
         let state = *lease.borrow_and_update();
         let now = Instant::now();
-        let LeaseState::Trusted { until, .. } = state else {
+        if !state.is_good(now, shared.ports.guard.now()) {
             shared.show("dispatcher", "waiting for the lease");
             // The sender lives in `shared`.
-            let _ = lease.changed().await;
-            continue;
-        };
-        if until <= now {
             let _ = lease.changed().await;
             continue;
         }

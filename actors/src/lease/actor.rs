@@ -84,10 +84,16 @@ impl Actor for Lease {
 /// Hears of new orders. A missed one comes with the next renewal.
 fn listen(shared: &Shared, lease: ActorRef<Message>) -> AbortOnDropHandle<()> {
     let mut messages = shared.ports.bus.subscribe();
+    let mut drained = shared.drained.subscribe();
     let own = shared.config.id.clone();
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
-            match messages.recv().await {
+            let message = tokio::select! {
+                message = messages.recv() => message,
+                // An error says that the node is gone; whoever listens goes with it.
+                Ok(()) = drained.changed() => Ok(Control::Heed(None)),
+            };
+            match message {
                 Ok(Control::Heed(node)) if node.as_ref().is_none_or(|node| *node == own) => {
                     if lease.cast(Message::Heed).is_err() {
                         return;
@@ -108,7 +114,7 @@ impl State {
                 self.shared.show("lease", "acquiring");
                 self.renew(myself, now, true);
             }
-            Phase::Held { sent } => match step(self.shared.config.lease, sent, self.renewal.is_some(), now) {
+            Phase::Held { sent } => match step(self.shared.config.lease, sent, self.renewal.is_some(), self.shared.lease_is_good(), now) {
                 LeaseStep::WaitUntil(when) => self.look_again(myself, when),
                 LeaseStep::Renew(when) => {
                     self.renew(myself, now, false);

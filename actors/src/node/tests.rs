@@ -10,7 +10,7 @@ use crate::desk::CancelOutcome;
 use crate::model::{AttemptEnd, CancelledBy, FailureKind, Interruption, NodeActivity, ScanRecord, ScanState, ScanStatus};
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
-use crate::ports::ScanStore;
+use crate::ports::{LeaseGuard, ScanStore};
 use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -248,6 +248,39 @@ async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them(
     }
 }
 
+/// A guard whose clock goes on while the machine sleeps, which the test's clock does not.
+struct SleepyGuard {
+    start: tokio::time::Instant,
+    slept_s: AtomicU32,
+}
+
+impl LeaseGuard for SleepyGuard {
+    fn now(&self) -> Duration {
+        self.start.elapsed() + SECOND * self.slept_s.load(Ordering::Relaxed)
+    }
+
+    fn trust_until(&self, _: Duration) {}
+
+    fn disarm(&self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_guard_kills_after_a_sleep_of_the_machine_costs_no_attempt() {
+    // The guard kills it as soon as the machine wakes; to the node that looks like any other crash.
+    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Crash(13 * SECOND) } else { Script::Complete(SECOND) }));
+    let guard = Arc::new(SleepyGuard { start: tokio::time::Instant::now(), slept_s: AtomicU32::new(0) });
+    let ports = crate::NodePorts { guard: Arc::clone(&guard) as _, ..cluster.ports() };
+    let _node = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
+    let id = cluster.submit().await;
+    cluster.until_status(id, ScanStatus::Running).await;
+    tokio::time::sleep(12 * SECOND).await;
+    guard.slept_s.store(25, Ordering::Relaxed);
+    let row = cluster.until_status(id, ScanStatus::Completed).await;
+    assert_eq!((ends(&row), row.failures), (vec!["lease_lost".to_owned(), "completed".into()], 0));
+    assert!(guard.start.elapsed() < 30 * SECOND, "the node has a new lease soon: {:?}", guard.start.elapsed());
+    cluster.check();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_actor_of_a_scan_is_an_attempt_that_failed() {
     let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
@@ -375,7 +408,8 @@ async fn a_one_shot_node_leaves_the_waiting_scans_of_others_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
-    let cluster = Cluster::new(always(Script::Complete(60 * SECOND)));
+    // Not in step with the renewals.
+    let cluster = Cluster::new(always(Script::Complete(Duration::from_millis(63_500))));
     let _node = cluster.node("a", 2).await;
     let running = cluster.submit().await;
     cluster.until_status(running, ScanStatus::Running).await;
@@ -385,6 +419,8 @@ async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
     let waiting = cluster.submit().await;
     let ended = cluster.until_status(running, ScanStatus::Completed).await;
     assert_eq!(ends(&ended), ["completed"]);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(cluster.store.nodes().await.unwrap()[0].registration.activity, NodeActivity::Drained, "it says so at once");
     tokio::time::sleep(30 * SECOND).await;
     assert_eq!(cluster.row(waiting).await.attempts.len(), 0);
     let told = cluster.store.nodes().await.unwrap().remove(0).registration;

@@ -49,10 +49,11 @@ pub fn trusted_until(policy: LeasePolicy, sent: Instant) -> Instant {
     sent + policy.trusted_for()
 }
 
-/// Decides at `now`, where `sent` is when the last renewal that was granted had been sent and `in_flight` says whether another is on its way.
-pub fn step(policy: LeasePolicy, sent: Instant, in_flight: bool, now: Instant) -> LeaseStep {
+/// Decides at `now`, where `sent` is when the last renewal that was granted had been sent, `in_flight` says whether another is on its way, and `is_good` whether the guard's clock, which goes on
+/// while the machine sleeps, trusts it as well: after a sleep the guard has killed what ran, and the lease must be asked for anew.
+pub fn step(policy: LeasePolicy, sent: Instant, in_flight: bool, is_good: bool, now: Instant) -> LeaseStep {
     let end = trusted_until(policy, sent);
-    if now >= end {
+    if now >= end || !is_good {
         return LeaseStep::KillEverything;
     }
     let renew_at = sent + policy.renew_every;
@@ -74,17 +75,20 @@ mod tests {
         let policy = LeasePolicy { ttl: Duration::from_secs(30), renew_every: Duration::from_secs(10), margin: Duration::from_secs(5) };
         let sent = Instant::now();
         let at = |seconds| sent + Duration::from_secs(seconds);
-        for (in_flight, now, expected) in [
-            (false, 0, LeaseStep::WaitUntil(at(10))),
-            (false, 10, LeaseStep::Renew(at(25))),
-            (true, 10, LeaseStep::WaitUntil(at(25))),
-            (false, 24, LeaseStep::Renew(at(25))),
-            (true, 24, LeaseStep::WaitUntil(at(25))),
-            (false, 25, LeaseStep::KillEverything),
-            (true, 25, LeaseStep::KillEverything),
-            (true, 99, LeaseStep::KillEverything),
+        for (in_flight, is_good, now, expected) in [
+            (false, true, 0, LeaseStep::WaitUntil(at(10))),
+            (false, true, 10, LeaseStep::Renew(at(25))),
+            (true, true, 10, LeaseStep::WaitUntil(at(25))),
+            (false, true, 24, LeaseStep::Renew(at(25))),
+            (true, true, 24, LeaseStep::WaitUntil(at(25))),
+            (false, true, 25, LeaseStep::KillEverything),
+            (true, true, 25, LeaseStep::KillEverything),
+            (true, true, 99, LeaseStep::KillEverything),
+            // The machine has slept.
+            (false, false, 3, LeaseStep::KillEverything),
+            (true, false, 10, LeaseStep::KillEverything),
         ] {
-            assert_eq!(step(policy, sent, in_flight, at(now)), expected, "{in_flight} {now}");
+            assert_eq!(step(policy, sent, in_flight, is_good, at(now)), expected, "{in_flight} {is_good} {now}");
         }
     }
 
@@ -92,6 +96,6 @@ mod tests {
     fn a_margin_beyond_the_lease_trusts_nothing() {
         let policy = LeasePolicy { ttl: Duration::from_secs(1), renew_every: Duration::from_secs(1), margin: Duration::from_secs(5) };
         let sent = Instant::now();
-        assert_eq!(step(policy, sent, false, sent), LeaseStep::KillEverything);
+        assert_eq!(step(policy, sent, false, true, sent), LeaseStep::KillEverything);
     }
 }

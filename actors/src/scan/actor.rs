@@ -197,7 +197,7 @@ impl State {
         if matches!(self.stage, Stage::Recording { .. }) {
             return;
         }
-        let cause = cause_of_end(&self.stage, self.shared.lease.borrow().is_good(Instant::now()));
+        let cause = cause_of_end(&self.stage, self.shared.lease_is_good());
         for note in &report.notes {
             warn!(scan.id = self.record.id.0, "{note}");
         }

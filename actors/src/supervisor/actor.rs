@@ -114,7 +114,7 @@ impl State {
         // The lease may have been lost since the row was leased; then nothing may start, because nothing would kill it in time.
         let now = Instant::now();
         let drained = self.shared.orders.borrow().drain.is_some_and(|by| by <= now);
-        if self.mode != Mode::Serving || drained || !self.shared.lease.borrow().is_good(now) {
+        if self.mode != Mode::Serving || drained || !self.shared.lease_is_good() {
             // Leased a moment too late. Nothing has started, so the row goes back as it was.
             let back = Record::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
             self.shared.roster.entries().insert(id, entry.clone());

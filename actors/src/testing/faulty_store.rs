@@ -20,6 +20,8 @@ pub enum Fault {
     Slow(Duration),
     /// It fails and changes nothing.
     Unreachable,
+    /// It meets a row that cannot be read.
+    Corrupt,
     /// It is done, but reported as a failure.
     LostAnswer,
     /// It is done after so long, but the answer never comes.
@@ -50,6 +52,7 @@ impl FaultyStore {
                 call.await
             }
             Fault::Unreachable => Err(lost()),
+            Fault::Corrupt => Err(StoreError::Corrupt("an injected row that cannot be read".into())),
             Fault::LostAnswer => {
                 call.await?;
                 Err(lost())

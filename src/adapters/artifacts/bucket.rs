@@ -41,7 +41,7 @@ impl Bucket {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             other => other?,
         };
-        let unreadable = |error: ManifestError| ArtifactError::Unavailable(error.into());
+        let unreadable = |error: ManifestError| ArtifactError::Broken(error.into());
         if object.meta.size > MAX_BYTES {
             return Err(unreadable(ManifestError::TooLarge(object.meta.size)));
         }

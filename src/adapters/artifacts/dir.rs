@@ -25,7 +25,9 @@ pub(super) struct Reach {
 pub(super) struct Walk {
     /// Visible regular files, sorted by path.
     pub(super) files: Vec<Artifact>,
-    /// Regular files and folders that were passed over: hidden, beyond the reach, unreadable, or with a name that is no text.
+    /// Hidden files and folders: what a program keeps for itself. Nobody is ever shown one, so they are no part of the results.
+    pub(super) hidden: usize,
+    /// Other regular files and folders that were passed over: beyond the reach, unreadable, or with a name that is no text or no plain one.
     pub(super) left_out: usize,
 }
 
@@ -94,7 +96,12 @@ fn collect(folder: &Dir, prefix: &str, depth: usize, most: usize, walk: &mut Wal
             // Links, pipes and sockets are nobody's results.
             continue;
         }
-        let name = entry.file_name().into_string().ok().filter(|name| is_plain(name));
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            walk.hidden += 1;
+            continue;
+        }
+        let name = name.into_string().ok().filter(|name| is_plain(name));
         let (Some(name), true) = (name, walk.files.len() < most) else {
             walk.left_out += 1;
             continue;

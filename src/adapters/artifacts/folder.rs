@@ -57,7 +57,7 @@ impl FolderArtifacts {
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, ArtifactError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
-        Err(broken) => Err(ArtifactError::Unavailable(broken.into())),
+        Err(broken) => Err(ArtifactError::Broken(broken.into())),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Manifest {
     pub(super) node: String,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
-    /// Files that are not here, because they are hidden, too many or have names that are no text; they stay in the worker's folder.
+    /// Files that are not here: they are hidden, cannot be read, are too many, or have names that are no text.
     pub(super) left_out: usize,
     pub(super) files: Vec<ManifestFile>,
 }
@@ -82,6 +82,11 @@ impl Manifest {
         }
     }
 
+    /// Whether it was written for this very attempt. An attempt of the same number is another one if a backup was restored that is older than it: node ids are new at each start.
+    pub(super) fn is_of(&self, about: &About) -> bool {
+        (self.scan, self.attempt, self.token, &self.node) == (about.scan, about.attempt, about.token, &about.node)
+    }
+
     pub(super) fn file(&self, path: &str) -> Option<&ManifestFile> {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|at| &self.files[at])
     }
@@ -128,7 +133,7 @@ mod tests {
         let manifest = Manifest::new(&about(), vec![file("a", 1), file("b", 2)], 0);
         let walk = |files: &[(&str, u64)]| Walk {
             files: files.iter().map(|(path, size)| Artifact { path: (*path).into(), size: *size, modified: None }).collect(),
-            left_out: 0,
+            ..Walk::default()
         };
         assert!(manifest.covers(&walk(&[("a", 1), ("b", 2)])) && manifest.covers(&walk(&[("a", 1)])) && manifest.covers(&walk(&[])));
         assert!(!manifest.covers(&walk(&[("a", 2)])) && !manifest.covers(&walk(&[("a", 1), ("c", 1)])));

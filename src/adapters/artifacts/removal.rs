@@ -11,10 +11,13 @@ use cap_std::fs::{Dir, OpenOptions};
 use jiff::Timestamp;
 use kastrel_actors::model::{ScanRecord, ScanState};
 
+use tracing::warn;
+
 use super::dir::{open_inner, open_results};
 use super::key::attempt_of;
 use super::manifest::About;
 use super::{AttemptKey, ScanFolder};
+use crate::adapters::kast_runner::stored_mark_name;
 
 /// What is known of a folder's copy in the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +92,11 @@ pub(super) fn find(results: &Path) -> io::Result<Vec<(ScanFolder, Vec<Found>)>> 
         let Some(scan) = entry?.file_name().to_str().and_then(ScanFolder::parse) else { continue };
         // What is no folder, or has just gone, is no scan.
         let Ok(dir) = open_inner(&root, scan.as_str()) else { continue };
-        let attempts = attempts_in(&dir, &scan)?;
-        scans.push((scan, attempts));
+        match attempts_in(&dir, &scan) {
+            Ok(attempts) => scans.push((scan, attempts)),
+            // The others must not wait for one that somebody has locked.
+            Err(error) => warn!(folder = scan.as_str(), error = &error as &dyn std::error::Error, "the folder of a scan cannot be looked through"),
+        }
     }
     Ok(scans)
 }
@@ -104,13 +110,16 @@ fn attempts_in(dir: &Dir, scan: &ScanFolder) -> io::Result<Vec<Found>> {
             continue;
         }
         if name.starts_with(".attempt-") && name.ends_with(".removing") {
-            gone(dir.remove_dir_all(&name))?;
+            if let Err(error) = gone(dir.remove_dir_all(&name)) {
+                warn!(folder = scan.as_str(), error = &error as &dyn std::error::Error, "could not clear away what an earlier removal left");
+            }
         } else if let Some(attempt) = attempt_of(&name) {
             let key = AttemptKey { scan: scan.clone(), attempt };
             let marker = match dir.read_to_string(marker_name(&key)) {
                 Ok(text) => Some(Marker::parse(&text)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
+                // It says something, and what cannot be read keeps the folder.
+                Err(_) => Some(Marker::Kept),
             };
             found.push((key, marker));
         }
@@ -152,7 +161,7 @@ pub(super) fn remove_empty(results: &Path, scan: &ScanFolder) -> io::Result<()> 
 }
 
 fn marker_name(key: &AttemptKey) -> String {
-    format!("{}.uploaded", key.attempt_folder())
+    stored_mark_name(&key.attempt_folder())
 }
 
 #[cfg(test)]
@@ -217,17 +226,20 @@ mod tests {
         std::fs::write(scan.join("attempt-2/x"), "x").unwrap();
         std::fs::create_dir_all(results.join("no-scan-x")).unwrap();
         std::os::unix::fs::symlink("/etc", results.join("link-9")).unwrap();
+        // A marker that cannot be read, because it is a folder.
+        std::fs::create_dir_all(scan.join("attempt-4")).unwrap();
+        std::fs::create_dir_all(scan.join("attempt-4.uploaded")).unwrap();
         mark(&results, &key(2), Marker::Kept).unwrap();
         mark(&results, &key(2), Marker::Stored(Timestamp::UNIX_EPOCH)).unwrap();
         let found = find(&results).unwrap();
         assert_eq!(found.len(), 1);
         let mut attempts = found[0].1.clone();
         attempts.sort_by_key(|(key, _)| key.attempt);
-        assert_eq!(attempts, [(key(1), None), (key(2), Some(Marker::Stored(Timestamp::UNIX_EPOCH)))]);
+        assert_eq!(attempts, [(key(1), None), (key(2), Some(Marker::Stored(Timestamp::UNIX_EPOCH))), (key(4), Some(Marker::Kept))]);
         remove(&results, &key(2)).unwrap();
         let mut left: Vec<_> = std::fs::read_dir(&scan).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
-        assert_eq!(left, ["attempt-1", "other"], "the marker and what an earlier removal left are gone as well");
+        assert_eq!(left, ["attempt-1", "attempt-4", "attempt-4.uploaded", "other"], "the marker and what an earlier removal left are gone as well");
         assert!(remove_empty(&results, &key(1).scan).is_err());
     }
 }

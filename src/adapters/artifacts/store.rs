@@ -88,6 +88,16 @@ pub enum ArtifactError {
     /// The store does not answer; another try may help.
     #[error("failed to reach the store of the scans' files")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// What is kept of this attempt cannot be read or changed. Another try does not help, and other attempts are not concerned.
+    #[error("failed to work with the files of this attempt")]
+    Broken(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Whether a file could not be worked with because of the moment: the same file may do later, and another one would not do now.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    const PASSING: [Errno; 7] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN, Errno::STALE, Errno::TIMEDOUT];
+    error.raw_os_error().is_some_and(|code| PASSING.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 impl From<io::Error> for ArtifactError {
@@ -97,7 +107,8 @@ impl From<io::Error> for ArtifactError {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidFilename => Self::NotFound,
             _ if is_link => Self::NotFound,
-            _ => Self::Unavailable(error.into()),
+            _ if is_passing(&error) => Self::Unavailable(error.into()),
+            _ => Self::Broken(error.into()),
         }
     }
 }
@@ -128,4 +139,26 @@ pub trait ArtifactStore: Send + Sync + fmt::Debug + 'static {
 
     /// Deletes everything of a scan, which must have ended. No error if nothing is there.
     async fn delete(&self, scan: &ScanFolder) -> Result<(), ArtifactError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_one_file_are_told_from_those_of_the_moment() {
+        for (errno, expected) in [
+            (Errno::NOENT, "there is no such file"),
+            (Errno::ACCESS, "there is no such file"),
+            (Errno::LOOP, "there is no such file"),
+            (Errno::MFILE, "failed to reach the store of the scans' files"),
+            (Errno::NOMEM, "failed to reach the store of the scans' files"),
+            (Errno::IO, "failed to work with the files of this attempt"),
+            (Errno::NOSPC, "failed to work with the files of this attempt"),
+        ] {
+            assert_eq!(ArtifactError::from(io::Error::from(errno)).to_string(), expected, "{errno:?}");
+        }
+    }
 }

@@ -2,7 +2,10 @@
 //!
 //! An upload may break off anywhere and be done again: each attempt has a prefix of its own, only its own files go there, and the manifest can be created only once. So a worker that was frozen
 //! and comes back writes under its old attempt's prefix and nowhere else, and a second uploader of the same attempt finds the manifest and stops.
+//!
+//! One thing is replaced: what an attempt has stored of which no row knows any more, because a backup was restored that is older than it. The attempt that has its number now takes its place.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio_util::bytes::BytesMut;
+use tracing::warn;
 
 use super::content_type::content_kind;
 use super::dir::{AttemptDir, Reach, Walk};
@@ -20,11 +24,16 @@ use super::folder::blocking;
 use super::layout::{Bucket, hex};
 use super::manifest::{About, Manifest, ManifestFile};
 use super::path::ArtifactPath;
+use super::store::is_passing;
 use super::{Artifact, ArtifactError, AttemptKey};
 
 /// How far an upload goes into a folder; what is beyond stays in it.
 pub(super) const REACH: Reach = Reach { depth: 32, files: 20_000 };
 /// A larger file goes in parts of this size, two of them in memory at a time.
+///
+/// Each part is one request, and the client's limit for a silent service runs from the beginning of a request to the first byte of its answer. So a part must be through within
+/// `artifacts.request_timeout_seconds`: with the default of 30 s, a worker needs 280 KB/s for each of the [`FILES_AT_ONCE`] files that are on their way. S3 takes at most 10,000 parts, which makes
+/// 78 GiB a file.
 const PART: usize = 8 << 20;
 const CHUNK: usize = 256 << 10;
 /// So many files of one attempt are on their way at once; a semaphore bounds those of all attempts.
@@ -35,7 +44,7 @@ const FILES_AT_ONCE: usize = 4;
 pub(super) enum Uploaded {
     /// Everything that can be stored is, and the attempt is final.
     Stored {
-        /// Files that cannot be stored.
+        /// Files that should be there and are not. Hidden ones do not count.
         left_out: usize,
     },
     /// The attempt was final before, with other files than the folder has.
@@ -47,16 +56,29 @@ pub(super) enum Uploaded {
 /// Uploads, or finds that it was done.
 pub(super) async fn upload(bucket: &Bucket, results: &Arc<Path>, key: &AttemptKey, about: &About, files: &Semaphore) -> Result<Uploaded, ArtifactError> {
     let Some((dir, walk)) = look(results, key).await? else { return Ok(Uploaded::Gone) };
-    if let Some(manifest) = bucket.read_manifest(key).await? {
-        return Ok(compare(&manifest, &walk));
-    }
+    let mode = match bucket.read_manifest(key).await? {
+        Some(manifest) if manifest.is_of(about) => return Ok(compare(&manifest, &walk)),
+        Some(manifest) => {
+            warn!(attempt = %bucket.attempt(key), earlier.node = manifest.node, "replacing the files of an attempt that the database does not know: a backup was restored that is older than it");
+            PutMode::Overwrite
+        }
+        None => PutMode::Create,
+    };
     let dir = Arc::new(dir);
     let uploads = futures_util::stream::iter(walk.files.clone()).map(|file| put_file(bucket, key, Arc::clone(&dir), file, files));
-    let stored: Vec<ManifestFile> = uploads.buffer_unordered(FILES_AT_ONCE).try_collect().await?;
-    let manifest = Manifest::new(about, stored, walk.left_out);
-    let text = serde_json::to_vec(&manifest).map_err(|error| ArtifactError::Unavailable(error.into()))?;
+    let tried: Vec<Option<ManifestFile>> = uploads.buffer_unordered(FILES_AT_ONCE).try_collect().await?;
+    let found = tried.len();
+    let stored: Vec<ManifestFile> = tried.into_iter().flatten().collect();
+    let unreadable = found - stored.len();
+    if unreadable > 0 && look(results, key).await?.is_none() {
+        // They could not be read because the whole scan is being deleted; nothing may make it final now.
+        return Ok(Uploaded::Gone);
+    }
+    let left_out = walk.left_out + unreadable;
+    let manifest = Manifest::new(about, stored, left_out + walk.hidden);
+    let text = serde_json::to_vec(&manifest).map_err(|error| ArtifactError::Broken(error.into()))?;
     let attributes = Attributes::from_iter([(Attribute::ContentType, "application/json")]);
-    let options = PutOptions { mode: PutMode::Create, attributes, ..PutOptions::default() };
+    let options = PutOptions { mode, attributes, ..PutOptions::default() };
     match bucket.store.put_opts(&bucket.manifest(key), text.into(), options).await {
         Ok(_) => {}
         Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
@@ -70,7 +92,7 @@ pub(super) async fn upload(bucket: &Bucket, results: &Arc<Path>, key: &AttemptKe
     }
     // It says nothing any more that the log does not; if it stays, nobody reads it.
     let _ = bucket.store.delete(&bucket.live_tail(key)).await;
-    Ok(Uploaded::Stored { left_out: walk.left_out })
+    Ok(Uploaded::Stored { left_out })
 }
 
 fn compare(manifest: &Manifest, walk: &Walk) -> Uploaded {
@@ -91,20 +113,43 @@ async fn look(results: &Arc<Path>, key: &AttemptKey) -> Result<Option<(AttemptDi
     }
 }
 
-async fn put_file(bucket: &Bucket, key: &AttemptKey, dir: Arc<AttemptDir>, found: Artifact, files: &Semaphore) -> Result<ManifestFile, ArtifactError> {
+/// Why a file did not get into the bucket.
+enum PutError {
+    /// It cannot be read, which says nothing of the others.
+    File(io::Error),
+    /// The bucket does not take it.
+    Bucket(ArtifactError),
+}
+
+/// Stores one file. `None`: it cannot be read and is left out, so that one unreadable file does not keep all others of its attempt from everybody.
+async fn put_file(bucket: &Bucket, key: &AttemptKey, dir: Arc<AttemptDir>, found: Artifact, files: &Semaphore) -> Result<Option<ManifestFile>, ArtifactError> {
     let _permit = files.acquire().await.map_err(|closed| ArtifactError::Unavailable(closed.into()))?;
+    match put_readable(bucket, key, dir, &found).await {
+        Ok((size, digest)) => Ok(Some(ManifestFile { path: found.path, size, modified: found.modified, sha256: hex(&digest) })),
+        Err(PutError::File(error)) if is_passing(&error) => Err(ArtifactError::Unavailable(error.into())),
+        Err(PutError::File(error)) => {
+            warn!(attempt = %bucket.attempt(key), file = ?found.path, error = &error as &dyn std::error::Error, "a file cannot be read and is not stored in the bucket");
+            Ok(None)
+        }
+        Err(PutError::Bucket(error)) => Err(error),
+    }
+}
+
+/// Its size and SHA-256.
+async fn put_readable(bucket: &Bucket, key: &AttemptKey, dir: Arc<AttemptDir>, found: &Artifact) -> Result<(u64, Vec<u8>), PutError> {
+    let refused = |refused: ArtifactError| PutError::File(io::Error::other(refused));
+    let location = bucket.file(key, ArtifactPath::parse(&found.path).map_err(refused)?);
     let path = found.path.clone();
-    let (file, _) = blocking(move || dir.file(ArtifactPath::parse(&path).map_err(std::io::Error::other)?)).await?;
-    let location = bucket.file(key, ArtifactPath::parse(&found.path)?);
+    let opened = tokio::task::spawn_blocking(move || dir.file(ArtifactPath::parse(&path).map_err(io::Error::other)?)).await;
+    let (file, _) = opened.map_err(io::Error::from).and_then(|opened| opened).map_err(PutError::File)?;
     // As a download: a browser that is led to the bucket must run nothing of it.
     let kind = [(Attribute::ContentType, content_kind(&found.path).media_type), (Attribute::ContentDisposition, "attachment")];
     let writer = BufWriter::with_capacity(Arc::clone(&bucket.store), location, PART).with_max_concurrency(1).with_attributes(Attributes::from_iter(kind));
-    let (size, digest) = copy(tokio::fs::File::from_std(file), writer).await?;
-    Ok(ManifestFile { path: found.path, size, modified: found.modified, sha256: hex(&digest) })
+    copy(tokio::fs::File::from_std(file), writer).await
 }
 
 /// Copies to the end; the size and SHA-256 of what was copied.
-async fn copy(mut file: tokio::fs::File, mut writer: BufWriter) -> Result<(u64, Vec<u8>), ArtifactError> {
+async fn copy(mut file: tokio::fs::File, mut writer: BufWriter) -> Result<(u64, Vec<u8>), PutError> {
     let mut digest = Sha256::new();
     let mut size = 0;
     loop {
@@ -115,9 +160,9 @@ async fn copy(mut file: tokio::fs::File, mut writer: BufWriter) -> Result<(u64, 
             Ok(_) => {
                 size += chunk.len() as u64;
                 digest.update(&chunk);
-                writer.put(chunk.freeze()).await.map_err(ArtifactError::from)
+                writer.put(chunk.freeze()).await.map_err(|error| PutError::Bucket(error.into()))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(PutError::File(error)),
         };
         if let Err(error) = put {
             // Parts that were sent cost room until they are given up; where that fails, the bucket's own rule for them helps.
@@ -125,6 +170,6 @@ async fn copy(mut file: tokio::fs::File, mut writer: BufWriter) -> Result<(u64, 
             return Err(error);
         }
     }
-    writer.shutdown().await.map_err(|error| ArtifactError::Unavailable(error.into()))?;
+    writer.shutdown().await.map_err(|error| PutError::Bucket(ArtifactError::Unavailable(error.into())))?;
     Ok((size, digest.finalize().to_vec()))
 }

@@ -2,20 +2,23 @@
 //!
 //! - Owns: the tasks that follow running attempts' logs, those that upload ended attempts, and one that goes through the results folder for what is left over.
 //! - Told by: the runner, through [`ArtifactSink`]. An attempt's end waits for its first upload, so that a scan is completed only when every web node can open its report; not longer than
-//!   [`UploadRules::wait`], and not after the first failure. A slow or absent bucket never changes a verdict.
+//!   [`UploadRules::wait`], and not after the first failure. A slow or absent bucket never changes a verdict, and a silent one is waited for once, not once an attempt.
 //! - When the bucket fails: the files stay in the folder, and the task that goes through the folder tries again, with growing pauses, until they are stored. After a restart it finds them by
 //!   their missing marker; whether their attempts are over is what their rows say.
+//! - When one attempt's row, manifest or folder cannot be read: that is said in the log, and the others go on.
 //! - On stop: everything is dropped where it stands. An upload can be done again at any time.
 //! - Never: writes outside the attempt's own prefix, changes an attempt that has a manifest, or removes a file that is not stored.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use kastrel_actors::model::ScanId;
 use kastrel_actors::ports::{Clock, ScanStore, StoreError};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +64,8 @@ struct Inner {
     files: Semaphore,
     /// The attempts that run or are being uploaded: nobody else touches their folders.
     held: Mutex<HashMap<AttemptKey, Held>>,
+    /// An attempt has waited in vain for its upload, and none was done since: the next ones do not wait.
+    silent: AtomicBool,
     /// Something is left over.
     left_over: Notify,
     tasks: TaskTracker,
@@ -77,7 +82,7 @@ struct Held {
 /// How a look through the folder ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
-    /// Everything is stored.
+    /// Everything is stored that can be.
     Done,
     /// Some attempts are not over yet.
     Waits,
@@ -102,6 +107,13 @@ enum RoundError {
     Store(#[from] StoreError),
 }
 
+impl RoundError {
+    /// Whether the next attempt would fail in the same way.
+    const fn concerns_all(&self) -> bool {
+        matches!(self, Self::Files(ArtifactError::Unavailable(_)) | Self::Store(StoreError::Unavailable(_)))
+    }
+}
+
 impl fmt::Debug for BucketUploader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BucketUploader").field("bucket", &self.0.bucket).field("rules", &self.0.rules).finish_non_exhaustive()
@@ -120,6 +132,7 @@ impl BucketUploader {
             rules,
             files: Semaphore::new(FILES_AT_ONCE),
             held: Mutex::default(),
+            silent: AtomicBool::new(false),
             left_over: Notify::new(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -175,10 +188,16 @@ impl ArtifactSink for BucketUploader {
             }
             let _nobody_waits = done.send(outcome);
         });
+        if self.0.silent.load(Ordering::Relaxed) {
+            return vec!["the bucket has been slow or silent; the attempt's files are stored in the background".into()];
+        }
         match tokio::time::timeout(self.0.rules.wait, first).await {
             Ok(Ok(outcome)) => notes(outcome),
             Ok(Err(_)) => vec!["the program stops; the attempt's files stay on this machine and are stored after the next start".into()],
-            Err(_) => vec![format!("storing the attempt's files takes longer than {} s and goes on in the background", self.0.rules.wait.as_secs_f64())],
+            Err(_) => {
+                self.0.silent.store(true, Ordering::Relaxed);
+                vec![format!("storing the attempt's files takes longer than {} s and goes on in the background", self.0.rules.wait.as_secs_f64())]
+            }
         }
     }
 }
@@ -222,6 +241,7 @@ impl Inner {
     /// Uploads one attempt and marks its folder.
     async fn store(&self, key: &AttemptKey, about: &About) -> Result<Uploaded, ArtifactError> {
         let outcome = upload(&self.bucket, &self.results, key, about, &self.files).await?;
+        self.silent.store(false, Ordering::Relaxed);
         let marker = match outcome {
             Uploaded::Stored { left_out: 0 } => Marker::Stored(self.clock.now()),
             Uploaded::Stored { .. } | Uploaded::Differs => Marker::Kept,
@@ -270,44 +290,62 @@ impl Inner {
         }
     }
 
-    /// Uploads what waits, one attempt after the other, and removes what is stored for long enough. Ends with the first failure: the next attempt would fail as well.
+    /// Uploads what waits, one attempt after the other, and removes what is stored for long enough. Ends with the first failure that the next attempt would meet as well; what is wrong with one attempt
+    /// is said, and looked at again with the next round.
     async fn round(&self, store: &dyn ScanStore) -> Result<Round, RoundError> {
         let results = Arc::clone(&self.results);
         let mut round = Round::Done;
         for (scan, attempts) in blocking(move || removal::find(&results)).await? {
             let Some(id) = scan.scan() else { continue };
             if attempts.is_empty() {
-                self.clear_away(store, &scan, id).await?;
+                go_on(&scan, self.clear_away(store, &scan, id).await)?;
             }
             for (key, marker) in attempts {
-                if self.held().contains_key(&key) {
-                    continue;
-                }
-                if let Some(marker) = marker {
-                    self.remove_if_due(&key, marker).await?;
-                    continue;
-                }
-                match removal::waiting(store.get(id).await?.as_ref(), &key) {
-                    Waiting::Upload(about) => {
-                        let outcome = self.store(&key, &about).await?;
-                        info!(scan.id = id.0, scan.attempt = key.attempt.0, ?outcome, "stored the files of an attempt that had ended before");
-                    }
-                    Waiting::NotYet => round = Round::Waits,
-                    Waiting::Unknown => debug!(folder = scan.as_str(), "a folder that no scan speaks of is left alone"),
+                if !self.held().contains_key(&key) && go_on(&scan, self.look_at(store, id, &key, marker).await)? == Some(Round::Waits) {
+                    round = Round::Waits;
                 }
             }
         }
         Ok(round)
     }
 
+    /// One attempt of a round.
+    async fn look_at(&self, store: &dyn ScanStore, id: ScanId, key: &AttemptKey, marker: Option<Marker>) -> Result<Round, RoundError> {
+        if let Some(marker) = marker {
+            self.remove_if_due(key, marker).await?;
+            return Ok(Round::Done);
+        }
+        match removal::waiting(store.get(id).await?.as_ref(), key) {
+            Waiting::Upload(about) => {
+                let outcome = self.store(key, &about).await?;
+                info!(scan.id = id.0, scan.attempt = key.attempt.0, ?outcome, "stored the files of an attempt that had ended before");
+            }
+            Waiting::NotYet => return Ok(Round::Waits),
+            Waiting::Unknown => debug!(folder = key.scan.as_str(), "a folder that no scan speaks of is left alone"),
+        }
+        Ok(Round::Done)
+    }
+
     /// Removes the empty folder of a scan that will have no further attempt.
-    async fn clear_away(&self, store: &dyn ScanStore, scan: &ScanFolder, id: kastrel_actors::model::ScanId) -> Result<(), RoundError> {
+    async fn clear_away(&self, store: &dyn ScanStore, scan: &ScanFolder, id: ScanId) -> Result<(), RoundError> {
         if store.get(id).await?.is_some_and(|record| record.status().is_terminal()) {
             let (results, scan) = (Arc::clone(&self.results), scan.clone());
             // Whatever else is in it keeps it.
             let _ = blocking(move || removal::remove_empty(&results, &scan)).await;
         }
         Ok(())
+    }
+}
+
+/// What came of a step, unless the next one would fail in the same way; `None`: it failed alone.
+fn go_on<T>(scan: &ScanFolder, step: Result<T, RoundError>) -> Result<Option<T>, RoundError> {
+    match step {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.concerns_all() => Err(error),
+        Err(error) => {
+            warn!(folder = scan.as_str(), error = &error as &dyn std::error::Error, "could not store the files of an attempt; the others go on");
+            Ok(None)
+        }
     }
 }
 

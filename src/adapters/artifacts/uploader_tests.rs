@@ -1,10 +1,10 @@
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use futures_util::stream::BoxStream;
 use kastrel_actors::model::{AttemptNumber, Command, Failure, FailureKind, Resolution, ScanRecord};
 use kastrel_actors::ports::Applied;
-use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
+use kastrel_actors::testing::{Fault, FaultyStore, MemoryStore, PausedClock, fixtures};
 use object_store::memory::InMemory;
 use object_store::path::Path as Location;
 use object_store::{
@@ -22,6 +22,7 @@ struct Service {
     inner: InMemory,
     down: AtomicBool,
     silent: AtomicBool,
+    gets: AtomicUsize,
     puts: Mutex<Vec<String>>,
     put: Notify,
 }
@@ -62,6 +63,7 @@ impl ObjectStore for Service {
     }
 
     async fn get_opts(&self, location: &Location, options: GetOptions) -> object_store::Result<GetResult> {
+        self.gets.fetch_add(1, Ordering::SeqCst);
         self.answers().await?;
         self.inner.get_opts(location, options).await
     }
@@ -118,8 +120,12 @@ impl Stage {
     }
 
     fn files(&self) -> AttemptFiles {
-        let paths = AttemptPaths::new(self.results.path(), &self.scan.request.target, self.scan.created_at, self.scan.id, AttemptNumber(1));
-        AttemptFiles { scan: self.scan.id, attempt: AttemptNumber(1), token: self.scan.token, paths }
+        self.files_of(&self.scan)
+    }
+
+    fn files_of(&self, scan: &ScanRecord) -> AttemptFiles {
+        let paths = AttemptPaths::new(self.results.path(), &scan.request.target, scan.created_at, scan.id, AttemptNumber(1));
+        AttemptFiles { scan: scan.id, attempt: AttemptNumber(1), token: scan.token, paths }
     }
 
     fn key(&self) -> AttemptKey {
@@ -146,11 +152,27 @@ impl Stage {
     }
 
     fn marker(&self) -> Option<Marker> {
-        removal::find(self.results.path()).unwrap()[0].1[0].1
+        self.marker_of(&self.key())
+    }
+
+    fn marker_of(&self, key: &AttemptKey) -> Option<Marker> {
+        let attempts = removal::find(self.results.path()).unwrap().into_iter().flat_map(|(_, attempts)| attempts);
+        attempts.filter(|(found, _)| found == key).find_map(|(_, marker)| marker)
+    }
+
+    /// A further scan, of which an attempt has ended.
+    async fn another(&self) -> ScanRecord {
+        let id = self.rows.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+        let scan = apply(&self.rows, id, Command::Lease { node: "node-a".parse().unwrap() }).await;
+        let files = self.files_of(&scan);
+        std::fs::create_dir_all(&files.paths.attempt_dir).unwrap();
+        std::fs::write(&files.paths.log, "another log\n").unwrap();
+        let resolution = Resolution::Fail(Failure::new(FailureKind::Crashed, "broke"));
+        apply(&self.rows, id, Command::Finish { token: scan.token, resolution, plugins: None }).await
     }
 }
 
-async fn apply(rows: &MemoryStore, id: kastrel_actors::model::ScanId, command: Command) -> ScanRecord {
+async fn apply(rows: &MemoryStore, id: ScanId, command: Command) -> ScanRecord {
     let Applied::Committed(record) = rows.apply(id, command).await.unwrap() else { panic!("the command was refused") };
     record
 }
@@ -263,6 +285,22 @@ async fn an_attempt_that_is_final_is_never_changed() {
     assert_eq!(report.bytes().await.unwrap(), "a report");
 }
 
+#[tokio::test]
+async fn an_attempt_that_runs_again_after_a_restore_takes_the_place_of_its_predecessor() {
+    let stage = Stage::new().await;
+    stage.uploader(DAY).attempt_ended(&stage.files()).await;
+    // The backup was older than the attempt, so another node runs it, under the same number and token.
+    stage.write("kast_report.html", "another report");
+    let rules = UploadRules { live_every: Duration::from_secs(3), wait: Duration::from_secs(30), keep_local: DAY };
+    let later = BucketUploader::new(stage.bucket.clone(), stage.results.path(), "node-b", stage.clock.clone(), rules);
+    assert_eq!(later.attempt_ended(&stage.files()).await, Vec::<String>::new());
+    assert!(matches!(stage.marker(), Some(Marker::Stored(_))));
+    let manifest = stage.bucket.read_manifest(&stage.key()).await.unwrap().unwrap();
+    assert_eq!((manifest.node.as_str(), manifest.file("kast_report.html").unwrap().size), ("node-b", 14));
+    let report = stage.service.get(&stage.bucket.files(&stage.key()).join("kast_report.html")).await.unwrap();
+    assert_eq!(report.bytes().await.unwrap(), "another report");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_copy_goes_when_its_time_is_over_and_the_bucket_still_has_it() {
     let stage = Stage::new().await;
@@ -333,4 +371,114 @@ fn pauses_grow_and_end_with_the_trouble() {
     });
     assert_eq!(waits, [1, 2, 4, 3600, 1]);
     assert_eq!(pause(Round::Failed, Duration::from_secs(60)), PAUSES.1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_does_not_keep_the_others_from_the_bucket() {
+    use std::os::unix::fs::PermissionsExt;
+    let stage = Stage::new().await;
+    // One whose path is longer than any that can be asked for, which nobody can read; and one without rights, which only an administrator can.
+    let mut folder = cap_std::fs::Dir::open_ambient_dir(stage.files().paths.attempt_dir, cap_std::ambient_authority()).unwrap();
+    for _ in 0..20 {
+        let name = "d".repeat(240);
+        folder.create_dir(&name).unwrap();
+        folder = folder.open_dir(&name).unwrap();
+    }
+    folder.write("deep.txt", "deep").unwrap();
+    stage.write("locked.txt", "locked");
+    let locked = stage.files().paths.attempt_dir.join("locked.txt");
+    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0)).unwrap();
+    let left_out = 1 + usize::from(std::fs::File::open(&locked).is_err());
+    let uploader = stage.uploader(Duration::ZERO);
+    let notes = uploader.attempt_ended(&stage.files()).await;
+    assert!(notes.len() == 1 && notes[0].starts_with(&format!("{left_out} of the attempt's files")), "{notes:?}");
+    let manifest = stage.bucket.read_manifest(&stage.key()).await.unwrap().unwrap();
+    assert_eq!((manifest.left_out, manifest.file("kast_report.html").is_some()), (left_out, true));
+    assert!(stage.has_folder() && stage.marker() == Some(Marker::Kept), "what is stored nowhere else is not removed");
+}
+
+#[tokio::test]
+async fn hidden_files_do_not_keep_a_copy_for_ever() {
+    let stage = Stage::new().await;
+    stage.write(".cache", "the scanner's own");
+    let uploader = stage.uploader(Duration::ZERO);
+    assert_eq!(uploader.attempt_ended(&stage.files()).await, Vec::<String>::new());
+    assert_eq!(stage.bucket.read_manifest(&stage.key()).await.unwrap().unwrap().left_out, 1);
+    assert!(!stage.has_folder());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_deleted_on_the_way_does_not_become_final() {
+    let stage = Stage::new().await;
+    // The files are listed, and gone when they are to be read: nobody else may hold the permits then.
+    let files = Semaphore::new(0);
+    let (results, key) = (Arc::from(stage.results.path()), stage.key());
+    let about = About { scan: stage.scan.id, attempt: key.attempt, token: stage.scan.token, node: "node-a".into(), started_at: None, ended_at: None };
+    let uploading = upload(&stage.bucket, &results, &key, &about, &files);
+    let deleting = async {
+        while stage.service.gets.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        std::fs::remove_dir_all(stage.files().paths.scan_dir).unwrap();
+        files.add_permits(4);
+    };
+    let (uploaded, ()) = tokio::join!(uploading, deleting);
+    assert_eq!(uploaded.unwrap(), Uploaded::Gone);
+    assert!(stage.service.puts().is_empty());
+}
+
+#[tokio::test]
+async fn a_corrupt_manifest_does_not_hold_up_the_other_attempts() {
+    let stage = Stage::new().await;
+    stage.finish().await;
+    let other = AttemptKey::of(&stage.another().await, AttemptNumber(1));
+    stage.service.put(&stage.bucket.manifest(&stage.key()), "no manifest".into()).await.unwrap();
+    let uploader = stage.uploader(DAY);
+    assert_eq!(uploader.0.round(stage.rows.as_ref()).await.unwrap(), Round::Done);
+    assert!(stage.elsewhere().list(&other).await.unwrap().has("kast.log"));
+    assert!(matches!(stage.elsewhere().list(&stage.key()).await, Err(ArtifactError::Broken(_))));
+    assert!(stage.has_folder() && stage.marker_of(&stage.key()).is_none(), "it is looked at again");
+}
+
+#[tokio::test]
+async fn a_corrupt_row_does_not_hold_up_the_other_attempts_and_a_silent_store_does() {
+    let stage = Stage::new().await;
+    stage.finish().await;
+    let other = AttemptKey::of(&stage.another().await, AttemptNumber(1));
+    let faults = Arc::new(Mutex::new(vec![Fault::Corrupt]));
+    let chooser = Arc::clone(&faults);
+    let store = FaultyStore::new(Arc::clone(&stage.rows) as _, move || chooser.lock().unwrap().pop().unwrap_or(Fault::None));
+    let uploader = stage.uploader(DAY);
+    assert_eq!(uploader.0.round(&store).await.unwrap(), Round::Done);
+    let stored = |keys: &[AttemptKey]| keys.iter().filter(|key| stage.marker_of(key).is_some()).count();
+    let keys = [stage.key(), other];
+    assert_eq!(stored(&keys), 1, "one row could not be read");
+    faults.lock().unwrap().push(Fault::Unreachable);
+    assert!(uploader.0.round(&store).await.is_err());
+    assert_eq!(uploader.0.round(&store).await.unwrap(), Round::Done);
+    assert_eq!(stored(&keys), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_bucket_is_waited_for_once() {
+    let stage = Stage::new().await;
+    let uploader = stage.uploader(DAY);
+    stage.service.silent.store(true, Ordering::SeqCst);
+    let before = tokio::time::Instant::now();
+    uploader.attempt_ended(&stage.files()).await;
+    let other = stage.another().await;
+    let notes = uploader.attempt_ended(&stage.files_of(&other)).await;
+    assert!(notes[0].contains("in the background"), "{notes:?}");
+    assert_eq!(before.elapsed().as_secs(), 30);
+    stage.service.silent.store(false, Ordering::SeqCst);
+    let third = stage.another().await;
+    uploader.attempt_ended(&stage.files_of(&third)).await;
+    let manifest = stage.bucket.manifest(&AttemptKey::of(&third, AttemptNumber(1))).to_string();
+    while !stage.service.puts().contains(&manifest) || uploader.0.silent.load(Ordering::SeqCst) {
+        stage.service.put.notified().await;
+        tokio::task::yield_now().await;
+    }
+    let fourth = stage.another().await;
+    assert_eq!(uploader.attempt_ended(&stage.files_of(&fourth)).await, Vec::<String>::new(), "its upload is waited for again");
+    uploader.stop().await;
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kastrel_actors::model::{AttemptNumber, ScanId, Target};
-use rustix::fs::{CWD, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
+use tracing::warn;
 
 /// Only the owner enters: the files hold what was found about other people's systems.
 const FOLDER_MODE: Mode = Mode::RWXU;
@@ -17,6 +18,8 @@ pub const LOG_NAME: &str = "kast.log";
 /// Not `.txt` or `.json`, which would look like a file of a plugin.
 const COMMAND_NAME: &str = "command.sh";
 const TOOL_LOGS_NAME: &str = "logs";
+/// So many folders of one attempt are kept; more are no restored backups but something that is wrong.
+const MAX_LIVES: u32 = 100;
 
 /// The paths of one attempt, computed and not looked up, so that the web finds what the runner made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +57,12 @@ pub fn attempt_folder_name(attempt: AttemptNumber) -> String {
     format!("attempt-{attempt}")
 }
 
+/// The name of the mark beside an attempt's folder which says that all of it is kept elsewhere.
+#[must_use]
+pub fn stored_mark_name(attempt_folder: &str) -> String {
+    format!("{attempt_folder}.uploaded")
+}
+
 /// The handles of a folder that was just made.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -86,7 +95,10 @@ fn quoted(word: &str) -> String {
 
 /// Makes the folder of an attempt.
 ///
-/// The results folder itself may be a symlink (it is the operator's); nothing below it may. An attempt's folder that exists must be empty.
+/// The results folder itself may be a symlink (it is the operator's); nothing below it may.
+///
+/// An attempt runs once, so a folder of it that is not empty is from another life of the scan: a backup was restored that is older than the attempt. That folder is set aside, as
+/// `attempt-<n>.before-<k>`, and nothing in it is touched. The number of the attempt is the row's, and whoever looks for its files goes by it; so the old folder gives way and not the new one.
 pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder> {
     let root = match open_dir(CWD, results, OFlags::empty()) {
         Err(rustix::io::Errno::NOENT) => {
@@ -96,14 +108,41 @@ pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder>
         other => other?,
     };
     let (scan_dir, _) = make_dir(&root, file_name(&paths.scan_dir)?)?;
-    let (dir, made) = make_dir(&scan_dir, file_name(&paths.attempt_dir)?)?;
+    let name = file_name(&paths.attempt_dir)?;
+    // First the mark: without it a folder is never removed.
+    match rustix::fs::unlinkat(&scan_dir, stored_mark_name(&name.to_string_lossy()), AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let (mut dir, made) = make_dir(&scan_dir, name)?;
     if !made && !is_empty(&dir)? {
-        return Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, "the attempt's folder exists and is not empty"));
+        set_aside(&scan_dir, name)?;
+        (dir, _) = make_dir(&scan_dir, name)?;
     }
     rustix::fs::mkdirat(&dir, TOOL_LOGS_NAME, FOLDER_MODE)?;
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
     let log = rustix::fs::openat(&dir, LOG_NAME, flags, Mode::RUSR | Mode::WUSR)?;
     Ok(Folder { dir, log: log.into() })
+}
+
+/// Renames a folder to the first name of its own that is free.
+fn set_aside(parent: &OwnedFd, name: &Path) -> io::Result<()> {
+    for life in 1..=MAX_LIVES {
+        let aside = format!("{}.before-{life}", name.display());
+        match rustix::fs::renameat(parent, name, parent, &aside) {
+            Ok(()) => {
+                warn!(folder = %name.display(), aside, "set the folder of an earlier life of this scan aside: a backup was restored that is older than it");
+                return Ok(());
+            }
+            // A folder never replaces one that has something in it.
+            Err(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST | rustix::io::Errno::NOTDIR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::DirectoryNotEmpty,
+        format!("the attempt's folder exists and is not empty, and {MAX_LIVES} earlier ones were set aside before"),
+    ))
 }
 
 fn file_name(path: &Path) -> io::Result<&Path> {
@@ -165,13 +204,27 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_made_for_its_owner_alone_and_only_once() {
+    fn a_folder_is_made_for_its_owner_alone() {
         let root = tempfile::tempdir().unwrap();
         let results = root.path().join("deep/results");
         let paths = paths(&results, "example.com");
         create(&results, &paths).unwrap();
         assert_eq!(std::fs::metadata(&paths.attempt_dir).unwrap().permissions().mode() & 0o777, 0o700);
-        assert_eq!(create(&results, &paths).unwrap_err().kind(), io::ErrorKind::DirectoryNotEmpty);
+    }
+
+    #[test]
+    fn a_folder_from_before_a_restore_gives_way_with_all_that_is_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = paths(root.path(), "example.com");
+        for life in ["first", "second", "third"] {
+            create(root.path(), &paths).unwrap();
+            assert!(!paths.attempt_dir.join("report").exists());
+            assert!(!paths.scan_dir.join("attempt-1.uploaded").exists(), "the new folder is stored nowhere yet");
+            std::fs::write(paths.attempt_dir.join("report"), life).unwrap();
+            std::fs::write(paths.scan_dir.join("attempt-1.uploaded"), "stored").unwrap();
+        }
+        let report = |folder: &str| std::fs::read_to_string(paths.scan_dir.join(folder).join("report")).unwrap();
+        assert_eq!((report("attempt-1.before-1"), report("attempt-1.before-2"), report("attempt-1")), ("first".into(), "second".into(), "third".to_owned()));
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod warden;
 mod watch;
 
 pub use catalogue::{Catalogue, IssueKind};
-pub use folder::{AttemptPaths, LOG_NAME, attempt_folder_name, scan_folder_name};
+pub use folder::{AttemptPaths, LOG_NAME, attempt_folder_name, scan_folder_name, stored_mark_name};
 pub use report::{RenderError, ReportRenderer};
 pub use run::Run;
 pub use runner::{KastRunner, KastRunnerConfig};

@@ -27,6 +27,14 @@ pub(super) fn client(url: &str, node: &NodeId, options: &RedisOptions) -> Result
     Ok((client, address))
 }
 
+/// Whether a Redis can be at this address; nothing is connected.
+///
+/// # Errors
+/// Why not, without repeating the address.
+pub fn check_redis_url(url: &str) -> Result<(), RedisUrlError> {
+    parse(url).map(drop)
+}
+
 fn parse(text: &str) -> Result<ConnectionInfo, RedisUrlError> {
     let url = Url::parse(text)?;
     if !matches!(url.scheme(), "redis" | "rediss" | "valkey" | "valkeys") || !text.contains("://") {

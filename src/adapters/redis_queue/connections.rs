@@ -87,7 +87,7 @@ impl RedisConnections {
             queue: Arc::new(RedisQueue::new(&link, consumer, kept.clone())),
             bus: Arc::new(RedisBus { link: Arc::clone(&link), node: node.clone(), heard: Arc::clone(&heard), _kept: kept.clone() }),
             feed: Arc::new(RedisLiveFeed::new(&link, node, Arc::clone(&heard), kept)),
-            health: RedisHealth::new(address, link.health()),
+            health: RedisHealth::new(address, link.health(), heard.deaf()),
             #[cfg(test)]
             heard,
             #[cfg(test)]

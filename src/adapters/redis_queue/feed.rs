@@ -72,7 +72,7 @@ impl LiveFeed for RedisLiveFeed {
     }
 
     fn subscribe(&self) -> broadcast::Receiver<ScanSnapshot> {
-        self.heard.live.subscribe()
+        self.heard.live()
     }
 }
 

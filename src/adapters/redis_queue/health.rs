@@ -39,11 +39,18 @@ impl fmt::Display for RedisState {
 pub struct RedisHealth {
     address: String,
     state: watch::Receiver<RedisState>,
+    deaf: watch::Receiver<Option<String>>,
 }
 
 impl RedisHealth {
-    pub(super) const fn new(address: String, state: watch::Receiver<RedisState>) -> Self {
-        Self { address, state }
+    pub(super) const fn new(address: String, state: watch::Receiver<RedisState>, deaf: watch::Receiver<Option<String>>) -> Self {
+        Self { address, state, deaf }
+    }
+
+    /// Why Redis does not let this node hear other nodes, in Redis's words, although the connection is good: the user may lack the right to a channel.
+    #[must_use]
+    pub fn deaf(&self) -> Option<String> {
+        if self.is_connected() { self.deaf.borrow().clone() } else { None }
     }
 
     /// Host, port and database, without user and password.

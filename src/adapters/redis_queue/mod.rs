@@ -19,7 +19,8 @@
 //! | `{kastrel}:traces` | hash | the trace of each scan that waits |
 //! | `{kastrel}:stream:<priority>` | stream, group `workers` | the signal on offer (`scan`, `due`, `trace`) and those in readers' hands |
 //! | `{kastrel}:passes` | hash | how often in a row a waiting lower priority was passed by, for all readers together |
-//! | `{kastrel}:control`, `{kastrel}:live` | channels | `{"from": node, "body": …}` |
+//! | `{kastrel}:control` | channel | `{"from": node, "body": …}`: to every node |
+//! | `{kastrel}:live` | channel | `{"from": node, "body": …}`: snapshots, to processes that show scans; a worker does not subscribe |
 //!
 //! # What each script guarantees
 //! Each is one atomic step, by Redis's own clock, and makes streams and groups that are missing, so that a Redis that was emptied heals with the first of them.
@@ -63,6 +64,7 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 
+pub use address::check_redis_url;
 pub use bus::RedisBus;
 pub use connections::{RedisConnections, RedisOptions};
 pub use error::RedisUrlError;

@@ -10,7 +10,7 @@ use redis::aio::{PubSubSink, PubSubStream};
 use redis::{Msg, Value};
 use serde::Deserialize;
 use tokio::sync::{broadcast, watch};
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use super::envelope;
 use super::error::describe;
@@ -26,14 +26,60 @@ const KEPT: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Heard {
     pub(super) control: broadcast::Sender<Control>,
-    pub(super) live: broadcast::Sender<ScanSnapshot>,
+    live: broadcast::Sender<ScanSnapshot>,
+    /// Whether somebody here reads snapshots. A worker never does, and Redis would send it those of all others all the same.
+    live_wanted: watch::Sender<bool>,
+    /// Whether the channel of snapshots is subscribed to just now.
+    pub(super) live_heard: watch::Sender<bool>,
     /// How often the channels have been subscribed to.
     pub(super) subscribed: watch::Sender<u64>,
+    /// Why Redis lets this node hear nothing, or not all, although the connection is good.
+    deaf: watch::Sender<Option<String>>,
 }
 
 impl Default for Heard {
     fn default() -> Self {
-        Self { control: broadcast::Sender::new(KEPT), live: broadcast::Sender::new(KEPT), subscribed: watch::Sender::new(0) }
+        Self {
+            control: broadcast::Sender::new(KEPT),
+            live: broadcast::Sender::new(KEPT),
+            live_wanted: watch::Sender::new(false),
+            live_heard: watch::Sender::new(false),
+            subscribed: watch::Sender::new(0),
+            deaf: watch::Sender::new(None),
+        }
+    }
+}
+
+impl Heard {
+    /// The snapshots of other nodes; the first caller has the channel subscribed to.
+    pub(super) fn live(&self) -> broadcast::Receiver<ScanSnapshot> {
+        let snapshots = self.live.subscribe();
+        self.live_wanted.send_if_modified(|wanted| !std::mem::replace(wanted, true));
+        snapshots
+    }
+
+    pub(super) fn deaf(&self) -> watch::Receiver<Option<String>> {
+        self.deaf.subscribe()
+    }
+
+    /// Says once what Redis refuses, and once that it does so no longer. A connection that broke is its keeper's to tell.
+    fn judge(&self, link: &Link, answer: &redis::RedisResult<()>) {
+        let why = match answer {
+            Ok(()) => None,
+            Err(error) if error.code().is_some() => Some(describe(error)),
+            Err(error) => {
+                debug!(redis.address = link.address, error = describe(error), "cannot listen to other nodes");
+                return;
+            }
+        };
+        let changed = self.deaf.send_if_modified(|deaf| std::mem::replace(deaf, why.clone()) != why);
+        match why {
+            Some(why) if changed => {
+                warn!(redis.address = link.address, error = why, "Redis does not let this node hear the others; cancels and live views wait for the database");
+            }
+            None if changed => info!(redis.address = link.address, "this node hears the others again"),
+            Some(_) | None => {}
+        }
     }
 }
 
@@ -48,11 +94,12 @@ pub(super) async fn listen(link: Arc<Link>, node: NodeId, heard: Arc<Heard>) {
         match tokio::time::timeout(CONNECT_TIMEOUT, subscribe(&link)).await {
             Ok(Ok((sink, stream))) => {
                 failures = 0;
-                heard.subscribed.send_modify(|times| *times += 1);
+                heard.judge(&link, &Ok(()));
                 forward(&link, &node, &heard, sink, stream).await;
+                heard.live_heard.send_replace(false);
                 debug!(redis.address = link.address, "lost the connection that listens to other nodes");
             }
-            Ok(Err(error)) => debug!(redis.address = link.address, error = describe(&error), "cannot listen to other nodes"),
+            Ok(Err(error)) => heard.judge(&link, &Err(error)),
             Err(_) => debug!(redis.address = link.address, error = "no answer in time", "cannot listen to other nodes"),
         }
         failures += 1;
@@ -62,22 +109,45 @@ pub(super) async fn listen(link: Arc<Link>, node: NodeId, heard: Arc<Heard>) {
 
 async fn subscribe(link: &Link) -> redis::RedisResult<(PubSubSink, PubSubStream)> {
     let mut pubsub = link.client.get_async_pubsub().await?;
-    pubsub.subscribe(&[&link.keys.control, &link.keys.live]).await?;
+    pubsub.subscribe(&link.keys.control).await?;
     Ok(pubsub.split())
 }
 
 /// Until the connection ends or does not answer.
 async fn forward(link: &Link, node: &NodeId, heard: &Heard, mut sink: PubSubSink, mut stream: PubSubStream) {
+    let mut wanted = heard.live_wanted.subscribe();
+    // What was wanted before this connection was there is part of its beginning.
+    hear_live_if_wanted(link, heard, &mut wanted, &mut sink).await;
+    heard.subscribed.send_modify(|times| *times += 1);
     loop {
-        match tokio::time::timeout(SILENCE, stream.next()).await {
-            Ok(Some(message)) if message.get_channel_name() == link.keys.control => deliver(node, &message, &heard.control),
-            Ok(Some(message)) => deliver(node, &message, &heard.live),
-            Ok(None) => return,
-            Err(_) => match tokio::time::timeout(CALL_TIMEOUT, sink.ping::<Value>()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return,
+        tokio::select! {
+            message = tokio::time::timeout(SILENCE, stream.next()) => match message {
+                Ok(Some(message)) if message.get_channel_name() == link.keys.control => deliver(node, &message, &heard.control),
+                Ok(Some(message)) => deliver(node, &message, &heard.live),
+                Ok(None) => return,
+                Err(_) => {
+                    if !matches!(tokio::time::timeout(CALL_TIMEOUT, sink.ping::<Value>()).await, Ok(Ok(_))) {
+                        return;
+                    }
+                    // It may have been refused, and be allowed by now.
+                    hear_live_if_wanted(link, heard, &mut wanted, &mut sink).await;
+                }
             },
+            // Its sender lives in `heard`.
+            _ = wanted.changed() => hear_live_if_wanted(link, heard, &mut wanted, &mut sink).await,
         }
+    }
+}
+
+/// Subscribes to the channel of snapshots, unless nobody wants it or it is subscribed to. A refusal leaves the control messages alone.
+async fn hear_live_if_wanted(link: &Link, heard: &Heard, wanted: &mut watch::Receiver<bool>, sink: &mut PubSubSink) {
+    if !*wanted.borrow_and_update() || *heard.live_heard.borrow() {
+        return;
+    }
+    // Without an answer the silence that follows tells that the connection is gone.
+    if let Ok(answer) = tokio::time::timeout(CALL_TIMEOUT, sink.subscribe(&link.keys.live)).await {
+        heard.judge(link, &answer);
+        heard.live_heard.send_replace(answer.is_ok());
     }
 }
 

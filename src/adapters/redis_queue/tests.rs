@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use kastrel_actors::model::{NodeId, Priority, ScanId};
+use kastrel_actors::model::{NodeId, Priority, ScanId, ScanSnapshot};
 use kastrel_actors::ports::{Clock, ControlBus, Delivery, JobQueue, JobSignal, LiveFeed, QueueError, SystemClock};
 use kastrel_actors::testing::bus_conformance::BusHarness;
 use kastrel_actors::testing::feed_conformance::FeedHarness;
 use kastrel_actors::testing::fixtures;
 use kastrel_actors::testing::queue_conformance::QueueHarness;
 use redis::aio::MultiplexedConnection;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, broadcast};
 
 use super::{RedisConnections, RedisOptions, RedisState};
 
@@ -81,6 +81,14 @@ async fn down(connections: &RedisConnections) -> RedisState {
 async fn listening(connections: &RedisConnections, times: u64) {
     let mut subscribed = connections.heard.subscribed.subscribe();
     tokio::time::timeout(PATIENCE, subscribed.wait_for(|seen| *seen >= times)).await.unwrap().unwrap();
+}
+
+/// Subscribes to the snapshots of other nodes, and waits until Redis sends them.
+async fn snapshots(connections: &RedisConnections) -> broadcast::Receiver<ScanSnapshot> {
+    let live = connections.feed.subscribe();
+    let mut heard = connections.heard.live_heard.subscribe();
+    tokio::time::timeout(PATIENCE, heard.wait_for(|heard| *heard)).await.unwrap().unwrap();
+    live
 }
 
 async fn next(connections: &RedisConnections) -> Delivery {
@@ -175,7 +183,13 @@ impl BusHarness for Real {
 #[async_trait]
 impl FeedHarness for Real {
     async fn processes(&self) -> [Arc<dyn LiveFeed>; 2] {
-        self.two(|connections| Arc::clone(&connections.feed) as _).await
+        let feeds = self.two(|connections| Arc::clone(&connections.feed) as _).await;
+        for (_, nodes) in self.kept.lock().await.iter() {
+            for node in nodes {
+                drop(snapshots(node).await);
+            }
+        }
+        feeds
     }
 }
 

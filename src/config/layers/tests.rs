@@ -42,7 +42,8 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
     for key in KEYS {
         let value = match key.name {
             "server.listen" | "worker.listen" => "[::1]:1",
-            "database.url" | "redis.url" => "ws://x:1/",
+            "database.url" => "ws://x:y@z:1/a/b",
+            "redis.url" => "redis://x:1/",
             "artifacts.url" => "s3://scans",
             "artifacts.endpoint" => "https://minio:9000",
             "artifacts.path_style" => "false",

@@ -75,10 +75,31 @@ async fn store_check(web: &WebInner) -> Check {
 }
 
 async fn queue_check(web: &WebInner) -> Check {
+    // First: a call that finds the connection broken is what the state tells of.
     let depth = queue_depth(web).await;
-    let redis = web.state.redis.as_ref().map(|redis| format!("Redis at {}: {}; ", redis.address(), redis.state())).unwrap_or_default();
-    let detail = depth.map_or_else(|| "does not answer; scans are accepted and start when it is back".into(), |depth| format!("answers, {depth} waiting"));
-    Check { name: "queue", ok: depth.is_some(), required: false, detail: format!("{redis}{detail}") }
+    let redis = web.state.redis.as_ref();
+    let redis = redis.map(|redis| RedisView { address: redis.address().to_owned(), state: redis.state().to_string(), deaf: redis.deaf() });
+    queue_of(depth, redis)
+}
+
+/// What Redis says of itself.
+struct RedisView {
+    address: String,
+    state: String,
+    /// Why it lets this node hear no others.
+    deaf: Option<String>,
+}
+
+fn queue_of(depth: Option<usize>, redis: Option<RedisView>) -> Check {
+    let queue = depth.map_or_else(|| "does not answer; scans are accepted and start when it is back".into(), |depth| format!("answers, {depth} waiting"));
+    let (detail, hears) = match redis {
+        None => (queue, true),
+        Some(RedisView { address, state, deaf: None }) => (format!("Redis at {address}: {state}; {queue}"), true),
+        Some(RedisView { address, state, deaf: Some(why) }) => {
+            (format!("Redis at {address}: {state}, but this node hears no other nodes: {why}; {queue}"), false)
+        }
+    };
+    Check { name: "queue", ok: depth.is_some() && hears, required: false, detail }
 }
 
 fn node_check(web: &WebInner) -> Check {
@@ -94,7 +115,27 @@ fn node_check(web: &WebInner) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::web::testing::{TestApp, json_of};
+
+    #[test]
+    fn the_queue_is_well_when_it_answers_and_other_nodes_are_heard() {
+        let redis = |deaf: Option<&str>| RedisView { address: "redis:6379/0".into(), state: "connected to Redis 7.2.5".into(), deaf: deaf.map(Into::into) };
+        for (depth, redis, ok, detail) in [
+            (Some(2), None, true, "answers, 2 waiting"),
+            (None, None, false, "does not answer; scans are accepted and start when it is back"),
+            (Some(2), Some(redis(None)), true, "Redis at redis:6379/0: connected to Redis 7.2.5; answers, 2 waiting"),
+            (
+                Some(2),
+                Some(redis(Some("NOPERM no permissions to access one of the channels"))),
+                false,
+                "Redis at redis:6379/0: connected to Redis 7.2.5, but this node hears no other nodes: NOPERM no permissions to access one of the channels; answers, 2 waiting",
+            ),
+        ] {
+            let check = queue_of(depth, redis);
+            assert_eq!((check.ok, check.required, check.detail.as_str()), (ok, false, detail));
+        }
+    }
 
     #[tokio::test]
     async fn lives_whatever_is_broken() {

@@ -9,7 +9,7 @@ async fn what_needs_others_names_what_is_missing() {
     for (arguments, command) in [(&["worker"][..], "kastrel worker"), (&["serve", "--no-worker"], "kastrel serve --no-worker")] {
         for (variables, key, variable) in [(&[][..], "database.url", "KASTREL_DATABASE_URL"), (&[database], "redis.url", "REDIS_URL")] {
             let ended = TestApp::prepare(variables).run(arguments).await;
-            assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+            assert_eq!(ended.code, Some(2), "{}", ended.stderr);
             for part in [command, key, variable] {
                 assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
             }
@@ -17,8 +17,18 @@ async fn what_needs_others_names_what_is_missing() {
     }
     let wrong =
         TestApp::prepare(&[("KASTREL_DATABASE_URL", "postgres://root:hunter2@127.0.0.1/x/y"), ("REDIS_URL", "redis://127.0.0.1:9/0")]).run(&["worker"]).await;
-    assert_eq!(wrong.code, Some(1));
-    assert!(wrong.stderr.contains("database.url cannot be used") && !wrong.stderr.contains("hunter2"), "{}", wrong.stderr);
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.stderr.contains("database.url (from environment variable KASTREL_DATABASE_URL) cannot be used") && !wrong.stderr.contains("hunter2"),
+        "{}",
+        wrong.stderr
+    );
+    let shown = TestApp::prepare(&[("REDIS_URL", "redis://127.0.0.1:9/jobs"), ("KASTREL_REDIS__PREFIX", "a b")]).run(&["config", "show"]).await;
+    assert_eq!(shown.code, Some(2));
+    assert!(shown.stderr.contains("redis.prefix (from environment variable KASTREL_REDIS__PREFIX)"), "{}", shown.stderr);
+    let shown = TestApp::prepare(&[]).run(&["config", "show", "--no-worker"]).await;
+    assert_eq!(shown.code, Some(2));
+    assert!(shown.stderr.contains("database.url") && shown.stderr.contains("redis.url"), "{}", shown.stderr);
 }
 
 #[tokio::test]

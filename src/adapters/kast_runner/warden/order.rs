@@ -1,5 +1,6 @@
 //! What the warden is told, and what follows from it: no I/O here.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,8 +13,10 @@ const AFTERLIFE: Duration = Duration::from_secs(1);
 const AFTERLIFE_PAUSE: Duration = Duration::from_millis(25);
 /// What SIGKILL does not end within this time hangs in the kernel, and ends with whatever it hangs on.
 const GIVE_UP: Duration = Duration::from_secs(30);
-/// The pause between two passes while the node is frozen and nothing was left.
+/// The pause between two passes while the node is frozen and nothing was left; and the longest while something is left that does not die.
 const VIGIL: Duration = Duration::from_secs(1);
+/// After so many passes that met nothing but what was killed before, the pause between two of them doubles.
+const PATIENT_PASSES: u32 = 8;
 
 /// The last word of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +89,30 @@ pub(super) fn duty(node: NodeView, clean: u32, now: Duration) -> Duty {
     }
 }
 
-/// The pause before the next pass: none is long as long as something is found.
-pub(super) fn pause(node: NodeView, clean: u32) -> Duration {
+/// What the passes of a search have come to.
+#[derive(Debug, Default)]
+pub(super) struct Passes {
+    /// So many in a row found nothing.
+    pub(super) clean: u32,
+    /// So many in a row found nothing but what the one before had found, and killed.
+    stuck: u32,
+    last: HashSet<(i32, u64)>,
+}
+
+impl Passes {
+    /// Counts a pass that found these processes.
+    pub(super) fn count(&mut self, found: HashSet<(i32, u64)>) {
+        self.clean = if found.is_empty() { self.clean.saturating_add(1) } else { 0 };
+        self.stuck = if !found.is_empty() && found.is_subset(&self.last) { self.stuck.saturating_add(1) } else { 0 };
+        self.last = found;
+    }
+}
+
+/// The pause before the next pass: none is long as long as something new is found. What SIGKILL does not end hangs in the kernel (a disk or a file server that does not answer), where looking at all
+/// processes of the machine 200 times a second would only add to its trouble.
+pub(super) fn pause(node: NodeView, passes: &Passes) -> Duration {
     match node.gone {
-        _ if clean < CLEAN_PASSES => sweep::PAUSE,
+        _ if passes.clean < CLEAN_PASSES => sweep::PAUSE.saturating_mul(1 << (passes.stuck / PATIENT_PASSES).min(16)).min(VIGIL),
         Some(_) => AFTERLIFE_PAUSE,
         None => VIGIL,
     }
@@ -133,8 +156,32 @@ mod tests {
     fn passes_follow_each_other_fast_until_nothing_is_found() {
         let frozen = NodeView { order: Order::TrustedUntil(at(1)), gone: None };
         let dead = NodeView { gone: Some(at(1)), ..frozen };
-        assert_eq!((pause(frozen, 0), pause(frozen, 1), pause(frozen, 2)), (sweep::PAUSE, sweep::PAUSE, VIGIL));
-        assert_eq!((pause(dead, 1), pause(dead, 2)), (sweep::PAUSE, AFTERLIFE_PAUSE));
+        let clean = |clean| Passes { clean, ..Passes::default() };
+        assert_eq!((pause(frozen, &clean(0)), pause(frozen, &clean(1)), pause(frozen, &clean(2))), (sweep::PAUSE, sweep::PAUSE, VIGIL));
+        assert_eq!((pause(dead, &clean(1)), pause(dead, &clean(2))), (sweep::PAUSE, AFTERLIFE_PAUSE));
+    }
+
+    #[test]
+    fn what_hangs_in_the_kernel_is_looked_at_ever_more_seldom_until_something_new_turns_up() {
+        let frozen = NodeView { order: Order::TrustedUntil(at(1)), gone: None };
+        let mut passes = Passes::default();
+        let mut took = Duration::ZERO;
+        for (upto, longest) in [(9, sweep::PAUSE), (17, 2 * sweep::PAUSE), (33, 8 * sweep::PAUSE), (66, VIGIL), (10_000, VIGIL)] {
+            for _ in 0..upto {
+                passes.count([(7, 1)].into());
+                took += pause(frozen, &passes);
+            }
+            assert!(pause(frozen, &passes) >= longest, "{passes:?}");
+        }
+        assert!(took >= Duration::from_secs(9_000), "some 10,000 passes take {took:?}");
+        for found in [HashSet::from([(7, 1), (8, 1)]), HashSet::from([(7, 2)])] {
+            passes.count(found);
+            assert_eq!(pause(frozen, &passes), sweep::PAUSE, "another process, or another one of that number");
+        }
+        for (found, clean) in [(HashSet::new(), 1), (HashSet::new(), 2), (HashSet::from([(9, 1)]), 0)] {
+            passes.count(found);
+            assert_eq!(passes.clean, clean);
+        }
     }
 
     #[test]

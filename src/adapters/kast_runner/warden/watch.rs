@@ -15,7 +15,7 @@ use super::super::run::Run;
 use super::super::sweep::{CLEAN_PASSES, Hunt};
 use super::super::{container, environment};
 use super::boottime;
-use super::order::{Duty, NodeView, Order, duty, pause};
+use super::order::{Duty, NodeView, Order, Passes, duty, pause};
 
 /// The word on the command line.
 pub(super) const COMMAND: &str = "warden";
@@ -60,17 +60,17 @@ async fn watch(run: Run) -> io::Result<()> {
     let _ = std::fs::write("/proc/self/comm", NAME);
     let mut node = Node::at(pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?);
     let mut hunt = Hunt::default();
-    let mut clean = 0;
+    let mut passes = Passes::default();
     let mut containers: Option<JoinHandle<()>> = None;
     loop {
         node.read();
-        match duty(node.view, clean, boottime()) {
+        match duty(node.view, passes.clean, boottime()) {
             Duty::Wait => {
-                (hunt, clean) = rest(&mut containers);
+                (hunt, passes) = rest(&mut containers);
                 node.news().await;
             }
             Duty::WaitUntil(when) => {
-                (hunt, clean) = rest(&mut containers);
+                (hunt, passes) = rest(&mut containers);
                 tokio::select! {
                     () = node.news() => {}
                     () = reached(when) => {}
@@ -80,17 +80,17 @@ async fn watch(run: Run) -> io::Result<()> {
                 let found = hunt.find(&proc_table::all(), |marker| run.owns(marker));
                 // What has started since the node spoke again is not among the found, if it has spoken before this.
                 node.read();
-                if duty(node.view, clean, boottime()) != Duty::Kill {
+                if duty(node.view, passes.clean, boottime()) != Duty::Kill {
                     continue;
                 }
                 found.iter().for_each(Process::kill);
-                clean = if found.is_empty() { clean.saturating_add(1) } else { 0 };
-                if clean >= CLEAN_PASSES && containers.is_none() {
+                passes.count(found.iter().map(Process::identity).collect());
+                if passes.clean >= CLEAN_PASSES && containers.is_none() {
                     containers = Some(tokio::spawn(remove_containers(run.clone())));
                 }
                 tokio::select! {
                     () = node.news() => {}
-                    () = tokio::time::sleep(pause(node.view, clean)) => {}
+                    () = tokio::time::sleep(pause(node.view, &passes)) => {}
                 }
             }
             Duty::Leave => break,
@@ -104,11 +104,11 @@ async fn watch(run: Run) -> io::Result<()> {
 }
 
 /// Nothing is to be killed: the next search starts afresh, and containers belong to a node that cares for them itself.
-fn rest(containers: &mut Option<JoinHandle<()>>) -> (Hunt, u32) {
+fn rest(containers: &mut Option<JoinHandle<()>>) -> (Hunt, Passes) {
     if let Some(removal) = containers.take() {
         removal.abort();
     }
-    (Hunt::default(), 0)
+    (Hunt::default(), Passes::default())
 }
 
 async fn remove_containers(run: Run) {

@@ -52,6 +52,39 @@ async fn a_user_with_fewer_rights_is_told_which_are_missing() {
 }
 
 #[tokio::test]
+async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
+    let server = RedisServer::start().await;
+    let without = |part: &str| -> Vec<&str> { grants().into_iter().filter(|grant| !grant.starts_with(part)).collect() };
+    // Every right but that to the channels: signals go their way, and nobody is heard.
+    add_user(&server, "kastrel", &without("&")).await;
+    let node = open(&server.url_for(CREDENTIALS), "one", &RedisOptions::default());
+    connected(&node).await;
+    let mut deaf = node.heard.deaf();
+    let why = tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_some)).await.unwrap().unwrap().clone().unwrap();
+    assert!(why.contains("NOPERM") && why.contains("channel"), "{why}");
+    assert_eq!(node.health().deaf(), Some(why));
+    send(&*node.queue, signal(1, Priority::Low, 0)).await.unwrap();
+    assert_eq!(take(&node).await, 1);
+
+    // The channel of snapshots alone: control messages come all the same.
+    let control_only: Vec<&str> = without("&").into_iter().chain(["&{kastrel}:control"]).collect();
+    add_user(&server, "kastrel", &control_only).await;
+    listening(&node, 1).await;
+    tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_none)).await.unwrap().unwrap();
+    drop(node.feed.subscribe());
+    tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_some)).await.unwrap().unwrap();
+    let other = connect(&server, "two").await;
+    let mut control = node.bus.subscribe();
+    other.bus.publish(kastrel_actors::ports::Control::Cancel(ScanId(1))).await;
+    tokio::time::timeout(PATIENCE, control.recv()).await.unwrap().unwrap();
+
+    // Once it is allowed it is heard, on the same connection.
+    add_user(&server, "kastrel", &grants()).await;
+    tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_none)).await.unwrap().unwrap();
+    assert!(*node.heard.live_heard.borrow());
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_told_without_repeating_it() {
     let server = RedisServer::start_with(&["--requirepass", "right"]).await;
     for (credentials, expected) in [(":hunter2@", "the user or the password was refused"), ("", "NOAUTH Authentication required.")] {

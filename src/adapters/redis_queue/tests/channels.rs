@@ -1,6 +1,5 @@
 //! The bus and the feed when Redis comes and goes.
 
-use kastrel_actors::model::ScanSnapshot;
 use kastrel_actors::ports::Control;
 use redis_server::Data;
 use tokio::time::Instant;
@@ -11,7 +10,7 @@ use super::*;
 async fn channels_are_subscribed_to_again_after_a_restart() {
     let mut server = RedisServer::start().await;
     let (one, two) = (connect(&server, "one").await, connect(&server, "two").await);
-    let (mut control, mut live) = (two.bus.subscribe(), two.feed.subscribe());
+    let (mut control, mut live) = (two.bus.subscribe(), snapshots(&two).await);
     server.restart(Data::Lost).await;
     for node in [&one, &two] {
         listening(node, 2).await;
@@ -29,6 +28,24 @@ async fn channels_are_subscribed_to_again_after_a_restart() {
     assert_eq!(tokio::time::timeout(PATIENCE, heard).await.unwrap(), Control::Cancel(ScanId(7)));
     one.feed.publish(ScanSnapshot::of(fixtures::record(3, now())));
     assert_eq!(tokio::time::timeout(PATIENCE, live.recv()).await.unwrap().unwrap().record.id, ScanId(3));
+}
+
+/// How many connections Redis sends a channel's messages to.
+async fn listeners(server: &RedisServer, channel: &str) -> u64 {
+    let counts: Vec<(String, u64)> = redis::cmd("PUBSUB").arg("NUMSUB").arg(channel).query_async(&mut raw(server).await).await.unwrap();
+    counts[0].1
+}
+
+#[tokio::test]
+async fn snapshots_are_sent_only_to_processes_that_read_them() {
+    let server = RedisServer::start().await;
+    let (worker, web) = (connect(&server, "worker").await, connect(&server, "web").await);
+    assert_eq!((listeners(&server, "{kastrel}:control").await, listeners(&server, "{kastrel}:live").await), (2, 0));
+    let mut live = snapshots(&web).await;
+    drop(snapshots(&web).await);
+    assert_eq!(listeners(&server, "{kastrel}:live").await, 1);
+    worker.feed.publish(ScanSnapshot::of(fixtures::record(7, now())));
+    assert_eq!(tokio::time::timeout(PATIENCE, live.recv()).await.unwrap().unwrap().record.id, ScanId(7));
 }
 
 #[tokio::test]
@@ -56,7 +73,7 @@ async fn without_redis_a_node_hears_itself_and_never_waits() {
 async fn a_snapshot_that_is_too_large_is_not_sent() {
     let server = RedisServer::start().await;
     let (one, two) = (connect(&server, "one").await, connect(&server, "two").await);
-    let mut live = two.feed.subscribe();
+    let mut live = snapshots(&two).await;
     let mut large = ScanSnapshot::of(fixtures::record(1, now()));
     large.plugins = vec![kastrel_actors::model::PluginResult::new("x".repeat(65 * 1024), kastrel_actors::model::PluginStatus::Completed)];
     one.feed.publish(large);

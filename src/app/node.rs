@@ -1,0 +1,126 @@
+//! The part of a process that runs scans: the node, the runner below it, and what accompanies them (the warden, the uploader).
+//!
+//! The order of the start is part of the promises: first the sweep of what a crashed predecessor left running, then the warden that ends the node's scans if it cannot, and only then a node that may
+//! start those scans anew.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel_actors::desk::ScanDesk;
+use kastrel_actors::model::NodeId;
+use kastrel_actors::node::{self, NodeExit, NodeHandle};
+use kastrel_actors::{NodeConfig, NodePorts};
+use tokio::sync::watch;
+use tracing::info;
+
+use super::{AppError, Role, artifacts, identity, reports, scanner};
+use crate::adapters::artifacts::BucketUploader;
+use crate::adapters::kast_runner::{ArtifactSink, Warden, sweep_leftovers};
+use crate::config::Config;
+use crate::web::{CatalogueView, RenderReport};
+
+/// How long leftovers of a crashed predecessor may take to die after SIGKILL.
+const SWEEP_LIMIT: Duration = Duration::from_secs(10);
+
+/// This very program, also when its file has been replaced by another version meanwhile.
+const OWN_EXE: &str = "/proc/self/exe";
+
+/// Where a process keeps what it has: absolute paths.
+#[derive(Debug, Clone)]
+pub(super) struct Folders {
+    pub(super) data: PathBuf,
+    pub(super) results: PathBuf,
+}
+
+/// See the module.
+pub(super) struct RunningNode {
+    node: NodeHandle,
+    uploader: Option<BucketUploader>,
+    warden: Arc<Warden>,
+    /// What its scanner says of itself, once it has told.
+    pub(super) catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
+    /// What renders reports once more, where something can.
+    pub(super) renderer: Option<Arc<dyn RenderReport>>,
+    finish: Duration,
+    grace: Duration,
+}
+
+impl RunningNode {
+    /// Starts it. `shared`: other processes hold the database as well.
+    ///
+    /// # Errors
+    /// What could not be started; nothing is left running then.
+    pub(super) async fn start(config: &Config, role: Role, id: NodeId, folders: &Folders, desk: &ScanDesk, shared: bool) -> Result<Self, AppError> {
+        let uploader = artifacts::uploader(config, &folders.results, id.as_str(), Arc::clone(&desk.clock))?;
+        let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
+        let data_dir_id = identity::data_dir_id(&folders.data)?;
+        let runner = scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &data_dir_id, sink)?;
+        let (catalogue, renderer) = (scanner::view_of(&runner), reports::renderer(config, &runner));
+        sweep(&data_dir_id).await?;
+        if let Some(uploader) = &uploader {
+            uploader.start(Arc::clone(&desk.store));
+        }
+        let warden = Arc::new(Warden::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Warden)?);
+        let ports = NodePorts {
+            store: Arc::clone(&desk.store),
+            queue: Arc::clone(&desk.queue),
+            bus: Arc::clone(&desk.bus),
+            feed: Arc::clone(&desk.feed),
+            guard: Arc::clone(&warden) as _,
+            offer: scanner::offer_of(&runner),
+            runner: Arc::new(runner),
+            clock: Arc::clone(&desk.clock),
+            board: Arc::clone(&desk.board),
+        };
+        let node = node::start(node_config(config, role, id, shared), ports).await?;
+        Ok(Self { node, uploader, warden, catalogue, renderer, finish: config.scans.shutdown_finish_seconds, grace: config.scans.shutdown_grace_seconds })
+    }
+
+    /// Waits until the node gives up, which a node that does its work never does.
+    pub(super) async fn failure(&self) -> String {
+        match self.node.exited().await {
+            NodeExit::Failed(why) => why,
+            NodeExit::Stopped => std::future::pending().await,
+        }
+    }
+
+    /// Stops it: running scans may finish for as long as is configured, and then go back to pending at no cost, within the shutdown grace.
+    pub(super) async fn stop(&self) {
+        self.node.shutdown(self.finish, self.grace).await;
+        if let Some(uploader) = &self.uploader {
+            uploader.stop().await;
+        }
+        self.warden.close().await;
+    }
+}
+
+/// The machine's name.
+pub(super) fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn node_config(config: &Config, role: Role, id: NodeId, shared: bool) -> NodeConfig {
+    let defaults = NodeConfig::new(id, config.scans.concurrency);
+    NodeConfig {
+        host: host(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        lease: config.lease_policy(),
+        retry: config.retry_policy(),
+        limits: config.limits(),
+        actor_intensity: config.restart_intensity(),
+        // The embedded database has one process, and its lock is ours.
+        sole_node: !shared,
+        adopts_waiting: role != Role::OneShot,
+        ..defaults
+    }
+}
+
+async fn sweep(id: &str) -> Result<(), AppError> {
+    let swept = sweep_leftovers(id, SWEEP_LIMIT).await;
+    if swept.killed > 0 {
+        info!(killed = swept.killed, "killed processes that an earlier run left behind");
+    }
+    if swept.left > 0 { Err(AppError::Leftovers(swept.left)) } else { Ok(()) }
+}
