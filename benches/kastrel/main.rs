@@ -40,19 +40,19 @@ fn main() -> ExitCode {
         runtime.block_on(load::serve_empty_route());
         return ExitCode::SUCCESS;
     }
+    // `cargo bench --bench kastrel -- latency` takes the rows of one part only.
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let mut report = Report::default();
-    runtime.block_on(async {
-        idle_memory(&mut report).await;
-        latency(&mut report).await;
-        burst(&mut report).await;
-        restart(&mut report).await;
-        status(&mut report).await;
-        crowd(&mut report).await;
-        dashboard::pages(&mut report).await;
-        dashboard::streams(&mut report).await;
-        cluster::latency(&mut report).await;
-        cluster::fleet(&mut report).await;
-    });
+    macro_rules! take {
+        ($($part:ident $(:: $row:ident)?)+) => {
+            $(
+                if only.as_deref().is_none_or(|only| stringify!($part $(:: $row)?).replace(' ', "") == only) {
+                    runtime.block_on($part $(:: $row)? (&mut report));
+                }
+            )+
+        };
+    }
+    take! { idle_memory latency burst restart status crowd dashboard::pages dashboard::streams cluster::latency cluster::fleet }
     println!("{}", report.table());
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("bench.json");
     std::fs::write(&path, report.json()).unwrap();
@@ -64,6 +64,7 @@ async fn idle_memory(report: &mut Report) {
     let server = Server::start(4).await;
     server.settle().await;
     report.add("memory of the idle server", server.resident_mb(), "MB", Some("at most 80"));
+    report.add("memory of its warden that it shares with nobody", server.wardens_own_mb(), "MB", None);
 }
 
 async fn latency(report: &mut Report) {

@@ -145,6 +145,22 @@ impl Server {
         resident_mb(&self.process)
     }
 
+    /// Memory of the server's warden that no other process uses: both run the same program, so what is counted twice in two resident sizes is there once.
+    pub(crate) fn wardens_own_mb(&self) -> f64 {
+        let server = self.process.id().unwrap();
+        // The warden may have been started by any thread of the server.
+        let all =
+            std::fs::read_dir(format!("/proc/{server}/task")).unwrap().filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
+        let pids: Vec<String> = all.flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+        let is_warden = |pid: &&String| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim().starts_with("kastrel"));
+        let warden = pids.iter().find(is_warden).expect("the server has a warden");
+        let parts = std::fs::read_to_string(format!("/proc/{warden}/smaps_rollup")).unwrap();
+        let kilobytes = |name: &str| -> f64 {
+            parts.lines().find_map(|line| line.strip_prefix(name)).map_or(0.0, |value| value.trim().trim_end_matches(" kB").parse().unwrap())
+        };
+        (kilobytes("Private_Clean:") + kilobytes("Private_Dirty:")) / 1024.0
+    }
+
     /// Sends an order that needs no body.
     pub(crate) async fn order(&self, path: &str) {
         let answer = self.client.post(self.url(path)).send().await.unwrap();
