@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
+use crate::reads::Reads;
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
 const KEPT: usize = 2_000;
@@ -22,13 +23,15 @@ const KEPT: usize = 2_000;
 pub struct LiveBoard {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
+    /// Rows that are on their way to the board.
+    pub(crate) reads: Reads,
     /// The beginning of the milliseconds in [`Entry`].
     began: Instant,
 }
 
 impl Default for LiveBoard {
     fn default() -> Self {
-        Self { scans: RwLock::default(), actors: Mutex::default(), began: Instant::now() }
+        Self { scans: RwLock::default(), actors: Mutex::default(), reads: Reads::default(), began: Instant::now() }
     }
 }
 

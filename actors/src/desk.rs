@@ -178,7 +178,7 @@ impl ScanDesk {
             }
             too_old = Some((snapshot, age));
         }
-        let record = match (self.store.get(id).await, too_old) {
+        let record = match (self.board.reads.get(&self.store, id).await, too_old) {
             (Ok(record), _) => record,
             (Err(_), Some((snapshot, age))) if age <= STALE => return Ok(Some(snapshot)),
             (Err(error), _) => return Err(error),

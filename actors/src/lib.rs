@@ -21,6 +21,7 @@ pub mod model;
 pub mod node;
 pub mod policy;
 pub mod ports;
+mod reads;
 mod record;
 mod rescuer;
 mod scan;
