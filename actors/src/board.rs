@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::hindrances::NodesSeen;
 use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
 use crate::reads::Reads;
 
@@ -25,13 +26,15 @@ pub struct LiveBoard {
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
     /// Rows that are on their way to the board.
     pub(crate) reads: Reads,
+    /// The nodes that may run what waits.
+    pub(crate) nodes: NodesSeen,
     /// The beginning of the milliseconds in [`Entry`].
     began: Instant,
 }
 
 impl Default for LiveBoard {
     fn default() -> Self {
-        Self { scans: RwLock::default(), actors: Mutex::default(), reads: Reads::default(), began: Instant::now() }
+        Self { scans: RwLock::default(), actors: Mutex::default(), reads: Reads::default(), nodes: NodesSeen::default(), began: Instant::now() }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod board;
 mod context;
 pub mod desk;
 mod dispatcher;
+mod hindrances;
 mod lease;
 pub mod mirror;
 pub mod model;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ScanRequest;
+
 named_enum! {
     /// The two scanners there are.
     pub enum ScannerKind {
@@ -70,6 +72,15 @@ pub struct ScannerOffer {
 }
 
 impl ScannerOffer {
+    /// The plugins that a scan asks for and this scanner does not know.
+    #[must_use]
+    pub fn lacks<'a>(&self, request: &'a ScanRequest) -> Vec<&'a str> {
+        let known = |name: &&str| self.plugins.iter().any(|plugin| plugin.name == *name);
+        // A scanner that told no plugin at all has told nothing.
+        let asked = request.plugins.iter().map(String::as_str).filter(|_| !self.plugins.is_empty());
+        asked.filter(|name| !known(name)).collect()
+    }
+
     /// The scanner in words that nobody can mistake: `KAST 3.0.40` or `built-in scanner 0.1.0 — KAST was not found`.
     #[must_use]
     pub fn headline(&self) -> String {
@@ -117,6 +128,16 @@ mod tests {
             dependencies: Vec::new(),
         };
         ScannerOffer { scanner: ScannerInfo { kind, version: version.into() }, plugins: plugins.iter().map(plugin).collect() }
+    }
+
+    #[test]
+    fn only_what_is_asked_for_can_be_lacking() {
+        let small = offer(ScannerKind::Builtin, "0.1.0", &[("tls", true), ("cors", false)]);
+        let mut request = crate::testing::fixtures::request("example.com");
+        assert_eq!(small.lacks(&request), [""; 0], "all of the mode");
+        request.plugins = ["tls", "zap", "cors", "whatweb"].map(Into::into).into();
+        assert_eq!(small.lacks(&request), ["zap", "whatweb"]);
+        assert_eq!(offer(ScannerKind::Kast, "3", &[]).lacks(&request), [""; 0]);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 pub mod classify;
 pub mod deadline;
 pub mod fairness;
+pub mod hindrance;
 pub mod lease;
 pub mod orders;
 pub mod restart;
 pub mod scope;
+pub mod suit;
 pub mod transition;

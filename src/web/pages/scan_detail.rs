@@ -1,10 +1,13 @@
 //! The page of one scan: where it stands, what it found, what became of each attempt.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::desk::CancelOutcome;
-use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot, ScanState};
+use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot, ScanState, ScanStatus};
+use kastrel_actors::policy::hindrance::Hindrance;
 
 use super::badge::Badge;
 use super::layout::Layout;
@@ -51,7 +54,7 @@ pub(crate) struct ScanDetailPage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Notice {
     kind: &'static str,
-    text: &'static str,
+    text: Cow<'static, str>,
 }
 
 /// What keeps the page up to date.
@@ -80,7 +83,9 @@ struct Results {
 pub(crate) async fn show(State(web): State<Web>, PathId(id): PathId, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let results = results_of(&web, &scan.record).await;
-    Ok(page(&ScanDetailPage::new(&web, &scan, results, notice_of(query.as_deref().unwrap_or_default()))))
+    let hindrances = if scan.status() == ScanStatus::Pending { web.desk().hindrances(&scan.record.request).await } else { Vec::new() };
+    let notice = waiting_notice(notice_of(query.as_deref().unwrap_or_default()), &hindrances);
+    Ok(page(&ScanDetailPage::new(&web, &scan, results, notice)))
 }
 
 /// Asks for a scan's end, and shows it.
@@ -156,10 +161,19 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     }
 }
 
+/// A scan that waits says why, unless there is something else to say that it was not asked for.
+fn waiting_notice(asked: Option<Notice>, hindrances: &[Hindrance]) -> Option<Notice> {
+    if hindrances.is_empty() || asked.as_ref().is_some_and(|notice| notice.kind != "submitted") {
+        return asked;
+    }
+    let why = hindrances.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Some(Notice { kind: "warning", text: clean(&format!("The scan is accepted and stored, but {why}.")).into() })
+}
+
 /// The notice that a redirect asked for: one of ours, never text from the address.
 fn notice_of(query: &str) -> Option<Notice> {
     let has = |pair: &str| query.split('&').any(|one| one == pair);
-    let notice = |kind, text| Some(Notice { kind, text });
+    let notice = |kind, text: &'static str| Some(Notice { kind, text: text.into() });
     if has("submitted=1") && has("queue=silent") {
         notice("warning", "The scan is accepted and stored, but the job queue does not answer. The scan starts by itself when the queue is back.")
     } else if has("submitted=1") {

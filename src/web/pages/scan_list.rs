@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::desk::{Accepted, SubmitError};
 use kastrel_actors::model::{FieldError, PluginStatus, ScanSnapshot, ScanStatus, SeverityCounts};
+use kastrel_actors::policy::hindrance::Hindrance;
 
 use super::badge::{Badge, SeverityChip, severities};
 use super::form::{FormView, SubmitForm};
@@ -29,6 +30,8 @@ pub(crate) struct ScanListPage {
     running: u64,
     waiting: u64,
     form: FormView,
+    /// Why the form shows no plugins, where it shows none.
+    no_catalogue: &'static str,
     filter: FilterView,
     summary: String,
     rows: Vec<ScanRow>,
@@ -120,7 +123,8 @@ pub(crate) async fn submit(State(web): State<Web>, trace: RequestTrace, headers:
 
 /// To the page of a scan that was just accepted.
 pub(crate) fn to_scan(accepted: &Accepted) -> Response {
-    let queue = if accepted.warning.is_some() { "&queue=silent" } else { "" };
+    // What else keeps it from starting, its page finds out by itself.
+    let queue = if accepted.hindrances.contains(&Hindrance::QueueSilent) { "&queue=silent" } else { "" };
     Redirect::to(&format!("/scans/{}?submitted=1{queue}", accepted.scan.record.id)).into_response()
 }
 
@@ -141,6 +145,7 @@ async fn draw(web: &WebInner, query: &ScanListQuery, form: &SubmitForm, errors: 
         running: stats.running,
         waiting: stats.pending,
         form: FormView::new(form, errors, catalogue.as_deref()),
+        no_catalogue: web.no_catalogue(),
         filter: FilterView {
             target: clean(query.target.as_deref().unwrap_or_default()),
             statuses: ScanStatus::ALL.iter().map(|status| StatusOption { name: status.as_str(), is_chosen: query.statuses.contains(status) }).collect(),

@@ -25,6 +25,7 @@ impl ScanListPage {
             layout: Layout::sample("Scans"),
             running: 2,
             waiting: 7,
+            no_catalogue: "the scanner is still being asked for its plugins",
             form: FormView::new(&form, &[FieldError::new("target", HOSTILE), FieldError::new("max_workers", "expected 1 to 32")], Some(&catalogue())),
             filter: FilterView { target: clean(HOSTILE), statuses: vec![StatusOption { name: "failed", is_chosen: true }], is_set: true },
             summary: "43 scans match".into(),
