@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::changes::Changes;
+use crate::hindrances::NodesSeen;
 use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
+use crate::reads::Reads;
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
 const KEPT: usize = 2_000;
@@ -24,13 +26,24 @@ pub struct LiveBoard {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
     changes: Changes,
+    /// Rows that are on their way to the board.
+    pub(crate) reads: Reads,
+    /// The nodes that may run what waits.
+    pub(crate) nodes: NodesSeen,
     /// The beginning of the milliseconds in [`Entry`].
     began: Instant,
 }
 
 impl Default for LiveBoard {
     fn default() -> Self {
-        Self { scans: RwLock::default(), actors: Mutex::default(), changes: Changes::default(), began: Instant::now() }
+        Self {
+            scans: RwLock::default(),
+            actors: Mutex::default(),
+            changes: Changes::default(),
+            reads: Reads::default(),
+            nodes: NodesSeen::default(),
+            began: Instant::now(),
+        }
     }
 }
 

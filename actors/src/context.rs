@@ -1,6 +1,7 @@
 //! What all actors of a node share: its configuration, its ports, and the few values that they publish to each other.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::board::LiveBoard;
-use crate::model::{AttemptNumber, FencingToken, NodeId, NodeRegistration, ScanId, ScanRecord, ScanSnapshot, ScanState, ScannerOffer};
+use crate::model::{AttemptNumber, FencingToken, NodeId, NodeRegistration, ScanId, ScanRecord, ScanSnapshot, ScanState, ScannerKind, ScannerOffer};
 use crate::policy::deadline::Limits;
 use crate::policy::lease::{LeasePolicy, trusted_until};
 use crate::policy::orders::Orders;
@@ -169,6 +170,8 @@ pub(crate) struct Shared {
     pub(crate) orders: watch::Sender<Orders>,
     /// Changes when the last scan of a node that is told to drain is gone: whoever waits for that must not wait for the next renewal in turn.
     pub(crate) drained: watch::Sender<()>,
+    /// This node has met a scan that its scanner cannot run, and others may.
+    wary: AtomicBool,
     /// Scans that somebody watches elsewhere, and until when.
     followed: Mutex<HashMap<ScanId, Instant>>,
     /// The supervisor of the moment; its restart puts another one here.
@@ -187,6 +190,7 @@ impl Shared {
             storm: watch::Sender::new(None),
             orders: watch::Sender::new(Orders::default()),
             drained: watch::Sender::new(()),
+            wary: AtomicBool::new(false),
             followed: Mutex::default(),
             supervisor: watch::Sender::new(None),
             roster: Roster::default(),
@@ -205,6 +209,17 @@ impl Shared {
     /// Whether the node holds a lease that is good now.
     pub(crate) fn lease_is_good(&self) -> bool {
         self.lease.borrow().is_good(Instant::now(), self.ports.guard.now())
+    }
+
+    /// Whether this node must look at a scan before it leases it, because others may have another scanner: one with the built-in scanner, which has few plugins, always, and any node once it has met a
+    /// scan that it cannot run. For all others the lease itself is the first look, which saves every start of a scan a read.
+    pub(crate) fn is_wary(&self) -> bool {
+        let is_small = || self.ports.offer.borrow().as_ref().is_some_and(|offer| offer.scanner.kind == ScannerKind::Builtin);
+        !self.config.sole_node && (self.wary.load(Ordering::Relaxed) || is_small())
+    }
+
+    pub(crate) fn become_wary(&self) {
+        self.wary.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn registration(&self) -> NodeRegistration {

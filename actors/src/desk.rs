@@ -12,6 +12,7 @@ use crate::board::LiveBoard;
 use crate::model::{
     CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, TraceContext,
 };
+use crate::policy::hindrance::Hindrance;
 use crate::policy::scope::ScopePolicy;
 use crate::policy::transition::Refusal;
 use crate::ports::{
@@ -46,8 +47,23 @@ pub struct Accepted {
     pub scan: Arc<ScanSnapshot>,
     /// Whether this submission made it, or an earlier one with the same idempotency key.
     pub created: bool,
-    /// What the user should know, such as that the queue does not answer.
-    pub warning: Option<String>,
+    /// What keeps it from starting at once.
+    pub hindrances: Vec<Hindrance>,
+}
+
+impl Accepted {
+    /// What the user should know, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.hindrances.iter().map(|hindrance| format!("the scan is accepted and stored, but {hindrance}")).collect()
+    }
+
+    /// The same in one line.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let warnings = self.warnings();
+        if warnings.is_empty() { None } else { Some(warnings.join("; ")) }
+    }
 }
 
 /// A submission that was not accepted. Nothing was stored.
@@ -186,7 +202,7 @@ impl ScanDesk {
             }
             too_old = Some((snapshot, age));
         }
-        let record = match (self.store.get(id).await, too_old) {
+        let record = match (self.board.reads.get(&self.store, id).await, too_old) {
             (Ok(record), _) => record,
             (Err(_), Some((snapshot, age))) if age <= STALE => return Ok(Some(snapshot)),
             (Err(error), _) => return Err(error),
@@ -308,12 +324,16 @@ impl ScanDesk {
             Submitted::Existing(record) => (record, false),
         };
         self.publish(record.clone());
-        let warning = if created { self.wake(&record).await } else { None };
+        // The signal first: nothing that follows may delay the start.
+        let mut hindrances: Vec<Hindrance> = if created { self.wake(&record).await.into_iter().collect() } else { Vec::new() };
+        if matches!(record.state, ScanState::Pending { .. }) {
+            hindrances.extend(self.hindrances(&record.request).await);
+        }
         let scan = self.board.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
-        Ok(Accepted { scan, created, warning })
+        Ok(Accepted { scan, created, hindrances })
     }
 
-    async fn wake(&self, record: &ScanRecord) -> Option<String> {
+    async fn wake(&self, record: &ScanRecord) -> Option<Hindrance> {
         let signal = JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
         match self.queue.signal(signal, Duration::ZERO).await {
             Ok(()) => None,
@@ -323,7 +343,7 @@ impl ScanDesk {
                     error = &error as &dyn std::error::Error,
                     "accepted a scan but could not signal it; it starts when the queue is back"
                 );
-                Some("the scan is accepted and stored, but the job queue does not answer; it starts by itself when the queue is back".into())
+                Some(Hindrance::QueueSilent)
             }
         }
     }

@@ -148,6 +148,15 @@ impl WebInner {
         self.state.desk.clock.now()
     }
 
+    /// Why there is no catalogue yet.
+    pub(crate) const fn no_catalogue(&self) -> &'static str {
+        if self.state.runs_scans {
+            "the scanner is still being asked for its plugins"
+        } else {
+            "no worker has joined yet, or its scanner is still being asked for its plugins"
+        }
+    }
+
     pub(crate) fn catalogue(&self) -> Option<Arc<CatalogueView>> {
         self.state.catalogue.borrow().clone()
     }

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,12 +6,13 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::decide::{Dispatch, decide};
 use super::message::Message;
 use crate::context::Shared;
-use crate::model::{Command, Interruption, Resolution};
+use crate::model::{Command, Failure, FailureKind, Interruption, Resolution, ScanId, ScanRecord, ScanState};
+use crate::policy::suit::{Suit, suit};
 use crate::ports::{Applied, Delivery, QueueError, StoreError};
 use crate::record::Record;
 use crate::supervisor::{self, Launch};
@@ -21,6 +23,9 @@ const LEASE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The pause after a lease that the store refused to this node or to all.
 const NOT_NOW: Duration = Duration::from_secs(1);
+
+/// How long a node that left a scan to others does not ask for the next.
+const STAND_ASIDE: Duration = Duration::from_millis(25);
 
 pub(crate) struct Dispatcher;
 
@@ -54,6 +59,7 @@ impl Actor for Dispatcher {
 
 async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
     let mut failures = 0;
+    let mut left = HashMap::new();
     loop {
         // The semaphore is never closed while its owner lives.
         let Ok(credit) = Arc::clone(&credits).acquire_owned().await else { return };
@@ -77,10 +83,19 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             log(shared.ports.queue.release(&delivery.receipt, Duration::ZERO).await);
             continue;
         }
+        let suit = if shared.is_wary() { look_first(&shared, delivery.signal.id).await } else { Suit::Here };
+        if suit == Suit::Elsewhere {
+            shared.show("dispatcher", "leaving a scan to a node whose scanner can run it");
+            leave(&shared, &delivery, &mut left).await;
+            continue;
+        }
         match lease(&shared, &delivery).await {
             Ok(Dispatch::Launch(record)) => {
                 failures = 0;
-                hand_over(&shared, Launch { record: *record, credit });
+                match unfit(&shared, &record, suit) {
+                    None => hand_over(&shared, Launch { record: *record, credit }),
+                    Some(resolution) => end_unstarted(&shared, Launch { record: *record, credit }, resolution),
+                }
                 log(shared.ports.queue.acknowledge(&delivery.receipt).await);
             }
             Ok(Dispatch::Drop) => log(shared.ports.queue.acknowledge(&delivery.receipt).await),
@@ -126,13 +141,73 @@ async fn lease(shared: &Shared, delivery: &Delivery) -> Result<Dispatch, StoreEr
 fn hand_over(shared: &Arc<Shared>, launch: Launch) {
     let Err(message) = shared.tell_supervisor(supervisor::Message::Launch(Box::new(launch))) else { return };
     if let supervisor::Message::Launch(launch) = *message {
-        let back = Record::new(launch.record.id, launch.record.token, Resolution::Requeue(Interruption::NeverStarted), None);
-        let shared = Arc::clone(shared);
-        tokio::spawn(async move {
-            back.write(shared, Some(3)).await;
-            drop(launch);
-        });
+        end_unstarted(shared, *launch, Resolution::Requeue(Interruption::NeverStarted));
     }
+}
+
+/// Writes the end of an attempt of which nothing has started.
+fn end_unstarted(shared: &Arc<Shared>, launch: Launch, resolution: Resolution) {
+    let end = Record::new(launch.record.id, launch.record.token, resolution, None);
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        end.write(shared, Some(3)).await;
+        drop(launch);
+    });
+}
+
+/// Whether this node's scanner can run a scan, before it is leased. What cannot be found out is for the lease to find out.
+async fn look_first(shared: &Shared, id: ScanId) -> Suit {
+    let Some(offer) = shared.ports.offer.borrow().clone() else { return Suit::Here };
+    // What a scan asks for never changes, so the board is as good as the store.
+    if shared.ports.board.get(id).is_some_and(|known| offer.lacks(&known.record.request).is_empty()) {
+        return Suit::Here;
+    }
+    let looked = async {
+        let Some(record) = shared.ports.store.get(id).await? else { return Ok(Suit::Here) };
+        let ScanState::Pending { due, .. } = record.state else { return Ok(Suit::Here) };
+        if offer.lacks(&record.request).is_empty() {
+            return Ok(Suit::Here);
+        }
+        let waited = shared.ports.clock.now().duration_since(due);
+        let nodes = shared.ports.store.nodes().await?;
+        Ok::<Suit, StoreError>(suit(&shared.config.id, &offer, &record.request, &nodes, Duration::try_from(waited).unwrap_or_default()))
+    };
+    match tokio::time::timeout(LEASE_LIMIT, looked).await {
+        Ok(Ok(suit)) => suit,
+        Ok(Err(_)) | Err(_) => Suit::Here,
+    }
+}
+
+/// Gives a signal back for a node whose scanner can run the scan.
+///
+/// At first at once, while this node stands aside: whoever waits for a signal has it before this node asks again, also where the queue would give it to the same node again and again. If it comes
+/// back, nobody was free who could take it, and it waits for a while, so that this node gets on with what it can run.
+async fn leave(shared: &Shared, delivery: &Delivery, left: &mut HashMap<ScanId, Instant>) {
+    let now = Instant::now();
+    left.retain(|_, at| now.duration_since(*at) < 2 * NOT_NOW);
+    if left.remove(&delivery.signal.id).is_some() {
+        log(shared.ports.queue.release(&delivery.receipt, NOT_NOW).await);
+    } else {
+        left.insert(delivery.signal.id, now);
+        log(shared.ports.queue.release(&delivery.receipt, Duration::ZERO).await);
+        tokio::time::sleep(STAND_ASIDE).await;
+    }
+}
+
+/// What becomes of a row that is leased, and that this node's scanner cannot run.
+fn unfit(shared: &Shared, record: &ScanRecord, suit: Suit) -> Option<Resolution> {
+    if let Suit::Nowhere(why) = suit {
+        return Some(Resolution::Fail(Failure::new(FailureKind::UsageError, why)));
+    }
+    // The only node of its database leaves the answer to its scanner, which names what it does not know.
+    let offer = shared.ports.offer.borrow().clone().filter(|_| !shared.config.sole_node)?;
+    let lacking = offer.lacks(&record.request);
+    if lacking.is_empty() {
+        return None;
+    }
+    info!(scan.id = record.id.0, scan.plugins = lacking.join(","), "this node's scanner does not have all plugins of a scan; it goes back for another node");
+    shared.become_wary();
+    Some(Resolution::Requeue(Interruption::NeverStarted))
 }
 
 fn is_open(shared: &Shared) -> bool {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ScanRequest;
+
 named_enum! {
     /// The two scanners there are.
     pub enum ScannerKind {
@@ -78,6 +80,17 @@ pub struct ScannerOffer {
     pub plugins: Vec<PluginInfo>,
 }
 
+impl ScannerOffer {
+    /// The plugins that a scan asks for and this scanner does not know.
+    #[must_use]
+    pub fn lacks<'a>(&self, request: &'a ScanRequest) -> Vec<&'a str> {
+        let known = |name: &&str| self.plugins.iter().any(|plugin| plugin.name == *name);
+        // A scanner that told no plugin at all has told nothing.
+        let asked = request.plugins.iter().map(String::as_str).filter(|_| !self.plugins.is_empty());
+        asked.filter(|name| !known(name)).collect()
+    }
+}
+
 /// What the nodes can run together: one scanner, and its plugins, each available if it is on any node.
 ///
 /// Nodes may differ. The scanner that most nodes have is the one that is told, and KAST before the built-in one among equals; only its nodes' plugins count.
@@ -115,6 +128,16 @@ mod tests {
             dependencies: Vec::new(),
         };
         ScannerOffer { scanner: ScannerInfo { kind, version: version.into() }, plugins: plugins.iter().map(plugin).collect() }
+    }
+
+    #[test]
+    fn only_what_is_asked_for_can_be_lacking() {
+        let small = offer(ScannerKind::Builtin, "0.1.0", &[("tls", true), ("cors", false)]);
+        let mut request = crate::testing::fixtures::request("example.com");
+        assert_eq!(small.lacks(&request), [""; 0], "all of the mode");
+        request.plugins = ["tls", "zap", "cors", "whatweb"].map(Into::into).into();
+        assert_eq!(small.lacks(&request), ["zap", "whatweb"]);
+        assert_eq!(offer(ScannerKind::Kast, "3", &[]).lacks(&request), [""; 0]);
     }
 
     #[test]

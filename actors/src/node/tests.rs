@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::NodeExit;
 use crate::context::NodeConfig;
 use crate::desk::CancelOutcome;
-use crate::model::{AttemptEnd, CancelledBy, FailureKind, Interruption, NodeActivity, ScanRecord, ScanState, ScanStatus};
+use crate::model::{AttemptEnd, CancelledBy, FailureKind, Interruption, NodeActivity, ScanRecord, ScanRequestDraft, ScanState, ScanStatus, ScannerKind};
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
 use crate::ports::{LeaseGuard, ScanStore};
-use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner};
+use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner, fixtures};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -492,4 +492,86 @@ async fn a_shutdown_can_wait_for_scans_to_finish() {
     assert_eq!(ends(&cluster.row(short).await), ["completed"]);
     assert_eq!(ends(&cluster.row(long).await), ["shutdown"]);
     cluster.check();
+}
+
+/// The ports of a node whose scanner has these plugins.
+fn with_scanner(cluster: &Cluster, kind: ScannerKind, plugins: &[&str]) -> crate::NodePorts {
+    let offer = tokio::sync::watch::channel(Some(Arc::new(fixtures::offer(kind, plugins)))).1;
+    crate::NodePorts { offer, ..cluster.ports() }
+}
+
+async fn submit_with(cluster: &Cluster, plugins: &[&str]) -> crate::desk::Accepted {
+    let draft = ScanRequestDraft { target: "example.com".into(), plugins: plugins.iter().map(ToString::to_string).collect(), ..ScanRequestDraft::default() };
+    cluster.desk.submit(&draft, None, fixtures::trace()).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_goes_to_a_node_whose_scanner_has_its_plugins() {
+    let cluster = Cluster::new(always(Script::Complete(SECOND)));
+    let start = |name: &str, ports| super::start(NodeConfig::new(name.parse().unwrap(), 2), ports);
+    let _small = start("small", with_scanner(&cluster, ScannerKind::Builtin, &["tls"])).await.unwrap();
+    let _old = start("old", with_scanner(&cluster, ScannerKind::Kast, &["tls", "whatweb"])).await.unwrap();
+    let _new = start("new", with_scanner(&cluster, ScannerKind::Kast, &["tls", "whatweb", "zap"])).await.unwrap();
+    let mut bounced = 0;
+    for _ in 0..20 {
+        let id = submit_with(&cluster, &["zap"]).await.scan.record.id;
+        let row = cluster.until_status(id, ScanStatus::Completed).await;
+        let (last, before) = row.attempts.split_last().unwrap();
+        assert_eq!((last.node.as_str(), row.failures), ("new", 0));
+        // One with the built-in scanner looks first; any other learns to with the first scan that it has to give back.
+        assert!(before.iter().all(|attempt| attempt.node.as_str() == "old"), "{row:#?}");
+        bounced += before.len();
+    }
+    assert!(bounced <= 1, "{bounced}");
+    // What they all have goes to any of them.
+    for _ in 0..10 {
+        let id = submit_with(&cluster, &["tls"]).await.scan.record.id;
+        assert_eq!(cluster.until_status(id, ScanStatus::Completed).await.attempts.len(), 1);
+    }
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_no_node_can_run_waits_for_one_and_then_fails_with_the_plugin_and_the_nodes() {
+    let cluster = Cluster::new(always(Script::Complete(SECOND)));
+    let start = |name: &str, ports| super::start(NodeConfig::new(name.parse().unwrap(), 2), ports);
+    let _small = start("small", with_scanner(&cluster, ScannerKind::Builtin, &["tls"])).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    let accepted = submit_with(&cluster, &["zap"]).await;
+    assert!(accepted.warning().unwrap().contains("small (built-in scanner 1) has no zap"), "{:?}", accepted.warning());
+    let id = accepted.scan.record.id;
+    tokio::time::sleep(58 * SECOND).await;
+    assert_eq!(cluster.row(id).await.status(), ScanStatus::Pending);
+    let row = cluster.until_status(id, ScanStatus::Failed).await;
+    let failure = row.last_failure().unwrap();
+    assert_eq!(failure.kind, FailureKind::UsageError);
+    assert!(failure.detail.contains("small (built-in scanner 1) has no zap"), "{}", failure.detail);
+    assert_eq!(cluster.runner.runs().len(), 0);
+
+    // One that comes in time has it.
+    let id = submit_with(&cluster, &["zap"]).await.scan.record.id;
+    tokio::time::sleep(40 * SECOND).await;
+    let _able = start("able", with_scanner(&cluster, ScannerKind::Kast, &["zap"])).await.unwrap();
+    let row = cluster.until_status(id, ScanStatus::Completed).await;
+    assert_eq!((ends(&row), row.attempts[0].node.as_str()), (vec!["completed".to_owned()], "able"));
+    cluster.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_submits_is_told_what_keeps_the_scan_from_starting() {
+    let cluster = Cluster::new(always(Script::Complete(SECOND)));
+    let mut web = cluster.desk_elsewhere();
+    web.view = crate::desk::View::Shared;
+    let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
+    let warning = async |desk: &crate::desk::ScanDesk| desk.submit(&draft, None, fixtures::trace()).await.unwrap().warning();
+    assert_eq!(warning(&web).await.unwrap(), "the scan is accepted and stored, but no worker takes scans just now; it starts when one does");
+    let _node = cluster.node("a", 1).await;
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(warning(&web).await, None);
+    cluster.desk.pause(Some("an upgrade".into())).await.unwrap();
+    assert_eq!(warning(&web).await.unwrap(), "the scan is accepted and stored, but the queue is paused (an upgrade); it starts when the queue is resumed");
+    cluster.desk.resume().await.unwrap();
+    cluster.desk.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
+    tokio::time::sleep(6 * SECOND).await;
+    assert!(warning(&web).await.unwrap().contains("no worker takes scans"), "a node that drains takes none");
 }

@@ -3,10 +3,12 @@
 pub mod classify;
 pub mod deadline;
 pub mod fairness;
+pub mod hindrance;
 pub mod lease;
 pub mod listing;
 pub mod orders;
 pub mod overrides;
 pub mod restart;
 pub mod scope;
+pub mod suit;
 pub mod transition;

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::model::{NewScan, NodeActivity, NodeId, NodeRegistration, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, TraceContext};
+use crate::model::{
+    NewScan, NodeActivity, NodeId, NodeRegistration, PluginInfo, PluginKind, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScannerInfo, ScannerKind,
+    ScannerOffer, TraceContext,
+};
 
 /// A request for a passive scan of `target`.
 #[must_use]
@@ -26,6 +29,20 @@ pub fn new_scan(target: &str) -> NewScan {
 #[must_use]
 pub fn record(id: u64, now: Timestamp) -> ScanRecord {
     ScanRecord::submitted(ScanId(id), new_scan("example.com"), now)
+}
+
+/// What a scanner offers that has these plugins.
+#[must_use]
+pub fn offer(kind: ScannerKind, plugins: &[&str]) -> ScannerOffer {
+    let plugin = |name: &&str| PluginInfo {
+        name: (*name).into(),
+        display_name: (*name).into(),
+        description: String::new(),
+        kind: PluginKind::Passive,
+        available: true,
+        dependencies: Vec::new(),
+    };
+    ScannerOffer { scanner: ScannerInfo { kind, version: "1".into() }, plugins: plugins.iter().map(plugin).collect() }
 }
 
 /// A node that says of itself only its name.

@@ -71,7 +71,7 @@ impl ScanBackend for LocalBackend {
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError> {
         let trace = TraceContext::generate(&mut rand::rng());
         match self.desk.submit(draft, None, trace).await {
-            Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning }),
+            Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }),
             Err(SubmitError::Invalid(errors)) => Err(BackendError::Invalid(errors)),
             Err(SubmitError::Store(error)) => Err(error.into()),
             Err(error @ SubmitError::KeyReused(_)) => Err(BackendError::Other(error.to_string())),

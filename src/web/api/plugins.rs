@@ -53,7 +53,7 @@ impl<'a> From<&'a PluginInfo> for PluginInfoBody<'a> {
     )
 )]
 pub(crate) async fn list_plugins(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
-    let catalogue = web.catalogue().ok_or_else(|| Problem::new(ProblemKind::Loading, "the scanner is still being asked for its plugins").retry_after(2))?;
+    let catalogue = web.catalogue().ok_or_else(|| Problem::new(ProblemKind::Loading, web.no_catalogue()).retry_after(2))?;
     let plugins = catalogue.plugins.iter().map(Into::into).collect();
     Ok(fresh(StatusCode::OK, &Catalogue { scanner: (&catalogue.scanner).into(), label: catalogue.scanner.headline(), plugins }))
 }

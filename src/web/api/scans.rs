@@ -115,8 +115,10 @@ pub(crate) struct AcceptedScan<'a> {
     #[serde(flatten)]
     #[schema(inline)]
     scan: ScanDetail<'a>,
-    /// What you should know, such as that the queue does not answer just now.
-    warning: Option<&'a str>,
+    /// What you should know, such as that the queue does not answer just now, is paused, or that no worker takes scans: all of it in one line.
+    warning: Option<String>,
+    /// The same, one by one; empty where nothing keeps the scan from starting.
+    warnings: Vec<String>,
 }
 
 /// Lists scans, newest first.
@@ -270,7 +272,7 @@ pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
 
 fn answer(web: &Web, accepted: &Accepted) -> Response {
     let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = AcceptedScan { scan: ScanDetail::new(&accepted.scan, web.state.max_attempts), warning: accepted.warning.as_deref() };
+    let body = AcceptedScan { scan: ScanDetail::new(&accepted.scan, web.state.max_attempts), warning: accepted.warning(), warnings: accepted.warnings() };
     let mut response = fresh(status, &body);
     if let Ok(location) = HeaderValue::try_from(format!("/api/scans/{}", accepted.scan.record.id)) {
         response.headers_mut().insert(header::LOCATION, location);

@@ -23,6 +23,18 @@ async fn a_submission_is_stored_and_has_an_address() {
 }
 
 #[tokio::test]
+async fn a_submission_to_a_paused_queue_says_so_with_the_reason() {
+    let app = TestApp::new();
+    app.desk.pause(Some("an <upgrade>".into())).await.unwrap();
+    let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
+    let expected = "the scan is accepted and stored, but the queue is paused (an <upgrade>); it starts when the queue is resumed";
+    assert_eq!((&body["warning"], &body["warnings"]), (&expected.into(), &json!([expected])));
+    app.desk.resume().await.unwrap();
+    let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
+    assert_eq!((&body["warning"], &body["warnings"]), (&serde_json::Value::Null, &json!([])));
+}
+
+#[tokio::test]
 async fn a_submission_continues_the_callers_trace() {
     let app = TestApp::new();
     let headers = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::desk::{Accepted, SubmitError};
 use kastrel_actors::model::{FieldError, ScanId, TraceContext};
+use kastrel_actors::policy::hindrance::Hindrance;
 use url::form_urlencoded;
 
 use super::badge::Badge;
@@ -31,6 +32,8 @@ pub(crate) struct NewScanPage {
     layout: Layout,
     form_script_url: String,
     form: FormView,
+    /// Why the form shows no plugins, where it shows none.
+    no_catalogue: &'static str,
     clone_of: Option<u64>,
     preview: Option<Preview>,
 }
@@ -144,7 +147,8 @@ async fn accept(web: &WebInner, draft: &kastrel_actors::model::ScanRequestDraft,
 
 /// To the page of a scan that was just accepted.
 pub(crate) fn to_scan(accepted: &Accepted) -> Response {
-    let queue = if accepted.warning.is_some() { "&queue=silent" } else { "" };
+    // What else keeps it from starting, its page finds out by itself.
+    let queue = if accepted.hindrances.contains(&Hindrance::QueueSilent) { "&queue=silent" } else { "" };
     Redirect::to(&format!("/scans/{}?submitted=1{queue}", accepted.scan.record.id)).into_response()
 }
 
@@ -190,6 +194,7 @@ async fn draw(web: &WebInner, viewer: &Viewer, form: &SubmitForm, errors: &[Fiel
         layout: Layout::of(web, viewer, Here::Elsewhere, "New scan").await,
         form_script_url: assets::url("form.js"),
         form: FormView::new(form, errors, web.catalogue().as_deref()),
+        no_catalogue: web.no_catalogue(),
         clone_of,
         preview,
     })

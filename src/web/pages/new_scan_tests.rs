@@ -11,6 +11,7 @@ impl NewScanPage {
         Self {
             layout: Layout::sample("New scan"),
             form_script_url: "/assets/form.js".into(),
+            no_catalogue: "the scanner is still being asked for its plugins",
             form: FormView::new(&form, &errors, Some(&catalogue())),
             clone_of: Some(17),
             preview: Some(Preview::new(&lines)),

@@ -6,7 +6,8 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::desk::CancelOutcome;
-use kastrel_actors::model::{CancelledBy, PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, SeverityCounts};
+use kastrel_actors::model::{CancelledBy, PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::policy::hindrance::Hindrance;
 
 use super::badge::{Badge, SeverityChip, severities};
 use super::bulk::{ConfirmPage, NamedScan, delete as delete_scan};
@@ -110,9 +111,11 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let results = results_of(&web, &scan.record).await;
     let left = left_of(&web, &scan).await;
+    let hindrances = if scan.status() == ScanStatus::Pending { web.desk().hindrances(&scan.record.request).await } else { Vec::new() };
+    let notice = waiting_notice(notice_of(query.as_deref().unwrap_or_default()), &hindrances);
     let title = format!("Scan {id} of {}", clean(&scan.record.request.target.to_string()));
     let layout = Layout::of(&web, &viewer, Here::Scans, title).await;
-    Ok(page(&ScanDetailPage::new(&web, layout, &scan, results, left, notice_of(query.as_deref().unwrap_or_default()))))
+    Ok(page(&ScanDetailPage::new(&web, layout, &scan, results, left, notice)))
 }
 
 /// Asks for a scan's end, and shows it.
@@ -303,6 +306,15 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
         zap: zap.and_then(|(bytes, _)| zap::view(&bytes)),
         log: log.filter(|tail| !tail.lines.is_empty()),
     }
+}
+
+/// A scan that waits says why, unless there is something else to say that it was not asked for.
+fn waiting_notice(asked: Option<Notice>, hindrances: &[Hindrance]) -> Option<Notice> {
+    if hindrances.is_empty() || asked.as_ref().is_some_and(|notice| notice.kind != "submitted") {
+        return asked;
+    }
+    let why = hindrances.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Some(Notice::new("warning", clean(&format!("The scan is accepted and stored, but {why}."))))
 }
 
 /// The notice that a redirect asked for: one of ours, never text from the address.

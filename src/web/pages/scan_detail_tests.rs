@@ -42,7 +42,7 @@ impl ScanDetailPage {
             layout: Layout::sample("Scan 17"),
             id: 17,
             target: clean(HOSTILE),
-            badge: kastrel_actors::model::ScanStatus::Running.into(),
+            badge: ScanStatus::Running.into(),
             mode: "both",
             priority: Some("high"),
             is_dry_run: true,
@@ -224,6 +224,20 @@ async fn what_is_no_scan_is_a_page_that_says_so() {
         assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (404, "text/html; charset=utf-8"), "{path}");
         assert!(text_of(response).await.contains("there is no such scan"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_scan_that_waits_says_why_with_the_reason_of_whoever_paused_the_queue() {
+    let app = TestApp::new();
+    app.submitted("example.com").await;
+    assert!(!text_of(app.get("/scans/1").await).await.contains("is-warning"));
+    app.desk.pause(Some("an <upgrade>".into())).await.unwrap();
+    for address in ["/scans/1", "/scans/1?submitted=1"] {
+        let html = text_of(app.get(address).await).await;
+        assert!(html.contains("but the queue is paused (an &#60;upgrade&#62;); it starts when the queue is resumed."), "{html}");
+    }
+    app.desk.resume().await.unwrap();
+    assert!(text_of(app.get("/scans/1?submitted=1").await).await.contains("The scan is accepted. This page"));
 }
 
 #[test]

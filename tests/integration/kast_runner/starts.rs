@@ -26,13 +26,19 @@ async fn a_program_that_cannot_run_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_is_never_used_twice() {
+async fn an_attempt_that_runs_again_after_a_restore_begins_with_an_empty_folder() {
     let stage = Stage::new().await;
     let job = stage.job("ok.test");
     stage.start(job.clone()).await.unwrap().ended(None).await;
-    let failure = stage.start(job).await.err().unwrap().0;
-    assert_eq!(failure.kind, FailureKind::NotStarted);
-    assert!(failure.detail.contains("not empty"), "{}", failure.detail);
+    let folders = || -> Vec<String> {
+        let scan = std::fs::read_dir(stage.root.path().join("results")).unwrap().next().unwrap().unwrap().path();
+        let mut names: Vec<String> = std::fs::read_dir(scan).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(folders(), ["attempt-1"]);
+    assert_eq!(stage.start(job).await.unwrap().ended(None).await.name, "completed");
+    assert_eq!(folders(), ["attempt-1", "attempt-1.before-1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,118 @@
+//! Whose scanner can run a scan: nodes may have different ones.
+
+use std::time::Duration;
+
+use crate::model::{NodeActivity, NodeId, NodeRecord, ScanRequest, ScannerOffer};
+
+/// How long a scan that no living node can run waits for one that can: a node that is being restarted or upgraded is back by then. After that a clear end is worth more than a scan that may wait for
+/// ever; it can be submitted again.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many nodes a failure names.
+const NAMED: usize = 5;
+
+/// Where a scan can run, as one node sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Suit {
+    /// On this node.
+    Here,
+    /// Not here, and on another, or perhaps on one that is still to come.
+    Elsewhere,
+    /// Nowhere, as all living nodes say. Completes "failed: …".
+    Nowhere(String),
+}
+
+/// Decides for the node `own`, whose scanner is `offer`, about a scan that has been due for `waited`.
+pub fn suit(own: &NodeId, offer: &ScannerOffer, request: &ScanRequest, nodes: &[NodeRecord], waited: Duration) -> Suit {
+    if offer.lacks(request).is_empty() {
+        return Suit::Here;
+    }
+    // What this node's row says of its scanner may be older than what it knows of it.
+    let others: Vec<&NodeRecord> = takers(nodes).filter(|node| node.registration.id != *own).collect();
+    let own = std::iter::once((own, Some(offer)));
+    match nobody(own.chain(others.into_iter().map(|node| (&node.registration.id, node.registration.offer.as_ref()))), request) {
+        Some(why) if waited >= PATIENCE => Suit::Nowhere(why),
+        Some(_) | None => Suit::Elsewhere,
+    }
+}
+
+/// Why none of the nodes that take scans can run this one; `None` where one can, or may be able to, or none takes any.
+#[must_use]
+pub fn nobody_can(request: &ScanRequest, nodes: &[NodeRecord]) -> Option<String> {
+    nobody(takers(nodes).map(|node| (&node.registration.id, node.registration.offer.as_ref())), request)
+}
+
+/// The nodes that take new scans.
+pub(crate) fn takers(nodes: &[NodeRecord]) -> impl Iterator<Item = &NodeRecord> {
+    nodes.iter().filter(|node| node.is_alive && node.activity() == NodeActivity::Active)
+}
+
+fn nobody<'a>(nodes: impl Iterator<Item = (&'a NodeId, Option<&'a ScannerOffer>)>, request: &ScanRequest) -> Option<String> {
+    let mut asked = Vec::new();
+    for (id, offer) in nodes {
+        // Who has not said what it offers may have it.
+        let offer = offer?;
+        let lacking = offer.lacks(request);
+        if lacking.is_empty() {
+            return None;
+        }
+        asked.push(format!("{id} ({}) has no {}", offer.scanner.label(), lacking.join(", ")));
+    }
+    if asked.is_empty() {
+        return None;
+    }
+    let more = asked.len().saturating_sub(NAMED);
+    asked.truncate(NAMED);
+    let more = if more > 0 { format!("; nor has any of {more} more nodes") } else { String::new() };
+    Some(format!("no living node's scanner has every plugin that was asked for: {}{more}", asked.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::ScannerKind;
+    use crate::testing::fixtures;
+
+    fn node(id: &str, offer: Option<ScannerOffer>) -> NodeRecord {
+        let registration = crate::model::NodeRegistration { offer, ..fixtures::registration(id) };
+        NodeRecord { registration, expires_at: Timestamp::UNIX_EPOCH, is_alive: true, drain_by: None }
+    }
+
+    #[test]
+    fn a_scan_is_left_to_a_node_that_can_and_fails_only_when_none_has_come() {
+        let own: NodeId = "own".parse().unwrap();
+        let small = fixtures::offer(ScannerKind::Builtin, &["tls"]);
+        let kast = || Some(fixtures::offer(ScannerKind::Kast, &["tls", "zap"]));
+        let dead = NodeRecord { is_alive: false, ..node("dead", kast()) };
+        let draining = NodeRecord { drain_by: Some(Timestamp::UNIX_EPOCH), ..node("draining", kast()) };
+        let own_row = || node("own", Some(small.clone()));
+        let twin = || node("twin", Some(small.clone()));
+        let nowhere = "no living node's scanner has every plugin that was asked for: own (built-in scanner 1) has no zap; twin (built-in scanner 1) has no zap";
+        for (plugins, nodes, waited, expected) in [
+            (&[][..], vec![], 0, Suit::Here),
+            (&["tls"], vec![twin()], 999, Suit::Here),
+            (&["tls", "zap"], vec![own_row(), twin(), node("able", kast())], 0, Suit::Elsewhere),
+            (&["tls", "zap"], vec![own_row(), twin(), node("able", kast())], 999, Suit::Elsewhere),
+            (&["zap"], vec![own_row(), twin(), node("silent", None)], 999, Suit::Elsewhere),
+            (&["zap"], vec![own_row(), twin()], 59, Suit::Elsewhere),
+            (&["zap"], vec![own_row(), twin(), dead, draining], 60, Suit::Nowhere(nowhere.into())),
+        ] {
+            let mut request = fixtures::request("example.com");
+            request.plugins = plugins.iter().map(ToString::to_string).collect();
+            assert_eq!(suit(&own, &small, &request, &nodes, Duration::from_secs(waited)), expected, "{plugins:?} {waited}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_of_nodes_is_cut() {
+        let mut request = fixtures::request("example.com");
+        request.plugins = vec!["zap".into()];
+        let nodes: Vec<NodeRecord> = (0..8).map(|n| node(&format!("n{n}"), Some(fixtures::offer(ScannerKind::Builtin, &["tls"])))).collect();
+        let why = nobody_can(&request, &nodes).unwrap();
+        assert!(why.contains("n4 (") && !why.contains("n5 (") && why.ends_with("nor has any of 3 more nodes"), "{why}");
+        assert_eq!(nobody_can(&request, &[]), None, "that no node is there is another matter");
+    }
+}
