@@ -1,6 +1,6 @@
 //! A real browser for tests: Debian's Chromium without a window, driven by its chromedriver.
 //!
-//! Each has a driver, a profile and a process group of its own, and its drop ends all of them. However many tests want one, at most [`AT_ONCE`] run at the same time on a machine. Nothing but
+//! Each has a driver and a profile of its own, and its drop ends all processes that came of it. However many tests want one, at most [`AT_ONCE`] run at the same time on a machine. Nothing but
 //! loopback is reachable from it.
 //!
 //! It needs `chromium` and `chromedriver` (Debian: `apt-get install chromium chromium-driver`).
@@ -16,7 +16,7 @@ use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::fs::FlockOperation;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -35,7 +35,6 @@ const PACKAGES: &str = "on Debian: `apt-get install chromium chromium-driver`";
 pub(crate) struct Browser {
     client: Client,
     driver: Child,
-    group: Pid,
     _profile: TempDir,
     _place: File,
 }
@@ -62,9 +61,8 @@ impl Browser {
         let place = tokio::task::spawn_blocking(place).await.unwrap();
         let profile = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromedriver");
-        command.arg("--port=0").process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut driver = command.spawn().unwrap_or_else(|error| panic!("chromedriver cannot be started ({error}); {PACKAGES}"));
-        let group = Pid::from_raw(driver.id().unwrap().cast_signed()).unwrap();
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let ready = async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -80,7 +78,7 @@ impl Browser {
         let wanted = capabilities(profile.path(), preferences);
         let session = ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&format!("http://127.0.0.1:{port}")).await;
         let client = session.unwrap_or_else(|error| panic!("chromedriver could not start a browser ({error}); {PACKAGES}"));
-        Self { client, driver, group, _profile: profile, _place: place }
+        Self { client, driver, _profile: profile, _place: place }
     }
 
     /// The whole of what WebDriver can do.
@@ -177,10 +175,15 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Errors say that it has ended already.
-        let _ = kill_process_group(self.group, Signal::KILL);
+        let Some(driver) = self.driver.id() else { return };
+        // They must be known before the first one ends: after that nobody knows whose they were.
+        let family = family(driver.cast_signed());
+        for pid in family.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+            // An error says that it has ended already.
+            let _ = kill_process(pid, Signal::KILL);
+        }
         let until = Instant::now() + PATIENCE;
-        while has_living_member(self.group) && Instant::now() < until {
+        while processes().iter().any(|process| family.contains(&process.pid)) && Instant::now() < until {
             let _ = self.driver.try_wait();
             std::thread::park_timeout(Duration::from_millis(5));
         }
@@ -243,14 +246,34 @@ fn place() -> File {
     })
 }
 
-/// Whether a process of the group still runs; one that has ended and that nobody has buried yet does not.
-fn has_living_member(group: Pid) -> bool {
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()));
-    pids.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).any(|stat| {
-        // The name before the state is in parentheses and may hold anything. After it: state, parent, group.
-        let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-        let mut fields = rest.split(' ');
-        let (state, group_of) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
-        !state.starts_with(['Z', 'X']) && group_of == group.as_raw_nonzero().to_string()
-    })
+/// A process that runs.
+struct Process {
+    pid: i32,
+    parent: i32,
+}
+
+/// All processes but those that have ended and that nobody has buried yet.
+fn processes() -> Vec<Process> {
+    let read = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before the state is in parentheses and may hold anything. After it: state, parent.
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let is_dead = fields.next()?.starts_with(['Z', 'X']);
+        let parent = fields.next()?.parse().ok()?;
+        (!is_dead).then_some(Process { pid, parent })
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(read).collect()
+}
+
+/// A process and all that came of it.
+fn family(of: i32) -> Vec<i32> {
+    let all = processes();
+    let mut family = vec![of];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).copied() {
+        family.extend(all.iter().filter(|process| process.parent == parent).map(|process| process.pid));
+        at += 1;
+    }
+    family
 }
