@@ -136,7 +136,8 @@ async fn two_tabs_show_the_same() {
     stage.until_busy(id).await;
     stage.open(&format!("/scans/{id}")).await;
     let first = client.window().await.unwrap();
-    let second = client.new_window(true).await.unwrap().handle;
+    // In a window of its own: a tab behind another one asks for nothing.
+    let second = client.new_window(false).await.unwrap().handle;
     client.switch_to_window(second.clone()).await.unwrap();
     stage.open("/scans").await;
     page.until(&format!("document.getElementById('row-{id}').dataset.status === 'running'")).await;

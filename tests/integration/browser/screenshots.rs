@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::seed::DEMO;
 use super::stage::Stage;
 use crate::browser_driver::Browser;
+use crate::kast_runner::stage::fake_kast;
 use crate::product::app::TestApp;
 
 const TARGETS: &[&str] = &[
@@ -34,7 +35,11 @@ const APART: SignedDuration = SignedDuration::from_mins(143);
 async fn screenshots() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
     std::fs::create_dir_all(&folder).unwrap();
-    let stage = with_history().await;
+    // What is seen of the scanner's command is not the path of the build.
+    let place = tempfile::tempdir().unwrap();
+    let kast = place.path().join("kast");
+    std::os::unix::fs::symlink(fake_kast(), &kast).unwrap();
+    let stage = with_history(kast.to_str().unwrap()).await;
     let fresh = stage.submit("www.example.com").await;
     let partly = stage.submit("intranet.example.com").await;
     for id in [fresh, partly] {
@@ -48,14 +53,13 @@ async fn screenshots() {
         stage.until(*id, |scan| scan["results"].as_array().is_some_and(|all| all.iter().filter(|one| one["status"] == "completed").count() >= 4)).await;
     }
     stage.browser.system_prefers("light").await;
-    stage.browser.viewport(1360, 850).await;
+    stage.browser.viewport(1200, 720).await;
     for (name, path) in [
         ("overview", "/".to_owned()),
         ("new-scan", "/new".to_owned()),
         ("scans", "/scans".to_owned()),
         ("scan-running", format!("/scans/{}", running[0])),
         ("scan", format!("/scans/{partly}")),
-        ("supervision", "/supervision".to_owned()),
     ] {
         shoot(&stage, &folder, name, &path).await;
     }
@@ -78,9 +82,9 @@ async fn shoot(stage: &Stage, folder: &Path, name: &str, path: &str) {
 }
 
 /// A server with two weeks behind it.
-async fn with_history() -> Stage {
+async fn with_history(kast: &str) -> Stage {
     let mut variables = DEMO.to_vec();
-    variables.push(("KASTREL_NODE__NAME", "scanner-1"));
+    variables.extend([("KASTREL_NODE__NAME", "scanner-1"), ("KAST_CLI_PATH", kast)]);
     let mut patterns = TestApp::with(&variables).await;
     for (target, status) in
         [("www.example.com", "completed"), ("legacy.example.com", "failed"), ("staging.example.com", "running"), ("intranet.example.com", "completed")]
