@@ -1,12 +1,12 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain and a C compiler.
 
-.PHONY: run test test-kast chaos simulate bench server lint fmt
+.PHONY: run test test-kast chaos simulate bench screenshots server lint fmt
 
 # Serves the dashboard on http://127.0.0.1:5000.
 run:
 	cargo run --locked -- serve
 
-# Every test: pure policy, actors under paused time, real processes, the real embedded database, a real Redis and a real database server.
+# Every test: pure policy, actors under paused time, real processes, the real embedded database, a real Redis, a real database server and a real browser.
 test: server
 	cargo test --locked --workspace
 
@@ -35,6 +35,10 @@ bench:
 	cargo build --locked --profile optimized --manifest-path tests/helpers/surreal-server/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/surreal-server"
 	cargo build --locked --release --bin kastrel --example fake-kast
 	KASTREL_TEST_SURREAL_SERVER="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/surreal-server/optimized/surreal-server" cargo bench --locked --bench kastrel
+
+# The pictures of the README, in docs/images: made by the browser of the tests, from a demonstration that the fake KAST plays.
+screenshots:
+	cargo test --locked --workspace --test integration -- --ignored --exact browser::screenshots::screenshots
 
 # What CI checks besides the tests.
 lint:

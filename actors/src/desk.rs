@@ -113,7 +113,7 @@ pub struct SnapshotPage {
 pub enum View {
     /// All: no other process changes the store.
     Sole,
-    /// Those that this process runs and those that have ended; others change without it.
+    /// Those that this process runs; others change, or are deleted, without it.
     Shared,
 }
 
@@ -193,7 +193,8 @@ impl ScanDesk {
     pub async fn scan(&self, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
         let mut too_old = None;
         if let Some((snapshot, age)) = self.board.get_with_age(id) {
-            if self.is_sure_of(&snapshot.record) {
+            // A scan that has ended changes no more, but another process may have deleted it.
+            if self.is_mine(&snapshot.record) {
                 return Ok(Some(snapshot));
             }
             self.follow(&snapshot.record).await;
@@ -207,7 +208,10 @@ impl ScanDesk {
             (Err(_), Some((snapshot, age))) if age <= STALE => return Ok(Some(snapshot)),
             (Err(error), _) => return Err(error),
         };
-        let Some(record) = record else { return Ok(None) };
+        let Some(record) = record else {
+            self.board.remove(id);
+            return Ok(None);
+        };
         self.board.publish(record.clone());
         // The board may have forgotten it again already.
         Ok(Some(self.board.get(id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)))))

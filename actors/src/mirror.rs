@@ -160,6 +160,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_scan_that_another_process_deleted_is_gone_here_within_seconds() {
+        let world = world(Script::Complete(SECOND)).await;
+        let id = submit(&world.web).await;
+        world.web.watch(id).await.unwrap().unwrap().wait_for(|now| now.status() == ScanStatus::Completed).await.unwrap();
+        let other = world.cluster.desk_elsewhere();
+        assert!(matches!(other.delete(id).await.unwrap(), crate::ports::Deleted::Gone(_)));
+        tokio::time::sleep(2 * SECOND).await;
+        assert_eq!(world.web.scan(id).await.unwrap(), None);
+        assert_eq!(world.web.board.get(id), None, "nor does its board show it any more");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_process_that_starts_later_shows_the_same() {
         let world = world(Script::Busy).await;
         let id = submit(&world.web).await;

@@ -3,6 +3,7 @@
 mod api;
 mod archive;
 mod assets;
+mod back;
 mod check;
 mod error;
 mod estimate;

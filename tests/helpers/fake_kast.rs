@@ -21,6 +21,7 @@
 //! | `flaky` | crashes unless two `attempt-N` folders lie beside its own |
 //! | `failp` | its last plugin fails |
 //! | `env` | prints its environment |
+//! | `gated` | ends each plugin only when the folder that `FAKE_KAST_GATES` names has a file of the plugin's name |
 //! | `hostile` | its report, its files and its log try what they can to run script in a browser |
 //!
 //! Where `FAKE_KAST_STARTS` names a folder, it writes there when it started and when it crashed, in milliseconds since the epoch: `<scan>-<attempt>.start` and `.end`.
@@ -268,6 +269,9 @@ async fn plugins(play: &Play) {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
+        if play.is("gated") {
+            gate(name).await;
+        }
         let failed = play.is("failp") && index + 1 == count;
         let file = format!("{name}_processed.json");
         let text = processed(name, index, failed);
@@ -330,6 +334,14 @@ fn hostile(out: &Path) {
 
 /// A picture of one point.
 const PIXEL: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\xdac\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
+
+/// Waits until a test lets this plugin go on.
+async fn gate(name: &str) {
+    let file = Path::new(&std::env::var_os("FAKE_KAST_GATES").unwrap()).join(name);
+    while !file.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
 
 fn processed(name: &str, index: usize, failed: bool) -> String {
     let disposition = if failed { "fail" } else { "success" };

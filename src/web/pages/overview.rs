@@ -127,7 +127,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         layout: Layout::of(&web, &viewer, Here::Overview, "Overview").await,
         live: Live::new(&web, "/api/events"),
         tiles: tiles(&stats),
-        health: health(&nodes, queue, redis, web.catalogue().as_deref(), web.state.runs_scans),
+        health: health(&nodes, stats.running, queue, redis, web.catalogue().as_deref(), web.state.runs_scans),
         more_running: stats.running.checked_sub(cards.len() as u64).filter(|more| *more > 0).map(|more| counted(more, "more scan runs", "more scans run")),
         running: cards,
         failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan)).collect(),
@@ -167,12 +167,20 @@ fn tiles(stats: &StoreStats) -> Vec<Tile> {
 }
 
 /// Everything that is needed, in one line.
-fn health(nodes: &[NodeRecord], queue: Option<usize>, redis: Option<(bool, String)>, catalogue: Option<&CatalogueView>, runs_scans: bool) -> Vec<HealthItem> {
+///
+/// How many scans run is told by their rows: what nodes say of themselves is as old as their last renewal.
+fn health(
+    nodes: &[NodeRecord],
+    running: u64,
+    queue: Option<usize>,
+    redis: Option<(bool, String)>,
+    catalogue: Option<&CatalogueView>,
+    runs_scans: bool,
+) -> Vec<HealthItem> {
     let (alive, lost): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.is_alive);
     let (taking, others): (Vec<&NodeRecord>, Vec<&NodeRecord>) = alive.iter().copied().partition(|node| node.activity() == NodeActivity::Active);
     let places: u32 = taking.iter().map(|node| node.registration.capacity).sum();
-    let used: u32 = alive.iter().map(|node| node.registration.running).sum();
-    let mut text = format!("{}, {used} of {places} places used", counted(alive.len() as u64, "node", "nodes"));
+    let mut text = format!("{}, {running} of {places} places used", counted(alive.len() as u64, "node", "nodes"));
     for activity in [NodeActivity::Draining, NodeActivity::Drained, NodeActivity::Stopping] {
         let count = others.iter().filter(|node| node.activity() == activity).count();
         if count > 0 {

@@ -21,7 +21,7 @@ impl OverviewPage {
             layout: Layout::sample("Overview"),
             live: Live::sample(),
             tiles: tiles(&StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5 }),
-            health: health(&[], None, Some((false, HOSTILE.into())), Some(&catalogue()), true),
+            health: health(&[], 0, None, Some((false, HOSTILE.into())), Some(&catalogue()), true),
             running: vec![RunCard {
                 id: 17,
                 url: "/scans/17".into(),
@@ -56,34 +56,33 @@ fn looks_as_it_should() {
 #[test]
 fn health_is_told_in_one_line_and_never_better_than_it_is() {
     let (now, later) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::from_second(30).unwrap());
-    let node = |name: &str, expires_at, running| {
-        let mut node = NodeRecord { registration: fixtures::registration(name), expires_at, is_alive: expires_at > now, drain_by: None };
-        node.registration.running = running;
-        node
-    };
+    let node = |name: &str, expires_at| NodeRecord { registration: fixtures::registration(name), expires_at, is_alive: expires_at > now, drain_by: None };
     let plugins = vec![PluginInfo { available: false, ..catalogue().plugins[0].clone() }];
     let none_available = CatalogueView { scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }, plugins, ..catalogue() };
-    for (nodes, queue, catalogue, expected) in [
+    for (nodes, running, queue, catalogue, expected) in [
         (
-            vec![node("a", later, 3)],
+            vec![node("a", later)],
+            3,
             Some(2),
             Some(catalogue()),
             ["is-ok 1 node, 3 of 4 places used", "is-ok queue answers, 2 signals", "is-ok built-in scanner 0.1.0, 2 of 3 plugins available"],
         ),
         (
-            vec![node("a", later, 0), node("b", now, 1)],
+            vec![node("a", later), node("b", now)],
+            0,
             None,
             None,
             ["is-bad 1 node, 0 of 4 places used, 1 lost", "is-bad queue does not answer", "is-unknown scanner is being asked"],
         ),
         (
             vec![],
+            0,
             Some(0),
             Some(none_available),
             ["is-bad no node: scans wait", "is-ok queue answers, 0 signals", "is-bad KAST 3.0.40, 0 of 1 plugins available"],
         ),
     ] {
-        let items = health(&nodes, queue, None, catalogue.as_ref(), true);
+        let items = health(&nodes, running, queue, None, catalogue.as_ref(), true);
         let said: Vec<String> = items.iter().filter(|item| item.id != "database").map(|item| format!("{} {}", item.class, item.text)).collect();
         assert_eq!(said, expected);
     }

@@ -3,10 +3,12 @@
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use url::form_urlencoded;
 
 use crate::web::api::submission::unreadable;
+use crate::web::back::back;
 use crate::web::error::Problem;
 use crate::web::state::Web;
 use crate::web::text::clean;
@@ -23,10 +25,10 @@ pub(crate) async fn pause(State(web): State<Web>, _viewer: Viewer, body: Result<
     Ok(Redirect::to("/supervision").into_response())
 }
 
-/// Lets scans start again.
-pub(crate) async fn resume(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
+/// Lets scans start again. The button is on every page.
+pub(crate) async fn resume(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
     web.desk().resume().await?;
-    Ok(Redirect::to("/supervision").into_response())
+    Ok(Redirect::to(&back(&headers, "/supervision")).into_response())
 }
 
 #[cfg(test)]
@@ -42,7 +44,9 @@ mod tests {
             let html = text_of(app.get(path).await).await;
             assert!(html.contains(r#"id="queue-paused""#) && html.contains("upgrade &#60;b&#62;"), "{path}");
         }
-        app.post_form("/queue/resume", "").await;
+        let resumed =
+            app.send("POST", "/queue/resume", &[("sec-fetch-site", "same-origin"), ("referer", "http://localhost:5000/scans?status=failed")], "").await;
+        assert_eq!((resumed.status().as_u16(), header_of(&resumed, "location")), (303, "/scans?status=failed"));
         assert!(!text_of(app.get("/").await).await.contains("queue-paused"));
         assert_eq!(app.send("POST", "/queue/pause", &[("sec-fetch-site", "cross-site")], "").await.status(), 403);
     }

@@ -1,0 +1,279 @@
+//! A real browser for tests: Debian's Chromium without a window, driven by its chromedriver.
+//!
+//! Each has a driver and a profile of its own, and its drop ends all processes that came of it. However many tests want one, at most [`AT_ONCE`] run at the same time on a machine. Nothing but
+//! loopback is reachable from it.
+//!
+//! It needs `chromium` and `chromedriver` (Debian: `apt-get install chromium chromium-driver`).
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use axum::http::Method;
+use fantoccini::error::CmdError;
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::fs::FlockOperation;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+use url::{ParseError, Url};
+
+/// How many browsers run at the same time.
+const AT_ONCE: u32 = 2;
+/// No single wait takes longer, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What would have to be installed.
+const PACKAGES: &str = "on Debian: `apt-get install chromium chromium-driver`";
+
+/// A running browser with one window of 1280 by 900.
+pub(crate) struct Browser {
+    client: Client,
+    driver: Child,
+    _profile: TempDir,
+    _place: File,
+}
+
+/// What the browser wrote to its console.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) source: String,
+    pub(crate) text: String,
+}
+
+impl Browser {
+    /// One that runs scripts.
+    pub(crate) async fn start() -> Self {
+        Self::with(&json!({})).await
+    }
+
+    /// One whose user has turned JavaScript off.
+    pub(crate) async fn without_script() -> Self {
+        Self::with(&json!({ "profile.managed_default_content_settings.javascript": 2 })).await
+    }
+
+    async fn with(preferences: &Value) -> Self {
+        let place = tokio::task::spawn_blocking(place).await.unwrap();
+        let profile = tempfile::tempdir().unwrap();
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut driver = command.spawn().unwrap_or_else(|error| panic!("chromedriver cannot be started ({error}); {PACKAGES}"));
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let ready = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some((_, port)) = line.split_once("started successfully on port ") {
+                    return port.trim().trim_end_matches('.').parse::<u16>().unwrap();
+                }
+            }
+            panic!("chromedriver ended before it was ready; {PACKAGES}");
+        };
+        let port = tokio::time::timeout(PATIENCE, ready).await.expect("chromedriver never got ready");
+        // What else it says must go somewhere, or the full pipe would stop it.
+        tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
+        let wanted = capabilities(profile.path(), preferences);
+        let session = ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&format!("http://127.0.0.1:{port}")).await;
+        let client = session.unwrap_or_else(|error| panic!("chromedriver could not start a browser ({error}); {PACKAGES}"));
+        Self { client, driver, _profile: profile, _place: place }
+    }
+
+    /// The whole of what WebDriver can do.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Goes somewhere and waits until the page is loaded.
+    pub(crate) async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    /// The value of a JavaScript expression in the page.
+    pub(crate) async fn js(&self, expression: &str) -> Value {
+        self.client.execute(&format!("return ({expression});"), Vec::new()).await.unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// Waits until a JavaScript expression is true; looks whenever the page changes, and once more a second for what is no change of the page.
+    pub(crate) async fn until(&self, condition: &str) {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             const holds = () => {{ try {{ return Boolean({condition}); }} catch {{ return false; }} }};
+             if (holds()) return done(true);
+             const end = () => {{ observer.disconnect(); clearTimeout(timer); done(holds()); }};
+             const observer = new MutationObserver(() => holds() && end());
+             observer.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }});
+             const timer = setTimeout(end, 1000);"
+        );
+        let until = Instant::now() + PATIENCE;
+        let mut last = String::new();
+        while Instant::now() < until {
+            match self.client.execute_async(&script, Vec::new()).await {
+                Ok(holds) if holds == true => return,
+                Ok(_) => {}
+                // The page went away under the script.
+                Err(CmdError::Standard(error)) if !error.message.contains("SyntaxError") => last = error.message.into_owned(),
+                Err(error) => panic!("{condition}: {error}"),
+            }
+        }
+        let page = self.js("location.href + '\\n' + document.body.innerText.slice(0, 3000)").await;
+        panic!("never true: {condition}\n{last}\n{}\n{:?}", page.as_str().unwrap_or_default(), self.said().await);
+    }
+
+    /// Waits until there is such an element, and clicks it.
+    pub(crate) async fn click(&self, selector: &str) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let element = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
+            match element.unwrap_or_else(|error| panic!("{selector}: {error}")).click().await {
+                Ok(()) => return,
+                // It was replaced between the look and the click.
+                Err(error) if error.is_stale_element_reference() && Instant::now() < until => {}
+                Err(error) => panic!("{selector}: {error}"),
+            }
+        }
+    }
+
+    /// Types into an empty field.
+    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+        let field = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// The text of an element as it is seen.
+    pub(crate) async fn text(&self, selector: &str) -> String {
+        let element = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
+        element.unwrap_or_else(|error| panic!("{selector}: {error}")).text().await.unwrap()
+    }
+
+    /// The size of what is seen of a page, and how many device pixels one of its pixels has.
+    pub(crate) async fn viewport(&self, width: u32, height: u32) {
+        self.protocol("Emulation.setDeviceMetricsOverride", &json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false })).await;
+    }
+
+    /// `light` or `dark`: what the user's system prefers.
+    pub(crate) async fn system_prefers(&self, colours: &str) {
+        self.protocol("Emulation.setEmulatedMedia", &json!({ "features": [{ "name": "prefers-color-scheme", "value": colours }] })).await;
+    }
+
+    /// A command of Chromium's own protocol.
+    pub(crate) async fn protocol(&self, command: &str, parameters: &Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.client.issue_cmd(Extension { path: "goog/cdp/execute", body }).await.unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// What the console has got since this was last asked for: what failed, and what a policy forbade.
+    pub(crate) async fn said(&self) -> Vec<Said> {
+        let entries = self.client.issue_cmd(Extension { path: "se/log", body: json!({ "type": "browser" }) }).await.unwrap();
+        let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+        entries.as_array().unwrap().iter().map(|entry| Said { source: text(entry, "source"), text: text(entry, "message") }).collect()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let Some(driver) = self.driver.id() else { return };
+        // They must be known before the first one ends: after that nobody knows whose they were.
+        let family = family(driver.cast_signed());
+        for pid in family.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+            // An error says that it has ended already.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let until = Instant::now() + PATIENCE;
+        while processes().iter().any(|process| family.contains(&process.pid)) && Instant::now() < until {
+            let _ = self.driver.try_wait();
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A command that WebDriver has no name for.
+#[derive(Debug)]
+struct Extension {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Extension {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
+    }
+}
+
+fn capabilities(profile: &Path, preferences: &Value) -> Capabilities {
+    let arguments = [
+        "--headless=new",
+        // Tests run as root in containers, where its sandbox cannot.
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-breakpad",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        "--window-size=1280,900",
+        "--force-color-profile=srgb",
+        "--lang=en-GB",
+    ];
+    let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
+    arguments.push(format!("--user-data-dir={}", profile.display()));
+    let wanted = json!({
+        "goog:chromeOptions": { "args": arguments, "prefs": preferences },
+        "goog:loggingPrefs": { "browser": "ALL" },
+    });
+    let Value::Object(wanted) = wanted else { unreachable!("it is an object") };
+    wanted
+}
+
+/// A lock that only so many hold at once: tests of one process and of several all count.
+fn place() -> File {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    std::fs::create_dir_all(&target).unwrap();
+    let open = |number: u32| File::create(target.join(format!("browser-{number}.lock"))).unwrap();
+    let free = (0..AT_ONCE).map(open).find(|file| rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok());
+    free.unwrap_or_else(|| {
+        let file = open(rand::random_range(0..AT_ONCE));
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).unwrap();
+        file
+    })
+}
+
+/// A process that runs.
+struct Process {
+    pid: i32,
+    parent: i32,
+}
+
+/// All processes but those that have ended and that nobody has buried yet.
+fn processes() -> Vec<Process> {
+    let read = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before the state is in parentheses and may hold anything. After it: state, parent.
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let is_dead = fields.next()?.starts_with(['Z', 'X']);
+        let parent = fields.next()?.parse().ok()?;
+        (!is_dead).then_some(Process { pid, parent })
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(read).collect()
+}
+
+/// A process and all that came of it.
+fn family(of: i32) -> Vec<i32> {
+    let all = processes();
+    let mut family = vec![of];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).copied() {
+        family.extend(all.iter().filter(|process| process.parent == parent).map(|process| process.pid));
+        at += 1;
+    }
+    family
+}

@@ -1,0 +1,66 @@
+//! Everybody can use every page: axe-core finds nothing serious, and the keyboard alone is enough.
+
+use fantoccini::key::Key;
+use serde_json::{Value, json};
+
+use super::seed::{PAGES, every_state};
+use super::stage::Stage;
+
+#[tokio::test]
+async fn axe_finds_nothing_serious_in_light() {
+    inspect("light", "{ iframes: false, resultTypes: ['violations'] }").await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_serious_in_dark() {
+    // Only colours differ.
+    inspect("dark", "{ iframes: false, resultTypes: ['violations'], runOnly: ['color-contrast'] }").await;
+}
+
+/// A report is the scanner's own, and in a frame that lets no script in; so frames are left out.
+async fn inspect(colours: &str, options: &str) {
+    let axe = tokio::task::spawn_blocking(crate::axe::script).await.unwrap();
+    let stage = every_state().await;
+    stage.browser.system_prefers(colours).await;
+    // Into every page that is opened from now on, before its own scripts; the policy of the page does not apply to it.
+    stage.browser.protocol("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": axe })).await;
+    let mut found = Vec::new();
+    for path in PAGES {
+        stage.open(path).await;
+        stage.browser.until("document.querySelectorAll('.js[hidden]').length === 0").await;
+        let run = format!("const done = arguments[0]; axe.run(document, {options}).then((result) => done(result), (error) => done(String(error)));");
+        let result = stage.browser.client().execute_async(&run, Vec::new()).await.unwrap();
+        assert!(result["passes"].as_array().is_some_and(|passes| !passes.is_empty()), "{path}: {result}");
+        found.extend(result["violations"].as_array().unwrap().iter().filter(|one| is_serious(one)).map(|one| format!("{path}: {}", told(one))));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+fn is_serious(violation: &Value) -> bool {
+    matches!(violation["impact"].as_str(), Some("serious" | "critical"))
+}
+
+fn told(violation: &Value) -> String {
+    let nodes: Vec<String> = violation["nodes"].as_array().unwrap().iter().take(3).map(|node| format!("{} {}", node["html"], node["failureSummary"])).collect();
+    format!("{}: {}\n  {}", violation["id"], violation["help"], nodes.join("\n  "))
+}
+
+#[tokio::test]
+async fn the_keyboard_alone_is_enough() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    stage.open("/").await;
+    let press = async |keys: &str| page.client().active_element().await.unwrap().send_keys(keys).await.unwrap();
+    // The first stop skips what is the same on every page.
+    press(&Key::Tab.to_string()).await;
+    page.until("document.activeElement.classList.contains('skip')").await;
+    assert_ne!(page.js("getComputedStyle(document.activeElement).outlineStyle").await, "none", "where one is can be seen");
+    press(&Key::Enter.to_string()).await;
+    page.until("document.activeElement.id === 'main'").await;
+    stage.open("/new").await;
+    page.until("document.activeElement.id === 'field-target'").await;
+    press("1p.test").await;
+    press(&Key::Enter.to_string()).await;
+    page.until("location.pathname === '/scans/1'").await;
+    stage.until_shown("completed").await;
+}

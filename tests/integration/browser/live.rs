@@ -1,0 +1,184 @@
+//! Whatever happens between page and server, the page shows the truth in the end, by itself.
+
+use serde_json::json;
+
+use super::stage::Stage;
+
+const TROUBLE: &str = "!document.getElementById('trouble').hidden";
+const NO_TROUBLE: &str = "document.getElementById('trouble').hidden";
+
+#[tokio::test]
+async fn a_killed_server_that_comes_back_is_noticed() {
+    let mut stage = Stage::start().await;
+    let id = stage.submit("hangfirst-2p.test").await;
+    stage.until_busy(id).await;
+    stage.open(&format!("/scans/{id}")).await;
+    stage.until_shown("running").await;
+    stage.until_live().await;
+    stage.browser.js("window.sameDocument = true").await;
+    stage.app.kill_server().await;
+    stage.browser.until(TROUBLE).await;
+    stage.restart().await;
+    stage.browser.until(NO_TROUBLE).await;
+    stage.until_shown("completed").await;
+    let attempts = "[...document.querySelectorAll('#attempt-list [data-attempt]')].map((attempt) => attempt.dataset.attempt)";
+    assert_eq!(stage.browser.js(attempts).await, json!(["2", "1"]));
+    // The log is that of the attempt that did it.
+    stage.browser.until("document.getElementById('log').dataset.logUrl.endsWith('attempt=2')").await;
+    stage.browser.until("document.getElementById('log').textContent.includes('Running wafw00f')").await;
+    assert_eq!(stage.browser.js("window.sameDocument").await, true);
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_comes_back() {
+    let stage = Stage::start().await;
+    let id = stage.submit("hang.test").await;
+    stage.until_busy(id).await;
+    stage.open(&format!("/scans/{id}")).await;
+    stage.until_live().await;
+    stage.proxy.cut_streams();
+    stage.proxy.until(|count| count.streams >= 2 && count.open == 1).await;
+    stage.browser.until(NO_TROUBLE).await;
+    stage.cancel(id).await;
+    stage.until_shown("cancelled").await;
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn without_a_stream_the_page_asks_from_time_to_time() {
+    let stage = Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1")]).await;
+    stage.proxy.refuse_streams(true);
+    let id = stage.submit("hang.test").await;
+    stage.until_busy(id).await;
+    stage.open(&format!("/scans/{id}")).await;
+    stage.proxy.until(|count| count.streams >= 1).await;
+    let before = stage.proxy.count().gets;
+    stage.proxy.until(|count| count.gets >= before + 2).await;
+    assert_eq!(stage.proxy.count().open, 0);
+    stage.cancel(id).await;
+    stage.until_shown("cancelled").await;
+}
+
+#[tokio::test]
+async fn above_the_most_streams_the_page_polls_and_heals_when_there_is_room() {
+    let stage = Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1"), ("KASTREL_SERVER__MAX_EVENT_STREAMS", "1")]).await;
+    let page = &stage.browser;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(stage.submit("hang.test").await);
+        stage.until_busy(ids[ids.len() - 1]).await;
+    }
+    // The server notices a moment later that the streams which were just dropped are closed.
+    let mut held = stage.get(&format!("/api/scans/{}/events", ids[2])).await;
+    while held.status() != 200 {
+        held = stage.get(&format!("/api/scans/{}/events", ids[2])).await;
+    }
+    stage.open("/scans").await;
+    stage.proxy.until(|count| count.streams >= 1).await;
+    let shown_cancelled = |id: u64| format!("document.getElementById('row-{id}').dataset.status === 'cancelled'");
+    stage.cancel(ids[0]).await;
+    page.until(&shown_cancelled(ids[0])).await;
+    assert_eq!(stage.proxy.count().open, 0, "the stream was refused");
+    stage.cancel(ids[2]).await;
+    while held.chunk().await.unwrap().is_some() {}
+    // What it does by itself a little later, it does at once when the network comes back.
+    page.js("dispatchEvent(new Event('online'))").await;
+    stage.proxy.until(|count| count.open == 1).await;
+    page.until(NO_TROUBLE).await;
+    stage.cancel(ids[1]).await;
+    page.until(&shown_cancelled(ids[1])).await;
+}
+
+#[tokio::test]
+async fn a_laptop_that_slept_has_a_stream_that_is_dead_without_knowing_it() {
+    // So rarely that asking by itself is not what heals.
+    let stage = Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "600")]).await;
+    let id = stage.submit("hang.test").await;
+    stage.until_busy(id).await;
+    stage.open(&format!("/scans/{id}")).await;
+    stage.until_live().await;
+    stage.proxy.mute_streams();
+    stage.cancel(id).await;
+    stage.until_status(id, "cancelled").await;
+    assert_eq!(stage.browser.js("document.querySelector('#scan-badge .badge').classList.contains('is-running')").await, true);
+    stage.browser.js("(() => { const now = Date.now; Date.now = () => now() + 60_000; })()").await;
+    stage.until_shown("cancelled").await;
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    let id = stage.submit("hang.test").await;
+    stage.until_busy(id).await;
+    stage.open(&format!("/scans/{id}")).await;
+    stage.until_live().await;
+    // A browser without a window shows all its tabs at once, so the page is told.
+    page.js("(() => { window.unseen = true; Object.defineProperty(document, 'hidden', { get: () => window.unseen }); document.dispatchEvent(new Event('visibilitychange')); })()").await;
+    stage.proxy.until(|count| count.open == 0).await;
+    let asked = stage.proxy.count();
+    stage.cancel(id).await;
+    stage.until_status(id, "cancelled").await;
+    assert_eq!(stage.proxy.count(), asked);
+    assert!(page.js("document.querySelector('#scan-badge .badge').classList.contains('is-running')").await == true);
+    page.js("(() => { window.unseen = false; document.dispatchEvent(new Event('visibilitychange')); })()").await;
+    stage.until_shown("cancelled").await;
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn two_tabs_show_the_same() {
+    let stage = Stage::start().await;
+    let (page, client) = (&stage.browser, stage.browser.client());
+    let id = stage.submit("hang-2p.test").await;
+    stage.until_busy(id).await;
+    stage.open(&format!("/scans/{id}")).await;
+    let first = client.window().await.unwrap();
+    // In a window of its own: a tab behind another one asks for nothing.
+    let second = client.new_window(false).await.unwrap().handle;
+    client.switch_to_window(second.clone()).await.unwrap();
+    stage.open("/scans").await;
+    page.until(&format!("document.getElementById('row-{id}').dataset.status === 'running'")).await;
+    stage.proxy.until(|count| count.open == 2).await;
+    client.switch_to_window(first.clone()).await.unwrap();
+    page.click("#cancel").await;
+    stage.until_shown("cancelled").await;
+    client.switch_to_window(second).await.unwrap();
+    page.until(&format!("document.getElementById('row-{id}').dataset.status === 'cancelled'")).await;
+    // What one tab starts, the other one of the same page shows.
+    stage.open(&format!("/scans/{id}")).await;
+    page.click("#rerun").await;
+    page.until("location.pathname === '/scans/2'").await;
+    stage.until_shown("running").await;
+    let here = stage.plugins().await;
+    client.switch_to_window(first).await.unwrap();
+    stage.open("/scans/2").await;
+    assert_eq!(stage.plugins().await, here);
+    page.click("#cancel").await;
+    stage.until_shown("cancelled").await;
+}
+
+#[tokio::test]
+async fn the_overview_follows_what_happens_and_whether_the_queue_is_paused() {
+    let stage = Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1")]).await;
+    let page = &stage.browser;
+    stage.open("/").await;
+    assert!(page.text("main").await.contains("Nothing runs."));
+    stage.until_live().await;
+    let id = stage.submit("hang.test").await;
+    page.until(&format!("document.getElementById('run-{id}') !== null && document.querySelector('#tile-running b').textContent === '1'")).await;
+    let failed = stage.submit("usage.test").await;
+    page.until(&format!("document.getElementById('failure-{failed}').textContent.includes('usage')")).await;
+    stage.post("/api/queue/pause", &json!({ "reason": "for the <b>weekend</b>" })).await;
+    let waiting = stage.submit("1p.test").await;
+    page.until("document.querySelector('#tile-pending b').textContent === '1'").await;
+    assert!(page.text("#queue-paused").await.contains("for the <b>weekend</b>"));
+    page.click("#queue-resume").await;
+    page.until("document.getElementById('queue-paused') === null").await;
+    stage.until_status(waiting, "completed").await;
+    page.until("document.querySelector('#tile-completed b').textContent === '1'").await;
+    page.click(&format!("#run-{id} [data-act=cancel]")).await;
+    stage.until_status(id, "cancelled").await;
+}

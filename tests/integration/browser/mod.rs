@@ -1,0 +1,15 @@
+//! The dashboard as people meet it: a real browser in front of the real program.
+
+mod accessibility;
+mod first_page;
+mod hostile;
+mod list;
+mod live;
+mod look;
+mod new_scan;
+mod proxy;
+mod scan;
+mod screenshots;
+mod seed;
+mod stage;
+mod without_script;

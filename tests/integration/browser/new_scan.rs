@@ -1,0 +1,85 @@
+//! The form of a new scan.
+
+use super::stage::Stage;
+
+#[tokio::test]
+async fn a_wrong_field_is_named_and_everything_typed_stays() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    stage.open("/new").await;
+    page.fill("#field-target", "two words").await;
+    page.until("document.querySelector('#preview-lines .badge.is-failed') !== null").await;
+    page.fill("#field-max_workers", "99").await;
+    page.fill("#field-overrides", "nonsense").await;
+    page.click("#field-verbose").await;
+    page.click("#submit").await;
+    page.until("document.getElementById('form-errors') !== null").await;
+    for field in ["target", "max_workers", "overrides"] {
+        let wrong = page.text(&format!("#wrong-{field}")).await;
+        assert!(!wrong.is_empty(), "{field}");
+        assert_eq!(page.js(&format!("document.getElementById('field-{field}').getAttribute('aria-invalid')")).await, "true");
+    }
+    let kept = page.js("['target', 'max_workers', 'overrides'].map((name) => document.getElementById('field-' + name).value)").await;
+    assert_eq!(kept, serde_json::json!(["two words", "99", "nonsense"]));
+    assert_eq!(page.js("document.getElementById('field-verbose').checked").await, true);
+    // The summary leads to the field.
+    page.click("#form-errors a[href='#field-overrides']").await;
+    page.until("location.hash === '#field-overrides'").await;
+    assert_eq!(stage.json("/api/scans").await["total"], 0);
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn an_attack_asks_first() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    stage.open("/new").await;
+    page.fill("#field-target", "1p.test").await;
+    assert_eq!(page.js("document.getElementById('field-confirm').checkVisibility()").await, false);
+    page.click("#mode-both").await;
+    assert_eq!(page.js("document.getElementById('field-confirm').checkVisibility()").await, true);
+    page.click("#submit").await;
+    assert!(page.text("#wrong-confirm").await.len() > 5);
+    assert_eq!(stage.json("/api/scans").await["total"], 0);
+    page.click("#field-confirm").await;
+    page.click("#submit").await;
+    page.until("location.pathname === '/scans/1'").await;
+    assert_eq!(stage.until_status(1, "completed").await["mode"], "both");
+}
+
+#[tokio::test]
+async fn plugins_bring_what_they_need() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    // A page that is asked for before the scanner has answered has no plugins to choose from.
+    stage.until_status(stage.submit("1p.test").await, "completed").await;
+    stage.open("/new").await;
+    page.click("#plugin-script_detection").await;
+    let chosen = "[...document.querySelectorAll('input[name=plugins]:checked')].map((box) => box.value)";
+    assert_eq!(page.js(chosen).await, serde_json::json!(["whatweb", "script_detection"]));
+    page.click("#plugin-whatweb").await;
+    assert_eq!(page.js(chosen).await, serde_json::json!([]), "what needs it goes with it");
+    page.click("#plugins-all").await;
+    assert_eq!(page.js(&format!("{chosen}.length")).await, 6);
+    page.click("#plugins-none").await;
+    assert_eq!(page.js(&format!("{chosen}.length")).await, 0);
+}
+
+#[tokio::test]
+async fn many_targets_are_previewed_line_by_line_and_started_together() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    stage.open("/new").await;
+    page.js("document.getElementById('field-target').focus()").await;
+    // As by a paste: typing a line break would send a single line.
+    page.js("(() => { const field = document.getElementById('field-target'); field.value = '1p.test\\n# a comment\\nnot a target\\n2p.test\\n1p.test'; field.dispatchEvent(new Event('input', { bubbles: true })); })()").await;
+    page.until("document.querySelectorAll('#preview-lines [data-line]').length === 5").await;
+    let fates = page.js("[...document.querySelectorAll('#preview-lines .badge')].map((badge) => badge.textContent)").await;
+    assert_eq!(fates, serde_json::json!(["accepted", "ignored", "refused", "accepted", "repeated"]));
+    page.click("#start-all").await;
+    page.until("location.pathname === '/scans' && document.querySelectorAll('#scans tbody tr').length === 2").await;
+    assert_eq!(stage.json("/api/scans").await["total"], 2);
+    // The list shows their ends without being touched.
+    page.until("[...document.querySelectorAll('#scans tbody tr')].every((row) => row.dataset.status === 'completed')").await;
+    stage.all_quiet().await;
+}

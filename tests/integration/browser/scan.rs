@@ -1,0 +1,123 @@
+//! A scan from its submission to its end, as seen on its page.
+
+use super::stage::Stage;
+
+#[tokio::test]
+async fn submitted_and_watched_to_the_end_without_touching_the_page() {
+    let gates = tempfile::tempdir().unwrap();
+    let stage = Stage::with(&[("FAKE_KAST_GATES", gates.path().to_str().unwrap()), ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_GATES")]).await;
+    let page = &stage.browser;
+    let let_on = |plugin: &str| std::fs::write(gates.path().join(plugin), "").unwrap();
+    stage.open("/new").await;
+    page.fill("#field-target", "gated-3p-failp.test").await;
+    // It says at once what will become of it.
+    page.until("document.querySelector('#preview-lines .badge.is-completed') !== null").await;
+    page.click("#submit").await;
+    page.until("location.pathname === '/scans/1' && document.querySelector('#notice.is-submitted') !== null").await;
+    page.js("window.sameDocument = true").await;
+
+    stage.until_shown("running").await;
+    stage.until_plugin("whatweb", "in_progress").await;
+    let_on("whatweb");
+    stage.until_plugin("whatweb", "completed").await;
+    stage.until_plugin("wafw00f", "in_progress").await;
+    page.until("document.getElementById('progress-bar').value > 0 && document.getElementById('progress-text').textContent.includes('have ended')").await;
+    // The log was not there when the page was loaded, and is followed all the same.
+    page.until("document.getElementById('log').textContent.includes('Running wafw00f')").await;
+
+    let_on("wafw00f");
+    stage.until_plugin("testssl", "in_progress").await;
+    let_on("testssl");
+    stage.until_shown("completed").await;
+    page.until("!document.getElementById('live').hasAttribute('data-live')").await;
+    assert_eq!(page.js("window.sameDocument").await, true, "the page was never loaded again");
+    assert_eq!(stage.plugins().await, stage.plugins_of(1).await);
+    let failed = page.text("tr[data-plugin=testssl]").await;
+    assert!(failed.contains("failed"), "{failed}");
+    assert!(page.text("#plugin-problems").await.contains("1 plugin failed: testssl"));
+    page.until("document.getElementById('log').textContent.includes('Running testssl')").await;
+    for gone in ["progress", "cancel", "notice"] {
+        assert_eq!(page.js(&format!("document.getElementById('{gone}')")).await, serde_json::Value::Null, "{gone}");
+    }
+    for there in ["report", "rerun", "clone", "delete", "files", "download-zip", "download-html", "render", "command"] {
+        assert_eq!(page.js(&format!("document.getElementById('{there}') !== null")).await, true, "{there}");
+    }
+    stage.proxy.until(|count| count.open == 0).await;
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn cancelled_by_one_click() {
+    let stage = Stage::start().await;
+    let id = stage.submit("family-hang-stubborn.test").await;
+    stage.until_busy(id).await;
+    stage.open(&format!("/scans/{id}")).await;
+    stage.until_shown("running").await;
+    stage.browser.click("#cancel").await;
+    stage.until_shown("cancelled").await;
+    assert_eq!(stage.status(id).await["status"], "cancelled");
+    assert!(stage.processes().is_empty(), "cancelled means that nothing is left");
+    stage.browser.until("document.getElementById('cancel') === null && document.getElementById('scan-cancelling') === null").await;
+    stage.browser.until("document.querySelector('#attempt-list .is-cancelled') !== null").await;
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn run_again_and_rendered_again_and_deleted() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    let id = stage.submit("2p.test").await;
+    stage.until_status(id, "completed").await;
+    stage.open(&format!("/scans/{id}")).await;
+    page.click("#render").await;
+    page.until("document.querySelector('#notice.is-done')?.textContent.includes('rendered again')").await;
+    page.click("#rerun").await;
+    page.until("location.pathname === '/scans/2'").await;
+    stage.until_shown("completed").await;
+    assert!(page.text(".sub").await.contains("repeats scan 1"));
+    // All options come back into the form.
+    page.click("#clone").await;
+    page.until("location.pathname === '/new'").await;
+    assert_eq!(page.js("document.getElementById('field-target').value").await, "2p.test");
+    stage.open("/scans/2").await;
+    page.click("#delete").await;
+    page.click("#confirm").await;
+    page.until("location.pathname === '/scans'").await;
+    assert_eq!(page.js("[...document.querySelectorAll('#scans tbody tr')].map((row) => row.id)").await, serde_json::json!(["row-1"]));
+    assert_eq!(stage.get("/api/scans/2").await.status(), 404);
+    stage.open("/scans/2").await;
+    assert!(page.text("#problem").await.to_lowercase().contains("no such scan") || page.text("main").await.contains("404"));
+    page.click("main a[href='/']").await;
+    page.until("location.pathname === '/'").await;
+}
+
+#[tokio::test]
+async fn the_log_is_followed_paused_and_searched() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    let id = stage.submit("env-2p.test").await;
+    stage.until_status(id, "completed").await;
+    stage.open(&format!("/scans/{id}/log")).await;
+    page.until("document.getElementById('log').textContent.includes('Running wafw00f')").await;
+    page.fill("#log-search", "RUNNING ").await;
+    page.until("document.querySelectorAll('#log .hit').length === 2 && document.querySelectorAll('#log mark').length === 2").await;
+    assert!(page.text("#log-hits").await.starts_with("2 of "));
+    page.click("#log-follow").await;
+    page.until("document.getElementById('log-follow').textContent === 'Paused'").await;
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn times_are_the_viewers_own_with_the_exact_one_on_hover() {
+    let stage = Stage::start().await;
+    let id = stage.submit("1p.test").await;
+    let scan = stage.until_status(id, "completed").await;
+    stage.open(&format!("/scans/{id}")).await;
+    let shown = stage.browser.js("(() => { const time = document.querySelector('.sub time'); return { exact: time.dateTime, hover: time.title, text: time.textContent, here: new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(new Date(time.dateTime)) }; })()").await;
+    let created: jiff::Timestamp = scan["created_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(shown["exact"], format!("{created:.0}"));
+    assert!(shown["hover"].as_str().unwrap().contains("UTC"), "{shown}");
+    assert_eq!(shown["text"], shown["here"], "in the zone of the browser, which is Auckland's");
+    let there = created.in_tz("Pacific/Auckland").unwrap();
+    assert!(shown["text"].as_str().unwrap().contains(&there.strftime("%M:%S").to_string()), "{shown}");
+}

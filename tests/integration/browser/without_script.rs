@@ -1,0 +1,49 @@
+//! With JavaScript turned off everything works, by forms and plain loading.
+
+use std::time::Duration;
+
+use fantoccini::Locator;
+
+use super::stage::Stage;
+use crate::browser_driver::Browser;
+use crate::kast_runner::stage::PATIENCE;
+use crate::product::app::TestApp;
+
+#[tokio::test]
+async fn scans_are_submitted_watched_and_cancelled() {
+    let app = TestApp::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1")]).await;
+    let stage = Stage::of(Browser::without_script().await, app).await;
+    let page = &stage.browser;
+    let there = async |selector: &str| {
+        let wait = page.client().wait().at_most(PATIENCE).every(Duration::from_millis(50));
+        wait.for_element(Locator::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+    };
+    stage.open("/new").await;
+    page.fill("#field-target", "1500ms-2p.test").await;
+    page.click("#check").await;
+    there("#preview-lines .is-completed").await;
+    page.click("#submit").await;
+    there("#scan-badge .is-running, #scan-badge .is-pending").await;
+    // It loads itself again until there is nothing more to come.
+    there("#scan-badge .is-completed").await;
+    there("#report").await;
+    assert_eq!(stage.plugins().await, stage.plugins_of(1).await);
+    assert!(page.js("performance.getEntriesByName('first-contentful-paint').length").await == 1, "it is painted without script");
+    page.click("#report").await;
+    there("#report-frame").await;
+    // Several targets ask back instead of previewing by themselves.
+    stage.open("/new").await;
+    page.fill("#field-target", "hang-a.test\nhang-b.test").await;
+    page.click("#submit").await;
+    page.click("#start-all").await;
+    there("#row-3").await;
+    there("#row-2 .is-running").await;
+    page.click("#row-2 [data-act=cancel]").await;
+    there("#scan-badge .is-cancelled").await;
+    stage.cancel(3).await;
+    page.click("#theme-dark").await;
+    there("html[data-theme=dark]").await;
+    stage.open("/").await;
+    there("html[data-theme=dark]").await;
+    stage.until_status(3, "cancelled").await;
+}
