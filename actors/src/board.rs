@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::changes::Changes;
+use crate::policy::restart::RestartBudget;
 use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
@@ -23,6 +24,7 @@ const KEPT: usize = 2_000;
 pub struct LiveBoard {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
+    budgets: Mutex<BTreeMap<&'static str, RestartBudget>>,
     changes: Changes,
     /// The beginning of the milliseconds in [`Entry`].
     began: Instant,
@@ -30,7 +32,7 @@ pub struct LiveBoard {
 
 impl Default for LiveBoard {
     fn default() -> Self {
-        Self { scans: RwLock::default(), actors: Mutex::default(), changes: Changes::default(), began: Instant::now() }
+        Self { scans: RwLock::default(), actors: Mutex::default(), budgets: Mutex::default(), changes: Changes::default(), began: Instant::now() }
     }
 }
 
@@ -213,6 +215,17 @@ impl LiveBoard {
         if view.state != before {
             view.since = now;
         }
+    }
+
+    /// Shows a budget of failures as it is now.
+    pub fn budget(&self, name: &'static str, budget: &RestartBudget) {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner).insert(name, budget.clone());
+    }
+
+    /// How much of each budget is left.
+    #[must_use]
+    pub fn budgets(&self, now: Instant) -> Vec<(&'static str, usize)> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, budget)| (*name, budget.left(now))).collect()
     }
 
     /// The actor tree as it is now.

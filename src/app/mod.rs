@@ -31,6 +31,8 @@ use crate::adapters::redis_queue::{RedisHealth, RedisUrlError};
 use crate::adapters::surreal_store::{AddressError, FolderLock, OpenError};
 use crate::backup::BackupSource;
 use crate::config::Config;
+use crate::telemetry::readings::Sources;
+use crate::telemetry::{Telemetry, observe};
 use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
 pub use database::{database_to_back_up, database_to_restore};
@@ -148,6 +150,12 @@ pub struct App {
     catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     finish: Duration,
     grace: Duration,
+    /// What this process tells with.
+    pub telemetry: Telemetry,
+    /// Where its metrics look.
+    pub sources: Sources,
+    _processes: Option<AbortOnDropHandle<()>>,
+    _readings: Option<AbortOnDropHandle<()>>,
     _mirror: Option<AbortOnDropHandle<()>>,
     _lock: Option<FolderLock>,
 }
@@ -157,7 +165,7 @@ impl App {
     ///
     /// # Errors
     /// What could not be opened or started; nothing is left running then.
-    pub async fn start(config: &Config, role: Role) -> Result<Self, AppError> {
+    pub async fn start(config: &Config, role: Role, telemetry: &Telemetry) -> Result<Self, AppError> {
         let results_dir = absolute(&config.results_dir())?;
         let data_dir = absolute(&config.data.dir)?;
         for dir in [&data_dir, &results_dir] {
@@ -167,9 +175,11 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let node_id = identity::node_id(config.node.name.as_deref().unwrap_or(&host()));
         let links = Links::open(config, role, &data_dir, &node_id, &clock).await?;
+        // From outside, so that what is told is what was committed, published and run; the orchestration knows nothing of it.
+        let observed = observe(telemetry, Arc::clone(&clock));
         let desk = ScanDesk {
-            store: links.store,
-            queue: links.queue,
+            store: observed.store(links.store),
+            queue: observed.queue(links.queue, links.redis.is_some()),
             bus: links.bus,
             feed: links.feed,
             view: links.view,
@@ -179,6 +189,7 @@ impl App {
         };
         let runs_scans = role.runs_scans(links.shared);
         let mut warden = None;
+        let mut processes = None;
         let uploader = if runs_scans { artifacts::uploader(config, &results_dir, node_id.as_str(), Arc::clone(&desk.clock))? } else { None };
         let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
         let mut renderer = None;
@@ -194,14 +205,16 @@ impl App {
                 }
                 let guard = Arc::new(Warden::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Warden)?);
                 warden = Some(Arc::clone(&guard));
+                processes = Some(observed.watch_processes());
+                let offer = scanner::offer_of(&runner);
                 let ports = NodePorts {
                     store: Arc::clone(&desk.store),
                     queue: Arc::clone(&desk.queue),
                     bus: Arc::clone(&desk.bus),
                     feed: Arc::clone(&desk.feed),
                     guard,
-                    offer: scanner::offer_of(&runner),
-                    runner: Arc::new(runner),
+                    runner: observed.runner(Arc::new(runner), offer.clone()),
+                    offer,
                     clock: Arc::clone(&desk.clock),
                     board: Arc::clone(&desk.board),
                 };
@@ -213,6 +226,12 @@ impl App {
         } else {
             (None, scanner::view_of_the_nodes(Arc::clone(&desk.store)))
         };
+        let sources = Sources {
+            desk: desk.clone(),
+            capacity: node.is_some().then_some(config.scans.concurrency),
+            folders: vec![("data", data_dir.clone()), ("results", results_dir.clone())],
+        };
+        let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
         let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
         Ok(Self {
             desk,
@@ -227,6 +246,10 @@ impl App {
             catalogue,
             finish: config.scans.shutdown_finish_seconds,
             grace: config.scans.shutdown_grace_seconds,
+            telemetry: telemetry.clone(),
+            sources,
+            _processes: processes,
+            _readings: readings,
             _mirror: mirror,
             _lock: links.lock,
         })

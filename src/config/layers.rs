@@ -152,6 +152,7 @@ fn section_name(section: &'static str) -> &'static str {
         "scope" => "[scope]",
         "supervision" => "[supervision]",
         "log" => "[log]",
+        "telemetry" => "[telemetry]",
         other => other,
     }
 }

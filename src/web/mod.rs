@@ -15,6 +15,7 @@ mod path;
 mod query;
 mod range;
 mod removal;
+mod request_span;
 mod router;
 mod same_origin;
 mod sse;

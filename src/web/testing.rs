@@ -25,6 +25,9 @@ use super::state::{Web, WebInner};
 use super::{AppInfo, CatalogueView, HostRule, IssueText, RequestLimits, SettingLine, WebState, router};
 use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
 use crate::adapters::kast_runner::AttemptPaths;
+use crate::config::TraceUrl;
+use crate::telemetry::Telemetry;
+use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
 
 mod backups;
@@ -78,6 +81,7 @@ impl TestApp {
             clock,
             scope: Arc::new(ScopePolicy::default()),
         };
+        let telemetry = Telemetry::without_exporters();
         let (catalogue, catalogue_view) = watch::channel(None);
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
@@ -95,6 +99,9 @@ impl TestApp {
             drain_limit: Duration::from_secs(600),
             runs_scans: true,
             redis: None,
+            telemetry: telemetry.clone(),
+            sources: Sources { desk: desk.clone(), capacity: Some(4), folders: Vec::new() },
+            trace_url: Some(Arc::new(TraceUrl::parse("http://jaeger.test/trace/{trace_id}").unwrap())),
             hosts: HostRule { loopback: true, names: Vec::new() },
             closing: closing.clone(),
         };

@@ -1,0 +1,3 @@
+//! The whole story of a scan, as it is exported.
+
+mod trees;
