@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers: it prints, and it stops at the first surprise")]
 
 mod cluster;
+mod dashboard;
 mod load;
 #[path = "../../tests/helpers/redis_server.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
@@ -47,6 +48,8 @@ fn main() -> ExitCode {
         restart(&mut report).await;
         status(&mut report).await;
         crowd(&mut report).await;
+        dashboard::pages(&mut report).await;
+        dashboard::streams(&mut report).await;
         cluster::latency(&mut report).await;
         cluster::fleet(&mut report).await;
     });

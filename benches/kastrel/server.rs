@@ -27,10 +27,20 @@ impl Server {
         Self::serve(&["--concurrency", &concurrency.to_string()], &[]).await
     }
 
+    /// The same, with the rows of a backup.
+    pub(crate) async fn start_restored(backup: &Path) -> Self {
+        let dir = folder();
+        let status = command(dir.path(), "data", &[]).arg("restore").arg(backup).stdout(Stdio::null()).status().await.unwrap();
+        assert!(status.success(), "the backup could not be restored");
+        Self::serve_in(dir, &["--concurrency", "4"], &[]).await
+    }
+
     /// `kastrel serve` with more arguments and variables.
     pub(crate) async fn serve(arguments: &[&str], variables: &[(&str, String)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("starts")).unwrap();
+        Self::serve_in(folder(), arguments, variables).await
+    }
+
+    async fn serve_in(dir: TempDir, arguments: &[&str], variables: &[(&str, String)]) -> Self {
         let process = command(dir.path(), "data", variables).args(["serve", "--listen", "127.0.0.1:0"]).args(arguments).spawn().unwrap();
         let data = dir.path().join("data");
         let address = until(|| address(&data)).await;
@@ -121,6 +131,15 @@ impl Server {
         }
     }
 
+    /// Asks for a page; how long the whole answer took, in milliseconds.
+    pub(crate) async fn page(&self, path: &str) -> f64 {
+        let start = now_ms();
+        let answer = self.client.get(self.url(path)).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{path}");
+        answer.bytes().await.unwrap();
+        now_ms() - start
+    }
+
     /// Resident memory of the server, without the scanners that it runs.
     pub(crate) fn resident_mb(&self) -> f64 {
         resident_mb(&self.process)
@@ -160,6 +179,12 @@ fn command(dir: &Path, data: &str, variables: &[(&str, String)]) -> Command {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
+}
+
+fn folder() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("starts")).unwrap();
+    dir
 }
 
 fn address(data: &Path) -> Option<SocketAddr> {

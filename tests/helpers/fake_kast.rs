@@ -21,14 +21,20 @@
 //! | `flaky` | crashes unless two `attempt-N` folders lie beside its own |
 //! | `failp` | its last plugin fails |
 //! | `env` | prints its environment |
+//! | `hostile` | its report, its files and its log try what they can to run script in a browser |
 //!
 //! Where `FAKE_KAST_STARTS` names a folder, it writes there when it started and when it crashed, in milliseconds since the epoch: `<scan>-<attempt>.start` and `.end`.
 //!
 //! Where `FAKE_KAST_JOURNAL` names a folder, it appends to `<scan>.journal` there: `start <attempt> <pid> <ms>` and, when it ends by itself, `finish <attempt> <pid> <ms>`. As long as it lives it
 //! holds a lock on `<scan>.lock`, which the system gives back whatever ends it; so a process that starts while another one of its scan still lives knows, and says `overlap` instead of `start`.
 //!
+//! Where `FAKE_KAST_DEMO` is set, it offers the plugins and plays the scans of `fake_kast_demo.rs`, a second long where no word says otherwise.
+//!
 //! Also: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`, `--list-plugins`, `--dry-run`, `--report-only`.
 #![expect(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a program for tests that talks on its standard streams")]
+
+#[path = "fake_kast_demo.rs"]
+mod demo;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -46,6 +52,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
         ["--version"] => println!("KAST version 3.0.40"),
+        ["plugins", "deps", ..] if demo::is_on() => println!("{}", demo::dependencies()),
+        ["registry", "list", "--json"] if demo::is_on() => println!("{}", serde_json::json!({ "registry": demo::registry() })),
         ["plugins", "list", "--json"] => println!("{}", serde_json::json!({"kast_version": "3.0.40", "plugins": plugin_list()})),
         ["plugins", "deps", ..] => println!("  [✓] Priority  10 | script_detection (passive)\n      Dependencies:\n        └─ whatweb (<lambda>)"),
         ["registry", "list", "--json"] => {
@@ -64,6 +72,9 @@ fn main() -> ExitCode {
 }
 
 fn plugin_list() -> Vec<serde_json::Value> {
+    if demo::is_on() {
+        return demo::plugins();
+    }
     let plugin = |name: &&str| serde_json::json!({"name": name, "display_name": name.to_uppercase(), "description": "Plays.", "scan_type": "passive", "available": true});
     FAKE_PLUGINS.iter().map(plugin).collect()
 }
@@ -85,6 +96,7 @@ async fn child(kind: &str) -> ExitCode {
 struct Play {
     behaviour: Vec<String>,
     out: PathBuf,
+    host: String,
 }
 
 impl Play {
@@ -106,7 +118,10 @@ fn scan(args: &[String]) -> ExitCode {
     mark(Path::new(&out), "start");
     let journal = Journal::open(Path::new(&out));
     let script = std::env::var("FAKE_KAST").unwrap_or(target);
-    let play = Play { behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(), out: out.into() };
+    let mut play = Play { behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(), out: out.into(), host: script };
+    if demo::is_on() && play.host.starts_with("legacy") {
+        play.behaviour.push("crash".into());
+    }
     println!("KAST - Kali Automated Scan Tool");
     if args.iter().any(|arg| arg == "--dry-run") {
         println!("[DRY RUN] would run the plugins");
@@ -198,7 +213,14 @@ async fn run(play: &Play) -> ExitCode {
         println!("hanging");
         std::future::pending::<()>().await;
     }
-    plugins(play).await;
+    if demo::is_on() {
+        demo::play(&play.out, &play.host, Duration::from_millis(play.number("ms", 1000))).await;
+    } else {
+        plugins(play).await;
+    }
+    if play.is("hostile") {
+        hostile(&play.out);
+    }
     ExitCode::SUCCESS
 }
 
@@ -277,6 +299,37 @@ async fn plugins(play: &Play) {
     }
     write(&play.out, "kast_report.html", b"<h1>a report</h1>");
 }
+
+/// What a scanned site could get into the files of its scan. Each thing that runs leaves a mark: it changes the title, or what a paragraph says.
+fn hostile(out: &Path) {
+    let script = "document.title = 'owned'; window.owned = true";
+    println!("<script>{script}</script><img src=x onerror=\"{script}\">");
+    let report = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>a report</title><link rel=stylesheet href=kast_style.css><style>#inline {{ color: rgb(4, 5, 6) }}</style>
+         <h1 id=styled>a report</h1><p id=inline>with a style</p><p id=canary>as written</p><img id=own src=logo.png alt=''>
+         <script>{script}; canary.textContent = 'a script ran'; fetch('/api/scans/1/cancel', {{ method: 'POST' }})</script><script src=owned.js></script>
+         <img src=missing.png onerror=\"canary.textContent = 'a handler ran'\" alt=''><svg onload=\"canary.textContent = 'an image ran'\"></svg>
+         <form id=form action=/scans/bulk method=post><input name=action value=delete><input name=scan value=1><input name=confirmed value=yes></form>
+         <a id=up target=_top href=\"javascript:{script}\">up</a><iframe src=/scans/1></iframe>"
+    );
+    write(out, "kast_report.html", report.as_bytes());
+    write(out, "kast_style.css", b"#styled { color: rgb(1, 2, 3) }");
+    write(out, "logo.png", PIXEL);
+    write(out, "owned.js", script.as_bytes());
+    let image = format!("<svg xmlns='http://www.w3.org/2000/svg' onload=\"{script}\"><script>{script}</script></svg>");
+    for name in [
+        "owned.svg",
+        "<img src=x onerror=document.title='owned'>.txt",
+        "\"><svg onload=document.title='owned'>.svg",
+        "javascript:document.title='owned'.html",
+        "a b#?%2e&.json",
+    ] {
+        write(out, name, image.as_bytes());
+    }
+}
+
+/// A picture of one point.
+const PIXEL: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\xdac\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
 
 fn processed(name: &str, index: usize, failed: bool) -> String {
     let disposition = if failed { "fail" } else { "success" };

@@ -5,15 +5,20 @@ const HIDDEN_MS = 2000;
 const LONGEST_WAIT_MS = 30000;
 const TICK_MS = 5000;
 const SLEPT_MS = 20000;
+// `EventSource.OPEN`, also where there is none.
+const OPEN = 1;
 
-let live = document.getElementById("live");
+const live = document.getElementById("live");
 let source = null;
 let timer = 0;
 let failures = 0;
 let broken = 0;
+let isOver = !live?.hasAttribute("data-live");
 let lastTick = Date.now();
 let asking = false;
 let askAgain = false;
+let later = 0;
+let hiding = 0;
 let lastAsked = 0;
 const pollMs = Number(live?.dataset.pollMs) || 3000;
 
@@ -31,7 +36,9 @@ function morph(now, next) {
     if (now.data !== next.data) now.data = next.data;
     return;
   }
-  if (now.nodeType !== Node.ELEMENT_NODE || now.dataset?.keep === "") return;
+  if (now.nodeType !== Node.ELEMENT_NODE) return;
+  // What its own script draws is left to it, as long as it is about the same thing: the log of another attempt is another log.
+  if (now.dataset?.keep !== undefined) return now.dataset.keep === next.dataset.keep ? undefined : now.replaceWith(document.importNode(next, true));
   if (now.isEqualNode(next)) return;
   // A time that is shown in the viewer's zone differs in its text only.
   if (now.nodeName === "TIME" && now.dateTime === next.dateTime) return;
@@ -88,15 +95,17 @@ async function ask() {
       return trouble("This is not there any more: it was deleted.");
     }
     if (!response.ok) throw new Error(String(response.status));
-    const next = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("live");
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
     failures = 0;
-    if (next) {
-      trouble("");
-      morph(live, next);
-      document.dispatchEvent(new CustomEvent("kastrel:changed"));
-      // An ended scan has no stream and needs no more questions.
-      if (!next.hasAttribute("data-live")) return stop();
+    for (const id of ["standing", "live"]) {
+      const [now, next] = [document.getElementById(id), page.getElementById(id)];
+      if (now && next) morph(now, next);
     }
+    document.title = page.title;
+    trouble("");
+    document.dispatchEvent(new CustomEvent("kastrel:changed"));
+    // An ended scan has no stream and needs no more questions.
+    if (!live.hasAttribute("data-live")) return stop();
   } catch {
     failures += 1;
     trouble("The server does not answer; trying again.");
@@ -110,12 +119,12 @@ async function ask() {
   schedule();
 }
 
-// With a stream the page is asked for only when told to, and after trouble.
+// With an open stream the page is asked for only when told to, and after trouble.
 function schedule() {
   clearTimeout(timer);
-  if (!live.hasAttribute("data-live")) return;
+  if (isOver) return;
   if (failures) timer = setTimeout(ask, Math.min(pollMs * 2 ** failures, LONGEST_WAIT_MS));
-  else if (!source) timer = setTimeout(ask, pollMs);
+  else if (source?.readyState !== OPEN) timer = setTimeout(ask, pollMs);
   // A message can be lost on its way between machines; looking now and then heals that.
   else timer = setTimeout(ask, Math.max(pollMs * 10, 30000));
 }
@@ -128,7 +137,7 @@ function soon() {
 
 function listen() {
   const url = live.dataset.events;
-  if (!url || !window.EventSource || source || document.hidden || broken > 3) return;
+  if (!url || !window.EventSource || source || document.hidden || isOver) return;
   source = new EventSource(url);
   let first = true;
   const told = () => {
@@ -137,7 +146,8 @@ function listen() {
     soon();
   };
   source.addEventListener("open", () => {
-    if (!first) soon();
+    if (first) schedule();
+    else soon();
     first = false;
   });
   for (const name of ["status", "changed", "end"]) source.addEventListener(name, told);
@@ -148,7 +158,8 @@ function listen() {
     silence();
     broken += 1;
     schedule();
-    setTimeout(listen, Math.min(5000 * 2 ** broken, 60000));
+    clearTimeout(later);
+    later = setTimeout(listen, Math.min(5000 * 2 ** broken, 60000));
   });
 }
 
@@ -158,6 +169,7 @@ function silence() {
 }
 
 function stop() {
+  isOver = true;
   silence();
   clearTimeout(timer);
   clearInterval(watchdog);
@@ -169,11 +181,9 @@ const watchdog = setInterval(() => {
   lastTick = Date.now();
   if (!slept || document.hidden) return;
   silence();
-  listen();
-  ask();
+  wake();
 }, TICK_MS);
 
-let hiding = 0;
 document.addEventListener("visibilitychange", () => {
   clearTimeout(hiding);
   if (document.hidden) {
@@ -181,15 +191,18 @@ document.addEventListener("visibilitychange", () => {
       silence();
       clearTimeout(timer);
     }, HIDDEN_MS);
-  } else if (live?.hasAttribute("data-live")) {
-    listen();
-    ask();
-  }
+  } else wake();
 });
-window.addEventListener("online", () => live?.hasAttribute("data-live") && (listen(), ask()));
-window.addEventListener("pageshow", (event) => event.persisted && live?.hasAttribute("data-live") && (listen(), ask()));
+window.addEventListener("online", wake);
+window.addEventListener("pageshow", (event) => event.persisted && wake());
 
-if (live?.hasAttribute("data-live")) {
+function wake() {
+  if (isOver) return;
+  listen();
+  ask();
+}
+
+if (!isOver) {
   listen();
   schedule();
 }

@@ -1,9 +1,16 @@
 // The log of a scan: follows it while it grows, stops when the reader scrolls away or says so, and finds text in it.
 
-const log = document.getElementById("log");
 const MOST_LINES = 5000;
 
-if (log) {
+// A log that comes to the page later, because the scan had not started or is at another attempt now, is followed as well.
+let log = null;
+function look() {
+  const here = document.getElementById("log");
+  if (here && here !== log) attend(here);
+  log = here;
+}
+
+function attend(log) {
   const follow = document.getElementById("log-follow");
   const search = document.getElementById("log-search");
   const hits = document.getElementById("log-hits");
@@ -69,7 +76,7 @@ if (log) {
 
   async function ask() {
     clearTimeout(timer);
-    if (document.hidden) return;
+    if (document.hidden || !log.isConnected) return;
     try {
       const response = await fetch(`${url}&from=${next}`, { cache: "no-store", signal: AbortSignal.timeout(10000) });
       if (response.ok) {
@@ -104,8 +111,11 @@ if (log) {
     if (following && !atEnd()) setFollowing(false);
     else if (!following && atEnd() && running) setFollowing(true);
   });
-  document.addEventListener("visibilitychange", () => !document.hidden && running && ask());
+  document.addEventListener("visibilitychange", () => !document.hidden && running && log.isConnected && ask());
   toEnd();
   setFollowing(true);
   if (running) timer = setTimeout(ask, 500);
 }
+
+document.addEventListener("kastrel:changed", look);
+look();

@@ -127,7 +127,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         layout: Layout::of(&web, &viewer, Here::Overview, "Overview").await,
         live: Live::new(&web, "/api/events"),
         tiles: tiles(&stats),
-        health: health(&nodes, web.now(), queue, redis, web.catalogue().as_deref(), web.state.runs_scans),
+        health: health(&nodes, queue, redis, web.catalogue().as_deref(), web.state.runs_scans),
         more_running: stats.running.checked_sub(cards.len() as u64).filter(|more| *more > 0).map(|more| counted(more, "more scan runs", "more scans run")),
         running: cards,
         failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan)).collect(),
@@ -167,22 +167,17 @@ fn tiles(stats: &StoreStats) -> Vec<Tile> {
 }
 
 /// Everything that is needed, in one line.
-fn health(
-    nodes: &[NodeRecord],
-    now: jiff::Timestamp,
-    queue: Option<usize>,
-    redis: Option<(bool, String)>,
-    catalogue: Option<&CatalogueView>,
-    runs_scans: bool,
-) -> Vec<HealthItem> {
-    let (alive, lost): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.expires_at > now);
-    let places: u32 =
-        alive.iter().filter(|node| node.registration.activity == NodeActivity::Active && node.drain_by.is_none()).map(|node| node.registration.capacity).sum();
+fn health(nodes: &[NodeRecord], queue: Option<usize>, redis: Option<(bool, String)>, catalogue: Option<&CatalogueView>, runs_scans: bool) -> Vec<HealthItem> {
+    let (alive, lost): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.is_alive);
+    let (taking, others): (Vec<&NodeRecord>, Vec<&NodeRecord>) = alive.iter().copied().partition(|node| node.activity() == NodeActivity::Active);
+    let places: u32 = taking.iter().map(|node| node.registration.capacity).sum();
     let used: u32 = alive.iter().map(|node| node.registration.running).sum();
-    let draining = alive.iter().filter(|node| node.registration.activity != NodeActivity::Active || node.drain_by.is_some()).count();
     let mut text = format!("{}, {used} of {places} places used", counted(alive.len() as u64, "node", "nodes"));
-    if draining > 0 {
-        text = format!("{text}, {draining} draining");
+    for activity in [NodeActivity::Draining, NodeActivity::Drained, NodeActivity::Stopping] {
+        let count = others.iter().filter(|node| node.activity() == activity).count();
+        if count > 0 {
+            text = format!("{text}, {count} {activity}");
+        }
     }
     if !lost.is_empty() {
         text = format!("{text}, {} lost", lost.len());

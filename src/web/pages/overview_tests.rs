@@ -21,7 +21,7 @@ impl OverviewPage {
             layout: Layout::sample("Overview"),
             live: Live::sample(),
             tiles: tiles(&StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5 }),
-            health: health(&[], at, None, Some((false, HOSTILE.into())), Some(&catalogue()), true),
+            health: health(&[], None, Some((false, HOSTILE.into())), Some(&catalogue()), true),
             running: vec![RunCard {
                 id: 17,
                 url: "/scans/17".into(),
@@ -57,7 +57,7 @@ fn looks_as_it_should() {
 fn health_is_told_in_one_line_and_never_better_than_it_is() {
     let (now, later) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::from_second(30).unwrap());
     let node = |name: &str, expires_at, running| {
-        let mut node = NodeRecord { registration: fixtures::registration(name), expires_at, drain_by: None };
+        let mut node = NodeRecord { registration: fixtures::registration(name), expires_at, is_alive: expires_at > now, drain_by: None };
         node.registration.running = running;
         node
     };
@@ -83,7 +83,7 @@ fn health_is_told_in_one_line_and_never_better_than_it_is() {
             ["is-bad no node: scans wait", "is-ok queue answers, 0 signals", "is-bad KAST 3.0.40, 0 of 1 plugins available"],
         ),
     ] {
-        let items = health(&nodes, now, queue, None, catalogue.as_ref(), true);
+        let items = health(&nodes, queue, None, catalogue.as_ref(), true);
         let said: Vec<String> = items.iter().filter(|item| item.id != "database").map(|item| format!("{} {}", item.class, item.text)).collect();
         assert_eq!(said, expected);
     }

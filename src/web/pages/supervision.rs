@@ -130,14 +130,14 @@ fn state_badge(state: &str) -> Badge {
 impl NodeRow {
     fn new(node: &NodeRecord, now: Timestamp) -> Self {
         let registration = &node.registration;
-        let is_alive = node.expires_at > now;
-        let badge = match (is_alive, registration.activity, node.drain_by) {
-            (false, _, _) => Badge::new("failed", "failed", "lost"),
-            (true, NodeActivity::Drained, _) => Badge::new("skipped", "pause", "drained"),
-            (true, NodeActivity::Draining, _) | (true, _, Some(_)) => Badge::new("warning", "pause", "draining"),
-            (true, NodeActivity::Active, None) => Badge::new("ok", "completed", "active"),
+        let badge = match (node.is_alive, node.activity()) {
+            (false, _) => Badge::new("failed", "failed", "lost"),
+            (true, NodeActivity::Active) => Badge::new("ok", "completed", "active"),
+            (true, NodeActivity::Draining) => Badge::new("warning", "pause", "draining"),
+            (true, NodeActivity::Drained) => Badge::new("skipped", "pause", "drained"),
+            (true, NodeActivity::Stopping) => Badge::new("skipped", "stop", "stopping"),
         };
-        let lease = if is_alive {
+        let lease = if node.is_alive {
             format!("lease good for {}", duration(node.expires_at.duration_since(now)))
         } else {
             format!("lease ended {} ago; its scans are taken over", duration(now.duration_since(node.expires_at)))
@@ -201,7 +201,7 @@ mod tests {
             let mut tree = Vec::new();
             let scans = (1..=52).map(|id| actor(&format!("scan-{id}"), Vec::new())).collect();
             lay_out(&actor("node", vec![actor("supervisor", scans), actor("lease", Vec::new())]), at, 0, &mut tree);
-            let mut node = NodeRecord { registration: fixtures::registration("node-a"), expires_at: at, drain_by: None };
+            let mut node = NodeRecord { registration: fixtures::registration("node-a"), expires_at: at, is_alive: false, drain_by: None };
             node.registration.actors = Some(actor("node", vec![actor("lease", Vec::new())]));
             Self { layout: Layout::sample("Supervision"), live: Live::sample(), is_paused: false, nodes: vec![NodeRow::new(&node, at)], tree }
         }
@@ -242,11 +242,13 @@ mod tests {
             (later, NodeActivity::Active, Some(later), "draining"),
             (later, NodeActivity::Draining, Some(later), "draining"),
             (later, NodeActivity::Drained, Some(later), "drained"),
+            (later, NodeActivity::Drained, None, "active"),
+            (later, NodeActivity::Stopping, None, "stopping"),
             (now, NodeActivity::Active, None, "lost"),
         ] {
             let mut registration = fixtures::registration("a");
             registration.activity = activity;
-            assert_eq!(NodeRow::new(&NodeRecord { registration, expires_at, drain_by }, now).badge.label, label);
+            assert_eq!(NodeRow::new(&NodeRecord { registration, expires_at, is_alive: expires_at > now, drain_by }, now).badge.label, label);
         }
     }
 

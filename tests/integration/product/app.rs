@@ -35,12 +35,12 @@ pub(crate) struct Ended {
 
 impl TestApp {
     /// With the fake KAST and short times.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
 
     /// With more variables.
-    pub(super) async fn with(variables: &[(&'static str, &str)]) -> Self {
+    pub(crate) async fn with(variables: &[(&'static str, &str)]) -> Self {
         let mut app = Self::prepare(variables);
         app.restart().await;
         app
@@ -61,7 +61,7 @@ impl TestApp {
     }
 
     /// Starts a server on the data folder and waits until it listens.
-    pub(super) async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         assert!(self.server.is_none(), "the server before must have ended");
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -84,13 +84,13 @@ impl TestApp {
     }
 
     /// `kill -9`.
-    pub(super) async fn kill_server(&mut self) {
+    pub(crate) async fn kill_server(&mut self) {
         let mut server = self.server.take().unwrap();
         server.kill().await.unwrap();
     }
 
     /// SIGTERM; the exit code.
-    pub(super) async fn terminate_server(&mut self) -> Option<i32> {
+    pub(crate) async fn terminate_server(&mut self) -> Option<i32> {
         let mut server = self.server.take().unwrap();
         signal(&server, Signal::TERM);
         let status = tokio::time::timeout(PATIENCE, server.wait()).await.expect("the server did not stop").unwrap();
@@ -135,7 +135,7 @@ impl TestApp {
     }
 
     /// Processes of scans that are alive, by the marker of this data folder.
-    pub(super) fn processes(&self) -> Vec<String> {
+    pub(crate) fn processes(&self) -> Vec<String> {
         std::fs::read_to_string(self.data().join("id")).map(|id| marked(id.trim())).unwrap_or_default()
     }
 

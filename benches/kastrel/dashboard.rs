@@ -1,0 +1,132 @@
+//! The dashboard with a past: its first page and its list with 100,000 scans, and what open pages cost.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::report::Report;
+use crate::server::{self, Server};
+
+/// So many scans are in the database.
+const SCANS: u64 = 100_000;
+/// So many answers are timed.
+const ANSWERS: usize = 100;
+/// So many pages are open.
+const STREAMS: usize = 2_000;
+
+/// How long the server takes for a page, from the request's last byte to the answer's.
+pub(crate) async fn pages(report: &mut Report) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("kastrel.backup");
+    write_past(&pattern(dir.path()).await, &file);
+    let server = Server::start_restored(&file).await;
+    server.settle().await;
+    for (name, path) in [
+        ("overview", "/"),
+        ("list of scans", "/scans"),
+        ("list of failed scans, 100 on a page", "/scans?status=failed&per_page=100"),
+        ("list of one target, oldest first", "/scans?target=host-7.example.com&sort=oldest"),
+    ] {
+        // The first one fills the database's caches.
+        server.page(path).await;
+        let mut samples = Vec::new();
+        for _ in 0..ANSWERS {
+            samples.push(server.page(path).await);
+        }
+        report.latencies(&format!("100,000 scans: {name}"), &samples, Some("20 ms"));
+    }
+}
+
+/// Open pages of one node: half of them show one scan each, half of them all scans.
+pub(crate) async fn streams(report: &mut Report) {
+    let server = Server::start(4).await;
+    server.settle().await;
+    let (id, _) = server.submit("hang.test").await;
+    server.started(id, 1).await;
+    let before = server.resident_mb();
+    let mut open = Vec::new();
+    for number in 0..STREAMS {
+        let path = if number % 2 == 0 { "/api/events".to_owned() } else { format!("/api/scans/{id}/events") };
+        open.push(open_stream(&server, &path).await);
+    }
+    // Each of them is told of each of these.
+    for _ in 0..50 {
+        let (id, _) = server.submit("1p.test").await;
+        server.ended(id).await;
+    }
+    report.add("2,000 open event streams: memory of one", (server.resident_mb() - before) * 1024.0 / STREAMS as f64, "kB", Some("bounded"));
+    let start = server::now_ms();
+    server.cancel_all(&[id]).await;
+    for (number, stream) in open.iter_mut().enumerate().filter(|(number, _)| number % 2 == 1) {
+        until_text(stream, "event: end").await.unwrap_or_else(|| panic!("stream {number} ended without the end"));
+    }
+    report.add("2,000 open event streams: the end of a scan is told to 1,000 after", server::now_ms() - start, "ms", None);
+}
+
+async fn open_stream(server: &Server, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\r\n", server.address).as_bytes()).await.unwrap();
+    until_text(&mut stream, "event: ").await.expect("an answer with a first event");
+    stream
+}
+
+/// Reads until a text came, which may have come in two parts; `None` at the end.
+async fn until_text(stream: &mut TcpStream, wanted: &str) -> Option<()> {
+    let (mut text, mut buffer) = (String::new(), [0; 4096]);
+    let read = async {
+        while !text.contains(wanted) {
+            let size = stream.read(&mut buffer).await.unwrap();
+            if size == 0 {
+                return None;
+            }
+            text.push_str(&String::from_utf8_lossy(&buffer[..size]));
+        }
+        Some(())
+    };
+    tokio::time::timeout(Duration::from_secs(60), read).await.expect("what was waited for never came")
+}
+
+/// The backup of a server with one scan that completed and one that failed.
+async fn pattern(dir: &Path) -> String {
+    let server = Server::start(2).await;
+    server.settle().await;
+    for target in ["6p.test", "usage-1p.test"] {
+        let (id, _) = server.submit(target).await;
+        server.ended(id).await;
+    }
+    let file = dir.join("pattern.backup");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kastrel"));
+    let status = command.arg("backup").arg(&file).args(["--server", &format!("http://{}", server.address)]).stdout(Stdio::null()).status().await.unwrap();
+    assert!(status.success());
+    std::fs::read_to_string(file).unwrap()
+}
+
+/// The same rows again and again, over 200 targets.
+fn write_past(pattern: &str, to: &Path) {
+    let mut lines = pattern.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut header = lines.next().unwrap();
+    let rows: Vec<Value> = lines.filter_map(|mut line| line.get_mut("scan").map(Value::take)).collect();
+    header["last_scan"] = json!(SCANS);
+    let mut out = std::io::BufWriter::new(std::fs::File::create(to).unwrap());
+    let mut hash = Sha256::new();
+    let mut put = |line: String| {
+        hash.update(line.as_bytes());
+        out.write_all(line.as_bytes()).unwrap();
+    };
+    put(format!("{header}\n"));
+    for id in 1..=SCANS {
+        let mut row = rows[usize::from(id % 8 == 0)].clone();
+        row["id"] = json!(id);
+        row["request"]["target"] = json!(format!("host-{}.example.com", id % 200));
+        put(format!("{}\n", json!({ "scan": row })));
+    }
+    let end = json!({ "end": { "scans": SCANS, "sha256": format!("{:x}", hash.finalize()) } });
+    out.write_all(format!("{end}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
