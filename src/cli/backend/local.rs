@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use kastrel_actors::desk::{CancelOutcome, ScanDesk, SubmitError};
 use kastrel_actors::model::{CancelledBy, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
-use kastrel_actors::ports::ListQuery;
+use kastrel_actors::ports::{ListQuery, ScanStore};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -42,6 +42,11 @@ impl LocalBackend {
     #[must_use]
     pub fn new(desk: ScanDesk, artifacts: Arc<dyn ArtifactStore>, plugins: Arc<dyn PluginSource>, drain_limit: Duration) -> Self {
         Self { desk, drain_limit, artifacts, plugins }
+    }
+
+    /// Where the scans are kept.
+    pub(crate) fn store(&self) -> Arc<dyn ScanStore> {
+        Arc::clone(&self.desk.store)
     }
 
     async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {
