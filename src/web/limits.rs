@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::error::{Problem, ProblemKind, is_for_programs};
+use super::request_span::{RequestSpan, method_name};
 use super::same_origin::is_proven;
 use super::state::Web;
-use super::request_span::{RequestSpan, method_name};
 use super::trace::{RequestTrace, TRACEPARENT};
 use super::viewer::Theme;
 

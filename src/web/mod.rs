@@ -21,7 +21,7 @@ mod same_origin;
 mod sse;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod text;
 mod trace;
 mod viewer;

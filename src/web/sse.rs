@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status::StatusBody;
+use crate::config::TraceUrl;
 use crate::telemetry::Instruments;
 
 /// Names a state of a scan within one run of the program, whose sequence numbers begin anew.
@@ -60,11 +61,17 @@ pub(crate) struct StatusStream {
     seen: Option<EventId>,
     last_json: String,
     run: u32,
-    max_attempts: u32,
+    shown: Shown,
     closing: CancellationToken,
     ended: bool,
     lag: Lag,
     _permit: OwnedSemaphorePermit,
+}
+
+/// What is shown beside the scan itself.
+pub(crate) struct Shown {
+    pub(crate) max_attempts: u32,
+    pub(crate) trace_url: Option<Arc<TraceUrl>>,
 }
 
 /// Measures how old news is when it is sent.
@@ -91,12 +98,12 @@ impl StatusStream {
         updates: watch::Receiver<Arc<ScanSnapshot>>,
         seen: Option<EventId>,
         run: u32,
-        max_attempts: u32,
+        shown: Shown,
         closing: CancellationToken,
         permit: OwnedSemaphorePermit,
         lag: Lag,
     ) -> Self {
-        Self { updates, seen, last_json: String::new(), run, max_attempts, closing, ended: false, lag, _permit: permit }
+        Self { updates, seen, last_json: String::new(), run, shown, closing, ended: false, lag, _permit: permit }
     }
 
     /// The next event, or `None` when there is no more.
@@ -106,7 +113,10 @@ impl StatusStream {
             let id = EventId::of(&scan, self.run);
             if self.seen != Some(id) {
                 let seen = self.seen.replace(id);
-                let json = StatusBody::new(&scan, self.max_attempts).json().ok().and_then(|bytes| String::from_utf8(bytes).ok())?;
+                let json = StatusBody::new(&scan, self.shown.max_attempts, self.shown.trace_url.as_deref())
+                    .json()
+                    .ok()
+                    .and_then(|bytes| String::from_utf8(bytes).ok())?;
                 // Signs of life change the snapshot, but nothing that is shown.
                 if json != self.last_json {
                     self.lag.measure(&scan, seen);

@@ -64,16 +64,25 @@ impl TestApp {
         Self::with(limits, None)
     }
 
+    /// Telling with `telemetry`, with a desk that `change` may put observers into.
+    pub(crate) fn with_telemetry(telemetry: &Telemetry, change: impl FnOnce(&mut ScanDesk)) -> Self {
+        Self::build(RequestLimits::default(), None, telemetry.clone(), change)
+    }
+
     /// With the files of scans somewhere else than in `results`.
     pub(crate) fn with_artifacts(artifacts: Arc<dyn ArtifactStore>) -> Self {
         Self::with(RequestLimits::default(), Some(artifacts))
     }
 
     fn with(limits: RequestLimits, artifacts: Option<Arc<dyn ArtifactStore>>) -> Self {
+        Self::build(limits, artifacts, Telemetry::without_exporters(), |_| {})
+    }
+
+    fn build(limits: RequestLimits, artifacts: Option<Arc<dyn ArtifactStore>>, telemetry: Telemetry, change: impl FnOnce(&mut ScanDesk)) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let store = Arc::new(FaultyStore::new(memory.clone()));
-        let desk = ScanDesk {
+        let mut desk = ScanDesk {
             feed: Arc::new(NoLiveFeed::default()),
             view: View::Sole,
             store: store.clone(),
@@ -83,7 +92,7 @@ impl TestApp {
             clock,
             scope: Arc::new(ScopePolicy::default()),
         };
-        let telemetry = Telemetry::without_exporters();
+        change(&mut desk);
         let (catalogue, catalogue_view) = watch::channel(None);
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();

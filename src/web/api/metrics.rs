@@ -25,8 +25,8 @@ pub(crate) async fn metrics(State(web): State<Web>) -> Response {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use kastrel_actors::testing::fixtures;
     use kastrel_actors::ports::ScanStore as _;
+    use kastrel_actors::testing::fixtures;
 
     use crate::telemetry::catalog::METRICS;
     use crate::web::testing::{TestApp, text_of};
@@ -34,7 +34,9 @@ mod tests {
     /// Reads a text as `promtool check metrics` does, and panics where it would complain: types before samples, help for each name, sound names and labels, no sample twice, histograms that are
     /// complete and grow. Gives the names with their types.
     fn checked(text: &str) -> BTreeMap<String, String> {
-        let name_is_sound = |name: &str| !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
+        let name_is_sound = |name: &str| {
+            !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+        };
         let (mut types, mut helps, mut samples) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         assert!(text.ends_with('\n'));
         for line in text.lines() {
@@ -49,7 +51,10 @@ mod tests {
                 let (series, value) = line.rsplit_once(' ').unwrap();
                 let value: f64 = value.replace("+Inf", "inf").parse().unwrap_or_else(|_| panic!("{line}"));
                 let name = series.split('{').next().unwrap();
-                let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end).filter(|base| types.get(*base).is_some_and(|kind| kind == "histogram"))).unwrap_or(name);
+                let family = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|end| name.strip_suffix(end).filter(|base| types.get(*base).is_some_and(|kind| kind == "histogram")))
+                    .unwrap_or(name);
                 assert!(types.contains_key(family) && helps.contains(family), "a sample before its type or help: {line}");
                 assert!(name_is_sound(name) && (types[family] != "counter" || value >= 0.0), "{line}");
                 if types[family] == "counter" {
@@ -65,8 +70,15 @@ mod tests {
         }
         for (name, kind) in &types {
             if kind == "histogram" {
-                let buckets: Vec<f64> = text.lines().filter(|line| line.starts_with(&format!("{name}_bucket"))).map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
-                assert!(!buckets.is_empty() && text.contains("le=\"+Inf\"") && text.contains(&format!("{name}_sum")) && text.contains(&format!("{name}_count")), "{name}");
+                let buckets: Vec<f64> = text
+                    .lines()
+                    .filter(|line| line.starts_with(&format!("{name}_bucket")))
+                    .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+                    .collect();
+                assert!(
+                    !buckets.is_empty() && text.contains("le=\"+Inf\"") && text.contains(&format!("{name}_sum")) && text.contains(&format!("{name}_count")),
+                    "{name}"
+                );
             }
         }
         types
@@ -111,7 +123,9 @@ mod tests {
         let text = text_of(app.get("/metrics").await).await;
         checked(&text);
         for (route, status) in [("/api/scans/{id}/status", 200), ("/scans/{id}", 200), ("none", 404)] {
-            let line = format!("http_server_request_duration_seconds_count{{http_request_method=\"GET\",http_response_status_code=\"{status}\",http_route=\"{route}\"}} 1");
+            let line = format!(
+                "http_server_request_duration_seconds_count{{http_request_method=\"GET\",http_response_status_code=\"{status}\",http_route=\"{route}\"}} 1"
+            );
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         }
     }
