@@ -15,6 +15,7 @@ mod server;
 #[path = "../../tests/helpers/surreal_server.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
 mod surreal_server;
+mod telemetry;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         burst(&mut report).await;
         restart(&mut report).await;
         status(&mut report).await;
+        telemetry::cost(&mut report).await;
         crowd(&mut report).await;
         dashboard::pages(&mut report).await;
         dashboard::streams(&mut report).await;
