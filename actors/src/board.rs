@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::changes::Changes;
-use crate::policy::restart::RestartBudget;
 use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
+use crate::policy::restart::RestartBudget;
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
 const KEPT: usize = 2_000;

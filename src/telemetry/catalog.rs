@@ -286,7 +286,11 @@ mod tests {
     fn every_name_is_there_once_and_every_attribute_is_known() {
         let known: BTreeSet<&str> = ATTRIBUTES.iter().map(|one| one.name).collect();
         assert_eq!(known.len(), ATTRIBUTES.len(), "two attributes of one name");
-        let used = SPANS.iter().flat_map(|one| one.attributes).chain(METRICS.iter().flat_map(|one| one.attributes)).chain(EVENTS.iter().flat_map(|one| one.attributes));
+        let used = SPANS
+            .iter()
+            .flat_map(|one| one.attributes)
+            .chain(METRICS.iter().flat_map(|one| one.attributes))
+            .chain(EVENTS.iter().flat_map(|one| one.attributes));
         for name in used {
             assert!(known.contains(name), "{name}");
         }
@@ -299,7 +303,9 @@ mod tests {
     #[test]
     fn no_metric_has_an_attribute_without_bounds() {
         for metric in METRICS {
-            for unbounded in [attribute::SERVER_ADDRESS, attribute::SCAN_ID, attribute::SCAN_TOKEN, attribute::NODE_ID, attribute::PROCESS_PID, attribute::URL_PATH] {
+            for unbounded in
+                [attribute::SERVER_ADDRESS, attribute::SCAN_ID, attribute::SCAN_TOKEN, attribute::NODE_ID, attribute::PROCESS_PID, attribute::URL_PATH]
+            {
                 assert!(!metric.attributes.contains(&unbounded), "{} has {unbounded}", metric.name);
             }
         }

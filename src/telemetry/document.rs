@@ -26,7 +26,9 @@ pub fn document() -> String {
     let rows = EVENTS.iter().map(|one| [code(one.name), code(one.span), codes(one.attributes), one.description.into()]);
     table(&mut text, ["event", "span", "attributes", "meaning"], rows);
 
-    text.push_str("\n## Metrics\n\nNo attribute of a metric has more values than there are routes, plugins or kinds of failure: never a target, a scan or a user.\n");
+    text.push_str(
+        "\n## Metrics\n\nNo attribute of a metric has more values than there are routes, plugins or kinds of failure: never a target, a scan or a user.\n",
+    );
     let unit = |unit: &str| if unit.is_empty() { String::new() } else { code(unit) };
     let rows = METRICS.iter().map(|one| {
         [code(one.name), code(&one.prometheus_name()), one.instrument.as_str().into(), unit(one.unit), codes(one.attributes), one.description.into()]

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity};
-use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, Protocol as Encoding, SpanExporter, WithExportConfig as _, WithHttpConfig, WithTonicConfig};
+use opentelemetry_otlp::{
+    ExporterBuildError, LogExporter, MetricExporter, Protocol as Encoding, SpanExporter, WithExportConfig as _, WithHttpConfig, WithTonicConfig,
+};
 
 use super::variables::{Export, Protocol, TlsFiles};
 
@@ -12,10 +14,7 @@ use super::variables::{Export, Protocol, TlsFiles};
 pub(super) enum ExporterError {
     /// A file for TLS could not be read.
     #[error("failed to read {}", path.display())]
-    File {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: std::io::Error },
     /// A file for TLS is not what it should be.
     #[error("failed to use the certificates for the collector")]
     Tls(#[source] reqwest::Error),

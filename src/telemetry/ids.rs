@@ -6,8 +6,8 @@
 use std::cell::Cell;
 
 use kastrel_actors::model::{FencingToken, TraceContext};
+use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
-use opentelemetry::{Context, trace};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use sha2::{Digest as _, Sha256};
 
@@ -73,7 +73,7 @@ pub(crate) fn with_id<T>(context: Option<TraceContext>, start: impl FnOnce() -> 
 pub(crate) struct Ids(RandomIdGenerator);
 
 impl IdGenerator for Ids {
-    fn new_trace_id(&self) -> trace::TraceId {
+    fn new_trace_id(&self) -> TraceId {
         self.0.new_trace_id()
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::ScanStatus;
-use opentelemetry::{KeyValue, StringValue};
 use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter};
+use opentelemetry::{KeyValue, StringValue};
 
 use super::catalog::{MetricEntry, attribute, metric};
 use super::readings::{Latest, Readings};
@@ -17,7 +17,18 @@ const WAITS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 
 /// Bounds for work: from a second to the default wall-clock limit.
 const WORK: &[f64] = &[1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0, 7200.0, 14400.0];
 /// Bounds for memory: from 16 MiB to 8 GiB.
-const MEMORY: &[f64] = &[16_777_216.0, 33_554_432.0, 67_108_864.0, 134_217_728.0, 268_435_456.0, 536_870_912.0, 1_073_741_824.0, 2_147_483_648.0, 4_294_967_296.0, 8_589_934_592.0];
+const MEMORY: &[f64] = &[
+    16_777_216.0,
+    33_554_432.0,
+    67_108_864.0,
+    134_217_728.0,
+    268_435_456.0,
+    536_870_912.0,
+    1_073_741_824.0,
+    2_147_483_648.0,
+    4_294_967_296.0,
+    8_589_934_592.0,
+];
 
 /// See the module.
 #[derive(Debug)]
@@ -70,8 +81,11 @@ impl Instruments {
     }
 
     pub(crate) fn request(&self, method: &'static str, route: impl Into<StringValue>, status: u16, took: Duration) {
-        let attributes =
-            [KeyValue::new(attribute::HTTP_METHOD, method), KeyValue::new(attribute::HTTP_ROUTE, route.into()), KeyValue::new(attribute::HTTP_STATUS, i64::from(status))];
+        let attributes = [
+            KeyValue::new(attribute::HTTP_METHOD, method),
+            KeyValue::new(attribute::HTTP_ROUTE, route.into()),
+            KeyValue::new(attribute::HTTP_STATUS, i64::from(status)),
+        ];
         self.http.record(took.as_secs_f64(), &attributes);
     }
 
@@ -171,8 +185,12 @@ fn observe(meter: &Meter, readings: &Readings) {
             observer.observe(queue.depth, &[KeyValue::new(attribute::SCAN_PRIORITY, queue.priority)]);
         }
     });
-    gauge(metric::DISK_FREE, |latest, observer| latest.disks.iter().for_each(|disk| observer.observe(disk.free, &[KeyValue::new(attribute::FOLDER, disk.folder)])));
-    gauge(metric::DISK_SIZE, |latest, observer| latest.disks.iter().for_each(|disk| observer.observe(disk.size, &[KeyValue::new(attribute::FOLDER, disk.folder)])));
+    gauge(metric::DISK_FREE, |latest, observer| {
+        latest.disks.iter().for_each(|disk| observer.observe(disk.free, &[KeyValue::new(attribute::FOLDER, disk.folder)]))
+    });
+    gauge(metric::DISK_SIZE, |latest, observer| {
+        latest.disks.iter().for_each(|disk| observer.observe(disk.size, &[KeyValue::new(attribute::FOLDER, disk.folder)]))
+    });
     seconds(metric::QUEUE_AGE, |latest, observer| {
         for queue in &latest.queues {
             observer.observe(queue.oldest, &[KeyValue::new(attribute::SCAN_PRIORITY, queue.priority)]);

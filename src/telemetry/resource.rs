@@ -16,7 +16,8 @@ pub(super) fn resource(role: Role, service_name: Option<&str>) -> Resource {
         KeyValue::new("process.pid", i64::from(std::process::id())),
         KeyValue::new("kastrel.role", word(role)),
     ];
-    let builder = Resource::builder_empty().with_detector(Box::new(TelemetryResourceDetector)).with_attributes(own).with_detector(Box::new(EnvResourceDetector::new()));
+    let builder =
+        Resource::builder_empty().with_detector(Box::new(TelemetryResourceDetector)).with_attributes(own).with_detector(Box::new(EnvResourceDetector::new()));
     match service_name.filter(|name| !name.trim().is_empty()) {
         Some(name) => builder.with_service_name(name.to_owned()).build(),
         None => builder.build(),

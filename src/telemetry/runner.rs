@@ -128,8 +128,7 @@ impl Watch {
         let end = plugin.ended_at.unwrap_or(now);
         let took = plugin.started_at.map(|start| end.duration_since(start).as_secs_f64());
         self.observer.instruments.plugin_ended(self.label(&plugin.name), outcome, took.filter(|_| plugin.ended_at.is_some()));
-        let mut attributes =
-            self.attributes([KeyValue::new(attribute::PLUGIN_NAME, plugin.name.clone()), KeyValue::new(attribute::PLUGIN_OUTCOME, outcome)]);
+        let mut attributes = self.attributes([KeyValue::new(attribute::PLUGIN_NAME, plugin.name.clone()), KeyValue::new(attribute::PLUGIN_OUTCOME, outcome)]);
         attributes.push(KeyValue::new(attribute::PLUGIN_FINDINGS, i64::try_from(plugin.findings_count).unwrap_or(i64::MAX)));
         let written = Written::new(span::PLUGIN, self.process, plugin.started_at.unwrap_or(end), end, attributes);
         let error = matches!(outcome, "failed" | "interrupted").then(|| outcome.to_owned());

@@ -1,6 +1,6 @@
 //! Writing spans: after the fact with their true times, or opened where their context has to travel before they end.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use kastrel_actors::model::TraceContext;
@@ -34,6 +34,11 @@ impl Written {
     }
 }
 
+/// A moment as OpenTelemetry takes it. Nothing is traced that was before 1970.
+pub(crate) fn system_time(at: Timestamp) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(u64::try_from(at.as_nanosecond()).unwrap_or_default())
+}
+
 /// Where spans go: to a tracer, or nowhere.
 #[derive(Debug, Clone, Default)]
 pub struct Spans(Option<SdkTracer>);
@@ -59,19 +64,19 @@ impl Spans {
             attributes.push(KeyValue::new(attribute::ERROR_TYPE, kind.clone()));
         }
         let link = |(context, kind)| Link::new(ids::span_context(context), vec![KeyValue::new(attribute::LINK_KIND, kind)], 0);
-        let mut builder = SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_start_time(SystemTime::from(start)).with_attributes(attributes);
+        let mut builder = SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_start_time(system_time(start)).with_attributes(attributes);
         builder.links = Some(links.into_iter().map(link).collect());
         let mut span = ids::with_id(own, || tracer.build_with_context(builder, &ids::parent(parent)));
         if let Some(kind) = error {
             span.set_status(Status::error(kind));
         }
-        span.end_with_timestamp(SystemTime::from(end.max(start)));
+        span.end_with_timestamp(system_time(end.max(start)));
     }
 
     /// Opens a span whose context has to travel. `None`: nobody takes spans, and the parent's context travels as it is.
     pub(crate) fn open(&self, name: &'static str, kind: SpanKind, parent: TraceContext, start: Timestamp, attributes: Vec<KeyValue>) -> Option<OpenSpan> {
         let tracer = self.0.as_ref()?;
-        let builder = SpanBuilder::from_name(name).with_kind(kind).with_start_time(SystemTime::from(start)).with_attributes(attributes);
+        let builder = SpanBuilder::from_name(name).with_kind(kind).with_start_time(system_time(start)).with_attributes(attributes);
         let span = tracer.build_with_context(builder, &ids::parent(parent));
         // A provider that was shut down gives spans without a context.
         let context = ids::stored(span.span_context())?;
@@ -99,6 +104,6 @@ impl OpenSpan {
     }
 
     pub(crate) fn end(mut self, end: Timestamp) {
-        self.span.end_with_timestamp(SystemTime::from(end));
+        self.span.end_with_timestamp(system_time(end));
     }
 }

@@ -16,11 +16,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::exporters;
 use super::filter::is_ours;
 use super::handle::{Destinations, Telemetry};
+use super::logs;
+use super::placing::Placing;
 use super::resource::resource;
 use super::scans::ScanPlaces;
 use super::told::Told;
 use super::variables::Plan;
-use super::logs;
 use crate::app::Role;
 use crate::config::LogConfig;
 
@@ -55,17 +56,18 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
             Err(error) => made("metrics", Err(error)),
         }
     }
+    let places = Arc::new(ScanPlaces::default());
     let mut log_provider = None;
     if let Some(export) = &plan.logs {
         made(
             "logs",
             exporters::logs(export).map(|exporter| {
                 let exporter = Told::new(exporter, "log records", export.endpoint.clone());
-                log_provider = Some(SdkLoggerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter).build());
+                let builder = SdkLoggerProvider::builder().with_resource(resource.clone()).with_log_processor(Placing(Arc::clone(&places)));
+                log_provider = Some(builder.with_batch_exporter(exporter).build());
             }),
         );
     }
-    let places = Arc::new(ScanPlaces::default());
     let telemetry = Telemetry::new(Destinations {
         resource,
         traces,

@@ -141,7 +141,11 @@ fn export(variables: &Variables<'_>, signal: Signal, warnings: &mut Vec<String>)
         }
     };
     let shown = endpoint_of(variables, signal, protocol);
-    Some(Export { protocol, tls: TlsFiles { authority: file("CERTIFICATE"), client }, endpoint: crate::config::redact(&shown).trim_end_matches('/').to_owned() })
+    Some(Export {
+        protocol,
+        tls: TlsFiles { authority: file("CERTIFICATE"), client },
+        endpoint: crate::config::redact(&shown).trim_end_matches('/').to_owned(),
+    })
 }
 
 /// Where a signal goes, as the specification puts it together.

@@ -1,6 +1,6 @@
 //! Whole trees: names, parents, links, status and times of everything that is exported of a scan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, ScanId, ScanRequestDraft, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::restart::RetryPolicy;
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Presence, ScanRunner, ScanStore, StartError};
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Presence, ScanRunner, StartError};
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
 use kastrel_actors::{NodeConfig, NodePorts};
 use opentelemetry::context::FutureExt as _;
@@ -17,6 +17,7 @@ use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 
 use super::super::catalog::{ATTRIBUTES, SPANS, attribute, span};
+use super::super::spans::system_time;
 use super::super::{Telemetry, ids, observe};
 
 /// A scripted runner whose plugin runs from the first second to the third, as the scanner's files would say.
@@ -62,7 +63,7 @@ impl Stage {
         let ports = cluster.ports();
         let observed = observe(&telemetry, ports.clock.clone());
         let desk = ScanDesk { store: observed.store(ports.store), queue: observed.queue(ports.queue, false), ..cluster.desk.clone() };
-        let start = SystemTime::from(ports.clock.now());
+        let start = system_time(ports.clock.now());
         Self { cluster, desk, telemetry, exporter, start }
     }
 
@@ -94,11 +95,12 @@ impl Stage {
     /// The exported spans as a tree, each under its parent in the order of time: seconds since the submission, name, what the span is about, and its links.
     fn tree(&self, with_times: bool) -> String {
         let spans = self.spans();
-        let known: BTreeSet<SpanId> = spans.iter().map(|span| span.span_context.span_id()).collect();
+        let known: HashSet<SpanId> = spans.iter().map(|span| span.span_context.span_id()).collect();
         assert_eq!(known.len(), spans.len(), "two spans of one id");
-        let labels: BTreeMap<SpanId, String> = spans.iter().map(|span| (span.span_context.span_id(), label(span))).collect();
+        let labels: HashMap<SpanId, String> = spans.iter().map(|span| (span.span_context.span_id(), label(span))).collect();
         let mut text = String::new();
-        let mut open: Vec<(usize, &SpanData)> = sorted(spans.iter().filter(|span| !known.contains(&span.parent_span_id))).into_iter().rev().map(|span| (0, span)).collect();
+        let mut open: Vec<(usize, &SpanData)> =
+            sorted(spans.iter().filter(|span| !known.contains(&span.parent_span_id))).into_iter().rev().map(|span| (0, span)).collect();
         while let Some((depth, one)) = open.pop() {
             let seconds = |at: SystemTime| at.duration_since(self.start).unwrap().as_secs();
             let times = if with_times { format!("{:>3}-{:<3} ", seconds(one.start_time), seconds(one.end_time)) } else { String::new() };
@@ -186,7 +188,18 @@ async fn a_scan_that_succeeds() {
     let row = stage.cluster.until_status(id, ScanStatus::Completed).await;
     node.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
     stage.check();
-    insta::assert_snapshot!(stage.tree(true), @"");
+    insta::assert_snapshot!(stage.tree(true), @r"
+     0-0   scan.submit
+     0-0     queue.publish
+     0-0       queue.process acknowledged
+     0-0         scan.lease#1 a
+     0-0           scan.attempt.start#1 a
+     0-0             kast.process.start#1
+     1-3               kast.plugin#1 one completed
+    10-10              kast.process.end#1 success
+    10-10            scan.attempt.end#1 a completed
+    10-10              scan.verdict completed 1
+    ");
     let submit = stage.spans().into_iter().find(|one| one.name == span::SCAN_SUBMIT).unwrap();
     assert_eq!(ids::stored(&submit.span_context), Some(row.trace), "the row keeps the submission's context");
     assert_eq!(submit.parent_span_id, ids::span_context(fixtures::trace()).span_id());
@@ -194,14 +207,44 @@ async fn a_scan_that_succeeds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_scan_that_is_restarted_twice() {
-    let script = |job: &AttemptJob| if job.attempt < AttemptNumber(3) { Script::Crash(Duration::from_secs(5)) } else { Script::Complete(Duration::from_secs(10)) };
+    let script =
+        |job: &AttemptJob| if job.attempt < AttemptNumber(3) { Script::Crash(Duration::from_secs(5)) } else { Script::Complete(Duration::from_secs(10)) };
     let stage = Stage::new(ScriptedRunner::new(script));
     let id = stage.submit().await;
     let node = stage.node("a").await;
     stage.cluster.until_status(id, ScanStatus::Completed).await;
     node.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
     stage.check();
-    insta::assert_snapshot!(stage.tree(true), @"");
+    insta::assert_snapshot!(stage.tree(true), @r"
+     0-0   scan.submit
+     0-0     queue.publish
+     0-0       queue.process acknowledged
+     0-0         scan.lease#1 a
+     0-0           scan.attempt.start#1 a
+     0-0             kast.process.start#1
+     1-5               kast.plugin#1 one interrupted ERROR interrupted
+     5-5               kast.process.end#1 error ERROR error
+     5-5             scan.attempt.end#1 a failed crashed ERROR crashed
+     5-5               scan.restart crashed
+     5-5     queue.publish
+     5-5       queue.process acknowledged
+     5-5         scan.lease#2 a
+     5-5           scan.attempt.start#2 a --previous_attempt--> scan.attempt.start#1
+     5-5             kast.process.start#2
+     6-10              kast.plugin#2 one interrupted ERROR interrupted
+    10-10              kast.process.end#2 error ERROR error
+    10-10            scan.attempt.end#2 a failed crashed ERROR crashed
+    10-10              scan.restart crashed
+    10-10    queue.publish
+    10-10      queue.process acknowledged
+    10-10        scan.lease#3 a
+    10-10          scan.attempt.start#3 a --previous_attempt--> scan.attempt.start#2
+    10-10            kast.process.start#3
+    11-13              kast.plugin#3 one completed
+    20-20              kast.process.end#3 success
+    20-20            scan.attempt.end#3 a completed
+    20-20              scan.verdict completed 3
+    ");
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +259,19 @@ async fn a_scan_that_is_cancelled_while_it_runs() {
     stage.cluster.until_status(id, ScanStatus::Cancelled).await;
     node.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
     stage.check();
-    insta::assert_snapshot!(stage.tree(true), @"");
+    insta::assert_snapshot!(stage.tree(true), @r"
+    0-0   scan.submit
+    0-0     queue.publish
+    0-0       queue.process acknowledged
+    0-0         scan.lease#1 a
+    0-0           scan.attempt.start#1 a
+    0-0             kast.process.start#1
+    1-7               kast.plugin#1 one interrupted ERROR interrupted
+    7-7               kast.process.end#1 signal ERROR signal
+    7-7             scan.attempt.end#1 a cancelled
+    7-7               scan.verdict cancelled 1
+    7-7     scan.cancel requested --requested_by--> outside 2222222222222222
+    ");
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,7 +280,12 @@ async fn a_scan_that_is_cancelled_while_it_waits_has_its_verdict_too() {
     let id = stage.submit().await;
     stage.desk.cancel(id, CancelledBy::User).await.unwrap();
     stage.check();
-    insta::assert_snapshot!(stage.tree(true), @"");
+    insta::assert_snapshot!(stage.tree(true), @r"
+    0-0   scan.submit
+    0-0     queue.publish
+    0-0     scan.cancel cancelled
+    0-0       scan.verdict cancelled 0
+    ");
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +301,27 @@ async fn a_scan_that_another_node_takes_over() {
     rescuer.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
     stage.check();
     // When the rescuer looks around is up to chance.
-    insta::assert_snapshot!(stage.tree(false), @"");
+    insta::assert_snapshot!(stage.tree(false), @r"
+    scan.submit
+      queue.publish
+        queue.process acknowledged
+          scan.lease#1 a
+            scan.attempt.start#1 a
+              kast.process.start#1
+                kast.plugin#1 one interrupted ERROR interrupted
+                kast.process.end#1 signal ERROR signal
+              attempt.lost#1 a node_lost ERROR node_lost
+                scan.restart node_lost
+      queue.publish
+        queue.process acknowledged
+          scan.lease#2 b
+            scan.attempt.start#2 b --previous_attempt--> scan.attempt.start#1
+              kast.process.start#2
+                kast.plugin#2 one completed
+                kast.process.end#2 success
+              scan.attempt.end#2 b completed
+                scan.verdict completed 2
+    ");
     let spans = stage.spans();
     let of = |name: &str| spans.iter().find(|one| one.name == name).unwrap();
     assert_eq!(value(of(span::ATTEMPT_LOST), attribute::NODE_ID).as_deref(), Some("a"), "the lost node's");
@@ -263,7 +343,8 @@ async fn a_trace_that_is_not_sampled_is_not_exported_and_goes_on_being_handed_on
 
 #[tokio::test(start_paused = true)]
 async fn what_happens_is_counted() {
-    let script = |job: &AttemptJob| if job.attempt < AttemptNumber(2) { Script::Crash(Duration::from_secs(5)) } else { Script::Complete(Duration::from_secs(10)) };
+    let script =
+        |job: &AttemptJob| if job.attempt < AttemptNumber(2) { Script::Crash(Duration::from_secs(5)) } else { Script::Complete(Duration::from_secs(10)) };
     let stage = Stage::new(ScriptedRunner::new(script));
     let id = stage.submit().await;
     let node = stage.node("a").await;
