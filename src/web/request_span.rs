@@ -32,8 +32,12 @@ impl RequestSpan {
         let pattern = route.as_ref().map_or("", MatchedPath::as_str);
         let caller = if telemetry.ignores_callers() { None } else { caller(request.headers()) };
         let span = if is_traced(method, pattern) { telemetry::request_span(method, pattern, request.uri().path(), caller) } else { Span::none() };
-        let trace = span.in_scope(telemetry::current).or(caller).unwrap_or_else(|| TraceContext::generate(&mut rand::rng()));
-        span.record("trace_id", trace.trace_id());
+        let own = span.in_scope(telemetry::current);
+        let trace = own.or(caller).unwrap_or_else(|| TraceContext::generate(&mut rand::rng()));
+        // An exported span is its trace's; without exporters the log lines of the request get the trace from here.
+        if own.is_none() {
+            span.record("trace_id", trace.trace_id());
+        }
         Self { span, trace: RequestTrace(trace), method, route }
     }
 

@@ -35,13 +35,13 @@ fn names_in(query: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let (mut metrics, mut labels) = (BTreeSet::new(), BTreeSet::new());
     // Values in quotes are no names.
-    for (at, part) in query.split('"').enumerate().filter(|(at, _)| at % 2 == 0) {
+    for part in query.split('"').step_by(2) {
         for word in
             part.split(|c: char| !is_name(c)).filter(|word| !word.is_empty() && !word.starts_with(|c: char| c.is_ascii_digit()) && !WORDS.contains(word))
         {
             if word.starts_with("kastrel_") || word.starts_with("http_server_") || word.starts_with("db_client_") {
                 metrics.insert(word.to_owned());
-            } else if !(at > 0 && word.len() == 1) && word != "m" {
+            } else {
                 labels.insert(word.to_owned());
             }
         }

@@ -53,7 +53,6 @@ fn check(receiver: &Receiver, trace_id: &str, spans: &[Span]) {
         ("POST /api/scans", 1),
         ("scan.submit", 1),
         ("queue.publish", 3),
-        ("queue.process", 3),
         ("scan.lease", 3),
         ("scan.attempt.start", 3),
         ("kast.process.start", 3),
@@ -64,6 +63,8 @@ fn check(receiver: &Receiver, trace_id: &str, spans: &[Span]) {
     ] {
         assert_eq!(named(name).len(), count, "{name} in {:?}", of_trace.iter().map(|span| &span.name).collect::<Vec<_>>());
     }
+    // A reminder may come just when the signal itself is taken; then there is a delivery that finds nothing to do.
+    assert!(named("queue.process").len() >= 3);
     let starts = named("scan.attempt.start");
     let of_attempt = |number: &str| starts.iter().find(|span| span.attributes["scan.attempt"] == number).unwrap();
     assert_eq!(of_attempt("3").links, [of_attempt("2").id.clone()]);
