@@ -28,8 +28,11 @@ fn main() -> ExitCode {
         Err(error) => return cli::refuse(&error),
     };
     // In a task, and not on the main thread, whose stack is not ours to choose.
-    let command = runtime.spawn(cli::run(args, Arc::new(cli::KastrelHost)));
+    let host = cli::KastrelHost::default();
+    let command = runtime.spawn(cli::run(args, Arc::new(host.clone())));
     let code = runtime.block_on(command).unwrap_or_else(|panic| cli::refuse(&panic));
+    // While the runtime is still there, over which gRPC delivers; and after everything that could still have something to tell.
+    host.flush();
     runtime.shutdown_timeout(LAST_GRACE);
     code
 }

@@ -163,6 +163,9 @@ impl Server {
             drain_limit: config.scans.drain_limit_seconds,
             runs_scans: app.runs_scans(),
             redis: app.redis.clone(),
+            telemetry: app.telemetry.clone(),
+            sources: app.sources.clone(),
+            trace_url: config.telemetry.trace_url.clone().map(Arc::new),
             hosts: HostRule { loopback: self.address.ip().is_loopback(), names: config.server.allowed_hosts.clone() },
             closing: stop.clone(),
         };

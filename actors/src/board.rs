@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::changes::Changes;
 use crate::hindrances::NodesSeen;
 use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
+use crate::policy::restart::RestartBudget;
 use crate::reads::Reads;
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
@@ -25,6 +26,7 @@ const KEPT: usize = 2_000;
 pub struct LiveBoard {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
+    budgets: Mutex<BTreeMap<&'static str, RestartBudget>>,
     changes: Changes,
     /// Rows that are on their way to the board.
     pub(crate) reads: Reads,
@@ -39,6 +41,7 @@ impl Default for LiveBoard {
         Self {
             scans: RwLock::default(),
             actors: Mutex::default(),
+            budgets: Mutex::default(),
             changes: Changes::default(),
             reads: Reads::default(),
             nodes: NodesSeen::default(),
@@ -226,6 +229,17 @@ impl LiveBoard {
         if view.state != before {
             view.since = now;
         }
+    }
+
+    /// Shows a budget of failures as it is now.
+    pub fn budget(&self, name: &'static str, budget: &RestartBudget) {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner).insert(name, budget.clone());
+    }
+
+    /// How much of each budget is left.
+    #[must_use]
+    pub fn budgets(&self, now: Instant) -> Vec<(&'static str, usize)> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, budget)| (*name, budget.left(now))).collect()
     }
 
     /// The actor tree as it is now.

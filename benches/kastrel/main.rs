@@ -15,6 +15,7 @@ mod server;
 #[path = "../../tests/helpers/surreal_server.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
 mod surreal_server;
+mod telemetry;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
             )+
         };
     }
-    take! { idle_memory latency burst restart status crowd dashboard::pages dashboard::streams cluster::latency cluster::fleet }
+    take! { idle_memory latency burst restart status telemetry::cost crowd dashboard::pages dashboard::streams cluster::latency cluster::fleet }
     println!("{}", report.table());
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("bench.json");
     std::fs::write(&path, report.json()).unwrap();

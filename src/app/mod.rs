@@ -29,6 +29,8 @@ use crate::adapters::redis_queue::RedisHealth;
 use crate::adapters::surreal_store::FolderLock;
 use crate::backup::BackupSource;
 use crate::config::Config;
+use crate::telemetry::readings::Sources;
+use crate::telemetry::{Telemetry, observe};
 use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
 pub use database::{database_to_back_up, database_to_restore};
@@ -53,6 +55,11 @@ pub struct App {
     pub backup: Arc<dyn BackupSource>,
     node: Option<RunningNode>,
     catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
+    /// What this process tells with.
+    pub telemetry: Telemetry,
+    /// Where its metrics look.
+    pub sources: Sources,
+    _readings: Option<AbortOnDropHandle<()>>,
     _mirror: Option<AbortOnDropHandle<()>>,
     _lock: Option<FolderLock>,
 }
@@ -62,7 +69,7 @@ impl App {
     ///
     /// # Errors
     /// What could not be opened or started; nothing is left running then.
-    pub async fn start(config: &Config, role: Role) -> Result<Self, AppError> {
+    pub async fn start(config: &Config, role: Role, telemetry: &Telemetry) -> Result<Self, AppError> {
         role.check(config)?;
         let folders = Folders { data: absolute(&config.data.dir)?, results: absolute(&config.results_dir())? };
         for dir in [&folders.data, &folders.results] {
@@ -72,9 +79,11 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let node_id = identity::node_id(config.node.name.as_deref().unwrap_or(&node::host()));
         let links = Links::open(config, role, &folders.data, &node_id, &clock).await?;
+        // From outside, so that what is told is what was committed, published and run; the orchestration knows nothing of it.
+        let observed = observe(telemetry, Arc::clone(&clock));
         let desk = ScanDesk {
-            store: links.store,
-            queue: links.queue,
+            store: observed.store(links.store),
+            queue: observed.queue(links.queue, links.redis.is_some()),
             bus: links.bus,
             feed: links.feed,
             view: links.view,
@@ -83,7 +92,7 @@ impl App {
             scope: Arc::new(config.scope_policy()),
         };
         let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
-            let node = RunningNode::start(config, role, node_id, &folders, &desk, links.shared).await?;
+            let node = RunningNode::start(config, role, node_id, &folders, &desk, &observed, links.shared).await?;
             let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
             (Some(node), catalogue, renderer)
         } else if links.shared {
@@ -92,6 +101,12 @@ impl App {
             let runner = scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &identity::data_dir_id(&folders.data)?, None)?;
             (None, scanner::view_of(&runner), reports::renderer(config, &runner))
         };
+        let sources = Sources {
+            desk: desk.clone(),
+            capacity: node.is_some().then_some(config.scans.concurrency),
+            folders: vec![("data", folders.data.clone()), ("results", folders.results.clone())],
+        };
+        let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
         let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
         Ok(Self {
             desk,
@@ -102,6 +117,9 @@ impl App {
             node,
             renderer,
             catalogue,
+            telemetry: telemetry.clone(),
+            sources,
+            _readings: readings,
             _mirror: mirror,
             _lock: links.lock,
         })

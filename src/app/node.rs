@@ -12,12 +12,14 @@ use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::{AppError, Role, artifacts, identity, reports, scanner};
 use crate::adapters::artifacts::BucketUploader;
 use crate::adapters::kast_runner::{ArtifactSink, Warden, sweep_leftovers};
 use crate::config::Config;
+use crate::telemetry::Observed;
 use crate::web::{CatalogueView, RenderReport};
 
 /// How long leftovers of a crashed predecessor may take to die after SIGKILL.
@@ -38,6 +40,7 @@ pub(super) struct RunningNode {
     node: NodeHandle,
     uploader: Option<BucketUploader>,
     warden: Arc<Warden>,
+    _processes: AbortOnDropHandle<()>,
     /// What its scanner says of itself, once it has told.
     pub(super) catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     /// What renders reports once more, where something can.
@@ -51,7 +54,15 @@ impl RunningNode {
     ///
     /// # Errors
     /// What could not be started; nothing is left running then.
-    pub(super) async fn start(config: &Config, role: Role, id: NodeId, folders: &Folders, desk: &ScanDesk, shared: bool) -> Result<Self, AppError> {
+    pub(super) async fn start(
+        config: &Config,
+        role: Role,
+        id: NodeId,
+        folders: &Folders,
+        desk: &ScanDesk,
+        observed: &Observed,
+        shared: bool,
+    ) -> Result<Self, AppError> {
         let uploader = artifacts::uploader(config, &folders.results, id.as_str(), Arc::clone(&desk.clock))?;
         let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
         let data_dir_id = identity::data_dir_id(&folders.data)?;
@@ -62,19 +73,29 @@ impl RunningNode {
             uploader.start(Arc::clone(&desk.store));
         }
         let warden = Arc::new(Warden::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Warden)?);
+        let offer = scanner::offer_of(&runner);
         let ports = NodePorts {
             store: Arc::clone(&desk.store),
             queue: Arc::clone(&desk.queue),
             bus: Arc::clone(&desk.bus),
             feed: Arc::clone(&desk.feed),
             guard: Arc::clone(&warden) as _,
-            offer: scanner::offer_of(&runner),
-            runner: Arc::new(runner),
+            runner: observed.runner(Arc::new(runner), offer.clone()),
+            offer,
             clock: Arc::clone(&desk.clock),
             board: Arc::clone(&desk.board),
         };
         let node = node::start(node_config(config, role, id, shared), ports).await?;
-        Ok(Self { node, uploader, warden, catalogue, renderer, finish: config.scans.shutdown_finish_seconds, grace: config.scans.shutdown_grace_seconds })
+        Ok(Self {
+            node,
+            uploader,
+            warden,
+            _processes: observed.watch_processes(),
+            catalogue,
+            renderer,
+            finish: config.scans.shutdown_finish_seconds,
+            grace: config.scans.shutdown_grace_seconds,
+        })
     }
 
     /// Waits until the node gives up, which a node that does its work never does.

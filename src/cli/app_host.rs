@@ -1,6 +1,6 @@
 //! The application of this program, as commands start it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,22 +12,40 @@ use super::backend::{BackendError, LocalBackend, PluginList, PluginSource};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, process_environment};
 use crate::server::{Server, ServerError};
-use crate::telemetry;
+use crate::telemetry::{self, Telemetry};
 use crate::web::CatalogueView;
 
 /// The longest to wait for a scanner that is being asked for its plugins.
 const CATALOGUE_LIMIT: Duration = Duration::from_secs(60);
 
 /// See the module.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct KastrelHost;
+#[derive(Debug, Clone, Default)]
+pub struct KastrelHost {
+    /// Set once logging is.
+    telemetry: Arc<OnceLock<Telemetry>>,
+}
+
+impl KastrelHost {
+    /// Delivers the telemetry that is left, within a time limit. Blocks; called when the command is done, in whichever way.
+    pub fn flush(&self) {
+        if let Some(telemetry) = self.telemetry.get() {
+            telemetry.flush();
+        }
+    }
+
+    /// What this process tells with. A command that set up no logging exports nothing.
+    fn telemetry(&self) -> &Telemetry {
+        self.telemetry.get_or_init(Telemetry::without_exporters)
+    }
+}
 
 #[async_trait]
 impl AppHost for KastrelHost {
     fn init_logging(&self, config: &Config, role: Role) -> Result<(), CliError> {
-        telemetry::init(&config.log, matches!(role, Role::Serve | Role::Web | Role::Worker));
+        let env = process_environment(std::env::vars_os())?;
+        self.telemetry.get_or_init(|| telemetry::start(&config.log, role, &env));
         Ok(())
     }
 
@@ -43,7 +61,7 @@ impl AppHost for KastrelHost {
             })?),
             Role::OneShot | Role::Offline => None,
         };
-        let app = Arc::new(App::start(config, role).await.map_err(|error| failed(error.into()))?);
+        let app = Arc::new(App::start(config, role, self.telemetry()).await.map_err(|error| failed(error.into()))?);
         let server = match server.map(|server| server.announce(config)).transpose() {
             Ok(server) => server.map(|server| serve(server, Arc::clone(&app), config.clone())),
             Err(error) => {

@@ -120,10 +120,10 @@ impl Opener {
     /// # Errors
     /// Neither is to be had.
     pub async fn open(&self, server: Option<&str>, config: &Config, role: Role) -> Result<Session, CliError> {
+        self.host.init_logging(config, role)?;
         if let Some(remote) = self.server(server, config).await? {
             return Ok(Session { backend: Box::new(remote.clone()), remote: Some(remote), app: None, others_run_scans: true });
         }
-        self.host.init_logging(config, role)?;
         let app = self.host.start(config, role).await?;
         Ok(Session { backend: Box::new(app.backend()), remote: None, app: Some(app), others_run_scans: config.database.url.is_some() })
     }

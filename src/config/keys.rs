@@ -9,7 +9,7 @@ use toml::Value;
 use super::bucket::{BucketUrl, Endpoint};
 use super::layers::Resolver;
 use super::secret::HIDDEN;
-use super::values::{LogFormat, LogLevel, RedisPrefix, ScannerChoice, ScopeRules, Setting, VariableNames};
+use super::values::{LogFormat, LogLevel, RedisPrefix, ScannerChoice, ScopeRules, Setting, TraceUrl, VariableNames};
 use super::{SecretText, SecretUrl, redact};
 
 /// What is declared of a key.
@@ -307,6 +307,12 @@ settings! {
         level: LogLevel = "info";
         /// auto (text on a terminal, JSON elsewhere), text or json.
         format: LogFormat = "auto";
+    }
+
+    /// Telemetry. Where it is sent is said by the standard OTEL_* variables; docs/telemetry.md lists them.
+    telemetry: TelemetryConfig {
+        /// The address of a trace in a tracing UI, with `{trace_id}` in it, such as `http://127.0.0.1:16686/trace/{trace_id}`. Empty: none.
+        trace_url: Option<TraceUrl> = "";
     }
 }
 

@@ -153,6 +153,7 @@ fn section_name(section: &'static str) -> &'static str {
         "scope" => "[scope]",
         "supervision" => "[supervision]",
         "log" => "[log]",
+        "telemetry" => "[telemetry]",
         other => other,
     }
 }

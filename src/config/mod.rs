@@ -18,8 +18,8 @@ pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
 pub use keys::{
     ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, RedisConfig, ScansConfig, ScopeConfig, ServerConfig,
-    SupervisionConfig,
+    SupervisionConfig, TelemetryConfig,
 };
 pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
 pub use secret::{SecretText, SecretUrl, redact};
-pub use values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, VariableNames};
+pub use values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, TraceUrl, VariableNames};

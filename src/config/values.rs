@@ -336,6 +336,43 @@ impl Setting for LogLevel {
     }
 }
 
+/// The address of a trace in a tracing UI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceUrl(String);
+
+impl TraceUrl {
+    /// What stands for the trace id.
+    const PLACE: &'static str = "{trace_id}";
+
+    /// Reads it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::from_text(text)
+    }
+
+    /// The address of one trace.
+    #[must_use]
+    pub fn of(&self, trace_id: &str) -> String {
+        self.0.replace(Self::PLACE, trace_id)
+    }
+}
+
+impl Setting for TraceUrl {
+    const EXPECTED: &'static str = "an http or https address with {trace_id} in it";
+
+    fn from_text(text: &str) -> Option<Self> {
+        // It becomes a link on pages, so nothing but the web may be behind it.
+        let url = url::Url::parse(&text.replace(Self::PLACE, "0")).ok()?;
+        let is_web = matches!(url.scheme(), "http" | "https") && url.has_host() && url.password().is_none();
+        let is_plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        (is_web && is_plain && text.contains(Self::PLACE)).then(|| Self(text.to_owned()))
+    }
+
+    fn to_toml(&self) -> Value {
+        self.0.as_str().into()
+    }
+}
+
 /// Declares an enum of words as a setting.
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident, $expected:literal { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -445,6 +482,15 @@ mod tests {
         }
         for choice in LogFormat::ALL {
             assert_eq!(read(choice.as_str()), Some(*choice));
+        }
+    }
+
+    #[test]
+    fn a_trace_has_an_address_on_the_web() {
+        let url = read::<TraceUrl>("https://jaeger.example/trace/{trace_id}?x=1").unwrap();
+        assert_eq!(url.of("4bf9"), "https://jaeger.example/trace/4bf9?x=1");
+        for bad in ["", "{trace_id}", "http://jaeger/trace", "javascript:alert('{trace_id}')", "http://u:p@jaeger/{trace_id}", "http://jaeger/ {trace_id}"] {
+            assert!(read::<TraceUrl>(bad).is_none(), "{bad}");
         }
     }
 

@@ -113,6 +113,11 @@ impl Problem {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// The last part of its `type`.
+    pub(crate) fn slug(&self) -> &'static str {
+        self.kind.about().1
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.kind.about().0
     }

@@ -7,13 +7,18 @@ use axum::extract::{Request, State};
 use axum::http::{Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::error::{Problem, ProblemKind, is_for_programs};
+use super::request_span::{RequestSpan, method_name};
 use super::same_origin::is_proven;
 use super::state::Web;
 use super::trace::{RequestTrace, TRACEPARENT};
 use super::viewer::Theme;
+
+/// The route that has no span.
+const HOT_ROUTE: &str = "/api/scans/{id}/status";
 
 /// How much a client may ask for at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +43,9 @@ impl Default for RequestLimits {
 
 /// The layer of all routes but the hot one.
 pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    let trace = RequestTrace::of(request.headers());
+    let began = Instant::now();
+    let told = RequestSpan::new(&web.state.telemetry, &request);
+    let trace = told.trace;
     request.extensions_mut().insert(trace);
     let uri = request.uri().clone();
     let theme = Theme::of(request.headers());
@@ -54,16 +61,22 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
             Err(_) => Problem::new(ProblemKind::TimedOut, "the answer was not ready in time; a scan that was accepted is not lost").into_response(),
         }
     };
-    let span = tracing::debug_span!("http.request", http.path = uri.path(), trace_id = %trace.0.trace_id());
-    show(answer.instrument(span).await, &uri, theme, || trace)
+    let answer = answer.instrument(told.span.clone()).await;
+    let answer = told.span.in_scope(|| show(answer, &uri, theme, || trace));
+    told.end(&web.state.telemetry, answer.status(), began.elapsed());
+    answer
 }
 
 /// The layer of the hot route: the host check, and nothing else that costs while all is well.
 pub(crate) async fn attend_hot(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
     let uri = request.uri().clone();
+    let method = method_name(request.method());
     let traceparent = request.headers().get(TRACEPARENT).cloned();
     let response = if web.state.hosts.admits_request(&uri, request.headers()) { next.run(request).await } else { wrong_host().into_response() };
-    show(response, &uri, Theme::System, || RequestTrace::of_header(traceparent.as_ref()))
+    let answer = show(response, &uri, Theme::System, || RequestTrace::of_header(traceparent.as_ref()));
+    web.state.telemetry.instruments().request(method, HOT_ROUTE, answer.status().as_u16(), began.elapsed());
+    answer
 }
 
 /// Turns a panic into a problem; the panic hook has logged it.
@@ -92,6 +105,7 @@ fn wrong_host() -> Problem {
 
 fn show(mut response: Response, uri: &Uri, theme: Theme, trace: impl FnOnce() -> RequestTrace) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    RequestSpan::note(&problem);
     let drawn = problem.draw(uri.path(), &trace().0, theme);
     let (mut parts, _) = response.into_parts();
     let (drawn, body) = drawn.into_parts();

@@ -16,12 +16,13 @@ mod path;
 mod query;
 mod range;
 mod removal;
+mod request_span;
 mod router;
 mod same_origin;
 mod sse;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod text;
 mod trace;
 mod viewer;

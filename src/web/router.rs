@@ -63,6 +63,7 @@ fn page_routes() -> Router<Web> {
         .route("/scans/{id}/plugins/{name}", get(pages::plugin_detail::show))
         .route("/scans/{id}/report", get(pages::report::show))
         .route("/scans/{id}/log", get(pages::log::show))
+        .route("/scans/{id}/trace", get(pages::scan_trace::show))
         .route("/scans/{id}/files", get(pages::file_list::show))
         .route("/scans/{id}/files.zip", get(archive::serve))
         .route("/scans/{id}/attempts/{n}/files/{*path}", get(files::serve))

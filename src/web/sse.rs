@@ -5,14 +5,18 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::sse::Event;
 use futures_util::Stream;
 use kastrel_actors::model::ScanSnapshot;
+use kastrel_actors::ports::Clock;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status::StatusBody;
+use crate::config::TraceUrl;
+use crate::telemetry::Instruments;
 
 /// Names a state of a scan within one run of the program, whose sequence numbers begin anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +61,36 @@ pub(crate) struct StatusStream {
     seen: Option<EventId>,
     last_json: String,
     run: u32,
-    max_attempts: u32,
+    shown: Shown,
     closing: CancellationToken,
     ended: bool,
+    lag: Lag,
     _permit: OwnedSemaphorePermit,
+}
+
+/// What is shown beside the scan itself.
+pub(crate) struct Shown {
+    pub(crate) max_attempts: u32,
+    pub(crate) trace_url: Option<Arc<TraceUrl>>,
+}
+
+/// Measures how old news is when it is sent.
+pub(crate) struct Lag {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) instruments: Arc<Instruments>,
+}
+
+impl Lag {
+    /// Only news of the running attempt says when it happened; and only what was waited for here can be late.
+    fn measure(&self, scan: &ScanSnapshot, seen: Option<EventId>) {
+        if let (Some(seen), Some(happened)) = (seen, scan.last_progress_at)
+            && seen.version == scan.record.version
+            && seen.sequence < scan.sequence
+        {
+            let late = self.clock.now().duration_since(happened);
+            self.instruments.event_sent(Duration::try_from(late).unwrap_or_default());
+        }
+    }
 }
 
 impl StatusStream {
@@ -68,11 +98,12 @@ impl StatusStream {
         updates: watch::Receiver<Arc<ScanSnapshot>>,
         seen: Option<EventId>,
         run: u32,
-        max_attempts: u32,
+        shown: Shown,
         closing: CancellationToken,
         permit: OwnedSemaphorePermit,
+        lag: Lag,
     ) -> Self {
-        Self { updates, seen, last_json: String::new(), run, max_attempts, closing, ended: false, _permit: permit }
+        Self { updates, seen, last_json: String::new(), run, shown, closing, ended: false, lag, _permit: permit }
     }
 
     /// The next event, or `None` when there is no more.
@@ -81,10 +112,14 @@ impl StatusStream {
             let scan = self.updates.borrow_and_update().clone();
             let id = EventId::of(&scan, self.run);
             if self.seen != Some(id) {
-                self.seen = Some(id);
-                let json = StatusBody::new(&scan, self.max_attempts).json().ok().and_then(|bytes| String::from_utf8(bytes).ok())?;
+                let seen = self.seen.replace(id);
+                let json = StatusBody::new(&scan, self.shown.max_attempts, self.shown.trace_url.as_deref())
+                    .json()
+                    .ok()
+                    .and_then(|bytes| String::from_utf8(bytes).ok())?;
                 // Signs of life change the snapshot, but nothing that is shown.
                 if json != self.last_json {
+                    self.lag.measure(&scan, seen);
                     self.last_json = json;
                     return Some(Event::default().event("status").id(id.to_string()).data(&self.last_json));
                 }

@@ -18,6 +18,9 @@ use super::{HostRule, RequestLimits};
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
 use crate::backup::BackupSource;
+use crate::config::TraceUrl;
+use crate::telemetry::Telemetry;
+use crate::telemetry::readings::Sources;
 
 /// A kind of issue, as the scanner's registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +110,12 @@ pub struct WebState {
     pub runs_scans: bool,
     /// How Redis is, where there is one.
     pub redis: Option<RedisHealth>,
+    /// What this process tells with.
+    pub telemetry: Telemetry,
+    /// Where its metrics look.
+    pub sources: Sources,
+    /// Where a trace is shown, if there is such a place.
+    pub trace_url: Option<Arc<TraceUrl>>,
     /// Which `Host` headers are ours.
     pub hosts: HostRule,
     /// Cancelled when the server begins to stop: open event streams end, so that they do not hold it up.
@@ -155,6 +164,11 @@ impl WebInner {
         } else {
             "no worker has joined yet, or its scanner is still being asked for its plugins"
         }
+    }
+
+    /// Where a trace is shown, if there is such a place.
+    pub(crate) fn trace_url(&self, trace_id: &str) -> Option<String> {
+        self.state.trace_url.as_ref().map(|url| url.of(trace_id))
     }
 
     pub(crate) fn catalogue(&self) -> Option<Arc<CatalogueView>> {

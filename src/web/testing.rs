@@ -27,6 +27,9 @@ use super::state::{Web, WebInner};
 use super::{AppInfo, CatalogueView, HostRule, IssueText, RequestLimits, SettingLine, WebState, router};
 use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
 use crate::adapters::kast_runner::AttemptPaths;
+use crate::config::TraceUrl;
+use crate::telemetry::Telemetry;
+use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
 
 mod backups;
@@ -61,16 +64,25 @@ impl TestApp {
         Self::with(limits, None)
     }
 
+    /// Telling with `telemetry`, with a desk that `change` may put observers into.
+    pub(crate) fn with_telemetry(telemetry: &Telemetry, change: impl FnOnce(&mut ScanDesk)) -> Self {
+        Self::build(RequestLimits::default(), None, telemetry.clone(), change)
+    }
+
     /// With the files of scans somewhere else than in `results`.
     pub(crate) fn with_artifacts(artifacts: Arc<dyn ArtifactStore>) -> Self {
         Self::with(RequestLimits::default(), Some(artifacts))
     }
 
     fn with(limits: RequestLimits, artifacts: Option<Arc<dyn ArtifactStore>>) -> Self {
+        Self::build(limits, artifacts, Telemetry::without_exporters(), |_| {})
+    }
+
+    fn build(limits: RequestLimits, artifacts: Option<Arc<dyn ArtifactStore>>, telemetry: Telemetry, change: impl FnOnce(&mut ScanDesk)) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let store = Arc::new(FaultyStore::new(memory.clone()));
-        let desk = ScanDesk {
+        let mut desk = ScanDesk {
             feed: Arc::new(NoLiveFeed::default()),
             view: View::Sole,
             store: store.clone(),
@@ -80,6 +92,7 @@ impl TestApp {
             clock,
             scope: Arc::new(ScopePolicy::default()),
         };
+        change(&mut desk);
         let (catalogue, catalogue_view) = watch::channel(None);
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
@@ -97,6 +110,9 @@ impl TestApp {
             drain_limit: Duration::from_secs(600),
             runs_scans: true,
             redis: None,
+            telemetry: telemetry.clone(),
+            sources: Sources { desk: desk.clone(), capacity: Some(4), folders: Vec::new() },
+            trace_url: Some(Arc::new(TraceUrl::parse("http://jaeger.test/trace/{trace_id}").unwrap())),
             hosts: HostRule { loopback: true, names: Vec::new() },
             closing: closing.clone(),
         };

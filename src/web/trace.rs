@@ -14,6 +14,11 @@ pub(crate) const TRACEPARENT: &str = "traceparent";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestTrace(pub(crate) TraceContext);
 
+/// The trace of the caller, if it sends one.
+pub(crate) fn caller(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
+}
+
 impl RequestTrace {
     /// The caller's trace or a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {

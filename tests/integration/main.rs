@@ -20,3 +20,4 @@ mod s3_server;
 #[path = "../helpers/surreal_server.rs"]
 #[expect(dead_code, reason = "other test programs use the rest of it")]
 mod surreal_server;
+mod telemetry;

@@ -29,6 +29,24 @@ impl TraceContext {
         Self { trace_id: random.random_range(1..=u128::MAX), parent_id: random.random_range(1..=u64::MAX), flags: 1 }
     }
 
+    /// The context of a span in a trace; `None` where an id is all zero, which the specification calls invalid.
+    #[must_use]
+    pub const fn of_span(trace_id: u128, span_id: u64, is_sampled: bool) -> Option<Self> {
+        if trace_id == 0 || span_id == 0 { None } else { Some(Self { trace_id, parent_id: span_id, flags: is_sampled as u8 }) }
+    }
+
+    /// The ids of the trace and of the span, as numbers.
+    #[must_use]
+    pub const fn ids(&self) -> (u128, u64) {
+        (self.trace_id, self.parent_id)
+    }
+
+    /// Whether the trace is recorded by whoever made the context.
+    #[must_use]
+    pub const fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
+
     /// The trace id in 32 lower-case hex digits, as tracing user interfaces take it.
     #[must_use]
     pub fn trace_id(&self) -> String {

@@ -23,6 +23,9 @@ use crate::task;
 /// How long scans that had to be killed may take to be gone and recorded.
 const KILL_GRACE: Duration = Duration::from_secs(8);
 
+/// The name of the budget of failing actors.
+const BUDGET: &str = "actors";
+
 pub(crate) struct Node;
 
 pub(crate) struct Arguments {
@@ -90,6 +93,7 @@ impl Actor for Node {
         shared.show("node", "running");
         let credits = Arc::new(Semaphore::new(shared.config.capacity));
         let budget = RestartBudget::new(shared.config.actor_intensity);
+        shared.ports.board.budget(BUDGET, &budget);
         let mut state = State { shared, exit, credits, children: Vec::new(), lease: None, budget, shutdown: None };
         for role in Role::ALL {
             state.start(&myself, role).await?;
@@ -167,7 +171,9 @@ impl State {
             view.restarts += 1;
             view.last_failure = Some(ActorFailure { at: now, reason: why.clone() });
         });
-        let result = match self.budget.spend(Instant::now()) {
+        let budget = self.budget.spend(Instant::now());
+        self.shared.ports.board.budget(BUDGET, &self.budget);
+        let result = match budget {
             Budget::Left(_) => self.start(myself, role).await.map_err(|error| error.to_string()),
             Budget::Spent => {
                 Err(format!("more than {} failures within {:?}", self.shared.config.actor_intensity.max, self.shared.config.actor_intensity.within))

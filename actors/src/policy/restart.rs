@@ -85,7 +85,7 @@ pub enum Budget {
 }
 
 /// A sliding window of failures, as in Erlang/OTP's supervisor (`intensity` and `period`).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RestartBudget {
     intensity: Intensity,
     failures: VecDeque<Instant>,
@@ -108,6 +108,13 @@ impl RestartBudget {
             Some(left) => Budget::Left(left),
             None => Budget::Spent,
         }
+    }
+
+    /// How many failures more are tolerated at `now`.
+    #[must_use]
+    pub fn left(&self, now: Instant) -> usize {
+        let counted = self.failures.iter().filter(|failure| now.saturating_duration_since(**failure) < self.intensity.within).count();
+        self.intensity.max.saturating_sub(counted)
     }
 
     /// Forgets all failures.

@@ -53,6 +53,11 @@ pub trait JobQueue: Send + Sync + 'static {
     /// hands is a signal of its own, because the row may have changed since.
     async fn signal(&self, signal: JobSignal, wait: Duration) -> Result<(), QueueError>;
 
+    /// Adds a signal for a scan that was very likely signalled before: the same as [`signal`](Self::signal), told apart so that whoever watches the queue does not count it as news.
+    async fn remind(&self, signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
+        self.signal(signal, wait).await
+    }
+
     /// Waits for the next signal that is due.
     async fn next(&self) -> Result<Delivery, QueueError>;
 

@@ -60,6 +60,8 @@ impl State {
         if let Some(known) = self.waiting.get(&signal.id) {
             signal.due = signal.due.min(known.due);
             signal.priority = signal.priority.min(known.priority);
+            // What waits first is what is delivered: it keeps the trace of whoever signalled it.
+            signal.trace = known.trace;
             self.order.remove(&(known.priority, known.due, known.id));
         }
         self.order.insert((signal.priority, signal.due, signal.id));

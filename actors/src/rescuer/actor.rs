@@ -98,7 +98,7 @@ async fn look_after_the_cluster(shared: &Shared) -> Result<(), StoreError> {
     // Twice the interval, so that a scan is signalled before it is due and starts on time.
     for due in shared.ports.store.due(shared.config.rescue_every.saturating_mul(2), SIGNALS).await? {
         let signal = JobSignal { id: due.id, priority: due.priority, due: due.due, trace: due.trace };
-        if let Err(error) = shared.ports.queue.signal(signal, due.wait).await {
+        if let Err(error) = shared.ports.queue.remind(signal, due.wait).await {
             warn!(error = &error as &dyn std::error::Error, "could not signal waiting scans; they wait for the queue");
             break;
         }

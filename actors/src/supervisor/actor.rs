@@ -23,6 +23,9 @@ pub(crate) const RECORDED: &str = "recorded";
 /// The stop reason of a Scan actor that gave its row up: the lease is lost, or the store does not answer at shutdown.
 pub(crate) const ABANDONED: &str = "abandoned";
 
+/// The name of the budget of failed attempts.
+const BUDGET: &str = "attempts";
+
 pub(crate) struct ScanSupervisor;
 
 impl Actor for ScanSupervisor {
@@ -33,6 +36,7 @@ impl Actor for ScanSupervisor {
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         let bus = listen(&*shared.ports.bus, myself.clone());
         let budget = RestartBudget::new(shared.config.attempt_intensity);
+        shared.ports.board.budget(BUDGET, &budget);
         shared.show("supervisor", "serving");
         adopt(&shared, &myself);
         myself.cast(Message::Ordered)?;
@@ -174,6 +178,7 @@ impl State {
             self.shared.storm.send_replace(Some(until));
             self.budget.reset();
         }
+        self.shared.ports.board.budget(BUDGET, &self.budget);
     }
 
     /// An actor died without recording its end. Its drop has killed the process; once that is certain, the row goes on.

@@ -44,6 +44,6 @@ pub use run::Run;
 pub use runner::{KastRunner, KastRunnerConfig};
 pub use scanner::ScannerCommand;
 pub use sink::{ArtifactSink, AttemptFiles};
-pub use sweep::{Swept, sweep_leftovers};
+pub use sweep::{Swept, count_leftovers, sweep_leftovers};
 pub use termination::Grace;
 pub use warden::{Warden, warden_arguments, warden_main};

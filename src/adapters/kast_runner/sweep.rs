@@ -52,6 +52,13 @@ pub async fn sweep_leftovers(data_dir_id: &str, wait: Duration) -> Swept {
     }
 }
 
+/// How many processes of attempts of this data folder there are. Where no Kastrel runs on it, they are leftovers.
+pub async fn count_leftovers(data_dir_id: &str) -> usize {
+    let wanted = data_dir_id.to_owned();
+    let look = move || Hunt::default().find(&proc_table::all(), |marker| run::is_of_data_dir(&wanted, marker)).len();
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+}
+
 /// A search in several passes.
 #[derive(Debug, Default)]
 pub(super) struct Hunt {

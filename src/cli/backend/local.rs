@@ -6,13 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use kastrel_actors::desk::{CancelOutcome, ScanDesk, SubmitError};
-use kastrel_actors::model::{CancelledBy, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot, TraceContext};
-use kastrel_actors::ports::ListQuery;
+use kastrel_actors::model::{CancelledBy, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
+use kastrel_actors::ports::{ListQuery, ScanStore};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use crate::adapters::artifacts::{ArtifactStore, AttemptKey};
 use crate::cli::view::ScanView;
+use crate::telemetry;
 
 /// How long to look for a report.
 const REPORT_PATIENCE: Duration = Duration::from_secs(3);
@@ -42,6 +44,11 @@ impl LocalBackend {
         Self { desk, drain_limit, artifacts, plugins }
     }
 
+    /// Where the scans are kept.
+    pub(crate) fn store(&self) -> Arc<dyn ScanStore> {
+        Arc::clone(&self.desk.store)
+    }
+
     async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {
         view(snapshot, self.artifacts.as_ref()).await
     }
@@ -69,8 +76,8 @@ async fn report(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<St
 #[async_trait]
 impl ScanBackend for LocalBackend {
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError> {
-        let trace = TraceContext::generate(&mut rand::rng());
-        match self.desk.submit(draft, None, trace).await {
+        let submit = async { self.desk.submit(draft, None, telemetry::current_or_new()).await };
+        match submit.instrument(telemetry::cli_span()).await {
             Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }),
             Err(SubmitError::Invalid(errors)) => Err(BackendError::Invalid(errors)),
             Err(SubmitError::Store(error)) => Err(error.into()),

@@ -9,11 +9,13 @@ use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 use url::Url;
 
 use super::sse::EventReader;
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ProblemDetails, ScanBackend, SubmitAnswer, Views};
 use crate::cli::view::ScanView;
+use crate::telemetry;
 
 /// The longest wait for an answer; live streams excepted.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -257,12 +259,19 @@ impl ScanBackend for RemoteBackend {
         let url = self.url("api/scans")?;
         // A repetition after a lost answer gets the first one's scan.
         let key = uuid::Uuid::new_v4().to_string();
-        let request = self.client.post(url).header("idempotency-key", key).json(&without_nulls(draft)).timeout(PATIENCE);
-        let again = request.try_clone();
-        let response = match (request.send().await, again) {
-            (Err(error), Some(again)) if !error.is_connect() => again.send().await,
-            (answer, _) => answer,
+        let send = async {
+            let mut request = self.client.post(url).header("idempotency-key", key).json(&without_nulls(draft)).timeout(PATIENCE);
+            // The scan's trace begins here, where telemetry is exported.
+            if let Some(trace) = telemetry::current() {
+                request = request.header("traceparent", trace.to_string());
+            }
+            let again = request.try_clone();
+            match (request.send().await, again) {
+                (Err(error), Some(again)) if !error.is_connect() => again.send().await,
+                (answer, _) => answer,
+            }
         };
+        let response = send.instrument(telemetry::cli_span()).await;
         let response = response.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         if !status.is_success() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::facts::{Facts, Folder, Listen, Store};
+use super::facts::{Collector, Facts, Folder, Listen, Probe, RedisFacts, Store};
 use crate::cli::text::{brief, bytes, count};
 use crate::config::{Config, ScannerChoice};
 
@@ -15,6 +15,8 @@ const LITTLE_SPACE: u64 = 1 << 30;
 const NO_SPACE: u64 = 100 << 20;
 /// Before this, 2025 in UTC, no copy of this version existed.
 const TOO_EARLY: i64 = 1_735_689_600;
+/// Clocks that differ by less than this many seconds do no harm.
+const SKEW: f64 = 2.0;
 /// 2100 in UTC.
 const TOO_LATE: i64 = 4_102_444_800;
 
@@ -78,9 +80,18 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
         limit("processes", "ulimit -u", facts.processes, 256 + 64 * capacity(config)),
         clock(facts.now),
     ];
-    if let Some(url) = &config.redis.url {
-        let message = format!("{url} is configured, but this version does not use Redis yet; the queue is in the process");
-        checks.push(Check::warning("redis", message, "unset REDIS_URL, or leave it for a later version"));
+    if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
+        checks.extend(redis(&url.to_string(), fact));
+    }
+    checks.extend(skew(facts));
+    checks.extend(telemetry(&facts.collector));
+    if facts.leftovers > 0 {
+        let message = format!("processes of scans that nobody owns: {}", facts.leftovers);
+        checks.push(Check::warning(
+            "leftovers",
+            message,
+            "start `kastrel serve` or `kastrel worker` on this data folder: it kills them before it starts a scan",
+        ));
     }
     if facts.stale_server_file {
         let path = config.server_file();
@@ -112,7 +123,15 @@ fn folder(name: &'static str, variable: &str, path: &Path, fact: &Result<Folder,
 
 fn database(facts: &Facts) -> Check {
     match &facts.store {
-        Store::Opens => Check::ok("database", "opens"),
+        Store::Opens { probe: Err(why), .. } => Check::failure(
+            "database",
+            format!("opens, but what is written cannot be read back: {why}"),
+            "look at the database's log, and at the space on its disk",
+        ),
+        Store::Opens { version, .. } => {
+            let version = version.as_deref().map_or_else(|| "embedded".to_owned(), |version| format!("SurrealDB {version}"));
+            Check::ok("database", format!("opens ({version}); what is written is read back"))
+        }
         Store::Held { url, ready: true } => Check::ok("database", format!("is held by the server at {url}, which is ready")),
         Store::Held { url, ready: false } => {
             Check::failure("database", format!("is held by the server at {url}, which is not ready"), format!("curl {url}/readyz"))
@@ -121,6 +140,54 @@ fn database(facts: &Facts) -> Check {
             Check::failure("database", format!("does not open: {why}"), "stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR")
         }
     }
+}
+
+fn redis(url: &str, fact: &Result<RedisFacts, String>) -> Vec<Check> {
+    let facts = match fact {
+        Err(why) => {
+            let message = format!("{url} does not answer: {why}; scans start late, and none is lost");
+            return vec![Check::failure("redis", message, "start Redis, or check REDIS_URL and its password")];
+        }
+        Ok(facts) => facts,
+    };
+    let mut checks = vec![Check::ok("redis", format!("{} answers at {url}", facts.version.as_deref().unwrap_or("a server of unknown version")))];
+    if facts.keeps_a_log == Some(false) {
+        let message = "keeps no append-only file: after a restart of Redis waiting scans start seconds late";
+        checks.push(Check::warning("redis log", message, "redis-cli CONFIG SET appendonly yes, and the same in redis.conf"));
+    }
+    match facts.eviction.as_deref() {
+        Some("noeviction") | None => {}
+        Some(policy) => {
+            let message = format!("maxmemory-policy is {policy}: Redis may throw the queue away when its memory is full");
+            checks.push(Check::warning("redis memory", message, "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"));
+        }
+    }
+    checks
+}
+
+/// The leases are by the database's clock; certificates, schedules and what people read are by this machine's.
+fn skew(facts: &Facts) -> Option<Check> {
+    let Store::Opens { probe: Ok(Probe { skew: Some(skew) }), .. } = facts.store else { return None };
+    let message = format!("differs from the database's by {}{skew:.1} s", if skew > 0.0 { "at least " } else { "" });
+    Some(if skew < SKEW {
+        Check::ok("clock skew", message)
+    } else {
+        Check::warning("clock skew", message, "timedatectl set-ntp true, here and where the database is")
+    })
+}
+
+fn telemetry(facts: &Collector) -> Vec<Check> {
+    let collector = match &facts.tried {
+        None => Check::ok("telemetry", "nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set"),
+        Some((endpoint, Ok(()))) => Check::ok("telemetry", format!("the collector at {endpoint} took a span")),
+        Some((endpoint, Err(why))) => Check::warning(
+            "telemetry",
+            format!("the collector at {endpoint} did not take a span: {why}"),
+            "start it, or check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (grpc is mostly port 4317, http/protobuf 4318)",
+        ),
+    };
+    let warnings = facts.warnings.iter().map(|warning| Check::warning("telemetry", warning.clone(), "docs/telemetry.md lists what each variable takes"));
+    [collector].into_iter().chain(warnings).collect()
 }
 
 fn scanner(config: &Config, facts: &Facts) -> Check {
@@ -216,7 +283,10 @@ mod tests {
         Facts {
             data: Ok(Folder { free: 50 << 30 }),
             results: Ok(Folder { free: 50 << 30 }),
-            store: Store::Opens,
+            store: Store::Opens { probe: Ok(Probe { skew: None }), version: None },
+            redis: None,
+            collector: Collector { tried: None, warnings: Vec::new() },
+            leftovers: 0,
             scanner: Ok(list(ScannerKind::Kast, true)),
             listen: Listen::Free,
             open_files: Some(1024),
@@ -231,12 +301,13 @@ mod tests {
         insta::assert_snapshot!(lines(&judge(&config(&[]), &good())).join("\n"), @r##"
         ok       data folder  data is writable, 50 GiB free
         ok       results      data/results is writable, 50 GiB free
-        ok       database     opens
+        ok       database     opens (embedded); what is written is read back
         ok       scanner      KAST 3.0.40 with 1 plugin
         ok       address      127.0.0.1:5000 is free
         ok       open files   at most 1024, 384 are enough for this configuration
         ok       processes    no limit
         ok       clock        says 2027-01-15T08:00:00Z
+        ok       telemetry    nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set
         "##);
     }
 
@@ -252,6 +323,12 @@ mod tests {
             processes: Some(100),
             now: Timestamp::UNIX_EPOCH,
             stale_server_file: true,
+            redis: Some(Err("connection refused".into())),
+            collector: Collector {
+                tried: Some(("http://c:4318/v1/traces".into(), Err("refused".into()))),
+                warnings: vec!["OTEL_SDK_DISABLED: expected true or false".into()],
+            },
+            leftovers: 2,
             ..good()
         };
         let checks = judge(&config, &facts);
@@ -275,8 +352,14 @@ mod tests {
                               mend: ulimit -u 6656, or lower scans.concurrency
         failure  clock        says 1970-01-01T00:00:00Z, which cannot be; certificates and leases would be judged wrongly
                               mend: timedatectl set-ntp true
-        warning  redis        redis://:***@r is configured, but this version does not use Redis yet; the queue is in the process
-                              mend: unset REDIS_URL, or leave it for a later version
+        failure  redis        redis://:***@r does not answer: connection refused; scans start late, and none is lost
+                              mend: start Redis, or check REDIS_URL and its password
+        warning  telemetry    the collector at http://c:4318/v1/traces did not take a span: refused
+                              mend: start it, or check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (grpc is mostly port 4317, http/protobuf 4318)
+        warning  telemetry    OTEL_SDK_DISABLED: expected true or false
+                              mend: docs/telemetry.md lists what each variable takes
+        warning  leftovers    processes of scans that nobody owns: 2
+                              mend: start `kastrel serve` or `kastrel worker` on this data folder: it kills them before it starts a scan
         warning  leftovers    /srv/my data/server.json names a server that does not answer; it was killed
                               mend: rm '/srv/my data/server.json'
         "##);
@@ -294,6 +377,24 @@ mod tests {
             let facts = Facts { scanner, ..good() };
             assert_eq!(super::scanner(&config(&[("KASTREL_KAST__SCANNER", choice)]), &facts).level, level, "{choice} {:?}", facts.scanner);
         }
+    }
+
+    #[test]
+    fn redis_and_the_databases_clock_are_judged() {
+        let redis = |keeps_a_log, eviction: &str| {
+            Some(Ok(RedisFacts { version: Some("Redis 7.4.7".into()), keeps_a_log: Some(keeps_a_log), eviction: Some(eviction.into()) }))
+        };
+        let configured = config(&[("REDIS_URL", "redis://r")]);
+        let worst = |facts: Facts| judge(&configured, &facts).iter().map(|check| check.level).max().unwrap();
+        for (keeps_a_log, eviction, level) in [(true, "noeviction", Level::Ok), (false, "noeviction", Level::Warning), (true, "allkeys-lru", Level::Warning)] {
+            assert_eq!(worst(Facts { redis: redis(keeps_a_log, eviction), ..good() }), level, "{keeps_a_log} {eviction}");
+        }
+        for (skew, level) in [(0.0, Level::Ok), (1.9, Level::Ok), (2.5, Level::Warning)] {
+            let store = Store::Opens { probe: Ok(Probe { skew: Some(skew) }), version: Some("3.3.5".into()) };
+            assert_eq!(worst(Facts { redis: redis(true, "noeviction"), store, ..good() }), level, "{skew}");
+        }
+        let store = Store::Opens { probe: Err("read-only".into()), version: None };
+        assert_eq!(worst(Facts { redis: redis(true, "noeviction"), store, ..good() }), Level::Failure);
     }
 
     #[test]

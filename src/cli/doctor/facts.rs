@@ -1,5 +1,6 @@
 //! Looks at the machine. Whatever cannot be seen is a fact too.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use jiff::Timestamp;
 use kastrel_actors::ports::{Clock as _, SystemClock};
 use rustix::process::{Resource, getrlimit};
 
+use super::probes;
+use crate::adapters::surreal_store::FolderLock;
 use crate::cli::backend::PluginList;
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
@@ -23,10 +26,35 @@ pub(super) struct Folder {
     pub(super) free: u64,
 }
 
-/// The database.
+/// What a row told that was written and read back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Probe {
+    /// By how many seconds at least this machine's clock differs from the database's, where that is another.
+    pub(super) skew: Option<f64>,
+}
+
+/// What Redis says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RedisFacts {
+    pub(super) version: Option<String>,
+    /// Whether it keeps an append-only file.
+    pub(super) keeps_a_log: Option<bool>,
+    pub(super) eviction: Option<String>,
+}
+
+/// Where telemetry goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Collector {
+    /// Its address, and whether it took a span; `None`: none is named.
+    pub(super) tried: Option<(String, Result<(), String>)>,
+    /// What is wrong with the variables.
+    pub(super) warnings: Vec<String>,
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Store {
-    Opens,
+    Opens { probe: Result<Probe, String>, version: Option<String> },
     Held { url: String, ready: bool },
     Fails(String),
 }
@@ -52,15 +80,21 @@ pub(super) struct Facts {
     pub(super) processes: Option<u64>,
     pub(super) now: Timestamp,
     pub(super) stale_server_file: bool,
+    /// `None`: no Redis is configured.
+    pub(super) redis: Option<Result<RedisFacts, String>>,
+    pub(super) collector: Collector,
+    /// Processes of scans that nobody owns.
+    pub(super) leftovers: usize,
 }
 
 /// Looks at everything.
-pub(super) async fn gather(config: &Config, opener: &Opener, host: &Arc<dyn AppHost>) -> Facts {
+pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, opener: &Opener, host: &Arc<dyn AppHost>) -> Facts {
     let server = opener.holder(config).await;
     let store = match &server {
         Some(server) => Store::Held { url: server.address(), ready: server.is_ready().await },
         None => opens(config, host).await,
     };
+    let is_held = is_held(&config.data.dir);
     let scanner = match tokio::time::timeout(SCANNER_PATIENCE, host.scanner(config)).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!("the scanner did not tell its plugins within {} s", SCANNER_PATIENCE.as_secs())),
@@ -75,17 +109,34 @@ pub(super) async fn gather(config: &Config, opener: &Opener, host: &Arc<dyn AppH
         processes: getrlimit(Resource::Nproc).current,
         now: SystemClock.now(),
         stale_server_file: server.is_none() && config.server_file().exists(),
+        redis: match &config.redis.url {
+            Some(url) => Some(probes::redis(url.expose()).await),
+            None => None,
+        },
+        collector: probes::collector(env).await,
+        // What runs under a server is its own; so is what a worker runs that holds the data folder.
+        leftovers: if server.is_none() && !is_held { probes::leftovers(config).await } else { 0 },
     }
 }
 
 async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> Store {
     match host.start(config, Role::Offline).await {
         Ok(app) => {
+            let probe = probes::write_and_read(&app.backend().store(), config.database.url.is_some()).await;
+            let version = match &config.database.url {
+                Some(url) => probes::database_version(url.expose()).await,
+                None => None,
+            };
             app.stop().await;
-            Store::Opens
+            Store::Opens { probe, version }
         }
         Err(error) => Store::Fails(error.to_string()),
     }
+}
+
+/// Whether another process runs on the data folder: a worker, or a command that runs a scan.
+fn is_held(dir: &Path) -> bool {
+    dir.is_dir() && FolderLock::take(dir).is_err()
 }
 
 fn listen(address: SocketAddr, server_runs: bool) -> Listen {

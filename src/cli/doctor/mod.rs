@@ -2,6 +2,7 @@
 
 mod check;
 mod facts;
+mod probes;
 
 use check::{Check, Level};
 use serde::Serialize;
@@ -26,7 +27,7 @@ pub(super) async fn run(args: &DoctorArgs, context: &mut Context) -> Result<Exit
     let config = context.resolve(&args.serve.config, args.serve.flags(), None)?.config;
     let opener = context.opener();
     let checks = tokio::select! {
-        facts = facts::gather(&config, &opener, &context.host) => check::judge(&config, &facts),
+        facts = facts::gather(&config, &context.env, &opener, &context.host) => check::judge(&config, &facts),
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
     let ok = checks.iter().all(|check| check.level != Level::Failure);

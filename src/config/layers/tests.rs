@@ -45,6 +45,7 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "database.url" => "ws://x:y@z:1/a/b",
             "redis.url" => "redis://x:1/",
             "artifacts.url" => "s3://scans",
+            "telemetry.trace_url" => "http://jaeger:16686/trace/{trace_id}",
             "artifacts.endpoint" => "https://minio:9000",
             "artifacts.path_style" => "false",
             "artifacts.allow_http" => "true",

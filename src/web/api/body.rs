@@ -11,6 +11,7 @@ use super::wire::{
     AsText, CancelledByName, FormatName, ModeName, Moment, PhaseName, PluginStatusName, PriorityName, ScannerBody, Severities, SeverityName, StatusName,
     Waiting, count_of, duration_of, error_of, findings_of, plugins_of, waiting_of,
 };
+use crate::web::state::WebInner;
 
 /// A scan in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,11 +98,14 @@ pub(crate) struct ScanDetail<'a> {
     plugins: Vec<PluginBody<'a>>,
     /// The trace that follows the scan.
     trace_id: String,
+    /// Where that trace is shown, if there is such a place.
+    trace_url: Option<String>,
 }
 
 impl<'a> ScanDetail<'a> {
-    pub(crate) fn new(scan: &'a ScanSnapshot, max_attempts: u32) -> Self {
+    pub(crate) fn new(scan: &'a ScanSnapshot, web: &WebInner) -> Self {
         let record = &scan.record;
+        let trace_id = record.trace.trace_id();
         Self {
             summary: scan.into(),
             request: (&record.request).into(),
@@ -110,9 +114,10 @@ impl<'a> ScanDetail<'a> {
             cancel_requested: record.cancel_requested,
             attempts: record.attempts.iter().map(Into::into).collect(),
             failures: record.failures,
-            max_attempts,
+            max_attempts: web.state.max_attempts,
             plugins: plugins_of(scan).iter().map(Into::into).collect(),
-            trace_id: record.trace.trace_id(),
+            trace_url: web.trace_url(&trace_id),
+            trace_id,
         }
     }
 }

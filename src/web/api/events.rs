@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::status::StatusBody;
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::path::{PathId, no_scan};
-use crate::web::sse::{EventId, StatusStream, events};
+use crate::web::sse::{EventId, Lag, Shown, StatusStream, events};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
@@ -37,7 +37,9 @@ pub(crate) async fn scan_events(State(web): State<Web>, _viewer: Viewer, PathId(
     if seen.is_some_and(EventId::is_end) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let stream = StatusStream::new(updates, seen, web.run, web.state.max_attempts, web.state.closing.clone(), permit);
+    let shown = Shown { max_attempts: web.state.max_attempts, trace_url: web.state.trace_url.clone() };
+    let lag = Lag { clock: web.desk().clock.clone(), instruments: web.state.telemetry.instruments().clone() };
+    let stream = StatusStream::new(updates, seen, web.run, shown, web.state.closing.clone(), permit, lag);
     let keep_alive = KeepAlive::new().interval(web.limits.keep_alive).text("alive");
     Ok((axum::response::AppendHeaders([("cache-control", "no-store"), ("x-accel-buffering", "no")]), Sse::new(events(stream)).keep_alive(keep_alive))
         .into_response())

@@ -1,13 +1,12 @@
-//! `GET /metrics` in Prometheus' text format: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
-
-use std::fmt::Write;
+//! `GET /metrics` in Prometheus' text format, version 0.0.4: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+//!
+//! docs/telemetry.md lists all of them. What can only be looked at is looked at for each question; what cannot be measured just now is left out.
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::ScanStatus;
 
-use super::stats::{open_streams, queue_depth};
+use super::stats::open_streams;
 use crate::web::state::Web;
 
 /// Shows the metrics of this process. What cannot be measured just now is left out.
@@ -16,54 +15,119 @@ use crate::web::state::Web;
     responses((status = 200, description = "Metrics in Prometheus' text format", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(web): State<Web>) -> Response {
-    let mut text = String::with_capacity(1024);
-    metric(&mut text, "kastrel_build_info", "Which Kastrel this is.", &[(&[("version", &web.state.info.version)], 1)]);
-    let stats = web.desk().stats().await.ok();
-    metric(&mut text, "kastrel_store_up", "Whether the store answers.", &[(&[], u64::from(stats.is_some()))]);
-    if let Some(stats) = stats {
-        let counts = ScanStatus::ALL.iter().map(|status| match status {
-            ScanStatus::Pending => stats.pending,
-            ScanStatus::Running => stats.running,
-            ScanStatus::Completed => stats.completed,
-            ScanStatus::Failed => stats.failed,
-            ScanStatus::Cancelled => stats.cancelled,
-        });
-        let labels: Vec<[(&str, &str); 1]> = ScanStatus::ALL.iter().map(|status| [("status", status.as_str())]).collect();
-        let samples: Vec<Sample<'_>> = labels.iter().map(<[_; 1]>::as_slice).zip(counts).collect();
-        metric(&mut text, "kastrel_scans", "Scans by state, on all nodes.", &samples);
-    }
-    metric(&mut text, "kastrel_node_scans_running", "Scans that run on this node.", &[(&[], web.desk().board.running().len() as u64)]);
-    if let Some(depth) = queue_depth(&web).await {
-        metric(&mut text, "kastrel_queue_depth", "Signals that wait in the queue.", &[(&[], depth as u64)]);
-    }
-    metric(&mut text, "kastrel_event_streams_open", "Open event streams.", &[(&[], open_streams(&web) as u64)]);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], text).into_response()
-}
-
-type Sample<'a> = (&'a [(&'a str, &'a str)], u64);
-
-fn metric(text: &mut String, name: &str, help: &str, samples: &[Sample<'_>]) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-    for (labels, value) in samples {
-        let labels = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect::<Vec<_>>().join(",");
-        let _ = if labels.is_empty() { writeln!(text, "{name} {value}") } else { writeln!(text, "{name}{{{labels}}} {value}") };
-    }
-}
-
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    let telemetry = &web.state.telemetry;
+    telemetry.readings().refresh(&web.state.sources).await;
+    telemetry.readings().streams(open_streams(&web) as u64);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], telemetry.metrics_text()).into_response()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use kastrel_actors::ports::ScanStore as _;
+    use kastrel_actors::testing::fixtures;
+
+    use crate::telemetry::catalog::METRICS;
     use crate::web::testing::{TestApp, text_of};
 
+    /// Reads a text as `promtool check metrics` does, and panics where it would complain: types before samples, help for each name, sound names and labels, no sample twice, histograms that are
+    /// complete and grow. Gives the names with their types.
+    fn checked(text: &str) -> BTreeMap<String, String> {
+        let name_is_sound = |name: &str| {
+            !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+        };
+        let (mut types, mut helps, mut samples) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        assert!(text.ends_with('\n'));
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                let (name, help) = rest.split_once(' ').unwrap();
+                assert!(helps.insert(name.to_owned()) && !help.trim().is_empty(), "{line}");
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').unwrap();
+                assert!(matches!(kind, "counter" | "gauge" | "histogram") && name_is_sound(name), "{line}");
+                assert_eq!(types.insert(name.to_owned(), kind.to_owned()), None, "{line}");
+            } else {
+                let (series, value) = line.rsplit_once(' ').unwrap();
+                let value: f64 = value.replace("+Inf", "inf").parse().unwrap_or_else(|_| panic!("{line}"));
+                let name = series.split('{').next().unwrap();
+                let family = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|end| name.strip_suffix(end).filter(|base| types.get(*base).is_some_and(|kind| kind == "histogram")))
+                    .unwrap_or(name);
+                assert!(types.contains_key(family) && helps.contains(family), "a sample before its type or help: {line}");
+                assert!(name_is_sound(name) && (types[family] != "counter" || value >= 0.0), "{line}");
+                if types[family] == "counter" {
+                    assert!(family.ends_with("_total"), "{line}");
+                } else {
+                    assert!(!family.ends_with("_total"), "{line}");
+                }
+                for label in labels(series) {
+                    assert!(name_is_sound(&label), "{line}");
+                }
+                assert_eq!(samples.insert(series.to_owned(), value), None, "twice: {line}");
+            }
+        }
+        for (name, kind) in &types {
+            if kind == "histogram" {
+                let buckets: Vec<f64> = text
+                    .lines()
+                    .filter(|line| line.starts_with(&format!("{name}_bucket")))
+                    .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+                    .collect();
+                assert!(
+                    !buckets.is_empty() && text.contains("le=\"+Inf\"") && text.contains(&format!("{name}_sum")) && text.contains(&format!("{name}_count")),
+                    "{name}"
+                );
+            }
+        }
+        types
+    }
+
+    fn labels(series: &str) -> Vec<String> {
+        let Some((_, rest)) = series.split_once('{') else { return Vec::new() };
+        rest.trim_end_matches('}').split("\",").filter_map(|pair| pair.split_once('=')).map(|(name, _)| name.trim_matches(',').to_owned()).collect()
+    }
+
     #[tokio::test]
-    async fn counts_scans_by_state() {
+    async fn the_text_is_sound_and_tells_of_the_store() {
         let app = TestApp::new();
         app.submitted("example.com").await;
-        insta::assert_snapshot!(text_of(app.get("/metrics").await).await);
+        app.memory.register_node(fixtures::registration("node-a"), std::time::Duration::from_secs(60)).await.unwrap();
+        let text = text_of(app.get("/metrics").await).await;
+        checked(&text);
+        for line in [
+            "kastrel_scans{scan_status=\"pending\"} 1",
+            "kastrel_scans{scan_status=\"running\"} 0",
+            "kastrel_queue_depth{scan_priority=\"normal\"} 1",
+            "kastrel_queue_depth{scan_priority=\"high\"} 0",
+            "kastrel_queue_signals 1",
+            "kastrel_nodes{node_lease=\"good\"} 1",
+            "kastrel_store_up 1",
+            "kastrel_node_capacity 4",
+            "kastrel_event_streams_open 0",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
+        assert!(text.contains("kastrel_build_info{version="));
+        assert!(!text.contains("example.com"), "a target became a label");
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_route() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        app.get(&format!("/api/scans/{id}/status")).await;
+        app.get(&format!("/scans/{id}")).await;
+        app.get("/nothing/here").await;
+        let text = text_of(app.get("/metrics").await).await;
+        checked(&text);
+        for (route, status) in [("/api/scans/{id}/status", 200), ("/scans/{id}", 200), ("none", 404)] {
+            let line = format!(
+                "http_server_request_duration_seconds_count{{http_request_method=\"GET\",http_response_status_code=\"{status}\",http_route=\"{route}\"}} 1"
+            );
+            assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
     }
 
     #[tokio::test]
@@ -71,13 +135,17 @@ mod tests {
         let app = TestApp::new();
         app.store.fail_with("down");
         let text = text_of(app.get("/metrics").await).await;
-        assert!(text.contains("\nkastrel_store_up 0\n") && !text.contains("kastrel_scans{"), "{text}");
+        assert!(text.contains("\nkastrel_store_up 0\n") && !text.contains("kastrel_scans{") && !text.contains("kastrel_queue_depth"), "{text}");
     }
 
-    #[test]
-    fn label_values_cannot_break_out() {
-        let mut text = String::new();
-        super::metric(&mut text, "m", "h", &[(&[("l", "a\"\\\nb")], 1)]);
-        assert!(text.ends_with("m{l=\"a\\\"\\\\\\nb\"} 1\n"), "{text}");
+    #[tokio::test]
+    async fn every_name_is_one_of_the_catalogue_with_its_kind() {
+        let app = TestApp::new();
+        app.submitted("example.com").await;
+        app.get("/").await;
+        let known: BTreeMap<String, &str> = METRICS.iter().map(|metric| (metric.prometheus_name(), metric.instrument.as_str())).collect();
+        for (name, kind) in checked(&text_of(app.get("/metrics").await).await) {
+            assert_eq!(known.get(&name), Some(&kind.as_str()), "{name}");
+        }
     }
 }

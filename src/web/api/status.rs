@@ -13,6 +13,7 @@ use super::wire::{
     AsText, CancelledByName, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName, Waiting, count_of, duration_of, error_of, findings_of,
     plugins_of, waiting_of,
 };
+use crate::config::TraceUrl;
 use crate::web::error::{Problem, ProblemBody};
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
@@ -57,6 +58,8 @@ pub(crate) struct StatusBody<'a> {
     #[schema(value_type = Option<CancelledByName>)]
     cancel_requested: Option<CancelledBy>,
     trace_id: String,
+    /// Where that trace is shown, if there is such a place.
+    trace_url: Option<String>,
 }
 
 /// Where a plugin stands.
@@ -91,10 +94,11 @@ impl Serialize for Results<'_> {
 }
 
 impl<'a> StatusBody<'a> {
-    pub(crate) fn new(scan: &'a ScanSnapshot, max_attempts: u32) -> Self {
+    pub(crate) fn new(scan: &'a ScanSnapshot, max_attempts: u32, trace_url: Option<&TraceUrl>) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let attempt = record.last_attempt();
         let waiting = waiting_of(&record.state);
+        let trace_id = record.trace.trace_id();
         Self {
             scan_id: record.id.0,
             status: record.status(),
@@ -115,7 +119,8 @@ impl<'a> StatusBody<'a> {
             waiting,
             next_attempt_at: waiting.map(|waiting| waiting.due),
             cancel_requested: record.cancel_requested,
-            trace_id: record.trace.trace_id(),
+            trace_url: trace_url.map(|url| url.of(&trace_id)),
+            trace_id,
         }
     }
 
@@ -139,7 +144,7 @@ impl<'a> StatusBody<'a> {
 )]
 pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let json = web.statuses.json(&scan, web.state.max_attempts)?;
+    let json = web.statuses.json(&scan, web.state.max_attempts, web.state.trace_url.as_deref())?;
     let mut response = json.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use kastrel_actors::model::{ScanId, ScanSnapshot};
 
 use super::status::StatusBody;
+use crate::config::TraceUrl;
 use crate::web::error::Problem;
 
 /// How many answers are kept: more scans than people look at, and at most a few megabytes.
@@ -24,11 +25,11 @@ struct Written {
 
 impl StatusCache {
     /// The answer for exactly this snapshot.
-    pub(crate) fn json(&self, scan: &Arc<ScanSnapshot>, max_attempts: u32) -> Result<Bytes, Problem> {
+    pub(crate) fn json(&self, scan: &Arc<ScanSnapshot>, max_attempts: u32, trace_url: Option<&TraceUrl>) -> Result<Bytes, Problem> {
         if let Some(json) = self.known(scan) {
             return Ok(json);
         }
-        let json = Bytes::from(StatusBody::new(scan, max_attempts).json()?);
+        let json = Bytes::from(StatusBody::new(scan, max_attempts, trace_url).json()?);
         let mut written = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if written.len() >= KEPT && !written.contains_key(&scan.record.id) {
             written.clear();
@@ -60,17 +61,17 @@ mod tests {
     fn an_answer_is_used_again_for_the_same_snapshot_only() {
         let cache = StatusCache::default();
         let scan = snapshot(1, 0);
-        let first = cache.json(&scan, 3).unwrap();
-        assert_eq!(cache.json(&scan, 3).unwrap().as_ptr(), first.as_ptr());
-        assert_ne!(cache.json(&snapshot(1, 1), 3).unwrap(), first);
-        assert_eq!(cache.json(&scan, 3).unwrap(), first);
+        let first = cache.json(&scan, 3, None).unwrap();
+        assert_eq!(cache.json(&scan, 3, None).unwrap().as_ptr(), first.as_ptr());
+        assert_ne!(cache.json(&snapshot(1, 1), 3, None).unwrap(), first);
+        assert_eq!(cache.json(&scan, 3, None).unwrap(), first);
     }
 
     #[test]
     fn is_bounded() {
         let cache = StatusCache::default();
         for id in 0..(KEPT as u64 + 10) {
-            cache.json(&snapshot(id, 0), 3).unwrap();
+            cache.json(&snapshot(id, 0), 3, None).unwrap();
         }
         assert!(cache.0.read().unwrap().len() <= KEPT);
     }

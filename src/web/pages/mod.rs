@@ -18,6 +18,7 @@ pub(crate) mod report;
 pub(crate) mod scan_detail;
 pub(crate) mod scan_list;
 mod scan_row;
+pub(crate) mod scan_trace;
 pub(crate) mod settings;
 pub(crate) mod supervision;
 pub(crate) mod theme;

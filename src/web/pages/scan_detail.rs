@@ -76,6 +76,7 @@ pub(crate) struct ScanDetailPage {
     can_delete: bool,
     can_render: bool,
     trace_id: String,
+    trace_url: Option<String>,
 }
 
 /// How far a running scan is.
@@ -233,6 +234,7 @@ impl ScanDetailPage {
             can_delete: status.is_terminal(),
             can_render: status.is_terminal() && results.has_info && web.state.renderer.is_some(),
             results,
+            trace_url: web.trace_url(&record.trace.trace_id()),
             trace_id: record.trace.trace_id(),
             layout,
         }

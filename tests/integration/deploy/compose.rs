@@ -44,6 +44,8 @@ pub(super) struct Service {
     pub(super) cap_drop: Vec<String>,
     #[serde(default)]
     pub(super) user: Option<String>,
+    #[serde(default)]
+    pub(super) profiles: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

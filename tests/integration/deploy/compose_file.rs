@@ -8,7 +8,7 @@ use super::compose::{Compose, Service};
 use super::{assert_is_command, repository};
 
 /// Variables that are not Kastrel's, but which it knows.
-const FOREIGN: &[&str] = &["OTEL_EXPORTER_OTLP_ENDPOINT"];
+const FOREIGN: &[&str] = &["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_METRICS_EXPORTER"];
 
 fn config(service: &Service) -> Config {
     let env: BTreeMap<String, String> = service.environment.clone();
@@ -64,6 +64,10 @@ fn what_must_last_lies_in_named_volumes() {
     let mut used = BTreeSet::new();
     for (name, service) in &compose.services {
         for volume in &service.volumes {
+            // What is mounted from the repository is read there.
+            if volume.starts_with("./") {
+                continue;
+            }
             let (volume, path) = volume.split_once(':').unwrap();
             assert!(path.starts_with('/'), "{name}: {volume}:{path}");
             used.insert(volume.to_owned());

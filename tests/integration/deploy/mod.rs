@@ -5,6 +5,7 @@ mod compose_file;
 mod dockerfile;
 mod dockerignore;
 mod image;
+mod observability;
 mod stack;
 mod systemd;
 

@@ -1,0 +1,163 @@
+//! Tries what the configuration leads to: writes a row and reads it back, asks Redis what it is, sends a span, and counts processes that nobody owns.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use kastrel_actors::model::{NodeActivity, NodeId, NodeRegistration};
+use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
+
+use super::facts::{Collector, Probe, RedisFacts};
+use crate::adapters::kast_runner::count_leftovers;
+use crate::config::Config;
+use crate::telemetry::try_collector;
+use crate::telemetry::variables::Plan;
+
+/// The longest to wait for Redis.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For how long the row that is written counts, if nobody removes it.
+const ROW_LIVES: Duration = Duration::from_secs(30);
+
+/// Writes a row of a node that takes no scan, reads it back, and removes it. The row tells the database's clock as well.
+pub(super) async fn write_and_read(store: &Arc<dyn ScanStore>, is_shared: bool) -> Result<Probe, String> {
+    let told = |error: kastrel_actors::ports::StoreError| error.to_string();
+    let id = format!("doctor-{}", uuid::Uuid::new_v4().simple()).parse::<NodeId>().map_err(|error| error.to_string())?;
+    let before = SystemClock.now();
+    let node = NodeRegistration {
+        id,
+        host: "doctor".into(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        capacity: 0,
+        running: 0,
+        started_at: before,
+        activity: NodeActivity::Stopping,
+        offer: None,
+        actors: None,
+    };
+    let id = node.id.clone();
+    store.register_node(node, ROW_LIVES).await.map_err(told)?;
+    let after = SystemClock.now();
+    let read = store.nodes().await.map_err(told);
+    let removed = store.remove_node(&id).await.map_err(told);
+    let row = read?.into_iter().find(|node| node.registration.id == id).ok_or("what was written was not there when it was read")?;
+    removed?;
+    let theirs = row.expires_at.saturating_sub(SignedDuration::try_from(ROW_LIVES).unwrap_or_default()).unwrap_or(row.expires_at);
+    // Their moment was between our two; outside of them, by how much at least.
+    let skew = if theirs < before {
+        before.duration_since(theirs)
+    } else if theirs > after {
+        theirs.duration_since(after)
+    } else {
+        SignedDuration::ZERO
+    };
+    Ok(Probe { skew: is_shared.then(|| skew.as_secs_f64()) })
+}
+
+/// The version of the server behind a `ws://` or `wss://` address.
+pub(super) async fn database_version(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let scheme = if url.scheme() == "wss" { "https" } else { "http" };
+    let port = url.port();
+    let address = format!("{scheme}://{}{}/version", url.host_str()?, port.map(|port| format!(":{port}")).unwrap_or_default());
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let answer = reqwest::Client::new().get(address).timeout(PATIENCE).send().await.ok()?.text().await.ok()?;
+    let version: String = answer.trim().trim_start_matches("surrealdb-").chars().take(40).collect();
+    version.starts_with(|c: char| c.is_ascii_digit()).then_some(version)
+}
+
+/// What Redis says of itself.
+pub(super) async fn redis(url: &str) -> Result<RedisFacts, String> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ask = async {
+        let client = redis::Client::open(url)?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut said = String::new();
+        for section in ["server", "persistence", "memory"] {
+            said.push_str(&redis::cmd("INFO").arg(section).query_async::<String>(&mut connection).await?);
+        }
+        Ok(info(&said))
+    };
+    match tokio::time::timeout(PATIENCE, ask).await {
+        Ok(answer) => answer.map_err(|error: redis::RedisError| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// The lines of `INFO` that matter. Valkey names its own version beside Redis's.
+fn info(said: &str) -> RedisFacts {
+    let lines: BTreeMap<&str, &str> = said.lines().filter_map(|line| line.trim().split_once(':')).collect();
+    let text = |name: &str| lines.get(name).map(|value| (*value).to_owned());
+    let version = match (text("valkey_version"), text("redis_version")) {
+        (Some(version), _) => Some(format!("Valkey {version}")),
+        (None, version) => version.map(|version| format!("Redis {version}")),
+    };
+    RedisFacts { version, keeps_a_log: lines.get("aof_enabled").map(|value| *value == "1"), eviction: text("maxmemory_policy") }
+}
+
+/// What the telemetry variables lead to.
+pub(super) async fn collector(env: &BTreeMap<String, String>) -> Collector {
+    let plan = Plan::read(env);
+    let tried = match plan.traces.clone() {
+        Some(export) => {
+            let endpoint = export.endpoint.clone();
+            let answer = tokio::task::spawn_blocking(move || try_collector(&export)).await;
+            Some((endpoint, answer.unwrap_or_else(|error| Err(error.to_string()))))
+        }
+        None => None,
+    };
+    Collector { tried, warnings: plan.warnings }
+}
+
+/// How many processes of attempts are there. A data folder that was never used has none.
+pub(super) async fn leftovers(config: &Config) -> usize {
+    match data_dir_id(&config.data.dir) {
+        Some(id) => count_leftovers(&id).await,
+        None => 0,
+    }
+}
+
+fn data_dir_id(dir: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(dir.join("id")).ok()?;
+    uuid::Uuid::parse_str(text.trim()).ok().map(|_| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::testing::{MemoryStore, PausedClock};
+
+    use super::*;
+
+    #[test]
+    fn what_redis_says_is_read() {
+        let said = "# Server\r\nredis_version:7.4.7\r\n# Persistence\r\naof_enabled:1\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n";
+        assert_eq!(info(said), RedisFacts { version: Some("Redis 7.4.7".into()), keeps_a_log: Some(true), eviction: Some("noeviction".into()) });
+        assert_eq!(info("redis_version:7.2.4\nvalkey_version:8.1.0").version.as_deref(), Some("Valkey 8.1.0"));
+        assert_eq!(info(""), RedisFacts { version: None, keeps_a_log: None, eviction: None });
+    }
+
+    #[tokio::test]
+    async fn the_row_that_is_written_is_gone_afterwards_and_tells_the_databases_clock() {
+        // A clock that stands in the past, as a database's might.
+        let store: Arc<dyn ScanStore> = Arc::new(MemoryStore::new(Arc::new(PausedClock::default())));
+        let probe = write_and_read(&store, true).await.unwrap();
+        assert!(probe.skew.unwrap() > 3600.0, "{probe:?}");
+        assert_eq!(write_and_read(&store, false).await.unwrap().skew, None);
+        assert!(store.nodes().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_is_not_there_is_told() {
+        assert!(redis("redis://127.0.0.1:1").await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_collector_is_tried_only_where_one_is_named() {
+        let env = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(collector(&env(&[])).await, Collector { tried: None, warnings: Vec::new() });
+        let facts = collector(&env(&[("OTEL_SDK_DISABLED", "maybe")])).await;
+        assert!(facts.tried.is_none() && facts.warnings[0].starts_with("OTEL_SDK_DISABLED"), "{facts:?}");
+    }
+}

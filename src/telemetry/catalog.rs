@@ -1,0 +1,313 @@
+//! The one table of everything that Kastrel tells: spans, their events, metrics and attributes.
+//!
+//! The code takes every name from here, and `docs/telemetry.md` is generated from here. Nothing in this file does anything.
+
+/// A span.
+#[derive(Debug, Clone, Copy)]
+pub struct SpanEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// `internal`, `server`, `producer` or `consumer`.
+    pub kind: &'static str,
+    /// Under which span it stands.
+    pub parent: &'static str,
+    /// Its attributes, besides `scan.id`, `scan.attempt` and `node.id` where there are such.
+    pub attributes: &'static [&'static str],
+    /// What it stands for.
+    pub description: &'static str,
+}
+
+/// An event within a span.
+#[derive(Debug, Clone, Copy)]
+pub struct EventEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// Within which span.
+    pub span: &'static str,
+    /// Its attributes.
+    pub attributes: &'static [&'static str],
+    /// What it stands for.
+    pub description: &'static str,
+}
+
+/// An attribute of spans, events or metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct AttributeEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// `text`, `number`, `seconds`, `bytes` or `yes/no`.
+    pub kind: &'static str,
+    /// What it says.
+    pub description: &'static str,
+}
+
+/// What a metric does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instrument {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts values by size.
+    Histogram,
+}
+
+impl Instrument {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric.
+#[derive(Debug, Clone, Copy)]
+pub struct MetricEntry {
+    /// Its name in OpenTelemetry.
+    pub name: &'static str,
+    /// What it does.
+    pub instrument: Instrument,
+    /// Its unit, as UCUM writes it; empty for what is merely counted.
+    pub unit: &'static str,
+    /// Its attributes. Each has few values, whatever is scanned.
+    pub attributes: &'static [&'static str],
+    /// What it says.
+    pub description: &'static str,
+}
+
+impl MetricEntry {
+    /// Its name at `/metrics`, without the endings that a histogram adds.
+    #[must_use]
+    pub fn prometheus_name(&self) -> String {
+        let base = self.name.replace('.', "_");
+        let unit = match self.unit {
+            "s" => "_seconds",
+            "By" => "_bytes",
+            _ => "",
+        };
+        let total = if self.instrument == Instrument::Counter { "_total" } else { "" };
+        format!("{base}{unit}{total}")
+    }
+}
+
+macro_rules! attributes {
+    ($($constant:ident = $name:literal, $kind:literal, $description:literal;)+) => {
+        /// The names of attributes.
+        pub mod attribute {
+            $(#[doc = $description] pub const $constant: &str = $name;)+
+        }
+        /// Every attribute.
+        pub const ATTRIBUTES: &[AttributeEntry] = &[$(AttributeEntry { name: $name, kind: $kind, description: $description }),+];
+    };
+}
+
+macro_rules! spans {
+    ($($constant:ident = $name:literal, $kind:literal, under $parent:literal, [$($attribute:ident),*], $description:literal;)+) => {
+        /// The names of spans.
+        pub mod span {
+            $(#[doc = $description] pub const $constant: &str = $name;)+
+        }
+        /// Every span.
+        pub const SPANS: &[SpanEntry] =
+            &[$(SpanEntry { name: $name, kind: $kind, parent: $parent, attributes: &[$(attribute::$attribute),*], description: $description }),+];
+    };
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal, $instrument:ident, $unit:literal, [$($attribute:ident),*], $description:literal;)+) => {
+        /// The metrics, one by one.
+        pub mod metric {
+            use super::{Instrument, MetricEntry, attribute};
+            $(
+                #[doc = $description]
+                pub const $constant: MetricEntry = MetricEntry {
+                    name: $name,
+                    instrument: Instrument::$instrument,
+                    unit: $unit,
+                    attributes: &[$(attribute::$attribute),*],
+                    description: $description,
+                };
+            )+
+        }
+        /// Every metric.
+        pub const METRICS: &[MetricEntry] = &[$(metric::$constant),+];
+    };
+}
+
+attributes! {
+    SCAN_ID = "scan.id", "number", "The scan.";
+    SCAN_ATTEMPT = "scan.attempt", "number", "The attempt, from 1.";
+    SCAN_TOKEN = "scan.token", "number", "The fencing token of the attempt.";
+    SCAN_MODE = "scan.mode", "text", "passive or active.";
+    SCAN_PRIORITY = "scan.priority", "text", "high, normal or low.";
+    SCAN_CREATED = "scan.created", "yes/no", "Whether the submission made the scan, or an earlier one with the same idempotency key.";
+    SCAN_STATUS = "scan.status", "text", "The status API's word for where a scan stands.";
+    SCAN_OUTCOME = "scan.outcome", "text", "completed, failed or cancelled.";
+    SCAN_ATTEMPTS = "scan.attempts", "number", "How many attempts the scan had.";
+    SCAN_FINDINGS = "scan.findings", "number", "What the plugins say that they found.";
+    SCAN_PLUGINS_FAILED = "scan.plugins.failed", "number", "How many plugins failed.";
+    SERVER_ADDRESS = "server.address", "text", "The host that is scanned. Only on spans, never on metrics.";
+    NODE_ID = "node.id", "text", "The node.";
+    ATTEMPT_END = "attempt.end", "text", "completed, failed, interrupted or cancelled.";
+    ATTEMPT_REASON = "attempt.reason", "text", "The kind of failure or interruption, as docs/supervision.md lists them; none where there is no such.";
+    RESTART_REASON = "restart.reason", "text", "The kind of failure or interruption that is followed by another attempt.";
+    RESTART_DUE = "restart.due", "text", "The earliest moment of the next attempt.";
+    RESTART_COUNTS = "restart.counts", "yes/no", "Whether the attempt counts against the scan's limit.";
+    CANCEL_BY = "cancel.by", "text", "Who asked: user or interrupt.";
+    CANCEL_RESULT = "cancel.result", "text", "cancelled, requested or ended.";
+    LINK_KIND = "link.kind", "text", "What a link says: previous_attempt, or requested_by.";
+    QUEUE_RESULT = "queue.result", "text", "What became of a delivery: acknowledged, or released to be delivered again.";
+    MESSAGING_SYSTEM = "messaging.system", "text", "redis, or kastrel for the queue in the process.";
+    MESSAGING_OPERATION = "messaging.operation.name", "text", "publish or process.";
+    MESSAGING_OPERATION_TYPE = "messaging.operation.type", "text", "send or process.";
+    MESSAGING_DESTINATION = "messaging.destination.name", "text", "scans.high, scans.normal or scans.low.";
+    MESSAGING_MESSAGE_ID = "messaging.message.id", "text", "The queue's name of the delivery.";
+    PROCESS_PID = "process.pid", "number", "The scanner's process, which is also its process group.";
+    PROCESS_EXIT_CODE = "process.exit.code", "number", "The exit code.";
+    PROCESS_SIGNAL = "process.signal", "number", "The signal that ended the process.";
+    PROCESS_EXIT = "process.exit", "text", "success (0), error (another code), usage (2), signal or unknown.";
+    PROCESS_CPU = "process.cpu.time", "seconds", "Processor time of the process group, as last looked at.";
+    PROCESS_MEMORY = "process.memory.peak", "bytes", "The most resident memory of the process group that was seen.";
+    SCANNER_KIND = "scanner.kind", "text", "kast or builtin.";
+    SCANNER_VERSION = "scanner.version", "text", "The scanner's version.";
+    PLUGIN_NAME = "plugin.name", "text", "The plugin; on metrics `other` where the scanner's own list does not name it.";
+    PLUGIN_OUTCOME = "plugin.outcome", "text", "completed, failed, skipped, unavailable, or interrupted where the attempt ended before the plugin did.";
+    PLUGIN_FINDINGS = "plugin.findings", "number", "What the plugin says that it found.";
+    ERROR_TYPE = "error.type", "text", "The kind of what went wrong. Never its text, which a scanned site may have written.";
+    HTTP_METHOD = "http.request.method", "text", "The method; _OTHER where it is none of the common ones.";
+    HTTP_ROUTE = "http.route", "text", "The route's pattern, such as /scans/{id}; none where no route matched.";
+    HTTP_STATUS = "http.response.status_code", "number", "The answer's status.";
+    URL_PATH = "url.path", "text", "The path, without the query.";
+    PROBLEM_KIND = "problem.kind", "text", "The last part of the problem's `type`.";
+    DB_SYSTEM = "db.system.name", "text", "surrealdb or redis.";
+    DB_OPERATION = "db.operation.name", "text", "The call.";
+    LEASE_RESULT = "lease.result", "text", "granted, refused (another node ended the lease) or error.";
+    NODE_LEASE = "node.lease", "text", "good or ended.";
+    BUDGET = "budget", "text", "attempts (failed attempts of scans) or actors (failures of the node's own actors).";
+    ACTOR = "actor", "text", "An actor of the node.";
+    FOLDER = "folder", "text", "data or results.";
+    VERSION = "version", "text", "Kastrel's version.";
+}
+
+spans! {
+    HTTP_SERVER = "http.server", "server", under "the caller's, if it sends `traceparent`", [HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS, URL_PATH],
+        "A request. It is shown as its method and route. Polling (the status route, event streams, health checks, metrics, logs that are followed) and assets have none.";
+    CLI_SUBMIT = "cli.submit", "internal", under "nothing", [], "`kastrel scan` hands a scan in: to the server, or in its own process.";
+    SCAN_SUBMIT = "scan.submit", "internal", under "http.server or cli.submit", [SCAN_MODE, SCAN_PRIORITY, SCAN_CREATED, SERVER_ADDRESS, ERROR_TYPE],
+        "The scan is committed. Its context is the one that the row keeps, so that every later span of the scan, on any node, belongs to this trace.";
+    QUEUE_PUBLISH = "queue.publish", "producer", under "scan.submit", [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, ERROR_TYPE],
+        "The row is signalled: after the submission, and for each further attempt. The queue entry carries this span's context.";
+    QUEUE_PROCESS = "queue.process", "consumer", under "queue.publish",
+        [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, MESSAGING_MESSAGE_ID, QUEUE_RESULT],
+        "A dispatcher has the signal in hand, until it acknowledges it or gives it back.";
+    SCAN_LEASE = "scan.lease", "internal", under "queue.process", [SCAN_TOKEN], "The row is leased: the attempt is granted to the node.";
+    ATTEMPT_START = "scan.attempt.start", "internal", under "scan.lease", [SCAN_TOKEN, LINK_KIND],
+        "An attempt begins. A retry links to the beginning of the attempt before it, wherever that ran.";
+    PROCESS_START = "kast.process.start", "internal", under "scan.attempt.start", [PROCESS_PID, SCANNER_KIND, SCANNER_VERSION, ERROR_TYPE],
+        "The scanner's process is started. KAST gets this span's context as `TRACEPARENT`.";
+    PLUGIN = "kast.plugin", "internal", under "kast.process.start", [PLUGIN_NAME, PLUGIN_OUTCOME, PLUGIN_FINDINGS, ERROR_TYPE],
+        "A plugin, with its own start and end as the scanner's files tell them. Made when the plugin has ended.";
+    PROCESS_END = "kast.process.end", "internal", under "kast.process.start",
+        [PROCESS_PID, PROCESS_EXIT, PROCESS_EXIT_CODE, PROCESS_SIGNAL, PROCESS_CPU, PROCESS_MEMORY, ERROR_TYPE],
+        "The process and everything that it started are gone.";
+    ATTEMPT_END = "scan.attempt.end", "internal", under "scan.attempt.start", [SCAN_TOKEN, ATTEMPT_END, ATTEMPT_REASON, ERROR_TYPE],
+        "The attempt's end is committed.";
+    ATTEMPT_LOST = "attempt.lost", "internal", under "scan.attempt.start", [SCAN_TOKEN, ATTEMPT_REASON, ERROR_TYPE],
+        "Written by the node that took the scan over, in place of the end that the lost node could not write. `node.id` is the lost one.";
+    SCAN_RESTART = "scan.restart", "internal", under "scan.attempt.end or attempt.lost", [RESTART_REASON, RESTART_DUE, RESTART_COUNTS],
+        "The scan is to be tried again.";
+    SCAN_CANCEL = "scan.cancel", "internal", under "scan.submit", [CANCEL_BY, CANCEL_RESULT, LINK_KIND],
+        "Somebody asked for the scan's end. Links to the request that asked, which has a trace of its own.";
+    SCAN_VERDICT = "scan.verdict", "internal", under "scan.attempt.end, attempt.lost or scan.cancel",
+        [SCAN_OUTCOME, SCAN_ATTEMPTS, SCAN_FINDINGS, SCAN_PLUGINS_FAILED, ERROR_TYPE], "The scan has ended for good. Its last span.";
+    DOCTOR = "doctor.check", "internal", under "nothing", [], "`kastrel doctor` tries the collector.";
+}
+
+/// The events within spans.
+pub mod event {
+    /// A request ended in a problem.
+    pub const PROBLEM: &str = "problem";
+}
+
+/// Every event.
+pub const EVENTS: &[EventEntry] = &[EventEntry {
+    name: event::PROBLEM,
+    span: span::HTTP_SERVER,
+    attributes: &[attribute::PROBLEM_KIND],
+    description: "The request ended in a problem, whose answer carries the trace id.",
+}];
+
+metrics! {
+    HTTP_DURATION = "http.server.request.duration", Histogram, "s", [HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS], "How long answers took to begin, of every route.";
+    EVENT_LAG = "kastrel.event.lag", Histogram, "s", [], "How old news of a running attempt was when it was sent to a page that follows it; where the attempt runs elsewhere, by both clocks.";
+    EVENT_STREAMS = "kastrel.event_streams.open", Gauge, "", [], "Open event streams.";
+    SCANS = "kastrel.scans", Gauge, "", [SCAN_STATUS], "Scans by state, on all nodes.";
+    SCANS_SUBMITTED = "kastrel.scans.submitted", Counter, "", [SCAN_PRIORITY], "Scans that were accepted here.";
+    SCANS_ENDED = "kastrel.scans.ended", Counter, "", [SCAN_OUTCOME], "Scans whose end was committed here.";
+    QUEUE_DEPTH = "kastrel.queue.depth", Gauge, "", [SCAN_PRIORITY], "Scans that are due and wait for a free place, on all nodes; counts to 10,000.";
+    QUEUE_AGE = "kastrel.queue.oldest.age", Gauge, "s", [SCAN_PRIORITY], "For how long the oldest of them has been due.";
+    QUEUE_SIGNALS = "kastrel.queue.signals", Gauge, "", [], "Signals that wait in the queue or are in a dispatcher's hands.";
+    DISPATCH = "kastrel.dispatch.duration", Histogram, "s", [SCAN_PRIORITY], "From the moment at which an attempt was due until this node had leased it.";
+    RUNNING = "kastrel.node.scans.running", Gauge, "", [], "Scans that run on this node.";
+    CAPACITY = "kastrel.node.capacity", Gauge, "", [], "How many scans this node runs at once; 0 where it runs none.";
+    NODES = "kastrel.nodes", Gauge, "", [NODE_LEASE], "Nodes by whether their lease is good.";
+    ATTEMPTS_STARTED = "kastrel.attempts.started", Counter, "", [], "Attempts that this node leased.";
+    ATTEMPTS_ENDED = "kastrel.attempts.ended", Counter, "", [ATTEMPT_END, ATTEMPT_REASON], "Attempts whose end was committed here, those of lost nodes included.";
+    RESTARTS = "kastrel.restarts", Counter, "", [RESTART_REASON], "Attempts that are followed by another one, by the reason.";
+    BUDGET_LEFT = "kastrel.restart.budget.left", Gauge, "", [BUDGET], "How many failures this node still bears within the window before it holds back attempts, or gives up.";
+    ACTOR_RESTARTS = "kastrel.actor.restarts", Counter, "", [ACTOR], "How often an actor of this node was restarted.";
+    LEASE_RENEWALS = "kastrel.lease.renewals", Counter, "", [LEASE_RESULT], "Renewals of this node's lease.";
+    LEASE_LOSSES = "kastrel.lease.losses", Counter, "", [], "How often this node lost its lease and killed its scans.";
+    LEASE_AGE = "kastrel.lease.age", Gauge, "s", [], "Since when this node's lease was last granted or renewed.";
+    KAST_DURATION = "kastrel.kast.duration", Histogram, "s", [PROCESS_EXIT], "How long scanner processes ran.";
+    KAST_CPU = "kastrel.kast.cpu.time", Counter, "s", [], "Processor time of this node's scanners and all that they start, looked at every 2 s.";
+    KAST_MEMORY = "kastrel.kast.memory", Gauge, "By", [], "Resident memory of this node's scanners and all that they start.";
+    KAST_MEMORY_PEAK = "kastrel.kast.memory.peak", Histogram, "By", [], "The most resident memory of one attempt's process group that was seen.";
+    PLUGIN_DURATION = "kastrel.plugin.duration", Histogram, "s", [PLUGIN_NAME, PLUGIN_OUTCOME], "How long plugins ran, where their start is known.";
+    PLUGINS_ENDED = "kastrel.plugins.ended", Counter, "", [PLUGIN_NAME, PLUGIN_OUTCOME], "Plugins that ended.";
+    CALLS = "db.client.operation.duration", Histogram, "s", [DB_SYSTEM, DB_OPERATION, ERROR_TYPE], "Calls of the database and of Redis; with `error.type` where they failed.";
+    STORE_UP = "kastrel.store.up", Gauge, "", [], "Whether the database answers.";
+    DISK_FREE = "kastrel.disk.free", Gauge, "By", [FOLDER], "Free space for this user where the folder is.";
+    DISK_SIZE = "kastrel.disk.size", Gauge, "By", [FOLDER], "The size of the disk where the folder is.";
+    BUILD = "kastrel.build.info", Gauge, "", [VERSION], "Which Kastrel this is.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_there_once_and_every_attribute_is_known() {
+        let known: BTreeSet<&str> = ATTRIBUTES.iter().map(|one| one.name).collect();
+        assert_eq!(known.len(), ATTRIBUTES.len(), "two attributes of one name");
+        let used = SPANS
+            .iter()
+            .flat_map(|one| one.attributes)
+            .chain(METRICS.iter().flat_map(|one| one.attributes))
+            .chain(EVENTS.iter().flat_map(|one| one.attributes));
+        for name in used {
+            assert!(known.contains(name), "{name}");
+        }
+        let spans: BTreeSet<&str> = SPANS.iter().map(|one| one.name).collect();
+        assert_eq!(spans.len(), SPANS.len());
+        let metrics: BTreeSet<String> = METRICS.iter().map(MetricEntry::prometheus_name).collect();
+        assert_eq!(metrics.len(), METRICS.len());
+    }
+
+    #[test]
+    fn no_metric_has_an_attribute_without_bounds() {
+        for metric in METRICS {
+            for unbounded in
+                [attribute::SERVER_ADDRESS, attribute::SCAN_ID, attribute::SCAN_TOKEN, attribute::NODE_ID, attribute::PROCESS_PID, attribute::URL_PATH]
+            {
+                assert!(!metric.attributes.contains(&unbounded), "{} has {unbounded}", metric.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `docs/telemetry.md`, made of the tables.
+
+use std::fmt::Write as _;
+
+use super::catalog::{ATTRIBUTES, EVENTS, METRICS, SPANS};
+use super::variable_table::VARIABLES;
+
+const INTRODUCTION: &str = include_str!("introduction.md");
+
+/// The page: what is written by hand in `introduction.md`, and then every name that there is.
+#[must_use]
+pub fn document() -> String {
+    let mut text = String::from(
+        "<!-- Generated from src/telemetry: introduction.md, catalog.rs and variable_table.rs. A test fails when they differ; KASTREL_BLESS=1 writes this page anew. -->\n",
+    );
+    text.push_str(INTRODUCTION);
+    text.push_str("\n## Variables\n\nAn empty variable counts as not set. A wrong value is told in the log with its variable, and ignored.\n");
+    let rows = VARIABLES.iter().map(|one| [code(one.name), one.takes.expected(), one.description.into()]);
+    table(&mut text, ["variable", "takes", "meaning"], rows);
+
+    text.push_str("\n## Spans\n\nEach also has `scan.id`, `scan.attempt` and `node.id` where there are such.\n");
+    let rows = SPANS.iter().map(|one| [code(one.name), one.kind.into(), one.parent.into(), codes(one.attributes), one.description.into()]);
+    table(&mut text, ["span", "kind", "under", "attributes", "meaning"], rows);
+
+    text.push_str("\n## Events within spans\n");
+    let rows = EVENTS.iter().map(|one| [code(one.name), code(one.span), codes(one.attributes), one.description.into()]);
+    table(&mut text, ["event", "span", "attributes", "meaning"], rows);
+
+    text.push_str(
+        "\n## Metrics\n\nNo attribute of a metric has more values than there are routes, plugins or kinds of failure: never a target, a scan or a user.\n",
+    );
+    let unit = |unit: &str| if unit.is_empty() { String::new() } else { code(unit) };
+    let rows = METRICS.iter().map(|one| {
+        [code(one.name), code(&one.prometheus_name()), one.instrument.as_str().into(), unit(one.unit), codes(one.attributes), one.description.into()]
+    });
+    table(&mut text, ["metric", "at `/metrics`", "kind", "unit", "attributes", "meaning"], rows);
+
+    text.push_str("\n## Attributes\n\nAt `/metrics` the dots are underscores.\n");
+    let rows = ATTRIBUTES.iter().map(|one| [code(one.name), one.kind.into(), one.description.into()]);
+    table(&mut text, ["attribute", "kind", "meaning"], rows);
+    text
+}
+
+fn table<const N: usize>(text: &mut String, heads: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "\n| {} |\n|{}", heads.join(" | "), "---|".repeat(N));
+    for row in rows {
+        let cells = row.map(|cell| cell.replace('|', "\\|"));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+}
+
+fn code(name: &str) -> String {
+    format!("`{name}`")
+}
+
+fn codes(names: &[&str]) -> String {
+    names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Regenerate with `KASTREL_BLESS=1 cargo nextest run -p kastrel the_page_in_the_repository`.
+    #[test]
+    fn the_page_in_the_repository_is_what_the_code_says() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/telemetry.md");
+        if std::env::var_os("KASTREL_BLESS").is_some() {
+            std::fs::write(&path, document()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), document(), "docs/telemetry.md differs from src/telemetry");
+    }
+}

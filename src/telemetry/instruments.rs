@@ -1,0 +1,226 @@
+//! The metrics: one instrument for each entry of the catalogue. What is counted is added here as it happens; what is looked at comes from [`Readings`](super::readings::Readings) at each collection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel_actors::model::ScanStatus;
+use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter};
+use opentelemetry::{KeyValue, StringValue};
+
+use super::catalog::{MetricEntry, attribute, metric};
+use super::readings::{Latest, Readings};
+
+/// Bounds for calls and requests: from half a millisecond.
+const CALLS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Bounds for waiting: from a millisecond to an hour.
+const WAITS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
+/// Bounds for work: from a second to the default wall-clock limit.
+const WORK: &[f64] = &[1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0, 7200.0, 14400.0];
+/// Bounds for memory: from 16 MiB to 8 GiB.
+const MEMORY: &[f64] = &[
+    16_777_216.0,
+    33_554_432.0,
+    67_108_864.0,
+    134_217_728.0,
+    268_435_456.0,
+    536_870_912.0,
+    1_073_741_824.0,
+    2_147_483_648.0,
+    4_294_967_296.0,
+    8_589_934_592.0,
+];
+
+/// See the module.
+#[derive(Debug)]
+pub struct Instruments {
+    http: Histogram<f64>,
+    event_lag: Histogram<f64>,
+    submitted: Counter<u64>,
+    ended: Counter<u64>,
+    dispatch: Histogram<f64>,
+    attempts_started: Counter<u64>,
+    attempts_ended: Counter<u64>,
+    restarts: Counter<u64>,
+    renewals: Counter<u64>,
+    losses: Counter<u64>,
+    kast: Histogram<f64>,
+    kast_cpu: Counter<f64>,
+    kast_memory_peak: Histogram<f64>,
+    plugins: Histogram<f64>,
+    plugins_ended: Counter<u64>,
+    calls: Histogram<f64>,
+}
+
+impl Instruments {
+    /// All of them, on this meter; what is looked at is taken from `readings`.
+    #[must_use]
+    pub fn new(meter: &Meter, readings: &Readings) -> Arc<Self> {
+        let histogram = |entry: MetricEntry, bounds: &[f64]| {
+            meter.f64_histogram(entry.name).with_unit(entry.unit).with_description(entry.description).with_boundaries(bounds.to_vec()).build()
+        };
+        let counter = |entry: MetricEntry| meter.u64_counter(entry.name).with_unit(entry.unit).with_description(entry.description).build();
+        observe(meter, readings);
+        Arc::new(Self {
+            http: histogram(metric::HTTP_DURATION, CALLS),
+            event_lag: histogram(metric::EVENT_LAG, WAITS),
+            submitted: counter(metric::SCANS_SUBMITTED),
+            ended: counter(metric::SCANS_ENDED),
+            dispatch: histogram(metric::DISPATCH, WAITS),
+            attempts_started: counter(metric::ATTEMPTS_STARTED),
+            attempts_ended: counter(metric::ATTEMPTS_ENDED),
+            restarts: counter(metric::RESTARTS),
+            renewals: counter(metric::LEASE_RENEWALS),
+            losses: counter(metric::LEASE_LOSSES),
+            kast: histogram(metric::KAST_DURATION, WORK),
+            kast_cpu: meter.f64_counter(metric::KAST_CPU.name).with_unit(metric::KAST_CPU.unit).with_description(metric::KAST_CPU.description).build(),
+            kast_memory_peak: histogram(metric::KAST_MEMORY_PEAK, MEMORY),
+            plugins: histogram(metric::PLUGIN_DURATION, WORK),
+            plugins_ended: counter(metric::PLUGINS_ENDED),
+            calls: histogram(metric::CALLS, CALLS),
+        })
+    }
+
+    pub(crate) fn request(&self, method: &'static str, route: impl Into<StringValue>, status: u16, took: Duration) {
+        let attributes = [
+            KeyValue::new(attribute::HTTP_METHOD, method),
+            KeyValue::new(attribute::HTTP_ROUTE, route.into()),
+            KeyValue::new(attribute::HTTP_STATUS, i64::from(status)),
+        ];
+        self.http.record(took.as_secs_f64(), &attributes);
+    }
+
+    pub(crate) fn event_sent(&self, lag: Duration) {
+        self.event_lag.record(lag.as_secs_f64(), &[]);
+    }
+
+    pub(crate) fn submitted(&self, priority: &'static str) {
+        self.submitted.add(1, &[KeyValue::new(attribute::SCAN_PRIORITY, priority)]);
+    }
+
+    pub(crate) fn scan_ended(&self, outcome: ScanStatus) {
+        self.ended.add(1, &[KeyValue::new(attribute::SCAN_OUTCOME, outcome.as_str())]);
+    }
+
+    pub(crate) fn dispatched(&self, priority: &'static str, waited: f64) {
+        self.attempts_started.add(1, &[]);
+        self.dispatch.record(waited.max(0.0), &[KeyValue::new(attribute::SCAN_PRIORITY, priority)]);
+    }
+
+    pub(crate) fn attempt_ended(&self, end: &'static str, reason: Option<&'static str>) {
+        self.attempts_ended.add(1, &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, reason.unwrap_or("none"))]);
+    }
+
+    pub(crate) fn restarted(&self, reason: &'static str) {
+        self.restarts.add(1, &[KeyValue::new(attribute::RESTART_REASON, reason)]);
+    }
+
+    pub(crate) fn renewed(&self, result: &'static str) {
+        self.renewals.add(1, &[KeyValue::new(attribute::LEASE_RESULT, result)]);
+    }
+
+    pub(crate) fn lease_lost(&self) {
+        self.losses.add(1, &[]);
+    }
+
+    pub(crate) fn process_ended(&self, exit: &'static str, took: f64, memory_peak: Option<u64>) {
+        self.kast.record(took.max(0.0), &[KeyValue::new(attribute::PROCESS_EXIT, exit)]);
+        if let Some(peak) = memory_peak {
+            self.kast_memory_peak.record(peak as f64, &[]);
+        }
+    }
+
+    pub(crate) fn processor_time(&self, seconds: f64) {
+        self.kast_cpu.add(seconds.max(0.0), &[]);
+    }
+
+    pub(crate) fn plugin_ended(&self, name: &str, outcome: &'static str, took: Option<f64>) {
+        let attributes = [KeyValue::new(attribute::PLUGIN_NAME, name.to_owned()), KeyValue::new(attribute::PLUGIN_OUTCOME, outcome)];
+        self.plugins_ended.add(1, &attributes);
+        if let Some(took) = took {
+            self.plugins.record(took.max(0.0), &attributes);
+        }
+    }
+
+    pub(crate) fn call(&self, system: &'static str, operation: &'static str, error: Option<&'static str>, took: Duration) {
+        let mut attributes = vec![KeyValue::new(attribute::DB_SYSTEM, system), KeyValue::new(attribute::DB_OPERATION, operation)];
+        attributes.extend(error.map(|error| KeyValue::new(attribute::ERROR_TYPE, error)));
+        self.calls.record(took.as_secs_f64(), &attributes);
+    }
+}
+
+type Look<T> = fn(&Latest, &dyn AsyncInstrument<T>);
+
+/// What is looked at. A value that is not known just now is left out.
+fn observe(meter: &Meter, readings: &Readings) {
+    let gauge = |entry: MetricEntry, look: Look<u64>| {
+        let latest = readings.share();
+        meter
+            .u64_observable_gauge(entry.name)
+            .with_unit(entry.unit)
+            .with_description(entry.description)
+            .with_callback(move |observer| latest.look(|latest| look(latest, observer)))
+            .build()
+    };
+    let seconds = |entry: MetricEntry, look: Look<f64>| {
+        let latest = readings.share();
+        meter
+            .f64_observable_gauge(entry.name)
+            .with_unit(entry.unit)
+            .with_description(entry.description)
+            .with_callback(move |observer| latest.look(|latest| look(latest, observer)))
+            .build()
+    };
+    gauge(metric::BUILD, |_, observer| observer.observe(1, &[KeyValue::new(attribute::VERSION, env!("CARGO_PKG_VERSION"))]));
+    gauge(metric::EVENT_STREAMS, |latest, observer| plain(observer, latest.streams));
+    gauge(metric::QUEUE_SIGNALS, |latest, observer| plain(observer, latest.signals));
+    gauge(metric::RUNNING, |latest, observer| plain(observer, latest.running));
+    gauge(metric::CAPACITY, |latest, observer| plain(observer, latest.capacity));
+    gauge(metric::STORE_UP, |latest, observer| plain(observer, latest.store_up.map(u64::from)));
+    gauge(metric::KAST_MEMORY, |latest, observer| plain(observer, latest.kast_memory));
+    gauge(metric::SCANS, |latest, observer| each(observer, attribute::SCAN_STATUS, &latest.scans));
+    gauge(metric::NODES, |latest, observer| each(observer, attribute::NODE_LEASE, &latest.nodes));
+    gauge(metric::BUDGET_LEFT, |latest, observer| each(observer, attribute::BUDGET, &latest.budgets));
+    gauge(metric::QUEUE_DEPTH, |latest, observer| {
+        for queue in &latest.queues {
+            observer.observe(queue.depth, &[KeyValue::new(attribute::SCAN_PRIORITY, queue.priority)]);
+        }
+    });
+    gauge(metric::DISK_FREE, |latest, observer| {
+        latest.disks.iter().for_each(|disk| observer.observe(disk.free, &[KeyValue::new(attribute::FOLDER, disk.folder)]))
+    });
+    gauge(metric::DISK_SIZE, |latest, observer| {
+        latest.disks.iter().for_each(|disk| observer.observe(disk.size, &[KeyValue::new(attribute::FOLDER, disk.folder)]))
+    });
+    seconds(metric::QUEUE_AGE, |latest, observer| {
+        for queue in &latest.queues {
+            observer.observe(queue.oldest, &[KeyValue::new(attribute::SCAN_PRIORITY, queue.priority)]);
+        }
+    });
+    seconds(metric::LEASE_AGE, |latest, observer| latest.lease_granted.iter().for_each(|granted| observer.observe(granted.elapsed().as_secs_f64(), &[])));
+    let latest = readings.share();
+    let entry = metric::ACTOR_RESTARTS;
+    meter
+        .u64_observable_counter(entry.name)
+        .with_unit(entry.unit)
+        .with_description(entry.description)
+        .with_callback(move |observer| {
+            latest.look(|latest| {
+                for (actor, restarts) in &latest.actor_restarts {
+                    observer.observe(*restarts, &[KeyValue::new(attribute::ACTOR, actor.clone())]);
+                }
+            });
+        })
+        .build();
+}
+
+fn plain(observer: &dyn AsyncInstrument<u64>, value: Option<u64>) {
+    if let Some(value) = value {
+        observer.observe(value, &[]);
+    }
+}
+
+fn each(observer: &dyn AsyncInstrument<u64>, name: &'static str, values: &[(&'static str, u64)]) {
+    for (label, value) in values {
+        observer.observe(*value, &[KeyValue::new(name, *label)]);
+    }
+}

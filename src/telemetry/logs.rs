@@ -1,0 +1,245 @@
+//! Log lines: readable on a terminal, JSON elsewhere, always on standard error. JSON lines carry the trace and the span that they belong to.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use kastrel_actors::ports::{Clock as _, SystemClock};
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use super::scans::ScanPlaces;
+use crate::app::Role;
+use crate::config::{LogConfig, LogFormat};
+
+/// Which lines there are. A command that is no server shows its own progress, and so logs only what went wrong unless it is asked for more.
+pub(super) fn filter(config: &LogConfig, role: Role) -> EnvFilter {
+    let level = config.level.directives();
+    let is_server = matches!(role, Role::Serve | Role::Web | Role::Worker);
+    EnvFilter::new(directives(if is_server || level != "info" { level } else { "error" }))
+}
+
+/// The lines on standard error.
+pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(config: &LogConfig, role: Role, places: Arc<ScanPlaces>) -> Box<dyn Layer<S> + Send + Sync> {
+    let filter = filter(config, role);
+    let json = match config.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    };
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if json {
+        let format = JsonLines { places };
+        tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(format).with_writer(std::io::stderr).with_filter(filter).boxed()
+    } else {
+        tracing_subscriber::fmt::layer().with_ansi(colour).with_target(false).with_writer(std::io::stderr).with_filter(filter).boxed()
+    }
+}
+
+/// A bare level is meant for Kastrel; the libraries below it speak up for warnings only.
+fn directives(level: &str) -> String {
+    match level.parse::<tracing::Level>() {
+        Ok(level) => {
+            // At the end of the process the database complains of its own background tasks; every commit is on disk by then. Of exports that fail Kastrel speaks itself, once.
+            format!("warn,kastrel={level},kastrel_actors={level},ractor=error,surrealdb_core::kvs::tasks=off,opentelemetry=off")
+        }
+        Err(_) => level.to_owned(),
+    }
+}
+
+/// A line as one JSON object: `timestamp`, `level`, `target`, `message`, the line's own fields, and where known `trace_id`, `span_id`, `scan.id` and `scan.attempt`.
+struct JsonLines {
+    places: Arc<ScanPlaces>,
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Map::new();
+        // Of the spans around it, the inner ones win over the outer ones, and the line over them all.
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+            let extensions = span.extensions();
+            let formatted = extensions.get::<FormattedFields<N>>().map(|fields| fields.fields.as_str()).unwrap_or_default();
+            if let Ok(Value::Object(of_span)) = serde_json::from_str(formatted) {
+                fields.extend(of_span.into_iter().filter(|(name, _)| !name.starts_with("otel.")));
+            }
+        }
+        event.record(&mut Fields(&mut fields));
+        Context::map_current(|context| {
+            let span = context.span();
+            if span.span_context().is_valid() {
+                fields.insert("trace_id".into(), span.span_context().trace_id().to_string().into());
+                fields.insert("span_id".into(), span.span_context().span_id().to_string().into());
+            }
+        });
+        self.complete(&mut fields);
+        let mut line = Map::new();
+        line.insert("timestamp".into(), format!("{:.6}", SystemClock.now()).into());
+        line.insert("level".into(), event.metadata().level().as_str().into());
+        line.insert("target".into(), event.metadata().target().into());
+        if let Some(message) = fields.remove("message") {
+            line.insert("message".into(), message);
+        }
+        // Names of the line itself are not for fields.
+        fields.retain(|name, _| !line.contains_key(name));
+        line.extend(fields);
+        let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{text}")
+    }
+}
+
+impl JsonLines {
+    /// A line that names a scan belongs to the scan's trace, also outside of every span.
+    fn complete(&self, fields: &mut Map<String, Value>) {
+        let Some(place) = fields.get("scan.id").and_then(Value::as_u64).and_then(|id| self.places.of(id)) else { return };
+        if let Some(attempt) = place.attempt {
+            fields.entry("scan.attempt").or_insert_with(|| attempt.into());
+        }
+        if !fields.contains_key("trace_id") {
+            fields.insert("trace_id".into(), place.trace.trace_id().into());
+            fields.insert("span_id".into(), format!("{:016x}", place.trace.ids().1).into());
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+struct Fields<'a>(&'a mut Map<String, Value>);
+
+impl Visit for Fields<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.0.insert(field.name().into(), causes(value).into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().into(), format!("{value:?}").into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Mutex, PoisonError};
+
+    use kastrel_actors::testing::fixtures;
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_bare_level_is_ours_alone() {
+        assert_eq!(directives("debug"), "warn,kastrel=DEBUG,kastrel_actors=DEBUG,ractor=error,surrealdb_core::kvs::tasks=off,opentelemetry=off");
+        assert_eq!(directives("info,surrealdb=debug"), "info,surrealdb=debug");
+        assert_eq!(directives("off"), "off");
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn logged(places: ScanPlaces, log: impl FnOnce()) -> Vec<Value> {
+        let lines = Lines::default();
+        let provider = SdkTracerProvider::builder().build();
+        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let format = JsonLines { places: Arc::new(places) };
+        let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(format).with_writer(lines.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(spans).with(layer), log);
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_within_a_span_has_its_ids_and_its_fields() {
+        let lines = logged(ScanPlaces::default(), || {
+            let span = tracing::info_span!("request", otel.kind = "server", http.route = "/x");
+            span.in_scope(|| tracing::warn!(number = 7, flag = true, message_of = %"x", "it is \"so\""));
+        });
+        let line = &lines[0];
+        assert_eq!((line["level"].as_str(), line["message"].as_str(), line["number"].as_u64()), (Some("WARN"), Some("it is \"so\""), Some(7)));
+        assert_eq!((line["http.route"].as_str(), line.get("otel.kind")), (Some("/x"), None));
+        assert_eq!((line["trace_id"].as_str().unwrap().len(), line["span_id"].as_str().unwrap().len()), (32, 16));
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn a_line_of_a_scan_has_its_trace_and_attempt_outside_of_every_span() {
+        let places = ScanPlaces::default();
+        places.note(&fixtures::record(3, jiff::Timestamp::UNIX_EPOCH));
+        let lines = logged(places, || {
+            tracing::info!(scan.id = 3, "known");
+            tracing::info!(scan.id = 4, "unknown");
+        });
+        assert_eq!(lines[0]["trace_id"], fixtures::trace().trace_id());
+        assert_eq!((lines[0].get("scan.attempt"), lines[1].get("trace_id")), (None, None));
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let lines = logged(ScanPlaces::default(), || {
+            let error = kastrel_actors::ports::QueueError("down".into());
+            tracing::error!(error = &error as &dyn std::error::Error, "x");
+        });
+        assert_eq!(lines[0]["error"], "failed to reach the job queue: down");
+    }
+}

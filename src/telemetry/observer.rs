@@ -1,0 +1,139 @@
+//! What the observed ports share: where spans and metrics go, and which deliveries of the queue are in hand.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kastrel_actors::model::{ScanId, ScanRecord, ScanState, TraceContext};
+use kastrel_actors::ports::{Clock, JobSignal, Receipt};
+use opentelemetry::KeyValue;
+use tokio::time::Instant;
+
+use super::Telemetry;
+use super::catalog::attribute;
+use super::instruments::Instruments;
+use super::process_groups::ProcessGroups;
+use super::readings::Readings;
+use super::scans::ScanPlaces;
+use super::spans::{OpenSpan, Spans};
+use super::story::{self, Asked, Call};
+
+/// A delivery that is in this process's hands.
+#[derive(Debug)]
+struct InHand {
+    scan: ScanId,
+    due: Timestamp,
+    span: Option<OpenSpan>,
+}
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct Observer {
+    pub(crate) spans: Spans,
+    pub(crate) instruments: Arc<Instruments>,
+    pub(crate) readings: Readings,
+    pub(crate) groups: Arc<ProcessGroups>,
+    pub(crate) clock: Arc<dyn Clock>,
+    places: Arc<ScanPlaces>,
+    in_hand: Arc<Mutex<HashMap<Receipt, InHand>>>,
+}
+
+impl Observer {
+    pub(crate) fn new(telemetry: &Telemetry, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            spans: telemetry.spans().clone(),
+            instruments: Arc::clone(telemetry.instruments()),
+            readings: telemetry.readings().clone(),
+            groups: Arc::clone(telemetry.groups()),
+            places: Arc::clone(telemetry.places()),
+            clock,
+            in_hand: Arc::default(),
+        }
+    }
+
+    pub(crate) fn note(&self, row: &ScanRecord) {
+        self.places.note(row);
+    }
+
+    /// A delivery came.
+    pub(crate) fn take_in_hand(&self, receipt: Receipt, signal: &JobSignal, span: Option<OpenSpan>) {
+        self.in_hand().insert(receipt, InHand { scan: signal.id, due: signal.due, span });
+    }
+
+    /// A delivery was answered.
+    pub(crate) fn put_down(&self, receipt: &Receipt, result: &'static str) {
+        let in_hand = self.in_hand().remove(receipt);
+        if let Some(mut span) = in_hand.and_then(|in_hand| in_hand.span) {
+            span.set(KeyValue::new(attribute::QUEUE_RESULT, result));
+            span.end(self.clock.now());
+        }
+    }
+
+    /// The delivery that is in hand for a scan: its span, and since when the scan was due.
+    fn delivery_of(&self, scan: ScanId) -> (Option<TraceContext>, Option<Timestamp>) {
+        let in_hand = self.in_hand();
+        let found = in_hand.values().find(|in_hand| in_hand.scan == scan);
+        (found.and_then(|found| found.span.as_ref().map(|span| span.context)), found.map(|found| found.due))
+    }
+
+    /// A change of a row was committed.
+    pub(crate) fn committed(&self, asked: &Asked, row: &ScanRecord, start: Timestamp) {
+        let end = self.clock.now();
+        self.note(row);
+        let (delivery, due) = if *asked == Asked::Lease { self.delivery_of(row.id) } else { (None, None) };
+        self.count(asked, row, due, end);
+        if self.spans.are_taken() {
+            let call = Call { start, end, delivery, request: super::ids::current() };
+            for span in story::told(asked, row, call) {
+                self.spans.write(span);
+            }
+        }
+    }
+
+    fn count(&self, asked: &Asked, row: &ScanRecord, due: Option<Timestamp>, now: Timestamp) {
+        match asked {
+            Asked::Progress => return,
+            Asked::Lease => {
+                let due = due.unwrap_or(row.created_at);
+                self.instruments.dispatched(row.request.priority.as_str(), now.duration_since(due).as_secs_f64());
+                return;
+            }
+            Asked::Finish | Asked::Rescue(_) => {
+                let end = row.last_attempt().and_then(|attempt| attempt.end.as_ref()).map(story::words);
+                if let Some((end, reason, _)) = end {
+                    self.instruments.attempt_ended(end, reason);
+                    if matches!(row.state, ScanState::Pending { .. }) {
+                        self.instruments.restarted(reason.unwrap_or("none"));
+                    }
+                }
+            }
+            Asked::Cancel(_) => {}
+        }
+        if row.status().is_terminal() {
+            self.instruments.scan_ended(row.status());
+        }
+    }
+
+    /// Measures a call of the database or of Redis.
+    pub(crate) async fn timed<T, E>(
+        &self,
+        system: &'static str,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, E>>,
+        kind: impl FnOnce(&E) -> &'static str,
+    ) -> Result<T, E> {
+        let began = Instant::now();
+        let answer = call.await;
+        self.called(system, operation, answer.as_ref().err().map(kind), began.elapsed());
+        answer
+    }
+
+    fn called(&self, system: &'static str, operation: &'static str, error: Option<&'static str>, took: Duration) {
+        self.instruments.call(system, operation, error, took);
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, HashMap<Receipt, InHand>> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,124 @@
+//! The queue, observed: a span for each signal that is published and for each delivery that is processed, with the context of the first on the way to the second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kastrel_actors::model::Priority;
+use kastrel_actors::ports::{Delivery, JobQueue, JobSignal, QueueError, Receipt};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
+
+use super::catalog::{attribute, span};
+use super::observer::Observer;
+
+/// Which queue it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueueSystem {
+    /// In this process.
+    Local,
+    /// In Redis.
+    Redis,
+}
+
+impl QueueSystem {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "kastrel",
+            Self::Redis => "redis",
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct ObservedQueue {
+    inner: Arc<dyn JobQueue>,
+    system: QueueSystem,
+    observer: Observer,
+}
+
+fn kind(_: &QueueError) -> &'static str {
+    "unavailable"
+}
+
+impl ObservedQueue {
+    pub(crate) const fn new(inner: Arc<dyn JobQueue>, system: QueueSystem, observer: Observer) -> Self {
+        Self { inner, system, observer }
+    }
+
+    /// Calls of the queue in the process are no calls of Redis.
+    async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+        match self.system {
+            QueueSystem::Local => call.await,
+            QueueSystem::Redis => self.observer.timed(self.system.as_str(), operation, call, kind).await,
+        }
+    }
+
+    fn attributes(&self, signal: &JobSignal, operation: &'static str, operation_type: &'static str) -> Vec<KeyValue> {
+        let destination = match signal.priority {
+            Priority::High => "scans.high",
+            Priority::Normal => "scans.normal",
+            Priority::Low => "scans.low",
+        };
+        vec![
+            KeyValue::new(attribute::SCAN_ID, i64::try_from(signal.id.0).unwrap_or(i64::MAX)),
+            KeyValue::new(attribute::MESSAGING_SYSTEM, self.system.as_str()),
+            KeyValue::new(attribute::MESSAGING_OPERATION, operation),
+            KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, operation_type),
+            KeyValue::new(attribute::MESSAGING_DESTINATION, destination),
+        ]
+    }
+}
+
+#[async_trait]
+impl JobQueue for ObservedQueue {
+    async fn signal(&self, mut signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
+        let attributes = self.attributes(&signal, "publish", "send");
+        let mut open = self.observer.spans.open(span::QUEUE_PUBLISH, SpanKind::Producer, signal.trace, self.observer.clock.now(), attributes);
+        if let Some(open) = &open {
+            signal.trace = open.context;
+        }
+        let answer = self.timed("signal", self.inner.signal(signal, wait)).await;
+        if let (Some(open), Err(error)) = (&mut open, &answer) {
+            open.fail(kind(error));
+        }
+        if let Some(open) = open {
+            open.end(self.observer.clock.now());
+        }
+        answer
+    }
+
+    /// Comes again and again for each scan that waits, and says nothing new.
+    async fn remind(&self, signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
+        self.timed("remind", self.inner.remind(signal, wait)).await
+    }
+
+    async fn next(&self) -> Result<Delivery, QueueError> {
+        // Not measured: it waits for work.
+        let mut delivery = self.inner.next().await?;
+        let mut attributes = self.attributes(&delivery.signal, "process", "process");
+        attributes.push(KeyValue::new(attribute::MESSAGING_MESSAGE_ID, delivery.receipt.0.clone()));
+        let open = self.observer.spans.open(span::QUEUE_PROCESS, SpanKind::Consumer, delivery.signal.trace, self.observer.clock.now(), attributes);
+        if let Some(open) = &open {
+            delivery.signal.trace = open.context;
+        }
+        self.observer.take_in_hand(delivery.receipt.clone(), &delivery.signal, open);
+        Ok(delivery)
+    }
+
+    async fn acknowledge(&self, receipt: &Receipt) -> Result<(), QueueError> {
+        let answer = self.timed("acknowledge", self.inner.acknowledge(receipt)).await;
+        self.observer.put_down(receipt, "acknowledged");
+        answer
+    }
+
+    async fn release(&self, receipt: &Receipt, wait: Duration) -> Result<(), QueueError> {
+        let answer = self.timed("release", self.inner.release(receipt, wait)).await;
+        self.observer.put_down(receipt, "released");
+        answer
+    }
+
+    async fn depth(&self) -> Result<usize, QueueError> {
+        self.timed("depth", self.inner.depth()).await
+    }
+}

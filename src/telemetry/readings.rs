@@ -1,0 +1,183 @@
+//! What metrics show by looking: counts of the store, the queue, the disk, and how this node is. Read when somebody asks, kept for the instruments, which cannot wait for an answer.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kastrel_actors::desk::ScanDesk;
+use kastrel_actors::model::{Priority, ScanStatus};
+use kastrel_actors::ports::DueScan;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long to wait for each answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// So many waiting scans are counted.
+const MOST_WAITING: usize = 10_000;
+/// How often to look where the metrics are pushed and nobody asks.
+const PUSH_EVERY: Duration = Duration::from_secs(15);
+
+/// The scans of one priority that wait.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Waiting {
+    pub(crate) priority: &'static str,
+    pub(crate) depth: u64,
+    /// For how many seconds the oldest has been due.
+    pub(crate) oldest: f64,
+}
+
+/// The space where a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Disk {
+    pub(crate) folder: &'static str,
+    pub(crate) free: u64,
+    pub(crate) size: u64,
+}
+
+/// The latest values. What is not known is not there.
+#[derive(Debug, Default)]
+pub(crate) struct Latest {
+    pub(crate) streams: Option<u64>,
+    pub(crate) signals: Option<u64>,
+    pub(crate) running: Option<u64>,
+    pub(crate) capacity: Option<u64>,
+    pub(crate) store_up: Option<bool>,
+    pub(crate) kast_memory: Option<u64>,
+    pub(crate) lease_granted: Option<Instant>,
+    pub(crate) scans: Vec<(&'static str, u64)>,
+    pub(crate) nodes: Vec<(&'static str, u64)>,
+    pub(crate) budgets: Vec<(&'static str, u64)>,
+    pub(crate) queues: Vec<Waiting>,
+    pub(crate) disks: Vec<Disk>,
+    pub(crate) actor_restarts: Vec<(String, u64)>,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Readings(Arc<Mutex<Latest>>);
+
+/// Where to look.
+#[derive(Clone)]
+pub struct Sources {
+    /// The store, the queue and the board.
+    pub desk: ScanDesk,
+    /// How many scans run at once in this process, if it runs any.
+    pub capacity: Option<usize>,
+    /// The folders whose disks must not fill up.
+    pub folders: Vec<(&'static str, PathBuf)>,
+}
+
+impl Readings {
+    pub(crate) fn share(&self) -> Self {
+        self.clone()
+    }
+
+    pub(crate) fn look(&self, look: impl FnOnce(&Latest)) {
+        look(&self.latest());
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Latest)) {
+        change(&mut self.latest());
+    }
+
+    /// So many event streams are open.
+    pub fn streams(&self, open: u64) {
+        self.change(|latest| latest.streams = Some(open));
+    }
+
+    /// Looks at everything.
+    pub async fn refresh(&self, sources: &Sources) {
+        let desk = &sources.desk;
+        let now = desk.clock.now();
+        let (stats, due, nodes, signals) = tokio::join!(
+            tokio::time::timeout(PATIENCE, desk.stats()),
+            tokio::time::timeout(PATIENCE, desk.store.due(Duration::ZERO, MOST_WAITING)),
+            tokio::time::timeout(PATIENCE, desk.store.nodes()),
+            tokio::time::timeout(PATIENCE, desk.queue.depth()),
+        );
+        let stats = stats.ok().and_then(Result::ok);
+        let disks = sources.folders.iter().filter_map(|(name, path)| disk(name, path)).collect();
+        let tree = desk.board.infrastructure(now);
+        let restarts = tree.children.into_iter().map(|actor| (actor.name, u64::from(actor.restarts))).collect();
+        let budgets = desk.board.budgets(Instant::now()).into_iter().map(|(name, left)| (name, left as u64)).collect();
+        let running = desk.board.running().len() as u64;
+        self.change(|latest| {
+            latest.store_up = Some(stats.is_some());
+            latest.scans = stats.map(|stats| ScanStatus::ALL.iter().map(|status| (status.as_str(), stats.of(*status))).collect()).unwrap_or_default();
+            latest.queues = due.ok().and_then(Result::ok).map(|due| waiting(&due, now)).unwrap_or_default();
+            latest.nodes = nodes
+                .ok()
+                .and_then(Result::ok)
+                .map(|nodes| {
+                    let good = nodes.iter().filter(|node| node.is_alive).count();
+                    vec![("good", good as u64), ("ended", (nodes.len() - good) as u64)]
+                })
+                .unwrap_or_default();
+            latest.signals = signals.ok().and_then(Result::ok).map(|depth| depth as u64);
+            latest.running = Some(running);
+            latest.capacity = Some(sources.capacity.unwrap_or(0) as u64);
+            latest.disks = disks;
+            latest.actor_restarts = restarts;
+            latest.budgets = budgets;
+        });
+    }
+
+    /// Looks from time to time, for metrics that are pushed.
+    #[must_use]
+    pub fn keep_fresh(&self, sources: Sources) -> AbortOnDropHandle<()> {
+        let readings = self.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                readings.refresh(&sources).await;
+                tokio::time::sleep(PUSH_EVERY).await;
+            }
+        }))
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many scans of each priority wait at `now`, and since when.
+fn waiting(due: &[DueScan], now: Timestamp) -> Vec<Waiting> {
+    let of = |priority: &Priority| {
+        let mine = || due.iter().filter(|scan| scan.priority == *priority);
+        let oldest = mine().map(|scan| now.duration_since(scan.due).as_secs_f64()).fold(0.0, f64::max);
+        Waiting { priority: priority.as_str(), depth: mine().count() as u64, oldest }
+    };
+    Priority::ALL.iter().map(of).collect()
+}
+
+/// The space where a folder is, or will be: it is made when it is first needed.
+fn disk(folder: &'static str, path: &Path) -> Option<Disk> {
+    let existing = std::path::absolute(path).ok()?;
+    let existing = existing.ancestors().find(|path| path.exists())?;
+    let space = rustix::fs::statvfs(existing).ok()?;
+    Some(Disk { folder, free: space.f_bavail.saturating_mul(space.f_frsize), size: space.f_blocks.saturating_mul(space.f_frsize) })
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::ScanId;
+    use kastrel_actors::testing::fixtures;
+
+    use super::*;
+
+    #[test]
+    fn waiting_scans_are_counted_by_priority() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let scan = |id, priority, due| DueScan { id: ScanId(id), priority, due: at(due), wait: Duration::ZERO, trace: fixtures::trace() };
+        let due = [scan(1, Priority::High, 90), scan(2, Priority::Normal, 40), scan(3, Priority::Normal, 70)];
+        let shown: Vec<_> = waiting(&due, at(100)).into_iter().map(|one| (one.priority, one.depth, one.oldest)).collect();
+        assert_eq!(shown, [("high", 1, 10.0), ("normal", 2, 60.0), ("low", 0, 0.0)]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_is_on_the_disk_above_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = disk("data", &dir.path().join("not/yet")).unwrap();
+        assert!(disk.size >= disk.free && disk.size > 0);
+    }
+}

@@ -1,0 +1,198 @@
+//! The runner, observed: spans for the start and the end of a scanner's process and for each of its plugins, with the plugins' own times; and what all of them used.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use kastrel_actors::model::{PluginResult, PluginStatus, ScannerInfo, ScannerOffer, TraceContext};
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, Presence, ScanRunner, StartError};
+use opentelemetry::KeyValue;
+use tokio::sync::watch;
+
+use super::catalog::{attribute, span};
+use super::observer::Observer;
+use super::spans::Written;
+use super::{ids, story};
+
+/// See the module.
+pub(crate) struct ObservedRunner {
+    inner: Arc<dyn ScanRunner>,
+    observer: Observer,
+    /// What the scanner offers: the plugins that metrics name.
+    offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
+}
+
+impl ObservedRunner {
+    pub(crate) const fn new(inner: Arc<dyn ScanRunner>, observer: Observer, offer: watch::Receiver<Option<Arc<ScannerOffer>>>) -> Self {
+        Self { inner, observer, offer }
+    }
+}
+
+#[async_trait]
+impl ScanRunner for ObservedRunner {
+    async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
+        let process = ids::of_attempt(job.trace, span::PROCESS_START, job.token);
+        let watch = Arc::new(Watch {
+            observer: self.observer.clone(),
+            offer: self.offer.clone(),
+            names: story::names(job.scan.0, job.attempt.0),
+            attempt: ids::of_attempt(job.trace, span::ATTEMPT_START, job.token),
+            process,
+            asked_at: self.observer.clock.now(),
+            seen: Mutex::default(),
+        });
+        // Without exporters there is no such span, and what KAST gets is the trace as it was handed in.
+        let job = if self.observer.spans.are_taken() { AttemptJob { trace: process, ..job } } else { job };
+        let sink: EventSink = {
+            let watch = Arc::clone(&watch);
+            Arc::new(move |event| {
+                watch.see(&event);
+                events(event);
+            })
+        };
+        let started = self.inner.start(job, presence, sink).await;
+        if let Err(StartError(failure)) = &started {
+            watch.not_started(failure.kind.as_str());
+        }
+        started
+    }
+}
+
+/// What was seen of an attempt.
+#[derive(Debug, Default)]
+struct Seen {
+    pid: Option<u32>,
+    started_at: Option<Timestamp>,
+    /// The plugins that were told.
+    plugins: BTreeSet<String>,
+}
+
+struct Watch {
+    observer: Observer,
+    offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
+    names: Vec<KeyValue>,
+    attempt: TraceContext,
+    process: TraceContext,
+    asked_at: Timestamp,
+    seen: Mutex<Seen>,
+}
+
+impl Watch {
+    fn see(&self, event: &AttemptEvent) {
+        let now = self.observer.clock.now();
+        match event {
+            AttemptEvent::Started { pid, scanner } => self.started(*pid, scanner, now),
+            AttemptEvent::Alive => {}
+            // A plugin whose start is not known yet may be told with it at the end.
+            AttemptEvent::Plugins(plugins) => {
+                for plugin in plugins.iter().filter(|plugin| plugin.status.is_final() && plugin.started_at.is_some() && plugin.ended_at.is_some()) {
+                    self.plugin(plugin, now);
+                }
+            }
+            AttemptEvent::Ended(report) => self.ended(report, now),
+        }
+    }
+
+    fn attributes(&self, more: impl IntoIterator<Item = KeyValue>) -> Vec<KeyValue> {
+        self.names.iter().cloned().chain(more).collect()
+    }
+
+    fn not_started(&self, kind: &str) {
+        let written = Written::new(span::PROCESS_START, self.attempt, self.asked_at, self.observer.clock.now(), self.attributes([]));
+        self.observer.spans.write(Written { own: Some(self.process), error: Some(kind.to_owned()), ..written });
+    }
+
+    fn started(&self, pid: u32, scanner: &ScannerInfo, now: Timestamp) {
+        self.observer.groups.add(pid);
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.pid = Some(pid);
+            seen.started_at = Some(now);
+        }
+        let attributes = self.attributes([
+            KeyValue::new(attribute::PROCESS_PID, i64::from(pid)),
+            KeyValue::new(attribute::SCANNER_KIND, scanner.kind.as_str()),
+            KeyValue::new(attribute::SCANNER_VERSION, scanner.version.clone()),
+        ]);
+        let written = Written::new(span::PROCESS_START, self.attempt, self.asked_at, now, attributes);
+        self.observer.spans.write(Written { own: Some(self.process), ..written });
+    }
+
+    /// Tells of a plugin, once.
+    fn plugin(&self, plugin: &PluginResult, now: Timestamp) {
+        if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).plugins.insert(plugin.name.clone()) {
+            return;
+        }
+        let outcome = if plugin.status.is_final() { plugin.status.as_str() } else { "interrupted" };
+        let end = plugin.ended_at.unwrap_or(now);
+        let took = plugin.started_at.map(|start| end.duration_since(start).as_secs_f64());
+        self.observer.instruments.plugin_ended(self.label(&plugin.name), outcome, took.filter(|_| plugin.ended_at.is_some()));
+        let mut attributes = self.attributes([KeyValue::new(attribute::PLUGIN_NAME, plugin.name.clone()), KeyValue::new(attribute::PLUGIN_OUTCOME, outcome)]);
+        attributes.push(KeyValue::new(attribute::PLUGIN_FINDINGS, i64::try_from(plugin.findings_count).unwrap_or(i64::MAX)));
+        let written = Written::new(span::PLUGIN, self.process, plugin.started_at.unwrap_or(end), end, attributes);
+        let error = matches!(outcome, "failed" | "interrupted").then(|| outcome.to_owned());
+        self.observer.spans.write(Written { error, ..written });
+    }
+
+    /// Plugins are named by files that a scanner writes, so only names of its own list become labels.
+    fn label<'a>(&self, name: &'a str) -> &'a str {
+        let known = self.offer.borrow().as_deref().is_some_and(|offer| offer.plugins.iter().any(|plugin| plugin.name == name));
+        if known { name } else { "other" }
+    }
+
+    fn ended(&self, report: &AttemptReport, now: Timestamp) {
+        // What never started has no span: it took no time.
+        let ran = |plugin: &&PluginResult| match plugin.status {
+            PluginStatus::Pending => false,
+            PluginStatus::Skipped | PluginStatus::Unavailable => true,
+            PluginStatus::InProgress | PluginStatus::Completed | PluginStatus::Failed => true,
+        };
+        for plugin in report.plugins.iter().filter(ran) {
+            self.plugin(plugin, now);
+        }
+        let (pid, started_at) = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            // Taken, because the system may give the id to the next one at once.
+            (seen.pid.take(), seen.started_at)
+        };
+        let usage = pid.and_then(|pid| self.observer.groups.remove(pid));
+        let (exit, detail) = exit(report.exit);
+        let mut attributes = self.attributes([KeyValue::new(attribute::PROCESS_EXIT, exit)]);
+        attributes.extend(detail);
+        attributes.extend(pid.map(|pid| KeyValue::new(attribute::PROCESS_PID, i64::from(pid))));
+        if let Some(usage) = usage {
+            attributes.push(KeyValue::new(attribute::PROCESS_CPU, usage.cpu));
+            attributes.push(KeyValue::new(attribute::PROCESS_MEMORY, i64::try_from(usage.memory_peak).unwrap_or(i64::MAX)));
+        }
+        let took = now.duration_since(started_at.unwrap_or(now)).as_secs_f64();
+        self.observer.instruments.process_ended(exit, took, usage.map(|usage| usage.memory_peak));
+        let error = (exit != "success").then(|| exit.to_owned());
+        self.observer.spans.write(Written { error, ..Written::new(span::PROCESS_END, self.process, now, now, attributes) });
+    }
+}
+
+impl Drop for Watch {
+    /// A runner that broke off has told no end.
+    fn drop(&mut self) {
+        if let Some(pid) = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner).pid {
+            self.observer.groups.remove(pid);
+        }
+    }
+}
+
+/// An exit in a word of few, and exactly.
+fn exit(exit: ExitKind) -> (&'static str, Option<KeyValue>) {
+    match exit {
+        ExitKind::Code(code) => {
+            let word = match code {
+                0 => "success",
+                2 => "usage",
+                _ => "error",
+            };
+            (word, Some(KeyValue::new(attribute::PROCESS_EXIT_CODE, i64::from(code))))
+        }
+        ExitKind::Signal(signal) => ("signal", Some(KeyValue::new(attribute::PROCESS_SIGNAL, i64::from(signal)))),
+        ExitKind::Unknown => ("unknown", None),
+    }
+}

@@ -1,0 +1,105 @@
+//! Starting: the variables, the exporters, and the subscriber that log lines and spans go to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::exporters;
+use super::filter::is_ours;
+use super::handle::{Destinations, Telemetry};
+use super::logs;
+use super::placing::Placing;
+use super::resource::resource;
+use super::scans::ScanPlaces;
+use super::told::Told;
+use super::variables::Plan;
+use crate::app::Role;
+use crate::config::LogConfig;
+
+/// Starts logging and whatever the variables ask for. Must be called within the runtime, which gRPC needs. Of a second call only the metrics and spans count: there is one log.
+#[must_use]
+pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> Telemetry {
+    let plan = Plan::read(env);
+    let mut problems = plan.warnings.clone();
+    let resource = resource(role, env.get("OTEL_SERVICE_NAME").map(String::as_str));
+    let mut made = |what: &str, result: Result<(), exporters::ExporterError>| {
+        if let Err(error) = result {
+            problems.push(format!("{what} are not exported: {}", logs::causes(&error)));
+        }
+    };
+
+    let mut traces = None;
+    if let Some(export) = &plan.traces {
+        made(
+            "spans",
+            exporters::spans(export)
+                .map(|exporter| traces = Some(SdkTracerProvider::builder().with_batch_exporter(Told::new(exporter, "spans", export.endpoint.clone())))),
+        );
+    }
+    let mut metrics = SdkMeterProvider::builder();
+    let mut pushes_metrics = false;
+    if let Some(export) = &plan.metrics {
+        match exporters::metrics(export) {
+            Ok(exporter) => {
+                metrics = metrics.with_periodic_exporter(Told::new(exporter, "metrics", export.endpoint.clone()));
+                pushes_metrics = true;
+            }
+            Err(error) => made("metrics", Err(error)),
+        }
+    }
+    let places = Arc::new(ScanPlaces::default());
+    let mut log_provider = None;
+    if let Some(export) = &plan.logs {
+        made(
+            "logs",
+            exporters::logs(export).map(|exporter| {
+                let exporter = Told::new(exporter, "log records", export.endpoint.clone());
+                let builder = SdkLoggerProvider::builder().with_resource(resource.clone()).with_log_processor(Placing(Arc::clone(&places)));
+                log_provider = Some(builder.with_batch_exporter(exporter).build());
+            }),
+        );
+    }
+    let telemetry = Telemetry::new(Destinations {
+        resource,
+        traces,
+        metrics,
+        pushes_metrics,
+        logs: log_provider.clone(),
+        places: Arc::clone(&places),
+        ignores_callers: plan.ignores_callers,
+    });
+
+    let spans = telemetry.tracer().map(|tracer| {
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_filter(FilterFn::new(is_ours).with_max_level_hint(LevelFilter::INFO))
+    });
+    // Only what is Kastrel's own: an exporter that logs must not make itself more to export.
+    let bridge = log_provider.as_ref().map(|provider| {
+        let filter = logs::filter(config, role);
+        OpenTelemetryTracingBridge::new(provider).with_filter(FilterFn::new(|metadata| metadata.target().starts_with("kastrel"))).with_filter(filter)
+    });
+    // The spans before the lines, so that a line knows its span. An error says that a subscriber is set already, as a test may have done.
+    let _ = tracing_subscriber::registry().with(spans).with(bridge).with(logs::lines(config, role, places)).try_init();
+
+    for problem in problems {
+        tracing::warn!("{problem}");
+    }
+    if let Some(export) = &plan.traces {
+        tracing::info!(endpoint = export.endpoint, "spans are exported");
+    }
+    telemetry
+}

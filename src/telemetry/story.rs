@@ -1,0 +1,194 @@
+//! What a change of a row says about its scan, as spans: a pure function of the committed row.
+//!
+//! It is told from rows and not from inside the actors, so it is told once for each commit, and never for something that did not happen.
+
+use jiff::Timestamp;
+use kastrel_actors::model::{
+    AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, NodeId, PendingReason, PluginStatus, ScanRecord, ScanState, TraceContext,
+};
+use opentelemetry::KeyValue;
+
+use super::catalog::{attribute, span};
+use super::ids;
+use super::spans::Written;
+
+/// What was asked of a row, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Lease,
+    Progress,
+    Finish,
+    Cancel(CancelledBy),
+    Rescue(NodeId),
+}
+
+impl Asked {
+    pub(crate) fn of(command: &Command) -> Self {
+        match command {
+            Command::Lease { .. } => Self::Lease,
+            Command::Progress { .. } => Self::Progress,
+            Command::Finish { .. } => Self::Finish,
+            Command::Cancel { by } => Self::Cancel(*by),
+            Command::Rescue { from, .. } => Self::Rescue(from.clone()),
+        }
+    }
+
+    /// The name of the call.
+    pub(crate) const fn operation(&self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Progress => "progress",
+            Self::Finish => "finish",
+            Self::Cancel(_) => "cancel",
+            Self::Rescue(_) => "rescue",
+        }
+    }
+}
+
+/// A call of the store, and what was around it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    /// The delivery that led to it.
+    pub(crate) delivery: Option<TraceContext>,
+    /// The request that led to it.
+    pub(crate) request: Option<TraceContext>,
+}
+
+/// The spans that follow from `asked`, which was committed as `row`.
+pub(crate) fn told(asked: &Asked, row: &ScanRecord, call: Call) -> Vec<Written> {
+    match asked {
+        Asked::Lease => leased(row, call),
+        Asked::Progress => Vec::new(),
+        Asked::Finish => ended(row, call),
+        Asked::Cancel(by) => cancelled(row, *by, call),
+        Asked::Rescue(from) => lost(row, from, call),
+    }
+}
+
+fn number(name: &'static str, value: u64) -> KeyValue {
+    KeyValue::new(name, i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// What names an attempt on each of its spans.
+pub(crate) fn names(scan: u64, attempt: u32) -> Vec<KeyValue> {
+    vec![number(attribute::SCAN_ID, scan), number(attribute::SCAN_ATTEMPT, u64::from(attempt))]
+}
+
+fn of_attempt(row: &ScanRecord, attempt: &AttemptRecord) -> Vec<KeyValue> {
+    let mut attributes = names(row.id.0, attempt.number.0);
+    attributes.push(number(attribute::SCAN_TOKEN, attempt.token.0));
+    attributes.push(KeyValue::new(attribute::NODE_ID, attempt.node.to_string()));
+    attributes
+}
+
+fn leased(row: &ScanRecord, call: Call) -> Vec<Written> {
+    let Some((attempt, earlier)) = row.attempts.split_last() else { return Vec::new() };
+    let own = |name: &str, token: FencingToken| ids::of_attempt(row.trace, name, token);
+    let lease = Written {
+        own: Some(own(span::SCAN_LEASE, attempt.token)),
+        ..Written::new(span::SCAN_LEASE, call.delivery.unwrap_or(row.trace), call.start, call.end, of_attempt(row, attempt))
+    };
+    let before = earlier.last().map(|before| (own(span::ATTEMPT_START, before.token), "previous_attempt"));
+    let start = Written {
+        own: Some(own(span::ATTEMPT_START, attempt.token)),
+        links: before.into_iter().collect(),
+        ..Written::new(span::ATTEMPT_START, own(span::SCAN_LEASE, attempt.token), call.end, call.end, of_attempt(row, attempt))
+    };
+    vec![lease, start]
+}
+
+/// How an attempt ended, in words: the end, the reason, and whether it is an error.
+pub(crate) fn words(end: &AttemptEnd) -> (&'static str, Option<&'static str>, bool) {
+    match end {
+        AttemptEnd::Completed(_) => ("completed", None, false),
+        AttemptEnd::Failed(failure) => ("failed", Some(failure.kind.as_str()), true),
+        AttemptEnd::Interrupted { why } => ("interrupted", Some(why.as_str()), false),
+        AttemptEnd::Cancelled => ("cancelled", None, false),
+    }
+}
+
+fn ended(row: &ScanRecord, call: Call) -> Vec<Written> {
+    let Some(attempt) = row.last_attempt() else { return Vec::new() };
+    let Some((end, reason, is_error)) = attempt.end.as_ref().map(words) else { return Vec::new() };
+    let mut attributes = of_attempt(row, attempt);
+    attributes.push(KeyValue::new(attribute::ATTEMPT_END, end));
+    attributes.extend(reason.map(|reason| KeyValue::new(attribute::ATTEMPT_REASON, reason)));
+    let own = ids::of_attempt(row.trace, span::ATTEMPT_END, attempt.token);
+    let end = Written {
+        own: Some(own),
+        error: reason.filter(|_| is_error).map(str::to_owned),
+        ..Written::new(span::ATTEMPT_END, ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token), call.start, call.end, attributes)
+    };
+    let next = next(row, own, attempt.token, call.end);
+    [end].into_iter().chain(next).collect()
+}
+
+fn lost(row: &ScanRecord, from: &NodeId, call: Call) -> Vec<Written> {
+    let Some(attempt) = row.last_attempt() else { return Vec::new() };
+    let reason = attempt.end.as_ref().and_then(|end| words(end).1).unwrap_or("node_lost");
+    let mut attributes = names(row.id.0, attempt.number.0);
+    attributes.push(number(attribute::SCAN_TOKEN, attempt.token.0));
+    attributes.push(KeyValue::new(attribute::NODE_ID, from.to_string()));
+    attributes.push(KeyValue::new(attribute::ATTEMPT_REASON, reason));
+    let own = ids::of_attempt(row.trace, span::ATTEMPT_LOST, attempt.token);
+    let lost = Written {
+        own: Some(own),
+        error: Some(reason.to_owned()),
+        ..Written::new(span::ATTEMPT_LOST, ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token), call.start, call.end, attributes)
+    };
+    let next = next(row, own, attempt.token, call.end);
+    [lost].into_iter().chain(next).collect()
+}
+
+fn cancelled(row: &ScanRecord, by: CancelledBy, call: Call) -> Vec<Written> {
+    let own = ids::of_attempt(row.trace, span::SCAN_CANCEL, row.token);
+    let result = if row.status().is_terminal() { "cancelled" } else { "requested" };
+    let attributes =
+        vec![number(attribute::SCAN_ID, row.id.0), KeyValue::new(attribute::CANCEL_BY, by.as_str()), KeyValue::new(attribute::CANCEL_RESULT, result)];
+    let cancel = Written {
+        own: Some(own),
+        links: call.request.into_iter().map(|request| (request, "requested_by")).collect(),
+        ..Written::new(span::SCAN_CANCEL, row.trace, call.start, call.end, attributes)
+    };
+    [cancel].into_iter().chain(next(row, own, row.token, call.end)).collect()
+}
+
+/// What follows from an end: another attempt, or the verdict.
+fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timestamp) -> Option<Written> {
+    let id = number(attribute::SCAN_ID, row.id.0);
+    match &row.state {
+        ScanState::Pending { due, reason } => {
+            let (reason, counts) = match reason {
+                PendingReason::Submitted => return None,
+                PendingReason::Retry { failure } => (failure.kind.as_str(), true),
+                PendingReason::Requeued { why } => (why.as_str(), false),
+            };
+            let attributes = vec![
+                id,
+                KeyValue::new(attribute::RESTART_REASON, reason),
+                KeyValue::new(attribute::RESTART_DUE, due.to_string()),
+                KeyValue::new(attribute::RESTART_COUNTS, counts),
+            ];
+            let own = Some(ids::of_attempt(row.trace, span::SCAN_RESTART, token));
+            Some(Written { own, ..Written::new(span::SCAN_RESTART, parent, at, at, attributes) })
+        }
+        ScanState::Running { .. } => None,
+        ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {
+            let mut attributes =
+                vec![id, KeyValue::new(attribute::SCAN_OUTCOME, row.status().as_str()), number(attribute::SCAN_ATTEMPTS, row.attempts.len() as u64)];
+            let mut error = None;
+            match &row.state {
+                ScanState::Completed { verdict, .. } => {
+                    attributes.push(number(attribute::SCAN_FINDINGS, verdict.findings()));
+                    attributes.push(number(attribute::SCAN_PLUGINS_FAILED, verdict.count(PluginStatus::Failed) as u64));
+                }
+                ScanState::Failed { failure, .. } => error = Some(failure.kind.as_str().to_owned()),
+                _ => {}
+            }
+            let own = Some(ids::of_attempt(row.trace, span::SCAN_VERDICT, token));
+            Some(Written { own, error, ..Written::new(span::SCAN_VERDICT, parent, at, at, attributes) })
+        }
+    }
+}

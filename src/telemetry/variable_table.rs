@@ -1,0 +1,156 @@
+//! Every `OTEL_*` variable that Kastrel heeds, with what it takes.
+
+/// What a variable takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Some of these words, with commas between them.
+    Words(&'static [&'static str]),
+    /// A whole number.
+    Number,
+    /// From 0 to 1.
+    Ratio,
+    /// An `http://` or `https://` address.
+    Address,
+    /// `key=value`, with commas between them. May hold secrets.
+    Pairs,
+    /// Any text.
+    Text,
+}
+
+/// A variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: Takes,
+    /// What it does.
+    pub description: &'static str,
+}
+
+impl Takes {
+    /// Completes "expected …".
+    #[must_use]
+    pub fn expected(self) -> String {
+        match self {
+            Self::Flag => "true or false".into(),
+            Self::Word(words) => listed(words),
+            Self::Words(words) => format!("{}, or several of them with commas between", listed(words)),
+            Self::Number => "a whole number".into(),
+            Self::Ratio => "a number from 0 to 1".into(),
+            Self::Address => "an http or https address".into(),
+            Self::Pairs => "key=value pairs with commas between them".into(),
+            Self::Text => "text".into(),
+        }
+    }
+
+    fn accepts(self, value: &str) -> bool {
+        match self {
+            Self::Flag => value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false"),
+            Self::Word(words) => words.contains(&value),
+            Self::Words(words) => value.split(',').all(|word| words.contains(&word.trim())),
+            Self::Number => value.parse::<u32>().is_ok(),
+            Self::Ratio => value.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio)),
+            Self::Address => url::Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()),
+            Self::Pairs => value.split(',').all(|pair| pair.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty())),
+            Self::Text => true,
+        }
+    }
+
+    /// Whether a value may be shown.
+    const fn is_public(self) -> bool {
+        !matches!(self, Self::Pairs | Self::Address | Self::Text)
+    }
+}
+
+fn listed(words: &[&str]) -> String {
+    match words {
+        [all @ .., last] if !all.is_empty() => format!("{} or {last}", all.join(", ")),
+        words => words.join(", "),
+    }
+}
+
+/// What is wrong with a value, if anything is.
+#[must_use]
+pub(super) fn wrong(variable: &Variable, value: &str) -> Option<String> {
+    if variable.takes.accepts(value) {
+        return None;
+    }
+    let shown = if variable.takes.is_public() { format!(", not `{}`", value.chars().take(60).collect::<String>()) } else { String::new() };
+    Some(format!("{}: expected {}{shown}; it is ignored", variable.name, variable.takes.expected()))
+}
+
+const PROTOCOLS: Takes = Takes::Word(&["grpc", "http/protobuf"]);
+const COMPRESSIONS: Takes = Takes::Word(&["gzip", "none"]);
+
+macro_rules! variables {
+    ($($name:literal $takes:expr, $description:literal;)+) => {
+        /// See the module.
+        pub const VARIABLES: &[Variable] = &[$(Variable { name: $name, takes: $takes, description: $description }),+];
+    };
+}
+
+variables! {
+    "OTEL_SDK_DISABLED" Takes::Flag, "Exports nothing at all. `/metrics` and the logs on standard error stay.";
+    "OTEL_TRACES_EXPORTER" Takes::Words(&["otlp", "none"]), "Default: otlp where an endpoint is set, else none.";
+    "OTEL_METRICS_EXPORTER" Takes::Words(&["otlp", "prometheus", "none"]), "Default: otlp where an endpoint is set, else none. `/metrics` is there in any case.";
+    "OTEL_LOGS_EXPORTER" Takes::Words(&["otlp", "none"]), "Default: none. Logs go to standard error in any case.";
+    "OTEL_PROPAGATORS" Takes::Words(&["tracecontext", "baggage", "none"]), "Default: tracecontext,baggage. Without tracecontext the `traceparent` of callers is ignored. Baggage is not handed on.";
+    "OTEL_SERVICE_NAME" Takes::Text, "Default: kastrel.";
+    "OTEL_RESOURCE_ATTRIBUTES" Takes::Pairs, "Further attributes of this process, such as deployment.environment.name=production.";
+    "OTEL_TRACES_SAMPLER" Takes::Word(&["always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"]), "Default: parentbased_always_on. A scan is sampled as a whole: its spans follow the decision about its submission.";
+    "OTEL_TRACES_SAMPLER_ARG" Takes::Ratio, "The ratio of traceidratio.";
+    "OTEL_EXPORTER_OTLP_ENDPOINT" Takes::Address, "Where the collector is. Default: http://localhost:4317 for grpc, http://localhost:4318 for http/protobuf.";
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" Takes::Address, "The same for spans; with http/protobuf with its path.";
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" Takes::Address, "The same for metrics.";
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT" Takes::Address, "The same for logs.";
+    "OTEL_EXPORTER_OTLP_PROTOCOL" PROTOCOLS, "Default: http/protobuf.";
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL" PROTOCOLS, "The same for spans.";
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL" PROTOCOLS, "The same for metrics.";
+    "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL" PROTOCOLS, "The same for logs.";
+    "OTEL_EXPORTER_OTLP_HEADERS" Takes::Pairs, "Headers of each request, such as an API key. Never shown.";
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS" Takes::Pairs, "The same for spans.";
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS" Takes::Pairs, "The same for metrics.";
+    "OTEL_EXPORTER_OTLP_LOGS_HEADERS" Takes::Pairs, "The same for logs.";
+    "OTEL_EXPORTER_OTLP_TIMEOUT" Takes::Number, "Milliseconds for one request. Default: 10000.";
+    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT" Takes::Number, "The same for spans.";
+    "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT" Takes::Number, "The same for metrics.";
+    "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT" Takes::Number, "The same for logs.";
+    "OTEL_EXPORTER_OTLP_COMPRESSION" COMPRESSIONS, "gzip works with grpc only. Default: none.";
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION" COMPRESSIONS, "The same for spans.";
+    "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION" COMPRESSIONS, "The same for metrics.";
+    "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION" COMPRESSIONS, "The same for logs.";
+    "OTEL_EXPORTER_OTLP_CERTIFICATE" Takes::Text, "A PEM file: who signed the collector's certificate.";
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE" Takes::Text, "The same for spans.";
+    "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE" Takes::Text, "The same for metrics.";
+    "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE" Takes::Text, "The same for logs.";
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE" Takes::Text, "A PEM file: our own certificate.";
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE" Takes::Text, "The same for spans.";
+    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE" Takes::Text, "The same for metrics.";
+    "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE" Takes::Text, "The same for logs.";
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY" Takes::Text, "A PEM file: its key.";
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY" Takes::Text, "The same for spans.";
+    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY" Takes::Text, "The same for metrics.";
+    "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY" Takes::Text, "The same for logs.";
+    "OTEL_EXPORTER_OTLP_INSECURE" Takes::Flag, "For grpc endpoints without a scheme.";
+    "OTEL_EXPORTER_OTLP_TRACES_INSECURE" Takes::Flag, "The same for spans.";
+    "OTEL_EXPORTER_OTLP_METRICS_INSECURE" Takes::Flag, "The same for metrics.";
+    "OTEL_EXPORTER_OTLP_LOGS_INSECURE" Takes::Flag, "The same for logs.";
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" Takes::Word(&["cumulative", "delta", "lowmemory"]), "Default: cumulative.";
+    "OTEL_BSP_SCHEDULE_DELAY" Takes::Number, "Milliseconds between two batches of spans. Default: 5000.";
+    "OTEL_BSP_EXPORT_TIMEOUT" Takes::Number, "Milliseconds for one batch of spans. Default: 30000.";
+    "OTEL_BSP_MAX_QUEUE_SIZE" Takes::Number, "So many spans wait; what comes beyond is dropped. Default: 2048.";
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" Takes::Number, "Spans in a batch. Default: 512.";
+    "OTEL_BLRP_SCHEDULE_DELAY" Takes::Number, "Milliseconds between two batches of log records. Default: 1000.";
+    "OTEL_BLRP_EXPORT_TIMEOUT" Takes::Number, "Milliseconds for one batch of log records. Default: 30000.";
+    "OTEL_BLRP_MAX_QUEUE_SIZE" Takes::Number, "So many log records wait. Default: 2048.";
+    "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE" Takes::Number, "Log records in a batch. Default: 512.";
+    "OTEL_METRIC_EXPORT_INTERVAL" Takes::Number, "Milliseconds between two pushes of metrics. Default: 60000.";
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" Takes::Number, "Attributes of a span. Default: 128.";
+    "OTEL_SPAN_EVENT_COUNT_LIMIT" Takes::Number, "Events of a span. Default: 128.";
+    "OTEL_SPAN_LINK_COUNT_LIMIT" Takes::Number, "Links of a span. Default: 128.";
+}

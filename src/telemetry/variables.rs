@@ -1,0 +1,260 @@
+//! The standard `OTEL_*` variables: what they ask for, and what is wrong with them.
+//!
+//! Every variable that the specification names for exporters, sampling, resources, limits and batches is in one table. The SDK reads most of them itself; this file decides what it leaves out
+//! (which signals are exported at all and how, TLS files, the kill switch) and says what is wrong with any of them. A wrong value never keeps Kastrel from starting: it is told and ignored.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::variable_table::{VARIABLES, wrong};
+
+/// How a signal is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP as protobuf over HTTP.
+    HttpProtobuf,
+}
+
+/// Files for TLS, where the system's own certificates are not enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate of whoever signed the collector's.
+    pub authority: Option<PathBuf>,
+    /// Our own certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// One signal's way to a collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// How.
+    pub protocol: Protocol,
+    /// With which certificates.
+    pub tls: TlsFiles,
+    /// Where to, for people; without user and password.
+    pub endpoint: String,
+}
+
+/// What the variables ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Spans; `None`: not exported.
+    pub traces: Option<Export>,
+    /// Metrics that are pushed; `/metrics` is there in any case.
+    pub metrics: Option<Export>,
+    /// Logs, besides those on standard error.
+    pub logs: Option<Export>,
+    /// Whether the trace of a caller is taken over.
+    pub ignores_callers: bool,
+    /// What is wrong, each naming its variable.
+    pub warnings: Vec<String>,
+}
+
+/// A signal, as variables name it.
+#[derive(Debug, Clone, Copy)]
+struct Signal {
+    /// In the middle of variables.
+    name: &'static str,
+    path: &'static str,
+    /// Whether an endpoint alone has it exported.
+    by_endpoint: bool,
+    exporters: &'static [&'static str],
+}
+
+const TRACES: Signal = Signal { name: "TRACES", path: "/v1/traces", by_endpoint: true, exporters: &["otlp"] };
+const METRICS: Signal = Signal { name: "METRICS", path: "/v1/metrics", by_endpoint: true, exporters: &["otlp", "prometheus"] };
+const LOGS: Signal = Signal { name: "LOGS", path: "/v1/logs", by_endpoint: false, exporters: &["otlp"] };
+
+/// The variables as they are looked up: an empty one counts as not set, as the specification wants it.
+struct Variables<'a>(&'a BTreeMap<String, String>);
+
+impl Variables<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The signal's own variable before the one for all.
+    fn of_signal(&self, signal: Signal, rest: &str) -> Option<&str> {
+        self.get(&format!("OTEL_EXPORTER_OTLP_{}_{rest}", signal.name)).or_else(|| self.get(&format!("OTEL_EXPORTER_OTLP_{rest}")))
+    }
+}
+
+impl Plan {
+    /// Reads the variables of `env`.
+    #[must_use]
+    pub fn read(env: &BTreeMap<String, String>) -> Self {
+        let variables = Variables(env);
+        let mut plan = Self::default();
+        for variable in VARIABLES {
+            if let Some(problem) = variables.get(variable.name).and_then(|value| wrong(variable, value)) {
+                plan.warnings.push(problem);
+            }
+        }
+        plan.ignores_callers = variables.get("OTEL_PROPAGATORS").is_some_and(|list| !list.split(',').any(|one| one.trim() == "tracecontext"));
+        if variables.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            return plan;
+        }
+        for signal in [TRACES, METRICS, LOGS] {
+            let export = export(&variables, signal, &mut plan.warnings);
+            match signal.name {
+                "TRACES" => plan.traces = export,
+                "METRICS" => plan.metrics = export,
+                _ => plan.logs = export,
+            }
+        }
+        plan
+    }
+}
+
+/// Whether and how a signal is exported.
+fn export(variables: &Variables<'_>, signal: Signal, warnings: &mut Vec<String>) -> Option<Export> {
+    let chooser = format!("OTEL_{}_EXPORTER", signal.name);
+    let endpoint = variables.of_signal(signal, "ENDPOINT");
+    let is_wanted = match variables.get(&chooser) {
+        None => signal.by_endpoint && endpoint.is_some(),
+        Some(list) => {
+            let words: Vec<&str> = list.split(',').map(str::trim).collect();
+            // Each wrong word was told with the table's check; what is left of the list counts.
+            let known = words.iter().any(|word| signal.exporters.contains(word) || *word == "none");
+            if known { words.contains(&"otlp") } else { signal.by_endpoint && endpoint.is_some() }
+        }
+    };
+    if !is_wanted {
+        return None;
+    }
+    let protocol = match variables.of_signal(signal, "PROTOCOL") {
+        Some("grpc") => Protocol::Grpc,
+        _ => Protocol::HttpProtobuf,
+    };
+    if protocol == Protocol::HttpProtobuf && variables.of_signal(signal, "COMPRESSION").is_some_and(|value| value.eq_ignore_ascii_case("gzip")) {
+        warnings.push(format!("OTEL_EXPORTER_OTLP_COMPRESSION: gzip works with grpc only; {} are sent as they are", signal.name.to_lowercase()));
+    }
+    let file = |rest: &str| variables.of_signal(signal, rest).map(PathBuf::from);
+    let client = match (file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => {
+            warnings.push("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY only work together; both are ignored".into());
+            None
+        }
+    };
+    let shown = endpoint_of(variables, signal, protocol);
+    Some(Export {
+        protocol,
+        tls: TlsFiles { authority: file("CERTIFICATE"), client },
+        endpoint: crate::config::redact(&shown).trim_end_matches('/').to_owned(),
+    })
+}
+
+/// Where a signal goes, as the specification puts it together.
+fn endpoint_of(variables: &Variables<'_>, signal: Signal, protocol: Protocol) -> String {
+    if let Some(own) = variables.get(&format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.name)) {
+        return own.to_owned();
+    }
+    let common = variables.get("OTEL_EXPORTER_OTLP_ENDPOINT");
+    match protocol {
+        Protocol::Grpc => common.unwrap_or("http://localhost:4317").to_owned(),
+        Protocol::HttpProtobuf => format!("{}{}", common.unwrap_or("http://localhost:4318").trim_end_matches('/'), signal.path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(pairs: &[(&str, &str)]) -> Plan {
+        Plan::read(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    /// Which signals are exported, and how: `t` traces, `m` metrics, `l` logs; upper case over gRPC.
+    fn shape(plan: &Plan) -> String {
+        [(&plan.traces, 't'), (&plan.metrics, 'm'), (&plan.logs, 'l')]
+            .into_iter()
+            .filter_map(|(export, letter)| export.as_ref().map(|export| if export.protocol == Protocol::Grpc { letter.to_ascii_uppercase() } else { letter }))
+            .collect()
+    }
+
+    const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
+
+    #[test]
+    fn what_is_exported_follows_from_the_variables() {
+        for (pairs, expected) in [
+            (&[][..], ""),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")], ""),
+            (&[ENDPOINT], "tm"),
+            (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "TM"),
+            (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")], "tM"),
+            (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")], "tm"),
+            (&[ENDPOINT, ("OTEL_SDK_DISABLED", "True")], ""),
+            (&[ENDPOINT, ("OTEL_SDK_DISABLED", "1")], "tm"),
+            (&[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none")], "m"),
+            (&[ENDPOINT, ("OTEL_METRICS_EXPORTER", "prometheus")], "t"),
+            (&[ENDPOINT, ("OTEL_METRICS_EXPORTER", "prometheus, otlp")], "tm"),
+            (&[ENDPOINT, ("OTEL_LOGS_EXPORTER", "otlp")], "tml"),
+            (&[ENDPOINT, ("OTEL_TRACES_EXPORTER", "zipkin")], "tm"),
+            (&[("OTEL_TRACES_EXPORTER", "otlp")], "t"),
+            (&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/x")], "t"),
+            (&[("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_METRICS_EXPORTER", "otlp"), ("OTEL_LOGS_EXPORTER", "otlp")], "tml"),
+        ] {
+            assert_eq!(shape(&plan(pairs)), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn where_it_goes_is_put_together_as_the_specification_says() {
+        for (pairs, expected) in [
+            (&[("OTEL_TRACES_EXPORTER", "otlp")][..], "http://localhost:4318/v1/traces"),
+            (&[("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://localhost:4317"),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1/base/")], "http://c:1/base/v1/traces"),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://c:1"),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://d:2/own")], "http://d:2/own"),
+        ] {
+            assert_eq!(plan(pairs).traces.unwrap().endpoint, expected, "{pairs:?}");
+        }
+        assert!(!plan(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hunter2@c:1")]).traces.unwrap().endpoint.contains("hunter2"));
+    }
+
+    #[test]
+    fn every_wrong_value_is_told_with_its_variable_and_without_secrets() {
+        for (name, value, told) in [
+            ("OTEL_SDK_DISABLED", "yes", "expected true or false"),
+            ("OTEL_TRACES_EXPORTER", "zipkin", "expected otlp or none"),
+            ("OTEL_METRICS_EXPORTER", "console", "expected otlp, prometheus or none"),
+            ("OTEL_PROPAGATORS", "b3", "expected tracecontext, baggage or none"),
+            ("OTEL_TRACES_SAMPLER", "xray", "expected always_on"),
+            ("OTEL_TRACES_SAMPLER_ARG", "2", "from 0 to 1"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "5s", "whole number"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "expected grpc or http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "expected an http or https address"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1", "whole number"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2", "expected key=value pairs"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "team", "expected key=value pairs"),
+        ] {
+            let warnings = plan(&[(name, value)]).warnings;
+            assert_eq!(warnings.len(), 1, "{name}: {warnings:?}");
+            assert!(warnings[0].starts_with(&format!("{name}: ")) && warnings[0].contains(told), "{warnings:?}");
+            assert!(!warnings[0].contains("hunter2"), "{warnings:?}");
+        }
+        assert_eq!(plan(&[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.1"), ENDPOINT]).warnings, [""; 0]);
+    }
+
+    #[test]
+    fn certificates_come_in_pairs_and_signals_have_their_own() {
+        let tls = |pairs: &[(&str, &str)]| plan(&[&[ENDPOINT], pairs].concat()).traces.unwrap().tls;
+        assert_eq!(tls(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", "/a"), ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/b")]).authority, Some("/b".into()));
+        let pair = tls(&[("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c"), ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k")]).client;
+        assert_eq!(pair, Some(("/c".into(), "/k".into())));
+        let alone = plan(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k")]);
+        assert_eq!(alone.traces.unwrap().tls.client, None);
+        assert!(alone.warnings[0].contains("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"), "{:?}", alone.warnings);
+    }
+
+    #[test]
+    fn callers_are_believed_unless_the_propagators_leave_them_out() {
+        for (value, ignores) in [("", false), ("tracecontext", false), ("tracecontext,baggage", false), ("none", true), ("baggage", true)] {
+            assert_eq!(plan(&[("OTEL_PROPAGATORS", value)]).ignores_callers, ignores, "{value}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A scan's trace as Kastrel itself remembers it: waiting, attempts, plugins and verdict, drawn without any tracing backend.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::badge::Badge;
+use super::layout::{Here, Layout};
+use crate::web::error::Problem;
+use crate::web::headers::page;
+use crate::web::path::{PathId, no_scan};
+use crate::web::state::Web;
+use crate::web::text::{MomentText, clean, duration};
+use crate::web::viewer::Viewer;
+
+mod waterfall;
+use waterfall::{Row, waterfall};
+
+/// The page of a scan's trace.
+#[derive(Template)]
+#[template(path = "scan_trace.html")]
+pub(crate) struct ScanTracePage {
+    layout: Layout,
+    id: u64,
+    target: String,
+    badge: Badge,
+    created: MomentText,
+    took: String,
+    trace_id: String,
+    trace_url: Option<String>,
+    rows: Vec<Row>,
+}
+
+/// Shows a scan's trace.
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let record = &scan.record;
+    let until = record.ended_at().unwrap_or_else(|| web.now());
+    let whole = duration(until.duration_since(record.created_at));
+    let trace_id = record.trace.trace_id();
+    Ok(page(&ScanTracePage {
+        layout: Layout::of(&web, &viewer, Here::Scans, format!("Trace of scan {id}")).await,
+        id: id.0,
+        target: clean(&record.request.target.to_string()),
+        badge: record.status().into(),
+        created: record.created_at.into(),
+        took: if record.status().is_terminal() { format!("ended after {whole}") } else { format!("{whole} so far") },
+        trace_url: web.trace_url(&trace_id),
+        trace_id,
+        rows: waterfall(&scan, web.now()),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::{Failure, FailureKind, Resolution};
+
+    use crate::web::testing::{TestApp, text_of};
+
+    #[tokio::test]
+    async fn a_scan_has_its_trace_its_link_and_its_steps() {
+        let app = TestApp::new();
+        let running = app.running("example.com").await;
+        app.finish(&running, Resolution::Fail(Failure::new(FailureKind::Crashed, "<b>broken</b>"))).await;
+        let html = text_of(app.get(&format!("/scans/{}/trace", running.id)).await).await;
+        let trace_id = running.trace.trace_id();
+        assert!(html.contains(&format!("id=\"trace-id\">{trace_id}<")), "{html}");
+        assert!(html.contains(&format!("href=\"http://jaeger.test/trace/{trace_id}\"")));
+        let steps: Vec<&str> = html.split("data-step=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(steps, ["scan", "wait", "attempt", "verdict"]);
+        assert!(!html.contains("<b>broken"));
+        assert_eq!(app.get("/scans/99/trace").await.status(), 404);
+    }
+
+    #[tokio::test]
+    async fn the_scans_page_leads_to_it() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        let html = text_of(app.get(&format!("/scans/{id}")).await).await;
+        assert!(html.contains(&format!("href=\"/scans/{id}/trace\"")) && html.contains("http://jaeger.test/trace/"), "{html}");
+    }
+}

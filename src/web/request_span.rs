@@ -1,0 +1,74 @@
+//! What telemetry tells of a request: a span, unless it is polling or an asset, and always a measurement.
+
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, StatusCode};
+use kastrel_actors::model::TraceContext;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::Status;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::error::Problem;
+use super::trace::{RequestTrace, caller};
+use crate::telemetry::catalog::{attribute, event};
+use crate::telemetry::{self, Telemetry, is_traced};
+
+/// See the module.
+pub(crate) struct RequestSpan {
+    /// The span; a disabled one where there is none.
+    pub(crate) span: Span,
+    /// The request's trace: that of its span, else the caller's, else a new one, so that an error can be found in the log in any case.
+    pub(crate) trace: RequestTrace,
+    method: &'static str,
+    route: Option<MatchedPath>,
+}
+
+impl RequestSpan {
+    pub(crate) fn new(telemetry: &Telemetry, request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let method = method_name(request.method());
+        let pattern = route.as_ref().map_or("", MatchedPath::as_str);
+        let caller = if telemetry.ignores_callers() { None } else { caller(request.headers()) };
+        let span = if is_traced(method, pattern) { telemetry::request_span(method, pattern, request.uri().path(), caller) } else { Span::none() };
+        let own = span.in_scope(telemetry::current);
+        let trace = own.or(caller).unwrap_or_else(|| TraceContext::generate(&mut rand::rng()));
+        // An exported span is its trace's; without exporters the log lines of the request get the trace from here.
+        if own.is_none() {
+            span.record("trace_id", trace.trace_id());
+        }
+        Self { span, trace: RequestTrace(trace), method, route }
+    }
+
+    /// Tells of a problem, within the span of its request.
+    pub(crate) fn note(problem: &Problem) {
+        Span::current().add_event(event::PROBLEM, vec![KeyValue::new(attribute::PROBLEM_KIND, problem.slug())]);
+    }
+
+    pub(crate) fn end(self, telemetry: &Telemetry, status: StatusCode, took: Duration) {
+        self.span.set_attribute(attribute::HTTP_STATUS, i64::from(status.as_u16()));
+        if status.is_server_error() {
+            self.span.set_attribute(attribute::ERROR_TYPE, status.as_str().to_owned());
+            self.span.set_status(Status::error(""));
+        }
+        let route = self.route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
+        telemetry.instruments().request(self.method, route, status.as_u16(), took);
+    }
+}
+
+/// The method, in one of few words.
+pub(crate) fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::CONNECT => "CONNECT",
+        Method::TRACE => "TRACE",
+        _ => "_OTHER",
+    }
+}
