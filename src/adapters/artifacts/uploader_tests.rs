@@ -387,7 +387,7 @@ async fn a_file_that_cannot_be_read_does_not_keep_the_others_from_the_bucket() {
     folder.write("deep.txt", "deep").unwrap();
     stage.write("locked.txt", "locked");
     let locked = stage.files().paths.attempt_dir.join("locked.txt");
-    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
     let left_out = 1 + usize::from(std::fs::File::open(&locked).is_err());
     let uploader = stage.uploader(Duration::ZERO);
     let notes = uploader.attempt_ended(&stage.files()).await;
