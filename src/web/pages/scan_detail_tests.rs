@@ -231,7 +231,7 @@ async fn what_is_no_scan_is_a_page_that_says_so() {
 async fn a_scan_that_waits_says_why_with_the_reason_of_whoever_paused_the_queue() {
     let app = TestApp::new();
     app.submitted("example.com").await;
-    assert!(!text_of(app.get("/scans/1").await).await.contains("is-warning"));
+    assert!(!text_of(app.get("/scans/1").await).await.contains("accepted and stored, but"));
     app.desk.pause(Some("an <upgrade>".into())).await.unwrap();
     for address in ["/scans/1", "/scans/1?submitted=1"] {
         let html = text_of(app.get(address).await).await;
