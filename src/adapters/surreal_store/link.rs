@@ -32,8 +32,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After an error that does not pass by itself.
 const PAUSE_IN_VAIN: Duration = Duration::from_secs(15);
-/// The longest pause while the first connection is made: nobody else waits for the server.
-const LONGEST_FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause early in an outage, and while the first connection is made.
+const LONGEST_EARLY_PAUSE: Duration = Duration::from_millis(500);
 
 const BROKE: &str = "the connection broke";
 
@@ -66,12 +66,12 @@ impl Link {
                 Ok(wire) => break wire,
                 Err(error) => error,
             };
-            if !error.may_pass() || start.elapsed() + LONGEST_FIRST_PAUSE >= FIRST_CONNECTION {
+            if !error.may_pass() || start.elapsed() + LONGEST_EARLY_PAUSE >= FIRST_CONNECTION {
                 return Err(error);
             }
             tracing::warn!(database = %address, error = chain(&error), "failed to connect to the database; trying again");
             // A server that starts is asked less often than one that is restarted: nobody waits yet.
-            tokio::time::sleep(pause(tried + 3).min(LONGEST_FIRST_PAUSE)).await;
+            tokio::time::sleep(pause(tried + 3, Duration::ZERO)).await;
             tried += 1;
         };
         tracing::info!(database = %address, "connected to the database");
@@ -143,7 +143,7 @@ async fn keep(address: RemoteDatabase, purpose: Purpose, installation: String, f
                     let why = chain(&error);
                     let wait = if error.may_pass() {
                         tracing::warn!(database = %address, error = why, outage_ms = since.elapsed().as_millis(), "failed to connect to the database; trying again");
-                        pause(tried)
+                        pause(tried, since.elapsed())
                     } else {
                         tracing::error!(database = %address, error = why, outage_ms = since.elapsed().as_millis(), "cannot use the database; somebody must mend this");
                         PAUSE_IN_VAIN.mul_f64(rand::random_range(0.5..=1.0))
@@ -159,9 +159,10 @@ async fn keep(address: RemoteDatabase, purpose: Purpose, installation: String, f
     }
 }
 
-/// Doubles from the shortest to the longest; half of it is chance, so that many nodes do not come all at once.
-fn pause(tried: u32) -> Duration {
-    let whole = SHORTEST_PAUSE.saturating_mul(1 << tried.min(8)).min(LONGEST_PAUSE);
+/// Doubles from the shortest to the longest, but is never longer than a quarter of the outage makes worth while; half of it is chance, so that many nodes do not come all at once.
+fn pause(tried: u32, outage: Duration) -> Duration {
+    let longest = (outage / 4).clamp(LONGEST_EARLY_PAUSE, LONGEST_PAUSE);
+    let whole = SHORTEST_PAUSE.saturating_mul(1 << tried.min(8)).min(longest);
     whole.mul_f64(rand::random_range(0.5..=1.0))
 }
 
@@ -233,9 +234,18 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_are_spread() {
-        for (tried, least, most) in [(0, 25, 50), (1, 50, 100), (2, 100, 200), (4, 400, 800), (8, 2500, 5000), (40, 2500, 5000)] {
-            let found = pause(tried).as_millis();
-            assert!((least..=most).contains(&found), "pause({tried}) = {found} ms");
+        for (tried, outage, least, most) in [
+            (0, 0, 25, 50),
+            (1, 60, 50, 100),
+            (2, 60, 100, 200),
+            (4, 1, 250, 500),
+            (4, 60, 400, 800),
+            (8, 4, 500, 1000),
+            (8, 60, 2500, 5000),
+            (40, 60, 2500, 5000),
+        ] {
+            let found = pause(tried, Duration::from_secs(outage)).as_millis();
+            assert!((least..=most).contains(&found), "pause({tried}) after {outage} s = {found} ms");
         }
     }
 }

@@ -135,7 +135,9 @@ async fn a_long_outage_of_the_database_interrupts_scans_and_loses_none() {
     assert_eq!((stored(&web, "100ms-1p.test").await, stored(&web, "refused.test").await), (json!(1), json!(0)));
     assert_eq!(ends(&web.until_status(submitted, "completed").await), ["completed"]);
     let scan = web.until_status(running, "completed").await;
-    assert_eq!((ends(&scan), &scan["failures"]), (vec!["lease_lost".to_owned(), "completed".to_owned()], &json!(0)), "{scan:#}");
+    // The end of the first attempt could not be written while the database was away. The node tries for some seconds; after that its rescuer ends the attempt that nobody owns.
+    let ends = ends(&scan);
+    assert!(matches!(ends[0].as_str(), "lease_lost" | "unowned") && ends[1..] == ["completed".to_owned()] && scan["failures"] == 0, "{scan:#}");
     for member in [&web, &worker] {
         until_ready(member, 200, "store", true).await;
     }
