@@ -186,10 +186,10 @@ fn observe(meter: &Meter, readings: &Readings) {
         }
     });
     gauge(metric::DISK_FREE, |latest, observer| {
-        latest.disks.iter().for_each(|disk| observer.observe(disk.free, &[KeyValue::new(attribute::FOLDER, disk.folder)]))
+        latest.disks.iter().for_each(|disk| observer.observe(disk.free, &[KeyValue::new(attribute::FOLDER, disk.folder)]));
     });
     gauge(metric::DISK_SIZE, |latest, observer| {
-        latest.disks.iter().for_each(|disk| observer.observe(disk.size, &[KeyValue::new(attribute::FOLDER, disk.folder)]))
+        latest.disks.iter().for_each(|disk| observer.observe(disk.size, &[KeyValue::new(attribute::FOLDER, disk.folder)]));
     });
     seconds(metric::QUEUE_AGE, |latest, observer| {
         for queue in &latest.queues {

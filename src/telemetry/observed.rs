@@ -42,7 +42,6 @@ impl Observed {
     }
 
     /// Looks at what the scanners of this process use, as long as the handle lives.
-    #[must_use]
     pub fn watch_processes(&self) -> AbortOnDropHandle<()> {
         self.0.groups.watch(Arc::clone(&self.0.instruments), self.0.readings.clone())
     }

@@ -28,7 +28,7 @@ struct Remembering<E> {
 impl<E: SpanExporter> SpanExporter for Remembering<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let result = self.inner.export(batch).await;
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.as_ref().map(|()| ()).map_err(|error| causes(error)));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.as_ref().copied().map_err(|error| causes(error)));
         result
     }
 

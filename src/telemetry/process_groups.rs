@@ -60,7 +60,6 @@ impl ProcessGroups {
     }
 
     /// Looks again and again, as long as the handle lives.
-    #[must_use]
     pub(crate) fn watch(self: &Arc<Self>, instruments: Arc<Instruments>, readings: Readings) -> AbortOnDropHandle<()> {
         let groups = Arc::clone(self);
         AbortOnDropHandle::new(tokio::spawn(async move {

@@ -124,7 +124,6 @@ impl Readings {
     }
 
     /// Looks from time to time, for metrics that are pushed.
-    #[must_use]
     pub fn keep_fresh(&self, sources: Sources) -> AbortOnDropHandle<()> {
         let readings = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {

@@ -119,7 +119,7 @@ async fn take_grpc(stream: TcpStream, received: Arc<Mutex<Received>>) {
                 match head.uri.path() {
                     "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => received.spans(&ExportTraceServiceRequest::decode(message).unwrap()),
                     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => {
-                        received.metrics(&ExportMetricsServiceRequest::decode(message).unwrap())
+                        received.metrics(&ExportMetricsServiceRequest::decode(message).unwrap());
                     }
                     "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => received.logs(&ExportLogsServiceRequest::decode(message).unwrap()),
                     other => panic!("{other}"),
