@@ -11,10 +11,11 @@ use tracing::warn;
 
 use super::database::{embedded, folder_error};
 use super::{AppError, Role};
-use crate::adapters::redis_queue::{RedisConnections, RedisHealth, RedisOptions};
+use crate::adapters::redis_queue::{CallObserver, RedisConnections, RedisHealth, RedisOptions};
 use crate::adapters::surreal_store::{FolderLock, RemoteDatabase, SurrealStore};
 use crate::backup::BackupSource;
 use crate::config::Config;
+use crate::telemetry::Observed;
 
 /// The least that a reader of the queue may hold a signal before it counts as dead: several times as long as it may take to lease a row. Otherwise it is two leases of a node, because a node
 /// that has not come back by then is gone.
@@ -37,11 +38,18 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Opens them for `role`, in a process whose node, if it has one, is `node`.
+    /// Opens them for `role`, in a process whose node, if it has one, is `node`. What the bus and the feed say to Redis is told to `observed`; the other ports are observed from outside.
     ///
     /// # Errors
     /// An address is wrong, or the database does not answer. A Redis that does not answer is no error.
-    pub(super) async fn open(config: &Config, role: Role, data_dir: &Path, node: &NodeId, clock: &Arc<dyn Clock>) -> Result<Self, AppError> {
+    pub(super) async fn open(
+        config: &Config,
+        role: Role,
+        data_dir: &Path,
+        node: &NodeId,
+        clock: &Arc<dyn Clock>,
+        observed: &Observed,
+    ) -> Result<Self, AppError> {
         let shared = config.database.url.is_some();
         let (store, lock) = match &config.database.url {
             None => (embedded(data_dir).await?, None),
@@ -75,7 +83,7 @@ impl Links {
         let installation = store.installation().await?;
         let prefix = format!("{}-{}", config.redis.prefix, installation.split('-').next().unwrap_or_default());
         let reclaim_after = config.node.lease_seconds.saturating_mul(2).max(RECLAIM_LEAST);
-        let options = RedisOptions { prefix, reclaim_after, ..RedisOptions::default() };
+        let options = RedisOptions { prefix, reclaim_after, calls: CallObserver::new(observed.redis_calls()), ..RedisOptions::default() };
         let redis = RedisConnections::open_with(url.expose(), node.clone(), Arc::clone(clock), &options)?;
         Ok(Self {
             queue: Arc::clone(&redis.queue) as _,

@@ -78,9 +78,9 @@ impl App {
         let artifacts = artifacts(config, &folders.results)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let node_id = identity::node_id(config.node.name.as_deref().unwrap_or(&node::host()));
-        let links = Links::open(config, role, &folders.data, &node_id, &clock).await?;
         // From outside, so that what is told is what was committed, published and run; the orchestration knows nothing of it.
         let observed = observe(telemetry, Arc::clone(&clock));
+        let links = Links::open(config, role, &folders.data, &node_id, &clock, &observed).await?;
         let desk = ScanDesk {
             store: observed.store(links.store),
             queue: observed.queue(links.queue, links.redis.is_some()),

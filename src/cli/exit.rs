@@ -53,7 +53,7 @@ impl Exit {
             Self::Cancelled => "the scan was cancelled by somebody else",
             Self::Unreachable => "the server does not answer",
             Self::Found => "the scan completed with an issue at or above --fail-on",
-            Self::Interrupted => "interrupted by Ctrl-C or SIGTERM; the scan was cancelled",
+            Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP; the scan was cancelled",
         }
     }
 

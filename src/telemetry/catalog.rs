@@ -158,9 +158,9 @@ attributes! {
     RESTART_DUE = "restart.due", "text", "The earliest moment of the next attempt.";
     RESTART_COUNTS = "restart.counts", "yes/no", "Whether the attempt counts against the scan's limit.";
     CANCEL_BY = "cancel.by", "text", "Who asked: user or interrupt.";
-    CANCEL_RESULT = "cancel.result", "text", "cancelled, requested or ended.";
+    CANCEL_RESULT = "cancel.result", "text", "cancelled, or requested where a running attempt has to be ended first.";
     LINK_KIND = "link.kind", "text", "What a link says: previous_attempt, or requested_by.";
-    QUEUE_RESULT = "queue.result", "text", "What became of a delivery: acknowledged, or released to be delivered again.";
+    QUEUE_RESULT = "queue.result", "text", "What became of a delivery: acknowledged, released to be delivered again, or unanswered where the queue did not take the answer.";
     MESSAGING_SYSTEM = "messaging.system", "text", "redis, or kastrel for the queue in the process.";
     MESSAGING_OPERATION = "messaging.operation.name", "text", "publish or process.";
     MESSAGING_OPERATION_TYPE = "messaging.operation.type", "text", "send or process.";
@@ -195,14 +195,14 @@ attributes! {
 
 spans! {
     HTTP_SERVER = "http.server", "server", under "the caller's, if it sends `traceparent`", [HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS, URL_PATH],
-        "A request. It is shown as its method and route. Polling (the status route, event streams, health checks, metrics, logs that are followed) and assets have none.";
+        "A request. It is shown as its method and route. Polling (the status route, event streams, health checks, metrics, logs that are followed, pages that keep themselves true, the preview of what is typed) and assets have none.";
     CLI_SUBMIT = "cli.submit", "internal", under "nothing", [], "`kastrel scan` hands a scan in: to the server, or in its own process.";
     SCAN_SUBMIT = "scan.submit", "internal", under "http.server or cli.submit", [SCAN_MODE, SCAN_PRIORITY, SCAN_CREATED, SERVER_ADDRESS, ERROR_TYPE],
         "The scan is committed. Its context is the one that the row keeps, so that every later span of the scan, on any node, belongs to this trace.";
     QUEUE_PUBLISH = "queue.publish", "producer", under "scan.submit", [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, ERROR_TYPE],
         "The row is signalled: after the submission, and for each further attempt. The queue entry carries this span's context.";
-    QUEUE_PROCESS = "queue.process", "consumer", under "queue.publish",
-        [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, MESSAGING_MESSAGE_ID, QUEUE_RESULT],
+    QUEUE_PROCESS = "queue.process", "consumer", under "queue.publish, or scan.submit where a rescuer repeated the signal",
+        [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, MESSAGING_MESSAGE_ID, QUEUE_RESULT, ERROR_TYPE],
         "A dispatcher has the signal in hand, until it acknowledges it or gives it back.";
     SCAN_LEASE = "scan.lease", "internal", under "queue.process", [SCAN_TOKEN], "The row is leased: the attempt is granted to the node.";
     ATTEMPT_START = "scan.attempt.start", "internal", under "scan.lease", [SCAN_TOKEN, LINK_KIND],
@@ -261,7 +261,7 @@ metrics! {
     BUDGET_LEFT = "kastrel.restart.budget.left", Gauge, "", [BUDGET], "How many failures this node still bears within the window before it holds back attempts, or gives up.";
     ACTOR_RESTARTS = "kastrel.actor.restarts", Counter, "", [ACTOR], "How often an actor of this node was restarted.";
     LEASE_RENEWALS = "kastrel.lease.renewals", Counter, "", [LEASE_RESULT], "Renewals of this node's lease.";
-    LEASE_LOSSES = "kastrel.lease.losses", Counter, "", [], "How often this node lost its lease and killed its scans.";
+    LEASE_LOSSES = "kastrel.lease.losses", Counter, "", [], "How often this node lost its lease and killed its scans; counted as soon as it is refused, or as the node asks for another one.";
     LEASE_AGE = "kastrel.lease.age", Gauge, "s", [], "Since when this node's lease was last granted or renewed.";
     KAST_DURATION = "kastrel.kast.duration", Histogram, "s", [PROCESS_EXIT], "How long scanner processes ran.";
     KAST_CPU = "kastrel.kast.cpu.time", Counter, "s", [], "Processor time of this node's scanners and all that they start, looked at every 2 s.";

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::catalog::{ATTRIBUTES, EVENTS, METRICS, SPANS};
-use super::variable_table::VARIABLES;
+use super::variable_table::{UNHEEDED, VARIABLES};
 
 const INTRODUCTION: &str = include_str!("introduction.md");
 
@@ -14,9 +14,13 @@ pub fn document() -> String {
         "<!-- Generated from src/telemetry: introduction.md, catalog.rs and variable_table.rs. A test fails when they differ; KASTREL_BLESS=1 writes this page anew. -->\n",
     );
     text.push_str(INTRODUCTION);
-    text.push_str("\n## Variables\n\nAn empty variable counts as not set. A wrong value is told in the log with its variable, and ignored.\n");
+    text.push_str("\n## Variables\n\nAn empty variable counts as not set. A wrong value is told in the log with its variable, and ignored; with a wrong address, nothing is sent there.\n");
     let rows = VARIABLES.iter().map(|one| [code(one.name), one.takes.expected(), one.description.into()]);
     table(&mut text, ["variable", "takes", "meaning"], rows);
+    text.push_str(
+        "\nThe specification names some that do nothing here. They are told in the log when they are set, as are unknown ones that begin with `OTEL_`.\n",
+    );
+    table(&mut text, ["variable", "instead"], UNHEEDED.iter().map(|(name, instead)| [code(name), (*instead).into()]));
 
     text.push_str("\n## Spans\n\nEach also has `scan.id`, `scan.attempt` and `node.id` where there are such.\n");
     let rows = SPANS.iter().map(|one| [code(one.name), one.kind.into(), one.parent.into(), codes(one.attributes), one.description.into()]);

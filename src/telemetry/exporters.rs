@@ -1,10 +1,10 @@
-//! From a plan to exporters. What the plan does not hold (endpoint, headers, time limits, compression) the exporters read from the same variables themselves.
+//! From a plan to exporters. What the plan does not hold (headers, compression, temporality) the exporters read from the same variables themselves.
 
 use std::path::{Path, PathBuf};
 
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity};
 use opentelemetry_otlp::{
-    ExporterBuildError, LogExporter, MetricExporter, Protocol as Encoding, SpanExporter, WithExportConfig as _, WithHttpConfig, WithTonicConfig,
+    ExporterBuildError, LogExporter, MetricExporter, Protocol as Encoding, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
 
 use super::variables::{Export, Protocol, TlsFiles};
@@ -28,22 +28,22 @@ pub(super) enum ExporterError {
 
 pub(super) fn spans(export: &Export) -> Result<SpanExporter, ExporterError> {
     Ok(match export.protocol {
-        Protocol::Grpc => grpc(SpanExporter::builder().with_tonic(), &export.tls)?.build()?,
-        Protocol::HttpProtobuf => http(SpanExporter::builder().with_http().with_protocol(Encoding::HttpBinary), &export.tls)?.build()?,
+        Protocol::Grpc => grpc(SpanExporter::builder().with_tonic(), export)?.build()?,
+        Protocol::HttpProtobuf => http(SpanExporter::builder().with_http().with_protocol(Encoding::HttpBinary), export)?.build()?,
     })
 }
 
 pub(super) fn metrics(export: &Export) -> Result<MetricExporter, ExporterError> {
     Ok(match export.protocol {
-        Protocol::Grpc => grpc(MetricExporter::builder().with_tonic(), &export.tls)?.build()?,
-        Protocol::HttpProtobuf => http(MetricExporter::builder().with_http().with_protocol(Encoding::HttpBinary), &export.tls)?.build()?,
+        Protocol::Grpc => grpc(MetricExporter::builder().with_tonic(), export)?.build()?,
+        Protocol::HttpProtobuf => http(MetricExporter::builder().with_http().with_protocol(Encoding::HttpBinary), export)?.build()?,
     })
 }
 
 pub(super) fn logs(export: &Export) -> Result<LogExporter, ExporterError> {
     Ok(match export.protocol {
-        Protocol::Grpc => grpc(LogExporter::builder().with_tonic(), &export.tls)?.build()?,
-        Protocol::HttpProtobuf => http(LogExporter::builder().with_http().with_protocol(Encoding::HttpBinary), &export.tls)?.build()?,
+        Protocol::Grpc => grpc(LogExporter::builder().with_tonic(), export)?.build()?,
+        Protocol::HttpProtobuf => http(LogExporter::builder().with_http().with_protocol(Encoding::HttpBinary), export)?.build()?,
     })
 }
 
@@ -51,23 +51,28 @@ fn read(path: &Path) -> Result<Vec<u8>, ExporterError> {
     std::fs::read(path).map_err(|source| ExporterError::File { path: path.to_owned(), source })
 }
 
-fn grpc<B: WithTonicConfig>(builder: B, files: &TlsFiles) -> Result<B, ExporterError> {
-    if *files == TlsFiles::default() {
+fn grpc<B: WithTonicConfig + WithExportConfig>(builder: B, export: &Export) -> Result<B, ExporterError> {
+    let builder = builder.with_endpoint(export.address.expose()).with_timeout(export.timeout);
+    if !export.is_encrypted() {
         return Ok(builder);
     }
-    let mut tls = ClientTlsConfig::new();
-    if let Some(path) = &files.authority {
-        tls = tls.ca_certificate(Certificate::from_pem(read(path)?));
-    }
-    if let Some((certificate, key)) = &files.client {
+    // Left to itself the exporter would trust nobody at all.
+    let mut tls = match &export.tls.authority {
+        // Whoever names an authority may run where there are no others, such as a small container.
+        Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
+        None => ClientTlsConfig::new().with_enabled_roots(),
+    };
+    if let Some((certificate, key)) = &export.tls.client {
         tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
     }
     Ok(builder.with_tls_config(tls))
 }
 
-fn http<B: WithHttpConfig>(builder: B, files: &TlsFiles) -> Result<B, ExporterError> {
+fn http<B: WithHttpConfig + WithExportConfig>(builder: B, export: &Export) -> Result<B, ExporterError> {
     // The exporter's client has no TLS provider of its own. Whoever was first has installed this one as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = builder.with_endpoint(export.address.expose()).with_timeout(export.timeout);
+    let (files, timeout) = (&export.tls, export.timeout);
     if *files == TlsFiles::default() {
         return Ok(builder);
     }
@@ -78,7 +83,8 @@ fn http<B: WithHttpConfig>(builder: B, files: &TlsFiles) -> Result<B, ExporterEr
     };
     // The client brings a runtime of its own, which cannot be made within another one.
     let made = std::thread::spawn(move || {
-        let mut client = reqwest::blocking::Client::builder();
+        // The exporter gives its time limit only to a client of its own.
+        let mut client = reqwest::blocking::Client::builder().timeout(timeout);
         if let Some(pem) = authority {
             client = client.add_root_certificate(reqwest::Certificate::from_pem(&pem)?);
         }
@@ -89,4 +95,36 @@ fn http<B: WithHttpConfig>(builder: B, files: &TlsFiles) -> Result<B, ExporterEr
     });
     let client = made.join().map_err(|_| ExporterError::Client)?.map_err(ExporterError::Tls)?;
     Ok(builder.with_http_client(client))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::super::probe::{Signal, try_collector};
+    use super::*;
+
+    /// A collector with certificates of its own that takes connections and never answers.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_time_limit_holds_with_certificates_too() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let authority = folder.path().join("ca.pem");
+        std::fs::write(&authority, rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem()).unwrap();
+        let address = format!("https://{}/v1/traces", silent.local_addr().unwrap());
+        let export = Export {
+            protocol: Protocol::HttpProtobuf,
+            tls: TlsFiles { authority: Some(authority), client: None },
+            timeout: Duration::from_millis(200),
+            endpoint: address.clone(),
+            address: address.parse().unwrap(),
+        };
+        let began = Instant::now();
+        let answer = tokio::task::spawn_blocking(move || try_collector(Signal::Traces, &export, None)).await.unwrap();
+        assert!(answer.is_err());
+        assert!(began.elapsed() < Duration::from_secs(9), "the default of ten seconds was waited for");
+    }
 }

@@ -27,10 +27,16 @@ const POLLED: &[&str] = &[
     "/api/scans/{id}/log",
 ];
 
-/// Whether a request has a span. What changes something always has.
+/// What is asked for while somebody types; it changes nothing, although its method might.
+const TYPED: &str = "/new/preview";
+
+/// Whether a request has a span. What changes something always has; `is_poll`: a page asks for itself again, to stay true.
 #[must_use]
-pub fn is_traced(method: &str, route: &str) -> bool {
-    !matches!(method, "GET" | "HEAD") || !POLLED.contains(&route)
+pub fn is_traced(method: &str, route: &str, is_poll: bool) -> bool {
+    match method {
+        "GET" | "HEAD" => !is_poll && !POLLED.contains(&route),
+        _ => route != TYPED,
+    }
 }
 
 #[cfg(test)]
@@ -39,17 +45,20 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_again_and_again_has_no_span() {
-        for (method, route, expected) in [
-            ("GET", "/api/scans/{id}/status", false),
-            ("HEAD", "/livez", false),
-            ("GET", "/assets/{name}", false),
-            ("GET", "/api/events", false),
-            ("GET", "/scans/{id}", true),
-            ("GET", "", true),
-            ("POST", "/api/scans", true),
-            ("POST", "/api/queue", true),
+        for (method, route, is_poll, expected) in [
+            ("GET", "/api/scans/{id}/status", false, false),
+            ("HEAD", "/livez", false, false),
+            ("GET", "/assets/{name}", false, false),
+            ("GET", "/api/events", false, false),
+            ("GET", "/scans/{id}", false, true),
+            ("GET", "/scans/{id}", true, false),
+            ("GET", "", false, true),
+            ("POST", "/api/scans", false, true),
+            ("POST", "/api/scans", true, true),
+            ("POST", "/api/queue", false, true),
+            ("POST", "/new/preview", false, false),
         ] {
-            assert_eq!(is_traced(method, route), expected, "{method} {route}");
+            assert_eq!(is_traced(method, route, is_poll), expected, "{method} {route} {is_poll}");
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::ScanStatus;
+use kastrel_actors::model::{FailureKind, Interruption, Priority, ScanStatus};
 use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 
 use super::catalog::{MetricEntry, attribute, metric};
-use super::readings::{Latest, Readings};
+use super::readings::{Latest, OpenStreams, Readings};
 
 /// Bounds for calls and requests: from half a millisecond.
 const CALLS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -60,7 +60,7 @@ impl Instruments {
         };
         let counter = |entry: MetricEntry| meter.u64_counter(entry.name).with_unit(entry.unit).with_description(entry.description).build();
         observe(meter, readings);
-        Arc::new(Self {
+        let instruments = Self {
             http: histogram(metric::HTTP_DURATION, CALLS),
             event_lag: histogram(metric::EVENT_LAG, WAITS),
             submitted: counter(metric::SCANS_SUBMITTED),
@@ -77,7 +77,34 @@ impl Instruments {
             plugins: histogram(metric::PLUGIN_DURATION, WORK),
             plugins_ended: counter(metric::PLUGINS_ENDED),
             calls: histogram(metric::CALLS, CALLS),
-        })
+        };
+        instruments.begin();
+        Arc::new(instruments)
+    }
+
+    /// Shows every counter at 0 before anything happens. One that appeared with its first event would never have grown, and whoever waits for growth would miss that event.
+    fn begin(&self) {
+        for priority in Priority::ALL {
+            self.submitted.add(0, &[KeyValue::new(attribute::SCAN_PRIORITY, priority.as_str())]);
+        }
+        for outcome in ScanStatus::ALL.iter().filter(|status| status.is_terminal()) {
+            self.ended.add(0, &[KeyValue::new(attribute::SCAN_OUTCOME, outcome.as_str())]);
+        }
+        self.attempts_started.add(0, &[]);
+        let failures = FailureKind::ALL.iter().map(|kind| ("failed", kind.as_str()));
+        let interruptions = Interruption::ALL.iter().map(|why| ("interrupted", why.as_str()));
+        for (end, reason) in failures.chain(interruptions) {
+            self.attempts_ended.add(0, &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, reason)]);
+            self.restarts.add(0, &[KeyValue::new(attribute::RESTART_REASON, reason)]);
+        }
+        for end in ["completed", "cancelled"] {
+            self.attempts_ended.add(0, &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, "none")]);
+        }
+        for result in ["granted", "refused", "error"] {
+            self.renewals.add(0, &[KeyValue::new(attribute::LEASE_RESULT, result)]);
+        }
+        self.losses.add(0, &[]);
+        self.kast_cpu.add(0.0, &[]);
     }
 
     pub(crate) fn request(&self, method: &'static str, route: impl Into<StringValue>, status: u16, took: Duration) {
@@ -171,7 +198,7 @@ fn observe(meter: &Meter, readings: &Readings) {
             .build()
     };
     gauge(metric::BUILD, |_, observer| observer.observe(1, &[KeyValue::new(attribute::VERSION, env!("CARGO_PKG_VERSION"))]));
-    gauge(metric::EVENT_STREAMS, |latest, observer| plain(observer, latest.streams));
+    gauge(metric::EVENT_STREAMS, |latest, observer| plain(observer, latest.streams.as_ref().map(OpenStreams::count)));
     gauge(metric::QUEUE_SIGNALS, |latest, observer| plain(observer, latest.signals));
     gauge(metric::RUNNING, |latest, observer| plain(observer, latest.running));
     gauge(metric::CAPACITY, |latest, observer| plain(observer, latest.capacity));
@@ -222,5 +249,29 @@ fn plain(observer: &dyn AsyncInstrument<u64>, value: Option<u64>) {
 fn each(observer: &dyn AsyncInstrument<u64>, name: &'static str, values: &[(&'static str, u64)]) {
     for (label, value) in values {
         observer.observe(*value, &[KeyValue::new(name, *label)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Telemetry;
+
+    #[test]
+    fn every_counter_is_there_before_anything_happens() {
+        let text = Telemetry::without_exporters().metrics_text();
+        for line in [
+            "kastrel_scans_submitted_total{scan_priority=\"low\"} 0",
+            "kastrel_scans_ended_total{scan_outcome=\"cancelled\"} 0",
+            "kastrel_attempts_started_total 0",
+            "kastrel_attempts_ended_total{attempt_end=\"completed\",attempt_reason=\"none\"} 0",
+            "kastrel_attempts_ended_total{attempt_end=\"failed\",attempt_reason=\"node_lost\"} 0",
+            "kastrel_attempts_ended_total{attempt_end=\"interrupted\",attempt_reason=\"lease_lost\"} 0",
+            "kastrel_restarts_total{restart_reason=\"node_lost\"} 0",
+            "kastrel_lease_renewals_total{lease_result=\"refused\"} 0",
+            "kastrel_lease_losses_total 0",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("scan_outcome=\"running\""), "{text}");
     }
 }

@@ -43,14 +43,16 @@ pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(config: &LogConfig, 
     }
 }
 
-/// A bare level is meant for Kastrel; the libraries below it speak up for warnings only.
+/// At the end of the process the database complains of its own background tasks; every commit is on disk by then. Of exports that fail Kastrel speaks itself, once.
+const LIBRARIES: &str = "ractor=error,surrealdb_core::kvs::tasks=off,opentelemetry=off";
+
+/// A bare level is meant for Kastrel; the libraries below it speak up for warnings only. Whoever names directives has the last word, because of two for one target the later one counts.
 fn directives(level: &str) -> String {
     match level.parse::<tracing::Level>() {
-        Ok(level) => {
-            // At the end of the process the database complains of its own background tasks; every commit is on disk by then. Of exports that fail Kastrel speaks itself, once.
-            format!("warn,kastrel={level},kastrel_actors={level},ractor=error,surrealdb_core::kvs::tasks=off,opentelemetry=off")
-        }
-        Err(_) => level.to_owned(),
+        Ok(level) => format!("warn,kastrel={level},kastrel_actors={level},{LIBRARIES}"),
+        // Silence for all is silence for libraries.
+        Err(_) if level.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("off")) => level.to_owned(),
+        Err(_) => format!("{LIBRARIES},{level}"),
     }
 }
 
@@ -172,8 +174,17 @@ mod tests {
     #[test]
     fn a_bare_level_is_ours_alone() {
         assert_eq!(directives("debug"), "warn,kastrel=DEBUG,kastrel_actors=DEBUG,ractor=error,surrealdb_core::kvs::tasks=off,opentelemetry=off");
-        assert_eq!(directives("info,surrealdb=debug"), "info,surrealdb=debug");
         assert_eq!(directives("off"), "off");
+        assert_eq!(directives("off,kastrel=info"), "off,kastrel=info");
+    }
+
+    #[test]
+    fn directives_keep_what_is_said_of_libraries_unless_they_say_otherwise() {
+        assert_eq!(directives("info,surrealdb=debug"), format!("{LIBRARIES},info,surrealdb=debug"));
+        let kept = EnvFilter::new(directives("info,kastrel_actors=debug")).to_string();
+        assert!(kept.contains("opentelemetry=off") && kept.contains("kastrel_actors=debug"), "{kept}");
+        let changed = EnvFilter::new(directives("info,opentelemetry=debug")).to_string();
+        assert!(changed.contains("opentelemetry=debug") && !changed.contains("opentelemetry=off"), "{changed}");
     }
 
     #[derive(Clone, Default)]

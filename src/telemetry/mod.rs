@@ -44,7 +44,7 @@ pub use handle::Telemetry;
 pub use ids::{current, current_or_new};
 pub use instruments::Instruments;
 pub use observed::{Observed, observe};
-pub use probe::try_collector;
+pub use probe::{Signal, try_collector};
 pub use request::{cli_span, request_span};
 pub use spans::Spans;
 pub use start::start;

@@ -1,6 +1,7 @@
 //! Putting observers around the ports.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kastrel_actors::model::ScannerOffer;
 use kastrel_actors::ports::{Clock, JobQueue, ScanRunner, ScanStore};
@@ -39,6 +40,12 @@ impl Observed {
     #[must_use]
     pub fn runner(&self, inner: Arc<dyn ScanRunner>, offer: watch::Receiver<Option<Arc<ScannerOffer>>>) -> Arc<dyn ScanRunner> {
         Arc::new(ObservedRunner::new(inner, self.0.clone(), offer))
+    }
+
+    /// Measures calls of Redis that no port shows: what they do, the kind of error, and how long they took.
+    pub fn redis_calls(&self) -> impl Fn(&'static str, Option<&'static str>, Duration) + Send + Sync + use<> {
+        let instruments = Arc::clone(&self.0.instruments);
+        move |operation, error, took| instruments.call(QueueSystem::Redis.as_str(), operation, error, took)
     }
 
     /// Looks at what the scanners of this process use, as long as the handle lives.

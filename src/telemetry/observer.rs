@@ -61,11 +61,14 @@ impl Observer {
         self.in_hand().insert(receipt, InHand { scan: signal.id, due: signal.due, span });
     }
 
-    /// A delivery was answered.
-    pub(crate) fn put_down(&self, receipt: &Receipt, result: &'static str) {
+    /// A delivery was answered, unless the answer met with an `error`: then the queue delivers it again in its own time.
+    pub(crate) fn put_down(&self, receipt: &Receipt, result: &'static str, error: Option<&'static str>) {
         let in_hand = self.in_hand().remove(receipt);
         if let Some(mut span) = in_hand.and_then(|in_hand| in_hand.span) {
-            span.set(KeyValue::new(attribute::QUEUE_RESULT, result));
+            span.set(KeyValue::new(attribute::QUEUE_RESULT, if error.is_some() { "unanswered" } else { result }));
+            if let Some(error) = error {
+                span.fail(error);
+            }
             span.end(self.clock.now());
         }
     }

@@ -1,20 +1,77 @@
-//! Whether a collector takes a span, for `kastrel doctor`.
+//! Whether a collector takes what would be sent to it, for `kastrel doctor`: one span, one metric, one log record.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
+use opentelemetry::logs::{LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLoggerProvider};
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter};
 
-use super::catalog::span;
+use super::catalog::{attribute, metric, span};
 use super::exporters;
 use super::logs::causes;
-use super::variables::Export;
+use super::resource::resource;
+use super::variables::{Export, Plan};
+use crate::app::Role;
 
 /// How long the end of the probe may take.
 const LIMIT: Duration = Duration::from_secs(2);
+/// What the probe is said to come from.
+const SCOPE: &str = "kastrel";
+
+/// What is exported, each in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Metrics.
+    Metrics,
+    /// Log records.
+    Logs,
+}
+
+impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
+    /// What the probe sends of it, for people.
+    #[must_use]
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Traces => "a span",
+            Self::Metrics => "a metric",
+            Self::Logs => "a log record",
+        }
+    }
+
+    /// What has it exported.
+    #[must_use]
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Traces => "OTEL_TRACES_EXPORTER",
+            Self::Metrics => "OTEL_METRICS_EXPORTER",
+            Self::Logs => "OTEL_LOGS_EXPORTER",
+        }
+    }
+
+    /// Its way, if the plan has one.
+    #[must_use]
+    pub const fn of(self, plan: &Plan) -> Option<&Export> {
+        match self {
+            Self::Traces => plan.traces.as_ref(),
+            Self::Metrics => plan.metrics.as_ref(),
+            Self::Logs => plan.logs.as_ref(),
+        }
+    }
+}
 
 type Last = Arc<Mutex<Option<Result<(), String>>>>;
 
@@ -25,10 +82,16 @@ struct Remembering<E> {
     last: Last,
 }
 
+impl<E> Remembering<E> {
+    fn remember(&self, result: &OTelSdkResult) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.as_ref().copied().map_err(|error| causes(error)));
+    }
+}
+
 impl<E: SpanExporter> SpanExporter for Remembering<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let result = self.inner.export(batch).await;
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.as_ref().copied().map_err(|error| causes(error)));
+        self.remember(&result);
         result
     }
 
@@ -41,22 +104,92 @@ impl<E: SpanExporter> SpanExporter for Remembering<E> {
     }
 }
 
-/// Sends one span, and waits for the answer. Blocks; must be called within the runtime, which gRPC needs.
+impl<E: LogExporter> LogExporter for Remembering<E> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let result = self.inner.export(batch).await;
+        self.remember(&result);
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+impl<E: PushMetricExporter> PushMetricExporter for Remembering<E> {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let result = self.inner.export(metrics).await;
+        self.remember(&result);
+        result
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.inner.temporality()
+    }
+}
+
+/// Sends one of `signal`, and waits for the answer; `service_name` is what `OTEL_SERVICE_NAME` says. Blocks; must be called within the runtime, which gRPC needs.
 ///
 /// # Errors
 /// Why it did not arrive.
-pub fn try_collector(export: &Export) -> Result<(), String> {
-    let exporter = exporters::spans(export).map_err(|error| causes(&error))?;
+pub fn try_collector(signal: Signal, export: &Export, service_name: Option<&str>) -> Result<(), String> {
     let last = Last::default();
-    let resource = Resource::builder().with_service_name("kastrel").build();
-    let provider = SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(Remembering { inner: exporter, last: Arc::clone(&last) }).build();
-    provider.tracer("kastrel").start(span::DOCTOR).end();
-    let flushed = provider.force_flush();
-    let _ = provider.shutdown_with_timeout(LIMIT);
+    let resource = resource(Role::Offline, service_name);
+    let flushed = match signal {
+        Signal::Traces => send_span(export, resource, Arc::clone(&last)),
+        Signal::Metrics => send_metric(export, resource, Arc::clone(&last)),
+        Signal::Logs => send_log_record(export, resource, Arc::clone(&last)),
+    };
+    let flushed = flushed.map_err(|error| causes(&error))?;
     let answer = last.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (answer, flushed) {
         (Some(answer), _) => answer,
         (None, Err(error)) => Err(causes(&error)),
-        (None, Ok(())) => Err("the span was not sent; OTEL_TRACES_SAMPLER may have dropped it".into()),
+        (None, Ok(())) => Err("nothing was sent".into()),
     }
+}
+
+fn send_span(export: &Export, resource: Resource, last: Last) -> Result<OTelSdkResult, exporters::ExporterError> {
+    let exporter = Remembering { inner: exporters::spans(export)?, last };
+    // What OTEL_TRACES_SAMPLER drops says nothing of the collector.
+    let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_resource(resource).with_batch_exporter(exporter).build();
+    provider.tracer(SCOPE).start(span::DOCTOR).end();
+    let flushed = provider.force_flush();
+    let _ = provider.shutdown_with_timeout(LIMIT);
+    Ok(flushed)
+}
+
+fn send_metric(export: &Export, resource: Resource, last: Last) -> Result<OTelSdkResult, exporters::ExporterError> {
+    let exporter = Remembering { inner: exporters::metrics(export)?, last };
+    let provider = SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter).build();
+    let build = provider.meter(SCOPE).u64_gauge(metric::BUILD.name).with_description(metric::BUILD.description).build();
+    build.record(1, &[KeyValue::new(attribute::VERSION, env!("CARGO_PKG_VERSION"))]);
+    let flushed = provider.force_flush();
+    let _ = provider.shutdown_with_timeout(LIMIT);
+    Ok(flushed)
+}
+
+fn send_log_record(export: &Export, resource: Resource, last: Last) -> Result<OTelSdkResult, exporters::ExporterError> {
+    let exporter = Remembering { inner: exporters::logs(export)?, last };
+    let provider = SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build();
+    let logger = provider.logger(SCOPE);
+    let mut record = logger.create_log_record();
+    record.set_severity_number(Severity::Info);
+    record.set_body("kastrel doctor tries the collector".into());
+    logger.emit(record);
+    let flushed = provider.force_flush();
+    let _ = provider.shutdown_with_timeout(LIMIT);
+    Ok(flushed)
 }

@@ -22,7 +22,7 @@ pub(crate) enum QueueSystem {
 }
 
 impl QueueSystem {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Local => "kastrel",
             Self::Redis => "redis",
@@ -108,17 +108,77 @@ impl JobQueue for ObservedQueue {
 
     async fn acknowledge(&self, receipt: &Receipt) -> Result<(), QueueError> {
         let answer = self.timed("acknowledge", self.inner.acknowledge(receipt)).await;
-        self.observer.put_down(receipt, "acknowledged");
+        self.observer.put_down(receipt, "acknowledged", answer.as_ref().err().map(kind));
         answer
     }
 
     async fn release(&self, receipt: &Receipt, wait: Duration) -> Result<(), QueueError> {
         let answer = self.timed("release", self.inner.release(receipt, wait)).await;
-        self.observer.put_down(receipt, "released");
+        self.observer.put_down(receipt, "released", answer.as_ref().err().map(kind));
         answer
     }
 
     async fn depth(&self) -> Result<usize, QueueError> {
         self.timed("depth", self.inner.depth()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::ScanId;
+    use kastrel_actors::ports::Clock;
+    use kastrel_actors::testing::{PausedClock, fixtures};
+    use opentelemetry::trace::Status;
+
+    use super::super::Telemetry;
+    use super::*;
+
+    /// A queue that delivers, and takes no answer.
+    struct Deaf;
+
+    #[async_trait]
+    impl JobQueue for Deaf {
+        async fn signal(&self, _: JobSignal, _: Duration) -> Result<(), QueueError> {
+            Ok(())
+        }
+
+        async fn remind(&self, _: JobSignal, _: Duration) -> Result<(), QueueError> {
+            Ok(())
+        }
+
+        async fn next(&self) -> Result<Delivery, QueueError> {
+            let signal = JobSignal { id: ScanId(1), priority: Priority::Normal, due: jiff::Timestamp::UNIX_EPOCH, trace: fixtures::trace() };
+            Ok(Delivery { signal, receipt: Receipt("1-0".into()) })
+        }
+
+        async fn acknowledge(&self, _: &Receipt) -> Result<(), QueueError> {
+            Err(QueueError("down".into()))
+        }
+
+        async fn release(&self, _: &Receipt, _: Duration) -> Result<(), QueueError> {
+            Err(QueueError("down".into()))
+        }
+
+        async fn depth(&self) -> Result<usize, QueueError> {
+            Ok(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_taken_is_no_acknowledgement() {
+        let (telemetry, exporter) = Telemetry::in_memory();
+        let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
+        let queue = ObservedQueue::new(Arc::new(Deaf), QueueSystem::Redis, Observer::new(&telemetry, clock));
+        let delivery = queue.next().await.unwrap();
+        assert!(queue.acknowledge(&delivery.receipt).await.is_err());
+        let delivery = queue.next().await.unwrap();
+        assert!(queue.release(&delivery.receipt, Duration::ZERO).await.is_err());
+        let spans = exporter.get_finished_spans().unwrap();
+        assert_eq!(spans.len(), 2);
+        for span in spans {
+            let result = span.attributes.iter().find(|pair| pair.key.as_str() == attribute::QUEUE_RESULT).unwrap();
+            assert_eq!(result.value.as_str(), "unanswered");
+            assert!(matches!(span.status, Status::Error { .. }), "{span:?}");
+        }
     }
 }

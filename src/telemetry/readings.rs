@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{Priority, ScanStatus};
 use kastrel_actors::ports::DueScan;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -35,10 +36,24 @@ pub(crate) struct Disk {
     pub(crate) size: u64,
 }
 
+/// The places for event streams, of which those that are taken are open.
+#[derive(Debug)]
+pub(crate) struct OpenStreams {
+    places: Arc<Semaphore>,
+    limit: usize,
+}
+
+impl OpenStreams {
+    pub(crate) fn count(&self) -> u64 {
+        self.limit.saturating_sub(self.places.available_permits()) as u64
+    }
+}
+
 /// The latest values. What is not known is not there.
 #[derive(Debug, Default)]
 pub(crate) struct Latest {
-    pub(crate) streams: Option<u64>,
+    /// Known in every moment, and so counted when somebody asks.
+    pub(crate) streams: Option<OpenStreams>,
     pub(crate) signals: Option<u64>,
     pub(crate) running: Option<u64>,
     pub(crate) capacity: Option<u64>,
@@ -81,9 +96,9 @@ impl Readings {
         change(&mut self.latest());
     }
 
-    /// So many event streams are open.
-    pub fn streams(&self, open: u64) {
-        self.change(|latest| latest.streams = Some(open));
+    /// From now on the open event streams are those that hold one of the `limit` places.
+    pub fn watch_streams(&self, places: Arc<Semaphore>, limit: usize) {
+        self.change(|latest| latest.streams = Some(OpenStreams { places, limit }));
     }
 
     /// Looks at everything.

@@ -24,8 +24,8 @@ const SYSTEM: &str = "surrealdb";
 pub(crate) struct ObservedStore {
     inner: Arc<dyn ScanStore>,
     observer: Observer,
-    /// Whether this process's node has had a lease: granting it another one means that it lost the first.
-    had_lease: AtomicBool,
+    /// Whether this process's node has a lease, as far as it is seen here. A node that has one and asks for another has lost the first.
+    has_lease: AtomicBool,
 }
 
 fn kind(error: &StoreError) -> &'static str {
@@ -37,7 +37,7 @@ fn kind(error: &StoreError) -> &'static str {
 
 impl ObservedStore {
     pub(crate) fn new(inner: Arc<dyn ScanStore>, observer: Observer) -> Self {
-        Self { inner, observer, had_lease: AtomicBool::new(false) }
+        Self { inner, observer, has_lease: AtomicBool::new(false) }
     }
 
     async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -45,8 +45,15 @@ impl ObservedStore {
     }
 
     fn granted(&self) {
+        self.has_lease.store(true, Ordering::Relaxed);
         self.observer.instruments.renewed("granted");
         self.observer.readings.change(|latest| latest.lease_granted = Some(Instant::now()));
+    }
+
+    fn lost(&self) {
+        if self.has_lease.swap(false, Ordering::Relaxed) {
+            self.observer.instruments.lease_lost();
+        }
     }
 }
 
@@ -140,14 +147,11 @@ impl ScanStore for ObservedStore {
     }
 
     async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
+        // Whoever registers has killed what ran under an earlier lease. It counts now, because the database may not answer for long.
+        self.lost();
         let answer = self.timed("register_node", self.inner.register_node(node, ttl)).await;
         match &answer {
-            Ok(_) => {
-                self.granted();
-                if self.had_lease.swap(true, Ordering::Relaxed) {
-                    self.observer.instruments.lease_lost();
-                }
-            }
+            Ok(_) => self.granted(),
             Err(_) => self.observer.instruments.renewed("error"),
         }
         answer
@@ -157,7 +161,10 @@ impl ScanStore for ObservedStore {
         let answer = self.timed("renew_node", self.inner.renew_node(node, ttl)).await;
         match &answer {
             Ok(Ok(_)) => self.granted(),
-            Ok(Err(NodeLeaseRefused)) => self.observer.instruments.renewed("refused"),
+            Ok(Err(NodeLeaseRefused)) => {
+                self.observer.instruments.renewed("refused");
+                self.lost();
+            }
             Err(_) => self.observer.instruments.renewed("error"),
         }
         answer
@@ -165,6 +172,7 @@ impl ScanStore for ObservedStore {
 
     async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
         let answer = self.timed("remove_node", self.inner.remove_node(node)).await;
+        self.has_lease.store(false, Ordering::Relaxed);
         self.observer.readings.change(|latest| latest.lease_granted = None);
         answer
     }
@@ -199,5 +207,55 @@ impl ScanStore for ObservedStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.timed("ping", self.inner.ping()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::ports::Clock;
+    use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
+
+    use super::super::Telemetry;
+    use super::*;
+    use crate::web::testing::FaultyStore;
+
+    const TTL: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_lost_lease_counts_when_it_is_lost_and_once() {
+        let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
+        let memory = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new(Arc::clone(&clock)))));
+        let telemetry = Telemetry::without_exporters();
+        let store = ObservedStore::new(memory.clone(), Observer::new(&telemetry, clock));
+        let node = || fixtures::registration("node-a");
+        let losses = || {
+            let text = telemetry.metrics_text();
+            text.lines().find_map(|line| line.strip_prefix("kastrel_lease_losses_total ").map(str::to_owned)).unwrap()
+        };
+        store.register_node(node(), TTL).await.unwrap();
+        assert_eq!(losses(), "0", "the first lease follows no loss");
+        // Another node ends it.
+        memory.remove_node(&node().id).await.unwrap();
+        assert!(store.renew_node(node(), TTL).await.unwrap().is_err());
+        assert_eq!(losses(), "1");
+        store.register_node(node(), TTL).await.unwrap();
+        assert_eq!(losses(), "1", "it has been counted");
+        // It runs out: the node kills its scans and asks for another one, which is not to be had.
+        memory.fail_with("down");
+        assert!(store.register_node(node(), TTL).await.is_err());
+        assert!(store.register_node(node(), TTL).await.is_err());
+        assert_eq!(losses(), "2");
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_given_back_is_not_lost() {
+        let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
+        let telemetry = Telemetry::without_exporters();
+        let store = ObservedStore::new(Arc::new(MemoryStore::new(Arc::clone(&clock))), Observer::new(&telemetry, clock));
+        let node = fixtures::registration("node-a");
+        store.register_node(node.clone(), TTL).await.unwrap();
+        store.remove_node(&node.id).await.unwrap();
+        store.register_node(node, TTL).await.unwrap();
+        assert!(telemetry.metrics_text().contains("\nkastrel_lease_losses_total 0\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! Every `OTEL_*` variable that Kastrel heeds, with what it takes.
+//! Every `OTEL_*` variable that Kastrel heeds, with what it takes, and those of the specification that do nothing here.
 
 /// What a variable takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Takes {
     Number,
     /// From 0 to 1.
     Ratio,
-    /// An `http://` or `https://` address.
+    /// An `http://` or `https://` address; for gRPC also without the scheme.
     Address,
     /// `key=value`, with commas between them. May hold secrets.
     Pairs,
@@ -42,20 +42,23 @@ impl Takes {
             Self::Words(words) => format!("{}, or several of them with commas between", listed(words)),
             Self::Number => "a whole number".into(),
             Self::Ratio => "a number from 0 to 1".into(),
-            Self::Address => "an http or https address".into(),
+            Self::Address => "an http or https address, or for grpc host:port".into(),
             Self::Pairs => "key=value pairs with commas between them".into(),
             Self::Text => "text".into(),
         }
     }
 
-    fn accepts(self, value: &str) -> bool {
+    pub(super) fn accepts(self, value: &str) -> bool {
         match self {
             Self::Flag => value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false"),
             Self::Word(words) => words.contains(&value),
             Self::Words(words) => value.split(',').all(|word| words.contains(&word.trim())),
             Self::Number => value.parse::<u32>().is_ok(),
             Self::Ratio => value.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio)),
-            Self::Address => url::Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()),
+            Self::Address => {
+                let is_web = |text: &str| url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+                if value.contains("://") { is_web(value) } else { is_web(&format!("http://{value}")) }
+            }
             Self::Pairs => value.split(',').all(|pair| pair.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty())),
             Self::Text => true,
         }
@@ -81,7 +84,9 @@ pub(super) fn wrong(variable: &Variable, value: &str) -> Option<String> {
         return None;
     }
     let shown = if variable.takes.is_public() { format!(", not `{}`", value.chars().take(60).collect::<String>()) } else { String::new() };
-    Some(format!("{}: expected {}{shown}; it is ignored", variable.name, variable.takes.expected()))
+    // Without its address a signal has nowhere to go; to send it to the default instead would be worse.
+    let effect = if variable.takes == Takes::Address { "nothing is sent there" } else { "it is ignored" };
+    Some(format!("{}: expected {}{shown}; {effect}", variable.name, variable.takes.expected()))
 }
 
 const PROTOCOLS: Takes = Takes::Word(&["grpc", "http/protobuf"]);
@@ -136,17 +141,15 @@ variables! {
     "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY" Takes::Text, "The same for spans.";
     "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY" Takes::Text, "The same for metrics.";
     "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY" Takes::Text, "The same for logs.";
-    "OTEL_EXPORTER_OTLP_INSECURE" Takes::Flag, "For grpc endpoints without a scheme.";
+    "OTEL_EXPORTER_OTLP_INSECURE" Takes::Flag, "Whether grpc endpoints without a scheme are http and not https. Default: false.";
     "OTEL_EXPORTER_OTLP_TRACES_INSECURE" Takes::Flag, "The same for spans.";
     "OTEL_EXPORTER_OTLP_METRICS_INSECURE" Takes::Flag, "The same for metrics.";
     "OTEL_EXPORTER_OTLP_LOGS_INSECURE" Takes::Flag, "The same for logs.";
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" Takes::Word(&["cumulative", "delta", "lowmemory"]), "Default: cumulative.";
     "OTEL_BSP_SCHEDULE_DELAY" Takes::Number, "Milliseconds between two batches of spans. Default: 5000.";
-    "OTEL_BSP_EXPORT_TIMEOUT" Takes::Number, "Milliseconds for one batch of spans. Default: 30000.";
     "OTEL_BSP_MAX_QUEUE_SIZE" Takes::Number, "So many spans wait; what comes beyond is dropped. Default: 2048.";
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" Takes::Number, "Spans in a batch. Default: 512.";
     "OTEL_BLRP_SCHEDULE_DELAY" Takes::Number, "Milliseconds between two batches of log records. Default: 1000.";
-    "OTEL_BLRP_EXPORT_TIMEOUT" Takes::Number, "Milliseconds for one batch of log records. Default: 30000.";
     "OTEL_BLRP_MAX_QUEUE_SIZE" Takes::Number, "So many log records wait. Default: 2048.";
     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE" Takes::Number, "Log records in a batch. Default: 512.";
     "OTEL_METRIC_EXPORT_INTERVAL" Takes::Number, "Milliseconds between two pushes of metrics. Default: 60000.";
@@ -154,3 +157,36 @@ variables! {
     "OTEL_SPAN_EVENT_COUNT_LIMIT" Takes::Number, "Events of a span. Default: 128.";
     "OTEL_SPAN_LINK_COUNT_LIMIT" Takes::Number, "Links of a span. Default: 128.";
 }
+
+const SPANS_HAVE_THEIRS: &str = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT limits spans";
+const VALUES_ARE_SHORT: &str = "what Kastrel tells is short";
+const REQUESTS_ARE_LIMITED: &str = "OTEL_EXPORTER_OTLP_TIMEOUT limits each request";
+const OWN_BOUNDS: &str = "each histogram has bounds of its own";
+const ONLY_OTLP: &str = "Kastrel exports OTLP only";
+const OWN_METRICS: &str = "Prometheus reads /metrics of each process";
+
+/// What the specification names and Kastrel does not heed, each with what to know instead.
+pub const UNHEEDED: &[(&str, &str)] = &[
+    ("OTEL_ATTRIBUTE_COUNT_LIMIT", SPANS_HAVE_THEIRS),
+    ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", VALUES_ARE_SHORT),
+    ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", VALUES_ARE_SHORT),
+    ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "an event has one attribute"),
+    ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "a link has one attribute"),
+    ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", VALUES_ARE_SHORT),
+    ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", VALUES_ARE_SHORT),
+    ("OTEL_BSP_EXPORT_TIMEOUT", REQUESTS_ARE_LIMITED),
+    ("OTEL_BLRP_EXPORT_TIMEOUT", REQUESTS_ARE_LIMITED),
+    ("OTEL_METRIC_EXPORT_TIMEOUT", REQUESTS_ARE_LIMITED),
+    ("OTEL_METRICS_EXEMPLAR_FILTER", "there are no exemplars"),
+    ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", OWN_BOUNDS),
+    ("OTEL_EXPORTER_PROMETHEUS_HOST", OWN_METRICS),
+    ("OTEL_EXPORTER_PROMETHEUS_PORT", OWN_METRICS),
+    ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", ONLY_OTLP),
+    ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", ONLY_OTLP),
+    ("OTEL_EXPORTER_JAEGER_ENDPOINT", ONLY_OTLP),
+    ("OTEL_EXPORTER_JAEGER_AGENT_HOST", ONLY_OTLP),
+    ("OTEL_EXPORTER_JAEGER_AGENT_PORT", ONLY_OTLP),
+    ("OTEL_LOG_LEVEL", "log.level says which lines there are"),
+    ("OTEL_CONFIG_FILE", "these variables are all that is read"),
+    ("OTEL_EXPERIMENTAL_CONFIG_FILE", "these variables are all that is read"),
+];

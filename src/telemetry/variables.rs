@@ -3,10 +3,17 @@
 //! Every variable that the specification names for exporters, sampling, resources, limits and batches is in one table. The SDK reads most of them itself; this file decides what it leaves out
 //! (which signals are exported at all and how, TLS files, the kill switch) and says what is wrong with any of them. A wrong value never keeps Kastrel from starting: it is told and ignored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::variable_table::{VARIABLES, wrong};
+use super::variable_table::{Takes, UNHEEDED, VARIABLES, wrong};
+use crate::config::SecretUrl;
+
+/// How long a request may take where nothing else is said.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// So many names of unknown variables are told.
+const MOST_UNKNOWN: usize = 10;
 
 /// How a signal is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +40,33 @@ pub struct Export {
     pub protocol: Protocol,
     /// With which certificates.
     pub tls: TlsFiles,
+    /// How long one request may take.
+    pub timeout: Duration,
     /// Where to, for people; without user and password.
     pub endpoint: String,
+    /// Where to.
+    pub address: SecretUrl,
+}
+
+impl Export {
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        url::Url::parse(self.address.expose()).is_ok_and(|url| url.scheme() == "https")
+    }
+}
+
+/// Why nothing is exported at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// `OTEL_SDK_DISABLED`.
+    Disabled,
+    /// No variable asks for it.
+    NotAsked,
+    /// The variables ask for other exporters, or for none.
+    Declined,
+    /// No address can be used.
+    NoAddress,
 }
 
 /// What the variables ask for.
@@ -50,6 +82,8 @@ pub struct Plan {
     pub ignores_callers: bool,
     /// What is wrong, each naming its variable.
     pub warnings: Vec<String>,
+    /// Why nothing is exported, where nothing is.
+    pub silence: Option<Silence>,
 }
 
 /// A signal, as variables name it.
@@ -92,8 +126,12 @@ impl Plan {
                 plan.warnings.push(problem);
             }
         }
+        plan.warnings
+            .extend(UNHEEDED.iter().filter(|(name, _)| variables.get(name).is_some()).map(|(name, instead)| format!("{name}: does nothing here; {instead}")));
+        plan.warnings.extend(unknown(&variables));
         plan.ignores_callers = variables.get("OTEL_PROPAGATORS").is_some_and(|list| !list.split(',').any(|one| one.trim() == "tracecontext"));
         if variables.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            plan.silence = Some(Silence::Disabled);
             return plan;
         }
         for signal in [TRACES, METRICS, LOGS] {
@@ -104,24 +142,51 @@ impl Plan {
                 _ => plan.logs = export,
             }
         }
+        // What holds for several signals is said once.
+        let mut told = BTreeSet::new();
+        plan.warnings.retain(|warning| told.insert(warning.clone()));
+        if plan.traces.is_none() && plan.metrics.is_none() && plan.logs.is_none() {
+            plan.silence = Some(silence(&variables));
+        }
         plan
     }
 }
 
+/// Why no signal is exported, although the SDK is not disabled.
+fn silence(variables: &Variables<'_>) -> Silence {
+    let signals = [TRACES, METRICS, LOGS];
+    if signals.iter().any(|signal| wants(variables, *signal)) {
+        return Silence::NoAddress;
+    }
+    let has_endpoint = signals.iter().any(|signal| variables.of_signal(*signal, "ENDPOINT").is_some());
+    let has_chosen = signals.iter().any(|signal| variables.get(&format!("OTEL_{}_EXPORTER", signal.name)).is_some());
+    if has_endpoint || has_chosen { Silence::Declined } else { Silence::NotAsked }
+}
+
+/// What begins as the standard variables do and is none that is known here: one warning, because it may be meant for another program.
+fn unknown(variables: &Variables<'_>) -> Option<String> {
+    let is_known = |name: &str| VARIABLES.iter().any(|one| one.name == name) || UNHEEDED.iter().any(|(one, _)| *one == name);
+    let is_set = |name: &&str| name.starts_with("OTEL_") && !is_known(name) && variables.get(name).is_some();
+    let names: Vec<&str> = variables.0.keys().map(String::as_str).filter(is_set).collect();
+    let shown: Vec<String> =
+        names.iter().take(MOST_UNKNOWN).map(|name| name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(80).collect()).collect();
+    let more = if names.len() > shown.len() { format!(" and {} more", names.len() - shown.len()) } else { String::new() };
+    (!shown.is_empty()).then(|| format!("{}{more}: not known here; what is meant for Kastrel does nothing", shown.join(", ")))
+}
+
+/// Whether a signal is to be exported at all.
+fn wants(variables: &Variables<'_>, signal: Signal) -> bool {
+    let by_endpoint = signal.by_endpoint && variables.of_signal(signal, "ENDPOINT").is_some();
+    let Some(list) = variables.get(&format!("OTEL_{}_EXPORTER", signal.name)) else { return by_endpoint };
+    let words: Vec<&str> = list.split(',').map(str::trim).collect();
+    // Each wrong word was told with the table's check; what is left of the list counts.
+    let known = words.iter().any(|word| signal.exporters.contains(word) || *word == "none");
+    if known { words.contains(&"otlp") } else { by_endpoint }
+}
+
 /// Whether and how a signal is exported.
 fn export(variables: &Variables<'_>, signal: Signal, warnings: &mut Vec<String>) -> Option<Export> {
-    let chooser = format!("OTEL_{}_EXPORTER", signal.name);
-    let endpoint = variables.of_signal(signal, "ENDPOINT");
-    let is_wanted = match variables.get(&chooser) {
-        None => signal.by_endpoint && endpoint.is_some(),
-        Some(list) => {
-            let words: Vec<&str> = list.split(',').map(str::trim).collect();
-            // Each wrong word was told with the table's check; what is left of the list counts.
-            let known = words.iter().any(|word| signal.exporters.contains(word) || *word == "none");
-            if known { words.contains(&"otlp") } else { signal.by_endpoint && endpoint.is_some() }
-        }
-    };
-    if !is_wanted {
+    if !wants(variables, signal) {
         return None;
     }
     let protocol = match variables.of_signal(signal, "PROTOCOL") {
@@ -140,24 +205,47 @@ fn export(variables: &Variables<'_>, signal: Signal, warnings: &mut Vec<String>)
             None
         }
     };
-    let shown = endpoint_of(variables, signal, protocol);
+    let address = match address_of(variables, signal, protocol) {
+        Ok(address) => address,
+        Err(problem) => {
+            warnings.extend(problem);
+            return None;
+        }
+    };
+    let own = format!("OTEL_EXPORTER_OTLP_{}_TIMEOUT", signal.name);
+    let milliseconds = [own.as_str(), "OTEL_EXPORTER_OTLP_TIMEOUT"].into_iter().find_map(|name| variables.get(name)?.parse::<u32>().ok());
     Some(Export {
         protocol,
         tls: TlsFiles { authority: file("CERTIFICATE"), client },
-        endpoint: crate::config::redact(&shown).trim_end_matches('/').to_owned(),
+        timeout: milliseconds.map_or(TIMEOUT, |milliseconds| Duration::from_millis(milliseconds.into())),
+        endpoint: crate::config::redact(address.expose()).trim_end_matches('/').to_owned(),
+        address,
     })
 }
 
-/// Where a signal goes, as the specification puts it together.
-fn endpoint_of(variables: &Variables<'_>, signal: Signal, protocol: Protocol) -> String {
-    if let Some(own) = variables.get(&format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.name)) {
-        return own.to_owned();
+/// Where a signal goes, as the specification puts it together. An error is a warning, unless the table's check has told it.
+fn address_of(variables: &Variables<'_>, signal: Signal, protocol: Protocol) -> Result<SecretUrl, Option<String>> {
+    const COMMON: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let own = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.name);
+    let default = if protocol == Protocol::Grpc { "http://localhost:4317" } else { "http://localhost:4318" };
+    let (name, value) = match variables.get(&own) {
+        Some(value) => (own.as_str(), value),
+        None => (COMMON, variables.get(COMMON).unwrap_or(default)),
+    };
+    if !Takes::Address.accepts(value) {
+        return Err(None);
     }
-    let common = variables.get("OTEL_EXPORTER_OTLP_ENDPOINT");
-    match protocol {
-        Protocol::Grpc => common.unwrap_or("http://localhost:4317").to_owned(),
-        Protocol::HttpProtobuf => format!("{}{}", common.unwrap_or("http://localhost:4318").trim_end_matches('/'), signal.path),
-    }
+    let is_insecure = variables.of_signal(signal, "INSECURE").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let address = match protocol {
+        Protocol::Grpc if value.contains("://") => value.to_owned(),
+        Protocol::Grpc => format!("{}://{value}", if is_insecure { "http" } else { "https" }),
+        Protocol::HttpProtobuf if !value.contains("://") => {
+            return Err(Some(format!("{name}: http/protobuf needs http:// or https:// before it; nothing is sent there")));
+        }
+        Protocol::HttpProtobuf if name == COMMON => format!("{}{}", value.trim_end_matches('/'), signal.path),
+        Protocol::HttpProtobuf => value.to_owned(),
+    };
+    address.parse().map_err(|_| None)
 }
 
 #[cfg(test)]
@@ -196,6 +284,10 @@ mod tests {
             (&[ENDPOINT, ("OTEL_TRACES_EXPORTER", "zipkin")], "tm"),
             (&[("OTEL_TRACES_EXPORTER", "otlp")], "t"),
             (&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/x")], "t"),
+            (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://c")], "m"),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "no address")], ""),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317")], ""),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "TM"),
             (&[("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_METRICS_EXPORTER", "otlp"), ("OTEL_LOGS_EXPORTER", "otlp")], "tml"),
         ] {
             assert_eq!(shape(&plan(pairs)), expected, "{pairs:?}");
@@ -209,11 +301,51 @@ mod tests {
             (&[("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://localhost:4317"),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1/base/")], "http://c:1/base/v1/traces"),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://c:1"),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:1"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "https://c:1"),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:1"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")], "http://c:1"),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://d:2/own")], "http://d:2/own"),
         ] {
             assert_eq!(plan(pairs).traces.unwrap().endpoint, expected, "{pairs:?}");
         }
-        assert!(!plan(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hunter2@c:1")]).traces.unwrap().endpoint.contains("hunter2"));
+        let secret = plan(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hunter2@c:1")]).traces.unwrap();
+        assert!(!format!("{secret:?}").contains("hunter2") && secret.address.expose() == "http://u:hunter2@c:1/v1/traces", "{secret:?}");
+    }
+
+    #[test]
+    fn the_time_limit_of_a_request_is_the_signals_own_or_that_of_all() {
+        for (pairs, expected) in [
+            (&[][..], 10_000),
+            (&[("OTEL_EXPORTER_OTLP_TIMEOUT", "500")], 500),
+            (&[("OTEL_EXPORTER_OTLP_TIMEOUT", "500"), ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "20")], 20),
+            (&[("OTEL_EXPORTER_OTLP_TIMEOUT", "500"), ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "20")], 500),
+            (&[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")], 10_000),
+        ] {
+            let timeout = plan(&[&[ENDPOINT], pairs].concat()).traces.unwrap().timeout;
+            assert_eq!(timeout, Duration::from_millis(expected), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn why_nothing_is_exported_is_known() {
+        for (pairs, expected) in [
+            (&[][..], Some(Silence::NotAsked)),
+            (&[("OTEL_BSP_SCHEDULE_DELAY", "5")], Some(Silence::NotAsked)),
+            (&[ENDPOINT], None),
+            (&[ENDPOINT, ("OTEL_SDK_DISABLED", "true")], Some(Silence::Disabled)),
+            (&[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "prometheus")], Some(Silence::Declined)),
+            (&[("OTEL_METRICS_EXPORTER", "none")], Some(Silence::Declined)),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")], Some(Silence::NoAddress)),
+        ] {
+            assert_eq!(plan(pairs).silence, expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_variables_are_one_warning() {
+        let pairs: Vec<(String, String)> = (10..22).map(|number| (format!("OTEL_X{number}"), "hunter2".to_owned())).collect();
+        let warnings = Plan::read(&pairs.into_iter().collect()).warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("OTEL_X10, OTEL_X11, ") && warnings[0].contains("OTEL_X19 and 2 more: "), "{warnings:?}");
     }
 
     #[test]
@@ -227,7 +359,11 @@ mod tests {
             ("OTEL_TRACES_SAMPLER_ARG", "2", "from 0 to 1"),
             ("OTEL_BSP_SCHEDULE_DELAY", "5s", "whole number"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "expected grpc or http/protobuf"),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "expected an http or https address"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "http/protobuf needs http:// or https://"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://hunter2", "expected an http or https address"),
+            ("OTEL_BSP_EXPORT_TIMEOUT", "1000", "does nothing here"),
+            ("OTEL_METRICS_EXEMPLAR_FILTER", "always_on", "does nothing here"),
+            ("OTEL_ENDPOINT", "hunter2", "not known here"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1", "whole number"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2", "expected key=value pairs"),
             ("OTEL_RESOURCE_ATTRIBUTES", "team", "expected key=value pairs"),

@@ -15,6 +15,9 @@ use super::trace::{RequestTrace, caller};
 use crate::telemetry::catalog::{attribute, event};
 use crate::telemetry::{self, Telemetry, is_traced};
 
+/// What our own script sends when it asks for its page again.
+const POLL: &str = "x-kastrel-poll";
+
 /// See the module.
 pub(crate) struct RequestSpan {
     /// The span; a disabled one where there is none.
@@ -31,7 +34,8 @@ impl RequestSpan {
         let method = method_name(request.method());
         let pattern = route.as_ref().map_or("", MatchedPath::as_str);
         let caller = if telemetry.ignores_callers() { None } else { caller(request.headers()) };
-        let span = if is_traced(method, pattern) { telemetry::request_span(method, pattern, request.uri().path(), caller) } else { Span::none() };
+        let is_poll = request.headers().contains_key(POLL);
+        let span = if is_traced(method, pattern, is_poll) { telemetry::request_span(method, pattern, request.uri().path(), caller) } else { Span::none() };
         let own = span.in_scope(telemetry::current);
         let trace = own.or(caller).unwrap_or_else(|| TraceContext::generate(&mut rand::rng()));
         // An exported span is its trace's; without exporters the log lines of the request get the trace from here.

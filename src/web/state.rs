@@ -145,6 +145,7 @@ pub(crate) struct WebInner {
 impl WebInner {
     pub(crate) fn new(state: WebState, limits: RequestLimits, openapi: Bytes) -> Self {
         let (in_flight, streams) = (Semaphore::new(limits.requests), Arc::new(Semaphore::new(limits.event_streams)));
+        state.telemetry.readings().watch_streams(Arc::clone(&streams), limits.event_streams);
         let backups = Arc::new(Semaphore::new(1));
         Self { state, limits, in_flight, streams, backups, run: rand::random(), statuses: StatusCache::default(), openapi }
     }

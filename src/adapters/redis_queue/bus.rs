@@ -8,6 +8,7 @@ use kastrel_actors::ports::{Control, ControlBus};
 use tokio::sync::broadcast;
 use tracing::warn;
 
+use super::calls::CallObserver;
 use super::connections::Kept;
 use super::envelope;
 use super::link::Link;
@@ -18,6 +19,7 @@ pub struct RedisBus {
     pub(super) link: Arc<Link>,
     pub(super) node: NodeId,
     pub(super) heard: Arc<Heard>,
+    pub(super) calls: CallObserver,
     pub(super) _kept: Kept,
 }
 
@@ -29,7 +31,9 @@ impl ControlBus for RedisBus {
         let _ = self.heard.control.send(control);
         match message {
             Ok(message) => {
-                if let Err(error) = self.link.query::<()>(redis::cmd("PUBLISH").arg(&self.link.keys.control).arg(message)).await {
+                let mut command = redis::cmd("PUBLISH");
+                command.arg(&self.link.keys.control).arg(message);
+                if let Err(error) = self.calls.timed("publish_control", self.link.query::<()>(&command)).await {
                     warn!(error = &error as &dyn std::error::Error, "could not tell other nodes; they will find it in the database");
                 }
             }

@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::address;
 use super::bus::RedisBus;
+use super::calls::CallObserver;
 use super::error::RedisUrlError;
 use super::feed::RedisLiveFeed;
 use super::health::RedisHealth;
@@ -27,11 +28,13 @@ pub struct RedisOptions {
     pub reclaim_after: Duration,
     /// The authority that signed the server's certificate, in PEM, in place of the machine's authorities. Only for `rediss://`.
     pub root_certificate: Option<Vec<u8>>,
+    /// Who is told of what the bus and the feed publish.
+    pub calls: CallObserver,
 }
 
 impl Default for RedisOptions {
     fn default() -> Self {
-        Self { prefix: "kastrel".into(), reclaim_after: Duration::from_secs(60), root_certificate: None }
+        Self { prefix: "kastrel".into(), reclaim_after: Duration::from_secs(60), root_certificate: None, calls: CallObserver::default() }
     }
 }
 
@@ -85,8 +88,14 @@ impl RedisConnections {
         let kept = Kept { _tasks: Arc::new(tasks.map(AbortOnDropHandle::new)) };
         Ok(Self {
             queue: Arc::new(RedisQueue::new(&link, consumer, kept.clone())),
-            bus: Arc::new(RedisBus { link: Arc::clone(&link), node: node.clone(), heard: Arc::clone(&heard), _kept: kept.clone() }),
-            feed: Arc::new(RedisLiveFeed::new(&link, node, Arc::clone(&heard), kept)),
+            bus: Arc::new(RedisBus {
+                link: Arc::clone(&link),
+                node: node.clone(),
+                heard: Arc::clone(&heard),
+                calls: options.calls.clone(),
+                _kept: kept.clone(),
+            }),
+            feed: Arc::new(RedisLiveFeed::new(&link, node, Arc::clone(&heard), options.calls.clone(), kept)),
             health: RedisHealth::new(address, link.health(), heard.deaf()),
             #[cfg(test)]
             heard,

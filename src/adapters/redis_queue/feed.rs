@@ -10,6 +10,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
+use super::calls::CallObserver;
 use super::connections::Kept;
 use super::envelope;
 use super::link::Link;
@@ -53,9 +54,9 @@ impl Outbox {
 }
 
 impl RedisLiveFeed {
-    pub(super) fn new(link: &Arc<Link>, node: NodeId, heard: Arc<Heard>, kept: Kept) -> Self {
+    pub(super) fn new(link: &Arc<Link>, node: NodeId, heard: Arc<Heard>, calls: CallObserver, kept: Kept) -> Self {
         let outbox = Arc::new(Outbox::default());
-        let writer = tokio::spawn(write(Arc::clone(link), node, Arc::clone(&outbox)));
+        let writer = tokio::spawn(write(Arc::clone(link), node, Arc::clone(&outbox), calls));
         Self { outbox, heard, _writer: AbortOnDropHandle::new(writer), _kept: kept }
     }
 
@@ -76,7 +77,7 @@ impl LiveFeed for RedisLiveFeed {
     }
 }
 
-async fn write(link: Arc<Link>, node: NodeId, outbox: Arc<Outbox>) {
+async fn write(link: Arc<Link>, node: NodeId, outbox: Arc<Outbox>, calls: CallObserver) {
     let mut failing = false;
     loop {
         outbox.filled.notified().await;
@@ -95,7 +96,9 @@ async fn write(link: Arc<Link>, node: NodeId, outbox: Arc<Outbox>) {
                     continue;
                 }
             };
-            let sent = link.query::<()>(redis::cmd("PUBLISH").arg(&link.keys.live).arg(message)).await;
+            let mut command = redis::cmd("PUBLISH");
+            command.arg(&link.keys.live).arg(message);
+            let sent = calls.timed("publish_live", link.query::<()>(&command)).await;
             match &sent {
                 Ok(()) if failing => info!(feed.dropped = outbox.dropped.load(Ordering::Relaxed), "other nodes hear of changes again"),
                 Ok(()) => {}

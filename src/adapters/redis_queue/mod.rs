@@ -48,6 +48,7 @@
 
 mod address;
 mod bus;
+mod calls;
 mod connections;
 mod entry;
 mod envelope;
@@ -66,6 +67,7 @@ mod tests;
 
 pub use address::check_redis_url;
 pub use bus::RedisBus;
+pub use calls::CallObserver;
 pub use connections::{RedisConnections, RedisOptions};
 pub use error::RedisUrlError;
 pub use feed::RedisLiveFeed;

@@ -41,5 +41,6 @@ pub use address::{AddressError, AuthLevel, RemoteDatabase};
 pub use calls::CALL_TIMEOUT;
 pub use error::{ConnectError, OpenError};
 pub use lock::FolderLock;
+pub use open::ENGINE_VERSION;
 pub use store::SurrealStore;
 pub use transfer::{Import, ImportError, Stock};

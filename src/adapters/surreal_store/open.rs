@@ -22,6 +22,9 @@ use super::lock::FolderLock;
 use super::migrate::{self, Ground, Purpose};
 use super::store::{Inner, SurrealStore};
 
+/// The version of the embedded engine, which tells it to nobody. A test holds it against the locked dependencies.
+pub const ENGINE_VERSION: &str = "3.3.5";
+
 const NAMESPACE: &str = "kastrel";
 const DATABASE: &str = "kastrel";
 const FOLDER: &str = "database";
@@ -149,5 +152,16 @@ async fn open_engine(address: &str, folder: &Path) -> Result<Database, OpenError
             Err(_) if tokio::time::Instant::now() >= give_up => return Err(OpenError::Locked { folder: folder.to_owned(), pid: None }),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engines_version_is_the_one_that_is_locked() {
+        let lock = include_str!("../../../Cargo.lock");
+        assert!(lock.contains(&format!("name = \"surrealdb\"\nversion = \"{ENGINE_VERSION}\"\n")), "{ENGINE_VERSION} is not what Cargo.lock says");
     }
 }

@@ -5,9 +5,12 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::facts::{Collector, Facts, Folder, Listen, Probe, RedisFacts, Store};
+use super::facts::{Collector, Engine, Facts, Folder, Listen, Probe, RedisFacts, Store};
+use crate::adapters::surreal_store::ENGINE_VERSION;
 use crate::cli::text::{brief, bytes, count};
 use crate::config::{Config, ScannerChoice};
+use crate::telemetry::Signal;
+use crate::telemetry::variables::Silence;
 
 /// Less free space is a warning.
 const LITTLE_SPACE: u64 = 1 << 30;
@@ -128,9 +131,13 @@ fn database(facts: &Facts) -> Check {
             format!("opens, but what is written cannot be read back: {why}"),
             "look at the database's log, and at the space on its disk",
         ),
-        Store::Opens { version, .. } => {
-            let version = version.as_deref().map_or_else(|| "embedded".to_owned(), |version| format!("SurrealDB {version}"));
-            Check::ok("database", format!("opens ({version}); what is written is read back"))
+        Store::Opens { engine, .. } => {
+            let engine = match engine {
+                Engine::Embedded => format!("embedded SurrealDB {ENGINE_VERSION}"),
+                Engine::Server(Some(version)) => format!("SurrealDB {version} on a server"),
+                Engine::Server(None) => "a server that does not tell its version".to_owned(),
+            };
+            Check::ok("database", format!("opens ({engine}); what is written is read back"))
         }
         Store::Held { url, ready: true } => Check::ok("database", format!("is held by the server at {url}, which is ready")),
         Store::Held { url, ready: false } => {
@@ -177,17 +184,33 @@ fn skew(facts: &Facts) -> Option<Check> {
 }
 
 fn telemetry(facts: &Collector) -> Vec<Check> {
-    let collector = match &facts.tried {
-        None => Check::ok("telemetry", "nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set"),
-        Some((endpoint, Ok(()))) => Check::ok("telemetry", format!("the collector at {endpoint} took a span")),
-        Some((endpoint, Err(why))) => Check::warning(
-            "telemetry",
-            format!("the collector at {endpoint} did not take a span: {why}"),
-            "start it, or check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (grpc is mostly port 4317, http/protobuf 4318)",
-        ),
+    let ok = |message: &str| Some(Check::ok("telemetry", message));
+    let silence = match facts.silence {
+        None => None,
+        Some(Silence::Disabled) => ok("nothing is exported: OTEL_SDK_DISABLED is true"),
+        Some(Silence::NotAsked) => ok("nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set"),
+        Some(Silence::Declined) => ok("nothing is exported: OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER do not ask for it"),
+        Some(Silence::NoAddress) => {
+            Some(Check::warning("telemetry", "nothing is exported: there is no address that can be used", "check OTEL_EXPORTER_OTLP_ENDPOINT"))
+        }
     };
+    let tried = facts.tried.iter().map(|tried| {
+        let (endpoint, what) = (&tried.endpoint, tried.signal.what());
+        match &tried.answer {
+            Ok(()) => Check::ok("telemetry", format!("the collector at {endpoint} took {what}")),
+            Err(why) => Check::warning(
+                "telemetry",
+                format!("the collector at {endpoint} did not take {what}: {why}"),
+                "start it, or check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (grpc is mostly port 4317, http/protobuf 4318)",
+            ),
+        }
+    });
+    let is_tried = |signal: &Signal| facts.tried.iter().any(|tried| tried.signal == *signal);
+    let left_out: Vec<String> = Signal::ALL.iter().filter(|signal| !is_tried(signal)).map(|signal| format!("{}=otlp", signal.variable())).collect();
+    let left_out = (facts.silence.is_none() && !left_out.is_empty())
+        .then(|| Check::ok("telemetry", format!("not exported: what would be with {}", left_out.join(" and "))));
     let warnings = facts.warnings.iter().map(|warning| Check::warning("telemetry", warning.clone(), "docs/telemetry.md lists what each variable takes"));
-    [collector].into_iter().chain(warnings).collect()
+    silence.into_iter().chain(tried).chain(left_out).chain(warnings).collect()
 }
 
 fn scanner(config: &Config, facts: &Facts) -> Check {
@@ -258,6 +281,7 @@ mod tests {
 
     use kastrel_actors::model::{PluginInfo, PluginKind, ScannerInfo, ScannerKind};
 
+    use super::super::facts::Tried;
     use super::*;
     use crate::cli::backend::PluginList;
     use crate::config::Sources;
@@ -283,9 +307,9 @@ mod tests {
         Facts {
             data: Ok(Folder { free: 50 << 30 }),
             results: Ok(Folder { free: 50 << 30 }),
-            store: Store::Opens { probe: Ok(Probe { skew: None }), version: None },
+            store: Store::Opens { probe: Ok(Probe { skew: None }), engine: Engine::Embedded },
             redis: None,
-            collector: Collector { tried: None, warnings: Vec::new() },
+            collector: Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() },
             leftovers: 0,
             scanner: Ok(list(ScannerKind::Kast, true)),
             listen: Listen::Free,
@@ -301,7 +325,7 @@ mod tests {
         insta::assert_snapshot!(lines(&judge(&config(&[]), &good())).join("\n"), @r##"
         ok       data folder  data is writable, 50 GiB free
         ok       results      data/results is writable, 50 GiB free
-        ok       database     opens (embedded); what is written is read back
+        ok       database     opens (embedded SurrealDB 3.3.5); what is written is read back
         ok       scanner      KAST 3.0.40 with 1 plugin
         ok       address      127.0.0.1:5000 is free
         ok       open files   at most 1024, 384 are enough for this configuration
@@ -325,7 +349,8 @@ mod tests {
             stale_server_file: true,
             redis: Some(Err("connection refused".into())),
             collector: Collector {
-                tried: Some(("http://c:4318/v1/traces".into(), Err("refused".into()))),
+                tried: vec![Tried { signal: Signal::Traces, endpoint: "http://c:4318/v1/traces".into(), answer: Err("refused".into()) }],
+                silence: None,
                 warnings: vec!["OTEL_SDK_DISABLED: expected true or false".into()],
             },
             leftovers: 2,
@@ -356,6 +381,7 @@ mod tests {
                               mend: start Redis, or check REDIS_URL and its password
         warning  telemetry    the collector at http://c:4318/v1/traces did not take a span: refused
                               mend: start it, or check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (grpc is mostly port 4317, http/protobuf 4318)
+        ok       telemetry    not exported: what would be with OTEL_METRICS_EXPORTER=otlp and OTEL_LOGS_EXPORTER=otlp
         warning  telemetry    OTEL_SDK_DISABLED: expected true or false
                               mend: docs/telemetry.md lists what each variable takes
         warning  leftovers    processes of scans that nobody owns: 2
@@ -390,10 +416,10 @@ mod tests {
             assert_eq!(worst(Facts { redis: redis(keeps_a_log, eviction), ..good() }), level, "{keeps_a_log} {eviction}");
         }
         for (skew, level) in [(0.0, Level::Ok), (1.9, Level::Ok), (2.5, Level::Warning)] {
-            let store = Store::Opens { probe: Ok(Probe { skew: Some(skew) }), version: Some("3.3.5".into()) };
+            let store = Store::Opens { probe: Ok(Probe { skew: Some(skew) }), engine: Engine::Server(Some("3.3.5".into())) };
             assert_eq!(worst(Facts { redis: redis(true, "noeviction"), store, ..good() }), level, "{skew}");
         }
-        let store = Store::Opens { probe: Err("read-only".into()), version: None };
+        let store = Store::Opens { probe: Err("read-only".into()), engine: Engine::Embedded };
         assert_eq!(worst(Facts { redis: redis(true, "noeviction"), store, ..good() }), Level::Failure);
     }
 
@@ -403,5 +429,33 @@ mod tests {
         assert!(judge(&config(&[]), &facts).iter().all(|check| check.level == Level::Ok));
         let facts = Facts { store: Store::Held { url: "http://127.0.0.1:5000".into(), ready: false }, ..facts };
         assert_eq!(database(&facts).level, Level::Failure);
+    }
+
+    #[test]
+    fn each_signal_is_told_and_why_there_is_none() {
+        let told = |silence, tried| telemetry(&Collector { tried, silence, warnings: Vec::new() }).into_iter().map(|check| check.message).collect::<Vec<_>>();
+        for (silence, reason) in [
+            (Silence::Disabled, "OTEL_SDK_DISABLED is true"),
+            (Silence::NotAsked, "no OTEL_EXPORTER_OTLP_ENDPOINT"),
+            (Silence::Declined, "do not ask for it"),
+            (Silence::NoAddress, "no address that can be used"),
+        ] {
+            let lines = told(Some(silence), Vec::new());
+            assert!(lines.len() == 1 && lines[0].contains(reason), "{lines:?}");
+        }
+        let tried = Signal::ALL.map(|signal| Tried { signal, endpoint: "http://c".into(), answer: Ok(()) });
+        assert_eq!(told(None, tried.to_vec()), ["a span", "a metric", "a log record"].map(|what| format!("the collector at http://c took {what}")));
+    }
+
+    #[test]
+    fn a_server_that_does_not_tell_its_version_is_not_called_embedded() {
+        for (engine, expected) in [
+            (Engine::Embedded, "opens (embedded SurrealDB "),
+            (Engine::Server(Some("3.3.5".into())), "opens (SurrealDB 3.3.5 on a server)"),
+            (Engine::Server(None), "opens (a server that does not tell its version)"),
+        ] {
+            let facts = Facts { store: Store::Opens { probe: Ok(Probe { skew: None }), engine }, ..good() };
+            assert!(database(&facts).message.starts_with(expected), "{}", database(&facts).message);
+        }
     }
 }

@@ -16,6 +16,8 @@ use crate::cli::backend::PluginList;
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
 use crate::config::Config;
+use crate::telemetry::Signal;
+use crate::telemetry::variables::Silence;
 
 /// The longest wait for the scanner; KAST needs about a second.
 const SCANNER_PATIENCE: Duration = Duration::from_secs(60);
@@ -42,19 +44,38 @@ pub(super) struct RedisFacts {
     pub(super) eviction: Option<String>,
 }
 
+/// Something that was sent to a collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tried {
+    pub(super) signal: Signal,
+    pub(super) endpoint: String,
+    pub(super) answer: Result<(), String>,
+}
+
 /// Where telemetry goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Collector {
-    /// Its address, and whether it took a span; `None`: none is named.
-    pub(super) tried: Option<(String, Result<(), String>)>,
+    /// What was sent.
+    pub(super) tried: Vec<Tried>,
+    /// Why nothing is, where that is so.
+    pub(super) silence: Option<Silence>,
     /// What is wrong with the variables.
     pub(super) warnings: Vec<String>,
+}
+
+/// What keeps the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// The one in this program.
+    Embedded,
+    /// A server, with its version if it tells that.
+    Server(Option<String>),
 }
 
 /// The database.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Store {
-    Opens { probe: Result<Probe, String>, version: Option<String> },
+    Opens { probe: Result<Probe, String>, engine: Engine },
     Held { url: String, ready: bool },
     Fails(String),
 }
@@ -90,7 +111,7 @@ pub(super) struct Facts {
 /// Looks at everything.
 pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, opener: &Opener, host: &Arc<dyn AppHost>) -> Facts {
     let server = opener.holder(config).await;
-    let store = match &server {
+    let store = match server.as_ref().filter(|_| holds_the_database(config)) {
         Some(server) => Store::Held { url: server.address(), ready: server.is_ready().await },
         None => opens(config, host).await,
     };
@@ -119,16 +140,21 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
     }
 }
 
+/// Whether the database is the data folder's, and so its holder's alone. One on a server takes others as well, whoever uses the folder.
+const fn holds_the_database(config: &Config) -> bool {
+    config.database.url.is_none()
+}
+
 async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> Store {
     match host.start(config, Role::Offline).await {
         Ok(app) => {
             let probe = probes::write_and_read(&app.backend().store(), config.database.url.is_some()).await;
-            let version = match &config.database.url {
-                Some(url) => probes::database_version(url.expose()).await,
-                None => None,
+            let engine = match &config.database.url {
+                Some(url) => Engine::Server(probes::database_version(url.expose()).await),
+                None => Engine::Embedded,
             };
             app.stop().await;
-            Store::Opens { probe, version }
+            Store::Opens { probe, engine }
         }
         Err(error) => Store::Fails(error.to_string()),
     }
@@ -177,6 +203,16 @@ mod tests {
         assert!(folder(&file).unwrap_err().contains("is no folder"));
         assert!(folder(&file.join("below")).is_err());
         assert!(folder(Path::new("/proc/x")).is_err());
+    }
+
+    #[test]
+    fn only_the_embedded_database_is_held_by_the_server_of_its_folder() {
+        let config = |url: Option<&str>| {
+            let env: BTreeMap<String, String> = url.map(|url| ("KASTREL_DATABASE_URL".to_owned(), url.to_owned())).into_iter().collect();
+            crate::config::Sources::of(&env).resolve().unwrap().config
+        };
+        assert!(holds_the_database(&config(None)));
+        assert!(!holds_the_database(&config(Some("ws://u:p@127.0.0.1:8000/kastrel/kastrel"))));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Tries what the configuration leads to: writes a row and reads it back, asks Redis what it is, sends a span, and counts processes that nobody owns.
+//! Tries what the configuration leads to: writes a row and reads it back, asks Redis what it is, sends a span, a metric and a log record, and counts processes that nobody owns.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,11 +9,11 @@ use jiff::SignedDuration;
 use kastrel_actors::model::{NodeActivity, NodeId, NodeRegistration};
 use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
 
-use super::facts::{Collector, Probe, RedisFacts};
+use super::facts::{Collector, Probe, RedisFacts, Tried};
 use crate::adapters::kast_runner::count_leftovers;
 use crate::config::Config;
-use crate::telemetry::try_collector;
 use crate::telemetry::variables::Plan;
+use crate::telemetry::{Signal, try_collector};
 
 /// The longest to wait for Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -100,15 +100,17 @@ fn info(said: &str) -> RedisFacts {
 /// What the telemetry variables lead to.
 pub(super) async fn collector(env: &BTreeMap<String, String>) -> Collector {
     let plan = Plan::read(env);
-    let tried = match plan.traces.clone() {
-        Some(export) => {
-            let endpoint = export.endpoint.clone();
-            let answer = tokio::task::spawn_blocking(move || try_collector(&export)).await;
-            Some((endpoint, answer.unwrap_or_else(|error| Err(error.to_string()))))
-        }
-        None => None,
-    };
-    Collector { tried, warnings: plan.warnings }
+    let service_name = env.get("OTEL_SERVICE_NAME");
+    // All at once, because a collector that does not answer costs its time limit.
+    let tries = Signal::ALL.into_iter().filter_map(|signal| {
+        let (export, service_name) = (signal.of(&plan)?.clone(), service_name.cloned());
+        let endpoint = export.endpoint.clone();
+        Some(async move {
+            let answer = tokio::task::spawn_blocking(move || try_collector(signal, &export, service_name.as_deref())).await;
+            Tried { signal, endpoint, answer: answer.unwrap_or_else(|error| Err(error.to_string())) }
+        })
+    });
+    Collector { tried: futures_util::future::join_all(tries).await, silence: plan.silence, warnings: plan.warnings }
 }
 
 /// How many processes of attempts are there. A data folder that was never used has none.
@@ -129,6 +131,7 @@ mod tests {
     use kastrel_actors::testing::{MemoryStore, PausedClock};
 
     use super::*;
+    use crate::telemetry::variables::Silence;
 
     #[test]
     fn what_redis_says_is_read() {
@@ -156,8 +159,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_collector_is_tried_only_where_one_is_named() {
         let env = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(collector(&env(&[])).await, Collector { tried: None, warnings: Vec::new() });
+        assert_eq!(collector(&env(&[])).await, Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() });
         let facts = collector(&env(&[("OTEL_SDK_DISABLED", "maybe")])).await;
-        assert!(facts.tried.is_none() && facts.warnings[0].starts_with("OTEL_SDK_DISABLED"), "{facts:?}");
+        assert!(facts.tried.is_empty() && facts.warnings[0].starts_with("OTEL_SDK_DISABLED"), "{facts:?}");
     }
 }

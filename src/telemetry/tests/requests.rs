@@ -80,7 +80,12 @@ async fn polling_has_no_span_and_a_problem_has_its_kind() {
     for path in ["/livez", "/metrics", "/api/scans/7/status", "/api/stats"] {
         app.get(path).await;
     }
+    assert_eq!(app.send("GET", "/scans", &[("x-kastrel-poll", "1")], "").await.status(), 200);
+    assert_eq!(app.post_form("/new/preview", "target=example.com").await.status(), 200);
     assert_eq!(exporter.get_finished_spans().unwrap().len(), 0);
+    assert!(include_str!("../../web/assets/live.js").contains(r#""x-kastrel-poll": "1""#), "the script says that it polls");
+    app.get("/scans").await;
+    assert_eq!(exporter.get_finished_spans().unwrap().len(), 1, "who opens the page has a span");
     app.store.fail_with("down");
     let answer = app.get("/api/scans/7").await;
     assert_eq!(answer.status(), 503);

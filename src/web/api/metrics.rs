@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::stats::open_streams;
 use crate::web::state::Web;
 
 /// Shows the metrics of this process. What cannot be measured just now is left out.
@@ -17,7 +16,6 @@ use crate::web::state::Web;
 pub(crate) async fn metrics(State(web): State<Web>) -> Response {
     let telemetry = &web.state.telemetry;
     telemetry.readings().refresh(&web.state.sources).await;
-    telemetry.readings().streams(open_streams(&web) as u64);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], telemetry.metrics_text()).into_response()
 }
 
@@ -28,6 +26,7 @@ mod tests {
     use kastrel_actors::ports::ScanStore as _;
     use kastrel_actors::testing::fixtures;
 
+    use crate::telemetry::Telemetry;
     use crate::telemetry::catalog::METRICS;
     use crate::web::testing::{TestApp, text_of};
 
@@ -128,6 +127,19 @@ mod tests {
             );
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         }
+    }
+
+    /// Where metrics are pushed, nobody asks this route.
+    #[tokio::test]
+    async fn open_streams_are_counted_without_being_asked_for() {
+        let telemetry = Telemetry::without_exporters();
+        let app = TestApp::with_telemetry(&telemetry, |_| {});
+        let shown = || telemetry.metrics_text();
+        assert!(shown().contains("\nkastrel_event_streams_open 0\n"), "{}", shown());
+        let stream = app.get("/api/events").await;
+        assert!(shown().contains("\nkastrel_event_streams_open 1\n"), "{}", shown());
+        drop(stream);
+        assert!(shown().contains("\nkastrel_event_streams_open 0\n"), "{}", shown());
     }
 
     #[tokio::test]

@@ -89,7 +89,7 @@ async function ask() {
   asking = true;
   lastAsked = Date.now();
   try {
-    const response = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15000) });
+    const response = await fetch(location.href, { headers: { accept: "text/html", "x-kastrel-poll": "1" }, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15000) });
     if (response.status === 404) {
       stop();
       return trouble("This is not there any more: it was deleted.");

@@ -1,4 +1,5 @@
-//! A scan's trace as Kastrel itself remembers it: waiting, attempts, plugins and verdict, drawn without any tracing backend.
+//! A scan's trace as Kastrel itself remembers it: waiting, attempts, plugins and verdict, drawn without any tracing backend. The plugins are those of the last attempt, because the row keeps the
+//! results of no other.
 
 use askama::Template;
 use axum::extract::State;

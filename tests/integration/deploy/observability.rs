@@ -30,8 +30,25 @@ fn shown_names() -> BTreeSet<String> {
 
 /// The names of metrics and of labels in a query.
 fn names_in(query: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    const WORDS: &[&str] =
-        &["sum", "max", "min", "count", "rate", "increase", "histogram_quantile", "topk", "by", "on", "and", "or", "without", "vector", "le", "instance"];
+    const WORDS: &[&str] = &[
+        "sum",
+        "max",
+        "min",
+        "count",
+        "rate",
+        "increase",
+        "histogram_quantile",
+        "topk",
+        "by",
+        "on",
+        "and",
+        "or",
+        "without",
+        "unless",
+        "vector",
+        "le",
+        "instance",
+    ];
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let (mut metrics, mut labels) = (BTreeSet::new(), BTreeSet::new());
     // Values in quotes are no names.
@@ -115,6 +132,42 @@ fn the_alert_rules_are_whole_and_name_metrics_that_exist() {
     }
 }
 
+/// What happens for the first time must be seen: a counter that appears with its first step has not grown.
+#[test]
+fn what_an_alert_sees_grow_is_there_from_the_start() {
+    let text = std::fs::read_to_string(repository("observability/alerts.yaml")).unwrap();
+    let alerts: Alerts = serde_saphyr::from_str(&text).unwrap();
+    let shown = kastrel::telemetry::Telemetry::without_exporters().metrics_text();
+    let mut seen = 0;
+    for rule in alerts.groups.iter().flat_map(|group| &group.rules) {
+        for rest in rule.expr.split("increase(").skip(1) {
+            let selector = rest.split('[').next().unwrap();
+            let (name, labels) = selector.split_once('{').unwrap_or((selector, ""));
+            // A label that is excluded may be any other.
+            let wanted = labels.trim_end_matches('}').split(',').find(|label| label.contains("=\"")).unwrap_or_default();
+            assert!(shown.lines().any(|line| line.starts_with(name) && line.contains(wanted) && line.ends_with(" 0")), "{}: {selector}", rule.alert);
+            seen += 1;
+        }
+        if rule.alert == "KastrelNodeLost" {
+            assert!(!rule.expr.contains("kastrel_nodes"), "the row of a node that is gone vanishes within seconds");
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+/// A rate needs two samples, and metrics are pushed once a minute.
+#[test]
+fn every_range_holds_several_pushes() {
+    for path in ["alerts.yaml", "grafana/dashboards/nodes.json", "grafana/dashboards/scans.json"] {
+        let text = std::fs::read_to_string(repository(&format!("observability/{path}"))).unwrap();
+        for range in text.split("_total[").chain(text.split("_bucket[")).skip(1).filter_map(|rest| rest.split_once("m]").map(|(minutes, _)| minutes)) {
+            if let Ok(minutes) = range.parse::<u32>() {
+                assert!(minutes >= 5, "{path}: [{range}m]");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_dashboards_name_metrics_that_exist_and_a_source_that_is_provisioned() {
     let sources = yaml("observability/grafana/provisioning/datasources/kastrel.yaml");
@@ -161,6 +214,7 @@ fn what_is_mounted_exists_and_is_where_the_service_looks_for_it() {
     for part in ["jaeger.yaml", "collector.yaml", "prometheus.yaml", "alerts.yaml", "grafana/provisioning", "grafana/dashboards"] {
         assert!(mounted.contains(&format!("observability/{part}")), "nobody mounts {part}");
     }
+    assert!(compose.service("jaeger").profiles.is_empty(), "traces are there by default");
     for name in ["collector", "prometheus", "grafana"] {
         assert_eq!(compose.service(name).profiles, ["observability"]);
     }

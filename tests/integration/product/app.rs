@@ -91,8 +91,13 @@ impl TestApp {
 
     /// SIGTERM; the exit code.
     pub(crate) async fn terminate_server(&mut self) -> Option<i32> {
+        self.end_server(Signal::TERM).await
+    }
+
+    /// A signal that asks for the end; the exit code, if it ended by itself.
+    pub(crate) async fn end_server(&mut self, asks: Signal) -> Option<i32> {
         let mut server = self.server.take().unwrap();
-        signal(&server, Signal::TERM);
+        signal(&server, asks);
         let status = tokio::time::timeout(PATIENCE, server.wait()).await.expect("the server did not stop").unwrap();
         assert_eq!(self.wardens(), [], "a server that stops in good order waits for its warden");
         status.code()

@@ -105,6 +105,19 @@ async fn over_grpc() {
     check(&receiver, &trace_id, &spans);
 }
 
+/// A terminal that is closed ends the server in good order, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_is_delivered_when_the_terminal_goes_away() {
+    let receiver = Receiver::http().await;
+    let endpoint = format!("http://{}", receiver.address);
+    // Nothing is sent by itself for as long as the test may take.
+    let mut app = TestApp::with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "600000")]).await;
+    app.text("/scans").await;
+    assert_eq!(receiver.received().spans.len(), 0);
+    assert_eq!(app.end_server(rustix::process::Signal::HUP).await, Some(0));
+    assert!(receiver.received().spans.iter().any(|span| span.name == "GET /scans"));
+}
+
 /// A command that ends by itself delivers what it has before it ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scan_on_the_command_line_is_a_trace_that_begins_there() {
@@ -118,6 +131,46 @@ async fn a_scan_on_the_command_line_is_a_trace_that_begins_there() {
     assert_eq!((one("cli.submit").parent.as_str(), &one("scan.submit").parent), ("", &one("cli.submit").id));
     assert_eq!(one("scan.verdict").trace_id, one("cli.submit").trace_id);
     assert_eq!(receiver.received().resources[0]["kastrel.role"], "scan");
+}
+
+/// The checks of `kastrel doctor` that are about telemetry: the level and the message of each.
+async fn doctor(variables: &[(&'static str, &str)]) -> Vec<(String, String)> {
+    let ended = TestApp::prepare(variables).run(&["doctor", "--json"]).await;
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{} {}", ended.stdout, ended.stderr));
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["name"] == "telemetry");
+    checks.map(|check| (text(&check["level"]), text(&check["message"]))).collect()
+}
+
+/// An authority that the machine trusts is trusted without a word, also where the address names no scheme.
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_is_spoken_with_tls_by_the_machines_authorities() {
+    let (receiver, authority) = Receiver::grpc_with_tls().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority).unwrap();
+    let bare = receiver.address.to_string();
+    let with_scheme = format!("https://{bare}");
+    for endpoint in [&with_scheme, &bare] {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_TRACES_SAMPLER", "always_off"),
+            ("OTEL_SERVICE_NAME", "probed"),
+        ];
+        let told = doctor(&[&variables[..], &[("SSL_CERT_FILE", file.to_str().unwrap())]].concat()).await;
+        let taken = ["a span", "a metric", "a log record"].map(|what| ("ok".to_owned(), format!("the collector at https://{bare} took {what}")));
+        assert_eq!(told, taken);
+    }
+    {
+        let received = receiver.received();
+        assert_eq!((received.spans.len(), received.logs.len()), (2, 2));
+        assert!(received.resources.iter().all(|resource| resource["service.name"] == "probed"), "{:?}", received.resources);
+    }
+    let stranger = [("OTEL_EXPORTER_OTLP_ENDPOINT", with_scheme.as_str()), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")];
+    let told = doctor(&stranger).await;
+    assert!(told[0].0 == "warning" && told[0].1.contains("did not take a span"), "{told:?}");
 }
 
 /// `kastrel doctor` says whether a span arrives.

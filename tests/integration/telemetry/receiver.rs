@@ -15,7 +15,10 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
-use tokio::net::{TcpListener, TcpStream};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
 /// A span, as it arrived.
@@ -74,6 +77,36 @@ impl Receiver {
         Self { address, received, _task: AbortOnDropHandle::new(task) }
     }
 
+    /// Over gRPC with TLS, by a certificate that a new authority has signed; that authority in PEM.
+    pub(super) async fn grpc_with_tls() -> (Self, String) {
+        let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let mut config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        config.alpn_protocols.push(b"h2".to_vec());
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (listener, address) = listen().await;
+        let received = Arc::<Mutex<Received>>::default();
+        let taken = Arc::clone(&received);
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (acceptor, taken) = (acceptor.clone(), Arc::clone(&taken));
+                tokio::spawn(async move {
+                    // Whoever does not trust the certificate goes away.
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        take_grpc(stream, taken).await;
+                    }
+                });
+            }
+        });
+        (Self { address, received, _task: AbortOnDropHandle::new(task) }, authority.pem())
+    }
+
     pub(super) fn received(&self) -> MutexGuard<'_, Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +132,7 @@ async fn take_http(State(received): State<Arc<Mutex<Received>>>, uri: Uri, heade
 }
 
 /// One connection. Each request is one message, of which the first five bytes tell the length.
-async fn take_grpc(stream: TcpStream, received: Arc<Mutex<Received>>) {
+async fn take_grpc(stream: impl AsyncRead + AsyncWrite + Unpin, received: Arc<Mutex<Received>>) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
     // A client that goes away ends the connection, in whichever way.
     while let Some(Ok((request, mut respond))) = connection.accept().await {

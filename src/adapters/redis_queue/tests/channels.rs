@@ -5,6 +5,7 @@ use redis_server::Data;
 use tokio::time::Instant;
 
 use super::*;
+use crate::adapters::redis_queue::CallObserver;
 
 #[tokio::test]
 async fn channels_are_subscribed_to_again_after_a_restart() {
@@ -67,6 +68,29 @@ async fn without_redis_a_node_hears_itself_and_never_waits() {
         }
     };
     tokio::time::timeout(PATIENCE, dropped).await.expect("what cannot be sent is dropped and counted");
+}
+
+#[tokio::test]
+async fn what_is_published_is_measured_and_its_failure_too() {
+    let server = RedisServer::start().await;
+    let gone = RedisServer::stopped();
+    for (url, error) in [(server.url(), None), (gone.url(), Some("unavailable"))] {
+        let (told, mut calls) = tokio::sync::mpsc::unbounded_channel();
+        let observer = CallObserver::new(move |operation, error, took| told.send((operation, error, took)).unwrap());
+        let node = open(&url, "one", &RedisOptions { calls: observer, ..RedisOptions::default() });
+        if error.is_none() {
+            connected(&node).await
+        } else {
+            down(&node).await
+        };
+        node.bus.publish(Control::Heed(None)).await;
+        node.feed.publish(ScanSnapshot::of(fixtures::record(1, now())));
+        for operation in ["publish_control", "publish_live"] {
+            let (seen, failed, took) = tokio::time::timeout(PATIENCE, calls.recv()).await.unwrap().unwrap();
+            assert_eq!((seen, failed), (operation, error));
+            assert!(took < PATIENCE);
+        }
+    }
 }
 
 #[tokio::test]
