@@ -8,6 +8,7 @@ use kastrel_actors::model::{AttemptEnd, AttemptNumber, FencingToken, PluginStatu
 use kastrel_actors::policy::classify::{StopCause, classify};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, Presence, Presences, ScanRunner, StartError};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 /// No single wait of a test takes longer, even on a busy machine.
@@ -36,6 +37,18 @@ pub(crate) fn marked(data_dir_id: &str) -> Vec<String> {
     found
 }
 
+/// What is started ignores the signals that whoever started it ignores, and a shell has its background jobs ignore SIGINT. The program handles it, and what is handled is reset for what is
+/// started; so do the tests, where they were started like that.
+fn heed_interrupts() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let interrupt = SignalKind::interrupt();
+    if u64::from_str_radix(ignored.trim(), 16).unwrap() & (1 << (interrupt.as_raw_value() - 1)) != 0 {
+        // The handler stays when its reader is dropped.
+        drop(tokio::signal::unix::signal(interrupt).unwrap());
+    }
+}
+
 pub(super) struct Stage {
     pub(super) runner: KastRunner,
     pub(super) id: String,
@@ -56,6 +69,7 @@ impl Stage {
     }
 
     pub(super) fn without_catalogue(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
+        heed_interrupts();
         let root = tempfile::tempdir().unwrap();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let mut config = KastRunnerConfig::new(ScannerCommand::kast(fake_kast()), root.path().join("results"), root.path().join("cache"), &id);
