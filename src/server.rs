@@ -107,6 +107,7 @@ fn setting_lines(config: &Config) -> Vec<SettingLine> {
         ("kast.log_cap_bytes", config.kast.log_cap_bytes.to_string()),
         ("server.poll_interval_seconds", seconds(config.server.poll_interval_seconds)),
         ("server.max_event_streams", config.server.max_event_streams.to_string()),
+        ("server.max_requests", config.server.max_requests.to_string()),
         ("server.body_limit_bytes", config.server.body_limit_bytes.to_string()),
         ("server.request_timeout_seconds", seconds(config.server.request_timeout_seconds)),
     ]
@@ -172,6 +173,7 @@ impl Server {
         let limits = RequestLimits {
             body_bytes: config.server.body_limit_bytes,
             timeout: config.server.request_timeout_seconds,
+            requests: config.server.max_requests,
             event_streams: config.server.max_event_streams,
             ..RequestLimits::default()
         };

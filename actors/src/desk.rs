@@ -10,7 +10,8 @@ use tracing::warn;
 
 use crate::board::LiveBoard;
 use crate::model::{
-    CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, TraceContext,
+    CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState,
+    TraceContext,
 };
 use crate::policy::hindrance::Hindrance;
 use crate::policy::scope::ScopePolicy;
@@ -96,8 +97,10 @@ pub enum CancelOutcome {
 /// A page of scans as they are seen now.
 #[derive(Debug, Clone)]
 pub struct SnapshotPage {
-    /// In the order that was asked for.
+    /// In `order`.
     pub scans: Vec<Arc<ScanSnapshot>>,
+    /// The order that was asked for, or newest first where the store cannot give that one.
+    pub order: ScanOrder,
     /// The matches, where asked for.
     pub total: Option<u64>,
     /// Whether there are more matches than `total`.
@@ -292,7 +295,7 @@ impl ScanDesk {
             _ => Arc::new(ScanSnapshot::of(record)),
         };
         let scans = page.scans.into_iter().map(live).collect();
-        Ok(SnapshotPage { scans, total: page.total, total_is_floor: page.total_is_floor, next: page.next, is_partial: page.is_partial })
+        Ok(SnapshotPage { scans, order: page.order, total: page.total, total_is_floor: page.total_is_floor, next: page.next, is_partial: page.is_partial })
     }
 
     /// Forgets a scan that has ended. Its files are not the desk's: whoever keeps them removes them after a [`Deleted::Gone`].

@@ -163,6 +163,8 @@ settings! {
         poll_interval_seconds: Duration = 3, within 1 to 3600;
         /// The most live streams at once; a client above it polls instead.
         max_event_streams: usize = 2000, within 1 to 1000000;
+        /// The most requests answered at the same time; live streams and status polls excepted. One above it is told to try again.
+        max_requests: usize = 512, within 1 to 1000000;
         /// The largest request body.
         body_limit_bytes: usize = 262_144, within 1024 to 1073741824;
         /// The longest a request may take; live streams excepted.

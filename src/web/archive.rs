@@ -2,6 +2,7 @@
 //!
 //! A thread that may wait for the store of files writes into a short channel, and the answer reads from it; a reader that goes away ends the thread with its next write.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::sync::{Arc, LazyLock};
 
@@ -79,6 +80,7 @@ fn write_all(source: &Source, sender: mpsc::Sender<io::Result<Bytes>>, _turn: Ow
 fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).unix_permissions(0o600).large_file(true);
     let mut zip = ZipWriter::new_stream(pipe);
+    let mut used = HashSet::new();
     for (key, listing) in &source.attempts {
         for entry in &listing.files {
             let mut file = match source.runtime.block_on(source.artifacts.open(key, &entry.path, None)) {
@@ -92,7 +94,7 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
                 }
                 Err(error @ ArtifactError::Unavailable(_)) => return Err(io::Error::other(error)),
             };
-            zip.start_file(format!("attempt-{}/{}", key.attempt, entry_name(&entry.path)), options)?;
+            zip.start_file(unused(format!("attempt-{}/{}", key.attempt, entry_name(&entry.path)), &mut used), options)?;
             while let Some(piece) = source.runtime.block_on(file.bytes.try_next())? {
                 zip.write_all(&piece)?;
             }
@@ -105,6 +107,18 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
 fn entry_name(path: &str) -> String {
     let part = |part: &str| part.chars().map(|c| if c.is_control() || "<>:\"\\|?*".contains(c) { '_' } else { c }).collect::<String>();
     path.split('/').filter(|one| !matches!(*one, "" | "." | "..")).map(part).collect::<Vec<_>>().join("/")
+}
+
+/// A name that no other entry has, also for a system to which large and small letters are the same: different paths may come to the same name.
+fn unused(name: String, used: &mut HashSet<String>) -> String {
+    let mut free = name.clone();
+    for number in 2.. {
+        if used.insert(free.to_lowercase()) {
+            break;
+        }
+        free = format!("{name}~{number}");
+    }
+    free
 }
 
 /// Collects small writes into chunks for the answer.
@@ -149,6 +163,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn no_two_entries_have_one_name() {
+        let mut used = HashSet::new();
+        let names = ["a:b", "a?b", "A_b", "a_b~2", "c"].map(|path| unused(entry_name(path), &mut used));
+        assert_eq!(names, ["a_b", "a_b~2", "A_b~3", "a_b~2~2", "c"]);
+    }
+
     #[tokio::test]
     async fn holds_every_visible_file_and_nothing_from_outside() {
         let app = TestApp::new();
@@ -158,6 +179,7 @@ mod tests {
         let large = "0123456789".repeat(50_000);
         std::fs::write(folder.join("sub/large.txt"), &large).unwrap();
         std::fs::write(folder.join("odd\":name?.txt"), "odd").unwrap();
+        std::fs::write(folder.join("odd::name?.txt"), "odd too").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", folder.join("link.txt")).unwrap();
         let response = app.get("/scans/1/files.zip").await;
         assert_eq!(
@@ -169,7 +191,7 @@ mod tests {
         let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
         let mut names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
         names.sort();
-        assert_eq!(names, ["attempt-1/odd__name_.txt", "attempt-1/sub/large.txt"]);
+        assert_eq!(names, ["attempt-1/odd__name_.txt", "attempt-1/odd__name_.txt~2", "attempt-1/sub/large.txt"]);
         let mut text = String::new();
         zip.by_name("attempt-1/sub/large.txt").unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, large);

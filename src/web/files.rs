@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
-use kastrel_actors::model::{AttemptNumber, ScanRecord};
+use kastrel_actors::model::{AttemptNumber, ScanId, ScanRecord};
 
 use super::error::Problem;
+use super::hosts::host_of;
 use super::path::{FilePath, no_scan};
 use super::range::requested;
 use super::state::{Web, WebInner};
@@ -28,9 +29,6 @@ pub(crate) const PDF_REPORT: &str = "kast_report.pdf";
 /// How the scanner was called.
 pub(crate) const COMMAND: &str = "command.sh";
 
-/// What a file may do in a browser: show itself, with its own style and pictures.
-const FILE_POLICY: &str = "sandbox; default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; form-action 'none'; \
-                           base-uri 'none'; frame-ancestors 'self'";
 const TAIL_BYTES: u64 = 64 * 1024;
 const TAIL_LINES: usize = 200;
 
@@ -116,7 +114,12 @@ pub(crate) async fn log_tail(web: &WebInner, record: &ScanRecord, attempt: Attem
 /// At most so many of the last bytes and lines of an attempt's log.
 pub(crate) async fn log_end(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, most_bytes: u64, most_lines: usize) -> Option<Tail> {
     match part(web, record, attempt, LOG_NAME, ByteRange::Last(most_bytes)).await {
-        Ok(part) => Some(Tail { next: part.first + part.bytes.len() as u64, ..last_lines(&part.bytes, part.first > 0, most_lines) }),
+        Ok(part) => {
+            let grows = record.attempts.iter().any(|one| one.number == attempt && one.end.is_none());
+            // What is left out here, the next part begins with.
+            let whole = if grows { until_last_end(&part.bytes, most_bytes) } else { part.bytes.len() };
+            Some(Tail { next: part.first + whole as u64, ..last_lines(&part.bytes[..whole], part.first > 0, most_lines) })
+        }
         Err(ArtifactError::OutOfRange { .. }) => Some(Tail::default()),
         Err(ArtifactError::NotFound) => window(web, record, attempt, most_bytes, most_lines).await,
         Err(ArtifactError::Refused | ArtifactError::Unavailable(_) | ArtifactError::Broken(_)) => None,
@@ -139,6 +142,15 @@ async fn window(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, mos
     let key = AttemptKey::of(record, attempt);
     let tail = in_time(web.state.artifacts.log_tail(&key, most_bytes)).await.ok()?;
     Some(Tail { is_window: true, ..last_lines(&tail.bytes, tail.cut, most_lines) })
+}
+
+/// How many of these bytes are whole lines. A line that is longer than what is looked at has no end here, and does not hold up the rest.
+fn until_last_end(bytes: &[u8], most_bytes: u64) -> usize {
+    match bytes.iter().rposition(|byte| *byte == b'\n') {
+        Some(end) => end + 1,
+        None if bytes.len() as u64 >= most_bytes => bytes.len(),
+        None => 0,
+    }
 }
 
 fn last_lines(bytes: &[u8], is_cut: bool, most_lines: usize) -> Tail {
@@ -169,8 +181,10 @@ pub(crate) async fn serve(
     _viewer: Viewer,
     FilePath { id, attempt, path }: FilePath,
     RawQuery(query): RawQuery,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let policy = file_policy(host_of(&uri, &headers), id, attempt);
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let range = requested(&headers);
     let is_download = query.as_deref() == Some("download=1");
@@ -181,11 +195,25 @@ pub(crate) async fn serve(
     };
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FILE_POLICY));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy).map_err(Problem::internal)?);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     Ok(response)
+}
+
+/// What a file may do in a browser: show itself, with the styles and pictures beside it and nothing else of ours. What it names was chosen by a scanned site, and a request of a viewer's browser
+/// is not for that site to make.
+///
+/// A path in a policy needs a host before it: the one that the browser asked, which was admitted by now. It has no scheme, which then is that of the file itself, also behind a proxy that speaks
+/// TLS. A host that a policy cannot name, such as an IPv6 address, leaves what is in the file itself.
+fn file_policy(host: Option<&str>, id: ScanId, attempt: AttemptNumber) -> String {
+    let can_be_named = |host: &&str| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'));
+    let beside = host.filter(can_be_named).map(|host| format!("{host}/scans/{id}/attempts/{attempt}/files/ ")).unwrap_or_default();
+    format!(
+        "sandbox; default-src 'none'; style-src {beside}'unsafe-inline'; img-src {beside}data:; font-src {beside}data:; form-action 'none'; base-uri 'none'; \
+         frame-ancestors 'self'"
+    )
 }
 
 fn content(file: OpenArtifact, is_part: bool, is_download: bool, path: &str) -> Response {
@@ -244,6 +272,22 @@ mod tests {
         assert!(policy.starts_with("sandbox;") && policy.contains("default-src 'none'") && !policy.contains("allow-scripts") && !policy.contains("script-src"));
         assert_eq!((header_of(&response, "x-content-type-options"), header_of(&response, "content-length")), ("nosniff", "25"));
         assert_eq!(text_of(response).await, "<script>alert(1)</script>");
+    }
+
+    #[tokio::test]
+    async fn a_report_asks_for_nothing_but_the_files_beside_it() {
+        let (app, base) = app_with_files().await;
+        for (host, beside) in
+            [("localhost:5000", "localhost:5000/scans/1/attempts/1/files/ "), ("127.0.0.1", "127.0.0.1/scans/1/attempts/1/files/ "), ("[::1]:5000", "")]
+        {
+            let response = app.send("GET", &format!("{base}/{REPORT}"), &[("host", host)], "").await;
+            let policy = header_of(&response, "content-security-policy");
+            for directive in [format!("style-src {beside}'unsafe-inline';"), format!("img-src {beside}data:;"), format!("font-src {beside}data:;")] {
+                assert!(policy.contains(&directive), "{host}: {policy}");
+            }
+            assert!(!policy.replace("frame-ancestors 'self'", "").contains("'self'"), "{policy}");
+        }
+        assert!(!file_policy(Some("x;script-src *"), ScanId(1), AttemptNumber(1)).contains("script-src"));
     }
 
     #[tokio::test]
@@ -343,6 +387,8 @@ mod tests {
         assert_eq!(since(0, false).await, Tail::default());
         assert_eq!(log_tail(&app.web(), &scan, AttemptNumber(1)).await, Some(Tail::default()));
         std::fs::write(&path, "one\ntwo\nthr").unwrap();
+        let shown = log_tail(&app.web(), &scan, AttemptNumber(1)).await.unwrap();
+        assert_eq!((shown.lines.as_slice(), shown.next), (["one".to_owned(), "two".into()].as_slice(), 8), "the next part begins with the half line");
         let first = since(0, false).await;
         assert_eq!((first.lines.as_slice(), first.next), (["one".to_owned(), "two".into()].as_slice(), 8));
         assert_eq!(since(8, false).await, Tail { next: 8, ..Tail::default() }, "half a line waits for its end");
@@ -353,6 +399,13 @@ mod tests {
         let long = "x".repeat(TAIL_BYTES as usize + 10);
         std::fs::write(&path, &long).unwrap();
         assert_eq!(since(0, false).await.next, TAIL_BYTES, "a line without an end does not hold up the rest");
+    }
+
+    #[test]
+    fn a_tail_ends_with_a_line() {
+        for (bytes, most, whole) in [("", 9, 0), ("thr", 9, 0), ("one\nthr", 9, 4), ("one\n", 9, 4), ("threefour", 9, 9)] {
+            assert_eq!(until_last_end(bytes.as_bytes(), most), whole, "{bytes}");
+        }
     }
 
     #[tokio::test]

@@ -149,6 +149,43 @@ impl ScanListQuery {
         }
     }
 
+    /// The page on the other side of where this one begins; `None` at the beginning of the list, and in orders that do not go back.
+    pub(crate) fn turned(&self) -> Option<Self> {
+        let turned = Self { back: !self.back, ..self.without_place() };
+        // The scan at which this page begins is not on it.
+        match ((self.order == ScanOrder::Newest) != self.back, self.before, self.after) {
+            _ if !self.order.is_by_number() => None,
+            (true, Some(before), _) => Some(Self { after: Some(ScanId(before.0.saturating_sub(1))), ..turned }),
+            (false, _, Some(after)) => Some(Self { before: Some(ScanId(after.0.saturating_add(1))), ..turned }),
+            (true, None, _) | (false, _, None) => None,
+        }
+    }
+
+    /// Whether only scans that have ended have a place in its order.
+    pub(crate) const fn is_of_ended(&self) -> bool {
+        matches!(self.order, ScanOrder::Longest | ScanOrder::Findings)
+    }
+
+    /// Whether a scan that has ended may be listed.
+    pub(crate) fn admits_ended(&self) -> bool {
+        self.statuses.is_empty() || self.statuses.iter().any(|status| status.is_terminal())
+    }
+
+    /// The same, in an order in which what it asks for has a place: newest first, where none of it would.
+    pub(crate) fn in_fitting_order(self) -> Self {
+        if self.is_of_ended() && !self.admits_ended() { self.newest_first() } else { self }
+    }
+
+    /// The same in an order in which every scan has a place.
+    pub(crate) fn in_complete_order(self) -> Self {
+        if self.is_of_ended() { self.newest_first() } else { self }
+    }
+
+    /// The same filters, newest first. A place in another order is none in this.
+    pub(crate) fn newest_first(self) -> Self {
+        Self { order: ScanOrder::Newest, at: None, ..self }
+    }
+
     /// The same as a link to `path`.
     pub(crate) fn link(&self, path: &str) -> String {
         let usual = Self::default();
@@ -313,6 +350,37 @@ mod tests {
         ] {
             assert_eq!(list(order).onward(&place).link("/"), onward);
             assert_eq!(list(order).backward(ScanId(4)).map(|list| list.link("/")).as_deref(), backward);
+        }
+    }
+
+    #[test]
+    fn a_page_turns_where_it_begins() {
+        for (query, turned) in [
+            ("before=4", Some("/?after=3&back=1")),
+            ("after=4&back=1", Some("/?before=5")),
+            ("sort=oldest&after=4", Some("/?sort=oldest&before=5&back=1")),
+            ("sort=oldest&before=4&back=1&target=a", Some("/?target=a&sort=oldest&after=3")),
+            ("target=a", None),
+            ("back=1", None),
+            ("sort=target&at=a~4", None),
+        ] {
+            let (list, errors) = ScanListQuery::parse(Some(query));
+            assert_eq!(errors, []);
+            assert_eq!(list.turned().map(|list| list.link("/")).as_deref(), turned, "{query}");
+        }
+    }
+
+    #[test]
+    fn an_order_of_what_has_ended_is_dropped_where_it_would_hide_what_is_asked_for() {
+        for (query, fitting, complete) in [
+            ("status=running&sort=longest&at=9~4", "/?status=running", "/?status=running"),
+            ("status=pending,running&sort=findings", "/?status=pending&status=running", "/?status=pending&status=running"),
+            ("status=running,failed&sort=longest", "/?status=running&status=failed&sort=longest", "/?status=running&status=failed"),
+            ("sort=findings", "/?sort=findings", "/"),
+            ("status=running&sort=target", "/?status=running&sort=target", "/?status=running&sort=target"),
+        ] {
+            let (list, _) = ScanListQuery::parse(Some(query));
+            assert_eq!((list.clone().in_fitting_order().link("/"), list.in_complete_order().link("/")), (fitting.to_owned(), complete.to_owned()));
         }
     }
 

@@ -152,8 +152,10 @@ impl Default for ListQuery {
 /// A page of scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanPage {
-    /// In the order that was asked for.
+    /// In `order`.
     pub scans: Vec<ScanRecord>,
+    /// The order that was asked for, or newest first where the store cannot give that one; then `next` is a place in it.
+    pub order: ScanOrder,
     /// The matches, where the query asked to count.
     pub total: Option<u64>,
     /// Whether there are more matches than `total`: counting is bounded.

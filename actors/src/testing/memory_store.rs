@@ -225,7 +225,7 @@ impl ScanStore for MemoryStore {
         if backwards {
             page.reverse();
         }
-        Ok(ScanPage { scans: page, total, total_is_floor: false, next, is_partial: false })
+        Ok(ScanPage { scans: page, order: query.order, total, total_is_floor: false, next, is_partial: false })
     }
 
     async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {

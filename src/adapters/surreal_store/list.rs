@@ -253,7 +253,10 @@ impl SurrealStore {
         let mut page = match query.order {
             ScanOrder::Newest | ScanOrder::Oldest => self.page_by_number(query).await?,
             ScanOrder::Longest | ScanOrder::Findings => self.page_by_rank(query).await?,
-            ScanOrder::Target => self.page_by_target(query).await?,
+            ScanOrder::Target => match self.page_by_target(query).await? {
+                Some(page) => page,
+                None => self.page_by_number(&ListQuery { order: ScanOrder::Newest, from: None, ..query.clone() }).await?,
+            },
         };
         if query.count {
             let (total, is_floor) = self.count(query).await?;
@@ -333,12 +336,12 @@ impl SurrealStore {
         Ok(page.finish(query))
     }
 
-    /// Scans by target: target by target, each from its newest scan.
-    async fn page_by_target(&self, query: &ListQuery) -> Result<ScanPage, StoreError> {
+    /// Scans by target: target by target, each from its newest scan. `None`: there are more targets than can be put in order.
+    async fn page_by_target(&self, query: &ListQuery) -> Result<Option<ScanPage>, StoreError> {
         let mut page = Page::new(query);
         let from = query.from.clone().unwrap_or(ListPlace { rank: String::new(), id: ScanId(u64::MAX) });
         let text = query.target.as_deref().unwrap_or_default();
-        let targets = self.inner.aims.containing(&self.inner.db, text, &from.rank, page.missing() + MAX_IN_VAIN).await?.unwrap_or_default();
+        let Some(targets) = self.inner.aims.containing(&self.inner.db, text, &from.rank, page.missing() + MAX_IN_VAIN).await? else { return Ok(None) };
         'targets: for target in targets {
             let mut hi = if target == from.rank { number_of(from.id) } else { i64::MAX };
             page.in_vain += 1;
@@ -353,7 +356,14 @@ impl SurrealStore {
                     hi = number_of(record.id);
                     page.take(record, |record| matches(record, query));
                 }
-                if page.is_over() || page.gives_up() {
+                if page.is_over() {
+                    break 'targets;
+                }
+                if is_last {
+                    // Also where all its scans were deleted: the next page must not walk it again.
+                    page.last = Some(end_of(&target));
+                }
+                if page.gives_up() {
                     break 'targets;
                 }
                 if is_last {
@@ -361,7 +371,7 @@ impl SurrealStore {
                 }
             }
         }
-        Ok(page.finish(query))
+        Ok(Some(page.finish(query)))
     }
 
     async fn plan(&self, query: &ListQuery) -> Result<Plan, StoreError> {
@@ -565,13 +575,18 @@ impl Page {
         if query.from_the_end && query.order.is_by_number() {
             self.records.reverse();
         }
-        ScanPage { scans: self.records, total: None, total_is_floor: false, next, is_partial }
+        ScanPage { scans: self.records, order: self.order, total: None, total_is_floor: false, next, is_partial }
     }
 }
 
 /// The statuses that are meant: each once, and all of them for none.
 fn distinct(statuses: &[ScanStatus]) -> Vec<ScanStatus> {
     ScanStatus::ALL.iter().copied().filter(|status| statuses.is_empty() || statuses.contains(status)).collect()
+}
+
+/// After all scans of a target: their numbers begin with 1.
+fn end_of(target: &str) -> ListPlace {
+    ListPlace { rank: target.to_owned(), id: ScanId(0) }
 }
 
 fn number_of(id: ScanId) -> i64 {

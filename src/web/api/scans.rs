@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::desk::{Accepted, CancelOutcome};
 use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot};
-use kastrel_actors::ports::Deleted;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,7 +17,7 @@ use super::wire::{FormatName, ModeName, PriorityName};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::path::{PathId, no_scan};
 use crate::web::query::{ScanListQuery, place_text};
-use crate::web::removal::remove_results;
+use crate::web::removal::{Removal, remove};
 use crate::web::state::Web;
 use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
@@ -138,7 +137,7 @@ pub(crate) async fn list_scans(State(web): State<Web>, _viewer: Viewer, RawQuery
     let page = web.desk().list(query.for_store()).await?;
     let total = page.total.unwrap_or_default();
     let scans: Vec<ScanSummary<'_>> = page.scans.iter().map(|scan| ScanSummary::from(&**scan)).collect();
-    let by_number = query.order.is_by_number();
+    let by_number = page.order.is_by_number();
     let list = ScanList {
         scans,
         total,
@@ -255,13 +254,11 @@ pub(crate) async fn rerun_scan(State(web): State<Web>, _viewer: Viewer, trace: R
     )
 )]
 pub(crate) async fn delete_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    match web.desk().delete(id).await? {
-        Deleted::Gone(record) => {
-            remove_results(&web, &record).await;
-            Ok(StatusCode::NO_CONTENT.into_response())
-        }
-        Deleted::Refused(record) => Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status()))),
-        Deleted::Missing => Err(no_scan()),
+    match remove(&web, id).await? {
+        // Files that are left are the operator's business.
+        Removal::Gone { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
+        Removal::Refused(record) => Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status()))),
+        Removal::Missing => Err(no_scan()),
     }
 }
 

@@ -3,14 +3,16 @@
 const skew = document.body.dataset.now ? Date.now() - Date.parse(document.body.dataset.now) : 0;
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const short = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+const dated = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 // The exact UTC stays on hover; what is read is the viewer's own time.
 function localTime(element) {
   const at = new Date(element.dateTime);
   if (Number.isNaN(at.getTime())) return;
-  const today = new Date(Date.now() - skew).toDateString() === at.toDateString();
-  const text = today ? clock.format(at) : short.format(at);
+  const now = new Date(Date.now() - skew);
+  const isToday = now.toDateString() === at.toDateString();
+  const text = (isToday ? clock : now.getFullYear() === at.getFullYear() ? short : dated).format(at);
   if (element.textContent !== text) element.textContent = text;
   element.title = `${element.dateTime.replace("T", " ").replace("Z", " UTC")} (${full.format(at)} here)`;
 }

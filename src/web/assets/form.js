@@ -21,19 +21,26 @@ if (form) {
     form.requestSubmit(document.getElementById("submit"));
   });
 
-  async function check() {
-    const preview = document.getElementById("preview");
-    if (!target.value.trim()) {
-      preview.replaceChildren();
-      return;
+  // The summary alone is read out, so its place stays and what it says changes; the button stays as well, as it may have the focus.
+  const PARTS = ["preview-summary", "preview-fates", "preview-start"];
+  function show(page) {
+    const [button, next] = [document.getElementById("start-all"), page?.getElementById("start-all")];
+    for (const id of PARTS) {
+      let [now, then] = [document.getElementById(id), page?.getElementById(id)];
+      if (id === "preview-start" && button && next) [now, then] = [button, next];
+      if (!then) now.replaceChildren();
+      else if (now.innerHTML !== then.innerHTML) now.replaceChildren(...document.importNode(then, true).childNodes);
     }
+  }
+
+  async function check() {
     const mine = ++asked;
+    if (!target.value.trim()) return show(null);
     try {
       const response = await fetch("/new/preview", { method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(10000) });
       if (!response.ok || mine !== asked) return;
-      const next = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("preview");
-      if (next && preview.innerHTML !== next.innerHTML) preview.replaceChildren(...document.importNode(next, true).childNodes);
-      const refused = preview.querySelector(".badge.is-failed");
+      show(new DOMParser().parseFromString(await response.text(), "text/html"));
+      const refused = document.querySelector("#preview-fates .badge.is-failed");
       target.setAttribute("aria-invalid", String(Boolean(refused)));
       document.getElementById("wrong-target")?.remove();
     } catch {

@@ -5,6 +5,9 @@ const HIDDEN_MS = 2000;
 const LONGEST_WAIT_MS = 30000;
 const TICK_MS = 5000;
 const SLEPT_MS = 20000;
+// One change tells every page of all scans at once: each waits a little of its own, so that thousands of them do not ask in the same moment. Few look at the same scan; their page stays quick.
+const SPREAD_MS = 1000;
+const SPREAD_OF_ONE_SCAN_MS = 100;
 // `EventSource.OPEN`, also where there is none.
 const OPEN = 1;
 
@@ -17,10 +20,13 @@ let isOver = !live?.hasAttribute("data-live");
 let lastTick = Date.now();
 let asking = false;
 let askAgain = false;
+let isSoon = false;
 let later = 0;
 let hiding = 0;
 let lastAsked = 0;
 const pollMs = Number(live?.dataset.pollMs) || 3000;
+const spreadMs = live?.dataset.events?.startsWith("/api/scans/") ? SPREAD_OF_ONE_SCAN_MS : SPREAD_MS;
+const around = (ms) => ms * (0.75 + Math.random() / 2);
 
 const trouble = (text) => {
   const place = document.getElementById("trouble");
@@ -81,6 +87,7 @@ function children(now, next) {
 
 async function ask() {
   clearTimeout(timer);
+  isSoon = false;
   if (document.hidden) return;
   if (asking) {
     askAgain = true;
@@ -94,13 +101,15 @@ async function ask() {
       stop();
       return trouble("This is not there any more: it was deleted.");
     }
-    if (!response.ok) throw new Error(String(response.status));
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    failures = 0;
-    for (const id of ["standing", "live"]) {
-      const [now, next] = [document.getElementById(id), page.getElementById(id)];
-      if (now && next) morph(now, next);
+    if (!response.ok) {
+      failures += 1;
+      // What the page shows is older than it should be, but still worth reading; only how things are is put in its place.
+      put(page, ["health"]);
+      return trouble(`The server answers, but cannot show this now: ${titleOf(page) || `status ${response.status}`}. What is shown may be old; trying again.`);
     }
+    failures = 0;
+    put(page, ["standing", "live"]);
     document.title = page.title;
     trouble("");
     document.dispatchEvent(new CustomEvent("kastrel:changed"));
@@ -111,28 +120,42 @@ async function ask() {
     trouble("The server does not answer; trying again.");
   } finally {
     asking = false;
+    if (!isOver) goOn();
   }
-  if (askAgain) {
-    askAgain = false;
-    return soon();
-  }
-  schedule();
 }
+
+function goOn() {
+  if (!askAgain) return schedule();
+  askAgain = false;
+  soon();
+}
+
+const put = (page, ids) => {
+  for (const id of ids) {
+    const [now, next] = [document.getElementById(id), page.getElementById(id)];
+    if (now && next) morph(now, next);
+  }
+};
+const titleOf = (page) => page.querySelector("#notice p, #problem")?.textContent.trim().replace(/\.$/, "");
 
 // With an open stream the page is asked for only when told to, and after trouble.
 function schedule() {
+  // What was told meanwhile is asked for soon anyway.
+  if (isSoon) return;
   clearTimeout(timer);
   if (isOver) return;
-  if (failures) timer = setTimeout(ask, Math.min(pollMs * 2 ** failures, LONGEST_WAIT_MS));
+  if (failures) timer = setTimeout(ask, around(Math.min(pollMs * 2 ** failures, LONGEST_WAIT_MS)));
   else if (source?.readyState !== OPEN) timer = setTimeout(ask, pollMs);
   // A message can be lost on its way between machines; looking now and then heals that.
-  else timer = setTimeout(ask, Math.max(pollMs * 10, 30000));
+  else timer = setTimeout(ask, around(Math.max(pollMs * 10, 30000)));
 }
 
-// A burst of events is one question.
+// A burst of events is one question, and events that do not cease do not put it off.
 function soon() {
+  if (isSoon) return;
+  isSoon = true;
   clearTimeout(timer);
-  timer = setTimeout(ask, Math.max(60, 900 - (Date.now() - lastAsked)));
+  timer = setTimeout(ask, Math.max(60, 900 - (Date.now() - lastAsked)) + Math.random() * spreadMs);
 }
 
 function listen() {
@@ -159,7 +182,7 @@ function listen() {
     broken += 1;
     schedule();
     clearTimeout(later);
-    later = setTimeout(listen, Math.min(5000 * 2 ** broken, 60000));
+    later = setTimeout(listen, around(Math.min(5000 * 2 ** broken, 60000)));
   });
 }
 
@@ -170,6 +193,7 @@ function silence() {
 
 function stop() {
   isOver = true;
+  isSoon = false;
   silence();
   clearTimeout(timer);
   clearInterval(watchdog);
@@ -190,6 +214,7 @@ document.addEventListener("visibilitychange", () => {
     hiding = setTimeout(() => {
       silence();
       clearTimeout(timer);
+      isSoon = false;
     }, HIDDEN_MS);
   } else wake();
 });

@@ -22,6 +22,7 @@ function attend(log) {
   // The log is on another machine: what comes is its end, and replaces what was there.
   let isWindow = "window" in log.dataset;
   let timer = 0;
+  let asking = false;
 
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 24;
   const toEnd = () => (log.scrollTop = log.scrollHeight);
@@ -76,7 +77,9 @@ function attend(log) {
 
   async function ask() {
     clearTimeout(timer);
-    if (document.hidden || !log.isConnected) return;
+    // Two questions at once would bring the same part twice.
+    if (asking || document.hidden || !log.isConnected) return;
+    asking = true;
     try {
       const response = await fetch(`${url}&from=${next}`, { cache: "no-store", signal: AbortSignal.timeout(10000) });
       if (response.ok) {
@@ -101,6 +104,8 @@ function attend(log) {
       }
     } catch {
       // The page itself says that the server does not answer.
+    } finally {
+      asking = false;
     }
     timer = setTimeout(ask, 5000);
   }

@@ -7,14 +7,14 @@ use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::desk::CancelOutcome;
 use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot, TraceContext};
-use kastrel_actors::ports::Deleted;
 use url::form_urlencoded;
 
 use super::layout::{Here, Layout};
 use crate::web::api::submission::unreadable;
+use crate::web::back::{telling, to_list};
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
-use crate::web::removal::remove_results;
+use crate::web::removal::{Removal, remove};
 use crate::web::state::{Web, WebInner};
 use crate::web::text::{clean, counted};
 use crate::web::trace::RequestTrace;
@@ -62,11 +62,13 @@ struct BulkForm {
     action: Option<Action>,
     scans: Vec<ScanId>,
     confirmed: bool,
+    /// The list that the scans were chosen on.
+    back: Option<String>,
 }
 
 impl BulkForm {
     fn parse(body: &[u8]) -> Self {
-        let mut form = Self { action: None, scans: Vec::new(), confirmed: false };
+        let mut form = Self { action: None, scans: Vec::new(), confirmed: false, back: to_list(body) };
         for (name, value) in form_urlencoded::parse(body) {
             match &*name {
                 "action" => form.action = Action::named(&value),
@@ -95,6 +97,8 @@ pub(crate) struct ConfirmPage {
     pub(crate) can_go_on: bool,
     pub(crate) post_url: String,
     pub(crate) back_url: String,
+    /// Whether to go there afterwards.
+    pub(crate) returns: bool,
     pub(crate) action: &'static str,
     pub(crate) scans: Vec<u64>,
     pub(crate) named: Vec<NamedScan>,
@@ -123,14 +127,15 @@ pub(crate) async fn act(State(web): State<Web>, viewer: Viewer, trace: RequestTr
         return Err(Problem::new(ProblemKind::Malformed, format!("more than {MOST} scans were chosen at once")));
     }
     if form.confirmed {
-        return carry_out(&web, action, &form.scans, trace.0).await;
+        return carry_out(&web, action, &form.scans, form.back, trace.0).await;
     }
     let mut reached = Vec::new();
     for id in &form.scans {
         reached.extend(web.desk().scan(*id).await?.filter(|scan| action.reaches(scan)));
     }
     let left_out = form.scans.len() - reached.len();
-    Ok(page(&question(Layout::of(&web, &viewer, Here::Scans, "Are you sure?").await, action, &reached, left_out)))
+    let question = question(Layout::of(&web, &viewer, Here::Scans, "Are you sure?").await, action, &reached, left_out);
+    Ok(page(&ConfirmPage { back_url: form.back.unwrap_or_else(|| "/scans".into()), returns: true, ..question }))
 }
 
 fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapshot>], left_out: usize) -> ConfirmPage {
@@ -157,6 +162,7 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
         can_go_on: !reached.is_empty(),
         post_url: "/scans/bulk".into(),
         back_url: "/scans".into(),
+        returns: true,
         action: action.name(),
         scans: reached.iter().map(|scan| scan.record.id.0).collect(),
         named: reached.iter().take(NAMED).map(|scan| NamedScan::new(scan)).collect(),
@@ -165,8 +171,8 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
     }
 }
 
-async fn carry_out(web: &WebInner, action: Action, scans: &[ScanId], trace: TraceContext) -> Result<Response, Problem> {
-    let mut done = 0;
+async fn carry_out(web: &WebInner, action: Action, scans: &[ScanId], back: Option<String>, trace: TraceContext) -> Result<Response, Problem> {
+    let (mut done, mut left) = (0, 0);
     for id in scans {
         let worked = match action {
             Action::Cancel => matches!(web.desk().cancel(*id, CancelledBy::User).await?, CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)),
@@ -176,19 +182,19 @@ async fn carry_out(web: &WebInner, action: Action, scans: &[ScanId], trace: Trac
                 Err(kastrel_actors::desk::SubmitError::Store(error)) => return Err(error.into()),
                 Err(_) => false,
             },
-            Action::Delete => delete(web, *id).await?,
+            Action::Delete => match remove(web, *id).await? {
+                Removal::Gone { files_left } => {
+                    left += usize::from(files_left);
+                    true
+                }
+                Removal::Refused(_) | Removal::Missing => false,
+            },
         };
         done += usize::from(worked);
     }
     let not = scans.len() - done;
-    Ok(Redirect::to(&format!("/scans?done={}&n={done}&not={not}", action.name())).into_response())
-}
-
-/// Deletes a scan that has ended, then its files.
-pub(crate) async fn delete(web: &WebInner, id: ScanId) -> Result<bool, Problem> {
-    let Deleted::Gone(record) = web.desk().delete(id).await? else { return Ok(false) };
-    remove_results(web, &record).await;
-    Ok(true)
+    let left = if left > 0 { format!("&left={left}") } else { String::new() };
+    Ok(Redirect::to(&telling(back, &format!("done={}&n={done}&not={not}{left}", action.name()))).into_response())
 }
 
 #[cfg(test)]
@@ -216,7 +222,7 @@ mod tests {
     #[test]
     fn a_form_is_read_without_trust() {
         let form = BulkForm::parse(b"action=delete&scan=3&scan=1&scan=3&scan=x&scan=-1&confirmed=yes&other=1");
-        assert_eq!(form, BulkForm { action: Some(Action::Delete), scans: vec![ScanId(1), ScanId(3)], confirmed: true });
+        assert_eq!(form, BulkForm { action: Some(Action::Delete), scans: vec![ScanId(1), ScanId(3)], confirmed: true, back: None });
         assert_eq!(BulkForm::parse(b"action=drop").action, None);
     }
 
@@ -227,12 +233,13 @@ mod tests {
         app.finish(&ended, Resolution::Complete(Verdict::default())).await;
         std::fs::create_dir_all(app.attempt_folder(&ended)).unwrap();
         let waiting = app.submitted("example.org").await;
-        let body = format!("action=delete&scan={}&scan={waiting}&scan=99", ended.id);
+        let body = format!("action=delete&scan={}&scan={waiting}&scan=99&back=%2Fscans%3Ftarget%3Dexample", ended.id);
         let asked = text_of(app.post_form("/scans/bulk", &body).await).await;
         assert!(asked.contains("Delete 1 scan?") && asked.contains("2 scans are left out"), "{asked}");
+        assert!(asked.contains(r#"href="/scans?target=example""#) && asked.contains(r#"name="back" value="/scans?target=example""#), "{asked}");
         assert!(app.get("/scans/1").await.status().is_success(), "a question deletes nothing");
         let done = app.post_form("/scans/bulk", &format!("{body}&confirmed=yes")).await;
-        assert_eq!((done.status().as_u16(), header_of(&done, "location")), (303, "/scans?done=delete&n=1&not=2"));
+        assert_eq!((done.status().as_u16(), header_of(&done, "location")), (303, "/scans?target=example&done=delete&n=1&not=2"));
         assert_eq!(app.get("/scans/1").await.status(), 404);
         assert!(!app.attempt_folder(&ended).parent().unwrap().exists(), "its files are gone");
         assert_eq!(app.desk.scan(waiting).await.unwrap().unwrap().status(), ScanStatus::Pending);

@@ -6,7 +6,7 @@ use axum::response::Response;
 use kastrel_actors::model::AttemptNumber;
 use url::form_urlencoded;
 
-use super::layout::{Here, Layout};
+use super::layout::{Here, Layout, Live};
 use crate::web::assets;
 use crate::web::error::Problem;
 use crate::web::files::{Tail, log_end};
@@ -25,6 +25,8 @@ const MOST_LINES: usize = 5_000;
 #[template(path = "log.html")]
 pub(crate) struct LogPage {
     layout: Layout,
+    /// While the scan has not ended: the next attempt begins another log.
+    live: Option<Live>,
     log_script_url: String,
     id: u64,
     target: String,
@@ -49,6 +51,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let target = clean(&scan.record.request.target.to_string());
     Ok(page(&LogPage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Log of scan {id}")).await,
+        live: (!scan.status().is_terminal()).then(|| Live::new(&web, format!("/api/scans/{id}/events"))),
         log_script_url: assets::url("log.js"),
         id: id.0,
         target,
@@ -63,6 +66,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
 
 #[cfg(test)]
 mod tests {
+    use kastrel_actors::model::{Resolution, Verdict};
+
     use super::*;
     use crate::web::files::LOG_NAME;
     use crate::web::pages::layout::HOSTILE;
@@ -72,6 +77,7 @@ mod tests {
         fn sample() -> Self {
             Self {
                 layout: Layout::sample("Log of scan 17"),
+                live: Some(Live::sample()),
                 log_script_url: "/assets/log.js".into(),
                 id: 17,
                 target: clean(HOSTILE),
@@ -96,12 +102,16 @@ mod tests {
     async fn is_of_the_attempt_that_was_asked_for_and_says_when_there_is_none() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
-        assert!(text_of(app.get("/scans/1/log").await).await.contains("There is no log"));
+        let none = text_of(app.get("/scans/1/log").await).await;
+        assert!(none.contains("There is no log") && none.contains(r#"data-events="/api/scans/1/events""#), "it may come: {none}");
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "first <b>\n").unwrap();
         for path in ["/scans/1/log", "/scans/1/log?attempt=1", "/scans/1/log?attempt=9", "/scans/1/log?attempt=../x"] {
             assert!(text_of(app.get(path).await).await.contains("first &#60;b&#62;"), "{path}");
         }
         assert_eq!(app.get("/scans/9/log").await.status(), 404);
+        app.finish(&scan, Resolution::Complete(Verdict::default())).await;
+        let ended = text_of(app.get("/scans/1/log").await).await;
+        assert!(ended.contains("first &#60;b&#62;") && ended.contains(r#"data-keep="1""#) && !ended.contains("data-live"), "{ended}");
     }
 }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use kastrel_actors::model::{NodeActivity, NodeRecord, PluginStatus, ScanSnapshot, ScanStatus};
 use kastrel_actors::policy::listing::target_text;
-use kastrel_actors::ports::{ListQuery, RunsLike, StoreStats};
+use kastrel_actors::ports::{ListQuery, RunsLike, StoreError, StoreStats};
 
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
-use super::layout::{Here, Layout, Live};
+use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::{ScanRow, reason};
 use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
@@ -37,6 +38,8 @@ const QUEUE_PATIENCE: Duration = Duration::from_millis(250);
 pub(crate) struct OverviewPage {
     layout: Layout,
     live: Live,
+    /// Why there is nothing but the line of health.
+    notice: Option<Notice>,
     tiles: Vec<Tile>,
     health: Vec<HealthItem>,
     running: Vec<RunCard>,
@@ -107,27 +110,45 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     let of = |statuses: &[ScanStatus], limit| desk.list(ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() });
     let today = web.now().to_zoned_datetime(TimeZone::UTC).date();
     let first = first_day(today, DAYS);
-    let (stats, running, failed, recent, ends, runs, nodes) = tokio::try_join!(
-        desk.stats(),
-        of(&[ScanStatus::Running], RUNNING),
-        of(&[ScanStatus::Failed], FAILED),
-        of(&[], RECENT),
-        desk.store.outcomes(first),
-        desk.store.past_runs(None, RUNS),
-        desk.store.nodes(),
-    )?;
+    let reading = async {
+        tokio::try_join!(
+            desk.stats(),
+            of(&[ScanStatus::Running], RUNNING),
+            of(&[ScanStatus::Failed], FAILED),
+            of(&[], RECENT),
+            desk.store.outcomes(first),
+            desk.store.past_runs(None, RUNS),
+            desk.store.nodes(),
+        )
+    };
+    let queue = async { tokio::time::timeout(QUEUE_PATIENCE, desk.queue.depth()).await.ok().and_then(Result::ok) };
+    // Each of them may have to wait for a store that does not answer.
+    let (read, queue, layout) = tokio::join!(reading, queue, Layout::of(&web, &viewer, Here::Overview, "Overview"));
+    let redis = web.state.redis.as_ref().map(|redis| (redis.is_connected(), clean(&format!("at {}: {}", redis.address(), redis.state()))));
+    let catalogue = web.catalogue();
+    let live = Live::new(&web, "/api/events");
+    let (stats, running, failed, recent, ends, runs, nodes) = match read {
+        Ok(read) => read,
+        Err(error @ StoreError::Unavailable(_)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the overview is shown without the database");
+            let health = health(None, queue, redis, catalogue.as_deref(), web.state.runs_scans);
+            return Ok(
+                (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], page(&OverviewPage::without_store(layout, live, health))).into_response()
+            );
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut cards = Vec::new();
     for scan in &running.scans {
         let left = left_of(&web, scan).await;
         cards.push(RunCard::new(scan, &web, left));
     }
-    let queue = tokio::time::timeout(QUEUE_PATIENCE, desk.queue.depth()).await.ok().and_then(Result::ok);
-    let redis = web.state.redis.as_ref().map(|redis| (redis.is_connected(), clean(&format!("at {}: {}", redis.address(), redis.state()))));
     Ok(page(&OverviewPage {
-        layout: Layout::of(&web, &viewer, Here::Overview, "Overview").await,
-        live: Live::new(&web, "/api/events"),
+        layout,
+        live,
+        notice: None,
         tiles: tiles(&stats),
-        health: health(&nodes, stats.running, queue, redis, web.catalogue().as_deref(), web.state.runs_scans),
+        health: health(Some((&nodes, stats.running)), queue, redis, catalogue.as_deref(), web.state.runs_scans),
         more_running: stats.running.checked_sub(cards.len() as u64).filter(|more| *more > 0).map(|more| counted(more, "more scan runs", "more scans run")),
         running: cards,
         failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan)).collect(),
@@ -136,6 +157,27 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         days: days_text(DAYS),
         recent: recent.scans.iter().map(|scan| ScanRow::new(scan, &web)).collect(),
     }))
+}
+
+impl OverviewPage {
+    /// What can be said while the database does not answer.
+    fn without_store(layout: Layout, live: Live, health: Vec<HealthItem>) -> Self {
+        let nothing = jiff::civil::Date::ZERO;
+        Self {
+            layout,
+            live,
+            notice: Some(Notice::new("error", "The database does not answer. Nothing is lost; the scans are shown as soon as it is back.")),
+            tiles: Vec::new(),
+            health,
+            running: Vec::new(),
+            more_running: None,
+            failures: Vec::new(),
+            outcomes: outcomes(&[], nothing, nothing),
+            durations: durations(&[]),
+            days: String::new(),
+            recent: Vec::new(),
+        }
+    }
 }
 
 /// How long a running scan may still take, in words. A store that does not say only costs the estimate.
@@ -166,17 +208,39 @@ fn tiles(stats: &StoreStats) -> Vec<Tile> {
     ]
 }
 
-/// Everything that is needed, in one line.
+/// Everything that is needed, in one line. `told` is what the database says of nodes and running scans, where it answers.
 ///
 /// How many scans run is told by their rows: what nodes say of themselves is as old as their last renewal.
 fn health(
-    nodes: &[NodeRecord],
-    running: u64,
+    told: Option<(&[NodeRecord], u64)>,
     queue: Option<usize>,
     redis: Option<(bool, String)>,
     catalogue: Option<&CatalogueView>,
     runs_scans: bool,
 ) -> Vec<HealthItem> {
+    let mut items = match told {
+        Some((nodes, running)) => vec![nodes_health(nodes, running, runs_scans), HealthItem::new("database", Some(true), "database answers")],
+        None => vec![HealthItem::new("nodes", None, "nodes are not known"), HealthItem::new("database", Some(false), "database does not answer")],
+    };
+    items.push(match queue {
+        Some(depth) => HealthItem::new("queue", Some(true), format!("queue answers, {}", counted(depth as u64, "signal", "signals"))),
+        None => HealthItem::new("queue", Some(false), "queue does not answer"),
+    });
+    if let Some((is_connected, text)) = redis {
+        items.push(HealthItem::new("redis", Some(is_connected), format!("Redis {text}")));
+    }
+    items.push(match catalogue {
+        None => HealthItem::new("kast", None, "scanner is being asked"),
+        Some(catalogue) => {
+            let available = catalogue.plugins.iter().filter(|plugin| plugin.available).count();
+            let text = format!("{}, {available} of {} plugins available", catalogue.scanner.label(), catalogue.plugins.len());
+            HealthItem::new("kast", Some(available > 0), text)
+        }
+    });
+    items
+}
+
+fn nodes_health(nodes: &[NodeRecord], running: u64, runs_scans: bool) -> HealthItem {
     let (alive, lost): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.is_alive);
     let (taking, others): (Vec<&NodeRecord>, Vec<&NodeRecord>) = alive.iter().copied().partition(|node| node.activity() == NodeActivity::Active);
     let places: u32 = taking.iter().map(|node| node.registration.capacity).sum();
@@ -193,27 +257,7 @@ fn health(
     if alive.is_empty() {
         text = if runs_scans { "no node: scans wait".into() } else { "no worker: scans wait".into() };
     }
-    let mut items = vec![
-        HealthItem::new("nodes", Some(!alive.is_empty() && lost.is_empty()), text),
-        // Whatever else is on this page came from it.
-        HealthItem::new("database", Some(true), "database answers"),
-        match queue {
-            Some(depth) => HealthItem::new("queue", Some(true), format!("queue answers, {}", counted(depth as u64, "signal", "signals"))),
-            None => HealthItem::new("queue", Some(false), "queue does not answer"),
-        },
-    ];
-    if let Some((is_connected, text)) = redis {
-        items.push(HealthItem::new("redis", Some(is_connected), format!("Redis {text}")));
-    }
-    items.push(match catalogue {
-        None => HealthItem::new("kast", None, "scanner is being asked"),
-        Some(catalogue) => {
-            let available = catalogue.plugins.iter().filter(|plugin| plugin.available).count();
-            let text = format!("{}, {available} of {} plugins available", catalogue.scanner.label(), catalogue.plugins.len());
-            HealthItem::new("kast", Some(available > 0), text)
-        }
-    });
-    items
+    HealthItem::new("nodes", Some(!alive.is_empty() && lost.is_empty()), text)
 }
 
 impl RunCard {

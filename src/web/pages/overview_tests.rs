@@ -20,8 +20,9 @@ impl OverviewPage {
         Self {
             layout: Layout::sample("Overview"),
             live: Live::sample(),
+            notice: None,
             tiles: tiles(&StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5 }),
-            health: health(&[], 0, None, Some((false, HOSTILE.into())), Some(&catalogue()), true),
+            health: health(Some((&[], 0)), None, Some((false, HOSTILE.into())), Some(&catalogue()), true),
             running: vec![RunCard {
                 id: 17,
                 url: "/scans/17".into(),
@@ -82,7 +83,7 @@ fn health_is_told_in_one_line_and_never_better_than_it_is() {
             ["is-bad no node: scans wait", "is-ok queue answers, 0 signals", "is-bad KAST 3.0.40, 0 of 1 plugins available"],
         ),
     ] {
-        let items = health(&nodes, running, queue, None, catalogue.as_ref(), true);
+        let items = health(Some((&nodes, running)), queue, None, catalogue.as_ref(), true);
         let said: Vec<String> = items.iter().filter(|item| item.id != "database").map(|item| format!("{} {}", item.class, item.text)).collect();
         assert_eq!(said, expected);
     }
@@ -126,13 +127,18 @@ async fn shows_what_runs_what_failed_and_why() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_a_page_that_says_so() {
+async fn a_store_that_is_gone_is_a_page_that_says_so_in_the_line_of_health() {
     let app = TestApp::new();
+    app.running("example.com").await;
     app.store.fail_with("down at secret-host");
     let response = app.get("/").await;
     assert_eq!((response.status().as_u16(), header_of(&response, "retry-after")), (503, "5"));
     let html = text_of(response).await;
     assert!(html.contains("The database does not answer") && !html.contains("secret-host"), "{html}");
+    assert!(html.contains("database does not answer") && html.contains("nodes are not known") && html.contains("queue answers"), "{html}");
+    assert!(!html.contains("Nothing runs") && !html.contains("tile-running") && html.contains("data-live"), "what is not known is not said: {html}");
+    app.store.recover();
+    assert!(text_of(app.get("/").await).await.contains("database answers"));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use kastrel_actors::model::{PluginInfo, PluginResult};
 
 use super::badge::Badge;
 use super::file_view::Content;
-use super::layout::{Here, Layout};
+use super::layout::{Here, Layout, Live};
 use super::scan_detail::findings::{SeverityGroup, group};
 use super::scan_detail::rows::message_of;
 use crate::adapters::artifacts::Artifact;
@@ -27,6 +27,8 @@ const MOST_BYTES: u64 = 256 * 1024;
 #[template(path = "plugin_detail.html")]
 pub(crate) struct PluginPage {
     layout: Layout,
+    /// While the scan has not ended.
+    live: Option<Live>,
     id: u64,
     target: String,
     name: String,
@@ -77,6 +79,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
     let file = |entry: Artifact| PluginFile { url: format!("{base}/{}", in_url(&entry.path)), name: clean(&entry.path), size: size(entry.size) };
     Ok(page(&PluginPage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("{} of scan {id}", clean(&name))).await,
+        live: (!scan.status().is_terminal()).then(|| Live::new(&web, format!("/api/scans/{id}/events"))),
         id: id.0,
         target: clean(&scan.record.request.target.to_string()),
         title: clean(info.map_or(name.as_str(), |info| &info.display_name)),
@@ -115,7 +118,7 @@ fn own_files(entries: Vec<Artifact>, name: &str, plugins: &[String]) -> Vec<Arti
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{IssueRef, PluginStatus, Severity};
+    use kastrel_actors::model::{IssueRef, PluginStatus, Resolution, Severity, Verdict};
 
     use super::*;
     use crate::web::pages::layout::HOSTILE;
@@ -127,6 +130,7 @@ mod tests {
             let plugin = PluginResult { issues: vec![issue], ..PluginResult::new("testssl", PluginStatus::Failed) };
             Self {
                 layout: Layout::sample("testssl of scan 17"),
+                live: Some(Live::sample()),
                 id: 17,
                 target: clean(HOSTILE),
                 name: "testssl".into(),
@@ -178,10 +182,14 @@ mod tests {
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         std::fs::write(app.attempt_folder(&scan).join("whatweb_processed.json"), r#"{"x":"<b>"}"#).unwrap();
         let html = text_of(app.get("/scans/1/plugins/whatweb").await).await;
+        assert!(html.contains(r#"data-events="/api/scans/1/events""#), "what is in progress is followed: {html}");
         assert!(html.contains("its tool is not installed") && html.contains("whatweb_processed.json") && html.contains("&#60;b&#62;"), "{html}");
         assert!(text_of(app.get("/scans/1/plugins/odd%20name").await).await.contains("failed without saying why"));
         for path in ["/scans/1/plugins/none", "/scans/1/plugins/..%2f..", "/scans/9/plugins/whatweb"] {
             assert_eq!(app.get(path).await.status(), 404, "{path}");
         }
+        let plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed)];
+        app.finish(&scan, Resolution::Complete(Verdict { plugins, dry_run: false })).await;
+        assert!(!text_of(app.get("/scans/1/plugins/whatweb").await).await.contains("data-live"), "an ended scan changes no more");
     }
 }

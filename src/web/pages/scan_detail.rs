@@ -10,17 +10,19 @@ use kastrel_actors::model::{CancelledBy, PluginStatus, ReportFormat, ScanRecord,
 use kastrel_actors::policy::hindrance::Hindrance;
 
 use super::badge::{Badge, SeverityChip, severities};
-use super::bulk::{ConfirmPage, NamedScan, delete as delete_scan};
+use super::bulk::{ConfirmPage, NamedScan};
 use super::layout::{Here, Layout, Live, Notice};
 use super::new_scan::to_scan;
 use super::overview::left_of;
 use crate::web::api::submission::unreadable;
 use crate::web::api::wire::{count_of, findings_of, plugins_of};
 use crate::web::assets;
+use crate::web::back::{telling, to_list};
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, head, list, log_tail, notice_of as notice_of_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
+use crate::web::removal::{Removal, remove};
 use crate::web::state::{Web, WebInner};
 use crate::web::text::{MomentText, clean, counted, duration};
 use crate::web::trace::RequestTrace;
@@ -31,7 +33,7 @@ pub(crate) mod rows;
 mod timeline;
 mod zap;
 use findings::SeverityGroup;
-use rows::{AttemptRow, Fact, PluginRow, facts, waiting_text};
+use rows::{AttemptRow, Fact, PluginRow, Waiting, facts, waiting_text};
 use timeline::{TimelineRow, timeline};
 use zap::ZapView;
 
@@ -53,7 +55,7 @@ pub(crate) struct ScanDetailPage {
     notice: Option<Notice>,
     live: Option<Live>,
     log_script_url: String,
-    waiting: Option<String>,
+    waiting: Option<Waiting>,
     error: Option<String>,
     error_kind: String,
     is_cancelling: bool,
@@ -119,21 +121,33 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     Ok(page(&ScanDetailPage::new(&web, layout, &scan, results, left, notice)))
 }
 
-/// Asks for a scan's end, and shows it.
-pub(crate) async fn cancel(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+/// Asks for a scan's end, and shows it, or the list that it was asked on.
+pub(crate) async fn cancel(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+    let list = to_list(&body.map_err(|rejection| unreadable(&rejection))?);
     let notice = match web.desk().cancel(id, CancelledBy::User).await? {
         CancelOutcome::Cancelled(_) => "cancelled",
         CancelOutcome::Requested(_) => "cancelling",
         CancelOutcome::AlreadyEnded(_) => "ended",
         CancelOutcome::Missing => return Err(no_scan()),
     };
+    if list.is_some() {
+        let done = usize::from(notice != "ended");
+        return Ok(Redirect::to(&telling(list, &format!("done=cancel&n={done}&not={}", 1 - done))).into_response());
+    }
     Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
 }
 
-/// Submits a scan's request once more, and shows the new scan.
-pub(crate) async fn rerun(State(web): State<Web>, _viewer: Viewer, trace: RequestTrace, PathId(id): PathId) -> Result<Response, Problem> {
+/// Submits a scan's request once more, and shows the new scan, or the list that it was asked on.
+pub(crate) async fn rerun(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    trace: RequestTrace,
+    PathId(id): PathId,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let list = to_list(&body.map_err(|rejection| unreadable(&rejection))?);
     let accepted = web.desk().rerun(id, trace.0).await?.ok_or_else(no_scan)?;
-    Ok(to_scan(&accepted))
+    Ok(if list.is_some() { Redirect::to(&telling(list, "done=rerun&n=1&not=0")).into_response() } else { to_scan(&accepted) })
 }
 
 /// Asks whether a scan shall be deleted.
@@ -154,6 +168,7 @@ pub(crate) async fn ask_delete(State(web): State<Web>, viewer: Viewer, PathId(id
         can_go_on,
         post_url: format!("/scans/{id}/delete"),
         back_url: format!("/scans/{id}"),
+        returns: false,
         action: "delete",
         scans: Vec::new(),
         named: vec![NamedScan::new(&scan)],
@@ -164,11 +179,11 @@ pub(crate) async fn ask_delete(State(web): State<Web>, viewer: Viewer, PathId(id
 
 /// Deletes a scan that has ended.
 pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    if !delete_scan(&web, id).await? {
-        return Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", scan.status())));
+    match remove(&web, id).await? {
+        Removal::Gone { files_left } => Ok(Redirect::to(&telling(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" })).into_response()),
+        Removal::Refused(record) => Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status()))),
+        Removal::Missing => Err(no_scan()),
     }
-    Ok(Redirect::to("/scans?done=delete&n=1").into_response())
 }
 
 const NO_RENDERER: &str = "reports are rendered again only by a server that runs the scanner itself and keeps the files of scans in its own folder";

@@ -50,7 +50,7 @@ impl ScanDetailPage {
             notice: notice_of("submitted=1&queue=silent"),
             live: Some(Live { events_url: "/api/scans/17/events".into(), ..Live::sample() }),
             log_script_url: "/assets/log.js".into(),
-            waiting: Some(clean(HOSTILE)),
+            waiting: Some(Waiting { text: clean(HOSTILE), next: Some(jiff::Timestamp::UNIX_EPOCH.into()) }),
             error: Some(clean(HOSTILE)),
             error_kind: "crashed".into(),
             is_cancelling: true,
@@ -199,6 +199,11 @@ async fn buttons_lead_back_to_a_scan_that_says_what_happened() {
     assert_eq!(header_of(&app.post_form("/scans/1/cancel", "").await, "location"), "/scans/1?notice=ended");
     assert_eq!(header_of(&app.post_form("/scans/1/rerun", "").await, "location"), "/scans/2?submitted=1");
     assert_eq!(app.post_form("/scans/99/cancel", "").await.status(), 404);
+    // From a row of the list it leads back there.
+    let listed = "back=%2Fscans%3Fstatus%3Dpending";
+    assert_eq!(header_of(&app.post_form("/scans/2/cancel", listed).await, "location"), "/scans?status=pending&done=cancel&n=1&not=0");
+    assert_eq!(header_of(&app.post_form("/scans/2/cancel", listed).await, "location"), "/scans?status=pending&done=cancel&n=0&not=1");
+    assert_eq!(header_of(&app.post_form("/scans/2/rerun", listed).await, "location"), "/scans?status=pending&done=rerun&n=1&not=0");
 }
 
 #[tokio::test]

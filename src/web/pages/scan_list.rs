@@ -15,6 +15,10 @@ use crate::web::text::{clean, counted};
 use crate::web::viewer::Viewer;
 
 const PATH: &str = "/scans";
+/// What is said where the order that was asked for cannot be had.
+const NONE_HAS_ENDED: &str = "Scans that have not ended cannot be ordered by duration or findings; here they are newest first.";
+const TOO_MANY_TARGETS: &str = "There are too many targets to put them in order; here the scans are newest first. Narrow the list by a part of the target.";
+const HIDES: &str = "in this order there are only scans that have ended";
 const PER_PAGE: &[usize] = &[20, 50, 100];
 
 /// The list of scans.
@@ -24,6 +28,8 @@ pub(crate) struct ScanListPage {
     layout: Layout,
     live: Live,
     notice: Option<Notice>,
+    /// Why the list is in another order than was asked for.
+    order_notice: Option<&'static str>,
     tabs: Vec<Tab>,
     filter: FilterView,
     wrong: Vec<String>,
@@ -32,6 +38,7 @@ pub(crate) struct ScanListPage {
     summary: String,
     /// The search ended before the page was full.
     search_on: Option<String>,
+    search_on_label: &'static str,
     first: Option<String>,
     newer: Option<String>,
     older: Option<String>,
@@ -39,6 +46,8 @@ pub(crate) struct ScanListPage {
     json_url: String,
     /// The list without its filters.
     clear_url: Option<String>,
+    /// This list, for what is done to its scans to lead back to.
+    back: String,
 }
 
 /// A state to narrow the list to.
@@ -81,48 +90,74 @@ struct Heading {
 /// Shows the list.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
     // A hand-written address with a wrong parameter shows what the right ones ask for, and says what is wrong.
-    let (query, errors) = ScanListQuery::parse(raw.as_deref());
+    let (asked, errors) = ScanListQuery::parse(raw.as_deref());
+    let mut query = asked.clone().in_fitting_order();
+    let mut order_notice = (query.order != asked.order).then_some(NONE_HAS_ENDED);
     let mut store = query.for_store();
     store.count = false;
     let (list, stats) = tokio::try_join!(web.desk().list(store), web.desk().stats())?;
+    if list.order != query.order {
+        query = query.newest_first();
+        order_notice = Some(TOO_MANY_TARGETS);
+    }
     let start = query.without_place();
     let tab = |status: Option<ScanStatus>| Tab {
         name: status.map_or("all", ScanStatus::as_str),
         label: status.map_or_else(|| "all".into(), |status| super::badge::Badge::from(status).label),
         count: status.map_or_else(|| stats.all(), |status| stats.of(status)),
-        url: ScanListQuery { statuses: status.into_iter().collect(), ..start.clone() }.link(PATH),
+        url: ScanListQuery { statuses: status.into_iter().collect(), ..start.clone() }.in_fitting_order().link(PATH),
         is_here: query.statuses == status.into_iter().collect::<Vec<_>>(),
     };
     let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web)).collect();
     let place = |id| kastrel_actors::ports::ListPlace { rank: String::new(), id };
     let (first_row, last_row) = (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
-    // On the way back, what follows the page is where one came from; what precedes it is what the walk found more of.
-    let (before, after) = if query.back && query.order.is_by_number() {
-        (list.next.as_ref().and(first_row).and_then(|id| query.backward(id)), last_row.map(|id| query.onward(&place(id))))
+    let is_back = query.back && query.order.is_by_number();
+    // A walk that ended early goes on in its own direction, from where it ended.
+    let (next, rest) = if list.is_partial { (None, list.next.as_ref()) } else { (list.next.as_ref(), None) };
+    let search_on = rest.and_then(|rest| if is_back { query.backward(rest.id) } else { Some(query.onward(rest)) });
+    // On the way back, what follows the page is where one came from; what precedes it is what the walk found more of. A page without rows has the place at which it begins.
+    let (before, after) = if is_back {
+        (next.and(first_row).and_then(|id| query.backward(id)), last_row.map(|id| query.onward(&place(id))).or_else(|| query.turned()))
     } else {
         let is_first = query == start;
-        (first_row.filter(|_| !is_first).and_then(|id| query.backward(id)), list.next.as_ref().filter(|_| !list.is_partial).map(|next| query.onward(next)))
+        (first_row.filter(|_| !is_first).and_then(|id| query.backward(id)).or_else(|| query.turned()), next.map(|next| query.onward(next)))
     };
-    let search_on = list.next.as_ref().filter(|_| list.is_partial).map(|next| query.onward(next).link(PATH));
     let export = |kind: &str| start.link(&format!("/api/scans/export.{kind}"));
     Ok(page(&ScanListPage {
         layout: Layout::of(&web, &viewer, Here::Scans, "Scans").await,
         live: Live::new(&web, "/api/events"),
         notice: notice_of(raw.as_deref().unwrap_or_default()),
+        order_notice,
         tabs: std::iter::once(None).chain(ScanStatus::ALL.iter().copied().map(Some)).map(tab).collect(),
         filter: FilterView::new(&query, web.catalogue().as_deref()),
         wrong: errors.iter().map(wrong).collect(),
         headings: headings(&query),
-        summary: if rows.is_empty() { String::new() } else { counted(rows.len() as u64, "scan on this page", "scans on this page") },
+        summary: summary(&query, rows.len()),
         rows,
-        search_on,
+        search_on: search_on.map(|query| query.link(PATH)),
+        search_on_label: match (query.order, is_back) {
+            (ScanOrder::Newest, false) | (ScanOrder::Oldest, true) => "Search on among older scans",
+            (ScanOrder::Newest, true) | (ScanOrder::Oldest, false) => "Search on among newer scans",
+            (ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings, _) => "Search on",
+        },
         first: (query != start).then(|| start.link(PATH)),
         newer: before.map(|query| query.link(PATH)),
         older: after.map(|query| query.link(PATH)),
         csv_url: export("csv"),
         json_url: export("json"),
         clear_url: query.is_narrowed().then(|| PATH.to_owned()),
+        back: asked.link(PATH),
     }))
+}
+
+fn summary(query: &ScanListQuery, rows: usize) -> String {
+    let can_hide = query.is_of_ended() && (query.statuses.is_empty() || query.statuses.iter().any(|status| !status.is_terminal()));
+    let shown = if rows == 0 { String::new() } else { counted(rows as u64, "scan on this page", "scans on this page") };
+    match (can_hide, shown.is_empty()) {
+        (false, _) => shown,
+        (true, true) => HIDES.into(),
+        (true, false) => format!("{shown}; {HIDES}"),
+    }
 }
 
 fn wrong(error: &FieldError) -> String {
@@ -142,10 +177,20 @@ impl FilterView {
             from: query.from.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
             to: query.to.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
             modes,
-            orders: ScanOrder::ALL.iter().map(|order| choice(order.as_str(), order_label(*order), query.order == *order)).collect(),
+            orders: ScanOrder::ALL
+                .iter()
+                .filter(|order| fits(query, **order))
+                .map(|order| choice(order.as_str(), order_label(*order), query.order == *order))
+                .collect(),
             sizes: PER_PAGE.iter().map(|size| choice(&size.to_string(), &size.to_string(), query.per_page == *size)).collect(),
         }
     }
+}
+
+/// Whether what is asked for has a place in an order.
+fn fits(query: &ScanListQuery, order: ScanOrder) -> bool {
+    let ordered = ScanListQuery { order, ..query.without_place() };
+    ordered.admits_ended() || !ordered.is_of_ended()
 }
 
 const fn order_label(order: ScanOrder) -> &'static str {
@@ -162,6 +207,9 @@ fn headings(query: &ScanListQuery) -> Vec<Heading> {
     let to = |order: ScanOrder| Some(ScanListQuery { order, ..query.without_place() }.link(PATH));
     let plain = |label, class| Heading { label, class, url: None, is_here: false, arrow: "" };
     let sorted = |label, class, order: ScanOrder, arrow| {
+        if !fits(query, order) {
+            return plain(label, class);
+        }
         let is_here = query.order == order;
         Heading { label, class, url: to(order), is_here, arrow: if is_here { arrow } else { "" } }
     };
@@ -184,16 +232,19 @@ fn headings(query: &ScanListQuery) -> Vec<Heading> {
 fn notice_of(query: &str) -> Option<Notice> {
     let of = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let count = |name: &str| of(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or_default();
-    let (done, not) = (count("n"), count("not"));
+    let (done, not, left) = (count("n"), count("not"), count("left"));
     let text = match of("done")?.as_str() {
         "submitted" => format!("{} accepted. This page shows their progress by itself.", counted(done, "scan is", "scans are")),
         "cancel" => format!("{} being ended or cancelled.", counted(done, "scan is", "scans are")),
         "rerun" => format!("{} submitted again.", counted(done, "scan was", "scans were")),
+        "delete" if left > 0 => {
+            format!("{} deleted. The files of {left} of them could not be removed; the server's log says why.", counted(done, "scan was", "scans were"))
+        }
         "delete" => format!("{} deleted with all files.", counted(done, "scan was", "scans were")),
         _ => return None,
     };
     let rest = if not > 0 { format!(" {not} could not be: their state had changed, or they were refused.") } else { String::new() };
-    let kind = if not > 0 { "warning" } else { "done" };
+    let kind = if not > 0 || left > 0 { "warning" } else { "done" };
     Some(Notice::new(kind, text + &rest))
 }
 

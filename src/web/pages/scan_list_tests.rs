@@ -16,6 +16,7 @@ impl ScanListPage {
             layout: Layout::sample("Scans"),
             live: Live::sample(),
             notice: notice_of("done=delete&n=3&not=2"),
+            order_notice: Some(TOO_MANY_TARGETS),
             tabs: ScanStatus::ALL.iter().map(|status| tab(*status)).collect(),
             filter: FilterView::new(&query, Some(&catalogue())),
             wrong: errors.iter().map(wrong).chain([clean(HOSTILE)]).collect(),
@@ -23,12 +24,14 @@ impl ScanListPage {
             rows: ScanStatus::ALL.iter().zip(1..).map(|(status, id)| ScanRow::sample(id, *status)).collect(),
             summary: "5 scans on this page".into(),
             search_on: Some("/scans?target=a%26b&before=7".into()),
+            search_on_label: "Search on among older scans",
             first: Some("/scans".into()),
             newer: Some("/scans?after=9&back=1".into()),
             older: Some("/scans?before=5".into()),
             csv_url: "/api/scans/export.csv?status=failed".into(),
             json_url: "/api/scans/export.json?status=failed".into(),
             clear_url: Some("/scans".into()),
+            back: "/scans?status=failed&target=%3Cscript%3E".into(),
         }
     }
 }
@@ -69,6 +72,52 @@ async fn pages_lead_on_and_back_in_the_same_order() {
     let oldest = text_of(app.get("/scans?sort=oldest&per_page=5").await).await;
     assert_eq!(rows(&oldest), [1, 2, 3, 4, 5]);
     assert_eq!(rows(&text_of(app.get(&link(&oldest, "page-next").unwrap()).await).await), [6, 7]);
+}
+
+#[tokio::test]
+async fn a_search_that_ends_early_goes_on_the_way_it_went() {
+    let app = TestApp::new();
+    for n in 1..=9 {
+        app.submitted(if n % 8 == 1 { "rare.example.com" } else { "other.example.com" }).await;
+    }
+    app.store.look_at_most(3);
+    let page = async |url: &str| text_of(app.get(url).await).await;
+    let first = page("/scans?target=rare&per_page=5").await;
+    assert_eq!((rows(&first), link(&first, "page-next"), link(&first, "page-previous")), (vec![9], None, None));
+    let second = page(&link(&first, "page-search-on").unwrap()).await;
+    assert!(rows(&second).is_empty() && second.contains("Nothing found so far.") && second.contains("Search on among older scans"), "{second}");
+    let third = page(&link(&second, "page-search-on").unwrap()).await;
+    assert_eq!((rows(&third), link(&third, "page-search-on")), (vec![1], None));
+    // The way back leads over the same empty stretch to the beginning.
+    let back = page(&link(&third, "page-previous").unwrap()).await;
+    assert!(rows(&back).is_empty() && back.contains("Search on among newer scans"), "{back}");
+    assert_eq!(rows(&page(&link(&back, "page-next").unwrap()).await), [1], "and can be turned where nothing is");
+    let mut url = link(&back, "page-search-on").unwrap();
+    let mut shown = page(&url).await;
+    while rows(&shown).is_empty() {
+        url = link(&shown, "page-search-on").unwrap();
+        shown = page(&url).await;
+    }
+    assert_eq!(rows(&shown), [9]);
+    let empty = link(&second, "page-previous").unwrap();
+    assert_eq!(rows(&page(&empty).await), [9], "a page without rows has a way back");
+}
+
+#[tokio::test]
+async fn an_order_hides_no_scan_without_a_word() {
+    let app = TestApp::new();
+    app.running("b.example.com").await;
+    app.submitted("a.example.com").await;
+    let running = text_of(app.get("/scans?status=running&sort=longest").await).await;
+    assert!(rows(&running) == [1] && running.contains(NONE_HAS_ENDED) && !running.contains("sort=findings"), "{running}");
+    assert!(!running.contains(r#"value="longest""#) && running.contains(r#"value="target""#), "what has no use is not offered: {running}");
+    let all = text_of(app.get("/scans?sort=longest").await).await;
+    assert!(all.contains(HIDES) && link(&all, "tab-running").as_deref() == Some("/scans?status=running"), "{all}");
+    app.store.refuse_order();
+    let by_target = text_of(app.get("/scans?sort=target&per_page=1").await).await;
+    assert!(rows(&by_target) == [2] && by_target.contains(TOO_MANY_TARGETS), "{by_target}");
+    assert_eq!(rows(&text_of(app.get(&link(&by_target, "page-next").unwrap()).await).await), [1], "it goes on in the order that it is in");
+    assert_eq!(text_of(app.get("/api/scans/export.csv?sort=target").await).await.lines().count(), 3);
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! A store that can be made to fail.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
+use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanOrder, ScanRecord};
+use kastrel_actors::policy::listing::matches;
 use kastrel_actors::ports::{
     Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats, Submitted,
 };
@@ -15,11 +17,13 @@ use kastrel_actors::testing::MemoryStore;
 pub(crate) struct FaultyStore {
     inner: Arc<MemoryStore>,
     failure: Mutex<Option<String>>,
+    most_looked_at: Mutex<Option<usize>>,
+    refuses_order: AtomicBool,
 }
 
 impl FaultyStore {
     pub(crate) fn new(inner: Arc<MemoryStore>) -> Self {
-        Self { inner, failure: Mutex::default() }
+        Self { inner, failure: Mutex::default(), most_looked_at: Mutex::default(), refuses_order: AtomicBool::new(false) }
     }
 
     /// From now on every call fails.
@@ -30,6 +34,16 @@ impl FaultyStore {
     /// From now on every call works.
     pub(crate) fn recover(&self) {
         *self.failure.lock().unwrap() = None;
+    }
+
+    /// From now on a page looks at so many scans only, whatever it finds among them.
+    pub(crate) fn look_at_most(&self, scans: usize) {
+        *self.most_looked_at.lock().unwrap() = Some(scans);
+    }
+
+    /// From now on there are too many targets to put them in order.
+    pub(crate) fn refuse_order(&self) {
+        self.refuses_order.store(true, Ordering::Relaxed);
     }
 
     fn check(&self) -> Result<&MemoryStore, StoreError> {
@@ -55,7 +69,18 @@ impl ScanStore for FaultyStore {
     }
 
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
-        self.check()?.list(query).await
+        let store = self.check()?;
+        if query.order == ScanOrder::Target && self.refuses_order.load(Ordering::Relaxed) {
+            return store.list(ListQuery { order: ScanOrder::Newest, from: None, ..query }).await;
+        }
+        let most = *self.most_looked_at.lock().unwrap();
+        let Some(most) = most else { return store.list(query).await };
+        let everything =
+            ListQuery { statuses: Vec::new(), target: None, mode: None, plugin: None, created_from: None, created_until: None, limit: most, ..query.clone() };
+        let mut page = store.list(everything).await?;
+        page.scans.retain(|record| matches(record, &query));
+        page.is_partial = page.next.is_some() && page.scans.len() < query.limit;
+        Ok(page)
     }
 
     async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {

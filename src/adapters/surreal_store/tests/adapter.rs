@@ -7,7 +7,7 @@ use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginS
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::{Applied, Deleted, ListQuery, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
-use surrealdb::types::{SurrealValue, Value};
+use surrealdb::types::{RecordId, SurrealValue, Value};
 use tempfile::TempDir;
 
 use super::super::address::AuthLevel;
@@ -16,6 +16,7 @@ use super::super::backfill;
 use super::super::calls::Database;
 use super::super::migrate::{self, STEPS, Step};
 use super::super::row::MAX_DOCUMENT_BYTES;
+use super::super::submit::text_key;
 use super::super::{OpenError, SurrealStore, calls};
 use super::run;
 
@@ -85,6 +86,35 @@ fn what_an_earlier_version_did_not_keep_is_filled_in_once() {
         assert_eq!(listed(ListQuery { order: ScanOrder::Target, ..ListQuery::default() }).await, [1, 2, 3]);
         assert!(matches!(store.delete(ScanId(1)).await.unwrap(), Deleted::Gone(_)));
         assert_eq!(store.outcomes(since).await.unwrap()[0].completed, 1, "a filled in scan is deleted like any other");
+    });
+}
+
+#[derive(Clone, SurrealValue)]
+struct Aim {
+    key: RecordId,
+    first: i64,
+}
+
+/// Targets stay known when all their scans are deleted; however many there are, what comes after them can be reached.
+#[test]
+fn many_targets_without_scans_hide_none_that_comes_after_them() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        store.submit(fixtures::new_scan("z.test")).await.unwrap();
+        for first in 2..=900 {
+            let aim = Aim { key: text_key("aim", &format!("gone-{first}.test")), first };
+            calls::execute(&store.inner.db, "CREATE $key SET first = $first;", aim).await.unwrap();
+        }
+        let mut query = ListQuery { order: ScanOrder::Target, ..ListQuery::default() };
+        let mut seen = Vec::new();
+        for page in 1.. {
+            let list = store.list(query.clone()).await.unwrap();
+            seen.extend(list.scans.iter().map(|scan| scan.id));
+            assert!(page <= 4 && list.is_partial == list.next.is_some(), "page {page}: {:?}", list.next);
+            let Some(next) = list.next else { break };
+            query.from = Some(next);
+        }
+        assert_eq!(seen, [ScanId(1)]);
     });
 }
 

@@ -112,17 +112,24 @@ pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
     facts
 }
 
+/// Why a scan waits, and from when on it may start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) text: String,
+    pub(super) next: Option<MomentText>,
+}
+
 /// Why a scan waits.
-pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32) -> Option<String> {
+pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32) -> Option<Waiting> {
     let ScanState::Pending { due, reason } = state else { return None };
-    Some(match reason {
+    let text = match reason {
         PendingReason::Submitted => "Waits for a free place. It starts by itself; you can leave and come back at any time.".into(),
         PendingReason::Retry { failure } => {
-            let at = MomentText::from(*due).shown;
-            format!("Attempt failed ({failures} of {max_attempts}): {}. The next attempt starts at {at}.", clean(&failure.detail))
+            format!("Attempt failed ({failures} of {max_attempts}): {}.", clean(&failure.detail))
         }
         PendingReason::Requeued { why } => {
             format!("Kastrel interrupted the attempt ({}); it starts again as soon as there is a free place.", words(why.as_str()))
         }
-    })
+    };
+    Some(Waiting { text, next: matches!(reason, PendingReason::Retry { .. }).then(|| (*due).into()) })
 }
