@@ -52,13 +52,13 @@ fn prose(document: &str) -> String {
 fn sources() -> String {
     let mut text = String::new();
     let mut folders: Vec<std::path::PathBuf> =
-        ["src", "actors/src"].iter().map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
+        ["src", "actors/src", "templates"].iter().map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "js") {
+            } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "js" || kind == "html") {
                 text.push_str(&std::fs::read_to_string(path).unwrap().replace("\\\"", "\""));
             }
         }
