@@ -39,7 +39,8 @@ async fn scans_are_submitted_watched_and_cancelled() {
     there("#row-3").await;
     there("#row-2 .is-running").await;
     page.click("#row-2 [data-act=cancel]").await;
-    there("#scan-badge .is-cancelled").await;
+    // The list is where it was done, and so where it leads back to.
+    there("#row-2[data-status=cancelled]").await;
     stage.cancel(3).await;
     page.click("#theme-dark").await;
     there("html[data-theme=dark]").await;
