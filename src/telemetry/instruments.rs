@@ -1,4 +1,4 @@
-//! The metrics: one instrument for each entry of the catalogue. What is counted is added here as it happens; what is looked at comes from [`Readings`](super::readings::Readings) at each collection.
+//! The metrics: one instrument for each entry of the catalogue. What is counted is added here as it happens; what is looked at comes from [`Readings`] at each collection.
 
 use std::sync::Arc;
 use std::time::Duration;
