@@ -16,7 +16,7 @@ const FILES: &str = "database";
 pub async fn database_to_back_up(config: &Config) -> Result<SurrealStore, AppError> {
     match &config.database.url {
         None if !config.data.dir.join(FILES).is_dir() => Err(AppError::NoDatabase { dir: config.data.dir.clone() }),
-        None => embedded(&config.data.dir).await,
+        None => embedded(config, &config.data.dir).await,
         Some(url) => {
             let address: RemoteDatabase = url.expose().parse()?;
             SurrealStore::connect(&address).await.map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })
@@ -39,8 +39,9 @@ pub async fn database_to_restore(config: &Config) -> Result<SurrealStore, AppErr
 }
 
 /// The embedded database of a data folder, with the folder's lock.
-pub(super) async fn embedded(data_dir: &Path) -> Result<SurrealStore, AppError> {
-    SurrealStore::open(data_dir).await.map_err(|error| folder_error(error, data_dir))
+pub(super) async fn embedded(config: &Config, data_dir: &Path) -> Result<SurrealStore, AppError> {
+    let opened = if config.database.accept_loss { SurrealStore::open_with_loss(data_dir).await } else { SurrealStore::open(data_dir).await };
+    opened.map_err(|error| folder_error(error, data_dir))
 }
 
 pub(super) fn folder_error(error: OpenError, dir: &Path) -> AppError {

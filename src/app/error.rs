@@ -87,3 +87,11 @@ pub enum AppError {
     #[error("failed to start the node")]
     Node(#[from] NodeStartError),
 }
+
+impl AppError {
+    /// Whether the database lacks something that was committed, or cannot be read.
+    #[must_use]
+    pub const fn is_storage(&self) -> bool {
+        matches!(self, Self::Database { source: OpenError::Lost(_) | OpenError::Damaged(_), .. })
+    }
+}

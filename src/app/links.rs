@@ -24,6 +24,8 @@ const RECLAIM_LEAST: Duration = Duration::from_secs(15);
 /// See the module.
 pub(super) struct Links {
     pub(super) store: Arc<dyn ScanStore>,
+    /// The same, to be watched and closed.
+    pub(super) database: SurrealStore,
     pub(super) backup: Arc<dyn BackupSource>,
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) bus: Arc<dyn ControlBus>,
@@ -52,7 +54,7 @@ impl Links {
     ) -> Result<Self, AppError> {
         let shared = config.database.url.is_some();
         let (store, lock) = match &config.database.url {
-            None => (embedded(data_dir).await?, None),
+            None => (embedded(config, data_dir).await?, None),
             Some(url) => {
                 // Processes of scans are told apart by their data folder, so two nodes must not share one.
                 let lock = if role.runs_scans(true) { Some(FolderLock::take(data_dir).map_err(|error| folder_error(error, data_dir))?) } else { None };
@@ -65,6 +67,7 @@ impl Links {
         let links = Self {
             backup: Arc::new(store.clone()),
             store: Arc::new(store.clone()),
+            database: store.clone(),
             queue: Arc::new(LocalJobQueue::new(Arc::clone(clock))),
             bus: Arc::new(LocalControlBus::default()),
             feed: Arc::new(NoLiveFeed::default()),

@@ -20,17 +20,18 @@ use std::time::Duration;
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::mirror;
+use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{Clock, SystemClock};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
-use crate::adapters::surreal_store::FolderLock;
+use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::BackupSource;
 use crate::config::Config;
 use crate::telemetry::readings::Sources;
-use crate::telemetry::{Telemetry, observe};
+use crate::telemetry::{Observed, Telemetry, observe};
 use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
 pub use database::{database_to_back_up, database_to_restore};
@@ -38,6 +39,17 @@ pub use error::AppError;
 use links::Links;
 use node::{Folders, RunningNode};
 pub use role::Role;
+
+/// Why the application cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppFailure {
+    /// The node gave up.
+    #[error("{0}")]
+    Node(String),
+    /// The database lacks something that was committed.
+    #[error("{0}")]
+    Storage(String),
+}
 
 /// The running application.
 pub struct App {
@@ -53,6 +65,7 @@ pub struct App {
     pub renderer: Option<Arc<dyn RenderReport>>,
     /// Everything that the store keeps, to be backed up.
     pub backup: Arc<dyn BackupSource>,
+    database: SurrealStore,
     node: Option<RunningNode>,
     catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     /// What this process tells with.
@@ -81,6 +94,25 @@ impl App {
         // From outside, so that what is told is what was committed, published and run; the orchestration knows nothing of it.
         let observed = observe(telemetry, Arc::clone(&clock));
         let links = Links::open(config, role, &folders.data, &node_id, &clock, &observed).await?;
+        let database = links.database.clone();
+        let started = Self::start_on(links, config, role, telemetry, folders, artifacts, clock, node_id, &observed).await;
+        if started.is_err() {
+            database.close().await;
+        }
+        started
+    }
+
+    async fn start_on(
+        links: Links,
+        config: &Config,
+        role: Role,
+        telemetry: &Telemetry,
+        folders: Folders,
+        artifacts: Arc<dyn ArtifactStore>,
+        clock: Arc<dyn Clock>,
+        node_id: NodeId,
+        observed: &Observed,
+    ) -> Result<Self, AppError> {
         let desk = ScanDesk {
             store: observed.store(links.store),
             queue: observed.queue(links.queue, links.redis.is_some()),
@@ -92,7 +124,7 @@ impl App {
             scope: Arc::new(config.scope_policy()),
         };
         let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
-            let node = RunningNode::start(config, role, node_id, &folders, &desk, &observed, links.shared).await?;
+            let node = RunningNode::start(config, role, node_id, &folders, &desk, observed, links.shared).await?;
             let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
             (Some(node), catalogue, renderer)
         } else if links.shared {
@@ -114,6 +146,7 @@ impl App {
             redis: links.redis,
             artifacts,
             backup: links.backup,
+            database: links.database,
             node,
             renderer,
             catalogue,
@@ -148,19 +181,30 @@ impl App {
         self.catalogue.clone()
     }
 
-    /// Waits until the node gives up, which a node that does its work never does.
-    pub async fn failure(&self) -> String {
-        match &self.node {
-            Some(node) => node.failure().await,
-            None => std::future::pending().await,
+    /// Waits until the node gives up, which a node that does its work never does, or the database turns out to have lost rows.
+    pub async fn failure(&self) -> AppFailure {
+        let node = async {
+            match &self.node {
+                Some(node) => node.failure().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            why = node => AppFailure::Node(why),
+            why = self.database.lost() => AppFailure::Storage(why),
         }
     }
 
-    /// Stops: running scans may finish for as long as is configured, and then go back to pending at no cost, within the shutdown grace.
+    /// Stops the node: running scans may finish for as long as is configured, and then go back to pending at no cost, within the shutdown grace. The database stays open.
     pub async fn stop(&self) {
         if let Some(node) = &self.node {
             node.stop().await;
         }
+    }
+
+    /// Closes the database, after everything else has stopped. Returns when what is committed is written out and the files are let go of.
+    pub async fn close(&self) {
+        self.database.close().await;
     }
 }
 

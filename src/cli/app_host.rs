@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::backend::{BackendError, LocalBackend, PluginList, PluginSource};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
-use crate::app::App;
+use crate::app::{App, AppFailure};
 use crate::config::{Config, process_environment};
 use crate::server::{Server, ServerError};
 use crate::telemetry::{self, Telemetry};
@@ -61,11 +61,12 @@ impl AppHost for KastrelHost {
             })?),
             Role::OneShot | Role::Offline => None,
         };
-        let app = Arc::new(App::start(config, role, self.telemetry()).await.map_err(|error| failed(error.into()))?);
+        let app = Arc::new(App::start(config, role, self.telemetry()).await?);
         let server = match server.map(|server| server.announce(config)).transpose() {
             Ok(server) => server.map(|server| serve(server, Arc::clone(&app), config.clone())),
             Err(error) => {
                 app.stop().await;
+                app.close().await;
                 return Err(failed(error.into()));
             }
         };
@@ -118,7 +119,7 @@ impl RunningApp for Running {
         self.server.as_ref().map(|server| server.url.clone())
     }
 
-    async fn failed(&self) -> String {
+    async fn failed(&self) -> AppFailure {
         let ended = async {
             match &self.server {
                 Some(server) => server.ended.cancelled().await,
@@ -127,7 +128,7 @@ impl RunningApp for Running {
         };
         tokio::select! {
             why = self.app.failure() => why,
-            () = ended => "the web server ended".into(),
+            () = ended => AppFailure::Node("the web server ended".into()),
         }
     }
 
@@ -139,6 +140,7 @@ impl RunningApp for Running {
             // A server that panicked has ended as well.
             let _ = server.task.await;
         }
+        self.app.close().await;
     }
 }
 

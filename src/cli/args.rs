@@ -118,6 +118,9 @@ pub struct ServeArgs {
     /// Run no scans in this process; workers run them
     #[arg(long)]
     pub no_worker: bool,
+    /// Start a database that has lost rows or is damaged, with what is left
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// `kastrel worker`
@@ -386,8 +389,9 @@ impl ServeArgs {
     #[must_use]
     pub fn flags(&self) -> Vec<FlagValue> {
         let private = self.allow_private_targets.then(|| FlagValue { key: "scope.allow_private", value: "true".into() });
+        let loss = self.accept_loss.then(|| FlagValue { key: "database.accept_loss", value: "true".into() });
         let own = text("server.listen", self.listen.as_ref()).into_iter().chain(text("scans.concurrency", self.concurrency.as_ref())).chain(private);
-        own.chain(self.config.flags()).chain(self.scanner.flags()).collect()
+        own.chain(loss).chain(self.config.flags()).chain(self.scanner.flags()).collect()
     }
 }
 

@@ -16,7 +16,7 @@ use super::host::Role;
 use super::new_file::NewFile;
 use super::text::{bytes, count};
 use crate::adapters::surreal_store::SurrealStore;
-use crate::app::{AppError, database_to_back_up};
+use crate::app::database_to_back_up;
 use crate::backup::{self, BackupError, Summary};
 use crate::config::Config;
 
@@ -83,14 +83,18 @@ async fn source(opener: &Opener, server: Option<&str>, config: &Config) -> Resul
     {
         return Ok(Source::Server(server));
     }
-    let store = database_to_back_up(config).await.map_err(|error: AppError| CliError::App(error.into()))?;
+    let store = database_to_back_up(config).await?;
     Ok(Source::Database(store))
 }
 
 async fn write(source: Source, into: impl AsyncWrite + Unpin) -> Result<Summary, CliError> {
     let written = match source {
         Source::Server(server) => backup::copy(server.backup().await?, into).await,
-        Source::Database(store) => backup::write(&store, into, SystemClock.now()).await,
+        Source::Database(store) => {
+            let written = backup::write(&store, into, SystemClock.now()).await;
+            store.close().await;
+            written
+        }
     };
     written.map_err(|error: BackupError| CliError::App(error.into()))
 }

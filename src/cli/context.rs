@@ -13,6 +13,7 @@ use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
 use super::interrupt::Interrupts;
 use super::output::Output;
+use crate::app::AppFailure;
 use crate::config::{Config, FlagValue, Resolved, Sources, find_file};
 
 /// See the module.
@@ -158,7 +159,7 @@ impl Session {
     }
 
     /// Waits until the application in this process can no longer work. With a server: forever.
-    pub async fn failed(&self) -> String {
+    pub async fn failed(&self) -> AppFailure {
         match &self.app {
             Some(app) => app.failed().await,
             None => std::future::pending().await,

@@ -8,6 +8,7 @@ use kastrel_actors::model::{NodeId, ScanId};
 use super::backend::BackendError;
 use super::exit::Exit;
 use super::text::plain;
+use crate::app::{AppError, AppFailure};
 use crate::config::ConfigError;
 
 /// See the module.
@@ -31,6 +32,9 @@ pub enum CliError {
     /// The application could not be started, or broke.
     #[error(transparent)]
     App(Box<dyn Error + Send + Sync>),
+    /// The database has lost rows or is damaged.
+    #[error(transparent)]
+    Storage(Box<dyn Error + Send + Sync>),
     /// The result could not be written.
     #[error("failed to write the output")]
     Output(#[from] io::Error),
@@ -43,7 +47,23 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Usage(_) => Exit::Usage,
             Self::Backend(error) => error.exit(),
+            Self::Storage(_) => Exit::Storage,
             Self::NoScan(_) | Self::NoNode(_) | Self::App(_) | Self::Output(_) => Exit::Failed,
+        }
+    }
+}
+
+impl From<AppError> for CliError {
+    fn from(error: AppError) -> Self {
+        if error.is_storage() { Self::Storage(error.into()) } else { Self::App(error.into()) }
+    }
+}
+
+impl From<AppFailure> for CliError {
+    fn from(failure: AppFailure) -> Self {
+        match failure {
+            AppFailure::Storage(_) => Self::Storage(failure.into()),
+            AppFailure::Node(_) => Self::App(failure.into()),
         }
     }
 }

@@ -19,6 +19,8 @@ pub enum Exit {
     Cancelled,
     /// The server does not answer.
     Unreachable,
+    /// The database has lost rows or is damaged; nothing is done with it.
+    Storage,
     /// The scan completed and found an issue that `--fail-on` names.
     Found,
     /// Interrupted: the scan was cancelled from here.
@@ -27,7 +29,8 @@ pub enum Exit {
 
 impl Exit {
     /// All, in the order of their codes.
-    pub const ALL: &'static [Self] = &[Self::Done, Self::Failed, Self::Usage, Self::Cancelled, Self::Unreachable, Self::Found, Self::Interrupted];
+    pub const ALL: &'static [Self] =
+        &[Self::Done, Self::Failed, Self::Usage, Self::Cancelled, Self::Unreachable, Self::Storage, Self::Found, Self::Interrupted];
 
     /// The number.
     #[must_use]
@@ -38,6 +41,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Cancelled => 3,
             Self::Unreachable => 4,
+            Self::Storage => 5,
             Self::Found => 10,
             Self::Interrupted => 130,
         }
@@ -52,6 +56,7 @@ impl Exit {
             Self::Usage => "wrong arguments, request or configuration",
             Self::Cancelled => "the scan was cancelled by somebody else",
             Self::Unreachable => "the server does not answer",
+            Self::Storage => "the database has lost rows or is damaged; the message says what to do",
             Self::Found => "the scan completed with an issue at or above --fail-on",
             Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP; the scan was cancelled",
         }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::backend::{LocalBackend, PluginList};
 use super::error::CliError;
+use crate::app::AppFailure;
 use crate::config::Config;
 
 pub use crate::app::Role;
@@ -34,7 +35,7 @@ pub trait RunningApp: Send + Sync {
     fn url(&self) -> Option<String>;
 
     /// Waits until it can no longer work, and says why.
-    async fn failed(&self) -> String;
+    async fn failed(&self) -> AppFailure;
 
     /// Ends it in good order: running scans are put back, no process is left.
     async fn stop(self: Box<Self>);

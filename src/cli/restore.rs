@@ -14,7 +14,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
 use super::text::count;
-use crate::app::{AppError, database_to_restore};
+use crate::app::database_to_restore;
 use crate::backup::{self, BackupError, Summary};
 use crate::config::Config;
 
@@ -72,14 +72,19 @@ async fn restore(path: Option<&Path>, config: &Config) -> Result<Restored, CliEr
     if let Some(path) = path {
         backup::check(open(path).await?).await.map_err(refused)?;
     }
-    let store = database_to_restore(config).await.map_err(|error: AppError| CliError::App(error.into()))?;
-    let summary = match path {
-        Some(path) => backup::read(&store, open(path).await?).await,
-        None => backup::read(&store, tokio::io::stdin()).await,
+    let store = database_to_restore(config).await?;
+    let read = async {
+        let summary = match path {
+            Some(path) => backup::read(&store, open(path).await?).await,
+            None => backup::read(&store, tokio::io::stdin()).await,
+        };
+        let summary = summary.map_err(refused)?;
+        let stats = store.stats().await.map_err(|error| CliError::Backend(error.into()))?;
+        Ok(restored(&summary, &stats, config))
     };
-    let summary = summary.map_err(refused)?;
-    let stats = store.stats().await.map_err(|error| CliError::Backend(error.into()))?;
-    Ok(restored(&summary, &stats, config))
+    let result = read.await;
+    store.close().await;
+    result
 }
 
 async fn open(path: &Path) -> Result<File, CliError> {

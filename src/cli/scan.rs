@@ -85,7 +85,7 @@ async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Ses
     let mut progress = Progress::new(&context.output);
     let followed = tokio::select! {
         followed = follow(id, session.backend.as_ref(), views, &mut context.interrupts, &mut progress, &mut context.output) => followed,
-        why = session.failed() => Err(BackendError::Other(why)),
+        why = session.failed() => Err(BackendError::Other(why.to_string())),
     };
     progress.end();
     match followed? {

@@ -53,7 +53,7 @@ async fn run_until_stopped(config: &Config, role: Role, context: &mut Context) -
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     }
     match failure {
-        Some(why) => Err(CliError::App(why.into())),
+        Some(why) => Err(why.into()),
         None => Ok(Exit::Done),
     }
 }

@@ -187,6 +187,10 @@ settings! {
     database: DatabaseConfig {
         /// Where it is: ws:// or wss://user:password@host:port/namespace/database. Empty: embedded, in the data folder.
         url: Option<SecretUrl> = "", env ["KASTREL_DATABASE_URL"], secret true;
+        /// Start an embedded database that has lost rows or cannot be read as a whole, with what is left. Give it as a flag and once: the start says what is missing.
+        accept_loss: bool = false, flag "--accept-loss";
+        /// Use a database server whose storage engine is SurrealKV, which loses committed rows at a restart.
+        allow_unsafe_engine: bool = false;
     }
 
     /// Where the files of scans are kept: reports, logs and raw results.

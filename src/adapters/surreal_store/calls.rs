@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use surrealdb::Surreal;
-use surrealdb::engine::local::Db;
 use surrealdb::types::{SurrealValue, Value};
 use tokio::time::Instant;
 
+use super::embedded::{EmbeddedDatabase, Engine, RefusedBatch};
 use super::error::{CallError, Failure};
 use super::link::{self, Link};
 use super::wire::Wire;
@@ -21,11 +20,13 @@ pub(super) const OPERATION_LIMIT: Duration = Duration::from_secs(12);
 /// How often an operation whose answer was lost is looked into.
 const MAX_LOST: u32 = 3;
 
-/// Where the calls go. The embedded engine is opened by ourselves because only so its caches can be bounded.
+/// Where the calls go.
 #[derive(Debug, Clone)]
 pub(super) enum Database {
-    /// In this process.
-    Embedded(Surreal<Db>),
+    /// In this process and on the disk.
+    Embedded(EmbeddedDatabase),
+    /// In this process, by this one engine: in memory, or being made ready.
+    Engine(Arc<Engine>),
     /// On a server, by whatever connection there is.
     Remote(Link),
     /// On a server, by this one connection, which is being made ready.
@@ -36,10 +37,8 @@ impl Database {
     /// The result of each statement.
     pub(super) async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
         match self {
-            Self::Embedded(db) => {
-                let mut response = db.query(sql).bind(variables).await.map_err(CallError::Failed)?;
-                Ok((0..response.num_statements()).map(|statement| response.take(statement)).collect())
-            }
+            Self::Embedded(database) => database.query(sql, variables).await,
+            Self::Engine(engine) => engine.query(sql, variables).await,
             Self::Remote(link) => link.query(sql, variables).await,
             Self::Wire(wire) => link::query_on(wire, sql, variables).await,
         }
@@ -48,10 +47,10 @@ impl Database {
     /// Selects the database for all calls that follow.
     pub(super) async fn select(&self, namespace: &str, database: &str) -> Result<(), CallError> {
         match self {
-            Self::Embedded(db) => db.use_ns(namespace).use_db(database).await.map(drop).map_err(CallError::Failed),
+            Self::Engine(engine) => engine.select(namespace, database).await,
             Self::Wire(wire) => link::select(wire, namespace, database).await,
-            // Its connections come with the database selected.
-            Self::Remote(_) => Ok(()),
+            // They come with the database selected.
+            Self::Remote(_) | Self::Embedded(_) => Ok(()),
         }
     }
 
@@ -59,7 +58,22 @@ impl Database {
     pub(super) fn check(&self) -> Result<(), CallError> {
         match self {
             Self::Remote(link) => link.check(),
-            Self::Embedded(_) | Self::Wire(_) => Ok(()),
+            Self::Embedded(database) => database.check(),
+            Self::Engine(_) | Self::Wire(_) => Ok(()),
+        }
+    }
+
+    /// A restore into it has ended: what is there from now on is not to be lost.
+    pub(super) async fn restored(&self) {
+        if let Self::Embedded(database) = self {
+            database.restored().await;
+        }
+    }
+
+    /// Makes sure that a batch of submissions which is answered with an error does not come to be later. On a server, [`settle`](super::submit) has done so where it could be reached.
+    pub(super) async fn refuse(&self, batch: RefusedBatch) {
+        if let Self::Embedded(database) = self {
+            database.refuse(batch).await;
         }
     }
 }

@@ -7,6 +7,10 @@ use kastrel_actors::ports::StoreError;
 use surrealdb::types::QueryError;
 
 use super::address::AuthLevel;
+use super::embedded::{Damage, Loss};
+
+/// What an operator can do about a database that lost rows or is damaged.
+const WAYS_OUT: &str = "bring a backup back with `kastrel restore --latest --replace`, or start with `--accept-loss` to go on with what is left";
 
 /// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,15 @@ pub enum OpenError {
         /// The step.
         version: i64,
     },
+    /// A database of an earlier version could not be brought into the format of this one. The old one is as it was.
+    #[error("failed to convert the database of an earlier version; it is unchanged")]
+    Convert(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The files of the database are damaged.
+    #[error("the database is damaged: {0}; {WAYS_OUT}")]
+    Damaged(Damage),
+    /// The database has lost rows that were committed.
+    #[error("the database has lost rows: {0}; {WAYS_OUT}")]
+    Lost(Loss),
     /// A restore into this database began and did not come to its end.
     #[error("the database holds an unfinished restore, begun at {begun}: restore the backup again")]
     HalfRestored {

@@ -1,6 +1,6 @@
 //! Keeps scans and nodes in SurrealDB: the [`ScanStore`](kastrel_actors::ports::ScanStore) of the application.
 //!
-//! - **Owns** the tables `scan`, `counter`, `idempotency`, `submitter`, `aim`, `ended`, `found`, `day`, `node`, `pause`, `backfill`, `restore` and `migration` of one database: embedded, with the
+//! - **Owns** the tables `scan`, `counter`, `idempotency`, `submitter`, `aim`, `ended`, `found`, `day`, `node`, `pause`, `backfill`, `restore`, `high_water`, `storage_event` and `migration` of one database: embedded, with the
 //!   data folder's lock, or on a server, with one connection.
 //! - **The truth of a row** is one JSON document, the whole [`ScanRecord`](kastrel_actors::model::ScanRecord): serde's defaults let a newer program read old rows, text with any
 //!   character in it survives (JSON escapes NUL), and it is written and read in one go. Beside it stand the few columns that queries need.
@@ -19,6 +19,7 @@ mod apply;
 mod backfill;
 mod calls;
 mod delete;
+mod embedded;
 mod ended;
 mod error;
 mod lease;
@@ -39,6 +40,7 @@ mod wire;
 
 pub use address::{AddressError, AuthLevel, RemoteDatabase};
 pub use calls::CALL_TIMEOUT;
+pub use embedded::{Damage, Loss};
 pub use error::{ConnectError, OpenError};
 pub use lock::FolderLock;
 pub use open::ENGINE_VERSION;

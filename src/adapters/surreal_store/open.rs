@@ -1,21 +1,13 @@
-//! Opening: the folder's lock and the engine, or the server; then the schema.
-//!
-//! The embedded engine sizes its memory table and its cache after the machine. The SDK's `connect` passes on neither the address's parameters nor the environment for these, so bounding
-//! them needs the engine's own builder.
+//! Opening: the folder's lock and the embedded database, or the server; then what earlier versions did not keep. And closing.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::time::Duration;
-
-use surrealdb::Surreal;
-use surrealdb::engine::local::Db;
-use surrealdb_cnf::ConfigMap;
-use surrealdb_engine_local::Datastore;
 
 use super::address::{AuthLevel, RemoteDatabase};
 use super::backfill;
-use super::calls::{CALL_TIMEOUT, Database};
+use super::calls::Database;
+use super::embedded::{EmbeddedDatabase, Engine, Opening};
 use super::error::OpenError;
 use super::link::Link;
 use super::lock::FolderLock;
@@ -27,19 +19,23 @@ pub const ENGINE_VERSION: &str = "3.3.5";
 
 const NAMESPACE: &str = "kastrel";
 const DATABASE: &str = "kastrel";
-const FOLDER: &str = "database";
-
-/// How long the engine of a store that was just dropped may take to let go of its files.
-const CLOSING: Duration = Duration::from_secs(10);
 
 impl SurrealStore {
     /// Opens, or makes, the embedded database in `folder`. What is committed is on the disk.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program;
-    /// [`OpenError::HalfRestored`] after a restore that failed; else what the folder or the database said.
+    /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::Lost`] and [`OpenError::Damaged`] for a database that lacks something that was committed;
+    /// [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program; [`OpenError::HalfRestored`] after a restore that failed; else what the folder or the database said.
     pub async fn open(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_folder(folder, Purpose::Use).await
+        Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss: false }).await
+    }
+
+    /// As [`open`](Self::open), also where rows are lost or cannot be read, as far as the engine can open what is left.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); damage that leaves nothing to be opened.
+    pub async fn open_with_loss(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss: true }).await
     }
 
     /// As [`open`](Self::open), to restore a backup: also where an earlier restore failed.
@@ -47,7 +43,7 @@ impl SurrealStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_to_restore(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_folder(folder, Purpose::Restore).await
+        Self::open_folder(folder, Opening { purpose: Purpose::Restore, accept_loss: false }).await
     }
 
     /// Connects to a database server, and keeps the connection. A server that does not answer is tried for half a minute, with a log line for each try.
@@ -71,21 +67,41 @@ impl SurrealStore {
     /// # Errors
     /// What the database said.
     pub async fn in_memory() -> Result<Self, OpenError> {
-        let db = open_engine_at("mem://").await.map_err(|source| OpenError::Database { doing: "open the database in memory", source })?;
-        Self::embedded(db, None, Purpose::Use).await
+        let db = Database::Engine(Arc::new(Engine::in_memory().await?));
+        migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, Purpose::Use, Ground::Any).await?;
+        Self::whole(db, None, Purpose::Use).await
     }
 
-    async fn open_folder(folder: &Path, purpose: Purpose) -> Result<Self, OpenError> {
+    /// Closes an embedded database: calls in flight end, what is committed is written out, and the files are let go of. Later calls fail, also those of clones. Does nothing to a server.
+    pub async fn close(&self) {
+        if let Database::Embedded(database) = &self.inner.db {
+            database.close().await;
+        }
+    }
+
+    /// Waits until the database turns out, while it is used, to have lost what was committed. The process must end then.
+    pub async fn lost(&self) -> String {
+        match &self.inner.db {
+            Database::Embedded(database) => database.lost().await,
+            Database::Engine(_) | Database::Remote(_) | Database::Wire(_) => std::future::pending().await,
+        }
+    }
+
+    /// Reads every key and value of an embedded database, and says how many there are. `None`: the database is elsewhere.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`] where something cannot be read.
+    pub async fn read_everything(&self) -> Result<Option<u64>, OpenError> {
+        match &self.inner.db {
+            Database::Embedded(database) => database.read_all().await.map(Some),
+            Database::Engine(_) | Database::Remote(_) | Database::Wire(_) => Ok(None),
+        }
+    }
+
+    async fn open_folder(folder: &Path, opening: Opening) -> Result<Self, OpenError> {
         let lock = FolderLock::take(folder)?;
-        let path = folder.join(FOLDER);
-        let path = path.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
-        let db = open_engine(&format!("surrealkv://{path}?sync=every"), folder).await?;
-        Self::embedded(db, Some(lock), purpose).await
-    }
-
-    async fn embedded(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
-        migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, purpose, Ground::Any).await?;
-        Self::whole(db, lock, purpose).await
+        let database = EmbeddedDatabase::open(folder, opening).await?;
+        Self::whole(Database::Embedded(database), Some(lock), opening.purpose).await
     }
 
     async fn connect_for(address: &RemoteDatabase, purpose: Purpose) -> Result<Self, OpenError> {
@@ -108,50 +124,6 @@ impl SurrealStore {
 
     fn over(db: Database, lock: Option<FolderLock>) -> Self {
         Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) }
-    }
-}
-
-/// What the embedded engine may hold in memory. Its own defaults are made for a machine that it has to itself: a memory table of 1 GiB and half of the memory as cache on one with 16 GiB.
-///
-/// Neither the address nor the environment of an embedded engine reaches these, so its store is built here and not by the SDK's `connect`.
-const LIMITS: &[(&str, &str)] = &[
-    ("surrealkv_max_memtable_size", "25165824"),
-    ("surrealkv_block_cache_capacity", "8388608"),
-    ("surrealkv_vlog_max_file_size", "67108864"),
-    ("transaction_cache_size", "128"),
-    ("datastore_cache_size", "128"),
-];
-
-type Failed = Box<dyn std::error::Error + Send + Sync>;
-
-async fn open_engine_at(address: &str) -> Result<Database, Failed> {
-    let limits = LIMITS.iter().fold(ConfigMap::empty(), |limits, (key, value)| limits.with_key_value(*key, *value));
-    let datastore = Datastore::builder()
-        .with_config(limits)
-        .with_query_timeout(Some(CALL_TIMEOUT))
-        .with_transaction_timeout(Some(CALL_TIMEOUT))
-        .without_maintenance_tasks()
-        .build_with_path(address)
-        .await?;
-    // In the order of the SDK's own connect: the maintenance tasks write, and may do so only once the version is there.
-    datastore.check_version().await?;
-    datastore.bootstrap().await?;
-    datastore.start_maintenance_tasks();
-    Ok(Database::Embedded(Surreal::<Db>::unstable_from_datastore(datastore, None).await?))
-}
-
-/// The engine of a dropped store closes in the background and holds its files until it has; so we, who hold the folder's lock, wait for it.
-async fn open_engine(address: &str, folder: &Path) -> Result<Database, OpenError> {
-    let give_up = tokio::time::Instant::now() + CLOSING;
-    loop {
-        match open_engine_at(address).await {
-            Ok(db) => return Ok(db),
-            Err(error) if !error.to_string().contains("already locked") => {
-                return Err(OpenError::Database { doing: "open the embedded database", source: error });
-            }
-            Err(_) if tokio::time::Instant::now() >= give_up => return Err(OpenError::Locked { folder: folder.to_owned(), pid: None }),
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
     }
 }
 

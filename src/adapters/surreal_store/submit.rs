@@ -17,6 +17,7 @@ use surrealdb::types::{RecordId, SurrealValue};
 use tokio::sync::oneshot;
 
 use super::calls::{self, OPERATION_LIMIT, Tries};
+use super::embedded::RefusedBatch;
 use super::error::{CallError, Failure};
 use super::row::{self, Columns};
 use super::store::{Inner, SurrealStore};
@@ -39,18 +40,26 @@ pub(super) struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        let submitter = RecordId::new("submitter", uuid::Uuid::new_v4().to_string());
-        Self { waiting: Mutex::default(), turn: tokio::sync::Mutex::new(Turn { submitter, batch: 0 }) }
+        let submitter = uuid::Uuid::new_v4().to_string();
+        Self { waiting: Mutex::default(), turn: tokio::sync::Mutex::new(Turn { submitter, batch: 0, unanswered: None }) }
     }
 }
 
 /// What only the one who writes just now may touch.
 #[derive(Debug)]
 struct Turn {
-    /// This store's row.
-    submitter: RecordId,
+    /// The key of this store's row in `submitter`.
+    submitter: String,
     /// The last number that was given to a batch.
     batch: i64,
+    /// The batch that was sent last, as long as nobody knows whether it was written.
+    unanswered: Option<RefusedBatch>,
+}
+
+impl Turn {
+    fn row(&self) -> RecordId {
+        RecordId::new("submitter", self.submitter.clone())
+    }
 }
 
 #[derive(Debug)]
@@ -107,6 +116,10 @@ async fn write_batch(inner: &Inner, turn: &mut Turn, batch: Vec<Waiting>) {
             }
         }
         Err(WriteError::Call(error)) => {
+            // What is answered with an error must not run later.
+            if let Some(refused) = turn.unanswered.take() {
+                inner.db.refuse(refused).await;
+            }
             for one in batch {
                 let _ = one.answer.send(Err(error.clone().into()));
             }
@@ -233,16 +246,19 @@ async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec
         }
         turn.batch += 1;
         let amount = i64::try_from(plan.records.len()).map_err(row::corrupt)?;
-        let rows = NewRows { submitter: turn.submitter.clone(), batch: turn.batch, offset: inner.offset(), amount, rows: plan.rows };
+        turn.unanswered = Some(RefusedBatch { submitter: turn.submitter.clone(), batch: turn.batch, amount });
+        let rows = NewRows { submitter: turn.row(), batch: turn.batch, offset: inner.offset(), amount, rows: plan.rows };
         let born = match calls::call::<Born>(&inner.db, WRITE, rows).await {
             Ok(born) => born,
             Err(error) => match error.failure() {
                 // Another process took the number or the key; what it wrote is seen on the next try.
                 Failure::Exists => {
+                    turn.unanswered = None;
                     tries.after_collision().await?;
                     continue;
                 }
                 Failure::Conflict => {
+                    turn.unanswered = None;
                     tries.after(error).await?;
                     continue;
                 }
@@ -250,19 +266,27 @@ async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec
                     tries.after(error).await?;
                     match settle(inner, turn).await? {
                         Some(born) => born,
-                        None => continue,
+                        None => {
+                            turn.unanswered = None;
+                            continue;
+                        }
                     }
                 }
-                Failure::Thrown | Failure::Unsent | Failure::Unknown => return Err(error.into()),
+                Failure::Thrown => {
+                    turn.unanswered = None;
+                    return Err(error.into());
+                }
+                Failure::Unsent | Failure::Unknown => return Err(error.into()),
             },
         };
+        turn.unanswered = None;
         return answers(inner, plan.places, plan.records, Some(born)).await;
     }
 }
 
 /// What became of the last batch, whose answer was lost. `None`: nothing, and nothing will.
 async fn settle(inner: &Inner, turn: &Turn) -> Result<Option<Born>, CallError> {
-    let settled: Settled = calls::call_again(&inner.db, SETTLE, Batch { submitter: turn.submitter.clone(), batch: turn.batch }).await?;
+    let settled: Settled = calls::call_again(&inner.db, SETTLE, Batch { submitter: turn.row(), batch: turn.batch }).await?;
     Ok(settled.last.zip(settled.now).map(|(last, now)| Born { last, now }))
 }
 

@@ -283,7 +283,9 @@ impl Import<'_> {
             return Err(ImportError::Miscounted { found, imported });
         }
         // Should this be interrupted, whoever opens the database next goes on.
-        Ok(backfill::fill_in(&self.store.inner.db).await?)
+        backfill::fill_in(&self.store.inner.db).await?;
+        self.store.inner.db.restored().await;
+        Ok(())
     }
 }
 

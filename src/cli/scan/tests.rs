@@ -69,7 +69,7 @@ impl RunningApp for FakeApp {
         None
     }
 
-    async fn failed(&self) -> String {
+    async fn failed(&self) -> crate::app::AppFailure {
         std::future::pending().await
     }
 

@@ -1,0 +1,434 @@
+//! The embedded database as the store uses it: an engine, or the reason why there is none just now.
+//!
+//! - **Owns** the engine, the high-water record, and one task that writes the record after changes and opens a new engine after a failure.
+//! - **States**: `open` -> a write fails for an I/O reason -> `failed` (every call fails at once) -> the engine is closed, the disk is tried, a new engine is opened and compared with the record
+//!   -> `open`; or it is behind the record -> `lost`, and the process ends. `closed` is for good.
+//! - **Never** uses an engine after a failed write, and never a database that lacks something that was acknowledged.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel_actors::ports::{Clock as _, SystemClock};
+use surrealdb::types::Value;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::engine::Engine;
+use super::folder::{self, DATABASE_FOLDER, Damage, HIGH_WATER_FILE};
+use super::high_water::{Found, HighWater, HighWaterFile, Loss, Recorded, Verdict, judge};
+use super::{RefusedBatch, convert, failure, marks, verify, withdraw};
+use crate::adapters::surreal_store::address::AuthLevel;
+use crate::adapters::surreal_store::calls::Database;
+use crate::adapters::surreal_store::error::{CallError, OpenError, chain};
+use crate::adapters::surreal_store::migrate::{self, Ground, Purpose};
+
+const NAMESPACE: &str = "kastrel";
+const DATABASE: &str = "kastrel";
+
+/// The longest between a commit and the record that covers it, but for the time that the disk takes.
+const MARK_AFTER: Duration = Duration::from_millis(250);
+
+/// The pauses between tries to open a new engine after a failure.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What must fit on the disk before a new engine is opened: recovery writes memory tables out.
+const PROBE_BYTES: usize = 1 << 20;
+
+/// Up to this size of its files, a database is read as a whole before it is used; a larger one while it is used.
+const READ_FIRST_BYTES: u64 = 1 << 30;
+
+/// How a database is opened.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Opening {
+    /// To be used, or to restore a backup into it.
+    pub(in super::super) purpose: Purpose,
+    /// Use it although it has lost rows or cannot be read as a whole.
+    pub(in super::super) accept_loss: bool,
+}
+
+/// See the module. Clones share one engine.
+#[derive(Debug, Clone)]
+pub(in super::super) struct EmbeddedDatabase {
+    shared: Arc<Shared>,
+    _keeper: Arc<AbortOnDropHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    data: PathBuf,
+    opening: Opening,
+    state: watch::Sender<State>,
+    /// Something was committed since the last mark.
+    changed: Notify,
+    record: Mutex<Record>,
+}
+
+#[derive(Debug)]
+struct Record {
+    file: HighWaterFile,
+    now: HighWater,
+    /// After a restore, the record begins anew; before its end there is nothing to record.
+    is_kept: bool,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Open(Arc<Engine>),
+    Failed(Arc<str>),
+    Lost(Arc<str>),
+    Closed,
+}
+
+impl EmbeddedDatabase {
+    /// Opens the database in the data folder `data`, whose lock the caller holds: converts one of an earlier version, looks for damage and loss, and brings the schema up to date.
+    pub(in super::super) async fn open(data: &Path, opening: Opening) -> Result<Self, OpenError> {
+        convert::run(data).await.map_err(|source| OpenError::Convert(source.into()))?;
+        let path = data.join(HIGH_WATER_FILE);
+        let (file, recorded) = blocking(move || HighWaterFile::open(&path)).await.map_err(|source| OpenError::Folder { folder: data.to_owned(), source })?;
+        let is_restore = opening.purpose == Purpose::Restore;
+        let record = match &recorded {
+            _ if is_restore => None,
+            Recorded::Nothing => None,
+            Recorded::Record(record) => Some(HighWater::clone(record)),
+            Recorded::Damaged if opening.accept_loss => None,
+            Recorded::Damaged => return Err(OpenError::Lost(Loss::Unknown)),
+        };
+        let engine = open_engine(data, opening, Ground::Any, record.is_some()).await?;
+        let db = Database::Engine(Arc::clone(&engine));
+        let checked = check(&db, record.as_ref(), recorded == Recorded::Damaged, opening.accept_loss).await;
+        drop(db);
+        let found = match checked {
+            Ok(found) => found,
+            Err(error) => {
+                Engine::close(engine).await;
+                return Err(error);
+            }
+        };
+        let now = HighWater { mark: found.mark.unwrap_or_default(), refused: record.map(|record| record.refused).unwrap_or_default(), ..HighWater::default() };
+        let shared = Arc::new(Shared {
+            data: data.to_owned(),
+            opening,
+            state: watch::Sender::new(State::Closed),
+            changed: Notify::new(),
+            record: Mutex::new(Record { file, now, is_kept: !is_restore }),
+        });
+        shared.begin(engine).await?;
+        let keeper = Arc::new(AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&shared)))));
+        Ok(Self { shared, _keeper: keeper })
+    }
+
+    /// The result of each statement.
+    pub(in super::super) async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+        let engine = self.engine()?;
+        let is_write = !failure::is_read(&sql);
+        let answer = engine.query(sql, variables).await;
+        let failed = match &answer {
+            Ok(results) => results.iter().filter_map(|result| result.as_ref().err()).find(|error| failure::is_storage_failure(error.message(), is_write)),
+            Err(CallError::Failed(error)) => Some(error).filter(|error| failure::is_storage_failure(error.message(), is_write)),
+            Err(_) => None,
+        };
+        match failed {
+            Some(error) => self.shared.fail(&engine, error.message()),
+            None if is_write => self.shared.changed.notify_one(),
+            None => {}
+        }
+        answer
+    }
+
+    /// Whether calls can be made at all.
+    pub(in super::super) fn check(&self) -> Result<(), CallError> {
+        self.engine().map(drop)
+    }
+
+    fn engine(&self) -> Result<Arc<Engine>, CallError> {
+        match &*self.shared.state.borrow() {
+            State::Open(engine) => Ok(Arc::clone(engine)),
+            State::Failed(why) => Err(CallError::Unreachable(format!("the storage failed ({why}); it is opened again when it can be written to"))),
+            State::Lost(why) => Err(CallError::Unreachable(why.to_string())),
+            State::Closed => Err(CallError::Unreachable("it is closed".into())),
+        }
+    }
+
+    /// Makes sure that a batch which is answered with an error does not come to be: it is written down on the disk, and withdrawn as soon as there is an engine.
+    pub(in super::super) async fn refuse(&self, batch: RefusedBatch) {
+        let mut record = self.shared.record.lock().await;
+        record.now.refuse(batch);
+        if let Err(error) = record.write().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not write down that submissions were refused");
+        }
+        let State::Open(engine) = self.shared.state.borrow().clone() else { return };
+        if let Err(error) = record.settle(&Database::Engine(Arc::clone(&engine))).await {
+            self.shared.fail(&engine, &chain(&error));
+        }
+    }
+
+    /// From now on the record follows the database: a restore has ended.
+    pub(in super::super) async fn restored(&self) {
+        self.shared.record.lock().await.is_kept = true;
+        self.shared.changed.notify_one();
+    }
+
+    /// Waits until the database turns out to have lost what was acknowledged.
+    pub(in super::super) async fn lost(&self) -> String {
+        let mut state = self.shared.state.subscribe();
+        let lost = state.wait_for(|state| matches!(state, State::Lost(_))).await.map(|state| state.clone());
+        match lost {
+            Ok(State::Lost(why)) => why.to_string(),
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Reads everything once.
+    pub(in super::super) async fn read_all(&self) -> Result<u64, OpenError> {
+        let engine = self.engine().map_err(|source| OpenError::Database { doing: "read the database", source: Box::new(source) })?;
+        read_all(&engine).await
+    }
+
+    /// Closes it for good: calls in flight end, the record is written, and the engine lets go of its files.
+    pub(in super::super) async fn close(&self) {
+        let State::Open(engine) = self.shared.state.send_replace(State::Closed) else { return };
+        let mut record = self.shared.record.lock().await;
+        // Only this and the calls in flight hold the engine now.
+        if let Err(error) = record.mark(&engine, true).await {
+            tracing::warn!(error = chain(&error), "could not write the high-water record while the database was closed");
+        }
+        if !Engine::close(engine).await {
+            tracing::warn!("the database did not close in time");
+        }
+    }
+}
+
+impl Shared {
+    /// Withdraws what was refused, writes the first mark, and lets calls through.
+    async fn begin(&self, engine: Arc<Engine>) -> Result<(), OpenError> {
+        let mut record = self.record.lock().await;
+        let failed = |doing| move |source: CallError| OpenError::Database { doing, source: Box::new(source) };
+        let begun = async {
+            record.settle(&Database::Engine(Arc::clone(&engine))).await.map_err(failed("withdraw refused submissions"))?;
+            record.mark(&engine, false).await.map_err(failed("write the high-water record"))
+        };
+        match begun.await {
+            Ok(()) => {
+                self.state.send_replace(State::Open(engine));
+                Ok(())
+            }
+            Err(error) => {
+                Engine::close(engine).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// A write through `engine` failed: it is not used again.
+    fn fail(&self, engine: &Arc<Engine>, why: &str) {
+        let is_first = self.state.send_if_modified(|state| match state {
+            State::Open(open) if Arc::ptr_eq(open, engine) => {
+                *state = State::Failed(why.into());
+                true
+            }
+            _ => false,
+        });
+        if is_first {
+            tracing::error!(why, "a write to the database failed; nothing is accepted until it can be opened again");
+        }
+    }
+}
+
+impl Record {
+    /// Counts up the mark in the database, and then writes the record.
+    async fn mark(&mut self, engine: &Arc<Engine>, closed: bool) -> Result<(), CallError> {
+        if !self.is_kept {
+            return Ok(());
+        }
+        let Found { installation, last_scan, scans, .. } = marks::mark(&Database::Engine(Arc::clone(engine)), self.now.mark + 1).await?;
+        let mark = self.now.mark + 1;
+        let refused = std::mem::take(&mut self.now.refused);
+        self.now = HighWater { installation, mark, last_scan, scans, written_at: SystemClock.now(), closed, refused };
+        self.write().await.map_err(|error| CallError::Unreachable(error.to_string()))
+    }
+
+    /// Withdraws all batches that were refused. They are forgotten with the next write of the record.
+    async fn settle(&mut self, db: &Database) -> Result<(), CallError> {
+        for batch in &self.now.refused {
+            let scans = withdraw::withdraw(db, batch).await?;
+            if scans > 0 {
+                tracing::warn!(scans, "withdrew submissions that were answered with an error");
+            }
+        }
+        self.now.refused.clear();
+        Ok(())
+    }
+
+    /// Blocks for as long as a sync takes, and the engine's commits do so as well.
+    async fn write(&mut self) -> std::io::Result<()> {
+        let Self { file, now, .. } = self;
+        tokio::task::block_in_place(|| file.write(now))
+    }
+}
+
+async fn keep(shared: Arc<Shared>) {
+    let mut state = shared.state.subscribe();
+    loop {
+        let current = state.borrow_and_update().clone();
+        match current {
+            State::Open(engine) => {
+                tokio::select! {
+                    () = shared.changed.notified() => {
+                        tokio::time::sleep(MARK_AFTER).await;
+                        let marked = shared.record.lock().await.mark(&engine, false).await;
+                        if let Err(error) = marked {
+                            shared.fail(&engine, &chain(&error));
+                        }
+                    }
+                    _ = state.changed() => {}
+                }
+            }
+            State::Failed(why) => recover(&shared, &why).await,
+            State::Lost(_) | State::Closed => return,
+        }
+    }
+}
+
+/// Opens a new engine as soon as the disk takes writes, and compares what it finds with the record.
+async fn recover(shared: &Arc<Shared>, why: &str) {
+    let mut pause = SHORTEST_PAUSE;
+    let mut last = why.to_owned();
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        if !matches!(&*shared.state.borrow(), State::Failed(_)) {
+            return;
+        }
+        let error = match reopen(shared).await {
+            Ok(()) => {
+                tracing::info!("the database is open again");
+                return;
+            }
+            Err(error) => error,
+        };
+        let text = chain(&error);
+        if matches!(error, OpenError::Lost(_) | OpenError::Damaged(_) | OpenError::Replaced { .. }) {
+            tracing::error!("{text}");
+            shared.state.send_replace(State::Lost(text.into()));
+            return;
+        }
+        if text != last {
+            tracing::warn!(error = text, "the database cannot be opened yet");
+            shared.state.send_if_modified(|state| match state {
+                State::Failed(why) => {
+                    *why = text.as_str().into();
+                    true
+                }
+                _ => false,
+            });
+            last = text;
+        }
+    }
+}
+
+async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
+    let probe = shared.data.join("write-probe");
+    let tried = blocking(move || {
+        let written = std::fs::write(&probe, vec![0; PROBE_BYTES]).and_then(|()| std::fs::File::open(&probe)?.sync_all());
+        // Where it was not made, there is nothing to remove.
+        let _ = std::fs::remove_file(&probe);
+        written
+    });
+    tried.await.map_err(|source| OpenError::Folder { folder: shared.data.clone(), source })?;
+    let record = shared.record.lock().await.now.clone();
+    // An engine whose database folder is gone would begin an empty one.
+    let engine = open_engine(&shared.data, shared.opening, Ground::Known(&record.installation), true).await?;
+    let checked = check(&Database::Engine(Arc::clone(&engine)), Some(&record), false, false).await;
+    if let Err(error) = checked {
+        Engine::close(engine).await;
+        return Err(error);
+    }
+    shared.begin(engine).await
+}
+
+/// Opens the engine in its folder and makes the schema this program's. `must_exist`: a folder without a database is a loss and no beginning.
+async fn open_engine(data: &Path, opening: Opening, ground: Ground<'_>, must_exist: bool) -> Result<Arc<Engine>, OpenError> {
+    let path = data.join(DATABASE_FOLDER);
+    let failed = |source| OpenError::Folder { folder: path.clone(), source };
+    let looked_into = path.clone();
+    let (content, damage) = blocking(move || Ok((folder::content(&looked_into)?, folder::check(&looked_into)?))).await.map_err(failed)?;
+    match damage {
+        Ok(()) if must_exist && content == folder::Content::Nothing => return Err(OpenError::Damaged(Damage::Missing)),
+        Ok(()) => {}
+        // The engine drops what follows the damaged record; a database without its head or of another kind cannot be opened at all.
+        Err(Damage::Log { file, at }) if opening.accept_loss => tracing::warn!(at, "opening a database with a damaged log: {}", file.display()),
+        Err(damage) => return Err(OpenError::Damaged(damage)),
+    }
+    let size = folder::size(&path);
+    let engine = Arc::new(Engine::open(&path).await?);
+    let ready = async {
+        migrate::prepare(&Database::Engine(Arc::clone(&engine)), NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await?;
+        if content == folder::Content::Nothing {
+            return Ok(());
+        }
+        if size > READ_FIRST_BYTES {
+            read_in_background(Arc::clone(&engine));
+            return Ok(());
+        }
+        match read_all(&engine).await {
+            Err(error @ OpenError::Damaged(_)) if opening.accept_loss => {
+                tracing::warn!(error = chain(&error), "using a database that cannot be read as a whole");
+                Ok(())
+            }
+            other => other.map(drop),
+        }
+    };
+    match ready.await {
+        Ok(()) => Ok(engine),
+        Err(error) => {
+            Engine::close(engine).await;
+            Err(error)
+        }
+    }
+}
+
+async fn read_all(engine: &Engine) -> Result<u64, OpenError> {
+    let Some(datastore) = engine.datastore() else { return Ok(0) };
+    verify::read_all(&datastore).await.map_err(|error| OpenError::Damaged(Damage::Unreadable { why: error.to_string() }))
+}
+
+/// The database is too large to wait for; damage is told in the log, and by `kastrel doctor --deep`.
+fn read_in_background(engine: Arc<Engine>) {
+    let closing = engine.closing();
+    tokio::spawn(async move {
+        tokio::select! {
+            read = read_all(&engine) => if let Err(error) = read {
+                tracing::error!(error = chain(&error), "the database cannot be read as a whole: restore a backup");
+            },
+            () = closing.cancelled() => {}
+        }
+    });
+}
+
+/// Compares the database with its record.
+async fn check(db: &Database, record: Option<&HighWater>, is_damaged: bool, accept_loss: bool) -> Result<Found, OpenError> {
+    let failed = |source: CallError| OpenError::Database { doing: "compare the database with its high-water record", source: Box::new(source) };
+    let found = marks::found(db).await.map_err(failed)?;
+    let loss = match judge(record, &found) {
+        Verdict::Sound if is_damaged => Some(Loss::Unknown),
+        Verdict::Sound => None,
+        Verdict::Unrecorded => {
+            tracing::warn!("the high-water record of the database is missing; it begins anew");
+            None
+        }
+        Verdict::Behind(loss) => Some(loss),
+    };
+    let Some(loss) = loss else { return Ok(found) };
+    if !accept_loss {
+        return Err(OpenError::Lost(loss));
+    }
+    tracing::warn!(%loss, "an operator accepted a loss: the database is used as it is");
+    marks::accept(db, record.map_or(0, |record| record.last_scan), loss.to_string()).await.map_err(failed)?;
+    marks::found(db).await.map_err(failed)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}

@@ -1,0 +1,58 @@
+//! Which errors of a call say that the storage failed, so that the engine must not be used any longer.
+//!
+//! The SDK passes on the engine's errors as text. RocksDB's texts begin with the name of their code (`Status::ToString`, `util/status.cc`).
+
+/// What the engine says of a file that it could not write, sync or read.
+const IO: &[&str] = &["IO error", "No space left", "Input/output error", "Read-only file system", "Writer has previous error"];
+
+/// What it says of content that cannot be right, and after a background task failed.
+const BROKEN: &[&str] = &["Corruption:", "Shutdown in progress", "commit coordinator response channel closed"];
+
+/// Whether `message`, the error of a call that wrote if `is_write`, means that the engine is not to be used again.
+///
+/// A read that meets a damaged block fails alone; a write that does so has met the engine's own error state, in which nothing is committed any more.
+pub(super) fn is_storage_failure(message: &str, is_write: bool) -> bool {
+    let mentions = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    is_write && (mentions(IO) || mentions(BROKEN))
+}
+
+/// Whether `sql` only reads: the adapter's reads are single statements that return an object.
+pub(super) fn is_read(sql: &str) -> bool {
+    let sql = sql.trim_start();
+    (sql.starts_with("RETURN") || sql.starts_with("SELECT")) && !sql.contains("COMMIT;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_failed_writes_end_the_engine() {
+        for (message, is_write, expected) in [
+            ("IO error: No space left on device: While appending to file: /data/database/000008.log: No space left on device", true, true),
+            ("Failed to commit transaction due to a datastore error: IO error: Input/output error: While fdatasync", true, true),
+            ("IO error: Writer has previous error.", true, true),
+            ("Corruption: block checksum mismatch", true, true),
+            ("Corruption: block checksum mismatch", false, false),
+            ("IO error: No such file or directory: While open a file for random read", false, false),
+            ("Transaction conflict: Resource busy. This transaction can be retried", true, false),
+            ("An error occurred: batch settled", true, false),
+            ("Database record `scan:1` already exists", true, false),
+        ] {
+            assert_eq!(is_storage_failure(message, is_write), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn statements_that_return_an_object_read() {
+        for (sql, expected) in [
+            ("RETURN { rows: (SELECT number FROM scan) };", true),
+            ("\n    RETURN { alive: true };", true),
+            ("BEGIN; UPSERT counter:scan SET value = 1; RETURN { last: 1 }; COMMIT;", false),
+            ("DELETE submitter;", false),
+            ("DEFINE TABLE scan;", false),
+        ] {
+            assert_eq!(is_read(sql), expected, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The record and its bytes: two slots that are written in turn, each with a checksum, so that a torn write leaves the other slot.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The bytes of one slot. The file has its whole size from the beginning, so that a full disk does not keep a record from being overwritten.
+pub(super) const SLOT: usize = 4096;
+/// The bytes of the file.
+pub(super) const SIZE: usize = 2 * SLOT;
+
+const MAGIC: &[u8; 8] = b"KSTLHW01";
+const CHECKSUM: usize = 32;
+/// Magic, sequence number, length of the text.
+const HEADER: usize = 8 + 8 + 4;
+/// The most batches that are remembered: as many as fit into a slot for certain.
+const MAX_REFUSED: usize = 16;
+
+/// How far the database was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super) struct HighWater {
+    /// Which database it is about.
+    pub(in super::super) installation: String,
+    /// The mark that was committed before this was written.
+    pub(in super::super) mark: u64,
+    /// The last scan id that was given out.
+    pub(in super::super) last_scan: u64,
+    /// The number of scans.
+    pub(in super::super) scans: u64,
+    /// When this was written, by this machine's clock.
+    pub(in super::super) written_at: Timestamp,
+    /// Written when the database was closed in order: nothing was committed afterwards, so the numbers are exact.
+    #[serde(default)]
+    pub(in super::super) closed: bool,
+    /// Submissions that were answered with an error although their commit may have reached the disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in super::super) refused: Vec<RefusedBatch>,
+}
+
+/// A batch of submissions that was answered with an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super::super) struct RefusedBatch {
+    /// The key of the process's row in `submitter`.
+    pub(in super::super::super) submitter: String,
+    /// The batch's number there.
+    pub(in super::super::super) batch: i64,
+    /// How many submissions it has.
+    pub(in super::super::super) amount: i64,
+}
+
+impl HighWater {
+    /// Adds a refused batch; the oldest gives way where there are too many.
+    pub(in super::super) fn refuse(&mut self, batch: RefusedBatch) {
+        if self.refused.len() >= MAX_REFUSED {
+            self.refused.remove(0);
+        }
+        self.refused.push(batch);
+    }
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Two empty slots: the file was made and never written.
+    Empty,
+    /// The newer of the readable slots, and its sequence number.
+    Record(HighWater, u64),
+    /// Neither slot can be read, and at least one was written.
+    Damaged,
+}
+
+/// The slot's bytes for `record`; `None` if it is too large for a slot.
+pub(super) fn encode(record: &HighWater, sequence: u64) -> Option<Vec<u8>> {
+    let text = serde_json::to_vec(record).ok()?;
+    if HEADER + text.len() + CHECKSUM > SLOT {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(SLOT);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&sequence.to_le_bytes());
+    bytes.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
+    bytes.extend_from_slice(&text);
+    let checksum = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&checksum);
+    bytes.resize(SLOT, 0);
+    Some(bytes)
+}
+
+/// Reads a whole file.
+pub(super) fn decode(bytes: &[u8]) -> Content {
+    let newest = bytes.chunks(SLOT).filter_map(decode_slot).max_by_key(|(_, sequence)| *sequence);
+    match newest {
+        Some((record, sequence)) => Content::Record(record, sequence),
+        None if bytes.len() == SIZE && bytes.iter().all(|byte| *byte == 0) => Content::Empty,
+        None => Content::Damaged,
+    }
+}
+
+fn decode_slot(slot: &[u8]) -> Option<(HighWater, u64)> {
+    let (header, rest) = slot.split_at_checked(HEADER)?;
+    let sequence = u64::from_le_bytes(header.get(8..16)?.try_into().ok()?);
+    let length = usize::try_from(u32::from_le_bytes(header.get(16..20)?.try_into().ok()?)).ok()?;
+    let (text, rest) = rest.split_at_checked(length)?;
+    let checksum = Sha256::digest(slot.get(..HEADER + length)?);
+    if !header.starts_with(MAGIC) || rest.get(..CHECKSUM)? != checksum.as_slice() {
+        return None;
+    }
+    Some((serde_json::from_slice(text).ok()?, sequence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(mark: u64) -> HighWater {
+        HighWater { installation: "7d0c".into(), mark, last_scan: 60, scans: 58, ..HighWater::default() }
+    }
+
+    fn file(first: &[u8], second: &[u8]) -> Vec<u8> {
+        [first, second].concat()
+    }
+
+    #[test]
+    fn the_newer_slot_counts() {
+        let (old, new) = (encode(&record(1), 8).unwrap(), encode(&record(2), 9).unwrap());
+        assert_eq!(decode(&file(&old, &new)), Content::Record(record(2), 9));
+        assert_eq!(decode(&file(&new, &old)), Content::Record(record(2), 9));
+        assert_eq!(decode(&file(&old, &[0; SLOT])), Content::Record(record(1), 8));
+        assert_eq!(decode(&[0; SIZE]), Content::Empty);
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_leaves_the_other_slot() {
+        let (old, new) = (encode(&record(1), 8).unwrap(), encode(&record(2), 9).unwrap());
+        let used = HEADER + serde_json::to_vec(&record(2)).unwrap().len() + CHECKSUM;
+        for position in 0..used {
+            let mut spoilt = new.clone();
+            spoilt[position] ^= 0x10;
+            assert_eq!(decode(&file(&old, &spoilt)), Content::Record(record(1), 8), "at {position}");
+            assert_eq!(decode(&file(&spoilt, &spoilt)), Content::Damaged, "at {position}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_damaged_unless_a_slot_is_whole() {
+        let (old, new) = (encode(&record(1), 8).unwrap(), encode(&record(2), 9).unwrap());
+        let whole = file(&old, &new);
+        for length in 0..SIZE {
+            let expected = if length < HEADER + serde_json::to_vec(&record(1)).unwrap().len() + CHECKSUM {
+                Content::Damaged
+            } else if length < SLOT + HEADER + serde_json::to_vec(&record(2)).unwrap().len() + CHECKSUM {
+                Content::Record(record(1), 8)
+            } else {
+                Content::Record(record(2), 9)
+            };
+            assert_eq!(decode(&whole[..length]), expected, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn refused_batches_fit_into_a_slot() {
+        let mut full = record(u64::MAX);
+        for batch in 0..100 {
+            full.refuse(RefusedBatch { submitter: uuid::Uuid::max().to_string(), batch: i64::MAX - batch, amount: 64 });
+        }
+        assert_eq!(full.refused.len(), MAX_REFUSED);
+        assert_eq!(full.refused.last().map(|last| last.batch), Some(i64::MAX - 99));
+        assert!(encode(&full, u64::MAX).is_some());
+    }
+}

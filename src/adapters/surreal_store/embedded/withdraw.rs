@@ -1,0 +1,69 @@
+//! Takes back submissions that were answered with an error although their commit may have reached the disk.
+//!
+//! The scan ids stay used: the counter is not set back.
+
+use surrealdb::types::{RecordId, SurrealValue};
+
+use super::RefusedBatch;
+use crate::adapters::surreal_store::calls::{self, Database};
+use crate::adapters::surreal_store::error::CallError;
+use crate::adapters::surreal_store::row::{StoredScan, stored};
+use crate::adapters::surreal_store::submit;
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Asked {
+    submitter: RecordId,
+    batch: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Written {
+    last: Option<i64>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Scans {
+    scans: Vec<RecordId>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Rows {
+    rows: Vec<StoredScan>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Withdrawn {
+    submitter: RecordId,
+    batch: i64,
+    scans: Vec<RecordId>,
+    numbers: Vec<i64>,
+    keys: Vec<RecordId>,
+}
+
+/// The last id before the batch, if it was written.
+const ASK: &str = "RETURN { last: (SELECT VALUE last FROM ONLY $submitter WHERE batch = $batch) };";
+
+const READ: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM $scans) };");
+
+/// A batch that was not written never will be: its number is taken.
+const WITHDRAW: &str = "
+    BEGIN;
+    DELETE $scans RETURN NONE;
+    DELETE $keys RETURN NONE;
+    DELETE aim WHERE first IN $numbers RETURN NONE;
+    UPSERT $submitter SET batch = $batch, last = NONE, at = time::nano(time::now()) RETURN NONE;
+    COMMIT;";
+
+/// Removes what is there of `batch`, and says how many scans that were.
+pub(super) async fn withdraw(db: &Database, batch: &RefusedBatch) -> Result<usize, CallError> {
+    let submitter = RecordId::new("submitter", batch.submitter.clone());
+    let asked = Asked { submitter: submitter.clone(), batch: batch.batch };
+    let Written { last } = calls::call_again(db, ASK, asked).await?;
+    let numbers: Vec<i64> = last.map(|last| (last + 1..=last + batch.amount).collect()).unwrap_or_default();
+    let scans: Vec<RecordId> = numbers.iter().map(|number| RecordId::new("scan", *number)).collect();
+    let Rows { rows } = if scans.is_empty() { Rows { rows: Vec::new() } } else { calls::call_again(db, READ, Scans { scans: scans.clone() }).await? };
+    let withdrawn = rows.len();
+    let keys = rows.into_iter().filter_map(|row| row.into_record().ok()?.idempotency_key).map(|key| submit::key_row(&key)).collect();
+    calls::execute_again(db, WITHDRAW, Withdrawn { submitter, batch: batch.batch, scans, numbers, keys }).await?;
+    Ok(withdrawn)
+}
