@@ -15,6 +15,10 @@ ARG RUST=1.95-bookworm
 ARG BASE=debian:bookworm-20251117-slim
 
 FROM rust:${RUST} AS build
+# The bindings of the storage engine are generated with libclang.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends clang libclang-dev \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

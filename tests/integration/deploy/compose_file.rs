@@ -77,7 +77,7 @@ fn what_must_last_lies_in_named_volumes() {
     for (name, service) in compose.kastrel() {
         assert_eq!(service.volumes, [format!("results:{}", service.environment["KAST_RESULTS_DIR"])], "{name}: web reads what workers write");
     }
-    assert!(compose.service("surrealdb").command.iter().any(|word| word.starts_with("surrealkv:///data/") && word.ends_with("?sync=every")));
+    assert!(compose.service("surrealdb").command.iter().any(|word| word.starts_with("rocksdb:///data/") && word.ends_with("?sync=every")));
     assert_eq!(compose.service("surrealdb").volumes, ["surrealdb:/data"]);
     assert_eq!(compose.service("surrealdb").user, None, "the image's own user may write to /data");
     assert_eq!(compose.service("redis").volumes, ["redis:/data"]);

@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kastrel_actors::ports::{Clock as _, SystemClock};
@@ -14,7 +15,7 @@ use surrealdb::types::Value;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::engine::Engine;
+use super::engine::{Engine, First};
 use super::folder::{self, DATABASE_FOLDER, Damage, HIGH_WATER_FILE};
 use super::high_water::{Found, HighWater, HighWaterFile, Loss, Recorded, Verdict, judge};
 use super::{RefusedBatch, convert, failure, marks, verify, withdraw};
@@ -28,6 +29,9 @@ const DATABASE: &str = "kastrel";
 
 /// The longest between a commit and the record that covers it, but for the time that the disk takes.
 const MARK_AFTER: Duration = Duration::from_millis(250);
+
+/// How often the folder is looked for: an engine writes on into files that were deleted.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The pauses between tries to open a new engine after a failure.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
@@ -62,6 +66,8 @@ struct Shared {
     state: watch::Sender<State>,
     /// Something was committed since the last mark.
     changed: Notify,
+    /// Which folder the engine was opened in, as [`folder::identity`] says.
+    identity: AtomicU64,
     record: Mutex<Record>,
 }
 
@@ -112,6 +118,7 @@ impl EmbeddedDatabase {
             opening,
             state: watch::Sender::new(State::Closed),
             changed: Notify::new(),
+            identity: AtomicU64::new(0),
             record: Mutex::new(Record { file, now, is_kept: !is_restore }),
         });
         shared.begin(engine).await?;
@@ -189,9 +196,8 @@ impl EmbeddedDatabase {
     /// Closes it for good: calls in flight end, the record is written, and the engine lets go of its files.
     pub(in super::super) async fn close(&self) {
         let State::Open(engine) = self.shared.state.send_replace(State::Closed) else { return };
-        let mut record = self.shared.record.lock().await;
-        // Only this and the calls in flight hold the engine now.
-        if let Err(error) = record.mark(&engine, true).await {
+        let marked = self.shared.record.lock().await.mark(&engine, true).await;
+        if let Err(error) = marked {
             tracing::warn!(error = chain(&error), "could not write the high-water record while the database was closed");
         }
         if !Engine::close(engine).await {
@@ -211,6 +217,9 @@ impl Shared {
         };
         match begun.await {
             Ok(()) => {
+                let database = self.data.join(DATABASE_FOLDER);
+                let identity = blocking(move || folder::identity(&database)).await.unwrap_or_default();
+                self.identity.store(identity, Ordering::Relaxed);
                 self.state.send_replace(State::Open(engine));
                 Ok(())
             }
@@ -218,6 +227,17 @@ impl Shared {
                 Engine::close(engine).await;
                 Err(error)
             }
+        }
+    }
+
+    /// Writes the record, if `engine` is still the one that is used.
+    async fn mark(&self, engine: &Arc<Engine>) {
+        let mut record = self.record.lock().await;
+        if !matches!(&*self.state.borrow(), State::Open(open) if Arc::ptr_eq(open, engine)) {
+            return;
+        }
+        if let Err(error) = record.mark(engine, false).await {
+            self.fail(engine, &chain(&error));
         }
     }
 
@@ -277,12 +297,15 @@ async fn keep(shared: Arc<Shared>) {
                 tokio::select! {
                     () = shared.changed.notified() => {
                         tokio::time::sleep(MARK_AFTER).await;
-                        let marked = shared.record.lock().await.mark(&engine, false).await;
-                        if let Err(error) = marked {
-                            shared.fail(&engine, &chain(&error));
-                        }
+                        shared.mark(&engine).await;
                     }
-                    _ = state.changed() => {}
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    _ = state.changed() => continue,
+                }
+                let data = shared.data.clone();
+                let there = blocking(move || folder::identity(&data.join(DATABASE_FOLDER))).await;
+                if there.ok() != Some(shared.identity.load(Ordering::Relaxed)) {
+                    shared.fail(&engine, "the folder of the database is gone or another one");
                 }
             }
             State::Failed(why) => recover(&shared, &why).await,
@@ -309,7 +332,9 @@ async fn recover(shared: &Arc<Shared>, why: &str) {
             Err(error) => error,
         };
         let text = chain(&error);
-        if matches!(error, OpenError::Lost(_) | OpenError::Damaged(_) | OpenError::Replaced { .. }) {
+        // A disk that is missing may come back; what is damaged or behind does not heal.
+        let may_come_back = matches!(error, OpenError::Damaged(Damage::Missing));
+        if matches!(error, OpenError::Lost(_) | OpenError::Damaged(_) | OpenError::Replaced { .. }) && !may_come_back {
             tracing::error!("{text}");
             shared.state.send_replace(State::Lost(text.into()));
             return;
@@ -362,26 +387,19 @@ async fn open_engine(data: &Path, opening: Opening, ground: Ground<'_>, must_exi
         Err(damage) => return Err(OpenError::Damaged(damage)),
     }
     let size = folder::size(&path);
-    let engine = Arc::new(Engine::open(&path).await?);
-    let ready = async {
-        migrate::prepare(&Database::Engine(Arc::clone(&engine)), NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await?;
-        if content == folder::Content::Nothing {
-            return Ok(());
-        }
-        if size > READ_FIRST_BYTES {
-            read_in_background(Arc::clone(&engine));
-            return Ok(());
-        }
-        match read_all(&engine).await {
-            Err(error @ OpenError::Damaged(_)) if opening.accept_loss => {
-                tracing::warn!(error = chain(&error), "using a database that cannot be read as a whole");
-                Ok(())
+    let is_large = size > READ_FIRST_BYTES;
+    let first = if is_large || content == folder::Content::Nothing { First::Use } else { First::Read { accept: opening.accept_loss } };
+    let engine = Arc::new(Engine::open(&path, first).await?);
+    let db = Database::Engine(Arc::clone(&engine));
+    let prepared = migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await;
+    drop(db);
+    match prepared {
+        Ok(()) => {
+            if is_large {
+                read_in_background(Arc::clone(&engine));
             }
-            other => other.map(drop),
+            Ok(engine)
         }
-    };
-    match ready.await {
-        Ok(()) => Ok(engine),
         Err(error) => {
             Engine::close(engine).await;
             Err(error)
@@ -391,7 +409,7 @@ async fn open_engine(data: &Path, opening: Opening, ground: Ground<'_>, must_exi
 
 async fn read_all(engine: &Engine) -> Result<u64, OpenError> {
     let Some(datastore) = engine.datastore() else { return Ok(0) };
-    verify::read_all(&datastore).await.map_err(|error| OpenError::Damaged(Damage::Unreadable { why: error.to_string() }))
+    verify::read_all(&datastore).await.map_err(OpenError::from)
 }
 
 /// The database is too large to wait for; damage is told in the log, and by `kastrel doctor --deep`.

@@ -12,15 +12,29 @@ use surrealdb_engine_local::Datastore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::folder::Damage;
 use super::options::OPTIONS;
+use super::verify::{self, Unreadable};
 use crate::adapters::surreal_store::calls::CALL_TIMEOUT;
-use crate::adapters::surreal_store::error::{CallError, OpenError};
+use crate::adapters::surreal_store::error::{CallError, OpenError, chain};
 
 /// How long an engine may take to close, and one that was just dropped to let go of its files.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 const CLOSE_POLL: Duration = Duration::from_millis(5);
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+/// What is done with a database before it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    /// Nothing.
+    Use,
+    /// It is read as a whole. `accept`: what cannot be read is only told.
+    Read { accept: bool },
+}
+
+enum Failed {
+    Engine(Box<dyn std::error::Error + Send + Sync>),
+    Unreadable(Unreadable),
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -33,29 +47,35 @@ pub(in super::super) struct Engine {
 impl Engine {
     /// An engine that keeps everything in memory.
     pub(in super::super) async fn in_memory() -> Result<Self, OpenError> {
-        Self::open_at("mem://").await.map_err(|source| OpenError::Database { doing: "open the database in memory", source })
+        Self::open_at("mem://", First::Use).await.map_err(|error| match error {
+            Failed::Engine(source) => OpenError::Database { doing: "open the database in memory", source },
+            Failed::Unreadable(error) => error.into(),
+        })
     }
 
     /// Opens, or makes, the database in `folder`. Waits for an engine of this process that was dropped and is still closing.
-    pub(super) async fn open(folder: &Path) -> Result<Self, OpenError> {
+    /// `first`: what is done before anything else.
+    pub(super) async fn open(folder: &Path, first: First) -> Result<Self, OpenError> {
         let path = folder.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
         let address = format!("rocksdb://{path}");
         let give_up = Instant::now() + CLOSE_LIMIT;
         loop {
-            match Self::open_at(&address).await {
+            match Self::open_at(&address, first).await {
                 Ok(engine) => return Ok(engine),
-                Err(error) if is_locked(&error.to_string()) => {
+                Err(Failed::Unreadable(error)) => return Err(error.into()),
+                Err(Failed::Engine(error)) if is_locked(&error.to_string()) => {
                     if Instant::now() >= give_up {
                         return Err(OpenError::Locked { folder: folder.to_owned(), pid: None });
                     }
                     tokio::time::sleep(CLOSE_POLL).await;
                 }
-                Err(source) => return Err(OpenError::Database { doing: "open the embedded database", source }),
+                Err(Failed::Engine(error)) if is_damage(&error.to_string()) => return Err(OpenError::Damaged(Damage::Unreadable { why: error.to_string() })),
+                Err(Failed::Engine(source)) => return Err(OpenError::Database { doing: "open the embedded database", source }),
             }
         }
     }
 
-    async fn open_at(address: &str) -> Result<Self, Failed> {
+    async fn open_at(address: &str, first: First) -> Result<Self, Failed> {
         let options = OPTIONS.iter().fold(ConfigMap::empty(), |options, (key, value)| options.with_key_value(*key, *value));
         let datastore = Datastore::builder()
             .with_config(options)
@@ -63,13 +83,22 @@ impl Engine {
             .with_transaction_timeout(Some(CALL_TIMEOUT))
             .without_maintenance_tasks()
             .build_with_path(address)
-            .await?;
+            .await
+            .map_err(|error| Failed::Engine(error.into()))?;
+        // Before the engine asks for its version: it asks for two minutes if that cannot be read.
+        if let First::Read { accept } = first {
+            match verify::read_all(&datastore).await {
+                Err(error) if accept => tracing::warn!(error = chain(&error), "using a database that cannot be read as a whole"),
+                read => drop(read.map_err(Failed::Unreadable)?),
+            }
+        }
         // In the order of the SDK's own connect: the maintenance tasks write, and may do so only once the version is there.
-        datastore.check_version().await?;
-        datastore.bootstrap().await?;
+        datastore.check_version().await.map_err(|error| Failed::Engine(error.into()))?;
+        datastore.bootstrap().await.map_err(|error| Failed::Engine(error.into()))?;
         datastore.start_maintenance_tasks();
         let weak = Arc::downgrade(&datastore);
-        Ok(Self { db: Surreal::<Db>::unstable_from_datastore(datastore, None).await?, datastore: weak, closing: CancellationToken::new() })
+        let db = Surreal::<Db>::unstable_from_datastore(datastore, None).await.map_err(|error| Failed::Engine(error.into()))?;
+        Ok(Self { db, datastore: weak, closing: CancellationToken::new() })
     }
 
     /// The result of each statement.
@@ -109,6 +138,11 @@ impl Engine {
         }
         true
     }
+}
+
+/// What RocksDB says of files that are missing, cut off or altered.
+fn is_damage(message: &str) -> bool {
+    message.contains("Corruption: ") || message.contains("IO error: No such file or directory")
 }
 
 /// What RocksDB says of a database that somebody holds: "While lock file" for another process, "lock hold by current process" for this one.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::wal::{self, LogState};
@@ -106,6 +107,12 @@ pub(super) fn content(folder: &Path) -> io::Result<Content> {
 pub(super) fn size(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+/// Tells this folder from another one that takes its place under the same name.
+pub(super) fn identity(folder: &Path) -> io::Result<u64> {
+    let metadata = std::fs::metadata(folder)?;
+    Ok(metadata.ino() ^ metadata.dev().rotate_left(32))
 }
 
 /// Looks for damage that the engine would pass over in silence. Reads the write-ahead logs, and changes nothing.

@@ -4,21 +4,30 @@ use surrealdb_engine_local::Datastore;
 use surrealdb_kvs::key::RawRange;
 use surrealdb_kvs::{Key, TransactionType};
 
+use super::folder::Damage;
+use crate::adapters::surreal_store::error::OpenError;
+
+impl From<Unreadable> for OpenError {
+    fn from(error: Unreadable) -> Self {
+        Self::Damaged(Damage::Unreadable { why: error.to_string() })
+    }
+}
+
 /// How many keys are read at a time.
 const CHUNK: u32 = 1_000;
 
 /// Parts of a database that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("after {read} keys: {why}")]
-pub(in super::super) struct Unreadable {
+pub(super) struct Unreadable {
     /// How many keys were read before.
-    pub(in super::super) read: u64,
+    pub(super) read: u64,
     /// What the engine says.
-    pub(in super::super) why: String,
+    pub(super) why: String,
 }
 
 /// Reads all keys and values once, and says how many there are.
-pub(in super::super) async fn read_all(datastore: &Datastore) -> Result<u64, Unreadable> {
+pub(super) async fn read_all(datastore: &Datastore) -> Result<u64, Unreadable> {
     let mut read = 0;
     let transaction = datastore.transaction(TransactionType::Read).await.map_err(|error| Unreadable { read, why: error.to_string() })?;
     let mut range = RawRange::every_key();
