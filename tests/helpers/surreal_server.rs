@@ -71,7 +71,14 @@ impl SurrealServer {
         let bind = self.address().to_string();
         let mut command = Command::new(program());
         command.args(["start", "--no-banner", "--log", "warn", "--bind", &bind, "--user", USER, "--pass", PASSWORD]).args(&self.options).arg(storage);
-        command.env_clear().env("EXIT_WITH_STDIN", "1").stdin(Stdio::piped()).stdout(Stdio::null());
+        command
+            .env_clear()
+            .env("EXIT_WITH_STDIN", "1")
+            // Small, so that tests meet many of them.
+            .env("SURREAL_ROCKSDB_WRITE_BUFFER_SIZE", "4194304")
+            .env("SURREAL_ROCKSDB_BLOCK_CACHE_SIZE", "16777216")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
         self.child = Some(command.spawn().unwrap());
         let give_up = Instant::now() + PATIENCE;
         while !self.is_ready().await {
@@ -94,6 +101,14 @@ impl SurrealServer {
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("the server does not run");
         kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    /// The folder of its files.
+    pub(crate) fn folder(&self) -> std::path::PathBuf {
+        match &self.storage {
+            Storage::Memory => panic!("it keeps nothing"),
+            Storage::Disk(folder) => folder.path().join("db"),
+        }
     }
 
     /// Where it listens.

@@ -27,6 +27,7 @@ pub(crate) struct TestApp {
 }
 
 /// How a command of the command line ended.
+#[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -62,25 +63,46 @@ impl TestApp {
 
     /// Starts a server on the data folder and waits until it listens.
     pub(crate) async fn restart(&mut self) {
+        self.restart_with(&[]).await;
+    }
+
+    /// The same with more arguments.
+    pub(crate) async fn restart_with(&mut self, more: &[&str]) {
+        if let Err(ended) = self.try_restart_with(more).await {
+            panic!("the server ended: {:?} {}", ended.code, ended.stderr);
+        }
+    }
+
+    /// The same; `Err`: the server ended instead.
+    pub(crate) async fn try_restart(&mut self) -> Result<(), Ended> {
+        self.try_restart_with(&[]).await
+    }
+
+    async fn try_restart_with(&mut self, more: &[&str]) -> Result<(), Ended> {
         assert!(self.server.is_none(), "the server before must have ended");
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(more);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let listening = async {
             while let Some(line) = lines.next_line().await.unwrap() {
                 if let Some((_, url)) = line.split_once(" listens on ") {
-                    return url.trim().to_owned();
+                    return Ok(url.trim().to_owned());
                 }
                 said.push_str(&line);
                 said.push('\n');
             }
-            panic!("the server ended: {said}");
+            Err(said)
         };
-        self.client.listens_on(&tokio::time::timeout(PATIENCE, listening).await.expect("the server never listened"));
+        match tokio::time::timeout(PATIENCE, listening).await.expect("the server never listened") {
+            Ok(url) => self.client.listens_on(&url),
+            Err(stderr) => return Err(Ended { code: child.wait().await.unwrap().code(), stdout: String::new(), stderr }),
+        }
         // Its log must go somewhere, or the full pipe would stop it.
         tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
         self.server = Some(child);
+        Ok(())
     }
 
     /// `kill -9`.
@@ -135,7 +157,7 @@ impl TestApp {
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    pub(super) fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 

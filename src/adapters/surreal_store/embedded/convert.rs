@@ -121,6 +121,8 @@ async fn copy(from: &Path, to: &Path) -> Result<u64> {
         write(&to, data).await?;
     }
     write(&to, version.into_iter().collect()).await?;
+    drop(pairs);
+    drop(reader);
     to.shutdown().await.map_err(engine("close the copy"))?;
     from.shutdown().await.map_err(engine("close the database of the earlier version"))?;
     Ok(copied)
@@ -143,16 +145,17 @@ async fn compare(from: &Path, to: &Path) -> Result<()> {
     let (from, to) = (source(from).await?, target(to).await?);
     let old = from.transaction(TransactionType::Read).await.map_err(engine("read the database"))?;
     let new = to.transaction(TransactionType::Read).await.map_err(engine("read the copy"))?;
-    let (mut old, mut new) = (Pairs::new(old.as_ref()), Pairs::new(new.as_ref()));
+    let (mut olds, mut news) = (Pairs::new(old.as_ref()), Pairs::new(new.as_ref()));
     let mut equal = 0;
     loop {
-        let (one, other) = (old.next().await?, new.next().await?);
+        let (one, other) = (olds.next().await?, news.next().await?);
         match (one, other) {
             (None, None) => break,
             (one, other) if one == other => equal += 1,
             _ => return Err(ConvertError::Differs { equal }),
         }
     }
+    drop((olds, news));
     drop((old, new));
     to.shutdown().await.map_err(engine("close the copy"))?;
     from.shutdown().await.map_err(engine("close the database of the earlier version"))?;

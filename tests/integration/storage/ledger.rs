@@ -1,0 +1,135 @@
+//! What a server has acknowledged, and the comparison with what it knows after a restart.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+
+/// How many plugin settings a large submission has, of 900 bytes each.
+const LARGE: usize = 100;
+
+/// Submissions, cancels, deletions and pauses that were answered with success, in a queue that is paused throughout, so that only these change anything.
+pub(super) struct Ledger {
+    random: SmallRng,
+    scans: BTreeMap<u64, Known>,
+    deleted: Vec<u64>,
+    reason: String,
+    sent: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    target: String,
+    status: &'static str,
+}
+
+impl Ledger {
+    pub(super) async fn begin(client: &Client, seed: u64) -> Self {
+        let mut ledger = Self { random: SmallRng::seed_from_u64(seed), scans: BTreeMap::new(), deleted: Vec::new(), reason: String::new(), sent: 0 };
+        ledger.pause(client).await;
+        ledger
+    }
+
+    pub(super) fn acknowledged(&self) -> usize {
+        self.scans.len() + self.deleted.len()
+    }
+
+    /// One command at random, most of them large submissions. It must be acknowledged.
+    pub(super) async fn step(&mut self, client: &Client) {
+        match self.random.random_range(0..20) {
+            0 => self.pause(client).await,
+            1 | 2 => self.cancel(client).await,
+            3 => self.delete(client).await,
+            _ => {
+                let accepted = self.submit(client, LARGE).await;
+                assert!(accepted, "a submission was refused");
+            }
+        }
+    }
+
+    /// Says whether it was accepted. What is refused must be refused with 503.
+    pub(super) async fn submit(&mut self, client: &Client, settings: usize) -> bool {
+        self.sent += 1;
+        let target = format!("t{}.example.com", self.sent);
+        let overrides: Vec<String> = (0..settings).map(|number| format!("whatweb.k{number}={}", "x".repeat(900))).collect();
+        let (status, body) = client.post("/api/scans", &json!({ "target": target, "overrides": overrides })).await;
+        assert!(matches!(status, 201 | 503), "{status} {body}");
+        if status == 201 {
+            let id = body["scan_id"].as_u64().unwrap();
+            assert!(self.scans.insert(id, Known { target, status: "pending" }).is_none(), "the id {id} was given out twice");
+            assert!(!self.deleted.contains(&id), "the id {id} of a deleted scan was given out again");
+        }
+        status == 201
+    }
+
+    async fn cancel(&mut self, client: &Client) {
+        let Some((id, known)) = self.scans.iter_mut().rev().find(|(_, known)| known.status == "pending") else { return };
+        let (status, body) = client.post(&format!("/api/scans/{id}/cancel"), &json!({})).await;
+        assert!(matches!(status, 200 | 202), "{status} {body}");
+        known.status = "cancelled";
+    }
+
+    async fn delete(&mut self, client: &Client) {
+        let Some(id) = self.scans.iter().find(|(_, known)| known.status == "cancelled").map(|(id, _)| *id) else { return };
+        let answer = client.request(reqwest::Method::DELETE, &format!("/api/scans/{id}")).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+        self.scans.remove(&id);
+        self.deleted.push(id);
+    }
+
+    async fn pause(&mut self, client: &Client) {
+        let reason = format!("reason {}", self.random.random::<u32>());
+        let (status, body) = client.post("/api/queue/pause", &json!({ "reason": reason })).await;
+        assert_eq!(status, 200, "{body}");
+        self.reason = reason;
+    }
+
+    /// Everything that was acknowledged is there, nothing else is, and the numbers are true.
+    pub(super) async fn compare(&self, client: &Client) {
+        let mut found = BTreeMap::new();
+        let mut page = 1;
+        let total = loop {
+            let list = client.json(&format!("/api/scans?per_page=100&page={page}")).await;
+            for scan in list["scans"].as_array().unwrap() {
+                let status = ["pending", "cancelled"].into_iter().find(|status| scan["status"] == *status).unwrap_or("another status");
+                found.insert(scan["scan_id"].as_u64().unwrap(), Known { target: scan["target"].as_str().unwrap().to_owned(), status });
+            }
+            if page >= list["pages"].as_u64().unwrap() {
+                break list["total"].as_u64().unwrap();
+            }
+            page += 1;
+        };
+        let missing: Vec<_> = self.scans.iter().filter(|(id, known)| found.get(id) != Some(known)).collect();
+        assert!(missing.is_empty(), "acknowledged, but not there as it was: {missing:?}");
+        let ghosts: Vec<_> = found.keys().filter(|id| !self.scans.contains_key(id)).collect();
+        assert!(ghosts.is_empty(), "there, but never acknowledged: {ghosts:?}");
+        assert_eq!(total, self.scans.len() as u64, "the total of the list");
+        let queue: Value = client.json("/api/queue").await;
+        let waiting = self.scans.values().filter(|known| known.status == "pending").count();
+        assert_eq!((&queue["waiting"], &queue["reason"]), (&json!(waiting), &json!(self.reason)));
+    }
+}
+
+/// Counts the write-ahead logs that an engine begins: one for each memory table.
+#[derive(Default)]
+pub(super) struct Rotations {
+    seen: std::collections::BTreeSet<String>,
+}
+
+impl Rotations {
+    /// How often a table was begun after the first, as far as that was seen.
+    pub(super) fn look(&mut self, folder: &Path) -> usize {
+        let names = std::fs::read_dir(folder).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        self.seen.extend(names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "log")));
+        self.seen.len().saturating_sub(1)
+    }
+}
+
+/// A number from the environment: how long the long form of a test runs.
+pub(super) fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}

@@ -1,0 +1,6 @@
+//! The promise of the storage: what was acknowledged is there after every stop, or the start is refused.
+
+mod damage;
+mod full_disk;
+mod ledger;
+mod rotation;
