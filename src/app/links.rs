@@ -52,7 +52,7 @@ impl Links {
     ) -> Result<Self, AppError> {
         let shared = config.database.url.is_some();
         let (store, lock) = match &config.database.url {
-            None => (embedded(data_dir).await?, None),
+            None => (embedded(config, data_dir).await?, None),
             Some(url) => {
                 // Processes of scans are told apart by their data folder, so two nodes must not share one.
                 let lock = if role.runs_scans(true) { Some(FolderLock::take(data_dir).map_err(|error| folder_error(error, data_dir))?) } else { None };

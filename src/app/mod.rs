@@ -27,13 +27,13 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
 use crate::adapters::surreal_store::FolderLock;
-use crate::backup::BackupSource;
+use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups};
 use crate::config::Config;
 use crate::telemetry::readings::Sources;
 use crate::telemetry::{Telemetry, observe};
 use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
-pub use database::{database_to_back_up, database_to_restore};
+pub use database::{RestoreTarget, backup_folder, database_to_back_up};
 pub use error::AppError;
 use links::Links;
 use node::{Folders, RunningNode};
@@ -53,6 +53,8 @@ pub struct App {
     pub renderer: Option<Arc<dyn RenderReport>>,
     /// Everything that the store keeps, to be backed up.
     pub backup: Arc<dyn BackupSource>,
+    /// Makes backups by itself, where there is an embedded database and somebody to look after it.
+    backups: Option<RunningBackups>,
     node: Option<RunningNode>,
     catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     /// What this process tells with.
@@ -108,12 +110,19 @@ impl App {
         };
         let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
         let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
+        let backups = if role == Role::Serve && config.makes_backups() {
+            let (folder, source, clock) = (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&desk.clock));
+            Some(AutomaticBackups { folder, every: config.backup_interval(), source, clock }.start())
+        } else {
+            None
+        };
         Ok(Self {
             desk,
             drain_limit: config.scans.drain_limit_seconds,
             redis: links.redis,
             artifacts,
             backup: links.backup,
+            backups,
             node,
             renderer,
             catalogue,
@@ -156,8 +165,17 @@ impl App {
         }
     }
 
+    /// The automatic backups that there are, where they are made.
+    #[must_use]
+    pub fn backups(&self) -> Option<watch::Receiver<BackupStatus>> {
+        self.backups.as_ref().map(RunningBackups::status)
+    }
+
     /// Stops: running scans may finish for as long as is configured, and then go back to pending at no cost, within the shutdown grace.
     pub async fn stop(&self) {
+        if let Some(backups) = &self.backups {
+            backups.stop().await;
+        }
         if let Some(node) = &self.node {
             node.stop().await;
         }

@@ -189,6 +189,18 @@ settings! {
         url: Option<SecretUrl> = "", env ["KASTREL_DATABASE_URL"], secret true;
     }
 
+    /// Automatic backups of the embedded database. A database on a server is backed up where it is, or by `kastrel backup`.
+    backup: BackupConfig {
+        /// Whether a server makes them: regularly, and before a newer program changes the database's schema.
+        enabled: bool = true;
+        /// How often, in hours.
+        every_hours: u32 = 24, within 1 to 8760;
+        /// How many are kept.
+        keep: usize = 7, within 1 to 10000;
+        /// The folder that they are kept in, for this database alone; better on another disk. Empty: `backups` in the data folder.
+        dir: Option<PathBuf> = "";
+    }
+
     /// Where the files of scans are kept: reports, logs and raw results.
     artifacts: ArtifactsConfig {
         /// An S3-compatible bucket that all machines share, such as `s3://scans/kastrel`. Empty: the results folder of this machine.

@@ -145,6 +145,7 @@ fn section_name(section: &'static str) -> &'static str {
         "server" => "[server]",
         "data" => "[data]",
         "database" => "[database]",
+        "backup" => "[backup]",
         "artifacts" => "[artifacts]",
         "redis" => "[redis]",
         "kast" => "[kast]",

@@ -27,6 +27,7 @@ use super::state::{Web, WebInner};
 use super::{AppInfo, CatalogueView, HostRule, IssueText, RequestLimits, SettingLine, WebState, router};
 use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
 use crate::adapters::kast_runner::AttemptPaths;
+use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
@@ -37,7 +38,7 @@ mod faulty_store;
 mod live_tail;
 mod no_artifacts;
 mod schema;
-pub(crate) use backups::ScriptedBackup;
+pub(crate) use backups::{ScriptedBackup, backup_status};
 pub(crate) use faulty_store::FaultyStore;
 pub(crate) use live_tail::LiveTail;
 pub(crate) use no_artifacts::NoArtifacts;
@@ -50,6 +51,7 @@ pub(crate) struct TestApp {
     pub(crate) closing: CancellationToken,
     pub(crate) results: TempDir,
     pub(crate) backup: Arc<ScriptedBackup>,
+    pub(crate) backups: watch::Sender<BackupStatus>,
     catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
     state: WebState,
     router: Router,
@@ -97,6 +99,7 @@ impl TestApp {
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
         let backup = Arc::new(ScriptedBackup::default());
+        let (backups, backups_view) = watch::channel(BackupStatus::default());
         let state = WebState {
             desk: desk.clone(),
             catalogue: catalogue_view,
@@ -104,6 +107,7 @@ impl TestApp {
             renderer: None,
             settings: Arc::new(vec![SettingLine { key: "scans.concurrency".into(), value: "4".into() }]),
             backup: backup.clone(),
+            backups: Some(backups_view),
             info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
             poll_interval: Duration::from_secs(3),
             max_attempts: 3,
@@ -116,7 +120,7 @@ impl TestApp {
             hosts: HostRule { loopback: true, names: Vec::new() },
             closing: closing.clone(),
         };
-        Self { desk, memory, store, closing, results, backup, catalogue, router: router(state.clone(), limits), state }
+        Self { desk, memory, store, closing, results, backup, backups, catalogue, router: router(state.clone(), limits), state }
     }
 
     /// A request, with `Host: localhost` unless `headers` say otherwise.

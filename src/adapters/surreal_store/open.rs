@@ -15,11 +15,13 @@ use surrealdb_engine_local::Datastore;
 
 use super::address::{AuthLevel, RemoteDatabase};
 use super::backfill;
+use super::before_migration::{self, BeforeMigration};
 use super::calls::{CALL_TIMEOUT, Database};
 use super::error::OpenError;
 use super::link::Link;
 use super::lock::FolderLock;
 use super::migrate::{self, Ground, Purpose};
+use super::replace;
 use super::store::{Inner, SurrealStore};
 
 /// The version of the embedded engine, which tells it to nobody. A test holds it against the locked dependencies.
@@ -39,7 +41,15 @@ impl SurrealStore {
     /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program;
     /// [`OpenError::HalfRestored`] after a restore that failed; else what the folder or the database said.
     pub async fn open(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_folder(folder, Purpose::Use).await
+        Self::open_folder(folder, Purpose::Use, None).await
+    }
+
+    /// As [`open`](Self::open); `before` is run before the schema of an existing database changes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`OpenError::BeforeMigration`].
+    pub async fn open_with(folder: &Path, before: &dyn BeforeMigration) -> Result<Self, OpenError> {
+        Self::open_folder(folder, Purpose::Use, Some(before)).await
     }
 
     /// As [`open`](Self::open), to restore a backup: also where an earlier restore failed.
@@ -47,7 +57,7 @@ impl SurrealStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_to_restore(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_folder(folder, Purpose::Restore).await
+        Self::open_folder(folder, Purpose::Restore, None).await
     }
 
     /// Connects to a database server, and keeps the connection. A server that does not answer is tried for half a minute, with a log line for each try.
@@ -72,18 +82,21 @@ impl SurrealStore {
     /// What the database said.
     pub async fn in_memory() -> Result<Self, OpenError> {
         let db = open_engine_at("mem://").await.map_err(|source| OpenError::Database { doing: "open the database in memory", source })?;
-        Self::embedded(db, None, Purpose::Use).await
+        Self::embedded(db, None, Purpose::Use, None).await
     }
 
-    async fn open_folder(folder: &Path, purpose: Purpose) -> Result<Self, OpenError> {
+    async fn open_folder(folder: &Path, purpose: Purpose, before: Option<&dyn BeforeMigration>) -> Result<Self, OpenError> {
         let lock = FolderLock::take(folder)?;
+        replace::check(folder)?;
         let path = folder.join(FOLDER);
         let path = path.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
         let db = open_engine(&format!("surrealkv://{path}?sync=every"), folder).await?;
-        Self::embedded(db, Some(lock), purpose).await
+        Self::embedded(db, Some(lock), purpose, before).await
     }
 
-    async fn embedded(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
+    async fn embedded(db: Database, lock: Option<FolderLock>, purpose: Purpose, before: Option<&dyn BeforeMigration>) -> Result<Self, OpenError> {
+        migrate::select_database(&db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+        before_migration::run(&db, before).await?;
         migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, purpose, Ground::Any).await?;
         Self::whole(db, lock, purpose).await
     }
@@ -106,7 +119,7 @@ impl SurrealStore {
         Self::over(self.inner.db.clone(), None)
     }
 
-    fn over(db: Database, lock: Option<FolderLock>) -> Self {
+    pub(super) fn over(db: Database, lock: Option<FolderLock>) -> Self {
         Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) }
     }
 }
