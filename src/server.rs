@@ -104,6 +104,8 @@ fn setting_lines(config: &Config) -> Vec<SettingLine> {
         ("scans.wall_clock_limit_seconds", seconds(config.scans.wall_clock_limit_seconds)),
         ("scans.no_progress_limit_seconds", seconds(config.scans.no_progress_limit_seconds)),
         ("scans.shutdown_grace_seconds", seconds(config.scans.shutdown_grace_seconds)),
+        ("queue.max_waiting", config.queue.max_waiting.to_string()),
+        ("queue.client_share", format!("{} %", config.queue.client_share)),
         ("backup.every_hours", config.backup.every_hours.to_string()),
         ("backup.keep", config.backup.keep.to_string()),
         ("kast.log_cap_bytes", config.kast.log_cap_bytes.to_string()),
@@ -188,7 +190,9 @@ impl Server {
             }
         });
         let stopped = stop.clone();
-        let serve = axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await });
+        // Who submits is told apart by their address.
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let serve = axum::serve(listener, service).with_graceful_shutdown(async move { stopped.cancelled().await });
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;

@@ -92,6 +92,7 @@ impl App {
             board: Arc::new(LiveBoard::default()),
             clock,
             scope: Arc::new(config.scope_policy()),
+            limits: config.queue_limits(),
         };
         let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
             let node = RunningNode::start(config, role, node_id, &folders, &desk, &observed, links.shared).await?;

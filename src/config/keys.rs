@@ -285,6 +285,14 @@ settings! {
         drain_limit_seconds: Duration = 600, within 0 to 2592000;
     }
 
+    /// What may wait.
+    queue: QueueConfig {
+        /// How many scans may wait for their start, on all nodes together; one more is refused and told when to try again. 0: as many as come.
+        max_waiting: u32 = 10_000, within 0 to 100000000;
+        /// How much of that one client may fill, in percent. A client is an address; behind a proxy all are one, and 100 is right.
+        client_share: u32 = 50, within 1 to 100;
+    }
+
     /// This process among others that share a database.
     node: NodeConfig {
         /// Its name. Empty: the machine's name.

@@ -150,6 +150,7 @@ fn section_name(section: &'static str) -> &'static str {
         "redis" => "[redis]",
         "kast" => "[kast]",
         "scans" => "[scans]",
+        "queue" => "[queue]",
         "node" => "[node]",
         "scope" => "[scope]",
         "supervision" => "[supervision]",

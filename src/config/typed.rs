@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::deadline::Limits;
 use kastrel_actors::policy::lease::LeasePolicy;
 use kastrel_actors::policy::restart::{Intensity, RetryPolicy};
@@ -65,6 +66,12 @@ impl Config {
     #[must_use]
     pub const fn restart_intensity(&self) -> Intensity {
         Intensity { max: self.supervision.restart_max, within: self.supervision.restart_window_seconds }
+    }
+
+    /// How many scans may wait.
+    #[must_use]
+    pub const fn queue_limits(&self) -> QueueLimits {
+        QueueLimits { max_waiting: self.queue.max_waiting as u64, client_percent: self.queue.client_share as u64 }
     }
 
     /// Which targets may be scanned.
@@ -142,6 +149,7 @@ mod tests {
         assert_eq!(config.limits(), Limits::default());
         assert_eq!(config.lease_policy(), LeasePolicy::default());
         assert_eq!(config.scope_policy(), ScopePolicy::default());
+        assert_eq!(config.queue_limits(), QueueLimits::default());
     }
 
     #[test]

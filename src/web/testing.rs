@@ -13,6 +13,7 @@ use kastrel_actors::desk::{ScanDesk, View};
 use kastrel_actors::model::{
     Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
 };
+use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
@@ -71,6 +72,11 @@ impl TestApp {
         Self::build(RequestLimits::default(), None, telemetry.clone(), change)
     }
 
+    /// With room for so many waiting scans, and a client's share of it in percent.
+    pub(crate) fn with_room_for(max_waiting: u64, client_percent: u64) -> Self {
+        Self::build(RequestLimits::default(), None, Telemetry::without_exporters(), |desk| desk.limits = QueueLimits { max_waiting, client_percent })
+    }
+
     /// With the files of scans somewhere else than in `results`.
     pub(crate) fn with_artifacts(artifacts: Arc<dyn ArtifactStore>) -> Self {
         Self::with(RequestLimits::default(), Some(artifacts))
@@ -93,6 +99,7 @@ impl TestApp {
             board: Arc::new(LiveBoard::default()),
             clock,
             scope: Arc::new(ScopePolicy::default()),
+            limits: QueueLimits::default(),
         };
         change(&mut desk);
         let (catalogue, catalogue_view) = watch::channel(None);
