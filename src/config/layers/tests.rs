@@ -57,6 +57,7 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "node.lease_seconds" => "100",
             "node.lease_margin_seconds" => "4",
             "node.renew_seconds" => "5",
+            "backup.keep" => "9",
             name if name.ends_with("_bytes") => "65536",
             name if name.ends_with("_seconds") => "11",
             _ => "7",

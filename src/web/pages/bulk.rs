@@ -264,4 +264,17 @@ mod tests {
         let none = text_of(app.post_form("/scans/bulk", "action=cancel").await).await;
         assert!(none.contains("Nothing to do") && !none.contains("confirmed"), "{none}");
     }
+
+    #[tokio::test]
+    async fn reruns_without_room_say_how_many_were_submitted() {
+        let app = TestApp::with_room_for(1, 100);
+        for target in ["a.test", "b.test"] {
+            let scan = app.running(target).await;
+            app.finish(&scan, Resolution::Complete(Verdict::default())).await;
+        }
+        let answer = app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2&confirmed=yes").await;
+        assert_eq!((answer.status().as_u16(), header_of(&answer, "retry-after")), (503, "1"));
+        let html = text_of(answer).await;
+        assert!(html.contains("1 of 2 scans were submitted; the queue is full: 1 scans may wait"), "{html}");
+    }
 }

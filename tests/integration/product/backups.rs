@@ -271,7 +271,7 @@ async fn a_replacement_that_fails_half_way_changes_nothing() {
     app.terminate_server().await;
     let none = TestApp::prepare(&[]);
     assert_refused(&none.run(&["restore", "--latest"]).await, 1, "there is no automatic backup in ");
-    assert_refused(&none.run(&["restore"]).await, 2, "--latest");
+    assert_refused(&none.run(&["restore"]).await, 2, "<FILE>");
     assert!(!none.data().exists(), "nothing was touched");
 }
 
