@@ -16,6 +16,7 @@ use super::exit::Exit;
 use super::host::Role;
 use super::output::Output;
 use super::text::count;
+use crate::adapters::surreal_store::ImportError;
 use crate::app::{AppError, RestoreTarget, backup_folder};
 use crate::backup::{self, BackupError, Summary};
 use crate::config::Config;
@@ -113,6 +114,11 @@ async fn restore(source: Source, replace: bool, config: &Config, output: &mut Ou
         Some(path) => backup::read(target.store(), open(path).await?).await,
         None => backup::read(target.store(), tokio::io::stdin()).await,
     };
+    if let Err(BackupError::Import(ImportError::NotEmpty { .. })) = &summary
+        && config.database.url.is_none()
+    {
+        output.note("`kastrel restore --replace` puts the database that is there aside");
+    }
     let summary = summary.map_err(refused)?;
     let stats = target.store().stats().await.map_err(|error| CliError::Backend(error.into()))?;
     let put_aside = target.finish(config).await.map_err(app)?;

@@ -45,7 +45,7 @@ impl Cluster {
             board: Arc::new(LiveBoard::default()),
             clock: Arc::clone(&clock) as _,
             scope: Arc::new(ScopePolicy::default()),
-            limits: QueueLimits::default(),
+            limits: QueueLimits::NONE,
         };
         Self { store, runner, desk, queue, bus, hub, clock }
     }
