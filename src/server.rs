@@ -104,6 +104,10 @@ fn setting_lines(config: &Config) -> Vec<SettingLine> {
         ("scans.wall_clock_limit_seconds", seconds(config.scans.wall_clock_limit_seconds)),
         ("scans.no_progress_limit_seconds", seconds(config.scans.no_progress_limit_seconds)),
         ("scans.shutdown_grace_seconds", seconds(config.scans.shutdown_grace_seconds)),
+        ("queue.max_waiting", config.queue.max_waiting.to_string()),
+        ("queue.client_share", format!("{} %", config.queue.client_share)),
+        ("backup.every_hours", config.backup.every_hours.to_string()),
+        ("backup.keep", config.backup.keep.to_string()),
         ("kast.log_cap_bytes", config.kast.log_cap_bytes.to_string()),
         ("server.poll_interval_seconds", seconds(config.server.poll_interval_seconds)),
         ("server.max_event_streams", config.server.max_event_streams.to_string()),
@@ -158,6 +162,7 @@ impl Server {
             renderer: app.renderer.clone(),
             settings: Arc::new(setting_lines(config)),
             backup: Arc::clone(&app.backup),
+            backups: app.backups(),
             info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: data_label(config) },
             poll_interval: config.server.poll_interval_seconds,
             max_attempts: config.scans.max_attempts,
@@ -185,7 +190,9 @@ impl Server {
             }
         });
         let stopped = stop.clone();
-        let serve = axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await });
+        // Who submits is told apart by their address.
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let serve = axum::serve(listener, service).with_graceful_shutdown(async move { stopped.cancelled().await });
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;

@@ -16,6 +16,7 @@ use crate::changes::Changes;
 use crate::hindrances::NodesSeen;
 use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
 use crate::policy::restart::RestartBudget;
+use crate::queue_gate::QueueGate;
 use crate::reads::Reads;
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
@@ -32,6 +33,8 @@ pub struct LiveBoard {
     pub(crate) reads: Reads,
     /// The nodes that may run what waits.
     pub(crate) nodes: NodesSeen,
+    /// Room for submissions.
+    pub(crate) gate: QueueGate,
     /// The beginning of the milliseconds in [`Entry`].
     began: Instant,
 }
@@ -45,6 +48,7 @@ impl Default for LiveBoard {
             changes: Changes::default(),
             reads: Reads::default(),
             nodes: NodesSeen::default(),
+            gate: QueueGate::default(),
             began: Instant::now(),
         }
     }
@@ -113,6 +117,7 @@ impl LiveBoard {
     /// Shows what another process tells of a scan. What is older than the board's own knowledge changes nothing.
     pub fn absorb(&self, told: ScanSnapshot) {
         let id = told.record.id;
+        self.see(&told.record);
         let now = self.now_ms();
         self.write(|scans| {
             let entry = scans.put(ScanRecord::clone(&told.record), now);
@@ -134,6 +139,7 @@ impl LiveBoard {
     /// Shows a row as it was committed. An older version than the one on the board changes nothing, so the order of publications does not matter.
     pub fn publish(&self, record: ScanRecord) {
         let id = record.id;
+        self.see(&record);
         let now = self.now_ms();
         self.write(|scans| {
             scans.put(record, now);
@@ -141,8 +147,16 @@ impl LiveBoard {
         self.changes.note(id);
     }
 
+    /// Tells the gate of the queue what no longer waits.
+    fn see(&self, record: &ScanRecord) {
+        if record.status() != ScanStatus::Pending {
+            self.gate.left(record.id);
+        }
+    }
+
     /// Takes a scan that was deleted off the board; whoever watches it sees that there is nothing more to come.
     pub fn remove(&self, id: ScanId) {
+        self.gate.left(id);
         self.write(|scans| {
             scans.by_id.remove(&id);
             scans.order.retain(|one| *one != id);

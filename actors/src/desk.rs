@@ -11,14 +11,16 @@ use tracing::warn;
 use crate::board::LiveBoard;
 use crate::model::{
     CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState,
-    TraceContext,
+    ScanStatus, TraceContext,
 };
+use crate::policy::admission::{QueueLimit, QueueLimits, QueueRefusal};
 use crate::policy::hindrance::Hindrance;
 use crate::policy::scope::ScopePolicy;
 use crate::policy::transition::Refusal;
 use crate::ports::{
     Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, LiveFeed, ScanStore, StoreError, StoreStats, Submitted,
 };
+use crate::queue_gate::{Client, Place};
 
 /// See the module.
 #[derive(Clone)]
@@ -39,6 +41,8 @@ pub struct ScanDesk {
     pub clock: Arc<dyn Clock>,
     /// What may be scanned.
     pub scope: Arc<ScopePolicy>,
+    /// How many scans may wait.
+    pub limits: QueueLimits,
 }
 
 /// A scan that was accepted: committed.
@@ -76,6 +80,9 @@ pub enum SubmitError {
     /// The idempotency key belongs to a scan that was asked for with other fields.
     #[error("the idempotency key was used for a different request (scan {0})")]
     KeyReused(ScanId),
+    /// There is no room in the queue.
+    #[error(transparent)]
+    Queue(#[from] QueueRefusal),
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -135,8 +142,22 @@ impl ScanDesk {
     /// # Errors
     /// Every wrong field, or the store's failure.
     pub async fn submit(&self, draft: &ScanRequestDraft, idempotency_key: Option<String>, trace: TraceContext) -> Result<Accepted, SubmitError> {
+        self.submit_from(Client::Local, draft, idempotency_key, trace).await
+    }
+
+    /// As [`submit`](Self::submit), for `client`.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), or there is no room in the queue.
+    pub async fn submit_from(
+        &self,
+        client: Client,
+        draft: &ScanRequestDraft,
+        idempotency_key: Option<String>,
+        trace: TraceContext,
+    ) -> Result<Accepted, SubmitError> {
         let request = self.check(draft)?;
-        self.accept(NewScan { request, idempotency_key, trace, rerun_of: None }).await
+        self.accept(client, NewScan { request, idempotency_key, trace, rerun_of: None }).await
     }
 
     /// Checks a draft as a submission would, without submitting it.
@@ -149,15 +170,15 @@ impl ScanDesk {
         Ok(request)
     }
 
-    /// Submits a scan's request once more. `None`: no such scan.
+    /// Submits a scan's request once more, for `client`. `None`: no such scan.
     ///
     /// # Errors
-    /// The target may be out of scope by now, or the store fails.
-    pub async fn rerun(&self, id: ScanId, trace: TraceContext) -> Result<Option<Accepted>, SubmitError> {
+    /// The target may be out of scope by now, there may be no room in the queue, or the store fails.
+    pub async fn rerun(&self, client: Client, id: ScanId, trace: TraceContext) -> Result<Option<Accepted>, SubmitError> {
         let Some(scan) = self.scan(id).await? else { return Ok(None) };
         let request = scan.record.request.clone();
         self.in_scope(&request)?;
-        self.accept(NewScan { request, idempotency_key: None, trace, rerun_of: Some(id) }).await.map(Some)
+        self.accept(client, NewScan { request, idempotency_key: None, trace, rerun_of: Some(id) }).await.map(Some)
     }
 
     /// Asks for a scan's end.
@@ -323,9 +344,41 @@ impl ScanDesk {
         self.scope.check(&request.target).map_err(|why| SubmitError::Invalid(vec![FieldError::new("target", format!("the target {why}"))]))
     }
 
-    async fn accept(&self, scan: NewScan) -> Result<Accepted, SubmitError> {
+    /// Room for a scan of `client`.
+    async fn enter(&self, client: Client) -> Result<Result<Place<'_>, QueueRefusal>, StoreError> {
+        let count = || async { Ok(self.store.stats().await?.pending) };
+        let refusal = match self.board.gate.enter(client, self.limits, count()).await? {
+            Err(refusal) if matches!(refusal.limit, QueueLimit::ClientShare { .. }) => refusal,
+            other => return Ok(other),
+        };
+        // Another process may have started them.
+        let mut is_less = false;
+        for id in self.board.gate.doubtful(client) {
+            if self.store.get(id).await?.is_none_or(|record| record.status() != ScanStatus::Pending) {
+                self.board.gate.left(id);
+                is_less = true;
+            }
+        }
+        if is_less { self.board.gate.enter(client, self.limits, count()).await } else { Ok(Err(refusal)) }
+    }
+
+    async fn accept(&self, client: Client, scan: NewScan) -> Result<Accepted, SubmitError> {
         let request = scan.request.clone();
-        let (record, created) = match self.store.submit(scan).await? {
+        let submitted = match self.enter(client).await? {
+            Ok(place) => {
+                let submitted = self.store.submit(scan).await?;
+                if let Submitted::Created(record) = &submitted {
+                    place.accepted(record.id);
+                }
+                submitted
+            }
+            // What was accepted before is not refused now.
+            Err(refusal) => match &scan.idempotency_key {
+                Some(key) => Submitted::Existing(self.store.submitted(key).await?.ok_or(refusal)?),
+                None => return Err(refusal.into()),
+            },
+        };
+        let (record, created) = match submitted {
             Submitted::Created(record) => (record, true),
             Submitted::Existing(record) if record.request != request => return Err(SubmitError::KeyReused(record.id)),
             Submitted::Existing(record) => (record, false),

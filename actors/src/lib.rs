@@ -23,6 +23,7 @@ pub mod model;
 pub mod node;
 pub mod policy;
 pub mod ports;
+mod queue_gate;
 mod reads;
 mod record;
 mod rescuer;
@@ -33,3 +34,4 @@ mod task;
 pub mod testing;
 
 pub use context::{NodeConfig, NodePorts};
+pub use queue_gate::Client;

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use kastrel_actors::ports::{Clock as _, SystemClock};
+
 use super::AppError;
-use crate::adapters::surreal_store::{OpenError, RemoteDatabase, SurrealStore};
+use crate::adapters::surreal_store::{BeforeMigration, OpenError, RemoteDatabase, Replacement, SurrealStore};
+use crate::backup::BackupFolder;
 use crate::config::Config;
 
 /// Where the engine keeps its files in the data folder.
@@ -24,23 +27,71 @@ pub async fn database_to_back_up(config: &Config) -> Result<SurrealStore, AppErr
     }
 }
 
-/// Opens the database that the configuration names, or makes it, to restore a backup into it.
-///
-/// # Errors
-/// Another process holds it, or it does not answer.
-pub async fn database_to_restore(config: &Config) -> Result<SurrealStore, AppError> {
-    match &config.database.url {
-        None => SurrealStore::open_to_restore(&config.data.dir).await.map_err(|error| folder_error(error, &config.data.dir)),
-        Some(url) => {
-            let address: RemoteDatabase = url.expose().parse()?;
-            SurrealStore::connect_to_restore(&address).await.map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })
+/// A database that is restored into.
+#[derive(Debug)]
+pub enum RestoreTarget {
+    /// One that is empty.
+    Empty(SurrealStore),
+    /// One that takes the place of another when it is whole.
+    Replacement(Replacement),
+}
+
+impl RestoreTarget {
+    /// Opens the database that the configuration names, or makes it. `replace`: what an embedded one holds makes way for it.
+    ///
+    /// # Errors
+    /// Another process holds it, it does not answer, or it is not one that can be replaced.
+    pub async fn open(config: &Config, replace: bool) -> Result<Self, AppError> {
+        let dir = &config.data.dir;
+        match (&config.database.url, replace) {
+            (None, true) => Ok(Self::Replacement(Replacement::begin(dir).await.map_err(|error| folder_error(error, dir))?)),
+            (None, false) => Ok(Self::Empty(SurrealStore::open_to_restore(dir).await.map_err(|error| folder_error(error, dir))?)),
+            (Some(_), true) => Err(AppError::ReplaceRemote),
+            (Some(url), false) => {
+                let address: RemoteDatabase = url.expose().parse()?;
+                let store = SurrealStore::connect_to_restore(&address).await;
+                Ok(Self::Empty(store.map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })?))
+            }
+        }
+    }
+
+    /// What to restore into.
+    #[must_use]
+    pub const fn store(&self) -> &SurrealStore {
+        match self {
+            Self::Empty(store) => store,
+            Self::Replacement(replacement) => replacement.store(),
+        }
+    }
+
+    /// Ends the restore: a replacement takes its place. What the old database is called now.
+    ///
+    /// # Errors
+    /// The data folder failed.
+    pub async fn finish(self, config: &Config) -> Result<Vec<PathBuf>, AppError> {
+        match self {
+            Self::Empty(store) => {
+                store.close().await;
+                Ok(Vec::new())
+            }
+            Self::Replacement(replacement) => replacement.finish(SystemClock.now()).await.map_err(|error| folder_error(error, &config.data.dir)),
         }
     }
 }
 
-/// The embedded database of a data folder, with the folder's lock.
+/// The folder of the automatic backups.
+///
+/// # Errors
+/// There is no working directory to begin at.
+pub fn backup_folder(config: &Config) -> Result<BackupFolder, AppError> {
+    Ok(BackupFolder::new(super::absolute(&config.backup_dir())?, config.backup.keep))
+}
+
+/// The embedded database of a data folder, with the folder's lock. It is backed up before its schema changes.
 pub(super) async fn embedded(config: &Config, data_dir: &Path) -> Result<SurrealStore, AppError> {
-    let opened = if config.database.accept_loss { SurrealStore::open_with_loss(data_dir).await } else { SurrealStore::open(data_dir).await };
+    let folder = config.makes_backups().then(|| backup_folder(config)).transpose()?;
+    let before = folder.as_ref().map(|folder| folder as &dyn BeforeMigration);
+    let opened = SurrealStore::open_with(data_dir, before, config.database.accept_loss).await;
     opened.map_err(|error| folder_error(error, data_dir))
 }
 

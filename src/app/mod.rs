@@ -28,13 +28,13 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
 use crate::adapters::surreal_store::{FolderLock, SurrealStore};
-use crate::backup::BackupSource;
+use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups};
 use crate::config::Config;
 use crate::telemetry::readings::Sources;
 use crate::telemetry::{Observed, Telemetry, observe};
 use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
-pub use database::{database_to_back_up, database_to_restore};
+pub use database::{RestoreTarget, backup_folder, database_to_back_up};
 pub use error::AppError;
 use links::Links;
 use node::{Folders, RunningNode};
@@ -66,6 +66,8 @@ pub struct App {
     /// Everything that the store keeps, to be backed up.
     pub backup: Arc<dyn BackupSource>,
     database: SurrealStore,
+    /// Makes backups by itself, where there is an embedded database and somebody to look after it.
+    backups: Option<RunningBackups>,
     node: Option<RunningNode>,
     catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     /// What this process tells with.
@@ -122,6 +124,7 @@ impl App {
             board: Arc::new(LiveBoard::default()),
             clock,
             scope: Arc::new(config.scope_policy()),
+            limits: config.queue_limits(),
         };
         let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
             let node = RunningNode::start(config, role, node_id, &folders, &desk, observed, links.shared).await?;
@@ -140,6 +143,12 @@ impl App {
         };
         let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
         let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
+        let backups = if role == Role::Serve && config.makes_backups() {
+            let (folder, source, clock) = (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&desk.clock));
+            Some(AutomaticBackups { folder, every: config.backup_interval(), source, clock }.start())
+        } else {
+            None
+        };
         Ok(Self {
             desk,
             drain_limit: config.scans.drain_limit_seconds,
@@ -147,6 +156,7 @@ impl App {
             artifacts,
             backup: links.backup,
             database: links.database,
+            backups,
             node,
             renderer,
             catalogue,
@@ -195,8 +205,17 @@ impl App {
         }
     }
 
+    /// The automatic backups that there are, where they are made.
+    #[must_use]
+    pub fn backups(&self) -> Option<watch::Receiver<BackupStatus>> {
+        self.backups.as_ref().map(RunningBackups::status)
+    }
+
     /// Stops the node: running scans may finish for as long as is configured, and then go back to pending at no cost, within the shutdown grace. The database stays open.
     pub async fn stop(&self) {
+        if let Some(backups) = &self.backups {
+            backups.stop().await;
+        }
         if let Some(node) = &self.node {
             node.stop().await;
         }

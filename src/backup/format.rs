@@ -23,6 +23,8 @@ pub struct Summary {
     pub last: ScanId,
     /// Whether the queue was paused.
     pub paused: bool,
+    /// The scans that could not be read when the backup was written, and are not part of it.
+    pub missing: Vec<ScanId>,
     /// How many bytes the file has.
     pub bytes: u64,
     /// When the backup was written.
@@ -47,8 +49,18 @@ pub(super) struct Header {
 pub(super) enum Line {
     /// A scan.
     Scan(Box<ScanRecord>),
+    /// A scan that could not be read.
+    Missing(MissingScan),
     /// The last line.
     End(Footer),
+}
+
+/// A scan that could not be read when the backup was written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MissingScan {
+    pub(super) id: ScanId,
+    pub(super) why: String,
 }
 
 /// How a whole file ends.
@@ -56,19 +68,20 @@ pub(super) enum Line {
 #[serde(deny_unknown_fields)]
 pub(super) struct Footer {
     pub(super) scans: u64,
+    /// Left out where nothing is missing, so that a program that does not know it can read the file.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) missing: u64,
     pub(super) sha256: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Header {
-    pub(super) fn new(stock: Stock, now: Timestamp) -> Self {
-        Self {
-            kastrel_backup: FORMAT,
-            schema: SurrealStore::schema_version(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            written_at: now,
-            last_scan: stock.last,
-            pause: stock.pause,
-        }
+    pub(super) fn new(stock: Stock, schema: i64, now: Timestamp) -> Self {
+        Self { kastrel_backup: FORMAT, schema, version: env!("CARGO_PKG_VERSION").to_owned(), written_at: now, last_scan: stock.last, pause: stock.pause }
     }
 
     /// The version is looked at before all else: another format may have other fields.
@@ -96,8 +109,8 @@ impl Header {
         Stock { last: self.last_scan, pause: self.pause.clone() }
     }
 
-    pub(super) fn summary(&self, scans: u64, bytes: u64) -> Summary {
-        Summary { scans, last: self.last_scan, paused: self.pause.is_some(), bytes, written_at: self.written_at }
+    pub(super) fn summary(&self, scans: u64, missing: Vec<ScanId>, bytes: u64) -> Summary {
+        Summary { scans, last: self.last_scan, paused: self.pause.is_some(), missing, bytes, written_at: self.written_at }
     }
 }
 
@@ -114,8 +127,8 @@ impl Tally {
         self.hash.update(line);
     }
 
-    pub(super) fn footer(&self, scans: u64) -> Footer {
-        Footer { scans, sha256: format!("{:x}", self.hash.clone().finalize()) }
+    pub(super) fn footer(&self, scans: u64, missing: u64) -> Footer {
+        Footer { scans, missing, sha256: format!("{:x}", self.hash.clone().finalize()) }
     }
 }
 

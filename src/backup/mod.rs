@@ -6,21 +6,31 @@
 //! - [`read()`] wants an empty database, opened with [`SurrealStore::open_to_restore`](crate::adapters::surreal_store::SurrealStore::open_to_restore) or
 //!   [`connect_to_restore`](crate::adapters::surreal_store::SurrealStore::connect_to_restore). Whoever opens a database in which a restore has failed is told so; another restore clears it.
 //! - [`copy()`] passes a backup on and [`check`] only looks at it; both say whether it is whole.
+//! - A scan that cannot be read is left out of a backup; its number and the reason stand in its place, and [`Summary::missing`] names it on every way.
+//! - [`AutomaticBackups`] makes them by itself into a [`BackupFolder`], which is also how one is made before a migration.
 //! - All of them hold a few megabytes, however many scans there are.
 //! - **Never** part of it: results and reports, which are files, and nodes, whose leases are over.
 
+mod automatic;
+mod before_migration;
 mod copy;
 mod error;
+mod folder;
 mod format;
 mod read;
 mod reader;
+mod room;
 mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use automatic::{AutomaticBackups, BackupFailure, BackupStatus, RunningBackups};
 pub use copy::{check, copy};
 pub use error::BackupError;
+pub use folder::{BackupFile, BackupFolder, MakeError};
 pub use format::{FORMAT, Summary};
 pub use read::read;
 pub use source::BackupSource;

@@ -5,7 +5,7 @@ use tokio::io::AsyncRead;
 
 use super::error::BackupError;
 use super::format::Summary;
-use super::reader::Reader;
+use super::reader::{Entry, Reader};
 use crate::adapters::surreal_store::{Import, SurrealStore};
 
 /// So many scans, or about so many bytes of them, are written in one transaction.
@@ -22,8 +22,9 @@ pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<
     let mut reader = Reader::open(from).await?;
     let import = store.begin_import().await?;
     let mut batch = Batch::default();
-    while let Some(record) = reader.next().await? {
-        batch.push(record, reader.line().len());
+    while let Some(entry) = reader.next().await? {
+        let Entry::Scan(record) = entry else { continue };
+        batch.push(*record, reader.line().len());
         if batch.is_full() {
             batch.write(&import).await?;
         }

@@ -7,12 +7,21 @@ use super::error::BackupError;
 use super::format::{Header, Line, MAX_LINE, Summary, Tally};
 use crate::adapters::surreal_store::Stock;
 
+/// A line between the first and the last.
+pub(super) enum Entry {
+    /// A scan.
+    Scan(Box<ScanRecord>),
+    /// A scan that was left out.
+    Missing,
+}
+
 /// See the module.
 pub(super) struct Reader<R> {
     lines: Lines<R>,
     header: Header,
     tally: Tally,
     scans: u64,
+    missing: Vec<ScanId>,
     last: ScanId,
 }
 
@@ -26,27 +35,27 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
         let header = Header::parse(&lines.line)?;
         tally.add(&lines.line);
-        Ok(Self { lines, header, tally, scans: 0, last: ScanId(0) })
+        Ok(Self { lines, header, tally, scans: 0, missing: Vec::new(), last: ScanId(0) })
     }
 
-    /// The next scan. `None`: that was the last one, and the backup is whole.
-    pub(super) async fn next(&mut self) -> Result<Option<ScanRecord>, BackupError> {
+    /// The next line. `None`: that was the last one, and the backup is whole.
+    pub(super) async fn next(&mut self) -> Result<Option<Entry>, BackupError> {
         if !self.lines.next().await? {
             return Err(BackupError::CutOff { line: self.lines.number });
         }
         match serde_json::from_slice(&self.lines.line).map_err(|error| self.lines.damaged(error))? {
             Line::Scan(record) => {
-                let most = self.header.stock().last;
-                if record.id <= self.last || record.id > most {
-                    return Err(self.lines.damaged(format!("scan {} comes after scan {} of {most}", record.id, self.last)));
-                }
-                self.last = record.id;
+                self.in_order(record.id)?;
                 self.scans += 1;
-                self.tally.add(&self.lines.line);
-                Ok(Some(*record))
+                Ok(Some(Entry::Scan(record)))
+            }
+            Line::Missing(missing) => {
+                self.in_order(missing.id)?;
+                self.missing.push(missing.id);
+                Ok(Some(Entry::Missing))
             }
             Line::End(footer) => {
-                let expected = self.tally.footer(self.scans);
+                let expected = self.tally.footer(self.scans, self.missing.len() as u64);
                 let line = std::mem::take(&mut self.lines.line);
                 if self.lines.next().await? {
                     return Err(self.lines.damaged("it follows the last line"));
@@ -61,6 +70,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
+    /// Counts the line in, if its scan may come after the one before it.
+    fn in_order(&mut self, id: ScanId) -> Result<(), BackupError> {
+        let most = self.header.stock().last;
+        if id <= self.last || id > most {
+            return Err(self.lines.damaged(format!("scan {id} comes after scan {} of {most}", self.last)));
+        }
+        self.last = id;
+        self.tally.add(&self.lines.line);
+        Ok(())
+    }
+
     /// The line that was read last, with its end.
     pub(super) fn line(&self) -> &[u8] {
         &self.lines.line
@@ -73,7 +93,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// What was read so far.
     pub(super) fn summary(&self) -> Summary {
-        self.header.summary(self.scans, self.tally.bytes)
+        self.header.summary(self.scans, self.missing.clone(), self.tally.bytes)
     }
 }
 

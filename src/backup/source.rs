@@ -6,6 +6,7 @@ use tokio::io::AsyncWrite;
 
 use super::error::BackupError;
 use super::format::Summary;
+use super::write::write_of_schema;
 use crate::adapters::surreal_store::SurrealStore;
 
 /// Writes a backup of all that it keeps.
@@ -19,5 +20,18 @@ pub trait BackupSource: Send + Sync {
 impl BackupSource for SurrealStore {
     async fn write(&self, into: Box<dyn AsyncWrite + Send + Unpin>, now: Timestamp) -> Result<Summary, BackupError> {
         super::write(self, into, now).await
+    }
+}
+
+/// A database with the schema of an earlier version.
+pub(super) struct OldSchema<'a> {
+    pub(super) store: &'a SurrealStore,
+    pub(super) schema: i64,
+}
+
+#[async_trait]
+impl BackupSource for OldSchema<'_> {
+    async fn write(&self, into: Box<dyn AsyncWrite + Send + Unpin>, now: Timestamp) -> Result<Summary, BackupError> {
+        write_of_schema(self.store, self.schema, into, now).await
     }
 }

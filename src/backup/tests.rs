@@ -9,8 +9,9 @@ use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError, Submitted
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 
+use super::format::{Header, Line, MissingScan, Tally, line};
 use super::{BackupError, Summary, check, copy, read, write};
-use crate::adapters::surreal_store::{ImportError, OpenError, SurrealStore};
+use crate::adapters::surreal_store::{ImportError, OpenError, Stock, SurrealStore};
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -191,6 +192,37 @@ fn a_file_that_is_not_whole_is_refused() {
             }
             assert_eq!(store.stock().await.unwrap().last, ScanId(0), "{expected}: it counts as restored");
         }
+    });
+}
+
+/// The middle of three scans cannot be read.
+#[test]
+fn a_scan_that_cannot_be_read_is_left_out_and_named() {
+    run(async {
+        let now = at();
+        let mut tally = Tally::default();
+        let header = Header::new(Stock { last: ScanId(3), pause: None }, SurrealStore::schema_version(), now);
+        let missing = MissingScan { id: ScanId(2), why: "expected value at line 1 column 1".into() };
+        let scan = |number| Line::Scan(Box::new(fixtures::record(number, now)));
+        let mut file = line(&header).unwrap();
+        for one in [scan(1), Line::Missing(missing), scan(3)] {
+            file.extend(line(&one).unwrap());
+        }
+        tally.add(&file);
+        let footer = line(&Line::End(tally.footer(2, 1))).unwrap();
+        file.extend_from_slice(&footer);
+        let text = String::from_utf8(footer).unwrap();
+        assert!(text.starts_with("{\"end\":{\"scans\":2,\"missing\":1,\"sha256\":"), "{text}");
+        let mut passed = Vec::new();
+        let summary = copy(file.as_slice(), &mut passed).await.unwrap();
+        assert_eq!((summary.scans, &summary.missing, &passed), (2, &vec![ScanId(2)], &file));
+        let restored = SurrealStore::in_memory().await.unwrap();
+        assert_eq!(read(&restored, file.as_slice()).await.unwrap(), summary);
+        assert_eq!(all(&restored).await.iter().map(|record| record.id).collect::<Vec<_>>(), [ScanId(3), ScanId(1)]);
+        assert_eq!(restored.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id, ScanId(4));
+        // A line that was taken out is missed.
+        let without = lines(&file).into_iter().filter(|line| !line.starts_with("{\"missing\"")).collect::<String>();
+        assert!(matches!(check(without.as_bytes()).await, Err(BackupError::Checksum)));
     });
 }
 

@@ -5,39 +5,61 @@ use kastrel_actors::model::ScanId;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::error::BackupError;
-use super::format::{Header, Line, Summary, Tally, line};
-use crate::adapters::surreal_store::SurrealStore;
+use super::format::{Header, Line, MissingScan, Summary, Tally, line};
+use crate::adapters::surreal_store::{Exported, SurrealStore};
 
 /// About so many bytes are read from the database at once.
 const PAGE_BYTES: u64 = 2 << 20;
 const MAX_PAGE: u64 = 500;
 const FIRST_PAGE: u64 = 16;
+/// The longest reason why a scan is missing, in characters.
+const MAX_REASON: usize = 200;
 
 /// Writes all that `store` keeps, and flushes it. `now` is written into the header.
 ///
+/// A scan that cannot be read is left out, and its number takes its place.
+///
 /// # Errors
 /// The store or the file failed. What was written then is not a whole backup, and [`read()`](super::read()) refuses it.
-pub async fn write(store: &SurrealStore, mut into: impl AsyncWrite + Unpin, now: Timestamp) -> Result<Summary, BackupError> {
+pub async fn write(store: &SurrealStore, into: impl AsyncWrite + Unpin, now: Timestamp) -> Result<Summary, BackupError> {
+    write_of_schema(store, SurrealStore::schema_version(), into, now).await
+}
+
+/// As [`write()`], of a database that has the schema of an earlier version.
+///
+/// # Errors
+/// As [`write()`].
+pub(super) async fn write_of_schema(store: &SurrealStore, schema: i64, mut into: impl AsyncWrite + Unpin, now: Timestamp) -> Result<Summary, BackupError> {
     let stock = store.stock().await.map_err(BackupError::Export)?;
     let last = stock.last.0;
-    let header = Header::new(stock, now);
+    let header = Header::new(stock, schema, now);
     let mut tally = Tally::default();
     put(&mut into, &mut tally, &line(&header)?).await?;
-    let (mut scans, mut first, mut page) = (0, 1, FIRST_PAGE);
+    let (mut scans, mut missing, mut first, mut page) = (0, Vec::new(), 1, FIRST_PAGE);
     while first <= last {
         let end = last.min(first + page - 1);
         let before = tally.bytes;
-        for record in store.export(ScanId(first), ScanId(end)).await.map_err(BackupError::Export)? {
-            put(&mut into, &mut tally, &line(&Line::Scan(Box::new(record)))?).await?;
-            scans += 1;
+        for exported in store.export(ScanId(first), ScanId(end)).await.map_err(BackupError::Export)? {
+            let next = match exported {
+                Exported::Scan(record) => {
+                    scans += 1;
+                    Line::Scan(record)
+                }
+                Exported::Unreadable { id, why } => {
+                    tracing::warn!(scan.id = id.0, why, "a backup leaves out a scan that cannot be read");
+                    missing.push(id);
+                    Line::Missing(MissingScan { id, why: why.chars().take(MAX_REASON).collect() })
+                }
+            };
+            put(&mut into, &mut tally, &line(&next)?).await?;
         }
         page = next_page(page, tally.bytes - before);
         first = end + 1;
     }
-    let footer = line(&Line::End(tally.footer(scans)))?;
+    let footer = line(&Line::End(tally.footer(scans, missing.len() as u64)))?;
     into.write_all(&footer).await.map_err(BackupError::Write)?;
     into.flush().await.map_err(BackupError::Write)?;
-    Ok(header.summary(scans, tally.bytes + footer.len() as u64))
+    Ok(header.summary(scans, missing, tally.bytes + footer.len() as u64))
 }
 
 async fn put(into: &mut (impl AsyncWrite + Unpin), tally: &mut Tally, line: &[u8]) -> Result<(), BackupError> {

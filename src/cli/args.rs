@@ -50,8 +50,10 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Write everything that the database keeps to a file
     Backup(BackupArgs),
-    /// Bring a backup back, into an empty database
+    /// Bring a backup back, into an empty database or in the place of a damaged one
     Restore(RestoreArgs),
+    /// List the automatic backups, newest first
+    Backups(BackupsArgs),
     /// Ask a server or a worker whether it can do its work, for health checks
     Ready(ReadyArgs),
     /// Check that everything a scan needs is in place, and say how to mend what is not
@@ -173,7 +175,25 @@ pub struct BackupArgs {
 #[expect(missing_docs, reason = "the help texts say it")]
 pub struct RestoreArgs {
     /// The file that `kastrel backup` wrote; `-` is the standard input
-    pub file: PathBuf,
+    #[arg(required_unless_present = "latest", conflicts_with = "latest")]
+    pub file: Option<PathBuf>,
+    /// Take the newest automatic backup that is whole
+    #[arg(long)]
+    pub latest: bool,
+    /// Put the database of the data folder aside, under another name
+    #[arg(long)]
+    pub replace: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `kastrel backups`
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct BackupsArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -461,6 +481,14 @@ impl BackupArgs {
 }
 
 impl RestoreArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
+    }
+}
+
+impl BackupsArgs {
     /// What it says of the configuration.
     #[must_use]
     pub fn flags(&self) -> Vec<FlagValue> {

@@ -3,6 +3,7 @@
 //! It is read from the server that was named, from the database that `database.url` names, from the server that holds the data folder, or from the data folder itself.
 
 use jiff::Timestamp;
+use kastrel_actors::model::ScanId;
 use kastrel_actors::ports::{Clock as _, SystemClock};
 use serde::Serialize;
 use tokio::io::{AsyncWrite, BufWriter};
@@ -35,6 +36,8 @@ struct Written<'a> {
     scans: u64,
     last_scan_id: u64,
     queue_paused: bool,
+    /// The scans that could not be read, and are not part of it.
+    missing: &'a [ScanId],
     bytes: u64,
     written_at: Timestamp,
     /// Where the files of scans are, which are not part of it. None where only the server knows.
@@ -113,6 +116,7 @@ fn json(file: &str, summary: &Summary, files: Option<String>) -> Result<String, 
         scans: summary.scans,
         last_scan_id: summary.last.0,
         queue_paused: summary.paused,
+        missing: &summary.missing,
         bytes: summary.bytes,
         written_at: summary.written_at,
         files,
@@ -123,22 +127,36 @@ fn json(file: &str, summary: &Summary, files: Option<String>) -> Result<String, 
 fn text(file: &str, summary: &Summary, files: Option<String>) -> String {
     let place = if file == STANDARD { "the standard output" } else { file };
     let files = files.unwrap_or_else(|| "the server's results folder or bucket".into());
-    format!(
-        "Backed up {} ({}) to {place}\nReports, logs and raw results are not part of it: back up {files} separately",
-        count(summary.scans, "scan"),
-        bytes(summary.bytes)
-    )
+    let mut lines = vec![format!("Backed up {} ({}) to {place}", count(summary.scans, "scan"), bytes(summary.bytes))];
+    lines.extend(missing(&summary.missing).map(|missing| format!("{missing} could not be read and {} not part of it", is_or_are(&summary.missing))));
+    lines.push(format!("Reports, logs and raw results are not part of it: back up {files} separately"));
+    lines.join("\n")
+}
+
+/// The scans that are missing, in words.
+pub(super) fn missing(missing: &[ScanId]) -> Option<String> {
+    const NAMED: usize = 10;
+    let named = missing.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match missing {
+        [] => None,
+        [_] => Some(format!("Scan {named}")),
+        several if several.len() <= NAMED => Some(format!("{} scans ({named})", several.len())),
+        many => Some(format!("{} scans ({named} …)", many.len())),
+    }
+}
+
+/// The verb that goes with them.
+pub(super) const fn is_or_are(missing: &[ScanId]) -> &'static str {
+    if missing.len() == 1 { "is" } else { "are" }
 }
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::ScanId;
-
     use super::*;
 
     #[test]
     fn says_what_was_written_and_what_was_not() {
-        let summary = Summary { scans: 2, last: ScanId(7), paused: true, bytes: 4096, written_at: Timestamp::UNIX_EPOCH };
+        let mut summary = Summary { scans: 2, last: ScanId(7), paused: true, missing: Vec::new(), bytes: 4096, written_at: Timestamp::UNIX_EPOCH };
         assert_eq!(
             text("k.backup", &summary, Some("the results folder data/results".into())),
             "Backed up 2 scans (4 KiB) to k.backup\nReports, logs and raw results are not part of it: back up the results folder data/results separately"
@@ -146,8 +164,16 @@ mod tests {
         assert!(text("-", &summary, None).contains("to the standard output\n"));
         let value: serde_json::Value = serde_json::from_str(&json("k.backup", &summary, None).unwrap()).unwrap();
         let expected = serde_json::json!({
-            "file": "k.backup", "scans": 2, "last_scan_id": 7, "queue_paused": true, "bytes": 4096, "written_at": "1970-01-01T00:00:00Z", "files": null
+            "file": "k.backup", "scans": 2, "last_scan_id": 7, "queue_paused": true, "missing": [], "bytes": 4096, "written_at": "1970-01-01T00:00:00Z", "files": null
         });
         assert_eq!(value, expected);
+        for (missing, line) in [
+            (1..=1, "Scan 1 could not be read and is not part of it"),
+            (1..=3, "3 scans (1, 2, 3) could not be read and are not part of it"),
+            (1..=11, "11 scans (1, 2, 3, 4, 5, 6, 7, 8, 9, 10 …) could not be read and are not part of it"),
+        ] {
+            summary.missing = missing.map(ScanId).collect();
+            assert_eq!(text("k.backup", &summary, None).lines().nth(1), Some(line));
+        }
     }
 }

@@ -7,6 +7,7 @@ mod app_host;
 pub mod args;
 pub mod backend;
 mod backup;
+mod backups;
 mod cancel;
 mod config;
 pub mod context;
@@ -96,6 +97,7 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Plugins(args) => plugins::run(&args, context).await,
         Command::Backup(args) => backup::run(&args, context).await,
         Command::Restore(args) => restore::run(&args, context).await,
+        Command::Backups(args) => backups::run(&args, context),
         Command::Ready(args) => ready::run(&args, context).await,
         Command::Nodes(args) => nodes::list(&args, context).await,
         Command::Drain(args) => nodes::drain(&args, context).await,

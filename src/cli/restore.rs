@@ -1,20 +1,23 @@
-//! `kastrel restore`: a backup, into an empty database that nobody uses.
+//! `kastrel restore`: a backup, into an empty database that nobody uses, or in the place of one.
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use kastrel_actors::model::ScanId;
 use kastrel_actors::ports::{ScanStore as _, StoreStats};
 use serde::Serialize;
 use tokio::fs::File;
 
 use super::args::RestoreArgs;
-use super::backup::{STANDARD, place_of_files};
+use super::backup::{STANDARD, is_or_are, missing, place_of_files};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
+use super::output::Output;
 use super::text::count;
-use crate::app::database_to_restore;
+use crate::adapters::surreal_store::ImportError;
+use crate::app::{AppError, RestoreTarget, backup_folder};
 use crate::backup::{self, BackupError, Summary};
 use crate::config::Config;
 
@@ -25,10 +28,18 @@ struct OpenFileError {
     source: std::io::Error,
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("there is no automatic backup in {} that can be restored", folder.display())]
+struct NoBackupError {
+    folder: PathBuf,
+}
+
 /// What was restored, for programs.
 #[derive(Debug, Serialize)]
 struct Restored {
     database: String,
+    /// The backup; `-` is the standard input.
+    file: String,
     scans: u64,
     last_scan_id: u64,
     pending: u64,
@@ -37,8 +48,12 @@ struct Restored {
     failed: u64,
     cancelled: u64,
     queue_paused: bool,
+    /// The scans that could not be read when the backup was written.
+    missing: Vec<ScanId>,
     /// When the backup was written.
     written_at: Timestamp,
+    /// What the database that was there before is called now, with what stood beside it.
+    put_aside: Vec<String>,
     /// Where the files of scans are to be, which are not part of it.
     files: String,
 }
@@ -50,11 +65,19 @@ struct Restored {
 pub(super) async fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     context.host.init_logging(&config, Role::Offline)?;
-    let path = (args.file.as_os_str() != STANDARD).then(|| context.directory.join(&args.file));
+    let source = match &args.file {
+        Some(file) if file.as_os_str() == STANDARD => Source::Standard,
+        Some(file) => Source::File(context.directory.join(file)),
+        None => Source::Latest,
+    };
     let restored = tokio::select! {
-        restored = restore(path.as_deref(), &config) => restored?,
+        restored = restore(source, args.replace, &config, &mut context.output) => restored?,
         () = context.interrupts.next() => {
-            context.output.note("interrupted: a database that was being restored into refuses to work until a restore into it was finished");
+            context.output.note(if args.replace {
+                "interrupted: the database is as it was, unless it says otherwise when it is opened"
+            } else {
+                "interrupted: a database that was being restored into refuses to work until a restore into it was finished"
+            });
             return Ok(Exit::Interrupted);
         }
     };
@@ -66,33 +89,73 @@ pub(super) async fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exi
     Ok(Exit::Done)
 }
 
-async fn restore(path: Option<&Path>, config: &Config) -> Result<Restored, CliError> {
+/// Where the backup comes from.
+enum Source {
+    Standard,
+    File(PathBuf),
+    /// The newest automatic backup that is whole.
+    Latest,
+}
+
+async fn restore(source: Source, replace: bool, config: &Config, output: &mut Output) -> Result<Restored, CliError> {
     let refused = |error: BackupError| CliError::App(error.into());
+    let app = |error: AppError| CliError::from(error);
     // A file that is not whole is known before anything is touched. What comes by a pipe is read once.
-    if let Some(path) = path {
-        backup::check(open(path).await?).await.map_err(refused)?;
-    }
-    let store = database_to_restore(config).await?;
-    let read = async {
-        let summary = match path {
-            Some(path) => backup::read(&store, open(path).await?).await,
-            None => backup::read(&store, tokio::io::stdin()).await,
-        };
-        let summary = summary.map_err(refused)?;
-        let stats = store.stats().await.map_err(|error| CliError::Backend(error.into()))?;
-        Ok(restored(&summary, &stats, config))
+    let path = match source {
+        Source::Standard => None,
+        Source::File(path) => {
+            backup::check(open(&path).await?).await.map_err(refused)?;
+            Some(path)
+        }
+        Source::Latest => Some(latest(config, output).await?),
     };
-    let result = read.await;
-    store.close().await;
-    result
+    let target = RestoreTarget::open(config, replace).await.map_err(app)?;
+    let summary = match &path {
+        Some(path) => backup::read(target.store(), open(path).await?).await,
+        None => backup::read(target.store(), tokio::io::stdin()).await,
+    };
+    if let Err(BackupError::Import(ImportError::NotEmpty { .. })) = &summary
+        && config.database.url.is_none()
+    {
+        output.note("`kastrel restore --replace` puts the database that is there aside");
+    }
+    let counted = match summary {
+        Ok(summary) => target.store().stats().await.map(|stats| (summary, stats)).map_err(|error| CliError::Backend(error.into())),
+        Err(error) => Err(refused(error)),
+    };
+    let (summary, stats) = match counted {
+        Ok(counted) => counted,
+        Err(error) => {
+            target.store().close().await;
+            return Err(error);
+        }
+    };
+    let put_aside = target.finish(config).await.map_err(app)?;
+    let file = path.map_or_else(|| STANDARD.to_owned(), |path| path.display().to_string());
+    Ok(restored(file, &summary, &stats, &put_aside, config))
+}
+
+/// The newest automatic backup that is whole. Those that are not are named.
+async fn latest(config: &Config, output: &mut Output) -> Result<PathBuf, CliError> {
+    let folder = backup_folder(config).map_err(|error| CliError::App(error.into()))?;
+    for file in folder.read().await.map_err(|error| CliError::App(error.into()))? {
+        match backup::check(open(&file.path).await?).await {
+            Ok(_) => return Ok(file.path),
+            Err(error) => output.note(&format!("{} cannot be used: {error}", file.path.display())),
+        }
+    }
+    Err(CliError::App(Box::new(NoBackupError { folder: folder.path().to_owned() })))
 }
 
 async fn open(path: &Path) -> Result<File, CliError> {
     File::open(path).await.map_err(|source| CliError::App(Box::new(OpenFileError { path: path.to_owned(), source })))
 }
 
-fn restored(summary: &Summary, stats: &StoreStats, config: &Config) -> Restored {
+fn restored(file: String, summary: &Summary, stats: &StoreStats, put_aside: &[PathBuf], config: &Config) -> Restored {
     Restored {
+        file,
+        missing: summary.missing.clone(),
+        put_aside: put_aside.iter().map(|path| path.display().to_string()).collect(),
         database: config.database.url.as_ref().map_or_else(|| config.data.dir.display().to_string(), ToString::to_string),
         scans: summary.scans,
         last_scan_id: summary.last.0,
@@ -109,12 +172,18 @@ fn restored(summary: &Summary, stats: &StoreStats, config: &Config) -> Restored 
 
 fn text(restored: &Restored) -> String {
     let mut lines = vec![
-        format!("Restored {} into {}, as of {}", count(restored.scans, "scan"), restored.database, restored.written_at),
+        format!("Restored {} into {}, as of {}, from {}", count(restored.scans, "scan"), restored.database, restored.written_at, restored.file),
         format!(
             "{} pending, {} running, {} completed, {} failed, {} cancelled; new scans have numbers above {}",
             restored.pending, restored.running, restored.completed, restored.failed, restored.cancelled, restored.last_scan_id
         ),
     ];
+    lines.extend(
+        missing(&restored.missing).map(|text| format!("{text} could not be read when the backup was written and {} missing", is_or_are(&restored.missing))),
+    );
+    if !restored.put_aside.is_empty() {
+        lines.push(format!("The database that was there before is kept: {}", restored.put_aside.join(", ")));
+    }
     if restored.running > 0 {
         lines.push("What was running goes back to pending when a server or worker starts".into());
     }
@@ -133,6 +202,7 @@ mod tests {
     fn says_what_is_there_now_and_what_is_not() {
         let mut one = Restored {
             database: "data".into(),
+            file: "k.backup".into(),
             scans: 6,
             last_scan_id: 9,
             pending: 1,
@@ -141,20 +211,24 @@ mod tests {
             failed: 1,
             cancelled: 1,
             queue_paused: true,
+            missing: vec![ScanId(4), ScanId(8)],
             written_at: Timestamp::UNIX_EPOCH,
+            put_aside: vec!["data/database.replaced-1".into()],
             files: "the results folder data/results".into(),
         };
         assert_eq!(
             text(&one).lines().collect::<Vec<_>>(),
             [
-                "Restored 6 scans into data, as of 1970-01-01T00:00:00Z",
+                "Restored 6 scans into data, as of 1970-01-01T00:00:00Z, from k.backup",
                 "1 pending, 1 running, 2 completed, 1 failed, 1 cancelled; new scans have numbers above 9",
+                "2 scans (4, 8) could not be read when the backup was written and are missing",
+                "The database that was there before is kept: data/database.replaced-1",
                 "What was running goes back to pending when a server or worker starts",
                 "The queue is paused, as it was: `kastrel resume` lets scans start",
                 "Reports, logs and raw results are not part of a backup: bring back the results folder data/results separately",
             ]
         );
-        (one.running, one.queue_paused) = (0, false);
+        (one.running, one.queue_paused, one.missing, one.put_aside) = (0, false, Vec::new(), Vec::new());
         assert_eq!(text(&one).lines().count(), 3);
     }
 }

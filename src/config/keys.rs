@@ -193,6 +193,18 @@ settings! {
         allow_unsafe_engine: bool = false;
     }
 
+    /// Automatic backups of the embedded database. A database on a server is backed up where it is, or by `kastrel backup`.
+    backup: BackupConfig {
+        /// Whether a server makes them: regularly, and before a newer program changes the database's schema.
+        enabled: bool = true;
+        /// How often, in hours.
+        every_hours: u32 = 24, within 1 to 8760;
+        /// How many are kept.
+        keep: usize = 7, within 1 to 10000;
+        /// The folder that they are kept in, for this database alone; better on another disk. Empty: `backups` in the data folder.
+        dir: Option<PathBuf> = "";
+    }
+
     /// Where the files of scans are kept: reports, logs and raw results.
     artifacts: ArtifactsConfig {
         /// An S3-compatible bucket that all machines share, such as `s3://scans/kastrel`. Empty: the results folder of this machine.
@@ -275,6 +287,14 @@ settings! {
         shutdown_grace_seconds: Duration = 20, within 0 to 86400;
         /// How long a node that is told to drain may finish what it runs, where nothing else is said; the rest is handed back.
         drain_limit_seconds: Duration = 600, within 0 to 2592000;
+    }
+
+    /// What may wait.
+    queue: QueueConfig {
+        /// How many scans may wait for their start, on all nodes together; one more is refused and told when to try again. 0: as many as come.
+        max_waiting: u32 = 10_000, within 0 to 100000000;
+        /// How much of that one client may fill, in percent. A client is an address; behind a proxy all are one, and 100 is right.
+        client_share: u32 = 50, within 1 to 100;
     }
 
     /// This process among others that share a database.

@@ -1,7 +1,9 @@
 //! What a configuration means to the rest: the policies it stands for, and values that do not go together.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::deadline::Limits;
 use kastrel_actors::policy::lease::LeasePolicy;
 use kastrel_actors::policy::restart::{Intensity, RetryPolicy};
@@ -16,6 +18,24 @@ impl Config {
     #[must_use]
     pub fn results_dir(&self) -> PathBuf {
         self.data.results_dir.clone().unwrap_or_else(|| self.data.dir.join("results"))
+    }
+
+    /// The folder of the automatic backups.
+    #[must_use]
+    pub fn backup_dir(&self) -> PathBuf {
+        self.backup.dir.clone().unwrap_or_else(|| self.data.dir.join("backups"))
+    }
+
+    /// How often an automatic backup is made.
+    #[must_use]
+    pub const fn backup_interval(&self) -> Duration {
+        Duration::from_secs(self.backup.every_hours as u64 * 3600)
+    }
+
+    /// Whether automatic backups are made: the embedded database alone is ours to keep.
+    #[must_use]
+    pub const fn makes_backups(&self) -> bool {
+        self.backup.enabled && self.database.url.is_none()
     }
 
     /// The file in which a running server tells its address to commands of the same data folder.
@@ -46,6 +66,12 @@ impl Config {
     #[must_use]
     pub const fn restart_intensity(&self) -> Intensity {
         Intensity { max: self.supervision.restart_max, within: self.supervision.restart_window_seconds }
+    }
+
+    /// How many scans may wait.
+    #[must_use]
+    pub const fn queue_limits(&self) -> QueueLimits {
+        QueueLimits { max_waiting: self.queue.max_waiting as u64, client_percent: self.queue.client_share as u64 }
     }
 
     /// Which targets may be scanned.
@@ -123,6 +149,7 @@ mod tests {
         assert_eq!(config.limits(), Limits::default());
         assert_eq!(config.lease_policy(), LeasePolicy::default());
         assert_eq!(config.scope_policy(), ScopePolicy::default());
+        assert_eq!(config.queue_limits(), QueueLimits::default());
     }
 
     #[test]
@@ -154,5 +181,16 @@ mod tests {
         assert_eq!(config.results_dir(), PathBuf::from("data/results"));
         config.data.results_dir = Some("/srv/results".into());
         assert_eq!(config.results_dir(), PathBuf::from("/srv/results"));
+    }
+
+    #[test]
+    fn only_the_embedded_database_is_backed_up_by_itself() {
+        let mut config = defaults();
+        assert_eq!((config.backup_dir(), config.backup_interval().as_secs()), (PathBuf::from("data/backups"), 86_400));
+        assert!(config.makes_backups());
+        config.database.url = Some("ws://u:p@db:8000/a/b".parse().unwrap());
+        assert!(!config.makes_backups());
+        (config.database.url, config.backup.enabled) = (None, false);
+        assert!(!config.makes_backups());
     }
 }

@@ -100,6 +100,10 @@ impl ScanStore for ObservedStore {
         answer
     }
 
+    async fn submitted(&self, key: &str) -> Result<Option<kastrel_actors::model::ScanRecord>, StoreError> {
+        self.timed("submitted", self.inner.submitted(key)).await
+    }
+
     async fn get(&self, id: ScanId) -> Result<Option<kastrel_actors::model::ScanRecord>, StoreError> {
         self.timed("get", self.inner.get(id)).await
     }

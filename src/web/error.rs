@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::desk::SubmitError;
 use kastrel_actors::model::{FieldError, TraceContext};
+use kastrel_actors::policy::admission::{QueueLimit, QueueRefusal};
 use kastrel_actors::ports::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -36,6 +37,8 @@ pub(crate) enum ProblemKind {
     WrongHost,
     InvalidFields,
     KeyReused,
+    ClientShare,
+    QueueFull,
     Internal,
     Busy,
     TooManyStreams,
@@ -63,6 +66,8 @@ impl ProblemKind {
             Self::WrongHost => (StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server does not answer to that host name"),
             Self::InvalidFields => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "The request has invalid fields"),
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key belongs to another request"),
+            Self::ClientShare => (StatusCode::TOO_MANY_REQUESTS, "client-share", "Too many scans of this client wait"),
+            Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside Kastrel"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many requests at once"),
             Self::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", "Too many event streams are open"),
@@ -111,6 +116,11 @@ impl Problem {
     /// Worth another try after so many seconds.
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// Before its detail, what was done all the same.
+    pub(crate) fn after(self, done: &str) -> Self {
+        Self { detail: format!("{done}; {}", self.detail).into(), ..self }
     }
 
     /// The last part of its `type`.
@@ -191,6 +201,16 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<QueueRefusal> for Problem {
+    fn from(refusal: QueueRefusal) -> Self {
+        let kind = match refusal.limit {
+            QueueLimit::Full { .. } => ProblemKind::QueueFull,
+            QueueLimit::ClientShare { .. } => ProblemKind::ClientShare,
+        };
+        Self::new(kind, refusal.to_string()).retry_after(u32::try_from(refusal.retry_after.as_secs()).unwrap_or(u32::MAX))
+    }
+}
+
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
@@ -199,6 +219,7 @@ impl From<SubmitError> for Problem {
                 let wrong = FieldError::new("Idempotency-Key", format!("it was used for scan {id}, which was asked for with other fields"));
                 Self::fields(ProblemKind::KeyReused, vec![wrong])
             }
+            SubmitError::Queue(refusal) => refusal.into(),
             SubmitError::Store(error) => error.into(),
         }
     }

@@ -17,7 +17,7 @@ use super::api::status_cache::StatusCache;
 use super::{HostRule, RequestLimits};
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
-use crate::backup::BackupSource;
+use crate::backup::{BackupSource, BackupStatus};
 use crate::config::TraceUrl;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
@@ -98,6 +98,8 @@ pub struct WebState {
     pub settings: Arc<Vec<SettingLine>>,
     /// Everything that the store keeps, to be backed up.
     pub backup: Arc<dyn BackupSource>,
+    /// The automatic backups that there are; `None` where none are made.
+    pub backups: Option<watch::Receiver<BackupStatus>>,
     /// What to say of ourselves.
     pub info: AppInfo,
     /// How often a scan's page asks for news.

@@ -13,6 +13,7 @@ use kastrel_actors::desk::{ScanDesk, View};
 use kastrel_actors::model::{
     Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
 };
+use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
@@ -27,6 +28,7 @@ use super::state::{Web, WebInner};
 use super::{AppInfo, CatalogueView, HostRule, IssueText, RequestLimits, SettingLine, WebState, router};
 use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
 use crate::adapters::kast_runner::AttemptPaths;
+use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
@@ -37,7 +39,7 @@ mod faulty_store;
 mod live_tail;
 mod no_artifacts;
 mod schema;
-pub(crate) use backups::ScriptedBackup;
+pub(crate) use backups::{ScriptedBackup, backup_status};
 pub(crate) use faulty_store::FaultyStore;
 pub(crate) use live_tail::LiveTail;
 pub(crate) use no_artifacts::NoArtifacts;
@@ -50,6 +52,7 @@ pub(crate) struct TestApp {
     pub(crate) closing: CancellationToken,
     pub(crate) results: TempDir,
     pub(crate) backup: Arc<ScriptedBackup>,
+    pub(crate) backups: watch::Sender<BackupStatus>,
     catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
     state: WebState,
     router: Router,
@@ -67,6 +70,11 @@ impl TestApp {
     /// Telling with `telemetry`, with a desk that `change` may put observers into.
     pub(crate) fn with_telemetry(telemetry: &Telemetry, change: impl FnOnce(&mut ScanDesk)) -> Self {
         Self::build(RequestLimits::default(), None, telemetry.clone(), change)
+    }
+
+    /// With room for so many waiting scans, and a client's share of it in percent.
+    pub(crate) fn with_room_for(max_waiting: u64, client_percent: u64) -> Self {
+        Self::build(RequestLimits::default(), None, Telemetry::without_exporters(), |desk| desk.limits = QueueLimits { max_waiting, client_percent })
     }
 
     /// With the files of scans somewhere else than in `results`.
@@ -91,12 +99,14 @@ impl TestApp {
             board: Arc::new(LiveBoard::default()),
             clock,
             scope: Arc::new(ScopePolicy::default()),
+            limits: QueueLimits::default(),
         };
         change(&mut desk);
         let (catalogue, catalogue_view) = watch::channel(None);
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
         let backup = Arc::new(ScriptedBackup::default());
+        let (backups, backups_view) = watch::channel(BackupStatus::default());
         let state = WebState {
             desk: desk.clone(),
             catalogue: catalogue_view,
@@ -104,6 +114,7 @@ impl TestApp {
             renderer: None,
             settings: Arc::new(vec![SettingLine { key: "scans.concurrency".into(), value: "4".into() }]),
             backup: backup.clone(),
+            backups: Some(backups_view),
             info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
             poll_interval: Duration::from_secs(3),
             max_attempts: 3,
@@ -116,7 +127,7 @@ impl TestApp {
             hosts: HostRule { loopback: true, names: Vec::new() },
             closing: closing.clone(),
         };
-        Self { desk, memory, store, closing, results, backup, catalogue, router: router(state.clone(), limits), state }
+        Self { desk, memory, store, closing, results, backup, backups, catalogue, router: router(state.clone(), limits), state }
     }
 
     /// A request, with `Host: localhost` unless `headers` say otherwise.

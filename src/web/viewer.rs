@@ -1,10 +1,12 @@
 //! Who looks at a page, and how they like it. There are no accounts yet: everybody is the same somebody, and each handler already asks.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use kastrel_actors::Client;
 
 const COOKIE: &str = "kastrel-theme";
 
@@ -55,6 +57,8 @@ pub(crate) struct Viewer {
     pub(crate) name: Option<String>,
     /// How they like their pages.
     pub(crate) theme: Theme,
+    /// Whose submissions theirs are counted among.
+    pub(crate) client: Client,
 }
 
 impl Viewer {
@@ -68,7 +72,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Viewer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self { theme: Theme::of(&parts.headers), ..Self::anonymous() })
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+        Ok(Self { theme: Theme::of(&parts.headers), client: address.map_or(Client::Local, Client::Address), ..Self::anonymous() })
     }
 }
 

@@ -259,6 +259,9 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Accepts a scan, with the next id.
     async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError>;
 
+    /// The scan that a submission with this idempotency key made.
+    async fn submitted(&self, key: &str) -> Result<Option<ScanRecord>, StoreError>;
+
     /// One row.
     async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError>;
 

@@ -7,6 +7,7 @@ use crate::context::{NodeConfig, NodePorts};
 use crate::desk::{ScanDesk, View};
 use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
+use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
 
@@ -44,6 +45,7 @@ impl Cluster {
             board: Arc::new(LiveBoard::default()),
             clock: Arc::clone(&clock) as _,
             scope: Arc::new(ScopePolicy::default()),
+            limits: QueueLimits::NONE,
         };
         Self { store, runner, desk, queue, bus, hub, clock }
     }

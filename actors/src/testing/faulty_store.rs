@@ -72,6 +72,10 @@ impl ScanStore for FaultyStore {
         self.call(self.inner.submit(scan)).await
     }
 
+    async fn submitted(&self, key: &str) -> Result<Option<ScanRecord>, StoreError> {
+        self.call(self.inner.submitted(key)).await
+    }
+
     async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
         self.call(self.inner.get(id)).await
     }

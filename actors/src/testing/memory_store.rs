@@ -180,6 +180,11 @@ impl ScanStore for MemoryStore {
         Ok(Submitted::Created(record))
     }
 
+    async fn submitted(&self, key: &str) -> Result<Option<ScanRecord>, StoreError> {
+        let state = self.state();
+        Ok(state.keys.get(key).and_then(|id| state.scans.get(id)).cloned())
+    }
+
     async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
         Ok(self.state().scans.get(&id).cloned())
     }

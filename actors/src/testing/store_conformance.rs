@@ -269,6 +269,8 @@ pub async fn a_submission_waits_and_is_due_at_once<H: StoreHarness>(world: World
         (&asked.request, &asked.idempotency_key, asked.trace, asked.rerun_of)
     );
     assert_eq!(world.get(record.id).await, record);
+    assert_eq!(world.store.submitted("key").await.unwrap(), Some(record));
+    assert_eq!(world.store.submitted("other").await.unwrap(), None);
 }
 
 /// Ids are 1, 2, 3 and so on.

@@ -64,6 +64,18 @@ pub enum OpenError {
         /// When it began, by the database's clock.
         begun: jiff::Timestamp,
     },
+    /// What must be done before the schema changes was not done, so the schema has not changed.
+    #[error("failed to back the database up before its schema changes from version {schema}; with `backup.enabled = false` it changes without a backup")]
+    BeforeMigration {
+        /// The database's version.
+        schema: i64,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A restore that replaces the database was stopped while it put the new one in its place.
+    #[error("a restore was stopped while it put the new database in its place: run `kastrel restore` with `--replace` again")]
+    HalfReplaced,
     /// The database is not the one that was used before its connection broke.
     #[error(
         "the database {}: restore a backup into it, or start all servers and workers anew to use it as it is",

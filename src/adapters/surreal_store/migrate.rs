@@ -158,6 +158,21 @@ pub(super) async fn run_steps(db: &Database, steps: &[Step]) -> Result<(), OpenE
     }
 }
 
+/// The schema version of a database that lacks steps of this program; `None` for a new one, and for one that has them all.
+pub(super) async fn outdated(db: &Database) -> Result<Option<i64>, OpenError> {
+    #[derive(Debug, SurrealValue)]
+    struct Versions {
+        versions: Vec<i64>,
+    }
+    let applied = match calls::call_again::<Versions>(db, "RETURN { versions: (SELECT VALUE version FROM migration) };", Nothing {}).await {
+        Ok(found) => found.versions.into_iter().max(),
+        Err(error) if error.is_missing_ground() => None,
+        Err(error) => return Err(failed("read the migrations")(error)),
+    };
+    let last = STEPS.last().map(|step| step.version).unwrap_or_default();
+    Ok(applied.filter(|version| *version < last))
+}
+
 async fn missing<'a>(db: &Database, steps: &'a [Step]) -> Result<&'a [Step], OpenError> {
     const TABLE: &str = "
         DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL;

@@ -6,12 +6,15 @@ use std::sync::atomic::AtomicI64;
 
 use super::address::{AuthLevel, RemoteDatabase};
 use super::backfill;
+use super::before_migration::BeforeMigration;
 use super::calls::Database;
-use super::embedded::{EmbeddedDatabase, Engine, Opening};
+use super::embedded::{self, EmbeddedDatabase, Engine, Opening};
 use super::error::OpenError;
 use super::link::Link;
 use super::lock::FolderLock;
 use super::migrate::{self, Ground, Purpose};
+use super::replace;
+use super::replace;
 use super::store::{Inner, SurrealStore};
 
 /// The version of the embedded engine, which tells it to nobody. A test holds it against the locked dependencies.
@@ -27,15 +30,16 @@ impl SurrealStore {
     /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::Lost`] and [`OpenError::Damaged`] for a database that lacks something that was committed;
     /// [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program; [`OpenError::HalfRestored`] after a restore that failed; else what the folder or the database said.
     pub async fn open(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss: false }).await
+        Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss: false }, None).await
     }
 
-    /// As [`open`](Self::open), also where rows are lost or cannot be read, as far as the engine can open what is left.
+    /// As [`open`](Self::open); `before` is run before the schema of an existing database changes. `accept_loss`: also where rows are lost or cannot be read, as far as the engine can open what is
+    /// left.
     ///
     /// # Errors
-    /// As [`open`](Self::open); damage that leaves nothing to be opened.
-    pub async fn open_with_loss(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss: true }).await
+    /// As [`open`](Self::open), and [`OpenError::BeforeMigration`].
+    pub async fn open_with(folder: &Path, before: Option<&dyn BeforeMigration>, accept_loss: bool) -> Result<Self, OpenError> {
+        Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss }, before).await
     }
 
     /// As [`open`](Self::open), to restore a backup: also where an earlier restore failed.
@@ -43,7 +47,7 @@ impl SurrealStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_to_restore(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_folder(folder, Opening { purpose: Purpose::Restore, accept_loss: false }).await
+        Self::open_folder(folder, Opening { purpose: Purpose::Restore, accept_loss: false }, None).await
     }
 
     /// Connects to a database server, and keeps the connection. A server that does not answer is tried for half a minute, with a log line for each try.
@@ -98,9 +102,16 @@ impl SurrealStore {
         }
     }
 
-    async fn open_folder(folder: &Path, opening: Opening) -> Result<Self, OpenError> {
+    /// Ids up to `least` count as given out: they belonged to a database that this one replaces.
+    pub(super) async fn keep_ids_above(&self, least: u64) -> Result<(), OpenError> {
+        let failed = |source: super::error::CallError| OpenError::Database { doing: "keep the ids of the database that is replaced", source: Box::new(source) };
+        embedded::keep_ids_above(&self.inner.db, least).await.map_err(failed)
+    }
+
+    async fn open_folder(folder: &Path, opening: Opening, before: Option<&dyn BeforeMigration>) -> Result<Self, OpenError> {
         let lock = FolderLock::take(folder)?;
-        let database = EmbeddedDatabase::open(folder, opening).await?;
+        replace::check(folder)?;
+        let database = EmbeddedDatabase::open(folder, opening, before).await?;
         Self::whole(Database::Embedded(database), Some(lock), opening.purpose).await
     }
 
@@ -122,7 +133,7 @@ impl SurrealStore {
         Self::over(self.inner.db.clone(), None)
     }
 
-    fn over(db: Database, lock: Option<FolderLock>) -> Self {
+    pub(super) fn over(db: Database, lock: Option<FolderLock>) -> Self {
         Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) }
     }
 }

@@ -83,6 +83,10 @@ impl ScanStore for SurrealStore {
         self.enqueue(scan).await
     }
 
+    async fn submitted(&self, key: &str) -> Result<Option<ScanRecord>, StoreError> {
+        self.by_key(key).await
+    }
+
     async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
         Ok(self.read(id).await?.map(|read| read.record))
     }

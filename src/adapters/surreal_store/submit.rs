@@ -102,6 +102,15 @@ impl SurrealStore {
     }
 }
 
+impl SurrealStore {
+    /// The scan that a submission with this key made.
+    pub(super) async fn by_key(&self, key: &str) -> Result<Option<ScanRecord>, StoreError> {
+        let UsedKeys { used } = calls::call_again(&self.inner.db, FIND_KEYS, Keys { keys: vec![key_row(key)] }).await?;
+        let Some(used) = used.first() else { return Ok(None) };
+        Ok(self.read(ScanId(row::unsigned(used.scan)?)).await?.map(|read| read.record))
+    }
+}
+
 async fn write_batch(inner: &Inner, turn: &mut Turn, batch: Vec<Waiting>) {
     if batch.is_empty() {
         return;

@@ -3,17 +3,18 @@
 //! What goes out is records, not rows: columns, keys and the counter follow from them and are made anew on the way in, so that a backup outlives the schema. Nodes stay out: their leases
 //! are over. A scan that ran when the backup was made comes in as running on a node that does not exist, which makes it an orphan that the rescuer hands back.
 //!
-//! - **On the way out** the set of scans is that of one moment, since ids are given out in order; each scan is as it was when its page was read.
+//! - **On the way out** the set of scans is that of one moment, since ids are given out in order; each scan is as it was when its page was read. A row that cannot be read is left out and named:
+//!   it must not keep the others from being backed up. A page that the engine cannot read is read in halves, down to the rows that cannot be.
 //! - **What is kept beside the rows** ([`ended`](super::ended)) is made anew at the end, as for the scans of an earlier version.
 //! - **On the way in** a mark stands in the database from the first row to the last, and who finds it does not use the database ([`OpenError::HalfRestored`](super::OpenError)).
 
 use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::{ScanStore, StoreError};
-use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
+use surrealdb::types::{RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
 
 use super::calls;
-use super::error::{CallError, Failure};
+use super::error::{CallError, Failure, chain};
 use super::row::{self, Columns, StoredScan, stored};
 use super::store::SurrealStore;
 use super::{backfill, migrate, submit};
@@ -25,6 +26,31 @@ pub struct Stock {
     pub last: ScanId,
     /// The pause of the queue, if there is one.
     pub pause: Option<QueuePause>,
+}
+
+/// A row on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exported {
+    /// A scan.
+    Scan(Box<ScanRecord>),
+    /// A row that cannot be read.
+    Unreadable {
+        /// Which scan.
+        id: ScanId,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Exported {
+    /// Which scan.
+    #[must_use]
+    pub fn id(&self) -> ScanId {
+        match self {
+            Self::Scan(record) => record.id,
+            Self::Unreadable { id, .. } => *id,
+        }
+    }
 }
 
 /// Why a database takes no import.
@@ -66,9 +92,10 @@ struct Range {
     range: RecordId,
 }
 
+/// Each row is read by itself, so that one of another shape spoils no other.
 #[derive(Debug, SurrealValue)]
 struct Rows {
-    rows: Vec<StoredScan>,
+    rows: Vec<Value>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -127,7 +154,8 @@ struct Ended {
 
 const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), node: NONE, again: false };";
 
-const EXPORT: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM $range) };");
+/// Columns that a database of an earlier schema does not have yet come as `NONE`.
+const EXPORT: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $range) };");
 
 /// Sets the mark, unless the database is in use, and takes back the one that says that everything beside the rows is there. Whoever registers or submits reads the mark FOR UPDATE, so that
 /// neither is committed beside this. A restore that began before and has not ended loses the mark and with it the database; the rows of nodes whose leases are over go, so that no such node
@@ -213,15 +241,35 @@ impl SurrealStore {
         Ok(Stock { last: ScanId(row::unsigned(found.last.unwrap_or_default())?), pause: self.paused().await? })
     }
 
-    /// The scans with ids from `first` to `last`, in their order.
+    /// The scans with ids from `first` to `last`, in their order, with those that cannot be read.
     ///
     /// # Errors
-    /// The database failed, or a row cannot be read.
-    pub async fn export(&self, first: ScanId, last: ScanId) -> Result<Vec<ScanRecord>, StoreError> {
-        let range = RecordIdKeyRange::from(row::signed(first.0)?..=row::signed(last.0)?);
-        let Rows { mut rows } = calls::call_again(&self.inner.db, EXPORT, Range { range: RecordId::new("scan", range) }).await?;
-        rows.sort_unstable_by_key(|row| row.number);
-        rows.into_iter().map(StoredScan::into_record).collect()
+    /// The database failed.
+    pub async fn export(&self, first: ScanId, last: ScanId) -> Result<Vec<Exported>, StoreError> {
+        let mut exported = Vec::new();
+        // Ranges that are still to be read, the next one on top.
+        let mut ranges = vec![(row::signed(first.0)?, row::signed(last.0)?)];
+        while let Some((first, last)) = ranges.pop() {
+            match self.export_range(first, last).await {
+                Ok(page) => exported.extend(page),
+                // A database that is gone has no readable half.
+                Err(error) if error.failure() != Failure::Unknown || self.ping().await.is_err() => return Err(error.into()),
+                Err(error) if first == last => exported.push(Exported::Unreadable { id: ScanId(row::unsigned(first)?), why: chain(&error) }),
+                Err(_) => {
+                    let middle = first + (last - first) / 2;
+                    ranges.extend([(middle + 1, last), (first, middle)]);
+                }
+            }
+        }
+        Ok(exported)
+    }
+
+    async fn export_range(&self, first: i64, last: i64) -> Result<Vec<Exported>, CallError> {
+        let range = RecordId::new("scan", RecordIdKeyRange::from(first..=last));
+        let Rows { rows } = calls::call_again(&self.inner.db, EXPORT, Range { range }).await?;
+        let mut exported: Vec<Exported> = rows.into_iter().map(exported).collect::<Result<_, _>>()?;
+        exported.sort_unstable_by_key(Exported::id);
+        Ok(exported)
     }
 
     /// Marks the database as one that is being restored. What an earlier restore that failed has left is cleared away.
@@ -289,6 +337,24 @@ impl Import<'_> {
     }
 }
 
+/// A row, by the number that is its key.
+fn exported(row: Value) -> Result<Exported, CallError> {
+    let key = match &row {
+        Value::Object(row) => match row.get("id") {
+            Some(Value::RecordId(RecordId { key: RecordIdKey::Number(number), .. })) => u64::try_from(*number).ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let id = ScanId(key.ok_or_else(|| CallError::Shape("a row of a scan has no number as its key".into()))?);
+    let record = StoredScan::from_value(row).map_err(|error| row::corrupt(error.to_string())).and_then(StoredScan::into_record);
+    Ok(match record {
+        Ok(record) if record.id == id => Exported::Scan(Box::new(record)),
+        Ok(record) => Exported::Unreadable { id, why: format!("the row says that it is that of scan {}", record.id) },
+        Err(error) => Exported::Unreadable { id, why: chain(&error) },
+    })
+}
+
 /// What the transactions of an import throw says that it is no longer theirs.
 fn refused(error: CallError) -> ImportError {
     match error.failure() {
@@ -329,7 +395,32 @@ mod tests {
         assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [], "the second begins with nothing");
         second.add(std::slice::from_ref(&record)).await.unwrap();
         second.end(&stock, 1).await.unwrap();
-        assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [record]);
+        assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [Exported::Scan(Box::new(record))]);
+    }
+
+    /// Rows that are spoilt in each way that a row can be, among sound ones.
+    #[tokio::test]
+    async fn rows_that_cannot_be_read_are_named_and_hide_no_other() {
+        let store = SurrealStore::in_memory().await.unwrap();
+        for number in 1..=6 {
+            store.submit(fixtures::new_scan(&format!("host-{number}.example.com"))).await.unwrap();
+        }
+        let spoil = "
+            UPDATE scan:2 SET document = '{}';
+            UPDATE scan:3 SET version = 7;
+            DEFINE FIELD OVERWRITE document ON scan TYPE any;
+            UPDATE scan:4 SET document = 7;
+            UPDATE scan:6 SET number = 5;";
+        calls::execute(&store.inner.db, spoil, Nothing {}).await.unwrap();
+        let exported = store.export(ScanId(1), ScanId(9)).await.unwrap();
+        let ids: Vec<u64> = exported.iter().map(|one| one.id().0).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
+        let unreadable: Vec<u64> = exported.iter().filter(|one| matches!(one, Exported::Unreadable { .. })).map(|one| one.id().0).collect();
+        assert_eq!(unreadable, [2, 3, 4, 6], "{exported:?}");
+        let mut file = Vec::new();
+        let written = crate::backup::write(&store, &mut file, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+        assert_eq!((written.scans, written.missing.len()), (2, 4));
+        assert_eq!(crate::backup::check(file.as_slice()).await.unwrap(), written);
     }
 
     /// Neither sees what the other has not committed yet.

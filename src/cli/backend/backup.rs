@@ -15,6 +15,12 @@ use super::{BackendError, RemoteBackend};
 const SILENCE: Duration = Duration::from_secs(60);
 
 impl RemoteBackend {
+    /// Why the server's last automatic backup failed, if it did. A server that does not say has none.
+    pub async fn backup_failure(&self) -> Option<String> {
+        let body = self.get_json("api/backups", &[]).await.ok()??;
+        body["failure"]["why"].as_str().map(str::to_owned)
+    }
+
     /// A backup of everything that the server's database keeps. Whether it is whole is for the reader to see.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ impl ScanBackend for LocalBackend {
             Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }),
             Err(SubmitError::Invalid(errors)) => Err(BackendError::Invalid(errors)),
             Err(SubmitError::Store(error)) => Err(error.into()),
-            Err(error @ SubmitError::KeyReused(_)) => Err(BackendError::Other(error.to_string())),
+            Err(error @ (SubmitError::KeyReused(_) | SubmitError::Queue(_))) => Err(BackendError::Other(error.to_string())),
         }
     }
 

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use kastrel_actors::policy::backups::is_overdue;
 use serde::Serialize;
 
 use super::facts::{Collector, Engine, Facts, Folder, Listen, Probe, RedisFacts, Store};
 use crate::adapters::surreal_store::ENGINE_VERSION;
-use crate::cli::text::{brief, bytes, count};
+use crate::cli::text::{brief, bytes, count, duration};
 use crate::config::{Config, ScannerChoice};
 use crate::telemetry::Signal;
 use crate::telemetry::variables::Silence;
@@ -83,6 +84,9 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
         limit("processes", "ulimit -u", facts.processes, 256 + 64 * capacity(config)),
         clock(facts.now),
     ];
+    if config.database.url.is_none() {
+        checks.insert(3, backups(config, facts));
+    }
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
         checks.extend(redis(&url.to_string(), fact));
     }
@@ -147,6 +151,29 @@ fn database(facts: &Facts) -> Check {
             Check::failure("database", format!("does not open: {why}"), "stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR")
         }
     }
+}
+
+fn backups(config: &Config, facts: &Facts) -> Check {
+    let folder = config.backup_dir().display().to_string();
+    if !config.backup.enabled {
+        return Check::warning("backups", "none are made: backup.enabled is off", "set backup.enabled = true, or run `kastrel backup` regularly");
+    }
+    if let Some(why) = &facts.backups.failure {
+        return Check::warning("backups", format!("the last automatic backup failed: {why}"), "free some space, or set backup.dir to another disk");
+    }
+    let files = match &facts.backups.files {
+        Ok(files) => files,
+        Err(why) => return Check::warning("backups", format!("{folder} cannot be read: {why}"), "make the folder readable, or set backup.dir"),
+    };
+    let Some(newest) = files.iter().map(|file| file.made_at).max() else {
+        return Check::ok("backups", format!("none in {folder} yet: a running server makes the first one when there is a scan"));
+    };
+    let age = duration(facts.now.duration_since(newest).as_secs_f64());
+    let message = format!("{} in {folder}, the newest {age} old", files.len());
+    if is_overdue(files, config.backup_interval(), facts.now) {
+        return Check::warning("backups", message, "run `kastrel serve`, which makes them; its log says why one was not made");
+    }
+    Check::ok("backups", message)
 }
 
 fn redis(url: &str, fact: &Result<RedisFacts, String>) -> Vec<Check> {
@@ -281,7 +308,9 @@ mod tests {
 
     use kastrel_actors::model::{PluginInfo, PluginKind, ScannerInfo, ScannerKind};
 
-    use super::super::facts::Tried;
+    use kastrel_actors::policy::backups::BackupMark;
+
+    use super::super::facts::{BackupFacts, Tried};
     use super::*;
     use crate::cli::backend::PluginList;
     use crate::config::Sources;
@@ -303,11 +332,32 @@ mod tests {
         PluginList { scanner: Some(ScannerInfo { kind, version: "3.0.40".into() }), plugins: vec![plugin] }
     }
 
+    fn made(sequence: u64, second: i64) -> BackupMark {
+        BackupMark { sequence, made_at: Timestamp::from_second(second).unwrap(), before_migration_of: None, missing: 0 }
+    }
+
+    #[test]
+    fn backups_that_are_missing_late_or_failed_are_warned_of() {
+        let with = |files: Result<Vec<BackupMark>, String>, failure: Option<&str>| {
+            let facts = Facts { backups: BackupFacts { files, failure: failure.map(str::to_owned) }, ..good() };
+            let check = backups(&config(&[]), &facts);
+            (check.level, check.message)
+        };
+        assert_eq!(with(Ok(vec![]), None).0, Level::Ok);
+        assert_eq!(with(Ok(vec![made(1, 1_799_800_000)]), None), (Level::Warning, "1 in data/backups, the newest 55 h 33 min old".into()));
+        assert_eq!(with(Err("no".into()), None).0, Level::Warning);
+        assert_eq!(with(Ok(vec![made(1, 1_799_999_000)]), Some("disk full")), (Level::Warning, "the last automatic backup failed: disk full".into()));
+        assert_eq!(backups(&config(&[("KASTREL_BACKUP__ENABLED", "false")]), &good()).level, Level::Warning);
+        let remote = config(&[("KASTREL_DATABASE_URL", "ws://u:p@db:8000/a/b")]);
+        assert!(judge(&remote, &good()).iter().all(|check| check.name != "backups"));
+    }
+
     fn good() -> Facts {
         Facts {
             data: Ok(Folder { free: 50 << 30 }),
             results: Ok(Folder { free: 50 << 30 }),
             store: Store::Opens { probe: Ok(Probe { skew: None }), engine: Engine::Embedded },
+            backups: BackupFacts { files: Ok(vec![made(2, 1_799_996_400), made(1, 1_799_910_000)]), failure: None },
             redis: None,
             collector: Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() },
             leftovers: 0,
@@ -326,6 +376,7 @@ mod tests {
         ok       data folder  data is writable, 50 GiB free
         ok       results      data/results is writable, 50 GiB free
         ok       database     opens (embedded SurrealDB 3.3.5); what is written is read back
+        ok       backups      2 in data/backups, the newest 1 h 0 min old
         ok       scanner      KAST 3.0.40 with 1 plugin
         ok       address      127.0.0.1:5000 is free
         ok       open files   at most 1024, 384 are enough for this configuration
@@ -342,6 +393,7 @@ mod tests {
             data: Err("permission denied".into()),
             results: Ok(Folder { free: 200 << 20 }),
             store: Store::Fails("it is locked".into()),
+            backups: BackupFacts { files: Ok(Vec::new()), failure: Some("disk full".into()) },
             scanner: Err("/opt/kast does not exist".into()),
             listen: Listen::Taken("address in use".into()),
             processes: Some(100),
@@ -367,6 +419,8 @@ mod tests {
                               mend: free some space, or set KAST_RESULTS_DIR to a larger disk
         failure  database     does not open: it is locked
                               mend: stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR
+        warning  backups      the last automatic backup failed: disk full
+                              mend: free some space, or set backup.dir to another disk
         failure  scanner      /opt/kast does not exist
                               mend: install KAST and put `kast` on the PATH, or set KAST_CLI_PATH; or use --scanner builtin
         failure  address      127.0.0.1:5000 cannot be listened on: address in use

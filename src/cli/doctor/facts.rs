@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kastrel_actors::policy::backups::BackupMark;
 use kastrel_actors::ports::{Clock as _, SystemClock};
 use rustix::process::{Resource, getrlimit};
 
 use super::probes;
 use crate::adapters::surreal_store::FolderLock;
+use crate::app::backup_folder;
 use crate::cli::backend::PluginList;
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
@@ -80,6 +82,15 @@ pub(super) enum Store {
     Fails(String),
 }
 
+/// The automatic backups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BackupFacts {
+    /// Those that there are.
+    pub(super) files: Result<Vec<BackupMark>, String>,
+    /// What the running server says of the last one, if it failed.
+    pub(super) failure: Option<String>,
+}
+
 /// The address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Listen {
@@ -94,6 +105,7 @@ pub(super) struct Facts {
     pub(super) data: Result<Folder, String>,
     pub(super) results: Result<Folder, String>,
     pub(super) store: Store,
+    pub(super) backups: BackupFacts,
     pub(super) scanner: Result<PluginList, String>,
     pub(super) listen: Listen,
     /// `None`: no limit.
@@ -124,6 +136,13 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         data: folder(&config.data.dir),
         results: folder(&config.results_dir()),
         store,
+        backups: BackupFacts {
+            files: backups(config).await,
+            failure: match &server {
+                Some(server) => server.backup_failure().await,
+                None => None,
+            },
+        },
         scanner,
         listen: listen(config.server.listen, server.is_some()),
         open_files: getrlimit(Resource::Nofile).current,
@@ -143,6 +162,11 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
 /// Whether the database is the data folder's, and so its holder's alone. One on a server takes others as well, whoever uses the folder.
 const fn holds_the_database(config: &Config) -> bool {
     config.database.url.is_none()
+}
+
+async fn backups(config: &Config) -> Result<Vec<BackupMark>, String> {
+    let files = backup_folder(config).map_err(|error| error.to_string())?.read().await.map_err(|error| error.to_string())?;
+    Ok(files.iter().map(|file| file.mark).collect())
 }
 
 async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> Store {

@@ -1,6 +1,7 @@
 //! The HTTP API: one file a resource. The description of the API is generated from the handlers.
 
 pub(crate) mod backup;
+pub(crate) mod backups;
 pub(crate) mod body;
 pub(crate) mod changes;
 pub(crate) mod events;

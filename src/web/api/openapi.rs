@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{backup, changes, events, export, health, log, metrics, nodes, plugins, queue, scans, stats, status, supervision};
+use super::{backup, backups, changes, events, export, health, log, metrics, nodes, plugins, queue, scans, stats, status, supervision};
 use crate::web::state::Web;
 
 #[derive(OpenApi)]
@@ -40,6 +40,7 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
         .routes(routes!(backup::download_backup))
+        .routes(routes!(backups::list_backups))
         .routes(routes!(stats::show_stats))
         .routes(routes!(supervision::show_supervision))
         .routes(routes!(health::livez))
@@ -92,6 +93,7 @@ mod tests {
             "DELETE /api/nodes/{id}/drain",
             "DELETE /api/scans/{id}",
             "GET /api/backup",
+            "GET /api/backups",
             "GET /api/events",
             "GET /api/nodes",
             "GET /api/openapi.json",

@@ -30,6 +30,10 @@ struct QueueBody {
     reason: Option<String>,
     /// How many scans wait.
     waiting: u64,
+    /// How many may; null where there is no limit.
+    max_waiting: Option<u64>,
+    /// Whether the next submission is refused.
+    full: bool,
     /// How many wake-up signals the queue holds; null when it does not answer.
     signals: Option<usize>,
 }
@@ -90,11 +94,14 @@ pub(crate) async fn resume_queue(State(web): State<Web>) -> Result<Response, Pro
 
 async fn show(web: &WebInner) -> Result<Response, Problem> {
     let (pause, stats) = (web.desk().store.paused().await?, web.desk().stats().await?);
+    let max_waiting = Some(web.desk().limits.max_waiting).filter(|most| *most > 0);
     let body = QueueBody {
         paused: pause.is_some(),
         paused_since: pause.as_ref().map(|pause| Moment(pause.since)),
         reason: pause.and_then(|pause| pause.reason),
         waiting: stats.pending,
+        max_waiting,
+        full: max_waiting.is_some_and(|most| stats.pending >= most),
         signals: queue_depth(web).await,
     };
     Ok(fresh(StatusCode::OK, &body))
@@ -111,7 +118,7 @@ mod tests {
         let app = TestApp::new();
         app.submitted("example.com").await;
         let body = json_of(app.get("/api/queue").await).await;
-        assert_eq!(body, json!({ "paused": false, "paused_since": null, "reason": null, "waiting": 1, "signals": 1 }));
+        assert_eq!(body, json!({ "paused": false, "paused_since": null, "reason": null, "waiting": 1, "max_waiting": 10_000, "full": false, "signals": 1 }));
         let body = json_of(app.post_json("/api/queue/pause", &[], &json!({ "reason": "upgrade <b>" })).await).await;
         assert_eq!((&body["paused"], &body["reason"]), (&json!(true), &json!("upgrade <b>")));
         assert!(body["paused_since"].is_string());

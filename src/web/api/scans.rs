@@ -167,19 +167,20 @@ pub(crate) async fn list_scans(State(web): State<Web>, _viewer: Viewer, RawQuery
         (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 422, description = "Wrong fields, each named; or an idempotency key that belongs to another request", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 429, description = "As many scans of this client wait as may", body = ProblemBody<'_>, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In how many seconds there may be room"))),
+        (status = 503, description = "The queue is full, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn submit_scan(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     trace: RequestTrace,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let key = read_key(&headers)?;
     let draft = read_draft(web.desk(), web.catalogue().as_deref(), &headers, body)?;
-    let accepted = web.desk().submit(&draft, key, trace.0).await?;
+    let accepted = web.desk().submit_from(viewer.client, &draft, key, trace.0).await?;
     Ok(answer(&web, &accepted))
 }
 
@@ -233,11 +234,12 @@ pub(crate) async fn cancel_scan(State(web): State<Web>, _viewer: Viewer, PathId(
         (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 422, description = "The target is out of scope by now", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 429, description = "As many scans of this client wait as may", body = ProblemBody<'_>, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In how many seconds there may be room"))),
+        (status = 503, description = "The queue is full, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn rerun_scan(State(web): State<Web>, _viewer: Viewer, trace: RequestTrace, PathId(id): PathId) -> Result<Response, Problem> {
-    let accepted = web.desk().rerun(id, trace.0).await?.ok_or_else(no_scan)?;
+pub(crate) async fn rerun_scan(State(web): State<Web>, viewer: Viewer, trace: RequestTrace, PathId(id): PathId) -> Result<Response, Problem> {
+    let accepted = web.desk().rerun(viewer.client, id, trace.0).await?.ok_or_else(no_scan)?;
     Ok(answer(&web, &accepted))
 }
 

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use kastrel_actors::model::{Failure, FailureKind, PluginResult, PluginStatus, Resolution, Verdict};
+use kastrel_actors::Client;
+use kastrel_actors::model::{Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanRequestDraft, Verdict};
+use kastrel_actors::testing::fixtures;
 use serde_json::json;
 
 use crate::web::RequestLimits;
@@ -179,4 +181,22 @@ async fn running_again_is_a_new_scan_of_the_same_request() {
     let body = json_of(response).await;
     assert_eq!((&body["rerun_of"], &body["request"]["max_workers"]), (&1.into(), &7.into()));
     assert_eq!(app.send("POST", "/api/scans/99/rerun", &[], "").await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_submission_without_room_is_refused_and_one_that_was_accepted_is_not() {
+    let app = TestApp::with_room_for(2, 50);
+    let body = json!({ "target": "example.com" });
+    assert_eq!(app.post_json("/api/scans", &[("idempotency-key", "a")], &body).await.status(), 201);
+    let share = app.post_json("/api/scans", &[], &body).await;
+    assert_eq!((share.status().as_u16(), header_of(&share, "retry-after")), (429, "300"));
+    assert_eq!(json_of(share).await["type"], "urn:kastrel:problem:client-share");
+    let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
+    let other = Client::Address([10, 0, 0, 7].into());
+    app.desk.submit_from(other, &draft, None, fixtures::trace()).await.unwrap();
+    let full = app.send("POST", "/api/scans/1/rerun", &[], "").await;
+    assert_eq!(full.status(), 503);
+    assert_eq!(json_of(full).await["type"], "urn:kastrel:problem:queue-full");
+    assert_eq!(app.post_json("/api/scans", &[("idempotency-key", "a")], &body).await.status(), 200);
+    assert_eq!(app.post_json("/api/scans", &[("idempotency-key", "a")], &json!({ "target": "other.example.com" })).await.status(), 422);
 }

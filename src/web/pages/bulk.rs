@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
+use kastrel_actors::Client;
 use kastrel_actors::desk::CancelOutcome;
 use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot, TraceContext};
 use url::form_urlencoded;
@@ -127,7 +128,7 @@ pub(crate) async fn act(State(web): State<Web>, viewer: Viewer, trace: RequestTr
         return Err(Problem::new(ProblemKind::Malformed, format!("more than {MOST} scans were chosen at once")));
     }
     if form.confirmed {
-        return carry_out(&web, action, &form.scans, form.back, trace.0).await;
+        return carry_out(&web, viewer.client, action, &form.scans, form.back, trace.0).await;
     }
     let mut reached = Vec::new();
     for id in &form.scans {
@@ -171,14 +172,18 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
     }
 }
 
-async fn carry_out(web: &WebInner, action: Action, scans: &[ScanId], back: Option<String>, trace: TraceContext) -> Result<Response, Problem> {
+async fn carry_out(web: &WebInner, client: Client, action: Action, scans: &[ScanId], back: Option<String>, trace: TraceContext) -> Result<Response, Problem> {
     let (mut done, mut left) = (0, 0);
     for id in scans {
         let worked = match action {
             Action::Cancel => matches!(web.desk().cancel(*id, CancelledBy::User).await?, CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)),
             // One whose target is out of scope by now does not hold up the others.
-            Action::Rerun => match web.desk().rerun(*id, trace).await {
+            Action::Rerun => match web.desk().rerun(client, *id, trace).await {
                 Ok(accepted) => accepted.is_some(),
+                // What follows would find no room either.
+                Err(kastrel_actors::desk::SubmitError::Queue(refusal)) => {
+                    return Err(Problem::from(refusal).after(&format!("{} of {} were submitted", done, counted(scans.len() as u64, "scan", "scans"))));
+                }
                 Err(kastrel_actors::desk::SubmitError::Store(error)) => return Err(error.into()),
                 Err(_) => false,
             },
@@ -258,5 +263,18 @@ mod tests {
         assert_eq!(app.post_form("/scans/bulk", "scan=1").await.status(), 400);
         let none = text_of(app.post_form("/scans/bulk", "action=cancel").await).await;
         assert!(none.contains("Nothing to do") && !none.contains("confirmed"), "{none}");
+    }
+
+    #[tokio::test]
+    async fn reruns_without_room_say_how_many_were_submitted() {
+        let app = TestApp::with_room_for(1, 100);
+        for target in ["a.test", "b.test"] {
+            let scan = app.running(target).await;
+            app.finish(&scan, Resolution::Complete(Verdict::default())).await;
+        }
+        let answer = app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2&confirmed=yes").await;
+        assert_eq!((answer.status().as_u16(), header_of(&answer, "retry-after")), (503, "1"));
+        let html = text_of(answer).await;
+        assert!(html.contains("1 of 2 scans were submitted; the queue is full: 1 scans may wait"), "{html}");
     }
 }

@@ -1,13 +1,17 @@
 //! A new scan, or several: the form, the preview of what each line would become, and the submission.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use kastrel_actors::Client;
 use kastrel_actors::desk::{Accepted, SubmitError};
 use kastrel_actors::model::{FieldError, ScanId, TraceContext};
+use kastrel_actors::policy::admission::QueueRefusal;
 use kastrel_actors::policy::hindrance::Hindrance;
 use url::form_urlencoded;
 
@@ -101,7 +105,7 @@ pub(crate) async fn submit(
         if !errors.is_empty() {
             return Ok(refused(draw(&web, &viewer, &form, &errors, None, None).await));
         }
-        return match accept(&web, &draft, form.idempotency_key(1), trace.0).await {
+        return match accept(&web, viewer.client, &draft, form.idempotency_key(1), trace.0).await {
             Ok(accepted) => Ok(to_scan(&accepted)),
             Err(SubmitError::Invalid(errors)) => Ok(refused(draw(&web, &viewer, &form, &errors, None, None).await)),
             Err(error) => Err(error.into()),
@@ -114,33 +118,64 @@ pub(crate) async fn submit(
         let drawn = draw(&web, &viewer, &form, &errors, None, Some(Preview::new(&lines))).await;
         return Ok(if is_wrong { refused(drawn) } else { drawn });
     }
-    submit_all(&web, &form, &lines, catalogue.as_deref(), trace.0).await
+    submit_all(&web, &viewer, &form, &lines, catalogue.as_deref(), trace.0).await
 }
 
 async fn submit_all(
     web: &WebInner,
+    viewer: &Viewer,
     form: &SubmitForm,
     lines: &[JudgedLine],
     catalogue: Option<&CatalogueView>,
     trace: TraceContext,
 ) -> Result<Response, Problem> {
     let (mut done, mut not) = (0, 0);
+    let mut stored = HashMap::new();
+    let mut refusal = None;
     for line in lines {
         let LineFate::Accepted(target) = &line.fate else { continue };
         let (draft, _) = form.draft_of(target, catalogue);
-        match accept(web, &draft, form.idempotency_key(line.number), trace).await {
-            Ok(_) => done += 1,
+        match accept(web, viewer.client, &draft, form.idempotency_key(line.number), trace).await {
+            Ok(accepted) => {
+                stored.insert(line.number, accepted.scan.record.id);
+                done += 1;
+            }
+            // The lines after it may have been stored by an earlier try, so they are tried as well.
+            Err(SubmitError::Queue(one)) => refusal = Some(one),
             Err(SubmitError::Store(error)) => return Err(error.into()),
             Err(_) => not += 1,
         }
     }
+    if let Some(refusal) = refusal {
+        let lines: Vec<JudgedLine> = lines.iter().map(|line| without_room(line, &stored, refusal)).collect();
+        let problem = Problem::from(refusal);
+        let mut drawn = draw(web, viewer, form, &[], None, Some(Preview::after_refusal(&lines, &stored, refusal))).await;
+        *drawn.status_mut() = problem.status();
+        drawn.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(refusal.retry_after.as_secs()));
+        return Ok(drawn);
+    }
     Ok(Redirect::to(&format!("/scans?done=submitted&n={done}&not={not}")).into_response())
 }
 
-async fn accept(web: &WebInner, draft: &kastrel_actors::model::ScanRequestDraft, key: Option<String>, trace: TraceContext) -> Result<Accepted, SubmitError> {
-    match web.desk().submit(draft, key, trace).await {
+/// What became of a line when there was no room for all.
+fn without_room(line: &JudgedLine, stored: &HashMap<usize, ScanId>, refusal: QueueRefusal) -> JudgedLine {
+    let fate = match &line.fate {
+        LineFate::Accepted(_) if !stored.contains_key(&line.number) => LineFate::Refused(refusal.to_string()),
+        other => other.clone(),
+    };
+    JudgedLine { number: line.number, text: line.text.clone(), fate }
+}
+
+async fn accept(
+    web: &WebInner,
+    client: Client,
+    draft: &kastrel_actors::model::ScanRequestDraft,
+    key: Option<String>,
+    trace: TraceContext,
+) -> Result<Accepted, SubmitError> {
+    match web.desk().submit_from(client, draft, key, trace).await {
         // The user went back and changed the form: that is a new scan.
-        Err(SubmitError::KeyReused(_)) => web.desk().submit(draft, None, trace).await,
+        Err(SubmitError::KeyReused(_)) => web.desk().submit_from(client, draft, None, trace).await,
         other => other,
     }
 }
@@ -219,6 +254,23 @@ impl Preview {
             accepted,
             button: format!("Start {}", counted(accepted as u64, "scan", "scans")),
         }
+    }
+}
+
+impl Preview {
+    /// What became of each line when there was no room for all. The button tries all of them again; what is stored is not stored twice.
+    fn after_refusal(lines: &[JudgedLine], stored: &HashMap<usize, ScanId>, refusal: QueueRefusal) -> Self {
+        let mut preview = Self::new(lines);
+        for line in &mut preview.lines {
+            if let Some(id) = stored.get(&line.number) {
+                line.outcome = format!("{}: scan {id}", line.outcome);
+            }
+        }
+        let left = lines.iter().filter(|line| matches!(&line.fate, LineFate::Refused(why) if *why == refusal.to_string())).count();
+        preview.summary = format!("{} stored, {left} not: {refusal}", counted(stored.len() as u64, "scan is", "scans are"));
+        preview.accepted = stored.len() + left;
+        preview.button = "Try again".into();
+        preview
     }
 }
 

@@ -1,3 +1,5 @@
+use kastrel_actors::ports::ScanStore as _;
+
 use super::*;
 use crate::web::pages::layout::HOSTILE;
 use crate::web::testing::{TestApp, catalogue, header_of, text_of};
@@ -135,4 +137,17 @@ async fn only_a_form_of_ours_is_taken() {
     let app = TestApp::new();
     assert_eq!(app.send("POST", "/scans", &[("content-type", "text/plain"), ("sec-fetch-site", "same-origin")], "target=example.com").await.status(), 415);
     assert_eq!(app.send("POST", "/new/preview", &[("content-type", "text/plain"), ("sec-fetch-site", "cross-site")], "").await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_batch_without_room_says_of_each_line_what_became_of_it() {
+    let app = TestApp::with_room_for(2, 100);
+    let form = "target=a.test%0Ab.test%0A-bad%0Ac.test&mode=passive&action=start&key=a-key";
+    let first = app.post_form("/scans", form).await;
+    assert_eq!((first.status().as_u16(), header_of(&first, "retry-after")), (503, "300"));
+    let html = text_of(first).await;
+    for part in ["2 scans are stored, 1 not: the queue is full", "as a.test: scan 1", "as b.test: scan 2", "the queue is full: 2 scans may wait", "Try again"] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    assert_eq!(app.memory.stats().await.unwrap().pending, 2);
 }

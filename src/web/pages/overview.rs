@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use kastrel_actors::model::{NodeActivity, NodeRecord, PluginStatus, ScanSnapshot, ScanStatus};
+use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::{ListQuery, RunsLike, StoreError, StoreStats};
 
@@ -148,7 +149,11 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         live,
         notice: None,
         tiles: tiles(&stats),
-        health: health(Some((&nodes, stats.running)), queue, redis, catalogue.as_deref(), web.state.runs_scans),
+        health: {
+            let mut items = health(Some((&nodes, stats.running)), queue, redis, catalogue.as_deref(), web.state.runs_scans);
+            items.extend(full_queue(stats.pending, web.desk().limits));
+            items
+        },
         more_running: stats.running.checked_sub(cards.len() as u64).filter(|more| *more > 0).map(|more| counted(more, "more scan runs", "more scans run")),
         running: cards,
         failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan)).collect(),
@@ -238,6 +243,12 @@ fn health(
         }
     });
     items
+}
+
+/// Said only while submissions are refused.
+fn full_queue(waiting: u64, limits: QueueLimits) -> Option<HealthItem> {
+    let is_full = limits.max_waiting > 0 && waiting >= limits.max_waiting;
+    is_full.then(|| HealthItem::new("queue-full", Some(false), format!("queue is full: {waiting} of {} scans wait, new ones are refused", limits.max_waiting)))
 }
 
 fn nodes_health(nodes: &[NodeRecord], running: u64, runs_scans: bool) -> HealthItem {

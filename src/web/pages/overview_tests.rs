@@ -162,3 +162,11 @@ async fn the_first_page_is_small_with_everything_that_it_loads() {
     }
     assert!(bytes < 100_000, "{bytes}");
 }
+
+#[tokio::test]
+async fn a_full_queue_is_told() {
+    let app = TestApp::with_room_for(1, 100);
+    assert!(!text_of(app.get("/").await).await.contains("queue is full"));
+    app.submitted("example.com").await;
+    assert!(text_of(app.get("/").await).await.contains("queue is full: 1 of 1 scans wait, new ones are refused"));
+}

@@ -140,13 +140,13 @@ pub(crate) async fn cancel(State(web): State<Web>, _viewer: Viewer, PathId(id): 
 /// Submits a scan's request once more, and shows the new scan, or the list that it was asked on.
 pub(crate) async fn rerun(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     trace: RequestTrace,
     PathId(id): PathId,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let list = to_list(&body.map_err(|rejection| unreadable(&rejection))?);
-    let accepted = web.desk().rerun(id, trace.0).await?.ok_or_else(no_scan)?;
+    let accepted = web.desk().rerun(viewer.client, id, trace.0).await?.ok_or_else(no_scan)?;
     Ok(if list.is_some() { Redirect::to(&telling(list, "done=rerun&n=1&not=0")).into_response() } else { to_scan(&accepted) })
 }
 

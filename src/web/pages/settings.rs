@@ -3,13 +3,15 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use jiff::Timestamp;
 
 use super::badge::Badge;
 use super::layout::{Here, Layout};
+use crate::backup::{BackupFailure, BackupFile};
 use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::state::{CatalogueView, SettingLine, Web};
-use crate::web::text::{clean, counted};
+use crate::web::text::{MomentText, clean, counted, duration, size};
 use crate::web::viewer::Viewer;
 
 /// Settings and about.
@@ -27,6 +29,20 @@ pub(crate) struct SettingsPage {
     plugins: Vec<PluginLine>,
     issues: String,
     streams: String,
+    /// Whether this process makes backups by itself.
+    makes_backups: bool,
+    backups: Vec<BackupLine>,
+    /// Why the last one failed, where it did.
+    backup_failure: String,
+}
+
+struct BackupLine {
+    made: MomentText,
+    age: String,
+    size: String,
+    missing: String,
+    why: String,
+    file: String,
 }
 
 struct PluginLine {
@@ -41,6 +57,7 @@ struct PluginLine {
 /// Shows the settings.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let catalogue = web.catalogue();
+    let status = web.state.backups.as_ref().map(|backups| backups.borrow().clone()).unwrap_or_default();
     let layout = Layout::of(&web, &viewer, Here::Settings, "Settings").await;
     Ok(page(&SettingsPage {
         version: clean(&web.state.info.version),
@@ -56,9 +73,31 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
             .filter(|catalogue| !catalogue.issues.is_empty())
             .map(|catalogue| counted(catalogue.issues.len() as u64, "kind of issue", "kinds of issues"))
             .unwrap_or_default(),
+        makes_backups: web.state.backups.is_some(),
+        backups: status.files.iter().map(|file| BackupLine::new(file, web.now())).collect(),
+        backup_failure: status.failure.as_ref().map(failure).unwrap_or_default(),
         streams: format!("{} of {}", crate::web::api::stats::open_streams(&web), web.limits.event_streams),
         layout,
     }))
+}
+
+impl BackupLine {
+    fn new(file: &BackupFile, now: Timestamp) -> Self {
+        let mark = file.mark;
+        Self {
+            made: mark.made_at.into(),
+            age: duration(now.duration_since(mark.made_at)),
+            size: size(file.bytes),
+            missing: if mark.missing > 0 { counted(mark.missing, "scan could not be read", "scans could not be read") } else { String::new() },
+            why: mark.before_migration_of.map_or_else(|| "regular".to_owned(), |schema| format!("before the migration of schema {schema}")),
+            file: clean(&file.name()),
+        }
+    }
+}
+
+fn failure(failure: &BackupFailure) -> String {
+    let times = counted(u64::from(failure.failures), "try", "tries");
+    format!("The last backup failed ({times}): {}. The next try follows by itself.", clean(&failure.why))
 }
 
 fn plugins(catalogue: &CatalogueView) -> Vec<PluginLine> {
@@ -77,7 +116,7 @@ fn plugins(catalogue: &CatalogueView) -> Vec<PluginLine> {
 mod tests {
     use super::*;
     use crate::web::pages::layout::HOSTILE;
-    use crate::web::testing::{TestApp, catalogue, text_of};
+    use crate::web::testing::{TestApp, backup_status, catalogue, text_of};
 
     impl SettingsPage {
         fn sample() -> Self {
@@ -93,6 +132,9 @@ mod tests {
                 plugins: plugins(&catalogue()),
                 issues: "1 kind of issue".into(),
                 streams: "0 of 512".into(),
+                makes_backups: true,
+                backups: backup_status().files.iter().map(|file| BackupLine::new(file, Timestamp::from_second(1_767_312_000).unwrap())).collect(),
+                backup_failure: failure(&BackupFailure { why: HOSTILE.into(), ..backup_status().failure.unwrap() }),
             }
         }
     }
@@ -112,5 +154,16 @@ mod tests {
             html.contains("0.0.0-test") && html.contains("KAST was not found") && html.contains("scans.concurrency") && html.contains("tool not installed"),
             "{html}"
         );
+    }
+
+    #[tokio::test]
+    async fn shows_the_backups_with_age_and_size() {
+        let app = TestApp::new();
+        assert!(text_of(app.get("/settings").await).await.contains("There is no backup yet"));
+        app.backups.send_replace(backup_status());
+        let html = text_of(app.get("/settings").await).await;
+        for part in ["kastrel-000002-20260101T000000Z-missing-3.backup", "4.1 KB", "3 scans could not be read", "The last backup failed (2 tries): no space"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
     }
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::ScanId;
+use kastrel_actors::policy::backups::BackupMark;
 use kastrel_actors::ports::StoreError;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::backup::{BackupError, BackupSource, Summary};
+use crate::backup::{BackupError, BackupFailure, BackupFile, BackupSource, BackupStatus, Summary};
 
 /// A line of it.
 pub(crate) const LINE: &[u8] = b"{\"line\":\"of a backup\"}\n";
@@ -40,6 +41,20 @@ impl BackupSource for ScriptedBackup {
             into.write_all(LINE).await.map_err(BackupError::Write)?;
             self.taken.fetch_add(1, Ordering::SeqCst);
         }
-        Ok(Summary { scans: lines, last: ScanId(lines), paused: false, bytes: lines * LINE.len() as u64, written_at: now })
+        Ok(Summary { scans: lines, last: ScanId(lines), paused: false, missing: Vec::new(), bytes: lines * LINE.len() as u64, written_at: now })
+    }
+}
+
+/// Two automatic backups, and one that failed.
+pub(crate) fn backup_status() -> BackupStatus {
+    let made_at = Timestamp::from_second(1_767_225_600).unwrap();
+    let mark = |sequence, before_migration_of, missing| BackupMark { sequence, made_at, before_migration_of, missing };
+    let file = |name: &str, mark| BackupFile { path: format!("backups/{name}").into(), bytes: 4096, mark };
+    BackupStatus {
+        files: vec![
+            file("kastrel-000002-20260101T000000Z-missing-3.backup", mark(2, None, 3)),
+            file("kastrel-000001-20260101T000000Z-schema-5.backup", mark(1, Some(5), 0)),
+        ],
+        failure: Some(BackupFailure { at: made_at, why: "no space <left>".into(), failures: 2 }),
     }
 }

@@ -60,6 +60,10 @@ impl ScanStore for FaultyStore {
         self.check()?.submit(scan).await
     }
 
+    async fn submitted(&self, key: &str) -> Result<Option<ScanRecord>, StoreError> {
+        self.check()?.submitted(key).await
+    }
+
     async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
         self.check()?.get(id).await
     }

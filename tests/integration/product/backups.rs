@@ -4,11 +4,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use notify::Watcher as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
 use super::app::{Ended, TestApp, ends};
+use crate::kast_runner::stage::PATIENCE;
 
 async fn run(app: &TestApp, args: &[&str]) -> Value {
     let ended = app.run(args).await;
@@ -94,7 +96,7 @@ async fn without_a_server_the_folder_is_read_and_pipes_do() {
     assert!(piped.status.success() && told.contains("Backed up 1 scan (") && told.contains("results folder"), "{told}");
 
     let mut other = TestApp::prepare(&[]);
-    let restored = pipe(&other, &piped.stdout).await;
+    let restored = pipe(&other, &["restore", "-"], &piped.stdout).await;
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);
     assert!(restored.stdout.contains("1 completed") && restored.stdout.contains("new scans have numbers above 1"), "{}", restored.stdout);
     other.restart().await;
@@ -102,9 +104,9 @@ async fn without_a_server_the_folder_is_read_and_pipes_do() {
     other.terminate_server().await;
 }
 
-/// `kastrel restore -`
-async fn pipe(app: &TestApp, file: &[u8]) -> Ended {
-    let mut child = app.command(&["restore", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+/// `kastrel restore -` and the like.
+async fn pipe(app: &TestApp, args: &[&str], file: &[u8]) -> Ended {
+    let mut child = app.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // A command that refuses does not read to the end.
     let _ = stdin.write_all(file).await;
@@ -146,13 +148,131 @@ async fn what_cannot_be_backed_up_or_restored_is_refused_in_clear_words() {
     assert!(!Path::new(&path("new")).exists());
 
     // What came by a pipe was not whole: the database says so until a whole one comes.
-    assert_refused(&pipe(&other, &whole[..whole.len() - 30]).await, 1, "the backup is cut off");
+    assert_refused(&pipe(&other, &["restore", "-"], &whole[..whole.len() - 30]).await, 1, "the backup is cut off");
     assert_refused(&other.run(&["serve", "--listen", "127.0.0.1:0"]).await, 1, "the database holds an unfinished restore");
-    assert_eq!(pipe(&other, &whole).await.code, Some(0));
+    assert_eq!(pipe(&other, &["restore", "-"], &whole).await.code, Some(0));
 
     assert_refused(&app.run(&["restore", &path("whole")]).await, 1, "is in use by another Kastrel (process ");
     app.terminate_server().await;
     assert_refused(&app.run(&["restore", &path("whole")]).await, 1, "the database is not empty: it has given out scan ids up to 1");
+}
+
+/// Automatic backups as they appear in the folder of a data folder.
+struct Appearing {
+    names: tokio::sync::mpsc::UnboundedReceiver<String>,
+    _watcher: notify::RecommendedWatcher,
+}
+
+impl Appearing {
+    fn in_folder_of(app: &TestApp) -> Self {
+        let folder = app.data().join("backups");
+        std::fs::create_dir_all(&folder).unwrap();
+        let (sender, names) = tokio::sync::mpsc::unbounded_channel();
+        let tell = move |event: notify::Result<notify::Event>| {
+            for path in event.unwrap().paths {
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                if name.ends_with(".backup") {
+                    let _ = sender.send(name);
+                }
+            }
+        };
+        let mut watcher = notify::recommended_watcher(tell).unwrap();
+        watcher.watch(&folder, notify::RecursiveMode::NonRecursive).unwrap();
+        Self { names, _watcher: watcher }
+    }
+
+    async fn next(&mut self) -> String {
+        tokio::time::timeout(PATIENCE, self.names.recv()).await.expect("no backup was made").unwrap()
+    }
+}
+
+/// Writes nonsense over every file of the database.
+fn damage(database: &Path) -> usize {
+    let mut files = 0;
+    for entry in std::fs::read_dir(database).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files += damage(&path);
+        } else {
+            let length = usize::try_from(path.metadata().unwrap().len()).unwrap();
+            std::fs::write(&path, vec![0xa5; length.max(16)]).unwrap();
+            files += 1;
+        }
+    }
+    files
+}
+
+#[tokio::test]
+async fn one_command_brings_the_last_automatic_backup_back_into_a_damaged_folder() {
+    let mut app = TestApp::start().await;
+    let completed = app.submit("ok-2p.test").await;
+    app.until_status(completed, "completed").await;
+    assert_eq!(app.post("/api/queue/pause", &json!({})).await.0, 200);
+    let (status, accepted) = app.submit_with_key("ok-1p.test", "the-key").await;
+    assert_eq!(status, 201);
+    let pending = accepted["scan_id"].as_u64().unwrap();
+    assert_eq!(app.terminate_server().await, Some(0));
+    // There is no backup yet, so one is overdue when the server starts.
+    let mut appearing = Appearing::in_folder_of(&app);
+    app.restart().await;
+    let name = appearing.next().await;
+    assert!(name.starts_with("kastrel-000001-"), "{name}");
+    let before = [app.status(completed).await, app.status(pending).await];
+    let listed = run(&app, &["backups", "--json"]).await;
+    let file = app.data().join("backups").join(&name);
+    assert_eq!((&listed["backups"][0]["file"], &listed["backups"][0]["bytes"]), (&json!(file), &json!(file.metadata().unwrap().len())));
+    assert_refused(&app.run(&["restore", "--latest", "--replace"]).await, 1, "is in use by another Kastrel (process ");
+    assert_eq!(app.terminate_server().await, Some(0));
+
+    let database = app.data().join("database");
+    assert!(damage(&database) >= 3);
+    let refused = app.run(&["serve", "--listen", "127.0.0.1:0"]).await;
+    assert_ne!(refused.code, Some(0), "{}", refused.stderr);
+    let spoilt = app.data().join("backups/kastrel-000002-20990101T000000Z.backup");
+    std::fs::write(&spoilt, "{}\n").unwrap();
+    let ended = app.run(&["restore", "--latest", "--replace", "--json"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("kastrel-000002-20990101T000000Z.backup cannot be used: the file is not a backup of Kastrel"), "{}", ended.stderr);
+    let restored: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&restored["file"], &restored["scans"], &restored["missing"]), (&json!(file), &json!(2), &json!([])));
+    let aside = Path::new(restored["put_aside"][0].as_str().unwrap());
+    assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("database.replaced-") && aside.is_dir(), "{restored:#}");
+
+    app.restart().await;
+    assert_eq!([app.status(completed).await, app.status(pending).await], before);
+    let (status, known) = app.submit_with_key("ok-1p.test", "the-key").await;
+    assert_eq!((status, known["scan_id"].as_u64()), (200, Some(pending)));
+    assert_eq!(app.submit("ok-3p.test").await, pending + 1, "numbers go on");
+    assert_eq!(app.post("/api/queue/resume", &json!({})).await.0, 200);
+    app.until_status(pending, "completed").await;
+    app.until_status(pending + 1, "completed").await;
+    assert_eq!(app.terminate_server().await, Some(0));
+}
+
+/// A restore that fails leaves the database that is there as it was.
+#[tokio::test]
+async fn a_replacement_that_fails_half_way_changes_nothing() {
+    let mut app = TestApp::start().await;
+    let id = app.submit("ok-1p.test").await;
+    app.until_status(id, "completed").await;
+    let status = app.status(id).await;
+    app.terminate_server().await;
+    let piped = app.command(&["backup", "-"]).output().await.unwrap();
+    let cut = &piped.stdout[..piped.stdout.len() - 30];
+    assert_refused(&pipe(&app, &["restore", "-", "--replace"], cut).await, 1, "the backup is cut off");
+    app.restart().await;
+    assert_eq!(app.status(id).await, status);
+    app.terminate_server().await;
+    let again = pipe(&app, &["restore", "-", "--replace"], &piped.stdout).await;
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(again.stdout.contains("The database that was there before is kept: "), "{}", again.stdout);
+    app.restart().await;
+    assert_eq!(app.status(id).await, status);
+    app.terminate_server().await;
+    let none = TestApp::prepare(&[]);
+    assert_refused(&none.run(&["restore", "--latest"]).await, 1, "there is no automatic backup in ");
+    assert_refused(&none.run(&["restore"]).await, 2, "<FILE>");
+    assert!(!none.data().exists(), "nothing was touched");
 }
 
 fn assert_refused(ended: &Ended, code: i32, expected: &str) {

@@ -20,6 +20,7 @@ use super::folder::{self, DATABASE_FOLDER, Damage, HIGH_WATER_FILE};
 use super::high_water::{Found, HighWater, HighWaterFile, Loss, Recorded, Verdict, judge};
 use super::{RefusedBatch, convert, failure, marks, verify, withdraw};
 use crate::adapters::surreal_store::address::AuthLevel;
+use crate::adapters::surreal_store::before_migration::{self, BeforeMigration};
 use crate::adapters::surreal_store::calls::Database;
 use crate::adapters::surreal_store::error::{CallError, OpenError, chain};
 use crate::adapters::surreal_store::migrate::{self, Ground, Purpose};
@@ -89,7 +90,8 @@ enum State {
 
 impl EmbeddedDatabase {
     /// Opens the database in the data folder `data`, whose lock the caller holds: converts one of an earlier version, looks for damage and loss, and brings the schema up to date.
-    pub(in super::super) async fn open(data: &Path, opening: Opening) -> Result<Self, OpenError> {
+    /// `before` is run before the schema of an existing database changes.
+    pub(in super::super) async fn open(data: &Path, opening: Opening, before: Option<&dyn BeforeMigration>) -> Result<Self, OpenError> {
         convert::run(data).await.map_err(|source| OpenError::Convert(source.into()))?;
         let path = data.join(HIGH_WATER_FILE);
         let (file, recorded) = blocking(move || HighWaterFile::open(&path)).await.map_err(|source| OpenError::Folder { folder: data.to_owned(), source })?;
@@ -101,7 +103,7 @@ impl EmbeddedDatabase {
             Recorded::Damaged if opening.accept_loss => None,
             Recorded::Damaged => return Err(OpenError::Lost(Loss::Unknown)),
         };
-        let engine = open_engine(data, opening, Ground::Any, record.is_some()).await?;
+        let engine = open_engine(data, opening, Ground::Any, record.is_some(), before).await?;
         let db = Database::Engine(Arc::clone(&engine));
         let checked = check(&db, record.as_ref(), recorded == Recorded::Damaged, opening.accept_loss).await;
         drop(db);
@@ -364,7 +366,7 @@ async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
     tried.await.map_err(|source| OpenError::Folder { folder: shared.data.clone(), source })?;
     let record = shared.record.lock().await.now.clone();
     // An engine whose database folder is gone would begin an empty one.
-    let engine = open_engine(&shared.data, shared.opening, Ground::Known(&record.installation), true).await?;
+    let engine = open_engine(&shared.data, shared.opening, Ground::Known(&record.installation), true, None).await?;
     let checked = check(&Database::Engine(Arc::clone(&engine)), Some(&record), false, false).await;
     if let Err(error) = checked {
         Engine::close(engine).await;
@@ -374,7 +376,13 @@ async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
 }
 
 /// Opens the engine in its folder and makes the schema this program's. `must_exist`: a folder without a database is a loss and no beginning.
-async fn open_engine(data: &Path, opening: Opening, ground: Ground<'_>, must_exist: bool) -> Result<Arc<Engine>, OpenError> {
+async fn open_engine(
+    data: &Path,
+    opening: Opening,
+    ground: Ground<'_>,
+    must_exist: bool,
+    before: Option<&dyn BeforeMigration>,
+) -> Result<Arc<Engine>, OpenError> {
     let path = data.join(DATABASE_FOLDER);
     let failed = |source| OpenError::Folder { folder: path.clone(), source };
     let looked_into = path.clone();
@@ -391,7 +399,14 @@ async fn open_engine(data: &Path, opening: Opening, ground: Ground<'_>, must_exi
     let first = if is_large || content == folder::Content::Nothing { First::Use } else { First::Read { accept: opening.accept_loss } };
     let engine = Arc::new(Engine::open(&path, first).await?);
     let db = Database::Engine(Arc::clone(&engine));
-    let prepared = migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await;
+    let prepared = async {
+        if before.is_some() {
+            migrate::select_database(&db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+            before_migration::run(&db, before).await?;
+        }
+        migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await
+    };
+    let prepared = prepared.await;
     drop(db);
     match prepared {
         Ok(()) => {

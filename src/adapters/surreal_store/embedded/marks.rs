@@ -59,6 +59,12 @@ const ACCEPT: &str = "
     CREATE storage_event SET at = time::nano(time::now()), kind = 'loss_accepted', detail = $detail RETURN NONE;
     COMMIT;";
 
+const RAISE: &str = "
+    BEGIN;
+    LET $last = (SELECT VALUE value FROM ONLY counter:scan) ?? 0;
+    IF $last < $least { UPSERT counter:scan SET value = $least RETURN NONE; };
+    COMMIT;";
+
 /// What the database says of itself.
 pub(super) async fn found(db: &Database) -> Result<Found, CallError> {
     read(calls::call_again(db, FOUND, Nothing {}).await?)
@@ -68,6 +74,11 @@ pub(super) async fn found(db: &Database) -> Result<Found, CallError> {
 pub(super) async fn mark(db: &Database, mark: u64) -> Result<Found, CallError> {
     let mark = i64::try_from(mark).map_err(|error| CallError::Shape(error.to_string()))?;
     read(calls::call_again(db, MARK, NewMark { mark }).await?)
+}
+
+/// Ids up to `least` count as given out.
+pub(in super::super) async fn keep_ids_above(db: &Database, least: u64) -> Result<(), CallError> {
+    calls::execute_again(db, RAISE, Accepted { least: i64::try_from(least).unwrap_or(i64::MAX), detail: String::new() }).await
 }
 
 /// Writes down that an operator accepted a loss. `least`: the last scan id that is known to have been given out.

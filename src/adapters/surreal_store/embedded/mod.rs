@@ -23,5 +23,8 @@ mod withdraw;
 pub(super) use database::{EmbeddedDatabase, Opening};
 pub(super) use engine::Engine;
 pub use folder::Damage;
+pub(super) use folder::{DATABASE_FOLDER, HIGH_WATER_FILE};
 pub use high_water::Loss;
 pub(super) use high_water::RefusedBatch;
+pub(super) use high_water::last_recorded;
+pub(super) use marks::keep_ids_above;

@@ -12,13 +12,14 @@ use tempfile::TempDir;
 
 use super::super::address::AuthLevel;
 use super::super::apply::was_made;
-use super::super::backfill;
 use super::super::calls::Database;
 use super::super::migrate::{self, STEPS, Step};
 use super::super::row::MAX_DOCUMENT_BYTES;
 use super::super::submit::text_key;
 use super::super::{OpenError, SurrealStore, calls};
+use super::super::{backfill, before_migration};
 use super::run;
+use crate::backup::BackupFolder;
 
 async fn memory() -> Database {
     let db = SurrealStore::in_memory().await.unwrap().inner.db.clone();
@@ -142,6 +143,63 @@ fn steps_are_applied_once_and_in_order() {
         let edited = Step { version: 2, sql: "CREATE one:2 SET made = true;" };
         let error = migrate::run_steps(&db, &[first, edited]).await.unwrap_err();
         assert!(matches!(error, OpenError::Checksum { version: 2 }), "{error}");
+    });
+}
+
+/// As every earlier version of this program would have left it: a database is backed up whole before its schema changes.
+#[test]
+fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
+    #[derive(Clone, SurrealValue)]
+    struct Document {
+        document: String,
+    }
+    run(async {
+        for steps in 1..STEPS.len() {
+            let db = memory().await;
+            migrate::run_steps(&db, &STEPS[..steps]).await.unwrap();
+            let record = fixtures::record(1, jiff::Timestamp::UNIX_EPOCH);
+            let document = Document { document: serde_json::to_string(&record).unwrap() };
+            let rows = "
+                CREATE scan:1 SET number = 1, status = 'pending', target = 'example.com', created_at = 0, version = 0, token = 0, failures = 0, trace = 'x',
+                    rank = 1, due = 0, cancel = false, document = $document;
+                CREATE counter:scan SET value = 7;
+                CREATE pause:queue SET since = 0, reason = 'upgrade';";
+            calls::execute(&db, rows, document).await.unwrap();
+            let dir = TempDir::new().unwrap();
+            let folder = BackupFolder::new(dir.path().to_owned(), 3);
+            before_migration::run(&db, Some(&folder)).await.unwrap();
+            let files = folder.list().unwrap();
+            let schema = STEPS[steps - 1].version;
+            assert_eq!(files.iter().map(|file| file.mark.before_migration_of).collect::<Vec<_>>(), [Some(schema)], "schema {schema}");
+            let text = std::fs::read(&files[0].path).unwrap();
+            assert!(String::from_utf8_lossy(&text).starts_with(&format!("{{\"kastrel_backup\":1,\"schema\":{schema},")), "an older program may restore it");
+            let restored = SurrealStore::in_memory().await.unwrap();
+            let summary = crate::backup::read(&restored, text.as_slice()).await.unwrap();
+            assert_eq!((summary.scans, summary.last, summary.paused), (1, ScanId(7), true));
+            assert_eq!(restored.get(ScanId(1)).await.unwrap(), Some(record));
+        }
+        let dir = TempDir::new().unwrap();
+        let folder = BackupFolder::new(dir.path().join("new"), 3);
+        let db = memory().await;
+        before_migration::run(&db, Some(&folder)).await.unwrap();
+        migrate::run(&db).await.unwrap();
+        before_migration::run(&db, Some(&folder)).await.unwrap();
+        assert!(!folder.path().exists(), "neither a new database nor one that is up to date is backed up");
+    });
+}
+
+/// Without a backup the schema does not change.
+#[test]
+fn a_backup_that_cannot_be_made_keeps_the_schema_as_it_is() {
+    run(async {
+        let db = memory().await;
+        migrate::run_steps(&db, &STEPS[..1]).await.unwrap();
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = before_migration::run(&db, Some(&BackupFolder::new(file, 3))).await.unwrap_err();
+        assert!(matches!(error, OpenError::BeforeMigration { schema: 1, .. }), "{error}");
+        assert!(error.to_string().contains("with `backup.enabled = false` it changes without a backup"), "{error}");
     });
 }
 

@@ -13,3 +13,15 @@ pub use judge::Loss;
 pub(super) use judge::{Found, Verdict, judge};
 pub(super) use record::HighWater;
 pub(in super::super) use record::RefusedBatch;
+
+/// The last scan id that the record of a data folder knows of; 0 where there is none that can be read.
+pub(in super::super) fn last_recorded(data: &std::path::Path) -> u64 {
+    let path = data.join(super::folder::HIGH_WATER_FILE);
+    if !path.exists() {
+        return 0;
+    }
+    match HighWaterFile::open(&path) {
+        Ok((_, Recorded::Record(record))) => record.last_scan,
+        Ok(_) | Err(_) => 0,
+    }
+}

@@ -1,0 +1,197 @@
+//! Replaces the embedded database of a data folder by a restored one.
+//!
+//! - **The new database** is made in a folder of its own, which is a data folder in all respects; the old one stays in its place, sound or damaged, until the new one is whole. A restore that fails has
+//!   changed nothing.
+//! - **Nothing is deleted**: the old database is renamed, with what stands beside it.
+//! - **While files change places** a mark says so. Whoever finds it does not open the folder, which would make an empty database: another restore has to finish the work.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::embedded;
+use super::error::OpenError;
+use super::lock::FolderLock;
+use super::store::SurrealStore;
+
+/// What stands for the database in a data folder.
+const OF_DATABASE: &[&str] = &[embedded::DATABASE_FOLDER, embedded::HIGH_WATER_FILE];
+/// Where the new database is made.
+const NEW: &str = "restoring";
+/// The mark.
+const MARK: &str = "replacing-database";
+
+/// A restore that replaces the database. Dropped before its [`finish`](Self::finish), it leaves the old one in its place.
+#[derive(Debug)]
+pub struct Replacement {
+    folder: PathBuf,
+    store: SurrealStore,
+    _lock: FolderLock,
+}
+
+impl Replacement {
+    /// Takes the data folder, and makes an empty database to restore into.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] while another process holds the folder; else what the folder or the database said.
+    pub async fn begin(folder: &Path) -> Result<Self, OpenError> {
+        let lock = FolderLock::take(folder)?;
+        let new = folder.join(NEW);
+        // What an earlier restore did not finish.
+        remove(&new).map_err(failed(&new))?;
+        let store = SurrealStore::open_to_restore(&new).await?;
+        Ok(Self { folder: folder.to_owned(), store, _lock: lock })
+    }
+
+    /// The new database.
+    #[must_use]
+    pub const fn store(&self) -> &SurrealStore {
+        &self.store
+    }
+
+    /// Puts the new database in the place of the old one. What the old one is called now.
+    ///
+    /// # Errors
+    /// The database or the folder failed.
+    pub async fn finish(self, now: Timestamp) -> Result<Vec<PathBuf>, OpenError> {
+        let Self { folder, store, _lock } = self;
+        // Ids that the old database gave out are not given out again, also those after the backup.
+        store.keep_ids_above(embedded::last_recorded(&folder)).await?;
+        store.close().await;
+        let new = folder.join(NEW);
+        swap(&folder, &new, now).map_err(failed(&folder))
+    }
+}
+
+/// Whether the folder's database may be opened.
+pub(super) fn check(folder: &Path) -> Result<(), OpenError> {
+    match folder.join(MARK).try_exists() {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(OpenError::HalfReplaced),
+        Err(error) => Err(failed(folder)(error)),
+    }
+}
+
+fn swap(folder: &Path, new: &Path, now: Timestamp) -> io::Result<Vec<PathBuf>> {
+    let mark = folder.join(MARK);
+    let is_repeated = mark.try_exists()?;
+    File::create(&mark)?.sync_all()?;
+    sync(folder)?;
+    let mut moves = 0;
+    let aside = match move_files(folder, new, now, &mut moves) {
+        Ok(aside) => aside,
+        Err(error) => {
+            // A folder that could not be renamed, such as a mount point: everything is as it was.
+            if moves == 0 && !is_repeated {
+                std::fs::remove_file(&mark)?;
+            }
+            return Err(error);
+        }
+    };
+    sync(folder)?;
+    std::fs::remove_file(&mark)?;
+    sync(folder)?;
+    remove(new)?;
+    Ok(aside)
+}
+
+fn move_files(folder: &Path, new: &Path, now: Timestamp, moves: &mut usize) -> io::Result<Vec<PathBuf>> {
+    let mut aside = Vec::new();
+    let mut rename = |from: &Path, to: &Path| match std::fs::rename(from, to) {
+        Ok(()) => {
+            *moves += 1;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    };
+    for name in OF_DATABASE {
+        let place = folder.join(name);
+        let other = free_name(folder, &format!("{name}.replaced-{}", now.strftime("%Y%m%dT%H%M%SZ")));
+        if rename(&place, &other)? {
+            aside.push(other);
+        }
+        rename(&new.join(name), &place)?;
+    }
+    Ok(aside)
+}
+
+/// `name`, or with a number behind it where there is such a file.
+fn free_name(folder: &Path, name: &str) -> PathBuf {
+    let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}-{number}")));
+    names.map(|name| folder.join(name)).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| folder.join(name))
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn failed(folder: &Path) -> impl Fn(io::Error) -> OpenError {
+    let folder = folder.to_owned();
+    move |source| OpenError::Folder { folder: folder.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn make(folder: &Path, name: &str, text: &str) {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+        std::fs::write(folder.join(name).join("file"), text).unwrap();
+    }
+
+    #[test]
+    fn the_old_database_is_put_aside_with_what_stands_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        make(path, "database", "old");
+        make(path, "database.replaced-19700101T000000Z", "older");
+        std::fs::write(path.join("high-water"), "old").unwrap();
+        make(path, "results", "kept");
+        make(&path.join(NEW), "database", "new");
+        std::fs::write(path.join(NEW).join("kastrel.lock"), "1").unwrap();
+        let aside = swap(path, &path.join(NEW), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(aside, [path.join("database.replaced-19700101T000000Z-2"), path.join("high-water.replaced-19700101T000000Z")]);
+        assert_eq!(
+            names(path),
+            ["database", "database.replaced-19700101T000000Z", "database.replaced-19700101T000000Z-2", "high-water.replaced-19700101T000000Z", "results"]
+        );
+        assert_eq!(std::fs::read_to_string(path.join("database/file")).unwrap(), "new");
+        assert_eq!(std::fs::read_to_string(aside[0].join("file")).unwrap(), "old");
+        check(path).unwrap();
+    }
+
+    /// Stopped after the old database was renamed: opening would make an empty one.
+    #[tokio::test]
+    async fn a_swap_that_was_stopped_is_not_opened_and_can_be_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        std::fs::write(path.join(MARK), "").unwrap();
+        make(path, "database.replaced-19700101T000000Z", "old");
+        make(path, NEW, "whatever");
+        for opened in [SurrealStore::open(path).await, SurrealStore::open_to_restore(path).await] {
+            assert!(matches!(opened, Err(OpenError::HalfReplaced)), "{opened:?}");
+        }
+        assert!(!path.join("database").exists());
+        let replacement = Replacement::begin(path).await.unwrap();
+        assert!(matches!(SurrealStore::open(path).await, Err(OpenError::Locked { .. })), "the folder is held meanwhile");
+        assert_eq!(replacement.finish(Timestamp::UNIX_EPOCH).await.unwrap(), [PathBuf::new(); 0]);
+        SurrealStore::open(path).await.unwrap();
+        assert!(!path.join(NEW).exists() && path.join("database.replaced-19700101T000000Z").exists());
+    }
+}

@@ -1,0 +1,99 @@
+//! `kastrel backups`: the automatic backups of the embedded database.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::args::BackupsArgs;
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::Style;
+use super::table::{cell, numeric, rendered, table};
+use super::text::{bytes, duration};
+use crate::app::backup_folder;
+use crate::backup::BackupFile;
+
+/// An automatic backup, for programs.
+#[derive(Debug, Serialize)]
+struct BackupLine {
+    file: String,
+    made_at: Timestamp,
+    bytes: u64,
+    /// How many scans could not be read.
+    missing: u64,
+    /// The schema version of the database, where the backup was made before a migration.
+    before_migration_of: Option<i64>,
+}
+
+impl From<&BackupFile> for BackupLine {
+    fn from(file: &BackupFile) -> Self {
+        let mark = file.mark;
+        Self {
+            file: file.path.display().to_string(),
+            made_at: mark.made_at,
+            bytes: file.bytes,
+            missing: mark.missing,
+            before_migration_of: mark.before_migration_of,
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(super) fn run(args: &BackupsArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let config = context.resolve(&args.config, args.flags(), None)?.config;
+    let folder = backup_folder(&config).map_err(|error| CliError::App(error.into()))?;
+    let files = folder.list().map_err(|error| CliError::App(format!("failed to read {}: {error}", folder.path().display()).into()))?;
+    let lines: Vec<BackupLine> = files.iter().map(BackupLine::from).collect();
+    if args.json {
+        context.output.json(&serde_json::json!({ "backups": lines }))?;
+    } else if lines.is_empty() {
+        let text = if config.makes_backups() { "a running server makes the first one when there is a scan" } else { "none are made with this configuration" };
+        context.output.line(&format!("There is no automatic backup in {}: {text}", folder.path().display()))?;
+    } else {
+        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
+        let text = text(&lines, Timestamp::now(), context.output.style);
+        context.output.line(&text)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn text(lines: &[BackupLine], now: Timestamp, style: Style) -> String {
+    let mut rows = table(style, &["Made", "Age", "Size", "Missing scans", "Why", "File"]);
+    for line in lines {
+        let why = line.before_migration_of.map_or_else(|| "regular".to_owned(), |schema| format!("before the migration of schema {schema}"));
+        rows.add_row([
+            cell(&line.made_at.to_string()),
+            cell(&duration(now.duration_since(line.made_at).as_secs_f64())),
+            cell(&bytes(line.bytes)),
+            numeric(line.missing),
+            cell(&why),
+            cell(&line.file),
+        ]);
+    }
+    rendered(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backups_stand_in_a_table() {
+        let line = |file: &str, missing, before_migration_of| BackupLine {
+            file: file.into(),
+            made_at: Timestamp::UNIX_EPOCH,
+            bytes: 4096,
+            missing,
+            before_migration_of,
+        };
+        let now = Timestamp::from_second(3_700).unwrap();
+        insta::assert_snapshot!(text(&[line("b/2.backup", 3, None), line("b/1.backup", 0, Some(5))], now, Style::PLAIN), @"
+        Made                  Age        Size   Missing scans  Why                               File
+        1970-01-01T00:00:00Z  1 h 1 min  4 KiB              3  regular                           b/2.backup
+        1970-01-01T00:00:00Z  1 h 1 min  4 KiB              0  before the migration of schema 5  b/1.backup
+        ");
+    }
+}
