@@ -65,7 +65,7 @@ pub enum Command {
         /// Who asked.
         by: CancelledBy,
     },
-    /// Takes a running scan from a node whose lease has ended.
+    /// Takes a running scan from a node whose lease has ended, or that is known to be dead.
     Rescue {
         /// The node that must still be the scan's.
         from: NodeId,

@@ -225,6 +225,59 @@ async fn a_sole_node_does_not_wait_for_the_lease_of_its_predecessor() {
     cluster.check();
 }
 
+/// How a node ended before its successor, and what the successor knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It was killed, and the store is the successor's alone.
+    KilledAlone,
+    /// It was killed, on a store that others share, and the successor has its data folder.
+    KilledShared,
+    /// It stopped in good order, on a store that others share.
+    Stopped,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_node_starts_what_waits_at_once() {
+    for before in [Before::KilledAlone, Before::KilledShared, Before::Stopped] {
+        let cluster = Cluster::new(ScriptedRunner::new(|job| if job.scan.0 == 1 { Script::Busy } else { Script::Complete(60 * SECOND) }));
+        let first = cluster.node("a", 1).await;
+        let running = cluster.submit().await;
+        cluster.until_status(running, ScanStatus::Running).await;
+        let waiting = cluster.submit().await;
+        tokio::time::sleep(SECOND).await;
+        if before == Before::Stopped {
+            first.shutdown(Duration::ZERO, 10 * SECOND).await
+        } else {
+            first.crash().await
+        }
+        let restarted = tokio::time::Instant::now();
+        let config = NodeConfig {
+            sole_node: before == Before::KilledAlone,
+            previous: if before == Before::KilledShared { vec!["a".parse().unwrap()] } else { Vec::new() },
+            ..NodeConfig::new("b".parse().unwrap(), 2)
+        };
+        let _second = super::start(config, cluster.ports_after_restart()).await.unwrap();
+        cluster.until_status(waiting, ScanStatus::Running).await;
+        assert!(restarted.elapsed() < SECOND / 10, "{before:?}: {:?}", restarted.elapsed());
+        let row = cluster.until(running, |row| row.attempts.len() == 2).await;
+        assert_eq!(ends(&row)[0], if before == Before::Stopped { "shutdown" } else { "node_lost" }, "{before:?}");
+        assert!(restarted.elapsed() < 4 * SECOND, "{before:?}: {:?}", restarted.elapsed());
+    }
+}
+
+/// However many nodes start at once, one of them looks after the cluster.
+#[tokio::test(start_paused = true)]
+async fn nodes_that_start_together_do_not_all_look_after_the_cluster() {
+    let cluster = Cluster::new(always(Script::Busy));
+    let mut nodes = Vec::new();
+    for number in 0..50 {
+        nodes.push(super::start(NodeConfig::new(format!("node-{number}").parse().unwrap(), 1), cluster.ports_elsewhere()).await.unwrap());
+    }
+    tokio::time::sleep(SECOND).await;
+    let calls = cluster.store.calls();
+    assert_eq!((calls["claim_look"], calls["orphans"], calls["due"]), (50, 1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them() {
     let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));

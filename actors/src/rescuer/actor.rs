@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use super::message::{Message, Suspects};
 use crate::context::Shared;
-use crate::model::{Command, Failure, FailureKind, Interruption, Resolution};
+use crate::model::{Command, Failure, FailureKind, Interruption, NodeId, Resolution};
 use crate::ports::{Applied, JobSignal, RunningScan, StoreError};
 use crate::record::{Record, retry_or_fail};
 use crate::task;
@@ -26,6 +26,8 @@ pub(crate) struct State {
     shared: Arc<Shared>,
     /// At the first sight the owner may just be on its way.
     suspects: Suspects,
+    /// Nodes of earlier runs that are known to be dead, until their scans are taken over.
+    dead: Vec<NodeId>,
     work: Option<AbortOnDropHandle<()>>,
 }
 
@@ -37,13 +39,14 @@ impl Actor for Rescuer {
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         shared.show("rescuer", "watching");
         myself.cast(Message::Look)?;
-        Ok(State { shared, suspects: Suspects::new(), work: None })
+        let dead = shared.config.previous.clone();
+        Ok(State { shared, suspects: Suspects::new(), dead, work: None })
     }
 
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Look => {
-                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects));
+                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects), state.dead.clone());
                 let limited = async move {
                     Message::Looked(tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))))
                 };
@@ -53,6 +56,7 @@ impl Actor for Rescuer {
                 match result {
                     Ok(suspects) => {
                         state.suspects = suspects;
+                        state.dead.clear();
                         state.shared.show("rescuer", "watching");
                     }
                     Err(error) => {
@@ -70,37 +74,56 @@ impl Actor for Rescuer {
     }
 }
 
-/// Looks after this node's own rows, and after those of the whole cluster when it is this node's turn.
-async fn look(shared: Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
+/// Looks after this node's own rows and those of its dead predecessors, and after those of the whole cluster when it is this node's turn.
+async fn look(shared: Arc<Shared>, suspects: Suspects, dead: Vec<NodeId>) -> Result<Suspects, StoreError> {
     let own = hand_back(&shared, suspects).await;
+    for node in dead {
+        succeed(&shared, &node).await?;
+    }
     // Less than the pause between looks, so that a node that is alone has every turn.
-    if shared.ports.store.claim_look(shared.config.rescue_every.mul_f64(0.7)).await? {
+    if shared.ports.store.claim_look(&shared.config.id, shared.config.rescue_every.mul_f64(0.7)).await? {
         look_after_the_cluster(&shared).await?;
     }
     own
 }
 
+/// Takes over from a node of an earlier run, without waiting for the end of its lease: whoever named it knows that nothing of it is left.
+async fn succeed(shared: &Shared, node: &NodeId) -> Result<(), StoreError> {
+    take_all_over(shared, shared.ports.store.running_on(node).await?).await?;
+    // Its turn to look after the cluster ends with it.
+    shared.ports.store.remove_node(node).await
+}
+
 async fn look_after_the_cluster(shared: &Shared) -> Result<(), StoreError> {
-    for orphan in shared.ports.store.orphans().await? {
-        // This node's own scans, if its lease has ended, are killed and handed back by its own actors.
-        if orphan.node != shared.config.id {
-            let id = orphan.id;
-            match take_over(shared, orphan).await {
-                // The others must not wait for a row that nobody can read.
-                Err(error @ StoreError::Corrupt(_)) => error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over"),
-                other => other?,
-            }
-        }
+    // First what only waits for a signal: a start must not wait for the many rows that a dead node may have left.
+    if shared.config.adopts_waiting {
+        signal_what_waits(shared).await?;
     }
-    if !shared.config.adopts_waiting {
-        return Ok(());
-    }
+    let mut orphans = shared.ports.store.orphans().await?;
+    // This node's own scans, if its lease has ended, are killed and handed back by its own actors.
+    orphans.retain(|orphan| orphan.node != shared.config.id);
+    take_all_over(shared, orphans).await
+}
+
+async fn signal_what_waits(shared: &Shared) -> Result<(), StoreError> {
     // Twice the interval, so that a scan is signalled before it is due and starts on time.
     for due in shared.ports.store.due(shared.config.rescue_every.saturating_mul(2), SIGNALS).await? {
         let signal = JobSignal { id: due.id, priority: due.priority, due: due.due, trace: due.trace };
         if let Err(error) = shared.ports.queue.remind(signal, due.wait).await {
             warn!(error = &error as &dyn std::error::Error, "could not signal waiting scans; they wait for the queue");
             break;
+        }
+    }
+    Ok(())
+}
+
+async fn take_all_over(shared: &Shared, orphans: Vec<RunningScan>) -> Result<(), StoreError> {
+    for orphan in orphans {
+        let id = orphan.id;
+        match take_over(shared, orphan).await {
+            // The others must not wait for a row that nobody can read.
+            Err(error @ StoreError::Corrupt(_)) => error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over"),
+            other => other?,
         }
     }
     Ok(())

@@ -38,7 +38,8 @@ struct State {
     running: BTreeMap<NodeId, BTreeSet<ScanId>>,
     nodes: BTreeMap<NodeId, NodeRecord>,
     pause: Option<QueuePause>,
-    next_look: Option<Timestamp>,
+    /// Who has the turn to look after the cluster, and until when.
+    turn: Option<(NodeId, Timestamp)>,
     history: Vec<ScanRecord>,
     forgetful: bool,
     calls: BTreeMap<&'static str, u64>,
@@ -91,6 +92,12 @@ impl State {
             Some(node) if node.expires_at > now => node.drain_by.map(|_| Refusal::NodeDraining),
             _ => Some(Refusal::NodeLeaseEnded),
         }
+    }
+
+    /// Forgets these nodes, and the turn of one of them.
+    fn forget(&mut self, these: impl Fn(&NodeId) -> bool) {
+        self.nodes.retain(|id, _| !these(id));
+        self.turn.take_if(|(holder, _)| these(holder));
     }
 
     fn count(&mut self, call: &'static str) {
@@ -321,12 +328,12 @@ impl ScanStore for MemoryStore {
     }
 
     async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
-        self.state().nodes.remove(node);
+        self.state().forget(|id| id == node);
         Ok(())
     }
 
     async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError> {
-        self.state().nodes.retain(|id, _| id == keep);
+        self.state().forget(|id| id != keep);
         Ok(())
     }
 
@@ -337,15 +344,15 @@ impl ScanStore for MemoryStore {
         Ok(state.nodes.values().map(|node| NodeRecord { is_alive: node.expires_at > now, ..node.clone() }).collect())
     }
 
-    async fn claim_look(&self, every: Duration) -> Result<bool, StoreError> {
+    async fn claim_look(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
         let (now, next) = (self.clock.now(), self.after(every));
         let mut state = self.state();
         state.count("claim_look");
-        let is_due = state.next_look.is_none_or(|due| due <= now);
-        if is_due {
-            state.next_look = Some(next);
+        let is_free = state.turn.as_ref().is_none_or(|(_, until)| *until <= now);
+        if is_free {
+            state.turn = Some((node.clone(), next));
         }
-        Ok(is_due)
+        Ok(is_free)
     }
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {

@@ -101,6 +101,7 @@ macro_rules! store_conformance_tests {
             a_draining_node_leases_nothing
             a_node_that_registers_anew_keeps_its_order
             one_looks_after_the_cluster_at_a_time
+            a_turn_ends_with_the_node_that_has_it
             a_paused_queue_leases_nothing
             nodes_are_listed_with_what_they_last_said
             a_list_is_newest_first_and_goes_on_below_a_key
@@ -688,11 +689,30 @@ pub async fn a_node_that_registers_anew_keeps_its_order<H: StoreHarness>(world: 
 /// However many ask, one has the turn; the next one comes when the time is over.
 pub async fn one_looks_after_the_cluster_at_a_time<H: StoreHarness>(world: World<H>) {
     let every = Duration::from_secs(60);
-    let claims = futures_util::future::join_all((0..8).map(|_| world.store.claim_look(every))).await;
+    let nodes: Vec<NodeId> = (0..8).map(|number| node(&format!("node-{number}"))).collect();
+    let claims = futures_util::future::join_all(nodes.iter().map(|node| world.store.claim_look(node, every))).await;
     assert_eq!(claims.into_iter().filter(|claim| *claim.as_ref().unwrap()).count(), 1);
-    assert!(!world.store.claim_look(every).await.unwrap());
+    for node in &nodes {
+        assert!(!world.store.claim_look(node, every).await.unwrap());
+    }
     world.harness.advance(every);
-    assert!(world.store.claim_look(every).await.unwrap());
+    assert!(world.store.claim_look(&nodes[0], every).await.unwrap());
+}
+
+/// A node that leaves takes its turn with it, and nobody else's; so does one that the only process that can be alive has declared dead.
+pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World<H>) {
+    let every = Duration::from_secs(60);
+    let (first, second, third) = (node("a"), node("b"), node("c"));
+    world.register("a").await;
+    assert!(world.store.claim_look(&first, every).await.unwrap());
+    world.store.remove_node(&second).await.unwrap();
+    assert!(!world.store.claim_look(&second, every).await.unwrap(), "the turn is another node's");
+    world.store.remove_node(&first).await.unwrap();
+    assert!(world.store.claim_look(&second, every).await.unwrap());
+    world.store.end_other_nodes(&second).await.unwrap();
+    assert!(!world.store.claim_look(&third, every).await.unwrap(), "the turn is that of the node that lives");
+    world.store.end_other_nodes(&third).await.unwrap();
+    assert!(world.store.claim_look(&third, every).await.unwrap());
 }
 
 /// While the queue is paused nothing is leased, and everything else goes on.

@@ -44,6 +44,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 3, sql: include_str!("migrations/0003_lists_and_trends.surql") },
     Step { version: 4, sql: include_str!("migrations/0004_submitters_and_restore.surql") },
     Step { version: 5, sql: include_str!("migrations/0005_leases_in_one_step.surql") },
+    Step { version: 9, sql: include_str!("migrations/0009_turns_and_clocks.surql") },
 ];
 
 #[derive(Debug, Clone, SurrealValue)]

@@ -65,6 +65,7 @@ struct NodeRow {
 
 #[derive(Debug, SurrealValue)]
 struct ClaimArguments {
+    name: String,
     every: i64,
     offset: i64,
 }
@@ -121,8 +122,21 @@ const CLAIM_LOOK: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
     LET $next = (SELECT VALUE next FROM ONLY look:cluster) ?? 0;
-    IF $next <= $now { UPSERT look:cluster SET next = $now + $every RETURN NONE };
+    IF $next <= $now { UPSERT look:cluster SET next = $now + $every, holder = $name RETURN NONE };
     RETURN { mine: $next <= $now };
+    COMMIT;";
+
+/// A node takes its turn to look after the cluster with it.
+const FORGET: &str = "
+    BEGIN;
+    DELETE $key RETURN NONE;
+    DELETE look:cluster WHERE holder = $name RETURN NONE;
+    COMMIT;";
+
+const END_OTHERS: &str = "
+    BEGIN;
+    DELETE node WHERE name != $name RETURN NONE;
+    DELETE look:cluster WHERE holder != $name RETURN NONE;
     COMMIT;";
 
 pub(super) fn node_key(node: &NodeId) -> RecordId {
@@ -141,12 +155,11 @@ impl SurrealStore {
     }
 
     pub(super) async fn forget(&self, node: &NodeId) -> Result<(), StoreError> {
-        Ok(calls::execute_again(&self.inner.db, "DELETE $key RETURN NONE;", NodeArguments { key: node_key(node), name: node.to_string() }).await?)
+        Ok(calls::execute_again(&self.inner.db, FORGET, NodeArguments { key: node_key(node), name: node.to_string() }).await?)
     }
 
     pub(super) async fn end_others(&self, keep: &NodeId) -> Result<(), StoreError> {
-        Ok(calls::execute_again(&self.inner.db, "DELETE node WHERE name != $name RETURN NONE;", NodeArguments { key: node_key(keep), name: keep.to_string() })
-            .await?)
+        Ok(calls::execute_again(&self.inner.db, END_OTHERS, NodeArguments { key: node_key(keep), name: keep.to_string() }).await?)
     }
 
     pub(super) async fn of_node(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
@@ -176,8 +189,8 @@ impl SurrealStore {
         Ok(nodes)
     }
 
-    pub(super) async fn claim(&self, every: Duration) -> Result<bool, StoreError> {
-        let arguments = ClaimArguments { every: i64::try_from(every.as_nanos()).map_err(row::corrupt)?, offset: self.inner.offset() };
+    pub(super) async fn claim(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
+        let arguments = ClaimArguments { name: node.to_string(), every: i64::try_from(every.as_nanos()).map_err(row::corrupt)?, offset: self.inner.offset() };
         match calls::call::<ClaimAnswer>(&self.inner.db, CLAIM_LOOK, arguments).await {
             Ok(answer) => Ok(answer.mine),
             // Another node has it.
