@@ -90,9 +90,10 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
 }
 
 fn lease(record: &mut ScanRecord, node: &crate::model::NodeId, now: Timestamp) -> Result<(), Refusal> {
-    let ScanState::Pending { due, .. } = record.state else { return Err(Refusal::NotPending(record.status())) };
-    if due > now {
-        return Err(Refusal::NotDue(Duration::try_from(due.duration_since(now)).unwrap_or_default()));
+    let ScanState::Pending { .. } = record.state else { return Err(Refusal::NotPending(record.status())) };
+    let left = record.left_to_wait(now);
+    if !left.is_zero() {
+        return Err(Refusal::NotDue(left));
     }
     let number = record.attempts.last().map(|last| last.number).unwrap_or_default().next();
     record.token = record.token.next();
@@ -208,6 +209,37 @@ mod tests {
         let second = changed(&waiting, Command::Lease { node: node("b") }, 10);
         assert_eq!((second.token, second.attempts.len(), second.failures), (FencingToken(2), 2, 1));
         assert_eq!(second.started_at, Some(at(1)), "the first attempt started the scan");
+    }
+
+    /// The wait of a retry is 8 s and begins at 100 s.
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_wait_longer() {
+        let submitted = fixtures::record(1, at(100));
+        let leased = changed(&submitted, Command::Lease { node: node("a") }, 100);
+        let requeued = changed(&leased, finish(1, Resolution::Requeue(Interruption::Shutdown)), 100);
+        let retried = changed(&leased, finish(1, Resolution::Retry { failure: crash(), after: Duration::from_secs(8) }), 100);
+        for (row, now, left) in [
+            (&submitted, 100, 0),
+            (&submitted, 200, 0),
+            (&submitted, 99, 0),
+            (&submitted, -9_999, 0),
+            (&requeued, 100, 0),
+            (&requeued, 1, 0),
+            (&retried, 100, 8),
+            (&retried, 107, 1),
+            (&retried, 108, 0),
+            (&retried, 9_999, 0),
+            (&retried, 99, 0),
+            (&retried, -9_999, 0),
+            (&leased, 1, 0),
+        ] {
+            assert_eq!(row.left_to_wait(at(now)), Duration::from_secs(left), "{:?} at {now}", row.state);
+            if row.status() == ScanStatus::Pending {
+                let answer = transition(row, &Command::Lease { node: node("b") }, at(now));
+                let is_granted = matches!(answer, Transition::Changed(_));
+                assert_eq!(is_granted, left == 0, "{answer:?}");
+            }
+        }
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub trait StoreHarness: Send + Sync + 'static {
     /// Moves the clock of the stores that this harness made.
     fn advance(&self, by: Duration);
 
+    /// Sets the clock of these stores back.
+    fn set_back(&self, by: Duration);
+
     /// Closes the store and opens it anew, where it keeps something; else gives it back as it is.
     async fn reopen(&self, store: Self::Store) -> Self::Store {
         store
@@ -102,6 +105,10 @@ macro_rules! store_conformance_tests {
             a_node_that_registers_anew_keeps_its_order
             one_looks_after_the_cluster_at_a_time
             a_turn_ends_with_the_node_that_has_it
+            a_clock_that_is_set_back_delays_no_scan
+            a_clock_that_is_set_back_keeps_no_dead_node_alive
+            a_clock_that_is_set_back_delays_no_turn_and_no_drain
+            a_clock_that_is_set_forward_ends_no_living_lease
             a_paused_queue_leases_nothing
             nodes_are_listed_with_what_they_last_said
             a_list_is_newest_first_and_goes_on_below_a_key
@@ -713,6 +720,73 @@ pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World
     assert!(!world.store.claim_look(&third, every).await.unwrap(), "the turn is that of the node that lives");
     world.store.end_other_nodes(&third).await.unwrap();
     assert!(world.store.claim_look(&third, every).await.unwrap());
+}
+
+/// What was due stays due, whatever the clock says: it is listed as due now, and leased. So is what was to wait: a wait is never longer than it was when it began.
+pub async fn a_clock_that_is_set_back_delays_no_scan<H: StoreHarness>(world: World<H>) {
+    let after = Duration::from_secs(300);
+    let (retried, requeued) = (world.running("a").await, world.running("a").await);
+    world.committed(retried.id, finish(retried.token, Resolution::Retry { failure: crash(), after })).await;
+    world.committed(requeued.id, finish(requeued.token, Resolution::Requeue(Interruption::Shutdown))).await;
+    let urgent = world.submit(with_priority(Priority::High)).await;
+    world.harness.set_back(Duration::from_secs(5 * 3600));
+    let fresh = world.scan("example.com").await;
+    world.register("a").await;
+    let mut due: Vec<(ScanId, Duration)> = world.store.due(Duration::ZERO, 10).await.unwrap().into_iter().map(|due| (due.id, due.wait)).collect();
+    due.sort_unstable();
+    assert_eq!(due, [retried.id, requeued.id, urgent.id, fresh.id].map(|id| (id, Duration::ZERO)));
+    for id in [retried.id, requeued.id, urgent.id, fresh.id] {
+        assert_eq!(world.committed(id, lease("a")).await.status(), ScanStatus::Running, "{id}");
+    }
+    // A wait that begins now is kept to.
+    let waiting = world.committed(fresh.id, finish(FencingToken(1), Resolution::Retry { failure: crash(), after })).await;
+    assert!(matches!(world.refused(waiting.id, lease("a")).await, Refusal::NotDue(wait) if wait <= after && wait > after / 2));
+    assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), []);
+}
+
+/// A lease is never good for longer than it was granted for; a living node renews it in that time.
+pub async fn a_clock_that_is_set_back_keeps_no_dead_node_alive<H: StoreHarness>(world: World<H>) {
+    let lost = world.running("dead").await;
+    let kept = world.running("alive").await;
+    world.harness.set_back(Duration::from_secs(5 * 3600));
+    assert_eq!(world.orphans().await, [], "nobody is dead yet");
+    world.harness.advance(Duration::from_secs(10));
+    assert!(world.renew("alive").await.is_ok());
+    assert_eq!(world.orphans().await, []);
+    world.harness.advance(TTL / 2);
+    assert_eq!(world.orphans().await, []);
+    world.harness.advance(Duration::from_secs(5));
+    assert_eq!(world.orphans().await, [as_running(&lost)], "one lease after the first look");
+    assert!(world.renew("alive").await.is_ok());
+    assert_eq!(world.store.running_on(&node("alive")).await.unwrap(), [as_running(&kept)]);
+}
+
+/// A turn and a time to drain end when they are further away than they are long.
+pub async fn a_clock_that_is_set_back_delays_no_turn_and_no_drain<H: StoreHarness>(world: World<H>) {
+    let every = Duration::from_secs(60);
+    world.register("a").await;
+    assert!(world.store.order_drain(&node("a"), Some(every)).await.unwrap());
+    assert!(world.store.claim_look(&node("a"), every).await.unwrap());
+    world.harness.set_back(Duration::from_secs(5 * 3600));
+    assert_eq!(world.renew("a").await.unwrap().drain, Some(Duration::ZERO));
+    assert_eq!(world.register("a").await.drain, Some(Duration::ZERO));
+    assert!(world.store.claim_look(&node("b"), every).await.unwrap());
+    assert!(!world.store.claim_look(&node("a"), every).await.unwrap(), "one at a time, by the new time");
+}
+
+/// A clock that leaps ends the lease of nobody who renews it within some seconds of the next look; who does not is dead.
+pub async fn a_clock_that_is_set_forward_ends_no_living_lease<H: StoreHarness>(world: World<H>) {
+    let (lost, kept) = (world.running("dead").await, world.running("alive").await);
+    assert_eq!(world.orphans().await, []);
+    world.harness.advance(Duration::from_secs(5 * 3600));
+    assert_eq!(world.orphans().await, []);
+    assert!(world.renew("alive").await.is_ok());
+    world.harness.advance(Duration::from_secs(10));
+    assert_eq!(world.orphans().await, []);
+    world.harness.advance(Duration::from_secs(10));
+    assert_eq!(world.orphans().await, [as_running(&lost)]);
+    assert!(world.renew("alive").await.is_ok());
+    assert_eq!(world.store.running_on(&node("alive")).await.unwrap(), [as_running(&kept)]);
 }
 
 /// While the queue is paused nothing is leased, and everything else goes on.
