@@ -19,6 +19,8 @@ named_enum! {
 pub enum Resolution {
     /// Done.
     Complete(Verdict),
+    /// Done, as the files of the attempt say, which nobody ran any more when they were read. A cancel that was asked for by then comes first.
+    Adopt(Verdict),
     /// The attempt failed and the scan is tried again; counts as a failure.
     Retry {
         /// How it failed.

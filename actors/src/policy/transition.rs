@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, PendingReason, Resolution, ScanRecord, ScanState, ScanStatus};
+use crate::model::{AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, PendingReason, Resolution, ScanRecord, ScanState, ScanStatus, Verdict};
 
 /// Why a command changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -112,8 +112,11 @@ fn running_under(record: &ScanRecord, token: FencingToken) -> Result<(), Refusal
 }
 
 fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
+    let cancelled = |by| (AttemptEnd::Cancelled, ScanState::Cancelled { at: now, by }, false);
+    let completed = |verdict: &Verdict| (AttemptEnd::Completed(verdict.clone()), ScanState::Completed { at: now, verdict: verdict.clone() }, false);
     let (end, state, failed) = match resolution {
-        Resolution::Complete(verdict) => (AttemptEnd::Completed(verdict.clone()), ScanState::Completed { at: now, verdict: verdict.clone() }, false),
+        Resolution::Complete(verdict) => completed(verdict),
+        Resolution::Adopt(verdict) => record.cancel_requested.map_or_else(|| completed(verdict), cancelled),
         Resolution::Retry { failure, after } => {
             let due = now.saturating_add(SignedDuration::try_from(*after).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
             (AttemptEnd::Failed(failure.clone()), ScanState::Pending { due, reason: PendingReason::Retry { failure: failure.clone() } }, true)
@@ -122,7 +125,7 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         Resolution::Requeue(why) => {
             (AttemptEnd::Interrupted { why: *why }, ScanState::Pending { due: now, reason: PendingReason::Requeued { why: *why } }, false)
         }
-        Resolution::Cancel(by) => (AttemptEnd::Cancelled, ScanState::Cancelled { at: now, by: record.cancel_requested.unwrap_or(*by) }, false),
+        Resolution::Cancel(by) => cancelled(record.cancel_requested.unwrap_or(*by)),
     };
     if let Some(attempt) = record.attempts.last_mut() {
         attempt.ended_at = Some(now);
@@ -157,7 +160,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{AttemptNumber, Failure, FailureKind, Interruption, NodeId, Verdict};
+    use crate::model::{AttemptNumber, Failure, FailureKind, Interruption, NodeId};
     use crate::testing::fixtures;
 
     fn at(second: i64) -> Timestamp {
@@ -246,6 +249,7 @@ mod tests {
     fn each_resolution_has_its_state() {
         let cases = [
             (Resolution::Complete(Verdict::default()), ScanStatus::Completed, 0),
+            (Resolution::Adopt(Verdict::default()), ScanStatus::Completed, 0),
             (Resolution::Retry { failure: crash(), after: Duration::from_secs(4) }, ScanStatus::Pending, 1),
             (Resolution::Fail(crash()), ScanStatus::Failed, 1),
             (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, 0),
@@ -307,12 +311,15 @@ mod tests {
             assert_eq!(changed(&asked, finish(1, resolution), 3).state, ScanState::Cancelled { at: at(3), by: CancelledBy::User });
         }
         assert_eq!(changed(&asked, finish(1, Resolution::Complete(Verdict::default())), 3).status(), ScanStatus::Completed);
+        let adopted = changed(&asked, finish(1, Resolution::Adopt(Verdict::default())), 3);
+        assert_eq!((&adopted.state, &adopted.attempts[0].end), (&ScanState::Cancelled { at: at(3), by: CancelledBy::User }, &Some(AttemptEnd::Cancelled)));
     }
 
     fn any_command() -> impl Strategy<Value = Command> {
         let resolution = || {
             prop_oneof![
                 Just(Resolution::Complete(Verdict::default())),
+                Just(Resolution::Adopt(Verdict::default())),
                 (0..40_u64).prop_map(|after| Resolution::Retry { failure: crash(), after: Duration::from_secs(after) }),
                 Just(Resolution::Fail(crash())),
                 Just(Resolution::Requeue(Interruption::Shutdown)),

@@ -280,7 +280,8 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Counts by state.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
 
-    /// Rows that are pending and due before now + `within`, highest priority first, then longest due, at most `limit` of each priority.
+    /// Rows that are pending and due before now + `within`, highest priority first, then longest due, at most `limit` of each priority; then those that are due because the clock was set back
+    /// ([`ScanRecord::left_to_wait`]), as many again.
     async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError>;
 
     /// Running rows of one node.
@@ -288,7 +289,8 @@ pub trait ScanStore: Send + Sync + 'static {
 
     /// Running rows whose node has no good lease (expired, or no row at all).
     ///
-    /// Ends the leases of the expired nodes in the same step: a node that comes back is told [`NodeLeaseRefused`].
+    /// Ends the leases of the expired nodes in the same step: a node that comes back is told [`NodeLeaseRefused`]. What becomes of each lease is said by [`fate`](crate::policy::lease::fate), which
+    /// bears a clock that was set back or forward.
     async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError>;
 
     /// Grants a new lease to a node that has none.

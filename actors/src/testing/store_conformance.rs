@@ -88,6 +88,7 @@ macro_rules! store_conformance_tests {
             progress_replaces_the_plugins_and_can_be_repeated
             a_stale_token_changes_nothing
             each_resolution_has_its_state
+            a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for
             a_finish_keeps_the_plugins_unless_it_brings_new_ones
             a_pending_scan_is_cancelled_at_once
             a_running_scan_is_asked_to_cancel_once
@@ -496,6 +497,28 @@ pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
             assert_eq!(ended.ended_at(), ended.attempts[0].ended_at);
         }
     }
+}
+
+/// A result that is found later is that attempt's own end, whoever writes it, as long as the row still runs under its token. A scan that was to be cancelled is cancelled.
+pub async fn a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for<H: StoreHarness>(world: World<H>) {
+    let verdict = Verdict { plugins: vec![PluginResult::new("whatweb", PluginStatus::Completed)], dry_run: false };
+    let adopt = |token| Command::Finish { token, resolution: Resolution::Adopt(verdict.clone()), plugins: Some(verdict.plugins.clone()) };
+    let (kept, cancelled, rescued) = (world.running("a").await, world.running("a").await, world.running("a").await);
+    world.expire();
+    assert_eq!(world.orphans().await.len(), 3, "the node's lease is over");
+    for token in [FencingToken(0), kept.token.next()] {
+        assert_eq!(world.refused(kept.id, adopt(token)).await, Refusal::StaleToken);
+    }
+    let ended = world.committed(kept.id, adopt(kept.token)).await;
+    assert_eq!((ended.status(), &ended.plugins, ended.failures, ended.token), (ScanStatus::Completed, &verdict.plugins, 0, kept.token));
+    assert_eq!(ended.attempts[0].end, Some(AttemptEnd::Completed(verdict.clone())));
+    assert_eq!(world.refused(kept.id, adopt(kept.token)).await, Refusal::StaleToken, "once");
+    world.committed(cancelled.id, cancel()).await;
+    let ended = world.committed(cancelled.id, adopt(cancelled.token)).await;
+    assert_eq!((ended.status(), &ended.attempts[0].end), (ScanStatus::Cancelled, &Some(AttemptEnd::Cancelled)));
+    let rescue = Command::Rescue { from: node("a"), token: rescued.token, resolution: Resolution::Requeue(Interruption::LeaseLost) };
+    world.committed(rescued.id, rescue).await;
+    assert_eq!(world.refused(rescued.id, adopt(rescued.token)).await, Refusal::StaleToken, "it is another's by now");
 }
 
 /// The plugins that were recorded stay, also when the attempt failed, unless the end brings newer ones.

@@ -74,9 +74,15 @@ mod tests {
             token: FencingToken(token),
         };
         let text = mark(AttemptNumber(2), &Run::new("d1").marker(ScanId(7), FencingToken(3)));
-        for (data, scan, attempt, token, is_named) in
-            [("d1", 7, 2, 3, true), ("d1", 7, 1, 3, false), ("d1", 7, 2, 30, false), ("d1", 7, 2, 2, false), ("d1", 70, 2, 3, false), ("d", 7, 2, 3, false), ("d11", 7, 2, 3, false)]
-        {
+        for (data, scan, attempt, token, is_named) in [
+            ("d1", 7, 2, 3, true),
+            ("d1", 7, 1, 3, false),
+            ("d1", 7, 2, 30, false),
+            ("d1", 7, 2, 2, false),
+            ("d1", 70, 2, 3, false),
+            ("d", 7, 2, 3, false),
+            ("d11", 7, 2, 3, false),
+        ] {
             assert_eq!(wanted(data, scan, attempt, token).is_named_by(&text), is_named, "{data} {scan} {attempt} {token}");
         }
         let own = wanted("d1", 7, 2, 3);

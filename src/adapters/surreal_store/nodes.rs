@@ -43,6 +43,7 @@ struct OrphanArguments {
     offset: i64,
     silence: i64,
     spared: i64,
+    for_ever: i64,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -123,7 +124,7 @@ const ORPHANS: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
     LET $last = (SELECT VALUE at FROM ONLY watch:leases) ?? $now;
-    UPDATE node SET expires_at = $now + ttl WHERE ttl != NONE AND expires_at > $now + ttl RETURN NONE;
+    UPDATE node SET expires_at = $now + ttl WHERE expires_at - $now > (ttl ?? $for_ever) RETURN NONE;
     IF $now - $last > $silence { UPDATE node SET expires_at = $now + $spared WHERE expires_at <= $now AND expires_at > $last RETURN NONE };
     DELETE node WHERE expires_at <= $now RETURN NONE;
     UPSERT watch:leases SET at = $now RETURN NONE;
@@ -187,7 +188,7 @@ impl SurrealStore {
 
     pub(super) async fn end_expired(&self) -> Result<Vec<RunningScan>, StoreError> {
         let nanoseconds = |wait: Duration| i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX);
-        let arguments = OrphanArguments { offset: self.inner.offset(), silence: nanoseconds(SILENCE), spared: nanoseconds(SPARED) };
+        let arguments = OrphanArguments { offset: self.inner.offset(), silence: nanoseconds(SILENCE), spared: nanoseconds(SPARED), for_ever: i64::MAX };
         running(calls::call_again(&self.inner.db, ORPHANS, arguments).await?)
     }
 
