@@ -50,6 +50,8 @@ pub struct NodeConfig {
     pub progress_every: Duration,
     /// Whether the store can be held by one process only, so that every other node in it must be dead.
     pub sole_node: bool,
+    /// Nodes of earlier runs of which nothing is left: their scans are taken over at once, whatever their leases say.
+    pub previous: Vec<NodeId>,
     /// Whether the node also runs scans that were waiting before it started, or only those that are signalled to it.
     pub adopts_waiting: bool,
 }
@@ -73,6 +75,7 @@ impl NodeConfig {
             storm_pause: Duration::from_secs(15),
             progress_every: Duration::from_secs(1),
             sole_node: false,
+            previous: Vec::new(),
             adopts_waiting: true,
         }
     }

@@ -60,7 +60,7 @@ impl Record {
     /// Without what a scanner wrote, of which there may be more than a row can hold.
     fn shorten(self) -> Self {
         let resolution = match self.resolution {
-            Resolution::Complete(_) | Resolution::Fail(_) | Resolution::Retry { .. } => {
+            Resolution::Complete(_) | Resolution::Adopt(_) | Resolution::Fail(_) | Resolution::Retry { .. } => {
                 Resolution::Fail(Failure::new(FailureKind::UnreadableResult, "the results are too large to be stored; the scan's files hold them"))
             }
             kept @ (Resolution::Cancel(_) | Resolution::Requeue(_)) => kept,

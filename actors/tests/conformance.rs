@@ -41,6 +41,10 @@ impl StoreHarness for InMemory {
     fn advance(&self, by: Duration) {
         self.clock.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
+
+    fn set_back(&self, by: Duration) {
+        self.clock.0.fetch_sub(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
 }
 
 mod store {

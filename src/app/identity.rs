@@ -1,8 +1,9 @@
-//! Who this process is: the node's id, new at each start, and the data folder's, which stays.
+//! Who this process is: the node's id, new at each start, and the data folder's, which stays; and which nodes ran on the folder before.
 
 use std::path::Path;
 
 use kastrel_actors::model::NodeId;
+use tracing::warn;
 
 use super::AppError;
 
@@ -12,6 +13,25 @@ pub(super) fn node_id(name: &str) -> NodeId {
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let text = format!("{}-{}", if clean.is_empty() { "node" } else { &clean }, &unique[..8]);
     text.parse().unwrap_or_else(|_| unreachable!("only characters that an id may have"))
+}
+
+/// The most nodes of earlier runs that a data folder names. More than one is there only where starts broke off before they had taken over.
+const MOST_PREVIOUS: usize = 8;
+
+/// The nodes that ran on this data folder before, and from now on `own` as well. Call it while the folder's lock is held: then none of them lives.
+///
+/// Without the file a successor waits for the end of their leases, so a file that cannot be read or written fails no start.
+pub(super) fn succeed(data_dir: &Path, own: &NodeId) -> Vec<NodeId> {
+    let path = data_dir.join("nodes");
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let known: Vec<NodeId> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let previous = known[known.len().saturating_sub(MOST_PREVIOUS)..].to_vec();
+    let names: String = previous.iter().chain([own]).map(|node| format!("{node}\n")).collect();
+    let fresh = path.with_extension("new");
+    if let Err(error) = std::fs::write(&fresh, names).and_then(|()| std::fs::rename(&fresh, &path)) {
+        warn!(error = &error as &dyn std::error::Error, "could not write {}; the next start waits for the end of this node's lease", path.display());
+    }
+    previous
 }
 
 /// The data folder's own identity, made at its first use. Leftovers of other data folders on this machine are not ours to kill.
@@ -40,6 +60,17 @@ mod tests {
         assert!(node_id("ü /\n").as_str().starts_with("node-"));
         assert_ne!(node_id("a"), node_id("a"));
         assert!(node_id(&"x".repeat(500)).as_str().len() <= 80);
+    }
+
+    #[test]
+    fn a_data_folder_names_the_last_nodes_that_ran_on_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids: Vec<NodeId> = (0..12).map(|number| format!("node-{number}").parse().unwrap()).collect();
+        for (number, id) in ids.iter().enumerate() {
+            assert_eq!(succeed(dir.path(), id), ids[number.saturating_sub(MOST_PREVIOUS)..number], "{id}");
+        }
+        std::fs::write(dir.path().join("nodes"), "no node\n\nnode-1\n").unwrap();
+        assert_eq!(succeed(dir.path(), &ids[2]), ids[1..2]);
     }
 
     #[test]

@@ -85,7 +85,9 @@ impl RunningNode {
             clock: Arc::clone(&desk.clock),
             board: Arc::clone(&desk.board),
         };
-        let node = node::start(node_config(config, role, id, shared), ports).await?;
+        // On a database of its own the folder's lock has proved that every other node is dead.
+        let previous = if shared { identity::succeed(&folders.data, &id) } else { Vec::new() };
+        let node = node::start(NodeConfig { previous, ..node_config(config, role, id, shared) }, ports).await?;
         Ok(Self {
             node,
             uploader,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::{PluginResult, PluginStatus, ScannerInfo, ScannerOffer, TraceContext};
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, Presence, ScanRunner, StartError};
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, Presence, Remains, ScanRunner, StartError};
 use opentelemetry::KeyValue;
 use tokio::sync::watch;
 
@@ -56,6 +56,10 @@ impl ScanRunner for ObservedRunner {
             watch.not_started(failure.kind.as_str());
         }
         started
+    }
+
+    async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
+        self.inner.remains(job).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Promises of the documents that the code can check.
 
 use kastrel_actors::model::{FailureKind, Interruption};
-use kastrel_actors::policy::lease::LeasePolicy;
+use kastrel_actors::policy::lease::{LeasePolicy, SILENCE, SPARED};
 use kastrel_actors::policy::restart::{RetryPolicy, is_worth_another_try};
 
 const SUPERVISION: &str = include_str!("../../docs/supervision.md");
@@ -37,6 +37,15 @@ fn the_numbers_are_the_codes() {
         format!("`scans.backoff_cap_seconds` ({} s)", retry.cap.as_secs()),
         format!("{} s, renewed every {} s", lease.ttl.as_secs(), lease.renew_every.as_secs()),
         format!("until {} s after it was *sent*", (lease.ttl - lease.margin).as_secs()),
+        format!("those that were good when they were last looked at, for {} s", SPARED.as_secs()),
+        format!("more than {} s after the leases were last looked at", SILENCE.as_secs()),
+        format!("The lease ends at {} s or a moment later", lease.ttl.as_secs()),
+        format!("starts at {} s at the earliest", (lease.ttl + retry.base / 2).as_secs()),
+        format!(
+            "at most {} s after it is resumed, and at most {} s if the database does not answer",
+            lease.renew_every.as_secs(),
+            lease.trusted_for().as_secs()
+        ),
     ] {
         assert!(SUPERVISION.contains(&text), "docs/supervision.md does not say: {text}");
     }

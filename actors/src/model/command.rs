@@ -19,6 +19,8 @@ named_enum! {
 pub enum Resolution {
     /// Done.
     Complete(Verdict),
+    /// Done, as the files of the attempt say, which nobody ran any more when they were read. A cancel that was asked for by then comes first.
+    Adopt(Verdict),
     /// The attempt failed and the scan is tried again; counts as a failure.
     Retry {
         /// How it failed.
@@ -65,7 +67,7 @@ pub enum Command {
         /// Who asked.
         by: CancelledBy,
     },
-    /// Takes a running scan from a node whose lease has ended.
+    /// Takes a running scan from a node whose lease has ended, or that is known to be dead.
     Rescue {
         /// The node that must still be the scan's.
         from: NodeId,

@@ -222,6 +222,21 @@ impl ScanRecord {
         }
     }
 
+    /// How long a waiting scan is still to wait at `now`, by the store's clock; zero for one that is due, and for one that does not wait.
+    ///
+    /// A wait is never longer than it was when it began. Where `now` is before that moment, the clock has been set back, and what is left by it says nothing: the scan is due.
+    #[must_use]
+    pub fn left_to_wait(&self, now: Timestamp) -> Duration {
+        let ScanState::Pending { due, .. } = self.state else { return Duration::ZERO };
+        if now < self.waits_since() { Duration::ZERO } else { Duration::try_from(due.duration_since(now)).unwrap_or_default() }
+    }
+
+    /// When a waiting scan began to wait: with its submission, or with the end of its last attempt.
+    #[must_use]
+    pub fn waits_since(&self) -> Timestamp {
+        self.attempts.last().and_then(|attempt| attempt.ended_at).unwrap_or(self.created_at)
+    }
+
     /// The last attempt, running or ended.
     #[must_use]
     pub fn last_attempt(&self) -> Option<&AttemptRecord> {

@@ -225,6 +225,59 @@ async fn a_sole_node_does_not_wait_for_the_lease_of_its_predecessor() {
     cluster.check();
 }
 
+/// How a node ended before its successor, and what the successor knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It was killed, and the store is the successor's alone.
+    KilledAlone,
+    /// It was killed, on a store that others share, and the successor has its data folder.
+    KilledShared,
+    /// It stopped in good order, on a store that others share.
+    Stopped,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_node_starts_what_waits_at_once() {
+    for before in [Before::KilledAlone, Before::KilledShared, Before::Stopped] {
+        let cluster = Cluster::new(ScriptedRunner::new(|job| if job.scan.0 == 1 { Script::Busy } else { Script::Complete(60 * SECOND) }));
+        let first = cluster.node("a", 1).await;
+        let running = cluster.submit().await;
+        cluster.until_status(running, ScanStatus::Running).await;
+        let waiting = cluster.submit().await;
+        tokio::time::sleep(SECOND).await;
+        if before == Before::Stopped {
+            first.shutdown(Duration::ZERO, 10 * SECOND).await
+        } else {
+            first.crash().await
+        }
+        let restarted = tokio::time::Instant::now();
+        let config = NodeConfig {
+            sole_node: before == Before::KilledAlone,
+            previous: if before == Before::KilledShared { vec!["a".parse().unwrap()] } else { Vec::new() },
+            ..NodeConfig::new("b".parse().unwrap(), 2)
+        };
+        let _second = super::start(config, cluster.ports_after_restart()).await.unwrap();
+        cluster.until_status(waiting, ScanStatus::Running).await;
+        assert!(restarted.elapsed() < SECOND / 10, "{before:?}: {:?}", restarted.elapsed());
+        let row = cluster.until(running, |row| row.attempts.len() == 2).await;
+        assert_eq!(ends(&row)[0], if before == Before::Stopped { "shutdown" } else { "node_lost" }, "{before:?}");
+        assert!(restarted.elapsed() < 4 * SECOND, "{before:?}: {:?}", restarted.elapsed());
+    }
+}
+
+/// However many nodes start at once, one of them looks after the cluster.
+#[tokio::test(start_paused = true)]
+async fn nodes_that_start_together_do_not_all_look_after_the_cluster() {
+    let cluster = Cluster::new(always(Script::Busy));
+    let mut nodes = Vec::new();
+    for number in 0..50 {
+        nodes.push(super::start(NodeConfig::new(format!("node-{number}").parse().unwrap(), 1), cluster.ports_elsewhere()).await.unwrap());
+    }
+    tokio::time::sleep(SECOND).await;
+    let calls = cluster.store.calls();
+    assert_eq!((calls["claim_look"], calls["orphans"], calls["due"]), (50, 1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them() {
     let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
@@ -372,6 +425,69 @@ async fn an_end_waits_for_a_store_that_does_not_answer() {
     let row = cluster.until_status(id, ScanStatus::Completed).await;
     assert!(matches!(row.state, ScanState::Completed { .. }) && row.attempts.len() == 1);
     cluster.check();
+}
+
+/// What becomes of scans that ended while the store was away for longer than the lease: one whose result is whole, one that was still running, and one whose cancel came meanwhile.
+async fn ends_after_an_outage(then: AfterTheOutage) -> (Cluster, Vec<ScanRecord>) {
+    let first_takes = |scan: u64| if scan == 2 { Script::Busy } else { Script::Complete(10 * SECOND) };
+    let cluster = Cluster::new(ScriptedRunner::new(move |job| if job.attempt.0 == 1 { first_takes(job.scan.0) } else { Script::Complete(SECOND) }));
+    let is_away = Arc::new(AtomicBool::new(false));
+    let chooser = Arc::clone(&is_away);
+    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None });
+    let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
+    let node = super::start(NodeConfig::new("a".parse().unwrap(), 3), ports.clone()).await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(cluster.submit().await);
+    }
+    for id in &ids {
+        cluster.until_status(*id, ScanStatus::Running).await;
+    }
+    tokio::time::sleep(SECOND).await;
+    is_away.store(true, Ordering::Relaxed);
+    ScanStore::apply(&*cluster.store, ids[2], crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
+    tokio::time::sleep(60 * SECOND).await;
+    assert!(cluster.row(ids[0]).await.attempts[0].end.is_none(), "nobody could write its end");
+    let _nodes = match then {
+        AfterTheOutage::Recovers => {
+            is_away.store(false, Ordering::Relaxed);
+            // Its peer comes back in the same moment, and asks for what dead nodes left.
+            vec![node, cluster.node("b", 1).await]
+        }
+        AfterTheOutage::IsReplaced { sole_node } => {
+            node.crash().await;
+            tokio::time::sleep(4 * SECOND).await;
+            let previous = if sole_node { Vec::new() } else { vec!["a".parse().unwrap()] };
+            vec![cluster.start(NodeConfig { sole_node, previous, ..NodeConfig::new("b".parse().unwrap(), 3) }).await]
+        }
+    };
+    let mut rows = Vec::new();
+    for id in ids {
+        rows.push(cluster.until(id, |row| row.status().is_terminal()).await);
+    }
+    (cluster, rows)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AfterTheOutage {
+    /// The node lives and the store is back.
+    Recovers,
+    /// The node was killed, and another one takes its place on the same data folder.
+    IsReplaced { sole_node: bool },
+}
+
+#[tokio::test(start_paused = true)]
+async fn finished_work_outlives_the_lease_and_the_node() {
+    for then in [AfterTheOutage::Recovers, AfterTheOutage::IsReplaced { sole_node: true }, AfterTheOutage::IsReplaced { sole_node: false }] {
+        let (cluster, rows) = ends_after_an_outage(then).await;
+        assert_eq!(ends(&rows[0]), ["completed"], "{then:?}: it ran once");
+        assert_eq!(rows[0].plugins.len(), 1, "{then:?}");
+        assert_eq!((ends(&rows[1]).last().unwrap().as_str(), rows[1].attempts.len()), ("completed", 2), "{then:?}");
+        assert_eq!((rows[2].status(), rows[2].attempts.len()), (ScanStatus::Cancelled, 1), "{then:?}: {:?}", ends(&rows[2]));
+        let runs = |id| cluster.runner.runs().iter().filter(|run| run.scan == id).count();
+        assert_eq!(rows.iter().map(|row| runs(row.id)).collect::<Vec<_>>(), [1, 2, 1], "{then:?}");
+        cluster.check();
+    }
 }
 
 #[tokio::test(start_paused = true)]

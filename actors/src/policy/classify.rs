@@ -24,18 +24,19 @@ pub enum StopCause {
 
 /// Reads the end of an attempt.
 ///
-/// An attempt that reached its end before our stop took effect is completed all the same, unless a user cancelled it or the lease was lost (its files may already be another node's concern).
+/// An attempt that reached its end before our stop took effect is completed all the same, unless a user cancelled it. That holds for a lost lease as well: the row takes the end only under the token
+/// of this attempt, and the files are its own.
 #[must_use]
 pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) -> AttemptEnd {
     match stop {
         Some(StopCause::Cancel) => return AttemptEnd::Cancelled,
-        Some(StopCause::LeaseLost) => return AttemptEnd::Interrupted { why: Interruption::LeaseLost },
-        Some(StopCause::Shutdown | StopCause::ShutdownOver | StopCause::Drain | StopCause::TimedOut | StopCause::Stalled) | None => {}
+        Some(StopCause::LeaseLost | StopCause::Shutdown | StopCause::ShutdownOver | StopCause::Drain | StopCause::TimedOut | StopCause::Stalled) | None => {}
     }
     if report.info == InfoFile::Read {
         return AttemptEnd::Completed(Verdict { plugins: report.plugins.iter().cloned().map(settle).collect(), dry_run });
     }
     match stop {
+        Some(StopCause::LeaseLost) => return AttemptEnd::Interrupted { why: Interruption::LeaseLost },
         Some(StopCause::Shutdown | StopCause::ShutdownOver) => return AttemptEnd::Interrupted { why: Interruption::Shutdown },
         Some(StopCause::Drain) => return AttemptEnd::Interrupted { why: Interruption::Drained },
         Some(StopCause::TimedOut) => return failed(FailureKind::TimedOut, report, "ran longer than the wall-clock limit"),
@@ -122,7 +123,9 @@ mod tests {
             (Signal(2), Missing, Some(StopCause::Cancel), false, "cancelled"),
             (Code(0), Read, Some(StopCause::Cancel), false, "cancelled"),
             (Signal(9), Missing, Some(StopCause::LeaseLost), false, "lease_lost"),
-            (Code(0), Read, Some(StopCause::LeaseLost), false, "lease_lost"),
+            (Code(0), Read, Some(StopCause::LeaseLost), false, "completed"),
+            (Signal(9), bad(), Some(StopCause::LeaseLost), false, "lease_lost"),
+            (Code(0), Missing, Some(StopCause::LeaseLost), true, "lease_lost"),
             (Signal(2), Missing, Some(StopCause::Shutdown), false, "shutdown"),
             (Code(0), Read, Some(StopCause::Shutdown), false, "completed"),
             (Signal(15), Missing, Some(StopCause::TimedOut), false, "timed_out"),

@@ -1,6 +1,7 @@
 //! Decisions as pure functions: no I/O, no clock, no chance but what is handed in.
 
 pub mod admission;
+pub mod adoption;
 pub mod backups;
 pub mod classify;
 pub mod deadline;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, PendingReason, Resolution, ScanRecord, ScanState, ScanStatus};
+use crate::model::{AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, PendingReason, Resolution, ScanRecord, ScanState, ScanStatus, Verdict};
 
 /// Why a command changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -90,9 +90,10 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
 }
 
 fn lease(record: &mut ScanRecord, node: &crate::model::NodeId, now: Timestamp) -> Result<(), Refusal> {
-    let ScanState::Pending { due, .. } = record.state else { return Err(Refusal::NotPending(record.status())) };
-    if due > now {
-        return Err(Refusal::NotDue(Duration::try_from(due.duration_since(now)).unwrap_or_default()));
+    let ScanState::Pending { .. } = record.state else { return Err(Refusal::NotPending(record.status())) };
+    let left = record.left_to_wait(now);
+    if !left.is_zero() {
+        return Err(Refusal::NotDue(left));
     }
     let number = record.attempts.last().map(|last| last.number).unwrap_or_default().next();
     record.token = record.token.next();
@@ -111,8 +112,11 @@ fn running_under(record: &ScanRecord, token: FencingToken) -> Result<(), Refusal
 }
 
 fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
+    let cancelled = |by| (AttemptEnd::Cancelled, ScanState::Cancelled { at: now, by }, false);
+    let completed = |verdict: &Verdict| (AttemptEnd::Completed(verdict.clone()), ScanState::Completed { at: now, verdict: verdict.clone() }, false);
     let (end, state, failed) = match resolution {
-        Resolution::Complete(verdict) => (AttemptEnd::Completed(verdict.clone()), ScanState::Completed { at: now, verdict: verdict.clone() }, false),
+        Resolution::Complete(verdict) => completed(verdict),
+        Resolution::Adopt(verdict) => record.cancel_requested.map_or_else(|| completed(verdict), cancelled),
         Resolution::Retry { failure, after } => {
             let due = now.saturating_add(SignedDuration::try_from(*after).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
             (AttemptEnd::Failed(failure.clone()), ScanState::Pending { due, reason: PendingReason::Retry { failure: failure.clone() } }, true)
@@ -121,7 +125,7 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         Resolution::Requeue(why) => {
             (AttemptEnd::Interrupted { why: *why }, ScanState::Pending { due: now, reason: PendingReason::Requeued { why: *why } }, false)
         }
-        Resolution::Cancel(by) => (AttemptEnd::Cancelled, ScanState::Cancelled { at: now, by: record.cancel_requested.unwrap_or(*by) }, false),
+        Resolution::Cancel(by) => cancelled(record.cancel_requested.unwrap_or(*by)),
     };
     if let Some(attempt) = record.attempts.last_mut() {
         attempt.ended_at = Some(now);
@@ -156,7 +160,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{AttemptNumber, Failure, FailureKind, Interruption, NodeId, Verdict};
+    use crate::model::{AttemptNumber, Failure, FailureKind, Interruption, NodeId};
     use crate::testing::fixtures;
 
     fn at(second: i64) -> Timestamp {
@@ -210,10 +214,42 @@ mod tests {
         assert_eq!(second.started_at, Some(at(1)), "the first attempt started the scan");
     }
 
+    /// The wait of a retry is 8 s and begins at 100 s.
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_wait_longer() {
+        let submitted = fixtures::record(1, at(100));
+        let leased = changed(&submitted, Command::Lease { node: node("a") }, 100);
+        let requeued = changed(&leased, finish(1, Resolution::Requeue(Interruption::Shutdown)), 100);
+        let retried = changed(&leased, finish(1, Resolution::Retry { failure: crash(), after: Duration::from_secs(8) }), 100);
+        for (row, now, left) in [
+            (&submitted, 100, 0),
+            (&submitted, 200, 0),
+            (&submitted, 99, 0),
+            (&submitted, -9_999, 0),
+            (&requeued, 100, 0),
+            (&requeued, 1, 0),
+            (&retried, 100, 8),
+            (&retried, 107, 1),
+            (&retried, 108, 0),
+            (&retried, 9_999, 0),
+            (&retried, 99, 0),
+            (&retried, -9_999, 0),
+            (&leased, 1, 0),
+        ] {
+            assert_eq!(row.left_to_wait(at(now)), Duration::from_secs(left), "{:?} at {now}", row.state);
+            if row.status() == ScanStatus::Pending {
+                let answer = transition(row, &Command::Lease { node: node("b") }, at(now));
+                let is_granted = matches!(answer, Transition::Changed(_));
+                assert_eq!(is_granted, left == 0, "{answer:?}");
+            }
+        }
+    }
+
     #[test]
     fn each_resolution_has_its_state() {
         let cases = [
             (Resolution::Complete(Verdict::default()), ScanStatus::Completed, 0),
+            (Resolution::Adopt(Verdict::default()), ScanStatus::Completed, 0),
             (Resolution::Retry { failure: crash(), after: Duration::from_secs(4) }, ScanStatus::Pending, 1),
             (Resolution::Fail(crash()), ScanStatus::Failed, 1),
             (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, 0),
@@ -275,12 +311,15 @@ mod tests {
             assert_eq!(changed(&asked, finish(1, resolution), 3).state, ScanState::Cancelled { at: at(3), by: CancelledBy::User });
         }
         assert_eq!(changed(&asked, finish(1, Resolution::Complete(Verdict::default())), 3).status(), ScanStatus::Completed);
+        let adopted = changed(&asked, finish(1, Resolution::Adopt(Verdict::default())), 3);
+        assert_eq!((&adopted.state, &adopted.attempts[0].end), (&ScanState::Cancelled { at: at(3), by: CancelledBy::User }, &Some(AttemptEnd::Cancelled)));
     }
 
     fn any_command() -> impl Strategy<Value = Command> {
         let resolution = || {
             prop_oneof![
                 Just(Resolution::Complete(Verdict::default())),
+                Just(Resolution::Adopt(Verdict::default())),
                 (0..40_u64).prop_map(|after| Resolution::Retry { failure: crash(), after: Duration::from_secs(after) }),
                 Just(Resolution::Fail(crash())),
                 Just(Resolution::Requeue(Interruption::Shutdown)),

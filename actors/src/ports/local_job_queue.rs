@@ -7,12 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::{Clock, Delivery, JobQueue, JobSignal, QueueError, Receipt};
 use crate::model::{Priority, ScanId};
 use crate::policy::fairness::{self, Passes};
 
 /// See the module. Signals of the same scan are merged, so its size is bounded by the number of waiting scans.
+///
+/// A wait is measured by a clock that nobody sets; the wall clock only says in which order signals go that may be delivered.
 pub struct LocalJobQueue {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -21,18 +24,26 @@ pub struct LocalJobQueue {
 
 #[derive(Default)]
 struct State {
-    waiting: HashMap<ScanId, JobSignal>,
-    /// The same signals, ordered by what is delivered first within a priority.
+    waiting: HashMap<ScanId, Waiting>,
+    /// Those whose wait is over, ordered by what is delivered first within a priority.
     order: BTreeSet<(Priority, Timestamp, ScanId)>,
+    /// The others, by the end of their wait.
+    later: BTreeSet<(Instant, ScanId)>,
     in_hand: HashMap<Receipt, JobSignal>,
     next_receipt: u64,
     passes: Passes,
 }
 
+/// A signal, and from when on it may be delivered.
+struct Waiting {
+    signal: JobSignal,
+    from: Instant,
+}
+
 /// What a look at the queue says.
 enum Next {
     Ready(Delivery),
-    At(Timestamp),
+    At(Instant),
     Empty,
 }
 
@@ -43,10 +54,15 @@ impl LocalJobQueue {
         Self { clock, state: Mutex::default(), changed: Notify::new() }
     }
 
-    /// The moment by which a signal has its place: that of its `due`, or the end of its wait.
-    fn place(&self, due: Timestamp, wait: Duration) -> Timestamp {
+    /// Puts a signal in its place: that of its `due`, or of the end of its wait.
+    fn add(&self, signal: JobSignal, wait: Duration) {
         let now = self.clock.now();
-        if wait.is_zero() { due.min(now) } else { now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX) }
+        let ends = || now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+        let due = if wait.is_zero() { signal.due.min(now) } else { ends() };
+        // A wait for longer than a life is one for a life.
+        let from = Instant::now() + wait.min(Duration::from_secs(100 * 365 * 86_400));
+        self.state().add(JobSignal { due, ..signal }, from);
+        self.changed.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -56,23 +72,30 @@ impl LocalJobQueue {
 
 impl State {
     /// A scan waits once: with the higher of its priorities and the earlier of its times.
-    fn add(&mut self, mut signal: JobSignal) {
-        if let Some(known) = self.waiting.get(&signal.id) {
-            signal.due = signal.due.min(known.due);
-            signal.priority = signal.priority.min(known.priority);
+    fn add(&mut self, mut signal: JobSignal, mut from: Instant) {
+        if let Some(known) = self.waiting.remove(&signal.id) {
+            self.order.remove(&(known.signal.priority, known.signal.due, signal.id));
+            self.later.remove(&(known.from, signal.id));
+            signal.due = signal.due.min(known.signal.due);
+            signal.priority = signal.priority.min(known.signal.priority);
             // What waits first is what is delivered: it keeps the trace of whoever signalled it.
-            signal.trace = known.trace;
-            self.order.remove(&(known.priority, known.due, known.id));
+            signal.trace = known.signal.trace;
+            from = from.min(known.from);
         }
-        self.order.insert((signal.priority, signal.due, signal.id));
-        self.waiting.insert(signal.id, signal);
+        self.later.insert((from, signal.id));
+        self.waiting.insert(signal.id, Waiting { signal, from });
     }
 
-    fn take(&mut self, now: Timestamp) -> Next {
-        let ready: Vec<(Priority, Timestamp, ScanId)> = Priority::ALL
-            .iter()
-            .filter_map(|priority| self.order.range((*priority, Timestamp::MIN, ScanId(0))..=(*priority, now, ScanId(u64::MAX))).next().copied())
-            .collect();
+    fn take(&mut self, now: Instant) -> Next {
+        while let Some((_, id)) = self.later.first().copied().filter(|(from, _)| *from <= now) {
+            self.later.pop_first();
+            if let Some(Waiting { signal, .. }) = self.waiting.get(&id) {
+                self.order.insert((signal.priority, signal.due, id));
+            }
+        }
+        let first =
+            |priority: &Priority| self.order.range((*priority, Timestamp::MIN, ScanId(0))..=(*priority, Timestamp::MAX, ScanId(u64::MAX))).next().copied();
+        let ready: Vec<(Priority, Timestamp, ScanId)> = Priority::ALL.iter().filter_map(first).collect();
         let priorities: Vec<Priority> = ready.iter().map(|(priority, ..)| *priority).collect();
         let picked = fairness::pick(&priorities, self.passes);
         let chosen = picked.and_then(|(picked, passes)| {
@@ -80,10 +103,10 @@ impl State {
             ready.into_iter().find(|(priority, ..)| *priority == picked)
         });
         let Some(chosen) = chosen else {
-            return self.order.iter().map(|(_, due, _)| *due).min().map_or(Next::Empty, Next::At);
+            return self.later.first().map_or(Next::Empty, |(from, _)| Next::At(*from));
         };
         self.order.remove(&chosen);
-        let Some(signal) = self.waiting.remove(&chosen.2) else { return Next::Empty };
+        let Some(Waiting { signal, .. }) = self.waiting.remove(&chosen.2) else { return Next::Empty };
         self.next_receipt += 1;
         let receipt = Receipt(self.next_receipt.to_string());
         self.in_hand.insert(receipt.clone(), signal.clone());
@@ -94,9 +117,7 @@ impl State {
 #[async_trait]
 impl JobQueue for LocalJobQueue {
     async fn signal(&self, signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
-        let due = self.place(signal.due, wait);
-        self.state().add(JobSignal { due, ..signal });
-        self.changed.notify_one();
+        self.add(signal, wait);
         Ok(())
     }
 
@@ -104,19 +125,19 @@ impl JobQueue for LocalJobQueue {
         loop {
             // Subscribe before the check, so that a signal between the two is not missed.
             let changed = self.changed.notified();
-            let now = self.clock.now();
-            let next = self.state().take(now);
+            let next = self.state().take(Instant::now());
             match next {
-                Next::Ready(delivery) => {
+                Next::Ready(mut delivery) => {
+                    // The clock may have been set back since.
+                    delivery.signal.due = delivery.signal.due.min(self.clock.now());
                     // Whoever waits beside us may find another one.
                     self.changed.notify_one();
                     return Ok(delivery);
                 }
                 Next::Empty => changed.await,
-                Next::At(due) => {
-                    let wait = Duration::try_from(due.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1));
+                Next::At(from) => {
                     // Either ends the wait; the loop finds out which.
-                    let _ = tokio::time::timeout(wait, changed).await;
+                    let _ = tokio::time::timeout_at(from, changed).await;
                 }
             }
         }
@@ -128,18 +149,48 @@ impl JobQueue for LocalJobQueue {
     }
 
     async fn release(&self, receipt: &Receipt, wait: Duration) -> Result<(), QueueError> {
-        let mut state = self.state();
-        if let Some(signal) = state.in_hand.remove(receipt) {
-            let due = self.place(signal.due, wait);
-            state.add(JobSignal { due, ..signal });
+        let signal = self.state().in_hand.remove(receipt);
+        if let Some(signal) = signal {
+            self.add(signal, wait);
         }
-        drop(state);
-        self.changed.notify_one();
         Ok(())
     }
 
     async fn depth(&self) -> Result<usize, QueueError> {
         let state = self.state();
         Ok(state.waiting.len() + state.in_hand.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::testing::fixtures;
+
+    /// A clock that the test sets, in seconds.
+    struct SetClock(AtomicI64);
+
+    impl Clock for SetClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_second(self.0.load(Ordering::Relaxed)).unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_back_delays_no_signal() {
+        let clock = Arc::new(SetClock(AtomicI64::new(100_000)));
+        let queue = LocalJobQueue::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let signal = |id: u64| JobSignal { id: ScanId(id), priority: Priority::Normal, due: clock.now(), trace: fixtures::trace() };
+        queue.signal(signal(1), Duration::ZERO).await.unwrap();
+        queue.signal(signal(2), Duration::from_secs(10)).await.unwrap();
+        clock.0.store(50_000, Ordering::Relaxed);
+        let began = Instant::now();
+        for (id, after) in [(1, 0), (2, 10)] {
+            let delivery = queue.next().await.unwrap();
+            assert_eq!((delivery.signal.id, began.elapsed().as_secs()), (ScanId(id), after));
+            assert!(delivery.signal.due <= clock.now(), "no delivery is due in the future");
+        }
     }
 }

@@ -16,7 +16,7 @@ pub use lease_guard::{LeaseGuard, NoLeaseGuard};
 pub use live_feed::{LiveFeed, NoLiveFeed};
 pub use local_job_queue::LocalJobQueue;
 pub use scan_runner::{
-    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Presences, ScanRunner, StartError, StopMode,
+    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Presences, Remains, ScanRunner, StartError, StopMode,
 };
 pub use scan_store::{
     Applied, DayOutcomes, Deleted, DueScan, ListPlace, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError,

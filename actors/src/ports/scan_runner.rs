@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::model::{AttemptNumber, Failure, FencingToken, PluginResult, ScanId, ScanRequest, ScannerInfo, TraceContext};
+use crate::model::{AttemptNumber, Failure, FencingToken, PluginResult, ScanId, ScanRecord, ScanRequest, ScannerInfo, TraceContext};
 
 /// One attempt to run.
 #[derive(Debug, Clone)]
@@ -23,6 +23,21 @@ pub struct AttemptJob {
     pub created_at: Timestamp,
     /// The trace to hand on.
     pub trace: TraceContext,
+}
+
+impl AttemptJob {
+    /// The last attempt of a row.
+    #[must_use]
+    pub fn of(record: &ScanRecord) -> Self {
+        Self {
+            scan: record.id,
+            attempt: record.last_attempt().map(|attempt| attempt.number).unwrap_or_default(),
+            token: record.token,
+            request: record.request.clone(),
+            created_at: record.created_at,
+            trace: record.trace,
+        }
+    }
 }
 
 /// What a running attempt tells.
@@ -80,6 +95,19 @@ pub struct AttemptReport {
     pub notes: Vec<String>,
 }
 
+/// What is found of an attempt that nobody runs any more. [`crate::policy::adoption`] says what it is worth.
+#[derive(Debug, Clone)]
+pub struct Remains {
+    /// Whether its folder says that it is that of exactly this attempt, under this token, of a run on this data folder.
+    pub is_marked: bool,
+    /// How many processes of it are alive.
+    pub processes: usize,
+    /// How many plugins have a result that cannot be read.
+    pub spoilt: usize,
+    /// What its files say.
+    pub report: AttemptReport,
+}
+
 /// Where a runner sends the events of one attempt. Never blocks.
 pub type EventSink = Arc<dyn Fn(AttemptEvent) + Send + Sync>;
 
@@ -135,4 +163,7 @@ pub struct StartError(pub Failure);
 pub trait ScanRunner: Send + Sync + 'static {
     /// Starts one attempt.
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError>;
+
+    /// What is left here of an attempt whose end nobody saw: of this run, or of an earlier one on the same data folder. `None`: nothing. Changes nothing.
+    async fn remains(&self, job: &AttemptJob) -> Option<Remains>;
 }

@@ -283,7 +283,8 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Counts by state.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
 
-    /// Rows that are pending and due before now + `within`, highest priority first, then longest due, at most `limit` of each priority.
+    /// Rows that are pending and due before now + `within`, highest priority first, then longest due, at most `limit` of each priority; then those that are due because the clock was set back
+    /// ([`ScanRecord::left_to_wait`]), as many again.
     async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError>;
 
     /// Running rows of one node.
@@ -291,7 +292,8 @@ pub trait ScanStore: Send + Sync + 'static {
 
     /// Running rows whose node has no good lease (expired, or no row at all).
     ///
-    /// Ends the leases of the expired nodes in the same step: a node that comes back is told [`NodeLeaseRefused`].
+    /// Ends the leases of the expired nodes in the same step: a node that comes back is told [`NodeLeaseRefused`]. What becomes of each lease is said by [`fate`](crate::policy::lease::fate), which
+    /// bears a clock that was set back or forward.
     async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError>;
 
     /// Grants a new lease to a node that has none.
@@ -300,17 +302,18 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Renews a node's lease, unless it has ended (expired leases that nobody ended yet are renewed).
     async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError>;
 
-    /// Gives a node's lease back and forgets the node.
+    /// Gives a node's lease back and forgets the node, its turn to look after the cluster included.
     async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError>;
 
-    /// Ends the leases of all nodes but `keep`: for a store that only one process can hold, where all others must be dead.
+    /// Ends the leases of all nodes but `keep`, and their turn to look after the cluster: for a store that only one process can hold, where all others must be dead.
     async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError>;
 
     /// All nodes with their leases, good or not.
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError>;
 
-    /// Whether the caller is the one to look after the whole cluster now: at most one every `every`, whoever asks. Any node may die with the task; the next one has it after that time.
-    async fn claim_look(&self, every: Duration) -> Result<bool, StoreError>;
+    /// Whether `node` is the one to look after the whole cluster now: at most one every `every`, whoever asks. Any node may die with the task; the next one has it after that time, and at once
+    /// when the store has forgotten the node that had it.
+    async fn claim_look(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError>;
 
     /// Tells a node to take no new scan and to be without any `within` this time, or (`None`) takes that back. `false`: no such node.
     ///

@@ -4,13 +4,14 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::message::{Message, Suspects};
-use crate::context::Shared;
-use crate::model::{Command, Failure, FailureKind, Interruption, Resolution};
-use crate::ports::{Applied, JobSignal, RunningScan, StoreError};
-use crate::record::{Record, retry_or_fail};
+use crate::context::{LeaseState, Shared};
+use crate::model::{Command, Failure, FailureKind, Interruption, NodeId, Resolution, ScanState};
+use crate::policy::adoption::{Adoption, adoption};
+use crate::ports::{Applied, AttemptJob, JobSignal, RunningScan, StoreError};
+use crate::record::{Record, Recorded, retry_or_fail};
 use crate::task;
 
 /// The longest that one look-around may take.
@@ -26,7 +27,14 @@ pub(crate) struct State {
     shared: Arc<Shared>,
     /// At the first sight the owner may just be on its way.
     suspects: Suspects,
+    /// Nodes of earlier runs that are known to be dead, until their scans are taken over.
+    dead: Vec<NodeId>,
+    /// The look-around of the moment, or the timer of the next.
     work: Option<AbortOnDropHandle<()>>,
+    is_looking: bool,
+    /// Another look-around was asked for while one is under way.
+    look_again: bool,
+    _lease: AbortOnDropHandle<()>,
 }
 
 impl Actor for Rescuer {
@@ -37,22 +45,28 @@ impl Actor for Rescuer {
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         shared.show("rescuer", "watching");
         myself.cast(Message::Look)?;
-        Ok(State { shared, suspects: Suspects::new(), work: None })
+        let dead = shared.config.previous.clone();
+        let lease = look_with_a_new_lease(&shared, myself);
+        Ok(State { shared, suspects: Suspects::new(), dead, work: None, is_looking: false, look_again: false, _lease: lease })
     }
 
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
+            Message::Look if state.is_looking => state.look_again = true,
             Message::Look => {
-                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects));
+                state.is_looking = true;
+                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects), state.dead.clone());
                 let limited = async move {
                     Message::Looked(tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))))
                 };
                 state.work = Some(task::answer(&myself, limited, Message::Panicked));
             }
             Message::Looked(result) => {
+                state.is_looking = false;
                 match result {
                     Ok(suspects) => {
                         state.suspects = suspects;
+                        state.dead.clear();
                         state.shared.show("rescuer", "watching");
                     }
                     Err(error) => {
@@ -62,6 +76,7 @@ impl Actor for Rescuer {
                 }
                 // Not in step with the other nodes.
                 let wait = state.shared.config.rescue_every.mul_f64(rand::random_range(0.75..1.25));
+                let wait = if std::mem::take(&mut state.look_again) { Duration::ZERO } else { wait };
                 state.work = Some(task::timer(&myself, Instant::now() + wait, Message::Look));
             }
             Message::Panicked(why) => return Err(why.into()),
@@ -70,31 +85,56 @@ impl Actor for Rescuer {
     }
 }
 
-/// Looks after this node's own rows, and after those of the whole cluster when it is this node's turn.
-async fn look(shared: Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
+/// A node that has a lease again looks at once: what it finished without one must be written before others take it over.
+fn look_with_a_new_lease(shared: &Shared, rescuer: ActorRef<Message>) -> AbortOnDropHandle<()> {
+    let mut lease = shared.lease.subscribe();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut before = *lease.borrow_and_update();
+        let mut had_one = before != LeaseState::None;
+        while lease.changed().await.is_ok() {
+            let now = *lease.borrow_and_update();
+            let is_new = before == LeaseState::None && now != LeaseState::None;
+            if is_new && had_one && rescuer.cast(Message::Look).is_err() {
+                return;
+            }
+            had_one |= is_new;
+            before = now;
+        }
+    }))
+}
+
+/// Looks after this node's own rows and those of its dead predecessors, and after those of the whole cluster when it is this node's turn.
+async fn look(shared: Arc<Shared>, suspects: Suspects, dead: Vec<NodeId>) -> Result<Suspects, StoreError> {
     let own = hand_back(&shared, suspects).await;
+    for node in dead {
+        succeed(&shared, &node).await?;
+    }
     // Less than the pause between looks, so that a node that is alone has every turn.
-    if shared.ports.store.claim_look(shared.config.rescue_every.mul_f64(0.7)).await? {
+    if shared.ports.store.claim_look(&shared.config.id, shared.config.rescue_every.mul_f64(0.7)).await? {
         look_after_the_cluster(&shared).await?;
     }
     own
 }
 
-async fn look_after_the_cluster(shared: &Shared) -> Result<(), StoreError> {
-    for orphan in shared.ports.store.orphans().await? {
-        // This node's own scans, if its lease has ended, are killed and handed back by its own actors.
-        if orphan.node != shared.config.id {
-            let id = orphan.id;
-            match take_over(shared, orphan).await {
-                // The others must not wait for a row that nobody can read.
-                Err(error @ StoreError::Corrupt(_)) => error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over"),
-                other => other?,
-            }
-        }
+/// Takes over from a node of an earlier run, without waiting for the end of its lease: whoever named it knows that nothing of it is left.
+async fn succeed(shared: &Arc<Shared>, node: &NodeId) -> Result<(), StoreError> {
+    take_all_over(shared, shared.ports.store.running_on(node).await?).await?;
+    // Its turn to look after the cluster ends with it.
+    shared.ports.store.remove_node(node).await
+}
+
+async fn look_after_the_cluster(shared: &Arc<Shared>) -> Result<(), StoreError> {
+    // First what only waits for a signal: a start must not wait for the many rows that a dead node may have left.
+    if shared.config.adopts_waiting {
+        signal_what_waits(shared).await?;
     }
-    if !shared.config.adopts_waiting {
-        return Ok(());
-    }
+    let mut orphans = shared.ports.store.orphans().await?;
+    // This node's own scans, if its lease has ended, are killed and handed back by its own actors.
+    orphans.retain(|orphan| orphan.node != shared.config.id);
+    take_all_over(shared, orphans).await
+}
+
+async fn signal_what_waits(shared: &Shared) -> Result<(), StoreError> {
     // Twice the interval, so that a scan is signalled before it is due and starts on time.
     for due in shared.ports.store.due(shared.config.rescue_every.saturating_mul(2), SIGNALS).await? {
         let signal = JobSignal { id: due.id, priority: due.priority, due: due.due, trace: due.trace };
@@ -106,8 +146,26 @@ async fn look_after_the_cluster(shared: &Shared) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn take_over(shared: &Shared, orphan: RunningScan) -> Result<(), StoreError> {
-    let failure = Failure::new(FailureKind::NodeLost, format!("node {} lost its lease", orphan.node));
+async fn take_all_over(shared: &Arc<Shared>, orphans: Vec<RunningScan>) -> Result<(), StoreError> {
+    for orphan in orphans {
+        let id = orphan.id;
+        match take_over(shared, orphan).await {
+            // The others must not wait for a row that nobody can read.
+            Err(error @ StoreError::Corrupt(_)) => error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over"),
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), StoreError> {
+    if adopt(shared, &orphan).await? {
+        return Ok(());
+    }
+    // Of a node that may only be frozen, nobody here can say whether its warden is there to end its scans.
+    let is_dead = shared.config.sole_node || shared.config.previous.contains(&orphan.node);
+    let hint = if is_dead { "" } else { "; if it is frozen together with its warden, its scanner may still run" };
+    let failure = Failure::new(FailureKind::NodeLost, format!("node {} lost its lease{hint}", orphan.node));
     let resolution = retry_or_fail(shared, failure, orphan.failures);
     let command = Command::Rescue { from: orphan.node.clone(), token: orphan.token, resolution };
     match shared.ports.store.apply(orphan.id, command).await? {
@@ -126,12 +184,40 @@ async fn take_over(shared: &Shared, orphan: RunningScan) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Keeps the result of an attempt that came to its end unseen, where it is complete and here. `false`: there is none, and the row is as it was.
+async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreError> {
+    let Some(record) = shared.ports.store.get(scan.id).await? else { return Ok(false) };
+    let is_as_seen = record.token == scan.token && matches!(&record.state, ScanState::Running { node, .. } if *node == scan.node);
+    if !is_as_seen {
+        return Ok(false);
+    }
+    let remains = shared.ports.runner.remains(&AttemptJob::of(&record)).await;
+    match adoption(remains.as_ref(), record.cancel_requested.is_some(), record.request.dry_run) {
+        Adoption::Discard(why) => {
+            debug!(scan.id = scan.id.0, scan.token = scan.token.0, "an attempt that nobody runs any more left no result that counts: {why}");
+            Ok(false)
+        }
+        Adoption::Adopt(verdict) => {
+            info!(scan.id = scan.id.0, scan.token = scan.token.0, node.id = %scan.node, "an attempt had come to its end unseen; keeping its result");
+            let plugins = Some(verdict.plugins.clone());
+            match Record::new(scan.id, scan.token, Resolution::Adopt(verdict), plugins).write(Arc::clone(shared), Some(1)).await {
+                // Whether it was written or not, it must not be thrown away; the next look-around finds out.
+                Recorded::Done | Recorded::Stale | Recorded::Abandoned => Ok(true),
+            }
+        }
+    }
+}
+
 /// Hands back the rows that run on this node and have had no owner for long enough; returns the others without an owner.
 async fn hand_back(shared: &Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
     let running = shared.ports.store.running_on(&shared.config.id).await?;
     let now = Instant::now();
     let mut remaining = Suspects::new();
     for scan in running.into_iter().filter(|scan| !shared.roster.holds(scan.id, scan.token)) {
+        // One that came to its end needs no owner. It cannot be one whose owner is on its way: that has not started.
+        if adopt(shared, &scan).await? {
+            continue;
+        }
         let since = suspects.get(&(scan.id, scan.token)).copied().unwrap_or(now);
         if now.duration_since(since) < GRACE {
             remaining.insert((scan.id, scan.token), since);

@@ -10,7 +10,7 @@ pub(crate) type Suspects = HashMap<(ScanId, FencingToken), Instant>;
 
 /// What the rescuer is told.
 pub(crate) enum Message {
-    /// Its timer.
+    /// Its timer, or the node has a lease again.
     Look,
     /// A look-around has ended; these rows of this node had no owner.
     Looked(Result<Suspects, StoreError>),

@@ -104,7 +104,7 @@ impl Actor for Scan {
                     Stage::Starting { stop: Some(StopCause::Cancel), .. } => AttemptEnd::Cancelled,
                     _ => AttemptEnd::Failed(failure),
                 };
-                state.ended(&myself, end);
+                state.ended(&myself, end, false);
             }
             Message::Event(event) => state.event(&myself, event),
             Message::Stop(cause) => state.stop(&myself, cause),
@@ -131,19 +131,11 @@ impl Actor for Scan {
 
 impl State {
     fn start(&mut self, myself: &ActorRef<Message>, presence: Presence) {
-        let attempt = self.record.last_attempt().map(|attempt| attempt.number).unwrap_or_default();
-        info!(scan.id = self.record.id.0, scan.attempt = attempt.0, scan.token = self.record.token.0, "starting an attempt");
+        let job = AttemptJob::of(&self.record);
+        info!(scan.id = self.record.id.0, scan.attempt = job.attempt.0, scan.token = self.record.token.0, "starting an attempt");
         self.show(|live| {
             live.phase(AttemptPhase::Starting);
         });
-        let job = AttemptJob {
-            scan: self.record.id,
-            attempt,
-            token: self.record.token,
-            request: self.record.request.clone(),
-            created_at: self.record.created_at,
-            trace: self.record.trace,
-        };
         let to = myself.clone();
         // An actor that is gone has dropped its control, which ends the process: nobody needs the news.
         let events: EventSink = Arc::new(move |event| drop(to.cast(Message::Event(event))));
@@ -206,10 +198,11 @@ impl State {
             AttemptEnd::Completed(verdict) => verdict.plugins.clone(),
             _ => report.plugins,
         };
-        self.ended(myself, end);
+        self.ended(myself, end, cause == Some(StopCause::LeaseLost));
     }
 
-    fn ended(&mut self, myself: &ActorRef<Message>, end: AttemptEnd) {
+    /// `without_lease`: the node no longer looked after the scan when the attempt ended, and may not have heard of a cancel.
+    fn ended(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
         let hasty = matches!(self.stage, Stage::Stopping { cause: StopCause::LeaseLost, .. } | Stage::Starting { stop: Some(StopCause::LeaseLost), .. });
         if let AttemptEnd::Failed(failure) = &end {
             warn!(scan.id = self.record.id.0, failure.kind = %failure.kind, "an attempt failed: {}", failure.detail);
@@ -223,9 +216,12 @@ impl State {
             live.phase(AttemptPhase::Recording);
         });
         let by = self.record.cancel_requested.unwrap_or(CancelledBy::User);
-        let resolution = resolve(&self.shared, end, self.record.failures, by);
+        let resolution = match resolve(&self.shared, end, self.record.failures, by) {
+            Resolution::Complete(verdict) if without_lease => Resolution::Adopt(verdict),
+            other => other,
+        };
         let plugins = match &resolution {
-            Resolution::Complete(verdict) => Some(verdict.plugins.clone()),
+            Resolution::Complete(verdict) | Resolution::Adopt(verdict) => Some(verdict.plugins.clone()),
             _ => Some(std::mem::take(&mut self.plugins)),
         };
         let end = Record::new(self.record.id, self.record.token, resolution, plugins);

@@ -72,6 +72,12 @@ impl Cluster {
         NodePorts { board: Arc::new(LiveBoard::default()), feed: self.hub.member(), ..self.ports() }
     }
 
+    /// The ports of a node in a process that has just started: no signal has reached it, and its board is empty.
+    #[must_use]
+    pub fn ports_after_restart(&self) -> NodePorts {
+        NodePorts { queue: Arc::new(LocalJobQueue::new(Arc::clone(&self.clock) as Arc<dyn Clock>)), ..self.ports_elsewhere() }
+    }
+
     /// The desk of a process of its own that runs nothing.
     #[must_use]
     pub fn desk_elsewhere(&self) -> ScanDesk {

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::model::{
     Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanOrder, ScanRecord, ScanState, ScanStatus,
 };
+use crate::policy::lease::{Fate, fate, is_over, left_to_drain};
 use crate::policy::listing::{matches, place, target_text, took_ms};
 use crate::policy::transition::{Refusal, Transition, transition};
 use crate::ports::{
@@ -37,8 +38,14 @@ struct State {
     /// Scans that run, by node.
     running: BTreeMap<NodeId, BTreeSet<ScanId>>,
     nodes: BTreeMap<NodeId, NodeRecord>,
+    /// For how long each node's lease was granted.
+    ttls: BTreeMap<NodeId, Duration>,
+    /// How long each node that drains was given.
+    drains: BTreeMap<NodeId, Duration>,
+    leases_seen: Option<Timestamp>,
     pause: Option<QueuePause>,
-    next_look: Option<Timestamp>,
+    /// Who has the turn to look after the cluster, and until when.
+    turn: Option<(NodeId, Timestamp)>,
     history: Vec<ScanRecord>,
     forgetful: bool,
     calls: BTreeMap<&'static str, u64>,
@@ -93,6 +100,12 @@ impl State {
         }
     }
 
+    /// Forgets these nodes, and the turn of one of them.
+    fn forget(&mut self, these: impl Fn(&NodeId) -> bool) {
+        self.nodes.retain(|id, _| !these(id));
+        self.turn.take_if(|(holder, _)| these(holder));
+    }
+
     fn count(&mut self, call: &'static str) {
         *self.calls.entry(call).or_default() += 1;
     }
@@ -132,11 +145,13 @@ impl State {
         })
     }
 
-    fn grant(&mut self, node: NodeRegistration, now: Timestamp, expires_at: Timestamp) -> NodeLease {
+    fn grant(&mut self, node: NodeRegistration, now: Timestamp, ttl: Duration) -> NodeLease {
+        let expires_at = now.saturating_add(SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+        self.ttls.insert(node.id.clone(), ttl);
         let cancels = self.running_on(&node.id).filter(|scan| self.scans[&scan.id].cancel_requested.is_some()).map(|scan| scan.id).collect();
         let drain_by = self.nodes.get(&node.id).and_then(|known| known.drain_by);
+        let drain = drain_by.map(|by| left_to_drain(Duration::try_from(by.duration_since(now)).unwrap_or_default(), self.drains.get(&node.id).copied()));
         self.nodes.insert(node.id.clone(), NodeRecord { registration: node, expires_at, is_alive: true, drain_by });
-        let drain = drain_by.map(|by| Duration::try_from(by.duration_since(now)).unwrap_or_default());
         NodeLease { expires_at, cancels, drain, paused: self.pause.is_some() }
     }
 }
@@ -284,12 +299,14 @@ impl ScanStore for MemoryStore {
 
     async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         let (now, until) = (self.clock.now(), self.after(within));
-        let wait = |due: Timestamp| Duration::try_from(due.duration_since(now)).unwrap_or_default();
         let mut state = self.state();
         state.count("due");
-        let of = |wanted: Priority| state.waiting.iter().filter(move |(priority, due, _)| *priority == wanted && *due <= until).take(limit);
+        let state = &*state;
+        let left = |id: &ScanId| state.scans[id].left_to_wait(now);
+        let of =
+            |wanted: Priority| state.waiting.iter().filter(move |(priority, due, id)| *priority == wanted && (*due <= until || left(id).is_zero())).take(limit);
         let due = Priority::ALL.iter().flat_map(|priority| of(*priority));
-        Ok(due.map(|(priority, due, id)| DueScan { id: *id, priority: *priority, due: *due, wait: wait(*due), trace: state.scans[id].trace }).collect())
+        Ok(due.map(|(priority, due, id)| DueScan { id: *id, priority: *priority, due: *due, wait: left(id), trace: state.scans[id].trace }).collect())
     }
 
     async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
@@ -301,8 +318,17 @@ impl ScanStore for MemoryStore {
     async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
-        state.nodes.retain(|_, node| node.expires_at > now);
         state.count("orphans");
+        let last = state.leases_seen.replace(now);
+        let State { nodes, ttls, .. } = &mut *state;
+        nodes.retain(|id, node| match fate(now, last, node.expires_at, ttls.get(id).copied()) {
+            Fate::Good => true,
+            Fate::Until(until) => {
+                node.expires_at = until;
+                true
+            }
+            Fate::Over => false,
+        });
         let lost = state.running.keys().filter(|node| !state.nodes.contains_key(*node));
         let mut orphans: Vec<RunningScan> = lost.flat_map(|node| state.running_on(node)).collect();
         orphans.sort_by_key(|scan| scan.id);
@@ -310,28 +336,25 @@ impl ScanStore for MemoryStore {
     }
 
     async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
-        let expires_at = self.after(ttl);
-        let mut state = self.state();
-        Ok(state.grant(node, self.clock.now(), expires_at))
+        Ok(self.state().grant(node, self.clock.now(), ttl))
     }
 
     async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
-        let expires_at = self.after(ttl);
         let mut state = self.state();
         state.count("renew_node");
         if !state.nodes.contains_key(&node.id) {
             return Ok(Err(NodeLeaseRefused));
         }
-        Ok(Ok(state.grant(node, self.clock.now(), expires_at)))
+        Ok(Ok(state.grant(node, self.clock.now(), ttl)))
     }
 
     async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
-        self.state().nodes.remove(node);
+        self.state().forget(|id| id == node);
         Ok(())
     }
 
     async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError> {
-        self.state().nodes.retain(|id, _| id == keep);
+        self.state().forget(|id| id != keep);
         Ok(())
     }
 
@@ -342,20 +365,24 @@ impl ScanStore for MemoryStore {
         Ok(state.nodes.values().map(|node| NodeRecord { is_alive: node.expires_at > now, ..node.clone() }).collect())
     }
 
-    async fn claim_look(&self, every: Duration) -> Result<bool, StoreError> {
+    async fn claim_look(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
         let (now, next) = (self.clock.now(), self.after(every));
         let mut state = self.state();
         state.count("claim_look");
-        let is_due = state.next_look.is_none_or(|due| due <= now);
-        if is_due {
-            state.next_look = Some(next);
+        let is_free = state.turn.as_ref().is_none_or(|(_, until)| is_over(now, *until, every));
+        if is_free {
+            state.turn = Some((node.clone(), next));
         }
-        Ok(is_due)
+        Ok(is_free)
     }
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
         let by = within.map(|within| self.after(within));
-        Ok(self.state().nodes.get_mut(node).map(|node| node.drain_by = by).is_some())
+        let mut state = self.state();
+        if let Some(within) = within {
+            state.drains.insert(node.clone(), within);
+        }
+        Ok(state.nodes.get_mut(node).map(|node| node.drain_by = by).is_some())
     }
 
     async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {

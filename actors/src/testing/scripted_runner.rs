@@ -1,5 +1,6 @@
 //! A runner without processes: each attempt plays a script under tokio's (paused) time.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::model::{Failure, FailureKind, FencingToken, PluginResult, PluginStatus, ScanId, ScannerInfo, ScannerKind};
-use crate::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, ScanRunner, StartError, StopMode};
+use crate::ports::{
+    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Remains, ScanRunner, StartError, StopMode,
+};
 
 /// How long a killed process takes to be gone: longer than the first backoff, shorter than the lease's margin.
 const KILL_TAKES: Duration = Duration::from_secs(3);
@@ -54,12 +57,14 @@ type Chooser = dyn Fn(&AttemptJob) -> Script + Send + Sync;
 pub struct ScriptedRunner {
     choose: Arc<Chooser>,
     runs: Arc<Mutex<Vec<Run>>>,
+    /// Attempts that left a complete result, as their files would.
+    complete: Arc<Mutex<HashSet<(ScanId, FencingToken)>>>,
 }
 
 impl ScriptedRunner {
     /// Plays the script that `choose` picks for each attempt.
     pub fn new(choose: impl Fn(&AttemptJob) -> Script + Send + Sync + 'static) -> Self {
-        Self { choose: Arc::new(choose), runs: Arc::default() }
+        Self { choose: Arc::new(choose), runs: Arc::default(), complete: Arc::default() }
     }
 
     /// All attempts that ever had a process, in the order of their start.
@@ -72,6 +77,10 @@ impl ScriptedRunner {
     #[must_use]
     pub fn alive(&self) -> usize {
         self.locked().iter().filter(|run| run.to.is_none()).count()
+    }
+
+    fn complete(&self) -> MutexGuard<'_, HashSet<(ScanId, FencingToken)>> {
+        self.complete.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn locked(&self) -> MutexGuard<'_, Vec<Run>> {
@@ -113,6 +122,9 @@ impl ScanRunner for ScriptedRunner {
             events(AttemptEvent::Started { pid: 1, scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0".into() } });
             events(AttemptEvent::Plugins(vec![PluginResult::new("one", PluginStatus::InProgress)]));
             let exit = play(script, stops, &events).await;
+            if matches!(exit, Exit::Code(0)) {
+                runner.complete().insert((job.scan, job.token));
+            }
             runner.locked()[index].to = Some(Instant::now());
             drop(presence);
             let (exit, info, status) = match exit {
@@ -124,6 +136,15 @@ impl ScanRunner for ScriptedRunner {
             events(AttemptEvent::Ended(AttemptReport { exit, info, plugins, last_words: "last words".into(), notes: Vec::new() }));
         });
         Ok(Box::new(Control(sender)))
+    }
+
+    async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
+        let processes = self.locked().iter().filter(|run| (run.scan, run.token, run.to) == (job.scan, job.token, None)).count();
+        let is_complete = self.complete().contains(&(job.scan, job.token));
+        let (info, status) = if is_complete { (InfoFile::Read, PluginStatus::Completed) } else { (InfoFile::Missing, PluginStatus::InProgress) };
+        let plugins = vec![PluginResult::new("one", status)];
+        let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes: Vec::new() };
+        Some(Remains { is_marked: true, processes, spoilt: 0, report })
     }
 }
 

@@ -37,6 +37,9 @@ pub trait StoreHarness: Send + Sync + 'static {
     /// Moves the clock of the stores that this harness made.
     fn advance(&self, by: Duration);
 
+    /// Sets the clock of these stores back.
+    fn set_back(&self, by: Duration);
+
     /// Closes the store and opens it anew, where it keeps something; else gives it back as it is.
     async fn reopen(&self, store: Self::Store) -> Self::Store {
         store
@@ -85,6 +88,7 @@ macro_rules! store_conformance_tests {
             progress_replaces_the_plugins_and_can_be_repeated
             a_stale_token_changes_nothing
             each_resolution_has_its_state
+            a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for
             a_finish_keeps_the_plugins_unless_it_brings_new_ones
             a_pending_scan_is_cancelled_at_once
             a_running_scan_is_asked_to_cancel_once
@@ -101,6 +105,11 @@ macro_rules! store_conformance_tests {
             a_draining_node_leases_nothing
             a_node_that_registers_anew_keeps_its_order
             one_looks_after_the_cluster_at_a_time
+            a_turn_ends_with_the_node_that_has_it
+            a_clock_that_is_set_back_delays_no_scan
+            a_clock_that_is_set_back_keeps_no_dead_node_alive
+            a_clock_that_is_set_back_delays_no_turn_and_no_drain
+            a_clock_that_is_set_forward_ends_no_living_lease
             a_paused_queue_leases_nothing
             nodes_are_listed_with_what_they_last_said
             a_list_is_newest_first_and_goes_on_below_a_key
@@ -492,6 +501,28 @@ pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
     }
 }
 
+/// A result that is found later is that attempt's own end, whoever writes it, as long as the row still runs under its token. A scan that was to be cancelled is cancelled.
+pub async fn a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for<H: StoreHarness>(world: World<H>) {
+    let verdict = Verdict { plugins: vec![PluginResult::new("whatweb", PluginStatus::Completed)], dry_run: false };
+    let adopt = |token| Command::Finish { token, resolution: Resolution::Adopt(verdict.clone()), plugins: Some(verdict.plugins.clone()) };
+    let (kept, cancelled, rescued) = (world.running("a").await, world.running("a").await, world.running("a").await);
+    world.expire();
+    assert_eq!(world.orphans().await.len(), 3, "the node's lease is over");
+    for token in [FencingToken(0), kept.token.next()] {
+        assert_eq!(world.refused(kept.id, adopt(token)).await, Refusal::StaleToken);
+    }
+    let ended = world.committed(kept.id, adopt(kept.token)).await;
+    assert_eq!((ended.status(), &ended.plugins, ended.failures, ended.token), (ScanStatus::Completed, &verdict.plugins, 0, kept.token));
+    assert_eq!(ended.attempts[0].end, Some(AttemptEnd::Completed(verdict.clone())));
+    assert_eq!(world.refused(kept.id, adopt(kept.token)).await, Refusal::StaleToken, "once");
+    world.committed(cancelled.id, cancel()).await;
+    let ended = world.committed(cancelled.id, adopt(cancelled.token)).await;
+    assert_eq!((ended.status(), &ended.attempts[0].end), (ScanStatus::Cancelled, &Some(AttemptEnd::Cancelled)));
+    let rescue = Command::Rescue { from: node("a"), token: rescued.token, resolution: Resolution::Requeue(Interruption::LeaseLost) };
+    world.committed(rescued.id, rescue).await;
+    assert_eq!(world.refused(rescued.id, adopt(rescued.token)).await, Refusal::StaleToken, "it is another's by now");
+}
+
 /// The plugins that were recorded stay, also when the attempt failed, unless the end brings newer ones.
 pub async fn a_finish_keeps_the_plugins_unless_it_brings_new_ones<H: StoreHarness>(world: World<H>) {
     let known = vec![PluginResult::new("whatweb", PluginStatus::InProgress)];
@@ -690,11 +721,97 @@ pub async fn a_node_that_registers_anew_keeps_its_order<H: StoreHarness>(world: 
 /// However many ask, one has the turn; the next one comes when the time is over.
 pub async fn one_looks_after_the_cluster_at_a_time<H: StoreHarness>(world: World<H>) {
     let every = Duration::from_secs(60);
-    let claims = futures_util::future::join_all((0..8).map(|_| world.store.claim_look(every))).await;
+    let nodes: Vec<NodeId> = (0..8).map(|number| node(&format!("node-{number}"))).collect();
+    let claims = futures_util::future::join_all(nodes.iter().map(|node| world.store.claim_look(node, every))).await;
     assert_eq!(claims.into_iter().filter(|claim| *claim.as_ref().unwrap()).count(), 1);
-    assert!(!world.store.claim_look(every).await.unwrap());
+    for node in &nodes {
+        assert!(!world.store.claim_look(node, every).await.unwrap());
+    }
     world.harness.advance(every);
-    assert!(world.store.claim_look(every).await.unwrap());
+    assert!(world.store.claim_look(&nodes[0], every).await.unwrap());
+}
+
+/// A node that leaves takes its turn with it, and nobody else's; so does one that the only process that can be alive has declared dead.
+pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World<H>) {
+    let every = Duration::from_secs(60);
+    let (first, second, third) = (node("a"), node("b"), node("c"));
+    world.register("a").await;
+    assert!(world.store.claim_look(&first, every).await.unwrap());
+    world.store.remove_node(&second).await.unwrap();
+    assert!(!world.store.claim_look(&second, every).await.unwrap(), "the turn is another node's");
+    world.store.remove_node(&first).await.unwrap();
+    assert!(world.store.claim_look(&second, every).await.unwrap());
+    world.store.end_other_nodes(&second).await.unwrap();
+    assert!(!world.store.claim_look(&third, every).await.unwrap(), "the turn is that of the node that lives");
+    world.store.end_other_nodes(&third).await.unwrap();
+    assert!(world.store.claim_look(&third, every).await.unwrap());
+}
+
+/// What was due stays due, whatever the clock says: it is listed as due now, and leased. So is what was to wait: a wait is never longer than it was when it began.
+pub async fn a_clock_that_is_set_back_delays_no_scan<H: StoreHarness>(world: World<H>) {
+    let after = Duration::from_secs(300);
+    let (retried, requeued) = (world.running("a").await, world.running("a").await);
+    world.committed(retried.id, finish(retried.token, Resolution::Retry { failure: crash(), after })).await;
+    world.committed(requeued.id, finish(requeued.token, Resolution::Requeue(Interruption::Shutdown))).await;
+    let urgent = world.submit(with_priority(Priority::High)).await;
+    world.harness.set_back(Duration::from_secs(5 * 3600));
+    let fresh = world.scan("example.com").await;
+    world.register("a").await;
+    let mut due: Vec<(ScanId, Duration)> = world.store.due(Duration::ZERO, 10).await.unwrap().into_iter().map(|due| (due.id, due.wait)).collect();
+    due.sort_unstable();
+    assert_eq!(due, [retried.id, requeued.id, urgent.id, fresh.id].map(|id| (id, Duration::ZERO)));
+    for id in [retried.id, requeued.id, urgent.id, fresh.id] {
+        assert_eq!(world.committed(id, lease("a")).await.status(), ScanStatus::Running, "{id}");
+    }
+    // A wait that begins now is kept to.
+    let waiting = world.committed(fresh.id, finish(FencingToken(1), Resolution::Retry { failure: crash(), after })).await;
+    assert!(matches!(world.refused(waiting.id, lease("a")).await, Refusal::NotDue(wait) if wait <= after && wait > after / 2));
+    assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), []);
+}
+
+/// A lease is never good for longer than it was granted for; a living node renews it in that time.
+pub async fn a_clock_that_is_set_back_keeps_no_dead_node_alive<H: StoreHarness>(world: World<H>) {
+    let lost = world.running("dead").await;
+    let kept = world.running("alive").await;
+    world.harness.set_back(Duration::from_secs(5 * 3600));
+    assert_eq!(world.orphans().await, [], "nobody is dead yet");
+    world.harness.advance(Duration::from_secs(10));
+    assert!(world.renew("alive").await.is_ok());
+    assert_eq!(world.orphans().await, []);
+    world.harness.advance(TTL / 2);
+    assert_eq!(world.orphans().await, []);
+    world.harness.advance(Duration::from_secs(5));
+    assert_eq!(world.orphans().await, [as_running(&lost)], "one lease after the first look");
+    assert!(world.renew("alive").await.is_ok());
+    assert_eq!(world.store.running_on(&node("alive")).await.unwrap(), [as_running(&kept)]);
+}
+
+/// A turn and a time to drain end when they are further away than they are long.
+pub async fn a_clock_that_is_set_back_delays_no_turn_and_no_drain<H: StoreHarness>(world: World<H>) {
+    let every = Duration::from_secs(60);
+    world.register("a").await;
+    assert!(world.store.order_drain(&node("a"), Some(every)).await.unwrap());
+    assert!(world.store.claim_look(&node("a"), every).await.unwrap());
+    world.harness.set_back(Duration::from_secs(5 * 3600));
+    assert_eq!(world.renew("a").await.unwrap().drain, Some(Duration::ZERO));
+    assert_eq!(world.register("a").await.drain, Some(Duration::ZERO));
+    assert!(world.store.claim_look(&node("b"), every).await.unwrap());
+    assert!(!world.store.claim_look(&node("a"), every).await.unwrap(), "one at a time, by the new time");
+}
+
+/// A clock that leaps ends the lease of nobody who renews it within some seconds of the next look; who does not is dead.
+pub async fn a_clock_that_is_set_forward_ends_no_living_lease<H: StoreHarness>(world: World<H>) {
+    let (lost, kept) = (world.running("dead").await, world.running("alive").await);
+    assert_eq!(world.orphans().await, []);
+    world.harness.advance(Duration::from_secs(5 * 3600));
+    assert_eq!(world.orphans().await, []);
+    assert!(world.renew("alive").await.is_ok());
+    world.harness.advance(Duration::from_secs(10));
+    assert_eq!(world.orphans().await, []);
+    world.harness.advance(Duration::from_secs(10));
+    assert_eq!(world.orphans().await, [as_running(&lost)]);
+    assert!(world.renew("alive").await.is_ok());
+    assert_eq!(world.store.running_on(&node("alive")).await.unwrap(), [as_running(&kept)]);
 }
 
 /// While the queue is paused nothing is leased, and everything else goes on.

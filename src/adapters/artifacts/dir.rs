@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 
 use super::path::{ArtifactPath, is_plain};
 use super::{Artifact, AttemptKey};
+use crate::adapters::kast_runner::MARK_NAME;
 
 /// How far a walk goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +98,10 @@ fn collect(folder: &Dir, prefix: &str, depth: usize, most: usize, walk: &mut Wal
             continue;
         }
         let name = entry.file_name();
+        if name == MARK_NAME {
+            // Ours, and no result.
+            continue;
+        }
         if name.as_encoded_bytes().starts_with(b".") {
             walk.hidden += 1;
             continue;

@@ -11,6 +11,8 @@ use kastrel_actors::model::{AttemptNumber, ScanId, Target};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 use tracing::warn;
 
+use super::remains::MARK_NAME;
+
 /// Only the owner enters: the files hold what was found about other people's systems.
 const FOLDER_MODE: Mode = Mode::RWXU;
 /// The scanner's standard output and error.
@@ -73,6 +75,13 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// Says in the folder whose it is.
+    pub(super) fn mark(&self, text: &str) -> io::Result<()> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.dir, MARK_NAME, flags, Mode::RUSR)?;
+        std::fs::File::from(file).write_all(text.as_bytes())
+    }
+
     /// Keeps the command line for people, as a shell would take it. An attempt does not fail for the want of it.
     pub(super) fn keep_command(&self, program: &Path, args: &[OsString]) {
         let words = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str)).map(|word| quoted(&word.to_string_lossy()));
@@ -123,6 +132,13 @@ pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder>
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
     let log = rustix::fs::openat(&dir, LOG_NAME, flags, Mode::RUSR | Mode::WUSR)?;
     Ok(Folder { dir, log: log.into() })
+}
+
+/// Opens the folder of an attempt that was made before, without following a symlink below the results folder.
+pub(super) fn open(results: &Path, paths: &AttemptPaths) -> io::Result<OwnedFd> {
+    let root = open_dir(CWD, results, OFlags::empty())?;
+    let scan_dir = open_dir(&root, file_name(&paths.scan_dir)?, OFlags::NOFOLLOW)?;
+    Ok(open_dir(&scan_dir, file_name(&paths.attempt_dir)?, OFlags::NOFOLLOW)?)
 }
 
 /// Renames a folder to the first name of its own that is free.

@@ -22,6 +22,7 @@ mod proc_table;
 mod process;
 mod progress;
 mod reaper;
+mod remains;
 mod report;
 mod result_file;
 mod run;
@@ -39,6 +40,7 @@ mod watch;
 
 pub use catalogue::{Catalogue, IssueKind};
 pub use folder::{AttemptPaths, LOG_NAME, attempt_folder_name, scan_folder_name, stored_mark_name};
+pub use remains::MARK_NAME;
 pub use report::{RenderError, ReportRenderer};
 pub use run::Run;
 pub use runner::{KastRunner, KastRunnerConfig};

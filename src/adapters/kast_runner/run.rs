@@ -4,6 +4,8 @@ use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
 
 /// The most characters of the data folder's name that a container's name holds.
 const MOST_OF_NAME: usize = 40;
+/// How many characters name a run.
+const ID_CHARS: usize = 12;
 
 /// Names a data folder and one run on it. A successor on the same folder has another, so that whoever clears up after this run never touches the attempts of the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +19,12 @@ impl Run {
     #[must_use]
     pub fn new(data_dir_id: &str) -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string();
-        Self { data_dir_id: data_dir_id.to_owned(), id: id[..12].to_owned() }
+        Self { data_dir_id: data_dir_id.to_owned(), id: id[..ID_CHARS].to_owned() }
     }
 
     /// The value that marks the processes of one attempt.
     pub(super) fn marker(&self, scan: ScanId, token: FencingToken) -> String {
-        format!("{}:{scan}:{token}:{}", self.data_dir_id, self.id)
+        marker_start(&self.data_dir_id, scan, token) + &self.id
     }
 
     /// The name of an attempt's container.
@@ -39,6 +41,16 @@ impl Run {
     pub(super) fn owns_container(&self, name: &str) -> bool {
         name.starts_with(&container_prefix(&self.data_dir_id)) && name.rsplit_once('-').is_some_and(|(_, run)| run == self.id)
     }
+}
+
+/// What the markers of one attempt begin with, whichever run it was of.
+pub(super) fn marker_start(data_dir_id: &str, scan: ScanId, token: FencingToken) -> String {
+    format!("{data_dir_id}:{scan}:{token}:")
+}
+
+/// Whether a text can name a run.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == ID_CHARS && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
 }
 
 /// Whether a process with this marker belongs to any run on the data folder.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kastrel_actors::model::{Failure, FailureKind, ScannerInfo, ScannerKind};
 use kastrel_actors::policy::scope::ScopePolicy;
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, EventSink, Presence, ScanRunner, StartError};
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, EventSink, Presence, Remains, ScanRunner, StartError};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
@@ -25,6 +25,7 @@ use super::observer::Observer;
 use super::output::Output;
 use super::process;
 use super::reaper::Reaper;
+use super::remains::{self, Wanted};
 use super::report::ReportRenderer;
 use super::run::Run;
 use super::scanner::ScannerCommand;
@@ -210,6 +211,7 @@ impl ScanRunner for KastRunner {
         };
         let args = argv(&job.request, parts);
         let marker = self.run.marker(job.scan, job.token);
+        let mark = remains::mark(job.attempt, &marker);
         let mut environment = self.environment.to_vec();
         environment.extend(environment::of_attempt(&marker, &job.trace));
 
@@ -217,6 +219,7 @@ impl ScanRunner for KastRunner {
             let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
             tokio::task::spawn_blocking(move || {
                 let folder = folder::create(&results, &paths).map_err(|error| folder_failure(&paths, &error))?;
+                folder.mark(&mark).map_err(|error| folder_failure(&paths, &error))?;
                 folder.keep_command(&program, &args);
                 let spawned = process::spawn(&program, &args, &environment, &marker, Some(presence))?;
                 Ok((folder, spawned))
@@ -234,11 +237,7 @@ impl ScanRunner for KastRunner {
         let pid = leader.pid().as_raw_nonzero().get().unsigned_abs();
         events(AttemptEvent::Started { pid, scanner: scanner_info(self.config.scanner.kind, catalogue.as_deref()) });
 
-        let expected = match catalogue.as_deref() {
-            Some(_) if job.request.dry_run => Vec::new(),
-            Some(known) => known.expected(&job.request),
-            None => Vec::new(),
-        };
+        let expected = expected(catalogue.as_deref(), &job);
         let files = AttemptFiles { scan: job.scan, attempt: job.attempt, token: job.token, paths };
         if let Some(sink) = &self.config.sink {
             sink.attempt_started(&files);
@@ -265,6 +264,18 @@ impl ScanRunner for KastRunner {
         }));
         Ok(Box::new(control))
     }
+
+    async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
+        let (results, paths, catalogue) = (self.config.results_dir.clone(), self.paths(job), self.catalogue.current());
+        let expected = expected(catalogue.as_deref(), job);
+        let wanted = Wanted { data_dir_id: self.run.data_dir_id.clone(), scan: job.scan, attempt: job.attempt, token: job.token };
+        tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected)).await.ok().flatten()
+    }
+}
+
+/// The plugins that will show up in an attempt's folder.
+fn expected(catalogue: Option<&Catalogue>, job: &AttemptJob) -> Vec<String> {
+    catalogue.filter(|_| !job.request.dry_run).map(|known| known.expected(&job.request)).unwrap_or_default()
 }
 
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]

@@ -15,6 +15,8 @@ pub(super) const MOST_INFO_BYTES: u64 = 16 << 20;
 /// The largest `<name>_processed.json` that is read.
 pub(super) const MOST_PROCESSED_BYTES: u64 = 8 << 20;
 const MOST_PLUGINS: usize = 200;
+/// What is said of a plugin whose result file cannot be read, before the reason.
+const UNREADABLE: &str = "its result file cannot be read: ";
 const MOST_MESSAGE_CHARS: usize = 500;
 const MOST_ID_CHARS: usize = 120;
 
@@ -106,13 +108,18 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a str, mended: &'a mut String) -> Resul
     Err(clean(&first.to_string(), 200))
 }
 
+/// Whether this is what [`processed`] says of a plugin whose result file cannot be read.
+pub(super) fn is_unreadable(plugin: &PluginResult) -> bool {
+    plugin.message.as_deref().is_some_and(|message| message.starts_with(UNREADABLE))
+}
+
 /// A plugin whose result file is there, whatever is in it.
 pub(super) fn processed(name: &str, json: Result<&str, String>, catalogue: Option<&Catalogue>) -> PluginResult {
     let mut mended = String::new();
     let file: Processed = match json.and_then(|json| parse(json, &mut mended)) {
         Ok(file) => file,
         Err(problem) => {
-            return PluginResult { message: Some(format!("its result file cannot be read: {problem}")), ..PluginResult::new(name, PluginStatus::Failed) };
+            return PluginResult { message: Some(format!("{UNREADABLE}{problem}")), ..PluginResult::new(name, PluginStatus::Failed) };
         }
     };
     let disposition = file.disposition.text().or_else(|| file.findings.disposition.text());

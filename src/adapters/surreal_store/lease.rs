@@ -23,6 +23,9 @@ struct Arguments {
     node: RecordId,
     name: String,
     lease: String,
+    /// The version in which a row was found to be due whatever its column says, and until when that holds.
+    seen: Option<i64>,
+    since: Option<i64>,
     offset: i64,
 }
 
@@ -42,7 +45,7 @@ const LEASE: &str = concat!(
         IF $held.drain_by != NONE { THROW 'node draining' };
         UPDATE $key SET
             status = 'running', version += 1, token += 1, rank = NONE, due = NONE, node = $name, leased_at = $now, lease = $lease
-            WHERE status = 'pending' AND due <= $now RETURN NONE;
+            WHERE status = 'pending' AND (due <= $now OR (version = $seen AND $now < $since)) RETURN NONE;
     };
     RETURN { row: (SELECT ",
     stored!(),
@@ -53,8 +56,8 @@ const LEASE: &str = concat!(
 impl SurrealStore {
     pub(super) async fn lease(&self, id: ScanId, node: &NodeId) -> Result<Applied, StoreError> {
         let Some(key) = row::scan_key(id) else { return Ok(Applied::Missing) };
-        let arguments =
-            Arguments { key, node: nodes::node_key(node), name: node.to_string(), lease: uuid::Uuid::new_v4().to_string(), offset: self.inner.offset() };
+        let lease = uuid::Uuid::new_v4().to_string();
+        let mut arguments = Arguments { key, node: nodes::node_key(node), name: node.to_string(), lease, seen: None, since: None, offset: self.inner.offset() };
         let mut tries = Tries::default();
         loop {
             let refusal = match calls::call::<Answer>(&self.inner.db, LEASE, arguments.clone()).await {
@@ -72,8 +75,12 @@ impl SurrealStore {
             let Some(read) = self.read(id).await? else { return Ok(Applied::Missing) };
             match (transition(&read.record, &Command::Lease { node: node.clone() }, read.now), refusal) {
                 (Transition::Refused(refusal), _) | (Transition::Changed(_), Some(refusal)) => return Ok(Applied::Refused(refusal, read.record)),
-                // It became due, or was handed back, after it was asked for.
-                (Transition::Changed(_), None) => tries.after_collision().await?,
+                // It became due, or was handed back, after it was asked for; or the clock was set back, and it is due for the reason that only its document tells.
+                (Transition::Changed(_), None) => {
+                    arguments.seen = Some(row::signed(read.record.version)?);
+                    arguments.since = Some(row::nanoseconds(read.record.waits_since()));
+                    tries.after_collision().await?;
+                }
             }
         }
     }

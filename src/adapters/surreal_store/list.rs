@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use kastrel_actors::model::{Priority, ScanId, ScanMode, ScanOrder, ScanRecord, ScanStatus};
+use kastrel_actors::model::{Priority, ScanId, ScanMode, ScanOrder, ScanRecord, ScanState, ScanStatus};
 use kastrel_actors::policy::listing::{matches, place};
 use kastrel_actors::ports::{DueScan, ListPlace, ListQuery, ScanPage, StoreError, StoreStats};
 use surrealdb::types::{RecordId, SurrealValue};
@@ -193,6 +193,9 @@ const NOW: &str = "RETURN { now: time::nano(time::now()) + $offset };";
 
 const WAITING: &str = "
     RETURN { rows: (SELECT number, due, trace FROM scan WHERE rank = $rank AND due <= $until ORDER BY due LIMIT $limit) };";
+
+/// The waiting rows of a priority that are due last of all.
+const DUE_LAST: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM scan WHERE rank = $rank AND due < $until ORDER BY due DESC LIMIT $limit) };");
 
 /// What a page walks along.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -523,8 +526,37 @@ impl SurrealStore {
                 let wait = Duration::from_nanos(u64::try_from(found.due.saturating_sub(now)).unwrap_or_default());
                 due.push(DueScan { id, priority, due: row::timestamp(found.due)?, wait, trace });
             }
+            due.extend(self.due_by_a_clock_since_set_back(priority, now, until, limit).await?);
         }
         Ok(due)
+    }
+
+    /// Rows that are due although their column says that they will be: [`ScanRecord::left_to_wait`]. They are those that are due last of all. If the very last one is none of them, then any
+    /// other waits for no longer than that one does; so a look at one row is all that this costs as long as the clock is right.
+    async fn due_by_a_clock_since_set_back(&self, priority: Priority, now: i64, until: i64, limit: usize) -> Result<Vec<DueScan>, StoreError> {
+        let moment = row::timestamp(now)?;
+        let mut found = Vec::new();
+        for limit in [1, limit] {
+            let last = Waiting { rank: row::rank(priority), until: i64::MAX, limit: at_most(limit) };
+            let Rows { rows } = calls::call_again(&self.inner.db, DUE_LAST, last).await?;
+            found.clear();
+            for stored in rows {
+                let number = stored.number;
+                match stored.into_record() {
+                    Ok(record) => match record.state {
+                        ScanState::Pending { due, .. } if row::nanoseconds(due) > until && record.left_to_wait(moment).is_zero() => {
+                            found.push(DueScan { id: record.id, priority, due, wait: Duration::ZERO, trace: record.trace });
+                        }
+                        _ => {}
+                    },
+                    Err(error) => tracing::error!(scan.id = number, error = &error as &dyn std::error::Error, "the row of a waiting scan cannot be read"),
+                }
+            }
+            if found.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 4, sql: include_str!("migrations/0004_submitters_and_restore.surql") },
     Step { version: 5, sql: include_str!("migrations/0005_leases_in_one_step.surql") },
     Step { version: 6, sql: include_str!("migrations/0006_high_water.surql") },
+    Step { version: 7, sql: include_str!("migrations/0007_turns_and_clocks.surql") },
 ];
 
 #[derive(Debug, Clone, SurrealValue)]

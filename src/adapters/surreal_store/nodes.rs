@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use kastrel_actors::model::{FencingToken, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId};
+use kastrel_actors::policy::lease::{SILENCE, SPARED, left_to_drain};
 use kastrel_actors::ports::{NodeLeaseRefused, RunningScan, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 
@@ -27,6 +28,7 @@ struct LeaseAnswer {
     expires_at: Option<i64>,
     cancels: Vec<i64>,
     drain: Option<i64>,
+    within: Option<i64>,
     paused: bool,
 }
 
@@ -34,6 +36,14 @@ struct LeaseAnswer {
 struct NodeArguments {
     key: RecordId,
     name: String,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct OrphanArguments {
+    offset: i64,
+    silence: i64,
+    spared: i64,
+    for_ever: i64,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -65,6 +75,7 @@ struct NodeRow {
 
 #[derive(Debug, SurrealValue)]
 struct ClaimArguments {
+    name: String,
     every: i64,
     offset: i64,
 }
@@ -83,11 +94,12 @@ pub(super) const REGISTER: &str = "
     BEGIN;
     IF (SELECT VALUE since FROM ONLY restore:running FOR UPDATE) != NONE { THROW 'the database is being restored' };
     LET $now = time::nano(time::now()) + $offset;
-    LET $granted = UPSERT $key SET name = $name, expires_at = $now + $ttl, registration = $registration RETURN expires_at, drain_by;
+    LET $granted = UPSERT $key SET name = $name, expires_at = $now + $ttl, ttl = $ttl, registration = $registration RETURN expires_at, drain_by, drain_within;
     RETURN {
         expires_at: $granted[0].expires_at,
         cancels: (SELECT number FROM scan WHERE node = $name AND cancel = true ORDER BY number).number,
         drain: IF $granted[0].drain_by != NONE { $granted[0].drain_by - $now } ELSE { NONE },
+        within: $granted[0].drain_within,
         paused: (SELECT VALUE since FROM ONLY pause:queue) != NONE,
     };
     COMMIT;";
@@ -95,20 +107,27 @@ pub(super) const REGISTER: &str = "
 const RENEW: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
-    LET $renewed = UPDATE $key SET expires_at = $now + $ttl, registration = $registration RETURN expires_at, drain_by;
+    LET $renewed = UPDATE $key SET expires_at = $now + $ttl, ttl = $ttl, registration = $registration RETURN expires_at, drain_by, drain_within;
     RETURN {
         expires_at: $renewed[0].expires_at,
         cancels: (SELECT number FROM scan WHERE node = $name AND cancel = true ORDER BY number).number,
         drain: IF $renewed[0].drain_by != NONE { $renewed[0].drain_by - $now } ELSE { NONE },
+        within: $renewed[0].drain_within,
         paused: (SELECT VALUE since FROM ONLY pause:queue) != NONE,
     };
     COMMIT;";
 
 const RUNNING_ON: &str = "RETURN { running: (SELECT number, node, token, failures FROM scan WHERE node = $name ORDER BY number) };";
 
+/// What becomes of each lease is said by `policy::lease::fate`.
 const ORPHANS: &str = "
     BEGIN;
-    DELETE node WHERE expires_at <= time::nano(time::now()) + $offset RETURN NONE;
+    LET $now = time::nano(time::now()) + $offset;
+    LET $last = (SELECT VALUE at FROM ONLY watch:leases) ?? $now;
+    UPDATE node SET expires_at = $now + ttl WHERE expires_at - $now > (ttl ?? $for_ever) RETURN NONE;
+    IF $now - $last > $silence { UPDATE node SET expires_at = $now + $spared WHERE expires_at <= $now AND expires_at > $last RETURN NONE };
+    DELETE node WHERE expires_at <= $now RETURN NONE;
+    UPSERT watch:leases SET at = $now RETURN NONE;
     LET $alive = SELECT VALUE name FROM node;
     RETURN { running: (SELECT number, node, token, failures FROM scan WHERE status = 'running' AND node NOT IN $alive ORDER BY number) };
     COMMIT;";
@@ -121,8 +140,22 @@ const CLAIM_LOOK: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
     LET $next = (SELECT VALUE next FROM ONLY look:cluster) ?? 0;
-    IF $next <= $now { UPSERT look:cluster SET next = $now + $every RETURN NONE };
-    RETURN { mine: $next <= $now };
+    LET $mine = $next <= $now OR $next > $now + $every;
+    IF $mine { UPSERT look:cluster SET next = $now + $every, holder = $name RETURN NONE };
+    RETURN { mine: $mine };
+    COMMIT;";
+
+/// A node takes its turn to look after the cluster with it.
+const FORGET: &str = "
+    BEGIN;
+    DELETE $key RETURN NONE;
+    DELETE look:cluster WHERE holder = $name RETURN NONE;
+    COMMIT;";
+
+const END_OTHERS: &str = "
+    BEGIN;
+    DELETE node WHERE name != $name RETURN NONE;
+    DELETE look:cluster WHERE holder != $name RETURN NONE;
     COMMIT;";
 
 pub(super) fn node_key(node: &NodeId) -> RecordId {
@@ -141,12 +174,11 @@ impl SurrealStore {
     }
 
     pub(super) async fn forget(&self, node: &NodeId) -> Result<(), StoreError> {
-        Ok(calls::execute_again(&self.inner.db, "DELETE $key RETURN NONE;", NodeArguments { key: node_key(node), name: node.to_string() }).await?)
+        Ok(calls::execute_again(&self.inner.db, FORGET, NodeArguments { key: node_key(node), name: node.to_string() }).await?)
     }
 
     pub(super) async fn end_others(&self, keep: &NodeId) -> Result<(), StoreError> {
-        Ok(calls::execute_again(&self.inner.db, "DELETE node WHERE name != $name RETURN NONE;", NodeArguments { key: node_key(keep), name: keep.to_string() })
-            .await?)
+        Ok(calls::execute_again(&self.inner.db, END_OTHERS, NodeArguments { key: node_key(keep), name: keep.to_string() }).await?)
     }
 
     pub(super) async fn of_node(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
@@ -155,7 +187,9 @@ impl SurrealStore {
     }
 
     pub(super) async fn end_expired(&self) -> Result<Vec<RunningScan>, StoreError> {
-        running(calls::call_again(&self.inner.db, ORPHANS, Offset { offset: self.inner.offset() }).await?)
+        let nanoseconds = |wait: Duration| i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX);
+        let arguments = OrphanArguments { offset: self.inner.offset(), silence: nanoseconds(SILENCE), spared: nanoseconds(SPARED), for_ever: i64::MAX };
+        running(calls::call_again(&self.inner.db, ORPHANS, arguments).await?)
     }
 
     pub(super) async fn all_nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
@@ -176,8 +210,8 @@ impl SurrealStore {
         Ok(nodes)
     }
 
-    pub(super) async fn claim(&self, every: Duration) -> Result<bool, StoreError> {
-        let arguments = ClaimArguments { every: i64::try_from(every.as_nanos()).map_err(row::corrupt)?, offset: self.inner.offset() };
+    pub(super) async fn claim(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
+        let arguments = ClaimArguments { name: node.to_string(), every: i64::try_from(every.as_nanos()).map_err(row::corrupt)?, offset: self.inner.offset() };
         match calls::call::<ClaimAnswer>(&self.inner.db, CLAIM_LOOK, arguments).await {
             Ok(answer) => Ok(answer.mine),
             // Another node has it.
@@ -200,7 +234,8 @@ impl SurrealStore {
 fn lease(answer: LeaseAnswer) -> Result<Option<NodeLease>, StoreError> {
     let Some(expires_at) = answer.expires_at else { return Ok(None) };
     let cancels = answer.cancels.into_iter().map(|number| row::unsigned(number).map(ScanId)).collect::<Result<_, _>>()?;
-    let drain = answer.drain.map(|left| Duration::from_nanos(u64::try_from(left).unwrap_or_default()));
+    let nanoseconds = |number: i64| Duration::from_nanos(u64::try_from(number).unwrap_or_default());
+    let drain = answer.drain.map(|left| left_to_drain(nanoseconds(left), answer.within.map(nanoseconds)));
     Ok(Some(NodeLease { expires_at: row::timestamp(expires_at)?, cancels, drain, paused: answer.paused }))
 }
 

@@ -39,7 +39,7 @@ struct PauseAnswer {
 const DRAIN: &str = "
     BEGIN;
     LET $by = IF $within != NONE { time::nano(time::now()) + $offset + $within } ELSE { NONE };
-    LET $told = UPDATE $key SET drain_by = $by RETURN VALUE name;
+    LET $told = UPDATE $key SET drain_by = $by, drain_within = $within RETURN VALUE name;
     RETURN { changed: array::len($told) };
     COMMIT;";
 

@@ -147,8 +147,8 @@ impl ScanStore for SurrealStore {
         self.all_nodes().await
     }
 
-    async fn claim_look(&self, every: Duration) -> Result<bool, StoreError> {
-        self.claim(every).await
+    async fn claim_look(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
+        self.claim(node, every).await
     }
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {

@@ -39,6 +39,10 @@ impl StoreHarness for InMemory {
         advance(&self.offset, by);
     }
 
+    fn set_back(&self, by: Duration) {
+        self.offset.fetch_sub(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
     fn run(case: impl Future<Output = ()> + Send + 'static) {
         run(case);
     }
@@ -65,6 +69,10 @@ impl StoreHarness for OnDisk {
 
     fn advance(&self, by: Duration) {
         advance(&self.offset, by);
+    }
+
+    fn set_back(&self, by: Duration) {
+        self.offset.fetch_sub(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
     async fn reopen(&self, store: SurrealStore) -> SurrealStore {
@@ -106,6 +114,10 @@ impl StoreHarness for OnAServer {
 
     fn advance(&self, by: Duration) {
         advance(&self.offset, by);
+    }
+
+    fn set_back(&self, by: Duration) {
+        self.offset.fetch_sub(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
     async fn reopen(&self, store: SurrealStore) -> SurrealStore {

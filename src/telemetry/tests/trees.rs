@@ -9,7 +9,7 @@ use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, ScanId, ScanRequestDraft, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::restart::RetryPolicy;
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Presence, ScanRunner, StartError};
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Presence, Remains, ScanRunner, StartError};
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
 use kastrel_actors::{NodeConfig, NodePorts};
 use opentelemetry::context::FutureExt as _;
@@ -45,6 +45,10 @@ impl ScanRunner for TimedRunner {
             });
         });
         self.inner.start(job, presence, sink).await
+    }
+
+    async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
+        self.inner.remains(job).await
     }
 }
 

@@ -101,3 +101,30 @@ async fn a_terminated_worker_lets_short_scans_finish_and_hands_long_ones_back() 
     web.cancel(long).await;
     web.until_status(long, "cancelled").await;
 }
+
+/// The data folder's lock proves that the worker before is dead, so its successor waits for no lease; what had come to its end unseen does not run again.
+#[tokio::test]
+async fn a_worker_that_starts_on_the_folder_of_a_killed_one_takes_over_at_once() {
+    let mut cluster = Cluster::new().await;
+    let (web, worker) = (cluster.web("web"), cluster.worker("worker", 4));
+    start([&web, &worker]).await;
+    let (finished, running) = (web.submit("1000ms-2p.test").await, web.submit("hangfirst-100ms-2p.test").await);
+    for id in [finished, running] {
+        web.until_busy(id).await;
+    }
+    let first = node_of(&web, &worker).await;
+    let ended = Watched::of(&worker.processes_of(finished));
+    worker.signal(Signal::STOP);
+    ended.ended().await;
+    let killed = Instant::now();
+    worker.kill();
+    worker.start().await;
+    for (id, expected) in [(finished, &["completed"][..]), (running, &["node_lost", "completed"])] {
+        let scan = web.until_status(id, "completed").await;
+        let starts = cluster.journal(id).iter().filter(|line| line.what == "start").count();
+        assert_eq!((ends(&scan), starts), (expected.iter().map(ToString::to_string).collect(), expected.len()), "{scan:#}");
+    }
+    // A third of the lease of 30 s, on a busy machine.
+    assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
+    assert_ne!(node_of(&web, &worker).await, first);
+}

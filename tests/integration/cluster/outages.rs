@@ -142,3 +142,42 @@ async fn a_long_outage_of_the_database_interrupts_scans_and_loses_none() {
         until_ready(member, 200, "store", true).await;
     }
 }
+
+/// The end of a scan that comes while the database is away is written when it is back, also when the lease has been lost meanwhile.
+#[tokio::test]
+async fn a_scan_that_ends_while_the_database_is_away_runs_once() {
+    let mut cluster = Cluster::with_short_lease().await;
+    let (web, worker) = (cluster.web("web"), cluster.worker("worker", 8));
+    start([&web, &worker]).await;
+    let (mut finished, mut running) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        running.push(web.submit("stubborn-hangfirst-300ms-2p.test").await);
+    }
+    for id in &running {
+        web.until_busy(*id).await;
+    }
+    let wild: Vec<_> = running.iter().flat_map(|id| worker.processes_of(*id)).collect();
+    let killed = Watched::of(&wild);
+    for _ in 0..4 {
+        finished.push(web.submit("1000ms-2p.test").await);
+    }
+    for id in &finished {
+        web.until_busy(*id).await;
+    }
+    let scanners: Vec<_> = finished.iter().flat_map(|id| worker.processes_of(*id)).collect();
+    let ended = Watched::of(&scanners);
+    cluster.database.kill();
+    ended.ended().await;
+    // Now both leases are lost as well.
+    killed.ended().await;
+    cluster.database.restart().await;
+    for id in finished {
+        let scan = web.until_status(id, "completed").await;
+        let starts = cluster.journal(id).iter().filter(|line| line.what == "start").count();
+        assert_eq!((ends(&scan), starts), (vec!["completed".to_owned()], 1), "{scan:#}");
+    }
+    for id in running {
+        let scan = web.until_status(id, "completed").await;
+        assert_eq!((ends(&scan).last().map(String::as_str), &scan["failures"]), (Some("completed"), &json!(0)), "{scan:#}");
+    }
+}

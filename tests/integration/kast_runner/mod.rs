@@ -7,6 +7,7 @@ mod environment;
 mod floods;
 mod leftovers;
 mod real_kast;
+mod remains;
 mod results;
 mod sink;
 mod starts;

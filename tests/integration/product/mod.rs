@@ -10,4 +10,5 @@ mod cancels;
 mod crashes;
 mod hostile;
 mod queue;
+mod restarts;
 mod warden;

@@ -1,0 +1,93 @@
+//! What an attempt left whose end nobody saw, and the mark by which its folder is known to be its own.
+//!
+//! The mark is written into the new folder before the scanner starts: the attempt, and the marker of its processes, which names the data folder, the scan, the token and the run. The run's part is
+//! drawn by chance, so no file that a scanner writes is taken for it by accident.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
+use kastrel_actors::ports::{AttemptReport, ExitKind, Remains};
+
+use super::catalogue::Catalogue;
+use super::folder::{self, AttemptPaths};
+use super::observer::Observer;
+use super::sweep::Hunt;
+use super::{proc_table, result_file, run, verdict};
+
+/// The file in an attempt's folder that says which attempt filled it. Hidden, so that it is none of its results.
+pub const MARK_NAME: &str = ".kastrel-attempt";
+/// The most of a mark that is read.
+const MOST_MARK_BYTES: u64 = 1024;
+
+/// Which attempt of which data folder is looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) data_dir_id: String,
+    pub(super) scan: ScanId,
+    pub(super) attempt: AttemptNumber,
+    pub(super) token: FencingToken,
+}
+
+impl Wanted {
+    /// Whether a mark is that of this attempt, by whichever run on the data folder.
+    fn is_named_by(&self, mark: &str) -> bool {
+        let beginning = format!("{}{}", line_start(self.attempt), run::marker_start(&self.data_dir_id, self.scan, self.token));
+        let run = mark.strip_prefix(&beginning).and_then(|rest| rest.strip_suffix('\n'));
+        run.is_some_and(run::is_id)
+    }
+}
+
+/// The text of an attempt's mark; `marker` is that of its processes.
+pub(super) fn mark(attempt: AttemptNumber, marker: &str) -> String {
+    format!("{}{marker}\n", line_start(attempt))
+}
+
+fn line_start(attempt: AttemptNumber) -> String {
+    format!("kastrel attempt {attempt} ")
+}
+
+/// Looks at what is left; `None` where there is no folder. Blocks.
+pub(super) fn look(results: &Path, paths: &AttemptPaths, wanted: &Wanted, catalogue: Option<Arc<Catalogue>>, expected: Vec<String>) -> Option<Remains> {
+    let dir = folder::open(results, paths).ok()?;
+    let is_marked = result_file::read(&dir, MARK_NAME, MOST_MARK_BYTES).is_ok_and(|mark| wanted.is_named_by(&mark));
+    let (info, plugins) = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system());
+    let spoilt = plugins.iter().filter(|plugin| verdict::is_unreadable(plugin)).count();
+    let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);
+    let processes = Hunt::default().find(&proc_table::all(), |marker| marker.starts_with(&of_attempt)).len();
+    let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes: Vec::new() };
+    Some(Remains { is_marked, processes, spoilt, report })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::run::Run;
+    use super::*;
+
+    #[test]
+    fn a_mark_names_one_attempt_of_one_data_folder() {
+        let wanted = |data: &str, scan, attempt, token| Wanted {
+            data_dir_id: data.into(),
+            scan: ScanId(scan),
+            attempt: AttemptNumber(attempt),
+            token: FencingToken(token),
+        };
+        let text = mark(AttemptNumber(2), &Run::new("d1").marker(ScanId(7), FencingToken(3)));
+        for (data, scan, attempt, token, is_named) in [
+            ("d1", 7, 2, 3, true),
+            ("d1", 7, 1, 3, false),
+            ("d1", 7, 2, 30, false),
+            ("d1", 7, 2, 2, false),
+            ("d1", 70, 2, 3, false),
+            ("d", 7, 2, 3, false),
+            ("d11", 7, 2, 3, false),
+        ] {
+            assert_eq!(wanted(data, scan, attempt, token).is_named_by(&text), is_named, "{data} {scan} {attempt} {token}");
+        }
+        let own = wanted("d1", 7, 2, 3);
+        for spoilt in [&text[..text.len() - 1], &text[..text.len() - 2], "", &text.replace('\n', "x\n"), &format!("{text}{text}"), &format!(" {text}")] {
+            assert!(!own.is_named_by(spoilt), "{spoilt:?}");
+        }
+    }
+}

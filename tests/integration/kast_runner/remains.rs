@@ -1,0 +1,75 @@
+//! What is found of attempts that nobody runs any more.
+
+use kastrel::adapters::kast_runner::MARK_NAME;
+use kastrel_actors::model::{AttemptNumber, FencingToken, PluginStatus};
+use kastrel_actors::policy::adoption::{Adoption, adoption};
+use kastrel_actors::ports::{AttemptJob, ScanRunner};
+
+use super::leftovers::leftover;
+use super::stage::Stage;
+
+/// Whether the result of an attempt would be adopted; why not.
+async fn judged(stage: &Stage, job: &AttemptJob) -> Result<usize, &'static str> {
+    match adoption(stage.runner.remains(job).await.as_ref(), false, false) {
+        Adoption::Adopt(verdict) => Ok(verdict.count(PluginStatus::Completed)),
+        Adoption::Discard(why) => Err(why),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_result_of_exactly_this_attempt_counts() {
+    let stage = Stage::new().await;
+    let job = stage.job("2p.test");
+    let ended = stage.start(job.clone()).await.unwrap().ended(None).await;
+    let seen = ended.report.plugins.clone();
+    assert_eq!(judged(&stage, &job).await, Ok(2));
+    assert_eq!(stage.runner.remains(&job).await.unwrap().report.plugins, seen, "read as by the node that saw its end");
+
+    let other = |change: fn(&mut AttemptJob)| {
+        let mut other = job.clone();
+        change(&mut other);
+        other
+    };
+    for (wrong, why) in [
+        (other(|job| job.token = FencingToken(2)), "its folder does not carry its mark"),
+        (other(|job| job.attempt = AttemptNumber(2)), "nothing of it is here"),
+        (other(|job| job.scan = kastrel_actors::model::ScanId(999_999)), "nothing of it is here"),
+    ] {
+        assert_eq!(judged(&stage, &wrong).await, Err(why));
+    }
+
+    let mut alive = leftover(&format!("{}:{}:{}:feedfeedfeed", stage.id, job.scan, job.token), "group");
+    assert_eq!(judged(&stage, &job).await, Err("processes of it are alive"));
+    alive.kill().unwrap();
+    alive.wait().unwrap();
+    assert_eq!(judged(&stage, &job).await, Ok(2));
+
+    let folder = stage.runner.paths(&job).attempt_dir;
+    let (info, plugin, mark) = (folder.join("kast_info.json"), folder.join("whatweb_processed.json"), folder.join(MARK_NAME));
+    for (file, why) in [(&plugin, "a plugin's result is not whole"), (&info, "its result is not complete"), (&mark, "its folder does not carry its mark")] {
+        let whole = std::fs::read(file).unwrap();
+        std::fs::remove_file(file).unwrap();
+        std::fs::write(file, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(judged(&stage, &job).await, Err(why), "{file:?}");
+        std::fs::write(file, &whole).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        assert_eq!(judged(&stage, &job).await, Ok(2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_did_not_come_to_its_end_left_nothing_that_counts() {
+    let stage = Stage::new().await;
+    for target in ["crash.test", "truncated-2p.test", "linked-2p.test", "fifo-2p.test", "nofiles.test"] {
+        let job = stage.job(target);
+        stage.start(job.clone()).await.unwrap().ended(None).await;
+        assert_eq!(judged(&stage, &job).await, Err("its result is not complete"), "{target}");
+    }
+    // A folder that something else was put in the place of.
+    let job = stage.job("2p.test");
+    stage.start(job.clone()).await.unwrap().ended(None).await;
+    let folder = stage.runner.paths(&job).attempt_dir;
+    let elsewhere = folder.with_extension("elsewhere");
+    std::fs::rename(&folder, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
+    assert_eq!(judged(&stage, &job).await, Err("nothing of it is here"));
+}
