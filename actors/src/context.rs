@@ -236,6 +236,7 @@ impl Shared {
             activity: self.orders.borrow().activity(running),
             offer: self.ports.offer.borrow().as_deref().cloned(),
             actors: Some(self.ports.board.infrastructure(self.ports.clock.now())),
+            hold: crate::model::NodeHold::default(),
         }
     }
 

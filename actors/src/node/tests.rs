@@ -26,7 +26,7 @@ fn ends(row: &ScanRecord) -> Vec<String> {
             None => "running".into(),
             Some(AttemptEnd::Completed(_)) => "completed".into(),
             Some(AttemptEnd::Failed(failure)) => failure.kind.to_string(),
-            Some(AttemptEnd::Interrupted { why }) => why.to_string(),
+            Some(AttemptEnd::Interrupted { why, .. }) => why.to_string(),
             Some(AttemptEnd::Cancelled) => "cancelled".into(),
         })
         .collect()

@@ -1,9 +1,11 @@
 //! Decisions as pure functions: no I/O, no clock, no chance but what is handed in.
 
+pub mod breaker;
 pub mod classify;
 pub mod deadline;
 pub mod fairness;
 pub mod hindrance;
+pub mod infrastructure;
 pub mod lease;
 pub mod listing;
 pub mod orders;

@@ -185,7 +185,7 @@ impl<'a> From<&'a AttemptRecord> for AttemptBody<'a> {
             None => (None, None, None),
             Some(AttemptEnd::Completed(_)) => (Some("completed"), None, None),
             Some(AttemptEnd::Failed(failure)) => (Some("failed"), Some(failure.kind.as_str()), Some(failure.detail.as_str())),
-            Some(AttemptEnd::Interrupted { why }) => (Some("interrupted"), Some(why.as_str()), None),
+            Some(AttemptEnd::Interrupted { why, .. }) => (Some("interrupted"), Some(why.as_str()), None),
             Some(AttemptEnd::Cancelled) => (Some("cancelled"), None, None),
         };
         Self {

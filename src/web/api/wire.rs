@@ -154,7 +154,7 @@ pub(crate) fn waiting_of(state: &ScanState) -> Option<Waiting<'_>> {
     let (word, kind, detail) = match reason {
         PendingReason::Submitted => ("submitted", None, None),
         PendingReason::Retry { failure } => ("retry", Some(failure.kind.as_str()), Some(failure.detail.as_str())),
-        PendingReason::Requeued { why } => ("requeued", Some(why.as_str()), None),
+        PendingReason::Requeued { why, .. } => ("requeued", Some(why.as_str()), None),
     };
     Some(Waiting { reason: word, kind, detail, due: Moment(*due) })
 }

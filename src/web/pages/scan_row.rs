@@ -116,6 +116,6 @@ fn waiting(state: &ScanState) -> Option<String> {
     match reason {
         PendingReason::Submitted => None,
         PendingReason::Retry { failure } => Some(clean(&format!("tried again after: {}", words(failure.kind.as_str())))),
-        PendingReason::Requeued { why } => Some(format!("goes on after: {}", words(why.as_str()))),
+        PendingReason::Requeued { why, .. } => Some(format!("goes on after: {}", words(why.as_str()))),
     }
 }

@@ -189,7 +189,7 @@ impl Running {
             AttemptEnd::Completed(_) => "completed".into(),
             AttemptEnd::Cancelled => "cancelled".into(),
             AttemptEnd::Failed(failure) => failure.kind.to_string(),
-            AttemptEnd::Interrupted { why } => why.to_string(),
+            AttemptEnd::Interrupted { why, .. } => why.to_string(),
         };
         Ended { name, end, report, events }
     }

@@ -73,7 +73,7 @@ impl AttemptRow {
             None => (ScanStatus::Running.into(), String::new(), String::new()),
             Some(AttemptEnd::Completed(_)) => (ScanStatus::Completed.into(), String::new(), String::new()),
             Some(AttemptEnd::Failed(failure)) => (ScanStatus::Failed.into(), words(failure.kind.as_str()), clean(&failure.detail)),
-            Some(AttemptEnd::Interrupted { why }) => (Badge::new("skipped", "skipped", "interrupted"), words(why.as_str()), "counts as no attempt".into()),
+            Some(AttemptEnd::Interrupted { why, .. }) => (Badge::new("skipped", "skipped", "interrupted"), words(why.as_str()), "counts as no attempt".into()),
             Some(AttemptEnd::Cancelled) => (ScanStatus::Cancelled.into(), String::new(), String::new()),
         };
         Self {
@@ -127,7 +127,7 @@ pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32) 
         PendingReason::Retry { failure } => {
             format!("Attempt failed ({failures} of {max_attempts}): {}.", clean(&failure.detail))
         }
-        PendingReason::Requeued { why } => {
+        PendingReason::Requeued { why, .. } => {
             format!("Kastrel interrupted the attempt ({}); it starts again as soon as there is a free place.", words(why.as_str()))
         }
     };
