@@ -9,4 +9,5 @@ mod builtin;
 mod cancels;
 mod crashes;
 mod hostile;
+mod repairs;
 mod warden;
