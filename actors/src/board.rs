@@ -14,7 +14,10 @@ use tokio::time::Instant;
 
 use crate::changes::Changes;
 use crate::hindrances::NodesSeen;
-use crate::model::{ActorFailure, ActorView, AttemptPhase, FencingToken, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
+use crate::holds::Holds;
+use crate::model::{
+    ActorFailure, ActorView, AttemptPhase, FencingToken, NodeHold, NodeId, NodeRecord, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus,
+};
 use crate::policy::restart::RestartBudget;
 use crate::queue_gate::QueueGate;
 use crate::reads::Reads;
@@ -35,6 +38,8 @@ pub struct LiveBoard {
     pub(crate) nodes: NodesSeen,
     /// Room for submissions.
     pub(crate) gate: QueueGate,
+    /// What the nodes hold back.
+    pub holds: Holds,
     /// The beginning of the milliseconds in [`Entry`].
     began: Instant,
 }
@@ -49,6 +54,7 @@ impl Default for LiveBoard {
             reads: Reads::default(),
             nodes: NodesSeen::default(),
             gate: QueueGate::default(),
+            holds: Holds::default(),
             began: Instant::now(),
         }
     }
@@ -225,6 +231,37 @@ impl LiveBoard {
         let mut running: Vec<_> = self.read(|scans| scans.by_id.values().filter(|entry| entry.is_own()).map(|entry| entry.sender.borrow().clone()).collect());
         running.sort_by_key(|snapshot| snapshot.record.id);
         running
+    }
+
+    /// What this process's own node holds back from now on.
+    pub fn hold(&self, node: &NodeId, hold: NodeHold) {
+        if self.holds.own(node, hold) {
+            self.holds_changed();
+        }
+    }
+
+    /// What the nodes of other processes hold back, as their rows say.
+    pub(crate) fn see_holds(&self, nodes: &[NodeRecord]) {
+        if self.holds.see(nodes) {
+            self.holds_changed();
+        }
+    }
+
+    /// Why scans wait is another reason now: that is news for all who look at many scans, or at one that waits.
+    fn holds_changed(&self) {
+        self.changes.note_all();
+        self.read(|scans| {
+            let watched = scans.by_id.values().filter(|entry| entry.sender.receiver_count() > 0);
+            for entry in watched {
+                entry.sender.send_if_modified(|current| {
+                    let waits = current.status() == ScanStatus::Pending;
+                    if waits {
+                        Arc::make_mut(current).sequence += 1;
+                    }
+                    waits
+                });
+            }
+        });
     }
 
     /// Changes what is shown of an infrastructure actor.

@@ -66,6 +66,19 @@ impl Changes {
         self.revision.send_replace(revision);
     }
 
+    /// Notes that every scan may be shown in another way.
+    pub(crate) fn note_all(&self) {
+        let revision = {
+            let mut inner = self.inner();
+            inner.revision += 1;
+            inner.forgotten = inner.revision;
+            inner.by_revision.clear();
+            inner.by_scan.clear();
+            inner.revision
+        };
+        self.revision.send_replace(revision);
+    }
+
     /// Follows the revision.
     #[must_use]
     pub fn follow(&self) -> watch::Receiver<u64> {

@@ -11,12 +11,17 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::board::LiveBoard;
-use crate::model::{AttemptNumber, FencingToken, NodeId, NodeRegistration, ScanId, ScanRecord, ScanSnapshot, ScanState, ScannerKind, ScannerOffer};
+use crate::model::{
+    AttemptNumber, FaultKind, FencingToken, HeldBack, NodeFault, NodeHold, NodeId, NodeRegistration, ScanId, ScanRecord, ScanSnapshot, ScanState, ScannerKind,
+    ScannerOffer, TargetHold,
+};
+use crate::policy::breaker::{Breaker, BreakerPolicy};
 use crate::policy::deadline::Limits;
+use crate::policy::infrastructure::Wellness;
 use crate::policy::lease::{LeasePolicy, trusted_until};
 use crate::policy::orders::Orders;
 use crate::policy::restart::{Intensity, RetryPolicy};
-use crate::ports::{Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, Presences, ScanRunner, ScanStore};
+use crate::ports::{Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, Presences, ScanRunner, ScanStore};
 use crate::supervisor;
 
 /// The numbers of a node.
@@ -42,10 +47,10 @@ pub struct NodeConfig {
     pub rescue_every: Duration,
     /// How many failures of its own actors the node bears before it gives up.
     pub actor_intensity: Intensity,
-    /// How many failed attempts the node bears before it holds new ones back for a while.
-    pub attempt_intensity: Intensity,
-    /// For how long it then holds them back.
-    pub storm_pause: Duration,
+    /// How many failed attempts of a target, and of several, the node bears before it holds new ones back, and for how long.
+    pub breaker: BreakerPolicy,
+    /// Whether scans wait while the node lacks something that every scan needs; else they fail. A command that runs one scan and ends has nobody who would repair it.
+    pub waits_for_repair: bool,
     /// The shortest time between two progress writes of one scan.
     pub progress_every: Duration,
     /// Whether the store can be held by one process only, so that every other node in it must be dead.
@@ -71,8 +76,14 @@ impl NodeConfig {
             limits: Limits::default(),
             rescue_every: Duration::from_secs(5),
             actor_intensity: Intensity { max: 5, within: Duration::from_secs(60) },
-            attempt_intensity: Intensity { max: 20.max(5 * capacity), within: Duration::from_secs(60) },
-            storm_pause: Duration::from_secs(15),
+            breaker: BreakerPolicy {
+                // All scans that run at once may be of one target, and fail at once.
+                target: Intensity { max: 5.max(capacity), within: Duration::from_secs(60) },
+                node: Intensity { max: 20.max(5 * capacity), within: Duration::from_secs(60) },
+                pause: Duration::from_secs(15),
+                longest: Duration::from_secs(300),
+            },
+            waits_for_repair: true,
             progress_every: Duration::from_secs(1),
             sole_node: false,
             previous: Vec::new(),
@@ -96,6 +107,8 @@ pub struct NodePorts {
     pub guard: Arc<dyn LeaseGuard>,
     /// Starts attempts.
     pub runner: Arc<dyn ScanRunner>,
+    /// Checks what every scan needs.
+    pub health: Arc<dyn NodeHealth>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// What the scanner offers; `None` until it has told.
@@ -103,6 +116,9 @@ pub struct NodePorts {
     /// What is shown.
     pub board: Arc<LiveBoard>,
 }
+
+/// How many targets a node says that it holds back.
+const MOST_TARGETS: usize = 50;
 
 /// Whether the node's lease can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,12 +183,14 @@ pub(crate) struct Shared {
     pub(crate) ports: NodePorts,
     pub(crate) started_at: Timestamp,
     pub(crate) lease: watch::Sender<LeaseState>,
-    /// Until when no new attempt is started because too many failed.
-    pub(crate) storm: watch::Sender<Option<Instant>>,
+    /// What is known of the node's health. Nothing starts while something is missing.
+    pub(crate) health: watch::Sender<Wellness>,
+    /// Failed attempts, and what they hold back.
+    pub(crate) breaker: watch::Sender<Breaker>,
     /// What operators have ordered, as the last renewal told.
     pub(crate) orders: watch::Sender<Orders>,
-    /// Changes when the last scan of a node that is told to drain is gone: whoever waits for that must not wait for the next renewal in turn.
-    pub(crate) drained: watch::Sender<()>,
+    /// Changes when the node has news of itself that must not wait for the next renewal in turn: its last scan is gone while it drains, or it holds scans back, or no longer.
+    pub(crate) news: watch::Sender<()>,
     /// This node has met a scan that its scanner cannot run, and others may.
     wary: AtomicBool,
     /// Scans that somebody watches elsewhere, and until when.
@@ -185,14 +203,16 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: NodeConfig, ports: NodePorts) -> Arc<Self> {
         let started_at = ports.clock.now();
+        let breaker = Breaker::new(config.breaker);
         Arc::new(Self {
             config,
             ports,
             started_at,
             lease: watch::Sender::new(LeaseState::None),
-            storm: watch::Sender::new(None),
+            health: watch::Sender::new(Wellness::default()),
+            breaker: watch::Sender::new(breaker),
             orders: watch::Sender::new(Orders::default()),
-            drained: watch::Sender::new(()),
+            news: watch::Sender::new(()),
             wary: AtomicBool::new(false),
             followed: Mutex::default(),
             supervisor: watch::Sender::new(None),
@@ -239,6 +259,70 @@ impl Shared {
             activity: self.orders.borrow().activity(running),
             offer: self.ports.offer.borrow().as_deref().cloned(),
             actors: Some(self.ports.board.infrastructure(self.ports.clock.now())),
+            hold: self.hold(),
+        }
+    }
+
+    /// What the node does not start now.
+    pub(crate) fn hold(&self) -> NodeHold {
+        let (now, clock) = (Instant::now(), self.ports.clock.now());
+        let moment = |at: Instant| match at.checked_duration_since(now) {
+            Some(ahead) => clock.checked_add(ahead).unwrap_or(clock),
+            None => clock.checked_sub(now.duration_since(at)).unwrap_or(clock),
+        };
+        let held = |since: Instant, until: Instant, faults: Vec<NodeFault>| HeldBack { since: moment(since), until: moment(until), faults };
+        let failing = |text: String| NodeFault::new(FaultKind::Failures, text, "the failed attempts say why; scans start again by themselves");
+        let missing = self.health.borrow().missing().map(|(faults, since, until)| held(since, until, faults.to_vec()));
+        let breaker = self.breaker.borrow();
+        let storm = || breaker.node_held(now).map(|(since, until)| held(since, until, vec![failing("too many attempts of several targets failed".into())]));
+        let targets = breaker.targets_held(now).take(MOST_TARGETS).map(|(target, since, until)| TargetHold {
+            target: target.to_owned(),
+            held: held(since, until, vec![failing(format!("too many attempts of {target} failed"))]),
+        });
+        NodeHold { node: missing.or_else(storm), targets: targets.collect() }
+    }
+
+    /// Shows what the node does not start now, here at once and elsewhere with a renewal out of turn.
+    pub(crate) fn show_hold(&self) {
+        self.ports.board.hold(&self.config.id, self.hold());
+        self.news.send_replace(());
+    }
+
+    /// A check of the node that began at `began` has found `faults`.
+    pub(crate) fn found(&self, faults: Vec<NodeFault>, began: Instant) {
+        self.change_health(|health| health.found(faults, began, Instant::now()));
+    }
+
+    /// A start has failed for the lack of something that every scan needs.
+    pub(crate) fn suspect(&self, fault: NodeFault) {
+        self.change_health(|health| health.suspect(fault, Instant::now()));
+    }
+
+    /// A scan has started, so the node is well.
+    pub(crate) fn has_started(&self) {
+        self.health.send_if_modified(|health| {
+            let modified = health.has_waited() && health.is_well();
+            if modified {
+                health.started();
+            }
+            modified
+        });
+    }
+
+    fn change_health(&self, change: impl FnOnce(&mut Wellness)) {
+        let (mut before, mut after) = (None, None);
+        self.health.send_modify(|health| {
+            before = health.missing().map(|(faults, ..)| faults.to_vec());
+            change(health);
+            after = health.missing().map(|(faults, ..)| faults.to_vec());
+        });
+        crate::health::log(before.as_deref(), after.as_deref());
+        match &after {
+            None => self.show("health", "well"),
+            Some(faults) => self.show("health", format!("held back: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+        }
+        if before.is_some() || after.is_some() {
+            self.show_hold();
         }
     }
 
@@ -278,7 +362,7 @@ impl Shared {
         self.roster.remove(id, token);
         self.ports.board.disown(id, token);
         if self.orders.borrow().drain.is_some() && self.roster.entries().is_empty() {
-            self.drained.send_replace(());
+            self.news.send_replace(());
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::desk::{ScanDesk, View};
-use crate::model::{NodeRecord, ScanRequest};
+use crate::model::{HeldBack, NodeRecord, ScanRequest};
 use crate::policy::hindrance::{Hindrance, hindrances};
 use crate::ports::StoreError;
 
@@ -35,13 +35,29 @@ impl NodesSeen {
 impl ScanDesk {
     /// Why a scan of this request waits longer than it should. A store that does not answer in time tells no hindrance.
     pub async fn hindrances(&self, request: &ScanRequest) -> Vec<Hindrance> {
-        match tokio::time::timeout(PATIENCE, self.ask_for_hindrances(request)).await {
+        let mut found = match tokio::time::timeout(PATIENCE, self.ask_for_hindrances(request)).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 debug!(error = &error as &dyn std::error::Error, "could not ask what keeps scans waiting");
                 Vec::new()
             }
             Err(_) => Vec::new(),
+        };
+        found.extend(self.held_back(request).map(Hindrance::HeldBack));
+        found
+    }
+
+    /// Why no node starts a scan of this request, as far as is known here without asking.
+    #[must_use]
+    pub fn held_back(&self, request: &ScanRequest) -> Option<HeldBack> {
+        self.board.holds.of(&request.target.to_string())
+    }
+
+    /// Reads what the nodes of other processes hold back.
+    pub(crate) async fn see_holds(&self) {
+        match self.store.nodes().await {
+            Ok(nodes) => self.board.see_holds(&nodes),
+            Err(error) => debug!(error = &error as &dyn std::error::Error, "could not ask what the nodes hold back"),
         }
     }
 
@@ -56,6 +72,7 @@ impl ScanDesk {
         }
         let nodes: Arc<[NodeRecord]> = self.store.nodes().await?.into();
         self.board.nodes.see(&nodes);
+        self.board.see_holds(&nodes);
         Ok(hindrances(request, paused.as_ref(), &nodes, own_node))
     }
 }

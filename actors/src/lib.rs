@@ -7,6 +7,7 @@
 //! ├─ Lease             renews the node's row; has everything killed when the lease can no longer be trusted
 //! ├─ ScanSupervisor    owns every Scan actor; restarts failed ones by policy
 //! │   └─ Scan #id      one running attempt; holds one process
+//! ├─ Health            checks what every scan needs; while something is missing, none starts
 //! ├─ Dispatcher        pulls a job only when there is a free credit; leases its row
 //! └─ Rescuer           takes over the scans of dead nodes; signals rows that no signal exists for
 //! ```
@@ -16,7 +17,9 @@ pub mod changes;
 mod context;
 pub mod desk;
 mod dispatcher;
+mod health;
 mod hindrances;
+pub mod holds;
 mod lease;
 pub mod mirror;
 pub mod model;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::context::Shared;
-use crate::model::{AttemptEnd, CancelledBy, Command, Failure, FailureKind, FencingToken, PluginResult, Resolution, ScanId};
+use crate::model::{AttemptEnd, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, PluginResult, Resolution, ScanId};
 use crate::policy::restart::after_failure;
 use crate::ports::{Applied, StoreError};
 use crate::task::persistence;
@@ -30,7 +30,8 @@ pub(crate) enum Recorded {
 pub(crate) fn resolve(shared: &Shared, end: AttemptEnd, failures_before: u32, by: CancelledBy) -> Resolution {
     match end {
         AttemptEnd::Completed(verdict) => Resolution::Complete(verdict),
-        AttemptEnd::Interrupted { why } => Resolution::Requeue(why),
+        AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail } => Resolution::HoldBack(detail.unwrap_or_default()),
+        AttemptEnd::Interrupted { why, .. } => Resolution::Requeue(why),
         AttemptEnd::Cancelled => Resolution::Cancel(by),
         AttemptEnd::Failed(failure) => retry_or_fail(shared, failure, failures_before),
     }
@@ -63,7 +64,7 @@ impl Record {
             Resolution::Complete(_) | Resolution::Adopt(_) | Resolution::Fail(_) | Resolution::Retry { .. } => {
                 Resolution::Fail(Failure::new(FailureKind::UnreadableResult, "the results are too large to be stored; the scan's files hold them"))
             }
-            kept @ (Resolution::Cancel(_) | Resolution::Requeue(_)) => kept,
+            kept @ (Resolution::Cancel(_) | Resolution::Requeue(_) | Resolution::HoldBack(_)) => kept,
         };
         Self { resolution, plugins: Some(Vec::new()), shortened: true, ..self }
     }

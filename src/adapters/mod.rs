@@ -2,5 +2,6 @@
 
 pub mod artifacts;
 pub mod kast_runner;
+pub mod node_health;
 pub mod redis_queue;
 pub mod surreal_store;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle};
+use kastrel_actors::ports::{AlwaysHealthy, NodeHealth};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -18,6 +19,7 @@ use tracing::info;
 use super::{AppError, Role, artifacts, identity, reports, scanner};
 use crate::adapters::artifacts::BucketUploader;
 use crate::adapters::kast_runner::{ArtifactSink, Warden, sweep_leftovers};
+use crate::adapters::node_health::MachineHealth;
 use crate::config::Config;
 use crate::telemetry::Observed;
 use crate::web::{CatalogueView, RenderReport};
@@ -74,6 +76,13 @@ impl RunningNode {
         }
         let warden = Arc::new(Warden::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Warden)?);
         let offer = scanner::offer_of(&runner);
+        let health: Arc<dyn NodeHealth> = if role == Role::OneShot {
+            // Nobody would repair anything while a command waits.
+            Arc::new(AlwaysHealthy)
+        } else {
+            let least_free = u64::try_from(config.node.min_free_bytes).unwrap_or(u64::MAX);
+            Arc::new(MachineHealth::new(runner.program(), &folders.results, &folders.data, least_free))
+        };
         let ports = NodePorts {
             store: Arc::clone(&desk.store),
             queue: Arc::clone(&desk.queue),
@@ -81,6 +90,7 @@ impl RunningNode {
             feed: Arc::clone(&desk.feed),
             guard: Arc::clone(&warden) as _,
             runner: observed.runner(Arc::new(runner), offer.clone()),
+            health,
             offer,
             clock: Arc::clone(&desk.clock),
             board: Arc::clone(&desk.board),
@@ -136,6 +146,7 @@ fn node_config(config: &Config, role: Role, id: NodeId, shared: bool) -> NodeCon
         // The embedded database has one process, and its lock is ours.
         sole_node: !shared,
         adopts_waiting: role != Role::OneShot,
+        waits_for_repair: role != Role::OneShot,
         ..defaults
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kastrel_actors::model::NodeActivity;
 
 use super::args::{DrainArgs, NodesArgs};
 use super::backend::NodeView;
@@ -12,7 +13,7 @@ use super::exit::Exit;
 use super::host::Role;
 use super::output::Style;
 use super::table::{cell, numeric, rendered, table};
-use super::text::duration;
+use super::text::{duration, plain};
 
 /// Runs `kastrel nodes`.
 ///
@@ -63,7 +64,11 @@ fn text(nodes: &[NodeView], now: Timestamp, style: Style) -> String {
     }
     let mut rows = table(style, &["Node", "State", "Running", "Capacity", "Host", "Process", "Up", "Scanner", "Version"]);
     for node in nodes {
-        let state = if node.alive { node.activity.to_string() } else { "lost".into() };
+        let state = match (node.alive, &node.held_back) {
+            (false, _) => "lost".into(),
+            (true, Some(_)) if node.activity == NodeActivity::Active => "held back".into(),
+            (true, _) => node.activity.to_string(),
+        };
         rows.add_row([
             cell(&node.id),
             cell(&state),
@@ -76,12 +81,18 @@ fn text(nodes: &[NodeView], now: Timestamp, style: Style) -> String {
             cell(&node.version),
         ]);
     }
-    rendered(&rows)
+    let held = nodes.iter().filter(|node| node.alive).filter_map(|node| Some((node, node.held_back.as_ref()?)));
+    let why = held.flat_map(|(node, held)| {
+        held.faults.iter().map(|fault| format!("{} starts no scans: {} ({})", plain(&node.id), plain(&fault.text), plain(&fault.remedy)))
+    });
+    std::iter::once(rendered(&rows)).chain(why).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{NodeActivity, ScannerInfo, ScannerKind};
+    use kastrel_actors::model::{ScannerInfo, ScannerKind};
+
+    use super::super::backend::{FaultView, HeldView};
 
     use super::*;
 
@@ -97,6 +108,7 @@ mod tests {
             alive,
             activity,
             drain_by: None,
+            held_back: None,
             scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }),
         }
     }
@@ -110,6 +122,14 @@ mod tests {
         a-1   active          2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
         b-2   draining        2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
         c-3   lost            2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        ");
+        let fault = FaultView { kind: "results_folder".into(), text: "the results folder /r is missing".into(), remedy: "make it again".into() };
+        let held = HeldView { since: now, until: now, faults: vec![fault] };
+        let held = NodeView { held_back: Some(held), ..node("a-1", NodeActivity::Active, true) };
+        insta::assert_snapshot!(text(&[held], now, Style::PLAIN), @"
+         Node  State      Running  Capacity  Host      Process  Up         Scanner      Version
+         a-1   held back        2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        a-1 starts no scans: the results folder /r is missing (make it again)
         ");
         assert!(text(&[], now, Style::PLAIN).contains("kastrel worker"));
     }

@@ -201,7 +201,7 @@ fn waiting_of(state: &ScanState) -> Option<WaitingView> {
     let (reason, kind, detail) = match reason {
         PendingReason::Submitted => ("submitted", None, None),
         PendingReason::Retry { failure } => ("retry", Some(failure.kind.as_str()), Some(failure.detail.clone())),
-        PendingReason::Requeued { why } => ("requeued", Some(why.as_str()), None),
+        PendingReason::Requeued { why, detail } => ("requeued", Some(why.as_str()), detail.clone()),
     };
     Some(WaitingView { reason: reason.into(), kind: kind.map(Into::into), detail, due: Some(whole_seconds(*due)) })
 }

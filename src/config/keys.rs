@@ -307,6 +307,8 @@ settings! {
         renew_seconds: Duration = 10, within 1 to 3600;
         /// How long before the end of a lease that cannot be renewed the node kills its scans.
         lease_margin_seconds: Duration = 8, within 0 to 3600;
+        /// The least free space of the results folder and of the data folder, or a tenth of their disk where that is less. With less, scans wait until there is more.
+        min_free_bytes: usize = 67_108_864, within 0 to 2147483647;
     }
 
     /// Which targets may be scanned.

@@ -52,8 +52,10 @@ impl ScanRunner for ObservedRunner {
             })
         };
         let started = self.inner.start(job, presence, sink).await;
-        if let Err(StartError(failure)) = &started {
-            watch.not_started(failure.kind.as_str());
+        match &started {
+            Err(StartError::Failed(failure)) => watch.not_started(failure.kind.as_str()),
+            Err(StartError::Node(fault)) => watch.not_started(fault.kind.as_str()),
+            Ok(_) => {}
         }
         started
     }

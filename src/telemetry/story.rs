@@ -104,7 +104,7 @@ pub(crate) fn words(end: &AttemptEnd) -> (&'static str, Option<&'static str>, bo
     match end {
         AttemptEnd::Completed(_) => ("completed", None, false),
         AttemptEnd::Failed(failure) => ("failed", Some(failure.kind.as_str()), true),
-        AttemptEnd::Interrupted { why } => ("interrupted", Some(why.as_str()), false),
+        AttemptEnd::Interrupted { why, .. } => ("interrupted", Some(why.as_str()), false),
         AttemptEnd::Cancelled => ("cancelled", None, false),
     }
 }
@@ -163,7 +163,7 @@ fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timesta
             let (reason, counts) = match reason {
                 PendingReason::Submitted => return None,
                 PendingReason::Retry { failure } => (failure.kind.as_str(), true),
-                PendingReason::Requeued { why } => (why.as_str(), false),
+                PendingReason::Requeued { why, .. } => (why.as_str(), false),
             };
             let attributes = vec![
                 id,

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use axum::response::sse::Event;
 use futures_util::Stream;
+use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::ScanSnapshot;
 use kastrel_actors::ports::Clock;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status::StatusBody;
+use super::api::wire::Held;
 use crate::config::TraceUrl;
 use crate::telemetry::Instruments;
 
@@ -72,6 +74,7 @@ pub(crate) struct StatusStream {
 pub(crate) struct Shown {
     pub(crate) max_attempts: u32,
     pub(crate) trace_url: Option<Arc<TraceUrl>>,
+    pub(crate) board: Arc<LiveBoard>,
 }
 
 /// Measures how old news is when it is sent.
@@ -113,7 +116,8 @@ impl StatusStream {
             let id = EventId::of(&scan, self.run);
             if self.seen != Some(id) {
                 let seen = self.seen.replace(id);
-                let json = StatusBody::new(&scan, self.shown.max_attempts, self.shown.trace_url.as_deref())
+                let held = Held::of(&scan.record, &self.shown.board, self.lag.clock.now());
+                let json = StatusBody::new(&scan, held.as_ref(), self.shown.max_attempts, self.shown.trace_url.as_deref())
                     .json()
                     .ok()
                     .and_then(|bytes| String::from_utf8(bytes).ok())?;

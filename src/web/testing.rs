@@ -11,7 +11,8 @@ use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::{ScanDesk, View};
 use kastrel_actors::model::{
-    Command, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
+    Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo,
+    ScannerKind, Severity,
 };
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
@@ -170,6 +171,18 @@ impl TestApp {
         let command = Command::Lease { node: node.id.clone() };
         self.memory.register_node(node, Duration::from_secs(3600)).await.unwrap();
         self.apply(id, command).await
+    }
+
+    /// This process's node lacks something from now on.
+    pub(crate) fn hold(&self, kind: FaultKind, text: &str) {
+        let faults = vec![NodeFault::new(kind, text, "make it again")];
+        let held = HeldBack { since: jiff::Timestamp::UNIX_EPOCH, until: jiff::Timestamp::UNIX_EPOCH, faults };
+        self.desk.board.hold(&"node-a".parse().unwrap(), NodeHold { node: Some(held), targets: Vec::new() });
+    }
+
+    /// It is well again.
+    pub(crate) fn hold_nothing(&self) {
+        self.desk.board.hold(&"node-a".parse().unwrap(), NodeHold::default());
     }
 
     /// Ends a scan that runs.

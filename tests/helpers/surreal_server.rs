@@ -104,7 +104,7 @@ impl SurrealServer {
     }
 
     /// The folder of its files.
-    pub(crate) fn folder(&self) -> std::path::PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         match &self.storage {
             Storage::Memory => panic!("it keeps nothing"),
             Storage::Disk(folder) => folder.path().join("db"),

@@ -83,6 +83,10 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             log(shared.ports.queue.release(&delivery.receipt, Duration::ZERO).await);
             continue;
         }
+        if let Some(wait) = held_target(&shared, delivery.signal.id).await {
+            log(shared.ports.queue.release(&delivery.receipt, wait).await);
+            continue;
+        }
         let suit = if shared.is_wary() { look_first(&shared, delivery.signal.id).await } else { Suit::Here };
         if suit == Suit::Elsewhere {
             shared.show("dispatcher", "leaving a scan to a node whose scanner can run it");
@@ -178,6 +182,21 @@ async fn look_first(shared: &Shared, id: ScanId) -> Suit {
     }
 }
 
+/// How long a scan must wait because its target is held back. What cannot be found out delays nothing.
+async fn held_target(shared: &Shared, id: ScanId) -> Option<Duration> {
+    let now = Instant::now();
+    let held: Vec<(String, Instant)> = shared.breaker.borrow().targets_held(now).map(|(target, _, until)| (target.to_owned(), until)).collect();
+    if held.is_empty() {
+        return None;
+    }
+    // What a scan asks for never changes, so the board is as good as the store.
+    let target = match shared.ports.board.get(id) {
+        Some(known) => known.record.request.target.to_string(),
+        None => tokio::time::timeout(LEASE_LIMIT, shared.ports.store.get(id)).await.ok()?.ok()??.request.target.to_string(),
+    };
+    held.into_iter().find(|(one, _)| *one == target).map(|(_, until)| until.saturating_duration_since(now))
+}
+
 /// Gives a signal back for a node whose scanner can run the scan.
 ///
 /// At first at once, while this node stands aside: whoever waits for a signal has it before this node asks again, also where the queue would give it to the same node again and again. If it comes
@@ -212,19 +231,26 @@ fn unfit(shared: &Shared, record: &ScanRecord, suit: Suit) -> Option<Resolution>
 
 fn is_open(shared: &Shared) -> bool {
     let now = Instant::now();
-    shared.lease_is_good() && shared.orders.borrow().allow_scans() && shared.storm.borrow().is_none_or(|until| until <= now)
+    let is_calm = shared.breaker.borrow().node_held(now).is_none();
+    is_calm && shared.lease_is_good() && shared.orders.borrow().allow_scans() && shared.health.borrow().is_well()
 }
 
-/// Waits until an order forbids new scans. A lease that is lost or a storm may come as well while a job is awaited; those are rare, and looked at when the job is there.
+/// Waits until an order forbids new scans, or the node lacks something. A lease that is lost or too many failures may come as well while a job is awaited; those are rare, and looked at when the job
+/// is there.
 async fn until_closed(shared: &Shared) {
-    // The sender lives in `shared`.
-    let _ = shared.orders.subscribe().wait_for(|orders| !orders.allow_scans()).await;
+    let (mut orders, mut health) = (shared.orders.subscribe(), shared.health.subscribe());
+    // The senders live in `shared`.
+    tokio::select! {
+        _ = orders.wait_for(|orders| !orders.allow_scans()) => {}
+        _ = health.wait_for(|health| !health.is_well()) => {}
+    }
 }
 
-/// Waits until the lease is trusted, no order forbids new scans and no storm is on.
+/// Waits until the lease is trusted, the node is well, no order forbids new scans and no failures hold them back.
 async fn until_open(shared: &Shared) {
     let mut lease = shared.lease.subscribe();
     let mut orders = shared.orders.subscribe();
+    let mut health = shared.health.subscribe();
     loop {
         let ordered = *orders.borrow_and_update();
         if !ordered.allow_scans() {
@@ -249,11 +275,18 @@ async fn until_open(shared: &Shared) {
             let _ = lease.changed().await;
             continue;
         }
-        let storm = *shared.storm.borrow();
-        match storm.filter(|until| *until > now) {
+        let wellness = health.borrow_and_update().clone();
+        if !wellness.is_well() {
+            let held = shared.hold().node;
+            shared.show("dispatcher", held.map_or_else(|| "waiting for the first check of this node".into(), |held| format!("held back: {held}")));
+            let _ = health.changed().await;
+            continue;
+        }
+        let held = shared.breaker.borrow().node_held(now);
+        match held {
             None => return,
-            Some(until) => {
-                shared.show("dispatcher", "held back: too many attempts failed");
+            Some((_, until)) => {
+                shared.show("dispatcher", "held back: too many attempts of several targets failed");
                 tokio::time::sleep_until(until).await;
             }
         }

@@ -84,14 +84,14 @@ impl Actor for Lease {
 /// Hears of new orders. A missed one comes with the next renewal.
 fn listen(shared: &Shared, lease: ActorRef<Message>) -> AbortOnDropHandle<()> {
     let mut messages = shared.ports.bus.subscribe();
-    let mut drained = shared.drained.subscribe();
+    let mut news = shared.news.subscribe();
     let own = shared.config.id.clone();
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             let message = tokio::select! {
                 message = messages.recv() => message,
                 // An error says that the node is gone; whoever listens goes with it.
-                Ok(()) = drained.changed() => Ok(Control::Heed(None)),
+                Ok(()) = news.changed() => Ok(Control::Heed(None)),
             };
             match message {
                 Ok(Control::Heed(node)) if node.as_ref().is_none_or(|node| *node == own) => {

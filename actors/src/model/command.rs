@@ -32,6 +32,8 @@ pub enum Resolution {
     Fail(Failure),
     /// We interrupted the attempt; the scan is due at once and no failure is counted.
     Requeue(Interruption),
+    /// The node lacked something that every scan needs, here in words for a person; the scan is due at once and no failure is counted.
+    HoldBack(String),
     /// A user's cancel took effect.
     Cancel(CancelledBy),
 }

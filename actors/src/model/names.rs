@@ -88,6 +88,7 @@ mod tests {
         round_trips(Severity::ALL);
         round_trips(FailureKind::ALL);
         round_trips(Interruption::ALL);
+        round_trips(FaultKind::ALL);
         round_trips(Priority::ALL);
         round_trips(ScanMode::ALL);
         round_trips(ReportFormat::ALL);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ActorView, NodeId, ScanId, ScannerOffer};
+use super::{ActorView, NodeHold, NodeId, ScanId, ScannerOffer};
 
 named_enum! {
     /// Whether a node takes new scans.
@@ -47,6 +47,9 @@ pub struct NodeRegistration {
     /// Its actors, without those of single scans.
     #[serde(default)]
     pub actors: Option<ActorView>,
+    /// What it does not start for now.
+    #[serde(default, skip_serializing_if = "NodeHold::is_empty")]
+    pub hold: NodeHold,
 }
 
 const fn active() -> NodeActivity {

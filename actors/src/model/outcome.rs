@@ -47,6 +47,8 @@ named_enum! {
         Unowned = "unowned",
         /// The lease was granted but no process was ever started for it.
         NeverStarted = "never_started",
+        /// The node lacked something that every scan needs: the scanner's program, a folder, memory, open files.
+        Infrastructure = "infrastructure",
     }
 }
 
@@ -108,6 +110,9 @@ pub enum AttemptEnd {
     Interrupted {
         /// Our reason.
         why: Interruption,
+        /// What was wrong, where that is more than the reason says; for a person.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
     /// A user asked for its end.
     Cancelled,

@@ -52,6 +52,9 @@ pub enum PendingReason {
     Requeued {
         /// Our reason.
         why: Interruption,
+        /// What was wrong, where that is more than the reason says; for a person.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
 }
 

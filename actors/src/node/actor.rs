@@ -11,6 +11,7 @@ use super::exit::NodeExit;
 use super::message::Message;
 use crate::context::{LeaseState, Shared};
 use crate::dispatcher::{self, Dispatcher};
+use crate::health::Health;
 use crate::lease::{self, Lease};
 use crate::model::{ActorFailure, Interruption, Resolution};
 use crate::policy::restart::{Budget, RestartBudget};
@@ -33,22 +34,24 @@ pub(crate) struct Arguments {
     pub(crate) exit: watch::Sender<Option<NodeExit>>,
 }
 
-/// The four actors below the node, in the order of their start.
+/// The actors below the node, in the order of their start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Supervisor,
     Lease,
+    Health,
     Dispatcher,
     Rescuer,
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::Supervisor, Self::Lease, Self::Dispatcher, Self::Rescuer];
+    const ALL: [Self; 5] = [Self::Supervisor, Self::Lease, Self::Health, Self::Dispatcher, Self::Rescuer];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Supervisor => "supervisor",
             Self::Lease => "lease",
+            Self::Health => "health",
             Self::Dispatcher => "dispatcher",
             Self::Rescuer => "rescuer",
         }
@@ -144,6 +147,7 @@ impl State {
                 self.lease = Some(actor.clone());
                 actor.get_cell()
             }
+            Role::Health => Actor::spawn_linked(None, Health, shared, parent).await?.0.get_cell(),
             Role::Dispatcher => {
                 let arguments = dispatcher::Arguments { shared, credits: Arc::clone(&self.credits) };
                 Actor::spawn_linked(None, Dispatcher, arguments, parent).await?.0.get_cell()

@@ -1,6 +1,6 @@
 //! The node: root of the actor tree.
 //!
-//! - **Owns** the four actors below it and their restart budget.
+//! - **Owns** the five actors below it and their restart budget.
 //! - **Messages** come from the [`NodeHandle`] (shutdown) and its own tasks.
 //! - **When a child fails** it starts another one in its place, which finds what it needs in the shared values; more failures than the budget bears end the node with a failure, never half
 //!   alive: the process then exits with a failure code, and whatever runs it starts a new one.
@@ -11,6 +11,8 @@ mod actor;
 mod exit;
 mod handle;
 mod message;
+#[cfg(test)]
+mod repair_tests;
 #[cfg(test)]
 mod tests;
 

@@ -36,9 +36,9 @@ pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) 
         return AttemptEnd::Completed(Verdict { plugins: report.plugins.iter().cloned().map(settle).collect(), dry_run });
     }
     match stop {
-        Some(StopCause::LeaseLost) => return AttemptEnd::Interrupted { why: Interruption::LeaseLost },
-        Some(StopCause::Shutdown | StopCause::ShutdownOver) => return AttemptEnd::Interrupted { why: Interruption::Shutdown },
-        Some(StopCause::Drain) => return AttemptEnd::Interrupted { why: Interruption::Drained },
+        Some(StopCause::LeaseLost) => return AttemptEnd::Interrupted { why: Interruption::LeaseLost, detail: None },
+        Some(StopCause::Shutdown | StopCause::ShutdownOver) => return AttemptEnd::Interrupted { why: Interruption::Shutdown, detail: None },
+        Some(StopCause::Drain) => return AttemptEnd::Interrupted { why: Interruption::Drained, detail: None },
         Some(StopCause::TimedOut) => return failed(FailureKind::TimedOut, report, "ran longer than the wall-clock limit"),
         Some(StopCause::Stalled) => return failed(FailureKind::Stalled, report, "showed no sign of life for longer than the no-progress limit"),
         _ => {}
@@ -97,7 +97,7 @@ mod tests {
         match end {
             AttemptEnd::Completed(_) => "completed".into(),
             AttemptEnd::Failed(failure) => failure.kind.to_string(),
-            AttemptEnd::Interrupted { why } => why.to_string(),
+            AttemptEnd::Interrupted { why, .. } => why.to_string(),
             AttemptEnd::Cancelled => "cancelled".into(),
         }
     }

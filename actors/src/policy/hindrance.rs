@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::suit;
-use crate::model::{NodeRecord, QueuePause, ScanRequest};
+use crate::model::{HeldBack, NodeRecord, QueuePause, ScanRequest};
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Hindrance {
     },
     /// No node takes scans.
     NoWorker,
+    /// No node starts it now: all lack something, or too many attempts failed.
+    HeldBack(HeldBack),
     /// No living node has the plugins; why in full.
     NoScanner(String),
 }
@@ -28,6 +30,7 @@ impl fmt::Display for Hindrance {
             Self::QueuePaused { reason: None } => f.write_str("the queue is paused; it starts when the queue is resumed"),
             Self::QueuePaused { reason: Some(reason) } => write!(f, "the queue is paused ({reason}); it starts when the queue is resumed"),
             Self::NoWorker => f.write_str("no worker takes scans just now; it starts when one does"),
+            Self::HeldBack(held) => write!(f, "scans are held back: {held}; it starts by itself when that is over"),
             Self::NoScanner(why) => write!(f, "{why}; it fails unless a node comes soon that has"),
         }
     }

@@ -3,10 +3,12 @@
 pub mod admission;
 pub mod adoption;
 pub mod backups;
+pub mod breaker;
 pub mod classify;
 pub mod deadline;
 pub mod fairness;
 pub mod hindrance;
+pub mod infrastructure;
 pub mod lease;
 pub mod listing;
 pub mod orders;

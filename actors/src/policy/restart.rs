@@ -110,11 +110,24 @@ impl RestartBudget {
         }
     }
 
+    /// How many failures count at `now`.
+    #[must_use]
+    pub fn spent(&self, now: Instant) -> usize {
+        self.failures.iter().filter(|failure| now.saturating_duration_since(**failure) < self.intensity.within).count()
+    }
+
     /// How many failures more are tolerated at `now`.
     #[must_use]
     pub fn left(&self, now: Instant) -> usize {
-        let counted = self.failures.iter().filter(|failure| now.saturating_duration_since(**failure) < self.intensity.within).count();
-        self.intensity.max.saturating_sub(counted)
+        self.intensity.max.saturating_sub(self.spent(now))
+    }
+
+    /// One budget for the failures of many.
+    #[must_use]
+    pub fn sum<'a>(intensity: Intensity, many: impl Iterator<Item = &'a Self>) -> Self {
+        let mut failures: Vec<Instant> = many.flat_map(|one| one.failures.iter().copied()).collect();
+        failures.sort_unstable();
+        Self { intensity, failures: failures.into() }
     }
 
     /// Forgets all failures.

@@ -11,7 +11,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, PendingReason, Resolution, ScanRecord, ScanState, ScanStatus, Verdict};
+use super::infrastructure::is_repetition;
+use crate::model::{
+    AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, Interruption, PendingReason, Resolution, ScanRecord, ScanState, ScanStatus, Verdict,
+};
 
 /// Why a command changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -122,14 +125,18 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
             (AttemptEnd::Failed(failure.clone()), ScanState::Pending { due, reason: PendingReason::Retry { failure: failure.clone() } }, true)
         }
         Resolution::Fail(failure) => (AttemptEnd::Failed(failure.clone()), ScanState::Failed { at: now, failure: failure.clone() }, true),
-        Resolution::Requeue(why) => {
-            (AttemptEnd::Interrupted { why: *why }, ScanState::Pending { due: now, reason: PendingReason::Requeued { why: *why } }, false)
-        }
+        Resolution::Requeue(why) => interrupted(*why, None, now),
+        Resolution::HoldBack(detail) => interrupted(Interruption::Infrastructure, Some(detail.clone()), now),
         Resolution::Cancel(by) => cancelled(record.cancel_requested.unwrap_or(*by)),
     };
     if let Some(attempt) = record.attempts.last_mut() {
         attempt.ended_at = Some(now);
         attempt.end = Some(end);
+    }
+    if let [.., earlier, later] = record.attempts.as_slice()
+        && is_repetition(earlier, later)
+    {
+        record.attempts.remove(record.attempts.len() - 2);
     }
     record.failures += u32::from(failed);
     // A cancel that came while the attempt ran wins over another attempt, but not over an end that was reached.
@@ -137,6 +144,11 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         (ScanState::Pending { .. }, Some(by)) => ScanState::Cancelled { at: now, by },
         (state, _) => state,
     };
+}
+
+fn interrupted(why: Interruption, detail: Option<String>, now: Timestamp) -> (AttemptEnd, ScanState, bool) {
+    let reason = PendingReason::Requeued { why, detail: detail.clone() };
+    (AttemptEnd::Interrupted { why, detail }, ScanState::Pending { due: now, reason }, false)
 }
 
 fn cancel(record: &mut ScanRecord, by: CancelledBy, now: Timestamp) -> Result<(), Refusal> {
@@ -160,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{AttemptNumber, Failure, FailureKind, Interruption, NodeId};
+    use crate::model::{AttemptNumber, Failure, FailureKind, NodeId};
     use crate::testing::fixtures;
 
     fn at(second: i64) -> Timestamp {
@@ -253,6 +265,7 @@ mod tests {
             (Resolution::Retry { failure: crash(), after: Duration::from_secs(4) }, ScanStatus::Pending, 1),
             (Resolution::Fail(crash()), ScanStatus::Failed, 1),
             (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, 0),
+            (Resolution::HoldBack("no disk".into()), ScanStatus::Pending, 0),
             (Resolution::Cancel(CancelledBy::User), ScanStatus::Cancelled, 0),
         ];
         for (resolution, status, failures) in cases {
@@ -261,6 +274,35 @@ mod tests {
             assert_eq!(record.attempts[0].ended_at, Some(at(5)));
             assert!(record.attempts[0].end.is_some());
         }
+    }
+
+    #[test]
+    fn a_scan_that_waits_for_a_repair_keeps_the_last_of_the_attempts_that_had_no_process() {
+        let mut record = leased();
+        for round in 0..500 {
+            record = changed(&record, finish(record.token.0, Resolution::HoldBack(format!("no disk, {round}"))), 2);
+            let expected = PendingReason::Requeued { why: Interruption::Infrastructure, detail: Some(format!("no disk, {round}")) };
+            assert_eq!(record.state, ScanState::Pending { due: at(2), reason: expected });
+            record = changed(&record, Command::Lease { node: node("a") }, 3);
+        }
+        let numbers: Vec<u32> = record.attempts.iter().map(|attempt| attempt.number.0).collect();
+        assert_eq!((numbers, record.failures, record.token), (vec![500, 501], 0, FencingToken(501)), "numbers name folders, so none comes twice");
+        // One that ran is history.
+        let scanner = Some(crate::model::ScannerInfo { kind: crate::model::ScannerKind::Kast, version: "1".into() });
+        record = changed(&record, Command::Progress { token: record.token, scanner, plugins: vec![] }, 4);
+        record = changed(&record, finish(501, Resolution::HoldBack("no disk".into())), 5);
+        assert_eq!(record.attempts.len(), 2);
+    }
+
+    #[test]
+    fn rows_of_older_programs_are_read_and_rows_without_a_detail_are_as_they_were() {
+        let record = changed(&leased(), finish(1, Resolution::Requeue(Interruption::Shutdown)), 2);
+        let json = serde_json::to_value(&record).unwrap();
+        assert_eq!(json["state"], serde_json::json!({"status": "pending", "due": "1970-01-01T00:00:02Z", "reason": "requeued", "why": "shutdown"}));
+        assert_eq!(json["attempts"][0]["end"], serde_json::json!({"end": "interrupted", "why": "shutdown"}));
+        assert_eq!(serde_json::from_value::<ScanRecord>(json).unwrap(), record);
+        let held = changed(&leased(), finish(1, Resolution::HoldBack("no disk".into())), 2);
+        assert_eq!(serde_json::from_str::<ScanRecord>(&serde_json::to_string(&held).unwrap()).unwrap(), held);
     }
 
     #[test]
@@ -323,6 +365,7 @@ mod tests {
                 (0..40_u64).prop_map(|after| Resolution::Retry { failure: crash(), after: Duration::from_secs(after) }),
                 Just(Resolution::Fail(crash())),
                 Just(Resolution::Requeue(Interruption::Shutdown)),
+                Just(Resolution::HoldBack("no disk".into())),
                 Just(Resolution::Cancel(CancelledBy::User)),
             ]
         };

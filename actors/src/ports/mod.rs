@@ -6,6 +6,7 @@ mod job_queue;
 mod lease_guard;
 mod live_feed;
 mod local_job_queue;
+mod node_health;
 mod scan_runner;
 mod scan_store;
 
@@ -15,6 +16,7 @@ pub use job_queue::{Delivery, JobQueue, JobSignal, QueueError, Receipt};
 pub use lease_guard::{LeaseGuard, NoLeaseGuard};
 pub use live_feed::{LiveFeed, NoLiveFeed};
 pub use local_job_queue::LocalJobQueue;
+pub use node_health::{AlwaysHealthy, CheckDepth, NodeHealth};
 pub use scan_runner::{
     AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Presences, Remains, ScanRunner, StartError, StopMode,
 };

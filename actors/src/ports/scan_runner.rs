@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::model::{AttemptNumber, Failure, FencingToken, PluginResult, ScanId, ScanRecord, ScanRequest, ScannerInfo, TraceContext};
+use crate::model::{AttemptNumber, Failure, FencingToken, NodeFault, PluginResult, ScanId, ScanRecord, ScanRequest, ScannerInfo, TraceContext};
 
 /// One attempt to run.
 #[derive(Debug, Clone)]
@@ -149,9 +149,15 @@ impl Presences {
 }
 
 /// An attempt could not be started. No process is left of it.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("failed to start the scanner: {}", .0.detail)]
-pub struct StartError(pub Failure);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The scan's own failure.
+    #[error("failed to start the scanner: {}", .0.detail)]
+    Failed(Failure),
+    /// The node lacks something that every scan needs.
+    #[error("failed to start the scanner: {}", .0.text)]
+    Node(NodeFault),
+}
 
 /// Starts attempts.
 ///

@@ -9,9 +9,11 @@ use tracing::{debug, info, warn};
 use super::Message;
 use super::state::{OnStop, Stage, cause_of_end, on_stop};
 use crate::context::Shared;
-use crate::model::{AttemptEnd, AttemptPhase, CancelledBy, Command, PluginResult, Resolution, ScanRecord, ScannerInfo};
+use crate::health;
+use crate::model::{AttemptEnd, AttemptPhase, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord, ScannerInfo};
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
+use crate::policy::infrastructure;
 use crate::ports::{Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, Presence, Presences, StartError, StopMode, StoreError};
 use crate::record::{Record, Recorded, resolve};
 use crate::supervisor::{self, ABANDONED, RECORDED};
@@ -98,14 +100,8 @@ impl Actor for Scan {
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Started(Ok(control)) => state.started(&myself, control),
-            Message::Started(Err(StartError(failure))) => {
-                state.starting = None;
-                let end = match state.stage {
-                    Stage::Starting { stop: Some(StopCause::Cancel), .. } => AttemptEnd::Cancelled,
-                    _ => AttemptEnd::Failed(failure),
-                };
-                state.ended(&myself, end, false);
-            }
+            Message::Started(Err(error)) => state.not_started(&myself, error),
+            Message::Judged(end) => state.record_end(&myself, *end, false),
             Message::Event(event) => state.event(&myself, event),
             Message::Stop(cause) => state.stop(&myself, cause),
             Message::CheckLimits => state.check_limits(&myself),
@@ -147,12 +143,28 @@ impl State {
     fn started(&mut self, myself: &ActorRef<Message>, control: Box<dyn AttemptControl>) {
         self.starting = None;
         let Stage::Starting { stop, early } = std::mem::replace(&mut self.stage, Stage::Running { control }) else { return };
+        self.shared.has_started();
         for event in early {
             self.event(myself, event);
         }
         if let Some(cause) = stop {
             self.stop(myself, cause);
         }
+    }
+
+    fn not_started(&mut self, myself: &ActorRef<Message>, error: StartError) {
+        self.starting = None;
+        let end = match (&self.stage, error) {
+            (Stage::Starting { stop: Some(StopCause::Cancel), .. }, _) => AttemptEnd::Cancelled,
+            (_, StartError::Node(fault)) if self.shared.config.waits_for_repair => {
+                let end = infrastructure::not_run(&fault);
+                self.shared.suspect(fault);
+                end
+            }
+            (_, StartError::Node(fault)) => AttemptEnd::Failed(infrastructure::failure_of(&fault)),
+            (_, StartError::Failed(failure)) => AttemptEnd::Failed(failure),
+        };
+        self.ended(myself, end, false);
     }
 
     fn event(&mut self, myself: &ActorRef<Message>, event: AttemptEvent) {
@@ -204,17 +216,40 @@ impl State {
     /// `without_lease`: the node no longer looked after the scan when the attempt ended, and may not have heard of a cancel.
     fn ended(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
         let hasty = matches!(self.stage, Stage::Stopping { cause: StopCause::LeaseLost, .. } | Stage::Starting { stop: Some(StopCause::LeaseLost), .. });
-        if let AttemptEnd::Failed(failure) = &end {
-            warn!(scan.id = self.record.id.0, failure.kind = %failure.kind, "an attempt failed: {}", failure.detail);
-            // The supervisor outlives its children; if it does not, its budget is gone as well.
-            let _ = self.supervisor.cast(supervisor::Message::AttemptFailed(failure.kind));
-        }
         self.stage = Stage::Recording { may_abandon: hasty };
         self.timer = None;
         self.progress.busy = None;
         self.show(|live| {
             live.phase(AttemptPhase::Recording);
         });
+        match end {
+            AttemptEnd::Failed(failure) if self.shared.config.waits_for_repair && infrastructure::may_be_the_nodes(failure.kind) => {
+                let work = health::judged(Arc::clone(&self.shared), failure, self.record.attempts.clone(), self.started);
+                self.recorder = Some(task::answer(myself, async move { Message::Judged(Box::new(work.await)) }, Message::Panicked));
+            }
+            end => self.record_end(myself, end, without_lease),
+        }
+        if hasty {
+            self.give_up_soon(myself);
+        }
+    }
+
+    fn record_end(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
+        let target = || self.record.request.target.to_string();
+        // The supervisor outlives its children; if it does not, nobody counts.
+        match &end {
+            AttemptEnd::Failed(failure) => {
+                warn!(scan.id = self.record.id.0, failure.kind = %failure.kind, "an attempt failed: {}", failure.detail);
+                let _ = self.supervisor.cast(supervisor::Message::AttemptFailed(failure.kind, target()));
+            }
+            AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail } => {
+                warn!(scan.id = self.record.id.0, "the node could not run an attempt; the scan waits at no cost: {}", detail.as_deref().unwrap_or_default());
+            }
+            AttemptEnd::Completed(_) => {
+                let _ = self.supervisor.cast(supervisor::Message::AttemptCompleted(target()));
+            }
+            AttemptEnd::Interrupted { .. } | AttemptEnd::Cancelled => {}
+        }
         let by = self.record.cancel_requested.unwrap_or(CancelledBy::User);
         let resolution = match resolve(&self.shared, end, self.record.failures, by) {
             Resolution::Complete(verdict) if without_lease => Resolution::Adopt(verdict),
@@ -227,9 +262,6 @@ impl State {
         let end = Record::new(self.record.id, self.record.token, resolution, plugins);
         let work = end.write(Arc::clone(&self.shared), None);
         self.recorder = Some(task::answer(myself, async move { Message::Recorded(work.await) }, Message::Panicked));
-        if hasty {
-            self.give_up_soon(myself);
-        }
     }
 
     fn give_up_soon(&mut self, myself: &ActorRef<Message>) {

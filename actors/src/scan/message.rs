@@ -1,3 +1,4 @@
+use crate::model::AttemptEnd;
 use crate::policy::classify::StopCause;
 use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
 use crate::record::Recorded;
@@ -6,6 +7,8 @@ use crate::record::Recorded;
 pub(crate) enum Message {
     /// The runner has started the process, or could not.
     Started(Result<Box<dyn AttemptControl>, StartError>),
+    /// How the attempt ended, after it was found out whether the node lacked something.
+    Judged(Box<AttemptEnd>),
     /// News of the process.
     Event(AttemptEvent),
     /// End the attempt.

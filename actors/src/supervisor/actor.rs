@@ -11,8 +11,8 @@ use super::state::{Child, ChildPhase, Mode, State};
 use super::{Launch, Message};
 use crate::context::{RosterEntry, Shared};
 use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
+use crate::policy::breaker::Trip;
 use crate::policy::classify::StopCause;
-use crate::policy::restart::{Budget, RestartBudget};
 use crate::ports::{Control, ControlBus, Presences};
 use crate::record::{Record, retry_or_fail};
 use crate::scan::{Scan, ScanArguments};
@@ -35,12 +35,12 @@ impl Actor for ScanSupervisor {
 
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         let bus = listen(&*shared.ports.bus, myself.clone());
-        let budget = RestartBudget::new(shared.config.attempt_intensity);
-        shared.ports.board.budget(BUDGET, &budget);
-        shared.show("supervisor", "serving");
+        shared.ports.board.budget(BUDGET, &shared.breaker.borrow().budget());
         adopt(&shared, &myself);
         myself.cast(Message::Ordered)?;
-        Ok(State { shared, mode: Mode::Serving, children: HashMap::new(), budget, waiting: Vec::new(), drain: None, bus })
+        let mut state = State { shared, mode: Mode::Serving, children: HashMap::new(), waiting: Vec::new(), drain: None, hold: None, bus };
+        state.await_end_of_hold(&myself);
+        Ok(state)
     }
 
     async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -67,13 +67,28 @@ impl Actor for ScanSupervisor {
                 state.settle();
             }
             Message::Shutdown(cleared) => {
-                state.shared.show("supervisor", "shutting down");
                 state.mode = Mode::ShuttingDown;
+                state.show();
                 state.waiting.push(cleared);
                 state.stop_all(StopCause::Shutdown);
                 state.settle();
             }
-            Message::AttemptFailed(kind) => state.count_failure(kind),
+            Message::AttemptFailed(kind, target) => state.count_failure(&myself, kind, &target),
+            Message::AttemptCompleted(target) => {
+                let mut had_failures = false;
+                state.shared.breaker.send_if_modified(|breaker| {
+                    had_failures = breaker.completed(&target);
+                    // Nothing that is held back changes.
+                    false
+                });
+                if had_failures {
+                    state.shared.ports.board.budget(BUDGET, &state.shared.breaker.borrow().budget());
+                }
+            }
+            Message::HoldOver => {
+                state.await_end_of_hold(&myself);
+                state.shared.show_hold();
+            }
             Message::CleanedUp(actor) => state.forget(actor),
             Message::Panicked(why) => return Err(why.into()),
             Message::Settle => state.settle(),
@@ -131,11 +146,11 @@ impl State {
         }
         self.shared.roster.entries().insert(id, entry.clone());
         self.shared.publish_own(record.clone());
-        let presences = Arc::clone(&entry.presences);
+        let (presences, target) = (Arc::clone(&entry.presences), record.request.target.to_string());
         let arguments = ScanArguments { shared: Arc::clone(&self.shared), record, presence, presences, supervisor: myself.clone() };
         match Actor::spawn_linked(None, Scan, arguments, myself.get_cell()).await {
             Ok((actor, _)) => {
-                let child = Child { scan: id, entry, actor: actor.clone(), phase: ChildPhase::Alive, credit: Some(credit) };
+                let child = Child { scan: id, target, entry, actor: actor.clone(), phase: ChildPhase::Alive, credit: Some(credit) };
                 self.children.insert(actor.get_id(), child);
             }
             Err(error) => {
@@ -156,9 +171,7 @@ impl State {
     fn obey(&mut self, myself: &ActorRef<Message>) {
         let drain = self.shared.orders.borrow().drain;
         self.drain = drain.map(|by| task::timer(myself, by, Message::DrainOver));
-        if self.mode == Mode::Serving {
-            self.shared.show("supervisor", if drain.is_some() { "draining" } else { "serving" });
-        }
+        self.show();
     }
 
     fn drain_over(&self) {
@@ -169,22 +182,39 @@ impl State {
         }
     }
 
-    fn count_failure(&mut self, kind: FailureKind) {
+    fn count_failure(&mut self, myself: &ActorRef<Message>, kind: FailureKind, target: &str) {
         let now = Instant::now();
-        if self.budget.spend(now) == Budget::Spent {
-            let until = now + self.shared.config.storm_pause;
-            warn!(%kind, pause_ms = self.shared.config.storm_pause.as_millis(), "too many attempts failed; holding new ones back");
-            self.shared.show("supervisor", "restart storm: new attempts are held back");
-            self.shared.storm.send_replace(Some(until));
-            self.budget.reset();
+        let mut trip = Trip::None;
+        self.shared.breaker.send_modify(|breaker| trip = breaker.failed(target, now));
+        match trip {
+            Trip::None => {}
+            Trip::Target(until) => {
+                let pause_ms = until.duration_since(now).as_millis();
+                warn!(%kind, target, pause_ms, "too many attempts of one target failed; holding its scans back");
+            }
+            Trip::Node(until) => {
+                warn!(%kind, pause_ms = until.duration_since(now).as_millis(), "too many attempts failed; holding new ones back");
+            }
         }
-        self.shared.ports.board.budget(BUDGET, &self.budget);
+        self.shared.ports.board.budget(BUDGET, &self.shared.breaker.borrow().budget());
+        if trip != Trip::None {
+            self.await_end_of_hold(myself);
+            self.shared.show_hold();
+        }
+    }
+
+    /// Shows the state of the moment, and has it shown again when it changes by itself.
+    fn await_end_of_hold(&mut self, myself: &ActorRef<Message>) {
+        let next = self.shared.breaker.borrow().next_end(Instant::now());
+        self.hold = next.map(|end| task::timer(myself, end, Message::HoldOver));
+        self.show();
     }
 
     /// An actor died without recording its end. Its drop has killed the process; once that is certain, the row goes on.
     fn clean_up(&mut self, myself: &ActorRef<Message>, who: &ActorCell, why: String) {
         let id = who.get_id();
         let Some(child) = self.children.get_mut(&id) else { return };
+        let target = child.target.clone();
         error!(scan.id = child.scan.0, scan.attempt = child.entry.attempt.0, "{why}");
         let work = recover(Arc::clone(&self.shared), child.scan, child.entry.clone(), why);
         let done = async move {
@@ -192,7 +222,7 @@ impl State {
             Message::CleanedUp(id)
         };
         child.phase = ChildPhase::CleaningUp(task::answer(myself, done, Message::Panicked));
-        self.count_failure(FailureKind::ActorCrashed);
+        self.count_failure(myself, FailureKind::ActorCrashed, &target);
     }
 }
 

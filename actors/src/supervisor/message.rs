@@ -21,8 +21,12 @@ pub(crate) enum Message {
     Shutdown(OnCleared),
     /// Kills what a shutdown has left: its time is over, and the lease is still good.
     KillRest(OnCleared),
-    /// An attempt failed, for the budget.
-    AttemptFailed(FailureKind),
+    /// An attempt on this target failed.
+    AttemptFailed(FailureKind, String),
+    /// A scan of this target completed.
+    AttemptCompleted(String),
+    /// What failed attempts have held back may start again.
+    HoldOver,
     /// The clean-up after a failed actor is done.
     CleanedUp(ActorId),
     /// A task of its own panicked.

@@ -3,13 +3,13 @@ use std::sync::Arc;
 
 use ractor::{ActorId, ActorRef};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::OnCleared;
 use crate::context::{RosterEntry, Shared};
 use crate::model::ScanId;
 use crate::policy::classify::StopCause;
-use crate::policy::restart::RestartBudget;
 use crate::scan;
 
 /// Whether new attempts are taken.
@@ -26,6 +26,7 @@ pub(crate) enum Mode {
 /// One attempt, from its launch until its processes are gone and its end is recorded.
 pub(crate) struct Child {
     pub(crate) scan: ScanId,
+    pub(crate) target: String,
     pub(crate) entry: RosterEntry,
     pub(crate) actor: ActorRef<scan::Message>,
     pub(crate) phase: ChildPhase,
@@ -46,10 +47,11 @@ pub(crate) struct State {
     pub(crate) mode: Mode,
     /// All attempts of this node. Every operation walks this one map.
     pub(crate) children: HashMap<ActorId, Child>,
-    pub(crate) budget: RestartBudget,
     pub(crate) waiting: Vec<OnCleared>,
     /// Ends what still runs when the time to drain is over.
     pub(crate) drain: Option<AbortOnDropHandle<()>>,
+    /// Tells when the next thing that is held back may start again.
+    pub(crate) hold: Option<AbortOnDropHandle<()>>,
     pub(crate) bus: AbortOnDropHandle<()>,
 }
 
@@ -62,6 +64,18 @@ impl State {
                 let _ = child.actor.cast(scan::Message::Stop(cause));
             }
         }
+    }
+
+    /// Shows what the supervisor does now.
+    pub(crate) fn show(&self) {
+        let now = Instant::now();
+        let state = match self.mode {
+            Mode::ShuttingDown => "shutting down",
+            Mode::Serving | Mode::Clearing if self.shared.orders.borrow().drain.is_some() => "draining",
+            Mode::Serving | Mode::Clearing if self.shared.breaker.borrow().node_held(now).is_some() => "held back: too many attempts of several targets failed",
+            Mode::Serving | Mode::Clearing => "serving",
+        };
+        self.shared.show("supervisor", state);
     }
 
     /// Forgets an attempt whose processes are gone, and tells whoever waits for the last one.

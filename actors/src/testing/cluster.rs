@@ -11,7 +11,7 @@ use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
 
-use super::{FeedHub, MemoryStore, PausedClock, ScriptedRunner, fixtures};
+use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, fixtures};
 
 /// See the module. Every test holds it against the promises when it is done: [`Cluster::check`].
 pub struct Cluster {
@@ -19,6 +19,8 @@ pub struct Cluster {
     pub store: Arc<MemoryStore>,
     /// The one runner of all nodes.
     pub runner: ScriptedRunner,
+    /// What all nodes lack.
+    pub health: Arc<ScriptedHealth>,
     /// Where scans are handed in.
     pub desk: ScanDesk,
     queue: Arc<LocalJobQueue>,
@@ -47,7 +49,7 @@ impl Cluster {
             scope: Arc::new(ScopePolicy::default()),
             limits: QueueLimits::NONE,
         };
-        Self { store, runner, desk, queue, bus, hub, clock }
+        Self { store, runner, health: Arc::default(), desk, queue, bus, hub, clock }
     }
 
     /// A node's ports: the first node shares the desk's board, as in one process.
@@ -61,6 +63,7 @@ impl Cluster {
             guard: Arc::new(NoLeaseGuard),
             offer: tokio::sync::watch::channel(None).1,
             runner: Arc::new(self.runner.clone()),
+            health: Arc::clone(&self.health) as _,
             clock: Arc::clone(&self.clock) as _,
             board: Arc::clone(&self.desk.board),
         }
@@ -102,7 +105,12 @@ impl Cluster {
 
     /// Hands a scan in.
     pub async fn submit(&self) -> ScanId {
-        let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
+        self.submit_to("example.com").await
+    }
+
+    /// Hands a scan of this target in.
+    pub async fn submit_to(&self, target: &str) -> ScanId {
+        let draft = ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() };
         self.desk.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
     }
 

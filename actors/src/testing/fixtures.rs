@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    NewScan, NodeActivity, NodeId, NodeRegistration, PluginInfo, PluginKind, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScannerInfo, ScannerKind,
-    ScannerOffer, TraceContext,
+    NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScannerInfo,
+    ScannerKind, ScannerOffer, TraceContext,
 };
 
 /// A request for a passive scan of `target`.
@@ -59,5 +59,6 @@ pub fn registration(id: &str) -> NodeRegistration {
         activity: NodeActivity::Active,
         offer: None,
         actors: None,
+        hold: NodeHold::default(),
     }
 }

@@ -10,6 +10,7 @@ pub mod fixtures;
 mod memory_store;
 mod paused_clock;
 pub mod queue_conformance;
+mod scripted_health;
 mod scripted_runner;
 pub mod store_conformance;
 
@@ -18,4 +19,5 @@ pub use faulty_store::{Fault, FaultyStore};
 pub use feed_hub::FeedHub;
 pub use memory_store::MemoryStore;
 pub use paused_clock::PausedClock;
+pub use scripted_health::ScriptedHealth;
 pub use scripted_runner::{Run, Script, ScriptedRunner};

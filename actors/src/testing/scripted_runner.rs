@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::model::{Failure, FailureKind, FencingToken, PluginResult, PluginStatus, ScanId, ScannerInfo, ScannerKind};
+use crate::model::{Failure, FailureKind, FaultKind, FencingToken, NodeFault, PluginResult, PluginStatus, ScanId, ScannerInfo, ScannerKind};
 use crate::ports::{
     AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Remains, ScanRunner, StartError, StopMode,
 };
@@ -31,10 +31,12 @@ pub enum Script {
     Busy,
     /// As `Busy`, but a graceful stop only works after this time.
     Stubborn(Duration),
-    /// Cannot be started, for a reason that another try would not mend.
+    /// Cannot be started: the scanner's program is missing.
     NoProgram,
-    /// Cannot be started just now.
+    /// Cannot be started: the system has no room for another process.
     NoRoom,
+    /// Cannot be started, for a reason of its own that another try would not change.
+    Refused,
 }
 
 /// One attempt, as the runner saw it.
@@ -107,8 +109,9 @@ impl ScanRunner for ScriptedRunner {
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
         let script = (self.choose)(&job);
         match script {
-            Script::NoProgram => return Err(StartError(Failure::new(FailureKind::NotStarted, "no such program"))),
-            Script::NoRoom => return Err(StartError(Failure::new(FailureKind::SpawnFailed, "no room for another process"))),
+            Script::NoProgram => return Err(StartError::Node(NodeFault::new(FaultKind::ScannerProgram, "no such program", "install it"))),
+            Script::NoRoom => return Err(StartError::Node(NodeFault::new(FaultKind::Memory, "no room for another process", "free memory"))),
+            Script::Refused => return Err(StartError::Failed(Failure::new(FailureKind::NotStarted, "too long a list of arguments"))),
             Script::Complete(_) | Script::Quiet(_) | Script::Crash(_) | Script::Hang | Script::Busy | Script::Stubborn(_) => {}
         }
         let (sender, stops) = mpsc::unbounded_channel();
@@ -156,7 +159,7 @@ async fn play(script: Script, mut stops: mpsc::UnboundedReceiver<StopMode>, even
         Script::Crash(after) => (Some(start + after), 1, true, Duration::ZERO),
         Script::Busy => (None, 0, true, Duration::ZERO),
         Script::Stubborn(after) => (None, 0, true, after),
-        Script::Hang | Script::NoProgram | Script::NoRoom => (None, 0, false, Duration::ZERO),
+        Script::Hang | Script::NoProgram | Script::NoRoom | Script::Refused => (None, 0, false, Duration::ZERO),
     };
     let mut killed_at: Option<Instant> = None;
     let mut pulse = tokio::time::interval(Duration::from_secs(1));

@@ -487,7 +487,7 @@ pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
         (Resolution::Complete(verdict.clone()), ScanStatus::Completed, AttemptEnd::Completed(verdict.clone()), 0),
         (Resolution::Retry { failure: crash(), after }, ScanStatus::Pending, AttemptEnd::Failed(crash()), 1),
         (Resolution::Fail(crash()), ScanStatus::Failed, AttemptEnd::Failed(crash()), 1),
-        (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, AttemptEnd::Interrupted { why: Interruption::Shutdown }, 0),
+        (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, AttemptEnd::Interrupted { why: Interruption::Shutdown, detail: None }, 0),
         (Resolution::Cancel(CancelledBy::Interrupt), ScanStatus::Cancelled, AttemptEnd::Cancelled, 0),
     ] {
         let running = world.running("a").await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kastrel_actors::model::{ScannerInfo, ScannerKind};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::catalogue::Catalogue;
 use super::catalogue_text;
@@ -50,6 +50,8 @@ pub(super) struct CatalogueCache {
     environment: Vec<(OsString, OsString)>,
     file: PathBuf,
     current: watch::Sender<Option<Arc<Catalogue>>>,
+    /// Whether the program could not even be run when it was last asked.
+    is_missing: Mutex<bool>,
 }
 
 impl CatalogueCache {
@@ -57,7 +59,7 @@ impl CatalogueCache {
     pub(super) fn open(scanner: ScannerCommand, environment: Vec<(OsString, OsString)>, cache_dir: &Path) -> Self {
         let file = cache_dir.join(FILE_NAME);
         let stored = load(&file, &scanner).map(Arc::new);
-        Self { scanner, environment, file, current: watch::Sender::new(stored) }
+        Self { scanner, environment, file, current: watch::Sender::new(stored), is_missing: Mutex::default() }
     }
 
     /// The catalogue as far as it is known now.
@@ -72,7 +74,9 @@ impl CatalogueCache {
 
     /// Asks the scanner anew, and keeps the answer in memory and on disk.
     pub(super) async fn refresh(&self) -> Result<Arc<Catalogue>, CatalogueError> {
-        let catalogue = Arc::new(self.ask().await?);
+        let answer = self.ask().await;
+        *self.is_missing.lock().await = matches!(answer, Err(CatalogueError::Run { .. }));
+        let catalogue = Arc::new(answer?);
         self.current.send_replace(Some(Arc::clone(&catalogue)));
         let (file, scanner, kept) = (self.file.clone(), self.scanner.clone(), Arc::clone(&catalogue));
         let stored = tokio::task::spawn_blocking(move || store(&file, &scanner, &kept)).await;
@@ -80,6 +84,16 @@ impl CatalogueCache {
             tracing::warn!(%error, file = %self.file.display(), "the scanner's plugin list could not be kept for the next start");
         }
         Ok(catalogue)
+    }
+
+    /// Asks a scanner once more whose program was missing when it was asked, and that may be there now. One that did not answer otherwise is not asked before every scan.
+    pub(super) async fn ask_again(&self) {
+        if *self.is_missing.lock().await
+            && self.current().is_none()
+            && let Err(error) = self.refresh().await
+        {
+            tracing::debug!(%error, "the scanner's plugin list is still not available");
+        }
     }
 
     async fn ask(&self) -> Result<Catalogue, CatalogueError> {

@@ -104,18 +104,12 @@ fn quoted(word: &str) -> String {
 
 /// Makes the folder of an attempt.
 ///
-/// The results folder itself may be a symlink (it is the operator's); nothing below it may.
+/// The results folder itself may be a symlink (it is the operator's); nothing below it may. One that is missing was deleted, or its disk is gone: it is not made again here.
 ///
 /// An attempt runs once, so a folder of it that is not empty is from another life of the scan: a backup was restored that is older than the attempt. That folder is set aside, as
 /// `attempt-<n>.before-<k>`, and nothing in it is touched. The number of the attempt is the row's, and whoever looks for its files goes by it; so the old folder gives way and not the new one.
 pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder> {
-    let root = match open_dir(CWD, results, OFlags::empty()) {
-        Err(rustix::io::Errno::NOENT) => {
-            std::fs::create_dir_all(results)?;
-            open_dir(CWD, results, OFlags::empty())?
-        }
-        other => other?,
-    };
+    let root = open_dir(CWD, results, OFlags::empty())?;
     let (scan_dir, _) = make_dir(&root, file_name(&paths.scan_dir)?)?;
     let name = file_name(&paths.attempt_dir)?;
     // First the mark: without it a folder is never removed.
@@ -222,8 +216,11 @@ mod tests {
     #[test]
     fn a_folder_is_made_for_its_owner_alone() {
         let root = tempfile::tempdir().unwrap();
-        let results = root.path().join("deep/results");
+        let results = root.path().join("results");
         let paths = paths(&results, "example.com");
+        assert_eq!(create(&results, &paths).unwrap_err().kind(), io::ErrorKind::NotFound, "a results folder that is missing is not made again");
+        assert!(!results.exists());
+        std::fs::create_dir(&results).unwrap();
         create(&results, &paths).unwrap();
         assert_eq!(std::fs::metadata(&paths.attempt_dir).unwrap().permissions().mode() & 0o777, 0o700);
     }

@@ -12,11 +12,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kastrel_actors::model::{Failure, FailureKind};
-use kastrel_actors::ports::{ExitKind, Presence};
+use kastrel_actors::ports::{ExitKind, Presence, StartError};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::proc_table::{self, Process};
-use super::reaper;
+use super::{reaper, start_error};
 
 /// The guard of an attempt's processes. Dropped before [`Leader::collect`], it kills them all.
 #[derive(Debug)]
@@ -58,29 +58,21 @@ pub(super) fn spawn(
     environment: &[(OsString, OsString)],
     marker: &str,
     presence: Option<Presence>,
-) -> Result<Spawned, Failure> {
+) -> Result<Spawned, StartError> {
     let mut command = Command::new(program);
     command.args(args).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().map_err(|error| spawn_failure(program, &error))?;
+    let mut child = command.spawn().map_err(|error| start_error::of_program(program, &error))?;
     let pipes = (child.stdout.take(), child.stderr.take());
     let pid = Pid::from_child(&child);
     let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
     let leader = Leader { pid, started, marker: marker.to_owned(), child: Mutex::new(Some(Held { child, outsiders: Vec::new(), presence })) };
     // From here on every error drops the leader, which kills it.
     let (Some(stdout), Some(stderr)) = pipes else {
-        return Err(Failure::new(FailureKind::SpawnFailed, "the scanner has no output pipes"));
+        return Err(StartError::Failed(Failure::new(FailureKind::SpawnFailed, "the scanner has no output pipes")));
     };
-    let exit = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| spawn_failure(program, &error.into()))?;
+    let exit = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| start_error::of_program(program, &error.into()))?;
     Ok(Spawned { leader, exit, stdout: stdout.into(), stderr: stderr.into() })
-}
-
-/// Whether the system merely had no room, or the program cannot be started at all.
-pub(super) fn spawn_failure(program: &Path, error: &std::io::Error) -> Failure {
-    use rustix::io::Errno;
-    let out_of_room = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::INTR, Errno::TXTBSY];
-    let kind = if Errno::from_io_error(error).is_some_and(|errno| out_of_room.contains(&errno)) { FailureKind::SpawnFailed } else { FailureKind::NotStarted };
-    Failure::new(kind, format!("cannot start {}: {error}", program.display()))
 }
 
 impl Held {
@@ -170,23 +162,6 @@ fn exit_kind(status: ExitStatus) -> ExitKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spawn_errors_are_told_apart() {
-        use rustix::io::Errno;
-        for (errno, kind) in [
-            (Errno::NOENT, FailureKind::NotStarted),
-            (Errno::ACCESS, FailureKind::NotStarted),
-            (Errno::NOEXEC, FailureKind::NotStarted),
-            (Errno::AGAIN, FailureKind::SpawnFailed),
-            (Errno::NOMEM, FailureKind::SpawnFailed),
-            (Errno::MFILE, FailureKind::SpawnFailed),
-        ] {
-            let failure = spawn_failure(Path::new("/opt/kast"), &errno.into());
-            assert_eq!(failure.kind, kind, "{errno}");
-            assert!(failure.detail.contains("/opt/kast"));
-        }
-    }
 
     #[test]
     fn exits_are_read() {

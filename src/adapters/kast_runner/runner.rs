@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kastrel_actors::model::{Failure, FailureKind, ScannerInfo, ScannerKind};
+use kastrel_actors::model::{Failure, FailureKind, FaultKind, ScannerInfo, ScannerKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, EventSink, Presence, Remains, ScanRunner, StartError};
 use tokio::io::Interest;
@@ -31,8 +31,10 @@ use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::scope_check;
 use super::sink::{ArtifactSink, AttemptFiles};
+use super::start_error;
 use super::termination::Grace;
 use super::watch::WatchHub;
+use crate::adapters::node_health::{is_mount_point, not_mounted};
 
 /// How long the very first scans wait for the scanner to say what it offers.
 const FIRST_CATALOGUE: Duration = Duration::from_secs(10);
@@ -104,6 +106,8 @@ pub struct KastRunner {
     asked: watch::Receiver<bool>,
     hub: Arc<WatchHub>,
     reaper: Reaper,
+    /// Whether something was mounted on the results folder at the start: without it scans would fill another disk.
+    was_mount_point: bool,
 }
 
 impl KastRunner {
@@ -118,7 +122,8 @@ impl KastRunner {
         let catalogue = Arc::new(CatalogueCache::open(config.scanner.clone(), environment.to_vec(), &config.cache_dir));
         let (answered, asked) = watch::channel(false);
         let run = Run::new(&config.data_dir_id);
-        let runner = Self { run, hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue, asked };
+        let was_mount_point = is_mount_point(&config.results_dir).unwrap_or(false);
+        let runner = Self { was_mount_point, run, hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue, asked };
         let asking = Arc::clone(&runner.catalogue);
         tokio::spawn(async move {
             if let Err(error) = asking.refresh().await {
@@ -133,6 +138,12 @@ impl KastRunner {
     #[must_use]
     pub const fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// The scanner's program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.config.scanner.program
     }
 
     /// What the scanner offers, as soon as it is known; from the last start's copy at first, where there is one.
@@ -174,6 +185,10 @@ impl KastRunner {
             // Whether it was answered, refused or too slow: the scan goes on with what is known then.
             let _ = tokio::time::timeout(FIRST_CATALOGUE, self.asked.clone().wait_for(|asked| *asked)).await;
         }
+        if self.catalogue.current().is_none() {
+            // Its program may have been missing then.
+            let _ = tokio::time::timeout(FIRST_CATALOGUE, self.catalogue.ask_again()).await;
+        }
         self.catalogue.current()
     }
 
@@ -196,7 +211,7 @@ fn scanner_info(kind: ScannerKind, catalogue: Option<&Catalogue>) -> ScannerInfo
 #[async_trait]
 impl ScanRunner for KastRunner {
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
-        scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError)?;
+        scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError::Failed)?;
         let catalogue = self.known_catalogue().await;
         let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.with_dependencies(&job.request.plugins));
         let zap = self.zap_container(&job, &plugins);
@@ -216,20 +231,25 @@ impl ScanRunner for KastRunner {
         environment.extend(environment::of_attempt(&marker, &job.trace));
 
         let spawning = {
+            let was_mount_point = self.was_mount_point;
             let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
             tokio::task::spawn_blocking(move || {
-                let folder = folder::create(&results, &paths).map_err(|error| folder_failure(&paths, &error))?;
-                folder.mark(&mark).map_err(|error| folder_failure(&paths, &error))?;
+                if was_mount_point && is_mount_point(&results) == Ok(false) {
+                    return Err(StartError::Node(not_mounted(FaultKind::ResultsFolder, "results folder", &results)));
+                }
+                let failed = |error: std::io::Error| start_error::of_folder(&paths.attempt_dir, &error);
+                let folder = folder::create(&results, &paths).map_err(failed)?;
+                folder.mark(&mark).map_err(failed)?;
                 folder.keep_command(&program, &args);
                 let spawned = process::spawn(&program, &args, &environment, &marker, Some(presence))?;
-                Ok((folder, spawned))
+                Ok::<_, StartError>((folder, spawned))
             })
         };
-        let broken = |error: tokio::task::JoinError| StartError(Failure::new(FailureKind::SpawnFailed, format!("the start broke off: {error}")));
-        let (folder, spawned) = spawning.await.map_err(broken)?.map_err(StartError)?;
+        let broken = |error: tokio::task::JoinError| StartError::Failed(Failure::new(FailureKind::SpawnFailed, format!("the start broke off: {error}")));
+        let (folder, spawned) = spawning.await.map_err(broken)??;
 
         // From here on an error drops the leader, which kills what was started.
-        let system = |error: std::io::Error| StartError(process::spawn_failure(&self.config.scanner.program, &error));
+        let system = |error: std::io::Error| start_error::of_program(&self.config.scanner.program, &error);
         let leader = Arc::new(spawned.leader);
         let activity = Arc::new(Notify::new());
         let exit = watch_exit(spawned.exit).map_err(system)?;
@@ -281,9 +301,4 @@ fn expected(catalogue: Option<&Catalogue>, job: &AttemptJob) -> Vec<String> {
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]
 fn watch_exit(handle: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(handle, Interest::READABLE)
-}
-
-fn folder_failure(paths: &AttemptPaths, error: &std::io::Error) -> Failure {
-    let kind = process::spawn_failure(&paths.attempt_dir, error).kind;
-    Failure::new(kind, format!("cannot make the folder {}: {error}", paths.attempt_dir.display()))
 }

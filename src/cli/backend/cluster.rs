@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{NodeActivity, NodeId, NodeRecord, ScannerInfo};
+use kastrel_actors::model::{HeldBack, NodeActivity, NodeFault, NodeId, NodeRecord, ScannerInfo};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,9 +36,41 @@ pub struct NodeView {
     /// When what still runs is handed back, if it was told to drain.
     #[serde(default)]
     pub drain_by: Option<Timestamp>,
+    /// Why it starts no scan, where that is so.
+    #[serde(default)]
+    pub held_back: Option<HeldView>,
     /// Which scanner it has.
     #[serde(default)]
     pub scanner: Option<ScannerInfo>,
+}
+
+/// Why a node starts no scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldView {
+    /// Since when.
+    pub since: Timestamp,
+    /// The next check, or the end of the hold where that is known.
+    pub until: Timestamp,
+    /// What is missing.
+    pub faults: Vec<FaultView>,
+}
+
+/// Something that a node lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultView {
+    /// What is affected.
+    pub kind: String,
+    /// What is wrong.
+    pub text: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl HeldView {
+    fn of(held: HeldBack) -> Self {
+        let view = |fault: NodeFault| FaultView { kind: fault.kind.to_string(), text: fault.text, remedy: fault.remedy };
+        Self { since: held.since, until: held.until, faults: held.faults.into_iter().map(view).collect() }
+    }
 }
 
 impl NodeView {
@@ -56,6 +88,7 @@ impl NodeView {
             alive: node.is_alive,
             activity,
             drain_by: node.drain_by,
+            held_back: said.hold.node.map(HeldView::of),
             scanner: said.offer.map(|offer| offer.scanner),
         }
     }

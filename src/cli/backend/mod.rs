@@ -18,7 +18,7 @@ use super::exit::Exit;
 use super::text::plain;
 use super::view::ScanView;
 
-pub use cluster::{ClusterBackend, NodeView, QueueView};
+pub use cluster::{ClusterBackend, FaultView, HeldView, NodeView, QueueView};
 pub use local::{LocalBackend, PluginSource};
 pub use problem::ProblemDetails;
 pub use remote::{Readiness, ReadinessCheck, RemoteBackend};

@@ -92,6 +92,14 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     }
     checks.extend(skew(facts));
     checks.extend(telemetry(&facts.collector));
+    checks.extend(facts.held.iter().map(|held| {
+        let message = format!("starts no scans: {}", held.text);
+        if held.is_fault {
+            Check::failure("node", message, "do what it says; waiting scans lose no attempt and start by themselves")
+        } else {
+            Check::warning("node", message, "look at the failed attempts; scans start again by themselves")
+        }
+    }));
     if facts.leftovers > 0 {
         let message = format!("processes of scans that nobody owns: {}", facts.leftovers);
         checks.push(Check::warning(
@@ -310,7 +318,7 @@ mod tests {
 
     use kastrel_actors::policy::backups::BackupMark;
 
-    use super::super::facts::{BackupFacts, Tried};
+    use super::super::facts::{BackupFacts, Held, Tried};
     use super::*;
     use crate::cli::backend::PluginList;
     use crate::config::Sources;
@@ -361,6 +369,7 @@ mod tests {
             redis: None,
             collector: Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() },
             leftovers: 0,
+            held: Vec::new(),
             scanner: Ok(list(ScannerKind::Kast, true)),
             listen: Listen::Free,
             open_files: Some(1024),
@@ -443,6 +452,16 @@ mod tests {
         warning  leftovers    /srv/my data/server.json names a server that does not answer; it was killed
                               mend: rm '/srv/my data/server.json'
         "##);
+    }
+
+    #[test]
+    fn a_node_that_holds_scans_back_fails_the_check_unless_only_scans_failed() {
+        for (is_fault, level) in [(true, Level::Failure), (false, Level::Warning)] {
+            let facts = Facts { held: vec![Held { is_fault, text: "a-1: the results folder /r is missing (make it again)".into() }], ..good() };
+            let checks = judge(&config(&[]), &facts);
+            let check = checks.iter().find(|check| check.name == "node").unwrap();
+            assert_eq!((check.level, check.message.as_str()), (level, "starts no scans: a-1: the results folder /r is missing (make it again)"));
+        }
     }
 
     #[test]

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kastrel_actors::model::FaultKind;
 use kastrel_actors::policy::backups::BackupMark;
-use kastrel_actors::ports::{Clock as _, SystemClock};
+use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
 use rustix::process::{Resource, getrlimit};
 
 use super::probes;
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
-use crate::cli::backend::PluginList;
+use crate::cli::backend::{PluginList, ReadinessCheck, RemoteBackend};
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
 use crate::config::Config;
@@ -99,6 +100,14 @@ pub(super) enum Listen {
     Taken(String),
 }
 
+/// Why a node that runs starts no scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Whether something is missing, and not only too many attempts failed.
+    pub(super) is_fault: bool,
+    pub(super) text: String,
+}
+
 /// Everything that is looked at.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
@@ -118,13 +127,15 @@ pub(super) struct Facts {
     pub(super) collector: Collector,
     /// Processes of scans that nobody owns.
     pub(super) leftovers: usize,
+    /// What the nodes that run hold back.
+    pub(super) held: Vec<Held>,
 }
 
 /// Looks at everything.
 pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, opener: &Opener, host: &Arc<dyn AppHost>) -> Facts {
     let server = opener.holder(config).await;
-    let store = match server.as_ref().filter(|_| holds_the_database(config)) {
-        Some(server) => Store::Held { url: server.address(), ready: server.is_ready().await },
+    let (store, held) = match server.as_ref().filter(|_| holds_the_database(config)) {
+        Some(server) => (Store::Held { url: server.address(), ready: server.is_ready().await }, held_by_the_server(server).await),
         None => opens(config, host).await,
     };
     let is_held = is_held(&config.data.dir);
@@ -134,7 +145,12 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
     };
     Facts {
         data: folder(&config.data.dir),
-        results: folder(&config.results_dir()),
+        // A node that runs has made it, and does not make it again.
+        results: if (server.is_some() || is_held) && !config.results_dir().exists() {
+            Err("it was deleted, or its disk is gone".into())
+        } else {
+            folder(&config.results_dir())
+        },
         store,
         backups: BackupFacts {
             files: backups(config).await,
@@ -155,6 +171,7 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         },
         collector: probes::collector(env).await,
         // What runs under a server is its own; so is what a worker runs that holds the data folder.
+        held,
         leftovers: if server.is_none() && !is_held { probes::leftovers(config).await } else { 0 },
     }
 }
@@ -169,18 +186,37 @@ async fn backups(config: &Config) -> Result<Vec<BackupMark>, String> {
     Ok(files.iter().map(|file| file.mark).collect())
 }
 
-async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> Store {
+/// What the running server says of its own node.
+async fn held_by_the_server(server: &RemoteBackend) -> Vec<Held> {
+    let checks = server.readiness().await.map(|readiness| readiness.checks).unwrap_or_default();
+    let held = |check: ReadinessCheck| {
+        let kind: FaultKind = check.name.parse().ok().filter(|_| !check.ok)?;
+        Some(Held { is_fault: kind != FaultKind::Failures, text: check.detail })
+    };
+    checks.into_iter().filter_map(held).collect()
+}
+
+/// What the rows of living nodes say.
+async fn held_by_nodes(store: &Arc<dyn ScanStore>) -> Vec<Held> {
+    let nodes = store.nodes().await.unwrap_or_default();
+    let alive = nodes.into_iter().filter(|node| node.is_alive);
+    let held = alive.filter_map(|node| Some((node.registration.id, node.registration.hold.node?)));
+    held.map(|(id, held)| Held { is_fault: held.faults.iter().any(|fault| fault.kind != FaultKind::Failures), text: format!("{id}: {held}") }).collect()
+}
+
+async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>) {
     match host.start(config, Role::Offline).await {
         Ok(app) => {
+            let held = held_by_nodes(&app.backend().store()).await;
             let probe = probes::write_and_read(&app.backend().store(), config.database.url.is_some()).await;
             let engine = match &config.database.url {
                 Some(url) => Engine::Server(probes::database_version(url.expose()).await),
                 None => Engine::Embedded,
             };
             app.stop().await;
-            Store::Opens { probe, engine }
+            (Store::Opens { probe, engine }, held)
         }
-        Err(error) => Store::Fails(error.to_string()),
+        Err(error) => (Store::Fails(error.to_string()), Vec::new()),
     }
 }
 

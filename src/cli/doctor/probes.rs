@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use kastrel_actors::model::{NodeActivity, NodeId, NodeRegistration};
+use kastrel_actors::model::{NodeActivity, NodeHold, NodeId, NodeRegistration};
 use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
 
 use super::facts::{Collector, Probe, RedisFacts, Tried};
@@ -36,6 +36,7 @@ pub(super) async fn write_and_read(store: &Arc<dyn ScanStore>, is_shared: bool) 
         activity: NodeActivity::Stopping,
         offer: None,
         actors: None,
+        hold: NodeHold::default(),
     };
     let id = node.id.clone();
     store.register_node(node, ROW_LIVES).await.map_err(told)?;

@@ -28,7 +28,8 @@ pub fn lines(before: Option<&ScanView>, now: &ScanView) -> Vec<String> {
 
 fn headline(before: Option<&ScanView>, now: &ScanView) -> Option<String> {
     let scanner = |scan: &ScanView| scan.scanner.as_ref().map(|scanner| brief(&scanner.label(), 60));
-    let same_state = before.is_some_and(|before| before.status == now.status && before.attempt == now.attempt);
+    let is_held = |scan: &ScanView| scan.waiting.as_ref().is_some_and(|waiting| waiting.reason == "held_back");
+    let same_state = before.is_some_and(|before| before.status == now.status && before.attempt == now.attempt && is_held(before) == is_held(now));
     if same_state {
         // The scanner is known a moment after the attempt.
         return scanner(now)
@@ -52,6 +53,7 @@ pub(super) fn waits(scan: &ScanView) -> String {
     let detail = waiting.detail.as_deref().or(waiting.kind.as_deref()).map_or_else(String::new, |detail| format!(" ({})", brief(detail, 300)));
     match waiting.reason.as_str() {
         "retry" => format!("attempt {} failed{detail}; it is tried again", scan.attempt),
+        "held_back" => format!("is held back{detail}; it starts by itself, and it costs no attempt"),
         "requeued" => format!("attempt {} was interrupted{detail}; it starts again", scan.attempt),
         _ => format!("{} waits for a free place", brief(&scan.target, 100)),
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::wire::{
-    AsText, CancelledByName, FormatName, ModeName, Moment, PhaseName, PluginStatusName, PriorityName, ScannerBody, Severities, SeverityName, StatusName,
+    AsText, CancelledByName, FormatName, Held, ModeName, Moment, PhaseName, PluginStatusName, PriorityName, ScannerBody, Severities, SeverityName, StatusName,
     Waiting, count_of, duration_of, error_of, findings_of, plugins_of, waiting_of,
 };
 use crate::web::state::WebInner;
@@ -103,13 +103,13 @@ pub(crate) struct ScanDetail<'a> {
 }
 
 impl<'a> ScanDetail<'a> {
-    pub(crate) fn new(scan: &'a ScanSnapshot, web: &WebInner) -> Self {
+    pub(crate) fn new(scan: &'a ScanSnapshot, held: Option<&'a Held>, web: &WebInner) -> Self {
         let record = &scan.record;
         let trace_id = record.trace.trace_id();
         Self {
             summary: scan.into(),
             request: (&record.request).into(),
-            waiting: waiting_of(&record.state),
+            waiting: waiting_of(&record.state, held),
             phase: scan.phase,
             cancel_requested: record.cancel_requested,
             attempts: record.attempts.iter().map(Into::into).collect(),
@@ -174,7 +174,7 @@ struct AttemptBody<'a> {
     end: Option<&'a str>,
     /// The kind of failure or interruption.
     reason: Option<&'a str>,
-    /// The failure in words.
+    /// The failure, or what was wrong with the node, in words.
     detail: Option<&'a str>,
     scanner: Option<ScannerBody<'a>>,
 }
@@ -185,7 +185,7 @@ impl<'a> From<&'a AttemptRecord> for AttemptBody<'a> {
             None => (None, None, None),
             Some(AttemptEnd::Completed(_)) => (Some("completed"), None, None),
             Some(AttemptEnd::Failed(failure)) => (Some("failed"), Some(failure.kind.as_str()), Some(failure.detail.as_str())),
-            Some(AttemptEnd::Interrupted { why }) => (Some("interrupted"), Some(why.as_str()), None),
+            Some(AttemptEnd::Interrupted { why, detail }) => (Some("interrupted"), Some(why.as_str()), detail.as_deref()),
             Some(AttemptEnd::Cancelled) => (Some("cancelled"), None, None),
         };
         Self {

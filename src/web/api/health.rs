@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use kastrel_actors::model::{FaultKind, HeldBack};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,7 +58,8 @@ pub(crate) async fn livez() -> Response {
 )]
 pub(crate) async fn readyz(State(web): State<Web>) -> Response {
     let (store, queue) = tokio::join!(store_check(&web), queue_check(&web));
-    let checks = vec![store, queue, node_check(&web)];
+    let mut checks = vec![store, queue, node_check(&web)];
+    checks.extend(fault_checks(web.desk().board.holds.of_own_node().as_ref()));
     let ready = checks.iter().all(|check| check.ok || !check.required);
     fresh(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &Readiness { ready, checks })
 }
@@ -113,6 +115,12 @@ fn node_check(web: &WebInner) -> Check {
     Check { name: "node", ok: state == "running", required: true, detail: state }
 }
 
+/// What this process's node lacks, a check each. Failed attempts hold scans back for some seconds, and say nothing about this node.
+fn fault_checks(held: Option<&HeldBack>) -> Vec<Check> {
+    let faults = held.into_iter().flat_map(|held| &held.faults);
+    faults.map(|fault| Check { name: fault.kind.as_str(), ok: false, required: fault.kind != FaultKind::Failures, detail: fault.to_string() }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +143,23 @@ mod tests {
             let check = queue_of(depth, redis);
             assert_eq!((check.ok, check.required, check.detail.as_str()), (ok, false, detail));
         }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_lacks_something_is_not_ready_and_says_what_and_what_to_do() {
+        let app = TestApp::new();
+        app.desk.board.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        for (kind, status) in [(FaultKind::ResultsFolder, 503), (FaultKind::Failures, 200)] {
+            app.hold(kind, "the results folder /r is missing");
+            let response = app.get("/readyz").await;
+            assert_eq!(response.status(), status, "{kind}");
+            let check = json_of(response).await["checks"][3].clone();
+            let expected =
+                serde_json::json!({ "name": kind, "ok": false, "required": status == 503, "detail": "the results folder /r is missing (make it again)" });
+            assert_eq!(check, expected);
+        }
+        app.hold_nothing();
+        assert_eq!(json_of(app.get("/readyz").await).await["checks"].as_array().map(Vec::len), Some(3));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::scans::fresh;
 use super::submission::read_object;
 use super::supervision::ActorBody;
-use super::wire::{ActivityName, Moment, ScannerBody};
+use super::wire::{ActivityName, HeldBody, Moment, ScannerBody};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::state::Web;
 
@@ -52,6 +52,8 @@ struct NodeBody<'a> {
     activity: NodeActivity,
     /// When what still runs is handed back, if it was told to drain.
     drain_by: Option<Moment>,
+    /// Why it starts no scan, where that is so.
+    held_back: Option<HeldBody<'a>>,
     scanner: Option<ScannerBody<'a>>,
     /// Its actors as it last told, without those of single scans.
     actors: Option<ActorBody>,
@@ -73,6 +75,7 @@ impl<'a> NodeBody<'a> {
             alive: node.is_alive,
             activity: node.activity(),
             drain_by: node.drain_by.map(Moment),
+            held_back: said.hold.node.as_ref().map(Into::into),
             scanner: said.offer.as_ref().map(|offer| (&offer.scanner).into()),
             actors: said.actors.clone().map(Into::into),
         }

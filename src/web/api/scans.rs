@@ -196,7 +196,8 @@ pub(crate) async fn submit_scan(
 )]
 pub(crate) async fn show_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    Ok(fresh(StatusCode::OK, &ScanDetail::new(&scan, &web)))
+    let held = web.held(&scan.record);
+    Ok(fresh(StatusCode::OK, &ScanDetail::new(&scan, held.as_ref(), &web)))
 }
 
 /// Asks for a scan's end, wherever it is.
@@ -215,7 +216,7 @@ pub(crate) async fn show_scan(State(web): State<Web>, _viewer: Viewer, PathId(id
 pub(crate) async fn cancel_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let show = |status, record: ScanRecord| {
         let scan = web.desk().board.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
-        Ok(fresh(status, &ScanDetail::new(&scan, &web)))
+        Ok(fresh(status, &ScanDetail::new(&scan, None, &web)))
     };
     match web.desk().cancel(id, CancelledBy::User).await? {
         CancelOutcome::Cancelled(record) => show(StatusCode::OK, record),
@@ -271,7 +272,8 @@ pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
 
 fn answer(web: &Web, accepted: &Accepted) -> Response {
     let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = AcceptedScan { scan: ScanDetail::new(&accepted.scan, web), warning: accepted.warning(), warnings: accepted.warnings() };
+    let held = web.held(&accepted.scan.record);
+    let body = AcceptedScan { scan: ScanDetail::new(&accepted.scan, held.as_ref(), web), warning: accepted.warning(), warnings: accepted.warnings() };
     let mut response = fresh(status, &body);
     if let Ok(location) = HeaderValue::try_from(format!("/api/scans/{}", accepted.scan.record.id)) {
         response.headers_mut().insert(header::LOCATION, location);

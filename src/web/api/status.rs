@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::wire::{
-    AsText, CancelledByName, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName, Waiting, count_of, duration_of, error_of, findings_of,
-    plugins_of, waiting_of,
+    AsText, CancelledByName, Held, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName, Waiting, count_of, duration_of, error_of,
+    findings_of, plugins_of, waiting_of,
 };
 use crate::config::TraceUrl;
 use crate::web::error::{Problem, ProblemBody};
@@ -94,10 +94,10 @@ impl Serialize for Results<'_> {
 }
 
 impl<'a> StatusBody<'a> {
-    pub(crate) fn new(scan: &'a ScanSnapshot, max_attempts: u32, trace_url: Option<&TraceUrl>) -> Self {
+    pub(crate) fn new(scan: &'a ScanSnapshot, held: Option<&'a Held>, max_attempts: u32, trace_url: Option<&TraceUrl>) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let attempt = record.last_attempt();
-        let waiting = waiting_of(&record.state);
+        let waiting = waiting_of(&record.state, held);
         let trace_id = record.trace.trace_id();
         Self {
             scan_id: record.id.0,
@@ -144,7 +144,12 @@ impl<'a> StatusBody<'a> {
 )]
 pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let json = web.statuses.json(&scan, web.state.max_attempts, web.state.trace_url.as_deref())?;
+    let (max_attempts, trace_url) = (web.state.max_attempts, web.state.trace_url.as_deref());
+    let json = match web.held(&scan.record) {
+        None => web.statuses.json(&scan, max_attempts, trace_url)?,
+        // Not kept: it changes without the scan.
+        Some(held) => StatusBody::new(&scan, Some(&held), max_attempts, trace_url).json()?.into(),
+    };
     let mut response = json.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -155,7 +160,7 @@ pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> R
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{AttemptPhase, Failure, FailureKind, PluginResult, PluginStatus, Resolution};
+    use kastrel_actors::model::{AttemptPhase, Failure, FailureKind, FaultKind, PluginResult, PluginStatus, Resolution};
 
     use crate::web::testing::{TestApp, json_of};
 
@@ -195,6 +200,22 @@ mod tests {
         let body = json_of(app.get(&path).await).await;
         assert_eq!((body["status"].as_str(), body["error_message"].as_str()), (Some("failed"), Some("a traceback")));
         assert!(body["duration"].is_number() && body["completed_at"].is_string());
+    }
+
+    #[tokio::test]
+    async fn a_scan_that_no_node_can_start_is_held_back_and_says_why() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        let waiting = async |path: &str| json_of(app.get(path).await).await["waiting"].clone();
+        for path in [format!("/api/scans/{id}/status"), format!("/api/scans/{id}")] {
+            app.hold(FaultKind::ResultsFolder, "the results folder /r is missing");
+            let expected = serde_json::json!({
+                "reason": "held_back", "kind": "results_folder", "detail": "the results folder /r is missing (make it again)", "due": "1970-01-01T00:00:00Z"
+            });
+            assert_eq!(waiting(&path).await, expected, "{path}");
+            app.hold_nothing();
+            assert_eq!(waiting(&path).await["reason"], "submitted", "{path}");
+        }
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ impl StatusCache {
         if let Some(json) = self.known(scan) {
             return Ok(json);
         }
-        let json = Bytes::from(StatusBody::new(scan, max_attempts, trace_url).json()?);
+        let json = Bytes::from(StatusBody::new(scan, None, max_attempts, trace_url).json()?);
         let mut written = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if written.len() >= KEPT && !written.contains_key(&scan.record.id) {
             written.clear();

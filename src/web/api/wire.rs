@@ -3,9 +3,10 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{
-    AttemptPhase, CancelledBy, NodeActivity, PendingReason, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot, ScanState,
-    ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
+    AttemptPhase, CancelledBy, HeldBack, NodeActivity, PendingReason, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanRecord,
+    ScanSnapshot, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
 };
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -148,13 +149,38 @@ pub(crate) fn error_of(state: &ScanState) -> Option<&str> {
     }
 }
 
+/// Why no node starts a scan that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    kind: &'static str,
+    detail: String,
+    until: Timestamp,
+}
+
+impl Held {
+    /// `None`: the scan does not wait, waits for a moment of its own, or a node would start it.
+    pub(crate) fn of(record: &ScanRecord, board: &LiveBoard, now: Timestamp) -> Option<Self> {
+        let ScanState::Pending { due, .. } = record.state else { return None };
+        let held = (due <= now).then(|| board.holds.of(&record.request.target.to_string())).flatten()?;
+        Some(Self { kind: held.faults.first().map_or("", |fault| fault.kind.as_str()), detail: held.to_string(), until: held.until })
+    }
+
+    /// The reason in words.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
 /// Why a scan waits: a word, and for people the reason behind it.
-pub(crate) fn waiting_of(state: &ScanState) -> Option<Waiting<'_>> {
+pub(crate) fn waiting_of<'a>(state: &'a ScanState, held: Option<&'a Held>) -> Option<Waiting<'a>> {
     let ScanState::Pending { due, reason } = state else { return None };
+    if let Some(Held { kind, detail, until }) = held {
+        return Some(Waiting { reason: "held_back", kind: Some(kind), detail: Some(detail), due: Moment(*until) });
+    }
     let (word, kind, detail) = match reason {
         PendingReason::Submitted => ("submitted", None, None),
         PendingReason::Retry { failure } => ("retry", Some(failure.kind.as_str()), Some(failure.detail.as_str())),
-        PendingReason::Requeued { why } => ("requeued", Some(why.as_str()), None),
+        PendingReason::Requeued { why, detail } => ("requeued", Some(why.as_str()), detail.as_deref()),
     };
     Some(Waiting { reason: word, kind, detail, due: Moment(*due) })
 }
@@ -162,12 +188,42 @@ pub(crate) fn waiting_of(state: &ScanState) -> Option<Waiting<'_>> {
 /// Why a scan waits, and until when at least.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub(crate) struct Waiting<'a> {
-    /// `submitted` (for a free place), `retry` (its last attempt failed) or `requeued` (Kastrel interrupted its last attempt).
+    /// `submitted` (for a free place), `retry` (its last attempt failed), `requeued` (Kastrel interrupted its last attempt) or `held_back` (no node can start it now; it waits at no cost).
     pub(crate) reason: &'a str,
-    /// The kind of failure or interruption.
+    /// The kind of failure or interruption, or of what is missing.
     pub(crate) kind: Option<&'a str>,
-    /// How the last attempt failed.
+    /// How the last attempt failed, or what is missing and what to do.
     pub(crate) detail: Option<&'a str>,
-    /// The earliest moment of the next attempt.
+    /// The earliest moment of the next attempt; of a scan that is held back, the next check or the end of the hold.
     pub(crate) due: Moment,
+}
+
+/// Scans are not started for now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeldBack)]
+pub(crate) struct HeldBody<'a> {
+    since: Moment,
+    /// The next check, or the end of the hold where that is known.
+    until: Moment,
+    /// What is missing.
+    faults: Vec<FaultBody<'a>>,
+}
+
+/// Something that a node lacks.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NodeFault)]
+struct FaultBody<'a> {
+    /// `scanner_program`, `results_folder`, `data_folder`, `open_files`, `memory` or `failures`.
+    kind: &'a str,
+    /// What is wrong.
+    text: &'a str,
+    /// What to do.
+    remedy: &'a str,
+}
+
+impl<'a> From<&'a HeldBack> for HeldBody<'a> {
+    fn from(held: &'a HeldBack) -> Self {
+        let faults = held.faults.iter().map(|fault| FaultBody { kind: fault.kind.as_str(), text: &fault.text, remedy: &fault.remedy }).collect();
+        Self { since: Moment(held.since), until: Moment(held.until), faults }
+    }
 }

@@ -1,6 +1,7 @@
 //! What is around every page.
 
-use kastrel_actors::model::ScannerKind;
+use kastrel_actors::board::LiveBoard;
+use kastrel_actors::model::{HeldBack, ScannerKind};
 
 use crate::web::assets;
 use crate::web::state::WebInner;
@@ -25,6 +26,8 @@ pub(crate) struct Layout {
     pub(crate) is_stand_in: bool,
     /// That no scan starts just now.
     pub(crate) pause: Option<Pause>,
+    /// Nodes that start no scan just now, and why.
+    pub(crate) held: Vec<HeldNotice>,
     /// What stands at the foot.
     pub(crate) foot: String,
     /// The server's clock, so that running times are right on a machine whose clock is not.
@@ -56,6 +59,45 @@ pub(crate) struct Pause {
     pub(crate) reason: Option<String>,
 }
 
+/// Why scans are held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeldNotice {
+    pub(crate) title: String,
+    /// What is wrong, and what to do about it.
+    pub(crate) faults: Vec<(String, String)>,
+    pub(crate) since: MomentText,
+    /// The next check, or the end of the hold.
+    pub(crate) until: MomentText,
+}
+
+/// Every reason once: with many nodes on one shared disk there are many nodes and one reason.
+fn held_notices(board: &LiveBoard) -> Vec<HeldNotice> {
+    let (nodes, others) = board.holds.nodes();
+    let mut notices: Vec<(Vec<&str>, &HeldBack)> = Vec::new();
+    for node in &nodes {
+        match notices.iter_mut().find(|(_, held)| held.faults == node.held.faults) {
+            Some((names, _)) => names.push(node.node.as_str()),
+            None => notices.push((vec![node.node.as_str()], &node.held)),
+        }
+    }
+    let notice = |(names, held): (Vec<&str>, &HeldBack)| HeldNotice {
+        title: if others {
+            format!("{} {} no scans; other nodes do.", clean(&names.join(", ")), if names.len() == 1 { "starts" } else { "start" })
+        } else {
+            "Scans are held back.".into()
+        },
+        faults: held.faults.iter().map(|fault| (capitalised(&clean(&fault.text)), capitalised(&clean(&fault.remedy)))).collect(),
+        since: held.since.into(),
+        until: held.until.into(),
+    };
+    notices.into_iter().map(notice).collect()
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// The pages that the navigation leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Here {
@@ -77,6 +119,7 @@ impl Layout {
             scanner: catalogue.map_or_else(|| "looking for the scanner …".into(), |catalogue| clean(&catalogue.scanner.headline())),
             is_stand_in,
             pause: pause.map(|pause| Pause { since: pause.since.into(), reason: pause.reason.as_deref().map(clean).filter(|reason| !reason.is_empty()) }),
+            held: held_notices(&web.desk().board),
             foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),
             now: MomentText::from(web.now()).exact,
             viewer: viewer.name.as_deref().map(clean),
@@ -112,6 +155,7 @@ impl Layout {
             scanner: String::new(),
             is_stand_in: false,
             pause: None,
+            held: Vec::new(),
             foot: "Kastrel".into(),
             now: String::new(),
         }
@@ -185,3 +229,51 @@ impl Notice {
 /// A text that tries everything a scanned site could try.
 #[cfg(test)]
 pub(crate) const HOSTILE: &str = "<script>alert('1')</script>\" onload=\"x\u{1b}[31m\u{202e}&";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kastrel_actors::model::{FaultKind, HeldBack, NodeFault, NodeHold, NodeRegistration};
+    use kastrel_actors::ports::ScanStore;
+    use kastrel_actors::testing::fixtures;
+
+    use super::*;
+    use crate::web::testing::{TestApp, text_of};
+
+    #[tokio::test]
+    async fn every_page_says_why_scans_are_held_back() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        app.hold(FaultKind::ResultsFolder, "the results folder /r<b> is missing");
+        let scan = format!("/scans/{id}");
+        for page in ["/", "/scans", "/new", "/supervision", "/settings", scan.as_str()] {
+            let html = text_of(app.get(page).await).await;
+            let expected = "<strong>Scans are held back.</strong> The results folder /r&#60;b&#62; is missing. Make it again.";
+            assert!(html.contains(expected), "{page}: {html}");
+            assert!(!html.contains("Waits for a free place"), "{page}: it waits for something else");
+        }
+        let shown = text_of(app.get(&scan).await).await;
+        assert!(shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). It loses no attempt and starts by itself."), "{shown}");
+        assert!(text_of(app.get("/scans").await).await.contains("held back: the results folder"), "the list says it of each scan that waits");
+        app.hold_nothing();
+        assert!(!text_of(app.get("/scans").await).await.contains("held back"));
+    }
+
+    #[tokio::test]
+    async fn a_reason_that_several_nodes_share_is_told_once_and_other_nodes_are_named() {
+        let app = TestApp::new();
+        let held = |text: &str| HeldBack {
+            since: jiff::Timestamp::UNIX_EPOCH,
+            until: jiff::Timestamp::UNIX_EPOCH,
+            faults: vec![NodeFault::new(FaultKind::ResultsFolder, text, "mount it")],
+        };
+        for (name, why) in [("a", Some("no disk")), ("b", Some("no disk")), ("c", None)] {
+            let hold = NodeHold { node: why.map(held), targets: Vec::new() };
+            app.memory.register_node(NodeRegistration { hold, ..fixtures::registration(name) }, Duration::from_secs(30)).await.unwrap();
+        }
+        app.desk.hindrances(&fixtures::request("example.com")).await;
+        let titles = || held_notices(&app.desk.board).into_iter().map(|notice| notice.title).collect::<Vec<_>>();
+        assert_eq!(titles(), ["a, b start no scans; other nodes do."]);
+    }
+}

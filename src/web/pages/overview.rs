@@ -262,13 +262,17 @@ fn nodes_health(nodes: &[NodeRecord], running: u64, runs_scans: bool) -> HealthI
             text = format!("{text}, {count} {activity}");
         }
     }
+    let held = taking.iter().filter(|node| node.registration.hold.node.is_some()).count();
+    if held > 0 {
+        text = format!("{text}, {held} held back");
+    }
     if !lost.is_empty() {
         text = format!("{text}, {} lost", lost.len());
     }
     if alive.is_empty() {
         text = if runs_scans { "no node: scans wait".into() } else { "no worker: scans wait".into() };
     }
-    HealthItem::new("nodes", Some(!alive.is_empty() && lost.is_empty()), text)
+    HealthItem::new("nodes", Some(!alive.is_empty() && lost.is_empty() && held == 0), text)
 }
 
 impl RunCard {

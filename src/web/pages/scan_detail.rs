@@ -33,7 +33,7 @@ pub(crate) mod rows;
 mod timeline;
 mod zap;
 use findings::SeverityGroup;
-use rows::{AttemptRow, Fact, PluginRow, Waiting, facts, waiting_text};
+use rows::{AttemptRow, Fact, PluginRow, Waiting, facts, held_text, waiting_text};
 use timeline::{TimelineRow, timeline};
 use zap::ZapView;
 
@@ -225,7 +225,7 @@ impl ScanDetailPage {
             notice: notice.filter(|notice| live.is_some() || notice.kind != "submitted"),
             live,
             log_script_url: assets::url("log.js"),
-            waiting: waiting_text(&record.state, web.state.max_attempts, record.failures),
+            waiting: web.held(record).as_ref().map(held_text).or_else(|| waiting_text(&record.state, web.state.max_attempts, record.failures)),
             error: match &record.state {
                 ScanState::Failed { failure, .. } => Some(clean(&failure.detail)),
                 ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,

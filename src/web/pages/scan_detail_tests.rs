@@ -17,8 +17,11 @@ impl ScanDetailPage {
             message: Some(HOSTILE.into()),
             ..PluginResult::new(format!("plugin_{status}"), *status)
         });
-        let ends =
-            [Some(AttemptEnd::Failed(Failure::new(FailureKind::KilledBySignal, HOSTILE))), Some(AttemptEnd::Interrupted { why: Interruption::Shutdown }), None];
+        let ends = [
+            Some(AttemptEnd::Failed(Failure::new(FailureKind::KilledBySignal, HOSTILE))),
+            Some(AttemptEnd::Interrupted { why: Interruption::Shutdown, detail: None }),
+            None,
+        ];
         let attempts = ends.into_iter().zip(1..).map(|(end, number)| AttemptRecord {
             number: kastrel_actors::model::AttemptNumber(number),
             token: FencingToken(u64::from(number)),

@@ -53,7 +53,7 @@ impl ScanRow {
             mode: record.request.mode.as_str(),
             is_dry_run: record.request.dry_run,
             reason: reason(&record.state),
-            waiting: waiting(&record.state),
+            waiting: web.held(record).map(|held| clean(&format!("held back: {}", held.detail()))).or_else(|| waiting(&record.state)),
             percent: (is_running && !plugins.is_empty()).then(|| ended * 100 / plugins.len()),
             plugins: match plugins.len() {
                 0 => String::new(),
@@ -116,6 +116,6 @@ fn waiting(state: &ScanState) -> Option<String> {
     match reason {
         PendingReason::Submitted => None,
         PendingReason::Retry { failure } => Some(clean(&format!("tried again after: {}", words(failure.kind.as_str())))),
-        PendingReason::Requeued { why } => Some(format!("goes on after: {}", words(why.as_str()))),
+        PendingReason::Requeued { why, .. } => Some(format!("goes on after: {}", words(why.as_str()))),
     }
 }

@@ -118,10 +118,10 @@ impl ActorRow {
 /// What an actor is doing, with the look of a state that people know.
 fn state_badge(state: &str) -> Badge {
     let (name, icon) = match state {
-        "running" | "serving" | "held" | "watching" | "waiting for a job" => ("ok", "completed"),
-        "starting" | "acquiring" | "restarting" | "stopping" | "shutting down" | "recording" => ("active", "running"),
+        "running" | "serving" | "held" | "watching" | "well" | "waiting for a job" => ("ok", "completed"),
+        "starting" | "acquiring" | "checking" | "restarting" | "stopping" | "shutting down" | "recording" => ("active", "running"),
+        state if state.starts_with("held back") || state.starts_with("waiting") => ("warning", "unavailable"),
         state if state == "failed" || state.starts_with("lost") || state.contains("does not answer") => ("failed", "failed"),
-        state if state.contains("held back") || state.starts_with("waiting") => ("warning", "unavailable"),
         _ => ("still", "info"),
     };
     Badge::new(name, icon, clean(state))
@@ -132,6 +132,7 @@ impl NodeRow {
         let registration = &node.registration;
         let badge = match (node.is_alive, node.activity()) {
             (false, _) => Badge::new("failed", "failed", "lost"),
+            (true, NodeActivity::Active) if registration.hold.node.is_some() => Badge::new("warning", "unavailable", "held back"),
             (true, NodeActivity::Active) => Badge::new("ok", "completed", "active"),
             (true, NodeActivity::Draining) => Badge::new("warning", "pause", "draining"),
             (true, NodeActivity::Drained) => Badge::new("skipped", "pause", "drained"),
@@ -142,7 +143,8 @@ impl NodeRow {
         } else {
             format!("lease ended {} ago; its scans are taken over", duration(now.duration_since(node.expires_at)))
         };
-        let problem = registration.actors.as_ref().and_then(worst);
+        let held = registration.hold.node.as_ref().filter(|_| node.is_alive).map(|held| clean(&held.to_string()));
+        let problem = held.or_else(|| registration.actors.as_ref().and_then(worst));
         Self {
             id: clean(registration.id.as_str()),
             host: clean(&registration.host),
@@ -223,8 +225,11 @@ mod tests {
             ("waiting for a job", "ok"),
             ("waiting for the lease", "warning"),
             ("held", "ok"),
-            ("held back: too many attempts failed", "warning"),
-            ("restart storm: new attempts are held back", "warning"),
+            ("well", "ok"),
+            ("checking", "active"),
+            ("held back: too many attempts of several targets failed", "warning"),
+            ("waiting for the first check of this node", "warning"),
+            ("held back: the disk does not answer", "warning"),
             ("store does not answer", "failed"),
             ("lost: the lease ended", "failed"),
             ("acquiring", "active"),

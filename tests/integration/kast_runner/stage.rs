@@ -71,6 +71,7 @@ impl Stage {
     pub(super) fn without_catalogue(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
         heed_interrupts();
         let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("results")).unwrap();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let mut config = KastRunnerConfig::new(ScannerCommand::kast(fake_kast()), root.path().join("results"), root.path().join("cache"), &id);
         config.scope = ScopePolicy { allow_private: true, ..ScopePolicy::default() };
@@ -189,7 +190,7 @@ impl Running {
             AttemptEnd::Completed(_) => "completed".into(),
             AttemptEnd::Cancelled => "cancelled".into(),
             AttemptEnd::Failed(failure) => failure.kind.to_string(),
-            AttemptEnd::Interrupted { why } => why.to_string(),
+            AttemptEnd::Interrupted { why, .. } => why.to_string(),
         };
         Ended { name, end, report, events }
     }

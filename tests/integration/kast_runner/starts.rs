@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use kastrel::adapters::kast_runner::ScannerCommand;
-use kastrel_actors::model::{FailureKind, ScanRequestDraft};
+use kastrel_actors::model::{FailureKind, FaultKind, ScanRequestDraft};
 use kastrel_actors::policy::scope::ScopePolicy;
-use kastrel_actors::ports::StopMode;
+use kastrel_actors::ports::{StartError, StopMode};
 use tokio::time::Instant;
 
 use super::stage::{PATIENCE, Stage};
@@ -19,9 +19,9 @@ async fn a_program_that_cannot_run_is_named() {
     std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).unwrap();
     for program in [root.path().join("missing"), plain, root.path().to_owned()] {
         let stage = Stage::without_catalogue(|config| config.scanner = ScannerCommand::kast(&program));
-        let failure = stage.start(stage.job("ok.test")).await.err().unwrap().0;
-        assert_eq!(failure.kind, FailureKind::NotStarted, "{}", failure.detail);
-        assert!(failure.detail.contains(program.to_str().unwrap()), "{}", failure.detail);
+        let Some(StartError::Node(fault)) = stage.start(stage.job("ok.test")).await.err() else { panic!("the node's fault") };
+        assert_eq!(fault.kind, FaultKind::ScannerProgram, "{}", fault.text);
+        assert!(fault.text.contains(program.to_str().unwrap()), "{}", fault.text);
     }
 }
 
@@ -45,10 +45,10 @@ async fn an_attempt_that_runs_again_after_a_restore_begins_with_an_empty_folder(
 async fn what_is_out_of_scope_starts_no_process() {
     let stage = Stage::with(|config| config.scope = ScopePolicy::default()).await;
     for target in ["127.0.0.1", "[::1]:80", "localhost"] {
-        let failure = stage.start(stage.job(target)).await.err().unwrap().0;
+        let Some(StartError::Failed(failure)) = stage.start(stage.job(target)).await.err() else { panic!("the scan's failure") };
         assert_eq!(failure.kind, FailureKind::OutOfScope, "{target}: {}", failure.detail);
     }
-    assert!(!stage.root.path().join("results").exists());
+    assert_eq!(std::fs::read_dir(stage.root.path().join("results")).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,6 +130,11 @@ impl TestApp {
         signal(self.server.as_ref().unwrap(), sent);
     }
 
+    /// The running server's process.
+    pub(super) fn server_pid(&self) -> Pid {
+        Pid::from_raw(self.server.as_ref().unwrap().id().unwrap().cast_signed()).unwrap()
+    }
+
     /// The wardens of this data folder.
     pub(super) fn wardens(&self) -> Vec<Pid> {
         wardens_of(&self.data())

@@ -10,5 +10,6 @@ mod cancels;
 mod crashes;
 mod hostile;
 mod queue;
+mod repairs;
 mod restarts;
 mod warden;

@@ -54,6 +54,14 @@ fn files(data: &Path) -> Vec<PathBuf> {
     files
 }
 
+async fn stop(app: &mut TestApp, kill: bool) {
+    if kill {
+        app.kill_server().await;
+    } else {
+        assert_eq!(app.terminate_server().await, Some(0));
+    }
+}
+
 /// Damages each file of a database that was stopped in this way. `STORAGE_FLIPS`: how many single bits of each file are turned.
 async fn every_start_has_all_rows_or_is_refused(kill: bool) {
     let seed = number("STORAGE_SEED", 1);
@@ -65,11 +73,7 @@ async fn every_start_has_all_rows_or_is_refused(kill: bool) {
         for _ in 0..15 {
             ledger.step(&app).await;
         }
-        if kill {
-            app.kill_server().await
-        } else {
-            drop(app.terminate_server().await)
-        }
+        stop(&mut app, kill).await;
         app.restart().await;
     }
     for _ in 0..5 {
@@ -77,11 +81,7 @@ async fn every_start_has_all_rows_or_is_refused(kill: bool) {
     }
     // The record follows a commit within this time.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    if kill {
-        app.kill_server().await
-    } else {
-        drop(app.terminate_server().await)
-    }
+    stop(&mut app, kill).await;
     let (data, sound) = (app.data(), app.data().with_file_name("sound"));
     copy(&data, &sound);
     let (mut whole, mut refused) = (0, 0);

@@ -5,6 +5,7 @@ use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, ConfigOverride, PendingReason, PluginResult, PluginStatus, ScanId, ScanRecord, ScanState, ScanStatus, SeverityCounts,
 };
 
+use crate::web::api::wire::Held;
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
 use crate::web::text::{MomentText, clean, duration, in_url, words};
 
@@ -73,7 +74,10 @@ impl AttemptRow {
             None => (ScanStatus::Running.into(), String::new(), String::new()),
             Some(AttemptEnd::Completed(_)) => (ScanStatus::Completed.into(), String::new(), String::new()),
             Some(AttemptEnd::Failed(failure)) => (ScanStatus::Failed.into(), words(failure.kind.as_str()), clean(&failure.detail)),
-            Some(AttemptEnd::Interrupted { why }) => (Badge::new("skipped", "skipped", "interrupted"), words(why.as_str()), "counts as no attempt".into()),
+            Some(AttemptEnd::Interrupted { why, detail }) => {
+                let detail = detail.as_deref().map_or_else(String::new, |detail| format!("{}; ", clean(detail)));
+                (Badge::new("skipped", "skipped", "interrupted"), words(why.as_str()), format!("{detail}counts as no attempt"))
+            }
             Some(AttemptEnd::Cancelled) => (ScanStatus::Cancelled.into(), String::new(), String::new()),
         };
         Self {
@@ -119,6 +123,11 @@ pub(super) struct Waiting {
     pub(super) next: Option<MomentText>,
 }
 
+/// Why no node starts a scan that is due.
+pub(super) fn held_text(held: &Held) -> Waiting {
+    Waiting { text: format!("Held back: {}. It loses no attempt and starts by itself.", clean(held.detail())), next: None }
+}
+
 /// Why a scan waits.
 pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32) -> Option<Waiting> {
     let ScanState::Pending { due, reason } = state else { return None };
@@ -127,7 +136,10 @@ pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32) 
         PendingReason::Retry { failure } => {
             format!("Attempt failed ({failures} of {max_attempts}): {}.", clean(&failure.detail))
         }
-        PendingReason::Requeued { why } => {
+        PendingReason::Requeued { why: _, detail: Some(detail) } => {
+            format!("This node could not run the attempt: {}. It does not count; the scan starts again by itself.", clean(detail))
+        }
+        PendingReason::Requeued { why, detail: None } => {
             format!("Kastrel interrupted the attempt ({}); it starts again as soon as there is a free place.", words(why.as_str()))
         }
     };

@@ -80,7 +80,7 @@ fn steps(scan: &ScanSnapshot, now: Timestamp) -> Vec<Step> {
             let why = match reason {
                 PendingReason::Submitted => "submitted".into(),
                 PendingReason::Retry { failure } => words(failure.kind.as_str()),
-                PendingReason::Requeued { why } => words(why.as_str()),
+                PendingReason::Requeued { why, .. } => words(why.as_str()),
             };
             steps.push(wait(&why, since, now));
         }
@@ -103,7 +103,7 @@ fn ending(attempt: &AttemptRecord) -> (&'static str, String) {
         None => ("running", String::new()),
         Some(AttemptEnd::Completed(_)) => ("completed", String::new()),
         Some(AttemptEnd::Failed(failure)) => ("failed", words(failure.kind.as_str())),
-        Some(AttemptEnd::Interrupted { why }) => ("interrupted", words(why.as_str())),
+        Some(AttemptEnd::Interrupted { why, .. }) => ("interrupted", words(why.as_str())),
         Some(AttemptEnd::Cancelled) => ("cancelled", String::new()),
     }
 }

@@ -21,7 +21,7 @@ impl Tally {
             let how = match end {
                 AttemptEnd::Completed(_) => "completed",
                 AttemptEnd::Failed(failure) => failure.kind.as_str(),
-                AttemptEnd::Interrupted { why } => why.as_str(),
+                AttemptEnd::Interrupted { why, .. } => why.as_str(),
                 AttemptEnd::Cancelled => "cancelled",
             };
             self.count("attempt", how);

@@ -1,0 +1,98 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
+
+use super::message::Message;
+use crate::context::Shared;
+use crate::model::{AttemptEnd, AttemptRecord, Failure, FaultKind, NodeFault};
+use crate::policy::infrastructure::judge;
+use crate::ports::CheckDepth;
+use crate::task;
+
+/// The longest that a check may take. The port answers sooner; this is for one that does not keep to it.
+const LIMIT: Duration = Duration::from_secs(15);
+
+pub(crate) struct Health;
+
+impl Actor for Health {
+    type Msg = Message;
+    type State = AbortOnDropHandle<()>;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<Self::State, ActorProcessingErr> {
+        shared.show("health", "checking");
+        Ok(task::answer(
+            &myself,
+            async move {
+                watch(&shared).await;
+                Message::Ended("the checks ended".into())
+            },
+            Message::Ended,
+        ))
+    }
+
+    async fn handle(&self, _: ActorRef<Message>, message: Message, _: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        let Message::Ended(why) = message;
+        Err(why.into())
+    }
+}
+
+async fn watch(shared: &Shared) {
+    let mut health = shared.health.subscribe();
+    loop {
+        let next = health.borrow_and_update().next_check(Instant::now());
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => check(shared).await,
+            // A failed start has moved it. The sender lives in `shared`.
+            _ = health.changed() => {}
+        }
+    }
+}
+
+/// Checks the node once and keeps the result.
+async fn check(shared: &Shared) {
+    let began = Instant::now();
+    let faults = look(shared, CheckDepth::Full).await;
+    shared.found(faults, began);
+}
+
+async fn look(shared: &Shared, depth: CheckDepth) -> Vec<NodeFault> {
+    tokio::time::timeout(LIMIT, shared.ports.health.check(depth)).await.unwrap_or_else(|_| {
+        let text = format!("the check of this node did not end within {} s", LIMIT.as_secs());
+        vec![NodeFault::new(FaultKind::DataFolder, text, "look for a disk that does not answer")]
+    })
+}
+
+/// How an attempt ended that failed and that was started at `started`: the node may have lacked what it needed.
+pub(crate) async fn judged(shared: Arc<Shared>, failure: Failure, attempts: Vec<AttemptRecord>, started: Instant) -> AttemptEnd {
+    let missed = shared.health.borrow().missed_since(started).map(<[NodeFault]>::to_vec);
+    let faults = match missed {
+        Some(faults) => faults,
+        None => {
+            let began = Instant::now();
+            let faults = look(&shared, CheckDepth::Quick).await;
+            if !faults.is_empty() {
+                shared.found(faults.clone(), began);
+            }
+            faults
+        }
+    };
+    judge(failure, &faults, &attempts)
+}
+
+/// Writes a change of the node's health to the log.
+pub(crate) fn log(before: Option<&[NodeFault]>, after: Option<&[NodeFault]>) {
+    match (before, after) {
+        (before, Some(after)) if before != Some(after) => {
+            for fault in after {
+                warn!(fault.kind = %fault.kind, "no scan starts on this node: {fault}");
+            }
+        }
+        (Some(_), None) => info!("this node is well again; scans start"),
+        _ => {}
+    }
+}

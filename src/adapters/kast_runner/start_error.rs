@@ -1,0 +1,98 @@
+//! Whose fault a start is that failed: the node's, which lacks what every scan needs, or the scan's own.
+
+use std::io;
+use std::path::Path;
+
+use kastrel_actors::model::{Failure, FailureKind, FaultKind, NodeFault};
+use kastrel_actors::ports::StartError;
+use rustix::io::Errno;
+
+use crate::adapters::node_health::{folder_remedy, resource_fault};
+
+/// What to do about a scanner that cannot be run.
+pub(crate) const INSTALL: &str = "install the scanner there, or set KAST_CLI_PATH and restart Kastrel";
+
+/// The scanner's program could not be run.
+pub(super) fn of_program(program: &Path, error: &io::Error) -> StartError {
+    let text = format!("cannot start {}: {error}", program.display());
+    let Some(errno) = Errno::from_io_error(error) else { return StartError::Failed(Failure::new(FailureKind::NotStarted, text)) };
+    if let Some(fault) = resource_fault(errno, &text) {
+        return StartError::Node(fault);
+    }
+    match errno {
+        // Missing, or its interpreter is; not executable; half written by an upgrade; on a disk that is gone.
+        Errno::NOENT
+        | Errno::NOTDIR
+        | Errno::ACCESS
+        | Errno::PERM
+        | Errno::ISDIR
+        | Errno::NOEXEC
+        | Errno::TXTBSY
+        | Errno::LOOP
+        | Errno::IO
+        | Errno::STALE
+        | Errno::NOTCONN => StartError::Node(NodeFault::new(FaultKind::ScannerProgram, text, INSTALL)),
+        Errno::INTR | Errno::NOSPC | Errno::DQUOT => StartError::Failed(Failure::new(FailureKind::SpawnFailed, text)),
+        _ => StartError::Failed(Failure::new(FailureKind::NotStarted, text)),
+    }
+}
+
+/// The folder of an attempt could not be made in the results folder.
+pub(super) fn of_folder(folder: &Path, error: &io::Error) -> StartError {
+    let text = format!("cannot make the folder {}: {error}", folder.display());
+    let Some(errno) = Errno::from_io_error(error) else { return StartError::Failed(Failure::new(FailureKind::NotStarted, text)) };
+    if let Some(fault) = resource_fault(errno, &text) {
+        return StartError::Node(fault);
+    }
+    match errno {
+        Errno::NOSPC | Errno::DQUOT | Errno::ROFS | Errno::IO | Errno::STALE | Errno::NOTCONN | Errno::NOENT => {
+            StartError::Node(NodeFault::new(FaultKind::ResultsFolder, text, folder_remedy(errno)))
+        }
+        // This scan's folder alone, or the results folder: the check of the node tells.
+        Errno::ACCESS | Errno::PERM | Errno::NOTDIR | Errno::INTR => StartError::Failed(Failure::new(FailureKind::SpawnFailed, text)),
+        _ => StartError::Failed(Failure::new(FailureKind::NotStarted, text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(error: StartError) -> String {
+        match error {
+            StartError::Node(fault) => format!("node: {}", fault.kind),
+            StartError::Failed(failure) => failure.kind.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_every_scan_needs_is_the_nodes() {
+        for (errno, program, folder) in [
+            (Errno::NOENT, "node: scanner_program", "node: results_folder"),
+            (Errno::ACCESS, "node: scanner_program", "spawn_failed"),
+            (Errno::NOEXEC, "node: scanner_program", "not_started"),
+            (Errno::TXTBSY, "node: scanner_program", "not_started"),
+            (Errno::MFILE, "node: open_files", "node: open_files"),
+            (Errno::NFILE, "node: open_files", "node: open_files"),
+            (Errno::NOMEM, "node: memory", "node: memory"),
+            (Errno::AGAIN, "node: memory", "node: memory"),
+            (Errno::NOSPC, "spawn_failed", "node: results_folder"),
+            (Errno::DQUOT, "spawn_failed", "node: results_folder"),
+            (Errno::ROFS, "not_started", "node: results_folder"),
+            (Errno::IO, "node: scanner_program", "node: results_folder"),
+            (Errno::TOOBIG, "not_started", "not_started"),
+            (Errno::NAMETOOLONG, "not_started", "not_started"),
+        ] {
+            assert_eq!(word(of_program(Path::new("/opt/kast"), &errno.into())), program, "{errno}");
+            assert_eq!(word(of_folder(Path::new("/r/x"), &errno.into())), folder, "{errno}");
+        }
+        let of_ours = io::Error::new(io::ErrorKind::DirectoryNotEmpty, "not empty");
+        assert_eq!(word(of_folder(Path::new("/r/x"), &of_ours)), "not_started");
+    }
+
+    #[test]
+    fn the_program_and_the_folder_are_named() {
+        assert!(of_program(Path::new("/opt/kast"), &Errno::NOENT.into()).to_string().contains("cannot start /opt/kast: No such file"));
+        assert!(of_folder(Path::new("/r/x"), &Errno::ROFS.into()).to_string().contains("cannot make the folder /r/x: Read-only file system"));
+    }
+}

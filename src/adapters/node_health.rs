@@ -1,0 +1,309 @@
+//! The machine's side of a node's health: the scanner's program, the folders, and room for open files.
+//!
+//! A folder is tried and not believed: a file is made in it, written, brought to the disk and removed. A missing folder is never made again here: where it was a mount point, or lay below one, the
+//! scans would fill another disk, and in either case somebody should hear that its files are gone.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kastrel_actors::model::{FaultKind, NodeFault};
+use kastrel_actors::ports::{CheckDepth, NodeHealth};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
+use rustix::io::Errno;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::adapters::kast_runner::INSTALL;
+
+/// How long a folder may take to answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// So many files can be opened, at least: a start needs about a dozen.
+const FILES: usize = 24;
+
+/// The name of the file that is tried where a file needs a name; the same each time, so that a killed process leaves one at most.
+const PROBE: &str = ".kastrel-health";
+
+/// A folder that scans need.
+#[derive(Debug)]
+struct Folder {
+    kind: FaultKind,
+    /// Such as `results folder`.
+    name: &'static str,
+    path: PathBuf,
+    /// Whether something was mounted there at the start.
+    was_mount_point: bool,
+    /// The check that is under way; it stays here while a disk does not answer, so that no more threads wait for it.
+    check: Mutex<Option<JoinHandle<Option<NodeFault>>>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct MachineHealth {
+    program: PathBuf,
+    folders: Vec<Arc<Folder>>,
+    least_free: u64,
+}
+
+impl MachineHealth {
+    /// Of a node with this scanner and these folders, which exist now. `least_free`: the free bytes that each folder must have, or a tenth of its disk where that is less.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>, results: &Path, data: &Path, least_free: u64) -> Self {
+        let folder = |kind, name, path: &Path| {
+            Arc::new(Folder { kind, name, path: path.to_owned(), was_mount_point: is_mount_point(path).unwrap_or(false), check: Mutex::default() })
+        };
+        let folders = vec![folder(FaultKind::ResultsFolder, "results folder", results), folder(FaultKind::DataFolder, "data folder", data)];
+        Self { program: program.into(), folders, least_free }
+    }
+}
+
+#[async_trait]
+impl NodeHealth for MachineHealth {
+    async fn check(&self, depth: CheckDepth) -> Vec<NodeFault> {
+        if let Err(error) = files() {
+            let text = format!("this process cannot open more files: {error}");
+            // Nothing else can be looked at.
+            return resource_fault(error, &text).into_iter().collect();
+        }
+        let mut faults: Vec<NodeFault> = program(&self.program).into_iter().collect();
+        for folder in &self.folders {
+            faults.extend(folder.check(self.least_free, depth).await);
+        }
+        faults
+    }
+}
+
+impl Folder {
+    async fn check(self: &Arc<Self>, least_free: u64, depth: CheckDepth) -> Option<NodeFault> {
+        let mut check = self.check.lock().await;
+        let running = check.get_or_insert_with(|| {
+            let folder = Arc::clone(self);
+            tokio::task::spawn_blocking(move || folder.look(least_free, depth))
+        });
+        match tokio::time::timeout(LIMIT, running).await {
+            Ok(found) => {
+                *check = None;
+                found.unwrap_or_else(|error| Some(self.fault(format!("could not be checked: {error}"), "look at Kastrel's log")))
+            }
+            Err(_) => Some(self.fault(format!("does not answer within {} s", LIMIT.as_secs()), "look at its disk, and at the kernel's log")),
+        }
+    }
+
+    fn fault(&self, what: impl std::fmt::Display, remedy: impl Into<String>) -> NodeFault {
+        NodeFault::new(self.kind, format!("the {} {} {what}", self.name, self.path.display()), remedy)
+    }
+
+    fn look(&self, least_free: u64, depth: CheckDepth) -> Option<NodeFault> {
+        match is_mount_point(&self.path) {
+            Ok(false) if self.was_mount_point => return Some(not_mounted(self.kind, self.name, &self.path)),
+            Ok(_) => {}
+            Err(Errno::NOENT) => return Some(self.fault("is missing", folder_remedy(Errno::NOENT))),
+            Err(errno) => return Some(self.fault(format!("cannot be read: {}", io::Error::from(errno)), folder_remedy(errno))),
+        }
+        if let Err(errno) = write_and_remove(&self.path, depth) {
+            let what = format!("cannot be written: {}", io::Error::from(errno));
+            return resource_fault(errno, &self.fault(&what, "").text).or_else(|| Some(self.fault(what, folder_remedy(errno))));
+        }
+        let space = rustix::fs::statvfs(&self.path).ok()?;
+        let (free, all) = (space.f_bavail.saturating_mul(space.f_frsize), space.f_blocks.saturating_mul(space.f_frsize));
+        let least = least(least_free, all);
+        (free < least).then(|| self.fault(format!("has {} MiB free, less than {} MiB", free >> 20, least >> 20), folder_remedy(Errno::NOSPC)))
+    }
+}
+
+/// The free bytes that a disk of so many must have. One that does not tell its size is taken as it is.
+fn least(wanted: u64, all: u64) -> u64 {
+    wanted.min(all / 10)
+}
+
+/// A folder on which something was mounted at the start.
+pub(crate) fn not_mounted(kind: FaultKind, name: &str, path: &Path) -> NodeFault {
+    let text = format!("the {name} {} is not mounted", path.display());
+    NodeFault::new(kind, text, "mount it; or restart Kastrel, to use the folder that is there now")
+}
+
+/// Whether something is mounted there.
+pub(crate) fn is_mount_point(path: &Path) -> Result<bool, Errno> {
+    let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE)?;
+    if rustix::fs::FileType::from_raw_mode(found.stx_mode.into()) != rustix::fs::FileType::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Makes a file without a name, which is gone however this process ends; where the file system has none such, one with a name.
+fn write_and_remove(folder: &Path, depth: CheckDepth) -> Result<(), Errno> {
+    let mode = Mode::RUSR | Mode::WUSR;
+    match rustix::fs::open(folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode) {
+        Ok(file) => fill(&file, depth),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            let path = folder.join(PROBE);
+            let file = rustix::fs::open(&path, OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC, mode)?;
+            let filled = fill(&file, depth);
+            match rustix::fs::unlink(&path) {
+                // Another node on the same results folder was faster.
+                Ok(()) | Err(Errno::NOENT) => filled,
+                Err(errno) => filled.and(Err(errno)),
+            }
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+fn fill(file: &OwnedFd, depth: CheckDepth) -> Result<(), Errno> {
+    rustix::io::write(file, &[0; 512])?;
+    match depth {
+        CheckDepth::Quick => Ok(()),
+        CheckDepth::Full => rustix::fs::fsync(file),
+    }
+}
+
+/// Whether some more files can be opened.
+fn files() -> Result<(), Errno> {
+    let mut held = Vec::with_capacity(FILES);
+    for _ in 0..FILES {
+        held.push(rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+    }
+    Ok(())
+}
+
+fn program(program: &Path) -> Option<NodeFault> {
+    // Whatever is looked for on the PATH is the runner's to find.
+    if program.components().count() == 1 && !program.is_absolute() {
+        return None;
+    }
+    let why = match std::fs::metadata(program) {
+        Err(error) => error.to_string(),
+        Ok(found) if !found.is_file() => "it is no file".to_owned(),
+        Ok(_) => io::Error::from(rustix::fs::access(program, Access::EXEC_OK).err()?).to_string(),
+    };
+    Some(NodeFault::new(FaultKind::ScannerProgram, format!("the scanner {} cannot be run: {why}", program.display()), INSTALL))
+}
+
+/// A lack of the system itself, whatever was tried. `text` says what was.
+pub(crate) fn resource_fault(errno: Errno, text: &str) -> Option<NodeFault> {
+    let (kind, remedy) = match errno {
+        Errno::MFILE => (FaultKind::OpenFiles, "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service) and restart Kastrel"),
+        Errno::NFILE => (FaultKind::OpenFiles, "raise the limit of open files of this machine (sysctl fs.file-max)"),
+        Errno::NOMEM => (FaultKind::Memory, "free memory, or lower scans.concurrency"),
+        Errno::AGAIN => (FaultKind::Memory, "raise the limit of processes (ulimit -u, or TasksMax= of the service), or lower scans.concurrency"),
+        _ => return None,
+    };
+    Some(NodeFault::new(kind, text, remedy))
+}
+
+/// What to do about a folder that cannot be used.
+pub(crate) fn folder_remedy(errno: Errno) -> &'static str {
+    match errno {
+        Errno::NOENT => "mount its disk, bring it back from a backup, or make it again, empty",
+        Errno::NOSPC | Errno::DQUOT => "free some space, or move it to a larger disk",
+        Errno::ROFS => "mount it writable; the kernel's log says why it is not",
+        Errno::ACCESS | Errno::PERM => "let Kastrel's user write there (chown, chmod)",
+        _ => "look at its disk, and at the kernel's log",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Machine {
+        root: tempfile::TempDir,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            for folder in ["results", "data"] {
+                std::fs::create_dir(root.path().join(folder)).unwrap();
+            }
+            std::fs::copy("/bin/sh", root.path().join("kast")).unwrap();
+            Self { root }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.root.path().join(name)
+        }
+
+        fn health(&self, least_free: u64) -> MachineHealth {
+            MachineHealth::new(self.path("kast"), &self.path("results"), &self.path("data"), least_free)
+        }
+    }
+
+    fn texts(faults: &[NodeFault]) -> Vec<(FaultKind, String)> {
+        faults.iter().map(|fault| (fault.kind, fault.text.clone())).collect()
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_has_everything_is_well_and_nothing_is_left_behind() {
+        let machine = Machine::new();
+        assert_eq!(machine.health(1 << 10).check(CheckDepth::Full).await, []);
+        for folder in ["results", "data"] {
+            assert_eq!(std::fs::read_dir(machine.path(folder)).unwrap().count(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn each_fault_is_named_and_ends_with_its_cause() {
+        let machine = Machine::new();
+        let health = machine.health(1 << 10);
+        std::fs::rename(machine.path("kast"), machine.path("away")).unwrap();
+        std::fs::remove_dir(machine.path("results")).unwrap();
+        std::fs::remove_dir(machine.path("data")).unwrap();
+        std::fs::write(machine.path("data"), "a file").unwrap();
+        let shown = |name: &str| machine.path(name).display().to_string();
+        assert_eq!(
+            texts(&health.check(CheckDepth::Full).await),
+            [
+                (FaultKind::ScannerProgram, format!("the scanner {} cannot be run: No such file or directory (os error 2)", shown("kast"))),
+                (FaultKind::ResultsFolder, format!("the results folder {} is missing", shown("results"))),
+                (FaultKind::DataFolder, format!("the data folder {} cannot be read: Not a directory (os error 20)", shown("data"))),
+            ]
+        );
+        assert!(!machine.path("results").exists(), "it is for somebody else to make it again");
+        std::fs::rename(machine.path("away"), machine.path("kast")).unwrap();
+        std::fs::create_dir(machine.path("results")).unwrap();
+        std::fs::remove_file(machine.path("data")).unwrap();
+        std::fs::create_dir(machine.path("data")).unwrap();
+        assert_eq!(health.check(CheckDepth::Full).await, []);
+        std::fs::set_permissions(machine.path("kast"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        assert!(health.check(CheckDepth::Full).await[0].text.ends_with("cannot be run: Permission denied (os error 13)"));
+    }
+
+    #[tokio::test]
+    async fn too_little_space_is_a_fault() {
+        let machine = Machine::new();
+        let faults = machine.health(u64::MAX).check(CheckDepth::Full).await;
+        // A tenth of the disk is enough where more was asked; whether this disk has it is not this test's.
+        assert!(faults.iter().all(|fault| fault.text.contains(" MiB free, less than ")), "{faults:?}");
+        for (wanted, all, expected) in [(64, 10_000, 64), (64, 100, 10), (64, 0, 0), (0, 10_000, 0)] {
+            assert_eq!(least(wanted, all), expected);
+        }
+    }
+
+    #[test]
+    fn a_mount_point_is_told_from_a_folder() {
+        assert_eq!(is_mount_point(Path::new("/proc")), Ok(true));
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(is_mount_point(root.path()), Ok(false));
+        assert_eq!(is_mount_point(&root.path().join("none")), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn a_disk_that_was_mounted_and_is_not_any_more_is_never_written() {
+        let root = tempfile::tempdir().unwrap();
+        let folder =
+            Folder { kind: FaultKind::ResultsFolder, name: "results folder", path: root.path().to_owned(), was_mount_point: true, check: Mutex::default() };
+        assert!(folder.look(0, CheckDepth::Quick).unwrap().text.ends_with("is not mounted"));
+    }
+
+    #[test]
+    fn a_scanner_without_a_path_is_the_runners_to_find() {
+        assert_eq!(program(Path::new("kast")), None);
+        assert!(program(Path::new("./no-such-kast")).is_some());
+    }
+}
