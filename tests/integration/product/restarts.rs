@@ -85,7 +85,7 @@ async fn finished_work_is_kept_when_server_and_warden_are_killed_together() {
     for id in &finished {
         let scan = app.until_status(*id, "completed").await;
         assert_eq!((words(&scan), starts_of(journal.path(), *id)), (vec!["completed".to_owned()], 1), "it ran once: {scan:#}");
-        assert_eq!(scan["results"].as_array().unwrap().len(), 2, "{scan:#}");
+        assert_eq!(scan["plugins"].as_array().unwrap().len(), 2, "{scan:#}");
     }
     for id in &running {
         let scan = app.until_status(*id, "completed").await;
