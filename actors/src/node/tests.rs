@@ -242,9 +242,9 @@ async fn a_restarted_node_starts_what_waits_at_once() {
         let waiting = cluster.submit().await;
         tokio::time::sleep(SECOND).await;
         if before == Before::Stopped {
-            first.shutdown(Duration::ZERO, 10 * SECOND).await
+            first.shutdown(Duration::ZERO, 10 * SECOND).await;
         } else {
-            first.crash().await
+            first.crash().await;
         }
         let restarted = tokio::time::Instant::now();
         let config = NodeConfig {

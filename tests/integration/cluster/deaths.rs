@@ -119,7 +119,7 @@ async fn a_worker_that_starts_on_the_folder_of_a_killed_one_takes_over_at_once()
     let killed = Instant::now();
     worker.kill();
     worker.start().await;
-    for (id, expected) in [(finished, &["completed"][..]), (running, &["node_lost", "completed"])] {
+    for (id, expected) in [(finished, &["completed"][..]), (running, &["node_lost", "completed"][..])] {
         let scan = web.until_status(id, "completed").await;
         let starts = cluster.journal(id).iter().filter(|line| line.what == "start").count();
         assert_eq!((ends(&scan), starts), (expected.iter().map(ToString::to_string).collect(), expected.len()), "{scan:#}");
