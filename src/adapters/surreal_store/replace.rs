@@ -190,7 +190,7 @@ mod tests {
         assert!(!path.join("database").exists());
         let replacement = Replacement::begin(path).await.unwrap();
         assert!(matches!(SurrealStore::open(path).await, Err(OpenError::Locked { .. })), "the folder is held meanwhile");
-        assert_eq!(replacement.finish(Timestamp::UNIX_EPOCH).await.unwrap(), [PathBuf::new(); 0]);
+        assert!(replacement.finish(Timestamp::UNIX_EPOCH).await.unwrap().is_empty());
         SurrealStore::open(path).await.unwrap();
         assert!(!path.join(NEW).exists() && path.join("database.replaced-19700101T000000Z").exists());
     }

@@ -162,9 +162,13 @@ fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
             let rows = "
                 CREATE scan:1 SET number = 1, status = 'pending', target = 'example.com', created_at = 0, version = 0, token = 0, failures = 0, trace = 'x',
                     rank = 1, due = 0, cancel = false, document = $document;
-                CREATE counter:scan SET value = 7;
-                CREATE pause:queue SET since = 0, reason = 'upgrade';";
+                CREATE counter:scan SET value = 7;";
             calls::execute(&db, rows, document).await.unwrap();
+            // The first schema knows no pause.
+            let is_paused = steps > 1;
+            if is_paused {
+                calls::execute(&db, "CREATE pause:queue SET since = 0, reason = 'upgrade';", Nothing {}).await.unwrap();
+            }
             let dir = TempDir::new().unwrap();
             let folder = BackupFolder::new(dir.path().to_owned(), 3);
             before_migration::run(&db, Some(&folder)).await.unwrap();
@@ -175,8 +179,9 @@ fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
             assert!(String::from_utf8_lossy(&text).starts_with(&format!("{{\"kastrel_backup\":1,\"schema\":{schema},")), "an older program may restore it");
             let restored = SurrealStore::in_memory().await.unwrap();
             let summary = crate::backup::read(&restored, text.as_slice()).await.unwrap();
-            assert_eq!((summary.scans, summary.last, summary.paused), (1, ScanId(7), true));
+            assert_eq!((summary.scans, summary.last, summary.paused), (1, ScanId(7), is_paused));
             assert_eq!(restored.get(ScanId(1)).await.unwrap(), Some(record));
+            migrate::run(&db).await.unwrap();
         }
         let dir = TempDir::new().unwrap();
         let folder = BackupFolder::new(dir.path().join("new"), 3);
