@@ -14,7 +14,6 @@ use super::link::Link;
 use super::lock::FolderLock;
 use super::migrate::{self, Ground, Purpose};
 use super::replace;
-use super::replace;
 use super::store::{Inner, SurrealStore};
 
 /// The version of the embedded engine, which tells it to nobody. A test holds it against the locked dependencies.
