@@ -20,7 +20,6 @@ use std::time::Duration;
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::mirror;
-use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{Clock, SystemClock};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -31,7 +30,7 @@ use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups};
 use crate::config::Config;
 use crate::telemetry::readings::Sources;
-use crate::telemetry::{Observed, Telemetry, observe};
+use crate::telemetry::{Telemetry, observe};
 use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
 pub use database::{RestoreTarget, backup_folder, database_to_back_up};
@@ -97,75 +96,64 @@ impl App {
         let observed = observe(telemetry, Arc::clone(&clock));
         let links = Links::open(config, role, &folders.data, &node_id, &clock, &observed).await?;
         let database = links.database.clone();
-        let started = Self::start_on(links, config, role, telemetry, folders, artifacts, clock, node_id, &observed).await;
+        let started = async {
+            let desk = ScanDesk {
+                store: observed.store(links.store),
+                queue: observed.queue(links.queue, links.redis.is_some()),
+                bus: links.bus,
+                feed: links.feed,
+                view: links.view,
+                board: Arc::new(LiveBoard::default()),
+                clock,
+                scope: Arc::new(config.scope_policy()),
+                limits: config.queue_limits(),
+            };
+            let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
+                let node = RunningNode::start(config, role, node_id, &folders, &desk, &observed, links.shared).await?;
+                let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
+                (Some(node), catalogue, renderer)
+            } else if links.shared {
+                (None, scanner::view_of_the_nodes(Arc::clone(&desk.store)), None)
+            } else {
+                let runner = scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &identity::data_dir_id(&folders.data)?, None)?;
+                (None, scanner::view_of(&runner), reports::renderer(config, &runner))
+            };
+            let sources = Sources {
+                desk: desk.clone(),
+                capacity: node.is_some().then_some(config.scans.concurrency),
+                folders: vec![("data", folders.data.clone()), ("results", folders.results.clone())],
+            };
+            let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
+            let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
+            let backups = if role == Role::Serve && config.makes_backups() {
+                let (folder, source, clock) = (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&desk.clock));
+                Some(AutomaticBackups { folder, every: config.backup_interval(), source, clock }.start())
+            } else {
+                None
+            };
+            Ok(Self {
+                desk,
+                drain_limit: config.scans.drain_limit_seconds,
+                redis: links.redis,
+                artifacts,
+                backup: links.backup,
+                database: links.database,
+                backups,
+                node,
+                renderer,
+                catalogue,
+                telemetry: telemetry.clone(),
+                sources,
+                _readings: readings,
+                _mirror: mirror,
+                _lock: links.lock,
+            })
+        };
+        let started = started.await;
         if started.is_err() {
             database.close().await;
         }
         started
-    }
-
-    async fn start_on(
-        links: Links,
-        config: &Config,
-        role: Role,
-        telemetry: &Telemetry,
-        folders: Folders,
-        artifacts: Arc<dyn ArtifactStore>,
-        clock: Arc<dyn Clock>,
-        node_id: NodeId,
-        observed: &Observed,
-    ) -> Result<Self, AppError> {
-        let desk = ScanDesk {
-            store: observed.store(links.store),
-            queue: observed.queue(links.queue, links.redis.is_some()),
-            bus: links.bus,
-            feed: links.feed,
-            view: links.view,
-            board: Arc::new(LiveBoard::default()),
-            clock,
-            scope: Arc::new(config.scope_policy()),
-            limits: config.queue_limits(),
-        };
-        let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
-            let node = RunningNode::start(config, role, node_id, &folders, &desk, observed, links.shared).await?;
-            let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
-            (Some(node), catalogue, renderer)
-        } else if links.shared {
-            (None, scanner::view_of_the_nodes(Arc::clone(&desk.store)), None)
-        } else {
-            let runner = scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &identity::data_dir_id(&folders.data)?, None)?;
-            (None, scanner::view_of(&runner), reports::renderer(config, &runner))
-        };
-        let sources = Sources {
-            desk: desk.clone(),
-            capacity: node.is_some().then_some(config.scans.concurrency),
-            folders: vec![("data", folders.data.clone()), ("results", folders.results.clone())],
-        };
-        let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
-        let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
-        let backups = if role == Role::Serve && config.makes_backups() {
-            let (folder, source, clock) = (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&desk.clock));
-            Some(AutomaticBackups { folder, every: config.backup_interval(), source, clock }.start())
-        } else {
-            None
-        };
-        Ok(Self {
-            desk,
-            drain_limit: config.scans.drain_limit_seconds,
-            redis: links.redis,
-            artifacts,
-            backup: links.backup,
-            database: links.database,
-            backups,
-            node,
-            renderer,
-            catalogue,
-            telemetry: telemetry.clone(),
-            sources,
-            _readings: readings,
-            _mirror: mirror,
-            _lock: links.lock,
-        })
     }
 
     /// Asks the scanner that the configuration leads to what it offers, without starting anything else.

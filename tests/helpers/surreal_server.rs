@@ -66,7 +66,7 @@ impl SurrealServer {
         assert!(self.child.is_none(), "the server runs");
         let storage = match &self.storage {
             Storage::Memory => "memory".to_owned(),
-            Storage::Disk(folder) => format!("rocksdb://{}?sync=every", folder.path().join("db").display()),
+            Storage::Disk(_) => format!("rocksdb://{}?sync=every", self.folder().display()),
         };
         let bind = self.address().to_string();
         let mut command = Command::new(program());

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use surrealdb_cnf::ConfigMap;
 use surrealdb_core::kvs::copy::{KeyRole, key_role};
@@ -13,6 +12,7 @@ use surrealdb_kvs::api::Transactable;
 use surrealdb_kvs::{Key, KeyRange, TransactionType};
 use surrealdb_kvs_rocksdb::Datastore as RocksDb;
 use surrealdb_kvs_surrealkv::Datastore as SurrealKv;
+use tokio::time::Instant;
 
 use super::convert_plan::{Folders, Step, next};
 use super::folder::{self, DATABASE_FOLDER};
