@@ -568,7 +568,17 @@ mod tests {
 
     #[test]
     fn flags_reach_their_keys() {
-        let all = ["kastrel", "serve", "--listen=[::1]:1", "--data-dir=d", "--allow-private-targets", "--concurrency=9", "--kast=/k", "--scanner=kast"];
+        let all = [
+            "kastrel",
+            "serve",
+            "--listen=[::1]:1",
+            "--data-dir=d",
+            "--allow-private-targets",
+            "--concurrency=9",
+            "--kast=/k",
+            "--scanner=kast",
+            "--accept-loss",
+        ];
         let Command::Serve(args) = Cli::try_parse_from(all).unwrap().command else { panic!("serve") };
         let flags = args.flags();
         assert_eq!(flags.len(), crate::config::KEYS.iter().filter(|key| key.flag.is_some()).count());

@@ -17,6 +17,7 @@ mod product;
 mod redis_server;
 #[path = "../helpers/s3_server.rs"]
 mod s3_server;
+#[expect(clippy::print_stdout, reason = "a long run says how far it is")]
 mod storage;
 #[path = "../helpers/surreal_server.rs"]
 #[expect(dead_code, reason = "other test programs use the rest of it")]

@@ -64,6 +64,11 @@ pub enum AddressError {
     /// Another protocol.
     #[error("the scheme of the database's address must be ws or wss, not `{0}`")]
     Scheme(String),
+    /// A storage engine and no server.
+    #[error(
+        "the database's address names a storage engine: start a SurrealDB server on it, on rocksdb:// and not on surrealkv://, which loses committed rows at a restart, and write {FORM}"
+    )]
+    Engine,
     /// No host.
     #[error("the database's address has no host; write {FORM}")]
     Host,
@@ -117,6 +122,7 @@ impl FromStr for RemoteDatabase {
         let tls = match url.scheme() {
             "ws" => false,
             "wss" => true,
+            "surrealkv" | "surrealkv+versioned" | "rocksdb" | "file" | "mem" | "memory" | "tikv" => return Err(AddressError::Engine),
             other => return Err(AddressError::Scheme(other.to_owned())),
         };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(AddressError::Host)?.to_owned();

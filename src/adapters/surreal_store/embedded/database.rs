@@ -6,8 +6,8 @@
 //! - **Never** uses an engine after a failed write, and never a database that lacks something that was acknowledged.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use kastrel_actors::ports::{Clock as _, SystemClock};
@@ -74,7 +74,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Record {
-    file: HighWaterFile,
+    file: Arc<std::sync::Mutex<HighWaterFile>>,
     now: HighWater,
     /// After a restore, the record begins anew; before its end there is nothing to record.
     is_kept: bool,
@@ -121,7 +121,7 @@ impl EmbeddedDatabase {
             state: watch::Sender::new(State::Closed),
             changed: Notify::new(),
             identity: AtomicU64::new(0),
-            record: Mutex::new(Record { file, now, is_kept: !is_restore }),
+            record: Mutex::new(Record { file: Arc::new(std::sync::Mutex::new(file)), now, is_kept: !is_restore }),
         });
         shared.begin(engine).await?;
         let keeper = Arc::new(AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&shared)))));
@@ -283,10 +283,9 @@ impl Record {
         Ok(())
     }
 
-    /// Blocks for as long as a sync takes, and the engine's commits do so as well.
     async fn write(&mut self) -> std::io::Result<()> {
-        let Self { file, now, .. } = self;
-        tokio::task::block_in_place(|| file.write(now))
+        let (file, now) = (Arc::clone(&self.file), self.now.clone());
+        blocking(move || file.lock().unwrap_or_else(PoisonError::into_inner).write(&now)).await
     }
 }
 
