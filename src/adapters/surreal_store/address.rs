@@ -66,9 +66,9 @@ pub enum AddressError {
     Scheme(String),
     /// A storage engine and no server.
     #[error(
-        "the database's address names a storage engine: start a SurrealDB server on it, on rocksdb:// and not on surrealkv://, which loses committed rows at a restart, and write {FORM}"
+        "the scheme of the database's address must be ws or wss, not `{0}`, which is a storage engine: start a SurrealDB server on rocksdb:// (surrealkv:// loses committed rows at a restart), and write {FORM}"
     )]
-    Engine,
+    Engine(String),
     /// No host.
     #[error("the database's address has no host; write {FORM}")]
     Host,
@@ -122,7 +122,9 @@ impl FromStr for RemoteDatabase {
         let tls = match url.scheme() {
             "ws" => false,
             "wss" => true,
-            "surrealkv" | "surrealkv+versioned" | "rocksdb" | "file" | "mem" | "memory" | "tikv" => return Err(AddressError::Engine),
+            engine @ ("surrealkv" | "surrealkv+versioned" | "rocksdb" | "file" | "mem" | "memory" | "tikv") => {
+                return Err(AddressError::Engine(engine.to_owned()));
+            }
             other => return Err(AddressError::Scheme(other.to_owned())),
         };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(AddressError::Host)?.to_owned();
