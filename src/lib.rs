@@ -5,6 +5,7 @@ pub mod app;
 pub mod backup;
 pub mod cli;
 pub mod config;
+mod error_chain;
 pub mod server;
 pub mod telemetry;
 pub mod web;

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use super::folder::{BackupFile, BackupFolder, MakeError};
 use super::source::BackupSource;
+use crate::error_chain::chain;
 
 /// The longest wait before the folder is looked at again: somebody may have removed files, and a machine may have slept.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -155,18 +156,6 @@ impl Drop for RunningBackups {
     fn drop(&mut self) {
         self.stop.cancel();
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

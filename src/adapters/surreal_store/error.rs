@@ -159,18 +159,6 @@ impl OpenError {
     }
 }
 
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// Why a call of the database brought no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum CallError {

@@ -17,9 +17,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::address::{AuthLevel, RemoteDatabase};
 use super::calls::Database;
-use super::error::{CallError, ConnectError, OpenError, chain};
+use super::error::{CallError, ConnectError, OpenError};
 use super::migrate::{self, Ground, Purpose};
 use super::wire::Wire;
+use crate::error_chain::chain;
 
 /// For how long of an outage calls wait for its end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);

@@ -23,6 +23,7 @@ mod delete;
 mod embedded;
 mod ended;
 mod error;
+mod folders;
 mod lease;
 mod link;
 mod list;

@@ -90,17 +90,6 @@ impl SurrealStore {
         }
     }
 
-    /// Reads every key and value of an embedded database, and says how many there are. `None`: the database is elsewhere.
-    ///
-    /// # Errors
-    /// [`OpenError::Damaged`] where something cannot be read.
-    pub async fn read_everything(&self) -> Result<Option<u64>, OpenError> {
-        match &self.inner.db {
-            Database::Embedded(database) => database.read_all().await.map(Some),
-            Database::Engine(_) | Database::Remote(_) | Database::Wire(_) => Ok(None),
-        }
-    }
-
     /// Ids up to `least` count as given out: they belonged to a database that this one replaces.
     pub(super) async fn keep_ids_above(&self, least: u64) -> Result<(), OpenError> {
         let failed = |source: super::error::CallError| OpenError::Database { doing: "keep the ids of the database that is replaced", source: Box::new(source) };

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::embedded;
 use super::error::OpenError;
+use super::folders::{free_name, sync};
 use super::lock::FolderLock;
 use super::store::SurrealStore;
 
@@ -118,21 +119,11 @@ fn move_files(folder: &Path, new: &Path, now: Timestamp, moves: &mut usize) -> i
     Ok(aside)
 }
 
-/// `name`, or with a number behind it where there is such a file.
-fn free_name(folder: &Path, name: &str) -> PathBuf {
-    let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}-{number}")));
-    names.map(|name| folder.join(name)).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| folder.join(name))
-}
-
 fn remove(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn failed(folder: &Path) -> impl Fn(io::Error) -> OpenError {

@@ -259,34 +259,35 @@ async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec
         let rows = NewRows { submitter: turn.row(), batch: turn.batch, offset: inner.offset(), amount, rows: plan.rows };
         let born = match calls::call::<Born>(&inner.db, WRITE, rows).await {
             Ok(born) => born,
-            Err(error) => match error.failure() {
-                // Another process took the number or the key; what it wrote is seen on the next try.
-                Failure::Exists => {
+            Err(error) => {
+                let failure = error.failure();
+                if matches!(failure, Failure::Exists | Failure::Conflict | Failure::Thrown) {
+                    // Nothing was written.
                     turn.unanswered = None;
-                    tries.after_collision().await?;
-                    continue;
                 }
-                Failure::Conflict => {
-                    turn.unanswered = None;
-                    tries.after(error).await?;
-                    continue;
-                }
-                Failure::Lost => {
-                    tries.after(error).await?;
-                    match settle(inner, turn).await? {
-                        Some(born) => born,
-                        None => {
-                            turn.unanswered = None;
-                            continue;
+                match failure {
+                    // Another process took the number or the key; what it wrote is seen on the next try.
+                    Failure::Exists => {
+                        tries.after_collision().await?;
+                        continue;
+                    }
+                    Failure::Conflict => {
+                        tries.after(error).await?;
+                        continue;
+                    }
+                    Failure::Lost => {
+                        tries.after(error).await?;
+                        match settle(inner, turn).await? {
+                            Some(born) => born,
+                            None => {
+                                turn.unanswered = None;
+                                continue;
+                            }
                         }
                     }
+                    Failure::Thrown | Failure::Unsent | Failure::Unknown => return Err(error.into()),
                 }
-                Failure::Thrown => {
-                    turn.unanswered = None;
-                    return Err(error.into());
-                }
-                Failure::Unsent | Failure::Unknown => return Err(error.into()),
-            },
+            }
         };
         turn.unanswered = None;
         return answers(inner, plan.places, plan.records, Some(born)).await;

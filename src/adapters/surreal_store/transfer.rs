@@ -14,10 +14,11 @@ use kastrel_actors::ports::{ScanStore, StoreError};
 use surrealdb::types::{RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
 
 use super::calls;
-use super::error::{CallError, Failure, chain};
+use super::error::{CallError, Failure};
 use super::row::{self, Columns, StoredScan, stored};
 use super::store::SurrealStore;
 use super::{backfill, migrate, submit};
+use crate::error_chain::chain;
 
 /// What there is besides the scans.
 #[derive(Debug, Clone, PartialEq, Eq)]

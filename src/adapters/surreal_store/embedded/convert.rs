@@ -2,7 +2,6 @@
 //!
 //! The order of the keys follows `surrealdb_core::kvs::copy`: the storage version comes last, so that an engine refuses a copy that is not whole.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 use super::convert_plan::{Folders, Step, next};
 use super::folder::{self, DATABASE_FOLDER};
 use super::options::{OPTIONS, SURREALKV};
+use crate::adapters::surreal_store::folders::{free_name, sync};
 
 const COPYING: &str = "database.copying";
 const CONVERTED: &str = "database.converted";
@@ -63,15 +63,15 @@ pub(super) async fn run(data: &Path) -> Result<()> {
                 tracing::info!("converting the database from SurrealKV to RocksDB; this happens once");
                 let keys = copy(&database, &folder(COPYING)).await?;
                 compare(&database, &folder(COPYING)).await?;
-                rename(data, COPYING, CONVERTED)?;
+                rename(data, &folder(COPYING), &folder(CONVERTED))?;
                 tracing::info!(keys, duration_ms = start.elapsed().as_millis(), "copied the database and compared the copy");
             }
             Step::KeepOld => {
-                let name = free_name(data);
-                rename(data, DATABASE_FOLDER, &name)?;
-                tracing::info!("the database of the earlier version is kept in {}", folder(&name).display());
+                let kept = free_name(data, KEPT);
+                rename(data, &folder(DATABASE_FOLDER), &kept)?;
+                tracing::info!("the database of the earlier version is kept in {}", kept.display());
             }
-            Step::PutInPlace => rename(data, CONVERTED, DATABASE_FOLDER)?,
+            Step::PutInPlace => rename(data, &folder(CONVERTED), &folder(DATABASE_FOLDER))?,
         }
     }
 }
@@ -81,15 +81,9 @@ fn remove(folder: &Path) -> Result<()> {
 }
 
 /// Renames within the data folder, and waits until the new names are on the disk.
-fn rename(data: &Path, from: &str, to: &str) -> Result<()> {
-    let renamed = std::fs::rename(data.join(from), data.join(to)).and_then(|()| File::open(data)?.sync_all());
-    renamed.map_err(|source| ConvertError::Folder { doing: "rename", path: data.join(from), source })
-}
-
-/// A name for the old folder that nothing has yet.
-fn free_name(data: &Path) -> String {
-    let numbered = (2..).map(|number| format!("{KEPT}-{number}"));
-    std::iter::once(KEPT.to_owned()).chain(numbered).find(|name| !data.join(name).exists()).unwrap_or_else(|| KEPT.to_owned())
+fn rename(data: &Path, from: &Path, to: &Path) -> Result<()> {
+    let renamed = std::fs::rename(from, to).and_then(|()| sync(data));
+    renamed.map_err(|source| ConvertError::Folder { doing: "rename", path: from.to_owned(), source })
 }
 
 async fn source(folder: &Path) -> Result<SurrealKv> {

@@ -22,8 +22,9 @@ use super::{RefusedBatch, convert, failure, marks, verify, withdraw};
 use crate::adapters::surreal_store::address::AuthLevel;
 use crate::adapters::surreal_store::before_migration::{self, BeforeMigration};
 use crate::adapters::surreal_store::calls::Database;
-use crate::adapters::surreal_store::error::{CallError, OpenError, chain};
+use crate::adapters::surreal_store::error::{CallError, OpenError};
 use crate::adapters::surreal_store::migrate::{self, Ground, Purpose};
+use crate::error_chain::chain;
 
 const NAMESPACE: &str = "kastrel";
 const DATABASE: &str = "kastrel";
@@ -187,12 +188,6 @@ impl EmbeddedDatabase {
             Ok(State::Lost(why)) => why.to_string(),
             _ => std::future::pending().await,
         }
-    }
-
-    /// Reads everything once.
-    pub(in super::super) async fn read_all(&self) -> Result<u64, OpenError> {
-        let engine = self.engine().map_err(|source| OpenError::Database { doing: "read the database", source: Box::new(source) })?;
-        read_all(&engine).await
     }
 
     /// Closes it for good: calls in flight end, the record is written, and the engine lets go of its files.
@@ -426,7 +421,7 @@ async fn read_all(engine: &Engine) -> Result<u64, OpenError> {
     verify::read_all(&datastore).await.map_err(OpenError::from)
 }
 
-/// The database is too large to wait for; damage is told in the log, and by `kastrel doctor --deep`.
+/// The database is too large to wait for; damage is reported in the log.
 fn read_in_background(engine: Arc<Engine>) {
     let closing = engine.closing();
     tokio::spawn(async move {

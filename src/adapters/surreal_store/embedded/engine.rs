@@ -16,7 +16,8 @@ use super::folder::Damage;
 use super::options::OPTIONS;
 use super::verify::{self, Unreadable};
 use crate::adapters::surreal_store::calls::CALL_TIMEOUT;
-use crate::adapters::surreal_store::error::{CallError, OpenError, chain};
+use crate::adapters::surreal_store::error::{CallError, OpenError};
+use crate::error_chain::chain;
 
 /// How long an engine may take to close, and one that was just dropped to let go of its files.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);

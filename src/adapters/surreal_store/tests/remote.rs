@@ -32,7 +32,7 @@ struct Versions {
 async fn refusal(url: &str) -> String {
     let address: RemoteDatabase = url.parse().unwrap();
     let error = SurrealStore::connect(&address).await.unwrap_err();
-    let text = format!("{} {error:?}", super::super::error::chain(&error));
+    let text = format!("{} {error:?}", crate::error_chain::chain(&error));
     for secret in [PASSWORD, PASSWORD_IN_URL] {
         assert!(!text.contains(secret), "{text}");
     }
@@ -426,7 +426,7 @@ fn an_emptied_database_is_not_used_until_somebody_says_so() {
 }
 
 fn text(error: &StoreError) -> String {
-    crate::adapters::surreal_store::error::chain(error)
+    crate::error_chain::chain(error)
 }
 
 #[test]
