@@ -22,7 +22,8 @@ pub async fn database_to_back_up(config: &Config) -> Result<SurrealStore, AppErr
         None => embedded(config, &config.data.dir).await,
         Some(url) => {
             let address: RemoteDatabase = url.expose().parse()?;
-            SurrealStore::connect(&address).await.map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })
+            // Also one that runs on an engine that loses rows: a backup is the way out of it.
+            SurrealStore::connect_with(&address, true).await.map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })
         }
     }
 }
@@ -49,7 +50,7 @@ impl RestoreTarget {
             (Some(_), true) => Err(AppError::ReplaceRemote),
             (Some(url), false) => {
                 let address: RemoteDatabase = url.expose().parse()?;
-                let store = SurrealStore::connect_to_restore(&address).await;
+                let store = SurrealStore::connect_to_restore(&address, config.database.allow_unsafe_engine).await;
                 Ok(Self::Empty(store.map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })?))
             }
         }

@@ -59,7 +59,9 @@ impl Links {
                 // Processes of scans are told apart by their data folder, so two nodes must not share one.
                 let lock = if role.runs_scans(true) { Some(FolderLock::take(data_dir).map_err(|error| folder_error(error, data_dir))?) } else { None };
                 let address: RemoteDatabase = url.expose().parse()?;
-                let store = SurrealStore::connect(&address).await.map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })?;
+                let store = SurrealStore::connect_with(&address, config.database.allow_unsafe_engine)
+                    .await
+                    .map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })?;
                 (store, lock)
             }
         };

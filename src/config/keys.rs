@@ -189,6 +189,8 @@ settings! {
         url: Option<SecretUrl> = "", env ["KASTREL_DATABASE_URL"], secret true;
         /// Start an embedded database that has lost rows or cannot be read as a whole, with what is left. Give it as a flag and once: the start says what is missing.
         accept_loss: bool = false, flag "--accept-loss";
+        /// Use a database server that runs on SurrealKV although that engine loses committed rows at a restart.
+        allow_unsafe_engine: bool = false;
     }
 
     /// Automatic backups of the embedded database. A database on a server is backed up where it is, or by `kastrel backup`.

@@ -35,6 +35,7 @@ pub(crate) struct SurrealServer {
 enum Storage {
     Memory,
     Disk(TempDir),
+    SurrealKv(TempDir),
 }
 
 impl SurrealServer {
@@ -46,6 +47,11 @@ impl SurrealServer {
     /// One that keeps its data, and has it on the disk before it answers.
     pub(crate) async fn on_disk() -> Self {
         Self::start(Storage::Disk(tempfile::tempdir().unwrap()), Vec::new()).await
+    }
+
+    /// One on the engine that loses committed rows.
+    pub(crate) async fn on_surrealkv() -> Self {
+        Self::start(Storage::SurrealKv(tempfile::tempdir().unwrap()), Vec::new()).await
     }
 
     /// One that speaks TLS, with this certificate and key, both PEM files.
@@ -67,6 +73,7 @@ impl SurrealServer {
         let storage = match &self.storage {
             Storage::Memory => "memory".to_owned(),
             Storage::Disk(_) => format!("rocksdb://{}?sync=every", self.folder().display()),
+            Storage::SurrealKv(_) => format!("surrealkv://{}", self.folder().display()),
         };
         let bind = self.address().to_string();
         let mut command = Command::new(program());
@@ -107,7 +114,7 @@ impl SurrealServer {
     pub(crate) fn folder(&self) -> PathBuf {
         match &self.storage {
             Storage::Memory => panic!("it keeps nothing"),
-            Storage::Disk(folder) => folder.path().join("db"),
+            Storage::Disk(folder) | Storage::SurrealKv(folder) => folder.path().join("db"),
         }
     }
 

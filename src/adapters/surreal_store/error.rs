@@ -85,6 +85,12 @@ pub enum OpenError {
         /// Whether nothing is there, rather than another installation.
         is_empty: bool,
     },
+    /// The database server stores its rows with an engine that loses some of them.
+    #[error(
+        "the database server runs on surrealkv://, which loses committed rows at a restart: move its data to a server on rocksdb:// (`kastrel backup`, then `kastrel restore` there); \
+         `database.allow_unsafe_engine = true` uses it all the same"
+    )]
+    UnsafeEngine,
     /// The database server could not be used.
     #[error("failed to connect to the database server")]
     Connect(#[from] ConnectError),

@@ -19,6 +19,7 @@ use super::address::{AuthLevel, RemoteDatabase};
 use super::calls::Database;
 use super::error::{CallError, ConnectError, OpenError};
 use super::migrate::{self, Ground, Purpose};
+use super::server_engine::{self, ServerEngine};
 use super::wire::Wire;
 use crate::error_chain::chain;
 
@@ -58,8 +59,9 @@ enum State {
 }
 
 impl Link {
-    /// Connects, trying for half a minute where the server does not answer. Whatever another try cannot mend fails at once.
-    pub(super) async fn open(address: &RemoteDatabase, purpose: Purpose) -> Result<Self, OpenError> {
+    /// Connects, and tries for half a minute where the server does not answer. An error that another try does not change fails at once; so does a server on an engine that loses rows, unless
+    /// `allow_unsafe_engine` is set.
+    pub(super) async fn open(address: &RemoteDatabase, purpose: Purpose, allow_unsafe_engine: bool) -> Result<Self, OpenError> {
         let start = Instant::now();
         let mut tried = 0;
         let wire = loop {
@@ -75,6 +77,7 @@ impl Link {
             tokio::time::sleep(pause(tried + 3, Duration::ZERO)).await;
             tried += 1;
         };
+        check_engine(&wire, address, allow_unsafe_engine).await?;
         tracing::info!(database = %address, "connected to the database");
         let wire = Arc::new(wire);
         let identity = migrate::installation(&Database::Wire(Arc::clone(&wire))).await;
@@ -178,6 +181,21 @@ async fn attach(address: &RemoteDatabase, purpose: Purpose, ground: Ground<'_>) 
         Arc::into_inner(wire).ok_or_else(|| OpenError::Connect(ConnectError::Broke))
     };
     tokio::time::timeout(TRY_LIMIT, ready).await.unwrap_or(Err(OpenError::Connect(ConnectError::Slow(TRY_LIMIT))))
+}
+
+/// A server that is restarted on another engine has another database, which is refused as such; so the first connection alone is asked.
+async fn check_engine(wire: &Wire, address: &RemoteDatabase, allow_unsafe: bool) -> Result<(), OpenError> {
+    let engine = server_engine::detect(wire).await;
+    match engine.map_err(|source| OpenError::Database { doing: "find the storage engine of the database server", source: Box::new(source) })? {
+        ServerEngine::SurrealKv if !allow_unsafe => return Err(OpenError::UnsafeEngine),
+        ServerEngine::SurrealKv => tracing::warn!(
+            database = %address,
+            "the database server runs on SurrealKV, which loses committed rows at a restart; it is used because database.allow_unsafe_engine is set"
+        ),
+        ServerEngine::Memory => tracing::warn!(database = %address, "the database server keeps its data in memory: all scans are gone when it ends"),
+        ServerEngine::RocksDb | ServerEngine::Unknown => {}
+    }
+    Ok(())
 }
 
 async fn check_version(wire: &Wire) -> Result<(), ConnectError> {

@@ -34,6 +34,7 @@ mod open;
 mod orders;
 mod replace;
 mod row;
+mod server_engine;
 mod store;
 mod submit;
 #[cfg(test)]

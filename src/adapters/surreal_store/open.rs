@@ -52,17 +52,25 @@ impl SurrealStore {
     /// Connects to a database server, and keeps the connection. A server that does not answer is tried for half a minute, with a log line for each try.
     ///
     /// # Errors
-    /// [`OpenError::Connect`] says what is wrong with the server, the user or the way to it; else as [`open`](Self::open).
+    /// [`OpenError::Connect`] says what is wrong with the server, the user or the way to it; [`OpenError::UnsafeEngine`] for a server on an engine that loses rows; else as [`open`](Self::open).
     pub async fn connect(address: &RemoteDatabase) -> Result<Self, OpenError> {
-        Self::connect_for(address, Purpose::Use).await
+        Self::connect_with(address, false).await
     }
 
-    /// As [`connect`](Self::connect), to restore a backup: also where an earlier restore failed.
+    /// As [`connect`](Self::connect). `allow_unsafe_engine`: also to a server on an engine that is known to lose rows.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub async fn connect_to_restore(address: &RemoteDatabase) -> Result<Self, OpenError> {
-        Self::connect_for(address, Purpose::Restore).await
+    pub async fn connect_with(address: &RemoteDatabase, allow_unsafe_engine: bool) -> Result<Self, OpenError> {
+        Self::connect_for(address, Purpose::Use, allow_unsafe_engine).await
+    }
+
+    /// As [`connect_with`](Self::connect_with), to restore a backup: also where an earlier restore failed.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_to_restore(address: &RemoteDatabase, allow_unsafe_engine: bool) -> Result<Self, OpenError> {
+        Self::connect_for(address, Purpose::Restore, allow_unsafe_engine).await
     }
 
     /// A database that forgets everything when it is dropped.
@@ -79,6 +87,17 @@ impl SurrealStore {
     pub async fn close(&self) {
         if let Database::Embedded(database) = &self.inner.db {
             database.close().await;
+        }
+    }
+
+    /// Reads all keys and values of an embedded database, so that every checksum in its files is checked, and counts the keys. `None` on a server, whose files are its own.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`] says what cannot be read.
+    pub async fn read_every_key(&self) -> Result<Option<u64>, OpenError> {
+        match &self.inner.db {
+            Database::Embedded(database) => database.read_every_key().await.map(Some),
+            Database::Engine(_) | Database::Remote(_) | Database::Wire(_) => Ok(None),
         }
     }
 
@@ -103,8 +122,8 @@ impl SurrealStore {
         Self::whole(Database::Embedded(database), Some(lock), opening.purpose).await
     }
 
-    async fn connect_for(address: &RemoteDatabase, purpose: Purpose) -> Result<Self, OpenError> {
-        Self::whole(Database::Remote(Link::open(address, purpose).await?), None, purpose).await
+    async fn connect_for(address: &RemoteDatabase, purpose: Purpose, allow_unsafe_engine: bool) -> Result<Self, OpenError> {
+        Self::whole(Database::Remote(Link::open(address, purpose, allow_unsafe_engine).await?), None, purpose).await
     }
 
     /// Fills in what earlier versions did not keep: here and not where connections are made, because it may take longer than those may.

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::RemoteDatabase;
 use super::error::{CallError, ConnectError};
+use super::server_engine::Transaction;
 
 /// How long the server may be silent before it is asked for a sign of life.
 const QUIET: Duration = Duration::from_secs(2);
@@ -58,6 +59,8 @@ pub(super) struct Wire {
 struct Request {
     method: &'static str,
     parameters: Vec<Value>,
+    /// The transaction that it is part of, where it is not one of its own.
+    transaction: Option<Transaction>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -79,9 +82,18 @@ impl Wire {
 
     /// Asks, and waits for the answer as long as the connection lives.
     pub(super) async fn ask(&self, method: &'static str, parameters: Vec<Value>) -> Result<Answer, CallError> {
+        self.send(method, parameters, None).await
+    }
+
+    /// As [`ask`](Self::ask), within a transaction that `begin` opened on this connection.
+    pub(super) async fn ask_within(&self, transaction: Transaction, method: &'static str, parameters: Vec<Value>) -> Result<Answer, CallError> {
+        self.send(method, parameters, Some(transaction)).await
+    }
+
+    async fn send(&self, method: &'static str, parameters: Vec<Value>, transaction: Option<Transaction>) -> Result<Answer, CallError> {
         let (answer, answered) = oneshot::channel();
         // Not sent at all: the other end of the channel is gone, and the request with it.
-        self.requests.send(Request { method, parameters, answer }).await.map_err(|_| CallError::Lost)?;
+        self.requests.send(Request { method, parameters, transaction, answer }).await.map_err(|_| CallError::Lost)?;
         answered.await.map_err(|_| CallError::Lost)
     }
 
@@ -157,7 +169,7 @@ async fn serve(mut socket: Socket, mut requests: mpsc::Receiver<Request>, gone: 
                     continue;
                 }
                 next_id += 1;
-                let message = match encoded(next_id, request.method, request.parameters) {
+                let message = match encoded(next_id, request.method, request.parameters, request.transaction) {
                     Ok(message) => message,
                     Err(error) => {
                         let _ = request.answer.send(Err(error));
@@ -198,11 +210,14 @@ async fn sent(socket: &mut Socket, message: Message) -> bool {
     matches!(tokio::time::timeout(SILENT, socket.send(message)).await, Ok(Ok(())))
 }
 
-fn encoded(id: i64, method: &'static str, parameters: Vec<Value>) -> surrealdb::Result<Message> {
+fn encoded(id: i64, method: &'static str, parameters: Vec<Value>, transaction: Option<Transaction>) -> surrealdb::Result<Message> {
     let mut request = Object::new();
     request.insert("id".to_owned(), id.into_value());
     request.insert("method".to_owned(), method.to_owned().into_value());
     request.insert("params".to_owned(), Value::Array(Array::from(parameters)));
+    if let Some(transaction) = transaction {
+        request.insert("txn".to_owned(), Value::Uuid(transaction));
+    }
     let bytes = surrealdb::types::encode(&Value::Object(request)).map_err(|error| surrealdb::Error::internal(error.to_string()))?;
     Ok(Message::Binary(bytes.into()))
 }

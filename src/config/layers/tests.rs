@@ -53,7 +53,7 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "scope.allow" | "scope.deny" => "example.com",
             "log.format" => "json",
             "log.level" => "debug",
-            "scope.allow_private" | "server.allow_any_address" | "database.accept_loss" => "true",
+            "scope.allow_private" | "server.allow_any_address" | "database.accept_loss" | "database.allow_unsafe_engine" => "true",
             "node.lease_seconds" => "100",
             "node.lease_margin_seconds" => "4",
             "node.renew_seconds" => "5",

@@ -180,6 +180,12 @@ impl EmbeddedDatabase {
         self.shared.changed.notify_one();
     }
 
+    /// Reads all keys and values, so that the checksum of each block is checked. How many keys there are.
+    pub(in super::super) async fn read_every_key(&self) -> Result<u64, OpenError> {
+        let failed = |source: CallError| OpenError::Database { doing: "read every key of the database", source: Box::new(source) };
+        read_all(&*self.engine().map_err(failed)?).await
+    }
+
     /// Waits until the database turns out to have lost what was acknowledged.
     pub(in super::super) async fn lost(&self) -> String {
         let mut state = self.shared.state.subscribe();

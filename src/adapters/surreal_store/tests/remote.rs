@@ -430,6 +430,25 @@ fn text(error: &StoreError) -> String {
 }
 
 #[test]
+fn a_server_on_an_engine_that_loses_rows_is_refused_unless_it_is_allowed() {
+    run(async {
+        let server = SurrealServer::on_surrealkv().await;
+        let address: RemoteDatabase = server.url("a", "b").parse().unwrap();
+        for _ in 0..3 {
+            let error = SurrealStore::connect(&address).await.unwrap_err();
+            assert!(matches!(error, OpenError::UnsafeEngine), "{error:?}");
+        }
+        let store = SurrealStore::connect_with(&address, true).await.unwrap();
+        store.submit(fixtures::new_scan("example.com")).await.unwrap();
+        // The safe engine is known as such, and nothing stays behind of the question.
+        let server = SurrealServer::on_disk().await;
+        let store = connect(&server.url("a", "b")).await;
+        let rows: Versions = calls::call(&store.inner.db, "RETURN { versions: (SELECT VALUE batch FROM submitter) };", Nothing {}).await.unwrap();
+        assert!(rows.versions.is_empty(), "{:?}", rows.versions);
+    });
+}
+
+#[test]
 fn a_newer_schema_is_refused() {
     run(async {
         let server = SurrealServer::in_memory().await;
@@ -460,7 +479,7 @@ fn a_backup_goes_from_a_server_to_a_folder_and_back() {
         crate::backup::write(&local, &mut again, now).await.unwrap();
         assert!(again == file, "the backup of the embedded copy differs");
         let address: RemoteDatabase = server.url("to", "there").parse().unwrap();
-        let target = SurrealStore::connect_to_restore(&address).await.unwrap();
+        let target = SurrealStore::connect_to_restore(&address, false).await.unwrap();
         assert_eq!(crate::backup::read(&target, again.as_slice()).await.unwrap().scans, 300);
         let target = Arc::new(connect(&server.url("to", "there")).await);
         let mut known = fixtures::new_scan("other.example");
