@@ -362,6 +362,9 @@ pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Read every row of the database too; takes minutes for a large one
+    #[arg(long)]
+    pub deep: bool,
     #[command(flatten)]
     pub serve: ServeArgs,
 }

@@ -24,9 +24,20 @@ use crate::config::Config;
 /// The name of the standard streams.
 pub(super) const STANDARD: &str = "-";
 
-enum Source {
+/// Where the rows are read.
+pub(super) enum Source {
     Server(RemoteBackend),
     Database(SurrealStore),
+}
+
+impl Source {
+    /// Closes a database that this process opened.
+    pub(super) async fn close(self) {
+        match self {
+            Self::Server(_) => {}
+            Self::Database(store) => store.close().await,
+        }
+    }
 }
 
 /// What was written, for programs.
@@ -54,18 +65,18 @@ pub(super) async fn run(args: &BackupArgs, context: &mut Context) -> Result<Exit
     let is_stream = args.file.as_os_str() == STANDARD;
     let file = if is_stream { None } else { Some(NewFile::begin(&context.directory.join(&args.file), args.force)?) };
     let opener = context.opener();
-    let work = async {
-        let source = source(&opener, args.server.server.as_deref(), &config).await?;
-        let files = matches!(source, Source::Database(_)).then(|| place_of_files(&config));
-        let Some(mut file) = file else { return Ok((write(source, tokio::io::stdout()).await?, files)) };
-        let summary = write(source, BufWriter::with_capacity(1 << 16, &mut file.file)).await?;
-        file.finish().await?;
-        Ok::<_, CliError>((summary, files))
-    };
-    let (summary, files) = tokio::select! {
-        done = work => done?,
+    let source = tokio::select! {
+        source = source(&opener, args.server.server.as_deref(), &config) => source?,
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
+    let files = matches!(source, Source::Database(_)).then(|| place_of_files(&config));
+    let written = tokio::select! {
+        written = write_file(&source, file) => Some(written),
+        () = context.interrupts.next() => None,
+    };
+    source.close().await;
+    let Some(written) = written else { return Ok(Exit::Interrupted) };
+    let summary = written?;
     let name = args.file.to_string_lossy();
     let text = if args.json { json(&name, &summary, files)? } else { text(&name, &summary, files) };
     // The standard output belongs to the backup.
@@ -77,7 +88,8 @@ pub(super) async fn run(args: &BackupArgs, context: &mut Context) -> Result<Exit
     Ok(Exit::Done)
 }
 
-async fn source(opener: &Opener, server: Option<&str>, config: &Config) -> Result<Source, CliError> {
+/// The server that is named, the one that holds the data folder, or the database itself.
+pub(super) async fn source(opener: &Opener, server: Option<&str>, config: &Config) -> Result<Source, CliError> {
     if let Some(server) = opener.named(server)? {
         return Ok(Source::Server(server));
     }
@@ -90,14 +102,18 @@ async fn source(opener: &Opener, server: Option<&str>, config: &Config) -> Resul
     Ok(Source::Database(store))
 }
 
-async fn write(source: Source, into: impl AsyncWrite + Unpin) -> Result<Summary, CliError> {
+async fn write_file(source: &Source, file: Option<NewFile>) -> Result<Summary, CliError> {
+    let Some(mut file) = file else { return write(source, tokio::io::stdout()).await };
+    let summary = write(source, BufWriter::with_capacity(1 << 16, &mut file.file)).await?;
+    file.finish().await?;
+    Ok(summary)
+}
+
+/// Reads every row, and writes a backup of them.
+pub(super) async fn write(source: &Source, into: impl AsyncWrite + Unpin) -> Result<Summary, CliError> {
     let written = match source {
         Source::Server(server) => backup::copy(server.backup().await?, into).await,
-        Source::Database(store) => {
-            let written = backup::write(&store, into, SystemClock.now()).await;
-            store.close().await;
-            written
-        }
+        Source::Database(store) => backup::write(store, into, SystemClock.now()).await,
     };
     written.map_err(|error: BackupError| CliError::App(error.into()))
 }

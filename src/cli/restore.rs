@@ -17,7 +17,7 @@ use super::host::Role;
 use super::output::Output;
 use super::text::count;
 use crate::adapters::surreal_store::ImportError;
-use crate::app::{AppError, RestoreTarget, backup_folder};
+use crate::app::{RestoreTarget, backup_folder};
 use crate::backup::{self, BackupError, Summary};
 use crate::config::Config;
 
@@ -70,17 +70,38 @@ pub(super) async fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exi
         Some(file) => Source::File(context.directory.join(file)),
         None => Source::Latest,
     };
-    let restored = tokio::select! {
-        restored = restore(source, args.replace, &config, &mut context.output) => restored?,
-        () = context.interrupts.next() => {
-            context.output.note(if args.replace {
-                "interrupted: the database is as it was, unless it says otherwise when it is opened"
-            } else {
-                "interrupted: a database that was being restored into refuses to work until a restore into it was finished"
-            });
-            return Ok(Exit::Interrupted);
+    let interrupted = |output: &mut Output| {
+        output.note(if args.replace {
+            "interrupted: the database is as it was"
+        } else {
+            "interrupted: a database that was being restored into refuses to work until a restore into it was finished"
+        });
+        Ok(Exit::Interrupted)
+    };
+    let opened = tokio::select! {
+        opened = open_both(source, args.replace, &config, &mut context.output) => Some(opened?),
+        () = context.interrupts.next() => None,
+    };
+    let Some((path, target)) = opened else { return interrupted(&mut context.output) };
+    let filled = tokio::select! {
+        filled = fill(path.as_deref(), &target, &config, &mut context.output) => Some(filled),
+        () = context.interrupts.next() => None,
+    };
+    let (summary, stats) = match filled {
+        Some(Ok(filled)) => filled,
+        Some(Err(error)) => {
+            target.store().close().await;
+            return Err(error);
+        }
+        None => {
+            target.store().close().await;
+            return interrupted(&mut context.output);
         }
     };
+    // What is complete takes its place without being interrupted.
+    let put_aside = target.finish(&config).await.map_err(CliError::from)?;
+    let file = path.map_or_else(|| STANDARD.to_owned(), |path| path.display().to_string());
+    let restored = restored(file, &summary, &stats, &put_aside, &config);
     if args.json {
         context.output.json(&restored)?;
     } else {
@@ -97,10 +118,9 @@ enum Source {
     Latest,
 }
 
-async fn restore(source: Source, replace: bool, config: &Config, output: &mut Output) -> Result<Restored, CliError> {
-    let refused = |error: BackupError| CliError::App(error.into());
-    let app = |error: AppError| CliError::from(error);
-    // A file that is not whole is known before anything is touched. What comes by a pipe is read once.
+/// The backup, which is checked as far as it is a file, and what it is restored into. The standard input has no path.
+async fn open_both(source: Source, replace: bool, config: &Config, output: &mut Output) -> Result<(Option<PathBuf>, RestoreTarget), CliError> {
+    // A file that is not complete is known before anything is touched. What comes by a pipe is read once.
     let path = match source {
         Source::Standard => None,
         Source::File(path) => {
@@ -109,8 +129,13 @@ async fn restore(source: Source, replace: bool, config: &Config, output: &mut Ou
         }
         Source::Latest => Some(latest(config, output).await?),
     };
-    let target = RestoreTarget::open(config, replace).await.map_err(app)?;
-    let summary = match &path {
+    let target = RestoreTarget::open(config, replace).await.map_err(CliError::from)?;
+    Ok((path, target))
+}
+
+/// Reads the backup into the target.
+async fn fill(path: Option<&Path>, target: &RestoreTarget, config: &Config, output: &mut Output) -> Result<(Summary, StoreStats), CliError> {
+    let summary = match path {
         Some(path) => backup::read(target.store(), open(path).await?).await,
         None => backup::read(target.store(), tokio::io::stdin()).await,
     };
@@ -119,20 +144,13 @@ async fn restore(source: Source, replace: bool, config: &Config, output: &mut Ou
     {
         output.note("`kastrel restore --replace` puts the database that is there aside");
     }
-    let counted = match summary {
-        Ok(summary) => target.store().stats().await.map(|stats| (summary, stats)).map_err(|error| CliError::Backend(error.into())),
-        Err(error) => Err(refused(error)),
-    };
-    let (summary, stats) = match counted {
-        Ok(counted) => counted,
-        Err(error) => {
-            target.store().close().await;
-            return Err(error);
-        }
-    };
-    let put_aside = target.finish(config).await.map_err(app)?;
-    let file = path.map_or_else(|| STANDARD.to_owned(), |path| path.display().to_string());
-    Ok(restored(file, &summary, &stats, &put_aside, config))
+    let summary = summary.map_err(refused)?;
+    let stats = target.store().stats().await.map_err(|error| CliError::Backend(error.into()))?;
+    Ok((summary, stats))
+}
+
+fn refused(error: BackupError) -> CliError {
+    CliError::App(error.into())
 }
 
 /// The newest automatic backup that is whole. Those that are not are named.

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use kastrel_actors::policy::backups::is_overdue;
 use serde::Serialize;
 
+use super::deep::Rows;
 use super::facts::{Collector, Engine, Facts, Folder, Listen, Probe, RedisFacts, Store};
 use crate::adapters::surreal_store::ENGINE_VERSION;
+use crate::cli::backup::missing;
 use crate::cli::text::{brief, bytes, count, duration};
 use crate::config::{Config, ScannerChoice};
 use crate::telemetry::Signal;
@@ -87,6 +89,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     if config.database.url.is_none() {
         checks.insert(3, backups(config, facts));
     }
+    checks.extend(facts.rows.as_ref().map(|rows| self::rows(config, rows)));
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
         checks.extend(redis(&url.to_string(), fact));
     }
@@ -157,6 +160,24 @@ fn database(facts: &Facts) -> Check {
         }
         Store::Fails(why) => {
             Check::failure("database", format!("does not open: {why}"), "stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR")
+        }
+    }
+}
+
+fn rows(config: &Config, rows: &Result<Rows, String>) -> Check {
+    let fix = if config.database.url.is_none() {
+        "bring a backup back: kastrel restore --latest --replace"
+    } else {
+        "bring a backup of the database back: kastrel restore FILE, into an empty database"
+    };
+    match rows {
+        Err(why) => Check::failure("rows", format!("the database cannot be read to its end: {why}"), fix),
+        Ok(Rows { scans, unreadable, keys }) => {
+            let keys = keys.map(|keys| format!(" ({})", count(keys, "key"))).unwrap_or_default();
+            match missing(unreadable) {
+                None => Check::ok("rows", format!("{} read{keys}", count(*scans, "scan"))),
+                Some(names) => Check::failure("rows", format!("{names} cannot be read; {} can{keys}", count(*scans, "scan")), fix),
+            }
         }
     }
 }
@@ -314,7 +335,7 @@ fn quoted(path: &Path) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use kastrel_actors::model::{PluginInfo, PluginKind, ScannerInfo, ScannerKind};
+    use kastrel_actors::model::{PluginInfo, PluginKind, ScanId, ScannerInfo, ScannerKind};
 
     use kastrel_actors::policy::backups::BackupMark;
 
@@ -366,6 +387,7 @@ mod tests {
             results: Ok(Folder { free: 50 << 30 }),
             store: Store::Opens { probe: Ok(Probe { skew: None }), engine: Engine::Embedded },
             backups: BackupFacts { files: Ok(vec![made(2, 1_799_996_400), made(1, 1_799_910_000)]), failure: None },
+            rows: None,
             redis: None,
             collector: Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() },
             leftovers: 0,
@@ -494,6 +516,23 @@ mod tests {
         }
         let store = Store::Opens { probe: Err("read-only".into()), engine: Engine::Embedded };
         assert_eq!(worst(Facts { redis: redis(true, "noeviction"), store, ..good() }), Level::Failure);
+    }
+
+    #[test]
+    fn every_row_is_judged_where_all_are_read() {
+        let judged = |rows: Result<Rows, String>, database: &[(&str, &str)]| {
+            let checks = judge(&config(database), &Facts { rows: Some(rows), ..good() });
+            checks.into_iter().find(|check| check.name == "rows").unwrap()
+        };
+        let rows = |unreadable: &[u64], keys| Rows { scans: 1_234, unreadable: unreadable.iter().copied().map(ScanId).collect(), keys };
+        assert_eq!(judged(Ok(rows(&[], Some(9_000))), &[]).message, "1234 scans read (9000 keys)");
+        let odd = judged(Ok(rows(&[4, 8], None)), &[]);
+        assert_eq!((odd.level, odd.message.as_str()), (Level::Failure, "2 scans (4, 8) cannot be read; 1234 scans can"));
+        assert!(odd.mend.unwrap().ends_with("--latest --replace"));
+        let failed = judged(Err("block 7".into()), &[("KASTREL_DATABASE_URL", "ws://u:p@127.0.0.1:8000/kastrel/kastrel")]);
+        assert_eq!((failed.level, failed.message.as_str()), (Level::Failure, "the database cannot be read to its end: block 7"));
+        assert!(failed.mend.unwrap().ends_with("into an empty database"));
+        assert!(judge(&config(&[]), &good()).iter().all(|check| check.name != "rows"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use kastrel_actors::policy::backups::BackupMark;
 use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
 use rustix::process::{Resource, getrlimit};
 
+use super::deep::{self, Rows};
 use super::probes;
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
@@ -115,6 +116,8 @@ pub(super) struct Facts {
     pub(super) results: Result<Folder, String>,
     pub(super) store: Store,
     pub(super) backups: BackupFacts,
+    /// What reading every row brought; `None` without `--deep`.
+    pub(super) rows: Option<Result<Rows, String>>,
     pub(super) scanner: Result<PluginList, String>,
     pub(super) listen: Listen,
     /// `None`: no limit.
@@ -132,7 +135,7 @@ pub(super) struct Facts {
 }
 
 /// Looks at everything.
-pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, opener: &Opener, host: &Arc<dyn AppHost>) -> Facts {
+pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, opener: &Opener, host: &Arc<dyn AppHost>, deep: bool) -> Facts {
     let server = opener.holder(config).await;
     let (store, held) = match server.as_ref().filter(|_| holds_the_database(config)) {
         Some(server) => (Store::Held { url: server.address(), ready: server.is_ready().await }, held_by_the_server(server).await),
@@ -159,6 +162,7 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
                 None => None,
             },
         },
+        rows: if deep { Some(deep::read(config, opener).await) } else { None },
         scanner,
         listen: listen(config.server.listen, server.is_some()),
         open_files: getrlimit(Resource::Nofile).current,

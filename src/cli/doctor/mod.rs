@@ -1,6 +1,7 @@
 //! `kastrel doctor`: whether everything a scan needs is in place, and how to mend what is not.
 
 mod check;
+mod deep;
 mod facts;
 mod probes;
 
@@ -27,7 +28,7 @@ pub(super) async fn run(args: &DoctorArgs, context: &mut Context) -> Result<Exit
     let config = context.resolve(&args.serve.config, args.serve.flags(), None)?.config;
     let opener = context.opener();
     let checks = tokio::select! {
-        facts = facts::gather(&config, &context.env, &opener, &context.host) => check::judge(&config, &facts),
+        facts = facts::gather(&config, &context.env, &opener, &context.host, args.deep) => check::judge(&config, &facts),
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
     let ok = checks.iter().all(|check| check.level != Level::Failure);

@@ -249,6 +249,25 @@ async fn one_command_brings_the_last_automatic_backup_back_into_a_damaged_folder
     assert_eq!(app.terminate_server().await, Some(0));
 }
 
+/// `kastrel doctor --deep` reads every row, from the server that holds the folder and from the folder itself.
+#[tokio::test]
+async fn the_doctor_reads_every_row() {
+    let mut app = TestApp::start().await;
+    for number in 1..=3 {
+        app.submit(&format!("ok-{number}p.test")).await;
+    }
+    let rows = |ended: &Ended| {
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["name"] == "rows").map(|check| check["message"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(rows(&app.run(&["doctor", "--json"]).await), None);
+    assert_eq!(rows(&app.run(&["doctor", "--deep", "--json"]).await).as_deref(), Some("3 scans read"));
+    assert_eq!(app.terminate_server().await, Some(0));
+    let message = rows(&app.run(&["doctor", "--deep", "--json"]).await).unwrap();
+    assert!(message.starts_with("3 scans read (") && message.ends_with(" keys)"), "{message}");
+}
+
 /// A restore that fails leaves the database that is there as it was.
 #[tokio::test]
 async fn a_replacement_that_fails_half_way_changes_nothing() {
