@@ -54,6 +54,18 @@ impl Interrupts {
     }
 }
 
+/// From now on a write beyond the limit of a file's size (`RLIMIT_FSIZE`) fails with EFBIG, which the caller can handle, and does not end the process by SIGXFSZ. Programs that this process
+/// starts have the signal's default again, because a handler does not outlive `exec`.
+///
+/// # Errors
+/// The signal cannot be caught.
+#[cfg(unix)]
+pub fn let_large_writes_fail() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays when this is dropped; what it counts is not needed.
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
+
 /// Whether a process ignores a signal, by what `/proc/<pid>/status` says of it: a mask in hexadecimal, in which the lowest bit is signal 1.
 #[cfg(unix)]
 fn is_ignored(status: &str, signal: i32) -> bool {

@@ -65,7 +65,10 @@ pub async fn run(args: Vec<OsString>, host: Arc<dyn AppHost>) -> ExitCode {
         }
     };
     let mut output = Output::standard(&env);
-    let world = std::env::current_dir().and_then(|directory| Ok((directory, Interrupts::of_process()?)));
+    let world = std::env::current_dir().and_then(|directory| {
+        interrupt::let_large_writes_fail()?;
+        Ok((directory, Interrupts::of_process()?))
+    });
     let (directory, interrupts) = match world {
         Ok(world) => world,
         Err(error) => return finish(Err(error.into()), &mut output).into(),

@@ -131,7 +131,7 @@ impl TestApp {
     }
 
     /// The running server's process.
-    pub(super) fn server_pid(&self) -> Pid {
+    pub(crate) fn server_pid(&self) -> Pid {
         Pid::from_raw(self.server.as_ref().unwrap().id().unwrap().cast_signed()).unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! What a server has acknowledged, and the comparison with what it knows after a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rand::rngs::SmallRng;
@@ -17,6 +17,8 @@ pub(super) struct Ledger {
     random: SmallRng,
     scans: BTreeMap<u64, Known>,
     deleted: Vec<u64>,
+    /// Targets of submissions that got no answer, because the server was killed: each may be there or not.
+    unanswered: BTreeSet<String>,
     reason: String,
     sent: u64,
 }
@@ -29,7 +31,14 @@ struct Known {
 
 impl Ledger {
     pub(super) async fn begin(client: &Client, seed: u64) -> Self {
-        let mut ledger = Self { random: SmallRng::seed_from_u64(seed), scans: BTreeMap::new(), deleted: Vec::new(), reason: String::new(), sent: 0 };
+        let mut ledger = Self {
+            random: SmallRng::seed_from_u64(seed),
+            scans: BTreeMap::new(),
+            deleted: Vec::new(),
+            unanswered: BTreeSet::new(),
+            reason: String::new(),
+            sent: 0,
+        };
         ledger.pause(client).await;
         ledger
     }
@@ -53,13 +62,43 @@ impl Ledger {
 
     /// Says whether it was accepted. What is refused must be refused with 503.
     pub(super) async fn submit(&mut self, client: &Client, settings: usize) -> bool {
+        let (target, body) = self.next(settings);
+        let (status, answer) = client.post("/api/scans", &body).await;
+        self.answered(target, status, &answer)
+    }
+
+    /// Submits without pause until the server is gone, each scan as soon as the one before was answered.
+    pub(super) async fn submit_until_gone(&mut self, client: &Client) {
+        loop {
+            let (target, body) = self.next(LARGE);
+            let sent = client.request(reqwest::Method::POST, "/api/scans").json(&body).send().await;
+            let answer = match sent {
+                Ok(answer) => (answer.status().as_u16(), answer.json::<Value>().await),
+                Err(_) => {
+                    self.unanswered.insert(target);
+                    return;
+                }
+            };
+            let (status, Ok(answer)) = answer else {
+                self.unanswered.insert(target);
+                return;
+            };
+            assert!(self.answered(target, status, &answer), "a submission was refused");
+        }
+    }
+
+    fn next(&mut self, settings: usize) -> (String, Value) {
         self.sent += 1;
         let target = format!("t{}.example.com", self.sent);
         let overrides: Vec<String> = (0..settings).map(|number| format!("whatweb.k{number}={}", "x".repeat(900))).collect();
-        let (status, body) = client.post("/api/scans", &json!({ "target": target, "overrides": overrides })).await;
-        assert!(matches!(status, 201 | 503), "{status} {body}");
+        let body = json!({ "target": target, "overrides": overrides });
+        (target, body)
+    }
+
+    fn answered(&mut self, target: String, status: u16, answer: &Value) -> bool {
+        assert!(matches!(status, 201 | 503), "{status} {answer}");
         if status == 201 {
-            let id = body["scan_id"].as_u64().unwrap();
+            let id = answer["scan_id"].as_u64().unwrap();
             assert!(self.scans.insert(id, Known { target, status: "pending" }).is_none(), "the id {id} was given out twice");
             assert!(!self.deleted.contains(&id), "the id {id} of a deleted scan was given out again");
         }
@@ -88,8 +127,8 @@ impl Ledger {
         self.reason = reason;
     }
 
-    /// Everything that was acknowledged is there, nothing else is, and the numbers are true.
-    pub(super) async fn compare(&self, client: &Client) {
+    /// Everything that was acknowledged is there, nothing else is but what got no answer, and the numbers are true.
+    pub(super) async fn compare(&mut self, client: &Client) {
         let mut found = BTreeMap::new();
         let mut page = 1;
         let total = loop {
@@ -103,6 +142,13 @@ impl Ledger {
             }
             page += 1;
         };
+        for (id, known) in &found {
+            if !self.scans.contains_key(id) && self.unanswered.remove(&known.target) {
+                self.scans.insert(*id, known.clone());
+            }
+        }
+        // What is not there after the restart does not come later.
+        self.unanswered.clear();
         let missing: Vec<_> = self.scans.iter().filter(|(id, known)| found.get(id) != Some(known)).collect();
         assert!(missing.is_empty(), "acknowledged, but not there as it was: {missing:?}");
         let ghosts: Vec<_> = found.keys().filter(|id| !self.scans.contains_key(id)).collect();
@@ -117,7 +163,7 @@ impl Ledger {
 /// Counts the write-ahead logs that an engine begins: one for each memory table.
 #[derive(Default)]
 pub(super) struct Rotations {
-    seen: std::collections::BTreeSet<String>,
+    seen: BTreeSet<String>,
 }
 
 impl Rotations {

@@ -1,6 +1,7 @@
 //! The promise of the storage: what was acknowledged is there after every stop, or the start is refused.
 
 mod damage;
-mod full_disk;
+mod disk_faults;
+mod failing_disk;
 mod ledger;
 mod rotation;

@@ -2,8 +2,11 @@
 //!
 //! The short form is one round each. `STORAGE_ROUNDS=50` makes it as many; `STORAGE_SEED` repeats one.
 
+use std::time::Duration;
+
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
+use rustix::process::{Signal, kill_process};
 
 use super::ledger::{Ledger, Rotations, number};
 use crate::product::app::TestApp;
@@ -21,7 +24,8 @@ async fn embedded(kill: bool) {
         let mut app = TestApp::start().await;
         let mut ledger = Ledger::begin(&app, seed + round).await;
         let (folder, mut rotations) = (app.data().join("database"), Rotations::default());
-        let more = SmallRng::seed_from_u64(seed + round).random_range(0..MORE);
+        let mut random = SmallRng::seed_from_u64(seed + round);
+        let more = random.random_range(0..MORE);
         while rotations.look(&folder) < ROTATIONS {
             ledger.step(&app).await;
         }
@@ -29,6 +33,15 @@ async fn embedded(kill: bool) {
             ledger.step(&app).await;
         }
         if kill {
+            // Amid submissions, at any moment of one.
+            let moment = Duration::from_millis(random.random_range(0..200));
+            let pid = app.server_pid();
+            let killer = tokio::spawn(async move {
+                tokio::time::sleep(moment).await;
+                kill_process(pid, Signal::KILL).unwrap();
+            });
+            ledger.submit_until_gone(&app).await;
+            killer.await.unwrap();
             app.kill_server().await;
         } else {
             assert_eq!(app.terminate_server().await, Some(0));
