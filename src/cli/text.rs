@@ -1,5 +1,7 @@
 //! Text for terminals: nothing that the scanned site chose may steer one.
 
+pub use crate::human_time::seconds as duration;
+
 /// The text on one line without control characters, and without the invisible ones that reorder or hide text.
 #[must_use]
 pub fn plain(text: &str) -> String {
@@ -41,18 +43,6 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Seconds as people say them: `4 s`, `2 min 5 s`, `1 h 3 min`.
-#[must_use]
-pub fn duration(seconds: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is all that is asked of a text for people")]
-    let whole = seconds.round().max(0.0) as u64;
-    match whole {
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
 /// Bytes as people say them.
 #[must_use]
 pub fn bytes(number: u64) -> String {
@@ -83,11 +73,6 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        for (seconds, shown) in
-            [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (125.0, "2 min 5 s"), (3780.0, "1 h 3 min"), (-1.0, "0 s"), (f64::NAN, "0 s")]
-        {
-            assert_eq!(duration(seconds), shown);
-        }
         assert_eq!((bytes(12), bytes(2048), bytes(5 << 30)), ("12 B".into(), "2 KiB".into(), "5 GiB".into()));
         assert_eq!((count(1, "finding"), count(0, "finding")), ("1 finding".into(), "0 findings".into()));
     }
