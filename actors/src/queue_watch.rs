@@ -16,6 +16,7 @@ use tracing::debug;
 
 use crate::desk::{ScanDesk, View};
 use crate::model::{HeldBack, NodeRecord, QueuePause, ScanId, ScanRecord, ScanRequest, ScanStatus};
+use crate::policy::banner::{QueueBanner, queue_banner};
 use crate::policy::waiting::{QueueFacts, StartBlocker, Waiting, reasons, start_blockers};
 use crate::ports::{Control, DueScan, StoreError};
 
@@ -137,6 +138,12 @@ impl ScanDesk {
         start_blockers(self.facts(&known), held)
     }
 
+    /// What every page says while scans do not start, or not on every node.
+    pub async fn queue_banner(&self) -> Option<QueueBanner> {
+        let blockers = self.start_blockers().await;
+        queue_banner(&blockers, &self.board.holds.nodes().0)
+    }
+
     /// Why no node starts a scan of this request, as far as is known here without asking.
     #[must_use]
     pub fn held_back(&self, request: &ScanRequest) -> Option<HeldBack> {
@@ -200,9 +207,9 @@ impl ScanDesk {
 
     fn know(&self, known: Known) {
         let before = self.board.queue.known();
-        // Nobody was shown anything before the first look.
-        let is_first = before.at.is_none() && before.trouble == known.trouble;
-        let (is_news, are_places_news) = (!is_first && known.differs(&before), !is_first && known.places != before.places);
+        // Before the first look every scan that waits is shown as queued: what blocks none of them is no news.
+        let is_news = if before.at.is_none() { !start_blockers(self.facts(&known), None).is_empty() } else { known.differs(&before) };
+        let are_places_news = before.at.is_none() || known.places != before.places;
         self.board.queue.learn(known);
         if is_news {
             self.board.reasons_changed();

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod adoption;
 pub mod backups;
+pub mod banner;
 pub mod breaker;
 pub mod classify;
 pub mod deadline;
@@ -16,4 +17,5 @@ pub mod restart;
 pub mod scope;
 pub mod suit;
 pub mod transition;
+pub mod wait_parts;
 pub mod waiting;

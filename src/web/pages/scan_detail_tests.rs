@@ -26,6 +26,7 @@ impl ScanDetailPage {
             number: kastrel_actors::model::AttemptNumber(number),
             token: FencingToken(u64::from(number)),
             node: "node-a".parse().unwrap(),
+            due: None,
             started_at: at,
             ended_at: end.is_some().then_some(at),
             end,
