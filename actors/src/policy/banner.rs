@@ -83,7 +83,7 @@ mod tests {
                 "Queue paused: no scan starts.",
                 vec![
                     "Reason: an upgrade. Running scans continue.",
-                    "Job queue not responding: no scan starts. Redis at r:6379/0: OOM command not allowed. New scans are stored, and start when the queue is back.",
+                    "Job queue unavailable: no scan starts. Redis at r:6379/0: OOM command not allowed. New scans are stored, and start when the queue is back.",
                 ],
             ),
             (

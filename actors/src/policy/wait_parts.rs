@@ -41,7 +41,7 @@ pub fn until_now(record: &ScanRecord, waiting: Option<&Waiting>, now: Timestamp)
             Waiting::Paused(pause) => ("Paused", Some(pause.since), pause.reason.clone().unwrap_or_default()),
             Waiting::NoWorker { .. } => ("Queued", None, "no worker takes it now".into()),
             Waiting::NoCapableWorker { .. } => ("Queued", None, "no connected worker has all its plugins".into()),
-            Waiting::QueueDown { .. } => ("Queued", None, "the job queue does not respond now".into()),
+            Waiting::QueueDown { .. } => ("Queued", None, "the job queue is unavailable now".into()),
             Waiting::Queued { .. } | Waiting::Retry { .. } => return parts,
         };
         match since {

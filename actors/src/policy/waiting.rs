@@ -157,7 +157,7 @@ impl StartBlocker {
     pub const fn title(&self) -> &'static str {
         match self {
             Self::Paused(_) => "Queue paused: no scan starts.",
-            Self::QueueDown { .. } => "Job queue not responding: no scan starts.",
+            Self::QueueDown { .. } => "Job queue unavailable: no scan starts.",
             Self::NoWorker { leaving: 0 } => "No worker connected: no scan starts.",
             Self::NoWorker { .. } => "No worker takes new scans.",
             Self::HeldBack(_) => "Scans are held back.",
@@ -287,7 +287,7 @@ impl fmt::Display for Waiting {
             Self::NoWorker { leaving: 0 } => f.write_str("No worker connected. Starts when a worker connects."),
             Self::NoWorker { leaving } => write!(f, "No worker takes new scans: {}. Starts when one does.", leaving_text(*leaving)),
             Self::NoCapableWorker { why } => write!(f, "{}. The scan fails unless a worker connects soon that has them.", capitalised(why)),
-            Self::QueueDown { why } => write!(f, "The job queue does not respond: {why}. The scan is stored, and starts when the queue is back."),
+            Self::QueueDown { why } => write!(f, "The job queue is unavailable: {why}. The scan is stored, and starts when the queue is back."),
         }
     }
 }
@@ -440,7 +440,7 @@ mod tests {
                 None,
                 None,
                 &["queue_down"],
-                "The job queue does not respond: Redis at r:6379/0: OOM. The scan is stored, and starts when the queue is back.",
+                "The job queue is unavailable: Redis at r:6379/0: OOM. The scan is stored, and starts when the queue is back.",
             ),
             (
                 due(),

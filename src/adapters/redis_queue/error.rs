@@ -93,12 +93,17 @@ impl From<CallError> for QueueError {
 /// One line, as Redis or the system says it.
 pub(super) fn describe(error: &redis::RedisError) -> String {
     match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), Some(detail)) => format!("{code} {}", without_script(detail)),
         (Some(code), None) => code.to_owned(),
         _ if error.is_timeout() => "no answer in time".to_owned(),
         _ if error.kind() == redis::ErrorKind::AuthenticationFailed => "the user or the password was refused".to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// Without the place in a script, which means nothing to people: `… 'maxmemory'. script: ec22d1, on @user_script:2.`
+fn without_script(detail: &str) -> &str {
+    detail.split(" script: ").next().unwrap_or(detail).trim_end_matches('.')
 }
 
 /// What an error says of the server, beside that a call failed.
@@ -160,6 +165,13 @@ fn trouble_of(code: Option<&str>, text: &str) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_in_a_script_is_left_out() {
+        let said = "command not allowed when used memory > 'maxmemory'. script: ec22d168, on @user_script:2.";
+        assert_eq!(without_script(said), "command not allowed when used memory > 'maxmemory'");
+        assert_eq!(without_script("Authentication required."), "Authentication required");
+    }
 
     #[test]
     fn what_a_server_says_is_judged_by_its_words_whatever_its_version() {

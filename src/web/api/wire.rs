@@ -154,7 +154,7 @@ pub(crate) fn error_of(state: &ScanState) -> Option<&str> {
 #[schema(as = Waiting)]
 pub(crate) struct WaitingBody {
     /// `queued` (for a free slot), `retry` (its last attempt failed), `held_back` (no node can start it now; it costs no attempt), `paused` (the queue is), `no_worker`, `no_capable_worker` (no worker has
-    /// all its plugins) or `queue_down` (the job queue does not respond).
+    /// all its plugins) or `queue_down` (the job queue is unavailable).
     pub(crate) reason: &'static str,
     /// Its place among the scans that are due, from 1; null where that is not known, or it waits for something else.
     position: Option<u64>,

@@ -6,7 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::desk::CancelOutcome;
-use kastrel_actors::model::{CancelledBy, PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::model::{CancelledBy, PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, SeverityCounts};
 use kastrel_actors::policy::waiting::Waiting as Reason;
 
 use super::badge::{Badge, SeverityChip, severities};
