@@ -5,7 +5,7 @@ use kastrel_actors::model::{ScanStatus, Severity};
 
 use super::output::Style;
 use super::table::{Column, cell, grid, numeric, plugin_status, severity};
-use super::text::{brief, count, duration};
+use super::text::{brief, count, duration, uncapitalised, wrapped};
 use super::view::{PluginView, ScanView, number};
 use crate::human_time::relative;
 
@@ -35,7 +35,7 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
         parts.push(grid(style, &columns, scan.results.iter().map(row).collect()));
         parts.push(String::new());
     }
-    parts.extend(coverage(scan));
+    parts.extend(coverage(scan, style));
     parts.extend(issues(scan).map(|issues| format!("Issues:   {issues}")));
     if scan.findings_count > 0 {
         parts.push(format!("Items:    {}", count(scan.findings_count, "collected item")));
@@ -58,7 +58,7 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
 }
 
 /// What was checked, and what was not, each cause once.
-fn coverage(scan: &ScanView) -> Vec<String> {
+fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
     let coverage = scan.coverage_or_results();
     if coverage.total() == 0 && !scan.status.is_terminal() {
         return Vec::new();
@@ -69,7 +69,7 @@ fn coverage(scan: &ScanView) -> Vec<String> {
     }
     // What still waits or runs is no gap yet.
     let gaps = coverage.gaps().into_iter().filter(|(_, names)| !names.is_empty() && (scan.status.is_terminal() || **names != coverage.unfinished));
-    lines.extend(gaps.map(|(cause, names)| format!("          {cause}: {}", brief(&names.join(", "), 500))));
+    lines.extend(gaps.map(|(cause, names)| wrapped(&format!("{cause}: {}", brief(&names.join(", "), 500)), 10, style.width)));
     if !coverage.left_out.is_empty() && scan.status.is_terminal() {
         lines.push(format!("          Not selected: {}", count(coverage.left_out.len() as u64, "plugin")));
     }
@@ -102,6 +102,7 @@ fn issues(scan: &ScanView) -> Option<String> {
 pub fn outcome(scan: &ScanView) -> String {
     let mut text = format!("Scan {} of {}", scan.scan_id, brief(&scan.target, 200));
     text.push_str(&match scan.status {
+        ScanStatus::Pending if scan.waiting.as_ref().is_some_and(|waiting| !waiting.text.is_empty()) => String::new(),
         ScanStatus::Pending => " is queued".into(),
         ScanStatus::Running => format!(" is running (attempt {})", scan.attempt),
         ScanStatus::Completed => " completed".into(),
@@ -123,8 +124,8 @@ pub fn outcome(scan: &ScanView) -> String {
         }
     }
     if let Some(waiting) = &scan.waiting {
-        let reason = if waiting.text.is_empty() { waiting.detail.as_deref().unwrap_or_default() } else { &waiting.text };
-        text.push_str(&format!(": {}", brief(reason, 1000)));
+        let reason = if waiting.text.is_empty() { waiting.detail.clone().unwrap_or_default() } else { uncapitalised(&waiting.text) };
+        text.push_str(&format!(": {}", brief(&reason, 1000)));
     } else if let Some(reason) = &scan.error_message {
         text.push_str(&format!(": {}", brief(reason, 1000)));
     }
@@ -202,7 +203,7 @@ mod tests {
         let text = "Queued, 3rd in line. Starts when a slot is free.".to_owned();
         let waiting = Some(WaitingView { reason: "queued".into(), position: Some(3), text, ..WaitingView::default() });
         let scan = ScanView { waiting, ..view(ScanStatus::Pending) };
-        assert_eq!(outcome(&scan), "Scan 3 of example.com is queued: Queued, 3rd in line. Starts when a slot is free.");
+        assert_eq!(outcome(&scan), "Scan 3 of example.com: queued, 3rd in line. Starts when a slot is free.");
         assert!(!summary(&scan, now(), Style::PLAIN).contains("Issues"), "nothing is known yet");
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kastrel_actors::model::{PluginStatus, ScanStatus};
 
-use crate::cli::text::{brief, count};
+use crate::cli::text::{brief, count, uncapitalised};
 use crate::cli::view::{PluginView, ScanView};
 use crate::human_time::relative;
 
@@ -59,12 +59,6 @@ pub(super) fn waits(scan: &ScanView, at: Timestamp) -> String {
         _ if waiting.text.is_empty() => format!("queued{detail}"),
         _ => uncapitalised(&brief(&waiting.text, 500)),
     }
-}
-
-/// A sentence as it goes on behind a colon.
-fn uncapitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 /// `2 issues, 30 items`.
