@@ -1,7 +1,7 @@
 //! The gate of `kastrel scan`: whether a scan that completed passes, as a pure function of its view.
 //!
 //! - `--fail-on S` does not pass where an issue of severity S or worse was found. An issue whose severity nobody knows may be of any, so it counts.
-//! - `--require-coverage` does not pass where checks did not run. With `--fail-on` it is `any` unless something else is asked for: an unchecked target never passes.
+//! - `--require-coverage` does not pass where checks did not run. With `--fail-on` it is `any` unless another one is given: an unchecked target never passes.
 //! - A scan in which nothing was checked passes no gate at all, whatever is required.
 
 use kastrel_actors::model::{Severity, SeverityCounts};
@@ -172,7 +172,7 @@ fn uncovered(scan: &ScanView, require: Require, allowed: &[String]) -> Vec<Strin
         }
     }
     if scan.report_missing {
-        why.push("The report was asked for and does not exist".into());
+        why.push("The requested report does not exist".into());
     }
     why
 }

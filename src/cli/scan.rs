@@ -98,7 +98,7 @@ async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Ses
     progress.end();
     match followed? {
         Followed::Abandoned => {
-            let end = if session.others_run_scans() { "its worker goes on stopping it" } else { "its processes are killed" };
+            let end = if session.others_run_scans() { "its worker still stops it" } else { "its processes are killed" };
             context.output.note(&format!("scan {id}: not waited for; {end}"));
             Ok(Ended::Abandoned)
         }

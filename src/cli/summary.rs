@@ -51,7 +51,7 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
     if let Some(report) = &scan.report {
         parts.push(format!("Report:   {}", brief(report, 4000)));
     } else if scan.report_missing {
-        parts.push("Report:   none: it was asked for, and the scanner wrote none".into());
+        parts.push("Report:   none: the scanner wrote none".into());
     }
     parts.push(outcome(scan));
     parts.join("\n")

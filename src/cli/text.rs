@@ -43,7 +43,7 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A sentence as it goes on behind a colon.
+/// A sentence as the part of a line behind a colon.
 #[must_use]
 pub fn uncapitalised(text: &str) -> String {
     let mut chars = text.chars();

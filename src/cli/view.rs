@@ -142,7 +142,7 @@ pub struct ScanView {
     /// How much of it was checked.
     #[serde(default, deserialize_with = "lenient")]
     pub coverage: Option<CoverageView>,
-    /// A report was asked for, and does not exist after the end.
+    /// The requested report does not exist after the end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "lenient")]
     pub report_missing: bool,
     /// How many plugins.

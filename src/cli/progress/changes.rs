@@ -87,7 +87,7 @@ mod tests {
     use crate::cli::view::tests::{plugin, view};
 
     #[test]
-    fn each_change_is_told_once() {
+    fn each_change_is_seen_once() {
         let pending = view(ScanStatus::Pending);
         let mut first = view(ScanStatus::Running);
         first.attempt = 1;
@@ -107,13 +107,13 @@ mod tests {
         stopping.cancel_requested = Some(CancelledBy::Interrupt);
         let mut ended = stopping.clone();
         ended.status = ScanStatus::Cancelled;
-        let mut told = Vec::new();
+        let mut seen = Vec::new();
         let mut last: Option<ScanView> = None;
         for now in [pending, first.clone(), first, known.clone(), known, retry, second, stopping.clone(), stopping, ended] {
-            told.extend(lines(last.as_ref(), &now, Timestamp::UNIX_EPOCH));
+            seen.extend(lines(last.as_ref(), &now, Timestamp::UNIX_EPOCH));
             last = Some(now);
         }
-        insta::assert_snapshot!(told.join("\n"), @r##"
+        insta::assert_snapshot!(seen.join("\n"), @r##"
         scan 3: queued
         scan 3: attempt 1 started
         scan 3: scanner KAST 3.0.40
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_that_has_ended_is_told_with_its_plugins() {
+    fn a_scan_that_has_ended_is_seen_with_its_plugins() {
         let mut scan = view(ScanStatus::Completed);
         scan.attempt = 1;
         scan.results = vec![PluginView { findings_count: 1, ..plugin("whatweb", PluginStatus::Completed) }];
