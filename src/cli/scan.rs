@@ -46,6 +46,11 @@ enum Followed {
 /// # Errors
 /// The scan was not accepted, or nobody keeps it any more.
 pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, CliError> {
+    if args.lacks_permission() {
+        return Err(CliError::Usage(
+            "active plugins send attacks: confirm with --confirm-active that you have the owner's permission to attack this target".into(),
+        ));
+    }
     let mut config = context.resolve(&args.config, args.flags(), Some(SCAN_DEFAULTS))?.config;
     if config.database.url.is_some() {
         // Workers run the scan, in their network and by their rules.

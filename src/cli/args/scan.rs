@@ -16,6 +16,9 @@ pub struct ScanArgs {
     /// Scan mode [default: passive]
     #[arg(short, long, value_name = "MODE", value_parser = names(ScanMode::ALL.iter().map(|one| one.as_str())))]
     pub mode: Option<String>,
+    /// I have the owner's permission to attack this target (needed for --mode active and both, each time)
+    #[arg(long)]
+    pub confirm_active: bool,
     /// Only these plugins, separated by commas
     #[arg(long, value_name = "PLUGINS", value_delimiter = ',')]
     pub run_only: Vec<String>,
@@ -87,6 +90,13 @@ impl ScanArgs {
             overrides: self.set.clone(),
             priority: self.priority.clone(),
         }
+    }
+
+    /// Whether the scan runs active plugins and nobody said that they may.
+    #[must_use]
+    pub fn lacks_permission(&self) -> bool {
+        let is_active = self.mode.as_deref().and_then(|mode| mode.parse().ok()).is_some_and(|mode| matches!(mode, ScanMode::Active | ScanMode::Both));
+        is_active && !self.confirm_active
     }
 
     /// What is asked of the scan's result.

@@ -103,6 +103,20 @@ fn wrong_words_are_refused() {
 }
 
 #[test]
+fn an_active_scan_needs_a_confirmation_each_time() {
+    for (args, lacks) in [
+        (&["x"][..], false),
+        (&["x", "-m", "passive"], false),
+        (&["x", "-m", "active"], true),
+        (&["x", "-m", "both"], true),
+        (&["x", "-m", "both", "--confirm-active"], false),
+        (&["x", "-m", "active", "--dry-run"], true),
+    ] {
+        assert_eq!(scan(args).lacks_permission(), lacks, "{args:?}");
+    }
+}
+
+#[test]
 fn a_scan_is_named_by_its_number() {
     let error = Cli::try_parse_from(["kastrel", "status", "abc"]).unwrap_err().to_string();
     assert!(error.contains("invalid value 'abc' for '<ID>': expected a scan number, such as 12"), "{error}");

@@ -197,6 +197,15 @@ async fn what_cannot_be_scanned_is_refused_with_its_fields() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_active_scan_is_not_started_without_a_confirmation() {
+    let mut world = World::new(Script::Complete(Duration::from_secs(1)));
+    let error = world.run(&["scan", "example.com", "-m", "active"]).await.unwrap_err();
+    assert_eq!((error.exit(), world.cluster.runner.runs().len()), (Exit::Usage, 0));
+    assert!(chain(&error).contains("--confirm-active"), "{}", chain(&error));
+    assert_eq!(world.run(&["scan", "example.com", "-m", "active", "--confirm-active"]).await.unwrap(), Exit::Done);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_is_away_has_its_own_code() {
     let mut world = World::new(Script::Busy);
     for args in
