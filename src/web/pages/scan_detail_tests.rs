@@ -1,3 +1,4 @@
+use kastrel_actors::model::ScanStatus;
 use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, Failure, FailureKind, FencingToken, Interruption, IssueRef, PluginResult, PluginStatus, Resolution, ScannerInfo, ScannerKind,
     Severity,
