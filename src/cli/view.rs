@@ -262,6 +262,19 @@ impl ScanView {
     /// The view of a scan of this process. `report` is where the last attempt's report is; a scan that has not ended has none.
     #[must_use]
     pub fn of(snapshot: &ScanSnapshot, waiting: Option<&Waiting>, report: Option<String>) -> Self {
+        Self::without_coverage(snapshot, waiting, report).with_coverage()
+    }
+
+    /// With its coverage as far as its plugins tell, where a server did not say.
+    #[must_use]
+    pub fn with_coverage(mut self) -> Self {
+        if !self.results.is_empty() || self.results_count == 0 {
+            self.coverage = Some(self.coverage_or_results());
+        }
+        self
+    }
+
+    fn without_coverage(snapshot: &ScanSnapshot, waiting: Option<&Waiting>, report: Option<String>) -> Self {
         let record = &snapshot.record;
         let attempt = record.last_attempt();
         let ended = record.ended_at();

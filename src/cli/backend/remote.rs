@@ -146,7 +146,7 @@ impl RemoteBackend {
         if view.status == ScanStatus::Completed && !view.dry_run && !view.report_missing {
             view.report = Some(self.report(view.scan_id));
         }
-        Ok(view)
+        Ok(view.with_coverage())
     }
 
     async fn follow(self, id: ScanId, views: mpsc::Sender<Result<ScanView, BackendError>>) {
