@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    CancelledBy, PendingReason, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts,
+    CancelledBy, PendingReason, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts, total_count,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -171,7 +171,7 @@ impl ScanView {
             results: plugins.iter().map(PluginView::of).collect(),
             results_count: plugins.len(),
             plugins_failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
-            findings_count: plugins.iter().map(|plugin| plugin.findings_count).sum(),
+            findings_count: total_count(plugins.iter().map(|plugin| plugin.findings_count)),
             severities: SeverityCounts::of(plugins),
             report: report.filter(|_| record.status().is_terminal()),
         }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{
     AttemptPhase, CancelledBy, HeldBack, NodeActivity, PendingReason, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanRecord,
-    ScanSnapshot, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
+    ScanSnapshot, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts, total_count,
 };
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -127,7 +127,7 @@ pub(crate) fn count_of(plugins: &[PluginResult], status: PluginStatus) -> usize 
 
 /// The sum of what the plugins say they found.
 pub(crate) fn findings_of(plugins: &[PluginResult]) -> u64 {
-    plugins.iter().map(|plugin| plugin.findings_count).sum()
+    total_count(plugins.iter().map(|plugin| plugin.findings_count))
 }
 
 /// How long a scan took, in seconds, once it has ended.
