@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    CancelledBy, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts,
+    CancelledBy, Coverage, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts,
+    total_count,
 };
 use kastrel_actors::policy::waiting::Waiting;
 use serde::de::DeserializeOwned;
@@ -168,6 +169,14 @@ fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserialize
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
+impl From<Coverage> for CoverageView {
+    fn from(coverage: Coverage) -> Self {
+        let label = coverage.label();
+        let Coverage { dry_run, completed, failed, unavailable, skipped, interrupted, not_run, unfinished, left_out } = coverage;
+        Self { label, dry_run, completed, failed, unavailable, skipped, interrupted, not_run, unfinished, left_out }
+    }
+}
+
 impl CoverageView {
     /// As far as the plugins tell.
     fn of_results(results: &[PluginView], dry_run: bool, ended: bool) -> Self {
@@ -178,6 +187,8 @@ impl CoverageView {
                 PluginStatus::Failed => &mut coverage.failed,
                 PluginStatus::Unavailable => &mut coverage.unavailable,
                 PluginStatus::Skipped => &mut coverage.skipped,
+                PluginStatus::Interrupted => &mut coverage.interrupted,
+                PluginStatus::NotRun => &mut coverage.not_run,
                 PluginStatus::Pending if ended => &mut coverage.not_run,
                 PluginStatus::InProgress if ended => &mut coverage.interrupted,
                 PluginStatus::Pending | PluginStatus::InProgress => &mut coverage.unfinished,
@@ -262,13 +273,14 @@ impl ScanView {
     /// The view of a scan of this process. `report` is where the last attempt's report is; a scan that has not ended has none.
     #[must_use]
     pub fn of(snapshot: &ScanSnapshot, waiting: Option<&Waiting>, report: Option<String>) -> Self {
-        Self::without_coverage(snapshot, waiting, report).with_coverage()
+        Self { coverage: Some(snapshot.coverage().into()), ..Self::without_coverage(snapshot, waiting, report) }
     }
 
     /// With its coverage as far as its plugins tell, where a server did not say.
     #[must_use]
     pub fn with_coverage(mut self) -> Self {
-        if !self.results.is_empty() || self.results_count == 0 {
+        // A scan in a list has no plugins to tell.
+        if self.coverage.is_none() && self.results.len() == self.results_count {
             self.coverage = Some(self.coverage_or_results());
         }
         self
@@ -304,7 +316,7 @@ impl ScanView {
             report_missing: false,
             results_count: plugins.len(),
             plugins_failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
-            findings_count: plugins.iter().map(|plugin| plugin.findings_count).sum(),
+            findings_count: total_count(plugins.iter().map(|plugin| plugin.findings_count)),
             severities: SeverityCounts::of(plugins),
             report: report.filter(|_| record.status().is_terminal()),
         }

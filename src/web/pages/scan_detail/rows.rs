@@ -62,6 +62,8 @@ pub(crate) fn message_of(plugin: &PluginResult) -> String {
         (None, PluginStatus::Failed) => "failed without saying why; the log may tell".into(),
         (None, PluginStatus::Unavailable) => "its tool is not installed on the node that ran the scan".into(),
         (None, PluginStatus::Skipped) => "left out by the scanner".into(),
+        (None, PluginStatus::Interrupted) => "Still running when the attempt ended".into(),
+        (None, PluginStatus::NotRun) => "Not started before the attempt ended".into(),
         (None, PluginStatus::Pending | PluginStatus::InProgress | PluginStatus::Completed) => String::new(),
     }
 }
