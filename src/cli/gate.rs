@@ -8,7 +8,7 @@ use kastrel_actors::model::{Severity, SeverityCounts};
 
 use super::exit::Exit;
 use super::text::{brief, count};
-use super::view::{PluginView, ScanView, number};
+use super::view::{PluginView, ScanView};
 
 /// How many issues are listed.
 const LISTED: usize = 20;
@@ -127,11 +127,10 @@ impl Judgement {
 
 /// How many issues are of this severity or worse, or of none that is known.
 fn at_least(counts: &SeverityCounts, least: Severity) -> u64 {
-    // Declared worst first; unknown is the last.
     Severity::ALL
         .iter()
-        .filter(|severity| **severity <= least || **severity == Severity::Unknown)
-        .map(|severity| number(counts, *severity))
+        .filter(|severity| severity.is_at_least(least) || **severity == Severity::Unknown)
+        .map(|severity| counts.number(*severity))
         .fold(0, u64::saturating_add)
 }
 
@@ -139,7 +138,7 @@ fn at_least(counts: &SeverityCounts, least: Severity) -> u64 {
 fn listed(plugins: &[PluginView], least: Severity) -> Vec<String> {
     let mut issues: Vec<(Severity, String)> = Vec::new();
     for plugin in plugins {
-        let counting = plugin.issues.iter().filter(|issue| issue.severity <= least || issue.severity == Severity::Unknown);
+        let counting = plugin.issues.iter().filter(|issue| issue.severity.is_at_least(least) || issue.severity == Severity::Unknown);
         issues.extend(counting.map(|issue| {
             let name = brief(&issue.title, 120);
             let id = if issue.title == issue.id { String::new() } else { format!(" [{}]", brief(&issue.id, 80)) };
@@ -152,24 +151,27 @@ fn listed(plugins: &[PluginView], least: Severity) -> Vec<String> {
 
 /// Why a scan's coverage does not pass; empty: it does.
 fn uncovered(scan: &ScanView, require: Require, allowed: &[String]) -> Vec<String> {
-    let coverage = scan.coverage_or_results();
-    if coverage.dry_run {
+    if scan.dry_run {
         return vec!["Dry run: nothing was checked".into()];
     }
+    let coverage = scan.coverage_or_results();
     let mut why = Vec::new();
-    if coverage.completed.is_empty() {
+    if coverage.nothing_checked || coverage.ran == 0 {
         why.push("No check ran to its end".into());
     }
     if require == Require::None {
         return why;
     }
     let is_allowed = |name: &String| require == Require::Any && allowed.iter().any(|one| one.eq_ignore_ascii_case(name));
-    for (cause, names) in coverage.gaps() {
+    for (cause, names) in coverage.causes() {
         let names: Vec<&String> = names.iter().filter(|name| !is_allowed(name)).collect();
         if !names.is_empty() {
             let names = names.iter().map(|name| brief(name, 60)).collect::<Vec<_>>().join(", ");
             why.push(format!("{cause}: {names}"));
         }
+    }
+    if coverage.unfinished > 0 {
+        why.push(format!("Not finished: {}", count(coverage.unfinished as u64, "check")));
     }
     if scan.report_missing {
         why.push("The requested report does not exist".into());

@@ -1,9 +1,5 @@
 //! `kastrel list`: scans, newest first.
 
-use comfy_table::{Cell, Color};
-use jiff::Timestamp;
-use kastrel_actors::model::Severity;
-
 use super::args::ListArgs;
 use super::backend::{ListAnswer, ListFilter};
 use super::context::Context;
@@ -13,8 +9,10 @@ use super::host::Role;
 use super::output::Style;
 use super::table::{Column, cell, grid, numeric, scan_status, severity};
 use super::text::duration;
-use super::view::{ScanView, number};
+use super::view::ScanView;
 use crate::human_time::relative;
+use comfy_table::{Cell, Color};
+use jiff::Timestamp;
 
 /// Runs the command.
 ///
@@ -60,7 +58,7 @@ fn text(answer: &ListAnswer, now: Timestamp, style: Style) -> String {
             cell(&scan.target),
             checks(scan),
             numeric(scan.issues_count()),
-            severity(Severity::ALL.iter().copied().find(|severity| number(&scan.severities, *severity) > 0)),
+            severity(scan.severities.worst()),
             numeric(scan.findings_count),
             cell(&scan.created_at.or(scan.started_at).map_or_else(|| "-".into(), |at| relative(at, now))),
             cell(&scan.duration.map_or_else(|| "-".into(), duration)),
@@ -78,19 +76,19 @@ fn text(answer: &ListAnswer, now: Timestamp, style: Style) -> String {
 /// `10 of 12`, in yellow where there are gaps.
 fn checks(scan: &ScanView) -> Cell {
     let coverage = scan.coverage_or_results();
-    match coverage.total() {
-        _ if coverage.dry_run => Cell::new("dry run"),
+    match coverage.total {
+        _ if scan.dry_run => Cell::new("dry run"),
         0 => Cell::new("-"),
         total => {
-            let text = Cell::new(format!("{} of {total}", coverage.completed.len()));
-            if scan.status.is_terminal() && coverage.gaps_count() > 0 { text.fg(Color::Yellow) } else { text }
+            let text = Cell::new(format!("{} of {total}", coverage.ran));
+            if scan.status.is_terminal() && coverage.gaps > 0 { text.fg(Color::Yellow) } else { text }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{PluginStatus, ScanId, ScanStatus};
+    use kastrel_actors::model::{PluginStatus, ScanId, ScanStatus, Severity};
 
     use super::*;
     use crate::cli::view::tests::{one, plugin, view};
@@ -101,6 +99,7 @@ mod tests {
         (done.scan_id, done.attempt, done.findings_count, done.duration) = (ScanId(12), 1, 4, Some(61.0));
         done.severities = one(Severity::Medium);
         done.results = vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::Failed)];
+        done.coverage = None;
         done.created_at = Some(Timestamp::from_second(1_700_000_000).unwrap());
         let waits = ScanView { created_at: done.created_at, ..view(ScanStatus::Pending) };
         let answer = ListAnswer { scans: vec![done, waits], total: Some(40) };

@@ -6,7 +6,7 @@ use kastrel_actors::model::{ScanStatus, Severity};
 use super::output::Style;
 use super::table::{Column, cell, grid, numeric, plugin_status, severity};
 use super::text::{brief, count, duration, uncapitalised, wrapped};
-use super::view::{PluginView, ScanView, number};
+use super::view::{PluginView, ScanView};
 use crate::human_time::relative;
 
 /// The plugins, what was checked, what was found, the report, and how it stands or ended.
@@ -60,16 +60,15 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
 /// What was checked, and what was not, each cause once.
 fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
     let coverage = scan.coverage_or_results();
-    if coverage.total() == 0 && !scan.status.is_terminal() {
+    if coverage.total == 0 && !scan.status.is_terminal() {
         return Vec::new();
     }
     let mut lines = vec![format!("Coverage: {}", brief(&coverage.label, 100))];
-    if coverage.dry_run {
+    if scan.dry_run {
         return lines;
     }
-    // What still waits or runs is no gap yet.
-    let gaps = coverage.gaps().into_iter().filter(|(_, names)| !names.is_empty() && (scan.status.is_terminal() || **names != coverage.unfinished));
-    lines.extend(gaps.map(|(cause, names)| wrapped(&format!("{cause}: {}", brief(&names.join(", "), 500)), 10, style.width)));
+    let causes = coverage.causes().into_iter().filter(|(_, names)| !names.is_empty());
+    lines.extend(causes.map(|(cause, names)| wrapped(&format!("{cause}: {}", brief(&names.join(", "), 500)), 10, style.width)));
     if !coverage.left_out.is_empty() && scan.status.is_terminal() {
         lines.push(format!("          Not selected: {}", count(coverage.left_out.len() as u64, "plugin")));
     }
@@ -80,7 +79,7 @@ fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
 fn issues(scan: &ScanView) -> Option<String> {
     let counts: Vec<String> = Severity::ALL
         .iter()
-        .map(|severity| (number(&scan.severities, *severity), severity))
+        .map(|severity| (scan.severities.number(*severity), severity))
         .filter(|(number, _)| *number > 0)
         .map(|(number, severity)| format!("{number} {severity}"))
         .collect();
@@ -90,9 +89,9 @@ fn issues(scan: &ScanView) -> Option<String> {
     let coverage = scan.coverage_or_results();
     match scan.status {
         ScanStatus::Pending | ScanStatus::Running => None,
-        _ if coverage.dry_run => Some("not checked: dry run".into()),
-        _ if coverage.completed.is_empty() => Some("not checked: no check ran to its end".into()),
-        _ if coverage.gaps_count() > 0 => Some("none found by the checks that ran".into()),
+        _ if scan.dry_run => Some("not checked: dry run".into()),
+        _ if coverage.nothing_checked => Some("not checked: no check ran to its end".into()),
+        _ if coverage.gaps > 0 => Some("none found by the checks that ran".into()),
         _ => Some("none found".into()),
     }
 }
@@ -114,12 +113,12 @@ pub fn outcome(scan: &ScanView) -> String {
     }
     if scan.status == ScanStatus::Completed {
         let coverage = scan.coverage_or_results();
-        if coverage.dry_run {
+        if scan.dry_run {
             text.push_str("; dry run, nothing was checked");
         } else {
             text.push_str(&format!(" with {}", count(scan.issues_count(), "issue")));
-            if coverage.gaps_count() > 0 {
-                text.push_str(&format!("; {}", count(coverage.gaps_count() as u64, "gap")));
+            if coverage.gaps > 0 {
+                text.push_str(&format!("; {}", count(coverage.gaps as u64, "gap")));
             }
         }
     }
@@ -141,7 +140,7 @@ mod tests {
     use crate::cli::view::tests::{one, plugin, view};
 
     fn scan() -> ScanView {
-        let mut scan = view(ScanStatus::Completed);
+        let mut scan = ScanView { coverage: None, ..view(ScanStatus::Completed) };
         scan.results = vec![
             PluginView {
                 findings_count: 12,
@@ -193,7 +192,7 @@ mod tests {
             (vec![], true, "Issues:   not checked: dry run\n"),
         ] {
             let results = states.into_iter().map(|status| plugin("a", status)).collect();
-            let text = summary(&ScanView { results, dry_run, ..view(ScanStatus::Completed) }, now(), Style::PLAIN);
+            let text = summary(&ScanView { results, dry_run, coverage: None, ..view(ScanStatus::Completed) }, now(), Style::PLAIN);
             assert!(text.contains(expected), "{text}");
         }
     }

@@ -34,16 +34,24 @@ pub struct PluginView {
     pub issues: Vec<IssueRef>,
 }
 
-/// The checks of a scan by how they ended.
+/// The checks of a scan by how they ended, as the API has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CoverageView {
+    /// How many ran to their end.
+    pub ran: usize,
+    /// How many the scan has, as far as they are known.
+    pub total: usize,
+    /// How many did not run to their end and will not. A dry run has none.
+    pub gaps: usize,
+    /// How many wait or run.
+    pub unfinished: usize,
+    /// Whether every check ran to its end, and there was one.
+    pub complete: bool,
+    /// Whether no check ran to its end.
+    pub nothing_checked: bool,
     /// In a few words: `10 of 12 checks ran`.
     pub label: String,
-    /// Whether the scan only showed what it would do.
-    pub dry_run: bool,
-    /// Ran to their end.
-    pub completed: Vec<String>,
     /// Ended badly.
     pub failed: Vec<String>,
     /// Could not run: their tool is missing.
@@ -54,8 +62,6 @@ pub struct CoverageView {
     pub interrupted: Vec<String>,
     /// Had not started when the attempt ended.
     pub not_run: Vec<String>,
-    /// Wait or run.
-    pub unfinished: Vec<String>,
     /// Left out by the user's selection.
     pub left_out: Vec<String>,
 }
@@ -171,61 +177,53 @@ fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserialize
 
 impl From<Coverage> for CoverageView {
     fn from(coverage: Coverage) -> Self {
-        let label = coverage.label();
-        let Coverage { dry_run, completed, failed, unavailable, skipped, interrupted, not_run, unfinished, left_out } = coverage;
-        Self { label, dry_run, completed, failed, unavailable, skipped, interrupted, not_run, unfinished, left_out }
+        Self {
+            ran: coverage.ran(),
+            total: coverage.total(),
+            gaps: coverage.gaps(),
+            unfinished: coverage.unfinished.len(),
+            complete: coverage.is_complete(),
+            nothing_checked: coverage.nothing_checked(),
+            label: coverage.label(),
+            failed: coverage.failed,
+            unavailable: coverage.unavailable,
+            skipped: coverage.skipped,
+            interrupted: coverage.interrupted,
+            not_run: coverage.not_run,
+            left_out: coverage.left_out,
+        }
     }
 }
 
 impl CoverageView {
     /// As far as the plugins tell.
     fn of_results(results: &[PluginView], dry_run: bool, ended: bool) -> Self {
-        let mut coverage = Self { dry_run, ..Self::default() };
+        let mut coverage = Coverage { dry_run, ..Coverage::default() };
         for plugin in results {
-            let class = match plugin.status {
+            let class = match if ended { plugin.status.when_attempt_ends() } else { plugin.status } {
                 PluginStatus::Completed => &mut coverage.completed,
                 PluginStatus::Failed => &mut coverage.failed,
                 PluginStatus::Unavailable => &mut coverage.unavailable,
                 PluginStatus::Skipped => &mut coverage.skipped,
                 PluginStatus::Interrupted => &mut coverage.interrupted,
                 PluginStatus::NotRun => &mut coverage.not_run,
-                PluginStatus::Pending if ended => &mut coverage.not_run,
-                PluginStatus::InProgress if ended => &mut coverage.interrupted,
                 PluginStatus::Pending | PluginStatus::InProgress => &mut coverage.unfinished,
             };
             class.push(plugin.plugin_name.clone());
         }
-        coverage.label = match (dry_run, coverage.total()) {
-            (true, _) => "not run: dry run".into(),
-            (false, 0) => "no checks ran".into(),
-            (false, total) => format!("{} of {total} checks ran", coverage.completed.len()),
-        };
-        coverage
+        coverage.into()
     }
 
     /// The checks that did not run to their end, by the cause, in words.
     #[must_use]
-    pub const fn gaps(&self) -> [(&'static str, &Vec<String>); 6] {
+    pub const fn causes(&self) -> [(&'static str, &Vec<String>); 5] {
         [
             ("Failed", &self.failed),
             ("Tool not installed", &self.unavailable),
             ("Skipped by the scanner", &self.skipped),
             ("Interrupted", &self.interrupted),
             ("Not run", &self.not_run),
-            ("Not finished", &self.unfinished),
         ]
-    }
-
-    /// How many checks did not run to their end.
-    #[must_use]
-    pub fn gaps_count(&self) -> usize {
-        if self.dry_run { 0 } else { self.gaps().iter().map(|(_, names)| names.len()).sum() }
-    }
-
-    /// How many checks the scan has.
-    #[must_use]
-    pub fn total(&self) -> usize {
-        self.completed.len() + self.gaps().iter().map(|(_, names)| names.len()).sum::<usize>()
     }
 }
 
@@ -245,27 +243,13 @@ impl PluginView {
     /// How many issues it has.
     #[must_use]
     pub fn issues_count(&self) -> u64 {
-        Severity::ALL.iter().map(|severity| number(&self.severities, *severity)).fold(0, u64::saturating_add)
+        self.severities.total()
     }
 
     /// The worst severity among its issues.
     #[must_use]
     pub fn worst(&self) -> Option<Severity> {
-        // Declared worst first.
-        Severity::ALL.iter().copied().find(|severity| number(&self.severities, *severity) > 0)
-    }
-}
-
-/// How many issues of one severity.
-#[must_use]
-pub const fn number(counts: &SeverityCounts, severity: Severity) -> u64 {
-    match severity {
-        Severity::Critical => counts.critical,
-        Severity::High => counts.high,
-        Severity::Medium => counts.medium,
-        Severity::Low => counts.low,
-        Severity::Informational => counts.informational,
-        Severity::Unknown => counts.unknown,
+        self.severities.worst()
     }
 }
 
@@ -290,10 +274,7 @@ impl ScanView {
         let record = &snapshot.record;
         let attempt = record.last_attempt();
         let ended = record.ended_at();
-        let plugins = match &record.state {
-            ScanState::Completed { verdict, .. } if !verdict.plugins.is_empty() => &verdict.plugins,
-            _ => &snapshot.plugins,
-        };
+        let plugins = snapshot.last_plugins();
         Self {
             scan_id: record.id,
             status: record.status(),
@@ -331,7 +312,7 @@ impl ScanView {
     /// How many issues it has.
     #[must_use]
     pub fn issues_count(&self) -> u64 {
-        Severity::ALL.iter().map(|severity| number(&self.severities, *severity)).fold(0, u64::saturating_add)
+        self.severities.total()
     }
 
     /// How many plugins ended in `status`.

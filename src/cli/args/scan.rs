@@ -89,6 +89,7 @@ impl ScanArgs {
             format: self.format.clone(),
             overrides: self.set.clone(),
             priority: self.priority.clone(),
+            ..ScanRequestDraft::default()
         }
     }
 

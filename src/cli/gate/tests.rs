@@ -1,9 +1,8 @@
 //! Every way in which a check can fail to run, or an issue can hide: no gate passes.
 
-use kastrel_actors::model::{IssueRef, PluginStatus, ScanStatus};
+use kastrel_actors::model::{Coverage, IssueRef, PluginStatus, ScanStatus};
 
 use super::*;
-use crate::cli::view::CoverageView;
 use crate::cli::view::tests::{plugin, view};
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -12,14 +11,13 @@ fn names(names: &[&str]) -> Vec<String> {
 
 /// A scan that completed, with twelve checks that ran to their end.
 fn scan() -> ScanView {
-    let completed = (1..=12).map(|number| format!("check{number}")).collect();
-    ScanView { coverage: Some(CoverageView { label: "12 of 12 checks ran".into(), completed, ..CoverageView::default() }), ..view(ScanStatus::Completed) }
+    with_coverage(|_| {})
 }
 
-fn with_coverage(change: impl FnOnce(&mut CoverageView)) -> ScanView {
-    let mut scan = scan();
-    change(scan.coverage.as_mut().unwrap());
-    scan
+fn with_coverage(change: impl FnOnce(&mut Coverage)) -> ScanView {
+    let mut coverage = Coverage { completed: (1..=12).map(|number| format!("check{number}")).collect(), ..Coverage::default() };
+    change(&mut coverage);
+    ScanView { coverage: Some(coverage.into()), ..view(ScanStatus::Completed) }
 }
 
 fn with_issues(counts: SeverityCounts, listed: &[(&str, Severity)]) -> ScanView {
@@ -49,7 +47,7 @@ fn a_scan_that_checked_everything_and_found_nothing_passes() {
 
 #[test]
 fn no_way_in_which_a_check_can_fail_to_run_passes_a_gate() {
-    let of = |change: fn(&mut CoverageView, Vec<String>)| with_coverage(|coverage| change(coverage, names(&["testssl"])));
+    let of = |change: fn(&mut Coverage, Vec<String>)| with_coverage(|coverage| change(coverage, names(&["testssl"])));
     let ended = |status| ScanView { status, ..scan() };
     let unknown = SeverityCounts { unknown: 1, ..SeverityCounts::default() };
     // What happened, the scan, and the code by `any`, by `all`, and by `none`.
@@ -65,7 +63,8 @@ fn no_way_in_which_a_check_can_fail_to_run_passes_a_gate() {
         ("all tools are missing", with_coverage(|coverage| coverage.unavailable = std::mem::take(&mut coverage.completed)), [11, 11, 11]),
         ("nothing was selected that runs in this mode", with_coverage(|coverage| coverage.completed.clear()), [11, 11, 11]),
         ("only plugins that were not selected are known", with_coverage(|coverage| coverage.left_out = std::mem::take(&mut coverage.completed)), [11, 11, 11]),
-        ("a dry run checks nothing", with_coverage(|coverage| coverage.dry_run = true), [11, 11, 11]),
+        ("a dry run checks nothing", ScanView { dry_run: true, ..scan() }, [11, 11, 11]),
+        ("a dry run, as its coverage has it", with_coverage(|coverage| coverage.dry_run = true), [11, 11, 11]),
         ("a server that says nothing of coverage, and names no plugins", ScanView { coverage: None, ..scan() }, [11, 11, 11]),
         (
             "a server that says nothing of coverage, and a failed plugin",
@@ -128,14 +127,7 @@ fn what_is_allowed_to_fail_passes_any_and_nothing_else() {
 fn severities_are_compared_as_they_are_ordered() {
     let one = |severity| {
         let mut counts = SeverityCounts::default();
-        match severity {
-            Severity::Critical => counts.critical = 1,
-            Severity::High => counts.high = 1,
-            Severity::Medium => counts.medium = 1,
-            Severity::Low => counts.low = 1,
-            Severity::Informational => counts.informational = 1,
-            Severity::Unknown => counts.unknown = 1,
-        }
+        counts.add(severity, 1);
         with_issues(counts, &[("it", severity)])
     };
     for (issue, least, expected) in [
@@ -154,11 +146,11 @@ fn severities_are_compared_as_they_are_ordered() {
 
 #[test]
 fn of_two_reasons_the_issues_decide_and_both_are_said() {
-    let mut scan = with_issues(
+    let issues = with_issues(
         SeverityCounts { critical: 1, high: 2, ..SeverityCounts::default() },
         &[("Weak cipher", Severity::High), ("Old TLS", Severity::Critical), ("Late", Severity::Low)],
     );
-    scan.coverage.as_mut().unwrap().unavailable = names(&["katana"]);
+    let scan = ScanView { coverage: with_coverage(|coverage| coverage.unavailable = names(&["katana"])).coverage, ..issues };
     let gate = gate(None, &[]);
     let judgement = gate.judge(&scan);
     assert_eq!(judgement.exit(), Exit::Found);
