@@ -6,6 +6,7 @@ pub mod backup;
 pub mod cli;
 pub mod config;
 mod error_chain;
+pub mod human_time;
 pub mod server;
 pub mod telemetry;
 pub mod web;

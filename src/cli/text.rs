@@ -1,5 +1,7 @@
 //! Text for terminals: nothing that the scanned site chose may steer one.
 
+pub use crate::human_time::seconds as duration;
+
 /// The text on one line without control characters, and without the invisible ones that reorder or hide text.
 #[must_use]
 pub fn plain(text: &str) -> String {
@@ -41,16 +43,30 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Seconds as people say them: `4 s`, `2 min 5 s`, `1 h 3 min`.
+/// A sentence as the part of a line behind a colon.
 #[must_use]
-pub fn duration(seconds: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is all that is asked of a text for people")]
-    let whole = seconds.round().max(0.0) as u64;
-    match whole {
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+pub fn uncapitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// The text behind so many spaces, broken between words where the terminal is narrower.
+#[must_use]
+pub fn wrapped(text: &str, indent: usize, width: Option<u16>) -> String {
+    let margin = " ".repeat(indent);
+    let room = width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(indent).max(20));
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+            lines.push(format!("{margin}{}", std::mem::take(&mut line)));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
     }
+    lines.push(format!("{margin}{line}"));
+    lines.join("\n")
 }
 
 /// Bytes as people say them.
@@ -82,12 +98,14 @@ mod tests {
     }
 
     #[test]
+    fn long_texts_are_broken_between_words() {
+        assert_eq!(wrapped("Failed: one, two, three, four", 2, Some(22)), "  Failed: one, two,\n  three, four");
+        assert_eq!(wrapped("Failed: one, two, three, four", 2, None), "  Failed: one, two, three, four");
+        assert_eq!(uncapitalised("Queued, 1st"), "queued, 1st");
+    }
+
+    #[test]
     fn numbers_read_well() {
-        for (seconds, shown) in
-            [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (125.0, "2 min 5 s"), (3780.0, "1 h 3 min"), (-1.0, "0 s"), (f64::NAN, "0 s")]
-        {
-            assert_eq!(duration(seconds), shown);
-        }
         assert_eq!((bytes(12), bytes(2048), bytes(5 << 30)), ("12 B".into(), "2 KiB".into(), "5 GiB".into()));
         assert_eq!((count(1, "finding"), count(0, "finding")), ("1 finding".into(), "0 findings".into()));
     }

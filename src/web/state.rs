@@ -14,7 +14,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status_cache::StatusCache;
-use super::api::wire::Held;
 use super::{HostRule, RequestLimits};
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
@@ -159,11 +158,6 @@ impl WebInner {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.state.desk.clock.now()
-    }
-
-    /// Why no node starts a scan that is due.
-    pub(crate) fn held(&self, record: &ScanRecord) -> Option<Held> {
-        Held::of(record, &self.state.desk.board, self.now())
     }
 
     /// Why there is no catalogue yet.

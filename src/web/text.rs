@@ -1,6 +1,8 @@
 //! Values as people read them. Templates compute nothing, so this is where it is done.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+
+pub(crate) use crate::human_time::duration;
 
 /// A text for a page: without control characters, and without those that turn the direction of what follows.
 pub(crate) fn clean(text: &str) -> String {
@@ -19,18 +21,6 @@ pub(crate) struct MomentText {
 impl From<Timestamp> for MomentText {
     fn from(at: Timestamp) -> Self {
         Self { shown: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(), exact: format!("{at:.0}") }
-    }
-}
-
-/// `0.8 s`, `42 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`.
-pub(crate) fn duration(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    match seconds {
-        0 => format!("{:.1} s", duration.as_secs_f64().max(0.0)),
-        1..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
 
@@ -69,15 +59,6 @@ mod tests {
     #[test]
     fn what_could_deceive_a_reader_is_taken_out() {
         assert_eq!(clean("a\u{1b}[31mb\u{0}\r\nc\u{202e}d"), "a[31mb\ncd");
-    }
-
-    #[test]
-    fn durations_have_at_most_two_units() {
-        for (milliseconds, text) in
-            [(-5, "0.0 s"), (840, "0.8 s"), (42_900, "42 s"), (185_000, "3 min 5 s"), (7_620_000, "2 h 7 min"), (273_600_000, "3 d 4 h")]
-        {
-            assert_eq!(duration(SignedDuration::from_millis(milliseconds)), text);
-        }
     }
 
     #[test]

@@ -28,6 +28,14 @@ fn every_interruption_is_named() {
 }
 
 #[test]
+fn every_reason_to_wait_is_named_in_the_documents_and_in_the_api() {
+    for name in kastrel_actors::policy::waiting::Waiting::NAMES {
+        assert!(SUPERVISION.contains(&format!("- `{name}`: ")), "{name}");
+        assert!(include_str!("../../src/web/api/wire.rs").contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn the_numbers_are_the_codes() {
     let retry = RetryPolicy::default();
     let lease = LeasePolicy::default();

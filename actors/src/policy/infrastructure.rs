@@ -32,6 +32,8 @@ pub const fn may_be_the_nodes(kind: FailureKind) -> bool {
         | FailureKind::KilledBySignal
         | FailureKind::NoResult
         | FailureKind::UnreadableResult
+        // Without memory or a disk no plugin completes.
+        | FailureKind::NothingChecked
         // A disk that hangs stops a scanner.
         | FailureKind::Stalled => true,
         FailureKind::OutOfScope | FailureKind::TimedOut | FailureKind::ActorCrashed | FailureKind::NodeLost => false,
@@ -187,6 +189,7 @@ mod tests {
             number: AttemptNumber(1),
             token: FencingToken(1),
             node: "a".parse().unwrap(),
+            due: None,
             started_at: jiff::Timestamp::UNIX_EPOCH,
             ended_at: None,
             end,

@@ -42,20 +42,20 @@ pub(super) struct Check {
     pub(super) level: Level,
     pub(super) message: String,
     /// What to do about it.
-    pub(super) mend: Option<String>,
+    pub(super) fix: Option<String>,
 }
 
 impl Check {
     fn ok(name: &'static str, message: impl Into<String>) -> Self {
-        Self { name, level: Level::Ok, message: message.into(), mend: None }
+        Self { name, level: Level::Ok, message: message.into(), fix: None }
     }
 
-    fn warning(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name, level: Level::Warning, message: message.into(), mend: Some(mend.into()) }
+    fn warning(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { name, level: Level::Warning, message: message.into(), fix: Some(fix.into()) }
     }
 
-    fn failure(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name, level: Level::Failure, message: message.into(), mend: Some(mend.into()) }
+    fn failure(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { name, level: Level::Failure, message: message.into(), fix: Some(fix.into()) }
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn lines(checks: &[Check]) -> Vec<String> {
             Level::Failure => "failure",
         };
         lines.push(format!("{word:<8} {:<12} {}", check.name, brief(&check.message, 1000)));
-        lines.extend(check.mend.iter().map(|mend| format!("{:<21} mend: {}", "", brief(mend, 1000))));
+        lines.extend(check.fix.iter().map(|fix| format!("{:<21} fix: {}", "", brief(fix, 1000))));
     }
     lines
 }
@@ -310,8 +310,8 @@ fn limit(name: &'static str, command: &str, limit: Option<u64>, wanted: u64) -> 
         None => Check::ok(name, "no limit"),
         Some(limit) if limit >= wanted => Check::ok(name, format!("at most {limit}, {wanted} are enough for this configuration")),
         Some(limit) => {
-            let mend = format!("{command} {wanted}, or lower scans.concurrency");
-            Check::warning(name, format!("at most {limit}, but {wanted} may be needed with this configuration"), mend)
+            let fix = format!("{command} {wanted}, or lower scans.concurrency");
+            Check::warning(name, format!("at most {limit}, but {wanted} may be needed with this configuration"), fix)
         }
     }
 }
@@ -373,7 +373,7 @@ mod tests {
             (check.level, check.message)
         };
         assert_eq!(with(Ok(vec![]), None).0, Level::Ok);
-        assert_eq!(with(Ok(vec![made(1, 1_799_800_000)]), None), (Level::Warning, "1 in data/backups, the newest 55 h 33 min old".into()));
+        assert_eq!(with(Ok(vec![made(1, 1_799_800_000)]), None), (Level::Warning, "1 in data/backups, the newest 2 d 7 h old".into()));
         assert_eq!(with(Err("no".into()), None).0, Level::Warning);
         assert_eq!(with(Ok(vec![made(1, 1_799_999_000)]), Some("disk full")), (Level::Warning, "the last automatic backup failed: disk full".into()));
         assert_eq!(backups(&config(&[("KASTREL_BACKUP__ENABLED", "false")]), &good()).level, Level::Warning);
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_with_its_mending() {
+    fn everything_that_is_wrong_is_told_with_its_fix() {
         let config = config(&[("REDIS_URL", "redis://:hunter2@r"), ("KASTREL_DATA_DIR", "/srv/my data"), ("KASTREL_SCANS__CONCURRENCY", "100")]);
         let facts = Facts {
             data: Err("permission denied".into()),
@@ -440,39 +440,39 @@ mod tests {
             ..good()
         };
         let checks = judge(&config, &facts);
-        assert!(checks.iter().all(|check| check.level == Level::Ok || check.mend.is_some()));
+        assert!(checks.iter().all(|check| check.level == Level::Ok || check.fix.is_some()));
         let text = lines(&checks).join("\n");
         assert!(!text.contains("hunter2"));
         insta::assert_snapshot!(text, @r##"
         failure  data folder  /srv/my data cannot be written: permission denied
-                              mend: mkdir -p '/srv/my data' && chown "$USER" '/srv/my data', or set KASTREL_DATA_DIR
+                              fix: mkdir -p '/srv/my data' && chown "$USER" '/srv/my data', or set KASTREL_DATA_DIR
         warning  results      /srv/my data/results has only 200 MiB left
-                              mend: free some space, or set KAST_RESULTS_DIR to a larger disk
+                              fix: free some space, or set KAST_RESULTS_DIR to a larger disk
         failure  database     does not open: it is locked
-                              mend: stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR
+                              fix: stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR
         warning  backups      the last automatic backup failed: disk full
-                              mend: free some space, or set backup.dir to another disk
+                              fix: free some space, or set backup.dir to another disk
         failure  scanner      /opt/kast does not exist
-                              mend: install KAST and put `kast` on the PATH, or set KAST_CLI_PATH; or use --scanner builtin
+                              fix: install KAST and put `kast` on the PATH, or set KAST_CLI_PATH; or use --scanner builtin
         failure  address      127.0.0.1:5000 cannot be listened on: address in use
-                              mend: choose another one: kastrel serve --listen 127.0.0.1:5001
+                              fix: choose another one: kastrel serve --listen 127.0.0.1:5001
         warning  open files   at most 1024, but 3456 may be needed with this configuration
-                              mend: ulimit -n 3456, or lower scans.concurrency
+                              fix: ulimit -n 3456, or lower scans.concurrency
         warning  processes    at most 100, but 6656 may be needed with this configuration
-                              mend: ulimit -u 6656, or lower scans.concurrency
+                              fix: ulimit -u 6656, or lower scans.concurrency
         failure  clock        says 1970-01-01T00:00:00Z, which cannot be; certificates and leases would be judged wrongly
-                              mend: timedatectl set-ntp true
+                              fix: timedatectl set-ntp true
         failure  redis        redis://:***@r does not answer: connection refused; scans start late, and none is lost
-                              mend: start Redis, or check REDIS_URL and its password
+                              fix: start Redis, or check REDIS_URL and its password
         warning  telemetry    the collector at http://c:4318/v1/traces did not take a span: refused
-                              mend: start it, or check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (grpc is mostly port 4317, http/protobuf 4318)
+                              fix: start it, or check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (grpc is mostly port 4317, http/protobuf 4318)
         ok       telemetry    not exported: what would be with OTEL_METRICS_EXPORTER=otlp and OTEL_LOGS_EXPORTER=otlp
         warning  telemetry    OTEL_SDK_DISABLED: expected true or false
-                              mend: docs/telemetry.md lists what each variable takes
+                              fix: docs/telemetry.md lists what each variable takes
         warning  leftovers    processes of scans that nobody owns: 2
-                              mend: start `kastrel serve` or `kastrel worker` on this data folder: it kills them before it starts a scan
+                              fix: start `kastrel serve` or `kastrel worker` on this data folder: it kills them before it starts a scan
         warning  leftovers    /srv/my data/server.json names a server that does not answer; it was killed
-                              mend: rm '/srv/my data/server.json'
+                              fix: rm '/srv/my data/server.json'
         "##);
     }
 

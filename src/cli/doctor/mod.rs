@@ -1,4 +1,4 @@
-//! `kastrel doctor`: whether everything a scan needs is in place, and how to mend what is not.
+//! `kastrel doctor`: whether everything a scan needs is in place, and how to fix what is not.
 
 mod check;
 mod deep;

@@ -120,7 +120,7 @@ async fn a_scan_is_followed_to_its_end() {
     assert_eq!(world.run(&["scan", "example.com"]).await.unwrap(), Exit::Done);
     let (out, err) = (world.out.text(), world.err.text());
     assert!(out.contains("Scan 1 of example.com completed after 1 min 0 s"), "{out}");
-    assert!(err.contains("attempt 1 runs") && err.contains("scan 1: completed"), "{err}");
+    assert!(err.contains("attempt 1 started") && err.contains("scan 1: completed"), "{err}");
     assert!(!format!("{out}{err}").contains('\u{1b}'));
     assert!(world.is_stopped());
     assert_eq!(world.cluster.runner.alive(), 0);
@@ -139,7 +139,7 @@ async fn failures_are_told_with_each_attempt() {
     let mut world = World::new(Script::Crash(Duration::from_secs(1)));
     assert_eq!(world.run(&["scan", "example.com"]).await.unwrap(), Exit::Failed);
     let err = world.err.text();
-    assert!(err.contains("attempt 1 failed") && err.contains("attempt 3 runs") && err.contains("failed:"), "{err}");
+    assert!(err.contains("attempt 1 failed") && err.contains("attempt 3 started") && err.contains("failed:"), "{err}");
     assert!(world.out.text().contains("Scan 1 of example.com failed"), "{}", world.out.text());
 }
 
@@ -197,6 +197,15 @@ async fn what_cannot_be_scanned_is_refused_with_its_fields() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_active_scan_is_not_started_without_a_confirmation() {
+    let mut world = World::new(Script::Complete(Duration::from_secs(1)));
+    let error = world.run(&["scan", "example.com", "-m", "active"]).await.unwrap_err();
+    assert_eq!((error.exit(), world.cluster.runner.runs().len()), (Exit::Usage, 0));
+    assert!(chain(&error).contains("--confirm-active"), "{}", chain(&error));
+    assert_eq!(world.run(&["scan", "example.com", "-m", "active", "--confirm-active"]).await.unwrap(), Exit::Done);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_is_away_has_its_own_code() {
     let mut world = World::new(Script::Busy);
     for args in
@@ -216,10 +225,10 @@ async fn the_store_can_be_looked_at_without_a_server() {
     let waiting = world.cluster.submit().await.to_string();
     for (args, exit, said) in [
         (&["status", "1"][..], Exit::Done, "Scan 1 of example.com completed"),
-        (&["list"], Exit::Done, "pending"),
+        (&["list"], Exit::Done, "queued"),
         (&["list", "--status", "completed", "--json"], Exit::Done, "\"total\": 1"),
-        (&["cancel", waiting.as_str()], Exit::Done, "is cancelled"),
-        (&["cancel", waiting.as_str()], Exit::Failed, "had ended before: cancelled"),
+        (&["cancel", waiting.as_str()], Exit::Done, "cancelled"),
+        (&["cancel", waiting.as_str()], Exit::Failed, "is already cancelled"),
         (&["plugins"], Exit::Done, "Scanner: not known"),
     ] {
         assert_eq!(world.run(args).await.unwrap(), exit, "{args:?}");

@@ -251,13 +251,13 @@ mod tests {
             let html = text_of(app.get(page).await).await;
             let expected = "<strong>Scans are held back.</strong> The results folder /r&#60;b&#62; is missing. Make it again.";
             assert!(html.contains(expected), "{page}: {html}");
-            assert!(!html.contains("Waits for a free place"), "{page}: it waits for something else");
+            assert!(!html.contains("Starts when a slot is free"), "{page}: it waits for something else");
         }
         let shown = text_of(app.get(&scan).await).await;
         assert!(shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). It loses no attempt and starts by itself."), "{shown}");
-        assert!(text_of(app.get("/scans").await).await.contains("held back: the results folder"), "the list says it of each scan that waits");
+        assert!(text_of(app.get("/scans").await).await.contains("Held back: the results folder"), "the list says it of each scan that waits");
         app.hold_nothing();
-        assert!(!text_of(app.get("/scans").await).await.contains("held back"));
+        assert!(!text_of(app.get("/scans").await).await.to_lowercase().contains("held back"));
     }
 
     #[tokio::test]
@@ -272,7 +272,7 @@ mod tests {
             let hold = NodeHold { node: why.map(held), targets: Vec::new() };
             app.memory.register_node(NodeRegistration { hold, ..fixtures::registration(name) }, Duration::from_secs(30)).await.unwrap();
         }
-        app.desk.hindrances(&fixtures::request("example.com")).await;
+        app.desk.start_blockers().await;
         let titles = || held_notices(&app.desk.board).into_iter().map(|notice| notice.title).collect::<Vec<_>>();
         assert_eq!(titles(), ["a, b start no scans; other nodes do."]);
     }

@@ -6,8 +6,8 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::desk::CancelOutcome;
-use kastrel_actors::model::{CancelledBy, PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
-use kastrel_actors::policy::hindrance::Hindrance;
+use kastrel_actors::model::{CancelledBy, PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, SeverityCounts};
+use kastrel_actors::policy::waiting::Waiting as Reason;
 
 use super::badge::{Badge, SeverityChip, severities};
 use super::bulk::{ConfirmPage, NamedScan};
@@ -33,7 +33,7 @@ pub(crate) mod rows;
 mod timeline;
 mod zap;
 use findings::SeverityGroup;
-use rows::{AttemptRow, Fact, PluginRow, Waiting, facts, held_text, waiting_text};
+use rows::{AttemptRow, Fact, PluginRow, Waiting, facts, waiting_text};
 use timeline::{TimelineRow, timeline};
 use zap::ZapView;
 
@@ -114,11 +114,11 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let results = results_of(&web, &scan.record).await;
     let left = left_of(&web, &scan).await;
-    let hindrances = if scan.status() == ScanStatus::Pending { web.desk().hindrances(&scan.record.request).await } else { Vec::new() };
-    let notice = waiting_notice(notice_of(query.as_deref().unwrap_or_default()), &hindrances);
+    let reasons = web.desk().reasons(&scan.record).await;
+    let notice = notice_of(query.as_deref().unwrap_or_default());
     let title = format!("Scan {id} of {}", clean(&scan.record.request.target.to_string()));
     let layout = Layout::of(&web, &viewer, Here::Scans, title).await;
-    Ok(page(&ScanDetailPage::new(&web, layout, &scan, results, left, notice)))
+    Ok(page(&ScanDetailPage::new(&web, layout, &scan, &reasons, results, left, notice)))
 }
 
 /// Asks for a scan's end, and shows it, or the list that it was asked on.
@@ -207,7 +207,7 @@ pub(crate) async fn render(State(web): State<Web>, _viewer: Viewer, PathId(id): 
 }
 
 impl ScanDetailPage {
-    fn new(web: &WebInner, layout: Layout, scan: &ScanSnapshot, results: Results, left: Option<String>, notice: Option<Notice>) -> Self {
+    fn new(web: &WebInner, layout: Layout, scan: &ScanSnapshot, reasons: &[Reason], results: Results, left: Option<String>, notice: Option<Notice>) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let status = record.status();
         let until = record.ended_at().unwrap_or_else(|| web.now());
@@ -225,7 +225,7 @@ impl ScanDetailPage {
             notice: notice.filter(|notice| live.is_some() || notice.kind != "submitted"),
             live,
             log_script_url: assets::url("log.js"),
-            waiting: web.held(record).as_ref().map(held_text).or_else(|| waiting_text(&record.state, web.state.max_attempts, record.failures)),
+            waiting: waiting_text(&record.state, reasons),
             error: match &record.state {
                 ScanState::Failed { failure, .. } => Some(clean(&failure.detail)),
                 ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
@@ -325,21 +325,10 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     }
 }
 
-/// A scan that waits says why, unless there is something else to say that it was not asked for.
-fn waiting_notice(asked: Option<Notice>, hindrances: &[Hindrance]) -> Option<Notice> {
-    if hindrances.is_empty() || asked.as_ref().is_some_and(|notice| notice.kind != "submitted") {
-        return asked;
-    }
-    let why = hindrances.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    Some(Notice::new("warning", clean(&format!("The scan is accepted and stored, but {why}."))))
-}
-
 /// The notice that a redirect asked for: one of ours, never text from the address.
 fn notice_of(query: &str) -> Option<Notice> {
     let has = |pair: &str| query.split('&').any(|one| one == pair);
-    let (kind, text) = if has("submitted=1") && has("queue=silent") {
-        ("warning", "The scan is accepted and stored, but the job queue does not answer. The scan starts by itself when the queue is back.")
-    } else if has("submitted=1") {
+    let (kind, text) = if has("submitted=1") {
         ("submitted", "The scan is accepted. This page shows its progress by itself; you can leave and come back at any time.")
     } else if has("notice=cancelled") {
         ("done", "The scan is cancelled.")

@@ -138,7 +138,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
         search_on_label: match (query.order, is_back) {
             (ScanOrder::Newest, false) | (ScanOrder::Oldest, true) => "Search on among older scans",
             (ScanOrder::Newest, true) | (ScanOrder::Oldest, false) => "Search on among newer scans",
-            (ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings, _) => "Search on",
+            (ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst, _) => "Search on",
         },
         first: (query != start).then(|| start.link(PATH)),
         newer: before.map(|query| query.link(PATH)),
@@ -199,7 +199,8 @@ const fn order_label(order: ScanOrder) -> &'static str {
         ScanOrder::Oldest => "oldest first",
         ScanOrder::Target => "target, A to Z",
         ScanOrder::Longest => "longest first (ended)",
-        ScanOrder::Findings => "most findings first (ended)",
+        ScanOrder::Findings => "most items first (ended)",
+        ScanOrder::Worst => "worst first (ended)",
     }
 }
 
@@ -216,7 +217,7 @@ fn headings(query: &ScanListQuery) -> Vec<Heading> {
     let submitted = match query.order {
         ScanOrder::Newest => Heading { url: to(ScanOrder::Oldest), ..sorted("Submitted", "", ScanOrder::Newest, "↓") },
         ScanOrder::Oldest => Heading { url: to(ScanOrder::Newest), ..sorted("Submitted", "", ScanOrder::Oldest, "↑") },
-        ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings => sorted("Submitted", "", ScanOrder::Newest, ""),
+        ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => sorted("Submitted", "", ScanOrder::Newest, ""),
     };
     vec![
         sorted("Target", "", ScanOrder::Target, "↑"),

@@ -1,6 +1,7 @@
 //! A scan in a table: where it stands, why, and what can be done about it now.
 
-use kastrel_actors::model::{PendingReason, PluginStatus, ScanSnapshot, ScanState, SeverityCounts};
+use kastrel_actors::model::{PluginStatus, ScanSnapshot, ScanState, SeverityCounts};
+use kastrel_actors::policy::waiting::Waiting;
 
 use super::badge::{Badge, SeverityChip, severities};
 use crate::web::api::wire::{count_of, findings_of, plugins_of};
@@ -53,7 +54,7 @@ impl ScanRow {
             mode: record.request.mode.as_str(),
             is_dry_run: record.request.dry_run,
             reason: reason(&record.state),
-            waiting: web.held(record).map(|held| clean(&format!("held back: {}", held.detail()))).or_else(|| waiting(&record.state)),
+            waiting: web.desk().waiting_seen(record).filter(is_worth_a_line).map(|waiting| clean(&waiting.to_string())),
             percent: (is_running && !plugins.is_empty()).then(|| ended * 100 / plugins.len()),
             plugins: match plugins.len() {
                 0 => String::new(),
@@ -110,12 +111,7 @@ pub(crate) fn reason(state: &ScanState) -> Option<String> {
     }
 }
 
-/// Why a scan waits, in a line; `None` for one that merely waits for its turn.
-fn waiting(state: &ScanState) -> Option<String> {
-    let ScanState::Pending { reason, .. } = state else { return None };
-    match reason {
-        PendingReason::Submitted => None,
-        PendingReason::Retry { failure } => Some(clean(&format!("tried again after: {}", words(failure.kind.as_str())))),
-        PendingReason::Requeued { why, .. } => Some(format!("goes on after: {}", words(why.as_str()))),
-    }
+/// Whether a reason says more than that the scan waits for its turn.
+fn is_worth_a_line(waiting: &Waiting) -> bool {
+    !matches!(waiting, Waiting::Queued { interrupted: None, .. })
 }

@@ -39,6 +39,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let until = record.ended_at().unwrap_or_else(|| web.now());
     let whole = duration(until.duration_since(record.created_at));
     let trace_id = record.trace.trace_id();
+    let waiting = web.desk().waiting(record).await;
     Ok(page(&ScanTracePage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Trace of scan {id}")).await,
         id: id.0,
@@ -48,7 +49,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         took: if record.status().is_terminal() { format!("ended after {whole}") } else { format!("{whole} so far") },
         trace_url: web.trace_url(&trace_id),
         trace_id,
-        rows: waterfall(&scan, web.now()),
+        rows: waterfall(&scan, waiting.as_ref(), web.now()),
     }))
 }
 
@@ -71,6 +72,16 @@ mod tests {
         assert_eq!(steps, ["scan", "wait", "attempt", "verdict"]);
         assert!(!html.contains("<b>broken"));
         assert_eq!(app.get("/scans/99/trace").await.status(), 404);
+    }
+
+    #[tokio::test]
+    async fn a_scan_that_is_held_back_shows_the_hold_and_no_backoff() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        app.hold(kastrel_actors::model::FaultKind::ResultsFolder, "the results folder /r is missing");
+        let html = text_of(app.get(&format!("/scans/{id}/trace")).await).await;
+        assert!(html.contains("held back") && html.contains("the results folder /r is missing (make it again)"), "{html}");
+        assert!(!html.to_lowercase().contains("backoff"), "{html}");
     }
 
     #[tokio::test]

@@ -191,7 +191,7 @@ async fn the_doctor_tries_the_collector() {
             match check["level"].as_str() {
                 Some("ok") => right += 1,
                 Some("warning") => {
-                    assert!(check["mend"].as_str().unwrap().contains("OTEL_EXPORTER_OTLP_PROTOCOL"));
+                    assert!(check["fix"].as_str().unwrap().contains("OTEL_EXPORTER_OTLP_PROTOCOL"));
                     wrong += 1;
                 }
                 other => panic!("{other:?}"),

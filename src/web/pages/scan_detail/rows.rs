@@ -1,11 +1,9 @@
 //! The rows of a scan's page.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, ConfigOverride, PendingReason, PluginResult, PluginStatus, ScanId, ScanRecord, ScanState, ScanStatus, SeverityCounts,
-};
+use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanRecord, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::policy::waiting::Waiting as Reason;
 
-use crate::web::api::wire::Held;
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
 use crate::web::text::{MomentText, clean, duration, in_url, words};
 
@@ -64,6 +62,8 @@ pub(crate) fn message_of(plugin: &PluginResult) -> String {
         (None, PluginStatus::Failed) => "failed without saying why; the log may tell".into(),
         (None, PluginStatus::Unavailable) => "its tool is not installed on the node that ran the scan".into(),
         (None, PluginStatus::Skipped) => "left out by the scanner".into(),
+        (None, PluginStatus::Interrupted) => "Still running when the attempt ended".into(),
+        (None, PluginStatus::NotRun) => "Not started before the attempt ended".into(),
         (None, PluginStatus::Pending | PluginStatus::InProgress | PluginStatus::Completed) => String::new(),
     }
 }
@@ -123,25 +123,9 @@ pub(super) struct Waiting {
     pub(super) next: Option<MomentText>,
 }
 
-/// Why no node starts a scan that is due.
-pub(super) fn held_text(held: &Held) -> Waiting {
-    Waiting { text: format!("Held back: {}. It loses no attempt and starts by itself.", clean(held.detail())), next: None }
-}
-
-/// Why a scan waits.
-pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32) -> Option<Waiting> {
-    let ScanState::Pending { due, reason } = state else { return None };
-    let text = match reason {
-        PendingReason::Submitted => "Waits for a free place. It starts by itself; you can leave and come back at any time.".into(),
-        PendingReason::Retry { failure } => {
-            format!("Attempt failed ({failures} of {max_attempts}): {}.", clean(&failure.detail))
-        }
-        PendingReason::Requeued { why: _, detail: Some(detail) } => {
-            format!("This node could not run the attempt: {}. It does not count; the scan starts again by itself.", clean(detail))
-        }
-        PendingReason::Requeued { why, detail: None } => {
-            format!("Kastrel interrupted the attempt ({}); it starts again as soon as there is a free place.", words(why.as_str()))
-        }
-    };
-    Some(Waiting { text, next: matches!(reason, PendingReason::Retry { .. }).then(|| (*due).into()) })
+/// Everything that keeps a scan from starting; what decides first.
+pub(super) fn waiting_text(state: &ScanState, reasons: &[Reason]) -> Option<Waiting> {
+    let (ScanState::Pending { due, .. }, Some(first)) = (state, reasons.first()) else { return None };
+    let text = reasons.iter().map(|reason| clean(&reason.to_string())).collect::<Vec<_>>().join(" ");
+    Some(Waiting { text, next: matches!(first, Reason::Retry { .. } | Reason::HeldBack(_)).then(|| first.next(*due).into()) })
 }
