@@ -5,8 +5,9 @@ use kastrel_actors::model::{HeldBack, ScannerKind};
 
 use crate::web::assets;
 use crate::web::state::WebInner;
-use crate::web::text::{MomentText, clean};
+use crate::web::text::{MomentText, clean, sentence};
 use crate::web::viewer::{Theme, Viewer};
+use crate::web::zone::{WallClock, exact};
 
 /// What is around every page.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub(crate) struct Layout {
     pub(crate) nav: Vec<NavLink>,
     pub(crate) theme: &'static str,
     pub(crate) themes: Vec<ThemeChoice>,
-    /// The viewer's name, once there are accounts.
+    /// The viewer's name, once accounts exist.
     pub(crate) viewer: Option<String>,
     /// Which scanner is used; empty where that is not known.
     pub(crate) scanner: String,
@@ -32,6 +33,8 @@ pub(crate) struct Layout {
     pub(crate) foot: String,
     /// The server's clock, so that running times are right on a machine whose clock is not.
     pub(crate) now: String,
+    /// The zone in which times are shown; empty on a page without times.
+    pub(crate) zone: String,
 }
 
 /// A place to go.
@@ -71,7 +74,7 @@ pub(crate) struct HeldNotice {
 }
 
 /// Every reason once: with many nodes on one shared disk there are many nodes and one reason.
-fn held_notices(board: &LiveBoard) -> Vec<HeldNotice> {
+fn held_notices(board: &LiveBoard, clock: &WallClock) -> Vec<HeldNotice> {
     let (nodes, others) = board.holds.nodes();
     let mut notices: Vec<(Vec<&str>, &HeldBack)> = Vec::new();
     for node in &nodes {
@@ -86,16 +89,11 @@ fn held_notices(board: &LiveBoard) -> Vec<HeldNotice> {
         } else {
             "Scans are held back.".into()
         },
-        faults: held.faults.iter().map(|fault| (capitalised(&clean(&fault.text)), capitalised(&clean(&fault.remedy)))).collect(),
-        since: held.since.into(),
-        until: held.until.into(),
+        faults: held.faults.iter().map(|fault| (sentence(&clean(&fault.text)), sentence(&clean(&fault.remedy)))).collect(),
+        since: clock.moment(held.since),
+        until: clock.moment(held.until),
     };
     notices.into_iter().map(notice).collect()
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// The pages that the navigation leads to.
@@ -111,17 +109,19 @@ pub(crate) enum Here {
 impl Layout {
     /// Around a page of a running server.
     pub(crate) async fn of(web: &WebInner, viewer: &Viewer, here: Here, title: impl Into<String>) -> Self {
-        let catalogue = web.catalogue();
+        let (catalogue, clock) = (web.catalogue(), web.clock(viewer));
         let is_stand_in = catalogue.as_ref().is_some_and(|catalogue| catalogue.scanner.kind == ScannerKind::Builtin);
         // A page is no worse for not knowing; what needs the store says so itself.
         let pause = web.desk().store.paused().await.ok().flatten();
         Self {
-            scanner: catalogue.map_or_else(|| "looking for the scanner …".into(), |catalogue| clean(&catalogue.scanner.headline())),
+            scanner: catalogue.map_or_else(|| "Detecting scanner…".into(), |catalogue| sentence(&clean(&catalogue.scanner.headline()))),
             is_stand_in,
-            pause: pause.map(|pause| Pause { since: pause.since.into(), reason: pause.reason.as_deref().map(clean).filter(|reason| !reason.is_empty()) }),
-            held: held_notices(&web.desk().board),
+            pause: pause
+                .map(|pause| Pause { since: clock.moment(pause.since), reason: pause.reason.as_deref().map(clean).filter(|reason| !reason.is_empty()) }),
+            held: held_notices(&web.desk().board, &clock),
             foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),
-            now: MomentText::from(web.now()).exact,
+            now: exact(clock.now),
+            zone: viewer.zone.name().into(),
             viewer: viewer.name.as_deref().map(clean),
             ..Self::bare(viewer.theme, here, title)
         }
@@ -137,7 +137,7 @@ impl Layout {
                 Theme::Dark => "moon",
             },
             label: match choice {
-                Theme::System => "Colours of the system",
+                Theme::System => "System colours",
                 Theme::Light => "Light colours",
                 Theme::Dark => "Dark colours",
             },
@@ -158,6 +158,7 @@ impl Layout {
             held: Vec::new(),
             foot: "Kastrel".into(),
             now: String::new(),
+            zone: String::new(),
         }
     }
 
@@ -168,11 +169,12 @@ impl Layout {
             style_url: "/assets/app.css".into(),
             icon_url: "/assets/icon.svg".into(),
             script_url: "/assets/app.js".into(),
-            scanner: "built-in scanner 0.1.0 — KAST was not found".into(),
+            scanner: "Built-in scanner 0.1.0 — KAST was not found".into(),
             is_stand_in: true,
-            pause: Some(Pause { since: jiff::Timestamp::UNIX_EPOCH.into(), reason: Some(clean(HOSTILE)) }),
+            pause: Some(Pause { since: WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH), reason: Some(clean(HOSTILE)) }),
             foot: "Kastrel 0.0.0-test · data in /var/lib/kastrel".into(),
             now: "1970-01-01T00:00:00Z".into(),
+            zone: "UTC".into(),
             ..Self::bare(Theme::System, Here::Elsewhere, title)
         }
     }
@@ -182,8 +184,8 @@ fn nav(here: Here) -> Vec<NavLink> {
     [
         (Here::Overview, "/", "home", "Overview"),
         (Here::Scans, "/scans", "scans", "Scans"),
-        (Here::Supervision, "/supervision", "tree", "Supervision"),
-        (Here::Settings, "/settings", "sliders", "Settings"),
+        (Here::Supervision, "/supervision", "tree", "Nodes"),
+        (Here::Settings, "/settings", "sliders", "About"),
     ]
     .map(|(place, url, icon, label)| NavLink { url, icon, label, is_here: place == here })
     .into()
@@ -251,13 +253,16 @@ mod tests {
             let html = text_of(app.get(page).await).await;
             let expected = "<strong>Scans are held back.</strong> The results folder /r&#60;b&#62; is missing. Make it again.";
             assert!(html.contains(expected), "{page}: {html}");
-            assert!(!html.contains("Waits for a free place"), "{page}: it waits for something else");
+            assert!(!html.contains("Starts when a slot is free"), "{page}: it waits for something else");
         }
         let shown = text_of(app.get(&scan).await).await;
-        assert!(shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). It loses no attempt and starts by itself."), "{shown}");
-        assert!(text_of(app.get("/scans").await).await.contains("held back: the results folder"), "the list says it of each scan that waits");
+        assert!(
+            shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). It loses no attempt and starts automatically."),
+            "{shown}"
+        );
+        assert!(text_of(app.get("/scans").await).await.contains("Held back: the results folder"), "the list says it of each scan that waits");
         app.hold_nothing();
-        assert!(!text_of(app.get("/scans").await).await.contains("held back"));
+        assert!(!text_of(app.get("/scans").await).await.contains("Held back"));
     }
 
     #[tokio::test]
@@ -273,7 +278,7 @@ mod tests {
             app.memory.register_node(NodeRegistration { hold, ..fixtures::registration(name) }, Duration::from_secs(30)).await.unwrap();
         }
         app.desk.hindrances(&fixtures::request("example.com")).await;
-        let titles = || held_notices(&app.desk.board).into_iter().map(|notice| notice.title).collect::<Vec<_>>();
+        let titles = || held_notices(&app.desk.board, &WallClock::sample()).into_iter().map(|notice| notice.title).collect::<Vec<_>>();
         assert_eq!(titles(), ["a, b start no scans; other nodes do."]);
     }
 }

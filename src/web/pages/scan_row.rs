@@ -5,7 +5,8 @@ use kastrel_actors::model::{PendingReason, PluginStatus, ScanSnapshot, ScanState
 use super::badge::{Badge, SeverityChip, severities};
 use crate::web::api::wire::{count_of, findings_of, plugins_of};
 use crate::web::state::WebInner;
-use crate::web::text::{MomentText, clean, counted, duration, words};
+use crate::web::text::{MomentText, clean, counted, duration, sentence, words};
+use crate::web::zone::{WallClock, exact};
 
 /// A scan in a table.
 #[derive(Debug, Clone)]
@@ -37,14 +38,14 @@ pub(crate) struct ScanRow {
 }
 
 impl ScanRow {
-    pub(crate) fn new(scan: &ScanSnapshot, web: &WebInner) -> Self {
+    pub(crate) fn new(scan: &ScanSnapshot, web: &WebInner, clock: &WallClock) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let status = record.status();
         let failed = count_of(plugins, PluginStatus::Failed);
         let missing = count_of(plugins, PluginStatus::Unavailable);
         let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
         let is_running = matches!(record.state, ScanState::Running { .. });
-        let until = record.ended_at().unwrap_or_else(|| web.now());
+        let until = record.ended_at().unwrap_or(clock.now);
         Self {
             id: record.id.0,
             url: format!("/scans/{}", record.id),
@@ -53,7 +54,7 @@ impl ScanRow {
             mode: record.request.mode.as_str(),
             is_dry_run: record.request.dry_run,
             reason: reason(&record.state),
-            waiting: web.held(record).map(|held| clean(&format!("held back: {}", held.detail()))).or_else(|| waiting(&record.state)),
+            waiting: web.held(record).map(|held| clean(&format!("Held back: {}", held.detail()))).or_else(|| waiting(&record.state)),
             percent: (is_running && !plugins.is_empty()).then(|| ended * 100 / plugins.len()),
             plugins: match plugins.len() {
                 0 => String::new(),
@@ -64,9 +65,9 @@ impl ScanRow {
             missing: (missing > 0).then(|| format!("{missing} unavailable")),
             findings: if plugins.is_empty() { String::new() } else { counted(findings_of(plugins), "finding", "findings") },
             severities: severities(SeverityCounts::of(plugins)),
-            created: record.created_at.into(),
+            created: clock.moment(record.created_at),
             duration: record.started_at.map(|started| duration(until.duration_since(started))).unwrap_or_default(),
-            since: record.started_at.filter(|_| is_running).map(|started| MomentText::from(started).exact),
+            since: record.started_at.filter(|_| is_running).map(exact),
             can_cancel: !status.is_terminal() && record.cancel_requested.is_none(),
             can_rerun: status.is_terminal(),
         }
@@ -93,7 +94,7 @@ impl ScanRow {
             missing: (status == ScanStatus::Completed).then(|| "1 unavailable".into()),
             findings: "31 findings".into(),
             severities: severities(SeverityCounts { critical: 1, low: 3, ..SeverityCounts::default() }),
-            created: jiff::Timestamp::UNIX_EPOCH.into(),
+            created: WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH),
             duration: "3 min 5 s".into(),
             since: (status == ScanStatus::Running).then(|| "1970-01-01T00:00:00Z".into()),
             can_cancel: !status.is_terminal(),
@@ -105,7 +106,7 @@ impl ScanRow {
 /// Why a scan failed, in a line.
 pub(crate) fn reason(state: &ScanState) -> Option<String> {
     match state {
-        ScanState::Failed { failure, .. } => Some(clean(&format!("{}: {}", words(failure.kind.as_str()), failure.detail))),
+        ScanState::Failed { failure, .. } => Some(clean(&format!("{}: {}", sentence(&words(failure.kind.as_str())), failure.detail))),
         ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
     }
 }
@@ -115,7 +116,7 @@ fn waiting(state: &ScanState) -> Option<String> {
     let ScanState::Pending { reason, .. } = state else { return None };
     match reason {
         PendingReason::Submitted => None,
-        PendingReason::Retry { failure } => Some(clean(&format!("tried again after: {}", words(failure.kind.as_str())))),
-        PendingReason::Requeued { why, .. } => Some(format!("goes on after: {}", words(why.as_str()))),
+        PendingReason::Retry { failure } => Some(clean(&format!("Retrying after: {}", words(failure.kind.as_str())))),
+        PendingReason::Requeued { why, .. } => Some(format!("Restarting after: {}", words(why.as_str()))),
     }
 }

@@ -2,12 +2,15 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, ConfigOverride, PendingReason, PluginResult, PluginStatus, ScanId, ScanRecord, ScanState, ScanStatus, SeverityCounts,
+    AttemptEnd, AttemptRecord, ConfigOverride, Interruption, PendingReason, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanState, ScanStatus,
+    SeverityCounts,
 };
 
 use crate::web::api::wire::Held;
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
-use crate::web::text::{MomentText, clean, duration, in_url, words};
+use crate::web::pages::form::format_label;
+use crate::web::text::{MomentText, clean, duration, in_url, sentence, words};
+use crate::web::zone::WallClock;
 
 /// Something that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,32 +54,32 @@ impl PluginRow {
             badge: plugin.status.into(),
             findings: plugin.findings_count,
             severities: severities(SeverityCounts::of(std::slice::from_ref(plugin))),
-            message: clean(&message_of(plugin)),
+            message: sentence(&clean(&message_of(plugin))),
             duration: took.map(duration).unwrap_or_default(),
         }
     }
 }
 
-/// What a plugin says, or what its state means where it says nothing: a plugin that did not do its work always tells why.
+/// What a plugin says, or what its state means where it says nothing: a plugin without a result always has a reason.
 pub(crate) fn message_of(plugin: &PluginResult) -> String {
     match (plugin.message.as_deref().filter(|message| !message.is_empty()), plugin.status) {
         (Some(message), _) => message.to_owned(),
-        (None, PluginStatus::Failed) => "failed without saying why; the log may tell".into(),
-        (None, PluginStatus::Unavailable) => "its tool is not installed on the node that ran the scan".into(),
-        (None, PluginStatus::Skipped) => "left out by the scanner".into(),
+        (None, PluginStatus::Failed) => "Failed without a message. See the log.".into(),
+        (None, PluginStatus::Unavailable) => "Tool not installed on the node that ran the scan.".into(),
+        (None, PluginStatus::Skipped) => "Skipped by the scanner.".into(),
         (None, PluginStatus::Pending | PluginStatus::InProgress | PluginStatus::Completed) => String::new(),
     }
 }
 
 impl AttemptRow {
-    pub(super) fn new(attempt: &AttemptRecord, now: Timestamp) -> Self {
+    pub(super) fn new(attempt: &AttemptRecord, clock: &WallClock) -> Self {
         let (badge, end, reason) = match &attempt.end {
             None => (ScanStatus::Running.into(), String::new(), String::new()),
             Some(AttemptEnd::Completed(_)) => (ScanStatus::Completed.into(), String::new(), String::new()),
-            Some(AttemptEnd::Failed(failure)) => (ScanStatus::Failed.into(), words(failure.kind.as_str()), clean(&failure.detail)),
+            Some(AttemptEnd::Failed(failure)) => (ScanStatus::Failed.into(), sentence(&words(failure.kind.as_str())), sentence(&clean(&failure.detail))),
             Some(AttemptEnd::Interrupted { why, detail }) => {
-                let detail = detail.as_deref().map_or_else(String::new, |detail| format!("{}; ", clean(detail)));
-                (Badge::new("skipped", "skipped", "interrupted"), words(why.as_str()), format!("{detail}counts as no attempt"))
+                let detail = detail.as_deref().map_or_else(String::new, |detail| format!("{}. ", sentence(&clean(detail))));
+                (Badge::new("skipped", "skipped", "Interrupted"), sentence(&words(why.as_str())), format!("{detail}Not counted as an attempt."))
             }
             Some(AttemptEnd::Cancelled) => (ScanStatus::Cancelled.into(), String::new(), String::new()),
         };
@@ -87,8 +90,8 @@ impl AttemptRow {
             reason,
             node: clean(attempt.node.as_str()),
             scanner: attempt.scanner.as_ref().map_or_else(|| "–".into(), |scanner| clean(&scanner.label())),
-            started: attempt.started_at.into(),
-            duration: duration(attempt.ended_at.unwrap_or(now).duration_since(attempt.started_at)),
+            started: clock.moment(attempt.started_at),
+            duration: duration(attempt.ended_at.unwrap_or(clock.now).duration_since(attempt.started_at)),
         }
     }
 }
@@ -96,13 +99,18 @@ impl AttemptRow {
 /// What was asked for.
 pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
     let request = &record.request;
-    let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let yes_no = |yes: bool| if yes { "Yes" } else { "No" }.to_owned();
+    let all = match request.mode {
+        ScanMode::Passive => "All passive plugins",
+        ScanMode::Active => "All active plugins",
+        ScanMode::Both => "All plugins",
+    };
     let mut facts = vec![
-        Fact { label: "Mode", value: request.mode.to_string() },
-        Fact { label: "Plugins", value: if request.plugins.is_empty() { "all of the mode".into() } else { clean(&request.plugins.join(", ")) } },
-        Fact { label: "At the same time", value: if request.parallel { format!("up to {}", request.max_workers) } else { "one".into() } },
-        Fact { label: "Report", value: request.format.to_string() },
-        Fact { label: "Priority", value: request.priority.to_string() },
+        Fact { label: "Mode", value: sentence(request.mode.as_str()) },
+        Fact { label: "Plugins", value: if request.plugins.is_empty() { all.into() } else { clean(&request.plugins.join(", ")) } },
+        Fact { label: "Parallel", value: if request.parallel { request.max_workers.to_string() } else { "Off".into() } },
+        Fact { label: "Report", value: format_label(request.format).into() },
+        Fact { label: "Priority", value: sentence(request.priority.as_str()) },
         Fact { label: "Verbose log", value: yes_no(request.verbose) },
         Fact { label: "Dry run", value: yes_no(request.dry_run) },
     ];
@@ -111,7 +119,7 @@ pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
         facts.push(Fact { label: "Settings", value: clean(&overrides.join(", ")) });
     }
     if let Some(id) = record.rerun_of {
-        facts.push(Fact { label: "Repeats", value: format!("scan {id}") });
+        facts.push(Fact { label: "Re-run of", value: format!("Scan {id}") });
     }
     facts
 }
@@ -125,23 +133,31 @@ pub(super) struct Waiting {
 
 /// Why no node starts a scan that is due.
 pub(super) fn held_text(held: &Held) -> Waiting {
-    Waiting { text: format!("Held back: {}. It loses no attempt and starts by itself.", clean(held.detail())), next: None }
+    Waiting { text: format!("Held back: {}. It loses no attempt and starts automatically.", clean(held.detail())), next: None }
 }
 
 /// Why a scan waits.
-pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32) -> Option<Waiting> {
+pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32, clock: &WallClock) -> Option<Waiting> {
     let ScanState::Pending { due, reason } = state else { return None };
     let text = match reason {
-        PendingReason::Submitted => "Waits for a free place. It starts by itself; you can leave and come back at any time.".into(),
-        PendingReason::Retry { failure } => {
-            format!("Attempt failed ({failures} of {max_attempts}): {}.", clean(&failure.detail))
-        }
+        PendingReason::Submitted => "Queued. Starts when a slot is free.".into(),
+        PendingReason::Retry { failure } => format!("Attempt {failures} of {max_attempts} failed: {}.", clean(&failure.detail)),
         PendingReason::Requeued { why: _, detail: Some(detail) } => {
-            format!("This node could not run the attempt: {}. It does not count; the scan starts again by itself.", clean(detail))
+            format!("The node could not run the attempt: {}. Not counted as an attempt. Restarts automatically.", clean(detail))
         }
-        PendingReason::Requeued { why, detail: None } => {
-            format!("Kastrel interrupted the attempt ({}); it starts again as soon as there is a free place.", words(why.as_str()))
-        }
+        PendingReason::Requeued { why, detail: None } => format!("{} Restarts when a slot is free.", interruption(*why)),
     };
-    Some(Waiting { text, next: matches!(reason, PendingReason::Retry { .. }).then(|| (*due).into()) })
+    Some(Waiting { text, next: matches!(reason, PendingReason::Retry { .. }).then(|| clock.moment(*due)) })
+}
+
+/// Why an attempt was interrupted, in a sentence.
+const fn interruption(why: Interruption) -> &'static str {
+    match why {
+        Interruption::Shutdown => "Interrupted by a server shutdown.",
+        Interruption::Drained => "Interrupted because its node was drained.",
+        Interruption::LeaseLost => "Interrupted because its node lost its lease.",
+        Interruption::Unowned => "Interrupted because its node did not run it.",
+        Interruption::NeverStarted => "Interrupted before the scanner started.",
+        Interruption::Infrastructure => "Interrupted because its node lacked something that every scan needs.",
+    }
 }
