@@ -12,4 +12,5 @@ mod scan;
 mod screenshots;
 mod seed;
 mod stage;
+mod times;
 mod without_script;
