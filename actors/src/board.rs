@@ -13,13 +13,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::changes::Changes;
-use crate::hindrances::NodesSeen;
 use crate::holds::Holds;
 use crate::model::{
     ActorFailure, ActorView, AttemptPhase, FencingToken, NodeHold, NodeId, NodeRecord, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus,
 };
 use crate::policy::restart::RestartBudget;
 use crate::queue_gate::QueueGate;
+use crate::queue_watch::QueueWatch;
 use crate::reads::Reads;
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
@@ -34,8 +34,8 @@ pub struct LiveBoard {
     changes: Changes,
     /// Rows that are on their way to the board.
     pub(crate) reads: Reads,
-    /// The nodes that may run what waits.
-    pub(crate) nodes: NodesSeen,
+    /// What is known of the queue.
+    pub queue: QueueWatch,
     /// Room for submissions.
     pub(crate) gate: QueueGate,
     /// What the nodes hold back.
@@ -52,7 +52,7 @@ impl Default for LiveBoard {
             budgets: Mutex::default(),
             changes: Changes::default(),
             reads: Reads::default(),
-            nodes: NodesSeen::default(),
+            queue: QueueWatch::default(),
             gate: QueueGate::default(),
             holds: Holds::default(),
             began: Instant::now(),
@@ -236,20 +236,25 @@ impl LiveBoard {
     /// What this process's own node holds back from now on.
     pub fn hold(&self, node: &NodeId, hold: NodeHold) {
         if self.holds.own(node, hold) {
-            self.holds_changed();
+            self.reasons_changed();
         }
     }
 
     /// What the nodes of other processes hold back, as their rows say.
     pub(crate) fn see_holds(&self, nodes: &[NodeRecord]) {
         if self.holds.see(nodes) {
-            self.holds_changed();
+            self.reasons_changed();
         }
     }
 
     /// Why scans wait is another reason now: that is news for all who look at many scans, or at one that waits.
-    fn holds_changed(&self) {
+    pub(crate) fn reasons_changed(&self) {
         self.changes.note_all();
+        self.places_changed();
+    }
+
+    /// Scans that wait have other places in line: that is news for all who look at one of them.
+    pub(crate) fn places_changed(&self) {
         self.read(|scans| {
             let watched = scans.by_id.values().filter(|entry| entry.sender.receiver_count() > 0);
             for entry in watched {

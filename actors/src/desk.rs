@@ -14,9 +14,9 @@ use crate::model::{
     ScanStatus, TraceContext,
 };
 use crate::policy::admission::{QueueLimit, QueueLimits, QueueRefusal};
-use crate::policy::hindrance::Hindrance;
 use crate::policy::scope::ScopePolicy;
 use crate::policy::transition::Refusal;
+use crate::policy::waiting::Waiting;
 use crate::ports::{
     Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, LiveFeed, ScanStore, StoreError, StoreStats, Submitted,
 };
@@ -52,22 +52,22 @@ pub struct Accepted {
     pub scan: Arc<ScanSnapshot>,
     /// Whether this submission made it, or an earlier one with the same idempotency key.
     pub created: bool,
-    /// What keeps it from starting at once.
-    pub hindrances: Vec<Hindrance>,
+    /// What keeps it from starting, beside the wait for a free slot; what decides first.
+    pub waiting: Vec<Waiting>,
 }
 
 impl Accepted {
-    /// What the user should know, a sentence each.
+    /// What the user should know, in sentences, one for each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.hindrances.iter().map(|hindrance| format!("the scan is accepted and stored, but {hindrance}")).collect()
+        self.waiting.iter().map(|waiting| format!("The scan is accepted and stored. {waiting}")).collect()
     }
 
     /// The same in one line.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
-        let warnings = self.warnings();
-        if warnings.is_empty() { None } else { Some(warnings.join("; ")) }
+        let reasons = self.waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        (!reasons.is_empty()).then(|| format!("The scan is accepted and stored. {reasons}"))
     }
 }
 
@@ -282,6 +282,7 @@ impl ScanDesk {
     pub async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
         let known = self.store.order_drain(node, within).await?;
         self.bus.publish(Control::Heed(Some(node.clone()))).await;
+        self.look_now().await;
         Ok(known)
     }
 
@@ -292,6 +293,7 @@ impl ScanDesk {
     pub async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
         let pause = self.store.pause(reason).await?;
         self.bus.publish(Control::Heed(None)).await;
+        self.look_now().await;
         Ok(pause)
     }
 
@@ -302,6 +304,7 @@ impl ScanDesk {
     pub async fn resume(&self) -> Result<bool, StoreError> {
         let was_paused = self.store.resume().await?;
         self.bus.publish(Control::Heed(None)).await;
+        self.look_now().await;
         Ok(was_paused)
     }
 
@@ -385,26 +388,23 @@ impl ScanDesk {
         };
         self.publish(record.clone());
         // The signal first: nothing that follows may delay the start.
-        let mut hindrances: Vec<Hindrance> = if created { self.wake(&record).await.into_iter().collect() } else { Vec::new() };
-        if matches!(record.state, ScanState::Pending { .. }) {
-            hindrances.extend(self.hindrances(&record.request).await);
+        let silent = if created { self.wake(&record).await } else { None };
+        let mut waiting = self.reasons(&record).await;
+        if let Some(why) = silent
+            && !waiting.iter().any(|reason| matches!(reason, Waiting::QueueDown { .. }))
+        {
+            waiting.insert(0, Waiting::QueueDown { why });
         }
+        waiting.retain(Waiting::is_unusual);
         let scan = self.board.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
-        Ok(Accepted { scan, created, hindrances })
+        Ok(Accepted { scan, created, waiting })
     }
 
-    async fn wake(&self, record: &ScanRecord) -> Option<Hindrance> {
+    /// Signals the scan. Why the queue did not take the signal.
+    async fn wake(&self, record: &ScanRecord) -> Option<String> {
         let signal = JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
-        match self.queue.signal(signal, Duration::ZERO).await {
-            Ok(()) => None,
-            Err(error) => {
-                warn!(
-                    scan.id = record.id.0,
-                    error = &error as &dyn std::error::Error,
-                    "accepted a scan but could not signal it; it starts when the queue is back"
-                );
-                Some(Hindrance::QueueSilent)
-            }
-        }
+        let error = self.queue.signal(signal, Duration::ZERO).await.err()?;
+        warn!(scan.id = record.id.0, error = &error as &dyn std::error::Error, "accepted a scan but could not signal it; it starts when the queue is back");
+        Some(self.queue.trouble().unwrap_or_else(|| error.0.to_string()))
     }
 }

@@ -1,6 +1,6 @@
 //! The mirror: keeps this process's board true about scans that run elsewhere.
 //!
-//! - **Owns** one task that reads the live feed, looks after the scans that somebody watches here twice a second, and reads every five seconds what the nodes hold back.
+//! - **Owns** one task that reads the live feed and looks after the scans that somebody watches here twice a second.
 //! - **Notify to be fast, ask to be right**: news from other processes are shown at once; a watched scan of which nobody has told anything for a second and a half is read from the store. So a lost message,
 //!   a node that publishes nothing, or a Redis that is down cost a delay of seconds and never the truth.
 //! - **It never** decides anything, and it never touches a scan that this process's own node runs.
@@ -22,9 +22,6 @@ const TICK: Duration = Duration::from_millis(500);
 /// For how long nothing may be heard of a watched scan before its row is read.
 const QUIET: Duration = Duration::from_millis(1_500);
 
-/// How often the nodes are asked what they hold back.
-const HOLDS: Duration = Duration::from_secs(5);
-
 /// How many rows are read at once.
 const READS: usize = 16;
 
@@ -44,17 +41,8 @@ pub fn start(desk: ScanDesk) -> AbortOnDropHandle<()> {
                 }
             }
         };
-        tokio::join!(listen, look_after(&desk), see_holds(&desk));
+        tokio::join!(listen, look_after(&desk));
     }))
-}
-
-async fn see_holds(desk: &ScanDesk) {
-    let mut ticks = tokio::time::interval(HOLDS);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        desk.see_holds().await;
-    }
 }
 
 async fn look_after(desk: &ScanDesk) {

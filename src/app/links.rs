@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::database::{embedded, folder_error};
 use super::{AppError, Role};
-use crate::adapters::redis_queue::{CallObserver, RedisConnections, RedisHealth, RedisOptions};
+use crate::adapters::redis_queue::{CallObserver, RedisConnections, RedisHealth, RedisOptions, prefix_of};
 use crate::adapters::surreal_store::{FolderLock, RemoteDatabase, SurrealStore};
 use crate::backup::BackupSource;
 use crate::config::Config;
@@ -82,9 +82,7 @@ impl Links {
             }
             return Ok(links);
         };
-        // Signals and messages name scans by number, and scan 1 of one database is not scan 1 of another.
-        let installation = store.installation().await?;
-        let prefix = format!("{}-{}", config.redis.prefix, installation.split('-').next().unwrap_or_default());
+        let prefix = prefix_of(&config.redis.prefix.to_string(), &store.installation().await?);
         let reclaim_after = config.node.lease_seconds.saturating_mul(2).max(RECLAIM_LEAST);
         let options = RedisOptions { prefix, reclaim_after, calls: CallObserver::new(observed.redis_calls()), ..RedisOptions::default() };
         let redis = RedisConnections::open_with(url.expose(), node.clone(), Arc::clone(clock), &options)?;

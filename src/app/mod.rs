@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::mirror;
 use kastrel_actors::ports::{Clock, SystemClock};
+use kastrel_actors::{mirror, queue_watch};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -75,6 +75,7 @@ pub struct App {
     pub sources: Sources,
     _readings: Option<AbortOnDropHandle<()>>,
     _mirror: Option<AbortOnDropHandle<()>>,
+    _queue_watch: Option<AbortOnDropHandle<()>>,
     _lock: Option<FolderLock>,
 }
 
@@ -125,6 +126,10 @@ impl App {
             };
             let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
             let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
+            if node.is_none() {
+                desk.board.queue.expect_no_node();
+            }
+            let queue_watch = role.follows_scans().then(|| queue_watch::start(desk.clone()));
             let backups = if role == Role::Serve && config.makes_backups() {
                 let (folder, source, clock) = (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&desk.clock));
                 Some(AutomaticBackups { folder, every: config.backup_interval(), source, clock }.start())
@@ -146,6 +151,7 @@ impl App {
                 sources,
                 _readings: readings,
                 _mirror: mirror,
+                _queue_watch: queue_watch,
                 _lock: links.lock,
             })
         };

@@ -8,10 +8,11 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::Style;
-use super::table::{cell, numeric, rendered, table};
-use super::text::{bytes, duration};
+use super::table::{Column, cell, grid, numeric};
+use super::text::bytes;
 use crate::app::backup_folder;
 use crate::backup::BackupFile;
+use crate::human_time::relative;
 
 /// An automatic backup, for programs.
 #[derive(Debug, Serialize)]
@@ -61,19 +62,12 @@ pub(super) fn run(args: &BackupsArgs, context: &mut Context) -> Result<Exit, Cli
 }
 
 fn text(lines: &[BackupLine], now: Timestamp, style: Style) -> String {
-    let mut rows = table(style, &["Made", "Age", "Size", "Missing scans", "Why", "File"]);
-    for line in lines {
+    let columns = [Column::new("Made", 0), Column::new("Size", 1), Column::new("Missing scans", 3), Column::text("Why", 2), Column::text("File", 0)];
+    let row = |line: &BackupLine| {
         let why = line.before_migration_of.map_or_else(|| "regular".to_owned(), |schema| format!("before the migration of schema {schema}"));
-        rows.add_row([
-            cell(&line.made_at.to_string()),
-            cell(&duration(now.duration_since(line.made_at).as_secs_f64())),
-            cell(&bytes(line.bytes)),
-            numeric(line.missing),
-            cell(&why),
-            cell(&line.file),
-        ]);
-    }
-    rendered(&rows)
+        vec![cell(&relative(line.made_at, now)), cell(&bytes(line.bytes)), numeric(line.missing), cell(&why), cell(&line.file)]
+    };
+    grid(style, &columns, lines.iter().map(row).collect())
 }
 
 #[cfg(test)]
@@ -91,9 +85,9 @@ mod tests {
         };
         let now = Timestamp::from_second(3_700).unwrap();
         insta::assert_snapshot!(text(&[line("b/2.backup", 3, None), line("b/1.backup", 0, Some(5))], now, Style::PLAIN), @"
-        Made                  Age        Size   Missing scans  Why                               File
-        1970-01-01T00:00:00Z  1 h 1 min  4 KiB              3  regular                           b/2.backup
-        1970-01-01T00:00:00Z  1 h 1 min  4 KiB              0  before the migration of schema 5  b/1.backup
+        Made     Size   Missing scans  Why                               File
+        1 h ago  4 KiB              3  regular                           b/2.backup
+        1 h ago  4 KiB              0  before the migration of schema 5  b/1.backup
         ");
     }
 }

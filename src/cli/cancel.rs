@@ -21,11 +21,11 @@ pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exi
     let (scan, text, exit) = match answer? {
         CancelAnswer::Missing => return Err(CliError::NoScan(args.id)),
         CancelAnswer::AlreadyEnded(scan) => {
-            let text = format!("Scan {} had ended before: {}", args.id, scan.status);
+            let text = format!("Scan {} is already {}", args.id, scan.status);
             (scan, text, Exit::Failed)
         }
-        CancelAnswer::Accepted(scan) if scan.status == ScanStatus::Cancelled => (scan, format!("Scan {} is cancelled", args.id), Exit::Done),
-        CancelAnswer::Accepted(scan) => (scan, format!("Scan {} is being cancelled; its processes are ended first", args.id), Exit::Done),
+        CancelAnswer::Accepted(scan) if scan.status == ScanStatus::Cancelled => (scan, format!("Scan {} cancelled", args.id), Exit::Done),
+        CancelAnswer::Accepted(scan) => (scan, format!("Cancelling scan {}: stopping the scanner", args.id), Exit::Done),
     };
     if args.json {
         context.output.json(&scan)?;

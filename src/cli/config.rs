@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
 use super::output::Style;
-use super::table::{cell, rendered, table};
+use super::table::{Column, cell, grid};
 use crate::config::{Origin, Resolved};
 
 /// A key, for programs.
@@ -60,12 +60,12 @@ fn documents(resolved: &Resolved) -> Vec<Shown<'_>> {
 }
 
 fn text(resolved: &Resolved, style: Style) -> String {
-    let mut keys = table(style, &["Key", "Value", "From"]);
-    for one in &resolved.effective {
+    let columns = [Column::text("Key", 0), Column::text("Value", 0), Column::text("From", 0)];
+    let row = |one: &crate::config::Effective| {
         let value = one.shown();
-        keys.add_row([cell(one.key.name), cell(if value.is_empty() { "-" } else { &value }), cell(&one.origin.to_string())]);
-    }
-    rendered(&keys)
+        vec![cell(one.key.name), cell(if value.is_empty() { "-" } else { &value }), cell(&one.origin.to_string())]
+    };
+    grid(style, &columns, resolved.effective.iter().map(row).collect())
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use kastrel_actors::model::{ScanStatus, Severity};
+use kastrel_actors::model::ScanStatus;
 
-use super::view::ScanView;
+use super::gate::Judgement;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,10 @@ pub enum Exit {
     Unreachable,
     /// The database has lost rows or is damaged; nothing is done with it.
     Storage,
-    /// The scan completed and found an issue that `--fail-on` names.
+    /// The scan completed with an issue that `--fail-on` does not let pass.
     Found,
+    /// The scan completed, and checks that `--require-coverage` wants did not run.
+    Uncovered,
     /// Interrupted: the scan was cancelled from here.
     Interrupted,
 }
@@ -30,7 +32,7 @@ pub enum Exit {
 impl Exit {
     /// All, in the order of their codes.
     pub const ALL: &'static [Self] =
-        &[Self::Done, Self::Failed, Self::Usage, Self::Cancelled, Self::Unreachable, Self::Storage, Self::Found, Self::Interrupted];
+        &[Self::Done, Self::Failed, Self::Usage, Self::Cancelled, Self::Unreachable, Self::Storage, Self::Found, Self::Uncovered, Self::Interrupted];
 
     /// The number.
     #[must_use]
@@ -43,6 +45,7 @@ impl Exit {
             Self::Unreachable => 4,
             Self::Storage => 5,
             Self::Found => 10,
+            Self::Uncovered => 11,
             Self::Interrupted => 130,
         }
     }
@@ -51,23 +54,23 @@ impl Exit {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "done; a scan that was waited for completed",
-            Self::Failed => "the scan failed, or the command could not do its work",
+            Self::Done => "done; a scan that was waited for completed, and passed its gate",
+            Self::Failed => "the scan failed, or nothing could be checked; or the command failed",
             Self::Usage => "wrong arguments, request or configuration",
-            Self::Cancelled => "the scan was cancelled by somebody else",
+            Self::Cancelled => "the scan was cancelled elsewhere",
             Self::Unreachable => "the server does not answer",
             Self::Storage => "the database has lost rows or is damaged; the message says what to do",
-            Self::Found => "the scan completed with an issue at or above --fail-on",
+            Self::Found => "the scan completed with an issue at or above --fail-on, or of unknown severity",
+            Self::Uncovered => "the scan completed, and not every check of --require-coverage ran",
             Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP; the scan was cancelled",
         }
     }
 
-    /// The exit of a command that waited for a scan's end.
+    /// The exit of a command that waited for a scan's end. What a gate says counts for a scan that completed; all others never pass one.
     #[must_use]
-    pub fn of_scan(scan: &ScanView, interrupted: bool, fail_on: Option<Severity>) -> Self {
-        match scan.status {
-            ScanStatus::Completed if fail_on.is_some_and(|least| scan.has_issue_at_least(least)) => Self::Found,
-            ScanStatus::Completed => Self::Done,
+    pub const fn of_scan(status: ScanStatus, interrupted: bool, judgement: &Judgement) -> Self {
+        match status {
+            ScanStatus::Completed => judgement.exit(),
             ScanStatus::Cancelled if interrupted => Self::Interrupted,
             ScanStatus::Cancelled => Self::Cancelled,
             // Unfinished scans are not asked for their exit; if one is, it did not complete.
@@ -91,32 +94,39 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::view::tests::{one, view};
 
     #[test]
-    fn the_outcome_decides() {
-        let with = |status, severity: Option<Severity>| {
-            let mut scan = view(status);
-            scan.severities = severity.map(one).unwrap_or_default();
-            scan
-        };
+    fn only_a_scan_that_completed_can_pass() {
         use ScanStatus as S;
-        use Severity as V;
-        for (status, issue, interrupted, fail_on, expected) in [
-            (S::Completed, None, false, None, 0),
-            (S::Completed, Some(V::Critical), false, None, 0),
-            (S::Completed, Some(V::High), false, Some(V::High), 10),
-            (S::Completed, Some(V::Critical), false, Some(V::High), 10),
-            (S::Completed, Some(V::Medium), false, Some(V::High), 0),
-            (S::Completed, Some(V::Unknown), false, Some(V::Informational), 0),
-            (S::Completed, Some(V::Unknown), false, Some(V::Unknown), 10),
-            (S::Completed, None, true, None, 0),
-            (S::Failed, Some(V::High), false, Some(V::High), 1),
-            (S::Failed, None, true, None, 1),
-            (S::Cancelled, None, false, None, 3),
-            (S::Cancelled, None, true, None, 130),
+        let pass = Judgement::default();
+        let found = Judgement { found: 2, ..Judgement::default() };
+        let uncovered = Judgement { uncovered: vec!["Failed: testssl".into()], ..Judgement::default() };
+        let both = Judgement { found: 1, ..uncovered.clone() };
+        for (status, interrupted, judgement, expected) in [
+            (S::Completed, false, &pass, 0),
+            (S::Completed, true, &pass, 0),
+            (S::Completed, false, &found, 10),
+            (S::Completed, false, &uncovered, 11),
+            (S::Completed, false, &both, 10),
+            (S::Failed, false, &pass, 1),
+            (S::Failed, true, &found, 1),
+            (S::Failed, false, &uncovered, 1),
+            (S::Cancelled, false, &pass, 3),
+            (S::Cancelled, true, &pass, 130),
+            (S::Pending, false, &pass, 1),
+            (S::Running, false, &pass, 1),
         ] {
-            assert_eq!(Exit::of_scan(&with(status, issue), interrupted, fail_on).code(), expected, "{status} {issue:?} {interrupted} {fail_on:?}");
+            assert_eq!(Exit::of_scan(status, interrupted, judgement).code(), expected, "{status} {interrupted} {judgement:?}");
         }
+    }
+
+    #[test]
+    fn the_documented_table_is_the_codes() {
+        let page = include_str!("../../docs/cli.md");
+        for exit in Exit::ALL {
+            let row = format!("| {} | {} |", exit.code(), exit.meaning());
+            assert!(page.contains(&row), "docs/cli.md does not say: {row}");
+        }
+        assert_eq!(page.lines().filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit())).count(), Exit::ALL.len());
     }
 }

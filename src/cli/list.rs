@@ -1,5 +1,9 @@
 //! `kastrel list`: scans, newest first.
 
+use comfy_table::{Cell, Color};
+use jiff::Timestamp;
+use kastrel_actors::model::Severity;
+
 use super::args::ListArgs;
 use super::backend::{ListAnswer, ListFilter};
 use super::context::Context;
@@ -7,10 +11,10 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
 use super::output::Style;
-use super::table::{cell, numeric, rendered, scan_status, severity, table};
+use super::table::{Column, cell, grid, numeric, scan_status, severity};
 use super::text::duration;
-use super::view::number;
-use kastrel_actors::model::Severity;
+use super::view::{ScanView, number};
+use crate::human_time::relative;
 
 /// Runs the command.
 ///
@@ -19,42 +23,51 @@ use kastrel_actors::model::Severity;
 pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
-    let filter = ListFilter {
-        status: args.status.as_deref().and_then(|status| status.parse().ok()),
-        target: args.target.clone(),
-        limit: usize::try_from(args.limit).unwrap_or(usize::MAX),
-    };
+    let filter = ListFilter { status: args.status(), target: args.target.clone(), limit: usize::try_from(args.limit).unwrap_or(usize::MAX) };
     let answer = session.backend.list(&filter).await;
     session.close().await;
     let answer = answer?;
     if args.json {
         context.output.json(&answer)?;
     } else {
-        let text = text(&answer, context.output.style);
+        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
+        let text = text(&answer, Timestamp::now(), context.output.style);
         context.output.line(&text)?;
     }
     Ok(Exit::Done)
 }
 
-fn text(answer: &ListAnswer, style: Style) -> String {
+fn text(answer: &ListAnswer, now: Timestamp, style: Style) -> String {
     if answer.scans.is_empty() {
-        return "No scans.".into();
+        return "No scans match.".into();
     }
-    let mut scans = table(style, &["Scan", "State", "Target", "Attempt", "Findings", "Worst", "Started", "Took"]);
-    for scan in &answer.scans {
-        let worst = Severity::ALL.iter().copied().find(|severity| number(&scan.severities, *severity) > 0);
-        scans.add_row([
+    let columns = [
+        Column::new("Scan", 0),
+        Column::new("State", 0),
+        Column::text("Target", 0),
+        Column::new("Checks", 1),
+        Column::new("Issues", 2),
+        Column::new("Worst", 3),
+        Column::new("Items", 6),
+        Column::new("Submitted", 4),
+        Column::new("Took", 5),
+        Column::new("Attempt", 7),
+    ];
+    let row = |scan: &ScanView| {
+        vec![
             numeric(scan.scan_id.0),
             scan_status(scan.status),
             cell(&scan.target),
-            numeric(u64::from(scan.attempt)),
+            checks(scan),
+            numeric(scan.issues_count()),
+            severity(Severity::ALL.iter().copied().find(|severity| number(&scan.severities, *severity) > 0)),
             numeric(scan.findings_count),
-            severity(worst),
-            cell(&scan.started_at.map_or_else(|| "-".into(), |at| format!("{at:.0}"))),
+            cell(&scan.created_at.or(scan.started_at).map_or_else(|| "-".into(), |at| relative(at, now))),
             cell(&scan.duration.map_or_else(|| "-".into(), duration)),
-        ]);
-    }
-    let mut text = rendered(&scans);
+            numeric(u64::from(scan.attempt)),
+        ]
+    };
+    let mut text = grid(style, &columns, answer.scans.iter().map(row).collect());
     let shown = answer.scans.len();
     if let Some(total) = answer.total.filter(|total| usize::try_from(*total).is_ok_and(|total| total > shown)) {
         text.push_str(&format!("\n\n{shown} of {total} scans; see more with --limit"));
@@ -62,28 +75,48 @@ fn text(answer: &ListAnswer, style: Style) -> String {
     text
 }
 
+/// `10 of 12`, in yellow where there are gaps.
+fn checks(scan: &ScanView) -> Cell {
+    let coverage = scan.coverage_or_results();
+    match coverage.total() {
+        _ if coverage.dry_run => Cell::new("dry run"),
+        0 => Cell::new("-"),
+        total => {
+            let text = Cell::new(format!("{} of {total}", coverage.completed.len()));
+            if scan.status.is_terminal() && coverage.gaps_count() > 0 { text.fg(Color::Yellow) } else { text }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use kastrel_actors::model::{ScanId, ScanStatus};
+    use kastrel_actors::model::{PluginStatus, ScanId, ScanStatus};
 
     use super::*;
-    use crate::cli::view::tests::{one, view};
+    use crate::cli::view::tests::{one, plugin, view};
 
     #[test]
     fn scans_stand_in_a_table() {
         let mut done = view(ScanStatus::Completed);
         (done.scan_id, done.attempt, done.findings_count, done.duration) = (ScanId(12), 1, 4, Some(61.0));
         done.severities = one(Severity::Medium);
-        done.started_at = Some(Timestamp::from_second(1_700_000_000).unwrap());
-        let answer = ListAnswer { scans: vec![done, view(ScanStatus::Pending)], total: Some(40) };
-        insta::assert_snapshot!(text(&answer, Style::PLAIN), @r##"
-         Scan  State      Target       Attempt  Findings  Worst   Started               Took
-           12  completed  example.com        1         4  medium  2023-11-14T22:13:20Z  1 min 1 s
-            3  pending    example.com        0         0  -       -                     -
+        done.results = vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::Failed)];
+        done.created_at = Some(Timestamp::from_second(1_700_000_000).unwrap());
+        let waits = ScanView { created_at: done.created_at, ..view(ScanStatus::Pending) };
+        let answer = ListAnswer { scans: vec![done, waits], total: Some(40) };
+        let now = Timestamp::from_second(1_700_007_500).unwrap();
+        insta::assert_snapshot!(text(&answer, now, Style::PLAIN), @r##"
+         Scan  State      Target       Checks  Issues  Worst   Items  Submitted  Took       Attempt
+           12  completed  example.com  1 of 2       1  medium      4  2 h ago    1 min 1 s        1
+            3  queued     example.com  -            0  -           0  2 h ago    -                0
 
         2 of 40 scans; see more with --limit
         "##);
-        assert_eq!(text(&ListAnswer { scans: vec![], total: Some(0) }, Style::PLAIN), "No scans.");
+        assert_eq!(text(&ListAnswer { scans: vec![], total: Some(0) }, now, Style::PLAIN), "No scans match.");
+        for width in [60, 80, 120] {
+            let text = text(&answer, now, Style { width: Some(width), ..Style::PLAIN });
+            assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
+            assert!(text.contains("1 of 2"), "what was checked is said on every terminal:\n{text}");
+        }
     }
 }

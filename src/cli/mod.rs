@@ -14,6 +14,7 @@ pub mod context;
 mod doctor;
 pub mod error;
 pub mod exit;
+pub mod gate;
 pub mod host;
 pub mod interrupt;
 mod list;

@@ -12,8 +12,9 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
 use super::output::Style;
-use super::table::{cell, numeric, rendered, table};
+use super::table::{Column, cell, grid, numeric};
 use super::text::{duration, plain};
+use crate::human_time;
 
 /// Runs `kastrel nodes`.
 ///
@@ -50,9 +51,9 @@ pub(super) async fn drain(args: &DrainArgs, context: &mut Context) -> Result<Exi
     }
     let text = match (args.undo, args.within) {
         (true, _) => format!("Node {} takes scans again", args.node),
-        (false, None) => format!("Node {} takes no new scan; `kastrel nodes` shows how it drains", args.node),
+        (false, None) => format!("Node {} takes no new scans; `kastrel nodes` shows how it drains", args.node),
         #[expect(clippy::cast_precision_loss, reason = "a text for people")]
-        (false, Some(seconds)) => format!("Node {} takes no new scan, and hands back what still runs in {}", args.node, duration(seconds as f64)),
+        (false, Some(seconds)) => format!("Node {} takes no new scans, and requeues what still runs in {}", args.node, duration(seconds as f64)),
     };
     context.output.line(&text)?;
     Ok(Exit::Done)
@@ -60,32 +61,41 @@ pub(super) async fn drain(args: &DrainArgs, context: &mut Context) -> Result<Exi
 
 fn text(nodes: &[NodeView], now: Timestamp, style: Style) -> String {
     if nodes.is_empty() {
-        return "No node runs scans: start `kastrel worker` or `kastrel serve`.".into();
+        return "No worker connected. Start `kastrel worker` or `kastrel serve`.".into();
     }
-    let mut rows = table(style, &["Node", "State", "Running", "Capacity", "Host", "Process", "Up", "Scanner", "Version"]);
+    let columns = [
+        Column::text("Node", 0),
+        Column::new("State", 0),
+        Column::new("Slots", 0),
+        Column::text("Host", 3),
+        Column::new("Process", 5),
+        Column::new("Up", 1),
+        Column::new("Scanner", 2),
+        Column::new("Version", 4),
+    ];
+    let mut rows = Vec::new();
     for node in nodes {
         let state = match (node.alive, &node.held_back) {
             (false, _) => "lost".into(),
             (true, Some(_)) if node.activity == NodeActivity::Active => "held back".into(),
             (true, _) => node.activity.to_string(),
         };
-        rows.add_row([
+        rows.push(vec![
             cell(&node.id),
             cell(&state),
-            numeric(u64::from(node.running)),
-            numeric(u64::from(node.capacity)),
+            cell(&format!("{} of {} busy", node.running, node.capacity)),
             cell(&node.host),
             numeric(u64::from(node.pid)),
-            cell(&duration(now.duration_since(node.started_at).as_secs_f64())),
+            cell(&human_time::duration(now.duration_since(node.started_at))),
             cell(&node.scanner.as_ref().map_or_else(|| "-".into(), kastrel_actors::model::ScannerInfo::label)),
             cell(&node.version),
         ]);
     }
     let held = nodes.iter().filter(|node| node.alive).filter_map(|node| Some((node, node.held_back.as_ref()?)));
     let why = held.flat_map(|(node, held)| {
-        held.faults.iter().map(|fault| format!("{} starts no scans: {} ({})", plain(&node.id), plain(&fault.text), plain(&fault.remedy)))
+        held.faults.iter().map(|fault| format!("Node {} starts no scans: {} ({})", plain(&node.id), plain(&fault.text), plain(&fault.remedy)))
     });
-    std::iter::once(rendered(&rows)).chain(why).collect::<Vec<_>>().join("\n")
+    std::iter::once(grid(style, &columns, rows)).chain(why).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -118,18 +128,18 @@ mod tests {
         let nodes = [node("a-1", NodeActivity::Active, true), node("b-2", NodeActivity::Draining, true), node("c-3", NodeActivity::Active, false)];
         let now = Timestamp::from_second(3_700).unwrap();
         insta::assert_snapshot!(text(&nodes, now, Style::PLAIN), @"
-        Node  State     Running  Capacity  Host      Process  Up         Scanner      Version
-        a-1   active          2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
-        b-2   draining        2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
-        c-3   lost            2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        Node  State     Slots        Host      Process  Up         Scanner      Version
+        a-1   active    2 of 4 busy  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        b-2   draining  2 of 4 busy  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        c-3   lost      2 of 4 busy  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
         ");
         let fault = FaultView { kind: "results_folder".into(), text: "the results folder /r is missing".into(), remedy: "make it again".into() };
         let held = HeldView { since: now, until: now, faults: vec![fault] };
         let held = NodeView { held_back: Some(held), ..node("a-1", NodeActivity::Active, true) };
         insta::assert_snapshot!(text(&[held], now, Style::PLAIN), @"
-         Node  State      Running  Capacity  Host      Process  Up         Scanner      Version
-         a-1   held back        2         4  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
-        a-1 starts no scans: the results folder /r is missing (make it again)
+         Node  State      Slots        Host      Process  Up         Scanner      Version
+         a-1   held back  2 of 4 busy  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
+        Node a-1 starts no scans: the results folder /r is missing (make it again)
         ");
         assert!(text(&[], now, Style::PLAIN).contains("kastrel worker"));
     }

@@ -1,12 +1,14 @@
 //! `kastrel plugins`: what the scanner offers.
 
+use kastrel_actors::model::PluginInfo;
+
 use super::args::PluginsArgs;
 use super::backend::{PluginList, ScanBackend as _};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::Style;
-use super::table::{cell, rendered, table};
+use super::table::{Column, cell, grid};
 use super::text::{brief, plain};
 
 /// Runs the command.
@@ -31,18 +33,19 @@ pub(super) async fn run(args: &PluginsArgs, context: &mut Context) -> Result<Exi
 }
 
 fn text(list: &PluginList, style: Style) -> String {
-    let mut plugins = table(style, &["Plugin", "Kind", "Available", "Needs", "What it does"]);
-    for plugin in &list.plugins {
-        plugins.add_row([
+    let columns = [Column::new("Plugin", 0), Column::new("Kind", 1), Column::new("Installed", 0), Column::text("Needs", 3), Column::text("Description", 2)];
+    let row = |plugin: &PluginInfo| {
+        vec![
             cell(&plugin.name),
             cell(plugin.kind.as_str()),
             cell(if plugin.available { "yes" } else { "no" }),
             cell(&plugin.dependencies.join(", ")),
             cell(&plain(&plugin.description)),
-        ]);
-    }
+        ]
+    };
+    let plugins = grid(style, &columns, list.plugins.iter().map(row).collect());
     let scanner = list.scanner.as_ref().map_or_else(|| "Scanner: not known".into(), |scanner| format!("Scanner: {}", brief(&scanner.label(), 100)));
-    format!("{scanner}\n\n{}", rendered(&plugins))
+    format!("{scanner}\n\n{}", plugins)
 }
 
 #[cfg(test)]
@@ -67,7 +70,7 @@ mod tests {
         insta::assert_snapshot!(text(&list, Style::PLAIN), @r##"
         Scanner: KAST 3.0.40
 
-         Plugin         Kind     Available  Needs      What it does
+         Plugin         Kind     Installed  Needs      Description
          related_sites  passive  no         subfinder  Finds sites
         "##);
     }

@@ -42,23 +42,28 @@ async fn tell(answer: Result<QueueView, BackendError>, session: Session, json: b
 }
 
 fn text(queue: &QueueView) -> String {
-    let waiting = count(queue.waiting, "scan");
-    match (&queue.paused, &queue.reason) {
-        (true, Some(reason)) => format!("The queue is paused ({}); {waiting} waiting. What runs goes on", plain(reason)),
-        (true, None) => format!("The queue is paused; {waiting} waiting. What runs goes on"),
-        (false, _) => format!("The queue is not paused; {waiting} waiting"),
-    }
+    let queued = format!("{} queued", count(queue.waiting, "scan"));
+    let first = match (&queue.paused, &queue.reason) {
+        (true, Some(reason)) => format!("Queue paused ({}); {queued}. Running scans continue", plain(reason)),
+        (true, None) => format!("Queue paused; {queued}. Running scans continue"),
+        (false, _) => format!("Queue not paused; {queued}"),
+    };
+    let others = queue.blockers.iter().filter(|blocker| blocker.reason != "paused").map(|blocker| plain(&blocker.text));
+    std::iter::once(first).chain(others).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::backend::BlockerView;
 
     #[test]
     fn says_how_the_queue_stands() {
-        let queue = |paused, reason: Option<&str>| QueueView { paused, paused_since: None, reason: reason.map(Into::into), waiting: 2 };
-        assert_eq!(text(&queue(true, Some("up\u{1b}[2Jgrade"))), "The queue is paused (upgrade); 2 scans waiting. What runs goes on");
-        assert_eq!(text(&queue(true, None)), "The queue is paused; 2 scans waiting. What runs goes on");
-        assert_eq!(text(&queue(false, None)), "The queue is not paused; 2 scans waiting");
+        let queue = |paused, reason: Option<&str>| QueueView { paused, paused_since: None, reason: reason.map(Into::into), waiting: 2, blockers: Vec::new() };
+        assert_eq!(text(&queue(true, Some("up\u{1b}[2Jgrade"))), "Queue paused (upgrade); 2 scans queued. Running scans continue");
+        assert_eq!(text(&queue(true, None)), "Queue paused; 2 scans queued. Running scans continue");
+        assert_eq!(text(&queue(false, None)), "Queue not paused; 2 scans queued");
+        let blockers = vec![BlockerView { reason: "no_worker".into(), text: "No worker connected: no scan starts.".into() }];
+        assert_eq!(text(&QueueView { blockers, ..queue(false, None) }), "Queue not paused; 2 scans queued\nNo worker connected: no scan starts.");
     }
 }

@@ -1,6 +1,7 @@
 //! `kastrel scan`: one scan, followed to its end.
 
-use kastrel_actors::model::{CancelledBy, ScanId};
+use jiff::Timestamp;
+use kastrel_actors::model::{CancelledBy, ScanId, ScanStatus};
 use serde::Serialize;
 
 use super::args::ScanArgs;
@@ -8,12 +9,13 @@ use super::backend::{BackendError, CancelAnswer, ScanBackend, Views};
 use super::context::{Context, SCAN_DEFAULTS, Session};
 use super::error::CliError;
 use super::exit::Exit;
+use super::gate::Judgement;
 use super::host::Role;
 use super::interrupt::Interrupts;
 use super::output::Output;
 use super::progress::Progress;
 use super::summary::summary;
-use super::text::brief;
+use super::text::{brief, plain};
 use super::view::ScanView;
 
 /// What `--json` prints at the end.
@@ -21,6 +23,12 @@ use super::view::ScanView;
 struct Document<'a> {
     #[serde(flatten)]
     scan: &'a ScanView,
+    /// Why the scan does not pass its gate; empty where it passes or there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_passed: Vec<String>,
+    /// What a dry run would do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    plan: Vec<String>,
     exit_code: u8,
 }
 
@@ -90,30 +98,60 @@ async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Ses
     progress.end();
     match followed? {
         Followed::Abandoned => {
-            let end = if session.others_run_scans() { "those who run it go on cancelling it" } else { "its processes are killed" };
+            let end = if session.others_run_scans() { "its worker goes on stopping it" } else { "its processes are killed" };
             context.output.note(&format!("scan {id}: not waited for; {end}"));
             Ok(Ended::Abandoned)
         }
-        Followed::Ended(scan, interrupted) => {
-            let exit = Exit::of_scan(&scan, interrupted, args.fail_on());
+        Followed::Ended(seen, interrupted) => {
+            // The live view names no issues. Without the scan in full what was seen is what there is to say.
+            let scan = session.backend.details(id).await.ok().flatten().filter(|full| full.status == seen.status).unwrap_or(*seen);
+            let plan = if args.dry_run { plan(session.backend.log(id).await.unwrap_or_default()) } else { Vec::new() };
+            let gate = args.gate();
+            let judgement = if gate.is_set() { gate.judge(&scan) } else { Judgement::default() };
+            let exit = Exit::of_scan(scan.status, interrupted, &judgement);
+            let not_passed = if scan.status == ScanStatus::Completed { judgement.lines(gate.fail_on) } else { Vec::new() };
             if args.json {
-                context.output.json(&Document { scan: &scan, exit_code: exit.code() })?;
+                context.output.json(&Document { scan: &scan, not_passed, plan, exit_code: exit.code() })?;
             } else {
-                let text = summary(&scan, context.output.style);
-                context.output.line(&text)?;
+                show(&scan, &plan, &not_passed, &mut context.output)?;
             }
             Ok(Ended::Exit(exit))
         }
     }
 }
 
+/// Shows the end: the plan of a dry run, the result, and why it does not pass.
+fn show(scan: &ScanView, plan: &[String], not_passed: &[String], output: &mut Output) -> Result<(), CliError> {
+    if !plan.is_empty() {
+        output.line("Plan:")?;
+        for line in plan {
+            output.line(&format!("  {}", plain(line)))?;
+        }
+        output.line("")?;
+    }
+    #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
+    let text = summary(scan, Timestamp::now(), output.style);
+    output.line(&text)?;
+    for line in not_passed {
+        output.line(line)?;
+    }
+    Ok(())
+}
+
+/// What a dry run printed, without what the runner wrote before it and without empty lines at the ends.
+fn plan(log: Vec<String>) -> Vec<String> {
+    let lines: Vec<String> = log.into_iter().skip_while(|line| line.starts_with('#') || line.starts_with('$') || line.trim().is_empty()).collect();
+    let end = lines.iter().rposition(|line| !line.trim().is_empty()).map_or(0, |at| at + 1);
+    lines.into_iter().take(end).collect()
+}
+
 async fn submitted(args: &ScanArgs, context: &mut Context, session: &Session, id: ScanId) -> Result<Exit, CliError> {
     if args.json {
         let scan = session.backend.get(id).await?.ok_or(CliError::NoScan(id))?;
-        context.output.json(&Document { scan: &scan, exit_code: Exit::Done.code() })?;
+        context.output.json(&Document { scan: &scan, not_passed: Vec::new(), plan: Vec::new(), exit_code: Exit::Done.code() })?;
     } else {
         let page = session.page(id).map_or_else(String::new, |page| format!(": {page}"));
-        context.output.line(&format!("Scan {id} is submitted{page}"))?;
+        context.output.line(&format!("Scan {id} submitted{page}"))?;
     }
     Ok(Exit::Done)
 }

@@ -1,5 +1,7 @@
 //! `kastrel status`: where a scan stands.
 
+use jiff::Timestamp;
+
 use super::args::OneScanArgs;
 use super::context::Context;
 use super::error::CliError;
@@ -14,13 +16,14 @@ use super::summary::summary;
 pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
-    let answer = session.backend.get(args.id).await;
+    let answer = session.backend.details(args.id).await;
     session.close().await;
     let scan = answer?.ok_or(CliError::NoScan(args.id))?;
     if args.json {
         context.output.json(&scan)?;
     } else {
-        let text = summary(&scan, context.output.style);
+        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
+        let text = summary(&scan, Timestamp::now(), context.output.style);
         context.output.line(&text)?;
     }
     Ok(Exit::Done)

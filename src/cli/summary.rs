@@ -1,44 +1,82 @@
-//! A scan's end in a table and a few lines.
+//! A scan in a table and a few lines.
 
+use jiff::Timestamp;
 use kastrel_actors::model::{ScanStatus, Severity};
 
 use super::output::Style;
-use super::table::{cell, numeric, plugin_status, rendered, severity, table};
-use super::text::{brief, count, duration};
-use super::view::{ScanView, number};
+use super::table::{Column, cell, grid, numeric, plugin_status, severity};
+use super::text::{brief, count, duration, uncapitalised, wrapped};
+use super::view::{PluginView, ScanView, number};
+use crate::human_time::relative;
 
-/// The plugins, the counts by severity, the report and how it ended.
+/// The plugins, what was checked, what was found, the report, and how it stands or ended.
 #[must_use]
-pub fn summary(scan: &ScanView, style: Style) -> String {
+pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
     let mut parts = Vec::new();
     if !scan.results.is_empty() {
-        let mut plugins = table(style, &["Plugin", "State", "Findings", "Severity", "Message"]);
-        for plugin in &scan.results {
-            plugins.add_row([
+        let columns = [
+            Column::text("Plugin", 0),
+            Column::new("State", 0),
+            Column::new("Issues", 1),
+            Column::new("Worst", 2),
+            Column::new("Items", 3),
+            Column::text("Message", 4),
+        ];
+        let row = |plugin: &PluginView| {
+            vec![
                 cell(&plugin.plugin_name),
                 plugin_status(plugin.status),
-                numeric(plugin.findings_count),
+                numeric(plugin.issues_count()),
                 severity(plugin.worst()),
+                numeric(plugin.findings_count),
                 cell(plugin.message.as_deref().unwrap_or_default()),
-            ]);
-        }
-        parts.push(rendered(&plugins));
+            ]
+        };
+        parts.push(grid(style, &columns, scan.results.iter().map(row).collect()));
         parts.push(String::new());
     }
-    if let Some(issues) = issues(scan) {
-        parts.push(format!("Issues:  {issues}"));
+    parts.extend(coverage(scan, style));
+    parts.extend(issues(scan).map(|issues| format!("Issues:   {issues}")));
+    if scan.findings_count > 0 {
+        parts.push(format!("Items:    {}", count(scan.findings_count, "collected item")));
     }
     if let Some(scanner) = &scan.scanner {
-        parts.push(format!("Scanner: {}", brief(&scanner.label(), 100)));
+        parts.push(format!("Scanner:  {}", brief(&scanner.label(), 100)));
+    }
+    let times = [("submitted", scan.created_at), ("started", scan.started_at), ("ended", scan.completed_at)];
+    let times: Vec<String> = times.iter().filter_map(|(what, at)| at.map(|at| format!("{what} {}", relative(at, now)))).collect();
+    if !times.is_empty() {
+        parts.push(format!("Time:     {}", times.join(", ")));
     }
     if let Some(report) = &scan.report {
-        parts.push(format!("Report:  {}", brief(report, 4000)));
+        parts.push(format!("Report:   {}", brief(report, 4000)));
+    } else if scan.report_missing {
+        parts.push("Report:   none: it was asked for, and the scanner wrote none".into());
     }
     parts.push(outcome(scan));
     parts.join("\n")
 }
 
-/// `2 high, 1 low`.
+/// What was checked, and what was not, each cause once.
+fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
+    let coverage = scan.coverage_or_results();
+    if coverage.total() == 0 && !scan.status.is_terminal() {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("Coverage: {}", brief(&coverage.label, 100))];
+    if coverage.dry_run {
+        return lines;
+    }
+    // What still waits or runs is no gap yet.
+    let gaps = coverage.gaps().into_iter().filter(|(_, names)| !names.is_empty() && (scan.status.is_terminal() || **names != coverage.unfinished));
+    lines.extend(gaps.map(|(cause, names)| wrapped(&format!("{cause}: {}", brief(&names.join(", "), 500)), 10, style.width)));
+    if !coverage.left_out.is_empty() && scan.status.is_terminal() {
+        lines.push(format!("          Not selected: {}", count(coverage.left_out.len() as u64, "plugin")));
+    }
+    lines
+}
+
+/// `2 high, 1 low`, or why there are none.
 fn issues(scan: &ScanView) -> Option<String> {
     let counts: Vec<String> = Severity::ALL
         .iter()
@@ -46,7 +84,17 @@ fn issues(scan: &ScanView) -> Option<String> {
         .filter(|(number, _)| *number > 0)
         .map(|(number, severity)| format!("{number} {severity}"))
         .collect();
-    (!counts.is_empty()).then(|| counts.join(", "))
+    if !counts.is_empty() {
+        return Some(counts.join(", "));
+    }
+    let coverage = scan.coverage_or_results();
+    match scan.status {
+        ScanStatus::Pending | ScanStatus::Running => None,
+        _ if coverage.dry_run => Some("not checked: dry run".into()),
+        _ if coverage.completed.is_empty() => Some("not checked: no check ran to its end".into()),
+        _ if coverage.gaps_count() > 0 => Some("none found by the checks that ran".into()),
+        _ => Some("none found".into()),
+    }
 }
 
 /// How it stands or ended, in a sentence.
@@ -54,8 +102,9 @@ fn issues(scan: &ScanView) -> Option<String> {
 pub fn outcome(scan: &ScanView) -> String {
     let mut text = format!("Scan {} of {}", scan.scan_id, brief(&scan.target, 200));
     text.push_str(&match scan.status {
-        ScanStatus::Pending => " waits".into(),
-        ScanStatus::Running => format!(" runs (attempt {})", scan.attempt),
+        ScanStatus::Pending if scan.waiting.as_ref().is_some_and(|waiting| !waiting.text.is_empty()) => String::new(),
+        ScanStatus::Pending => " is queued".into(),
+        ScanStatus::Running => format!(" is running (attempt {})", scan.attempt),
         ScanStatus::Completed => " completed".into(),
         ScanStatus::Failed => " failed".into(),
         ScanStatus::Cancelled => " was cancelled".into(),
@@ -64,13 +113,20 @@ pub fn outcome(scan: &ScanView) -> String {
         text.push_str(&format!(" after {}", duration(seconds)));
     }
     if scan.status == ScanStatus::Completed {
-        text.push_str(&format!(" with {}", count(scan.findings_count, "finding")));
-        if scan.plugins_failed > 0 {
-            text.push_str(&format!("; {} failed", count(u64::try_from(scan.plugins_failed).unwrap_or(u64::MAX), "plugin")));
+        let coverage = scan.coverage_or_results();
+        if coverage.dry_run {
+            text.push_str("; dry run, nothing was checked");
+        } else {
+            text.push_str(&format!(" with {}", count(scan.issues_count(), "issue")));
+            if coverage.gaps_count() > 0 {
+                text.push_str(&format!("; {}", count(coverage.gaps_count() as u64, "gap")));
+            }
         }
     }
-    let reason = scan.error_message.as_deref().or_else(|| scan.waiting.as_ref().and_then(|waiting| waiting.detail.as_deref()));
-    if let Some(reason) = reason {
+    if let Some(waiting) = &scan.waiting {
+        let reason = if waiting.text.is_empty() { waiting.detail.clone().unwrap_or_default() } else { uncapitalised(&waiting.text) };
+        text.push_str(&format!(": {}", brief(&reason, 1000)));
+    } else if let Some(reason) = &scan.error_message {
         text.push_str(&format!(": {}", brief(reason, 1000)));
     }
     text
@@ -81,7 +137,7 @@ mod tests {
     use kastrel_actors::model::{PluginStatus, ScannerInfo, ScannerKind, SeverityCounts};
 
     use super::*;
-    use crate::cli::view::PluginView;
+    use crate::cli::view::WaitingView;
     use crate::cli::view::tests::{one, plugin, view};
 
     fn scan() -> ScanView {
@@ -94,6 +150,7 @@ mod tests {
                 ..plugin("whatweb", PluginStatus::Completed)
             },
             PluginView { message: Some("no answer".into()), ..plugin("testssl", PluginStatus::Failed) },
+            plugin("katana", PluginStatus::Unavailable),
         ];
         scan.severities = SeverityCounts { high: 1, low: 2, ..SeverityCounts::default() };
         (scan.findings_count, scan.plugins_failed, scan.duration) = (12, 1, Some(83.4));
@@ -102,31 +159,74 @@ mod tests {
         scan
     }
 
-    #[test]
-    fn the_end_is_told_whole() {
-        insta::assert_snapshot!(summary(&scan(), Style::PLAIN), @r##"
-         Plugin   State      Findings  Severity  Message
-         whatweb  completed        12  high      Apache red new line
-         testssl  failed            0  -         no answer
+    fn now() -> Timestamp {
+        Timestamp::from_second(600).unwrap()
+    }
 
-        Issues:  1 high, 2 low
-        Scanner: KAST 3.0.40
-        Report:  data/results/x/attempt-1/kast_report.html
-        Scan 3 of example.com completed after 1 min 23 s with 12 findings; 1 plugin failed
+    #[test]
+    fn the_end_is_said_with_what_was_checked_and_what_was_not() {
+        insta::assert_snapshot!(summary(&scan(), now(), Style::PLAIN), @r##"
+         Plugin   State        Issues  Worst  Items  Message
+         whatweb  completed         1  high      12  Apache red new line
+         testssl  failed            0  -          0  no answer
+         katana   unavailable       0  -          0
+
+        Coverage: 1 of 3 checks ran
+                  Failed: testssl
+                  Tool not installed: katana
+        Issues:   1 high, 2 low
+        Items:    12 collected items
+        Scanner:  KAST 3.0.40
+        Time:     submitted 10 min ago
+        Report:   data/results/x/attempt-1/kast_report.html
+        Scan 3 of example.com completed after 1 min 23 s with 3 issues; 2 gaps
         "##);
     }
 
     #[test]
-    fn colour_is_for_those_who_want_it() {
-        assert!(!summary(&scan(), Style::PLAIN).contains('\u{1b}'));
-        assert!(summary(&scan(), Style { colour: true, ..Style::PLAIN }).contains('\u{1b}'));
+    fn no_issue_is_not_the_same_as_not_checked() {
+        for (states, dry_run, expected) in [
+            (vec![PluginStatus::Completed], false, "Issues:   none found\n"),
+            (vec![PluginStatus::Completed, PluginStatus::Failed], false, "Issues:   none found by the checks that ran\n"),
+            (vec![PluginStatus::Failed], false, "Issues:   not checked: no check ran to its end\n"),
+            (vec![], false, "Issues:   not checked: no check ran to its end\n"),
+            (vec![], true, "Issues:   not checked: dry run\n"),
+        ] {
+            let results = states.into_iter().map(|status| plugin("a", status)).collect();
+            let text = summary(&ScanView { results, dry_run, ..view(ScanStatus::Completed) }, now(), Style::PLAIN);
+            assert!(text.contains(expected), "{text}");
+        }
     }
 
     #[test]
-    fn a_failure_tells_its_reason() {
+    fn a_scan_that_waits_says_why() {
+        let text = "Queued, 3rd in line. Starts when a slot is free.".to_owned();
+        let waiting = Some(WaitingView { reason: "queued".into(), position: Some(3), text, ..WaitingView::default() });
+        let scan = ScanView { waiting, ..view(ScanStatus::Pending) };
+        assert_eq!(outcome(&scan), "Scan 3 of example.com: queued, 3rd in line. Starts when a slot is free.");
+        assert!(!summary(&scan, now(), Style::PLAIN).contains("Issues"), "nothing is known yet");
+    }
+
+    #[test]
+    fn every_line_fits_a_narrow_terminal_but_what_cannot_be_broken() {
+        for width in [60, 80, 120] {
+            let text = summary(&ScanView { report: None, ..scan() }, now(), Style { width: Some(width), ..Style::PLAIN });
+            let table = text.split("\n\n").next().unwrap();
+            assert!(table.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn colour_is_for_those_who_want_it() {
+        assert!(!summary(&scan(), now(), Style::PLAIN).contains('\u{1b}'));
+        assert!(summary(&scan(), now(), Style { colour: true, ..Style::PLAIN }).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_failure_has_its_reason() {
         let mut failed = view(ScanStatus::Failed);
         failed.error_message = Some("the scanner crashed".into());
-        assert_eq!(summary(&failed, Style::PLAIN), "Scan 3 of example.com failed: the scanner crashed");
+        assert_eq!(outcome(&failed), "Scan 3 of example.com failed: the scanner crashed");
         assert_eq!(outcome(&view(ScanStatus::Cancelled)), "Scan 3 of example.com was cancelled");
     }
 }

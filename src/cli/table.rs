@@ -1,6 +1,6 @@
 //! Tables: aligned text that survives a pipe, coloured where the user's terminal wants it.
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use kastrel_actors::model::{PluginStatus, ScanStatus, Severity};
 
 use super::output::Style;
@@ -9,9 +9,67 @@ use super::text::brief;
 /// The longest text in a cell where nothing else bounds it.
 const MAX_CELL: usize = 300;
 
-/// An empty table with these headers.
+/// A column of a grid.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    title: &'static str,
+    /// 0 stays on every terminal; of the others the highest goes first where the terminal is narrow.
+    rank: u8,
+    /// Whether its texts may be broken over lines.
+    breaks: bool,
+}
+
+impl Column {
+    /// One whose texts stay on one line.
+    #[must_use]
+    pub const fn new(title: &'static str, rank: u8) -> Self {
+        Self { title, rank, breaks: false }
+    }
+
+    /// One that takes what room there is, and breaks its texts.
+    #[must_use]
+    pub const fn text(title: &'static str, rank: u8) -> Self {
+        Self { title, rank, breaks: true }
+    }
+}
+
+/// The least room for a column whose texts may be broken.
+const LEAST_TEXT: u16 = 14;
+
+/// A table's lines. On a narrow terminal the columns that matter least are left out, so that the others can be read; a pipe gets all of them.
 #[must_use]
-pub fn table(style: Style, headers: &[&str]) -> Table {
+pub fn grid(style: Style, columns: &[Column], rows: Vec<Vec<Cell>>) -> String {
+    let mut shown: Vec<usize> = (0..columns.len()).collect();
+    if let Some(width) = style.width {
+        let widths = built(Style { width: None, ..style }, columns, &rows, &shown).column_max_content_widths();
+        // A space on each side of a cell.
+        let needs = |at: usize| widths.get(at).map_or(0, |width| if columns[at].breaks { (*width).min(LEAST_TEXT) } else { *width }).saturating_add(2);
+        while shown.iter().map(|at| needs(*at)).fold(0, u16::saturating_add) > width {
+            let Some(least) = shown.iter().copied().filter(|at| columns[*at].rank > 0).max_by_key(|at| columns[*at].rank) else { break };
+            shown.retain(|at| *at != least);
+        }
+    }
+    rendered(&built(style, columns, &rows, &shown))
+}
+
+fn built(style: Style, columns: &[Column], rows: &[Vec<Cell>], shown: &[usize]) -> Table {
+    let headers: Vec<&str> = shown.iter().map(|at| columns[*at].title).collect();
+    let mut table = table(style, &headers);
+    for row in rows {
+        table.add_row(shown.iter().filter_map(|at| row.get(*at).cloned()).collect::<Vec<_>>());
+    }
+    if style.width.is_some() {
+        for (column, at) in table.column_iter_mut().zip(shown) {
+            if !columns[*at].breaks {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+    }
+    table
+}
+
+/// An empty table with these headers.
+fn table(style: Style, headers: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.force_no_tty();
@@ -61,7 +119,16 @@ pub fn scan_status(status: ScanStatus) -> Cell {
         ScanStatus::Running => Color::Cyan,
         ScanStatus::Pending => Color::DarkGrey,
     };
-    Cell::new(status).fg(colour)
+    Cell::new(status_word(status)).fg(colour)
+}
+
+/// What a scan's state is called for people; the API says `pending`.
+#[must_use]
+pub const fn status_word(status: ScanStatus) -> &'static str {
+    match status {
+        ScanStatus::Pending => "queued",
+        other => other.as_str(),
+    }
 }
 
 /// A severity, where there is one.
@@ -78,7 +145,33 @@ pub fn severity(severity: Option<Severity>) -> Cell {
 }
 
 /// The table's lines, without spaces at their ends.
-#[must_use]
-pub fn rendered(table: &Table) -> String {
+fn rendered(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_gets_fewer_columns_and_no_broken_words() {
+        let columns = [Column::new("Scan", 0), Column::new("State", 0), Column::text("Target", 0), Column::new("Took", 2), Column::new("Scanner", 9)];
+        let row = |id: u64, target: &str| vec![numeric(id), cell("completed"), cell(target), cell("12 min 30 s"), cell("KAST 3.0.40")];
+        let rows = || vec![row(1, "example.com"), row(1_234, "https://shop.example.com:8443/a/rather/long/path/that/goes/far/beyond")];
+        for (width, titles) in [
+            (None, "Scan State Target Took Scanner"),
+            (Some(120), "Scan State Target Took Scanner"),
+            (Some(60), "Scan State Target Took Scanner"),
+            (Some(50), "Scan State Target Took"),
+            (Some(34), "Scan State Target"),
+        ] {
+            let text = grid(Style { width, ..Style::PLAIN }, &columns, rows());
+            let header = text.lines().next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(header, titles, "{width:?}\n{text}");
+            if let Some(width) = width {
+                assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
+                assert_eq!(text.matches("completed").count(), 2, "{width}:\n{text}");
+            }
+        }
+    }
 }

@@ -43,6 +43,32 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A sentence as it goes on behind a colon.
+#[must_use]
+pub fn uncapitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// The text behind so many spaces, broken between words where the terminal is narrower.
+#[must_use]
+pub fn wrapped(text: &str, indent: usize, width: Option<u16>) -> String {
+    let margin = " ".repeat(indent);
+    let room = width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(indent).max(20));
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+            lines.push(format!("{margin}{}", std::mem::take(&mut line)));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(format!("{margin}{line}"));
+    lines.join("\n")
+}
+
 /// Bytes as people say them.
 #[must_use]
 pub fn bytes(number: u64) -> String {
@@ -69,6 +95,13 @@ mod tests {
         }
         assert_eq!(brief("  abcdef ", 4), "abc…");
         assert_eq!(brief("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn long_texts_are_broken_between_words() {
+        assert_eq!(wrapped("Failed: one, two, three, four", 2, Some(22)), "  Failed: one, two,\n  three, four");
+        assert_eq!(wrapped("Failed: one, two, three, four", 2, None), "  Failed: one, two, three, four");
+        assert_eq!(uncapitalised("Queued, 1st"), "queued, 1st");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    CancelledBy, PendingReason, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts,
+    CancelledBy, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts,
 };
+use kastrel_actors::policy::waiting::Waiting;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -15,7 +16,7 @@ pub struct PluginView {
     pub plugin_name: String,
     /// Its state.
     pub status: PluginStatus,
-    /// What it says it found.
+    /// How many items it collected. Items are no issues.
     #[serde(default)]
     pub findings_count: u64,
     /// When it ended.
@@ -27,22 +28,72 @@ pub struct PluginView {
     /// Its summary, or why it failed.
     #[serde(default, deserialize_with = "lenient")]
     pub message: Option<String>,
+    /// The issues that it named, the worst of them where there are very many; only in a scan in full.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient")]
+    pub issues: Vec<IssueRef>,
+}
+
+/// The checks of a scan by how they ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CoverageView {
+    /// In a few words: `10 of 12 checks ran`.
+    pub label: String,
+    /// Whether the scan only showed what it would do.
+    pub dry_run: bool,
+    /// Ran to their end.
+    pub completed: Vec<String>,
+    /// Ended badly.
+    pub failed: Vec<String>,
+    /// Could not run: their tool is missing.
+    pub unavailable: Vec<String>,
+    /// Left out by the scanner, although they were selected.
+    pub skipped: Vec<String>,
+    /// Had started when the attempt ended.
+    pub interrupted: Vec<String>,
+    /// Had not started when the attempt ended.
+    pub not_run: Vec<String>,
+    /// Wait or run.
+    pub unfinished: Vec<String>,
+    /// Left out by the user's selection.
+    pub left_out: Vec<String>,
 }
 
 /// Why a scan waits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WaitingView {
-    /// `submitted`, `retry` or `requeued`.
+    /// `queued`, `retry`, `held_back`, `paused`, `no_worker`, `no_capable_worker` or `queue_down`.
     pub reason: String,
-    /// The kind of failure or interruption.
+    /// Its place among the scans that are due.
+    #[serde(default, deserialize_with = "lenient")]
+    pub position: Option<u64>,
+    /// The kind of failure or interruption, or of what is missing.
     #[serde(default)]
     pub kind: Option<String>,
-    /// How the last attempt failed.
+    /// What is behind the reason.
     #[serde(default)]
     pub detail: Option<String>,
+    /// All of it in sentences.
+    #[serde(default, deserialize_with = "lenient")]
+    pub text: String,
     /// The earliest moment of the next attempt.
     #[serde(default, deserialize_with = "lenient")]
     pub due: Option<Timestamp>,
+}
+
+impl WaitingView {
+    fn of(state: &ScanState, waiting: &Waiting) -> Option<Self> {
+        let ScanState::Pending { due, .. } = state else { return None };
+        let position = if let Waiting::Queued { position, .. } = waiting { *position } else { None };
+        Some(Self {
+            reason: waiting.name().into(),
+            position,
+            kind: waiting.kind().map(Into::into),
+            detail: waiting.detail(),
+            text: waiting.to_string(),
+            due: Some(whole_seconds(waiting.next(*due))),
+        })
+    }
 }
 
 /// See the module.
@@ -82,16 +133,25 @@ pub struct ScanView {
     /// A cancel that waits for the running attempt's end.
     #[serde(default, deserialize_with = "lenient")]
     pub cancel_requested: Option<CancelledBy>,
+    /// Whether the scan only showed what it would do.
+    #[serde(default, deserialize_with = "lenient")]
+    pub dry_run: bool,
     /// Its plugins.
-    #[serde(default)]
+    #[serde(default, alias = "plugins")]
     pub results: Vec<PluginView>,
+    /// How much of it was checked.
+    #[serde(default, deserialize_with = "lenient")]
+    pub coverage: Option<CoverageView>,
+    /// A report was asked for, and does not exist after the end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "lenient")]
+    pub report_missing: bool,
     /// How many plugins.
     #[serde(default)]
     pub results_count: usize,
     /// How many plugins failed.
     #[serde(default)]
     pub plugins_failed: usize,
-    /// What the plugins say they found, together.
+    /// How many items the plugins collected, together. Items are no issues.
     #[serde(default)]
     pub findings_count: u64,
     /// How many issues of each severity.
@@ -108,6 +168,56 @@ fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserialize
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
+impl CoverageView {
+    /// As far as the plugins tell.
+    fn of_results(results: &[PluginView], dry_run: bool, ended: bool) -> Self {
+        let mut coverage = Self { dry_run, ..Self::default() };
+        for plugin in results {
+            let class = match plugin.status {
+                PluginStatus::Completed => &mut coverage.completed,
+                PluginStatus::Failed => &mut coverage.failed,
+                PluginStatus::Unavailable => &mut coverage.unavailable,
+                PluginStatus::Skipped => &mut coverage.skipped,
+                PluginStatus::Pending if ended => &mut coverage.not_run,
+                PluginStatus::InProgress if ended => &mut coverage.interrupted,
+                PluginStatus::Pending | PluginStatus::InProgress => &mut coverage.unfinished,
+            };
+            class.push(plugin.plugin_name.clone());
+        }
+        coverage.label = match (dry_run, coverage.total()) {
+            (true, _) => "not run: dry run".into(),
+            (false, 0) => "no checks ran".into(),
+            (false, total) => format!("{} of {total} checks ran", coverage.completed.len()),
+        };
+        coverage
+    }
+
+    /// The checks that did not run to their end, by the cause, in words.
+    #[must_use]
+    pub const fn gaps(&self) -> [(&'static str, &Vec<String>); 6] {
+        [
+            ("Failed", &self.failed),
+            ("Tool not installed", &self.unavailable),
+            ("Skipped by the scanner", &self.skipped),
+            ("Interrupted", &self.interrupted),
+            ("Not run", &self.not_run),
+            ("Not finished", &self.unfinished),
+        ]
+    }
+
+    /// How many checks did not run to their end.
+    #[must_use]
+    pub fn gaps_count(&self) -> usize {
+        if self.dry_run { 0 } else { self.gaps().iter().map(|(_, names)| names.len()).sum() }
+    }
+
+    /// How many checks the scan has.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.completed.len() + self.gaps().iter().map(|(_, names)| names.len()).sum::<usize>()
+    }
+}
+
 impl PluginView {
     fn of(plugin: &PluginResult) -> Self {
         Self {
@@ -117,7 +227,14 @@ impl PluginView {
             executed_at: plugin.ended_at.map(whole_seconds),
             severities: SeverityCounts::of(std::slice::from_ref(plugin)),
             message: plugin.message.clone(),
+            issues: plugin.issues.clone(),
         }
+    }
+
+    /// How many issues it has.
+    #[must_use]
+    pub fn issues_count(&self) -> u64 {
+        Severity::ALL.iter().map(|severity| number(&self.severities, *severity)).fold(0, u64::saturating_add)
     }
 
     /// The worst severity among its issues.
@@ -144,7 +261,7 @@ pub const fn number(counts: &SeverityCounts, severity: Severity) -> u64 {
 impl ScanView {
     /// The view of a scan of this process. `report` is where the last attempt's report is; a scan that has not ended has none.
     #[must_use]
-    pub fn of(snapshot: &ScanSnapshot, report: Option<String>) -> Self {
+    pub fn of(snapshot: &ScanSnapshot, waiting: Option<&Waiting>, report: Option<String>) -> Self {
         let record = &snapshot.record;
         let attempt = record.last_attempt();
         let ended = record.ended_at();
@@ -166,9 +283,12 @@ impl ScanView {
             },
             attempt: attempt.map_or(0, |attempt| attempt.number.0),
             scanner: attempt.and_then(|attempt| attempt.scanner.clone()),
-            waiting: waiting_of(&record.state),
+            waiting: waiting.and_then(|waiting| WaitingView::of(&record.state, waiting)),
             cancel_requested: record.cancel_requested,
+            dry_run: record.request.dry_run,
             results: plugins.iter().map(PluginView::of).collect(),
+            coverage: None,
+            report_missing: false,
             results_count: plugins.len(),
             plugins_failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
             findings_count: plugins.iter().map(|plugin| plugin.findings_count).sum(),
@@ -177,11 +297,16 @@ impl ScanView {
         }
     }
 
-    /// Whether a named issue is at least as bad as `least`. Issues of unknown severity count only where they are asked for.
+    /// How much of the scan was checked; of a server that does not say, as far as its plugins tell.
     #[must_use]
-    pub fn has_issue_at_least(&self, least: Severity) -> bool {
-        let counts = |severity: Severity| severity <= least && (severity != Severity::Unknown || least == Severity::Unknown);
-        Severity::ALL.iter().any(|severity| counts(*severity) && number(&self.severities, *severity) > 0)
+    pub fn coverage_or_results(&self) -> CoverageView {
+        self.coverage.clone().unwrap_or_else(|| CoverageView::of_results(&self.results, self.dry_run, self.status.is_terminal()))
+    }
+
+    /// How many issues it has.
+    #[must_use]
+    pub fn issues_count(&self) -> u64 {
+        Severity::ALL.iter().map(|severity| number(&self.severities, *severity)).fold(0, u64::saturating_add)
     }
 
     /// How many plugins ended in `status`.
@@ -196,19 +321,9 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-fn waiting_of(state: &ScanState) -> Option<WaitingView> {
-    let ScanState::Pending { due, reason } = state else { return None };
-    let (reason, kind, detail) = match reason {
-        PendingReason::Submitted => ("submitted", None, None),
-        PendingReason::Retry { failure } => ("retry", Some(failure.kind.as_str()), Some(failure.detail.clone())),
-        PendingReason::Requeued { why, detail } => ("requeued", Some(why.as_str()), detail.clone()),
-    };
-    Some(WaitingView { reason: reason.into(), kind: kind.map(Into::into), detail, due: Some(whole_seconds(*due)) })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use kastrel_actors::model::{Failure, FailureKind, IssueRef};
+    use kastrel_actors::model::{Failure, FailureKind};
     use kastrel_actors::testing::fixtures;
 
     use super::*;
@@ -224,7 +339,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn view(status: ScanStatus) -> ScanView {
-        let mut view = ScanView::of(&ScanSnapshot::of(fixtures::record(3, Timestamp::UNIX_EPOCH)), None);
+        let mut view = ScanView::of(&ScanSnapshot::of(fixtures::record(3, Timestamp::UNIX_EPOCH)), None, None);
         view.status = status;
         view
     }
@@ -255,9 +370,9 @@ pub(crate) mod tests {
         let report = Some("/results/kast_report.html".to_owned());
         let mut record = fixtures::record(1, Timestamp::UNIX_EPOCH);
         record.started_at = Some(Timestamp::UNIX_EPOCH);
-        assert_eq!(ScanView::of(&ScanSnapshot::of(record.clone()), report.clone()).report, None, "a running scan has none");
+        assert_eq!(ScanView::of(&ScanSnapshot::of(record.clone()), None, report.clone()).report, None, "a running scan has none");
         record.state = ScanState::Failed { at: Timestamp::from_second(90).unwrap(), failure: Failure::new(FailureKind::Crashed, "broke") };
-        let scan = ScanView::of(&ScanSnapshot::of(record), report.clone());
+        let scan = ScanView::of(&ScanSnapshot::of(record), None, report.clone());
         assert_eq!((scan.error_message.as_deref(), scan.duration), (Some("broke"), Some(90.0)));
         assert_eq!(scan.report, report);
     }

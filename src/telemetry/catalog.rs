@@ -157,6 +157,8 @@ attributes! {
     RESTART_REASON = "restart.reason", "text", "The kind of failure or interruption that is followed by another attempt.";
     RESTART_DUE = "restart.due", "text", "The earliest moment of the next attempt.";
     RESTART_COUNTS = "restart.counts", "yes/no", "Whether the attempt counts against the scan's limit.";
+    WAIT_BACKOFF = "scan.wait.backoff", "seconds", "How long the scan waited for the moment of this attempt after a failed one.";
+    WAIT_QUEUED = "scan.wait.queued", "seconds", "How long the scan then waited for a slot, or for a node that starts it: a pause, a hold and a lack of workers count here.";
     CANCEL_BY = "cancel.by", "text", "Who asked: user or interrupt.";
     CANCEL_RESULT = "cancel.result", "text", "cancelled, or requested where a running attempt has to be ended first.";
     LINK_KIND = "link.kind", "text", "What a link says: previous_attempt, or requested_by.";
@@ -204,7 +206,7 @@ spans! {
     QUEUE_PROCESS = "queue.process", "consumer", under "queue.publish, or scan.submit where a rescuer repeated the signal",
         [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, MESSAGING_MESSAGE_ID, QUEUE_RESULT, ERROR_TYPE],
         "A dispatcher has the signal in hand, until it acknowledges it or gives it back.";
-    SCAN_LEASE = "scan.lease", "internal", under "queue.process", [SCAN_TOKEN], "The row is leased: the attempt is granted to the node.";
+    SCAN_LEASE = "scan.lease", "internal", under "queue.process", [SCAN_TOKEN, WAIT_BACKOFF, WAIT_QUEUED], "The row is leased: the attempt is granted to the node.";
     ATTEMPT_START = "scan.attempt.start", "internal", under "scan.lease", [SCAN_TOKEN, LINK_KIND],
         "An attempt begins. A retry links to the beginning of the attempt before it, wherever that ran.";
     PROCESS_START = "kast.process.start", "internal", under "scan.attempt.start", [PROCESS_PID, SCANNER_KIND, SCANNER_VERSION, ERROR_TYPE],

@@ -121,6 +121,10 @@ impl JobQueue for ObservedQueue {
     async fn depth(&self) -> Result<usize, QueueError> {
         self.timed("depth", self.inner.depth()).await
     }
+
+    fn trouble(&self) -> Option<String> {
+        self.inner.trouble()
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +166,10 @@ mod tests {
         async fn depth(&self) -> Result<usize, QueueError> {
             Ok(0)
         }
+
+        fn trouble(&self) -> Option<String> {
+            Some("deaf".into())
+        }
     }
 
     #[tokio::test]
@@ -169,6 +177,7 @@ mod tests {
         let (telemetry, exporter) = Telemetry::in_memory();
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let queue = ObservedQueue::new(Arc::new(Deaf), QueueSystem::Redis, Observer::new(&telemetry, clock));
+        assert_eq!(queue.trouble().as_deref(), Some("deaf"), "an observer hides nothing");
         let delivery = queue.next().await.unwrap();
         assert!(queue.acknowledge(&delivery.receipt).await.is_err());
         let delivery = queue.next().await.unwrap();

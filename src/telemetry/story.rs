@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, NodeId, PendingReason, PluginStatus, ScanRecord, ScanState, TraceContext,
 };
+use kastrel_actors::policy::wait_parts::before_attempt;
 use opentelemetry::KeyValue;
 
 use super::catalog::{attribute, span};
@@ -86,9 +87,16 @@ fn of_attempt(row: &ScanRecord, attempt: &AttemptRecord) -> Vec<KeyValue> {
 fn leased(row: &ScanRecord, call: Call) -> Vec<Written> {
     let Some((attempt, earlier)) = row.attempts.split_last() else { return Vec::new() };
     let own = |name: &str, token: FencingToken| ids::of_attempt(row.trace, name, token);
+    // What the wait before it was spent with: a scan that was held back after its moment had come was in no backoff.
+    let spent = |name: &str| {
+        before_attempt(row, earlier.len()).iter().filter(|part| part.name == name).map(|part| part.until.duration_since(part.from).as_secs_f64()).sum::<f64>()
+    };
+    let mut attributes = of_attempt(row, attempt);
+    attributes.push(KeyValue::new(attribute::WAIT_BACKOFF, spent("Backoff")));
+    attributes.push(KeyValue::new(attribute::WAIT_QUEUED, spent("Queued")));
     let lease = Written {
         own: Some(own(span::SCAN_LEASE, attempt.token)),
-        ..Written::new(span::SCAN_LEASE, call.delivery.unwrap_or(row.trace), call.start, call.end, of_attempt(row, attempt))
+        ..Written::new(span::SCAN_LEASE, call.delivery.unwrap_or(row.trace), call.start, call.end, attributes)
     };
     let before = earlier.last().map(|before| (own(span::ATTEMPT_START, before.token), "previous_attempt"));
     let start = Written {

@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use axum::response::sse::Event;
 use futures_util::Stream;
-use kastrel_actors::board::LiveBoard;
+use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::ScanSnapshot;
 use kastrel_actors::ports::Clock;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status::StatusBody;
-use super::api::wire::Held;
 use crate::config::TraceUrl;
 use crate::telemetry::Instruments;
 
@@ -74,7 +73,7 @@ pub(crate) struct StatusStream {
 pub(crate) struct Shown {
     pub(crate) max_attempts: u32,
     pub(crate) trace_url: Option<Arc<TraceUrl>>,
-    pub(crate) board: Arc<LiveBoard>,
+    pub(crate) desk: ScanDesk,
 }
 
 /// Measures how old news is when it is sent.
@@ -116,8 +115,8 @@ impl StatusStream {
             let id = EventId::of(&scan, self.run);
             if self.seen != Some(id) {
                 let seen = self.seen.replace(id);
-                let held = Held::of(&scan.record, &self.shown.board, self.lag.clock.now());
-                let json = StatusBody::new(&scan, held.as_ref(), self.shown.max_attempts, self.shown.trace_url.as_deref())
+                let waiting = self.shown.desk.waiting_seen(&scan.record);
+                let json = StatusBody::new(&scan, waiting.as_ref(), self.shown.max_attempts, self.shown.trace_url.as_deref())
                     .json()
                     .ok()
                     .and_then(|bytes| String::from_utf8(bytes).ok())?;

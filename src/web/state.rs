@@ -14,7 +14,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status_cache::StatusCache;
-use super::api::wire::Held;
 use super::{HostRule, RequestLimits};
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
@@ -166,11 +165,6 @@ impl WebInner {
     /// What time it is for a viewer.
     pub(crate) fn clock(&self, viewer: &Viewer) -> WallClock {
         WallClock { now: self.now(), zone: viewer.zone.clone() }
-    }
-
-    /// Why no node starts a scan that is due.
-    pub(crate) fn held(&self, record: &ScanRecord) -> Option<Held> {
-        Held::of(record, &self.state.desk.board, self.now())
     }
 
     /// Why there is no catalogue yet.

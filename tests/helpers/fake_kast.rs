@@ -20,6 +20,10 @@
 //! | `ptruncated`, `phuge`, `pdeep`, `platin1`, `plinked` | the first plugin's result file is that |
 //! | `flaky` | crashes unless two `attempt-N` folders lie beside its own |
 //! | `failp` | its last plugin fails |
+//! | `missingp`, `skippedp`, `unknownp` | its last plugin is that in `kast_info.json`, and has no result file |
+//! | `allfail` | all its plugins fail |
+//! | `clean` | its plugins name no issues |
+//! | `noreport` | it writes no report |
 //! | `env` | prints its environment |
 //! | `gated` | ends each plugin only when the folder that `FAKE_KAST_GATES` names has a file of the plugin's name |
 //! | `hostile` | its report, its files and its log try what they can to run script in a browser |
@@ -272,10 +276,13 @@ async fn plugins(play: &Play) {
         if play.is("gated") {
             gate(name).await;
         }
-        let failed = play.is("failp") && index + 1 == count;
+        let is_last = index + 1 == count;
+        let failed = play.is("allfail") || (play.is("failp") && is_last);
+        let odd = [("missingp", "unavailable"), ("skippedp", "skipped"), ("unknownp", "unknown")].into_iter().find(|(word, _)| is_last && play.is(word));
         let file = format!("{name}_processed.json");
-        let text = processed(name, index, failed);
+        let text = processed(name, index, failed, play.is("clean"));
         match () {
+            () if odd.is_some() => std::fs::remove_file(play.out.join(format!("{name}.json"))).unwrap(),
             () if index > 0 => write(&play.out, &file, text.as_bytes()),
             () if play.is("ptruncated") => write(&play.out, &file, &text.as_bytes()[..text.len() / 2]),
             () if play.is("phuge") => sparse(&play.out.join(&file)),
@@ -284,7 +291,7 @@ async fn plugins(play: &Play) {
             () if play.is("plinked") => link(&play.out.join(&file)),
             () => write(&play.out, &file, text.as_bytes()),
         }
-        let status = if failed { "fail" } else { "success" };
+        let status = odd.map_or(if failed { "fail" } else { "success" }, |(_, status)| status);
         info.push(serde_json::json!({"plugin_name": name, "start_timestamp": START, "end_timestamp": END, "duration_seconds": 3.5, "status": status}));
     }
     let text = serde_json::json!({"kast_version": "3.0.40", "note": "a bücher note", "plugins": info}).to_string();
@@ -301,7 +308,9 @@ async fn plugins(play: &Play) {
         }
         () => write(&play.out, INFO, text.as_bytes()),
     }
-    write(&play.out, "kast_report.html", b"<h1>a report</h1>");
+    if !play.is("noreport") {
+        write(&play.out, "kast_report.html", b"<h1>a report</h1>");
+    }
 }
 
 /// What a scanned site could get into the files of its scan. Each thing that runs leaves a mark: it changes the title, or what a paragraph says.
@@ -343,7 +352,7 @@ async fn gate(name: &str) {
     }
 }
 
-fn processed(name: &str, index: usize, failed: bool) -> String {
+fn processed(name: &str, index: usize, failed: bool, is_clean: bool) -> String {
     let disposition = if failed { "fail" } else { "success" };
     serde_json::json!({
         "plugin-name": name,
@@ -351,7 +360,7 @@ fn processed(name: &str, index: usize, failed: bool) -> String {
         "findings": {"disposition": disposition, "results": [{"any": "thing"}]},
         "findings_count": index + 1,
         "summary": format!("{name} says b\u{fc}cher"),
-        "issues": ["FAKE-1", {"id": "novel"}],
+        "issues": if is_clean { serde_json::json!([]) } else { serde_json::json!(["FAKE-1", {"id": "novel"}]) },
     })
     .to_string()
 }

@@ -125,6 +125,9 @@ pub struct AttemptRecord {
     pub token: FencingToken,
     /// Where it ran.
     pub node: NodeId,
+    /// From when on it could have started: a wait after that moment was for a slot or a node. Absent in rows of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
     /// When its lease was granted.
     pub started_at: Timestamp,
     /// When it ended.

@@ -11,6 +11,7 @@ use crate::context::NodeConfig;
 use crate::model::{ActorView, AttemptEnd, FaultKind, Interruption, NodeFault, ScanId, ScanRecord, ScanRequest, ScanStatus};
 use crate::policy::breaker::BreakerPolicy;
 use crate::policy::restart::Intensity;
+use crate::policy::waiting::StartBlocker;
 use crate::ports::ScanStore;
 use crate::testing::{Cluster, Script, ScriptedHealth, ScriptedRunner, fixtures};
 
@@ -101,16 +102,17 @@ async fn a_node_that_was_never_well_starts_nothing_until_it_is() {
     let told = cluster.store.nodes().await.unwrap().remove(0).registration.hold;
     assert_eq!(told.node.as_ref().map(|held| held.faults[0].kind), Some(FaultKind::ScannerProgram));
     let web = cluster.desk_elsewhere();
-    let hindrances = web.hindrances(&request("example.com")).await;
-    let why = "scans are held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH); it starts by itself when that is over";
-    assert_eq!(hindrances.iter().map(ToString::to_string).collect::<Vec<_>>(), [why]);
+    let row = cluster.row(id).await;
+    let why = "Held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH). It loses no attempt and starts by itself.";
+    assert_eq!(web.waiting(&row).await.map(|waiting| waiting.to_string()).as_deref(), Some(why));
+    assert_eq!(web.start_blockers().await.iter().map(StartBlocker::name).collect::<Vec<_>>(), ["held_back"]);
 
     cluster.health.lack(None);
     let repaired = tokio::time::Instant::now();
     let row = cluster.until_status(id, ScanStatus::Completed).await;
     assert!(repaired.elapsed() < 12 * SECOND && row.attempts.len() == 1, "{:?}", repaired.elapsed());
     assert!(cluster.store.nodes().await.unwrap()[0].registration.hold.is_empty(), "it says so at once");
-    assert!(web.hindrances(&request("example.com")).await.is_empty());
+    assert!(web.start_blockers().await.is_empty());
     cluster.check();
 }
 
@@ -180,7 +182,7 @@ async fn another_node_runs_what_one_cannot() {
         assert_eq!((row.attempts.len(), row.attempts[0].node.as_str()), (1, "well"));
     }
     let web = cluster.desk_elsewhere();
-    assert!(web.hindrances(&request("0.test")).await.is_empty());
+    assert!(web.start_blockers().await.is_empty());
     let (held, others) = web.board.holds.nodes();
     assert_eq!((held.len(), held[0].node.as_str(), others), (1, "lacks", true));
     cluster.check();

@@ -658,14 +658,15 @@ async fn who_submits_is_told_what_keeps_the_scan_from_starting() {
     web.view = crate::desk::View::Shared;
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
     let warning = async |desk: &crate::desk::ScanDesk| desk.submit(&draft, None, fixtures::trace()).await.unwrap().warning();
-    assert_eq!(warning(&web).await.unwrap(), "the scan is accepted and stored, but no worker takes scans just now; it starts when one does");
+    assert_eq!(warning(&web).await.unwrap(), "The scan is accepted and stored. No worker connected. Starts when a worker connects.");
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
     assert_eq!(warning(&web).await, None);
     cluster.desk.pause(Some("an upgrade".into())).await.unwrap();
-    assert_eq!(warning(&web).await.unwrap(), "the scan is accepted and stored, but the queue is paused (an upgrade); it starts when the queue is resumed");
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(warning(&web).await.unwrap(), "The scan is accepted and stored. The queue is paused (an upgrade). Starts when the queue is resumed.");
     cluster.desk.resume().await.unwrap();
     cluster.desk.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
     tokio::time::sleep(6 * SECOND).await;
-    assert!(warning(&web).await.unwrap().contains("no worker takes scans"), "a node that drains takes none");
+    assert!(warning(&web).await.unwrap().contains("No worker takes new scans: 1 connected worker drains"), "a node that drains takes none");
 }

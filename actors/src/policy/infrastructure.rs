@@ -187,6 +187,7 @@ mod tests {
             number: AttemptNumber(1),
             token: FencingToken(1),
             node: "a".parse().unwrap(),
+            due: None,
             started_at: jiff::Timestamp::UNIX_EPOCH,
             ended_at: None,
             end,

@@ -3,11 +3,11 @@
 pub mod admission;
 pub mod adoption;
 pub mod backups;
+pub mod banner;
 pub mod breaker;
 pub mod classify;
 pub mod deadline;
 pub mod fairness;
-pub mod hindrance;
 pub mod infrastructure;
 pub mod lease;
 pub mod listing;
@@ -17,3 +17,5 @@ pub mod restart;
 pub mod scope;
 pub mod suit;
 pub mod transition;
+pub mod wait_parts;
+pub mod waiting;

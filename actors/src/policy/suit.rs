@@ -65,7 +65,7 @@ fn nobody<'a>(nodes: impl Iterator<Item = (&'a NodeId, Option<&'a ScannerOffer>)
     let more = asked.len().saturating_sub(NAMED);
     asked.truncate(NAMED);
     let more = if more > 0 { format!("; nor has any of {more} more nodes") } else { String::new() };
-    Some(format!("no living node's scanner has every plugin that was asked for: {}{more}", asked.join("; ")))
+    Some(format!("no connected worker has all plugins of this scan: {}{more}", asked.join("; ")))
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
         let draining = NodeRecord { drain_by: Some(Timestamp::UNIX_EPOCH), ..node("draining", kast()) };
         let own_row = || node("own", Some(small.clone()));
         let twin = || node("twin", Some(small.clone()));
-        let nowhere = "no living node's scanner has every plugin that was asked for: own (built-in scanner 1) has no zap; twin (built-in scanner 1) has no zap";
+        let nowhere = "no connected worker has all plugins of this scan: own (built-in scanner 1) has no zap; twin (built-in scanner 1) has no zap";
         for (plugins, nodes, waited, expected) in [
             (&[][..], vec![], 0, Suit::Here),
             (&["tls"], vec![twin()], 999, Suit::Here),

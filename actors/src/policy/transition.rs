@@ -93,14 +93,23 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
 }
 
 fn lease(record: &mut ScanRecord, node: &crate::model::NodeId, now: Timestamp) -> Result<(), Refusal> {
-    let ScanState::Pending { .. } = record.state else { return Err(Refusal::NotPending(record.status())) };
+    let ScanState::Pending { due, .. } = record.state else { return Err(Refusal::NotPending(record.status())) };
     let left = record.left_to_wait(now);
     if !left.is_zero() {
         return Err(Refusal::NotDue(left));
     }
     let number = record.attempts.last().map(|last| last.number).unwrap_or_default().next();
     record.token = record.token.next();
-    record.attempts.push(AttemptRecord { number, token: record.token, node: node.clone(), started_at: now, ended_at: None, end: None, scanner: None });
+    record.attempts.push(AttemptRecord {
+        number,
+        token: record.token,
+        node: node.clone(),
+        due: Some(due),
+        started_at: now,
+        ended_at: None,
+        end: None,
+        scanner: None,
+    });
     record.plugins.clear();
     record.started_at.get_or_insert(now);
     record.state = ScanState::Running { attempt: number, node: node.clone(), since: now };

@@ -69,4 +69,9 @@ pub trait JobQueue: Send + Sync + 'static {
 
     /// How many signals wait or are in readers' hands.
     async fn depth(&self) -> Result<usize, QueueError>;
+
+    /// Why the queue takes or gives no signals at this moment, in the words of its server, as far as that is known without asking. `None`: it works, or nobody has found out yet.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }

@@ -198,6 +198,7 @@ mod tests {
             number: AttemptNumber(number),
             token: FencingToken(u64::from(number)),
             node: node.clone(),
+            due: None,
             started_at: Timestamp::UNIX_EPOCH,
             ended_at,
             end: None,

@@ -38,6 +38,12 @@ impl Default for RedisOptions {
     }
 }
 
+/// The prefix of an installation that shares a Redis with others: signals and messages name scans by number, and scan 1 of one database is not scan 1 of another.
+#[must_use]
+pub fn prefix_of(prefix: &str, installation: &str) -> String {
+    format!("{prefix}-{}", installation.split('-').next().unwrap_or_default())
+}
+
 /// The tasks that all parts share; they end with the last part.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {

@@ -72,6 +72,18 @@ pub(super) enum CallError {
     Closed,
 }
 
+impl CallError {
+    /// What Redis or the system said, without the address.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::Down { why, .. } => why.clone(),
+            Self::TimedOut { .. } => "no answer in time".into(),
+            Self::Failed { source, .. } => describe(source),
+            Self::Answer(_) | Self::Receipt(_) | Self::Closed => self.to_string(),
+        }
+    }
+}
+
 impl From<CallError> for QueueError {
     fn from(error: CallError) -> Self {
         Self(Box::new(error))
@@ -81,7 +93,7 @@ impl From<CallError> for QueueError {
 /// One line, as Redis or the system says it.
 pub(super) fn describe(error: &redis::RedisError) -> String {
     match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), Some(detail)) => format!("{code} {}", without_script(detail)),
         (Some(code), None) => code.to_owned(),
         _ if error.is_timeout() => "no answer in time".to_owned(),
         _ if error.kind() == redis::ErrorKind::AuthenticationFailed => "the user or the password was refused".to_owned(),
@@ -89,12 +101,104 @@ pub(super) fn describe(error: &redis::RedisError) -> String {
     }
 }
 
-/// Whether the connection cannot be used any more, or leads to a server that cannot serve.
-pub(super) fn needs_another_connection(error: &redis::RedisError) -> bool {
-    use redis::{ErrorKind, ServerErrorKind};
-    let useless = [ServerErrorKind::ReadOnly, ServerErrorKind::BusyLoading, ServerErrorKind::MasterDown, ServerErrorKind::ClusterDown];
-    error.is_io_error()
-        || error.is_unrecoverable_error()
-        || error.code() == Some("NOAUTH")
-        || useless.iter().any(|kind| error.kind() == ErrorKind::Server(*kind))
+/// Without the place in a script, which means nothing to people: `… 'maxmemory'. script: ec22d1, on @user_script:2.`
+fn without_script(detail: &str) -> &str {
+    detail.split(" script: ").next().unwrap_or(detail).trim_end_matches('.')
+}
+
+/// What an error says of the server, beside that a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Trouble {
+    /// Only this call is concerned.
+    None,
+    /// The connection cannot be used any more, or leads to a server that cannot serve: another one may.
+    Connection,
+    /// The connection is good, and the server refuses to take signals: for want of memory or disk, of replicas, or of a right.
+    Refusal,
+}
+
+/// Judges an error of a call.
+pub(super) fn trouble(error: &redis::RedisError) -> Trouble {
+    if error.is_io_error() || error.is_unrecoverable_error() {
+        return Trouble::Connection;
+    }
+    trouble_of(error.code(), &describe(error))
+}
+
+/// The same by the words of the server. An old one names the error of a command in a script only in the text: `ERR Error running script (…): -OOM command not allowed …`.
+fn trouble_of(code: Option<&str>, text: &str) -> Trouble {
+    const WORDS: [(&str, Trouble); 14] = [
+        ("OOM", Trouble::Refusal),
+        ("MISCONF", Trouble::Refusal),
+        ("NOREPLICAS", Trouble::Refusal),
+        ("NOPERM", Trouble::Refusal),
+        // A script of somebody else runs for too long.
+        ("BUSY", Trouble::Refusal),
+        ("UNKILLABLE", Trouble::Refusal),
+        ("READONLY", Trouble::Connection),
+        ("LOADING", Trouble::Connection),
+        ("MASTERDOWN", Trouble::Connection),
+        ("CLUSTERDOWN", Trouble::Connection),
+        ("MOVED", Trouble::Connection),
+        ("NOAUTH", Trouble::Connection),
+        ("WRONGPASS", Trouble::Connection),
+        // A server of another kind, or a module that is missing.
+        ("NOPROTO", Trouble::Connection),
+    ];
+    let named = |word: &str| WORDS.iter().find(|(known, _)| *known == word).map(|(_, trouble)| *trouble);
+    if let Some(trouble) = code.and_then(named) {
+        return trouble;
+    }
+    if text.contains("max number of clients reached") {
+        return Trouble::Connection;
+    }
+    // Redis 7, of a command in a script.
+    if text.contains("The user executing the script can't") {
+        return Trouble::Refusal;
+    }
+    // Redis 6.2: "@user_script: 71: -READONLY You can't write against a read only replica."
+    let words = text.split_whitespace().filter_map(|word| word.trim_start_matches('\'').strip_prefix('-'));
+    words.filter_map(named).next().unwrap_or(Trouble::None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_in_a_script_is_left_out() {
+        let said = "command not allowed when used memory > 'maxmemory'. script: ec22d168, on @user_script:2.";
+        assert_eq!(without_script(said), "command not allowed when used memory > 'maxmemory'");
+        assert_eq!(without_script("Authentication required."), "Authentication required");
+    }
+
+    #[test]
+    fn what_a_server_says_is_judged_by_its_words_whatever_its_version() {
+        for (code, text, expected) in [
+            (Some("OOM"), "OOM command not allowed when used memory > 'maxmemory'. script: 3f2, on @user_script:71.", Trouble::Refusal),
+            (
+                Some("ERR"),
+                "ERR Error running script (call to f_3f2): @user_script:71: @user_script: 71: -OOM command not allowed when used memory > 'maxmemory'. ",
+                Trouble::Refusal,
+            ),
+            (Some("MISCONF"), "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", Trouble::Refusal),
+            (Some("NOREPLICAS"), "NOREPLICAS Not enough good replicas to write.", Trouble::Refusal),
+            (Some("NOPERM"), "NOPERM User kastrel has no permissions to run the 'xadd' command", Trouble::Refusal),
+            (Some("ERR"), "ERR The user executing the script can't run this command or subcommand script: 3f2, on @user_script:4.", Trouble::Refusal),
+            (Some("BUSY"), "BUSY Redis is busy running a script.", Trouble::Refusal),
+            (Some("READONLY"), "READONLY You can't write against a read only replica.", Trouble::Connection),
+            (Some("ERR"), "ERR Error running script: @user_script: 7: -READONLY You can't write against a read only replica.", Trouble::Connection),
+            (Some("LOADING"), "LOADING Redis is loading the dataset in memory", Trouble::Connection),
+            (Some("CLUSTERDOWN"), "CLUSTERDOWN The cluster is down", Trouble::Connection),
+            (Some("MASTERDOWN"), "MASTERDOWN Link with MASTER is down", Trouble::Connection),
+            (Some("ERR"), "ERR max number of clients reached", Trouble::Connection),
+            (Some("NOAUTH"), "NOAUTH Authentication required.", Trouble::Connection),
+            (Some("WRONGTYPE"), "WRONGTYPE Operation against a key holding the wrong kind of value", Trouble::None),
+            (Some("ERR"), "ERR unknown command 'xadd'", Trouble::None),
+            (None, "no answer in time", Trouble::None),
+        ] {
+            assert_eq!(trouble_of(code, text), expected, "{text}");
+        }
+    }
 }

@@ -15,7 +15,16 @@ pub enum RedisState {
         /// The server and its version, such as `Redis 7.2.5`.
         version: String,
     },
-    /// Signals are refused, and readers wait. Kastrel keeps trying.
+    /// The connection is good, and the server refuses to take signals, or gives this node none. Kastrel keeps trying; the rows say what waits.
+    Refusing {
+        /// The server and its version.
+        version: String,
+        /// Since when.
+        since: Timestamp,
+        /// What the server said.
+        error: String,
+    },
+    /// There is no connection: signals are refused, and readers wait. Kastrel keeps trying.
     Down {
         /// Since when.
         since: Timestamp,
@@ -29,6 +38,7 @@ impl fmt::Display for RedisState {
         match self {
             Self::Connecting => f.write_str("connecting"),
             Self::Connected { version } => write!(f, "connected to {version}"),
+            Self::Refusing { version, since, error } => write!(f, "connected to {version}, which refuses signals since {since:.0}: {error}"),
             Self::Down { since, error } => write!(f, "down since {since:.0}: {error}"),
         }
     }
@@ -50,7 +60,7 @@ impl RedisHealth {
     /// Why Redis does not let this node hear other nodes, in Redis's words, although the connection is good: the user may lack the right to a channel.
     #[must_use]
     pub fn deaf(&self) -> Option<String> {
-        if self.is_connected() { self.deaf.borrow().clone() } else { None }
+        if matches!(*self.state.borrow(), RedisState::Connected { .. } | RedisState::Refusing { .. }) { self.deaf.borrow().clone() } else { None }
     }
 
     /// Host, port and database, without user and password.
@@ -65,7 +75,7 @@ impl RedisHealth {
         self.state.borrow().clone()
     }
 
-    /// Whether the connection is good now.
+    /// Whether the connection is good now, and the server takes signals.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         matches!(*self.state.borrow(), RedisState::Connected { .. })
@@ -114,6 +124,8 @@ mod tests {
     fn a_state_is_one_line() {
         let since = Timestamp::from_second(1_767_225_600).unwrap();
         let down = RedisState::Down { since, error: "Connection refused (os error 111)".into() };
+        let refusing = RedisState::Refusing { version: "Redis 7.2.5".into(), since, error: "OOM command not allowed".into() };
+        assert_eq!(refusing.to_string(), "connected to Redis 7.2.5, which refuses signals since 2026-01-01T00:00:00Z: OOM command not allowed");
         assert_eq!(down.to_string(), "down since 2026-01-01T00:00:00Z: Connection refused (os error 111)");
     }
 }

@@ -18,6 +18,8 @@ use super::link::{CALL_TIMEOUT, Link};
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the line is looked at when nothing is known to become due: for signals of a node that died before it could offer them, and to find out that the connection is dead.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the server may go without a signal before it is tried out whether it still takes one.
+const TRY_EVERY: Duration = Duration::from_secs(5);
 /// How long a consumer with nothing in hand is remembered.
 const CONSUMER_KEPT: Duration = Duration::from_secs(3600);
 /// How connections are made again.
@@ -45,7 +47,7 @@ impl Keeper {
                     failures = 0;
                     self.link.up(connection, generation, version);
                     tokio::select! {
-                        error = self.tend() => self.link.down(error.to_string()),
+                        error = self.tend() => self.link.down(error.cause()),
                         () = self.link.until_lost() => {}
                     }
                     warn!(redis.address = self.link.address, "lost the connection to Redis: {}", self.link.health().borrow().to_owned());
@@ -105,6 +107,12 @@ impl Keeper {
                     }
                 }
                 Err(error) => return error,
+            }
+            // A look takes no room, and so says nothing of a server that has none.
+            if self.link.is_untried(TRY_EVERY)
+                && let Err(error) = self.link.try_out().await
+            {
+                debug!(error = &error as &dyn std::error::Error, "Redis takes no signals just now");
             }
         }
     }

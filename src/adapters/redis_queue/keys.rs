@@ -15,6 +15,8 @@ pub(super) struct Keys {
     lines: Vec<String>,
     traces: String,
     passes: String,
+    /// What stands for a line, the traces and a stream when it is tried out whether signals are taken.
+    pub(super) probe: [String; 3],
     /// The channel of control messages.
     pub(super) control: String,
     /// The channel of snapshots.
@@ -30,6 +32,7 @@ impl Keys {
             lines: per_priority("line"),
             traces: name("traces"),
             passes: name("passes"),
+            probe: ["line", "traces", "stream"].map(|kind| format!("{{{prefix}}}:probe:{kind}")),
             control: name("control"),
             live: name("live"),
         }
@@ -77,6 +80,7 @@ mod tests {
                 "{kastrel}:passes"
             ]
         );
+        assert_eq!(keys.probe, ["{kastrel}:probe:line", "{kastrel}:probe:traces", "{kastrel}:probe:stream"]);
         assert_eq!((keys.control.as_str(), keys.live.as_str()), ("{kastrel}:control", "{kastrel}:live"));
     }
 

@@ -1,6 +1,6 @@
 //! The shared connection for commands, as everybody but its keeper sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use redis::{Client, Cmd, FromRedisValue, ScriptInvocation, Value};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::error::{CallError, describe, needs_another_connection};
+use super::error::{CallError, Trouble, describe, trouble};
 use super::health::RedisState;
 use super::keys::Keys;
 use super::scripts::Scripts;
@@ -36,6 +36,10 @@ pub(super) struct Link {
     health: watch::Sender<RedisState>,
     /// When the keeper must look at the line at the latest.
     look: watch::Sender<Option<Instant>>,
+    /// When the server last took a signal, or what stands for one.
+    took: Mutex<Option<Instant>>,
+    /// Why this node gets no signals, although the connection for commands is good.
+    reader: Mutex<Option<String>>,
 }
 
 impl Link {
@@ -49,6 +53,8 @@ impl Link {
             state: watch::Sender::new(State::Connecting),
             health: watch::Sender::new(RedisState::Connecting),
             look: watch::Sender::new(None),
+            took: Mutex::default(),
+            reader: Mutex::default(),
         }
     }
 
@@ -94,6 +100,74 @@ impl Link {
         });
     }
 
+    /// Why the queue takes or gives no signals now, as far as that is known.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match &*self.health.borrow() {
+            RedisState::Connecting | RedisState::Connected { .. } => None,
+            RedisState::Refusing { error, .. } | RedisState::Down { error, .. } => Some(format!("Redis at {}: {error}", self.address)),
+        }
+    }
+
+    /// The server refuses to take signals, or gives this node none; the connection is good.
+    fn refuses(&self, why: &str) {
+        *locked(&self.took) = None;
+        let now = self.clock.now();
+        self.health.send_if_modified(|state| {
+            let (version, since) = match state {
+                RedisState::Connected { version } => (std::mem::take(version), now),
+                RedisState::Refusing { version, since, error } if error != why => (std::mem::take(version), *since),
+                // Without a connection that is what there is to say.
+                RedisState::Refusing { .. } | RedisState::Connecting | RedisState::Down { .. } => return false,
+            };
+            *state = RedisState::Refusing { version, since, error: why.to_owned() };
+            true
+        });
+    }
+
+    /// The server took a signal, or what stands for one.
+    fn takes(&self) {
+        *locked(&self.took) = Some(Instant::now());
+        if locked(&self.reader).is_none() {
+            self.is_well();
+        }
+    }
+
+    fn is_well(&self) {
+        self.health.send_if_modified(|state| {
+            let RedisState::Refusing { version, .. } = state else { return false };
+            *state = RedisState::Connected { version: std::mem::take(version) };
+            true
+        });
+    }
+
+    /// Whether it is time to try out whether the server takes signals: none was taken for so long.
+    pub(super) fn is_untried(&self, since: Duration) -> bool {
+        locked(&self.took).is_none_or(|at| at.elapsed() >= since)
+    }
+
+    /// Tries out whether the server takes signals, by what takes the same rights and the same room as one.
+    pub(super) async fn try_out(&self) -> Result<(), CallError> {
+        let now = self.clock.now().as_millisecond();
+        let mut probe = self.scripts.probe();
+        probe.arg(now);
+        let (mut connection, generation) = self.connection().await?;
+        let answer = tokio::time::timeout(CALL_TIMEOUT, probe.invoke_async::<Value>(&mut connection)).await;
+        self.judge(generation, self.note_refusal(answer))?;
+        self.takes();
+        Ok(())
+    }
+
+    /// Whether this node's reader gets signals, or why not.
+    pub(super) fn reads(&self, trouble: Option<String>) {
+        if let Some(why) = &trouble {
+            self.refuses(why);
+        }
+        let had_trouble = std::mem::replace(&mut *locked(&self.reader), trouble.clone()).is_some();
+        if had_trouble && trouble.is_none() && locked(&self.took).is_some() {
+            self.is_well();
+        }
+    }
+
     /// Waits until the connection that is in use fails.
     pub(super) async fn until_lost(&self) {
         // The sender lives in `self`.
@@ -126,8 +200,15 @@ impl Link {
     pub(super) async fn run(&self, script: &ScriptInvocation<'_>) -> Result<Vec<Value>, CallError> {
         let (mut connection, generation) = self.connection().await?;
         let answer = tokio::time::timeout(CALL_TIMEOUT, script.invoke_async(&mut connection)).await;
-        let answer = self.judge(generation, answer)?;
+        let answer = self.judge(generation, self.note_refusal(answer))?;
         self.read(answer)
+    }
+
+    /// The same for a script that puts a signal in line: that it ran says that the server takes signals.
+    pub(super) async fn put(&self, script: &ScriptInvocation<'_>) -> Result<Vec<Value>, CallError> {
+        let answer = self.run(script).await?;
+        self.takes();
+        Ok(answer)
     }
 
     /// Reads the answer of a script.
@@ -153,12 +234,22 @@ impl Link {
         self.judge(generation, answer)
     }
 
+    /// Notes that a script was refused. What a message is refused says nothing of signals.
+    fn note_refusal<T, E>(&self, answer: Result<redis::RedisResult<T>, E>) -> Result<redis::RedisResult<T>, E> {
+        if let Ok(Err(error)) = &answer
+            && trouble(error) == Trouble::Refusal
+        {
+            self.refuses(&describe(error));
+        }
+        answer
+    }
+
     fn judge<T>(&self, generation: u64, answer: Result<redis::RedisResult<T>, tokio::time::error::Elapsed>) -> Result<T, CallError> {
         let address = self.address.clone();
         match answer {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(source)) => {
-                if needs_another_connection(&source) {
+                if trouble(&source) == Trouble::Connection {
                     self.lost(generation, describe(&source));
                 }
                 Err(CallError::Failed { address, source })
@@ -182,10 +273,14 @@ impl Link {
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Since when the connection is down, when it is found down at `now`.
 fn down_since(before: &RedisState, now: Timestamp) -> Timestamp {
     match before {
-        RedisState::Down { since, .. } => *since,
+        RedisState::Down { since, .. } | RedisState::Refusing { since, .. } => *since,
         RedisState::Connecting | RedisState::Connected { .. } => now,
     }
 }

@@ -19,6 +19,7 @@
 //! | `{kastrel}:traces` | hash | the trace of each scan that waits |
 //! | `{kastrel}:stream:<priority>` | stream, group `workers` | the signal on offer (`scan`, `due`, `trace`) and those in readers' hands |
 //! | `{kastrel}:passes` | hash | how often in a row a waiting lower priority was passed by, for all readers together |
+//! | `{kastrel}:probe:*` | sorted set, hash, stream | nothing: they are for trying out whether Redis takes signals |
 //! | `{kastrel}:control` | channel | `{"from": node, "body": …}`: to every node |
 //! | `{kastrel}:live` | channel | `{"from": node, "body": …}`: snapshots, to processes that show scans; a worker does not subscribe |
 //!
@@ -33,6 +34,8 @@
 //! - **acknowledge** is `XACK` and `XDEL`. **release** does that too, and puts the signal back in line with a new due; for an entry that is not in hand any more it does nothing.
 //! - **tend** is run by every node when the next due that it knows of comes, and once a second: it offers what is due, and puts back what `XAUTOCLAIM` says was in hand for too long.
 //! - **sweep** forgets consumers of nodes that are gone. **depth** counts.
+//! - **probe** does what **signal** does, on keys of its own. Every node runs it when no signal was taken for five seconds, and once a second while Redis refuses: a Redis without room still answers
+//!   reads, and must not count as well.
 //!
 //! # What happens when …
 //! - a reader dies with a signal in hand: **tend** of any other node puts it back after [`RedisOptions::reclaim_after`]. The rescuer is faster if the row still waits.
@@ -41,10 +44,11 @@
 //! - a caller of `next` goes away: a delivery that was on its way to it goes to the next caller or back in line, with its due.
 //! - Redis loses its data: streams and groups are made anew; receipts from before name nothing and do nothing; the rescuer signals what waits.
 //! - an entry is no signal: its reader removes and logs it.
+//! - Redis refuses what takes room (`OOM`, `MISCONF`, `NOREPLICAS`, a right that is missing): signals fail with its words, [`RedisState::Refusing`] says so, and what is in line still goes out where
+//!   Redis lets it. The rescuer signals what waits when it is over.
 //!
 //! Only commands of Redis 6.2 and Valkey 7.2 are used: `XREADGROUP`, `XACK`, `XDEL`, `XADD`, `XRANGE` with exclusive ranges, `XAUTOCLAIM`, `XINFO`, `XGROUP`, `XLEN`, sorted sets, hashes,
-//! `TIME`, `EXISTS`, `EVALSHA`, `SCRIPT LOAD`, `PUBLISH`, `SUBSCRIBE`, `PING`, `INFO`. A user needs
-//! `~{kastrel}:* &{kastrel}:* +@stream +@sortedset +@hash +@scripting +@pubsub +@connection +exists +time +info`.
+//! `TIME`, `EXISTS`, `EVALSHA`, `SCRIPT LOAD`, `PUBLISH`, `SUBSCRIBE`, `PING`, `INFO`. `docs/operations.md` says which rights a user needs, and a test holds it.
 
 mod address;
 mod bus;
@@ -68,7 +72,7 @@ mod tests;
 pub use address::check_redis_url;
 pub use bus::RedisBus;
 pub use calls::CallObserver;
-pub use connections::{RedisConnections, RedisOptions};
+pub use connections::{RedisConnections, RedisOptions, prefix_of};
 pub use error::RedisUrlError;
 pub use feed::RedisLiveFeed;
 pub use health::{RedisHealth, RedisState};

@@ -45,7 +45,7 @@ impl JobQueue for RedisQueue {
     async fn signal(&self, signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
         let mut script = self.link.scripts.signal();
         script.arg(scan_name(signal.id)).arg(level(signal.priority)).arg(due_us(signal.due)).arg(wait_us(wait)).arg(signal.trace.to_string());
-        self.link.run(&script).await?;
+        self.link.put(&script).await?;
         Ok(())
     }
 
@@ -80,5 +80,9 @@ impl JobQueue for RedisQueue {
             [Value::Int(depth)] => Ok(usize::try_from(*depth).unwrap_or_default()),
             other => Err(CallError::Answer(format!("the depth was answered as {other:?}")).into()),
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.link.trouble()
     }
 }

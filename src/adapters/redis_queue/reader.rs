@@ -99,6 +99,7 @@ impl Reader {
             let obtained = match self.look().await {
                 Ok(obtained) => {
                     self.failures = 0;
+                    self.link.reads(None);
                     obtained
                 }
                 Err(error) => {
@@ -107,6 +108,8 @@ impl Reader {
                     self.failures += 1;
                     debug!(error = &error as &dyn std::error::Error, tries = self.failures, "could not read the queue");
                     if self.failures > MAX_FAILURES {
+                        // The connection for commands may be good all the same: a server without room for another client keeps those that it has.
+                        self.link.reads(Some(format!("this node gets no signals: {}", error.cause())));
                         return Err(error);
                     }
                     None

@@ -21,6 +21,7 @@ pub(super) struct Scripts {
     tend: Script,
     sweep: Script,
     depth: Script,
+    probe: Script,
 }
 
 macro_rules! invocations {
@@ -45,10 +46,20 @@ impl Scripts {
             tend: script!("tend"),
             sweep: script!("sweep"),
             depth: script!("depth"),
+            // It touches keys of its own, and needs nothing of the line.
+            probe: Script::new(include_str!("scripts/probe.lua")),
         }
     }
 
     invocations! { signal take settle acknowledge release tend sweep depth }
+
+    pub(super) fn probe(&self) -> ScriptInvocation<'_> {
+        let mut invocation = self.probe.prepare_invoke();
+        for key in &self.keys.probe {
+            invocation.key(key);
+        }
+        invocation
+    }
 
     fn prepare<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
         let mut invocation = script.prepare_invoke();

@@ -77,6 +77,22 @@ async fn down(connections: &RedisConnections) -> RedisState {
     state(connections, |state| matches!(state, RedisState::Down { .. })).await
 }
 
+/// Waits until Redis refuses signals on a good connection; its words.
+async fn refusing(connections: &RedisConnections) -> String {
+    match state(connections, |state| matches!(state, RedisState::Refusing { .. })).await {
+        RedisState::Refusing { error, .. } => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until signals are refused, with or without a connection; the words of Redis.
+async fn failing(connections: &RedisConnections) -> String {
+    match state(connections, |state| matches!(state, RedisState::Refusing { .. } | RedisState::Down { .. })).await {
+        RedisState::Refusing { error, .. } | RedisState::Down { error, .. } => error,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Waits until the channels were subscribed to so often.
 async fn listening(connections: &RedisConnections, times: u64) {
     let mut subscribed = connections.heard.subscribed.subscribe();

@@ -107,6 +107,18 @@ pub struct QueueView {
     pub reason: Option<String>,
     /// How many scans wait.
     pub waiting: u64,
+    /// What keeps every scan from starting, the weightiest first.
+    #[serde(default)]
+    pub blockers: Vec<BlockerView>,
+}
+
+/// What keeps every scan from starting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockerView {
+    /// `paused`, `queue_down`, `no_worker` or `held_back`.
+    pub reason: String,
+    /// In sentences.
+    pub text: String,
 }
 
 /// The nodes and the queue of one side.
@@ -135,6 +147,7 @@ async fn queue(desk: &ScanDesk) -> Result<QueueView, BackendError> {
         paused_since: pause.as_ref().map(|pause| pause.since),
         reason: pause.and_then(|pause| pause.reason),
         waiting: stats.pending,
+        blockers: desk.start_blockers().await.iter().map(|blocker| BlockerView { reason: blocker.name().into(), text: blocker.to_string() }).collect(),
     })
 }
 

@@ -18,6 +18,8 @@ use crate::telemetry;
 
 /// How long to look for a report.
 const REPORT_PATIENCE: Duration = Duration::from_secs(3);
+/// The most of a log that is read.
+const MOST_LOG: u64 = 64 << 10;
 /// So many reports of a list are looked for at once.
 const REPORTS_AT_ONCE: usize = 16;
 
@@ -50,12 +52,9 @@ impl LocalBackend {
     }
 
     async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {
-        view(snapshot, self.artifacts.as_ref()).await
+        let waiting = self.desk.waiting(&snapshot.record).await;
+        ScanView::of(snapshot, waiting.as_ref(), report(&snapshot.record, self.artifacts.as_ref()).await)
     }
-}
-
-async fn view(snapshot: &ScanSnapshot, artifacts: &dyn ArtifactStore) -> ScanView {
-    ScanView::of(snapshot, report(&snapshot.record, artifacts).await)
 }
 
 /// Where the report of a scan that has ended is. None where there is no report, or none that can be found now: a command does not wait for it.
@@ -88,12 +87,12 @@ impl ScanBackend for LocalBackend {
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError> {
         let Some(mut snapshots) = self.desk.watch(id).await? else { return Ok(None) };
         let (sender, views) = mpsc::channel(1);
-        let artifacts = Arc::clone(&self.artifacts);
+        let backend = self.clone();
         tokio::spawn(async move {
             loop {
                 let snapshot = snapshots.borrow_and_update().clone();
                 let ended = snapshot.status().is_terminal();
-                if sender.send(Ok(view(&snapshot, artifacts.as_ref()).await)).await.is_err() || ended {
+                if sender.send(Ok(backend.view(&snapshot).await)).await.is_err() || ended {
                     return;
                 }
                 tokio::select! {
@@ -119,6 +118,15 @@ impl ScanBackend for LocalBackend {
             Some(snapshot) => Some(self.view(&snapshot).await),
             None => None,
         })
+    }
+
+    async fn log(&self, id: ScanId) -> Result<Vec<String>, BackendError> {
+        let Some(scan) = self.desk.scan(id).await? else { return Ok(Vec::new()) };
+        let Some(attempt) = scan.record.last_attempt() else { return Ok(Vec::new()) };
+        let key = AttemptKey::of(&scan.record, attempt.number);
+        let tail = tokio::time::timeout(REPORT_PATIENCE, self.artifacts.log_tail(&key, MOST_LOG)).await;
+        let bytes = tail.ok().and_then(Result::ok).map(|tail| tail.bytes).unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
     }
 
     async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError> {

@@ -18,7 +18,7 @@ use super::exit::Exit;
 use super::text::plain;
 use super::view::ScanView;
 
-pub use cluster::{ClusterBackend, FaultView, HeldView, NodeView, QueueView};
+pub use cluster::{BlockerView, ClusterBackend, FaultView, HeldView, NodeView, QueueView};
 pub use local::{LocalBackend, PluginSource};
 pub use problem::ProblemDetails;
 pub use remote::{Readiness, ReadinessCheck, RemoteBackend};
@@ -37,6 +37,14 @@ pub trait ScanBackend: Send + Sync {
 
     /// A scan as it is now.
     async fn get(&self, id: ScanId) -> Result<Option<ScanView>, BackendError>;
+
+    /// A scan in full, with the issues that its plugins named.
+    async fn details(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
+        self.get(id).await
+    }
+
+    /// The log of a scan's last attempt: its beginning, in whole lines.
+    async fn log(&self, id: ScanId) -> Result<Vec<String>, BackendError>;
 
     /// Scans, newest first.
     async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError>;

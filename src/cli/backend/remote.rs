@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use kastrel_actors::model::{CancelledBy, PluginInfo, ScanId, ScanRequestDraft, ScannerInfo};
+use kastrel_actors::model::{CancelledBy, PluginInfo, ScanId, ScanRequestDraft, ScanStatus, ScannerInfo};
 use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -93,6 +93,11 @@ impl RemoteBackend {
         format!("{}scans/{id}", self.base)
     }
 
+    /// The page of a scan's report.
+    fn report(&self, id: ScanId) -> String {
+        format!("{}scans/{id}/report", self.base)
+    }
+
     fn url(&self, path: &str) -> Result<Url, BackendError> {
         self.base.join(path).map_err(|_| self.strange("its address cannot be extended"))
     }
@@ -138,8 +143,8 @@ impl RemoteBackend {
 
     fn view(&self, value: Value) -> Result<ScanView, BackendError> {
         let mut view: ScanView = serde_json::from_value(value).map_err(|error| self.strange(format!("a scan that cannot be read: {error}")))?;
-        if view.status.is_terminal() {
-            view.report = Some(self.page(view.scan_id));
+        if view.status == ScanStatus::Completed && !view.dry_run && !view.report_missing {
+            view.report = Some(self.report(view.scan_id));
         }
         Ok(view)
     }
@@ -317,6 +322,23 @@ impl ScanBackend for RemoteBackend {
         self.get_json(&format!("api/scans/{id}/status"), &[]).await?.map(|value| self.view(value)).transpose()
     }
 
+    async fn details(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
+        let Some(mut view) = self.get_json(&format!("api/scans/{id}"), &[]).await?.map(|value| self.view(value)).transpose()? else { return Ok(None) };
+        if view.status.is_terminal() {
+            // A link to a report that does not exist would be worse than none.
+            let answer = self.client.head(self.url(&format!("scans/{id}/report"))?).timeout(PATIENCE).send().await;
+            view.report = answer.is_ok_and(|answer| answer.status().is_success()).then(|| self.report(id));
+        }
+        Ok(Some(view))
+    }
+
+    async fn log(&self, id: ScanId) -> Result<Vec<String>, BackendError> {
+        let value = self.get_json(&format!("api/scans/{id}/log"), &[]).await?;
+        let part: LogPart =
+            value.map(serde_json::from_value).transpose().map_err(|error| self.strange(format!("a log that cannot be read: {error}")))?.unwrap_or_default();
+        Ok(part.lines)
+    }
+
     async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError> {
         let mut answer = ListAnswer { scans: Vec::new(), total: None };
         let per_page = filter.limit.min(PAGE);
@@ -353,6 +375,11 @@ impl ScanBackend for RemoteBackend {
         let read: PluginsPage = serde_json::from_value(value).map_err(|error| self.strange(format!("a list that cannot be read: {error}")))?;
         Ok(PluginList { scanner: read.scanner, plugins: read.plugins })
     }
+}
+
+#[derive(Default, Deserialize)]
+struct LogPart {
+    lines: Vec<String>,
 }
 
 #[derive(Deserialize)]

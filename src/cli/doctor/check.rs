@@ -352,7 +352,7 @@ mod tests {
             (check.level, check.message)
         };
         assert_eq!(with(Ok(vec![]), None).0, Level::Ok);
-        assert_eq!(with(Ok(vec![made(1, 1_799_800_000)]), None), (Level::Warning, "1 in data/backups, the newest 55 h 33 min old".into()));
+        assert_eq!(with(Ok(vec![made(1, 1_799_800_000)]), None), (Level::Warning, "1 in data/backups, the newest 2 d 7 h old".into()));
         assert_eq!(with(Err("no".into()), None).0, Level::Warning);
         assert_eq!(with(Ok(vec![made(1, 1_799_999_000)]), Some("disk full")), (Level::Warning, "the last automatic backup failed: disk full".into()));
         assert_eq!(backups(&config(&[("KASTREL_BACKUP__ENABLED", "false")]), &good()).level, Level::Warning);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use kastrel_actors::model::{PluginStatus, ScanStatus};
 
-use super::changes::waits;
-use crate::cli::text::{brief, count};
+use super::changes::{found, waits};
+use crate::cli::text::brief;
 use crate::cli::view::{PluginView, ScanView};
 
 /// See the module.
@@ -37,8 +38,8 @@ impl Bars {
     }
 
     /// Shows the scan as it is now.
-    pub fn show(&mut self, scan: &ScanView) {
-        self.head.set_message(head(scan));
+    pub fn show(&mut self, scan: &ScanView, now: Timestamp) {
+        self.head.set_message(head(scan, now));
         if scan.attempt != self.attempt {
             self.attempt = scan.attempt;
             for (_, bar) in std::mem::take(&mut self.plugins) {
@@ -107,9 +108,9 @@ fn update(bar: &ProgressBar, plugin: &PluginView) {
 
 /// A plugin in one line.
 fn message(plugin: &PluginView) -> String {
-    let mut text = format!("{:<24} {}", brief(&plugin.plugin_name, 24), plugin.status);
+    let mut text = format!("{:<24} {}", brief(&plugin.plugin_name, 24), plugin.status.as_str().replace('_', " "));
     if plugin.status == PluginStatus::Completed || plugin.findings_count > 0 {
-        text.push_str(&format!(", {}", count(plugin.findings_count, "finding")));
+        text.push_str(&format!(", {}", found(plugin)));
     }
     if let Some(message) = plugin.message.as_deref().filter(|_| matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable)) {
         text.push_str(&format!(": {}", brief(message, 120)));
@@ -118,13 +119,13 @@ fn message(plugin: &PluginView) -> String {
 }
 
 /// The scan in one line.
-fn head(scan: &ScanView) -> String {
+fn head(scan: &ScanView, now: Timestamp) -> String {
     let target = brief(&scan.target, 80);
     let scanner = scan.scanner.as_ref().map_or_else(String::new, |scanner| format!(", {}", brief(&scanner.label(), 60)));
     let attempt = if scan.attempt > 1 { format!(", attempt {}", scan.attempt) } else { String::new() };
     let state = match scan.status {
-        _ if scan.cancel_requested.is_some() && !scan.status.is_terminal() => "being cancelled".into(),
-        ScanStatus::Pending => waits(scan),
+        _ if scan.cancel_requested.is_some() && !scan.status.is_terminal() => "cancelling".into(),
+        ScanStatus::Pending => waits(scan, now),
         status => status.to_string(),
     };
     format!("scan {}: {target}{scanner}{attempt}: {state}", scan.scan_id)
@@ -140,12 +141,12 @@ mod tests {
     #[test]
     fn lines_say_what_matters() {
         let mut scan = view(ScanStatus::Running);
-        assert_eq!(head(&scan), "scan 3: example.com: running");
+        assert_eq!(head(&scan, Timestamp::UNIX_EPOCH), "scan 3: example.com: running");
         scan.scanner = Some(ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() });
         scan.attempt = 2;
-        assert_eq!(head(&scan), "scan 3: example.com, built-in scanner 0.1.0, attempt 2: running");
+        assert_eq!(head(&scan, Timestamp::UNIX_EPOCH), "scan 3: example.com, built-in scanner 0.1.0, attempt 2: running");
         scan.cancel_requested = Some(CancelledBy::User);
-        assert!(head(&scan).ends_with("being cancelled"));
+        assert!(head(&scan, Timestamp::UNIX_EPOCH).ends_with("cancelling"));
         let mut failed = plugin("a\u{1b}[2J", PluginStatus::Failed);
         failed.message = Some("why".into());
         assert_eq!(message(&failed), format!("{:<24} failed: why", "a"));
@@ -157,11 +158,11 @@ mod tests {
         let mut scan = view(ScanStatus::Running);
         scan.attempt = 1;
         scan.results = vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::InProgress)];
-        bars.show(&scan);
+        bars.show(&scan, Timestamp::UNIX_EPOCH);
         assert_eq!(bars.plugins.keys().collect::<Vec<_>>(), ["a", "b"]);
         scan.attempt = 2;
         scan.results.truncate(1);
-        bars.show(&scan);
+        bars.show(&scan, Timestamp::UNIX_EPOCH);
         assert_eq!(bars.plugins.keys().collect::<Vec<_>>(), ["a"]);
         bars.end();
     }

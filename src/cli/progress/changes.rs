@@ -1,15 +1,17 @@
 //! What changed between two views of a scan, in lines.
 
+use jiff::Timestamp;
 use kastrel_actors::model::{PluginStatus, ScanStatus};
 
-use crate::cli::text::{brief, count};
+use crate::cli::text::{brief, count, uncapitalised};
 use crate::cli::view::{PluginView, ScanView};
+use crate::human_time::relative;
 
 /// The lines for `now`, after `before` was shown. Nothing changed: no lines.
 #[must_use]
-pub fn lines(before: Option<&ScanView>, now: &ScanView) -> Vec<String> {
+pub fn lines(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(line) = headline(before, now) {
+    if let Some(line) = headline(before, now, at) {
         lines.push(line);
     }
     // A new attempt begins all plugins anew; that goes without saying.
@@ -21,26 +23,26 @@ pub fn lines(before: Option<&ScanView>, now: &ScanView) -> Vec<String> {
         }
     }
     if now.cancel_requested.is_some() && !now.status.is_terminal() && before.is_none_or(|before| before.cancel_requested.is_none()) {
-        lines.push("being cancelled".into());
+        lines.push("cancelling: stopping the scanner".into());
     }
     lines.into_iter().map(|line| format!("scan {}: {line}", now.scan_id)).collect()
 }
 
-fn headline(before: Option<&ScanView>, now: &ScanView) -> Option<String> {
+fn headline(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Option<String> {
     let scanner = |scan: &ScanView| scan.scanner.as_ref().map(|scanner| brief(&scanner.label(), 60));
-    let is_held = |scan: &ScanView| scan.waiting.as_ref().is_some_and(|waiting| waiting.reason == "held_back");
-    let same_state = before.is_some_and(|before| before.status == now.status && before.attempt == now.attempt && is_held(before) == is_held(now));
+    let reason = |scan: &ScanView| scan.waiting.as_ref().map(|waiting| (waiting.reason.clone(), waiting.position));
+    let same_state = before.is_some_and(|before| before.status == now.status && before.attempt == now.attempt && reason(before) == reason(now));
     if same_state {
         // The scanner is known a moment after the attempt.
         return scanner(now)
             .filter(|_| now.status == ScanStatus::Running && before.is_some_and(|before| scanner(before).is_none()))
-            .map(|label| format!("uses {label}"));
+            .map(|label| format!("scanner {label}"));
     }
     Some(match now.status {
-        ScanStatus::Pending => waits(now),
+        ScanStatus::Pending => waits(now, at),
         ScanStatus::Running => match scanner(now) {
-            Some(label) => format!("attempt {} runs with {label}", now.attempt),
-            None => format!("attempt {} runs", now.attempt),
+            Some(label) => format!("attempt {} started, scanner {label}", now.attempt),
+            None => format!("attempt {} started", now.attempt),
         },
         ScanStatus::Completed | ScanStatus::Cancelled => now.status.to_string(),
         ScanStatus::Failed => format!("failed: {}", brief(now.error_message.as_deref().unwrap_or("no reason was given"), 300)),
@@ -48,21 +50,27 @@ fn headline(before: Option<&ScanView>, now: &ScanView) -> Option<String> {
 }
 
 /// Why a scan waits, in words.
-pub(super) fn waits(scan: &ScanView) -> String {
-    let Some(waiting) = &scan.waiting else { return "waits".into() };
-    let detail = waiting.detail.as_deref().or(waiting.kind.as_deref()).map_or_else(String::new, |detail| format!(" ({})", brief(detail, 300)));
-    match waiting.reason.as_str() {
-        "retry" => format!("attempt {} failed{detail}; it is tried again", scan.attempt),
-        "held_back" => format!("is held back{detail}; it starts by itself, and it costs no attempt"),
-        "requeued" => format!("attempt {} was interrupted{detail}; it starts again", scan.attempt),
-        _ => format!("{} waits for a free place", brief(&scan.target, 100)),
+pub(super) fn waits(scan: &ScanView, at: Timestamp) -> String {
+    let Some(waiting) = &scan.waiting else { return "queued".into() };
+    let detail = waiting.detail.as_deref().or(waiting.kind.as_deref()).map_or_else(String::new, |detail| format!(": {}", brief(detail, 300)));
+    match (waiting.reason.as_str(), waiting.due) {
+        ("retry", Some(due)) if due > at => format!("attempt {} failed{detail}; retrying {}", scan.attempt, relative(due, at)),
+        ("retry", _) => format!("attempt {} failed{detail}; retrying", scan.attempt),
+        _ if waiting.text.is_empty() => format!("queued{detail}"),
+        _ => uncapitalised(&brief(&waiting.text, 500)),
     }
 }
 
+/// `2 issues, 30 items`.
+pub(super) fn found(plugin: &PluginView) -> String {
+    let issues = count(plugin.issues_count(), "issue");
+    if plugin.findings_count == 0 { issues } else { format!("{issues}, {}", count(plugin.findings_count, "item")) }
+}
+
 fn plugin_line(plugin: &PluginView) -> String {
-    let mut line = format!("{} {}", brief(&plugin.plugin_name, 60), plugin.status);
+    let mut line = format!("{} {}", brief(&plugin.plugin_name, 60), plugin.status.as_str().replace('_', " "));
     if plugin.status == PluginStatus::Completed {
-        line.push_str(&format!(", {}", count(plugin.findings_count, "finding")));
+        line.push_str(&format!(", {}", found(plugin)));
     }
     if let Some(message) = plugin.message.as_deref().filter(|_| matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable)) {
         line.push_str(&format!(": {}", brief(message, 200)));
@@ -88,7 +96,9 @@ mod tests {
         known.results = vec![plugin("whatweb", PluginStatus::InProgress), plugin("testssl", PluginStatus::Pending)];
         let mut retry = known.clone();
         retry.status = ScanStatus::Pending;
-        retry.waiting = Some(WaitingView { reason: "retry".into(), kind: Some("crashed".into()), detail: Some("it \u{1b}[31mbroke".into()), due: None });
+        let due = Some(Timestamp::from_second(2).unwrap());
+        let detail = Some("it \u{1b}[31mbroke".into());
+        retry.waiting = Some(WaitingView { reason: "retry".into(), kind: Some("crashed".into()), detail, due, ..WaitingView::default() });
         let mut second = known.clone();
         second.attempt = 2;
         second.results[0].status = PluginStatus::Failed;
@@ -100,20 +110,31 @@ mod tests {
         let mut told = Vec::new();
         let mut last: Option<ScanView> = None;
         for now in [pending, first.clone(), first, known.clone(), known, retry, second, stopping.clone(), stopping, ended] {
-            told.extend(lines(last.as_ref(), &now));
+            told.extend(lines(last.as_ref(), &now, Timestamp::UNIX_EPOCH));
             last = Some(now);
         }
         insta::assert_snapshot!(told.join("\n"), @r##"
-        scan 3: example.com waits for a free place
-        scan 3: attempt 1 runs
-        scan 3: uses KAST 3.0.40
-        scan 3: whatweb in_progress
-        scan 3: attempt 1 failed (it broke); it is tried again
-        scan 3: attempt 2 runs with KAST 3.0.40
+        scan 3: queued
+        scan 3: attempt 1 started
+        scan 3: scanner KAST 3.0.40
+        scan 3: whatweb in progress
+        scan 3: attempt 1 failed: it broke; retrying in 2 s
+        scan 3: attempt 2 started, scanner KAST 3.0.40
         scan 3: whatweb failed: no answer
-        scan 3: being cancelled
+        scan 3: cancelling: stopping the scanner
         scan 3: cancelled
         "##);
+    }
+
+    #[test]
+    fn each_change_of_the_reason_is_a_line() {
+        let waiting = |reason: &str, position, text: &str| Some(WaitingView { reason: reason.into(), position, text: text.into(), ..WaitingView::default() });
+        let queued = ScanView { waiting: waiting("queued", Some(2), "Queued, 2nd in line. Starts when a slot is free."), ..view(ScanStatus::Pending) };
+        let paused = ScanView { waiting: waiting("paused", None, "The queue is paused. Starts when the queue is resumed."), ..view(ScanStatus::Pending) };
+        let at = Timestamp::UNIX_EPOCH;
+        assert_eq!(lines(None, &queued, at), ["scan 3: queued, 2nd in line. Starts when a slot is free."]);
+        assert_eq!(lines(Some(&queued), &paused, at), ["scan 3: the queue is paused. Starts when the queue is resumed."]);
+        assert!(lines(Some(&paused), &paused, at).is_empty());
     }
 
     #[test]
@@ -121,6 +142,6 @@ mod tests {
         let mut scan = view(ScanStatus::Completed);
         scan.attempt = 1;
         scan.results = vec![PluginView { findings_count: 1, ..plugin("whatweb", PluginStatus::Completed) }];
-        assert_eq!(lines(None, &scan), ["scan 3: completed", "scan 3: whatweb completed, 1 finding"]);
+        assert_eq!(lines(None, &scan, Timestamp::UNIX_EPOCH), ["scan 3: completed", "scan 3: whatweb completed, 0 issues, 1 item"]);
     }
 }

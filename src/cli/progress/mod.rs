@@ -3,6 +3,8 @@
 mod bars;
 mod changes;
 
+use jiff::Timestamp;
+
 use super::output::Output;
 use super::view::ScanView;
 
@@ -27,10 +29,12 @@ impl Progress {
 
     /// Shows the scan as it is now.
     pub fn show(&mut self, scan: &ScanView, output: &mut Output) {
+        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
+        let now = Timestamp::now();
         match self {
-            Self::Bars(bars) => bars.show(scan),
+            Self::Bars(bars) => bars.show(scan, now),
             Self::Lines(last) => {
-                for line in lines(last.as_deref(), scan) {
+                for line in lines(last.as_deref(), scan, now) {
                     output.note(&line);
                 }
                 *last = Some(Box::new(scan.clone()));

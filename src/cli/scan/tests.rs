@@ -120,7 +120,7 @@ async fn a_scan_is_followed_to_its_end() {
     assert_eq!(world.run(&["scan", "example.com"]).await.unwrap(), Exit::Done);
     let (out, err) = (world.out.text(), world.err.text());
     assert!(out.contains("Scan 1 of example.com completed after 1 min 0 s"), "{out}");
-    assert!(err.contains("attempt 1 runs") && err.contains("scan 1: completed"), "{err}");
+    assert!(err.contains("attempt 1 started") && err.contains("scan 1: completed"), "{err}");
     assert!(!format!("{out}{err}").contains('\u{1b}'));
     assert!(world.is_stopped());
     assert_eq!(world.cluster.runner.alive(), 0);
@@ -139,7 +139,7 @@ async fn failures_are_told_with_each_attempt() {
     let mut world = World::new(Script::Crash(Duration::from_secs(1)));
     assert_eq!(world.run(&["scan", "example.com"]).await.unwrap(), Exit::Failed);
     let err = world.err.text();
-    assert!(err.contains("attempt 1 failed") && err.contains("attempt 3 runs") && err.contains("failed:"), "{err}");
+    assert!(err.contains("attempt 1 failed") && err.contains("attempt 3 started") && err.contains("failed:"), "{err}");
     assert!(world.out.text().contains("Scan 1 of example.com failed"), "{}", world.out.text());
 }
 
@@ -216,10 +216,10 @@ async fn the_store_can_be_looked_at_without_a_server() {
     let waiting = world.cluster.submit().await.to_string();
     for (args, exit, said) in [
         (&["status", "1"][..], Exit::Done, "Scan 1 of example.com completed"),
-        (&["list"], Exit::Done, "pending"),
+        (&["list"], Exit::Done, "queued"),
         (&["list", "--status", "completed", "--json"], Exit::Done, "\"total\": 1"),
-        (&["cancel", waiting.as_str()], Exit::Done, "is cancelled"),
-        (&["cancel", waiting.as_str()], Exit::Failed, "had ended before: cancelled"),
+        (&["cancel", waiting.as_str()], Exit::Done, "cancelled"),
+        (&["cancel", waiting.as_str()], Exit::Failed, "is already cancelled"),
         (&["plugins"], Exit::Done, "Scanner: not known"),
     ] {
         assert_eq!(world.run(args).await.unwrap(), exit, "{args:?}");

@@ -4,12 +4,13 @@ use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanRequest, ScanSnapshot, ScanStatus,
     Severity, SeverityCounts, Target,
 };
+use kastrel_actors::policy::waiting::Waiting;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::wire::{
-    AsText, CancelledByName, FormatName, Held, ModeName, Moment, PhaseName, PluginStatusName, PriorityName, ScannerBody, Severities, SeverityName, StatusName,
-    Waiting, count_of, duration_of, error_of, findings_of, plugins_of, waiting_of,
+    AsText, CancelledByName, FormatName, ModeName, Moment, PhaseName, PluginStatusName, PriorityName, ScannerBody, Severities, SeverityName, StatusName,
+    WaitingBody, count_of, duration_of, error_of, findings_of, plugins_of,
 };
 use crate::web::state::WebInner;
 
@@ -82,7 +83,7 @@ pub(crate) struct ScanDetail<'a> {
     summary: ScanSummary<'a>,
     request: RequestBody<'a>,
     /// While it waits: why.
-    waiting: Option<Waiting<'a>>,
+    waiting: Option<WaitingBody>,
     /// While it runs: what its actor does.
     #[schema(value_type = Option<PhaseName>)]
     phase: Option<kastrel_actors::model::AttemptPhase>,
@@ -103,13 +104,13 @@ pub(crate) struct ScanDetail<'a> {
 }
 
 impl<'a> ScanDetail<'a> {
-    pub(crate) fn new(scan: &'a ScanSnapshot, held: Option<&'a Held>, web: &WebInner) -> Self {
+    pub(crate) fn new(scan: &'a ScanSnapshot, waiting: Option<&Waiting>, web: &WebInner) -> Self {
         let record = &scan.record;
         let trace_id = record.trace.trace_id();
         Self {
             summary: scan.into(),
             request: (&record.request).into(),
-            waiting: waiting_of(&record.state, held),
+            waiting: WaitingBody::of(&record.state, waiting),
             phase: scan.phase,
             cancel_requested: record.cancel_requested,
             attempts: record.attempts.iter().map(Into::into).collect(),

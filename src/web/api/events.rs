@@ -1,7 +1,5 @@
 //! `GET /api/scans/{id}/events`: the status as a live stream.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{KeepAlive, Sse};
@@ -39,7 +37,7 @@ pub(crate) async fn scan_events(State(web): State<Web>, _viewer: Viewer, PathId(
     if seen.is_some_and(EventId::is_end) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let shown = Shown { max_attempts: web.state.max_attempts, trace_url: web.state.trace_url.clone(), board: Arc::clone(&web.desk().board) };
+    let shown = Shown { max_attempts: web.state.max_attempts, trace_url: web.state.trace_url.clone(), desk: web.desk().clone() };
     let lag = Lag { clock: web.desk().clock.clone(), instruments: web.state.telemetry.instruments().clone() };
     let stream = StatusStream::new(updates, seen, web.run, shown, web.state.closing.clone(), permit, lag);
     let keep_alive = KeepAlive::new().interval(web.limits.keep_alive).text("alive");

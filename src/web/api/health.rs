@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use kastrel_actors::model::{FaultKind, HeldBack};
+use kastrel_actors::policy::waiting::StartBlocker;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,8 +58,8 @@ pub(crate) async fn livez() -> Response {
     )
 )]
 pub(crate) async fn readyz(State(web): State<Web>) -> Response {
-    let (store, queue) = tokio::join!(store_check(&web), queue_check(&web));
-    let mut checks = vec![store, queue, node_check(&web)];
+    let (store, queue, blockers) = tokio::join!(store_check(&web), queue_check(&web), web.desk().start_blockers());
+    let mut checks = vec![store, queue, node_check(&web), starts_check(&blockers)];
     checks.extend(fault_checks(web.desk().board.holds.of_own_node().as_ref()));
     let ready = checks.iter().all(|check| check.ok || !check.required);
     fresh(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &Readiness { ready, checks })
@@ -80,7 +81,12 @@ async fn queue_check(web: &WebInner) -> Check {
     // First: a call that finds the connection broken is what the state tells of.
     let depth = queue_depth(web).await;
     let redis = web.state.redis.as_ref();
-    let redis = redis.map(|redis| RedisView { address: redis.address().to_owned(), state: redis.state().to_string(), deaf: redis.deaf() });
+    let redis = redis.map(|redis| RedisView {
+        address: redis.address().to_owned(),
+        state: redis.state().to_string(),
+        is_well: redis.is_connected(),
+        deaf: redis.deaf(),
+    });
     queue_of(depth, redis)
 }
 
@@ -88,20 +94,28 @@ async fn queue_check(web: &WebInner) -> Check {
 struct RedisView {
     address: String,
     state: String,
+    /// Whether it is connected and takes signals.
+    is_well: bool,
     /// Why it lets this node hear no others.
     deaf: Option<String>,
 }
 
 fn queue_of(depth: Option<usize>, redis: Option<RedisView>) -> Check {
     let queue = depth.map_or_else(|| "does not answer; scans are accepted and start when it is back".into(), |depth| format!("answers, {depth} waiting"));
-    let (detail, hears) = match redis {
+    let (detail, is_well) = match redis {
         None => (queue, true),
-        Some(RedisView { address, state, deaf: None }) => (format!("Redis at {address}: {state}; {queue}"), true),
-        Some(RedisView { address, state, deaf: Some(why) }) => {
+        Some(RedisView { address, state, is_well, deaf: None }) => (format!("Redis at {address}: {state}; {queue}"), is_well),
+        Some(RedisView { address, state, deaf: Some(why), .. }) => {
             (format!("Redis at {address}: {state}, but this node hears no other nodes: {why}; {queue}"), false)
         }
     };
-    Check { name: "queue", ok: depth.is_some() && hears, required: false, detail }
+    Check { name: "queue", ok: depth.is_some() && is_well, required: false, detail }
+}
+
+/// Whether scans start at all, on any node. It says nothing about this process, which accepts scans all the same.
+fn starts_check(blockers: &[StartBlocker]) -> Check {
+    let detail = if blockers.is_empty() { "scans start".into() } else { blockers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ") };
+    Check { name: "starts", ok: blockers.is_empty(), required: false, detail }
 }
 
 fn node_check(web: &WebInner) -> Check {
@@ -128,10 +142,17 @@ mod tests {
 
     #[test]
     fn the_queue_is_well_when_it_answers_and_other_nodes_are_heard() {
-        let redis = |deaf: Option<&str>| RedisView { address: "redis:6379/0".into(), state: "connected to Redis 7.2.5".into(), deaf: deaf.map(Into::into) };
+        let redis = |deaf: Option<&str>| RedisView {
+            address: "redis:6379/0".into(),
+            state: "connected to Redis 7.2.5".into(),
+            is_well: true,
+            deaf: deaf.map(Into::into),
+        };
+        let refusing = RedisView { state: "connected to Redis 7.2.5, which refuses signals since 2026: OOM".into(), is_well: false, ..redis(None) };
         for (depth, redis, ok, detail) in [
             (Some(2), None, true, "answers, 2 waiting"),
             (None, None, false, "does not answer; scans are accepted and start when it is back"),
+            (Some(2), Some(refusing), false, "Redis at redis:6379/0: connected to Redis 7.2.5, which refuses signals since 2026: OOM; answers, 2 waiting"),
             (Some(2), Some(redis(None)), true, "Redis at redis:6379/0: connected to Redis 7.2.5; answers, 2 waiting"),
             (
                 Some(2),
@@ -153,13 +174,24 @@ mod tests {
             app.hold(kind, "the results folder /r is missing");
             let response = app.get("/readyz").await;
             assert_eq!(response.status(), status, "{kind}");
-            let check = json_of(response).await["checks"][3].clone();
+            let check = json_of(response).await["checks"][4].clone();
             let expected =
                 serde_json::json!({ "name": kind, "ok": false, "required": status == 503, "detail": "the results folder /r is missing (make it again)" });
             assert_eq!(check, expected);
         }
         app.hold_nothing();
-        assert_eq!(json_of(app.get("/readyz").await).await["checks"].as_array().map(Vec::len), Some(3));
+        assert_eq!(json_of(app.get("/readyz").await).await["checks"].as_array().map(Vec::len), Some(4));
+    }
+
+    #[tokio::test]
+    async fn what_keeps_scans_from_starting_is_said_and_makes_no_process_unready() {
+        let app = TestApp::new();
+        app.desk.board.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        let starts = async || json_of(app.get("/readyz").await).await["checks"][3].clone();
+        assert_eq!(starts().await, serde_json::json!({ "name": "starts", "ok": true, "required": false, "detail": "scans start" }));
+        app.desk.pause(Some("an upgrade".into())).await.unwrap();
+        assert_eq!(starts().await["detail"], "Queue paused: no scan starts. Reason: an upgrade. Running scans continue.");
+        assert_eq!(app.get("/readyz").await.status(), 200);
     }
 
     #[tokio::test]

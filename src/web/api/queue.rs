@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::scans::fresh;
 use super::stats::queue_depth;
 use super::submission::read_object;
-use super::wire::Moment;
+use super::wire::{BlockerBody, Moment};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::state::{Web, WebInner};
 
@@ -23,7 +23,7 @@ const MAX_REASON: usize = 200;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Queue)]
 struct QueueBody {
-    /// While it is, no scan starts on any node; what runs goes on.
+    /// While it is, no scan starts on any node; running scans continue.
     paused: bool,
     paused_since: Option<Moment>,
     /// Why, in the words of whoever paused it.
@@ -36,6 +36,8 @@ struct QueueBody {
     full: bool,
     /// How many wake-up signals the queue holds; null when it does not answer.
     signals: Option<usize>,
+    /// What keeps every scan from starting, the weightiest first; empty: scans start.
+    blockers: Vec<BlockerBody>,
 }
 
 /// Why the queue is paused.
@@ -103,6 +105,7 @@ async fn show(web: &WebInner) -> Result<Response, Problem> {
         max_waiting,
         full: max_waiting.is_some_and(|most| stats.pending >= most),
         signals: queue_depth(web).await,
+        blockers: web.desk().start_blockers().await.iter().map(Into::into).collect(),
     };
     Ok(fresh(StatusCode::OK, &body))
 }
@@ -118,10 +121,15 @@ mod tests {
         let app = TestApp::new();
         app.submitted("example.com").await;
         let body = json_of(app.get("/api/queue").await).await;
-        assert_eq!(body, json!({ "paused": false, "paused_since": null, "reason": null, "waiting": 1, "max_waiting": 10_000, "full": false, "signals": 1 }));
+        assert_eq!(
+            body,
+            json!({ "paused": false, "paused_since": null, "reason": null, "waiting": 1, "max_waiting": 10_000, "full": false, "signals": 1, "blockers": [] })
+        );
         let body = json_of(app.post_json("/api/queue/pause", &[], &json!({ "reason": "upgrade <b>" })).await).await;
         assert_eq!((&body["paused"], &body["reason"]), (&json!(true), &json!("upgrade <b>")));
         assert!(body["paused_since"].is_string());
+        assert_eq!(body["blockers"][0]["reason"], "paused");
+        assert_eq!(body["blockers"][0]["text"], "Queue paused: no scan starts. Reason: upgrade <b>. Running scans continue.");
         let body = json_of(app.send("POST", "/api/queue/resume", &[], "").await).await;
         assert_eq!(body["paused"], false);
         assert_eq!(app.send("POST", "/api/queue/resume", &[], "").await.status(), 200, "as often as you like");

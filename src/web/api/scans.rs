@@ -198,8 +198,8 @@ pub(crate) async fn submit_scan(
 )]
 pub(crate) async fn show_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let held = web.held(&scan.record);
-    Ok(fresh(StatusCode::OK, &ScanDetail::new(&scan, held.as_ref(), &web)))
+    let waiting = web.desk().waiting(&scan.record).await;
+    Ok(fresh(StatusCode::OK, &ScanDetail::new(&scan, waiting.as_ref(), &web)))
 }
 
 /// Asks for a scan's end, wherever it is.
@@ -274,8 +274,8 @@ pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
 
 fn answer(web: &Web, accepted: &Accepted) -> Response {
     let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
-    let held = web.held(&accepted.scan.record);
-    let body = AcceptedScan { scan: ScanDetail::new(&accepted.scan, held.as_ref(), web), warning: accepted.warning(), warnings: accepted.warnings() };
+    let waiting = web.desk().waiting_seen(&accepted.scan.record);
+    let body = AcceptedScan { scan: ScanDetail::new(&accepted.scan, waiting.as_ref(), web), warning: accepted.warning(), warnings: accepted.warnings() };
     let mut response = fresh(status, &body);
     if let Ok(location) = HeaderValue::try_from(format!("/api/scans/{}", accepted.scan.record.id)) {
         response.headers_mut().insert(header::LOCATION, location);

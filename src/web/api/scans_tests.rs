@@ -29,7 +29,7 @@ async fn a_submission_to_a_paused_queue_says_so_with_the_reason() {
     let app = TestApp::new();
     app.desk.pause(Some("an <upgrade>".into())).await.unwrap();
     let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
-    let expected = "the scan is accepted and stored, but the queue is paused (an <upgrade>); it starts when the queue is resumed";
+    let expected = "The scan is accepted and stored. The queue is paused (an <upgrade>). Starts when the queue is resumed.";
     assert_eq!((&body["warning"], &body["warnings"]), (&expected.into(), &json!([expected])));
     app.desk.resume().await.unwrap();
     let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;

@@ -6,12 +6,13 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::{AttemptPhase, CancelledBy, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, SeverityCounts, Target};
+use kastrel_actors::policy::waiting::Waiting;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::wire::{
-    AsText, CancelledByName, Held, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName, Waiting, count_of, duration_of, error_of,
-    findings_of, plugins_of, waiting_of,
+    AsText, CancelledByName, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName, WaitingBody, count_of, duration_of, error_of,
+    findings_of, plugins_of,
 };
 use crate::config::TraceUrl;
 use crate::web::error::{Problem, ProblemBody};
@@ -51,7 +52,7 @@ pub(crate) struct StatusBody<'a> {
     /// Which scanner the last attempt uses, once known.
     scanner: Option<ScannerBody<'a>>,
     /// While the scan waits: why.
-    waiting: Option<Waiting<'a>>,
+    waiting: Option<WaitingBody>,
     /// While the scan waits: the earliest moment of its next attempt.
     next_attempt_at: Option<Moment>,
     /// A cancel that waits for the running attempt's end.
@@ -94,10 +95,10 @@ impl Serialize for Results<'_> {
 }
 
 impl<'a> StatusBody<'a> {
-    pub(crate) fn new(scan: &'a ScanSnapshot, held: Option<&'a Held>, max_attempts: u32, trace_url: Option<&TraceUrl>) -> Self {
+    pub(crate) fn new(scan: &'a ScanSnapshot, waiting: Option<&Waiting>, max_attempts: u32, trace_url: Option<&TraceUrl>) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let attempt = record.last_attempt();
-        let waiting = waiting_of(&record.state, held);
+        let waiting = WaitingBody::of(&record.state, waiting);
         let trace_id = record.trace.trace_id();
         Self {
             scan_id: record.id.0,
@@ -116,8 +117,8 @@ impl<'a> StatusBody<'a> {
             max_attempts,
             phase: scan.phase,
             scanner: attempt.and_then(|attempt| attempt.scanner.as_ref()).map(Into::into),
+            next_attempt_at: waiting.as_ref().map(|waiting| waiting.due),
             waiting,
-            next_attempt_at: waiting.map(|waiting| waiting.due),
             cancel_requested: record.cancel_requested,
             trace_url: trace_url.map(|url| url.of(&trace_id)),
             trace_id,
@@ -145,10 +146,10 @@ impl<'a> StatusBody<'a> {
 pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let (max_attempts, trace_url) = (web.state.max_attempts, web.state.trace_url.as_deref());
-    let json = match web.held(&scan.record) {
+    let json = match web.desk().waiting_seen(&scan.record) {
         None => web.statuses.json(&scan, max_attempts, trace_url)?,
-        // Not kept: it changes without the scan.
-        Some(held) => StatusBody::new(&scan, Some(&held), max_attempts, trace_url).json()?.into(),
+        // Not kept: the reason changes without the scan.
+        Some(waiting) => StatusBody::new(&scan, Some(&waiting), max_attempts, trace_url).json()?.into(),
     };
     let mut response = json.into_response();
     let headers = response.headers_mut();
@@ -179,7 +180,7 @@ mod tests {
         for key in ["started_at", "completed_at", "duration", "error_message"] {
             assert!(body.get(key).is_some_and(serde_json::Value::is_null), "{key}");
         }
-        assert_eq!((body["results_count"].as_u64(), body["waiting"]["reason"].as_str()), (Some(0), Some("submitted")));
+        assert_eq!((body["results_count"].as_u64(), body["waiting"]["reason"].as_str()), (Some(0), Some("queued")));
     }
 
     #[tokio::test]
@@ -209,13 +210,28 @@ mod tests {
         let waiting = async |path: &str| json_of(app.get(path).await).await["waiting"].clone();
         for path in [format!("/api/scans/{id}/status"), format!("/api/scans/{id}")] {
             app.hold(FaultKind::ResultsFolder, "the results folder /r is missing");
+            let detail = "the results folder /r is missing (make it again)";
             let expected = serde_json::json!({
-                "reason": "held_back", "kind": "results_folder", "detail": "the results folder /r is missing (make it again)", "due": "1970-01-01T00:00:00Z"
+                "reason": "held_back", "position": null, "kind": "results_folder", "detail": detail,
+                "text": format!("Held back: {detail}. It loses no attempt and starts by itself."), "due": "2026-01-01T00:00:00Z"
             });
             assert_eq!(waiting(&path).await, expected, "{path}");
             app.hold_nothing();
-            assert_eq!(waiting(&path).await["reason"], "submitted", "{path}");
+            assert_eq!(waiting(&path).await["reason"], "queued", "{path}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scan_that_waits_says_why_and_where_it_stands_in_line() {
+        let app = TestApp::new();
+        let (first, second) = (app.submitted("a.example.com").await, app.submitted("b.example.com").await);
+        let waiting = async |id| json_of(app.get(&format!("/api/scans/{id}")).await).await["waiting"].clone();
+        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        assert_eq!((&waiting(first).await["position"], &waiting(second).await["position"]), (&1.into(), &2.into()));
+        assert_eq!(waiting(second).await["text"], "Queued, 2nd in line. Starts when a slot is free.");
+        app.post_json("/api/queue/pause", &[], &serde_json::json!({ "reason": "an upgrade" })).await;
+        let paused = waiting(first).await;
+        assert_eq!((&paused["reason"], &paused["detail"], &paused["position"]), (&"paused".into(), &"an upgrade".into(), &serde_json::Value::Null));
     }
 
     #[tokio::test]

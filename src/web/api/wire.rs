@@ -3,11 +3,11 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{
-    AttemptPhase, CancelledBy, HeldBack, NodeActivity, PendingReason, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanRecord,
-    ScanSnapshot, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
+    AttemptPhase, CancelledBy, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot, ScanState,
+    ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
 };
+use kastrel_actors::policy::waiting::{StartBlocker, Waiting};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
@@ -149,53 +149,58 @@ pub(crate) fn error_of(state: &ScanState) -> Option<&str> {
     }
 }
 
-/// Why no node starts a scan that is due.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Held {
-    kind: &'static str,
-    detail: String,
-    until: Timestamp,
-}
-
-impl Held {
-    /// `None`: the scan does not wait, waits for a moment of its own, or a node would start it.
-    pub(crate) fn of(record: &ScanRecord, board: &LiveBoard, now: Timestamp) -> Option<Self> {
-        let ScanState::Pending { due, .. } = record.state else { return None };
-        let held = (due <= now).then(|| board.holds.of(&record.request.target.to_string())).flatten()?;
-        Some(Self { kind: held.faults.first().map_or("", |fault| fault.kind.as_str()), detail: held.to_string(), until: held.until })
-    }
-
-    /// The reason in words.
-    pub(crate) fn detail(&self) -> &str {
-        &self.detail
-    }
-}
-
-/// Why a scan waits: a word, and for people the reason behind it.
-pub(crate) fn waiting_of<'a>(state: &'a ScanState, held: Option<&'a Held>) -> Option<Waiting<'a>> {
-    let ScanState::Pending { due, reason } = state else { return None };
-    if let Some(Held { kind, detail, until }) = held {
-        return Some(Waiting { reason: "held_back", kind: Some(kind), detail: Some(detail), due: Moment(*until) });
-    }
-    let (word, kind, detail) = match reason {
-        PendingReason::Submitted => ("submitted", None, None),
-        PendingReason::Retry { failure } => ("retry", Some(failure.kind.as_str()), Some(failure.detail.as_str())),
-        PendingReason::Requeued { why, detail } => ("requeued", Some(why.as_str()), detail.as_deref()),
-    };
-    Some(Waiting { reason: word, kind, detail, due: Moment(*due) })
-}
-
-/// Why a scan waits, and until when at least.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-pub(crate) struct Waiting<'a> {
-    /// `submitted` (for a free place), `retry` (its last attempt failed), `requeued` (Kastrel interrupted its last attempt) or `held_back` (no node can start it now; it waits at no cost).
-    pub(crate) reason: &'a str,
+/// Why a scan waits, at this moment.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Waiting)]
+pub(crate) struct WaitingBody {
+    /// `queued` (for a free slot), `retry` (its last attempt failed), `held_back` (no node can start it now; it costs no attempt), `paused` (the queue is), `no_worker`, `no_capable_worker` (no worker has
+    /// all its plugins) or `queue_down` (the job queue is unavailable).
+    pub(crate) reason: &'static str,
+    /// Its place among the scans that are due, from 1; null where that is not known, or it waits for something else.
+    position: Option<u64>,
     /// The kind of failure or interruption, or of what is missing.
-    pub(crate) kind: Option<&'a str>,
-    /// How the last attempt failed, or what is missing and what to do.
-    pub(crate) detail: Option<&'a str>,
+    kind: Option<&'static str>,
+    /// What is behind the reason: how the last attempt failed, what is missing and what to do, why the queue is paused.
+    detail: Option<String>,
+    /// All of it in sentences, for people.
+    text: String,
     /// The earliest moment of the next attempt; of a scan that is held back, the next check or the end of the hold.
     pub(crate) due: Moment,
+}
+
+impl WaitingBody {
+    /// `None`: the scan does not wait.
+    pub(crate) fn of(state: &ScanState, waiting: Option<&Waiting>) -> Option<Self> {
+        let (ScanState::Pending { due, .. }, Some(waiting)) = (state, waiting) else { return None };
+        let position = if let Waiting::Queued { position, .. } = waiting { *position } else { None };
+        Some(Self {
+            reason: waiting.name(),
+            position,
+            kind: waiting.kind(),
+            detail: waiting.detail(),
+            text: waiting.to_string(),
+            due: Moment(waiting.next(*due)),
+        })
+    }
+}
+
+/// What keeps every scan from starting.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = StartBlocker)]
+pub(crate) struct BlockerBody {
+    /// `paused`, `queue_down`, `no_worker` or `held_back`.
+    reason: &'static str,
+    /// In sentences, for people.
+    text: String,
+    since: Option<Moment>,
+    /// The next check or the end, where that is known.
+    until: Option<Moment>,
+}
+
+impl From<&StartBlocker> for BlockerBody {
+    fn from(blocker: &StartBlocker) -> Self {
+        Self { reason: blocker.name(), text: blocker.to_string(), since: blocker.since().map(Moment), until: blocker.until().map(Moment) }
+    }
 }
 
 /// Scans are not started for now.

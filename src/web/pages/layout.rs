@@ -2,6 +2,7 @@
 
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{HeldBack, ScannerKind};
+use kastrel_actors::policy::waiting::StartBlocker;
 
 use crate::web::assets;
 use crate::web::state::WebInner;
@@ -25,10 +26,8 @@ pub(crate) struct Layout {
     pub(crate) scanner: String,
     /// Whether the scanner is the small one, for lack of KAST.
     pub(crate) is_stand_in: bool,
-    /// That no scan starts just now.
-    pub(crate) pause: Option<Pause>,
-    /// Nodes that start no scan just now, and why.
-    pub(crate) held: Vec<HeldNotice>,
+    /// What keeps scans from starting, all of it in one notice.
+    pub(crate) standing: Vec<Standing>,
     /// What stands at the foot.
     pub(crate) foot: String,
     /// The server's clock, so that running times are right on a machine whose clock is not.
@@ -55,43 +54,51 @@ pub(crate) struct ThemeChoice {
     pub(crate) is_chosen: bool,
 }
 
-/// That no scan starts just now.
-#[derive(Debug, Clone)]
-pub(crate) struct Pause {
-    pub(crate) since: MomentText,
-    pub(crate) reason: Option<String>,
-}
-
-/// Why scans are held back.
+/// Something that keeps scans from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HeldNotice {
+pub(crate) struct Standing {
+    /// Its name in the API.
+    pub(crate) name: &'static str,
     pub(crate) title: String,
-    /// What is wrong, and what to do about it.
-    pub(crate) faults: Vec<(String, String)>,
-    pub(crate) since: MomentText,
+    /// The cause, the consequence and what to do.
+    pub(crate) detail: String,
+    pub(crate) since: Option<MomentText>,
     /// The next check, or the end of the hold.
-    pub(crate) until: MomentText,
+    pub(crate) until: Option<MomentText>,
 }
 
-/// Every reason once: with many nodes on one shared disk there are many nodes and one reason.
-fn held_notices(board: &LiveBoard, clock: &WallClock) -> Vec<HeldNotice> {
+impl Standing {
+    fn new(blocker: &StartBlocker, clock: &WallClock) -> Self {
+        Self {
+            name: blocker.name(),
+            title: blocker.title().into(),
+            detail: clean(&blocker.detail()),
+            since: blocker.since().map(|at| clock.moment(at)),
+            until: blocker.until().map(|at| clock.moment(at)),
+        }
+    }
+
+    pub(crate) fn is_pause(&self) -> bool {
+        self.name == "paused"
+    }
+}
+
+/// Nodes that start no scan while others do, every reason once: with many nodes on one shared disk there are many nodes and one reason.
+fn held_nodes(board: &LiveBoard, clock: &WallClock) -> Vec<Standing> {
     let (nodes, others) = board.holds.nodes();
     let mut notices: Vec<(Vec<&str>, &HeldBack)> = Vec::new();
-    for node in &nodes {
+    for node in nodes.iter().filter(|_| others) {
         match notices.iter_mut().find(|(_, held)| held.faults == node.held.faults) {
             Some((names, _)) => names.push(node.node.as_str()),
             None => notices.push((vec![node.node.as_str()], &node.held)),
         }
     }
-    let notice = |(names, held): (Vec<&str>, &HeldBack)| HeldNotice {
-        title: if others {
-            format!("{} {} no scans; other nodes do.", clean(&names.join(", ")), if names.len() == 1 { "starts" } else { "start" })
-        } else {
-            "Scans are held back.".into()
-        },
-        faults: held.faults.iter().map(|fault| (sentence(&clean(&fault.text)), sentence(&clean(&fault.remedy)))).collect(),
-        since: clock.moment(held.since),
-        until: clock.moment(held.until),
+    let notice = |(names, held): (Vec<&str>, &HeldBack)| Standing {
+        name: "held_nodes",
+        title: format!("{} {} no scans; other nodes do.", clean(&names.join(", ")), if names.len() == 1 { "starts" } else { "start" }),
+        detail: format!("{}.", sentence(&clean(&held.to_string()))),
+        since: Some(clock.moment(held.since)),
+        until: Some(clock.moment(held.until)),
     };
     notices.into_iter().map(notice).collect()
 }
@@ -111,20 +118,23 @@ impl Layout {
     pub(crate) async fn of(web: &WebInner, viewer: &Viewer, here: Here, title: impl Into<String>) -> Self {
         let (catalogue, clock) = (web.catalogue(), web.clock(viewer));
         let is_stand_in = catalogue.as_ref().is_some_and(|catalogue| catalogue.scanner.kind == ScannerKind::Builtin);
-        // A page is no worse for not knowing; what needs the store says so itself.
-        let pause = web.desk().store.paused().await.ok().flatten();
+        // A page is no worse for not knowing: a store that does not answer changes nothing of what was known.
+        let blockers = web.desk().start_blockers().await;
         Self {
             scanner: catalogue.map_or_else(|| "Detecting scanner…".into(), |catalogue| sentence(&clean(&catalogue.scanner.headline()))),
             is_stand_in,
-            pause: pause
-                .map(|pause| Pause { since: clock.moment(pause.since), reason: pause.reason.as_deref().map(clean).filter(|reason| !reason.is_empty()) }),
-            held: held_notices(&web.desk().board, &clock),
+            standing: blockers.iter().map(|blocker| Standing::new(blocker, &clock)).chain(held_nodes(&web.desk().board, &clock)).collect(),
             foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),
             now: exact(clock.now),
             zone: viewer.zone.name().into(),
             viewer: viewer.name.as_deref().map(clean),
             ..Self::bare(viewer.theme, here, title)
         }
+    }
+
+    /// Whether the queue is paused.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.standing.iter().any(Standing::is_pause)
     }
 
     /// Around a page that knows nothing of the server.
@@ -154,8 +164,7 @@ impl Layout {
             viewer: None,
             scanner: String::new(),
             is_stand_in: false,
-            pause: None,
-            held: Vec::new(),
+            standing: Vec::new(),
             foot: "Kastrel".into(),
             now: String::new(),
             zone: String::new(),
@@ -171,7 +180,13 @@ impl Layout {
             script_url: "/assets/app.js".into(),
             scanner: "Built-in scanner 0.1.0 — KAST was not found".into(),
             is_stand_in: true,
-            pause: Some(Pause { since: WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH), reason: Some(clean(HOSTILE)) }),
+            standing: vec![Standing {
+                name: "paused",
+                title: "Queue paused: no scan starts.".into(),
+                detail: clean(HOSTILE),
+                since: Some(WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
+                until: None,
+            }],
             foot: "Kastrel 0.0.0-test · data in /var/lib/kastrel".into(),
             now: "1970-01-01T00:00:00Z".into(),
             zone: "UTC".into(),
@@ -251,15 +266,12 @@ mod tests {
         let scan = format!("/scans/{id}");
         for page in ["/", "/scans", "/new", "/supervision", "/settings", scan.as_str()] {
             let html = text_of(app.get(page).await).await;
-            let expected = "<strong>Scans are held back.</strong> The results folder /r&#60;b&#62; is missing. Make it again.";
+            let expected = "<strong>Scans are held back.</strong> The results folder /r&#60;b&#62; is missing (make it again).";
             assert!(html.contains(expected), "{page}: {html}");
             assert!(!html.contains("Starts when a slot is free"), "{page}: it waits for something else");
         }
         let shown = text_of(app.get(&scan).await).await;
-        assert!(
-            shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). It loses no attempt and starts automatically."),
-            "{shown}"
-        );
+        assert!(shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). It loses no attempt and starts by itself."), "{shown}");
         assert!(text_of(app.get("/scans").await).await.contains("Held back: the results folder"), "the list says it of each scan that waits");
         app.hold_nothing();
         assert!(!text_of(app.get("/scans").await).await.contains("Held back"));
@@ -277,8 +289,8 @@ mod tests {
             let hold = NodeHold { node: why.map(held), targets: Vec::new() };
             app.memory.register_node(NodeRegistration { hold, ..fixtures::registration(name) }, Duration::from_secs(30)).await.unwrap();
         }
-        app.desk.hindrances(&fixtures::request("example.com")).await;
-        let titles = || held_notices(&app.desk.board, &WallClock::sample()).into_iter().map(|notice| notice.title).collect::<Vec<_>>();
+        app.desk.start_blockers().await;
+        let titles = || held_nodes(&app.desk.board, &WallClock::sample()).into_iter().map(|notice| notice.title).collect::<Vec<_>>();
         assert_eq!(titles(), ["a, b start no scans; other nodes do."]);
     }
 }

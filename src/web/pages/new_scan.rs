@@ -12,7 +12,6 @@ use kastrel_actors::Client;
 use kastrel_actors::desk::{Accepted, SubmitError};
 use kastrel_actors::model::{FieldError, ScanId, TraceContext};
 use kastrel_actors::policy::admission::QueueRefusal;
-use kastrel_actors::policy::hindrance::Hindrance;
 use url::form_urlencoded;
 
 use super::badge::Badge;
@@ -182,9 +181,8 @@ async fn accept(
 
 /// To the page of a scan that was just accepted.
 pub(crate) fn to_scan(accepted: &Accepted) -> Response {
-    // What else keeps it from starting, its page finds out by itself.
-    let queue = if accepted.hindrances.contains(&Hindrance::QueueSilent) { "&queue=silent" } else { "" };
-    Redirect::to(&format!("/scans/{}?submitted=1{queue}", accepted.scan.record.id)).into_response()
+    // What keeps it from starting, its page says by itself.
+    Redirect::to(&format!("/scans/{}?submitted=1", accepted.scan.record.id)).into_response()
 }
 
 fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<SubmitForm, Problem> {

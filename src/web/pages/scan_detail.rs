@@ -3,8 +3,8 @@
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use kastrel_actors::model::{PluginStatus, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
-use kastrel_actors::policy::hindrance::Hindrance;
+use kastrel_actors::model::{PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::policy::waiting::Waiting;
 
 use super::badge::{Badge, SeverityChip, severities};
 use super::layout::{Here, Layout, Live, Notice};
@@ -26,7 +26,7 @@ pub(crate) mod rows;
 mod timeline;
 mod zap;
 use findings::SeverityGroup;
-use rows::{AttemptRow, Fact, PluginRow, Waiting, facts, held_text, waiting_text};
+use rows::{AttemptRow, Fact, PluginRow, WaitingRow, facts};
 use timeline::{TimelineRow, timeline};
 use zap::ZapView;
 
@@ -48,7 +48,7 @@ pub(crate) struct ScanDetailPage {
     notice: Option<Notice>,
     live: Option<Live>,
     log_script_url: String,
-    waiting: Option<Waiting>,
+    waiting: Vec<WaitingRow>,
     error: Option<String>,
     error_kind: String,
     is_cancelling: bool,
@@ -95,6 +95,8 @@ struct Results {
     html_url: String,
     pdf_url: Option<String>,
     has_files: bool,
+    /// A report that was asked for, and that the scanner did not write.
+    missing_report: Option<&'static str>,
     /// What to know of the files.
     notice: Option<&'static str>,
     has_info: bool,
@@ -108,15 +110,25 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let results = results_of(&web, &scan.record).await;
     let left = left_of(&web, &scan).await;
-    let hindrances = if scan.status() == ScanStatus::Pending { web.desk().hindrances(&scan.record.request).await } else { Vec::new() };
-    let notice = waiting_notice(notice_of(query.as_deref().unwrap_or_default()), &hindrances);
+    let reasons = web.desk().reasons(&scan.record).await;
+    let notice =
+        notice_of(query.as_deref().unwrap_or_default(), &scan.record).filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
     let title = format!("Scan {id} of {}", clean(&scan.record.request.target.to_string()));
     let layout = Layout::of(&web, &viewer, Here::Scans, title).await;
-    Ok(page(&ScanDetailPage::new(&web, layout, &web.clock(&viewer), &scan, results, left, notice)))
+    Ok(page(&ScanDetailPage::new(&web, layout, &web.clock(&viewer), &scan, &reasons, results, left, notice)))
 }
 
 impl ScanDetailPage {
-    fn new(web: &WebInner, layout: Layout, clock: &WallClock, scan: &ScanSnapshot, results: Results, left: Option<String>, notice: Option<Notice>) -> Self {
+    fn new(
+        web: &WebInner,
+        layout: Layout,
+        clock: &WallClock,
+        scan: &ScanSnapshot,
+        reasons: &[Waiting],
+        results: Results,
+        left: Option<String>,
+        notice: Option<Notice>,
+    ) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let status = record.status();
         let until = record.ended_at().unwrap_or(clock.now);
@@ -134,7 +146,7 @@ impl ScanDetailPage {
             notice: notice.filter(|notice| live.is_some() || notice.kind != "submitted"),
             live,
             log_script_url: assets::url("log.js"),
-            waiting: web.held(record).as_ref().map(held_text).or_else(|| waiting_text(&record.state, web.state.max_attempts, record.failures, clock)),
+            waiting: reasons.iter().map(|one| WaitingRow::new(one, web.state.max_attempts, clock)).collect(),
             error: match &record.state {
                 ScanState::Failed { failure, .. } => Some(sentence(&clean(&failure.detail))),
                 ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
@@ -215,6 +227,8 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     // The page is about the scan; without its files it is still worth showing.
     let (listing, log) = tokio::join!(list(web, record, attempt), log_tail(web, record, attempt));
     let (notice, has_files) = (notice_of_files(&listing), listing.is_ok());
+    let missing_report =
+        listing.as_ref().ok().filter(|_| notice.is_none()).and_then(|listing| missing_report(record, listing.has(REPORT), listing.has(PDF_REPORT)));
     let listing = listing.unwrap_or_default();
     let start_of = async |path: &str, most: u64| if listing.has(path) { head(web, record, attempt, path, most).await.ok() } else { None };
     // What ZAP's file says after the end is what it was doing when the scan ended.
@@ -226,6 +240,7 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
         html_url: format!("{base}/{REPORT}?download=1"),
         pdf_url: listing.has(PDF_REPORT).then(|| format!("{base}/{PDF_REPORT}")),
         has_files,
+        missing_report,
         notice,
         has_info: listing.has("kast_info.json"),
         command: command.and_then(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().next().map(clean)),
@@ -234,30 +249,37 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     }
 }
 
-/// A scan that waits says why, unless there is something else to say that it was not asked for.
-fn waiting_notice(asked: Option<Notice>, hindrances: &[Hindrance]) -> Option<Notice> {
-    if hindrances.is_empty() || asked.as_ref().is_some_and(|notice| notice.kind != "submitted") {
-        return asked;
+/// What to say where a report that was asked for is not there. A dry run writes none, and of a scan that did not run to its end none is expected.
+fn missing_report(record: &ScanRecord, has_html: bool, has_pdf: bool) -> Option<&'static str> {
+    if record.status() != ScanStatus::Completed || record.request.dry_run {
+        return None;
     }
-    let why = hindrances.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    Some(Notice::new("warning", clean(&format!("Scan queued, but {why}."))))
+    match (record.request.format, has_html, has_pdf) {
+        (ReportFormat::Html, false, _) => Some("No HTML report: it was requested, but the scanner wrote none."),
+        (ReportFormat::Pdf, _, false) => Some("No PDF report: it was requested, but the scanner wrote none."),
+        (ReportFormat::Both, false, false) => Some("No HTML or PDF report: both were requested, but the scanner wrote none."),
+        (ReportFormat::Both, false, true) => Some("No HTML report: it was requested, but the scanner wrote none."),
+        (ReportFormat::Both, true, false) => Some("No PDF report: it was requested, but the scanner wrote none."),
+        (ReportFormat::Html, true, _) | (ReportFormat::Pdf, _, true) | (ReportFormat::Both, true, true) => None,
+    }
 }
 
-/// The notice that a redirect asked for: one of ours, never text from the address.
-fn notice_of(query: &str) -> Option<Notice> {
+/// The notice that a redirect asked for: one of ours, never text from the address, and only where the scan's row agrees.
+fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
     let has = |pair: &str| query.split('&').any(|one| one == pair);
-    let (kind, text) = if has("submitted=1") && has("queue=silent") {
-        ("warning", "Scan queued, but the job queue is not responding. The scan starts automatically when the queue responds.")
-    } else if has("submitted=1") {
+    let status = record.status();
+    let (kind, text) = if has("submitted=1") && !status.is_terminal() {
         ("submitted", "Scan queued. This page updates live.")
-    } else if has("notice=cancelled") {
-        ("done", "Scan cancelled.")
-    } else if has("notice=cancelling") {
-        ("submitted", "Cancelling: stopping the scanner…")
-    } else if has("notice=ended") {
+    } else if has("notice=cancelled") && status == ScanStatus::Cancelled {
+        ("info", "Scan cancelled.")
+    } else if has("notice=cancelling") && status == ScanStatus::Cancelled {
+        ("info", "Scan cancelled.")
+    } else if has("notice=ended") && status.is_terminal() {
         ("warning", "Nothing to cancel: the scan has finished.")
-    } else if has("notice=rendered") {
+    } else if has("notice=rendered") && status.is_terminal() {
         ("done", "Report regenerated.")
+    } else if has("notice=notrendered") && status.is_terminal() {
+        ("warning", "Report not regenerated: the scanner wrote no report.")
     } else {
         return None;
     };

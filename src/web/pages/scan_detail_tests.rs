@@ -3,6 +3,8 @@ use kastrel_actors::model::{
     Severity,
 };
 
+use kastrel_actors::testing::fixtures;
+
 use super::*;
 use crate::adapters::kast_runner::LOG_NAME;
 use crate::web::pages::layout::HOSTILE;
@@ -26,6 +28,7 @@ impl ScanDetailPage {
             number: kastrel_actors::model::AttemptNumber(number),
             token: FencingToken(u64::from(number)),
             node: "node-a".parse().unwrap(),
+            due: None,
             started_at: at,
             ended_at: end.is_some().then_some(at),
             end,
@@ -50,10 +53,13 @@ impl ScanDetailPage {
             priority: Some("high"),
             is_dry_run: true,
             repeats: Some(9),
-            notice: notice_of("submitted=1&queue=silent"),
+            notice: Some(Notice::new(
+                "warning",
+                "The scan is accepted and stored, but the job queue does not answer. The scan starts by itself when the queue is back.",
+            )),
             live: Some(Live { events_url: "/api/scans/17/events".into(), ..Live::sample() }),
             log_script_url: "/assets/log.js".into(),
-            waiting: Some(Waiting { text: clean(HOSTILE), next: Some(WallClock::sample().moment(at)) }),
+            waiting: vec![WaitingRow { name: "retry", text: clean(HOSTILE), next: Some(WallClock::sample().moment(at)), next_label: "Retrying at" }],
             error: Some(clean(HOSTILE)),
             error_kind: "crashed".into(),
             is_cancelling: true,
@@ -85,6 +91,7 @@ impl ScanDetailPage {
                 html_url: "/scans/17/attempts/3/files/kast_report.html?download=1".into(),
                 pdf_url: Some("/scans/17/attempts/3/files/kast_report.pdf".into()),
                 has_files: true,
+                missing_report: Some("No PDF report: it was requested, but the scanner wrote none."),
                 notice: Some(crate::web::files::PARTIAL),
                 has_info: true,
                 command: Some(clean(HOSTILE)),
@@ -243,14 +250,18 @@ async fn a_scan_that_waits_says_why_with_the_reason_of_whoever_paused_the_queue(
     app.desk.pause(Some("an <upgrade>".into())).await.unwrap();
     for address in ["/scans/1", "/scans/1?submitted=1"] {
         let html = text_of(app.get(address).await).await;
-        assert!(html.contains("but the queue is paused (an &#60;upgrade&#62;); it starts when the queue is resumed."), "{html}");
+        assert!(html.contains("The queue is paused (an &#60;upgrade&#62;). Starts when the queue is resumed."), "{html}");
     }
     app.desk.resume().await.unwrap();
     assert!(text_of(app.get("/scans/1?submitted=1").await).await.contains("Scan queued. This page"));
 }
 
 #[test]
-fn a_notice_is_never_text_from_the_address() {
-    assert_eq!(notice_of("notice=<b>"), None);
-    assert_eq!(notice_of("submitted=1&queue=silent").map(|notice| notice.kind), Some("warning"));
+fn a_notice_is_never_text_from_the_address_and_never_more_than_the_row_says() {
+    let record = fixtures::record(1, jiff::Timestamp::UNIX_EPOCH);
+    assert_eq!(notice_of("notice=<b>", &record), None);
+    assert_eq!(notice_of("submitted=1", &record).map(|notice| notice.kind), Some("submitted"));
+    for query in ["notice=cancelled", "notice=cancelling", "notice=ended", "notice=rendered"] {
+        assert_eq!(notice_of(query, &record), None, "{query}: the row does not agree");
+    }
 }

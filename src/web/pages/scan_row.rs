@@ -54,7 +54,7 @@ impl ScanRow {
             mode: record.request.mode.as_str(),
             is_dry_run: record.request.dry_run,
             reason: reason(&record.state),
-            waiting: web.held(record).map(|held| clean(&format!("Held back: {}", held.detail()))).or_else(|| waiting(&record.state)),
+            waiting: web.desk().waiting_seen(record).map(|waiting| clean(&waiting.to_string())),
             percent: (is_running && !plugins.is_empty()).then(|| ended * 100 / plugins.len()),
             plugins: match plugins.len() {
                 0 => String::new(),
@@ -108,15 +108,5 @@ pub(crate) fn reason(state: &ScanState) -> Option<String> {
     match state {
         ScanState::Failed { failure, .. } => Some(clean(&format!("{}: {}", sentence(&words(failure.kind.as_str())), failure.detail))),
         ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
-    }
-}
-
-/// Why a scan waits, in a line; `None` for one that merely waits for its turn.
-fn waiting(state: &ScanState) -> Option<String> {
-    let ScanState::Pending { reason, .. } = state else { return None };
-    match reason {
-        PendingReason::Submitted => None,
-        PendingReason::Retry { failure } => Some(clean(&format!("Retrying after: {}", words(failure.kind.as_str())))),
-        PendingReason::Requeued { why, .. } => Some(format!("Restarting after: {}", words(why.as_str()))),
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         took: if record.status().is_terminal() { format!("finished after {whole}") } else { format!("{whole} so far") },
         trace_url: web.trace_url(&trace_id),
         trace_id,
-        rows: waterfall(&scan, clock.now),
+        rows: waterfall(&scan, web.desk().waiting(record).await.as_ref(), clock.now),
     }))
 }
 
@@ -72,6 +72,16 @@ mod tests {
         assert_eq!(steps, ["scan", "wait", "attempt", "verdict"]);
         assert!(!html.contains("<b>broken"));
         assert_eq!(app.get("/scans/99/trace").await.status(), 404);
+    }
+
+    #[tokio::test]
+    async fn a_scan_that_is_held_back_shows_the_hold_and_no_backoff() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        app.hold(kastrel_actors::model::FaultKind::ResultsFolder, "the results folder /r is missing");
+        let html = text_of(app.get(&format!("/scans/{id}/trace")).await).await;
+        assert!(html.contains("held back") && html.contains("the results folder /r is missing (make it again)"), "{html}");
+        assert!(!html.to_lowercase().contains("backoff"), "{html}");
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ async fn a_scan_that_comes_while_redis_is_down_is_accepted_and_starts_by_itself(
         let (status, body) = web.post("/api/scans", &json!({ "target": "200ms-1p.test" })).await;
         assert_eq!(status, 201, "{body}");
         let warning = body["warning"].as_str().unwrap_or_default();
-        assert!(warning.contains("the job queue does not answer") && warning.contains("starts by itself"), "{body}");
+        assert!(warning.contains("The job queue is unavailable: Redis at 127.0.0.1:") && warning.contains("starts when the queue is back"), "{body}");
         let unsignalled = body["scan_id"].as_u64().unwrap();
         assert_eq!(row(&store, unsignalled).await.status(), ScanStatus::Pending);
         for member in [&web, &worker] {

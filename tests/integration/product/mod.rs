@@ -8,6 +8,7 @@ mod behaviours;
 mod builtin;
 mod cancels;
 mod crashes;
+mod gate;
 mod hostile;
 mod queue;
 mod repairs;

@@ -6,13 +6,17 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tempfile::TempDir;
 
 use super::*;
-use crate::adapters::redis_queue::RedisUrlError;
+use crate::adapters::redis_queue::{RedisUrlError, prefix_of};
 
-/// What the module's documentation says that a user needs.
+/// What the documentation says that a user needs.
 fn grants() -> Vec<&'static str> {
-    let documentation = include_str!("../mod.rs");
-    let grants = documentation.lines().find_map(|line| line.strip_prefix("//! `~{kastrel}:*")).unwrap();
-    std::iter::once("~{kastrel}:*").chain(grants.trim_end_matches("`.").split_whitespace()).collect()
+    let documentation = include_str!("../../../../docs/operations.md");
+    documentation.lines().find(|line| line.starts_with("~{kastrel-")).unwrap().split_whitespace().collect()
+}
+
+/// An installation as the application names it, for which the documented rights are.
+fn installation() -> RedisOptions {
+    RedisOptions { prefix: prefix_of("kastrel", "01a21fb3-5d9c-4b57-8ab5-0f6a8e2f2c11"), ..RedisOptions::default() }
 }
 
 async fn add_user(server: &RedisServer, name: &str, rules: &[&str]) {
@@ -27,11 +31,12 @@ const CREDENTIALS: &str = "kastrel:pass%20word%2F%40%23@";
 async fn a_user_with_the_documented_rights_can_do_everything() {
     let server = RedisServer::start().await;
     add_user(&server, "kastrel", &grants()).await;
-    let node = open(&server.url_for(CREDENTIALS), "one", &RedisOptions::default());
+    let node = open(&server.url_for(CREDENTIALS), "one", &installation());
     connected(&node).await;
     listening(&node, 1).await;
     assert_eq!(node.health().address(), format!("127.0.0.1:{}/0", server.port()));
-    let other = connect(&server, "two").await;
+    let other = open(&server.url(), "two", &installation());
+    listening(&other, 1).await;
     let mut heard = other.bus.subscribe();
     node.bus.publish(kastrel_actors::ports::Control::Cancel(ScanId(1))).await;
     heard.recv().await.unwrap();
@@ -39,7 +44,24 @@ async fn a_user_with_the_documented_rights_can_do_everything() {
     let delivery = next(&node).await;
     node.queue.release(&delivery.receipt, Duration::ZERO).await.unwrap();
     assert_eq!(take(&node).await, 1);
-    nothing_is_left(&server).await;
+    assert_eq!(node.queue.depth().await.unwrap(), 0);
+    // Also what tries out whether signals are taken.
+    node.link.try_out().await.unwrap();
+    assert_eq!(node.queue.trouble(), None);
+}
+
+#[tokio::test]
+async fn a_right_that_only_signals_need_is_missed_without_any() {
+    let server = RedisServer::start().await;
+    let without_zadd: Vec<&str> = grants().into_iter().chain(["-zadd"]).collect();
+    add_user(&server, "kastrel", &without_zadd).await;
+    let node = open(&server.url_for(CREDENTIALS), "one", &installation());
+    let error = refusing(&node).await;
+    assert!(error.contains("can't run this command") || error.contains("NOPERM"), "{error}");
+    add_user(&server, "kastrel", &grants()).await;
+    redis::cmd("ACL").arg("SETUSER").arg("kastrel").arg("+zadd").exec_async(&mut raw(&server).await).await.unwrap();
+    connected(&node).await;
+    assert_eq!(node.queue.trouble(), None);
 }
 
 #[tokio::test]
@@ -57,7 +79,7 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
     let without = |part: &str| -> Vec<&str> { grants().into_iter().filter(|grant| !grant.starts_with(part)).collect() };
     // Every right but that to the channels: signals go their way, and nobody is heard.
     add_user(&server, "kastrel", &without("&")).await;
-    let node = open(&server.url_for(CREDENTIALS), "one", &RedisOptions::default());
+    let node = open(&server.url_for(CREDENTIALS), "one", &installation());
     connected(&node).await;
     let mut deaf = node.heard.deaf();
     let why = tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_some)).await.unwrap().unwrap().clone().unwrap();
@@ -67,13 +89,14 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
     assert_eq!(take(&node).await, 1);
 
     // The channel of snapshots alone: control messages come all the same.
-    let control_only: Vec<&str> = without("&").into_iter().chain(["&{kastrel}:control"]).collect();
+    let control_only: Vec<&str> = without("&").into_iter().chain(["&{kastrel-*}:control"]).collect();
     add_user(&server, "kastrel", &control_only).await;
     listening(&node, 1).await;
     tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_none)).await.unwrap().unwrap();
     drop(node.feed.subscribe());
     tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_some)).await.unwrap().unwrap();
-    let other = connect(&server, "two").await;
+    let other = open(&server.url(), "two", &installation());
+    listening(&other, 1).await;
     let mut control = node.bus.subscribe();
     other.bus.publish(kastrel_actors::ports::Control::Cancel(ScanId(1))).await;
     tokio::time::timeout(PATIENCE, control.recv()).await.unwrap().unwrap();
@@ -87,7 +110,7 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
 #[tokio::test]
 async fn a_wrong_password_is_told_without_repeating_it() {
     let server = RedisServer::start_with(&["--requirepass", "right"]).await;
-    for (credentials, expected) in [(":hunter2@", "the user or the password was refused"), ("", "NOAUTH Authentication required.")] {
+    for (credentials, expected) in [(":hunter2@", "the user or the password was refused"), ("", "NOAUTH Authentication required")] {
         let node = open(&server.url_for(credentials), "one", &RedisOptions::default());
         let RedisState::Down { error, .. } = down(&node).await else { panic!() };
         assert_eq!(error, expected);

@@ -158,17 +158,81 @@ async fn a_frozen_redis_is_found_out_and_used_again_when_it_thaws() {
     assert_eq!(take(&node).await, 1);
 }
 
+async fn configure(server: &RedisServer, key: &str, value: &str) {
+    redis::cmd("CONFIG").arg("SET").arg(key).arg(value).exec_async(&mut raw(server).await).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_redis_without_memory_refuses_signals_and_says_so() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
     send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap();
     send(&*node.queue, signal(2, Priority::Normal, 0)).await.unwrap();
-    redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).exec_async(&mut raw(&server).await).await.unwrap();
+    configure(&server, "maxmemory", "1").await;
     let error = send(&*node.queue, signal(3, Priority::Normal, 0)).await.unwrap_err();
     assert!(why(&error).contains("OOM command not allowed"), "{error:?}");
+    assert!(refusing(&node).await.contains("OOM command not allowed"));
+    assert!(node.queue.trouble().unwrap().starts_with(&format!("Redis at 127.0.0.1:{}/0: OOM command not allowed", server.port())));
     assert_eq!([take(&node).await, take(&node).await], [1, 2], "what is there still goes out");
-    redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(0).exec_async(&mut raw(&server).await).await.unwrap();
+    assert!(node.queue.trouble().is_some(), "that says nothing of new ones");
+    configure(&server, "maxmemory", "0").await;
     connected(&node).await;
+    assert_eq!(node.queue.trouble(), None);
     nothing_is_left(&server).await;
+}
+
+#[tokio::test]
+async fn what_refuses_signals_is_found_out_while_nobody_signals() {
+    let server = RedisServer::start().await;
+    let node = connect(&server, "one").await;
+    for (key, bad, good, word) in [("maxmemory", "1", "0", "OOM"), ("min-replicas-to-write", "3", "0", "NOREPLICAS")] {
+        configure(&server, key, bad).await;
+        let error = failing(&node).await;
+        assert!(error.contains(word), "{key}: {error}");
+        assert!(node.queue.trouble().is_some_and(|trouble| trouble.contains(word)), "{key}");
+        configure(&server, key, good).await;
+        connected(&node).await;
+        send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap();
+        assert_eq!(take(&node).await, 1, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_cannot_write_to_its_disk_or_became_a_replica_takes_no_signals() {
+    let server = RedisServer::start().await;
+    let node = connect(&server, "one").await;
+    redis::cmd("REPLICAOF").arg("127.0.0.1").arg("9").exec_async(&mut raw(&server).await).await.unwrap();
+    let error = failing(&node).await;
+    assert!(error.contains("READONLY") || error.contains("read only replica"), "{error}");
+    redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut raw(&server).await).await.unwrap();
+    connected(&node).await;
+
+    // A snapshot that fails: its folder is gone.
+    let mut raw = raw(&server).await;
+    let (_, folder): (String, String) = redis::cmd("CONFIG").arg("GET").arg("dir").query_async(&mut raw).await.unwrap();
+    redis::cmd("CONFIG").arg("SET").arg("save").arg("3600 1").exec_async(&mut raw).await.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    redis::cmd("BGSAVE").exec_async(&mut raw).await.unwrap();
+    let error = failing(&node).await;
+    assert!(error.contains("MISCONF"), "{error}");
+    std::fs::create_dir(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_redis_has_no_room_for_gets_no_signals_and_says_so() {
+    let server = RedisServer::start().await;
+    let mut admin = raw(&server).await;
+    let node = connect(&server, "one").await;
+    listening(&node, 1).await;
+    // The connections that are there stay; the reader has none yet.
+    redis::cmd("CONFIG").arg("SET").arg("maxclients").arg(1).exec_async(&mut admin).await.unwrap();
+    let queue = Arc::clone(&node.queue);
+    let caller = tokio::spawn(async move { queue.next().await });
+    let error = failing(&node).await;
+    assert!(error.contains("this node gets no signals"), "{error}");
+    assert!(caller.await.unwrap().is_err());
+    redis::cmd("CONFIG").arg("SET").arg("maxclients").arg(1000).exec_async(&mut admin).await.unwrap();
+    send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap();
+    assert_eq!(take(&node).await, 1);
+    connected(&node).await;
 }

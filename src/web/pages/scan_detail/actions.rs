@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use crate::web::api::submission::unreadable;
 use crate::web::back::{telling, to_list};
 use crate::web::error::{Problem, ProblemKind};
+use crate::web::files::{PDF_REPORT, REPORT, list};
 use crate::web::headers::page;
 use crate::web::pages::confirm::{ConfirmPage, NamedScan, Permission, attacks};
 use crate::web::pages::layout::{Here, Layout};
@@ -154,7 +155,17 @@ pub(crate) async fn render(State(web): State<Web>, _viewer: Viewer, PathId(id): 
     };
     let format = given.unwrap_or(scan.record.request.format);
     match renderer.render(&scan.record, attempt.number, format).await {
-        Ok(()) => Ok(Redirect::to(&format!("/scans/{id}?notice=rendered")).into_response()),
+        Ok(()) => {
+            // The scanner can end well and write nothing.
+            let listing = list(&web, &scan.record, attempt.number).await?;
+            let is_there = match format {
+                ReportFormat::Html => listing.has(REPORT),
+                ReportFormat::Pdf => listing.has(PDF_REPORT),
+                ReportFormat::Both => listing.has(REPORT) && listing.has(PDF_REPORT),
+            };
+            let notice = if is_there { "rendered" } else { "notrendered" };
+            Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
+        }
         Err(why) => Err(Problem::new(ProblemKind::NotRendered, why)),
     }
 }

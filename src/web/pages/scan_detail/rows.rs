@@ -1,12 +1,10 @@
 //! The rows of a scan's page.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, ConfigOverride, Interruption, PendingReason, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanState, ScanStatus,
-    SeverityCounts,
-};
+use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanStatus, SeverityCounts};
 
-use crate::web::api::wire::Held;
+use kastrel_actors::policy::waiting::Waiting;
+
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
 use crate::web::pages::form::format_label;
 use crate::web::text::{MomentText, clean, duration, in_url, sentence, words};
@@ -124,40 +122,28 @@ pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
     facts
 }
 
-/// Why a scan waits, and from when on it may start.
+/// Something that keeps a scan from starting, and until when where that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Waiting {
+pub(super) struct WaitingRow {
+    /// Its name in the API.
+    pub(super) name: &'static str,
     pub(super) text: String,
+    /// The next attempt, or the next check of a hold.
     pub(super) next: Option<MomentText>,
+    pub(super) next_label: &'static str,
 }
 
-/// Why no node starts a scan that is due.
-pub(super) fn held_text(held: &Held) -> Waiting {
-    Waiting { text: format!("Held back: {}. It loses no attempt and starts automatically.", clean(held.detail())), next: None }
-}
-
-/// Why a scan waits.
-pub(super) fn waiting_text(state: &ScanState, max_attempts: u32, failures: u32, clock: &WallClock) -> Option<Waiting> {
-    let ScanState::Pending { due, reason } = state else { return None };
-    let text = match reason {
-        PendingReason::Submitted => "Queued. Starts when a slot is free.".into(),
-        PendingReason::Retry { failure } => format!("Attempt {failures} of {max_attempts} failed: {}.", clean(&failure.detail)),
-        PendingReason::Requeued { why: _, detail: Some(detail) } => {
-            format!("The node could not run the attempt: {}. Not counted as an attempt. Restarts automatically.", clean(detail))
-        }
-        PendingReason::Requeued { why, detail: None } => format!("{} Restarts when a slot is free.", interruption(*why)),
-    };
-    Some(Waiting { text, next: matches!(reason, PendingReason::Retry { .. }).then(|| clock.moment(*due)) })
-}
-
-/// Why an attempt was interrupted, in a sentence.
-const fn interruption(why: Interruption) -> &'static str {
-    match why {
-        Interruption::Shutdown => "Interrupted by a server shutdown.",
-        Interruption::Drained => "Interrupted because its node was drained.",
-        Interruption::LeaseLost => "Interrupted because its node lost its lease.",
-        Interruption::Unowned => "Interrupted because its node did not run it.",
-        Interruption::NeverStarted => "Interrupted before the scanner started.",
-        Interruption::Infrastructure => "Interrupted because its node lacked something that every scan needs.",
+impl WaitingRow {
+    pub(super) fn new(waiting: &Waiting, max_attempts: u32, clock: &WallClock) -> Self {
+        let (next, next_label) = match waiting {
+            Waiting::Retry { at, .. } => (Some(*at), "Retrying at"),
+            Waiting::HeldBack(held) => (Some(held.until), "Next check at"),
+            _ => (None, ""),
+        };
+        let text = match waiting {
+            Waiting::Retry { failure, failures, .. } => format!("Attempt {failures} of {max_attempts} failed: {}.", failure.detail),
+            other => other.to_string(),
+        };
+        Self { name: waiting.name(), text: clean(&text), next: next.map(|at| clock.moment(at)), next_label }
     }
 }

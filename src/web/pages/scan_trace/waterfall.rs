@@ -1,7 +1,9 @@
 //! What happened when, as bars: a pure function of what is stored.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{AttemptEnd, AttemptRecord, PendingReason, ScanSnapshot, ScanState};
+use kastrel_actors::model::{AttemptEnd, AttemptRecord, ScanSnapshot, ScanState};
+use kastrel_actors::policy::wait_parts::{WaitPart, before_attempt, until_now};
+use kastrel_actors::policy::waiting::Waiting;
 
 use crate::web::api::wire::plugins_of;
 use crate::web::pages::charts::{Span, span};
@@ -34,8 +36,8 @@ struct Step {
 }
 
 /// The bars of a scan, each below what it is part of, in the order of time.
-pub(super) fn waterfall(scan: &ScanSnapshot, now: Timestamp) -> Vec<Row> {
-    let steps = steps(scan, now);
+pub(super) fn waterfall(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<Row> {
+    let steps = steps(scan, waiting, now);
     // The scanner's clock may be a little off ours; the picture holds all of it.
     let first = steps.iter().map(|step| step.start).min().unwrap_or(now);
     let last = steps.iter().map(|step| step.end).max().unwrap_or(now);
@@ -54,16 +56,14 @@ pub(super) fn waterfall(scan: &ScanSnapshot, now: Timestamp) -> Vec<Row> {
     steps.into_iter().map(place).collect()
 }
 
-fn steps(scan: &ScanSnapshot, now: Timestamp) -> Vec<Step> {
+fn steps(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<Step> {
     let record = &scan.record;
     let end = record.ended_at().unwrap_or(now);
     let status = record.status().as_str();
     let root = Step { kind: "scan", depth: 0, name: "scan".into(), detail: String::new(), class: status, start: record.created_at, end };
     let mut steps = vec![root];
-    let mut since = record.created_at;
-    let mut why = "submitted".to_owned();
     for (at, attempt) in record.attempts.iter().enumerate() {
-        steps.push(wait(&why, since, attempt.started_at));
+        steps.extend(before_attempt(record, at).into_iter().map(wait));
         let (class, ended) = ending(attempt);
         let node = clean(attempt.node.as_str());
         let detail = if ended.is_empty() { format!("on {node}") } else { format!("on {node}: {ended}") };
@@ -72,18 +72,9 @@ fn steps(scan: &ScanSnapshot, now: Timestamp) -> Vec<Step> {
         if at + 1 == record.attempts.len() {
             steps.extend(plugins(scan, until));
         }
-        since = until;
-        why = if ended.is_empty() { class.to_owned() } else { ended };
     }
     match &record.state {
-        ScanState::Pending { reason, .. } => {
-            let why = match reason {
-                PendingReason::Submitted => "submitted".into(),
-                PendingReason::Retry { failure } => words(failure.kind.as_str()),
-                PendingReason::Requeued { why, .. } => words(why.as_str()),
-            };
-            steps.push(wait(&why, since, now));
-        }
+        ScanState::Pending { .. } => steps.extend(until_now(record, waiting, now).into_iter().map(wait)),
         ScanState::Running { .. } => {}
         ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {
             steps.push(Step { kind: "verdict", depth: 1, name: "verdict".into(), detail: status.into(), class: status, start: end, end });
@@ -92,9 +83,8 @@ fn steps(scan: &ScanSnapshot, now: Timestamp) -> Vec<Step> {
     steps
 }
 
-fn wait(why: &str, start: Timestamp, end: Timestamp) -> Step {
-    // A clock that was set back in between must not make a wait negative.
-    Step { kind: "wait", depth: 1, name: "waiting".into(), detail: format!("after: {why}"), class: "waiting", start, end: end.max(start) }
+fn wait(part: WaitPart) -> Step {
+    Step { kind: "wait", depth: 1, name: part.name.to_lowercase(), detail: clean(&part.detail), class: "waiting", start: part.from, end: part.until }
 }
 
 /// The class of an attempt's bar, and how it ended where that is worth a word.
@@ -161,12 +151,13 @@ mod tests {
         row = after(&row, &Command::Lease { node: "b".parse().unwrap() }, 60);
         row = after(&row, &finish(2, Resolution::Complete(verdict)), 100);
         assert_eq!(
-            shape(&waterfall(&ScanSnapshot::of(row), at(500))),
+            shape(&waterfall(&ScanSnapshot::of(row), None, at(500))),
             [
                 "scan [completed]  0+1000 1 min 40 s",
-                "-waiting [waiting] after: submitted 0+100 10 s",
+                "-queued [waiting]  0+100 10 s",
                 "-attempt 1 [failed] on a: node lost 100+300 30 s",
-                "-waiting [waiting] after: node lost 400+200 20 s",
+                "-backoff [waiting] after: node lost 400+100 10 s",
+                "-queued [waiting]  500+100 10 s",
                 "-attempt 2 [completed] on b 600+400 40 s",
                 "--testssl [completed]  700+200 20 s",
                 "-verdict [completed] completed 994+6 0.0 s",
@@ -177,12 +168,9 @@ mod tests {
     #[test]
     fn what_goes_on_is_drawn_until_now() {
         let row = fixtures::record(1, at(0));
-        assert_eq!(
-            shape(&waterfall(&ScanSnapshot::of(row.clone()), at(20))),
-            ["scan [pending]  0+1000 20 s", "-waiting [waiting] after: submitted 0+1000 20 s"]
-        );
+        assert_eq!(shape(&waterfall(&ScanSnapshot::of(row.clone()), None, at(20))), ["scan [pending]  0+1000 20 s", "-queued [waiting]  0+1000 20 s"]);
         let running = after(&row, &Command::Lease { node: "a".parse().unwrap() }, 10);
-        let rows = shape(&waterfall(&ScanSnapshot::of(running), at(20)));
+        let rows = shape(&waterfall(&ScanSnapshot::of(running), None, at(20)));
         assert_eq!(rows[2], "-attempt 1 [running] on a 500+500 10 s");
         assert_eq!(rows.len(), 3);
     }

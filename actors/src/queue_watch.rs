@@ -1,0 +1,320 @@
+//! What is known of the queue, for the reasons why scans wait: the pause, the nodes, the job queue's own trouble, and the order of what is due.
+//!
+//! - **Owns** the last look at each. A look is shared by all who want one at the same time, and is bounded in time: a store that does not answer changes nothing of what was known.
+//! - **Who looks**: this process after an order of its own, a page or an answer that must be true at this moment, and one task every few seconds, as long as somebody wants to know.
+//! - **What is seen is news**: when the reason for waiting changes, everybody who watches a scan that waits hears of it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
+
+use crate::desk::{ScanDesk, View};
+use crate::model::{HeldBack, NodeRecord, QueuePause, ScanId, ScanRecord, ScanRequest, ScanStatus};
+use crate::policy::banner::{QueueBanner, queue_banner};
+use crate::policy::waiting::{QueueFacts, StartBlocker, Waiting, reasons, start_blockers};
+use crate::ports::{Control, DueScan, StoreError};
+
+/// The longest that anybody waits for a look.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// For how long a look counts as this moment.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// How often the task looks while somebody wants to know.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often it looks where other processes change the queue, also while nobody asks: what the nodes hold back is news for every page.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+
+/// So many scans that are due have a place in line; those behind them have none to tell.
+const PLACES: usize = 1_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct QueueWatch {
+    known: RwLock<Arc<Known>>,
+    /// Held during a look: one answers all that wait for one.
+    looking: tokio::sync::Mutex<()>,
+    /// Somebody wanted to know since the task looked last.
+    is_wanted: AtomicBool,
+    /// This process runs no scans.
+    has_no_node: AtomicBool,
+}
+
+/// What the last look saw.
+#[derive(Debug, Default, Clone)]
+struct Known {
+    at: Option<Instant>,
+    paused: Option<QueuePause>,
+    trouble: Option<String>,
+    nodes: Option<Arc<[NodeRecord]>>,
+    places: HashMap<ScanId, u64>,
+}
+
+impl Known {
+    /// Whether the reason of any waiting scan may differ.
+    fn differs(&self, other: &Self) -> bool {
+        let workers = |known: &Self| known.nodes.as_ref().map(|nodes| nodes.iter().map(sketch).collect::<Vec<_>>());
+        self.paused != other.paused || self.trouble != other.trouble || workers(self) != workers(other)
+    }
+}
+
+/// What matters of a node here; the rest of its row changes with every renewal.
+fn sketch(node: &NodeRecord) -> (crate::model::NodeId, bool, crate::model::NodeActivity, Option<crate::model::ScannerOffer>) {
+    (node.registration.id.clone(), node.is_alive, node.activity(), node.registration.offer.clone())
+}
+
+impl QueueWatch {
+    /// This process runs no scans, so that no node of its own can be about to start.
+    pub fn expect_no_node(&self) {
+        self.has_no_node.store(true, Ordering::Relaxed);
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn learn(&self, known: Known) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.known().at.is_some_and(|at| at.elapsed() < FRESH)
+    }
+}
+
+/// The places of the scans that are due: by priority, then by their moment, then by number.
+fn places(mut due: Vec<DueScan>) -> HashMap<ScanId, u64> {
+    // Declared highest first.
+    let rank = |one: &DueScan| crate::model::Priority::ALL.iter().position(|priority| *priority == one.priority);
+    due.sort_by_key(|one| (rank(one), one.due, one.id));
+    due.iter().zip(1..).map(|(one, place)| (one.id, place)).collect()
+}
+
+impl ScanDesk {
+    /// Everything that keeps a scan from starting at this moment, what decides first; empty: it does not wait.
+    pub async fn reasons(&self, record: &ScanRecord) -> Vec<Waiting> {
+        if record.status() != ScanStatus::Pending {
+            return Vec::new();
+        }
+        self.look().await;
+        self.reasons_seen(record)
+    }
+
+    /// Why a scan waits at this moment.
+    pub async fn waiting(&self, record: &ScanRecord) -> Option<Waiting> {
+        self.reasons(record).await.into_iter().next()
+    }
+
+    /// The same by the last look, which is a few seconds old at most while anybody asks: for answers that may wait for nothing.
+    #[must_use]
+    pub fn waiting_seen(&self, record: &ScanRecord) -> Option<Waiting> {
+        if record.status() != ScanStatus::Pending {
+            return None;
+        }
+        self.board.queue.is_wanted.store(true, Ordering::Relaxed);
+        self.reasons_seen(record).into_iter().next()
+    }
+
+    /// What keeps every scan from starting at this moment, the weightiest first.
+    pub async fn start_blockers(&self) -> Vec<StartBlocker> {
+        self.look().await;
+        self.start_blockers_seen()
+    }
+
+    /// The same by the last look.
+    #[must_use]
+    pub fn start_blockers_seen(&self) -> Vec<StartBlocker> {
+        self.board.queue.is_wanted.store(true, Ordering::Relaxed);
+        let (nodes, others) = self.board.holds.nodes();
+        let held = nodes.iter().map(|node| &node.held).min_by_key(|held| held.until).filter(|_| !others);
+        let known = self.board.queue.known();
+        start_blockers(self.facts(&known), held)
+    }
+
+    /// What every page says while scans do not start, or not on every node.
+    pub async fn queue_banner(&self) -> Option<QueueBanner> {
+        let blockers = self.start_blockers().await;
+        queue_banner(&blockers, &self.board.holds.nodes().0)
+    }
+
+    /// Why no node starts a scan of this request, as far as is known here without asking.
+    #[must_use]
+    pub fn held_back(&self, request: &ScanRequest) -> Option<HeldBack> {
+        self.board.holds.of(&request.target.to_string())
+    }
+
+    fn reasons_seen(&self, record: &ScanRecord) -> Vec<Waiting> {
+        let known = self.board.queue.known();
+        reasons(record, self.facts(&known), self.held_back(&record.request).as_ref(), known.places.get(&record.id).copied())
+    }
+
+    fn facts<'a>(&self, known: &'a Known) -> QueueFacts<'a> {
+        let runs = || self.view == View::Sole || self.board.infrastructure(self.clock.now()).state == "running";
+        QueueFacts {
+            now: self.clock.now(),
+            paused: known.paused.as_ref(),
+            trouble: known.trouble.as_deref(),
+            nodes: known.nodes.as_deref(),
+            own_node: !self.board.queue.has_no_node.load(Ordering::Relaxed) && runs(),
+        }
+    }
+
+    /// Looks at the queue, unless somebody just did.
+    async fn look(&self) {
+        if !self.board.queue.is_fresh() {
+            self.look_now().await;
+        }
+    }
+
+    /// Looks at the queue, whatever is known already; for what this process has just changed itself.
+    pub(crate) async fn look_now(&self) {
+        let asked = Instant::now();
+        let look = async {
+            let _turn = self.board.queue.looking.lock().await;
+            // The look of another began after this one was wanted.
+            if self.board.queue.known().at.is_some_and(|at| at > asked) {
+                return Ok(());
+            }
+            self.see(Instant::now()).await
+        };
+        match tokio::time::timeout(PATIENCE, look).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(error = &error as &dyn std::error::Error, "could not look at the queue"),
+            Err(_) => debug!("the look at the queue took too long"),
+        }
+    }
+
+    async fn see(&self, at: Instant) -> Result<(), StoreError> {
+        // Without the store: it is true even where the store does not answer.
+        let trouble = self.queue.trouble();
+        if self.board.queue.known().trouble != trouble {
+            self.know(Known { trouble: trouble.clone(), ..Known::clone(&self.board.queue.known()) });
+        }
+        let paused = self.store.paused().await?;
+        let nodes: Arc<[NodeRecord]> = self.store.nodes().await?.into();
+        let due = self.store.due(Duration::ZERO, PLACES).await?;
+        self.board.see_holds(&nodes);
+        self.know(Known { at: Some(at), paused, trouble, nodes: Some(nodes), places: places(due) });
+        Ok(())
+    }
+
+    fn know(&self, known: Known) {
+        let before = self.board.queue.known();
+        // Before the first look every scan that waits is shown as queued: what blocks none of them is no news.
+        let is_news = if before.at.is_none() { !start_blockers(self.facts(&known), None).is_empty() } else { known.differs(&before) };
+        let are_places_news = before.at.is_none() || known.places != before.places;
+        self.board.queue.learn(known);
+        if is_news {
+            self.board.reasons_changed();
+        } else if are_places_news {
+            self.board.places_changed();
+        }
+    }
+}
+
+/// Starts the task that keeps the desk's knowledge of the queue fresh. It ends with the handle.
+#[must_use = "the task ends when its handle is dropped"]
+pub fn start(desk: ScanDesk) -> AbortOnDropHandle<()> {
+    let mut orders = desk.bus.subscribe();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked: Option<Instant> = None;
+        let mut is_deaf = false;
+        loop {
+            let is_ordered = tokio::select! {
+                _ = ticks.tick() => false,
+                order = orders.recv(), if !is_deaf => match order {
+                    // A pause, its end, or a drain, of whichever process.
+                    Ok(Control::Heed(_)) => true,
+                    Ok(_) | Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => {
+                        is_deaf = true;
+                        continue;
+                    }
+                },
+            };
+            let is_watched = || desk.board.watched().iter().any(|(scan, _)| scan.status() == ScanStatus::Pending);
+            let is_wanted = desk.board.queue.is_wanted.swap(false, Ordering::Relaxed) || is_watched();
+            let is_due = looked.is_none_or(|at| desk.view == View::Shared && at.elapsed() >= LOOK_ANYWAY);
+            if is_ordered || is_wanted || is_due {
+                desk.look_now().await;
+                looked = Some(Instant::now());
+            }
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::{Priority, TargetHold};
+    use crate::node;
+    use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
+
+    #[test]
+    fn places_go_by_priority_then_by_moment_then_by_number() {
+        let due = |id, priority, second| DueScan {
+            id: ScanId(id),
+            priority,
+            due: Timestamp::from_second(second).unwrap(),
+            wait: Duration::ZERO,
+            trace: fixtures::trace(),
+        };
+        let places = places(vec![
+            due(1, Priority::Low, 1),
+            due(2, Priority::Normal, 9),
+            due(4, Priority::Normal, 5),
+            due(3, Priority::Normal, 5),
+            due(5, Priority::High, 99),
+        ]);
+        let mut order: Vec<_> = places.into_iter().map(|(id, place)| (place, id.0)).collect();
+        order.sort_unstable();
+        assert_eq!(order, [(1, 5), (2, 3), (3, 4), (4, 2), (5, 1)]);
+    }
+
+    fn name(waiting: Option<&Waiting>) -> &'static str {
+        waiting.map_or("none", Waiting::name)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watcher_sees_each_change_of_the_reason() {
+        let second = Duration::from_secs(1);
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let mut web = cluster.desk_elsewhere();
+        web.view = View::Shared;
+        web.board.queue.expect_no_node();
+        let _watch = start(web.clone());
+        let id = cluster.submit().await;
+        let mut watched = web.watch(id).await.unwrap().unwrap();
+        let mut until = async |wanted: &str| {
+            let found = watched.wait_for(|now| name(web.waiting_seen(&now.record).as_ref()) == wanted);
+            tokio::time::timeout(10 * second, found).await.unwrap_or_else(|_| panic!("never {wanted}")).unwrap();
+        };
+        until("no_worker").await;
+        web.pause(Some("an upgrade".into())).await.unwrap();
+        until("paused").await;
+        let _node = node::start(crate::NodeConfig::new("a".parse().unwrap(), 1), cluster.ports_elsewhere()).await.unwrap();
+        web.resume().await.unwrap();
+        // The one slot goes to the first scan; the second has a place.
+        let second_scan = cluster.submit().await;
+        cluster.until_status(id, ScanStatus::Running).await;
+        let record = cluster.row(second_scan).await;
+        tokio::time::sleep(second).await;
+        assert_eq!(web.waiting(&record).await, Some(Waiting::Queued { position: Some(1), interrupted: None }));
+        let blockers = web.start_blockers().await;
+        assert!(blockers.is_empty(), "{blockers:?}");
+        let hold = TargetHold { target: "example.com".into(), held: HeldBack { since: Timestamp::UNIX_EPOCH, until: Timestamp::MAX, faults: Vec::new() } };
+        web.board.hold(&"own".parse().unwrap(), crate::model::NodeHold { node: None, targets: vec![hold] });
+        assert!(web.start_blockers_seen().is_empty(), "a target that is held back blocks no other");
+    }
+}

@@ -1,0 +1,73 @@
+//! `nodes`, `drain`, `pause` and `resume`: who runs scans, and whether any scan starts.
+
+use clap::Args;
+use kastrel_actors::model::NodeId;
+
+use super::common::{ConfigArgs, ServerArgs};
+use crate::config::FlagValue;
+
+/// `kastrel nodes`
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct NodesArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `kastrel drain`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct DrainArgs {
+    /// The node's id, as `kastrel nodes` shows it
+    pub node: NodeId,
+    /// How many seconds running scans may take [default: scans.drain_limit_seconds]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=2_592_000), conflicts_with = "undo")]
+    pub within: Option<u64>,
+    /// Undo: take new scans again
+    #[arg(long)]
+    pub undo: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `kastrel pause`
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct PauseArgs {
+    /// Reason, shown to everybody
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub common: NodesArgs,
+}
+
+/// `kastrel resume`
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    pub common: NodesArgs,
+}
+
+impl NodesArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
+    }
+}
+
+impl DrainArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
+    }
+}

@@ -1,0 +1,101 @@
+//! `scan`: one scan and its gate.
+
+use clap::Args;
+use kastrel_actors::model::{MAX_WORKERS, Priority, ReportFormat, ScanMode, ScanRequestDraft, Severity};
+
+use super::common::{ConfigArgs, ScannerArgs, ServerArgs, names};
+use crate::cli::gate::{Gate, Require};
+use crate::config::FlagValue;
+
+/// `kastrel scan`
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct ScanArgs {
+    /// A host, host:port, or http(s) URL
+    pub target: String,
+    /// Scan mode [default: passive]
+    #[arg(short, long, value_name = "MODE", value_parser = names(ScanMode::ALL.iter().map(|one| one.as_str())))]
+    pub mode: Option<String>,
+    /// Only these plugins, separated by commas
+    #[arg(long, value_name = "PLUGINS", value_delimiter = ',')]
+    pub run_only: Vec<String>,
+    /// Run plugins in parallel (the default)
+    #[arg(short, long, overrides_with = "no_parallel")]
+    pub parallel: bool,
+    /// Run one plugin after the other
+    #[arg(long, overrides_with = "parallel")]
+    pub no_parallel: bool,
+    #[arg(long, value_name = "NUMBER", help = format!("Parallel plugins, 1 to {MAX_WORKERS} [default: 5]"))]
+    pub max_workers: Option<i64>,
+    /// Verbose scanner log
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Print the plan and scan nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The report's format [default: html]
+    #[arg(long, value_name = "FORMAT", value_parser = names(ReportFormat::ALL.iter().map(|one| one.as_str())))]
+    pub format: Option<String>,
+    /// A setting of the scanner; may be repeated
+    #[arg(long, value_name = "PLUGIN.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Queue priority [default: normal]
+    #[arg(long, value_name = "PRIORITY", value_parser = names(Priority::ALL.iter().map(|one| one.as_str())))]
+    pub priority: Option<String>,
+    /// Exit with code 10 if an issue of this severity or worse, or of unknown severity, was found
+    #[arg(long, value_name = "SEVERITY", value_parser = names(Severity::ALL.iter().map(|one| one.as_str())))]
+    pub fail_on: Option<String>,
+    /// Exit with code 11 unless the checks ran: all of them; any, with all that --allow-failed does not list; or none (with --fail-on one check must have run all the same) [default with --fail-on: any]
+    #[arg(long, value_name = "COVERAGE", value_parser = names(Require::ALL.iter().map(|one| one.as_str())))]
+    pub require_coverage: Option<String>,
+    /// Checks that need not run for --require-coverage any, separated by commas
+    #[arg(long, value_name = "PLUGINS", value_delimiter = ',')]
+    pub allow_failed: Vec<String>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Print one JSON document at the end; progress goes to standard error
+    #[arg(long)]
+    pub json: bool,
+    /// Submit the scan and do not wait for its end
+    #[arg(long, conflicts_with_all = ["fail_on", "require_coverage"])]
+    pub no_wait: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    #[command(flatten)]
+    pub scanner: ScannerArgs,
+}
+
+impl ScanArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags().into_iter().chain(self.scanner.flags()).collect()
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn draft(&self) -> ScanRequestDraft {
+        ScanRequestDraft {
+            target: self.target.clone(),
+            mode: self.mode.clone(),
+            plugins: self.run_only.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+            parallel: self.no_parallel.then_some(false).or(self.parallel.then_some(true)),
+            max_workers: self.max_workers,
+            verbose: self.verbose.then_some(true),
+            dry_run: self.dry_run.then_some(true),
+            format: self.format.clone(),
+            overrides: self.set.clone(),
+            priority: self.priority.clone(),
+        }
+    }
+
+    /// What is asked of the scan's result.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        Gate {
+            fail_on: self.fail_on.as_deref().and_then(|name| name.parse().ok()),
+            require: self.require_coverage.as_deref().and_then(Require::parse),
+            allowed: self.allow_failed.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+        }
+    }
+}

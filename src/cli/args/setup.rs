@@ -1,0 +1,55 @@
+//! `plugins`, `doctor` and `config`: what this machine has.
+
+use clap::{Args, Subcommand};
+
+use super::common::{ConfigArgs, ScannerArgs, ServerArgs};
+use super::serve::ServeArgs;
+use crate::config::FlagValue;
+
+/// `kastrel plugins`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct PluginsArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    #[command(flatten)]
+    pub scanner: ScannerArgs,
+}
+
+/// `kastrel doctor`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// `kastrel config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every key, its value and where it came from
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// The flags of `serve`, to see what they change.
+        #[command(flatten)]
+        serve: ServeArgs,
+    },
+}
+
+impl PluginsArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags().into_iter().chain(self.scanner.flags()).collect()
+    }
+}

@@ -1,0 +1,148 @@
+use clap::CommandFactory as _;
+use clap::Parser as _;
+use kastrel_actors::model::{ScanRequestDraft, ScanStatus, Severity};
+
+use super::*;
+use crate::cli::gate::{Gate, Require};
+use crate::config::Key;
+
+fn scan(args: &[&str]) -> ScanArgs {
+    match Cli::try_parse_from(["kastrel", "scan"].iter().chain(args)).unwrap().command {
+        Command::Scan(args) => *args,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_grammar_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_flag_of_a_key_is_a_flag_of_serve() {
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let long: Vec<String> = serve.get_arguments().filter_map(|arg| arg.get_long().map(|long| format!("--{long}"))).collect();
+    for flag in crate::config::KEYS.iter().filter_map(|key| key.flag) {
+        assert!(long.contains(&flag.to_owned()), "{flag}");
+    }
+}
+
+#[test]
+fn flags_reach_their_keys() {
+    let all =
+        ["kastrel", "serve", "--listen=[::1]:1", "--data-dir=d", "--allow-private-targets", "--concurrency=9", "--kast=/k", "--scanner=kast", "--accept-loss"];
+    let Command::Serve(args) = Cli::try_parse_from(all).unwrap().command else { panic!("serve") };
+    let flags = args.flags();
+    assert_eq!(flags.len(), crate::config::KEYS.iter().filter(|key| key.flag.is_some()).count());
+    for flag in flags {
+        assert!(Key::find(flag.key).is_some_and(|key| key.flag.is_some()), "{}", flag.key);
+    }
+}
+
+#[test]
+fn a_scan_is_what_the_words_say() {
+    assert_eq!(scan(&["example.com"]).draft(), ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() });
+    let all = scan(&[
+        "example.com",
+        "-m",
+        "both",
+        "--run-only",
+        "a,b",
+        "--no-parallel",
+        "--max-workers",
+        "3",
+        "-v",
+        "--dry-run",
+        "--format",
+        "pdf",
+        "--set",
+        "a.b=c,d",
+        "--set",
+        "a.e=f",
+        "--priority",
+        "low",
+        "--fail-on",
+        "high",
+        "--require-coverage",
+        "any",
+        "--allow-failed",
+        "testssl, zap",
+    ]);
+    let gate = Gate { fail_on: Some(Severity::High), require: Some(Require::Any), allowed: vec!["testssl".into(), "zap".into()] };
+    assert_eq!(all.gate(), gate);
+    assert!(!scan(&["example.com"]).gate().is_set());
+    let draft = all.draft();
+    assert_eq!(draft.plugins, ["a", "b"]);
+    assert_eq!(draft.overrides, ["a.b=c,d", "a.e=f"]);
+    assert_eq!((draft.parallel, draft.max_workers, draft.verbose, draft.dry_run), (Some(false), Some(3), Some(true), Some(true)));
+    assert!(draft.check().is_ok());
+    assert_eq!(scan(&["x", "-p"]).draft().parallel, Some(true));
+    assert_eq!(scan(&["x", "--no-parallel", "-p"]).draft().parallel, Some(true), "the last word counts");
+}
+
+#[test]
+fn wrong_words_are_refused() {
+    for args in [
+        &["scan"][..],
+        &["scan", "x", "-m", "loud"],
+        &["scan", "x", "--fail-on", "worst"],
+        &["scan", "x", "--no-wait", "--fail-on", "high"],
+        &["scan", "x", "--no-wait", "--require-coverage", "all"],
+        &["scan", "x", "--require-coverage", "some"],
+        &["status", "0"],
+        &["scan", "-oX"],
+        &["status", "first"],
+        &["list", "--limit", "0"],
+        &["nothing"],
+        &[],
+    ] {
+        let error = Cli::try_parse_from(["kastrel"].iter().chain(args)).unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{args:?}");
+    }
+}
+
+#[test]
+fn a_scan_is_named_by_its_number() {
+    let error = Cli::try_parse_from(["kastrel", "status", "abc"]).unwrap_err().to_string();
+    assert!(error.contains("invalid value 'abc' for '<ID>': expected a scan number, such as 12"), "{error}");
+    assert!(Cli::try_parse_from(["kastrel", "status", "12"]).is_ok());
+}
+
+#[test]
+fn states_have_the_words_of_people_and_of_the_api() {
+    for (word, status) in [("queued", ScanStatus::Pending), ("pending", ScanStatus::Pending), ("failed", ScanStatus::Failed)] {
+        let Command::List(args) = Cli::try_parse_from(["kastrel", "list", "--status", word]).unwrap().command else { panic!("list") };
+        assert_eq!(args.status(), Some(status), "{word}");
+    }
+    for status in ScanStatus::ALL {
+        assert!(Cli::try_parse_from(["kastrel", "list", "--status", status.as_str()]).is_ok(), "{status}");
+    }
+}
+
+#[test]
+fn help_is_a_command_as_well() {
+    for words in [&["help"][..], &["help", "scan"], &["scan", "--help"], &["help", "status"]] {
+        let error = Cli::try_parse_from(["kastrel"].iter().chain(words)).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (clap::error::ErrorKind::DisplayHelp, 0), "{words:?}");
+    }
+}
+
+#[test]
+fn the_scanners_arguments_stay_untouched() {
+    let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
+    assert_eq!(
+        scanner_arguments(&args(&["kastrel", "scanner", "-h", "--version", "--odd", "--", "x"])),
+        Some(args(&["kastrel scanner", "-h", "--version", "--odd", "--", "x"]))
+    );
+    assert_eq!(scanner_arguments(&args(&["kastrel", "scan", "scanner"])), None);
+    assert_eq!(scanner_arguments(&args(&["kastrel"])), None);
+}
+
+#[test]
+fn the_help_lists_the_exit_codes() {
+    let help = Cli::command().render_help().to_string();
+    for exit in Exit::ALL {
+        assert!(help.contains(exit.meaning()), "{help}");
+    }
+}

@@ -1,0 +1,173 @@
+//! Every way in which a check can fail to run, or an issue can hide: no gate passes.
+
+use kastrel_actors::model::{IssueRef, PluginStatus, ScanStatus};
+
+use super::*;
+use crate::cli::view::CoverageView;
+use crate::cli::view::tests::{plugin, view};
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+/// A scan that completed, with twelve checks that ran to their end.
+fn scan() -> ScanView {
+    let completed = (1..=12).map(|number| format!("check{number}")).collect();
+    ScanView { coverage: Some(CoverageView { label: "12 of 12 checks ran".into(), completed, ..CoverageView::default() }), ..view(ScanStatus::Completed) }
+}
+
+fn with_coverage(change: impl FnOnce(&mut CoverageView)) -> ScanView {
+    let mut scan = scan();
+    change(scan.coverage.as_mut().unwrap());
+    scan
+}
+
+fn with_issues(counts: SeverityCounts, listed: &[(&str, Severity)]) -> ScanView {
+    let issues = listed.iter().map(|(title, severity)| IssueRef { id: (*title).into(), severity: *severity, title: (*title).into() }).collect();
+    let results = vec![PluginView { issues, severities: counts, ..plugin("testssl", PluginStatus::Completed) }];
+    ScanView { severities: counts, results, ..scan() }
+}
+
+fn gate(require: Option<Require>, allowed: &[&str]) -> Gate {
+    Gate { fail_on: Some(Severity::High), require, allowed: names(allowed) }
+}
+
+/// The exit code of a scan under a gate.
+fn code(scan: &ScanView, gate: &Gate) -> u8 {
+    Exit::of_scan(scan.status, false, &gate.judge(scan)).code()
+}
+
+#[test]
+fn a_scan_that_checked_everything_and_found_nothing_passes() {
+    for require in [None, Some(Require::Any), Some(Require::All), Some(Require::None)] {
+        assert_eq!(code(&scan(), &gate(require, &[])), 0, "{require:?}");
+    }
+    let alone = Gate { fail_on: None, require: Some(Require::All), allowed: Vec::new() };
+    assert_eq!(code(&scan(), &alone), 0);
+    assert!(!Gate::default().is_set() && alone.is_set());
+}
+
+#[test]
+fn no_way_in_which_a_check_can_fail_to_run_passes_a_gate() {
+    let of = |change: fn(&mut CoverageView, Vec<String>)| with_coverage(|coverage| change(coverage, names(&["testssl"])));
+    let ended = |status| ScanView { status, ..scan() };
+    let unknown = SeverityCounts { unknown: 1, ..SeverityCounts::default() };
+    // What happened, the scan, and the code by `any`, by `all`, and by `none`.
+    let table: Vec<(&str, ScanView, [u8; 3])> = vec![
+        ("a plugin failed", of(|coverage, names| coverage.failed = names), [11, 11, 0]),
+        ("a result that cannot be read makes the plugin failed", of(|coverage, names| coverage.failed = names), [11, 11, 0]),
+        ("a tool is not installed", of(|coverage, names| coverage.unavailable = names), [11, 11, 0]),
+        ("the scanner skipped a selected plugin", of(|coverage, names| coverage.skipped = names), [11, 11, 0]),
+        ("a plugin was interrupted", of(|coverage, names| coverage.interrupted = names), [11, 11, 0]),
+        ("a plugin never ran", of(|coverage, names| coverage.not_run = names), [11, 11, 0]),
+        ("a plugin is not finished", of(|coverage, names| coverage.unfinished = names), [11, 11, 0]),
+        ("all plugins failed", with_coverage(|coverage| coverage.failed = std::mem::take(&mut coverage.completed)), [11, 11, 11]),
+        ("all tools are missing", with_coverage(|coverage| coverage.unavailable = std::mem::take(&mut coverage.completed)), [11, 11, 11]),
+        ("nothing was selected that runs in this mode", with_coverage(|coverage| coverage.completed.clear()), [11, 11, 11]),
+        ("only plugins that were not selected are known", with_coverage(|coverage| coverage.left_out = std::mem::take(&mut coverage.completed)), [11, 11, 11]),
+        ("a dry run checks nothing", with_coverage(|coverage| coverage.dry_run = true), [11, 11, 11]),
+        ("a server that says nothing of coverage, and names no plugins", ScanView { coverage: None, ..scan() }, [11, 11, 11]),
+        (
+            "a server that says nothing of coverage, and a failed plugin",
+            ScanView { coverage: None, results: vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::Failed)], ..scan() },
+            [11, 11, 0],
+        ),
+        ("the report was asked for and is missing", ScanView { report_missing: true, ..scan() }, [11, 11, 0]),
+        // Scans that did not complete never reach the gate; they keep the code of their end.
+        ("the scan failed: nothing could be checked", ended(ScanStatus::Failed), [1, 1, 1]),
+        ("the scan failed: KAST ended without results", ended(ScanStatus::Failed), [1, 1, 1]),
+        ("the scan failed: the target does not resolve", ended(ScanStatus::Failed), [1, 1, 1]),
+        ("the scan was cancelled", ended(ScanStatus::Cancelled), [3, 3, 3]),
+        ("the scan has not ended", ended(ScanStatus::Running), [1, 1, 1]),
+        // What was found and is not seen.
+        ("a registry without severities", with_issues(unknown, &[("odd", Severity::Unknown)]), [10, 10, 10]),
+        (
+            "issues beyond the bound of the list are counted",
+            with_issues(SeverityCounts { high: 1, low: 1_339, ..SeverityCounts::default() }, &[("weak", Severity::Low)]),
+            [10, 10, 10],
+        ),
+        (
+            "issues that only the plugin counts",
+            ScanView { severities: SeverityCounts::default(), ..with_issues(SeverityCounts { critical: 1, ..SeverityCounts::default() }, &[]) },
+            [10, 10, 10],
+        ),
+    ];
+    for (what, scan, codes) in table {
+        let by = |require| code(&scan, &gate(require, &[]));
+        assert_eq!([by(Some(Require::Any)), by(Some(Require::All)), by(Some(Require::None))], codes, "{what}");
+        assert_eq!(by(None), codes[0], "{what}: `any` is what --fail-on requires by itself");
+        assert_ne!(codes[0], 0, "{what}");
+        let only_coverage = Gate { fail_on: None, ..gate(Some(Require::Any), &[]) };
+        assert!(code(&scan, &only_coverage) != 0 || codes[0] == 10, "{what}: coverage alone lets it pass");
+    }
+}
+
+#[test]
+fn what_is_allowed_to_fail_passes_any_and_nothing_else() {
+    let scan = with_coverage(|coverage| {
+        coverage.failed = names(&["testssl"]);
+        coverage.unavailable = names(&["katana"]);
+    });
+    for (require, allowed, expected) in [
+        (Require::Any, &["testssl", "katana"][..], 0),
+        (Require::Any, &["TestSSL", "Katana", "other"], 0),
+        (Require::Any, &["testssl"], 11),
+        (Require::Any, &["test"], 11),
+        (Require::All, &["testssl", "katana"], 11),
+        (Require::None, &[], 0),
+    ] {
+        assert_eq!(code(&scan, &gate(Some(require), allowed)), expected, "{require:?} {allowed:?}");
+    }
+    let nothing = with_coverage(|coverage| coverage.failed = std::mem::take(&mut coverage.completed));
+    let all: Vec<String> = (1..=12).map(|number| format!("check{number}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    assert_eq!(code(&nothing, &gate(None, &all)), 11, "something must have run, whatever is allowed to fail");
+}
+
+#[test]
+fn severities_are_compared_as_they_are_ordered() {
+    let one = |severity| {
+        let mut counts = SeverityCounts::default();
+        match severity {
+            Severity::Critical => counts.critical = 1,
+            Severity::High => counts.high = 1,
+            Severity::Medium => counts.medium = 1,
+            Severity::Low => counts.low = 1,
+            Severity::Informational => counts.informational = 1,
+            Severity::Unknown => counts.unknown = 1,
+        }
+        with_issues(counts, &[("it", severity)])
+    };
+    for (issue, least, expected) in [
+        (Severity::Critical, Severity::High, 10),
+        (Severity::High, Severity::High, 10),
+        (Severity::Medium, Severity::High, 0),
+        (Severity::Informational, Severity::Low, 0),
+        (Severity::Informational, Severity::Informational, 10),
+        (Severity::Unknown, Severity::Critical, 10),
+        (Severity::Low, Severity::Unknown, 10),
+    ] {
+        let gate = Gate { fail_on: Some(least), ..Gate::default() };
+        assert_eq!(code(&one(issue), &gate), expected, "{issue} {least}");
+    }
+}
+
+#[test]
+fn of_two_reasons_the_issues_decide_and_both_are_said() {
+    let mut scan = with_issues(
+        SeverityCounts { critical: 1, high: 2, ..SeverityCounts::default() },
+        &[("Weak cipher", Severity::High), ("Old TLS", Severity::Critical), ("Late", Severity::Low)],
+    );
+    scan.coverage.as_mut().unwrap().unavailable = names(&["katana"]);
+    let gate = gate(None, &[]);
+    let judgement = gate.judge(&scan);
+    assert_eq!(judgement.exit(), Exit::Found);
+    insta::assert_snapshot!(judgement.lines(gate.fail_on).join("\n"), @r"
+    Not passed: 3 issues at or above high (exit code 10)
+      critical: Old TLS (testssl)
+      high: Weak cipher (testssl)
+      and 1 more
+    Not passed: coverage incomplete
+      Tool not installed: katana
+    ");
+}
