@@ -6,6 +6,7 @@ use axum::response::Response;
 use kastrel_actors::model::{ScanMode, ScanRequest, ScanSnapshot};
 
 use super::badge::Badge;
+use super::coverage::badge;
 use super::layout::Layout;
 use crate::web::headers::page;
 use crate::web::text::clean;
@@ -86,7 +87,7 @@ pub(crate) struct NamedScan {
 
 impl NamedScan {
     pub(crate) fn new(scan: &ScanSnapshot) -> Self {
-        Self { id: scan.record.id.0, target: clean(&scan.record.request.target.to_string()), state: scan.status().into() }
+        Self { id: scan.record.id.0, target: clean(&scan.record.request.target.to_string()), state: badge(scan) }
     }
 }
 

@@ -5,6 +5,7 @@ mod batch;
 pub(crate) mod bulk;
 mod charts;
 mod confirm;
+mod coverage;
 pub(crate) mod error;
 pub(crate) mod file_list;
 pub(crate) mod file_view;

@@ -3,9 +3,10 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use kastrel_actors::model::{PluginInfo, PluginResult};
+use kastrel_actors::model::{PluginInfo, PluginResult, ScanStatus, SeverityCounts};
 
 use super::badge::Badge;
+use super::coverage::{badge_of, issues_of, no_issues_of};
 use super::file_view::Content;
 use super::layout::{Here, Layout, Live};
 use super::scan_detail::findings::{SeverityGroup, group};
@@ -17,7 +18,7 @@ use crate::web::files::{head, list};
 use crate::web::headers::page;
 use crate::web::path::{PluginPath, no_scan};
 use crate::web::state::Web;
-use crate::web::text::{MomentText, clean, duration, in_url, sentence, size};
+use crate::web::text::{MomentText, clean, counted, duration, in_url, sentence, size};
 use crate::web::viewer::Viewer;
 
 const MOST_BYTES: u64 = 256 * 1024;
@@ -38,7 +39,12 @@ pub(crate) struct PluginPage {
     badge: Badge,
     is_problem: bool,
     message: String,
-    findings: u64,
+    /// Why it shows no issue.
+    no_issues: &'static str,
+    /// How many issues it has, and how much of them is shown.
+    issues: String,
+    /// How many other items it collected.
+    items: String,
     started: Option<MomentText>,
     ended: Option<MomentText>,
     duration: String,
@@ -74,6 +80,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         }
         None => Default::default(),
     };
+    let ended = scan.status() != ScanStatus::Running;
+    let issues = issues_of(SeverityCounts::of(std::slice::from_ref(plugin)));
     let base = format!("/scans/{id}/attempts/{}/view", attempt.unwrap_or_default());
     let took = plugin.started_at.zip(plugin.ended_at).map(|(start, end)| duration(end.duration_since(start)));
     let file = |entry: Artifact| PluginFile { url: format!("{base}/{}", in_url(&entry.path)), name: clean(&entry.path), size: size(entry.size) };
@@ -85,10 +93,12 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         title: clean(info.map_or(name.as_str(), |info| &info.display_name)),
         about: clean(info.map_or("", |info| &info.description)),
         kind: info.map(|info| info.kind.as_str()),
-        badge: plugin.status.into(),
+        badge: badge_of(plugin, ended),
         is_problem: is_problem(plugin),
         message: sentence(&clean(&message_of(plugin))),
-        findings: plugin.findings_count,
+        no_issues: no_issues_of(plugin, scan.record.request.dry_run, ended),
+        issues: if issues > 0 { counted(issues, "issue", "issues") } else { String::new() },
+        items: if plugin.findings_count > 0 { counted(plugin.findings_count, "item", "items") } else { String::new() },
         started: plugin.started_at.map(|at| clock.moment(at)),
         ended: plugin.ended_at.map(|at| clock.moment(at)),
         duration: took.unwrap_or_default(),
@@ -140,7 +150,9 @@ mod tests {
                 badge: plugin.status.into(),
                 is_problem: true,
                 message: clean(HOSTILE),
-                findings: 3,
+                no_issues: "Not checked: the plugin failed.",
+                issues: "200 of 1,340 shown".into(),
+                items: "3 items".into(),
                 started: Some(crate::web::zone::WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
                 ended: Some(crate::web::zone::WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
                 duration: "12 s".into(),

@@ -7,16 +7,17 @@ use kastrel_actors::model::{PluginStatus, ReportFormat, ScanRecord, ScanSnapshot
 use kastrel_actors::policy::waiting::Waiting;
 
 use super::badge::{Badge, SeverityChip, severities};
+use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
 use super::overview::left_of;
-use crate::web::api::wire::{count_of, findings_of, plugins_of};
+use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;
 use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, head, list, log_tail, notice_of as notice_of_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
-use crate::web::text::{MomentText, clean, counted, duration, sentence};
+use crate::web::text::{MomentText, clean, duration, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::{WallClock, exact};
 
@@ -40,6 +41,7 @@ pub(crate) struct ScanDetailPage {
     layout: Layout,
     id: u64,
     target: String,
+    status: ScanStatus,
     badge: Badge,
     mode: &'static str,
     priority: Option<&'static str>,
@@ -53,9 +55,11 @@ pub(crate) struct ScanDetailPage {
     error_kind: String,
     is_cancelling: bool,
     progress: Option<Progress>,
-    /// What the plugins did, in a line.
+    coverage: CoverageView,
+    /// How many issues there are, in a line.
     outcome: String,
-    problems: Vec<String>,
+    /// Why there are none.
+    no_issues: String,
     severities: Vec<SeverityChip>,
     created: MomentText,
     started: Option<MomentText>,
@@ -134,10 +138,13 @@ impl ScanDetailPage {
         let until = record.ended_at().unwrap_or(clock.now);
         let live = (!status.is_terminal()).then(|| Live::new(web, format!("/api/scans/{}/events", record.id)));
         let catalogue = web.catalogue();
+        // Nothing of an attempt that has ended goes on.
+        let settled = record.last_attempt().and_then(|attempt| attempt.ended_at).or_else(|| record.ended_at());
         Self {
             id: record.id.0,
             target: clean(&record.request.target.to_string()),
-            badge: status.into(),
+            status,
+            badge: badge(scan),
             mode: record.request.mode.as_str(),
             priority: (record.request.priority != kastrel_actors::model::Priority::Normal).then(|| record.request.priority.as_str()),
             is_dry_run: record.request.dry_run,
@@ -154,8 +161,9 @@ impl ScanDetailPage {
             error_kind: record.last_failure().map(|failure| crate::web::text::words(failure.kind.as_str())).unwrap_or_default(),
             is_cancelling: !status.is_terminal() && record.cancel_requested.is_some(),
             progress: Progress::new(web, clock, scan, left),
-            outcome: outcome(scan),
-            problems: problems(scan),
+            coverage: CoverageView::of(scan),
+            outcome: issues_text(scan),
+            no_issues: no_issues(scan),
             severities: severities(SeverityCounts::of(plugins)),
             created: clock.moment(record.created_at),
             started: record.started_at.map(|at| clock.moment(at)),
@@ -163,9 +171,9 @@ impl ScanDetailPage {
             duration: record.started_at.map_or_else(String::new, |started| duration(until.duration_since(started))),
             facts: facts(record),
             groups: findings::group(plugins, catalogue.as_deref()),
-            plugins: plugins.iter().map(|plugin| PluginRow::new(record.id, plugin, clock.now)).collect(),
+            plugins: plugins.iter().map(|plugin| PluginRow::new(record.id, plugin, settled, clock.now)).collect(),
             timeline: timeline(scan, clock.now),
-            attempts: record.attempts.iter().rev().map(|attempt| AttemptRow::new(attempt, clock)).collect(),
+            attempts: record.attempts.iter().rev().map(|attempt| AttemptRow::new(attempt, &badge(scan), clock)).collect(),
             can_cancel: !status.is_terminal() && record.cancel_requested.is_none(),
             has_ended: status.is_terminal(),
             can_render: status.is_terminal() && results.has_info && web.state.renderer.is_some(),
@@ -195,29 +203,6 @@ impl Progress {
             attempt: format!("Attempt {attempt} of {}", web.state.max_attempts.max(attempt.0)),
         })
     }
-}
-
-/// `12 plugins, 31 findings`.
-fn outcome(scan: &ScanSnapshot) -> String {
-    let plugins = plugins_of(scan);
-    if plugins.is_empty() {
-        return String::new();
-    }
-    format!("{}, {}", counted(plugins.len() as u64, "plugin", "plugins"), counted(findings_of(plugins), "finding", "findings"))
-}
-
-/// What did not work, also where the scan as a whole completed.
-fn problems(scan: &ScanSnapshot) -> Vec<String> {
-    let plugins = plugins_of(scan);
-    let named = |status: PluginStatus, one: &str, many: &str| {
-        let count = count_of(plugins, status);
-        let names: Vec<&str> = plugins.iter().filter(|plugin| plugin.status == status).map(|plugin| plugin.name.as_str()).collect();
-        (count > 0).then(|| clean(&format!("{}: {}", counted(count as u64, one, many), names.join(", "))))
-    };
-    [named(PluginStatus::Failed, "plugin failed", "plugins failed"), named(PluginStatus::Unavailable, "plugin was unavailable", "plugins were unavailable")]
-        .into_iter()
-        .flatten()
-        .collect()
 }
 
 async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {

@@ -273,8 +273,8 @@ fn headings(query: &ScanListQuery) -> Vec<Heading> {
     vec![
         sorted("Target", "", ScanOrder::Target, "↑"),
         plain("State", ""),
-        plain("Plugins", ""),
-        sorted("Findings", "", ScanOrder::Findings, "↓"),
+        plain("Checks", ""),
+        sorted("Issues", "", ScanOrder::Findings, "↓"),
         submitted,
         sorted("Duration", "num", ScanOrder::Longest, "↓"),
     ]

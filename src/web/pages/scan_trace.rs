@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::badge::Badge;
+use super::coverage::badge;
 use super::layout::{Here, Layout};
 use crate::web::error::Problem;
 use crate::web::headers::page;
@@ -44,7 +45,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Trace of scan {id}")).await,
         id: id.0,
         target: clean(&record.request.target.to_string()),
-        badge: record.status().into(),
+        badge: badge(&scan),
         created: clock.moment(record.created_at),
         took: if record.status().is_terminal() { format!("finished after {whole}") } else { format!("{whole} so far") },
         trace_url: web.trace_url(&trace_id),

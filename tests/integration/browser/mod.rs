@@ -13,4 +13,5 @@ mod screenshots;
 mod seed;
 mod stage;
 mod times;
+mod truth;
 mod without_script;

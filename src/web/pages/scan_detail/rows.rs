@@ -6,6 +6,7 @@ use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PluginRes
 use kastrel_actors::policy::waiting::Waiting;
 
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
+use crate::web::pages::coverage::{badge_of, issues_of};
 use crate::web::pages::form::format_label;
 use crate::web::text::{MomentText, clean, duration, in_url, sentence, words};
 use crate::web::zone::WallClock;
@@ -22,7 +23,10 @@ pub(super) struct PluginRow {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) badge: Badge,
-    pub(super) findings: u64,
+    /// How many issues; empty where nothing was checked.
+    pub(super) issues: String,
+    /// How many other items it collected.
+    pub(super) items: String,
     pub(super) severities: Vec<SeverityChip>,
     pub(super) message: String,
     pub(super) duration: String,
@@ -41,17 +45,21 @@ pub(super) struct AttemptRow {
 }
 
 impl PluginRow {
-    pub(super) fn new(scan: ScanId, plugin: &PluginResult, now: Timestamp) -> Self {
+    /// `until`: when the attempt ended; then nothing of it goes on.
+    pub(super) fn new(scan: ScanId, plugin: &PluginResult, until: Option<Timestamp>, now: Timestamp) -> Self {
         let took = plugin.started_at.and_then(|start| {
-            let end = plugin.ended_at.or((!plugin.status.is_final()).then_some(now))?;
+            let end = plugin.ended_at.or((!plugin.status.is_final()).then_some(until.unwrap_or(now)))?;
             Some(end.duration_since(start))
         });
+        let counts = SeverityCounts::of(std::slice::from_ref(plugin));
+        let issues = issues_of(counts);
         Self {
             name: clean(&plugin.name),
             url: format!("/scans/{scan}/plugins/{}", in_url(&plugin.name)),
-            badge: plugin.status.into(),
-            findings: plugin.findings_count,
-            severities: severities(SeverityCounts::of(std::slice::from_ref(plugin))),
+            badge: badge_of(plugin, until.is_some()),
+            issues: if issues > 0 || plugin.status == PluginStatus::Completed { issues.to_string() } else { String::new() },
+            items: if plugin.findings_count > 0 { plugin.findings_count.to_string() } else { String::new() },
+            severities: severities(counts),
             message: sentence(&clean(&message_of(plugin))),
             duration: took.map(duration).unwrap_or_default(),
         }
@@ -70,10 +78,11 @@ pub(crate) fn message_of(plugin: &PluginResult) -> String {
 }
 
 impl AttemptRow {
-    pub(super) fn new(attempt: &AttemptRecord, clock: &WallClock) -> Self {
+    /// `completed`: how the scan looks, where the attempt completed it.
+    pub(super) fn new(attempt: &AttemptRecord, completed: &Badge, clock: &WallClock) -> Self {
         let (badge, end, reason) = match &attempt.end {
             None => (ScanStatus::Running.into(), String::new(), String::new()),
-            Some(AttemptEnd::Completed(_)) => (ScanStatus::Completed.into(), String::new(), String::new()),
+            Some(AttemptEnd::Completed(_)) => (completed.clone(), String::new(), String::new()),
             Some(AttemptEnd::Failed(failure)) => (ScanStatus::Failed.into(), sentence(&words(failure.kind.as_str())), sentence(&clean(&failure.detail))),
             Some(AttemptEnd::Interrupted { why, detail }) => {
                 let detail = detail.as_deref().map_or_else(String::new, |detail| format!("{}. ", sentence(&clean(detail))));
