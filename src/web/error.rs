@@ -156,7 +156,7 @@ impl Problem {
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
             response
         } else {
-            (status, ErrorPage::new(status.as_u16(), title, &self.detail, trace_id, theme)).into_response()
+            (status, ErrorPage::new(status.as_u16(), title, &self.detail, trace_id, theme, path)).into_response()
         };
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

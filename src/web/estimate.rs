@@ -53,17 +53,17 @@ pub(crate) fn time_left(running: &Running<'_>) -> TimeLeft {
     TimeLeft::About(each * u32::try_from(running.plugins - running.ended).unwrap_or(u32::MAX))
 }
 
-/// In words, as coarse as the estimate is: `about 3 min left`.
+/// In words, as coarse as the estimate is: `~3 min left`.
 #[must_use]
 pub(crate) fn words(left: TimeLeft) -> Option<String> {
     match left {
         TimeLeft::Unknown => None,
-        TimeLeft::Overdue => Some("longer than earlier scans of this target".into()),
+        TimeLeft::Overdue => Some("slower than usual for this target".into()),
         TimeLeft::About(left) => Some(match left.as_secs() {
             0..=20 => "a few seconds left".into(),
-            21..=45 => "about half a minute left".into(),
-            46..=5_399 => format!("about {} min left", (left.as_secs() + 30) / 60),
-            more => format!("about {} h left", (more + 1_800) / 3_600),
+            21..=45 => "~30 s left".into(),
+            46..=5_399 => format!("~{} min left", (left.as_secs() + 30) / 60),
+            more => format!("~{} h left", (more + 1_800) / 3_600),
         }),
     }
 }
@@ -102,9 +102,7 @@ mod tests {
 
     #[test]
     fn is_said_coarsely() {
-        for (left, text) in
-            [(0, "a few seconds left"), (30, "about half a minute left"), (50, "about 1 min left"), (140, "about 2 min left"), (7_200, "about 2 h left")]
-        {
+        for (left, text) in [(0, "a few seconds left"), (30, "~30 s left"), (50, "~1 min left"), (140, "~2 min left"), (7_200, "~2 h left")] {
             assert_eq!(words(TimeLeft::About(Duration::from_secs(left))).as_deref(), Some(text));
         }
         assert_eq!(words(TimeLeft::Unknown), None);

@@ -26,6 +26,7 @@ pub(crate) mod testing;
 mod text;
 mod trace;
 mod viewer;
+mod zone;
 
 pub use hosts::HostRule;
 pub use limits::RequestLimits;

@@ -1,11 +1,12 @@
 //! The query of a list of scans, for the API, the page and the export: what is in the address is all that there is to it.
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
 use kastrel_actors::ports::{ListPlace, ListQuery};
 use url::form_urlencoded;
+
+use super::zone::Zone;
 
 const MAX_PER_PAGE: usize = 100;
 const MAX_PAGE: usize = 10_000_000;
@@ -25,6 +26,8 @@ pub(crate) struct ScanListQuery {
     pub(crate) from: Option<Day>,
     /// The last day, as it was given.
     pub(crate) to: Option<Day>,
+    /// The zone in which those days are.
+    pub(crate) zone: Zone,
     pub(crate) order: ScanOrder,
     pub(crate) before: Option<ScanId>,
     pub(crate) after: Option<ScanId>,
@@ -54,6 +57,7 @@ impl Default for ScanListQuery {
             min_severity: None,
             from: None,
             to: None,
+            zone: Zone::default(),
             order: ScanOrder::Newest,
             before: None,
             after: None,
@@ -67,6 +71,8 @@ impl ScanListQuery {
     /// Reads a query string; every wrong parameter is named, and the right ones are kept.
     pub(crate) fn parse(query: Option<&str>) -> (Self, Vec<FieldError>) {
         let (mut list, mut errors) = (Self::default(), Vec::new());
+        // Days are read last: their zone may follow them.
+        let (mut from, mut to) = (String::new(), String::new());
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let read = match &*name {
                 "page" => number(&value, MAX_PAGE).map(|page| list.page = page),
@@ -76,8 +82,15 @@ impl ScanListQuery {
                 "mode" => name_of(&value).map(|mode| list.mode = mode),
                 "plugin" => text(&value).map(|text| list.plugin = text),
                 "min_severity" => name_of(&value).map(|least| list.min_severity = least),
-                "from" => day(&value).map(|day| list.from = day),
-                "to" => day(&value).map(|day| list.to = day),
+                "from" => {
+                    from = value.into_owned();
+                    Ok(())
+                }
+                "to" => {
+                    to = value.into_owned();
+                    Ok(())
+                }
+                "zone" => zone(&value).map(|zone| list.zone = zone),
                 "sort" => name_of(&value).map(|order| list.order = order.unwrap_or(ScanOrder::Newest)),
                 "before" => id(&value).map(|id| list.before = id),
                 "after" => id(&value).map(|id| list.after = id),
@@ -91,6 +104,12 @@ impl ScanListQuery {
             };
             if let Err(message) = read {
                 errors.push(FieldError::new(name, message));
+            }
+        }
+        for (name, text, place) in [("from", from, &mut list.from), ("to", to, &mut list.to)] {
+            match day(&text, &list.zone) {
+                Ok(day) => *place = day,
+                Err(message) => errors.push(FieldError::new(name, message)),
             }
         }
         list.statuses.sort();
@@ -125,7 +144,7 @@ impl ScanListQuery {
 
     /// Whether it narrows the list.
     pub(crate) fn is_narrowed(&self) -> bool {
-        self.without_place() != Self { per_page: self.per_page, order: self.order, ..Self::default() }
+        self.without_place() != Self { per_page: self.per_page, order: self.order, zone: self.zone.clone(), ..Self::default() }
     }
 
     /// The same filters and order, from their beginning.
@@ -222,6 +241,9 @@ impl ScanListQuery {
                 any(name, &day.text);
             }
         }
+        if (self.from.is_some() || self.to.is_some()) && !self.zone.is_utc() {
+            any("zone", self.zone.name());
+        }
         if self.order != usual.order {
             any("sort", self.order.as_str());
         }
@@ -290,8 +312,17 @@ fn id(text: &str) -> Result<Option<ScanId>, String> {
     text.parse().map(Some).map_err(|_| "expected a scan's number".to_owned())
 }
 
-/// `2026-11-23`, a whole day in UTC, or a moment such as `2026-11-23T08:00:00Z`.
-fn day(text: &str) -> Result<Option<Day>, String> {
+/// A zone of the time zone database; UTC where it is empty.
+fn zone(text: &str) -> Result<Zone, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(Zone::default());
+    }
+    Zone::named(text).ok_or_else(|| "expected a time zone such as Europe/Berlin".to_owned())
+}
+
+/// `2026-11-23`, a whole day in `zone`, or a moment such as `2026-11-23T08:00:00Z`.
+fn day(text: &str, zone: &Zone) -> Result<Option<Day>, String> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
@@ -300,7 +331,8 @@ fn day(text: &str) -> Result<Option<Day>, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(Some(Day { text: text.to_owned(), begins: moment, ends: moment }));
     }
-    let begin = |date: Date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| wrong());
+    // A midnight that a change of the clock leaves out, or has twice, begins with the first moment of the day.
+    let begin = |date: Date| zone.zone().to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| wrong());
     let date: Date = text.parse().map_err(|_| wrong())?;
     let next = date.checked_add(1.day()).map_err(|_| wrong())?;
     Ok(Some(Day { text: text.to_owned(), begins: begin(date)?, ends: begin(next)? }))
@@ -327,11 +359,32 @@ mod tests {
     #[test]
     fn names_every_wrong_parameter_and_keeps_the_rest() {
         let (list, errors) = ScanListQuery::parse(Some(
-            "page=0&per_page=101&status=done&before=x&target=ok&mode=loud&from=yesterday&to=2026-13-01&sort=random&after=-1&at=x&at=~&sort=longest&at=x~3",
+            "page=0&per_page=101&status=done&before=x&target=ok&mode=loud&from=yesterday&to=2026-13-01&sort=random&after=-1&at=x&at=~&zone=..%2Fetc&sort=longest&at=x~3",
         ));
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(fields, ["page", "per_page", "status", "before", "mode", "from", "to", "sort", "after", "at", "at", "at"]);
+        assert_eq!(fields, ["page", "per_page", "status", "before", "mode", "sort", "after", "at", "at", "zone", "from", "to", "at"]);
         assert_eq!(list, ScanListQuery { target: Some("ok".into()), order: ScanOrder::Longest, ..ScanListQuery::default() });
+    }
+
+    #[test]
+    fn days_are_those_of_the_zone() {
+        for (query, from, until) in [
+            ("from=2026-11-01&to=2026-11-01", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
+            ("from=2026-11-01&to=2026-11-01&zone=Pacific%2FAuckland", "2026-10-31T11:00:00Z", "2026-11-01T11:00:00Z"),
+            // The day on which clocks are set back has 25 hours.
+            ("zone=Europe%2FBerlin&from=2026-10-25&to=2026-10-25", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+            // In Beirut that day begins at 1 o'clock: there is no midnight.
+            ("zone=Asia%2FBeirut&from=2026-03-29&to=2026-03-29", "2026-03-28T22:00:00Z", "2026-03-29T21:00:00Z"),
+            ("from=2026-11-01T08:00:00Z&to=2026-11-01T09:00:00Z&zone=Pacific%2FAuckland", "2026-11-01T08:00:00Z", "2026-11-01T09:00:00Z"),
+        ] {
+            let (list, errors) = ScanListQuery::parse(Some(query));
+            assert_eq!(errors, [], "{query}");
+            let store = list.for_store();
+            assert_eq!((store.created_from, store.created_until), (from.parse().ok(), until.parse().ok()), "{query}");
+            assert_eq!(ScanListQuery::parse(list.link("/").split_once('?').map(|(_, query)| query)).0, list, "{query}");
+        }
+        let alone = ScanListQuery::parse(Some("zone=Pacific%2FAuckland")).0;
+        assert!(!alone.is_narrowed() && alone.link("/scans") == "/scans", "a zone without days asks for nothing");
     }
 
     #[test]

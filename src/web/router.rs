@@ -56,10 +56,10 @@ fn page_routes() -> Router<Web> {
         .route("/scans", get(pages::scan_list::show).post(pages::new_scan::submit))
         .route("/scans/bulk", post(pages::bulk::act))
         .route("/scans/{id}", get(pages::scan_detail::show))
-        .route("/scans/{id}/cancel", post(pages::scan_detail::cancel))
-        .route("/scans/{id}/rerun", post(pages::scan_detail::rerun))
-        .route("/scans/{id}/delete", get(pages::scan_detail::ask_delete).post(pages::scan_detail::delete))
-        .route("/scans/{id}/render", post(pages::scan_detail::render))
+        .route("/scans/{id}/cancel", post(pages::scan_detail::actions::cancel))
+        .route("/scans/{id}/rerun", post(pages::scan_detail::actions::rerun))
+        .route("/scans/{id}/delete", get(pages::scan_detail::actions::ask_delete).post(pages::scan_detail::actions::delete))
+        .route("/scans/{id}/render", post(pages::scan_detail::actions::render))
         .route("/scans/{id}/plugins/{name}", get(pages::plugin_detail::show))
         .route("/scans/{id}/report", get(pages::report::show))
         .route("/scans/{id}/log", get(pages::log::show))
@@ -73,6 +73,7 @@ fn page_routes() -> Router<Web> {
         .route("/queue/pause", post(pages::queue::pause))
         .route("/queue/resume", post(pages::queue::resume))
         .route("/theme", post(pages::theme::choose))
+        .route("/zone", post(pages::zone::choose))
         .route("/assets/{name}", get(assets::serve))
 }
 

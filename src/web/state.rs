@@ -21,6 +21,8 @@ use crate::backup::{BackupSource, BackupStatus};
 use crate::config::TraceUrl;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
+use crate::web::viewer::Viewer;
+use crate::web::zone::WallClock;
 
 /// A kind of issue, as the scanner's registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,13 +162,14 @@ impl WebInner {
         self.state.desk.clock.now()
     }
 
+    /// What time it is for a viewer.
+    pub(crate) fn clock(&self, viewer: &Viewer) -> WallClock {
+        WallClock { now: self.now(), zone: viewer.zone.clone() }
+    }
+
     /// Why there is no catalogue yet.
     pub(crate) const fn no_catalogue(&self) -> &'static str {
-        if self.state.runs_scans {
-            "the scanner is still being asked for its plugins"
-        } else {
-            "no worker has joined yet, or its scanner is still being asked for its plugins"
-        }
+        if self.state.runs_scans { "the scanner is still being detected" } else { "no worker is connected yet, or its scanner is still being detected" }
     }
 
     /// Where a trace is shown, if there is such a place.

@@ -1,7 +1,5 @@
 //! Values as people read them. Templates compute nothing, so this is where it is done.
 
-use jiff::Timestamp;
-
 pub(crate) use crate::human_time::duration;
 
 /// A text for a page: without control characters, and without those that turn the direction of what follows.
@@ -14,14 +12,13 @@ pub(crate) fn clean(text: &str) -> String {
 /// A moment, for people and for machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MomentText {
+    /// On the viewer's clock, with the day where it is not today.
     pub(crate) shown: String,
+    /// With date and zone, and the same in UTC.
+    pub(crate) full: String,
     pub(crate) exact: String,
-}
-
-impl From<Timestamp> for MomentText {
-    fn from(at: Timestamp) -> Self {
-        Self { shown: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(), exact: format!("{at:.0}") }
-    }
+    /// How far it is from now.
+    pub(crate) ago: String,
 }
 
 /// `1 plugin`, `2 plugins`.
@@ -47,6 +44,35 @@ pub(crate) fn in_url(path: &str) -> String {
     path.bytes().map(encode).collect()
 }
 
+/// Targets up to this length are not broken in lines that have room.
+const SHORT: usize = 40;
+
+/// A target in pieces between which a line may be broken: behind the signs of an address, never within a word. A short one is one piece.
+pub(crate) fn pieces(target: &str) -> Vec<&str> {
+    if target.chars().count() <= SHORT {
+        return vec![target];
+    }
+    let (mut pieces, mut from) = (Vec::new(), 0);
+    let is_sign = |c: char| matches!(c, '/' | '.' | ':' | '-' | '_' | '?' | '&' | '=');
+    for (at, c) in target.char_indices() {
+        let next = at + c.len_utf8();
+        if is_sign(c) && !target[next..].starts_with(is_sign) {
+            pieces.push(&target[from..next]);
+            from = next;
+        }
+    }
+    if from < target.len() {
+        pieces.push(&target[from..]);
+    }
+    pieces
+}
+
+/// A text as a sentence begins: the edge at which error texts, which are fragments, become messages.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// A name such as `in_progress` as words.
 pub(crate) fn words(name: &str) -> String {
     name.replace('_', " ")
@@ -67,8 +93,16 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_to_the_second() {
-        let at = MomentText::from("2025-11-07T09:00:00.987Z".parse::<Timestamp>().unwrap());
-        assert_eq!((at.shown.as_str(), at.exact.as_str()), ("2025-11-07 09:00:00 UTC", "2025-11-07T09:00:00Z"));
+    fn a_long_target_may_be_broken_behind_its_signs_only() {
+        assert_eq!(pieces("www.example.com"), ["www.example.com"]);
+        assert_eq!(pieces("https://shop.example.com:8443/some_path?a=b"), ["https://", "shop.", "example.", "com:", "8443/", "some_", "path?", "a=", "b"]);
+    }
+
+    #[test]
+    fn sentences_begin_with_a_capital() {
+        assert_eq!(
+            (sentence("the target is empty"), sentence("`x` is wrong"), sentence("")),
+            ("The target is empty".to_owned(), "`x` is wrong".to_owned(), String::new())
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Who looks at a page, and how they like it. There are no accounts yet: everybody is the same somebody, and each handler already asks.
+//! No accounts yet: every request is anonymous. Handlers take `Viewer`, which also says how its pages look and in which time zone.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -7,6 +7,8 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use kastrel_actors::Client;
+
+use super::zone::Zone;
 
 const COOKIE: &str = "kastrel-theme";
 
@@ -57,6 +59,8 @@ pub(crate) struct Viewer {
     pub(crate) name: Option<String>,
     /// How they like their pages.
     pub(crate) theme: Theme,
+    /// The zone of their clock.
+    pub(crate) zone: Zone,
     /// Whose submissions theirs are counted among.
     pub(crate) client: Client,
 }
@@ -73,7 +77,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Viewer {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-        Ok(Self { theme: Theme::of(&parts.headers), client: address.map_or(Client::Local, Client::Address), ..Self::anonymous() })
+        Ok(Self {
+            theme: Theme::of(&parts.headers),
+            zone: Zone::of(&parts.headers),
+            client: address.map_or(Client::Local, Client::Address),
+            ..Self::anonymous()
+        })
     }
 }
 

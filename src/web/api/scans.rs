@@ -61,10 +61,12 @@ pub(crate) struct ScanListParams {
     mode: Option<String>,
     /// Only scans in which this plugin found something.
     plugin: Option<String>,
-    /// Only scans that were accepted on this day (UTC) or later, or from this moment on.
+    /// Only scans that were accepted on this day or later, or from this moment on.
     from: Option<String>,
-    /// Only scans that were accepted on this day (UTC) or earlier, or before this moment.
+    /// Only scans that were accepted on this day or earlier, or before this moment.
     to: Option<String>,
+    /// The time zone of these days, such as Europe/Berlin; UTC where it is left out.
+    zone: Option<String>,
     /// newest (default), oldest, target, longest or findings.
     sort: Option<String>,
     /// Only scans with a number below this one: stable while new scans come in.

@@ -1,40 +1,76 @@
-// What every page has: times in the viewer's zone, running clocks, colours, copying, choosing many scans.
+// What every page has: times in the viewer's zone, running clocks, colours, copying, selecting many scans.
 
 const skew = document.body.dataset.now ? Date.now() - Date.parse(document.body.dataset.now) : 0;
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const short = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
-const dated = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const now = () => Date.now() - skew;
 
-// The exact UTC stays on hover; what is read is the viewer's own time.
+// The zone of the page: what the server wrote, or this browser's own as long as the server has not heard of it. It hears by a cookie, so that it writes the same times and reads days in the
+// same zone. UTC by choice stays.
+const here = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+let zone = document.body.dataset.zone || "UTC";
+const kept = document.cookie.match(/(?:^|; )kastrel-zone=([^;]*)/)?.[1];
+if (document.body.dataset.zone && kept !== "UTC" && kept !== here) {
+  document.cookie = `kastrel-zone=${here}; path=/; max-age=31536000; samesite=lax`;
+  zone = here;
+  document.getElementById("zone").textContent = here;
+}
+if (document.body.dataset.zone) {
+  document.getElementById("zone-utc").hidden = zone === "UTC";
+  document.getElementById("zone-local").hidden = zone !== "UTC" || here === "UTC";
+}
+
+// One style of time, the server's: 14:03:22 today, 27 Nov 14:03 on another day, 27 Nov 2025 14:03 in another year.
+const names = new Intl.DateTimeFormat("en-US", { timeZone: zone, hourCycle: "h23", year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const parts = (at) => Object.fromEntries(names.formatToParts(at).map((part) => [part.type, part.value]));
+const full = (at) => new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" }).format(at);
+
+function clock(at) {
+  const [then, today] = [parts(at), parts(new Date(now()))];
+  const day = `${then.day} ${then.month}`;
+  if (then.year !== today.year) return `${day} ${then.year} ${then.hour}:${then.minute}`;
+  if (day !== `${today.day} ${today.month}`) return `${day} ${then.hour}:${then.minute}`;
+  return `${then.hour}:${then.minute}:${then.second}`;
+}
+
+// The exact UTC stays on hover.
 function localTime(element) {
   const at = new Date(element.dateTime);
   if (Number.isNaN(at.getTime())) return;
-  const now = new Date(Date.now() - skew);
-  const isToday = now.toDateString() === at.toDateString();
-  const text = (isToday ? clock : now.getFullYear() === at.getFullYear() ? short : dated).format(at);
+  const text = clock(at);
   if (element.textContent !== text) element.textContent = text;
-  element.title = `${element.dateTime.replace("T", " ").replace("Z", " UTC")} (${full.format(at)} here)`;
+  const utc = element.dateTime.replace("T", " ").replace("Z", " UTC");
+  element.title = zone === "UTC" ? utc : `${full(at)} ${zone} (${utc})`;
 }
 
-function duration(seconds) {
+// As the server rounds: down, like a clock.
+function duration(ms) {
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 1) return `0.${Math.floor(ms / 100)} s`;
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
 }
 
+function relative(ms) {
+  const seconds = Math.floor(Math.abs(ms) / 1000);
+  if (seconds < 2) return "just now";
+  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const [size, unit] = units.find(([size]) => seconds >= size);
+  const text = `${Math.floor(seconds / size)} ${unit}`;
+  return ms < 0 ? `in ${text}` : `${text} ago`;
+}
+
 function tick() {
   if (document.hidden) return;
-  for (const element of document.querySelectorAll("[data-since]")) {
-    const text = duration(Math.max(0, Math.floor((Date.now() - skew - Date.parse(element.dataset.since)) / 1000)));
-    if (element.textContent !== text) element.textContent = text;
-  }
+  const put = (element, text) => element.textContent !== text && (element.textContent = text);
+  for (const element of document.querySelectorAll("[data-since]")) put(element, duration(Math.max(0, now() - Date.parse(element.dataset.since))));
+  for (const element of document.querySelectorAll("[data-ago]")) put(element, relative(now() - Date.parse(element.dataset.ago)));
 }
 
 // Again after each change of the page.
 function enhance(root = document) {
   root.querySelectorAll("time[datetime]").forEach(localTime);
+  for (const field of root.querySelectorAll("input[data-zone-own]")) field.value = zone;
   root.querySelectorAll(".js[hidden]").forEach((element) => (element.hidden = false));
   tick();
   countPicks();
@@ -70,13 +106,16 @@ const picks = () => [...document.querySelectorAll("[data-pick]")];
 function countPicks() {
   const count = document.getElementById("pick-count");
   if (!count) return;
-  const chosen = picks().filter((pick) => pick.checked).length;
-  const text = chosen ? `${chosen} chosen` : "";
+  const picked = picks().filter((pick) => pick.checked);
+  const chosen = picked.length;
+  const text = chosen ? `${chosen} selected` : "";
   if (count.textContent !== text) count.textContent = text;
   const all = document.querySelector("[data-pick-all]");
   all.checked = chosen > 0 && chosen === picks().length;
   all.indeterminate = chosen > 0 && !all.checked;
-  for (const button of document.querySelectorAll("#bulk button")) button.disabled = chosen === 0;
+  // What can be done to none of the selected scans is not offered.
+  const isOpen = (pick) => ["pending", "running"].includes(pick.closest("tr").dataset.status);
+  for (const button of document.querySelectorAll("#bulk button")) button.disabled = !picked.some((pick) => isOpen(pick) === (button.dataset.for === "open"));
 }
 
 document.addEventListener("change", (event) => {

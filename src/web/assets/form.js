@@ -14,9 +14,9 @@ if (form) {
     target.rows = Math.min(12, Math.max(1, target.value.split("\n").length));
   }
 
-  // One line is sent with Enter; Shift+Enter begins another.
-  target.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || target.value.includes("\n")) return;
+  // Enter begins a new line, as in every text field; Ctrl+Enter starts, from any field.
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
     event.preventDefault();
     form.requestSubmit(document.getElementById("submit"));
   });
@@ -80,7 +80,7 @@ if (form) {
     const chosen = boxes().filter((one) => one.checked && shown(one));
     const needed = new Set(chosen.flatMap(needs));
     for (const one of boxes()) one.closest(".card").classList.toggle("needed", one.checked && needed.has(one.value));
-    document.getElementById("plugin-count").textContent = chosen.length ? `${chosen.length} of ${boxes().filter(shown).length} chosen` : "Without a choice, all of the mode run.";
+    document.getElementById("plugin-count").textContent = chosen.length ? `${chosen.length} of ${boxes().filter(shown).length} selected` : "None selected: all plugins of this mode run.";
   }
 
   form.addEventListener("change", (event) => {

@@ -48,6 +48,8 @@ function morph(now, next) {
   if (now.isEqualNode(next)) return;
   // A time that is shown in the viewer's zone differs in its text only.
   if (now.nodeName === "TIME" && now.dateTime === next.dateTime) return;
+  // So does one that is counted here.
+  if (now.dataset?.ago !== undefined && now.dataset.ago === next.dataset.ago) return;
   for (const { name, value } of [...next.attributes]) if (!(now.nodeName === "DETAILS" && name === "open") && now.getAttribute(name) !== value) now.setAttribute(name, value);
   for (const { name } of [...now.attributes]) if (!next.hasAttribute(name) && !kept(now, name)) now.removeAttribute(name);
   if (now.nodeName === "INPUT" || now.nodeName === "TEXTAREA" || now.nodeName === "SELECT") return;
@@ -99,14 +101,14 @@ async function ask() {
     const response = await fetch(location.href, { headers: { accept: "text/html", "x-kastrel-poll": "1" }, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15000) });
     if (response.status === 404) {
       stop();
-      return trouble("This is not there any more: it was deleted.");
+      return trouble("This scan was deleted.");
     }
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     if (!response.ok) {
       failures += 1;
       // What the page shows is older than it should be, but still worth reading; only how things are is put in its place.
       put(page, ["health"]);
-      return trouble(`The server answers, but cannot show this now: ${titleOf(page) || `status ${response.status}`}. What is shown may be old; trying again.`);
+      return trouble(`The server cannot show this page now: ${titleOf(page) || `status ${response.status}`}. The page may be out of date. Retrying…`);
     }
     failures = 0;
     put(page, ["standing", "live"]);
@@ -117,7 +119,7 @@ async function ask() {
     if (!live.hasAttribute("data-live")) return stop();
   } catch {
     failures += 1;
-    trouble("The server does not answer; trying again.");
+    trouble("Connection lost. Reconnecting…");
   } finally {
     asking = false;
     if (!isOver) goOn();

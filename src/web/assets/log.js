@@ -103,7 +103,7 @@ function attend(log) {
         return;
       }
     } catch {
-      // The page itself says that the server does not answer.
+      // The page itself says that the connection is lost.
     } finally {
       asking = false;
     }

@@ -2,7 +2,7 @@
 
 use kastrel_actors::model::{PluginStatus, ScanStatus, Severity, SeverityCounts};
 
-use crate::web::text::words;
+use crate::web::text::{sentence, words};
 
 /// A state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,21 +23,29 @@ impl Badge {
 impl From<ScanStatus> for Badge {
     fn from(status: ScanStatus) -> Self {
         // Each state has an icon of its own, under its name.
-        let label = match status {
-            ScanStatus::Pending => "waiting".into(),
-            _ => words(status.as_str()),
-        };
-        Self::new(status.as_str(), status.as_str(), label)
+        Self::new(status.as_str(), status.as_str(), state_word(status))
     }
 }
 
 impl From<PluginStatus> for Badge {
     fn from(status: PluginStatus) -> Self {
-        let icon = match status {
-            PluginStatus::InProgress => "running",
-            other => other.as_str(),
+        let (icon, label) = match status {
+            PluginStatus::Pending => ("pending", "Queued".into()),
+            PluginStatus::InProgress => ("running", "Running".into()),
+            other => (other.as_str(), sentence(&words(other.as_str()))),
         };
-        Self::new(status.as_str(), icon, words(status.as_str()))
+        Self::new(status.as_str(), icon, label)
+    }
+}
+
+/// A scan's state, in the word that pages use for it.
+pub(crate) const fn state_word(status: ScanStatus) -> &'static str {
+    match status {
+        ScanStatus::Pending => "Queued",
+        ScanStatus::Running => "Running",
+        ScanStatus::Completed => "Completed",
+        ScanStatus::Failed => "Failed",
+        ScanStatus::Cancelled => "Cancelled",
     }
 }
 
@@ -93,7 +101,7 @@ mod tests {
             icons.dedup();
             assert_eq!(icons.len(), badges.len());
         }
-        assert_eq!(Badge::from(PluginStatus::InProgress).label, "in progress");
+        assert_eq!((Badge::from(PluginStatus::InProgress).label.as_str(), Badge::from(ScanStatus::Running).label.as_str()), ("Running", "Running"));
         for severity in Severity::ALL {
             assert!(sprite.contains(&format!("id=\"i-{}\"", SeverityChip::new(*severity, 1).icon)));
         }

@@ -1,6 +1,5 @@
 //! One thing done to many scans: asked first, with how many it would reach, then done one by one.
 
-use askama::Template;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -10,14 +9,14 @@ use kastrel_actors::desk::CancelOutcome;
 use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot, TraceContext};
 use url::form_urlencoded;
 
+use super::confirm::{ConfirmPage, NamedScan, Permission, attacks};
 use super::layout::{Here, Layout};
 use crate::web::api::submission::unreadable;
 use crate::web::back::{telling, to_list};
 use crate::web::error::{Problem, ProblemKind};
-use crate::web::headers::page;
 use crate::web::removal::{Removal, remove};
 use crate::web::state::{Web, WebInner};
-use crate::web::text::{clean, counted};
+use crate::web::text::counted;
 use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
 
@@ -51,8 +50,7 @@ impl Action {
     fn reaches(self, scan: &ScanSnapshot) -> bool {
         match self {
             Self::Cancel => !scan.status().is_terminal(),
-            Self::Rerun => true,
-            Self::Delete => scan.status().is_terminal(),
+            Self::Rerun | Self::Delete => scan.status().is_terminal(),
         }
     }
 }
@@ -63,60 +61,27 @@ struct BulkForm {
     action: Option<Action>,
     scans: Vec<ScanId>,
     confirmed: bool,
+    /// That one may attack the targets.
+    permitted: bool,
     /// The list that the scans were chosen on.
     back: Option<String>,
 }
 
 impl BulkForm {
     fn parse(body: &[u8]) -> Self {
-        let mut form = Self { action: None, scans: Vec::new(), confirmed: false, back: to_list(body) };
+        let mut form = Self { action: None, scans: Vec::new(), confirmed: false, permitted: false, back: to_list(body) };
         for (name, value) in form_urlencoded::parse(body) {
             match &*name {
                 "action" => form.action = Action::named(&value),
                 "scan" => form.scans.extend(value.parse::<ScanId>().ok()),
                 "confirmed" => form.confirmed = value == "yes",
+                "confirm" => form.permitted = value == "yes",
                 _ => {}
             }
         }
         form.scans.sort_unstable();
         form.scans.dedup();
         form
-    }
-}
-
-/// The question before something is done.
-#[derive(Template)]
-#[template(path = "confirm.html")]
-pub(crate) struct ConfirmPage {
-    pub(crate) layout: Layout,
-    pub(crate) question: String,
-    pub(crate) consequence: String,
-    pub(crate) button: String,
-    pub(crate) icon: &'static str,
-    pub(crate) is_dangerous: bool,
-    /// Whether there is anything to do.
-    pub(crate) can_go_on: bool,
-    pub(crate) post_url: String,
-    pub(crate) back_url: String,
-    /// Whether to go there afterwards.
-    pub(crate) returns: bool,
-    pub(crate) action: &'static str,
-    pub(crate) scans: Vec<u64>,
-    pub(crate) named: Vec<NamedScan>,
-    pub(crate) more: Option<String>,
-    pub(crate) left_out: Option<String>,
-}
-
-/// A scan in a question.
-pub(crate) struct NamedScan {
-    pub(crate) id: u64,
-    pub(crate) target: String,
-    pub(crate) state: super::badge::Badge,
-}
-
-impl NamedScan {
-    pub(crate) fn new(scan: &ScanSnapshot) -> Self {
-        Self { id: scan.record.id.0, target: clean(&scan.record.request.target.to_string()), state: scan.status().into() }
     }
 }
 
@@ -127,40 +92,46 @@ pub(crate) async fn act(State(web): State<Web>, viewer: Viewer, trace: RequestTr
     if form.scans.len() > MOST {
         return Err(Problem::new(ProblemKind::Malformed, format!("more than {MOST} scans were chosen at once")));
     }
-    if form.confirmed {
-        return carry_out(&web, viewer.client, action, &form.scans, form.back, trace.0).await;
-    }
     let mut reached = Vec::new();
     for id in &form.scans {
         reached.extend(web.desk().scan(*id).await?.filter(|scan| action.reaches(scan)));
     }
-    let left_out = form.scans.len() - reached.len();
-    let question = question(Layout::of(&web, &viewer, Here::Scans, "Are you sure?").await, action, &reached, left_out);
-    Ok(page(&ConfirmPage { back_url: form.back.unwrap_or_else(|| "/scans".into()), returns: true, ..question }))
+    let needs_permission = action == Action::Rerun && reached.iter().any(|scan| attacks(&scan.record.request));
+    let permission = Permission::of(needs_permission, form.confirmed, form.permitted);
+    if form.confirmed && !permission.is_asked() {
+        return carry_out(&web, viewer.client, action, &form.scans, form.back, trace.0).await;
+    }
+    let asked = form.scans.len();
+    let question = question(Layout::of(&web, &viewer, Here::Scans, "Are you sure?").await, action, &reached, asked);
+    Ok(ConfirmPage { permission, back_url: form.back.unwrap_or_else(|| "/scans".into()), returns: true, ..question }.answer())
 }
 
-fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapshot>], left_out: usize) -> ConfirmPage {
+/// The question about `reached` scans of the `asked` ones.
+fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapshot>], asked: usize) -> ConfirmPage {
     let count = counted(reached.len() as u64, "scan", "scans");
+    let left_out = asked - reached.len();
     let (verb, icon, consequence, why_not) = match action {
-        Action::Cancel => ("Cancel", "stop", "What waits is cancelled at once; what runs is ended, and what it found so far is kept.", "have ended"),
-        Action::Rerun => ("Run again", "again", "Each is submitted once more with all its options, as a new scan.", "are gone"),
-        Action::Delete => ("Delete", "trash", "Their results, reports and files are removed. This cannot be undone.", "have not ended or are gone"),
-    };
-    let question = match action {
-        Action::Rerun => format!("Run {count} again?"),
-        Action::Cancel | Action::Delete => format!("{verb} {count}?"),
+        Action::Cancel => ("Cancel", "stop", "Queued scans are cancelled at once; running scans are stopped, and their results so far are kept.", "finished"),
+        Action::Rerun => ("Re-run", "again", "Each is submitted once more with all its options, as a new scan.", "queued, running or deleted"),
+        Action::Delete => ("Delete", "trash", "Their results, reports and files are removed. This cannot be undone.", "queued, running or deleted"),
     };
     ConfirmPage {
         layout,
-        question: if reached.is_empty() { "Nothing to do".into() } else { question },
-        consequence: if reached.is_empty() { "None of the chosen scans can be treated this way.".into() } else { consequence.into() },
-        button: match action {
-            Action::Rerun => format!("Run {count} again"),
-            Action::Cancel | Action::Delete => format!("{verb} {count}"),
+        question: if reached.is_empty() { format!("Nothing to {}", verb.to_lowercase()) } else { format!("{verb} {count}?") },
+        consequence: if reached.is_empty() {
+            match asked {
+                0 => "No scan is selected.".into(),
+                1 => format!("The selected scan is {why_not}."),
+                all => format!("All {all} selected scans are {why_not}."),
+            }
+        } else {
+            consequence.into()
         },
+        button: format!("{verb} {count}"),
         icon,
         is_dangerous: action != Action::Rerun,
         can_go_on: !reached.is_empty(),
+        permission: Permission::NotNeeded,
         post_url: "/scans/bulk".into(),
         back_url: "/scans".into(),
         returns: true,
@@ -168,7 +139,7 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
         scans: reached.iter().map(|scan| scan.record.id.0).collect(),
         named: reached.iter().take(NAMED).map(|scan| NamedScan::new(scan)).collect(),
         more: reached.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!("and {more} more")),
-        left_out: (left_out > 0).then(|| format!("{} left out: they {why_not}.", counted(left_out as u64, "scan is", "scans are"))),
+        left_out: (left_out > 0 && !reached.is_empty()).then(|| format!("{} left out: {why_not}.", counted(left_out as u64, "scan is", "scans are"))),
     }
 }
 
@@ -177,6 +148,7 @@ async fn carry_out(web: &WebInner, client: Client, action: Action, scans: &[Scan
     for id in scans {
         let worked = match action {
             Action::Cancel => matches!(web.desk().cancel(*id, CancelledBy::User).await?, CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)),
+            Action::Rerun if !web.desk().scan(*id).await?.is_some_and(|scan| action.reaches(&scan)) => false,
             // One whose target is out of scope by now does not hold up the others.
             Action::Rerun => match web.desk().rerun(client, *id, trace).await {
                 Ok(accepted) => accepted.is_some(),
@@ -206,6 +178,7 @@ async fn carry_out(web: &WebInner, client: Client, action: Action, scans: &[Scan
 mod tests {
     use std::sync::Arc;
 
+    use askama::Template as _;
     use kastrel_actors::model::{Resolution, ScanStatus, Verdict};
     use kastrel_actors::testing::fixtures;
 
@@ -215,7 +188,7 @@ mod tests {
     impl ConfirmPage {
         fn sample() -> Self {
             let scan = |id| Arc::new(ScanSnapshot::of(fixtures::record(id, jiff::Timestamp::UNIX_EPOCH)));
-            question(Layout::sample("Are you sure?"), Action::Delete, &(1..=22).map(scan).collect::<Vec<_>>(), 3)
+            question(Layout::sample("Are you sure?"), Action::Delete, &(1..=22).map(scan).collect::<Vec<_>>(), 25)
         }
     }
 
@@ -227,7 +200,7 @@ mod tests {
     #[test]
     fn a_form_is_read_without_trust() {
         let form = BulkForm::parse(b"action=delete&scan=3&scan=1&scan=3&scan=x&scan=-1&confirmed=yes&other=1");
-        assert_eq!(form, BulkForm { action: Some(Action::Delete), scans: vec![ScanId(1), ScanId(3)], confirmed: true, back: None });
+        assert_eq!(form, BulkForm { action: Some(Action::Delete), scans: vec![ScanId(1), ScanId(3)], confirmed: true, permitted: false, back: None });
         assert_eq!(BulkForm::parse(b"action=drop").action, None);
     }
 
@@ -262,7 +235,31 @@ mod tests {
         assert_eq!(app.desk.stats().await.unwrap().pending, 2);
         assert_eq!(app.post_form("/scans/bulk", "scan=1").await.status(), 400);
         let none = text_of(app.post_form("/scans/bulk", "action=cancel").await).await;
-        assert!(none.contains("Nothing to do") && !none.contains("confirmed"), "{none}");
+        assert!(none.contains("Nothing to cancel") && none.contains("No scan is selected.") && !none.contains("confirmed"), "{none}");
+        let over = text_of(app.post_form("/scans/bulk", "action=cancel&scan=1&scan=2").await).await;
+        assert!(over.contains("Nothing to cancel") && over.contains("All 2 selected scans are finished."), "{over}");
+        let waits = text_of(app.post_form("/scans/bulk", "action=rerun&scan=3").await).await;
+        assert!(waits.contains("Nothing to re-run") && waits.contains("The selected scan is queued, running or deleted."), "{waits}");
+        assert_eq!(header_of(&app.post_form("/scans/bulk", "action=rerun&scan=3&confirmed=yes").await, "location"), "/scans?done=rerun&n=0&not=1");
+    }
+
+    #[tokio::test]
+    async fn active_scans_are_run_again_only_with_permission() {
+        let app = TestApp::new();
+        for mode in ["both", "passive"] {
+            app.post_form("/scans", &format!("target=example.com&mode={mode}&confirm=yes")).await;
+        }
+        app.post_form("/scans/bulk", "action=cancel&scan=1&scan=2&confirmed=yes").await;
+        let asked = text_of(app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2").await).await;
+        assert!(asked.contains("Re-run 2 scans?") && asked.contains(r#"name="confirm""#) && asked.contains("permission to attack these targets"), "{asked}");
+        let passive = text_of(app.post_form("/scans/bulk", "action=rerun&scan=2").await).await;
+        assert!(!passive.contains(r#"name="confirm""#), "{passive}");
+        let refused = app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2&confirmed=yes").await;
+        assert_eq!(refused.status(), 422);
+        assert!(text_of(refused).await.contains("Confirm that you have permission to run active plugins."));
+        assert_eq!(app.desk.stats().await.unwrap().pending, 0);
+        let done = app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2&confirmed=yes&confirm=yes").await;
+        assert_eq!(header_of(&done, "location"), "/scans?done=rerun&n=2&not=0");
     }
 
     #[tokio::test]

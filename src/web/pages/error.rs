@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::layout::{Here, Layout};
 use crate::web::headers::page;
-use crate::web::text::clean;
+use crate::web::text::{clean, sentence};
 use crate::web::viewer::Theme;
 
 /// What went wrong, for people.
@@ -17,12 +17,27 @@ pub(crate) struct ErrorPage {
     title: String,
     detail: String,
     trace_id: String,
+    /// The scan whose page this would have been.
+    scan_url: Option<String>,
 }
 
 impl ErrorPage {
-    pub(crate) fn new(status: u16, title: &str, detail: &str, trace_id: String, theme: Theme) -> Self {
-        Self { layout: Layout::bare(theme, Here::Elsewhere, title), status, title: title.into(), detail: clean(detail), trace_id }
+    pub(crate) fn new(status: u16, title: &str, detail: &str, trace_id: String, theme: Theme, path: &str) -> Self {
+        Self {
+            layout: Layout::bare(theme, Here::Elsewhere, title),
+            status,
+            title: title.into(),
+            detail: sentence(&clean(detail)),
+            trace_id,
+            scan_url: scan_of(path),
+        }
     }
+}
+
+/// The page of the scan that a longer path is about.
+fn scan_of(path: &str) -> Option<String> {
+    let (id, rest) = path.strip_prefix("/scans/")?.split_once('/')?;
+    (!rest.is_empty() && id.parse::<u64>().is_ok_and(|id| id > 0)).then(|| format!("/scans/{id}"))
 }
 
 impl IntoResponse for ErrorPage {
@@ -38,7 +53,7 @@ mod tests {
 
     impl ErrorPage {
         fn sample() -> Self {
-            let page = Self::new(404, "Not found", HOSTILE, "4bf92f3577b34da6a3ce929d0e0e4736".into(), Theme::System);
+            let page = Self::new(404, "Not found", HOSTILE, "4bf92f3577b34da6a3ce929d0e0e4736".into(), Theme::System, "/scans/17/report");
             Self { layout: Layout::sample("Not found"), ..page }
         }
     }
@@ -46,5 +61,19 @@ mod tests {
     #[test]
     fn looks_as_it_should() {
         insta::assert_snapshot!(ErrorPage::sample().render().unwrap());
+    }
+
+    #[test]
+    fn what_belongs_to_a_scan_leads_back_to_it() {
+        for (path, url) in [
+            ("/scans/17/report", Some("/scans/17")),
+            ("/scans/17", None),
+            ("/scans/17/", None),
+            ("/scans/bulk", None),
+            ("/scans/x/report", None),
+            ("/nothing", None),
+        ] {
+            assert_eq!(scan_of(path).as_deref(), url, "{path}");
+        }
     }
 }

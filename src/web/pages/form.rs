@@ -5,7 +5,7 @@ use kastrel_actors::policy::overrides::SettingRule;
 use url::form_urlencoded;
 
 use crate::web::state::CatalogueView;
-use crate::web::text::clean;
+use crate::web::text::{clean, sentence};
 
 /// The form as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,14 +103,14 @@ impl SubmitForm {
         draft.target = target.trim().to_owned();
         let mode = self.mode.parse::<ScanMode>().ok();
         if mode.is_some_and(|mode| mode != ScanMode::Passive) && !self.confirm {
-            errors.push(FieldError::new("confirm", "active plugins attack the target: confirm that you may"));
+            errors.push(FieldError::new("confirm", "confirm that you have permission to run active plugins"));
         }
         if let (Some(mode), Some(catalogue)) = (mode, catalogue) {
             let kind = |name: &String| catalogue.plugins.iter().find(|plugin| plugin.name == *name).map(|plugin| plugin.kind);
             draft.plugins.retain(|name| kind(name).is_none_or(|kind| belongs(kind, mode)));
             // Nothing chosen means everything, which is not what somebody meant who chose something.
             if draft.plugins.is_empty() && !self.plugins.is_empty() {
-                errors.push(FieldError::new("plugins", format!("none of the chosen plugins runs in mode {mode}")));
+                errors.push(FieldError::new("plugins", format!("no selected plugin is {mode}")));
             }
         }
         (draft, errors)
@@ -236,7 +236,7 @@ impl FormView {
     pub(crate) fn new(form: &SubmitForm, errors: &[FieldError], catalogue: Option<&CatalogueView>) -> Self {
         let error = |field: &str| {
             let messages: Vec<String> = errors.iter().filter(|error| error.field == field).map(|error| clean(&error.message)).collect();
-            (!messages.is_empty()).then(|| messages.join("; "))
+            (!messages.is_empty()).then(|| sentence(&messages.join("; ")))
         };
         let text = |field: &str, value: &str| Field { value: clean(value), error: error(field) };
         let choices = |field: &str, options| Choices { options, error: error(field) };
@@ -250,19 +250,22 @@ impl FormView {
                 .map(|plugin| choice(plugin, form))
                 .collect(),
         };
-        let groups = [group(PluginKind::Passive, "Plugins that only look"), group(PluginKind::Active, "Plugins that attack")];
+        let groups = [group(PluginKind::Passive, "Passive plugins"), group(PluginKind::Active, "Active plugins (send attacks)")];
         Self {
             key: clean(&form.key),
             errors: errors
                 .iter()
-                .map(|error| FormError { anchor: format!("field-{}", error.field), message: clean(&format!("{}: {}", label_of(&error.field), error.message)) })
+                .map(|error| FormError {
+                    anchor: format!("field-{}", error.field),
+                    message: clean(&format!("{}: {}", label_of(&error.field), sentence(&error.message))),
+                })
                 .collect(),
             target: text("target", &form.target),
             mode: choices(
                 "mode",
                 ScanMode::ALL
                     .iter()
-                    .map(|mode| Choice { value: mode.as_str(), label: mode.as_str(), about: mode_about(*mode), is_chosen: form.mode == mode.as_str() })
+                    .map(|mode| Choice { value: mode.as_str(), label: mode_label(*mode), about: mode_about(*mode), is_chosen: form.mode == mode.as_str() })
                     .collect(),
             ),
             plugins: groups.into_iter().filter(|group| !group.plugins.is_empty()).collect(),
@@ -284,7 +287,12 @@ impl FormView {
                 "priority",
                 Priority::ALL
                     .iter()
-                    .map(|priority| Choice { value: priority.as_str(), label: priority.as_str(), about: "", is_chosen: form.priority == priority.as_str() })
+                    .map(|priority| Choice {
+                        value: priority.as_str(),
+                        label: priority_label(*priority),
+                        about: "",
+                        is_chosen: form.priority == priority.as_str(),
+                    })
                     .collect(),
             ),
             overrides: text("overrides", &form.overrides),
@@ -314,18 +322,34 @@ fn label_of(field: &str) -> &str {
         "plugins" => "Plugins",
         "format" => "Report",
         "priority" => "Priority",
-        "max_workers" => "Plugins at the same time",
+        "max_workers" => "Parallel plugins",
         "overrides" => "Scanner settings",
         "confirm" => "Permission",
         other => other,
     }
 }
 
+const fn mode_label(mode: ScanMode) -> &'static str {
+    match mode {
+        ScanMode::Passive => "Passive",
+        ScanMode::Active => "Active",
+        ScanMode::Both => "Both",
+    }
+}
+
+const fn priority_label(priority: Priority) -> &'static str {
+    match priority {
+        Priority::High => "High",
+        Priority::Normal => "Normal",
+        Priority::Low => "Low",
+    }
+}
+
 const fn mode_about(mode: ScanMode) -> &'static str {
     match mode {
-        ScanMode::Passive => "Plugins that only look: ordinary requests, certificates, DNS.",
-        ScanMode::Active => "Only plugins that attack: they send what an attacker would send.",
-        ScanMode::Both => "All plugins: first those that look, then those that attack.",
+        ScanMode::Passive => "Ordinary requests, certificates, DNS.",
+        ScanMode::Active => "Sends real attack payloads (ZAP).",
+        ScanMode::Both => "Passive first, then active.",
     }
 }
 
@@ -340,7 +364,7 @@ fn settings(catalogue: &CatalogueView) -> Vec<SettingHint> {
     plugins.flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| hint(plugin, key, rule))).collect()
 }
 
-const fn format_label(format: ReportFormat) -> &'static str {
+pub(super) const fn format_label(format: ReportFormat) -> &'static str {
     match format {
         ReportFormat::Html => "HTML",
         ReportFormat::Pdf => "PDF",

@@ -2,11 +2,13 @@
 
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{HeldBack, ScannerKind};
+use kastrel_actors::policy::waiting::StartBlocker;
 
 use crate::web::assets;
 use crate::web::state::WebInner;
-use crate::web::text::{MomentText, clean};
+use crate::web::text::{MomentText, clean, sentence};
 use crate::web::viewer::{Theme, Viewer};
+use crate::web::zone::{WallClock, exact};
 
 /// What is around every page.
 #[derive(Debug, Clone)]
@@ -18,20 +20,20 @@ pub(crate) struct Layout {
     pub(crate) nav: Vec<NavLink>,
     pub(crate) theme: &'static str,
     pub(crate) themes: Vec<ThemeChoice>,
-    /// The viewer's name, once there are accounts.
+    /// The viewer's name, once accounts exist.
     pub(crate) viewer: Option<String>,
     /// Which scanner is used; empty where that is not known.
     pub(crate) scanner: String,
     /// Whether the scanner is the small one, for lack of KAST.
     pub(crate) is_stand_in: bool,
-    /// That no scan starts just now.
-    pub(crate) pause: Option<Pause>,
-    /// Nodes that start no scan just now, and why.
-    pub(crate) held: Vec<HeldNotice>,
+    /// What keeps scans from starting, all of it in one notice.
+    pub(crate) standing: Vec<Standing>,
     /// What stands at the foot.
     pub(crate) foot: String,
     /// The server's clock, so that running times are right on a machine whose clock is not.
     pub(crate) now: String,
+    /// The zone in which times are shown; empty on a page without times.
+    pub(crate) zone: String,
 }
 
 /// A place to go.
@@ -52,50 +54,53 @@ pub(crate) struct ThemeChoice {
     pub(crate) is_chosen: bool,
 }
 
-/// That no scan starts just now.
-#[derive(Debug, Clone)]
-pub(crate) struct Pause {
-    pub(crate) since: MomentText,
-    pub(crate) reason: Option<String>,
-}
-
-/// Why scans are held back.
+/// Something that keeps scans from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HeldNotice {
+pub(crate) struct Standing {
+    /// Its name in the API.
+    pub(crate) name: &'static str,
     pub(crate) title: String,
-    /// What is wrong, and what to do about it.
-    pub(crate) faults: Vec<(String, String)>,
-    pub(crate) since: MomentText,
+    /// The cause, the consequence and what to do.
+    pub(crate) detail: String,
+    pub(crate) since: Option<MomentText>,
     /// The next check, or the end of the hold.
-    pub(crate) until: MomentText,
+    pub(crate) until: Option<MomentText>,
 }
 
-/// Every reason once: with many nodes on one shared disk there are many nodes and one reason.
-fn held_notices(board: &LiveBoard) -> Vec<HeldNotice> {
+impl Standing {
+    fn new(blocker: &StartBlocker, clock: &WallClock) -> Self {
+        Self {
+            name: blocker.name(),
+            title: blocker.title().into(),
+            detail: clean(&blocker.detail()),
+            since: blocker.since().map(|at| clock.moment(at)),
+            until: blocker.until().map(|at| clock.moment(at)),
+        }
+    }
+
+    pub(crate) fn is_pause(&self) -> bool {
+        self.name == "paused"
+    }
+}
+
+/// Nodes that start no scan while others do, every reason once: with many nodes on one shared disk there are many nodes and one reason.
+fn held_nodes(board: &LiveBoard, clock: &WallClock) -> Vec<Standing> {
     let (nodes, others) = board.holds.nodes();
     let mut notices: Vec<(Vec<&str>, &HeldBack)> = Vec::new();
-    for node in &nodes {
+    for node in nodes.iter().filter(|_| others) {
         match notices.iter_mut().find(|(_, held)| held.faults == node.held.faults) {
             Some((names, _)) => names.push(node.node.as_str()),
             None => notices.push((vec![node.node.as_str()], &node.held)),
         }
     }
-    let notice = |(names, held): (Vec<&str>, &HeldBack)| HeldNotice {
-        title: if others {
-            format!("{} {} no scans; other nodes do.", clean(&names.join(", ")), if names.len() == 1 { "starts" } else { "start" })
-        } else {
-            "Scans are held back.".into()
-        },
-        faults: held.faults.iter().map(|fault| (capitalised(&clean(&fault.text)), capitalised(&clean(&fault.remedy)))).collect(),
-        since: held.since.into(),
-        until: held.until.into(),
+    let notice = |(names, held): (Vec<&str>, &HeldBack)| Standing {
+        name: "held_nodes",
+        title: format!("{} {} no scans; other nodes do.", clean(&names.join(", ")), if names.len() == 1 { "starts" } else { "start" }),
+        detail: format!("{}.", sentence(&clean(&held.to_string()))),
+        since: Some(clock.moment(held.since)),
+        until: Some(clock.moment(held.until)),
     };
     notices.into_iter().map(notice).collect()
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// The pages that the navigation leads to.
@@ -111,20 +116,25 @@ pub(crate) enum Here {
 impl Layout {
     /// Around a page of a running server.
     pub(crate) async fn of(web: &WebInner, viewer: &Viewer, here: Here, title: impl Into<String>) -> Self {
-        let catalogue = web.catalogue();
+        let (catalogue, clock) = (web.catalogue(), web.clock(viewer));
         let is_stand_in = catalogue.as_ref().is_some_and(|catalogue| catalogue.scanner.kind == ScannerKind::Builtin);
-        // A page is no worse for not knowing; what needs the store says so itself.
-        let pause = web.desk().store.paused().await.ok().flatten();
+        // A page is no worse for not knowing: a store that does not answer changes nothing of what was known.
+        let blockers = web.desk().start_blockers().await;
         Self {
-            scanner: catalogue.map_or_else(|| "looking for the scanner …".into(), |catalogue| clean(&catalogue.scanner.headline())),
+            scanner: catalogue.map_or_else(|| "Detecting scanner…".into(), |catalogue| sentence(&clean(&catalogue.scanner.headline()))),
             is_stand_in,
-            pause: pause.map(|pause| Pause { since: pause.since.into(), reason: pause.reason.as_deref().map(clean).filter(|reason| !reason.is_empty()) }),
-            held: held_notices(&web.desk().board),
+            standing: blockers.iter().map(|blocker| Standing::new(blocker, &clock)).chain(held_nodes(&web.desk().board, &clock)).collect(),
             foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),
-            now: MomentText::from(web.now()).exact,
+            now: exact(clock.now),
+            zone: viewer.zone.name().into(),
             viewer: viewer.name.as_deref().map(clean),
             ..Self::bare(viewer.theme, here, title)
         }
+    }
+
+    /// Whether the queue is paused.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.standing.iter().any(Standing::is_pause)
     }
 
     /// Around a page that knows nothing of the server.
@@ -137,7 +147,7 @@ impl Layout {
                 Theme::Dark => "moon",
             },
             label: match choice {
-                Theme::System => "Colours of the system",
+                Theme::System => "System colours",
                 Theme::Light => "Light colours",
                 Theme::Dark => "Dark colours",
             },
@@ -154,10 +164,10 @@ impl Layout {
             viewer: None,
             scanner: String::new(),
             is_stand_in: false,
-            pause: None,
-            held: Vec::new(),
+            standing: Vec::new(),
             foot: "Kastrel".into(),
             now: String::new(),
+            zone: String::new(),
         }
     }
 
@@ -168,11 +178,18 @@ impl Layout {
             style_url: "/assets/app.css".into(),
             icon_url: "/assets/icon.svg".into(),
             script_url: "/assets/app.js".into(),
-            scanner: "built-in scanner 0.1.0 — KAST was not found".into(),
+            scanner: "Built-in scanner 0.1.0 — KAST was not found".into(),
             is_stand_in: true,
-            pause: Some(Pause { since: jiff::Timestamp::UNIX_EPOCH.into(), reason: Some(clean(HOSTILE)) }),
+            standing: vec![Standing {
+                name: "paused",
+                title: "Queue paused: no scan starts.".into(),
+                detail: clean(HOSTILE),
+                since: Some(WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
+                until: None,
+            }],
             foot: "Kastrel 0.0.0-test · data in /var/lib/kastrel".into(),
             now: "1970-01-01T00:00:00Z".into(),
+            zone: "UTC".into(),
             ..Self::bare(Theme::System, Here::Elsewhere, title)
         }
     }
@@ -182,8 +199,8 @@ fn nav(here: Here) -> Vec<NavLink> {
     [
         (Here::Overview, "/", "home", "Overview"),
         (Here::Scans, "/scans", "scans", "Scans"),
-        (Here::Supervision, "/supervision", "tree", "Supervision"),
-        (Here::Settings, "/settings", "sliders", "Settings"),
+        (Here::Supervision, "/supervision", "tree", "Nodes"),
+        (Here::Settings, "/settings", "sliders", "About"),
     ]
     .map(|(place, url, icon, label)| NavLink { url, icon, label, is_here: place == here })
     .into()
@@ -249,7 +266,7 @@ mod tests {
         let scan = format!("/scans/{id}");
         for page in ["/", "/scans", "/new", "/supervision", "/settings", scan.as_str()] {
             let html = text_of(app.get(page).await).await;
-            let expected = "<strong>Scans are held back.</strong> The results folder /r&#60;b&#62; is missing. Make it again.";
+            let expected = "<strong>Scans are held back.</strong> The results folder /r&#60;b&#62; is missing (make it again).";
             assert!(html.contains(expected), "{page}: {html}");
             assert!(!html.contains("Starts when a slot is free"), "{page}: it waits for something else");
         }
@@ -257,7 +274,7 @@ mod tests {
         assert!(shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). It loses no attempt and starts by itself."), "{shown}");
         assert!(text_of(app.get("/scans").await).await.contains("Held back: the results folder"), "the list says it of each scan that waits");
         app.hold_nothing();
-        assert!(!text_of(app.get("/scans").await).await.to_lowercase().contains("held back"));
+        assert!(!text_of(app.get("/scans").await).await.contains("Held back"));
     }
 
     #[tokio::test]
@@ -273,7 +290,7 @@ mod tests {
             app.memory.register_node(NodeRegistration { hold, ..fixtures::registration(name) }, Duration::from_secs(30)).await.unwrap();
         }
         app.desk.start_blockers().await;
-        let titles = || held_notices(&app.desk.board).into_iter().map(|notice| notice.title).collect::<Vec<_>>();
+        let titles = || held_nodes(&app.desk.board, &WallClock::sample()).into_iter().map(|notice| notice.title).collect::<Vec<_>>();
         assert_eq!(titles(), ["a, b start no scans; other nodes do."]);
     }
 }

@@ -103,7 +103,7 @@ mod tests {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         let none = text_of(app.get("/scans/1/log").await).await;
-        assert!(none.contains("There is no log") && none.contains(r#"data-events="/api/scans/1/events""#), "it may come: {none}");
+        assert!(none.contains("No log yet.") && none.contains(r#"data-events="/api/scans/1/events""#), "it may come: {none}");
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "first <b>\n").unwrap();
         for path in ["/scans/1/log", "/scans/1/log?attempt=1", "/scans/1/log?attempt=9", "/scans/1/log?attempt=../x"] {

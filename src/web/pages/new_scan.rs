@@ -24,7 +24,7 @@ use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
 use crate::web::state::{CatalogueView, Web, WebInner};
-use crate::web::text::{clean, counted};
+use crate::web::text::{clean, counted, sentence};
 use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
 
@@ -239,12 +239,12 @@ impl Preview {
         let accepted = count(|fate| matches!(fate, LineFate::Accepted(_)));
         let refused = count(|fate| matches!(fate, LineFate::Refused(_)));
         let repeated = count(|fate| matches!(fate, LineFate::Duplicate(_)));
-        let mut summary = counted(accepted as u64, "target is accepted", "targets are accepted");
+        let mut summary = counted(accepted as u64, "valid target", "valid targets");
         if refused > 0 {
-            summary = format!("{summary}, {refused} refused");
+            summary = format!("{summary}, {refused} invalid");
         }
         if repeated > 0 {
-            summary = format!("{summary}, {repeated} repeated");
+            summary = format!("{summary}, {}", counted(repeated as u64, "duplicate", "duplicates"));
         }
         Self {
             lines: lines.iter().filter(|line| line.fate != LineFate::Ignored || !line.text.is_empty()).map(PreviewLine::new).collect(),
@@ -265,7 +265,7 @@ impl Preview {
             }
         }
         let left = lines.iter().filter(|line| matches!(&line.fate, LineFate::Refused(why) if *why == refusal.to_string())).count();
-        preview.summary = format!("{} stored, {left} not: {refusal}", counted(stored.len() as u64, "scan is", "scans are"));
+        preview.summary = format!("{} queued, {left} not: {refusal}", counted(stored.len() as u64, "scan", "scans"));
         preview.accepted = stored.len() + left;
         preview.button = "Try again".into();
         preview
@@ -275,10 +275,10 @@ impl Preview {
 impl PreviewLine {
     fn new(line: &JudgedLine) -> Self {
         let (badge, outcome) = match &line.fate {
-            LineFate::Accepted(target) => (Badge::new("completed", "completed", "accepted"), format!("as {target}")),
-            LineFate::Refused(why) => (Badge::new("failed", "failed", "refused"), why.clone()),
-            LineFate::Duplicate(first) => (Badge::new("cancelled", "cancelled", "repeated"), format!("the same as line {first}")),
-            LineFate::Ignored => (Badge::new("skipped", "skipped", "ignored"), "a comment".into()),
+            LineFate::Accepted(target) => (Badge::new("completed", "completed", "OK"), format!("→ {target}")),
+            LineFate::Refused(why) => (Badge::new("failed", "failed", "Invalid"), sentence(why)),
+            LineFate::Duplicate(first) => (Badge::new("cancelled", "cancelled", "Duplicate"), format!("of line {first}")),
+            LineFate::Ignored => (Badge::new("skipped", "skipped", "Comment"), String::new()),
         };
         Self { number: line.number, text: clean(&line.text), badge, outcome: clean(&outcome) }
     }

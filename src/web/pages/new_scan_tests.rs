@@ -49,7 +49,7 @@ async fn a_wrong_field_keeps_everything_that_was_typed() {
     assert_eq!(response.status(), 422);
     let html = text_of(response).await;
     for part in [
-        "<strong>Nothing was started",
+        "<strong>Not started.",
         "10.0.0.1</textarea>",
         r#"value="both" id="mode-both" checked"#,
         r#"id="field-confirm" checked"#,
@@ -83,9 +83,9 @@ async fn what_attacks_asks_for_permission() {
     let app = TestApp::new();
     app.load_catalogue();
     let refused = text_of(app.post_form("/scans", "target=example.com&mode=active").await).await;
-    assert!(refused.contains("confirm that you may") && refused.contains(r#"aria-describedby="wrong-confirm""#), "{refused}");
+    assert!(refused.contains("Confirm that you have permission to run active plugins") && refused.contains(r#"aria-describedby="wrong-confirm""#), "{refused}");
     let none = text_of(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=whatweb").await).await;
-    assert!(none.contains("none of the chosen plugins runs in mode active"), "{none}");
+    assert!(none.contains("No selected plugin is active"), "{none}");
     assert_eq!(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=zap&plugins=whatweb").await.status(), 303);
     let scan = app.desk.scan(ScanId(1)).await.unwrap().unwrap();
     assert_eq!(scan.record.request.plugins, ["zap"], "what the page does not show is not submitted");
@@ -99,9 +99,7 @@ async fn several_targets_are_previewed_and_then_started_together() {
         let response = app.post_form(path, &format!("key=k&target={text}")).await;
         assert_eq!(response.status(), 200, "{path}");
         let html = text_of(response).await;
-        for part in
-            ["2 targets are accepted, 1 refused, 1 repeated", "as a.example.com", "the same as line 1", "a comment", "Start 2 scans", "a.example.com\n# note"]
-        {
+        for part in ["2 valid targets, 1 invalid, 1 duplicate", "→ a.example.com", "of line 1", "Comment", "Start 2 scans", "a.example.com\n# note"] {
             assert!(html.contains(part), "{path}: {part} is missing in {html}");
         }
     }
@@ -121,7 +119,7 @@ async fn a_scan_can_be_cloned_into_the_form() {
     let app = TestApp::new();
     app.post_json("/api/scans", &[], &serde_json::json!({"target": "https://example.com", "max_workers": 7, "mode": "both", "overrides": ["a.b=1"]})).await;
     let html = text_of(app.get("/new?from=1").await).await;
-    for part in ["https://example.com</textarea>", r#"value="7""#, r#"id="mode-both" checked"#, "a.b=1</textarea>", "With all options of"] {
+    for part in ["https://example.com</textarea>", r#"value="7""#, r#"id="mode-both" checked"#, "a.b=1</textarea>", "With the options of"] {
         assert!(html.contains(part), "{part} is missing in {html}");
     }
     assert!(!html.contains(r#"id="field-confirm" checked"#), "permission is asked for each time");
@@ -146,7 +144,7 @@ async fn a_batch_without_room_says_of_each_line_what_became_of_it() {
     let first = app.post_form("/scans", form).await;
     assert_eq!((first.status().as_u16(), header_of(&first, "retry-after")), (503, "300"));
     let html = text_of(first).await;
-    for part in ["2 scans are stored, 1 not: the queue is full", "as a.test: scan 1", "as b.test: scan 2", "the queue is full: 2 scans may wait", "Try again"] {
+    for part in ["2 scans queued, 1 not: the queue is full", "→ a.test: scan 1", "→ b.test: scan 2", "The queue is full: 2 scans may wait", "Try again"] {
         assert!(html.contains(part), "{part}: {html}");
     }
     assert_eq!(app.memory.stats().await.unwrap().pending, 2);

@@ -1,4 +1,4 @@
-//! The first page: what runs, what failed and why, how things went lately, and whether everything that is needed is well.
+//! The first page: running scans, recent failures and their reasons, the last two weeks, and the health of what scans need.
 
 use std::time::Duration;
 
@@ -6,12 +6,14 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{NodeActivity, NodeRecord, PluginStatus, ScanSnapshot, ScanStatus};
+use kastrel_actors::model::{NodeActivity, NodeRecord, PluginStatus, ScanOrder, ScanSnapshot, ScanStatus};
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::{ListQuery, RunsLike, StoreError, StoreStats};
 
+use super::badge::state_word;
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::{ScanRow, reason};
@@ -20,8 +22,9 @@ use crate::web::error::Problem;
 use crate::web::estimate::{self, Running, time_left};
 use crate::web::headers::page;
 use crate::web::state::{CatalogueView, Web, WebInner};
-use crate::web::text::{MomentText, clean, counted, duration};
+use crate::web::text::{MomentText, clean, counted, duration, sentence};
 use crate::web::viewer::Viewer;
+use crate::web::zone::{WallClock, exact};
 
 const RUNNING: usize = 8;
 const FAILED: usize = 5;
@@ -72,9 +75,9 @@ struct HealthItem {
 impl HealthItem {
     fn new(id: &'static str, ok: Option<bool>, text: impl Into<String>) -> Self {
         let (class, icon, state) = match ok {
-            Some(true) => ("is-ok", "completed", "well"),
-            Some(false) => ("is-bad", "failed", "not well"),
-            None => ("is-unknown", "info", "unknown"),
+            Some(true) => ("is-ok", "completed", "OK"),
+            Some(false) => ("is-bad", "failed", "Problem"),
+            None => ("is-unknown", "info", "Unknown"),
         };
         Self { id, class, icon, state, text: clean(&text.into()) }
     }
@@ -111,9 +114,12 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     let of = |statuses: &[ScanStatus], limit| desk.list(ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() });
     let today = web.now().to_zoned_datetime(TimeZone::UTC).date();
     let first = first_day(today, DAYS);
+    let clock = web.clock(&viewer);
+    let oldest = ListQuery { statuses: vec![ScanStatus::Pending], order: ScanOrder::Oldest, limit: 1, ..ListQuery::default() };
     let reading = async {
         tokio::try_join!(
             desk.stats(),
+            desk.list(oldest),
             of(&[ScanStatus::Running], RUNNING),
             of(&[ScanStatus::Failed], FAILED),
             of(&[], RECENT),
@@ -128,11 +134,11 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     let redis = web.state.redis.as_ref().map(|redis| (redis.is_connected(), clean(&format!("at {}: {}", redis.address(), redis.state()))));
     let catalogue = web.catalogue();
     let live = Live::new(&web, "/api/events");
-    let (stats, running, failed, recent, ends, runs, nodes) = match read {
+    let (stats, oldest, running, failed, recent, ends, runs, nodes) = match read {
         Ok(read) => read,
         Err(error @ StoreError::Unavailable(_)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the overview is shown without the database");
-            let health = health(None, queue, redis, catalogue.as_deref(), web.state.runs_scans);
+            let health = health(None, queue.map(|_| None), redis, catalogue.as_deref());
             return Ok(
                 (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], page(&OverviewPage::without_store(layout, live, health))).into_response()
             );
@@ -142,25 +148,31 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     let mut cards = Vec::new();
     for scan in &running.scans {
         let left = left_of(&web, scan).await;
-        cards.push(RunCard::new(scan, &web, left));
+        cards.push(RunCard::new(scan, &clock, left));
     }
+    let oldest = oldest.scans.first().map(|scan| clock.now.duration_since(scan.record.created_at));
     Ok(page(&OverviewPage {
         layout,
         live,
         notice: None,
         tiles: tiles(&stats),
         health: {
-            let mut items = health(Some((&nodes, stats.running)), queue, redis, catalogue.as_deref(), web.state.runs_scans);
+            let queue = queue.map(|_| Some((stats.pending, oldest)));
+            let mut items = health(Some((&nodes, stats.running)), queue, redis, catalogue.as_deref());
             items.extend(full_queue(stats.pending, web.desk().limits));
             items
         },
-        more_running: stats.running.checked_sub(cards.len() as u64).filter(|more| *more > 0).map(|more| counted(more, "more scan runs", "more scans run")),
+        more_running: stats
+            .running
+            .checked_sub(cards.len() as u64)
+            .filter(|more| *more > 0)
+            .map(|more| counted(more, "more running scan", "more running scans")),
         running: cards,
-        failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan)).collect(),
+        failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan, &clock)).collect(),
         outcomes: outcomes(&ends, first, today),
         durations: durations(&runs),
         days: days_text(DAYS),
-        recent: recent.scans.iter().map(|scan| ScanRow::new(scan, &web)).collect(),
+        recent: recent.scans.iter().map(|scan| ScanRow::new(scan, &web, &clock)).collect(),
     }))
 }
 
@@ -171,7 +183,7 @@ impl OverviewPage {
         Self {
             layout,
             live,
-            notice: Some(Notice::new("error", "The database does not answer. Nothing is lost; the scans are shown as soon as it is back.")),
+            notice: Some(Notice::new("error", "Database not responding. Nothing is lost; the scans are shown as soon as it responds.")),
             tiles: Vec::new(),
             health,
             running: Vec::new(),
@@ -203,42 +215,40 @@ pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<Strin
 }
 
 fn tiles(stats: &StoreStats) -> Vec<Tile> {
-    let tile = |status: ScanStatus, label| Tile { name: status.as_str(), label, count: stats.of(status), url: format!("/scans?status={status}") };
-    vec![
-        tile(ScanStatus::Running, "running"),
-        tile(ScanStatus::Pending, "waiting"),
-        tile(ScanStatus::Failed, "failed"),
-        tile(ScanStatus::Completed, "completed"),
-        tile(ScanStatus::Cancelled, "cancelled"),
-    ]
+    let order = [ScanStatus::Running, ScanStatus::Pending, ScanStatus::Failed, ScanStatus::Completed, ScanStatus::Cancelled];
+    order.map(|status| Tile { name: status.as_str(), label: state_word(status), count: stats.of(status), url: format!("/scans?status={status}") }).into()
 }
 
-/// Everything that is needed, in one line. `told` is what the database says of nodes and running scans, where it answers.
+/// Everything that scans need, in one line. `told` is what the database says of nodes and running scans, where it answers; `queue` is whether the queue answers, and then how many scans it holds
+/// and how old the oldest one is, where that is known.
 ///
-/// How many scans run is told by their rows: what nodes say of themselves is as old as their last renewal.
+/// How many scans run is said by their rows: what nodes say of themselves is as old as their last renewal.
 fn health(
     told: Option<(&[NodeRecord], u64)>,
-    queue: Option<usize>,
+    queue: Option<Option<(u64, Option<SignedDuration>)>>,
     redis: Option<(bool, String)>,
     catalogue: Option<&CatalogueView>,
-    runs_scans: bool,
 ) -> Vec<HealthItem> {
     let mut items = match told {
-        Some((nodes, running)) => vec![nodes_health(nodes, running, runs_scans), HealthItem::new("database", Some(true), "database answers")],
-        None => vec![HealthItem::new("nodes", None, "nodes are not known"), HealthItem::new("database", Some(false), "database does not answer")],
+        Some((nodes, running)) => vec![nodes_health(nodes, running), HealthItem::new("database", Some(true), "Database OK")],
+        None => vec![HealthItem::new("nodes", None, "Nodes unknown"), HealthItem::new("database", Some(false), "Database not responding")],
     };
     items.push(match queue {
-        Some(depth) => HealthItem::new("queue", Some(true), format!("queue answers, {}", counted(depth as u64, "signal", "signals"))),
-        None => HealthItem::new("queue", Some(false), "queue does not answer"),
+        Some(Some((queued, Some(oldest)))) if queued > 0 => {
+            HealthItem::new("queue", Some(true), format!("Queue OK · {queued} queued, oldest {}", duration(oldest)))
+        }
+        Some(Some((queued, _))) => HealthItem::new("queue", Some(true), format!("Queue OK · {queued} queued")),
+        Some(None) => HealthItem::new("queue", Some(true), "Queue OK"),
+        None => HealthItem::new("queue", Some(false), "Queue not responding"),
     });
     if let Some((is_connected, text)) = redis {
         items.push(HealthItem::new("redis", Some(is_connected), format!("Redis {text}")));
     }
     items.push(match catalogue {
-        None => HealthItem::new("kast", None, "scanner is being asked"),
+        None => HealthItem::new("kast", None, "Detecting scanner…"),
         Some(catalogue) => {
             let available = catalogue.plugins.iter().filter(|plugin| plugin.available).count();
-            let text = format!("{}, {available} of {} plugins available", catalogue.scanner.label(), catalogue.plugins.len());
+            let text = format!("{} · {available} of {} plugins available", sentence(&catalogue.scanner.label()), catalogue.plugins.len());
             HealthItem::new("kast", Some(available > 0), text)
         }
     });
@@ -248,14 +258,14 @@ fn health(
 /// Said only while submissions are refused.
 fn full_queue(waiting: u64, limits: QueueLimits) -> Option<HealthItem> {
     let is_full = limits.max_waiting > 0 && waiting >= limits.max_waiting;
-    is_full.then(|| HealthItem::new("queue-full", Some(false), format!("queue is full: {waiting} of {} scans wait, new ones are refused", limits.max_waiting)))
+    is_full.then(|| HealthItem::new("queue-full", Some(false), format!("Queue full: {waiting} of {} scans queued, new ones are refused", limits.max_waiting)))
 }
 
-fn nodes_health(nodes: &[NodeRecord], running: u64, runs_scans: bool) -> HealthItem {
+fn nodes_health(nodes: &[NodeRecord], running: u64) -> HealthItem {
     let (alive, lost): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.is_alive);
     let (taking, others): (Vec<&NodeRecord>, Vec<&NodeRecord>) = alive.iter().copied().partition(|node| node.activity() == NodeActivity::Active);
-    let places: u32 = taking.iter().map(|node| node.registration.capacity).sum();
-    let mut text = format!("{}, {running} of {places} places used", counted(alive.len() as u64, "node", "nodes"));
+    let slots: u32 = taking.iter().map(|node| node.registration.capacity).fold(0, u32::saturating_add);
+    let mut text = format!("{} · {running} of {slots} slots busy", counted(alive.len() as u64, "node", "nodes"));
     for activity in [NodeActivity::Draining, NodeActivity::Drained, NodeActivity::Stopping] {
         let count = others.iter().filter(|node| node.activity() == activity).count();
         if count > 0 {
@@ -270,16 +280,16 @@ fn nodes_health(nodes: &[NodeRecord], running: u64, runs_scans: bool) -> HealthI
         text = format!("{text}, {} lost", lost.len());
     }
     if alive.is_empty() {
-        text = if runs_scans { "no node: scans wait".into() } else { "no worker: scans wait".into() };
+        text = "No worker connected; scans stay queued".into();
     }
     HealthItem::new("nodes", Some(!alive.is_empty() && lost.is_empty() && held == 0), text)
 }
 
 impl RunCard {
-    fn new(scan: &ScanSnapshot, web: &WebInner, left: Option<String>) -> Self {
+    fn new(scan: &ScanSnapshot, clock: &WallClock, left: Option<String>) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
-        let at_work: Vec<&str> = plugins.iter().filter(|plugin| plugin.status == PluginStatus::InProgress).map(|plugin| plugin.name.as_str()).collect();
+        let running: Vec<&str> = plugins.iter().filter(|plugin| plugin.status == PluginStatus::InProgress).map(|plugin| plugin.name.as_str()).collect();
         let started = record.last_attempt().map_or(record.created_at, |attempt| attempt.started_at);
         let number = record.last_attempt().map_or(0, |attempt| attempt.number.0);
         Self {
@@ -289,10 +299,10 @@ impl RunCard {
             mode: record.request.mode.as_str(),
             attempt: (number > 1).then(|| format!("attempt {number}")),
             percent: (!plugins.is_empty()).then(|| ended * 100 / plugins.len()),
-            plugins: if plugins.is_empty() { "starting".into() } else { format!("{ended} of {} plugins", plugins.len()) },
-            doing: clean(&at_work.join(", ")),
-            since: MomentText::from(started).exact,
-            elapsed: duration(web.now().duration_since(started)),
+            plugins: if plugins.is_empty() { "Starting".into() } else { format!("{ended} of {} plugins done", plugins.len()) },
+            doing: clean(&running.join(", ")),
+            since: exact(started),
+            elapsed: duration(clock.now.duration_since(started)),
             left,
             is_stopping: record.cancel_requested.is_some(),
         }
@@ -300,14 +310,14 @@ impl RunCard {
 }
 
 impl FailureRow {
-    fn new(scan: &ScanSnapshot) -> Option<Self> {
+    fn new(scan: &ScanSnapshot, clock: &WallClock) -> Option<Self> {
         let record = &scan.record;
         Some(Self {
             id: record.id.0,
             url: format!("/scans/{}", record.id),
             target: clean(&record.request.target.to_string()),
             reason: reason(&record.state)?,
-            at: record.ended_at()?.into(),
+            at: clock.moment(record.ended_at()?),
         })
     }
 }

@@ -22,7 +22,7 @@ impl OverviewPage {
             live: Live::sample(),
             notice: None,
             tiles: tiles(&StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5 }),
-            health: health(Some((&[], 0)), None, Some((false, HOSTILE.into())), Some(&catalogue()), true),
+            health: health(Some((&[], 0)), None, Some((false, HOSTILE.into())), Some(&catalogue())),
             running: vec![RunCard {
                 id: 17,
                 url: "/scans/17".into(),
@@ -30,15 +30,15 @@ impl OverviewPage {
                 mode: "both",
                 attempt: Some("attempt 2".into()),
                 percent: Some(41),
-                plugins: "5 of 12 plugins".into(),
+                plugins: "5 of 12 plugins done".into(),
                 doing: clean(HOSTILE),
                 since: "1970-01-01T00:00:00Z".into(),
                 elapsed: "3 min 5 s".into(),
-                left: Some("about 3 min left".into()),
+                left: Some("~3 min left".into()),
                 is_stopping: false,
             }],
-            more_running: Some("2 more scans run".into()),
-            failures: vec![FailureRow { id: 9, url: "/scans/9".into(), target: clean(HOSTILE), reason: clean(HOSTILE), at: at.into() }],
+            more_running: Some("2 more running scans".into()),
+            failures: vec![FailureRow { id: 9, url: "/scans/9".into(), target: clean(HOSTILE), reason: clean(HOSTILE), at: WallClock::sample().moment(at) }],
             outcomes: outcomes(&[day], first, today),
             durations: durations(&[run(2), run(1)]),
             days: "3 days".into(),
@@ -64,26 +64,26 @@ fn health_is_told_in_one_line_and_never_better_than_it_is() {
         (
             vec![node("a", later)],
             3,
-            Some(2),
+            Some((2, Some(SignedDuration::from_secs(40)))),
             Some(catalogue()),
-            ["is-ok 1 node, 3 of 4 places used", "is-ok queue answers, 2 signals", "is-ok built-in scanner 0.1.0, 2 of 3 plugins available"],
+            ["is-ok 1 node · 3 of 4 slots busy", "is-ok Queue OK · 2 queued, oldest 40 s", "is-ok Built-in scanner 0.1.0 · 2 of 3 plugins available"],
         ),
         (
             vec![node("a", later), node("b", now)],
             0,
             None,
             None,
-            ["is-bad 1 node, 0 of 4 places used, 1 lost", "is-bad queue does not answer", "is-unknown scanner is being asked"],
+            ["is-bad 1 node · 0 of 4 slots busy, 1 lost", "is-bad Queue not responding", "is-unknown Detecting scanner…"],
         ),
         (
             vec![],
             0,
-            Some(0),
+            Some((0, None)),
             Some(none_available),
-            ["is-bad no node: scans wait", "is-ok queue answers, 0 signals", "is-bad KAST 3.0.40, 0 of 1 plugins available"],
+            ["is-bad No worker connected; scans stay queued", "is-ok Queue OK · 0 queued", "is-bad KAST 3.0.40 · 0 of 1 plugins available"],
         ),
     ] {
-        let items = health(Some((&nodes, running)), queue, None, catalogue.as_ref(), true);
+        let items = health(Some((&nodes, running)), queue.map(Some), None, catalogue.as_ref());
         let said: Vec<String> = items.iter().filter(|item| item.id != "database").map(|item| format!("{} {}", item.class, item.text)).collect();
         assert_eq!(said, expected);
     }
@@ -97,7 +97,7 @@ async fn an_empty_server_says_how_to_begin() {
     let policy = header_of(&response, "content-security-policy");
     assert!(policy.contains("script-src 'self'") && policy.contains("style-src 'self'") && !policy.contains("unsafe"), "{policy}");
     let html = text_of(response).await;
-    assert!(html.contains("No scans yet.") && html.contains(r#"href="/new""#) && html.contains("looking for the scanner"), "{html}");
+    assert!(html.contains("No scans yet.") && html.contains(r#"href="/new""#) && html.contains("Detecting scanner…"), "{html}");
 }
 
 #[tokio::test]
@@ -114,9 +114,9 @@ async fn shows_what_runs_what_failed_and_why() {
     let html = text_of(app.get("/").await).await;
     for part in [
         r#"<li id="run-3""#,
-        "1 of 2 plugins · testssl",
+        "1 of 2 plugins done · testssl",
         r#"action="/scans/3/cancel""#,
-        "crashed: Traceback &#60;most recent&#62;",
+        "Crashed: Traceback &#60;most recent&#62;",
         r#"action="/scans/1/rerun""#,
         "1 completed, 1 failed, 0 cancelled in 14 days",
         r#"data-events="/api/events" data-poll-ms="3000""#,
@@ -134,11 +134,11 @@ async fn a_store_that_is_gone_is_a_page_that_says_so_in_the_line_of_health() {
     let response = app.get("/").await;
     assert_eq!((response.status().as_u16(), header_of(&response, "retry-after")), (503, "5"));
     let html = text_of(response).await;
-    assert!(html.contains("The database does not answer") && !html.contains("secret-host"), "{html}");
-    assert!(html.contains("database does not answer") && html.contains("nodes are not known") && html.contains("queue answers"), "{html}");
-    assert!(!html.contains("Nothing runs") && !html.contains("tile-running") && html.contains("data-live"), "what is not known is not said: {html}");
+    assert!(html.contains("Database not responding.") && !html.contains("secret-host"), "{html}");
+    assert!(html.contains("Database not responding</span>") && html.contains("Nodes unknown") && html.contains("Queue OK"), "{html}");
+    assert!(!html.contains("No scans running") && !html.contains("tile-running") && html.contains("data-live"), "what is not known is not said: {html}");
     app.store.recover();
-    assert!(text_of(app.get("/").await).await.contains("database answers"));
+    assert!(text_of(app.get("/").await).await.contains("Database OK"));
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn the_first_page_is_small_with_everything_that_it_loads() {
 #[tokio::test]
 async fn a_full_queue_is_told() {
     let app = TestApp::with_room_for(1, 100);
-    assert!(!text_of(app.get("/").await).await.contains("queue is full"));
+    assert!(!text_of(app.get("/").await).await.contains("Queue full"));
     app.submitted("example.com").await;
-    assert!(text_of(app.get("/").await).await.contains("queue is full: 1 of 1 scans wait, new ones are refused"));
+    assert!(text_of(app.get("/").await).await.contains("Queue full: 1 of 1 scans queued, new ones are refused"));
 }

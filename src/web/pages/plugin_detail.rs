@@ -3,9 +3,10 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use kastrel_actors::model::{PluginInfo, PluginResult};
+use kastrel_actors::model::{PluginInfo, PluginResult, ScanStatus, SeverityCounts};
 
 use super::badge::Badge;
+use super::coverage::{badge_of, issues_of, no_issues_of};
 use super::file_view::Content;
 use super::layout::{Here, Layout, Live};
 use super::scan_detail::findings::{SeverityGroup, group};
@@ -17,7 +18,7 @@ use crate::web::files::{head, list};
 use crate::web::headers::page;
 use crate::web::path::{PluginPath, no_scan};
 use crate::web::state::Web;
-use crate::web::text::{MomentText, clean, duration, in_url, size};
+use crate::web::text::{MomentText, clean, counted, duration, in_url, sentence, size};
 use crate::web::viewer::Viewer;
 
 const MOST_BYTES: u64 = 256 * 1024;
@@ -38,7 +39,12 @@ pub(crate) struct PluginPage {
     badge: Badge,
     is_problem: bool,
     message: String,
-    findings: u64,
+    /// Why it shows no issue.
+    no_issues: &'static str,
+    /// How many issues it has, and how much of them is shown.
+    issues: String,
+    /// How many other items it collected.
+    items: String,
     started: Option<MomentText>,
     ended: Option<MomentText>,
     duration: String,
@@ -59,7 +65,7 @@ struct PluginFile {
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id, name }: PluginPath) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let plugin = plugins_of(&scan).iter().find(|plugin| plugin.name == name).ok_or_else(|| Problem::not_found("this scan has no such plugin, or not yet"))?;
-    let catalogue = web.catalogue();
+    let (catalogue, clock) = (web.catalogue(), web.clock(&viewer));
     let info: Option<&PluginInfo> = catalogue.iter().flat_map(|catalogue| &catalogue.plugins).find(|info| info.name == name);
     let attempt = scan.record.last_attempt().map(|attempt| attempt.number);
     let (files, result) = match attempt {
@@ -74,6 +80,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         }
         None => Default::default(),
     };
+    let ended = scan.status() != ScanStatus::Running;
+    let issues = issues_of(SeverityCounts::of(std::slice::from_ref(plugin)));
     let base = format!("/scans/{id}/attempts/{}/view", attempt.unwrap_or_default());
     let took = plugin.started_at.zip(plugin.ended_at).map(|(start, end)| duration(end.duration_since(start)));
     let file = |entry: Artifact| PluginFile { url: format!("{base}/{}", in_url(&entry.path)), name: clean(&entry.path), size: size(entry.size) };
@@ -85,12 +93,14 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         title: clean(info.map_or(name.as_str(), |info| &info.display_name)),
         about: clean(info.map_or("", |info| &info.description)),
         kind: info.map(|info| info.kind.as_str()),
-        badge: plugin.status.into(),
+        badge: badge_of(plugin, ended),
         is_problem: is_problem(plugin),
-        message: clean(&message_of(plugin)),
-        findings: plugin.findings_count,
-        started: plugin.started_at.map(Into::into),
-        ended: plugin.ended_at.map(Into::into),
+        message: sentence(&clean(&message_of(plugin))),
+        no_issues: no_issues_of(plugin, scan.record.request.dry_run, ended),
+        issues: if issues > 0 { counted(issues, "issue", "issues") } else { String::new() },
+        items: if plugin.findings_count > 0 { counted(plugin.findings_count, "item", "items") } else { String::new() },
+        started: plugin.started_at.map(|at| clock.moment(at)),
+        ended: plugin.ended_at.map(|at| clock.moment(at)),
         duration: took.unwrap_or_default(),
         needs: info.iter().flat_map(|info| &info.dependencies).map(|name| clean(name)).collect(),
         groups: group(std::slice::from_ref(plugin), catalogue.as_deref()),
@@ -140,9 +150,11 @@ mod tests {
                 badge: plugin.status.into(),
                 is_problem: true,
                 message: clean(HOSTILE),
-                findings: 3,
-                started: Some(jiff::Timestamp::UNIX_EPOCH.into()),
-                ended: Some(jiff::Timestamp::UNIX_EPOCH.into()),
+                no_issues: "Not checked: the plugin failed.",
+                issues: "200 of 1,340 shown".into(),
+                items: "3 items".into(),
+                started: Some(crate::web::zone::WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
+                ended: Some(crate::web::zone::WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
                 duration: "12 s".into(),
                 needs: vec!["whatweb".into()],
                 groups: group(&[plugin], Some(&catalogue())),
@@ -183,8 +195,8 @@ mod tests {
         std::fs::write(app.attempt_folder(&scan).join("whatweb_processed.json"), r#"{"x":"<b>"}"#).unwrap();
         let html = text_of(app.get("/scans/1/plugins/whatweb").await).await;
         assert!(html.contains(r#"data-events="/api/scans/1/events""#), "what is in progress is followed: {html}");
-        assert!(html.contains("its tool is not installed") && html.contains("whatweb_processed.json") && html.contains("&#60;b&#62;"), "{html}");
-        assert!(text_of(app.get("/scans/1/plugins/odd%20name").await).await.contains("failed without saying why"));
+        assert!(html.contains("Tool not installed") && html.contains("whatweb_processed.json") && html.contains("&#60;b&#62;"), "{html}");
+        assert!(text_of(app.get("/scans/1/plugins/odd%20name").await).await.contains("Failed without a message"));
         for path in ["/scans/1/plugins/none", "/scans/1/plugins/..%2f..", "/scans/9/plugins/whatweb"] {
             assert_eq!(app.get(path).await.status(), 404, "{path}");
         }

@@ -1,39 +1,33 @@
 //! The page of one scan: where it stands, what it found, what became of each attempt, and what can be done now.
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::desk::CancelOutcome;
-use kastrel_actors::model::{CancelledBy, PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, SeverityCounts};
-use kastrel_actors::policy::waiting::Waiting as Reason;
+use axum::response::Response;
+use kastrel_actors::model::{PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::policy::waiting::Waiting;
 
 use super::badge::{Badge, SeverityChip, severities};
-use super::bulk::{ConfirmPage, NamedScan};
+use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
-use super::new_scan::to_scan;
 use super::overview::left_of;
-use crate::web::api::submission::unreadable;
-use crate::web::api::wire::{count_of, findings_of, plugins_of};
+use crate::web::api::wire::plugins_of;
 use crate::web::assets;
-use crate::web::back::{telling, to_list};
-use crate::web::error::{Problem, ProblemKind};
+use crate::web::error::Problem;
 use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, head, list, log_tail, notice_of as notice_of_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
-use crate::web::removal::{Removal, remove};
 use crate::web::state::{Web, WebInner};
-use crate::web::text::{MomentText, clean, counted, duration};
-use crate::web::trace::RequestTrace;
+use crate::web::text::{MomentText, clean, duration, sentence};
 use crate::web::viewer::Viewer;
+use crate::web::zone::{WallClock, exact};
 
+pub(crate) mod actions;
 pub(crate) mod findings;
 pub(crate) mod rows;
 mod timeline;
 mod zap;
 use findings::SeverityGroup;
-use rows::{AttemptRow, Fact, PluginRow, Waiting, facts, waiting_text};
+use rows::{AttemptRow, Fact, PluginRow, WaitingRow, facts};
 use timeline::{TimelineRow, timeline};
 use zap::ZapView;
 
@@ -47,6 +41,7 @@ pub(crate) struct ScanDetailPage {
     layout: Layout,
     id: u64,
     target: String,
+    status: ScanStatus,
     badge: Badge,
     mode: &'static str,
     priority: Option<&'static str>,
@@ -55,14 +50,16 @@ pub(crate) struct ScanDetailPage {
     notice: Option<Notice>,
     live: Option<Live>,
     log_script_url: String,
-    waiting: Option<Waiting>,
+    waiting: Vec<WaitingRow>,
     error: Option<String>,
     error_kind: String,
     is_cancelling: bool,
     progress: Option<Progress>,
-    /// What the plugins did, in a line.
+    coverage: CoverageView,
+    /// How many issues there are, in a line.
     outcome: String,
-    problems: Vec<String>,
+    /// Why there are none.
+    no_issues: String,
     severities: Vec<SeverityChip>,
     created: MomentText,
     started: Option<MomentText>,
@@ -75,7 +72,8 @@ pub(crate) struct ScanDetailPage {
     attempts: Vec<AttemptRow>,
     results: Results,
     can_cancel: bool,
-    can_delete: bool,
+    /// Whether it can be run again and deleted.
+    has_ended: bool,
     can_render: bool,
     trace_id: String,
     trace_url: Option<String>,
@@ -89,7 +87,7 @@ struct Progress {
     elapsed: String,
     left: Option<String>,
     doing: String,
-    phase: Option<&'static str>,
+    phase: Option<String>,
     attempt: String,
 }
 
@@ -101,6 +99,8 @@ struct Results {
     html_url: String,
     pdf_url: Option<String>,
     has_files: bool,
+    /// A report that was asked for, and that the scanner did not write.
+    missing_report: Option<&'static str>,
     /// What to know of the files.
     notice: Option<&'static str>,
     has_info: bool,
@@ -115,108 +115,36 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let results = results_of(&web, &scan.record).await;
     let left = left_of(&web, &scan).await;
     let reasons = web.desk().reasons(&scan.record).await;
-    let notice = notice_of(query.as_deref().unwrap_or_default());
+    let notice =
+        notice_of(query.as_deref().unwrap_or_default(), &scan.record).filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
     let title = format!("Scan {id} of {}", clean(&scan.record.request.target.to_string()));
     let layout = Layout::of(&web, &viewer, Here::Scans, title).await;
-    Ok(page(&ScanDetailPage::new(&web, layout, &scan, &reasons, results, left, notice)))
-}
-
-/// Asks for a scan's end, and shows it, or the list that it was asked on.
-pub(crate) async fn cancel(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
-    let list = to_list(&body.map_err(|rejection| unreadable(&rejection))?);
-    let notice = match web.desk().cancel(id, CancelledBy::User).await? {
-        CancelOutcome::Cancelled(_) => "cancelled",
-        CancelOutcome::Requested(_) => "cancelling",
-        CancelOutcome::AlreadyEnded(_) => "ended",
-        CancelOutcome::Missing => return Err(no_scan()),
-    };
-    if list.is_some() {
-        let done = usize::from(notice != "ended");
-        return Ok(Redirect::to(&telling(list, &format!("done=cancel&n={done}&not={}", 1 - done))).into_response());
-    }
-    Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
-}
-
-/// Submits a scan's request once more, and shows the new scan, or the list that it was asked on.
-pub(crate) async fn rerun(
-    State(web): State<Web>,
-    viewer: Viewer,
-    trace: RequestTrace,
-    PathId(id): PathId,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
-    let list = to_list(&body.map_err(|rejection| unreadable(&rejection))?);
-    let accepted = web.desk().rerun(viewer.client, id, trace.0).await?.ok_or_else(no_scan)?;
-    Ok(if list.is_some() { Redirect::to(&telling(list, "done=rerun&n=1&not=0")).into_response() } else { to_scan(&accepted) })
-}
-
-/// Asks whether a scan shall be deleted.
-pub(crate) async fn ask_delete(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let can_go_on = scan.status().is_terminal();
-    Ok(page(&ConfirmPage {
-        layout: Layout::of(&web, &viewer, Here::Scans, format!("Delete scan {id}?")).await,
-        question: format!("Delete scan {id}?"),
-        consequence: if can_go_on {
-            "Its results, reports and files are removed. This cannot be undone.".into()
-        } else {
-            "It has not ended. Cancel it first.".into()
-        },
-        button: "Delete the scan".into(),
-        icon: "trash",
-        is_dangerous: true,
-        can_go_on,
-        post_url: format!("/scans/{id}/delete"),
-        back_url: format!("/scans/{id}"),
-        returns: false,
-        action: "delete",
-        scans: Vec::new(),
-        named: vec![NamedScan::new(&scan)],
-        more: None,
-        left_out: None,
-    }))
-}
-
-/// Deletes a scan that has ended.
-pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    match remove(&web, id).await? {
-        Removal::Gone { files_left } => Ok(Redirect::to(&telling(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" })).into_response()),
-        Removal::Refused(record) => Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status()))),
-        Removal::Missing => Err(no_scan()),
-    }
-}
-
-const NO_RENDERER: &str = "reports are rendered again only by a server that runs the scanner itself and keeps the files of scans in its own folder";
-
-/// Renders the reports of the last attempt once more.
-pub(crate) async fn render(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
-    let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let given = url::form_urlencoded::parse(&body).find(|(name, _)| name == "format").and_then(|(_, value)| value.parse::<ReportFormat>().ok());
-    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let Some(renderer) = &web.state.renderer else {
-        return Err(Problem::new(ProblemKind::NotRendered, NO_RENDERER));
-    };
-    let (Some(attempt), true) = (scan.record.last_attempt(), scan.status().is_terminal()) else {
-        return Err(Problem::new(ProblemKind::NotEnded, "a report can be rendered once the scan has ended"));
-    };
-    let format = given.unwrap_or(scan.record.request.format);
-    match renderer.render(&scan.record, attempt.number, format).await {
-        Ok(()) => Ok(Redirect::to(&format!("/scans/{id}?notice=rendered")).into_response()),
-        Err(why) => Err(Problem::new(ProblemKind::NotRendered, why)),
-    }
+    Ok(page(&ScanDetailPage::new(&web, layout, &web.clock(&viewer), &scan, &reasons, results, left, notice)))
 }
 
 impl ScanDetailPage {
-    fn new(web: &WebInner, layout: Layout, scan: &ScanSnapshot, reasons: &[Reason], results: Results, left: Option<String>, notice: Option<Notice>) -> Self {
+    fn new(
+        web: &WebInner,
+        layout: Layout,
+        clock: &WallClock,
+        scan: &ScanSnapshot,
+        reasons: &[Waiting],
+        results: Results,
+        left: Option<String>,
+        notice: Option<Notice>,
+    ) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let status = record.status();
-        let until = record.ended_at().unwrap_or_else(|| web.now());
+        let until = record.ended_at().unwrap_or(clock.now);
         let live = (!status.is_terminal()).then(|| Live::new(web, format!("/api/scans/{}/events", record.id)));
         let catalogue = web.catalogue();
+        // Nothing of an attempt that has ended goes on.
+        let settled = record.last_attempt().and_then(|attempt| attempt.ended_at).or_else(|| record.ended_at());
         Self {
             id: record.id.0,
             target: clean(&record.request.target.to_string()),
-            badge: status.into(),
+            status,
+            badge: badge(scan),
             mode: record.request.mode.as_str(),
             priority: (record.request.priority != kastrel_actors::model::Priority::Normal).then(|| record.request.priority.as_str()),
             is_dry_run: record.request.dry_run,
@@ -225,28 +153,29 @@ impl ScanDetailPage {
             notice: notice.filter(|notice| live.is_some() || notice.kind != "submitted"),
             live,
             log_script_url: assets::url("log.js"),
-            waiting: waiting_text(&record.state, reasons),
+            waiting: reasons.iter().map(|one| WaitingRow::new(one, web.state.max_attempts, clock)).collect(),
             error: match &record.state {
-                ScanState::Failed { failure, .. } => Some(clean(&failure.detail)),
+                ScanState::Failed { failure, .. } => Some(sentence(&clean(&failure.detail))),
                 ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
             },
             error_kind: record.last_failure().map(|failure| crate::web::text::words(failure.kind.as_str())).unwrap_or_default(),
             is_cancelling: !status.is_terminal() && record.cancel_requested.is_some(),
-            progress: Progress::new(web, scan, left),
-            outcome: outcome(scan),
-            problems: problems(scan),
+            progress: Progress::new(web, clock, scan, left),
+            coverage: CoverageView::of(scan),
+            outcome: issues_text(scan),
+            no_issues: no_issues(scan),
             severities: severities(SeverityCounts::of(plugins)),
-            created: record.created_at.into(),
-            started: record.started_at.map(Into::into),
-            ended: record.ended_at().map(Into::into),
+            created: clock.moment(record.created_at),
+            started: record.started_at.map(|at| clock.moment(at)),
+            ended: record.ended_at().map(|at| clock.moment(at)),
             duration: record.started_at.map_or_else(String::new, |started| duration(until.duration_since(started))),
             facts: facts(record),
             groups: findings::group(plugins, catalogue.as_deref()),
-            plugins: plugins.iter().map(|plugin| PluginRow::new(record.id, plugin, web.now())).collect(),
-            timeline: timeline(scan, web.now()),
-            attempts: record.attempts.iter().rev().map(|attempt| AttemptRow::new(attempt, web.now())).collect(),
+            plugins: plugins.iter().map(|plugin| PluginRow::new(record.id, plugin, settled, clock.now)).collect(),
+            timeline: timeline(scan, clock.now),
+            attempts: record.attempts.iter().rev().map(|attempt| AttemptRow::new(attempt, &badge(scan), clock)).collect(),
             can_cancel: !status.is_terminal() && record.cancel_requested.is_none(),
-            can_delete: status.is_terminal(),
+            has_ended: status.is_terminal(),
             can_render: status.is_terminal() && results.has_info && web.state.renderer.is_some(),
             results,
             trace_url: web.trace_url(&record.trace.trace_id()),
@@ -257,46 +186,23 @@ impl ScanDetailPage {
 }
 
 impl Progress {
-    fn new(web: &WebInner, scan: &ScanSnapshot, left: Option<String>) -> Option<Self> {
+    fn new(web: &WebInner, clock: &WallClock, scan: &ScanSnapshot, left: Option<String>) -> Option<Self> {
         let ScanState::Running { attempt, .. } = &scan.record.state else { return None };
         let plugins = plugins_of(scan);
         let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
-        let at_work: Vec<&str> = plugins.iter().filter(|plugin| plugin.status == PluginStatus::InProgress).map(|plugin| plugin.name.as_str()).collect();
+        let running: Vec<&str> = plugins.iter().filter(|plugin| plugin.status == PluginStatus::InProgress).map(|plugin| plugin.name.as_str()).collect();
         let started = scan.record.last_attempt().map_or(scan.record.created_at, |attempt| attempt.started_at);
         Some(Self {
             percent: (!plugins.is_empty()).then(|| ended * 100 / plugins.len()),
-            text: if plugins.is_empty() { "No plugin is known yet".into() } else { format!("{ended} of {} plugins have ended", plugins.len()) },
-            since: MomentText::from(started).exact,
-            elapsed: duration(web.now().duration_since(started)),
+            text: if plugins.is_empty() { "Starting".into() } else { format!("{ended} of {} plugins done", plugins.len()) },
+            since: exact(started),
+            elapsed: duration(clock.now.duration_since(started)),
             left,
-            doing: clean(&at_work.join(", ")),
-            phase: scan.phase.map(kastrel_actors::model::AttemptPhase::as_str),
-            attempt: format!("attempt {attempt} of at most {}", web.state.max_attempts.max(attempt.0)),
+            doing: clean(&running.join(", ")),
+            phase: scan.phase.map(|phase| sentence(phase.as_str())),
+            attempt: format!("Attempt {attempt} of {}", web.state.max_attempts.max(attempt.0)),
         })
     }
-}
-
-/// `12 plugins, 31 findings`.
-fn outcome(scan: &ScanSnapshot) -> String {
-    let plugins = plugins_of(scan);
-    if plugins.is_empty() {
-        return String::new();
-    }
-    format!("{}, {}", counted(plugins.len() as u64, "plugin", "plugins"), counted(findings_of(plugins), "finding", "findings"))
-}
-
-/// What did not work, also where the scan as a whole completed.
-fn problems(scan: &ScanSnapshot) -> Vec<String> {
-    let plugins = plugins_of(scan);
-    let named = |status: PluginStatus, one: &str, many: &str| {
-        let count = count_of(plugins, status);
-        let names: Vec<&str> = plugins.iter().filter(|plugin| plugin.status == status).map(|plugin| plugin.name.as_str()).collect();
-        (count > 0).then(|| clean(&format!("{}: {}", counted(count as u64, one, many), names.join(", "))))
-    };
-    [named(PluginStatus::Failed, "plugin failed", "plugins failed"), named(PluginStatus::Unavailable, "plugin was unavailable", "plugins were unavailable")]
-        .into_iter()
-        .flatten()
-        .collect()
 }
 
 async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
@@ -306,6 +212,8 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     // The page is about the scan; without its files it is still worth showing.
     let (listing, log) = tokio::join!(list(web, record, attempt), log_tail(web, record, attempt));
     let (notice, has_files) = (notice_of_files(&listing), listing.is_ok());
+    let missing_report =
+        listing.as_ref().ok().filter(|_| notice.is_none()).and_then(|listing| missing_report(record, listing.has(REPORT), listing.has(PDF_REPORT)));
     let listing = listing.unwrap_or_default();
     let start_of = async |path: &str, most: u64| if listing.has(path) { head(web, record, attempt, path, most).await.ok() } else { None };
     // What ZAP's file says after the end is what it was doing when the scan ended.
@@ -317,6 +225,7 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
         html_url: format!("{base}/{REPORT}?download=1"),
         pdf_url: listing.has(PDF_REPORT).then(|| format!("{base}/{PDF_REPORT}")),
         has_files,
+        missing_report,
         notice,
         has_info: listing.has("kast_info.json"),
         command: command.and_then(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().next().map(clean)),
@@ -325,19 +234,37 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     }
 }
 
-/// The notice that a redirect asked for: one of ours, never text from the address.
-fn notice_of(query: &str) -> Option<Notice> {
+/// What to say where a report that was asked for is not there. A dry run writes none, and of a scan that did not run to its end none is expected.
+fn missing_report(record: &ScanRecord, has_html: bool, has_pdf: bool) -> Option<&'static str> {
+    if record.status() != ScanStatus::Completed || record.request.dry_run {
+        return None;
+    }
+    match (record.request.format, has_html, has_pdf) {
+        (ReportFormat::Html, false, _) => Some("No HTML report: it was requested, but the scanner wrote none."),
+        (ReportFormat::Pdf, _, false) => Some("No PDF report: it was requested, but the scanner wrote none."),
+        (ReportFormat::Both, false, false) => Some("No HTML or PDF report: both were requested, but the scanner wrote none."),
+        (ReportFormat::Both, false, true) => Some("No HTML report: it was requested, but the scanner wrote none."),
+        (ReportFormat::Both, true, false) => Some("No PDF report: it was requested, but the scanner wrote none."),
+        (ReportFormat::Html, true, _) | (ReportFormat::Pdf, _, true) | (ReportFormat::Both, true, true) => None,
+    }
+}
+
+/// The notice that a redirect asked for: one of ours, never text from the address, and only where the scan's row agrees.
+fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
     let has = |pair: &str| query.split('&').any(|one| one == pair);
-    let (kind, text) = if has("submitted=1") {
-        ("submitted", "The scan is accepted. This page shows its progress by itself; you can leave and come back at any time.")
-    } else if has("notice=cancelled") {
-        ("done", "The scan is cancelled.")
-    } else if has("notice=cancelling") {
-        ("submitted", "The scan is being ended.")
-    } else if has("notice=ended") {
-        ("warning", "The scan had already ended; there was nothing to cancel.")
-    } else if has("notice=rendered") {
-        ("done", "The report was rendered again.")
+    let status = record.status();
+    let (kind, text) = if has("submitted=1") && !status.is_terminal() {
+        ("submitted", "Scan queued. This page updates live.")
+    } else if has("notice=cancelled") && status == ScanStatus::Cancelled {
+        ("info", "Scan cancelled.")
+    } else if has("notice=cancelling") && status == ScanStatus::Cancelled {
+        ("info", "Scan cancelled.")
+    } else if has("notice=ended") && status.is_terminal() {
+        ("warning", "Nothing to cancel: the scan has finished.")
+    } else if has("notice=rendered") && status.is_terminal() {
+        ("done", "Report regenerated.")
+    } else if has("notice=notrendered") && status.is_terminal() {
+        ("warning", "Report not regenerated: the scanner wrote no report.")
     } else {
         return None;
     };

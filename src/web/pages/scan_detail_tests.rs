@@ -4,6 +4,8 @@ use kastrel_actors::model::{
     Severity,
 };
 
+use kastrel_actors::testing::fixtures;
+
 use super::*;
 use crate::adapters::kast_runner::LOG_NAME;
 use crate::web::pages::layout::HOSTILE;
@@ -47,6 +49,7 @@ impl ScanDetailPage {
             layout: Layout::sample("Scan 17"),
             id: 17,
             target: clean(HOSTILE),
+            status: ScanStatus::Running,
             badge: ScanStatus::Running.into(),
             mode: "both",
             priority: Some("high"),
@@ -58,38 +61,45 @@ impl ScanDetailPage {
             )),
             live: Some(Live { events_url: "/api/scans/17/events".into(), ..Live::sample() }),
             log_script_url: "/assets/log.js".into(),
-            waiting: Some(Waiting { text: clean(HOSTILE), next: Some(jiff::Timestamp::UNIX_EPOCH.into()) }),
+            waiting: vec![WaitingRow { name: "retry", text: clean(HOSTILE), next: Some(WallClock::sample().moment(at)), next_label: "Retrying at" }],
             error: Some(clean(HOSTILE)),
             error_kind: "crashed".into(),
             is_cancelling: true,
             progress: Some(Progress {
                 percent: Some(41),
-                text: "5 of 12 plugins have ended".into(),
+                text: "5 of 12 plugins done".into(),
                 since: "1970-01-01T00:00:00Z".into(),
                 elapsed: "3 min 5 s".into(),
-                left: Some("about 3 min left".into()),
+                left: Some("~3 min left".into()),
                 doing: clean(HOSTILE),
-                phase: Some("running"),
-                attempt: "attempt 2 of at most 3".into(),
+                phase: Some("Running".into()),
+                attempt: "Attempt 2 of 3".into(),
             }),
-            outcome: "12 plugins, 31 findings".into(),
-            problems: vec![clean(HOSTILE)],
+            coverage: CoverageView {
+                label: "10 of 12 checks ran".into(),
+                gaps: vec![crate::web::pages::coverage::Gap { name: "failed", count: "1 failed".into(), plugins: clean(HOSTILE) }],
+                percent: None,
+                is_complete: false,
+            },
+            outcome: "31 issues".into(),
+            no_issues: "No issues yet.".into(),
             severities: severities(SeverityCounts::of(&plugins)),
-            created: at.into(),
-            started: Some(at.into()),
+            created: WallClock::sample().moment(at),
+            started: Some(WallClock::sample().moment(at)),
             ended: None,
             duration: "3 min 5 s".into(),
             facts: vec![Fact { label: "Plugins", value: clean(HOSTILE) }],
             groups: findings::group(&plugins, Some(&crate::web::testing::catalogue())),
-            plugins: plugins.iter().map(|plugin| PluginRow::new(scan, plugin, at)).collect(),
+            plugins: plugins.iter().map(|plugin| PluginRow::new(scan, plugin, None, at)).collect(),
             timeline,
-            attempts: attempts.map(|attempt| AttemptRow::new(&attempt, at)).collect(),
+            attempts: attempts.map(|attempt| AttemptRow::new(&attempt, &ScanStatus::Completed.into(), &WallClock::sample())).collect(),
             results: Results {
                 attempt: 3,
                 report: true,
                 html_url: "/scans/17/attempts/3/files/kast_report.html?download=1".into(),
                 pdf_url: Some("/scans/17/attempts/3/files/kast_report.pdf".into()),
                 has_files: true,
+                missing_report: Some("No PDF report: it was requested, but the scanner wrote none."),
                 notice: Some(crate::web::files::PARTIAL),
                 has_info: true,
                 command: Some(clean(HOSTILE)),
@@ -104,7 +114,7 @@ impl ScanDetailPage {
                 log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false }),
             },
             can_cancel: true,
-            can_delete: true,
+            has_ended: true,
             can_render: true,
             trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
             trace_url: Some("http://jaeger.test/trace/4bf92f3577b34da6a3ce929d0e0e4736".into()),
@@ -132,9 +142,9 @@ async fn a_live_page_follows_and_an_ended_one_is_still() {
         r#"<script type="module" src="/assets/live.js?v="#,
         r#"<noscript><meta http-equiv="refresh" content="3"></noscript>"#,
         r#"action="/scans/1/cancel""#,
-        "1 of 2 plugins have ended",
+        "1 of 2 plugins done",
         r#"<progress id="progress-bar" max="100" value="50""#,
-        "The scan is accepted.",
+        "Scan queued. This page updates live.",
     ] {
         assert!(html.contains(part), "{part} is missing in {html}");
     }
@@ -145,7 +155,7 @@ async fn a_live_page_follows_and_an_ended_one_is_still() {
         html.contains("Traceback &#60;most recent&#62;")
             && html.contains("/scans/1/rerun")
             && html.contains("/scans/1/delete")
-            && !html.contains("is accepted")
+            && !html.contains("Scan queued")
     );
 }
 
@@ -158,10 +168,13 @@ async fn plugins_that_did_not_do_their_work_say_so_and_why() {
     app.finish(&scan, Resolution::Complete(verdict)).await;
     let html = text_of(app.get("/scans/1").await).await;
     for part in [
-        "1 plugin failed: testssl",
-        "1 plugin was unavailable: subfinder",
-        "timed out &#60;b&#62;",
-        "its tool is not installed on the node",
+        "0 of 2 checks ran",
+        r#"1 failed: <span class="mono">testssl</span>"#,
+        r#"1 not installed: <span class="mono">subfinder</span>"#,
+        "Completed, nothing checked",
+        "Not checked: no check completed.",
+        "Timed out &#60;b&#62;",
+        "Tool not installed on the node",
         r#"data-plugin="testssl" data-status="failed""#,
     ] {
         assert!(html.contains(part), "{part} is missing in {html}");
@@ -174,7 +187,7 @@ async fn plugins_that_did_not_do_their_work_say_so_and_why() {
 async fn a_scan_is_deleted_after_a_question_and_only_once_it_has_ended() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
-    assert!(text_of(app.get("/scans/1/delete").await).await.contains("It has not ended."));
+    assert!(text_of(app.get("/scans/1/delete").await).await.contains("The scan has not finished."));
     assert_eq!(app.post_form("/scans/1/delete", "confirmed=yes").await.status(), 409);
     assert_eq!(app.send("DELETE", "/api/scans/1", &[], "").await.status(), 409);
     std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
@@ -203,7 +216,7 @@ async fn buttons_lead_back_to_a_scan_that_says_what_happened() {
     app.submitted("example.com").await;
     let cancelled = app.post_form("/scans/1/cancel", "").await;
     assert_eq!((cancelled.status().as_u16(), header_of(&cancelled, "location")), (303, "/scans/1?notice=cancelled"));
-    assert!(text_of(app.get("/scans/1?notice=cancelled").await).await.contains("The scan is cancelled."));
+    assert!(text_of(app.get("/scans/1?notice=cancelled").await).await.contains("Scan cancelled."));
     assert_eq!(header_of(&app.post_form("/scans/1/cancel", "").await, "location"), "/scans/1?notice=ended");
     assert_eq!(header_of(&app.post_form("/scans/1/rerun", "").await, "location"), "/scans/2?submitted=1");
     assert_eq!(app.post_form("/scans/99/cancel", "").await.status(), 404);
@@ -236,7 +249,7 @@ async fn what_is_no_scan_is_a_page_that_says_so() {
     for path in ["/scans/1", "/scans/abc", "/scans/1/report", "/scans/1/files"] {
         let response = app.get(path).await;
         assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (404, "text/html; charset=utf-8"), "{path}");
-        assert!(text_of(response).await.contains("there is no such scan"), "{path}");
+        assert!(text_of(response).await.contains("There is no such scan"), "{path}");
     }
 }
 
@@ -244,17 +257,22 @@ async fn what_is_no_scan_is_a_page_that_says_so() {
 async fn a_scan_that_waits_says_why_with_the_reason_of_whoever_paused_the_queue() {
     let app = TestApp::new();
     app.submitted("example.com").await;
-    assert!(!text_of(app.get("/scans/1").await).await.contains("accepted and stored, but"));
+    assert!(!text_of(app.get("/scans/1").await).await.contains("Scan queued, but"));
     app.desk.pause(Some("an <upgrade>".into())).await.unwrap();
     for address in ["/scans/1", "/scans/1?submitted=1"] {
         let html = text_of(app.get(address).await).await;
         assert!(html.contains("The queue is paused (an &#60;upgrade&#62;). Starts when the queue is resumed."), "{html}");
     }
     app.desk.resume().await.unwrap();
-    assert!(text_of(app.get("/scans/1?submitted=1").await).await.contains("The scan is accepted. This page"));
+    assert!(text_of(app.get("/scans/1?submitted=1").await).await.contains("Scan queued. This page"));
 }
 
 #[test]
-fn a_notice_is_never_text_from_the_address() {
-    assert_eq!(notice_of("notice=<b>"), None);
+fn a_notice_is_never_text_from_the_address_and_never_more_than_the_row_says() {
+    let record = fixtures::record(1, jiff::Timestamp::UNIX_EPOCH);
+    assert_eq!(notice_of("notice=<b>", &record), None);
+    assert_eq!(notice_of("submitted=1", &record).map(|notice| notice.kind), Some("submitted"));
+    for query in ["notice=cancelled", "notice=cancelling", "notice=ended", "notice=rendered"] {
+        assert_eq!(notice_of(query, &record), None, "{query}: the row does not agree");
+    }
 }

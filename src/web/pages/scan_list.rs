@@ -4,21 +4,26 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use kastrel_actors::model::{FieldError, ScanMode, ScanOrder, ScanStatus};
+use kastrel_actors::ports::{ListQuery, StoreStats};
 
+use super::badge::state_word;
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::ScanRow;
 use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::query::ScanListQuery;
-use crate::web::state::{CatalogueView, Web};
-use crate::web::text::{clean, counted};
+use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::text::{clean, counted, sentence};
 use crate::web::viewer::Viewer;
+use crate::web::zone::Zone;
 
 const PATH: &str = "/scans";
 /// What is said where the order that was asked for cannot be had.
-const NONE_HAS_ENDED: &str = "Scans that have not ended cannot be ordered by duration or findings; here they are newest first.";
-const TOO_MANY_TARGETS: &str = "There are too many targets to put them in order; here the scans are newest first. Narrow the list by a part of the target.";
-const HIDES: &str = "in this order there are only scans that have ended";
+const NONE_HAS_ENDED: &str = "Only finished scans can be sorted by duration or findings; showing newest first.";
+const TOO_MANY_TARGETS: &str = "Too many targets to sort; showing newest first. Filter by a part of the target.";
+const HIDES: &str = "finished scans only in this order";
+/// Up to so many scans in all, the tabs of a filtered list are counted; beyond, counting would cost more than the page.
+const COUNTED: u64 = 500;
 const PER_PAGE: &[usize] = &[20, 50, 100];
 
 /// The list of scans.
@@ -44,8 +49,12 @@ pub(crate) struct ScanListPage {
     older: Option<String>,
     csv_url: String,
     json_url: String,
-    /// The list without its filters.
-    clear_url: Option<String>,
+    /// Whether filters narrow the list.
+    is_narrowed: bool,
+    /// Whether the page shows a scan that can be cancelled.
+    has_open: bool,
+    /// Whether the page shows a scan that can be run again or deleted.
+    has_ended: bool,
     /// This list, for what is done to its scans to lead back to.
     back: String,
 }
@@ -53,8 +62,9 @@ pub(crate) struct ScanListPage {
 /// A state to narrow the list to.
 struct Tab {
     name: &'static str,
-    label: String,
-    count: u64,
+    label: &'static str,
+    /// How many scans of this state match the filters, where that is known.
+    count: Option<u64>,
     url: String,
     is_here: bool,
 }
@@ -67,6 +77,10 @@ struct FilterView {
     plugins: Vec<String>,
     from: String,
     to: String,
+    /// The zone of the days that are sent.
+    zone: String,
+    /// The zone of the days that are shown, where it is not the viewer's.
+    other_zone: Option<String>,
     modes: Vec<FilterChoice>,
     orders: Vec<FilterChoice>,
     sizes: Vec<FilterChoice>,
@@ -101,14 +115,16 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
         order_notice = Some(TOO_MANY_TARGETS);
     }
     let start = query.without_place();
+    let counts = counts(&web, &start, stats).await?;
     let tab = |status: Option<ScanStatus>| Tab {
         name: status.map_or("all", ScanStatus::as_str),
-        label: status.map_or_else(|| "all".into(), |status| super::badge::Badge::from(status).label),
-        count: status.map_or_else(|| stats.all(), |status| stats.of(status)),
+        label: status.map_or("All", state_word),
+        count: counts.map(|counts| status.map_or_else(|| counts.all(), |status| counts.of(status))),
         url: ScanListQuery { statuses: status.into_iter().collect(), ..start.clone() }.in_fitting_order().link(PATH),
         is_here: query.statuses == status.into_iter().collect::<Vec<_>>(),
     };
-    let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web)).collect();
+    let clock = web.clock(&viewer);
+    let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web, &clock)).collect();
     let place = |id| kastrel_actors::ports::ListPlace { rank: String::new(), id };
     let (first_row, last_row) = (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
     let is_back = query.back && query.order.is_by_number();
@@ -129,25 +145,51 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
         notice: notice_of(raw.as_deref().unwrap_or_default()),
         order_notice,
         tabs: std::iter::once(None).chain(ScanStatus::ALL.iter().copied().map(Some)).map(tab).collect(),
-        filter: FilterView::new(&query, web.catalogue().as_deref()),
+        filter: FilterView::new(&query, &viewer.zone, web.catalogue().as_deref()),
         wrong: errors.iter().map(wrong).collect(),
         headings: headings(&query),
         summary: summary(&query, rows.len()),
+        has_open: rows.iter().any(|row| row.can_cancel),
+        has_ended: rows.iter().any(|row| row.can_rerun),
         rows,
         search_on: search_on.map(|query| query.link(PATH)),
         search_on_label: match (query.order, is_back) {
-            (ScanOrder::Newest, false) | (ScanOrder::Oldest, true) => "Search on among older scans",
-            (ScanOrder::Newest, true) | (ScanOrder::Oldest, false) => "Search on among newer scans",
-            (ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst, _) => "Search on",
+            (ScanOrder::Newest, false) | (ScanOrder::Oldest, true) => "Search older scans",
+            (ScanOrder::Newest, true) | (ScanOrder::Oldest, false) => "Search newer scans",
+            (ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst, _) => "Search more scans",
         },
         first: (query != start).then(|| start.link(PATH)),
         newer: before.map(|query| query.link(PATH)),
         older: after.map(|query| query.link(PATH)),
         csv_url: export("csv"),
         json_url: export("json"),
-        clear_url: query.is_narrowed().then(|| PATH.to_owned()),
+        is_narrowed: query.is_narrowed(),
         back: asked.link(PATH),
     }))
+}
+
+/// How many scans of each state match the filters other than the state: numbers that say something else would mislead. `None` where they are not known at a bearable cost.
+async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Result<Option<StoreStats>, Problem> {
+    let all = ScanListQuery { statuses: Vec::new(), ..query.clone() };
+    if !all.is_narrowed() {
+        return Ok(Some(stats));
+    }
+    if stats.all() > COUNTED {
+        return Ok(None);
+    }
+    let limit = usize::try_from(COUNTED).unwrap_or(usize::MAX);
+    let page = web.desk().list(ListQuery { limit, count: false, order: ScanOrder::Newest, ..all.newest_first().for_store() }).await?;
+    let mut counts = StoreStats::default();
+    for scan in &page.scans {
+        *match scan.status() {
+            ScanStatus::Pending => &mut counts.pending,
+            ScanStatus::Running => &mut counts.running,
+            ScanStatus::Completed => &mut counts.completed,
+            ScanStatus::Failed => &mut counts.failed,
+            ScanStatus::Cancelled => &mut counts.cancelled,
+        } += 1;
+    }
+    Ok((page.next.is_none() && !page.is_partial).then_some(counts))
 }
 
 fn summary(query: &ScanListQuery, rows: usize) -> String {
@@ -161,14 +203,15 @@ fn summary(query: &ScanListQuery, rows: usize) -> String {
 }
 
 fn wrong(error: &FieldError) -> String {
-    clean(&format!("{}: {}", error.field, error.message))
+    clean(&format!("{}: {}", sentence(&error.field), error.message))
 }
 
 impl FilterView {
-    fn new(query: &ScanListQuery, catalogue: Option<&CatalogueView>) -> Self {
+    fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&CatalogueView>) -> Self {
         let choice = |value: &str, label: &str, is_chosen| FilterChoice { value: value.into(), label: label.into(), is_chosen };
-        let mut modes = vec![choice("", "any", query.mode.is_none())];
-        modes.extend(ScanMode::ALL.iter().map(|mode| choice(mode.as_str(), mode.as_str(), query.mode == Some(*mode))));
+        let has_days = query.from.is_some() || query.to.is_some();
+        let mut modes = vec![choice("", "Any", query.mode.is_none())];
+        modes.extend(ScanMode::ALL.iter().map(|mode| choice(mode.as_str(), &sentence(mode.as_str()), query.mode == Some(*mode))));
         Self {
             target: clean(query.target.as_deref().unwrap_or_default()),
             statuses: query.statuses.iter().map(|status| status.as_str()).collect(),
@@ -176,6 +219,8 @@ impl FilterView {
             plugins: catalogue.iter().flat_map(|catalogue| &catalogue.plugins).map(|plugin| clean(&plugin.name)).collect(),
             from: query.from.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
             to: query.to.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
+            zone: if has_days { query.zone.name() } else { zone.name() }.to_owned(),
+            other_zone: (has_days && query.zone != *zone).then(|| query.zone.name().to_owned()),
             modes,
             orders: ScanOrder::ALL
                 .iter()
@@ -187,6 +232,13 @@ impl FilterView {
     }
 }
 
+impl FilterView {
+    /// Which zone the days are in, where that is not the viewer's.
+    fn zone_note(&self) -> String {
+        self.other_zone.as_ref().map_or_else(String::new, |zone| format!(" ({zone})"))
+    }
+}
+
 /// Whether what is asked for has a place in an order.
 fn fits(query: &ScanListQuery, order: ScanOrder) -> bool {
     let ordered = ScanListQuery { order, ..query.without_place() };
@@ -195,12 +247,12 @@ fn fits(query: &ScanListQuery, order: ScanOrder) -> bool {
 
 const fn order_label(order: ScanOrder) -> &'static str {
     match order {
-        ScanOrder::Newest => "newest first",
-        ScanOrder::Oldest => "oldest first",
-        ScanOrder::Target => "target, A to Z",
-        ScanOrder::Longest => "longest first (ended)",
-        ScanOrder::Findings => "most items first (ended)",
-        ScanOrder::Worst => "worst first (ended)",
+        ScanOrder::Newest => "Newest first",
+        ScanOrder::Oldest => "Oldest first",
+        ScanOrder::Target => "Target, A to Z",
+        ScanOrder::Longest => "Longest first (finished)",
+        ScanOrder::Findings => "Most items first (finished)",
+        ScanOrder::Worst => "Worst first (finished)",
     }
 }
 
@@ -222,8 +274,8 @@ fn headings(query: &ScanListQuery) -> Vec<Heading> {
     vec![
         sorted("Target", "", ScanOrder::Target, "↑"),
         plain("State", ""),
-        plain("Plugins", ""),
-        sorted("Findings", "", ScanOrder::Findings, "↓"),
+        plain("Checks", ""),
+        sorted("Issues", "", ScanOrder::Findings, "↓"),
         submitted,
         sorted("Duration", "num", ScanOrder::Longest, "↓"),
     ]
@@ -234,17 +286,17 @@ fn notice_of(query: &str) -> Option<Notice> {
     let of = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let count = |name: &str| of(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or_default();
     let (done, not, left) = (count("n"), count("not"), count("left"));
+    let scans = counted(done, "scan", "scans");
     let text = match of("done")?.as_str() {
-        "submitted" => format!("{} accepted. This page shows their progress by itself.", counted(done, "scan is", "scans are")),
-        "cancel" => format!("{} being ended or cancelled.", counted(done, "scan is", "scans are")),
-        "rerun" => format!("{} submitted again.", counted(done, "scan was", "scans were")),
-        "delete" if left > 0 => {
-            format!("{} deleted. The files of {left} of them could not be removed; the server's log says why.", counted(done, "scan was", "scans were"))
-        }
-        "delete" => format!("{} deleted with all files.", counted(done, "scan was", "scans were")),
+        "submitted" => format!("{scans} queued. This page updates live."),
+        "cancel" => format!("Cancel requested for {scans}."),
+        "rerun" => format!("{} queued.", counted(done, "new scan", "new scans")),
+        "delete" if left > 0 => format!("{scans} deleted. The files of {left} could not be removed; see the server's log."),
+        "delete" => format!("{scans} deleted."),
         _ => return None,
     };
-    let rest = if not > 0 { format!(" {not} could not be: their state had changed, or they were refused.") } else { String::new() };
+    let rest =
+        if not > 0 { format!(" {} skipped: the state had changed, or the scan was refused.", counted(not, "scan was", "scans were")) } else { String::new() };
     let kind = if not > 0 || left > 0 { "warning" } else { "done" };
     Some(Notice::new(kind, text + &rest))
 }

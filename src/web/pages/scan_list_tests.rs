@@ -7,8 +7,8 @@ impl ScanListPage {
         let (query, errors) = ScanListQuery::parse(Some("status=failed&target=%3Cscript%3E&mode=both&plugin=zap&from=2026-11-01&sort=longest&before=x"));
         let tab = |status: ScanStatus| Tab {
             name: status.as_str(),
-            label: status.to_string(),
-            count: 7,
+            label: state_word(status),
+            count: Some(7),
             url: format!("/scans?status={status}"),
             is_here: status == ScanStatus::Failed,
         };
@@ -18,19 +18,21 @@ impl ScanListPage {
             notice: notice_of("done=delete&n=3&not=2"),
             order_notice: Some(TOO_MANY_TARGETS),
             tabs: ScanStatus::ALL.iter().map(|status| tab(*status)).collect(),
-            filter: FilterView::new(&query, Some(&catalogue())),
+            filter: FilterView::new(&query, &Zone::named("Europe/Berlin").unwrap(), Some(&catalogue())),
             wrong: errors.iter().map(wrong).chain([clean(HOSTILE)]).collect(),
             headings: headings(&query),
             rows: ScanStatus::ALL.iter().zip(1..).map(|(status, id)| ScanRow::sample(id, *status)).collect(),
             summary: "5 scans on this page".into(),
             search_on: Some("/scans?target=a%26b&before=7".into()),
-            search_on_label: "Search on among older scans",
+            search_on_label: "Search older scans",
             first: Some("/scans".into()),
             newer: Some("/scans?after=9&back=1".into()),
             older: Some("/scans?before=5".into()),
             csv_url: "/api/scans/export.csv?status=failed".into(),
             json_url: "/api/scans/export.json?status=failed".into(),
-            clear_url: Some("/scans".into()),
+            is_narrowed: true,
+            has_open: true,
+            has_ended: true,
             back: "/scans?status=failed&target=%3Cscript%3E".into(),
         }
     }
@@ -85,12 +87,12 @@ async fn a_search_that_ends_early_goes_on_the_way_it_went() {
     let first = page("/scans?target=rare&per_page=5").await;
     assert_eq!((rows(&first), link(&first, "page-next"), link(&first, "page-previous")), (vec![9], None, None));
     let second = page(&link(&first, "page-search-on").unwrap()).await;
-    assert!(rows(&second).is_empty() && second.contains("Nothing found so far.") && second.contains("Search on among older scans"), "{second}");
+    assert!(rows(&second).is_empty() && second.contains("No match yet.") && second.contains("Search older scans"), "{second}");
     let third = page(&link(&second, "page-search-on").unwrap()).await;
     assert_eq!((rows(&third), link(&third, "page-search-on")), (vec![1], None));
     // The way back leads over the same empty stretch to the beginning.
     let back = page(&link(&third, "page-previous").unwrap()).await;
-    assert!(rows(&back).is_empty() && back.contains("Search on among newer scans"), "{back}");
+    assert!(rows(&back).is_empty() && back.contains("Search newer scans"), "{back}");
     assert_eq!(rows(&page(&link(&back, "page-next").unwrap()).await), [1], "and can be turned where nothing is");
     let mut url = link(&back, "page-search-on").unwrap();
     let mut shown = page(&url).await;
@@ -131,7 +133,7 @@ async fn the_filter_is_in_the_address_and_in_every_link() {
     assert_eq!(link(&html, "tab-failed").as_deref(), Some("/scans?status=failed&target=a.ex&mode=passive"));
     assert!(html.contains(r#"<option value="whatweb">"#) && html.contains(r#"<option value="passive" selected>"#), "{html}");
     let none = text_of(app.get("/scans?status=failed").await).await;
-    assert!(none.contains("No scan matches.") && none.contains("Show all scans"), "{none}");
+    assert!(none.contains("No scans match.") && none.contains("Show all scans"), "{none}");
 }
 
 #[tokio::test]
@@ -141,7 +143,44 @@ async fn a_wrong_filter_is_named_and_the_rest_is_kept() {
     let response = app.get("/scans?status=%3Cscript%3E&from=yesterday&at=x&sort=longest").await;
     assert_eq!(response.status(), 200);
     let html = text_of(response).await;
-    assert!(html.contains("status: expected one or more of") && html.contains("from: expected a day") && !html.contains("<script>"), "{html}");
+    assert!(html.contains("Status: expected one or more of") && html.contains("From: expected a day") && !html.contains("<script>"), "{html}");
+}
+
+#[tokio::test]
+async fn the_tabs_count_what_the_filters_leave() {
+    let app = TestApp::new();
+    app.running("a.example.com").await;
+    app.submitted("a.example.org").await;
+    app.submitted("b.example.com").await;
+    let tabs = async |path: &str| {
+        let html = text_of(app.get(path).await).await;
+        html.split("<li><a href=")
+            .filter(|tab| tab.contains(r#"id="tab-"#))
+            .map(|tab| tab.split("class=\"count\">").nth(1).map_or("", |rest| rest.split('<').next().unwrap()).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(tabs("/scans").await, ["3", "2", "1", "0", "0", "0"]);
+    assert_eq!(tabs("/scans?target=a.example").await, ["2", "1", "1", "0", "0", "0"]);
+    assert_eq!(tabs("/scans?target=a.example&status=running").await, ["2", "1", "1", "0", "0", "0"]);
+    app.store.look_at_most(1);
+    assert_eq!(tabs("/scans?target=b.example").await, [""; 6], "what is not known is not shown");
+}
+
+#[tokio::test]
+async fn days_are_those_of_the_viewer_and_the_address_says_whose() {
+    let app = TestApp::new();
+    app.submitted("a.example.com").await;
+    let seen = async |path: &str| text_of(app.send("GET", path, &[("cookie", "kastrel-zone=Pacific/Auckland")], "").await).await;
+    let html = seen("/scans").await;
+    assert!(html.contains(r#"name="zone" value="Pacific/Auckland""#) && html.contains(">From</label>"), "{html}");
+    // It was submitted at midnight UTC, which is 13:00 of that day there.
+    for (query, expected) in [("from=2026-01-01&to=2026-01-01", 1), ("to=2025-12-31", 0)] {
+        assert_eq!(rows(&seen(&format!("/scans?{query}&zone=Pacific%2FAuckland")).await).len(), expected, "{query}");
+    }
+    let html = seen("/scans?from=2026-01-01&zone=Pacific%2FAuckland").await;
+    assert_eq!(link(&html, "export-csv").as_deref(), Some("/api/scans/export.csv?from=2026-01-01&zone=Pacific%2FAuckland"));
+    let other = seen("/scans?from=2026-01-01").await;
+    assert!(other.contains(">From (UTC)</label>") && other.contains(r#"name="zone" value="UTC""#), "{other}");
 }
 
 #[tokio::test]
@@ -155,8 +194,8 @@ async fn an_empty_list_says_how_to_begin() {
 #[test]
 fn a_notice_is_made_of_numbers_and_words_of_ours() {
     let text = |query: &str| notice_of(query).map(|notice| (notice.kind, notice.text));
-    assert_eq!(text("done=cancel&n=1&not=0"), Some(("done", "1 scan is being ended or cancelled.".into())));
+    assert_eq!(text("done=cancel&n=1&not=0"), Some(("done", "Cancel requested for 1 scan.".into())));
     assert_eq!(text("done=rerun&n=2&not=1").map(|(kind, _)| kind), Some("warning"));
     assert_eq!((text("done=<b>&n=1"), text("n=1")), (None, None));
-    assert_eq!(text("done=delete&n=<b>").map(|(_, text)| text), Some("0 scans were deleted with all files.".into()));
+    assert_eq!(text("done=delete&n=<b>").map(|(_, text)| text), Some("0 scans deleted.".into()));
 }

@@ -1,18 +1,20 @@
 //! A scan in a table: where it stands, why, and what can be done about it now.
 
-use kastrel_actors::model::{PluginStatus, ScanSnapshot, ScanState, SeverityCounts};
-use kastrel_actors::policy::waiting::Waiting;
+use kastrel_actors::model::{ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
 
 use super::badge::{Badge, SeverityChip, severities};
-use crate::web::api::wire::{count_of, findings_of, plugins_of};
+use super::coverage::{CoverageView, badge, issues_text};
+use crate::web::api::wire::plugins_of;
 use crate::web::state::WebInner;
-use crate::web::text::{MomentText, clean, counted, duration, words};
+use crate::web::text::{MomentText, clean, duration, sentence, words};
+use crate::web::zone::{WallClock, exact};
 
 /// A scan in a table.
 #[derive(Debug, Clone)]
 pub(crate) struct ScanRow {
     pub(crate) id: u64,
     pub(crate) url: String,
+    pub(crate) status: ScanStatus,
     pub(crate) badge: Badge,
     pub(crate) target: String,
     pub(crate) mode: &'static str,
@@ -23,11 +25,13 @@ pub(crate) struct ScanRow {
     pub(crate) waiting: Option<String>,
     /// How far a running scan is.
     pub(crate) percent: Option<usize>,
-    pub(crate) plugins: String,
+    /// How much was checked.
+    pub(crate) checks: String,
+    /// Plugins that failed.
     pub(crate) failed: Option<String>,
-    /// Plugins whose tool is not there.
-    pub(crate) missing: Option<String>,
-    pub(crate) findings: String,
+    /// The other gaps.
+    pub(crate) gaps: Option<String>,
+    pub(crate) issues: String,
     pub(crate) severities: Vec<SeverityChip>,
     pub(crate) created: MomentText,
     pub(crate) duration: String,
@@ -38,50 +42,46 @@ pub(crate) struct ScanRow {
 }
 
 impl ScanRow {
-    pub(crate) fn new(scan: &ScanSnapshot, web: &WebInner) -> Self {
-        let (record, plugins) = (&scan.record, plugins_of(scan));
+    pub(crate) fn new(scan: &ScanSnapshot, web: &WebInner, clock: &WallClock) -> Self {
+        let record = &scan.record;
         let status = record.status();
-        let failed = count_of(plugins, PluginStatus::Failed);
-        let missing = count_of(plugins, PluginStatus::Unavailable);
-        let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
-        let is_running = matches!(record.state, ScanState::Running { .. });
-        let until = record.ended_at().unwrap_or_else(|| web.now());
+        let is_running = status == ScanStatus::Running;
+        let until = record.ended_at().unwrap_or(clock.now);
+        let view = CoverageView::of(scan);
+        let (failed, others): (Vec<_>, Vec<_>) = view.gaps.into_iter().map(|gap| (gap.name, gap.count)).partition(|(name, _)| *name == "failed");
+        let joined = |gaps: Vec<(&str, String)>| (!gaps.is_empty()).then(|| gaps.into_iter().map(|(_, count)| count).collect::<Vec<_>>().join(", "));
         Self {
             id: record.id.0,
             url: format!("/scans/{}", record.id),
-            badge: status.into(),
+            status,
+            badge: badge(scan),
             target: clean(&record.request.target.to_string()),
             mode: record.request.mode.as_str(),
             is_dry_run: record.request.dry_run,
             reason: reason(&record.state),
-            waiting: web.desk().waiting_seen(record).filter(is_worth_a_line).map(|waiting| clean(&waiting.to_string())),
-            percent: (is_running && !plugins.is_empty()).then(|| ended * 100 / plugins.len()),
-            plugins: match plugins.len() {
-                0 => String::new(),
-                all if is_running => format!("{ended} of {all}"),
-                all => counted(all as u64, "plugin", "plugins"),
-            },
-            failed: (failed > 0).then(|| format!("{failed} failed")),
-            missing: (missing > 0).then(|| format!("{missing} unavailable")),
-            findings: if plugins.is_empty() { String::new() } else { counted(findings_of(plugins), "finding", "findings") },
-            severities: severities(SeverityCounts::of(plugins)),
-            created: record.created_at.into(),
+            waiting: web.desk().waiting_seen(record).map(|waiting| clean(&waiting.to_string())),
+            percent: view.percent,
+            checks: view.label,
+            failed: joined(failed),
+            gaps: joined(others),
+            issues: issues_text(scan),
+            severities: severities(SeverityCounts::of(plugins_of(scan))),
+            created: clock.moment(record.created_at),
             duration: record.started_at.map(|started| duration(until.duration_since(started))).unwrap_or_default(),
-            since: record.started_at.filter(|_| is_running).map(|started| MomentText::from(started).exact),
+            since: record.started_at.filter(|_| is_running).map(exact),
             can_cancel: !status.is_terminal() && record.cancel_requested.is_none(),
             can_rerun: status.is_terminal(),
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn sample(id: u64, status: kastrel_actors::model::ScanStatus) -> Self {
-        use kastrel_actors::model::ScanStatus;
-
+    pub(crate) fn sample(id: u64, status: ScanStatus) -> Self {
         use super::layout::HOSTILE;
 
         Self {
             id,
             url: format!("/scans/{id}"),
+            status,
             badge: status.into(),
             target: clean(HOSTILE),
             mode: "passive",
@@ -89,12 +89,12 @@ impl ScanRow {
             reason: (status == ScanStatus::Failed).then(|| clean(HOSTILE)),
             waiting: (status == ScanStatus::Pending).then(|| clean(HOSTILE)),
             percent: (status == ScanStatus::Running).then_some(41),
-            plugins: "10 plugins".into(),
+            checks: "10 of 12 checks ran".into(),
             failed: (status == ScanStatus::Completed).then(|| "2 failed".into()),
-            missing: (status == ScanStatus::Completed).then(|| "1 unavailable".into()),
-            findings: "31 findings".into(),
+            gaps: (status == ScanStatus::Completed).then(|| "1 not installed".into()),
+            issues: "31 issues".into(),
             severities: severities(SeverityCounts { critical: 1, low: 3, ..SeverityCounts::default() }),
-            created: jiff::Timestamp::UNIX_EPOCH.into(),
+            created: WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH),
             duration: "3 min 5 s".into(),
             since: (status == ScanStatus::Running).then(|| "1970-01-01T00:00:00Z".into()),
             can_cancel: !status.is_terminal(),
@@ -106,12 +106,7 @@ impl ScanRow {
 /// Why a scan failed, in a line.
 pub(crate) fn reason(state: &ScanState) -> Option<String> {
     match state {
-        ScanState::Failed { failure, .. } => Some(clean(&format!("{}: {}", words(failure.kind.as_str()), failure.detail))),
+        ScanState::Failed { failure, .. } => Some(clean(&format!("{}: {}", sentence(&words(failure.kind.as_str())), failure.detail))),
         ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
     }
-}
-
-/// Whether a reason says more than that the scan waits for its turn.
-fn is_worth_a_line(waiting: &Waiting) -> bool {
-    !matches!(waiting, Waiting::Queued { interrupted: None, .. })
 }

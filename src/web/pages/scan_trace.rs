@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::badge::Badge;
+use super::coverage::badge;
 use super::layout::{Here, Layout};
 use crate::web::error::Problem;
 use crate::web::headers::page;
@@ -36,20 +37,20 @@ pub(crate) struct ScanTracePage {
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let record = &scan.record;
-    let until = record.ended_at().unwrap_or_else(|| web.now());
+    let clock = web.clock(&viewer);
+    let until = record.ended_at().unwrap_or(clock.now);
     let whole = duration(until.duration_since(record.created_at));
     let trace_id = record.trace.trace_id();
-    let waiting = web.desk().waiting(record).await;
     Ok(page(&ScanTracePage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Trace of scan {id}")).await,
         id: id.0,
         target: clean(&record.request.target.to_string()),
-        badge: record.status().into(),
-        created: record.created_at.into(),
-        took: if record.status().is_terminal() { format!("ended after {whole}") } else { format!("{whole} so far") },
+        badge: badge(&scan),
+        created: clock.moment(record.created_at),
+        took: if record.status().is_terminal() { format!("finished after {whole}") } else { format!("{whole} so far") },
         trace_url: web.trace_url(&trace_id),
         trace_id,
-        rows: waterfall(&scan, waiting.as_ref(), web.now()),
+        rows: waterfall(&scan, web.desk().waiting(record).await.as_ref(), clock.now),
     }))
 }
 

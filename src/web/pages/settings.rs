@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use jiff::Timestamp;
 
 use super::badge::Badge;
 use super::layout::{Here, Layout};
@@ -13,6 +12,7 @@ use crate::web::headers::page;
 use crate::web::state::{CatalogueView, SettingLine, Web};
 use crate::web::text::{MomentText, clean, counted, duration, size};
 use crate::web::viewer::Viewer;
+use crate::web::zone::WallClock;
 
 /// Settings and about.
 #[derive(Template)]
@@ -24,7 +24,7 @@ pub(crate) struct SettingsPage {
     scanner: String,
     is_stand_in: bool,
     role: &'static str,
-    attempts: String,
+    attempts: u32,
     settings: Vec<SettingLine>,
     plugins: Vec<PluginLine>,
     issues: String,
@@ -58,14 +58,15 @@ struct PluginLine {
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let catalogue = web.catalogue();
     let status = web.state.backups.as_ref().map(|backups| backups.borrow().clone()).unwrap_or_default();
-    let layout = Layout::of(&web, &viewer, Here::Settings, "Settings").await;
+    let layout = Layout::of(&web, &viewer, Here::Settings, "About").await;
+    let clock = web.clock(&viewer);
     Ok(page(&SettingsPage {
         version: clean(&web.state.info.version),
         data: clean(&web.state.info.data_label),
         scanner: layout.scanner.clone(),
         is_stand_in: layout.is_stand_in,
-        role: if web.state.runs_scans { "serves pages and runs scans" } else { "serves pages; workers run the scans" },
-        attempts: counted(u64::from(web.state.max_attempts), "attempt", "attempts"),
+        role: if web.state.runs_scans { "Serves pages and runs scans" } else { "Serves pages; workers run the scans" },
+        attempts: web.state.max_attempts,
         settings: web.state.settings.iter().map(|line| SettingLine { key: clean(&line.key), value: clean(&line.value) }).collect(),
         plugins: catalogue.as_deref().map(plugins).unwrap_or_default(),
         issues: catalogue
@@ -74,7 +75,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
             .map(|catalogue| counted(catalogue.issues.len() as u64, "kind of issue", "kinds of issues"))
             .unwrap_or_default(),
         makes_backups: web.state.backups.is_some(),
-        backups: status.files.iter().map(|file| BackupLine::new(file, web.now())).collect(),
+        backups: status.files.iter().map(|file| BackupLine::new(file, &clock)).collect(),
         backup_failure: status.failure.as_ref().map(failure).unwrap_or_default(),
         streams: format!("{} of {}", crate::web::api::stats::open_streams(&web), web.limits.event_streams),
         layout,
@@ -82,14 +83,14 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
 }
 
 impl BackupLine {
-    fn new(file: &BackupFile, now: Timestamp) -> Self {
+    fn new(file: &BackupFile, clock: &WallClock) -> Self {
         let mark = file.mark;
         Self {
-            made: mark.made_at.into(),
-            age: duration(now.duration_since(mark.made_at)),
+            made: clock.moment(mark.made_at),
+            age: duration(clock.now.duration_since(mark.made_at)),
             size: size(file.bytes),
             missing: if mark.missing > 0 { counted(mark.missing, "scan could not be read", "scans could not be read") } else { String::new() },
-            why: mark.before_migration_of.map_or_else(|| "regular".to_owned(), |schema| format!("before the migration of schema {schema}")),
+            why: mark.before_migration_of.map_or_else(|| "Regular".to_owned(), |schema| format!("Before the migration of schema {schema}")),
             file: clean(&file.name()),
         }
     }
@@ -97,7 +98,7 @@ impl BackupLine {
 
 fn failure(failure: &BackupFailure) -> String {
     let times = counted(u64::from(failure.failures), "try", "tries");
-    format!("The last backup failed ({times}): {}. The next try follows by itself.", clean(&failure.why))
+    format!("The last backup failed ({times}): {}. The next try follows automatically.", clean(&failure.why))
 }
 
 fn plugins(catalogue: &CatalogueView) -> Vec<PluginLine> {
@@ -106,7 +107,7 @@ fn plugins(catalogue: &CatalogueView) -> Vec<PluginLine> {
         label: clean(&plugin.display_name),
         about: clean(&plugin.description),
         kind: plugin.kind.as_str(),
-        badge: if plugin.available { Badge::new("ok", "completed", "available") } else { Badge::new("unavailable", "unavailable", "tool not installed") },
+        badge: if plugin.available { Badge::new("ok", "completed", "Available") } else { Badge::new("unavailable", "unavailable", "Tool not installed") },
         needs: clean(&plugin.dependencies.join(", ")),
     };
     catalogue.plugins.iter().map(line).collect()
@@ -121,19 +122,23 @@ mod tests {
     impl SettingsPage {
         fn sample() -> Self {
             Self {
-                layout: Layout::sample("Settings"),
+                layout: Layout::sample("About"),
                 version: "0.0.0-test".into(),
                 data: clean(HOSTILE),
                 scanner: "built-in scanner 0.1.0 — KAST was not found".into(),
                 is_stand_in: true,
-                role: "serves pages and runs scans",
-                attempts: "3 attempts".into(),
+                role: "Serves pages and runs scans",
+                attempts: 3,
                 settings: vec![SettingLine { key: "scans.concurrency".into(), value: clean(HOSTILE) }],
                 plugins: plugins(&catalogue()),
                 issues: "1 kind of issue".into(),
                 streams: "0 of 512".into(),
                 makes_backups: true,
-                backups: backup_status().files.iter().map(|file| BackupLine::new(file, Timestamp::from_second(1_767_312_000).unwrap())).collect(),
+                backups: backup_status()
+                    .files
+                    .iter()
+                    .map(|file| BackupLine::new(file, &WallClock { now: jiff::Timestamp::from_second(1_767_312_000).unwrap(), ..WallClock::sample() }))
+                    .collect(),
                 backup_failure: failure(&BackupFailure { why: HOSTILE.into(), ..backup_status().failure.unwrap() }),
             }
         }
@@ -147,11 +152,11 @@ mod tests {
     #[tokio::test]
     async fn tells_which_scanner_and_which_limits() {
         let app = TestApp::new();
-        assert!(text_of(app.get("/settings").await).await.contains("looking for the scanner"));
+        assert!(text_of(app.get("/settings").await).await.contains("Detecting scanner…"));
         app.load_catalogue();
         let html = text_of(app.get("/settings").await).await;
         assert!(
-            html.contains("0.0.0-test") && html.contains("KAST was not found") && html.contains("scans.concurrency") && html.contains("tool not installed"),
+            html.contains("0.0.0-test") && html.contains("KAST was not found") && html.contains("scans.concurrency") && html.contains("Tool not installed"),
             "{html}"
         );
     }
@@ -159,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn shows_the_backups_with_age_and_size() {
         let app = TestApp::new();
-        assert!(text_of(app.get("/settings").await).await.contains("There is no backup yet"));
+        assert!(text_of(app.get("/settings").await).await.contains("No backup yet"));
         app.backups.send_replace(backup_status());
         let html = text_of(app.get("/settings").await).await;
         for part in ["kastrel-000002-20260101T000000Z-missing-3.backup", "4.1 KB", "3 scans could not be read", "The last backup failed (2 tries): no space"] {

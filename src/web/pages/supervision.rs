@@ -11,8 +11,9 @@ use super::layout::{Here, Layout, Live};
 use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::state::Web;
-use crate::web::text::{MomentText, clean, duration};
+use crate::web::text::{MomentText, clean, duration, sentence};
 use crate::web::viewer::Viewer;
+use crate::web::zone::WallClock;
 
 /// How many scans are shown below the supervisor; there may be hundreds.
 const MOST_CHILDREN: usize = 50;
@@ -71,27 +72,27 @@ struct NodeRow {
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let store = &web.desk().store;
     let (nodes, paused) = tokio::try_join!(store.nodes(), store.paused())?;
-    let now = web.now();
+    let clock = web.clock(&viewer);
     let mut tree = Vec::new();
-    lay_out(&web.desk().board.supervision(now), now, 0, &mut tree);
+    lay_out(&web.desk().board.supervision(clock.now), &clock, 0, &mut tree);
     Ok(page(&SupervisionPage {
-        layout: Layout::of(&web, &viewer, Here::Supervision, "Supervision").await,
+        layout: Layout::of(&web, &viewer, Here::Supervision, "Nodes").await,
         live: Live::new(&web, ""),
         is_paused: paused.is_some(),
-        nodes: nodes.iter().map(|node| NodeRow::new(node, now)).collect(),
+        nodes: nodes.iter().map(|node| NodeRow::new(node, &clock)).collect(),
         tree,
     }))
 }
 
-fn lay_out(actor: &ActorView, now: Timestamp, depth: usize, steps: &mut Vec<TreeStep>) {
+fn lay_out(actor: &ActorView, clock: &WallClock, depth: usize, steps: &mut Vec<TreeStep>) {
     let shown = if depth < MAX_DEPTH { actor.children.len().min(MOST_CHILDREN) } else { 0 };
     let left_out = actor.children.len() - shown;
     let more = (left_out > 0).then(|| format!("and {left_out} more"));
-    steps.push(TreeStep::Actor(Box::new(ActorRow::new(actor, now, more))));
+    steps.push(TreeStep::Actor(Box::new(ActorRow::new(actor, clock, more))));
     if shown > 0 {
         steps.push(TreeStep::Open);
         for child in actor.children.iter().take(shown) {
-            lay_out(child, now, depth + 1, steps);
+            lay_out(child, clock, depth + 1, steps);
         }
         steps.push(TreeStep::Close);
     }
@@ -99,17 +100,17 @@ fn lay_out(actor: &ActorView, now: Timestamp, depth: usize, steps: &mut Vec<Tree
 }
 
 impl ActorRow {
-    fn new(actor: &ActorView, now: Timestamp, more: Option<String>) -> Self {
+    fn new(actor: &ActorView, clock: &WallClock, more: Option<String>) -> Self {
         let scan = actor.name.strip_prefix("scan-").filter(|id| id.bytes().all(|b| b.is_ascii_digit()));
         Self {
             id: clean(&actor.name),
             name: scan.map_or_else(|| clean(&actor.name), |id| format!("scan {id}")),
             url: scan.map(|id| format!("/scans/{id}")),
             badge: state_badge(&actor.state),
-            since: actor.since.into(),
-            age: duration(now.duration_since(actor.since)),
+            since: clock.moment(actor.since),
+            age: duration(clock.now.duration_since(actor.since)),
             restarts: actor.restarts,
-            failure: actor.last_failure.as_ref().map(|failure| (failure.at.into(), clean(&failure.reason))),
+            failure: actor.last_failure.as_ref().map(|failure| (clock.moment(failure.at), clean(&failure.reason))),
             more,
         }
     }
@@ -124,24 +125,24 @@ fn state_badge(state: &str) -> Badge {
         state if state == "failed" || state.starts_with("lost") || state.contains("does not answer") => ("failed", "failed"),
         _ => ("still", "info"),
     };
-    Badge::new(name, icon, clean(state))
+    Badge::new(name, icon, sentence(&clean(state)))
 }
 
 impl NodeRow {
-    fn new(node: &NodeRecord, now: Timestamp) -> Self {
+    fn new(node: &NodeRecord, clock: &WallClock) -> Self {
         let registration = &node.registration;
         let badge = match (node.is_alive, node.activity()) {
-            (false, _) => Badge::new("failed", "failed", "lost"),
-            (true, NodeActivity::Active) if registration.hold.node.is_some() => Badge::new("warning", "unavailable", "held back"),
-            (true, NodeActivity::Active) => Badge::new("ok", "completed", "active"),
-            (true, NodeActivity::Draining) => Badge::new("warning", "pause", "draining"),
-            (true, NodeActivity::Drained) => Badge::new("skipped", "pause", "drained"),
-            (true, NodeActivity::Stopping) => Badge::new("skipped", "stop", "stopping"),
+            (false, _) => Badge::new("failed", "failed", "Lost"),
+            (true, NodeActivity::Active) if registration.hold.node.is_some() => Badge::new("warning", "unavailable", "Held back"),
+            (true, NodeActivity::Active) => Badge::new("ok", "completed", "Active"),
+            (true, NodeActivity::Draining) => Badge::new("warning", "pause", "Draining"),
+            (true, NodeActivity::Drained) => Badge::new("skipped", "pause", "Drained"),
+            (true, NodeActivity::Stopping) => Badge::new("skipped", "stop", "Stopping"),
         };
         let lease = if node.is_alive {
-            format!("lease good for {}", duration(node.expires_at.duration_since(now)))
+            format!("Expires in {}", duration(node.expires_at.duration_since(clock.now)))
         } else {
-            format!("lease ended {} ago; its scans are taken over", duration(now.duration_since(node.expires_at)))
+            format!("Expired {} ago; its scans are taken over", duration(clock.now.duration_since(node.expires_at)))
         };
         let held = registration.hold.node.as_ref().filter(|_| node.is_alive).map(|held| clean(&held.to_string()));
         let problem = held.or_else(|| registration.actors.as_ref().and_then(worst));
@@ -153,7 +154,7 @@ impl NodeRow {
             capacity: registration.capacity,
             version: clean(&registration.version),
             pid: registration.pid,
-            started: registration.started_at.into(),
+            started: clock.moment(registration.started_at),
             lease,
             actors: registration.actors.as_ref().map(|root| {
                 let (count, restarts) = count(root);
@@ -199,13 +200,13 @@ mod tests {
 
     impl SupervisionPage {
         fn sample() -> Self {
-            let at = Timestamp::UNIX_EPOCH;
+            let (at, clock) = (Timestamp::UNIX_EPOCH, WallClock::sample());
             let mut tree = Vec::new();
             let scans = (1..=52).map(|id| actor(&format!("scan-{id}"), Vec::new())).collect();
-            lay_out(&actor("node", vec![actor("supervisor", scans), actor("lease", Vec::new())]), at, 0, &mut tree);
+            lay_out(&actor("node", vec![actor("supervisor", scans), actor("lease", Vec::new())]), &clock, 0, &mut tree);
             let mut node = NodeRecord { registration: fixtures::registration("node-a"), expires_at: at, is_alive: false, drain_by: None };
             node.registration.actors = Some(actor("node", vec![actor("lease", Vec::new())]));
-            Self { layout: Layout::sample("Supervision"), live: Live::sample(), is_paused: false, nodes: vec![NodeRow::new(&node, at)], tree }
+            Self { layout: Layout::sample("Nodes"), live: Live::sample(), is_paused: false, nodes: vec![NodeRow::new(&node, &clock)], tree }
         }
     }
 
@@ -243,17 +244,25 @@ mod tests {
     fn a_node_is_shown_as_its_lease_and_its_orders_say() {
         let (now, later) = (Timestamp::from_second(100).unwrap(), Timestamp::from_second(130).unwrap());
         for (expires_at, activity, drain_by, label) in [
-            (later, NodeActivity::Active, None, "active"),
-            (later, NodeActivity::Active, Some(later), "draining"),
-            (later, NodeActivity::Draining, Some(later), "draining"),
-            (later, NodeActivity::Drained, Some(later), "drained"),
-            (later, NodeActivity::Drained, None, "active"),
-            (later, NodeActivity::Stopping, None, "stopping"),
-            (now, NodeActivity::Active, None, "lost"),
+            (later, NodeActivity::Active, None, "Active"),
+            (later, NodeActivity::Active, Some(later), "Draining"),
+            (later, NodeActivity::Draining, Some(later), "Draining"),
+            (later, NodeActivity::Drained, Some(later), "Drained"),
+            (later, NodeActivity::Drained, None, "Active"),
+            (later, NodeActivity::Stopping, None, "Stopping"),
+            (now, NodeActivity::Active, None, "Lost"),
         ] {
             let mut registration = fixtures::registration("a");
             registration.activity = activity;
-            assert_eq!(NodeRow::new(&NodeRecord { registration, expires_at, is_alive: expires_at > now, drain_by }, now).badge.label, label);
+            assert_eq!(
+                NodeRow::new(
+                    &NodeRecord { registration, expires_at, is_alive: expires_at > now, drain_by },
+                    &WallClock { now, zone: crate::web::zone::Zone::default() }
+                )
+                .badge
+                .label,
+                label
+            );
         }
     }
 

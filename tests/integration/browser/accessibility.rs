@@ -60,7 +60,7 @@ async fn the_keyboard_alone_is_enough() {
     stage.open("/new").await;
     page.until("document.activeElement.id === 'field-target'").await;
     press("1p.test").await;
-    press(&Key::Enter.to_string()).await;
+    press(&format!("{}{}", Key::Control, Key::Enter)).await;
     page.until("location.pathname === '/scans/1'").await;
     stage.until_shown("completed").await;
 }

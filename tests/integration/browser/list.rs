@@ -24,7 +24,8 @@ async fn filters_live_in_the_address_and_many_are_handled_at_once() {
     assert!(csv.as_str().unwrap().contains("target=hang"), "{csv}");
 
     page.click("#pick-all").await;
-    page.until("document.getElementById('pick-count').textContent === '2 chosen'").await;
+    page.until("document.getElementById('pick-count').textContent === '2 selected'").await;
+    assert_eq!(page.js("[...document.querySelectorAll('#bulk button:disabled')].map((button) => button.value)").await, json!(["rerun", "delete"]), "both run");
     page.click("#bulk-cancel").await;
     assert!(page.text("#question").await.contains('2'));
     assert_eq!(page.js("document.querySelectorAll('#reached .target').length").await, 2);
@@ -35,6 +36,7 @@ async fn filters_live_in_the_address_and_many_are_handled_at_once() {
     page.click("#tab-cancelled").await;
     page.until("location.search.includes('status=cancelled') && document.querySelectorAll('#scans tbody tr').length === 2").await;
     page.click("#pick-1").await;
+    assert_eq!(page.js("[...document.querySelectorAll('#bulk button:disabled')].map((button) => button.value)").await, json!(["cancel"]), "it has ended");
     page.click("#bulk-delete").await;
     page.click("#confirm").await;
     page.until("location.pathname === '/scans' && document.querySelector('#notice') !== null").await;
@@ -64,7 +66,7 @@ async fn what_is_chosen_stays_chosen_while_states_change() {
     stage.cancel(running).await;
     page.until(&format!("document.getElementById('row-{running}').dataset.status === 'cancelled'")).await;
     assert_eq!(page.js(&format!("document.getElementById('pick-{done}').checked")).await, true);
-    assert_eq!(page.text("#pick-count").await, "1 chosen");
+    assert_eq!(page.text("#pick-count").await, "1 selected");
     // What comes new stands on top.
     let new = stage.submit("1p.test").await;
     page.until(&format!("document.querySelector('#scans tbody tr').id === 'row-{new}'")).await;

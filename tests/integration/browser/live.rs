@@ -165,12 +165,12 @@ async fn the_overview_follows_what_happens_and_whether_the_queue_is_paused() {
     let stage = Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1")]).await;
     let page = &stage.browser;
     stage.open("/").await;
-    assert!(page.text("main").await.contains("Nothing runs."));
+    assert!(page.text("main").await.contains("No scans running."));
     stage.until_live().await;
     let id = stage.submit("hang.test").await;
     page.until(&format!("document.getElementById('run-{id}') !== null && document.querySelector('#tile-running b').textContent === '1'")).await;
     let failed = stage.submit("usage.test").await;
-    page.until(&format!("document.getElementById('failure-{failed}').textContent.includes('usage')")).await;
+    page.until(&format!("document.getElementById('failure-{failed}').textContent.includes('Usage')")).await;
     stage.post("/api/queue/pause", &json!({ "reason": "for the <b>weekend</b>" })).await;
     let waiting = stage.submit("1p.test").await;
     page.until("document.querySelector('#tile-pending b').textContent === '1'").await;

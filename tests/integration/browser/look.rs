@@ -27,6 +27,39 @@ async fn no_page_is_wider_than_the_screen() {
 }
 
 #[tokio::test]
+async fn names_are_whole_and_buttons_can_be_reached() {
+    let stage = every_state().await;
+    let page = &stage.browser;
+    let looked_at = "(() => {
+        const oneLine = (link) => link.getClientRects().length === 1;
+        const box = document.getElementById('recent').closest('.scroll');
+        const right = box.getBoundingClientRect().right;
+        return {
+            broken: [...document.querySelectorAll('#recent .target')].filter((link) => !oneLine(link)).map((link) => link.textContent),
+            cut: [...document.querySelectorAll('#recent button, #recent .badge')].filter((one) => one.getBoundingClientRect().right > right + 1).map((one) => one.textContent),
+        };
+    })()";
+    for width in [1024, 1280, 1440, 1920] {
+        page.viewport(width, 900).await;
+        stage.open("/").await;
+        assert_eq!(page.js(looked_at).await, json!({ "broken": [], "cut": [] }), "at {width}");
+    }
+    page.viewport(390, 800).await;
+    for path in ["/", "/scans", "/scans/2", "/new"] {
+        stage.open(path).await;
+        let over = "[...document.querySelectorAll('main .badge, main .sev')].filter((badge) => badge.checkVisibility() && (badge.getBoundingClientRect().right > innerWidth || badge.scrollWidth > badge.clientWidth + 1)).map((badge) => badge.textContent)";
+        assert_eq!(page.js(over).await, json!([]), "{path}");
+    }
+    // "Apply" stays where it is when the list is narrowed.
+    page.viewport(1440, 900).await;
+    let place = "(() => { const { x, y, width } = document.getElementById('filter-apply').getBoundingClientRect(); return [x, y, width]; })()";
+    stage.open("/scans").await;
+    let before = page.js(place).await;
+    stage.open("/scans?target=example").await;
+    assert_eq!(page.js(place).await, before);
+}
+
+#[tokio::test]
 async fn colours_follow_the_system_until_somebody_chooses() {
     let stage = Stage::start().await;
     let page = &stage.browser;

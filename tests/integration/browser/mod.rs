@@ -12,4 +12,6 @@ mod scan;
 mod screenshots;
 mod seed;
 mod stage;
+mod times;
+mod truth;
 mod without_script;

@@ -13,7 +13,7 @@ async fn a_wrong_field_is_named_and_everything_typed_stays() {
     page.fill("#field-overrides", "nonsense").await;
     page.click("#field-verbose").await;
     page.click("#submit").await;
-    page.until("document.getElementById('form-errors') !== null").await;
+    page.until("document.getElementById('form-errors') !== null && document.activeElement.id === 'form-errors'").await;
     for field in ["target", "max_workers", "overrides"] {
         let wrong = page.text(&format!("#wrong-{field}")).await;
         assert!(!wrong.is_empty(), "{field}");
@@ -70,16 +70,29 @@ async fn many_targets_are_previewed_line_by_line_and_started_together() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     stage.open("/new").await;
-    page.js("document.getElementById('field-target').focus()").await;
-    // As by a paste: typing a line break would send a single line.
-    page.js("(() => { const field = document.getElementById('field-target'); field.value = '1p.test\\n# a comment\\nnot a target\\n2p.test\\n1p.test'; field.dispatchEvent(new Event('input', { bubbles: true })); })()").await;
+    page.fill("#field-target", "1p.test\n# a comment\nnot a target\n2p.test\n1p.test").await;
     page.until("document.querySelectorAll('#preview-lines [data-line]').length === 5").await;
     let fates = page.js("[...document.querySelectorAll('#preview-lines .badge')].map((badge) => badge.textContent)").await;
-    assert_eq!(fates, serde_json::json!(["accepted", "ignored", "refused", "accepted", "repeated"]));
+    assert_eq!(fates, serde_json::json!(["OK", "Comment", "Invalid", "OK", "Duplicate"]));
     page.click("#start-all").await;
     page.until("location.pathname === '/scans' && document.querySelectorAll('#scans tbody tr').length === 2").await;
     assert_eq!(stage.json("/api/scans").await["total"], 2);
     // The list shows their ends without being touched.
     page.until("[...document.querySelectorAll('#scans tbody tr')].every((row) => row.dataset.status === 'completed')").await;
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn enter_begins_a_line_and_ctrl_enter_starts() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    stage.open("/new").await;
+    assert!(page.text("#target-hint").await.contains("Ctrl+Enter starts."));
+    page.fill("#field-target", "1p.test\n").await;
+    assert_eq!(page.js("[location.pathname, document.getElementById('field-target').value]").await, serde_json::json!(["/new", "1p.test\n"]));
+    assert_eq!(stage.json("/api/scans").await["total"], 0);
+    let field = page.client().find(fantoccini::Locator::Css("#field-target")).await.unwrap();
+    field.send_keys(&format!("{}{}", fantoccini::key::Key::Control, fantoccini::key::Key::Enter)).await.unwrap();
+    page.until("location.pathname === '/scans/1'").await;
     stage.all_quiet().await;
 }

@@ -21,7 +21,7 @@ async fn submitted_and_watched_to_the_end_without_touching_the_page() {
     let_on("whatweb");
     stage.until_plugin("whatweb", "completed").await;
     stage.until_plugin("wafw00f", "in_progress").await;
-    page.until("document.getElementById('progress-bar').value > 0 && document.getElementById('progress-text').textContent.includes('have ended')").await;
+    page.until("document.getElementById('progress-bar').value > 0 && document.getElementById('progress-text').textContent.includes('plugins done')").await;
     // The log was not there when the page was loaded, and is followed all the same.
     page.until("document.getElementById('log').textContent.includes('Running wafw00f')").await;
 
@@ -33,8 +33,9 @@ async fn submitted_and_watched_to_the_end_without_touching_the_page() {
     assert_eq!(page.js("window.sameDocument").await, true, "the page was never loaded again");
     assert_eq!(stage.plugins().await, stage.plugins_of(1).await);
     let failed = page.text("tr[data-plugin=testssl]").await;
-    assert!(failed.contains("failed"), "{failed}");
-    assert!(page.text("#plugin-problems").await.contains("1 plugin failed: testssl"));
+    assert!(failed.contains("Failed"), "{failed}");
+    let coverage = page.text("#coverage").await;
+    assert!(coverage.contains("2 of 3 checks ran") && coverage.contains("1 failed: testssl"), "{coverage}");
     page.until("document.getElementById('log').textContent.includes('Running testssl')").await;
     for gone in ["progress", "cancel", "notice"] {
         assert_eq!(page.js(&format!("document.getElementById('{gone}')")).await, serde_json::Value::Null, "{gone}");
@@ -70,11 +71,11 @@ async fn run_again_and_rendered_again_and_deleted() {
     stage.until_status(id, "completed").await;
     stage.open(&format!("/scans/{id}")).await;
     page.click("#render").await;
-    page.until("document.querySelector('#notice.is-done')?.textContent.includes('rendered again')").await;
+    page.until("document.querySelector('#notice.is-done')?.textContent.includes('Report regenerated')").await;
     page.click("#rerun").await;
     page.until("location.pathname === '/scans/2'").await;
     stage.until_shown("completed").await;
-    assert!(page.text(".sub").await.contains("repeats scan 1"));
+    assert!(page.text(".sub").await.contains("re-run of scan 1"));
     // All options come back into the form.
     page.click("#clone").await;
     page.until("location.pathname === '/new'").await;
@@ -108,16 +109,50 @@ async fn the_log_is_followed_paused_and_searched() {
 }
 
 #[tokio::test]
-async fn times_are_the_viewers_own_with_the_exact_one_on_hover() {
+async fn what_runs_is_not_offered_to_run_again() {
     let stage = Stage::start().await;
-    let id = stage.submit("1p.test").await;
-    let scan = stage.until_status(id, "completed").await;
+    let page = &stage.browser;
+    let id = stage.submit("hang.test").await;
+    stage.until_busy(id).await;
     stage.open(&format!("/scans/{id}")).await;
-    let shown = stage.browser.js("(() => { const time = document.querySelector('.sub time'); return { exact: time.dateTime, hover: time.title, text: time.textContent, here: new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(new Date(time.dateTime)) }; })()").await;
-    let created: jiff::Timestamp = scan["created_at"].as_str().unwrap().parse().unwrap();
-    assert_eq!(shown["exact"], format!("{created:.0}"));
-    assert!(shown["hover"].as_str().unwrap().contains("UTC"), "{shown}");
-    assert_eq!(shown["text"], shown["here"], "in the zone of the browser, which is Auckland's");
-    let there = created.in_tz("Pacific/Auckland").unwrap();
-    assert!(shown["text"].as_str().unwrap().contains(&there.strftime("%M:%S").to_string()), "{shown}");
+    stage.until_shown("running").await;
+    assert_eq!(page.js("document.getElementById('rerun')").await, serde_json::Value::Null);
+    page.click("#cancel").await;
+    stage.until_shown("cancelled").await;
+    page.until("document.getElementById('rerun') !== null").await;
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn an_active_scan_asks_for_permission_on_every_run() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    stage.open("/new").await;
+    page.fill("#field-target", "1p.test").await;
+    page.click("#mode-both").await;
+    page.click("#field-confirm").await;
+    page.click("#submit").await;
+    page.until("location.pathname === '/scans/1'").await;
+    stage.until_status(1, "completed").await;
+    stage.until_shown("completed").await;
+    page.click("#rerun").await;
+    assert!(page.text("#question").await.contains("Re-run scan 1?"));
+    // The browser asks for the box before it sends the form.
+    page.click("#confirm").await;
+    assert_eq!(page.js("document.querySelector('#confirm-form :invalid').id").await, "field-confirm");
+    assert_eq!(stage.json("/api/scans").await["total"], 1);
+    page.click("#field-confirm").await;
+    page.click("#confirm").await;
+    page.until("location.pathname === '/scans/2'").await;
+    assert_eq!(stage.until_status(2, "completed").await["mode"], "both");
+    // The same from the list, for several.
+    stage.open("/scans").await;
+    page.click("#pick-all").await;
+    page.click("#bulk-rerun").await;
+    page.click("#field-confirm").await;
+    page.click("#confirm").await;
+    page.until("document.querySelectorAll('#scans tbody tr').length === 4").await;
+    // The form does not keep the permission.
+    stage.open("/new?from=1").await;
+    assert_eq!(page.js("document.getElementById('field-confirm').checked").await, false);
 }

@@ -39,7 +39,9 @@ impl Stage {
 
     /// Waits until the page of a scan shows this state.
     pub(super) async fn until_shown(&self, status: &str) {
-        self.browser.until(&format!("document.querySelector('#scan-badge .badge').classList.contains('is-{status}')")).await;
+        self.browser
+            .until(&format!("document.getElementById('live').dataset.status === '{status}' && document.querySelector('#scan-badge .badge') !== null"))
+            .await;
     }
 
     /// Waits until the page has an open stream of events.

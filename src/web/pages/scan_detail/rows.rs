@@ -1,11 +1,15 @@
 //! The rows of a scan's page.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanRecord, ScanState, ScanStatus, SeverityCounts};
-use kastrel_actors::policy::waiting::Waiting as Reason;
+use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanStatus, SeverityCounts};
+
+use kastrel_actors::policy::waiting::Waiting;
 
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
-use crate::web::text::{MomentText, clean, duration, in_url, words};
+use crate::web::pages::coverage::{badge_of, issues_of};
+use crate::web::pages::form::format_label;
+use crate::web::text::{MomentText, clean, duration, in_url, sentence, words};
+use crate::web::zone::WallClock;
 
 /// Something that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +23,10 @@ pub(super) struct PluginRow {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) badge: Badge,
-    pub(super) findings: u64,
+    /// How many issues; empty where nothing was checked.
+    pub(super) issues: String,
+    /// How many other items it collected.
+    pub(super) items: String,
     pub(super) severities: Vec<SeverityChip>,
     pub(super) message: String,
     pub(super) duration: String,
@@ -38,30 +45,34 @@ pub(super) struct AttemptRow {
 }
 
 impl PluginRow {
-    pub(super) fn new(scan: ScanId, plugin: &PluginResult, now: Timestamp) -> Self {
+    /// `until`: when the attempt ended; then nothing of it goes on.
+    pub(super) fn new(scan: ScanId, plugin: &PluginResult, until: Option<Timestamp>, now: Timestamp) -> Self {
         let took = plugin.started_at.and_then(|start| {
-            let end = plugin.ended_at.or((!plugin.status.is_final()).then_some(now))?;
+            let end = plugin.ended_at.or((!plugin.status.is_final()).then_some(until.unwrap_or(now)))?;
             Some(end.duration_since(start))
         });
+        let counts = SeverityCounts::of(std::slice::from_ref(plugin));
+        let issues = issues_of(counts);
         Self {
             name: clean(&plugin.name),
             url: format!("/scans/{scan}/plugins/{}", in_url(&plugin.name)),
-            badge: plugin.status.into(),
-            findings: plugin.findings_count,
-            severities: severities(SeverityCounts::of(std::slice::from_ref(plugin))),
-            message: clean(&message_of(plugin)),
+            badge: badge_of(plugin, until.is_some()),
+            issues: if issues > 0 || plugin.status == PluginStatus::Completed { issues.to_string() } else { String::new() },
+            items: if plugin.findings_count > 0 { plugin.findings_count.to_string() } else { String::new() },
+            severities: severities(counts),
+            message: sentence(&clean(&message_of(plugin))),
             duration: took.map(duration).unwrap_or_default(),
         }
     }
 }
 
-/// What a plugin says, or what its state means where it says nothing: a plugin that did not do its work always tells why.
+/// What a plugin says, or what its state means where it says nothing: a plugin without a result always has a reason.
 pub(crate) fn message_of(plugin: &PluginResult) -> String {
     match (plugin.message.as_deref().filter(|message| !message.is_empty()), plugin.status) {
         (Some(message), _) => message.to_owned(),
-        (None, PluginStatus::Failed) => "failed without saying why; the log may tell".into(),
-        (None, PluginStatus::Unavailable) => "its tool is not installed on the node that ran the scan".into(),
-        (None, PluginStatus::Skipped) => "left out by the scanner".into(),
+        (None, PluginStatus::Failed) => "Failed without a message. See the log.".into(),
+        (None, PluginStatus::Unavailable) => "Tool not installed on the node that ran the scan.".into(),
+        (None, PluginStatus::Skipped) => "Skipped by the scanner.".into(),
         (None, PluginStatus::Interrupted) => "Still running when the attempt ended".into(),
         (None, PluginStatus::NotRun) => "Not started before the attempt ended".into(),
         (None, PluginStatus::Pending | PluginStatus::InProgress | PluginStatus::Completed) => String::new(),
@@ -69,14 +80,15 @@ pub(crate) fn message_of(plugin: &PluginResult) -> String {
 }
 
 impl AttemptRow {
-    pub(super) fn new(attempt: &AttemptRecord, now: Timestamp) -> Self {
+    /// `completed`: how the scan looks, where the attempt completed it.
+    pub(super) fn new(attempt: &AttemptRecord, completed: &Badge, clock: &WallClock) -> Self {
         let (badge, end, reason) = match &attempt.end {
             None => (ScanStatus::Running.into(), String::new(), String::new()),
-            Some(AttemptEnd::Completed(_)) => (ScanStatus::Completed.into(), String::new(), String::new()),
-            Some(AttemptEnd::Failed(failure)) => (ScanStatus::Failed.into(), words(failure.kind.as_str()), clean(&failure.detail)),
+            Some(AttemptEnd::Completed(_)) => (completed.clone(), String::new(), String::new()),
+            Some(AttemptEnd::Failed(failure)) => (ScanStatus::Failed.into(), sentence(&words(failure.kind.as_str())), sentence(&clean(&failure.detail))),
             Some(AttemptEnd::Interrupted { why, detail }) => {
-                let detail = detail.as_deref().map_or_else(String::new, |detail| format!("{}; ", clean(detail)));
-                (Badge::new("skipped", "skipped", "interrupted"), words(why.as_str()), format!("{detail}counts as no attempt"))
+                let detail = detail.as_deref().map_or_else(String::new, |detail| format!("{}. ", sentence(&clean(detail))));
+                (Badge::new("skipped", "skipped", "Interrupted"), sentence(&words(why.as_str())), format!("{detail}Not counted as an attempt."))
             }
             Some(AttemptEnd::Cancelled) => (ScanStatus::Cancelled.into(), String::new(), String::new()),
         };
@@ -87,8 +99,8 @@ impl AttemptRow {
             reason,
             node: clean(attempt.node.as_str()),
             scanner: attempt.scanner.as_ref().map_or_else(|| "–".into(), |scanner| clean(&scanner.label())),
-            started: attempt.started_at.into(),
-            duration: duration(attempt.ended_at.unwrap_or(now).duration_since(attempt.started_at)),
+            started: clock.moment(attempt.started_at),
+            duration: duration(attempt.ended_at.unwrap_or(clock.now).duration_since(attempt.started_at)),
         }
     }
 }
@@ -96,13 +108,18 @@ impl AttemptRow {
 /// What was asked for.
 pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
     let request = &record.request;
-    let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let yes_no = |yes: bool| if yes { "Yes" } else { "No" }.to_owned();
+    let all = match request.mode {
+        ScanMode::Passive => "All passive plugins",
+        ScanMode::Active => "All active plugins",
+        ScanMode::Both => "All plugins",
+    };
     let mut facts = vec![
-        Fact { label: "Mode", value: request.mode.to_string() },
-        Fact { label: "Plugins", value: if request.plugins.is_empty() { "all of the mode".into() } else { clean(&request.plugins.join(", ")) } },
-        Fact { label: "At the same time", value: if request.parallel { format!("up to {}", request.max_workers) } else { "one".into() } },
-        Fact { label: "Report", value: request.format.to_string() },
-        Fact { label: "Priority", value: request.priority.to_string() },
+        Fact { label: "Mode", value: sentence(request.mode.as_str()) },
+        Fact { label: "Plugins", value: if request.plugins.is_empty() { all.into() } else { clean(&request.plugins.join(", ")) } },
+        Fact { label: "Parallel", value: if request.parallel { request.max_workers.to_string() } else { "Off".into() } },
+        Fact { label: "Report", value: format_label(request.format).into() },
+        Fact { label: "Priority", value: sentence(request.priority.as_str()) },
         Fact { label: "Verbose log", value: yes_no(request.verbose) },
         Fact { label: "Dry run", value: yes_no(request.dry_run) },
     ];
@@ -111,21 +128,33 @@ pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
         facts.push(Fact { label: "Settings", value: clean(&overrides.join(", ")) });
     }
     if let Some(id) = record.rerun_of {
-        facts.push(Fact { label: "Repeats", value: format!("scan {id}") });
+        facts.push(Fact { label: "Re-run of", value: format!("Scan {id}") });
     }
     facts
 }
 
-/// Why a scan waits, and from when on it may start.
+/// Something that keeps a scan from starting, and until when where that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Waiting {
+pub(super) struct WaitingRow {
+    /// Its name in the API.
+    pub(super) name: &'static str,
     pub(super) text: String,
+    /// The next attempt, or the next check of a hold.
     pub(super) next: Option<MomentText>,
+    pub(super) next_label: &'static str,
 }
 
-/// Everything that keeps a scan from starting; what decides first.
-pub(super) fn waiting_text(state: &ScanState, reasons: &[Reason]) -> Option<Waiting> {
-    let (ScanState::Pending { due, .. }, Some(first)) = (state, reasons.first()) else { return None };
-    let text = reasons.iter().map(|reason| clean(&reason.to_string())).collect::<Vec<_>>().join(" ");
-    Some(Waiting { text, next: matches!(first, Reason::Retry { .. } | Reason::HeldBack(_)).then(|| first.next(*due).into()) })
+impl WaitingRow {
+    pub(super) fn new(waiting: &Waiting, max_attempts: u32, clock: &WallClock) -> Self {
+        let (next, next_label) = match waiting {
+            Waiting::Retry { at, .. } => (Some(*at), "Retrying at"),
+            Waiting::HeldBack(held) => (Some(held.until), "Next check at"),
+            _ => (None, ""),
+        };
+        let text = match waiting {
+            Waiting::Retry { failure, failures, .. } => format!("Attempt {failures} of {max_attempts} failed: {}.", failure.detail),
+            other => other.to_string(),
+        };
+        Self { name: waiting.name(), text: clean(&text), next: next.map(|at| clock.moment(at)), next_label }
+    }
 }

@@ -5,6 +5,7 @@ use kastrel_actors::model::{PluginResult, ScanSnapshot};
 
 use crate::web::api::wire::plugins_of;
 use crate::web::pages::charts::{Span, span};
+use crate::web::pages::coverage::Check;
 use crate::web::text::{clean, duration};
 
 /// A plugin's time.
@@ -21,10 +22,10 @@ pub(super) struct TimelineRow {
 pub(super) fn timeline(scan: &ScanSnapshot, now: Timestamp) -> Vec<TimelineRow> {
     let Some(attempt) = scan.record.last_attempt() else { return Vec::new() };
     let until = attempt.ended_at.unwrap_or(now);
-    rows(plugins_of(scan), attempt.started_at, until)
+    rows(plugins_of(scan), attempt.started_at, until, attempt.ended_at.is_some())
 }
 
-fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp) -> Vec<TimelineRow> {
+fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: bool) -> Vec<TimelineRow> {
     let mut timed: Vec<(&PluginResult, Timestamp, Timestamp)> = plugins
         .iter()
         .filter_map(|plugin| {
@@ -39,8 +40,8 @@ fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp) -> Vec<Tim
     let seconds = |at: Timestamp| at.duration_since(first).as_secs_f64();
     let row = |(plugin, start, end): (&PluginResult, Timestamp, Timestamp)| TimelineRow {
         name: clean(&plugin.name),
-        class: plugin.status.as_str(),
-        state: plugin.status.as_str(),
+        class: Check::of(plugin.status, ended).class(),
+        state: Check::of(plugin.status, ended).class(),
         span: span(seconds(start), seconds(end), 0.0, seconds(last)),
         took: if plugin.started_at.is_some() { duration(end.duration_since(start)) } else { "?".into() },
         begins: duration(start.duration_since(first)),
@@ -64,8 +65,10 @@ mod tests {
             plugin("only_end", PluginStatus::Completed, None, Some(at(120))),
             plugin("never", PluginStatus::Pending, None, None),
         ];
-        let rows = rows(&plugins, at(100), at(200));
+        let rows = rows(&plugins, at(100), at(200), false);
         let shape: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.span.start, row.span.width, row.took.as_str())).collect();
         assert_eq!(shape, [("early", 0, 500, "50 s"), ("only_end", 200, 6, "?"), ("late", 500, 500, "50 s")]);
+        let ended: Vec<_> = super::rows(&plugins, at(100), at(200), true).into_iter().map(|row| (row.name, row.class)).collect();
+        assert_eq!(ended[2], ("late".to_owned(), "interrupted"), "nothing goes on in an ended attempt");
     }
 }

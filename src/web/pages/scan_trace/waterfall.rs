@@ -7,6 +7,7 @@ use kastrel_actors::policy::waiting::Waiting;
 
 use crate::web::api::wire::plugins_of;
 use crate::web::pages::charts::{Span, span};
+use crate::web::pages::coverage::Check;
 use crate::web::text::{clean, duration, words};
 
 /// A bar.
@@ -67,10 +68,10 @@ fn steps(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<
         let (class, ended) = ending(attempt);
         let node = clean(attempt.node.as_str());
         let detail = if ended.is_empty() { format!("on {node}") } else { format!("on {node}: {ended}") };
-        let until = attempt.ended_at.unwrap_or(now);
+        let until = attempt.ended_at.unwrap_or(end);
         steps.push(Step { kind: "attempt", depth: 1, name: format!("attempt {}", attempt.number), detail, class, start: attempt.started_at, end: until });
         if at + 1 == record.attempts.len() {
-            steps.extend(plugins(scan, until));
+            steps.extend(plugins(scan, until, attempt.ended_at.is_some() || record.ended_at().is_some()));
         }
     }
     match &record.state {
@@ -99,11 +100,11 @@ fn ending(attempt: &AttemptRecord) -> (&'static str, String) {
 }
 
 /// The plugins of the last attempt of which a time is known.
-fn plugins(scan: &ScanSnapshot, until: Timestamp) -> Vec<Step> {
+fn plugins(scan: &ScanSnapshot, until: Timestamp, ended: bool) -> Vec<Step> {
     let timed = plugins_of(scan).iter().filter_map(|plugin| {
         let start = plugin.started_at.or(plugin.ended_at)?;
         let end = plugin.ended_at.unwrap_or(if plugin.status.is_final() { start } else { until }).max(start);
-        Some(Step { kind: "plugin", depth: 2, name: clean(&plugin.name), detail: String::new(), class: plugin.status.as_str(), start, end })
+        Some(Step { kind: "plugin", depth: 2, name: clean(&plugin.name), detail: String::new(), class: Check::of(plugin.status, ended).class(), start, end })
     });
     let mut steps: Vec<Step> = timed.collect();
     steps.sort_by_key(|step| (step.start, step.end));

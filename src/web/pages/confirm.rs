@@ -1,0 +1,122 @@
+//! The question before something is done to scans. A form that a browser without JavaScript can send, too.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use kastrel_actors::model::{ScanMode, ScanRequest, ScanSnapshot};
+
+use super::badge::Badge;
+use super::coverage::badge;
+use super::layout::Layout;
+use crate::web::headers::page;
+use crate::web::text::clean;
+
+/// What is said where the box of the permission is not ticked.
+pub(crate) const NO_PERMISSION: &str = "Confirm that you have permission to run active plugins.";
+
+/// The question.
+#[derive(Template)]
+#[template(path = "confirm.html")]
+pub(crate) struct ConfirmPage {
+    pub(crate) layout: Layout,
+    pub(crate) question: String,
+    pub(crate) consequence: String,
+    pub(crate) button: String,
+    pub(crate) icon: &'static str,
+    pub(crate) is_dangerous: bool,
+    /// Whether there is anything to do.
+    pub(crate) can_go_on: bool,
+    pub(crate) permission: Permission,
+    pub(crate) post_url: String,
+    pub(crate) back_url: String,
+    /// Whether to go there afterwards.
+    pub(crate) returns: bool,
+    pub(crate) action: &'static str,
+    pub(crate) scans: Vec<u64>,
+    pub(crate) named: Vec<NamedScan>,
+    pub(crate) more: Option<String>,
+    pub(crate) left_out: Option<String>,
+}
+
+/// Whether the question asks for the permission to attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// Only passive plugins run.
+    NotNeeded,
+    /// Active plugins run.
+    Asked,
+    /// It was asked for, and not given.
+    Missing,
+}
+
+impl Permission {
+    /// What a form has to ask, and whether it may go on: `confirmed` says that the question was answered, `given` that the box was ticked.
+    pub(crate) const fn of(needs_permission: bool, confirmed: bool, given: bool) -> Self {
+        match (needs_permission, confirmed, given) {
+            (false, _, _) | (true, _, true) => Self::NotNeeded,
+            (true, true, false) => Self::Missing,
+            (true, false, false) => Self::Asked,
+        }
+    }
+
+    /// Whether the page asks for it.
+    pub(crate) const fn is_asked(self) -> bool {
+        !matches!(self, Self::NotNeeded)
+    }
+
+    pub(crate) const fn is_missing(self) -> bool {
+        matches!(self, Self::Missing)
+    }
+
+    pub(crate) const fn error(self) -> Option<&'static str> {
+        if self.is_missing() { Some(NO_PERMISSION) } else { None }
+    }
+}
+
+/// Whether a scan of this request sends attacks, so that each run of it needs permission.
+pub(crate) fn attacks(request: &ScanRequest) -> bool {
+    request.mode != ScanMode::Passive
+}
+
+/// A scan in a question.
+pub(crate) struct NamedScan {
+    pub(crate) id: u64,
+    pub(crate) target: String,
+    pub(crate) state: Badge,
+}
+
+impl NamedScan {
+    pub(crate) fn new(scan: &ScanSnapshot) -> Self {
+        Self { id: scan.record.id.0, target: clean(&scan.record.request.target.to_string()), state: badge(scan) }
+    }
+}
+
+impl ConfirmPage {
+    /// The page: refused where a permission was asked for and not given.
+    pub(crate) fn answer(&self) -> Response {
+        let mut response = page(self);
+        if self.permission.is_missing() {
+            *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permission_is_asked_for_until_it_is_given() {
+        for (needs, confirmed, given, expected) in [
+            (false, false, false, Permission::NotNeeded),
+            (false, true, false, Permission::NotNeeded),
+            (true, false, false, Permission::Asked),
+            (true, true, false, Permission::Missing),
+            (true, true, true, Permission::NotNeeded),
+            (true, false, true, Permission::NotNeeded),
+        ] {
+            assert_eq!(Permission::of(needs, confirmed, given), expected, "{needs} {confirmed} {given}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What can be done to one scan from its page or its row: cancel, run again, delete, regenerate the report. What could do harm asks first.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::{SignedDuration, Timestamp};
+use kastrel_actors::desk::CancelOutcome;
+use kastrel_actors::model::{CancelledBy, ReportFormat, ScanRecord, ScanSnapshot, ScanStatus};
+use url::form_urlencoded;
+
+use crate::web::api::submission::unreadable;
+use crate::web::back::{telling, to_list};
+use crate::web::error::{Problem, ProblemKind};
+use crate::web::files::{PDF_REPORT, REPORT, list};
+use crate::web::headers::page;
+use crate::web::pages::confirm::{ConfirmPage, NamedScan, Permission, attacks};
+use crate::web::pages::layout::{Here, Layout};
+use crate::web::pages::new_scan::to_scan;
+use crate::web::path::{PathId, no_scan};
+use crate::web::removal::{Removal, remove};
+use crate::web::state::{Web, WebInner};
+use crate::web::text::duration;
+use crate::web::trace::RequestTrace;
+use crate::web::viewer::Viewer;
+
+/// A scan that has run for longer is cancelled only after a question.
+const ASK_AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+/// A button's form: from where, and whether a question was answered.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ActionForm {
+    /// The list that it was on.
+    list: Option<String>,
+    confirmed: bool,
+    permitted: bool,
+}
+
+impl ActionForm {
+    fn read(body: Result<Bytes, BytesRejection>) -> Result<Self, Problem> {
+        let body = body.map_err(|rejection| unreadable(&rejection))?;
+        let has = |field: &str| form_urlencoded::parse(&body).any(|(name, value)| name == field && value == "yes");
+        Ok(Self { list: to_list(&body), confirmed: has("confirmed"), permitted: has("confirm") })
+    }
+}
+
+/// For how long a scan has run, where that is long enough to ask before it is cancelled.
+fn asks_after(record: &ScanRecord, now: Timestamp) -> Option<SignedDuration> {
+    let run = (record.status() == ScanStatus::Running && record.cancel_requested.is_none()).then(|| record.started_at.map(|at| now.duration_since(at)))??;
+    (run > ASK_AFTER).then_some(run)
+}
+
+/// A question about one scan; the way back is the list that it was asked on, or the scan's page.
+async fn question(web: &WebInner, viewer: &Viewer, scan: &ScanSnapshot, list: Option<String>, verb: &str, consequence: String) -> ConfirmPage {
+    let id = scan.record.id;
+    let returns = list.is_some();
+    ConfirmPage {
+        layout: Layout::of(web, viewer, Here::Scans, format!("{verb} scan {id}?")).await,
+        question: format!("{verb} scan {id}?"),
+        consequence,
+        button: format!("{verb} scan"),
+        icon: "trash",
+        is_dangerous: true,
+        can_go_on: true,
+        permission: Permission::NotNeeded,
+        post_url: format!("/scans/{id}/{}", verb.to_lowercase().replace('-', "")),
+        back_url: list.unwrap_or_else(|| format!("/scans/{id}")),
+        returns,
+        action: "",
+        scans: Vec::new(),
+        named: vec![NamedScan::new(scan)],
+        more: None,
+        left_out: None,
+    }
+}
+
+/// Asks for a scan's end, and shows it, or the list that it was asked on.
+pub(crate) async fn cancel(State(web): State<Web>, viewer: Viewer, PathId(id): PathId, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+    let form = ActionForm::read(body)?;
+    if !form.confirmed {
+        let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+        if let Some(run) = asks_after(&scan.record, web.now()) {
+            let consequence = format!("It has run for {}. The scanner is stopped; results so far are kept.", duration(run));
+            let asked = question(&web, &viewer, &scan, form.list, "Cancel", consequence).await;
+            return Ok(page(&ConfirmPage { icon: "stop", ..asked }));
+        }
+    }
+    let notice = match web.desk().cancel(id, CancelledBy::User).await? {
+        CancelOutcome::Cancelled(_) => "cancelled",
+        CancelOutcome::Requested(_) => "cancelling",
+        CancelOutcome::AlreadyEnded(_) => "ended",
+        CancelOutcome::Missing => return Err(no_scan()),
+    };
+    if form.list.is_some() {
+        let done = usize::from(notice != "ended");
+        return Ok(Redirect::to(&telling(form.list, &format!("done=cancel&n={done}&not={}", 1 - done))).into_response());
+    }
+    Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
+}
+
+/// Submits a finished scan's request once more, and shows the new scan, or the list that it was asked on. What attacks asks for permission each time.
+pub(crate) async fn rerun(
+    State(web): State<Web>,
+    viewer: Viewer,
+    trace: RequestTrace,
+    PathId(id): PathId,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let form = ActionForm::read(body)?;
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    if !scan.status().is_terminal() {
+        return Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; it can be run again when it has finished", scan.status())));
+    }
+    let permission = Permission::of(attacks(&scan.record.request), form.confirmed, form.permitted);
+    if permission.is_asked() {
+        let consequence = "It is submitted once more with all its options, as a new scan.".to_owned();
+        let asked = question(&web, &viewer, &scan, form.list, "Re-run", consequence).await;
+        return Ok(ConfirmPage { icon: "again", is_dangerous: false, permission, ..asked }.answer());
+    }
+    let accepted = web.desk().rerun(viewer.client, id, trace.0).await?.ok_or_else(no_scan)?;
+    Ok(if form.list.is_some() { Redirect::to(&telling(form.list, "done=rerun&n=1&not=0")).into_response() } else { to_scan(&accepted) })
+}
+
+/// Asks whether a scan shall be deleted.
+pub(crate) async fn ask_delete(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let can_go_on = scan.status().is_terminal();
+    let consequence =
+        if can_go_on { "Its results, reports and files are removed. This cannot be undone." } else { "The scan has not finished. Cancel it first." };
+    let asked = question(&web, &viewer, &scan, None, "Delete", consequence.into()).await;
+    Ok(page(&ConfirmPage { can_go_on, ..asked }))
+}
+
+/// Deletes a scan that has ended.
+pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    match remove(&web, id).await? {
+        Removal::Gone { files_left } => Ok(Redirect::to(&telling(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" })).into_response()),
+        Removal::Refused(record) => Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status()))),
+        Removal::Missing => Err(no_scan()),
+    }
+}
+
+const NO_RENDERER: &str = "reports are regenerated only by a server that runs the scanner itself and keeps the files of scans in its own folder";
+
+/// Renders the reports of the last attempt once more.
+pub(crate) async fn render(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let given = form_urlencoded::parse(&body).find(|(name, _)| name == "format").and_then(|(_, value)| value.parse::<ReportFormat>().ok());
+    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let Some(renderer) = &web.state.renderer else {
+        return Err(Problem::new(ProblemKind::NotRendered, NO_RENDERER));
+    };
+    let (Some(attempt), true) = (scan.record.last_attempt(), scan.status().is_terminal()) else {
+        return Err(Problem::new(ProblemKind::NotEnded, "a report can be regenerated when the scan has finished"));
+    };
+    let format = given.unwrap_or(scan.record.request.format);
+    match renderer.render(&scan.record, attempt.number, format).await {
+        Ok(()) => {
+            // The scanner can end well and write nothing.
+            let listing = list(&web, &scan.record, attempt.number).await?;
+            let is_there = match format {
+                ReportFormat::Html => listing.has(REPORT),
+                ReportFormat::Pdf => listing.has(PDF_REPORT),
+                ReportFormat::Both => listing.has(REPORT) && listing.has(PDF_REPORT),
+            };
+            let notice = if is_there { "rendered" } else { "notrendered" };
+            Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
+        }
+        Err(why) => Err(Problem::new(ProblemKind::NotRendered, why)),
+    }
+}
+
+#[cfg(test)]
+#[path = "actions_tests.rs"]
+mod tests;

@@ -1,0 +1,143 @@
+//! The viewer's time zone: which one their browser named, and moments as its clock shows them.
+//!
+//! A browser keeps the name of its zone in a cookie, so that the server writes times and reads days as the viewer does. Without that cookie, as without JavaScript, and where this machine does not
+//! know the zone, it is UTC; the page says which it is.
+
+use axum::http::{HeaderMap, header};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::text::MomentText;
+use crate::human_time::{clock, full, relative};
+
+const COOKIE: &str = "kastrel-zone";
+/// Longer than any name in the time zone database.
+const LONGEST_NAME: usize = 64;
+
+/// A time zone under its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Zone {
+    name: String,
+    zone: TimeZone,
+}
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self { name: "UTC".into(), zone: TimeZone::UTC }
+    }
+}
+
+impl Zone {
+    /// The zone of this name, such as `Pacific/Auckland`; `None` for what is no name, and for a zone that this machine does not know.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let is_name = (1..=LONGEST_NAME).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b));
+        if !is_name {
+            return None;
+        }
+        if name.eq_ignore_ascii_case("UTC") {
+            return Some(Self::default());
+        }
+        TimeZone::get(name).ok().map(|zone| Self { name: name.to_owned(), zone })
+    }
+
+    /// The zone that a browser kept.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| Self::named(value)).unwrap_or_default()
+    }
+
+    /// What makes a browser keep the zone; the script of a page may set it too.
+    pub(crate) fn cookie(&self) -> String {
+        format!("{COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax", self.name)
+    }
+
+    /// What makes a browser forget the choice, so that its script names its own zone again.
+    pub(crate) fn forget() -> String {
+        format!("{COOKIE}=; Path=/; Max-Age=0; SameSite=Lax")
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_utc(&self) -> bool {
+        self.name == "UTC"
+    }
+
+    pub(crate) const fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+}
+
+/// A clock on the viewer's wall: what time it is, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WallClock {
+    pub(crate) now: Timestamp,
+    pub(crate) zone: Zone,
+}
+
+impl WallClock {
+    /// A moment for people and for machines.
+    pub(crate) fn moment(&self, at: Timestamp) -> MomentText {
+        let here = full(at, self.zone.zone());
+        MomentText {
+            shown: clock(at, self.now, self.zone.zone()),
+            full: if self.zone.is_utc() { here } else { format!("{here} ({})", full(at, &TimeZone::UTC)) },
+            exact: exact(at),
+            ago: relative(at, self.now),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        Self { now: Timestamp::UNIX_EPOCH, zone: Zone::default() }
+    }
+}
+
+/// A moment for machines, to the second.
+pub(crate) fn exact(at: Timestamp) -> String {
+    format!("{at:.0}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_comes_back_as_it_was_kept_and_anything_else_is_utc() {
+        let of = |cookie: &str| Zone::of(&HeaderMap::from_iter([(header::COOKIE, cookie.parse().unwrap())]));
+        let auckland = Zone::named("Pacific/Auckland").unwrap();
+        assert_eq!(of(auckland.cookie().split(';').next().unwrap()), auckland);
+        assert_eq!(of("a=b; kastrel-zone=Pacific/Auckland; c=d").name(), "Pacific/Auckland");
+        for other in [
+            "",
+            "kastrel-zone=",
+            "kastrel-zone=UTC",
+            "kastrel-zone=../../etc/passwd",
+            "kastrel-zone=/etc/localtime",
+            "kastrel-zone=Nowhere/Town",
+            "kastrel-zone=<b>",
+            "xkastrel-zone=Pacific/Auckland",
+        ] {
+            assert!(of(other).is_utc(), "{other}");
+        }
+        assert_eq!(Zone::named(&"a".repeat(65)), None);
+    }
+
+    #[test]
+    fn moments_are_the_viewers_with_the_exact_one_beside_them() {
+        let at = "2025-11-07T09:00:00.987Z".parse::<Timestamp>().unwrap();
+        let now = "2025-11-07T10:30:00Z".parse().unwrap();
+        let utc = WallClock { now, zone: Zone::default() }.moment(at);
+        assert_eq!(
+            (utc.shown.as_str(), utc.full.as_str(), utc.exact.as_str(), utc.ago.as_str()),
+            ("09:00:00", "2025-11-07 09:00:00 UTC", "2025-11-07T09:00:00Z", "1 h ago")
+        );
+        let there = WallClock { now, zone: Zone::named("Pacific/Auckland").unwrap() }.moment(at);
+        assert_eq!((there.shown.as_str(), there.full.as_str()), ("22:00:00", "2025-11-07 22:00:00 NZDT (2025-11-07 09:00:00 UTC)"));
+        assert_eq!(there.exact, utc.exact);
+    }
+}

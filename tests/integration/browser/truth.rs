@@ -1,0 +1,235 @@
+//! No page says more than is true: for each way in which a scan can stand, what its pages say, and which badges are green.
+
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+use crate::kast_runner::stage::fake_kast;
+
+/// What a page shows.
+struct Shown {
+    path: String,
+    /// The badges of scans and attempts: label and whether it is green.
+    scans: Vec<(String, bool)>,
+    /// The badges of plugins: name of the plugin, label and whether it is green.
+    plugins: Vec<(String, String, bool)>,
+    /// Everything that can be read, whether or not it is folded away.
+    text: String,
+    /// How many clocks run.
+    clocks: u64,
+}
+
+/// The colour of a badge is compared with that of what completed, in whatever colours the page has.
+const COLLECT: &str = "(() => {
+    const probe = document.createElement('span');
+    probe.style.color = 'var(--completed)';
+    document.body.append(probe);
+    const green = getComputedStyle(probe).color;
+    probe.remove();
+    const isGreen = (badge) => getComputedStyle(badge).color === green;
+    const badges = [...document.querySelectorAll('main .badge')];
+    const row = (badge) => badge.closest('[data-plugin]');
+    return {
+        scans: badges.filter((badge) => !row(badge) && !badge.closest('.panel header')).map((badge) => [badge.textContent.trim(), isGreen(badge)]),
+        plugins: badges.filter(row).map((badge) => [row(badge).dataset.plugin, badge.textContent.trim(), isGreen(badge)]),
+        text: document.getElementById('main').textContent.replace(/\\s+/g, ' '),
+        clocks: document.querySelectorAll('[data-since]').length,
+    };
+})()";
+
+async fn shown(stage: &Stage, path: &str) -> Shown {
+    stage.open(path).await;
+    stage.browser.until("document.readyState === 'complete' && document.querySelectorAll('.js[hidden]').length === 0").await;
+    let page = stage.browser.js(COLLECT).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    Shown {
+        path: path.to_owned(),
+        scans: page["scans"].as_array().unwrap().iter().map(|one| (text(&one[0]), one[1] == true)).collect(),
+        plugins: page["plugins"].as_array().unwrap().iter().map(|one| (text(&one[0]), text(&one[1]), one[2] == true)).collect(),
+        text: text(&page["text"]),
+        clocks: page["clocks"].as_u64().unwrap(),
+    }
+}
+
+impl Shown {
+    /// No badge of a scan is green, and of plugins only those of which the API says that they completed.
+    fn has_no_false_green(&self, status: &Value) {
+        assert!(self.scans.iter().all(|(_, green)| !green), "{}: {:?}", self.path, self.scans);
+        for (plugin, label, green) in &self.plugins {
+            let result = status["results"].as_array().unwrap().iter().find(|result| result["plugin_name"] == plugin.as_str()).unwrap();
+            assert_eq!(*green, result["status"] == "completed", "{}: {plugin} is {label}", self.path);
+        }
+    }
+
+    fn says(&self, sentences: &[&str]) {
+        for sentence in sentences {
+            assert!(self.text.contains(sentence), "{} does not say {sentence:?}: {}", self.path, self.text);
+        }
+    }
+
+    fn says_none_of(&self, sentences: &[&str]) {
+        for sentence in sentences {
+            assert!(!self.text.contains(sentence), "{} says {sentence:?}: {}", self.path, self.text);
+        }
+    }
+}
+
+/// What would be false on every page of a scan in which not everything was checked.
+const CLEAN: &[&str] = &["No issues found."];
+/// What would be false of a scan that has ended.
+const GOES_ON: &[&str] = &["No issues yet.", "Running:", "plugins done", "Starts when a slot is free", "Cancelling", "left ·", "This page updates live"];
+/// What would be false of a scan that no free slot would start.
+const ONLY_ITS_TURN: &[&str] = &["Starts when a slot is free", "This page updates live"];
+
+/// The pages on which a scan can be seen.
+fn pages(id: u64) -> [String; 4] {
+    ["/".to_owned(), "/scans".to_owned(), format!("/scans/{id}"), format!("/scans/{id}/trace")]
+}
+
+/// Nothing on any page of an ended scan moves any more, or says that it is clean.
+async fn is_over_and_not_clean(stage: &Stage, id: u64) {
+    let status = stage.status(id).await;
+    for path in pages(id) {
+        let page = shown(stage, &path).await;
+        page.has_no_false_green(&status);
+        page.says_none_of(CLEAN);
+        page.says_none_of(GOES_ON);
+        assert_eq!(page.clocks, 0, "{path}: a clock runs");
+    }
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn a_partially_covered_scan_is_never_green() {
+    let stage = Stage::start().await;
+    let id = stage.submit("3p-failp.test").await;
+    stage.until_status(id, "completed").await;
+    is_over_and_not_clean(&stage, id).await;
+    let page = shown(&stage, &format!("/scans/{id}")).await;
+    page.says(&["Completed, 1 gap", "2 of 3 checks ran", "1 failed: testssl"]);
+    shown(&stage, "/scans").await.says(&["Completed, 1 gap", "2 of 3 checks ran", "1 failed"]);
+    let failed = shown(&stage, &format!("/scans/{id}/plugins/testssl")).await;
+    failed.says(&["Not checked: the plugin failed."]);
+    failed.says_none_of(CLEAN);
+}
+
+#[tokio::test]
+async fn a_scan_in_which_nothing_was_checked_says_so() {
+    let stage = Stage::start().await;
+    let id = stage.submit("1p-failp.test").await;
+    stage.until(id, |status| matches!(status["status"].as_str(), Some("completed" | "failed"))).await;
+    is_over_and_not_clean(&stage, id).await;
+    let page = shown(&stage, &format!("/scans/{id}")).await;
+    page.says(&["0 of 1 check ran", "Not checked:", "no check completed"]);
+    assert!(page.plugins.iter().all(|(_, _, green)| !green), "{:?}", page.plugins);
+    shown(&stage, "/scans").await.says(&["Not checked"]);
+}
+
+#[tokio::test]
+async fn a_dry_run_is_no_clean_result() {
+    let stage = Stage::start().await;
+    let (status, body) = stage.post("/api/scans", &json!({ "target": "1p.test", "dry_run": true })).await;
+    assert_eq!(status, 201, "{body}");
+    let id = body["scan_id"].as_u64().unwrap();
+    stage.until_status(id, "completed").await;
+    is_over_and_not_clean(&stage, id).await;
+    shown(&stage, &format!("/scans/{id}")).await.says(&["Completed, dry run", "Not run: dry run"]);
+    shown(&stage, "/scans").await.says(&["Completed, dry run", "Not run"]);
+}
+
+#[tokio::test]
+async fn a_failed_scan_says_why_and_no_clock_of_it_runs() {
+    let stage = Stage::with(&[("KASTREL_SCANS__MAX_ATTEMPTS", "1")]).await;
+    let id = stage.submit("crash.test").await;
+    stage.until_status(id, "failed").await;
+    is_over_and_not_clean(&stage, id).await;
+    shown(&stage, &format!("/scans/{id}")).await.says(&["Scan failed", "Not checked: the scan failed, and no check completed."]);
+    shown(&stage, "/").await.says(&["Recent failures", "exit code 1"]);
+}
+
+#[tokio::test]
+async fn a_cancelled_scan_stands_still() {
+    let stage = Stage::start().await;
+    let page = &stage.browser;
+    let id = stage.submit("hang-3p.test").await;
+    stage.until_busy(id).await;
+    stage.open(&format!("/scans/{id}")).await;
+    stage.until_shown("running").await;
+    page.click("#cancel").await;
+    stage.until_shown("cancelled").await;
+    is_over_and_not_clean(&stage, id).await;
+    // An hour later it says the same; only how long ago it was has changed.
+    for path in [format!("/scans/{id}"), format!("/scans/{id}/trace")] {
+        let without_ago = "(() => { const main = document.getElementById('main').cloneNode(true); main.querySelectorAll('[data-ago]').forEach((one) => one.remove()); return main.textContent; })()";
+        stage.open(&path).await;
+        page.until("document.querySelectorAll('.js[hidden]').length === 0").await;
+        let before = page.js(without_ago).await;
+        page.js("(() => { const now = Date.now; Date.now = () => now() + 3_600_000; document.dispatchEvent(new Event('visibilitychange')); })()").await;
+        assert_eq!(page.js(without_ago).await, before, "{path}");
+    }
+    let open: Vec<_> = shown(&stage, &format!("/scans/{id}")).await.plugins;
+    assert!(open.iter().all(|(_, label, _)| !matches!(label.as_str(), "Running" | "Queued")), "{open:?}");
+}
+
+#[tokio::test]
+async fn a_scan_that_was_cancelled_before_it_started_was_not_run() {
+    let stage = Stage::start().await;
+    stage.post("/api/queue/pause", &json!({})).await;
+    let id = stage.submit("1p.test").await;
+    stage.cancel(id).await;
+    stage.until_status(id, "cancelled").await;
+    stage.post("/api/queue/resume", &json!({})).await;
+    is_over_and_not_clean(&stage, id).await;
+    shown(&stage, &format!("/scans/{id}")).await.says(&["Not run: cancelled before it started", "No attempt yet."]);
+    shown(&stage, "/scans").await.says(&["Not run: cancelled before it started"]);
+}
+
+#[tokio::test]
+async fn a_paused_queue_is_the_reason_that_a_scan_waits() {
+    let stage = Stage::start().await;
+    stage.post("/api/queue/pause", &json!({ "reason": "an upgrade" })).await;
+    let id = stage.submit("1p.test").await;
+    for path in pages(id) {
+        let page = shown(&stage, &path).await;
+        page.has_no_false_green(&stage.status(id).await);
+        page.says(&["Queue paused: no scan starts.", "an upgrade", "Queued"]);
+        page.says_none_of(ONLY_ITS_TURN);
+        page.says_none_of(CLEAN);
+        assert_eq!(stage.browser.js("document.querySelectorAll('#standing .notice').length").await, 1, "{path}: one banner");
+    }
+    stage.post("/api/queue/resume", &json!({})).await;
+    stage.until_status(id, "completed").await;
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn a_scan_that_is_held_back_says_so_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("kast");
+    let stage = Stage::with(&[("KAST_CLI_PATH", program.to_str().unwrap())]).await;
+    let id = stage.submit("1p.test").await;
+    stage.until(id, |status| status["waiting"]["reason"] == "held_back").await;
+    for path in pages(id) {
+        let page = shown(&stage, &path).await;
+        page.has_no_false_green(&stage.status(id).await);
+        page.says(&["Scans are held back.", program.to_str().unwrap()]);
+        page.says_none_of(ONLY_ITS_TURN);
+        page.says_none_of(CLEAN);
+        page.says_none_of(&["Backoff", "crash"]);
+    }
+    shown(&stage, &format!("/scans/{id}")).await.says(&["Held back:", "Not checked yet: the scan is queued."]);
+    std::os::unix::fs::symlink(fake_kast(), &program).unwrap();
+    stage.until_status(id, "completed").await;
+    let page = shown(&stage, &format!("/scans/{id}")).await;
+    page.says_none_of(&["Held back"]);
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn a_complete_scan_may_be_green() {
+    let stage = Stage::start().await;
+    let id = stage.submit("2p.test").await;
+    stage.until_status(id, "completed").await;
+    let page = shown(&stage, &format!("/scans/{id}")).await;
+    assert!(page.scans.iter().any(|(label, green)| label == "Completed" && *green), "the test would see green: {:?}", page.scans);
+    page.says(&["2 of 2 checks ran"]);
+}
