@@ -436,6 +436,8 @@ impl ScanArgs {
             format: self.format.clone(),
             overrides: self.set.clone(),
             priority: self.priority.clone(),
+            // The command names the mode. Not sent where it is not needed: older servers do not know the field.
+            confirm_active: self.mode.as_deref().is_some_and(|mode| mode != "passive").then_some(true),
         }
     }
 
