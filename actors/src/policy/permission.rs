@@ -17,7 +17,7 @@ pub const fn is_required(mode: ScanMode) -> bool {
 /// Checks a confirmation. An earlier scan's does not count for its repetition.
 ///
 /// # Errors
-/// The scan needs one, and there is none; the error names [`CONFIRM_ACTIVE`].
+/// The scan needs one and has none; the error names [`CONFIRM_ACTIVE`].
 pub fn check(mode: ScanMode, is_confirmed: bool) -> Result<(), FieldError> {
     if is_required(mode) && !is_confirmed {
         return Err(FieldError::new(CONFIRM_ACTIVE, "confirm that you have permission to run active plugins: they send attacks to the target"));

@@ -32,9 +32,10 @@ pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection
         return Ok(Selection::default());
     }
     if request.plugins.is_empty() {
-        return match offered.iter().any(|plugin| runs_in(plugin.kind, mode)) {
-            true => Ok(Selection::default()),
-            false => Err(FieldError::new("mode", format!("the scanner has no {mode} plugin; choose mode {}", of_kind(other(mode))))),
+        return if offered.iter().any(|plugin| runs_in(plugin.kind, mode)) {
+            Ok(Selection::default())
+        } else {
+            Err(FieldError::new("mode", format!("the scanner has no {mode} plugin; choose mode {}", of_kind(other(mode)))))
         };
     }
     let known = |name: &String| offered.iter().find(|plugin| plugin.name == *name);
@@ -161,8 +162,8 @@ mod tests {
             (ScanMode::Both, &["whatweb", "zap"], &[], &[]),
             (ScanMode::Passive, &[], &[], &[]),
         ] {
-            let Selection { left_out: left, warnings: told } = selected(mode, plugins).unwrap();
-            assert_eq!((left, told), (left_out.iter().map(ToString::to_string).collect(), warnings.iter().map(ToString::to_string).collect()), "{plugins:?}");
+            let Selection { left_out: left, warnings: given } = selected(mode, plugins).unwrap();
+            assert_eq!((left, given), (left_out.iter().map(ToString::to_string).collect(), warnings.iter().map(ToString::to_string).collect()), "{plugins:?}");
         }
     }
 
