@@ -30,7 +30,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Of the plugins of a scan's last attempt. `left_out`: the selected ones that the scan leaves out, as its submission was told. `ended`: nothing of it runs any more.
+    /// Of the plugins of a scan's last attempt. `left_out`: the selected ones that the mode excludes, as known at submission. `ended`: nothing of it runs any more.
     #[must_use]
     pub fn of(request: &ScanRequest, left_out: &[String], plugins: &[PluginResult], ended: bool) -> Self {
         let mut coverage = Self { dry_run: request.dry_run, left_out: left_out.to_vec(), ..Self::default() };

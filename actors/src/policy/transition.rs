@@ -124,7 +124,7 @@ fn running_under(record: &ScanRecord, token: FencingToken) -> Result<(), Refusal
     }
 }
 
-/// As the row will be read: a store tells its own write by comparing.
+/// As the row will be read: a store recognizes its own write by comparing.
 fn tidy(plugins: &[PluginResult]) -> Vec<PluginResult> {
     plugins.iter().cloned().map(PluginResult::tidy).collect()
 }

@@ -4,6 +4,8 @@ pub(crate) mod backup;
 pub(crate) mod backups;
 pub(crate) mod body;
 pub(crate) mod changes;
+#[cfg(test)]
+mod coverage_tests;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod health;

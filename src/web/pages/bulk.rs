@@ -61,7 +61,7 @@ struct BulkForm {
     action: Option<Action>,
     scans: Vec<ScanId>,
     confirmed: bool,
-    /// That one may attack the targets.
+    /// That its user has permission to attack the targets.
     permitted: bool,
     /// The list that the scans were chosen on.
     back: Option<String>,
@@ -99,7 +99,7 @@ pub(crate) async fn act(State(web): State<Web>, viewer: Viewer, trace: RequestTr
     let needs_permission = action == Action::Rerun && reached.iter().any(|scan| attacks(&scan.record.request));
     let permission = Permission::of(needs_permission, form.confirmed, form.permitted);
     if form.confirmed && !permission.is_asked() {
-        return carry_out(&web, viewer.client, action, &form.scans, form.back, trace.0).await;
+        return carry_out(&web, viewer.client, action, form, trace.0).await;
     }
     let asked = form.scans.len();
     let question = question(Layout::of(&web, &viewer, Here::Scans, "Are you sure?").await, action, &reached, asked);
@@ -143,14 +143,15 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
     }
 }
 
-async fn carry_out(web: &WebInner, client: Client, action: Action, scans: &[ScanId], back: Option<String>, trace: TraceContext) -> Result<Response, Problem> {
+async fn carry_out(web: &WebInner, client: Client, action: Action, form: BulkForm, trace: TraceContext) -> Result<Response, Problem> {
+    let BulkForm { scans, permitted, back, .. } = form;
     let (mut done, mut left) = (0, 0);
-    for id in scans {
+    for id in &scans {
         let worked = match action {
             Action::Cancel => matches!(web.desk().cancel(*id, CancelledBy::User).await?, CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)),
             Action::Rerun if !web.desk().scan(*id).await?.is_some_and(|scan| action.reaches(&scan)) => false,
-            // One whose target is out of scope by now does not hold up the others.
-            Action::Rerun => match web.desk().rerun(client, *id, trace).await {
+            // One whose target is out of scope by now, or that lacks a permission, does not hold up the others.
+            Action::Rerun => match web.desk().rerun(client, *id, trace, permitted).await {
                 Ok(accepted) => accepted.is_some(),
                 // What follows would find no room either.
                 Err(kastrel_actors::desk::SubmitError::Queue(refusal)) => {

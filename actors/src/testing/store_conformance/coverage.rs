@@ -39,7 +39,7 @@ fn complete(plugins: Vec<PluginResult>) -> Resolution {
     Resolution::Complete(Verdict { plugins, dry_run: false })
 }
 
-/// Whatever ends an attempt, and whoever: its unfinished plugins end with it, in the row itself.
+/// However an attempt ends: its unfinished plugins end with it, in the row itself.
 pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: World<H>) {
     let plugins = || vec![PluginResult::new("one", PluginStatus::InProgress), PluginResult::new("two", PluginStatus::Pending)];
     let after = Duration::from_secs(600);

@@ -22,7 +22,7 @@ pub(super) struct Found {
     pub(super) record: Result<Box<ScanRecord>, ScanId>,
 }
 
-/// The unreadable rows that the log names already: a list that is asked for every few seconds names each once.
+/// The unreadable rows that the log names already: a list that is polled names each once.
 #[derive(Debug, Default)]
 pub(in crate::adapters::surreal_store) struct Unreadable(Mutex<BTreeSet<u64>>);
 

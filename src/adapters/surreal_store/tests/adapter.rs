@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, Verdict};
+use kastrel_actors::model::{
+    Command, Failure, FailureKind, IssueRef, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanStatus, Severity, Verdict,
+};
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::{Applied, Deleted, ListQuery, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
@@ -87,6 +89,79 @@ fn what_an_earlier_version_did_not_keep_is_filled_in_once() {
         assert_eq!(listed(ListQuery { order: ScanOrder::Target, ..ListQuery::default() }).await, [1, 2, 3]);
         assert!(matches!(store.delete(ScanId(1)).await.unwrap(), Deleted::Gone(_)));
         assert_eq!(store.outcomes(since).await.unwrap()[0].completed, 1, "a filled in scan is deleted like any other");
+    });
+}
+
+/// A database of the version before severities has the rows beside its scans; opening it adds only what is missing, and counts no day twice.
+#[test]
+fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+        for (target, severity) in [("a.test", Severity::Low), ("b.test", Severity::High)] {
+            let id = store.submit(fixtures::new_scan(target)).await.unwrap().into_record().id;
+            let Applied::Committed(record) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
+            let issue = IssueRef { id: "x".into(), severity, title: String::new() };
+            let plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed).with_issues([issue])];
+            let end = Resolution::Complete(Verdict { plugins, dry_run: false });
+            store.apply(id, Command::Finish { token: record.token, resolution: end, plugins: None }).await.unwrap();
+        }
+        let db = &store.inner.db;
+        calls::execute(db, "UPDATE ended SET worst = NONE, by_severity = NONE; DELETE backfill:severity;", Nothing {}).await.unwrap();
+        let listed = async |query: ListQuery| store.list(query).await.unwrap().scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>();
+        let worst = || ListQuery { order: ScanOrder::Worst, ..ListQuery::default() };
+        let severe = || ListQuery { min_severity: Some(Severity::High), ..ListQuery::default() };
+        assert_eq!((listed(worst()).await, listed(severe()).await), (vec![], vec![]));
+        let since = jiff::civil::date(1970, 1, 1);
+        let days = store.outcomes(since).await.unwrap();
+        for _ in 0..2 {
+            backfill::run(db).await.unwrap();
+            assert_eq!((listed(worst()).await, listed(severe()).await), (vec![2, 1], vec![2]));
+            assert_eq!(store.outcomes(since).await.unwrap(), days);
+        }
+    });
+}
+
+/// Rows that are spoilt in each way that a row can be: each list has all others, and names these.
+#[test]
+fn a_row_that_cannot_be_read_hides_only_itself() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        for number in 1..=7 {
+            let id = store.submit(fixtures::new_scan(&format!("host-{number}.test"))).await.unwrap().into_record().id;
+            store.apply(id, Command::Cancel { by: kastrel_actors::model::CancelledBy::User }).await.unwrap();
+        }
+        let spoil = "
+            UPDATE scan:2 SET document = '{}';
+            UPDATE scan:3 SET version = 7;
+            DEFINE FIELD OVERWRITE document ON scan TYPE any;
+            UPDATE scan:4 SET document = 7;";
+        calls::execute(&store.inner.db, spoil, Nothing {}).await.unwrap();
+        for order in ScanOrder::ALL {
+            for (statuses, target) in [(vec![], None), (vec![ScanStatus::Cancelled], None), (vec![], Some("host".to_owned()))] {
+                for limit in [1, 2, 20] {
+                    let mut query = ListQuery { order: *order, statuses: statuses.clone(), target: target.clone(), limit, count: true, ..ListQuery::default() };
+                    let (mut seen, mut unreadable) = (Vec::new(), std::collections::BTreeSet::new());
+                    loop {
+                        let page = store.list(query.clone()).await.unwrap();
+                        seen.extend(page.scans.iter().map(|scan| scan.id.0));
+                        unreadable.extend(page.unreadable.iter().map(|id| id.0));
+                        assert!(seen.len() <= 4, "{query:?}: {seen:?}");
+                        let Some(next) = page.next else { break };
+                        match order {
+                            ScanOrder::Newest => query.before = Some(next.id),
+                            ScanOrder::Oldest => query.after = Some(next.id),
+                            _ => query.from = Some(next),
+                        }
+                    }
+                    seen.sort_unstable();
+                    let expected = if *order == ScanOrder::Longest { vec![] } else { vec![1, 5, 6, 7] };
+                    assert_eq!(seen, expected, "{query:?}");
+                    assert_eq!(unreadable.into_iter().collect::<Vec<_>>(), if expected.is_empty() { vec![] } else { vec![2, 3, 4] }, "{query:?}");
+                }
+            }
+        }
+        backfill::run(&store.inner.db).await.unwrap();
     });
 }
 

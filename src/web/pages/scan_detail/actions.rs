@@ -117,7 +117,7 @@ pub(crate) async fn rerun(
         let asked = question(&web, &viewer, &scan, form.list, "Re-run", consequence).await;
         return Ok(ConfirmPage { icon: "again", is_dangerous: false, permission, ..asked }.answer());
     }
-    let accepted = web.desk().rerun(viewer.client, id, trace.0).await?.ok_or_else(no_scan)?;
+    let accepted = web.desk().rerun(viewer.client, id, trace.0, form.permitted).await?.ok_or_else(no_scan)?;
     Ok(if form.list.is_some() { Redirect::to(&telling(form.list, "done=rerun&n=1&not=0")).into_response() } else { to_scan(&accepted) })
 }
 
