@@ -8,4 +8,5 @@ pub mod config;
 mod error_chain;
 pub mod server;
 pub mod telemetry;
+mod terminal_text;
 pub mod web;
