@@ -14,12 +14,13 @@ use super::bulk::{ConfirmPage, NamedScan};
 use super::layout::{Here, Layout, Live, Notice};
 use super::new_scan::to_scan;
 use super::overview::left_of;
+use crate::adapters::kast_runner::NOTES_NAME;
 use crate::web::api::submission::unreadable;
 use crate::web::api::wire::{count_of, findings_of, plugins_of};
 use crate::web::assets;
 use crate::web::back::{telling, to_list};
 use crate::web::error::{Problem, ProblemKind};
-use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, head, list, log_tail, notice_of as notice_of_files};
+use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, has, head, list, log_tail, notice_of as notice_of_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::removal::{Removal, remove};
@@ -103,6 +104,8 @@ struct Results {
     has_files: bool,
     /// What to know of the files.
     notice: Option<&'static str>,
+    /// What to know of the attempt.
+    notes: Vec<String>,
     has_info: bool,
     command: Option<String>,
     zap: Option<ZapView>,
@@ -299,6 +302,9 @@ fn problems(scan: &ScanSnapshot) -> Vec<String> {
         .collect()
 }
 
+/// The most of an attempt's notes that is read.
+const MOST_NOTES_BYTES: u64 = 16 * 1024;
+
 async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     let Some(attempt) = record.last_attempt().map(|attempt| attempt.number) else { return Results::default() };
     let base = format!("/scans/{}/attempts/{attempt}/files", record.id);
@@ -306,23 +312,34 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     // The page is about the scan; without its files it is still worth showing.
     let (listing, log) = tokio::join!(list(web, record, attempt), log_tail(web, record, attempt));
     let (notice, has_files) = (notice_of_files(&listing), listing.is_ok());
-    let listing = listing.unwrap_or_default();
-    let start_of = async |path: &str, most: u64| if listing.has(path) { head(web, record, attempt, path, most).await.ok() } else { None };
+    // A list may be cut: what matters is asked for by its name.
+    let is_there = async |path: &str| has_files && has(web, record, attempt, path).await.unwrap_or(false);
+    let (report, pdf, has_info) = tokio::join!(is_there(REPORT), is_there(PDF_REPORT), is_there("kast_info.json"));
+    let start_of = async |path: &str, most: u64| if has_files { head(web, record, attempt, path, most).await.ok() } else { None };
     // What ZAP's file says after the end is what it was doing when the scan ended.
     let zap = if is_running { start_of(zap::FILE, zap::MOST_BYTES).await } else { None };
     let command = start_of(COMMAND, MOST_COMMAND_BYTES).await;
+    let notes = if is_running { None } else { start_of(NOTES_NAME, MOST_NOTES_BYTES).await };
     Results {
         attempt: attempt.0,
-        report: listing.has(REPORT),
+        report,
         html_url: format!("{base}/{REPORT}?download=1"),
-        pdf_url: listing.has(PDF_REPORT).then(|| format!("{base}/{PDF_REPORT}")),
+        pdf_url: pdf.then(|| format!("{base}/{PDF_REPORT}")),
         has_files,
         notice,
-        has_info: listing.has("kast_info.json"),
+        notes: notes.map(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().map(sentence).collect()).unwrap_or_default(),
+        has_info,
         command: command.and_then(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().next().map(clean)),
         zap: zap.and_then(|(bytes, _)| zap::view(&bytes)),
-        log: log.filter(|tail| !tail.lines.is_empty()),
+        log: log.filter(|tail| !tail.lines.is_empty() || tail.growing.is_some()),
     }
+}
+
+/// A note as a sentence on a page.
+fn sentence(note: &str) -> String {
+    let note = clean(note);
+    let mut chars = note.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// A scan that waits says why, unless there is something else to say that it was not asked for.
