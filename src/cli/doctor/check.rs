@@ -44,15 +44,15 @@ pub(super) struct Check {
 }
 
 impl Check {
-    fn ok(name: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn ok(name: &'static str, message: impl Into<String>) -> Self {
         Self { name, level: Level::Ok, message: message.into(), mend: None }
     }
 
-    fn warning(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(super) fn warning(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { name, level: Level::Warning, message: message.into(), mend: Some(mend.into()) }
     }
 
-    fn failure(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(super) fn failure(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { name, level: Level::Failure, message: message.into(), mend: Some(mend.into()) }
     }
 }
@@ -90,6 +90,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
         checks.extend(redis(&url.to_string(), fact));
     }
+    checks.extend(facts.surroundings.iter().flat_map(super::surroundings::judge));
     checks.extend(skew(facts));
     checks.extend(telemetry(&facts.collector));
     checks.extend(facts.held.iter().map(|held| {
@@ -369,6 +370,7 @@ mod tests {
             redis: None,
             collector: Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() },
             leftovers: 0,
+            surroundings: None,
             held: Vec::new(),
             scanner: Ok(list(ScannerKind::Kast, true)),
             listen: Listen::Free,

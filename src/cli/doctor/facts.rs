@@ -13,6 +13,7 @@ use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
 use rustix::process::{Resource, getrlimit};
 
 use super::probes;
+use crate::adapters::kast_runner::Surroundings;
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
 use crate::cli::backend::{PluginList, ReadinessCheck, RemoteBackend};
@@ -127,6 +128,8 @@ pub(super) struct Facts {
     pub(super) collector: Collector,
     /// Processes of scans that nobody owns.
     pub(super) leftovers: usize,
+    /// What KAST finds around it; `None` where it is not KAST that scans.
+    pub(super) surroundings: Option<Surroundings>,
     /// What the nodes that run hold back.
     pub(super) held: Vec<Held>,
 }
@@ -172,6 +175,7 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         collector: probes::collector(env).await,
         // What runs under a server is its own; so is what a worker runs that holds the data folder.
         held,
+        surroundings: super::surroundings::look(config).await,
         leftovers: if server.is_none() && !is_held { probes::leftovers(config).await } else { 0 },
     }
 }

@@ -3,6 +3,7 @@
 mod check;
 mod facts;
 mod probes;
+mod surroundings;
 
 use check::{Check, Level};
 use serde::Serialize;
