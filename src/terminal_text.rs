@@ -1,9 +1,9 @@
 //! What programs write for a terminal, as text that can be shown anywhere: whole escape sequences go, and of a line that is written again and again the last state stays.
 //!
 //! One small parser of ECMA-48 sequences (the states are those of Paul Williams' "A parser for DEC's ANSI-compatible video terminals") is behind all of it: [`plain`] for names and messages,
-//! [`lines`] for logs, and [`safe_end`] for whoever reads a log in parts.
+//! [`lines`] for logs, and [`safe_end`] for readers of a log in parts.
 
-/// A control string (an OSC, a DCS) that is longer than this is none: what follows is shown again.
+/// A control string (an OSC, a DCS) ends here at the latest: what follows is shown again.
 const MOST_OF_STRING: usize = 4096;
 /// The most parameters of a sequence that matter.
 const MOST_PARAMETERS: usize = 8;
@@ -25,7 +25,7 @@ enum Step {
     Right(usize),
     /// The line is erased from the cursor on.
     EraseRest,
-    /// The whole line is erased.
+    /// All of the line is erased.
     EraseLine,
 }
 
@@ -332,7 +332,7 @@ mod tests {
         ] {
             assert_eq!(safe_end(text), end, "{:?}", String::from_utf8_lossy(text));
         }
-        // However it is cut, the parts show what the whole shows.
+        // However it is cut, the parts show what the text shows.
         let whole = "a\u{1b}[31mred\u{1b}[0m b\u{1b}]0;title\u{7}ü\u{1b}(Bc⚿".as_bytes();
         for cut in 0..whole.len() {
             let first = safe_end(&whole[..cut]);

@@ -41,7 +41,7 @@ pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): P
     let mut attempts = Vec::new();
     for attempt in &scan.record.attempts {
         let key = AttemptKey::of(&scan.record, attempt.number);
-        // Asked for now, so that a store that does not answer is an answer and no broken archive.
+        // Opened now, so that a store that does not answer is an answer and no broken archive.
         match web.state.artifacts.walk(&key).await {
             Ok(_) => attempts.push(key),
             // An attempt of which nothing is left has nothing to add.

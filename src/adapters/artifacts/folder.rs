@@ -24,7 +24,7 @@ use crate::adapters::kast_runner::LOG_NAME;
 
 /// A list shows folders within folders so deep.
 const LISTED: Reach = Reach { depth: 4, files: MAX_LISTED };
-/// So many files may be found before they are asked for.
+/// The walk runs this many files ahead of its reader.
 const WALKED_AHEAD: usize = 64;
 /// The pieces of a stream.
 const CHUNK: usize = 64 * 1024;

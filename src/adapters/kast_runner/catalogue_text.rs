@@ -15,7 +15,7 @@ const MOST_TEXT: usize = 2_000;
 const MOST_TEXT_BYTES: usize = 4 * MOST_TEXT;
 const MOST_NAME_BYTES: usize = 4 << 10;
 
-/// Reads `plugins list --json`; what else the scanner prints, such as warnings, is passed over. An entry without a name is none; another odd value is as good as absent.
+/// Reads `plugins list --json`; what else the scanner prints, such as warnings, is passed over. An entry without a name is passed over; another odd value counts as absent.
 pub(super) fn plugins_json(text: &str) -> Option<Vec<PluginInfo>> {
     let found = json::find(text, |reader| {
         let (mut plugins, mut is_list) = (Vec::new(), false);

@@ -58,7 +58,7 @@ pub enum KastConfigError {
 /// A configuration of the node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeConfig {
-    /// Its file; `None` where there is none.
+    /// Its file, if there is one.
     pub path: Option<PathBuf>,
     tree: Map<String, Value>,
 }

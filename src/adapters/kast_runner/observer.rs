@@ -18,7 +18,7 @@ use super::verdict::info::MOST_PLUGINS;
 use super::verdict::{self, Info, Merged, Own, Sureness};
 
 const INFO_FILE: &str = "kast_info.json";
-/// Files are read as streams, whatever their size. A file beyond this is none that a scanner writes, and would keep a thread for minutes.
+/// Files are read as streams, whatever their size. No scanner writes a larger one, and reading it would keep a thread for minutes.
 const MOST_BYTES: u64 = 8 << 30;
 
 /// What a look found.

@@ -312,7 +312,7 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     // The page is about the scan; without its files it is still worth showing.
     let (listing, log) = tokio::join!(list(web, record, attempt), log_tail(web, record, attempt));
     let (notice, has_files) = (notice_of_files(&listing), listing.is_ok());
-    // A list may be cut: what matters is asked for by its name.
+    // A list may be cut: files that matter are opened by their names.
     let is_there = async |path: &str| has_files && has(web, record, attempt, path).await.unwrap_or(false);
     let (report, pdf, has_info) = tokio::join!(is_there(REPORT), is_there(PDF_REPORT), is_there("kast_info.json"));
     let start_of = async |path: &str, most: u64| if has_files { head(web, record, attempt, path, most).await.ok() } else { None };
