@@ -34,7 +34,7 @@ async fn an_unreadable_result_is_no_green_pass() {
         ("empty.json", PluginStatus::Failed, 0),
     ] {
         let result = format!("results/{file}");
-        let ended = replay(&[("whatweb_processed.json", &result), ("kast_info.json", "info/sane.json")]).await;
+        let ended = replay(&[("whatweb_processed.json", result.as_str()), ("kast_info.json", "info/sane.json")]).await;
         let whatweb = ended.report.plugins.iter().find(|plugin| plugin.name == "whatweb").unwrap();
         assert_eq!((whatweb.status, whatweb.findings_count), (status, findings), "{file}: {:?}", whatweb.message);
         assert!(status == PluginStatus::Completed || whatweb.message.as_deref().unwrap().contains("cannot be read"), "{file}");
@@ -52,7 +52,7 @@ async fn an_odd_info_file_fails_no_scan_and_a_broken_one_names_its_fault() {
         ("utf16.json", "unreadable_result", "UTF-16"),
     ] {
         let info = format!("info/{file}");
-        let ended = replay(&[("WhatWeb_processed.json", "results/sane.json"), ("kast_info.json", &info)]).await;
+        let ended = replay(&[("WhatWeb_processed.json", "results/sane.json"), ("kast_info.json", info.as_str())]).await;
         assert_eq!(ended.name, name, "{file}: {}", ended.detail());
         assert!(ended.detail().contains(reason), "{file}: {}", ended.detail());
         let whatweb: Vec<_> = ended.report.plugins.iter().filter(|plugin| plugin.name.eq_ignore_ascii_case("whatweb")).collect();
