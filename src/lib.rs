@@ -9,4 +9,5 @@ mod error_chain;
 pub mod human_time;
 pub mod server;
 pub mod telemetry;
+mod terminal_text;
 pub mod web;

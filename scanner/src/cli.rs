@@ -122,7 +122,7 @@ struct ScanArgs {
     /// Report format; only HTML is made
     #[arg(long, value_enum, default_value = "html")]
     format: Format,
-    /// Accepted for KAST's sake, and ignored
+    /// A file of settings, as JSON: {"plugins": {"plugin": {"key": value}}}
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Change a setting; may be repeated
@@ -219,6 +219,9 @@ fn prepare(args: &ScanArgs) -> Result<Plan, String> {
     }
     let target = target.ok_or("--target is missing")?;
     let mut settings = Settings::default();
+    if let Some(path) = &args.config {
+        settings.read(path).map_err(|error| format!("--config {}: {error}", path.display()))?;
+    }
     for assignment in &args.set {
         settings.apply(assignment).map_err(|error| format!("--set: {error}"))?;
     }
@@ -306,9 +309,6 @@ fn execute(options: ScanOptions, args: &ScanArgs) -> ExitCode {
         Ok(journal) => journal,
         Err(error) => return fail(&format!("could not write the log: {error}")),
     };
-    if let Some(path) = &args.config {
-        journal.warn(&format!("--config {} is ignored: the built-in scanner has no configuration file; use --set", path.display()));
-    }
     for note in &options.notes {
         journal.warn(note);
     }

@@ -3,7 +3,7 @@
 //! One table describes every key, so the parser, the schema and `plugins show` cannot disagree.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -197,6 +197,26 @@ impl Settings {
                 _ => return Err(wrong(format!("expected a whole number from {min} to {max}, not `{value}`"))),
             },
             Kind::Text { set } => set(self, value).map_err(wrong)?,
+        }
+        Ok(())
+    }
+
+    /// Takes the settings of a file: JSON, with the groups under `plugins`.
+    ///
+    /// # Errors
+    /// It cannot be read, or a setting is refused; what came before it has been set.
+    pub fn read(&mut self, path: &Path) -> Result<(), String> {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let tree: Value = serde_json::from_str(&text).map_err(|error| format!("expected JSON: {error}"))?;
+        for (group, keys) in tree.get("plugins").and_then(Value::as_object).into_iter().flatten() {
+            for (key, value) in keys.as_object().into_iter().flatten() {
+                let value = match value {
+                    Value::String(text) => text.clone(),
+                    Value::Array(list) => list.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect::<Vec<_>>().join(","),
+                    other => other.to_string(),
+                };
+                self.apply(&format!("{group}.{key}={value}")).map_err(|error| error.to_string())?;
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use kastrel_actors::node::NodeStartError;
 use kastrel_actors::ports::StoreError;
 
 use crate::adapters::artifacts::ConnectError;
+use crate::adapters::kast_runner::KastConfigError;
 use crate::adapters::redis_queue::RedisUrlError;
 use crate::adapters::surreal_store::{AddressError, OpenError};
 use crate::config::ConfigError;
@@ -74,6 +75,9 @@ pub enum AppError {
         "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (`doctor` tells more), then start again"
     )]
     Leftovers(usize),
+    /// KAST's configuration cannot be used, which KAST itself would not say.
+    #[error(transparent)]
+    KastConfig(#[from] KastConfigError),
     /// The scanner does not say what it offers.
     #[error("failed to ask the scanner for its plugins: {0}")]
     Scanner(String),

@@ -68,7 +68,9 @@ impl RunningNode {
         let uploader = artifacts::uploader(config, &folders.results, id.as_str(), Arc::clone(&desk.clock))?;
         let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
         let data_dir_id = identity::data_dir_id(&folders.data)?;
-        let runner = scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &data_dir_id, sink)?;
+        let command = scanner::scanner(config)?;
+        scanner::check_configuration(config, &command)?;
+        let runner = scanner::runner(config, command, &folders.results, &folders.data, &data_dir_id, sink)?;
         let (catalogue, renderer) = (scanner::view_of(&runner), reports::renderer(config, &runner));
         sweep(&data_dir_id).await?;
         if let Some(uploader) = &uploader {

@@ -20,7 +20,7 @@ pub(super) fn renderer(config: &Config, runner: &KastRunner) -> Option<Arc<dyn R
 impl RenderReport for Renderer {
     async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<(), String> {
         self.0.render(record, attempt, format).await.map_err(|error| {
-            if let RenderError::Run(source) = &error {
+            if let RenderError::Run(source) | RenderError::Copy(source) = &error {
                 tracing::warn!(error = source as &dyn std::error::Error, "a report could not be rendered");
             }
             error.to_string()

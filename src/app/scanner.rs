@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use super::AppError;
-use crate::adapters::kast_runner::{ArtifactSink, Catalogue, Grace, IssueKind, KastRunner, KastRunnerConfig, ScannerCommand};
+use crate::adapters::kast_runner::{ArtifactSink, Catalogue, Grace, IssueKind, KastRunner, KastRunnerConfig, NodeConfig, ScannerCommand};
 use crate::config::{Config, ScannerChoice};
 use crate::web::{CatalogueView, IssueText};
 
@@ -29,6 +29,18 @@ pub(super) fn scanner(config: &Config) -> Result<ScannerCommand, AppError> {
         ScannerChoice::Kast if found.kind == ScannerKind::Kast => Ok(found),
         ScannerChoice::Kast => Err(AppError::NoKast),
     }
+}
+
+/// Checks the configuration that KAST's attempts get.
+///
+/// # Errors
+/// It is missing or broken; KAST would ignore that and scan with other settings.
+pub(super) fn check_configuration(config: &Config, scanner: &ScannerCommand) -> Result<(), AppError> {
+    if scanner.kind == ScannerKind::Kast {
+        let home = std::env::var_os("HOME");
+        NodeConfig::read(config.kast.config_file.as_deref(), home.as_deref().map(Path::new))?;
+    }
+    Ok(())
 }
 
 pub(super) fn runner(

@@ -261,7 +261,7 @@ settings! {
         interrupt_grace_seconds: Duration = 10, within 0 to 600;
         /// How long it may take after SIGTERM, before SIGKILL.
         terminate_grace_seconds: Duration = 5, within 0 to 600;
-        /// A configuration file for KAST. Empty: KAST's own.
+        /// A YAML configuration file for KAST, which each scan's own settings are merged into. Empty: ~/.config/kast/config.yaml or /etc/kast/config.yaml, where there is one.
         config_file: Option<PathBuf> = "";
         /// A picture for the reports. Empty: KAST's own.
         logo: Option<PathBuf> = "";

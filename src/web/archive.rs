@@ -17,11 +17,12 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::error::{Problem, ProblemKind};
-use super::files::{list, safe_name};
+use super::files::safe_name;
 use super::path::{PathId, no_scan};
 use super::state::Web;
+use super::text::clean;
 use super::viewer::Viewer;
-use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey, Listing};
+use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey, Walked};
 
 const CHUNK: usize = 64 * 1024;
 /// How many chunks may wait for a slow reader.
@@ -39,8 +40,10 @@ pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): P
     };
     let mut attempts = Vec::new();
     for attempt in &scan.record.attempts {
-        match list(&web, &scan.record, attempt.number).await {
-            Ok(listing) => attempts.push((AttemptKey::of(&scan.record, attempt.number), listing)),
+        let key = AttemptKey::of(&scan.record, attempt.number);
+        // Opened now, so that a store that does not answer is an answer and no broken archive.
+        match web.state.artifacts.walk(&key).await {
+            Ok(_) => attempts.push(key),
             // An attempt of which nothing is left has nothing to add.
             Err(ArtifactError::NotFound) => {}
             Err(error) => return Err(error.into()),
@@ -65,7 +68,7 @@ pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): P
 /// What goes into an archive.
 struct Source {
     artifacts: Arc<dyn ArtifactStore>,
-    attempts: Vec<(AttemptKey, Listing)>,
+    attempts: Vec<AttemptKey>,
     runtime: Handle,
 }
 
@@ -77,19 +80,67 @@ fn write_all(source: &Source, sender: mpsc::Sender<io::Result<Bytes>>, _turn: Ow
     }
 }
 
+/// The file of an archive that says what is not in it.
+const MISSING_NAME: &str = "NOT-IN-THIS-ARCHIVE.txt";
+/// So many files are named in it.
+const MOST_NAMED: usize = 1000;
+
+/// What an archive cannot hold.
+#[derive(Debug, Default)]
+struct Missing {
+    named: Vec<String>,
+    unnamed: usize,
+}
+
+impl Missing {
+    fn add(&mut self, path: &str) {
+        if self.named.len() < MOST_NAMED { self.named.push(clean(path)) } else { self.unnamed += 1 }
+    }
+
+    fn text(&self) -> Option<String> {
+        if self.named.is_empty() && self.unnamed == 0 {
+            return None;
+        }
+        let mut text = String::from("These files of the attempt could not be read and are not in this archive:\n");
+        self.named.iter().for_each(|path| text.extend([path.as_str(), "\n"]));
+        if self.unnamed > 0 {
+            text.push_str(&format!("{} files or folders that cannot be read, lie too deep, or have names that are no text\n", self.unnamed));
+        }
+        Some(text)
+    }
+}
+
 fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).unix_permissions(0o600).large_file(true);
     let mut zip = ZipWriter::new_stream(pipe);
     let mut used = HashSet::new();
-    for (key, listing) in &source.attempts {
-        for entry in &listing.files {
+    for key in &source.attempts {
+        let mut files = match source.runtime.block_on(source.artifacts.walk(key)) {
+            Ok(files) => files,
+            Err(ArtifactError::NotFound) => continue,
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        let mut missing = Missing::default();
+        while let Some(walked) = source.runtime.block_on(files.try_next()).map_err(io::Error::other)? {
+            let entry = match walked {
+                Walked::File(entry) => entry,
+                Walked::LeftOut(count) => {
+                    missing.unnamed += count;
+                    continue;
+                }
+            };
             let mut file = match source.runtime.block_on(source.artifacts.open(key, &entry.path, None)) {
                 Ok(file) => file,
                 // It is gone by now.
-                Err(ArtifactError::NotFound | ArtifactError::Refused | ArtifactError::OutOfRange { .. }) => continue,
+                Err(ArtifactError::NotFound | ArtifactError::OutOfRange { .. }) => continue,
+                Err(ArtifactError::Refused) => {
+                    missing.add(&entry.path);
+                    continue;
+                }
                 // The others are worth having without it.
                 Err(ArtifactError::Broken(error)) => {
                     tracing::warn!(path = entry.path, error = &*error as &dyn std::error::Error, "a file is left out of an archive");
+                    missing.add(&entry.path);
                     continue;
                 }
                 Err(error @ ArtifactError::Unavailable(_)) => return Err(io::Error::other(error)),
@@ -98,6 +149,10 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
             while let Some(piece) = source.runtime.block_on(file.bytes.try_next())? {
                 zip.write_all(&piece)?;
             }
+        }
+        if let Some(text) = missing.text() {
+            zip.start_file(unused(format!("attempt-{}/{MISSING_NAME}", key.attempt), &mut used), options)?;
+            zip.write_all(text.as_bytes())?;
         }
     }
     zip.finish().map(drop).map_err(io::Error::from)
@@ -195,6 +250,29 @@ mod tests {
         let mut text = String::new();
         zip.by_name("attempt-1/sub/large.txt").unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, large);
+    }
+
+    #[tokio::test]
+    async fn has_all_files_however_many_there_are_and_says_what_is_missing() {
+        use std::os::unix::ffi::OsStrExt;
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        let folder = app.attempt_folder(&scan);
+        std::fs::create_dir_all(folder.join("katana_responses")).unwrap();
+        for number in 0..1500 {
+            std::fs::write(folder.join(format!("katana_responses/resp_{number}.txt")), "x").unwrap();
+        }
+        std::fs::write(folder.join("kast_report.html"), "report").unwrap();
+        let names = async || {
+            let bytes = to_bytes(app.get("/scans/1/files.zip").await.into_body(), usize::MAX).await.unwrap();
+            let zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+            zip.file_names().map(|name| name.unwrap().into_owned()).collect::<HashSet<String>>()
+        };
+        let all = names().await;
+        assert!(all.len() == 1501 && all.contains("attempt-1/kast_report.html"), "{}", all.len());
+        std::fs::write(folder.join(std::ffi::OsStr::from_bytes(b"not-\xff-text")), "x").unwrap();
+        let all = names().await;
+        assert!(all.len() == 1502 && all.contains(&format!("attempt-1/{MISSING_NAME}")), "{}", all.len());
     }
 
     #[tokio::test]

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use kastrel_actors::model::{AttemptNumber, ScanId, ScanRecord};
 
 use super::error::Problem;
@@ -17,10 +17,10 @@ use super::hosts::host_of;
 use super::path::{FilePath, no_scan};
 use super::range::requested;
 use super::state::{Web, WebInner};
-use super::text::clean;
 use super::viewer::Viewer;
 use crate::adapters::artifacts::{ArtifactError, AttemptKey, ByteRange, Listing, OpenArtifact, content_kind};
 pub(crate) use crate::adapters::kast_runner::LOG_NAME;
+use crate::terminal_text::{line, lines, safe_end};
 
 /// The scanner's report.
 pub(crate) const REPORT: &str = "kast_report.html";
@@ -48,6 +48,8 @@ pub(crate) struct Tail {
     pub(crate) is_cut: bool,
     /// Whether these lines replace all that came before: the log itself is on another machine, and only its end arrives from time to time.
     pub(crate) is_window: bool,
+    /// What the last line says so far, which has no end yet: the next part begins with it.
+    pub(crate) growing: Option<String>,
 }
 
 /// A page does not wait longer for the store of files: it has more to show than that.
@@ -65,6 +67,11 @@ pub(crate) async fn list(web: &WebInner, record: &ScanRecord, attempt: AttemptNu
         tracing::warn!(scan.id = record.id.0, error = error as &dyn std::error::Error, "the files of a scan cannot be listed");
     }
     listing
+}
+
+/// Whether a file of an attempt is there, for a page. A list may be cut, so it is not asked.
+pub(crate) async fn has(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, path: &str) -> Result<bool, ArtifactError> {
+    in_time(web.state.artifacts.has(&AttemptKey::of(record, attempt), path)).await
 }
 
 /// What to tell people of a list besides the list.
@@ -117,8 +124,9 @@ pub(crate) async fn log_end(web: &WebInner, record: &ScanRecord, attempt: Attemp
         Ok(part) => {
             let grows = record.attempts.iter().any(|one| one.number == attempt && one.end.is_none());
             // What is left out here, the next part begins with.
-            let whole = if grows { until_last_end(&part.bytes, most_bytes) } else { part.bytes.len() };
-            Some(Tail { next: part.first + whole as u64, ..last_lines(&part.bytes[..whole], part.first > 0, most_lines) })
+            let end = if grows { end_of_lines(&part.bytes, part.bytes.len() as u64 >= most_bytes) } else { part.bytes.len() };
+            let shown = last_lines(&part.bytes[..end], part.first > 0, most_lines);
+            Some(Tail { next: part.first + end as u64, growing: state_of(&part.bytes[end..]), ..shown })
         }
         Err(ArtifactError::OutOfRange { .. }) => Some(Tail::default()),
         Err(ArtifactError::NotFound) => window(web, record, attempt, most_bytes, most_lines).await,
@@ -144,38 +152,51 @@ async fn window(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, mos
     Some(Tail { is_window: true, ..last_lines(&tail.bytes, tail.cut, most_lines) })
 }
 
-/// How many of these bytes are whole lines. A line that is longer than what is looked at has no end here, and does not hold up the rest.
-fn until_last_end(bytes: &[u8], most_bytes: u64) -> usize {
-    match bytes.iter().rposition(|byte| *byte == b'\n') {
+/// How many of these bytes are lines that have ended. A line that is longer than what is looked at does not hold up the rest: it is cut where it was written again, or between two characters.
+fn end_of_lines(bytes: &[u8], is_full: bool) -> usize {
+    let last = |wanted: u8| bytes.iter().rposition(|byte| *byte == wanted);
+    match last(b'\n') {
         Some(end) => end + 1,
-        None if bytes.len() as u64 >= most_bytes => bytes.len(),
+        None if is_full => match last(b'\r').filter(|end| *end > 0).unwrap_or_else(|| safe_end(bytes)) {
+            // Nothing that could be waited for.
+            0 => bytes.len(),
+            end => end,
+        },
         None => 0,
     }
 }
 
+/// What a line without an end says so far.
+fn state_of(bytes: &[u8]) -> Option<String> {
+    let state = line(&String::from_utf8_lossy(&bytes[..safe_end(bytes)]));
+    (!state.trim().is_empty()).then_some(state)
+}
+
 fn last_lines(bytes: &[u8], is_cut: bool, most_lines: usize) -> Tail {
     let text = String::from_utf8_lossy(bytes);
-    // The first line of a cut text is most likely not whole.
-    let lines: Vec<&str> = text.lines().skip(usize::from(is_cut)).collect();
-    let left_out = lines.len().saturating_sub(most_lines);
-    Tail { lines: lines.iter().skip(left_out).map(|line| clean(line)).collect(), is_cut: is_cut || left_out > 0, ..Tail::default() }
+    // The first line of a cut text is most likely not whole; its last state is, where it was written again.
+    let is_whole = |first: &str| first.trim_end().contains('\r');
+    let skipped = usize::from(is_cut && !text.split('\n').next().is_some_and(is_whole));
+    let count = text.split_terminator('\n').count().saturating_sub(skipped);
+    let left_out = count.saturating_sub(most_lines);
+    let kept: Vec<&str> = text.split_terminator('\n').skip(skipped + left_out).collect();
+    Tail { lines: kept.into_iter().map(line).collect(), is_cut: is_cut || left_out > 0, ..Tail::default() }
 }
 
 fn whole_lines(part: &Part, complete: bool) -> Tail {
     let bytes = &part.bytes;
     let is_rest = part.first + bytes.len() as u64 >= part.size;
-    let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
-        _ if complete && is_rest => bytes.len(),
-        Some(end) => end + 1,
-        // A line that is longer than a part.
-        None if !is_rest => bytes.len(),
-        None => 0,
-    };
-    let text = String::from_utf8_lossy(&bytes[..whole]);
-    Tail { lines: text.lines().map(clean).collect(), next: part.first + whole as u64, ..Tail::default() }
+    let end = if complete && is_rest { bytes.len() } else { end_of_lines(bytes, !is_rest) };
+    let growing = if is_rest { state_of(&bytes[end..]) } else { None };
+    Tail { lines: lines(&String::from_utf8_lossy(&bytes[..end])).collect(), next: part.first + end as u64, growing, ..Tail::default() }
 }
 
-/// Serves one file of an attempt, or the part of it that a `Range` asks for; `?download=1` as a download whatever it is.
+/// A style that opens what KAST's report hides behind buttons: they need script, and a report runs none here.
+const OPENED: &str = concat!("\n<style>\n", include_str!("assets/report.css"), "</style>\n");
+/// The query with which a report is served with that style behind it.
+const OPENED_QUERY: &str = "opened=1";
+
+/// Serves one file of an attempt, or the part of it that a `Range` asks for; `?download=1` as a download whatever it is, and `?opened=1` an HTML file with its hidden parts shown.
 pub(crate) async fn serve(
     State(web): State<Web>,
     _viewer: Viewer,
@@ -186,9 +207,11 @@ pub(crate) async fn serve(
 ) -> Result<Response, Problem> {
     let policy = file_policy(host_of(&uri, &headers), id, attempt);
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let range = requested(&headers);
+    let is_opened = query.as_deref() == Some(OPENED_QUERY) && path.ends_with(".html");
+    let range = if is_opened { None } else { requested(&headers) };
     let is_download = query.as_deref() == Some("download=1");
     let mut response = match web.state.artifacts.open(&AttemptKey::of(&scan.record, attempt), &path, range).await {
+        Ok(file) if is_opened => content(opened(file), false, is_download, &path),
         Ok(file) => content(file, range.is_some(), is_download, &path),
         Err(ArtifactError::OutOfRange { size }) => (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, format!("bytes */{size}"))]).into_response(),
         Err(error) => return Err(error.into()),
@@ -214,6 +237,13 @@ fn file_policy(host: Option<&str>, id: ScanId, attempt: AttemptNumber) -> String
         "sandbox; default-src 'none'; style-src {beside}'unsafe-inline'; img-src {beside}data:; font-src {beside}data:; form-action 'none'; base-uri 'none'; \
          frame-ancestors 'self'"
     )
+}
+
+/// The file with the style behind it.
+fn opened(file: OpenArtifact) -> OpenArtifact {
+    let style = futures_util::stream::once(async { Ok(Bytes::from_static(OPENED.as_bytes())) });
+    let size = file.size + OPENED.len() as u64;
+    OpenArtifact { size, range: 0..size, modified: file.modified, bytes: file.bytes.chain(style).boxed() }
 }
 
 fn content(file: OpenArtifact, is_part: bool, is_download: bool, path: &str) -> Response {
@@ -272,6 +302,21 @@ mod tests {
         assert!(policy.starts_with("sandbox;") && policy.contains("default-src 'none'") && !policy.contains("allow-scripts") && !policy.contains("script-src"));
         assert_eq!((header_of(&response, "x-content-type-options"), header_of(&response, "content-length")), ("nosniff", "25"));
         assert_eq!(text_of(response).await, "<script>alert(1)</script>");
+    }
+
+    #[tokio::test]
+    async fn a_report_can_be_had_with_its_details_open_and_still_without_script() {
+        let (app, base) = app_with_files().await;
+        let response = app.send("GET", &format!("{base}/{REPORT}?opened=1"), &[("range", "bytes=0-3")], "").await;
+        let policy = header_of(&response, "content-security-policy").to_owned();
+        assert!(policy.starts_with("sandbox;") && !policy.contains("script-src"), "{policy}");
+        let length: usize = header_of(&response, "content-length").parse().unwrap();
+        let html = text_of(response).await;
+        assert_eq!(html.len(), length);
+        assert!(html.starts_with("<script>alert(1)</script>\n<style>") && html.contains(".details-collapsible") && html.ends_with("</style>\n"), "{html}");
+        // Only HTML has a style, and the file itself is as it was.
+        assert_eq!(text_of(app.get(&format!("{base}/sub/raw.json?opened=1")).await).await, "{}");
+        assert_eq!(text_of(app.get(&format!("{base}/{REPORT}")).await).await, "<script>alert(1)</script>");
     }
 
     #[tokio::test]
@@ -371,7 +416,7 @@ mod tests {
     fn a_tail_is_bounded_and_printable() {
         let lines: String = (0..40_000).map(|n| format!("line {n} \u{1b}[31mred\n")).collect();
         let tail = last_lines(lines.as_bytes(), true, TAIL_LINES);
-        assert_eq!((tail.lines.len(), tail.lines.last().map(String::as_str), tail.is_cut), (TAIL_LINES, Some("line 39999 [31mred"), true));
+        assert_eq!((tail.lines.len(), tail.lines.last().map(String::as_str), tail.is_cut), (TAIL_LINES, Some("line 39999 red"), true));
         let cut = |cut| last_lines(b"ne 1\nline 2\n", cut, TAIL_LINES).lines;
         assert_eq!((cut(true), cut(false)), (vec!["line 2".to_owned()], vec!["ne 1".to_owned(), "line 2".to_owned()]));
     }
@@ -391,7 +436,7 @@ mod tests {
         assert_eq!((shown.lines.as_slice(), shown.next), (["one".to_owned(), "two".into()].as_slice(), 8), "the next part begins with the half line");
         let first = since(0, false).await;
         assert_eq!((first.lines.as_slice(), first.next), (["one".to_owned(), "two".into()].as_slice(), 8));
-        assert_eq!(since(8, false).await, Tail { next: 8, ..Tail::default() }, "half a line waits for its end");
+        assert_eq!(since(8, false).await, Tail { next: 8, growing: Some("thr".into()), ..Tail::default() }, "half a line waits for its end");
         assert_eq!(since(8, true).await.lines, ["thr"], "the last line of a log that grows no more is whole");
         std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
         assert_eq!(since(8, false).await.lines, ["three"]);
@@ -403,16 +448,66 @@ mod tests {
 
     #[test]
     fn a_tail_ends_with_a_line() {
-        for (bytes, most, whole) in [("", 9, 0), ("thr", 9, 0), ("one\nthr", 9, 4), ("one\n", 9, 4), ("threefour", 9, 9)] {
-            assert_eq!(until_last_end(bytes.as_bytes(), most), whole, "{bytes}");
+        for (bytes, is_full, end) in [
+            ("", false, 0),
+            ("thr", false, 0),
+            ("one\nthr", false, 4),
+            ("one\n", false, 4),
+            ("threefour", true, 9),
+            ("10%\r20%\r30", true, 7),
+            ("\r10% of it", true, 10),
+            ("long \u{1b}[3", true, 5),
+            ("long ü", true, 7),
+        ] {
+            assert_eq!(end_of_lines(bytes.as_bytes(), is_full), end, "{bytes}");
         }
+        assert_eq!(end_of_lines(&"long ü".as_bytes()[..6], true), 5, "no character is cut");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_written_again_and_again_is_seen_while_it_grows() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+        let path = app.attempt_folder(&scan).join(LOG_NAME);
+        let since = async |from, complete| log_since(&app.web(), &scan, AttemptNumber(1), from, complete).await.unwrap();
+        for (log, growing) in [
+            ("start\n\rProgress: 1/40", Some("Progress: 1/40")),
+            ("start\n\rProgress: 1/40\rProgress: 2/40 \u{1b}[3", Some("Progress: 2/40")),
+            ("start\n\rProgress: 1/40\r", Some("Progress: 1/40")),
+            ("start\n\u{1b}[2K", None),
+            ("start\n", None),
+        ] {
+            std::fs::write(&path, log).unwrap();
+            for tail in [since(0, false).await, log_tail(&app.web(), &scan, AttemptNumber(1)).await.unwrap()] {
+                assert_eq!((tail.lines.as_slice(), tail.next, tail.growing.as_deref()), (["start".to_owned()].as_slice(), 6, growing), "{log:?}");
+            }
+        }
+        std::fs::write(&path, "start\n\rProgress: 1/40\rProgress: 40/40\nend\n").unwrap();
+        assert_eq!(since(6, false).await.lines, ["Progress: 40/40", "end"]);
+        // A progress that fills more than a part comes in parts, each with its last state, and nothing is said twice.
+        let many: String = (0..9000).map(|n| format!("\rProgress: {n}/9000")).collect();
+        std::fs::write(&path, &many).unwrap();
+        let (mut from, mut seen) = (0, Vec::new());
+        loop {
+            let tail = since(from, false).await;
+            seen.extend(tail.lines);
+            if tail.next == from {
+                assert_eq!(tail.growing.as_deref(), Some("Progress: 8999/9000"));
+                break;
+            }
+            from = tail.next;
+        }
+        assert!((1..10).contains(&seen.len()) && seen.iter().all(|line| line.starts_with("Progress: ") && line.ends_with("/9000")), "{seen:?}");
+        let shown = log_tail(&app.web(), &scan, AttemptNumber(1)).await.unwrap();
+        assert!(shown.lines.len() == 1 && shown.lines[0].ends_with("/9000"), "{shown:?}");
     }
 
     #[tokio::test]
     async fn of_a_log_on_another_machine_there_is_a_window_on_its_end() {
         let app = TestApp::with_artifacts(std::sync::Arc::new(crate::web::testing::LiveTail("ne 1\nline 2\n")));
         let scan = app.running("example.com").await;
-        let expected = Tail { lines: vec!["line 2".into()], next: 0, is_cut: true, is_window: true };
+        let expected = Tail { lines: vec!["line 2".into()], next: 0, is_cut: true, is_window: true, growing: None };
         assert_eq!(log_tail(&app.web(), &scan, AttemptNumber(1)).await, Some(expected.clone()));
         assert_eq!(log_since(&app.web(), &scan, AttemptNumber(1), 70, false).await, Some(expected));
     }

@@ -33,6 +33,8 @@
 //! Where `FAKE_KAST_JOURNAL` names a folder, it appends to `<scan>.journal` there: `start <attempt> <pid> <ms>` and, when it ends by itself, `finish <attempt> <pid> <ms>`. As long as it lives it
 //! holds a lock on `<scan>.lock`, which the system gives back whatever ends it; so a process that starts while another one of its scan still lives knows, and says `overlap` instead of `start`.
 //!
+//! Where `FAKE_KAST_REPLAY` names a folder, its files are all that a scan writes.
+//!
 //! Where `FAKE_KAST_DEMO` is set, it offers the plugins and plays the scans of `fake_kast_demo.rs`, a second long where no word says otherwise.
 //!
 //! Also: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`, `--list-plugins`, `--dry-run`, `--report-only`.
@@ -187,6 +189,13 @@ async fn run(play: &Play) -> ExitCode {
     let _ignored = play.is("stubborn").then(|| (signal(SignalKind::interrupt()).unwrap(), signal(SignalKind::terminate()).unwrap()));
     if play.is("env") {
         std::env::vars().for_each(|(name, value)| println!("env {name}={value}"));
+    }
+    if let Some(folder) = std::env::var_os("FAKE_KAST_REPLAY") {
+        std::fs::create_dir_all(&play.out).unwrap();
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            write(&play.out, entry.file_name().to_str().unwrap(), &std::fs::read(entry.path()).unwrap());
+        }
+        return ExitCode::SUCCESS;
     }
     if play.is("usage") {
         eprintln!("Usage: kast [OPTIONS]\nError: Invalid value for '--mode'.");

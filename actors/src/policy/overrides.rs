@@ -29,6 +29,9 @@ pub enum ValueKind {
 pub struct SettingRule {
     /// Any of these; empty means anything.
     pub kinds: Vec<ValueKind>,
+    /// Of a list: what its elements may be; empty means anything.
+    #[serde(default)]
+    pub items: Vec<ValueKind>,
     /// The least number.
     pub minimum: Option<f64>,
     /// The greatest number.

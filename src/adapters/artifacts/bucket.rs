@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,14 +18,16 @@ use super::layout::Bucket;
 use super::manifest::{MAX_BYTES, Manifest, ManifestError};
 use super::path::ArtifactPath;
 use super::range::resolve;
-use super::store::MAX_LISTED;
+use super::store::{FileStream, Kept, MAX_LISTED, Walked};
 use super::{Artifact, ArtifactError, ArtifactStore, AttemptKey, ByteRange, FolderArtifacts, Listing, LogTail, OpenArtifact, ScanFolder};
 use crate::adapters::kast_runner::LOG_NAME;
 
 /// So many manifests are remembered: a report is followed by its style and pictures, and a manifest never changes.
 const REMEMBERED: usize = 32;
 /// Of manifests with more files nothing is remembered.
-const REMEMBERED_FILES: usize = 1000;
+const REMEMBERED_FILES: usize = 5000;
+/// So many objects of an attempt that is not final are looked through for a list.
+const MOST_ARRIVED: usize = 10_000;
 
 /// See the module.
 #[derive(Debug)]
@@ -35,6 +38,11 @@ pub struct BucketArtifacts {
 }
 
 impl Bucket {
+    /// The file that an object is; `None` for what none of ours can be.
+    fn artifact(&self, key: &AttemptKey, object: &ObjectMeta) -> Option<Artifact> {
+        self.path_of(key, &object.location).map(|path| Artifact { path, size: object.size, modified: written(object) })
+    }
+
     /// The manifest of an attempt; `None`: the attempt is not final.
     pub(super) async fn read_manifest(&self, key: &AttemptKey) -> Result<Option<Manifest>, ArtifactError> {
         let object = match self.store.get(&self.manifest(key)).await {
@@ -87,17 +95,18 @@ impl BucketArtifacts {
     /// What has arrived of an attempt that is not final.
     async fn arrived(&self, key: &AttemptKey) -> Result<Listing, ArtifactError> {
         let everything = self.bucket.attempt(key);
-        let mut objects = self.bucket.store.list(Some(&everything)).take(2 * MAX_LISTED);
-        let (mut any, mut files) = (false, Vec::new());
+        let mut objects = self.bucket.store.list(Some(&everything)).take(MOST_ARRIVED);
+        let (mut any, mut kept) = (false, Kept::new(MAX_LISTED));
         while let Some(object) = objects.try_next().await? {
             any = true;
-            if let Some(path) = self.bucket.path_of(key, &object.location) {
-                files.push(Artifact { path, size: object.size, modified: written(&object) });
+            if let Some(file) = self.bucket.artifact(key, &object)
+                && kept.push(file).is_break()
+            {
+                break;
             }
         }
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        files.truncate(MAX_LISTED);
-        if any { Ok(Listing { files, partial: true }) } else { Err(ArtifactError::NotFound) }
+        let (files, total) = kept.finish();
+        if any { Ok(Listing { files, total, partial: true }) } else { Err(ArtifactError::NotFound) }
     }
 
     /// The last bytes of an object of a known size.
@@ -120,9 +129,49 @@ impl ArtifactStore for BucketArtifacts {
             return Ok(listing);
         }
         let Some(manifest) = self.manifest(attempt).await? else { return self.arrived(attempt).await };
-        let visible = manifest.files.iter().filter(|file| ArtifactPath::parse(&file.path).is_ok());
-        let files = visible.take(MAX_LISTED).map(|file| Artifact { path: file.path.clone(), size: file.size, modified: file.modified }).collect();
-        Ok(Listing { files, partial: false })
+        let mut kept = Kept::new(MAX_LISTED);
+        for file in &manifest.files {
+            if let Some(file) = file.visible()
+                && kept.push(file).is_break()
+            {
+                break;
+            }
+        }
+        let (files, total) = kept.finish();
+        Ok(Listing { files, total, partial: false })
+    }
+
+    async fn walk(&self, attempt: &AttemptKey) -> Result<FileStream, ArtifactError> {
+        match self.local.walk(attempt).await {
+            Err(ArtifactError::NotFound) => {}
+            other => return other,
+        }
+        if let Some(manifest) = self.manifest(attempt).await? {
+            let count = manifest.files.len();
+            return Ok(futures_util::stream::iter((0..count).filter_map(move |at| manifest.files[at].visible()).map(|file| Ok(Walked::File(file)))).boxed());
+        }
+        let (bucket, key) = (self.bucket.clone(), attempt.clone());
+        let mut objects = bucket.store.list(Some(&bucket.attempt(attempt))).peekable();
+        if Pin::new(&mut objects).peek().await.is_none() {
+            return Err(ArtifactError::NotFound);
+        }
+        let file = move |object: Result<ObjectMeta, object_store::Error>| {
+            let found = object.map(|object| bucket.artifact(&key, &object).map(Walked::File)).map_err(ArtifactError::from);
+            std::future::ready(found.transpose())
+        };
+        Ok(objects.filter_map(file).boxed())
+    }
+
+    async fn has(&self, attempt: &AttemptKey, path: &str) -> Result<bool, ArtifactError> {
+        let Ok(parsed) = ArtifactPath::parse(path) else { return Ok(false) };
+        if self.local.holds(attempt).await && self.local.has(attempt, path).await? {
+            return Ok(true);
+        }
+        match self.about(attempt, parsed).await {
+            Ok(_) => Ok(true),
+            Err(ArtifactError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn open(&self, attempt: &AttemptKey, path: &str, range: Option<ByteRange>) -> Result<OpenArtifact, ArtifactError> {

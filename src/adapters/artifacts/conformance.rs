@@ -8,7 +8,7 @@ use kastrel_actors::model::AttemptNumber;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio_util::bytes::BytesMut;
 
-use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, ScanFolder};
+use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, ScanFolder, Walked};
 
 /// More than two parts of a multipart upload.
 const LARGE: usize = 20 << 20;
@@ -93,6 +93,23 @@ async fn lists(store: &dyn ArtifactStore) {
     assert_eq!((size("large.bin"), size("empty.txt"), size("sub/deep/raw.json")), (LARGE as u64, 0, 2));
     assert!(listing.files.iter().all(|file| file.modified.is_some()));
     assert!(matches!(store.list(&missing()).await, Err(ArtifactError::NotFound)));
+    assert_eq!((listing.total, listing.cut()), (expected.len(), None));
+    assert_eq!(walked(store).await, expected);
+    assert!(matches!(store.walk(&missing()).await.map(drop), Err(ArtifactError::NotFound)));
+    for (path, is_there) in
+        [("kast_report.html", true), ("sub/deep/raw.json", true), ("nothing", false), ("link.txt", false), ("../secret.txt", false), (".hidden", false)]
+    {
+        assert_eq!(store.has(&key(), path).await.unwrap(), is_there, "{path}");
+    }
+    assert!(!store.has(&missing(), "kast_report.html").await.unwrap());
+}
+
+/// The paths of all files, sorted.
+pub(super) async fn walked(store: &dyn ArtifactStore) -> Vec<String> {
+    let files: Vec<Walked> = store.walk(&key()).await.unwrap().try_collect().await.unwrap();
+    let mut paths: Vec<String> = files.into_iter().filter_map(|walked| if let Walked::File(file) = walked { Some(file.path) } else { None }).collect();
+    paths.sort_unstable();
+    paths
 }
 
 async fn reads(store: &dyn ArtifactStore) {

@@ -1,6 +1,8 @@
 //! An attempt's folder, through a directory handle that neither `..` nor a symbolic link can leave.
 
+use std::collections::VecDeque;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use cap_std::ambient_authority;
@@ -9,8 +11,9 @@ use jiff::Timestamp;
 use rustix::fs::OFlags;
 
 use super::path::{ArtifactPath, is_plain};
+use super::store::Kept;
 use super::{Artifact, AttemptKey};
-use crate::adapters::kast_runner::MARK_NAME;
+use crate::adapters::kast_runner::OWN_NAMES;
 
 /// How far a walk goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +24,19 @@ pub(super) struct Reach {
     pub(super) files: usize,
 }
 
+/// So many folders of an attempt may wait to be gone through.
+const MOST_FOLDERS: usize = 100_000;
+
 /// What a walk found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Walk {
     /// Visible regular files, sorted by path.
     pub(super) files: Vec<Artifact>,
+    /// How many further ones there are, beyond the reach.
+    pub(super) beyond: usize,
     /// Hidden files and folders: what a program keeps for itself. Nobody is ever shown one, so they are no part of the results.
     pub(super) hidden: usize,
-    /// Other regular files and folders that were passed over: beyond the reach, unreadable, or with a name that is no text or no plain one.
+    /// Other regular files and folders that were passed over: too deep, unreadable, or with a name that is no text or no plain one.
     pub(super) left_out: usize,
 }
 
@@ -70,12 +78,31 @@ impl AttemptDir {
         if metadata.is_file() { Ok((file.into_std(), metadata)) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    pub(super) fn walk(&self, reach: Reach) -> Walk {
-        let mut walk = Walk::default();
-        collect(&self.0, "", reach.depth, reach.files, &mut walk);
-        walk.files.sort_by(|a, b| a.path.cmp(&b.path));
-        walk
+    /// Goes through the visible regular files, those of the top folder first, and gives each to `each` until that has enough. The memory does not grow with the number of files.
+    pub(super) fn visit(&self, depth: usize, mut each: impl FnMut(Artifact) -> ControlFlow<()>) -> Passed {
+        let mut passed = Passed::default();
+        let mut folders = VecDeque::from([(String::new(), depth)]);
+        while let Some((prefix, depth)) = folders.pop_front() {
+            if visit_folder(&self.0, &prefix, depth, &mut folders, &mut passed, &mut each).is_break() {
+                break;
+            }
+        }
+        passed
     }
+
+    pub(super) fn walk(&self, reach: Reach) -> Walk {
+        let mut kept = Kept::new(reach.files);
+        let Passed { hidden, left_out } = self.visit(reach.depth, |file| kept.push(file));
+        let (files, total) = kept.finish();
+        Walk { beyond: total - files.len(), files, hidden, left_out }
+    }
+}
+
+/// What was passed over: see [`Walk`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Passed {
+    pub(super) hidden: usize,
+    pub(super) left_out: usize,
 }
 
 /// When a file was last written.
@@ -83,14 +110,25 @@ pub(super) fn modified(metadata: &Metadata) -> Option<Timestamp> {
     Timestamp::try_from(metadata.modified().ok()?.into_std()).ok()
 }
 
-fn collect(folder: &Dir, prefix: &str, depth: usize, most: usize, walk: &mut Walk) {
-    let Ok(listing) = folder.entries() else {
-        walk.left_out += 1;
-        return;
+fn visit_folder(
+    top: &Dir,
+    prefix: &str,
+    depth: usize,
+    folders: &mut VecDeque<(String, usize)>,
+    passed: &mut Passed,
+    each: &mut impl FnMut(Artifact) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let opened = prefix
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .try_fold(None, |folder: Option<Dir>, part| open_inner(folder.as_ref().unwrap_or(top), part).map(Some));
+    let Ok(listing) = opened.and_then(|folder| folder.as_ref().unwrap_or(top).entries()) else {
+        passed.left_out += 1;
+        return ControlFlow::Continue(());
     };
     for entry in listing {
         let Ok((entry, kind)) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind))) else {
-            walk.left_out += 1;
+            passed.left_out += 1;
             continue;
         };
         if !kind.is_file() && !kind.is_dir() {
@@ -98,28 +136,28 @@ fn collect(folder: &Dir, prefix: &str, depth: usize, most: usize, walk: &mut Wal
             continue;
         }
         let name = entry.file_name();
-        if name == MARK_NAME {
+        if OWN_NAMES.iter().any(|own| name == *own) {
             // Ours, and no result.
             continue;
         }
         if name.as_encoded_bytes().starts_with(b".") {
-            walk.hidden += 1;
+            passed.hidden += 1;
             continue;
         }
-        let name = name.into_string().ok().filter(|name| is_plain(name));
-        let (Some(name), true) = (name, walk.files.len() < most) else {
-            walk.left_out += 1;
+        let Some(name) = name.into_string().ok().filter(|name| is_plain(name)) else {
+            passed.left_out += 1;
             continue;
         };
         let path = format!("{prefix}{name}");
         if kind.is_file() {
             let metadata = entry.metadata();
             let size = metadata.as_ref().map_or(0, Metadata::len);
-            walk.files.push(Artifact { path, size, modified: metadata.ok().as_ref().and_then(modified) });
-        } else if let (Some(depth), Ok(inner)) = (depth.checked_sub(1), open_inner(folder, &name)) {
-            collect(&inner, &format!("{path}/"), depth, most, walk);
+            each(Artifact { path, size, modified: metadata.ok().as_ref().and_then(modified) })?;
+        } else if let Some(depth) = depth.checked_sub(1).filter(|_| folders.len() < MOST_FOLDERS) {
+            folders.push_back((path + "/", depth));
         } else {
-            walk.left_out += 1;
+            passed.left_out += 1;
         }
     }
+    ControlFlow::Continue(())
 }

@@ -4,23 +4,28 @@
 //! misbehave, chooses what lies in the folder. A link to `/etc/passwd` is listed by nobody and opened by nobody.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
 
 use super::dir::{self, AttemptDir, Reach};
 use super::path::ArtifactPath;
 use super::range::resolve;
-use super::store::MAX_LISTED;
+use super::store::{FileStream, MAX_LISTED, Walked};
+use super::upload::REACH;
 use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder};
 use crate::adapters::kast_runner::LOG_NAME;
 
 /// A list shows folders within folders so deep.
 const LISTED: Reach = Reach { depth: 4, files: MAX_LISTED };
+/// The walk runs this many files ahead of its reader.
+const WALKED_AHEAD: usize = 64;
 /// The pieces of a stream.
 const CHUNK: usize = 64 * 1024;
 
@@ -76,7 +81,25 @@ pub(super) fn tail(dir: &AttemptDir, max_bytes: u64) -> io::Result<LogTail> {
 impl ArtifactStore for FolderArtifacts {
     async fn list(&self, attempt: &AttemptKey) -> Result<Listing, ArtifactError> {
         let walk = self.with(attempt, |dir| Ok(dir.walk(LISTED))).await?;
-        Ok(Listing { files: walk.files, partial: false })
+        Ok(Listing { total: walk.files.len() + walk.beyond, files: walk.files, partial: false })
+    }
+
+    async fn walk(&self, attempt: &AttemptKey) -> Result<FileStream, ArtifactError> {
+        let (results, key) = (Arc::clone(&self.results), attempt.clone());
+        let dir = blocking(move || AttemptDir::open(&results, &key)).await?;
+        let (sender, receiver) = mpsc::channel(WALKED_AHEAD);
+        tokio::task::spawn_blocking(move || {
+            let mut is_heard = true;
+            let passed = dir.visit(REACH.depth, |file| {
+                is_heard = sender.blocking_send(Ok(Walked::File(file))).is_ok();
+                if is_heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            if is_heard && passed.left_out > 0 {
+                // Nobody listens any more, or it is the last word.
+                let _ = sender.blocking_send(Ok(Walked::LeftOut(passed.left_out)));
+            }
+        });
+        Ok(futures_util::stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|walked| (walked, receiver))).boxed())
     }
 
     async fn open(&self, attempt: &AttemptKey, path: &str, range: Option<ByteRange>) -> Result<OpenArtifact, ArtifactError> {

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Artifact;
 use super::dir::Walk;
+use super::path::ArtifactPath;
 
 /// The version that this program writes and reads.
 const VERSION: u32 = 1;
 /// No manifest is larger; see [`super::upload::REACH`].
-pub(super) const MAX_BYTES: u64 = 16 << 20;
+pub(super) const MAX_BYTES: u64 = 128 << 20;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,13 @@ pub(super) struct ManifestFile {
     pub(super) modified: Option<Timestamp>,
     /// The SHA-256 of its content, in hexadecimal digits.
     pub(super) sha256: String,
+}
+
+impl ManifestFile {
+    /// The file for a list; `None` for one whose path nobody can ask for.
+    pub(super) fn visible(&self) -> Option<Artifact> {
+        ArtifactPath::parse(&self.path).is_ok().then(|| Artifact { path: self.path.clone(), size: self.size, modified: self.modified })
+    }
 }
 
 /// A manifest that this program cannot read.

@@ -44,5 +44,5 @@ pub use key::{AttemptKey, ScanFolder};
 pub use layout::Bucket;
 pub use path::is_plain;
 pub use range::ByteRange;
-pub use store::{Artifact, ArtifactError, ArtifactStore, Listing, LogTail, OpenArtifact};
+pub use store::{Artifact, ArtifactError, ArtifactStore, FileStream, Listing, LogTail, OpenArtifact, Walked};
 pub use uploader::{BucketUploader, UploadRules};

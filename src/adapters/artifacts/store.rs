@@ -3,17 +3,59 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use async_trait::async_trait;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt};
 use jiff::Timestamp;
+use kastrel_actors::model::grouped_count;
 use tokio_util::bytes::Bytes;
 
 use super::{AttemptKey, ByteRange, ScanFolder};
 
 /// At most so many files are listed of an attempt.
 pub(super) const MAX_LISTED: usize = 1000;
+/// A list counts no further than this.
+pub(super) const MAX_COUNTED: usize = 100_000;
+
+/// The files that are kept of many: those that a person looks for, then the first ones that come.
+#[derive(Debug)]
+pub(super) struct Kept {
+    most: usize,
+    important: Vec<Artifact>,
+    others: Vec<Artifact>,
+    total: usize,
+}
+
+impl Kept {
+    pub(super) const fn new(most: usize) -> Self {
+        Self { most, important: Vec::new(), others: Vec::new(), total: 0 }
+    }
+
+    /// Takes one more; breaks when there are more than anybody counts.
+    pub(super) fn push(&mut self, file: Artifact) -> ControlFlow<()> {
+        self.total += 1;
+        let kept = if is_important(&file.path) { &mut self.important } else { &mut self.others };
+        if kept.len() < self.most {
+            kept.push(file);
+        }
+        if self.total > self.most.max(MAX_COUNTED) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// The files by their paths, and how many there are.
+    pub(super) fn finish(mut self) -> (Vec<Artifact>, usize) {
+        self.others.truncate(self.most - self.important.len());
+        self.important.append(&mut self.others);
+        self.important.sort_by(|a, b| a.path.cmp(&b.path));
+        (self.important, self.total)
+    }
+}
+
+/// What the scanner and its plugins write for people and for us.
+fn is_important(path: &str) -> bool {
+    const NAMES: [&str; 6] = ["kast_report.html", "kast_report.pdf", "kast_style.css", "kast_info.json", "kast.log", "command.sh"];
+    !path.contains('/') && (NAMES.contains(&path) || path.ends_with("_processed.json"))
+}
 
 /// A file in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +71,30 @@ pub struct Artifact {
 /// The files of an attempt, sorted by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The files.
+    /// The files, or as many of them as are listed: those of the top folder first.
     pub files: Vec<Artifact>,
+    /// How many there are, as far as they are counted.
+    pub total: usize,
     /// Whether files may be missing because the attempt's own machine has not handed all of them over yet, or never will.
     pub partial: bool,
 }
 
 impl Listing {
-    /// Whether a file is there.
+    /// A list of all there is.
+    #[must_use]
+    pub const fn whole(files: Vec<Artifact>, partial: bool) -> Self {
+        Self { total: files.len(), files, partial }
+    }
+
+    /// What is to be said where the list is not all of them: `1,000 of 1,506 shown`.
+    #[must_use]
+    pub fn cut(&self) -> Option<String> {
+        let (shown, total) = (grouped_count(self.files.len() as u64), grouped_count(self.total.min(MAX_COUNTED) as u64));
+        let more = if self.total > MAX_COUNTED { "more than " } else { "" };
+        (self.files.len() < self.total).then(|| format!("{shown} of {more}{total} shown"))
+    }
+
+    /// Whether a file is in the list. One that is not may be there all the same: [`ArtifactStore::has`].
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.files.iter().any(|file| file.path == path)
@@ -60,6 +118,18 @@ impl fmt::Debug for OpenArtifact {
         f.debug_struct("OpenArtifact").field("size", &self.size).field("range", &self.range).finish_non_exhaustive()
     }
 }
+
+/// What a walk through all files gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Walked {
+    /// A file.
+    File(Artifact),
+    /// At the end: so many files or folders were passed over, because they cannot be read, lie too deep, or have names that are no text.
+    LeftOut(usize),
+}
+
+/// All files of an attempt, one after the other.
+pub type FileStream = BoxStream<'static, Result<Walked, ArtifactError>>;
 
 /// The end of an attempt's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -127,6 +197,21 @@ impl From<object_store::Error> for ArtifactError {
 pub trait ArtifactStore: Send + Sync + fmt::Debug + 'static {
     /// The visible regular files of an attempt, at most a thousand. `NotFound` where nothing of the attempt is left, or not yet there.
     async fn list(&self, attempt: &AttemptKey) -> Result<Listing, ArtifactError>;
+
+    /// All visible regular files of an attempt, however many there are, in no order. `NotFound` as for a list.
+    async fn walk(&self, attempt: &AttemptKey) -> Result<FileStream, ArtifactError> {
+        let files = self.list(attempt).await?.files;
+        Ok(futures_util::stream::iter(files.into_iter().map(|file| Ok(Walked::File(file)))).boxed())
+    }
+
+    /// Whether a file is there, whatever a list shows.
+    async fn has(&self, attempt: &AttemptKey, path: &str) -> Result<bool, ArtifactError> {
+        match self.open(attempt, path, None).await {
+            Ok(_) => Ok(true),
+            Err(ArtifactError::NotFound | ArtifactError::Refused) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 
     /// Opens a file, or a part of it. A file that grows is read as far as it went when it was opened.
     async fn open(&self, attempt: &AttemptKey, path: &str, range: Option<ByteRange>) -> Result<OpenArtifact, ArtifactError>;

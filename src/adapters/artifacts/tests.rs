@@ -9,7 +9,7 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Semaphore;
 
-use super::conformance::{fill, holds, key};
+use super::conformance::{fill, holds, key, walked};
 use super::manifest::About;
 use super::upload::{Uploaded, upload};
 use super::{ArtifactError, ArtifactStore, Bucket, BucketArtifacts, BucketSettings, FolderArtifacts};
@@ -47,6 +47,48 @@ async fn from_another_machine(bucket: Bucket) {
     assert_eq!(upload(&bucket, &results, &key(), &about(), &files).await.unwrap(), Uploaded::Stored { left_out: 0 });
     assert_eq!(upload(&bucket, &results, &key(), &about(), &files).await.unwrap(), Uploaded::Stored { left_out: 0 }, "done again");
     holds(&BucketArtifacts::new(bucket, FolderArtifacts::new(web.path()))).await;
+}
+
+/// More files than a list shows, at the top or in a folder, and the report among them.
+fn fill_with_many(results: &Path, beneath: &str, most: usize) {
+    let folder = results.join(key().scan.as_str()).join("attempt-1");
+    std::fs::create_dir_all(folder.join(beneath)).unwrap();
+    for number in 0..most {
+        std::fs::write(folder.join(beneath).join(format!("resp_{number}.txt")), "x").unwrap();
+    }
+    for name in ["kast_report.html", "kast_info.json", "kast.log", "katana_processed.json", "zzz.txt", "zap_raw.json"] {
+        std::fs::write(folder.join(name), name).unwrap();
+    }
+}
+
+async fn shows_what_matters_and_walks_all(store: &dyn ArtifactStore, case: &str) {
+    let listing = store.list(&key()).await.unwrap();
+    assert_eq!((listing.files.len(), listing.total, listing.cut().as_deref()), (1000, 1506, Some("1,000 of 1,506 shown")), "{case}");
+    for name in ["kast_report.html", "kast_info.json", "kast.log", "katana_processed.json"] {
+        assert!(listing.has(name) && store.has(&key(), name).await.unwrap(), "{case} {name}");
+    }
+    assert!(store.has(&key(), "zzz.txt").await.unwrap(), "{case}: also where the list does not show it");
+    let all = walked(store).await;
+    assert_eq!((all.len(), all.iter().collect::<std::collections::BTreeSet<_>>().len()), (1506, 1506), "{case}");
+}
+
+#[tokio::test]
+async fn more_files_than_a_list_shows_hide_none() {
+    for beneath in ["", "katana_responses", "a/b/c"] {
+        let root = tempfile::tempdir().unwrap();
+        fill_with_many(root.path(), beneath, 1500);
+        shows_what_matters_and_walks_all(&FolderArtifacts::new(root.path()), &format!("folder {beneath}")).await;
+        let bucket = Bucket::new(Arc::new(InMemory::new()), "s3://scans", "");
+        upload(&bucket, &root.path().into(), &key(), &about(), &Semaphore::new(4)).await.unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let store = BucketArtifacts::new(bucket.clone(), FolderArtifacts::new(elsewhere.path()));
+        shows_what_matters_and_walks_all(&store, &format!("bucket {beneath}")).await;
+        // Without its manifest the attempt is not final, and what has arrived is all the same shown and walked through.
+        bucket.store.delete(&bucket.manifest(&key())).await.unwrap();
+        let store = BucketArtifacts::new(bucket, FolderArtifacts::new(elsewhere.path()));
+        shows_what_matters_and_walks_all(&store, &format!("unfinished bucket {beneath}")).await;
+        assert!(store.list(&key()).await.unwrap().partial);
+    }
 }
 
 #[tokio::test]

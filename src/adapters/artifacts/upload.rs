@@ -28,7 +28,7 @@ use super::store::is_passing;
 use super::{Artifact, ArtifactError, AttemptKey};
 
 /// How far an upload goes into a folder; what is beyond stays in it.
-pub(super) const REACH: Reach = Reach { depth: 32, files: 20_000 };
+pub(super) const REACH: Reach = Reach { depth: 32, files: 200_000 };
 /// A larger file goes in parts of this size, two of them in memory at a time.
 ///
 /// Each part is one request, and the client's limit for a silent service runs from the beginning of a request to the first byte of its answer. So a part must be through within
@@ -74,7 +74,7 @@ pub(super) async fn upload(bucket: &Bucket, results: &Arc<Path>, key: &AttemptKe
         // They could not be read because the whole scan is being deleted; nothing may make it final now.
         return Ok(Uploaded::Gone);
     }
-    let left_out = walk.left_out + unreadable;
+    let left_out = walk.left_out + walk.beyond + unreadable;
     let manifest = Manifest::new(about, stored, left_out + walk.hidden);
     let text = serde_json::to_vec(&manifest).map_err(|error| ArtifactError::Broken(error.into()))?;
     let attributes = Attributes::from_iter([(Attribute::ContentType, "application/json")]);
@@ -96,7 +96,7 @@ pub(super) async fn upload(bucket: &Bucket, results: &Arc<Path>, key: &AttemptKe
 }
 
 fn compare(manifest: &Manifest, walk: &Walk) -> Uploaded {
-    if manifest.covers(walk) { Uploaded::Stored { left_out: walk.left_out } } else { Uploaded::Differs }
+    if manifest.covers(walk) { Uploaded::Stored { left_out: walk.left_out + walk.beyond } } else { Uploaded::Differs }
 }
 
 async fn look(results: &Arc<Path>, key: &AttemptKey) -> Result<Option<(AttemptDir, Walk)>, ArtifactError> {

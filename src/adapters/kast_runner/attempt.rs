@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::container::{self, ZapContainer};
-use super::observer::{Look, Observer};
+use super::observer::{Conclusion, Look, Observer};
 use super::output::Output;
 use super::process::Leader;
 use super::reaper::{Cleared, Reaper};
@@ -210,18 +210,22 @@ pub(super) async fn run(attempt: Attempt) {
             drop(watch);
             observer.map(|observer| observer.conclude(&TimeZone::system()))
         });
-        let lost = || (InfoFile::Unreadable("reading the results broke off".into()), Vec::new());
+        let lost = || Conclusion { info: InfoFile::Unreadable("reading the results broke off".into()), plugins: Vec::new(), spoilt: 0, notes: Vec::new() };
         concluded.await.ok().flatten().unwrap_or_else(lost)
     };
-    let (output, (info, plugins), ()) = tokio::join!(output.finish(DRAIN_LIMIT), observed, container);
+    let (output, concluded, ()) = tokio::join!(output.finish(DRAIN_LIMIT), observed, container);
     let mut notes = clearing_notes(&cleared, termination);
     notes.extend(output.notes);
+    notes.extend(concluded.notes);
+    let (folder, kept) = (files.paths.attempt_dir.clone(), notes.clone());
+    // Before the files go elsewhere; without a thread for it the log has the notes.
+    let _ = tokio::task::spawn_blocking(move || super::folder::keep_notes(&folder, &kept)).await;
     if let Some(sink) = sink {
         // The processes are gone, so that this is no silence of the scanner.
         events(AttemptEvent::Alive);
         notes.extend(hand_over(sink.as_ref(), &files, &mut wish).await);
     }
-    events(AttemptEvent::Ended(AttemptReport { exit: exit_kind, info, plugins, last_words: output.last_words, notes }));
+    events(AttemptEvent::Ended(AttemptReport { exit: exit_kind, info: concluded.info, plugins: concluded.plugins, last_words: output.last_words, notes }));
     drop(presence);
 }
 

@@ -6,6 +6,8 @@ use kastrel_actors::model::{PluginInfo, PluginKind, ScanMode, ScanRequest, Scann
 use kastrel_actors::policy::overrides::SettingsSchema;
 use serde::{Deserialize, Serialize};
 
+use super::plugin_name;
+
 /// An entry of the registry of issues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueKind {
@@ -33,6 +35,9 @@ pub struct Catalogue {
     pub plugins: Vec<PluginInfo>,
     /// Its known issues by id.
     pub registry: BTreeMap<String, IssueKind>,
+    /// Why its registry of issues could not be read, for a person; severities are unknown then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_problem: Option<String>,
     /// What can be set; `None` where it does not say.
     #[serde(default)]
     pub settings: Option<SettingsSchema>,
@@ -41,7 +46,8 @@ pub struct Catalogue {
 impl Default for Catalogue {
     /// That of a scanner of which nothing is known.
     fn default() -> Self {
-        Self { scanner: ScannerInfo { kind: ScannerKind::Kast, version: "unknown".into() }, plugins: Vec::new(), registry: BTreeMap::new(), settings: None }
+        let scanner = ScannerInfo { kind: ScannerKind::Kast, version: "unknown".into() };
+        Self { scanner, plugins: Vec::new(), registry: BTreeMap::new(), registry_problem: None, settings: None }
     }
 }
 
@@ -80,9 +86,14 @@ impl Catalogue {
         self.plugins.iter().filter(chosen).map(|plugin| plugin.name.clone()).collect()
     }
 
-    /// The names of all plugins.
-    pub(super) fn names(&self) -> BTreeSet<String> {
-        self.plugins.iter().map(|plugin| plugin.name.clone()).collect()
+    /// The keys of all plugins.
+    pub(super) fn keys(&self) -> BTreeSet<String> {
+        self.plugins.iter().map(|plugin| plugin_name::key(&plugin.name)).collect()
+    }
+
+    /// The keys of the plugins whose tool is not installed.
+    pub(super) fn unavailable(&self) -> BTreeSet<String> {
+        self.plugins.iter().filter(|plugin| !plugin.available).map(|plugin| plugin_name::key(&plugin.name)).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Keeps the catalogue: asked for in the background, in memory for everybody, on disk for the next start. Nobody ever waits for the scanner to print it.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use super::settings_text;
 /// How long the scanner may take for one answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How much of an answer is read.
-const MOST_ANSWER_BYTES: u64 = 8 << 20;
+const MOST_ANSWER_BYTES: u64 = 64 << 20;
 const FILE_NAME: &str = "scanner-catalogue.json";
 
 /// Why the scanner did not say what it offers.
@@ -34,9 +35,14 @@ pub(super) enum CatalogueError {
     NoPlugins { program: String },
 }
 
+/// What the file on disk holds is written anew by programs that read more of what the scanner says.
+const FORMAT: u32 = 2;
+
 /// The file on disk, which is good for one program file only.
 #[derive(Serialize, Deserialize)]
 struct Stored {
+    #[serde(default)]
+    format: u32,
     program: PathBuf,
     modified: i64,
     size: u64,
@@ -96,7 +102,7 @@ impl CatalogueCache {
         }
     }
 
-    async fn ask(&self) -> Result<Catalogue, CatalogueError> {
+    pub(super) async fn ask(&self) -> Result<Catalogue, CatalogueError> {
         let version = self.answer(&["--version"]).await?;
         let scanner = ScannerInfo { kind: self.scanner.kind, version: catalogue_text::version(&version).unwrap_or_else(|| "unknown".into()) };
         let plugins = match catalogue_text::plugins_json(&self.answer(&["plugins", "list", "--json"]).await?) {
@@ -111,12 +117,19 @@ impl CatalogueCache {
         if plugins.is_empty() {
             return Err(CatalogueError::NoPlugins { program: self.scanner.program.display().to_string() });
         }
-        let registry = catalogue_text::registry(&self.answer(&["registry", "list", "--json"]).await?).unwrap_or_default();
+        let (registry, registry_problem) = match catalogue_text::registry(&self.answer(&["registry", "list", "--json"]).await?) {
+            Ok(registry) if registry.is_empty() => (registry, Some("the scanner's registry of issues is empty".to_owned())),
+            Ok(registry) => (registry, None),
+            Err(fault) => (BTreeMap::new(), Some(format!("the scanner's registry of issues cannot be read: {fault}"))),
+        };
+        if let Some(problem) = &registry_problem {
+            tracing::warn!(program = %self.scanner.program.display(), "{problem}; the severities of all issues are unknown");
+        }
         let mut settings = settings_text::settings(&self.answer(&["config", "schema"]).await?);
         if settings.is_none() && self.scanner.kind == ScannerKind::Kast {
             settings = settings_text::settings(&self.answer(&["--config-schema"]).await?);
         }
-        Ok(Catalogue { scanner, plugins, registry, settings })
+        Ok(Catalogue { scanner, plugins, registry, registry_problem, settings })
     }
 
     /// What the scanner prints for `args`, whatever its exit code: what counts is whether it can be read.
@@ -155,13 +168,23 @@ fn identity(scanner: &ScannerCommand) -> Option<(i64, u64)> {
 
 fn load(file: &Path, scanner: &ScannerCommand) -> Option<Catalogue> {
     let stored: Stored = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-    let same = stored.program == scanner.program && identity(scanner) == Some((stored.modified, stored.size)) && stored.catalogue.scanner.kind == scanner.kind;
+    let same = stored.format == FORMAT
+        && stored.program == scanner.program
+        && identity(scanner) == Some((stored.modified, stored.size))
+        && stored.catalogue.scanner.kind == scanner.kind;
     same.then_some(stored.catalogue)
 }
 
 fn store(file: &Path, scanner: &ScannerCommand, catalogue: &Catalogue) -> std::io::Result<()> {
+    if catalogue.registry_problem.is_some() {
+        // What could not be read now may be readable at the next start; an older copy is of another day's scanner and goes as well.
+        return match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
     let Some((modified, size)) = identity(scanner) else { return Ok(()) };
-    let stored = Stored { program: scanner.program.clone(), modified, size, catalogue: catalogue.clone() };
+    let stored = Stored { format: FORMAT, program: scanner.program.clone(), modified, size, catalogue: catalogue.clone() };
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -185,6 +208,11 @@ mod tests {
         assert_eq!(load(&file, &scanner), Some(Catalogue::default()));
         assert_eq!(load(&file, &ScannerCommand::builtin(&program)), None);
         assert_eq!(load(&file, &ScannerCommand::kast(&file)), None);
+        let broken = Catalogue { registry_problem: Some("it is truncated".into()), ..Catalogue::default() };
+        store(&file, &scanner, &broken).unwrap();
+        assert!(!file.exists(), "a catalogue without its registry is not kept");
+        store(&file, &scanner, &broken).unwrap();
+        store(&file, &scanner, &Catalogue::default()).unwrap();
         std::fs::write(&program, "another").unwrap();
         assert_eq!(load(&file, &scanner), None);
         std::fs::write(&file, "{").unwrap();

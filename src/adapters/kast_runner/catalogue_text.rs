@@ -3,62 +3,90 @@
 use std::collections::BTreeMap;
 
 use kastrel_actors::model::{PluginInfo, PluginKind, Severity};
-use serde::Deserialize;
 
 use super::catalogue::IssueKind;
-use super::loose::Bounded;
-use super::text::{clean, is_plugin_name};
+use super::json::{self, Fault, JsonReader};
+use super::plugin_name::{self, is_selectable};
+use super::text::clean;
 
 const MOST_PLUGINS: usize = 200;
 const MOST_ISSUES: usize = 5_000;
 const MOST_TEXT: usize = 2_000;
+const MOST_TEXT_BYTES: usize = 4 * MOST_TEXT;
+const MOST_NAME_BYTES: usize = 4 << 10;
 
-#[derive(Deserialize)]
-struct PluginList {
-    plugins: Bounded<ListedPlugin, MOST_PLUGINS>,
-}
-
-#[derive(Deserialize)]
-struct ListedPlugin {
-    name: String,
-    #[serde(default)]
-    display_name: String,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    scan_type: String,
-    #[serde(default)]
-    available: bool,
-    #[serde(default)]
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Dependency {
-    Name(String),
-    Object { plugin: String },
-}
-
-/// Reads `plugins list --json`; lines before the object, such as warnings, are passed over.
+/// Reads `plugins list --json`; what else the scanner prints, such as warnings, is passed over. An entry without a name is passed over; another odd value counts as absent.
 pub(super) fn plugins_json(text: &str) -> Option<Vec<PluginInfo>> {
-    let list: PluginList = json_object(text)?;
-    let plugins = list.plugins.0.into_iter().filter(|plugin| is_plugin_name(&plugin.name)).map(|plugin| PluginInfo {
-        display_name: or_name(clean(&plugin.display_name, 100), &plugin.name),
-        description: clean(&plugin.description, MOST_TEXT),
-        kind: kind(&plugin.scan_type),
-        available: plugin.available,
-        dependencies: plugin
-            .dependencies
-            .into_iter()
-            .map(|dependency| match dependency {
-                Dependency::Name(name) | Dependency::Object { plugin: name } => name,
-            })
-            .filter(|name| is_plugin_name(name))
-            .collect(),
-        name: plugin.name,
+    let found = json::find(text, |reader| {
+        let (mut plugins, mut is_list) = (Vec::new(), false);
+        reader.object(|reader, key| {
+            if key != "plugins" {
+                return reader.skip();
+            }
+            plugins.clear();
+            is_list = reader.list(|reader| listed_plugin(reader, &mut plugins))?;
+            Ok(())
+        })?;
+        Ok(is_list.then_some(plugins))
     });
-    Some(plugins.collect())
+    found.ok()
+}
+
+fn listed_plugin(reader: &mut JsonReader<&[u8]>, plugins: &mut Vec<PluginInfo>) -> Result<(), Fault> {
+    let (mut name, mut display_name, mut description, mut scan_type) = (String::new(), String::new(), String::new(), String::new());
+    let (mut available, mut dependencies) = (true, Vec::new());
+    reader.object(|reader, key| {
+        let mut text = |most: usize| reader.value(most).map(|value| value.into_name().unwrap_or_default());
+        match key {
+            "name" => name = text(MOST_NAME_BYTES)?,
+            "display_name" => display_name = text(MOST_TEXT_BYTES)?,
+            "description" => description = text(MOST_TEXT_BYTES)?,
+            "scan_type" => scan_type = text(MOST_NAME_BYTES)?,
+            // Where it does not say no, the scanner tries.
+            "available" => available = !reader.value(MOST_NAME_BYTES)?.is_false(),
+            "dependencies" => dependencies = dependencies_of(reader)?,
+            _ => reader.skip()?,
+        }
+        Ok(())
+    })?;
+    if !name.trim().is_empty() {
+        let name = plugin_name::shown(&name);
+        let display_name = or_name(clean(&display_name, 100), &name);
+        add(plugins, PluginInfo { display_name, description: clean(&description, MOST_TEXT), kind: kind(&scan_type), available, dependencies, name });
+    }
+    Ok(())
+}
+
+/// Names, or objects that name a plugin.
+fn dependencies_of(reader: &mut JsonReader<&[u8]>) -> Result<Vec<String>, Fault> {
+    let mut names = Vec::new();
+    reader.list(|reader| {
+        let mut name = None;
+        if reader.is_object()? {
+            reader.object(|reader, key| {
+                let value = reader.value(MOST_NAME_BYTES)?;
+                if key == "plugin" {
+                    name = value.into_text();
+                }
+                Ok(())
+            })?;
+        } else {
+            name = reader.value(MOST_NAME_BYTES)?.into_text();
+        }
+        if names.len() < MOST_PLUGINS {
+            names.extend(name.filter(|name| is_selectable(name)));
+        }
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+/// Adds a plugin, unless there are too many or one of its name is there.
+fn add(plugins: &mut Vec<PluginInfo>, plugin: PluginInfo) {
+    let key = plugin_name::key(&plugin.name);
+    if plugins.len() < MOST_PLUGINS && plugins.iter().all(|one| plugin_name::key(&one.name) != key) {
+        plugins.push(plugin);
+    }
 }
 
 /// Reads the text form, `--list-plugins`: a line `✓ name (priority: N, type: passive)` and indented lines about it.
@@ -69,15 +97,10 @@ pub(super) fn plugins_text(text: &str) -> Vec<PluginInfo> {
         if let Some((available, rest)) = heading {
             let Some((name, rest)) = rest.trim().split_once(" (priority:") else { continue };
             let kind = rest.split_once("type:").map_or(PluginKind::Passive, |(_, rest)| kind(rest.trim_end_matches(')')));
-            if is_plugin_name(name) && plugins.len() < MOST_PLUGINS {
-                plugins.push(PluginInfo {
-                    name: name.to_owned(),
-                    display_name: name.to_owned(),
-                    description: String::new(),
-                    kind,
-                    available,
-                    dependencies: Vec::new(),
-                });
+            if !name.trim().is_empty() {
+                let name = plugin_name::shown(name);
+                let (display_name, description) = (name.clone(), String::new());
+                add(&mut plugins, PluginInfo { name, display_name, description, kind, available, dependencies: Vec::new() });
             }
         } else if let (Some(plugin), line) = (plugins.last_mut(), clean(line, MOST_TEXT))
             && !line.is_empty()
@@ -100,7 +123,7 @@ pub(super) fn add_dependencies(plugins: &mut [PluginInfo], tree: &str) {
         if let Some((_, rest)) = line.split_once("Priority").and_then(|(_, rest)| rest.split_once('|')) {
             current = first_word(rest).and_then(|name| plugins.iter().position(|plugin| plugin.name == name));
         } else if let (Some(index), Some(name)) = (current, line.trim_start().strip_prefix("└─").and_then(first_word))
-            && is_plugin_name(&name)
+            && is_selectable(&name)
             && !plugins[index].dependencies.contains(&name)
         {
             plugins[index].dependencies.push(name);
@@ -108,50 +131,62 @@ pub(super) fn add_dependencies(plugins: &mut [PluginInfo], tree: &str) {
     }
 }
 
-#[derive(Deserialize)]
-struct Registry {
-    registry: Bounded<RegistryEntry, MOST_ISSUES>,
+/// Reads `registry list --json`. An entry with an odd value lacks that value alone.
+///
+/// # Errors
+/// Why there is no registry in it.
+pub(super) fn registry(text: &str) -> Result<BTreeMap<String, IssueKind>, Fault> {
+    json::find(text, |reader| {
+        let (mut kinds, mut is_list) = (BTreeMap::new(), false);
+        reader.object(|reader, key| {
+            if key != "registry" {
+                return reader.skip();
+            }
+            kinds.clear();
+            is_list = reader.list(|reader| registered(reader, &mut kinds))?;
+            Ok(())
+        })?;
+        Ok(is_list.then_some(kinds))
+    })
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct RegistryEntry {
-    id: String,
-    display_name: String,
-    severity: String,
-    description: String,
-    remediation: String,
-    category: String,
-}
-
-/// Reads `registry list --json`.
-pub(super) fn registry(text: &str) -> Option<BTreeMap<String, IssueKind>> {
-    let entries: Registry = json_object(text)?;
-    let kinds = entries.registry.0.into_iter().filter(|entry| !entry.id.is_empty()).map(|entry| {
-        let kind = IssueKind {
-            severity: entry.severity.to_ascii_lowercase().parse().unwrap_or(match entry.severity.as_str() {
-                "Info" | "info" => Severity::Informational,
-                _ => Severity::Unknown,
-            }),
-            title: or_name(clean(&entry.display_name, 200), &entry.id),
-            description: clean(&entry.description, MOST_TEXT),
-            remediation: clean(&entry.remediation, MOST_TEXT),
-            category: clean(&entry.category, 100),
+fn registered(reader: &mut JsonReader<&[u8]>, kinds: &mut BTreeMap<String, IssueKind>) -> Result<(), Fault> {
+    let [mut id, mut display_name, mut severity, mut description, mut remediation, mut category] = <[String; 6]>::default();
+    reader.object(|reader, key| {
+        let field = match key {
+            "id" => &mut id,
+            "display_name" => &mut display_name,
+            "severity" => &mut severity,
+            "description" => &mut description,
+            "remediation" => &mut remediation,
+            "category" => &mut category,
+            _ => return reader.skip(),
         };
-        (entry.id, kind)
-    });
-    Some(kinds.collect())
+        *field = reader.value(MOST_TEXT_BYTES)?.into_name().unwrap_or_default();
+        Ok(())
+    })?;
+    if !id.trim().is_empty() && kinds.len() < MOST_ISSUES {
+        let kind = IssueKind {
+            severity: severity_of(&severity),
+            title: or_name(clean(&display_name, 200), &id),
+            description: clean(&description, MOST_TEXT),
+            remediation: clean(&remediation, MOST_TEXT),
+            category: clean(&category, 100),
+        };
+        kinds.insert(id, kind);
+    }
+    Ok(())
+}
+
+fn severity_of(word: &str) -> Severity {
+    let word = word.trim().to_ascii_lowercase();
+    word.parse().unwrap_or(if word == "info" { Severity::Informational } else { Severity::Unknown })
 }
 
 /// The version in `KAST version 3.0.40` or `Kastrel built-in scanner 0.1.0`: the last word that starts with a digit.
 pub(super) fn version(text: &str) -> Option<String> {
     let word = text.split_whitespace().rev().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     Some(clean(word, 40))
-}
-
-fn json_object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
-    serde_json::from_str(&text[text.find('{')?..=text.rfind('}')?]).ok()
 }
 
 fn or_name(text: String, name: &str) -> String {
@@ -184,14 +219,45 @@ mod tests {
             (of("script_detection"), of("ai_surface_detection"), of("zap")),
             ("mozilla_observatory".into(), "katana,whatweb,script_detection".into(), String::new())
         );
-        let listed = plugins_json("WARNING x\n{\"plugins\":[{\"name\":\"a\",\"dependencies\":[\"b\",{\"plugin\":\"c\"}]},{\"name\":\"../d\"}]}").unwrap();
-        assert_eq!((listed.len(), listed[0].dependencies.join(",").as_str()), (1, "b,c"));
+        let listed = plugins_json("WARNING x\n{\"plugins\":[{\"name\":\"a\",\"dependencies\":[\"b\",{\"plugin\":\"c\"}]},null,7,{\"name\":\"my plugin/1\",\"available\":null,\"description\":NaN}]}").unwrap();
+        assert_eq!((listed.len(), listed[0].dependencies.join(",").as_str()), (2, "b,c"));
+        assert_eq!((listed[1].name.as_str(), listed[1].available, listed[1].description.as_str()), ("my plugin/1", true, ""));
     }
 
     #[test]
     fn the_registry_gives_severities() {
         let registry = registry(include_str!("fixtures/registry-list.json")).unwrap();
         assert_eq!((registry.len(), registry["SWEET32"].severity, registry["SWEET32"].title.as_str()), (5, Severity::Low, "SWEET32 Vulnerability"));
+    }
+
+    #[test]
+    fn an_odd_entry_of_the_registry_is_degraded_alone() {
+        let sane = include_str!("fixtures/registry-list.json");
+        let whole = registry(sane).unwrap();
+        for odd in [
+            r#"{"id":"odd","display_name":"Odd","severity":"High","category":null,"remediation":null}"#,
+            r#"{"id":"odd","display_name":"Odd","severity":"High","description":7,"remediation":[1]}"#,
+            r#"{"id":"odd","display_name":"Odd","severity":"high","description":"cut \ud83d","waf":NaN}"#,
+            r#"{"id":"odd","display_name":"Odd","display_name":"Odd","severity":" HIGH ","category":{"a":1}}"#,
+        ] {
+            for (before, after) in [("", ""), ("WARNING: plugin {zap} uses an old schema\n", "\nDone {1}"), ("\u{feff}", "\n")] {
+                let text = format!("{before}{}{after}", sane.trim_end().replacen('[', &format!("[null, 7, {odd},"), 1));
+                let read = registry(&text).unwrap();
+                assert_eq!(read.len(), whole.len() + 1, "{text}");
+                assert_eq!((read["odd"].severity, read["odd"].title.as_str()), (Severity::High, "Odd"), "{text}");
+                assert!(whole.iter().all(|(id, kind)| read[id] == *kind));
+            }
+        }
+        let odd = registry(r#"{"registry":[{"id":"a","severity":null},{"id":"b","severity":"Awful"},{"id":null},{}]}"#).unwrap();
+        assert_eq!(odd.values().map(|kind| (kind.severity, kind.title.as_str())).collect::<Vec<_>>(), [(Severity::Unknown, "a"), (Severity::Unknown, "b")]);
+        for (text, fault) in [
+            ("", Fault::NoObject),
+            ("Usage: kast [OPTIONS]", Fault::NoObject),
+            (&sane[..sane.len() / 2], Fault::Truncated),
+            ("{\"registry\":{}}", Fault::NoObject),
+        ] {
+            assert_eq!(registry(text), Err(fault), "{text}");
+        }
     }
 
     #[test]

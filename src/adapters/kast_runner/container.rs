@@ -14,21 +14,14 @@ use super::scanner::is_executable;
 /// How long removing a container may take.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(15);
 /// KAST's settings of the local ZAP container.
-const NAME_SETTING: &str = "local.container_name";
-const PORT_SETTING: &str = "local.api_port";
+pub(super) const NAME_SETTING: &str = "local.container_name";
+pub(super) const PORT_SETTING: &str = "local.api_port";
 
 /// A container's name and the port of ZAP's API on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ZapContainer {
     pub(super) name: String,
     pub(super) port: u16,
-}
-
-impl ZapContainer {
-    /// The settings that give the container to KAST, as `plugin.key=value`.
-    pub(super) fn overrides(&self) -> [String; 2] {
-        [format!("zap.{NAME_SETTING}={}", self.name), format!("zap.{PORT_SETTING}={}", self.port)]
-    }
 }
 
 /// Whether an attempt may start a ZAP container that is ours to name and to remove.

@@ -1,6 +1,7 @@
 //! The scanner's environment: an allow-list, what every attempt gets, and the marker by which its processes are found again.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use kastrel_actors::model::TraceContext;
 
@@ -58,6 +59,11 @@ pub(super) fn base(own: impl IntoIterator<Item = (OsString, OsString)>, extra: &
     all.push(("COLUMNS".into(), "200".into()));
     all.extend(set.iter().cloned());
     all
+}
+
+/// The scanner's home folder.
+pub(super) fn home(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+    environment.iter().rev().find(|(name, _)| name == "HOME").map(|(_, home)| home.into())
 }
 
 /// What one attempt gets beyond the base.

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 use tracing::warn;
 
 use super::remains::MARK_NAME;
+use super::text::clean;
 
 /// Only the owner enters: the files hold what was found about other people's systems.
 const FOLDER_MODE: Mode = Mode::RWXU;
@@ -19,6 +20,9 @@ const FOLDER_MODE: Mode = Mode::RWXU;
 pub const LOG_NAME: &str = "kast.log";
 /// Not `.txt` or `.json`, which would look like a file of a plugin.
 const COMMAND_NAME: &str = "command.sh";
+/// What a user should know of an attempt. Not `.txt` either.
+pub const NOTES_NAME: &str = "notes.log";
+const MOST_NOTE_CHARS: usize = 500;
 const TOOL_LOGS_NAME: &str = "logs";
 /// So many folders of one attempt are kept; more are no restored backups but something that is wrong.
 const MAX_LIVES: u32 = 100;
@@ -93,6 +97,21 @@ impl Folder {
         if let Err(error) = written {
             tracing::warn!(error = &error as &dyn std::error::Error, "the command line of an attempt could not be kept");
         }
+    }
+}
+
+/// Keeps what a user should know of an attempt beside its results, one note a line: wherever the files go, the notes go with them.
+pub(super) fn keep_notes(attempt_dir: &Path, notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    let lines: String = notes.iter().map(|note| clean(note, MOST_NOTE_CHARS) + "\n").collect();
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    let written = rustix::fs::openat(CWD, attempt_dir.join(NOTES_NAME), flags, Mode::RUSR | Mode::WUSR)
+        .map_err(io::Error::from)
+        .and_then(|file| std::fs::File::from(file).write_all(lines.as_bytes()));
+    if let Err(error) = written {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the notes on an attempt could not be kept");
     }
 }
 

@@ -9,16 +9,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use kastrel_actors::model::{PluginResult, PluginStatus};
+use kastrel_actors::model::{PluginResult, PluginStatus, ReportFormat};
 
-use super::text::is_plugin_name;
+use super::plugin_name::{self, is_selectable};
+use super::verdict::Own;
+use super::verdict::info::MOST_PLUGINS;
 
 /// The end of the file that a plugin writes last.
 const PROCESSED: &str = "_processed.json";
 /// Ends of files that a plugin's tools write beside its own.
 const NO_STATE: &[&str] = &["_stdout", "_stderr", "_raw", "_tmp", "_processed", "_scan_progress", "_info", "_report", "_config", "_urls", "_targets"];
-/// A scanner that makes up plugins makes up no more than these.
-pub(super) const MOST_PLUGINS: usize = 200;
 
 /// What a file's name says about a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +31,14 @@ pub(super) enum FileRole<'a> {
     None,
 }
 
-/// Reads a file's name; `known` are the scanner's plugins, empty where they are not known.
+/// Reads a file's name; `known` are the keys of the scanner's plugins, empty where they are not known.
 pub(super) fn role<'a>(file: &'a str, known: &BTreeSet<String>) -> FileRole<'a> {
     if let Some(name) = file.strip_suffix(PROCESSED) {
-        return if is_plugin_name(name) { FileRole::Processed(name) } else { FileRole::None };
+        return if name.is_empty() || name.starts_with('.') { FileRole::None } else { FileRole::Processed(name) };
     }
     let Some(name) = file.strip_suffix(".json").or_else(|| file.strip_suffix(".txt")) else { return FileRole::None };
-    let is_marker = if known.is_empty() { is_plugin_name(name) && !NO_STATE.iter().any(|end| name.ends_with(end)) } else { known.contains(name) };
+    let is_marker =
+        if known.is_empty() { is_selectable(name) && !NO_STATE.iter().any(|end| name.ends_with(end)) } else { known.contains(&plugin_name::key(name)) };
     if is_marker { FileRole::Marker(name) } else { FileRole::None }
 }
 
@@ -46,37 +47,58 @@ pub(super) fn processed_file(name: &str) -> String {
     format!("{name}{PROCESSED}")
 }
 
-/// What was seen in the folder so far.
+/// The plugins that will show up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// Their names, in the scanner's order.
+    pub(super) names: Vec<String>,
+    /// The keys of those whose tool is not installed.
+    pub(super) unavailable: BTreeSet<String>,
+    /// The reports that were requested; `None` where there will be none.
+    pub(super) reports: Option<ReportFormat>,
+    /// What a user should know of the scan, whatever comes of it.
+    pub(super) notes: Vec<String>,
+}
+
+/// What was seen in the folder so far, by the keys of the plugins' names.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Seen {
-    /// When each start marker was first written.
-    pub(super) markers: BTreeMap<String, Option<Timestamp>>,
+    /// The names of those that started, and when each start marker was first written.
+    pub(super) markers: BTreeMap<String, (String, Option<Timestamp>)>,
     /// The plugins that ended, as they say themselves.
-    pub(super) ended: BTreeMap<String, PluginResult>,
+    pub(super) ended: BTreeMap<String, Own>,
 }
 
 /// The state of every plugin: the `expected` ones in their order, then whatever else turned up.
-pub(super) fn plugins(expected: &[String], seen: &Seen) -> Vec<PluginResult> {
-    let others = seen.ended.keys().chain(seen.markers.keys()).filter(|name| !expected.contains(name));
+pub(super) fn plugins(expected: &Expected, seen: &Seen) -> Vec<PluginResult> {
+    let ended = seen.ended.values().map(|own| own.result.name.as_str());
+    let others = ended.chain(seen.markers.values().map(|(name, _)| name.as_str()));
     let mut listed = BTreeSet::new();
-    let names = expected.iter().chain(others).filter(|name| listed.insert(name.as_str())).take(MOST_PLUGINS);
-    let names: Vec<&String> = names.collect();
-    names.into_iter().map(|name| plugin(name, seen)).collect()
+    let names = expected.names.iter().map(String::as_str).chain(others).filter(|name| listed.insert(plugin_name::key(name)));
+    names.take(MOST_PLUGINS).map(|name| plugin(name, expected, seen)).collect()
 }
 
-fn plugin(name: &str, seen: &Seen) -> PluginResult {
-    let started_at = seen.markers.get(name).copied().flatten();
-    if let Some(ended) = seen.ended.get(name) {
+fn plugin(name: &str, expected: &Expected, seen: &Seen) -> PluginResult {
+    let key = plugin_name::key(name);
+    let started_at = seen.markers.get(&key).and_then(|(_, at)| *at);
+    if let Some(Own { result: ended, .. }) = seen.ended.get(&key) {
         // A marker may be written together with the results: it does not start a plugin after its end.
         let started_at = started_at.filter(|start| ended.ended_at.is_none_or(|end| *start <= end));
-        return PluginResult { started_at: ended.started_at.or(started_at), ..ended.clone() };
+        return PluginResult { name: name.to_owned(), started_at: ended.started_at.or(started_at), ..ended.clone() };
     }
-    let status = if seen.markers.contains_key(name) { PluginStatus::InProgress } else { PluginStatus::Pending };
+    let status = if seen.markers.contains_key(&key) {
+        PluginStatus::InProgress
+    } else if expected.unavailable.contains(&key) {
+        PluginStatus::Unavailable
+    } else {
+        PluginStatus::Pending
+    };
     PluginResult { started_at, ..PluginResult::new(name, status) }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::verdict::Sureness;
     use super::*;
 
     fn known() -> BTreeSet<String> {
@@ -98,24 +120,35 @@ mod tests {
             ("kast_report.html", FileRole::None, FileRole::None),
             ("whatweb.json.tmp", FileRole::None, FileRole::None),
             ("_processed.json", FileRole::None, FileRole::None),
-            ("a b_processed.json", FileRole::None, FileRole::None),
+            ("a b_processed.json", FileRole::Processed("a b"), FileRole::Processed("a b")),
+            ("nmap.vuln_processed.json", FileRole::Processed("nmap.vuln"), FileRole::Processed("nmap.vuln")),
+            ("WhatWeb.json", FileRole::Marker("WhatWeb"), FileRole::Marker("WhatWeb")),
+            (".hidden_processed.json", FileRole::None, FileRole::None),
         ] {
             assert_eq!((role(file, &known()), role(file, &BTreeSet::new())), (with_list, without), "{file}");
         }
     }
 
+    fn expected(names: &[&str]) -> Expected {
+        Expected { names: names.iter().map(|&name| name.to_owned()).collect(), ..Expected::default() }
+    }
+
+    fn own(name: &str, status: PluginStatus) -> Own {
+        Own { result: PluginResult::new(name, status), sureness: Sureness::Stated, error: None }
+    }
+
     #[test]
     fn states_follow_the_files_of_a_real_run() {
         let timeline = include_str!("fixtures/timeline.tsv");
-        let expected: Vec<String> = ["org_discovery", "wafw00f", "whatweb", "ai_surface_detection"].map(str::to_owned).into();
+        let expected = expected(&["org_discovery", "wafw00f", "whatweb", "ai_surface_detection"]);
         let mut seen = Seen::default();
         let mut history = Vec::new();
         for line in timeline.lines().skip(1) {
             let file = line.split('\t').nth(1).unwrap();
-            match role(file, &expected.iter().cloned().collect()) {
-                FileRole::Marker(name) => drop(seen.markers.insert(name.into(), None)),
-                FileRole::Processed(name) if expected.iter().any(|one| one == name) => {
-                    seen.ended.insert(name.into(), PluginResult::new(name, PluginStatus::Completed));
+            match role(file, &expected.names.iter().cloned().collect()) {
+                FileRole::Marker(name) => drop(seen.markers.insert(name.into(), (name.into(), None))),
+                FileRole::Processed(name) if expected.names.iter().any(|one| one == name) => {
+                    seen.ended.insert(name.into(), own(name, PluginStatus::Completed));
                 }
                 FileRole::Processed(_) | FileRole::None => {}
             }
@@ -130,10 +163,28 @@ mod tests {
     #[test]
     fn what_nobody_expected_comes_last_and_once() {
         let mut seen = Seen::default();
-        seen.markers.insert("new".into(), None);
-        seen.ended.insert("new".into(), PluginResult::new("new", PluginStatus::Failed));
-        let states: Vec<_> = plugins(&["zap".into(), "zap".into()], &seen).into_iter().map(|plugin| (plugin.name, plugin.status)).collect();
+        seen.markers.insert("new".into(), ("new".into(), None));
+        seen.ended.insert("new".into(), own("new", PluginStatus::Failed));
+        let states: Vec<_> = plugins(&expected(&["zap", "zap"]), &seen).into_iter().map(|plugin| (plugin.name, plugin.status)).collect();
         assert_eq!(states, [("zap".to_owned(), PluginStatus::Pending), ("new".to_owned(), PluginStatus::Failed)]);
+    }
+
+    #[test]
+    fn letters_of_another_case_are_the_same_plugin() {
+        let mut seen = Seen::default();
+        seen.markers.insert("whatweb".into(), ("WhatWeb".into(), None));
+        seen.ended.insert("whatweb".into(), own("WHATWEB", PluginStatus::Completed));
+        let named = |expected: &Expected| plugins(expected, &seen).into_iter().map(|plugin| plugin.name).collect::<Vec<_>>();
+        assert_eq!((named(&expected(&["whatweb"])), named(&Expected::default())), (vec!["whatweb".to_owned()], vec!["WHATWEB".to_owned()]));
+    }
+
+    #[test]
+    fn a_missing_tool_is_known_from_the_start_unless_the_plugin_runs_all_the_same() {
+        let expected = Expected { unavailable: ["katana".to_owned(), "ftap".to_owned()].into(), ..expected(&["katana", "ftap", "zap"]) };
+        let mut seen = Seen::default();
+        seen.markers.insert("ftap".into(), ("ftap".into(), None));
+        let states: Vec<_> = plugins(&expected, &seen).into_iter().map(|plugin| plugin.status).collect();
+        assert_eq!(states, [PluginStatus::Unavailable, PluginStatus::InProgress, PluginStatus::Pending]);
     }
 
     #[test]
@@ -141,9 +192,11 @@ mod tests {
         let at = |second: i64| Some(Timestamp::from_second(second).unwrap());
         for (marker, end, expected) in [(at(5), at(9), at(5)), (at(9), at(5), None), (at(5), None, at(5)), (None, at(5), None)] {
             let mut seen = Seen::default();
-            seen.markers.insert("zap".into(), marker);
-            seen.ended.insert("zap".into(), PluginResult { ended_at: end, ..PluginResult::new("zap", PluginStatus::Completed) });
-            assert_eq!(plugins(&[], &seen)[0].started_at, expected, "{marker:?} {end:?}");
+            seen.markers.insert("zap".into(), ("zap".into(), marker));
+            let mut zap = own("zap", PluginStatus::Completed);
+            zap.result.ended_at = end;
+            seen.ended.insert("zap".into(), zap);
+            assert_eq!(plugins(&Expected::default(), &seen)[0].started_at, expected, "{marker:?} {end:?}");
         }
     }
 }

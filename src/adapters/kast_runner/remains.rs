@@ -11,13 +11,17 @@ use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
 use kastrel_actors::ports::{AttemptReport, ExitKind, Remains};
 
 use super::catalogue::Catalogue;
+use super::config_file::CONFIG_NAME;
 use super::folder::{self, AttemptPaths};
-use super::observer::Observer;
+use super::observer::{Conclusion, Observer};
+use super::progress::Expected;
 use super::sweep::Hunt;
-use super::{proc_table, result_file, run, verdict};
+use super::{proc_table, result_file, run};
 
 /// The file in an attempt's folder that says which attempt filled it. Hidden, so that it is none of its results.
 pub const MARK_NAME: &str = ".kastrel-attempt";
+/// The names of the files in an attempt's folder that are Kastrel's own and no results: nobody is shown one, and none is stored elsewhere.
+pub const OWN_NAMES: [&str; 2] = [MARK_NAME, CONFIG_NAME];
 /// The most of a mark that is read.
 const MOST_MARK_BYTES: u64 = 1024;
 
@@ -49,14 +53,13 @@ fn line_start(attempt: AttemptNumber) -> String {
 }
 
 /// Looks at what is left; `None` where there is no folder. Blocks.
-pub(super) fn look(results: &Path, paths: &AttemptPaths, wanted: &Wanted, catalogue: Option<Arc<Catalogue>>, expected: Vec<String>) -> Option<Remains> {
+pub(super) fn look(results: &Path, paths: &AttemptPaths, wanted: &Wanted, catalogue: Option<Arc<Catalogue>>, expected: Expected) -> Option<Remains> {
     let dir = folder::open(results, paths).ok()?;
     let is_marked = result_file::read(&dir, MARK_NAME, MOST_MARK_BYTES).is_ok_and(|mark| wanted.is_named_by(&mark));
-    let (info, plugins) = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system());
-    let spoilt = plugins.iter().filter(|plugin| verdict::is_unreadable(plugin)).count();
+    let Conclusion { info, plugins, spoilt, notes } = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system());
     let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);
     let processes = Hunt::default().find(&proc_table::all(), |marker| marker.starts_with(&of_attempt)).len();
-    let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes: Vec::new() };
+    let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes };
     Some(Remains { is_marked, processes, spoilt, report })
 }
 

@@ -1,12 +1,13 @@
 //! Reading what a scanner wrote: regular files of bounded size beneath the attempt's folder, whatever else lies there.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Take};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use jiff::Timestamp;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 
-/// More entries than this are not looked at.
+/// More entries than this are not looked at; the files of plugins are opened by their names at the end.
 const MOST_ENTRIES: usize = 5_000;
 
 /// One entry of the folder; a change of it is a sign of life.
@@ -37,8 +38,10 @@ impl From<rustix::io::Errno> for ReadProblem {
     fn from(error: rustix::io::Errno) -> Self {
         match error {
             rustix::io::Errno::NOENT => Self::Missing,
-            // The open refused a symlink, or a socket.
-            rustix::io::Errno::LOOP | rustix::io::Errno::NXIO => Self::NotRegular,
+            // The open refused a symlink, a socket,
+            // or a way out of the folder, or a file in the place of a folder.
+            rustix::io::Errno::LOOP | rustix::io::Errno::NXIO | rustix::io::Errno::XDEV => Self::NotRegular,
+            rustix::io::Errno::NOTDIR | rustix::io::Errno::NAMETOOLONG => Self::Missing,
             other => Self::Io(other.kind()),
         }
     }
@@ -65,27 +68,41 @@ pub(super) fn list(dir: &OwnedFd) -> std::io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Reads a whole file of the folder as text; bytes that are no UTF-8 are replaced.
-pub(super) fn read(dir: &OwnedFd, name: &str, most_bytes: u64) -> Result<String, ReadProblem> {
-    if name.contains('/') {
-        return Err(ReadProblem::NotRegular);
-    }
+/// A file of the folder that is about to be read.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Its bytes, as far as it went when it was opened.
+    pub(super) bytes: Take<File>,
+    /// When it was last written.
+    pub(super) modified: Option<Timestamp>,
+}
+
+/// Opens a file of the folder, or of a folder in it: never through a link, and never outside.
+pub(super) fn open(dir: &OwnedFd, name: &str, most_bytes: u64) -> Result<Opened, ReadProblem> {
     // NONBLOCK: opening a FIFO must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(dir, name, flags, Mode::empty())?);
+    let file = File::from(if name.contains('/') {
+        let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(dir, name, flags, Mode::empty(), within)?
+    } else {
+        rustix::fs::openat(dir, name, flags, Mode::empty())?
+    });
     let stat = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(ReadProblem::NotRegular);
     }
-    let too_large = ReadProblem::TooLarge(most_bytes >> 20);
-    if u64::try_from(stat.st_size).is_ok_and(|size| size > most_bytes) {
-        return Err(too_large);
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    if size > most_bytes {
+        return Err(ReadProblem::TooLarge(most_bytes >> 20));
     }
+    let modified = Timestamp::new(stat.st_mtime, i32::try_from(stat.st_mtime_nsec).unwrap_or(0)).ok();
+    Ok(Opened { bytes: file.take(size), modified })
+}
+
+/// Reads a small file of the folder whole, as text; bytes that are no UTF-8 are replaced.
+pub(super) fn read(dir: &OwnedFd, name: &str, most_bytes: u64) -> Result<String, ReadProblem> {
     let mut bytes = Vec::new();
-    file.take(most_bytes + 1).read_to_end(&mut bytes).map_err(|error| ReadProblem::Io(error.kind()))?;
-    if bytes.len() as u64 > most_bytes {
-        return Err(too_large);
-    }
+    open(dir, name, most_bytes)?.bytes.read_to_end(&mut bytes).map_err(|error| ReadProblem::Io(error.kind()))?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
@@ -105,12 +122,13 @@ mod tests {
         std::fs::write(at("over"), vec![b'x'; (1 << 20) + 1]).unwrap();
         File::create(at("sparse")).unwrap().set_len(1 << 36).unwrap();
         std::fs::create_dir(at("folder")).unwrap();
+        std::fs::write(at("folder/inner"), "deep").unwrap();
         symlink("/etc/passwd", at("link")).unwrap();
         symlink("ok", at("inner")).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let dir = OwnedFd::from(File::open(root.path()).unwrap());
         let read = |name| read(&dir, name, 1 << 20).map(|text| text.len());
-        assert_eq!(read("ok"), Ok(4));
+        assert_eq!((read("ok"), read("folder/inner")), (Ok(4), Ok(4)));
         assert_eq!(read("latin1"), Ok(8));
         assert_eq!(read("full"), Ok(1 << 20));
         for (name, problem) in [
@@ -122,6 +140,10 @@ mod tests {
             ("fifo", ReadProblem::NotRegular),
             ("none", ReadProblem::Missing),
             ("../x", ReadProblem::NotRegular),
+            ("/etc/passwd", ReadProblem::NotRegular),
+            ("folder/none", ReadProblem::Missing),
+            ("ok/x", ReadProblem::Missing),
+            ("link/x", ReadProblem::NotRegular),
         ] {
             assert_eq!(read(name), Err(problem), "{name}");
         }

@@ -18,12 +18,14 @@ use super::argv::{ArgvParts, argv};
 use super::attempt::{self, Attempt, Control, Wish};
 use super::catalogue::Catalogue;
 use super::catalogue_cache::CatalogueCache;
+use super::config_file::{self, KastConfigError, NodeConfig};
 use super::container::{self, ZapContainer};
 use super::environment;
 use super::folder::{self, AttemptPaths};
 use super::observer::Observer;
 use super::output::Output;
 use super::process;
+use super::progress::Expected;
 use super::reaper::Reaper;
 use super::remains::{self, Wanted};
 use super::report::ReportRenderer;
@@ -32,9 +34,11 @@ use super::scanner::ScannerCommand;
 use super::scope_check;
 use super::sink::{ArtifactSink, AttemptFiles};
 use super::start_error;
+use super::target_note;
 use super::termination::Grace;
 use super::watch::WatchHub;
 use crate::adapters::node_health::{is_mount_point, not_mounted};
+use crate::error_chain;
 
 /// How long the very first scans wait for the scanner to say what it offers.
 const FIRST_CATALOGUE: Duration = Duration::from_secs(10);
@@ -164,7 +168,8 @@ impl KastRunner {
     #[must_use]
     pub fn report_renderer(&self) -> ReportRenderer {
         let config = &self.config;
-        ReportRenderer::new(config.scanner.clone(), Arc::clone(&self.environment), config.results_dir.clone(), self.run.clone(), config.logo.clone())
+        let (environment, catalogue) = (Arc::clone(&self.environment), Arc::clone(&self.catalogue));
+        ReportRenderer::new(config.scanner.clone(), environment, catalogue, config.results_dir.clone(), self.run.clone(), config.logo.clone())
     }
 
     /// Which scanner this is, as far as it is known.
@@ -216,14 +221,7 @@ impl ScanRunner for KastRunner {
         let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.with_dependencies(&job.request.plugins));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
-        let parts = ArgvParts {
-            leading: &self.config.scanner.leading,
-            paths: &paths,
-            plugins: &plugins,
-            zap: zap.as_ref(),
-            config: self.config.kast_config.as_deref(),
-            logo: self.config.logo.as_deref(),
-        };
+        let parts = ArgvParts { leading: &self.config.scanner.leading, paths: &paths, plugins: &plugins, logo: self.config.logo.as_deref() };
         let args = argv(&job.request, parts);
         let marker = self.run.marker(job.scan, job.token);
         let mark = remains::mark(job.attempt, &marker);
@@ -232,6 +230,8 @@ impl ScanRunner for KastRunner {
 
         let spawning = {
             let was_mount_point = self.was_mount_point;
+            let (kind, configured, home) = (self.config.scanner.kind, self.config.kast_config.clone(), environment::home(&environment));
+            let (overrides, zap, schema) = (job.request.overrides.clone(), zap.clone(), catalogue.as_deref().and_then(|known| known.settings.clone()));
             let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
             tokio::task::spawn_blocking(move || {
                 if was_mount_point && is_mount_point(&results) == Ok(false) {
@@ -240,6 +240,11 @@ impl ScanRunner for KastRunner {
                 let failed = |error: std::io::Error| start_error::of_folder(&paths.attempt_dir, &error);
                 let folder = folder::create(&results, &paths).map_err(failed)?;
                 folder.mark(&mark).map_err(failed)?;
+                let node = match kind {
+                    ScannerKind::Kast => NodeConfig::read(configured.as_deref(), home.as_deref()).map_err(|error| unusable(&error))?,
+                    ScannerKind::Builtin => NodeConfig::none(),
+                };
+                config_file::write(&folder.dir, &config_file::settings(node, &overrides, zap.as_ref(), schema.as_ref())).map_err(failed)?;
                 folder.keep_command(&program, &args);
                 let spawned = process::spawn(&program, &args, &environment, &marker, Some(presence))?;
                 Ok::<_, StartError>((folder, spawned))
@@ -257,7 +262,7 @@ impl ScanRunner for KastRunner {
         let pid = leader.pid().as_raw_nonzero().get().unsigned_abs();
         events(AttemptEvent::Started { pid, scanner: scanner_info(self.config.scanner.kind, catalogue.as_deref()) });
 
-        let expected = expected(catalogue.as_deref(), &job);
+        let expected = expected(self.config.scanner.kind, catalogue.as_deref(), &job);
         let files = AttemptFiles { scan: job.scan, attempt: job.attempt, token: job.token, paths };
         if let Some(sink) = &self.config.sink {
             sink.attempt_started(&files);
@@ -287,15 +292,25 @@ impl ScanRunner for KastRunner {
 
     async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
         let (results, paths, catalogue) = (self.config.results_dir.clone(), self.paths(job), self.catalogue.current());
-        let expected = expected(catalogue.as_deref(), job);
+        let expected = expected(self.config.scanner.kind, catalogue.as_deref(), job);
         let wanted = Wanted { data_dir_id: self.run.data_dir_id.clone(), scan: job.scan, attempt: job.attempt, token: job.token };
         tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected)).await.ok().flatten()
     }
 }
 
+/// The node's configuration file cannot be used: another attempt would find the same file.
+fn unusable(error: &KastConfigError) -> StartError {
+    StartError::Failed(Failure::new(FailureKind::NotStarted, error_chain::chain(error)))
+}
+
 /// The plugins that will show up in an attempt's folder.
-fn expected(catalogue: Option<&Catalogue>, job: &AttemptJob) -> Vec<String> {
-    catalogue.filter(|_| !job.request.dry_run).map(|known| known.expected(&job.request)).unwrap_or_default()
+fn expected(kind: ScannerKind, catalogue: Option<&Catalogue>, job: &AttemptJob) -> Expected {
+    let notes = target_note::note(kind, catalogue, &job.request.target).into_iter().collect();
+    if job.request.dry_run {
+        return Expected { notes, ..Expected::default() };
+    }
+    let (names, unavailable) = catalogue.map(|known| (known.expected(&job.request), known.unavailable())).unwrap_or_default();
+    Expected { names, unavailable, reports: Some(job.request.format), notes }
 }
 
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use serde_json::Value;
 
-use super::text::{clean, is_plugin_name};
+use super::json::{self, tree};
+use super::plugin_name::is_selectable;
+use super::text::clean;
 
 /// Deeper than this no scanner nests its settings.
 const MAX_DEPTH: usize = 4;
@@ -14,10 +16,10 @@ const MOST_TEXT: usize = 300;
 
 /// The rules, or `None` where the text holds no schema.
 pub(super) fn settings(text: &str) -> Option<SettingsSchema> {
-    let schema: Value = serde_json::from_str(&text[text.find('{')?..=text.rfind('}')?]).ok()?;
+    let schema = json::find(text, |reader| tree(reader).map(|schema| schema.get("plugins").is_some_and(Value::is_object).then_some(schema))).ok()?;
     let plugins = schema.get("plugins")?.as_object()?;
     let mut rules: BTreeMap<String, BTreeMap<String, SettingRule>> = BTreeMap::new();
-    for (plugin, schema) in plugins.iter().filter(|(plugin, _)| is_plugin_name(plugin)) {
+    for (plugin, schema) in plugins.iter().filter(|(plugin, _)| is_selectable(plugin)) {
         let mut keys = BTreeMap::new();
         collect(schema, "", 0, &mut keys);
         rules.insert(plugin.clone(), keys);
@@ -53,7 +55,8 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
-fn rule(schema: &Value) -> SettingRule {
+/// What a value may be; one kind that this version does not know may be anything.
+fn kinds(schema: &Value) -> Vec<ValueKind> {
     let names: Vec<&str> = match schema.get("type") {
         Some(Value::String(name)) => vec![name],
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
@@ -68,12 +71,15 @@ fn rule(schema: &Value) -> SettingRule {
         "null" => Some(ValueKind::Nothing),
         _ => None,
     };
-    let kinds: Vec<Option<ValueKind>> = names.into_iter().map(kind).collect();
+    names.into_iter().map(kind).collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
+fn rule(schema: &Value) -> SettingRule {
     let number = |name: &str| schema.get(name).and_then(Value::as_f64);
     let words = schema.get("enum").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(|word| clean(word, MOST_TEXT)).collect();
     SettingRule {
-        // A kind that this version does not know may be anything.
-        kinds: if kinds.contains(&None) { Vec::new() } else { kinds.into_iter().flatten().collect() },
+        kinds: kinds(schema),
+        items: schema.get("items").map(kinds).unwrap_or_default(),
         minimum: number("minimum"),
         maximum: number("maximum"),
         words,

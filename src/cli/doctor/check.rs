@@ -46,15 +46,15 @@ pub(super) struct Check {
 }
 
 impl Check {
-    fn ok(name: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn ok(name: &'static str, message: impl Into<String>) -> Self {
         Self { name, level: Level::Ok, message: message.into(), fix: None }
     }
 
-    fn warning(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(super) fn warning(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { name, level: Level::Warning, message: message.into(), fix: Some(fix.into()) }
     }
 
-    fn failure(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(super) fn failure(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { name, level: Level::Failure, message: message.into(), fix: Some(fix.into()) }
     }
 }
@@ -93,6 +93,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
         checks.extend(redis(&url.to_string(), fact));
     }
+    checks.extend(facts.surroundings.iter().flat_map(super::surroundings::judge));
     checks.extend(skew(facts));
     checks.extend(telemetry(&facts.collector));
     checks.extend(facts.held.iter().map(|held| {
@@ -391,6 +392,7 @@ mod tests {
             redis: None,
             collector: Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() },
             leftovers: 0,
+            surroundings: None,
             held: Vec::new(),
             scanner: Ok(list(ScannerKind::Kast, true)),
             listen: Listen::Free,

@@ -14,6 +14,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::deep::{self, Rows};
 use super::probes;
+use crate::adapters::kast_runner::Surroundings;
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
 use crate::cli::backend::{PluginList, ReadinessCheck, RemoteBackend};
@@ -130,6 +131,8 @@ pub(super) struct Facts {
     pub(super) collector: Collector,
     /// Processes of scans that nobody owns.
     pub(super) leftovers: usize,
+    /// What KAST finds around it; `None` where it is not KAST that scans.
+    pub(super) surroundings: Option<Surroundings>,
     /// What the nodes that run hold back.
     pub(super) held: Vec<Held>,
 }
@@ -176,6 +179,7 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         collector: probes::collector(env).await,
         // What runs under a server is its own; so is what a worker runs that holds the data folder.
         held,
+        surroundings: super::surroundings::look(config).await,
         leftovers: if server.is_none() && !is_held { probes::leftovers(config).await } else { 0 },
     }
 }

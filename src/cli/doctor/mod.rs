@@ -4,6 +4,7 @@ mod check;
 mod deep;
 mod facts;
 mod probes;
+mod surroundings;
 
 use check::{Check, Level};
 use serde::Serialize;

@@ -19,8 +19,10 @@ use crate::web::viewer::Viewer;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LogPart)]
 pub(crate) struct LogBody {
-    /// Whole lines, without control characters.
+    /// Lines that have ended, each in its last state, without control characters.
     lines: Vec<String>,
+    /// What the last line says so far, where it has no end yet, such as a progress that is written again and again. The next part begins with this line.
+    growing: Option<String>,
     /// Where the next part begins: pass it as `from`.
     next: u64,
     /// Whether the attempt still writes.
@@ -74,8 +76,8 @@ pub(crate) async fn scan_log(State(web): State<Web>, _viewer: Viewer, PathId(id)
     let running = scan.record.attempts.iter().any(|attempt| attempt.number == wanted && attempt.end.is_none());
     let part = log_since(&web, &scan.record, wanted, from, !running).await;
     let body = match part {
-        Some(part) => LogBody { lines: part.lines, next: part.next, running, window: part.is_window },
-        None => LogBody { lines: Vec::new(), next: from, running, window: false },
+        Some(part) => LogBody { lines: part.lines, growing: part.growing, next: part.next, running, window: part.is_window },
+        None => LogBody { lines: Vec::new(), growing: None, next: from, running, window: false },
     };
     Ok(fresh(StatusCode::OK, &body))
 }
@@ -89,11 +91,14 @@ mod tests {
     async fn goes_on_where_the_reader_left_off() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
-        assert_eq!(json_of(app.get("/api/scans/1/log").await).await, serde_json::json!({"lines": [], "next": 0, "running": true, "window": false}));
+        assert_eq!(
+            json_of(app.get("/api/scans/1/log").await).await,
+            serde_json::json!({"lines": [], "growing": null, "next": 0, "running": true, "window": false})
+        );
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "one\n\u{1b}[31mtwo\nthr").unwrap();
         let part = json_of(app.get("/api/scans/1/log?attempt=1&from=4").await).await;
-        assert_eq!(part, serde_json::json!({"lines": ["[31mtwo"], "next": 13, "running": true, "window": false}));
+        assert_eq!(part, serde_json::json!({"lines": ["two"], "growing": "thr", "next": 13, "running": true, "window": false}));
         assert_eq!(app.get("/api/scans/1/log?from=-1&attempt=x").await.status(), 400);
         assert_eq!(app.get("/api/scans/9/log").await.status(), 404);
     }

@@ -18,7 +18,12 @@ function attend(log) {
   let next = Number(log.dataset.next) || 0;
   let running = "running" in log.dataset;
   let following = true;
+  // The line that has no end yet stays the last one, and is replaced as it grows.
+  const growing = log.querySelector(".growing") ?? document.createElement("span");
+  growing.className = "growing";
+  growing.remove();
   let lines = log.textContent.replace(/\n$/, "").split("\n");
+  log.append(growing);
   // The log is on another machine: what comes is its end, and replaces what was there.
   let isWindow = "window" in log.dataset;
   let timer = 0;
@@ -59,7 +64,7 @@ function attend(log) {
     const word = search.value.trim().toLowerCase();
     const shown = word ? lines.filter((line) => line.toLowerCase().includes(word)) : lines;
     hits.textContent = word ? `${shown.length} of ${lines.length} lines` : "";
-    log.replaceChildren(...shown.map((line) => lineNode(line, word)));
+    log.replaceChildren(...shown.map((line) => lineNode(line, word)), growing);
     if (following) toEnd();
   }
 
@@ -71,7 +76,7 @@ function attend(log) {
       return draw();
     }
     if (word) return draw();
-    log.append(...more.map((line) => lineNode(line, "")));
+    growing.before(...more.map((line) => lineNode(line, "")));
     if (following) toEnd();
   }
 
@@ -98,6 +103,10 @@ function attend(log) {
         }
         isWindow = part.window;
         running = part.running;
+        if (growing.textContent !== (part.growing ?? "")) {
+          growing.textContent = part.growing ?? "";
+          if (following) toEnd();
+        }
         if (!running && !grew) return setFollowing(following);
         timer = setTimeout(ask, part.lines.length && !part.window ? 300 : 1500);
         return;

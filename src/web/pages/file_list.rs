@@ -33,6 +33,8 @@ struct AttemptSection {
     files: Vec<FileRow>,
     /// What to know of the list.
     notice: Option<&'static str>,
+    /// `1,000 of 1,506 shown`, where not all are.
+    cut: Option<String>,
 }
 
 struct FileRow {
@@ -58,9 +60,12 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         };
         let listing = list(&web, &scan.record, attempt.number).await;
         let notice = notice_of(&listing);
-        let files = listing.unwrap_or_default().files;
-        let total = size(files.iter().map(|file| file.size).sum());
-        attempts.push(AttemptSection { number: attempt.number.0, total, files: files.into_iter().map(row).collect(), notice });
+        let listing = listing.unwrap_or_default();
+        let cut = listing.cut();
+        let bytes = size(listing.files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size)));
+        // Of a list that is cut the sum would be wrong.
+        let total = cut.clone().unwrap_or(bytes);
+        attempts.push(AttemptSection { number: attempt.number.0, total, files: listing.files.into_iter().map(row).collect(), notice, cut });
     }
     let target = clean(&scan.record.request.target.to_string());
     Ok(page(&FileListPage { layout: Layout::of(&web, &viewer, Here::Scans, format!("Files of scan {id}")).await, id: id.0, target, attempts }))
@@ -87,8 +92,9 @@ mod tests {
                     total: "824 bytes".into(),
                     files: vec![file("kast_report.html"), file(&format!("raw/{HOSTILE}"))],
                     notice: Some(PARTIAL),
+                    cut: None,
                 },
-                AttemptSection { number: 1, total: "0 bytes".into(), files: Vec::new(), notice: None },
+                AttemptSection { number: 1, total: "0 bytes".into(), files: Vec::new(), notice: None, cut: None },
             ];
             Self { layout: Layout::sample("Files of scan 17"), id: 17, target: clean(HOSTILE), attempts }
         }
@@ -97,6 +103,23 @@ mod tests {
     #[test]
     fn looks_as_it_should() {
         insta::assert_snapshot!(FileListPage::sample().render().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_cut_says_so_and_the_report_is_there() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        let folder = app.attempt_folder(&scan);
+        std::fs::create_dir_all(folder.join("responses")).unwrap();
+        for number in 0..1504 {
+            std::fs::write(folder.join(format!("responses/{number}.txt")), "x").unwrap();
+        }
+        std::fs::write(folder.join("kast_report.html"), "report").unwrap();
+        std::fs::write(folder.join("kast_info.json"), "{}").unwrap();
+        let html = text_of(app.get("/scans/1/files").await).await;
+        assert!(html.contains("1,000 of 1,506 shown") && html.contains("kast_report.html"), "{}", &html[..2000]);
+        assert_eq!(app.get("/scans/1/report").await.status(), 200);
+        assert!(text_of(app.get("/scans/1").await).await.contains("/scans/1/report"));
     }
 
     #[tokio::test]

@@ -83,7 +83,7 @@ mod tests {
                 target: clean(HOSTILE),
                 attempt: 2,
                 attempts: vec![1, 2],
-                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false }),
+                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false, growing: None }),
                 size: "412 bytes".into(),
                 has_file: true,
                 is_running: true,

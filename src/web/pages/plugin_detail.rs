@@ -74,7 +74,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
             let listing = list(&web, &scan.record, attempt).await.unwrap_or_default();
             // What the plugin wrote last, in order.
             let written = format!("{name}_processed.json");
-            let start = if listing.has(&written) { head(&web, &scan.record, attempt, &written, MOST_BYTES).await.ok() } else { None };
+            let start = head(&web, &scan.record, attempt, &written, MOST_BYTES).await.ok();
             let result = start.map(|(start, bytes)| super::file_view::content_of("result.json", &start, bytes));
             (own_files(listing.files, &name, &others), result)
         }

@@ -6,9 +6,8 @@ use axum::response::Response;
 use kastrel_actors::model::{AttemptNumber, ScanRecord};
 
 use super::layout::{Here, Layout};
-use crate::adapters::artifacts::ArtifactError;
 use crate::web::error::Problem;
-use crate::web::files::{PDF_REPORT, REPORT, list};
+use crate::web::files::{PDF_REPORT, REPORT, has};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
@@ -48,10 +47,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
 
 async fn newest(web: &WebInner, record: &ScanRecord) -> Result<Option<(AttemptNumber, bool)>, Problem> {
     for attempt in record.attempts.iter().rev().take(LOOK_BACK) {
-        match list(web, record, attempt.number).await {
-            Ok(listing) if listing.has(REPORT) => return Ok(Some((attempt.number, listing.has(PDF_REPORT)))),
-            Ok(_) | Err(ArtifactError::NotFound) => {}
-            Err(error) => return Err(error.into()),
+        if has(web, record, attempt.number, REPORT).await? {
+            return Ok(Some((attempt.number, has(web, record, attempt.number, PDF_REPORT).await?)));
         }
     }
     Ok(None)

@@ -10,10 +10,11 @@ use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
 use super::overview::left_of;
+use crate::adapters::kast_runner::NOTES_NAME;
 use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;
-use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, head, list, log_tail, notice_of as notice_of_files};
+use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, has, head, list, log_tail, notice_of as notice_of_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
@@ -103,6 +104,8 @@ struct Results {
     missing_report: Option<&'static str>,
     /// What to know of the files.
     notice: Option<&'static str>,
+    /// What to know of the attempt.
+    notes: Vec<String>,
     has_info: bool,
     command: Option<String>,
     zap: Option<ZapView>,
@@ -205,6 +208,9 @@ impl Progress {
     }
 }
 
+/// The most of an attempt's notes that is read.
+const MOST_NOTES_BYTES: u64 = 16 * 1024;
+
 async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     let Some(attempt) = record.last_attempt().map(|attempt| attempt.number) else { return Results::default() };
     let base = format!("/scans/{}/attempts/{attempt}/files", record.id);
@@ -212,25 +218,28 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     // The page is about the scan; without its files it is still worth showing.
     let (listing, log) = tokio::join!(list(web, record, attempt), log_tail(web, record, attempt));
     let (notice, has_files) = (notice_of_files(&listing), listing.is_ok());
-    let missing_report =
-        listing.as_ref().ok().filter(|_| notice.is_none()).and_then(|listing| missing_report(record, listing.has(REPORT), listing.has(PDF_REPORT)));
-    let listing = listing.unwrap_or_default();
-    let start_of = async |path: &str, most: u64| if listing.has(path) { head(web, record, attempt, path, most).await.ok() } else { None };
+    // A list may be cut: files that matter are opened by their names.
+    let is_there = async |path: &str| has_files && has(web, record, attempt, path).await.unwrap_or(false);
+    let (report, pdf, has_info) = tokio::join!(is_there(REPORT), is_there(PDF_REPORT), is_there("kast_info.json"));
+    let missing_report = if has_files && notice.is_none() { missing_report(record, report, pdf) } else { None };
+    let start_of = async |path: &str, most: u64| if has_files { head(web, record, attempt, path, most).await.ok() } else { None };
     // What ZAP's file says after the end is what it was doing when the scan ended.
     let zap = if is_running { start_of(zap::FILE, zap::MOST_BYTES).await } else { None };
     let command = start_of(COMMAND, MOST_COMMAND_BYTES).await;
+    let notes = if is_running { None } else { start_of(NOTES_NAME, MOST_NOTES_BYTES).await };
     Results {
         attempt: attempt.0,
-        report: listing.has(REPORT),
+        report,
         html_url: format!("{base}/{REPORT}?download=1"),
-        pdf_url: listing.has(PDF_REPORT).then(|| format!("{base}/{PDF_REPORT}")),
+        pdf_url: pdf.then(|| format!("{base}/{PDF_REPORT}")),
         has_files,
         missing_report,
         notice,
-        has_info: listing.has("kast_info.json"),
+        notes: notes.map(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().map(sentence).collect()).unwrap_or_default(),
+        has_info,
         command: command.and_then(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().next().map(clean)),
         zap: zap.and_then(|(bytes, _)| zap::view(&bytes)),
-        log: log.filter(|tail| !tail.lines.is_empty()),
+        log: log.filter(|tail| !tail.lines.is_empty() || tail.growing.is_some()),
     }
 }
 

@@ -1,7 +1,7 @@
 use kastrel_actors::model::ScanStatus;
 use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, Failure, FailureKind, FencingToken, Interruption, IssueRef, PluginResult, PluginStatus, Resolution, ScannerInfo, ScannerKind,
-    Severity,
+    Severity, Verdict,
 };
 
 use kastrel_actors::testing::fixtures;
@@ -111,7 +111,8 @@ impl ScanDetailPage {
                     alerts: "2 high".into(),
                     warnings: vec![clean(HOSTILE)],
                 }),
-                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false }),
+                notes: Vec::new(),
+                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false, growing: None }),
             },
             can_cancel: true,
             has_ended: true,
@@ -228,6 +229,18 @@ async fn buttons_lead_back_to_a_scan_that_says_what_happened() {
 }
 
 #[tokio::test]
+async fn the_notes_on_an_ended_attempt_are_shown() {
+    let app = TestApp::new();
+    let scan = app.running("example.com").await;
+    std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+    std::fs::write(app.attempt_folder(&scan).join("notes.log"), "the scanner wrote no PDF report\n<script>x</script>\n").unwrap();
+    assert!(!text_of(app.get("/scans/1").await).await.contains("no PDF report"), "nothing is known before the end");
+    app.finish(&scan, Resolution::Complete(Verdict::default())).await;
+    let html = text_of(app.get("/scans/1").await).await;
+    assert!(html.contains("<p>The scanner wrote no PDF report</p>") && html.contains("&#60;script&#62;x") && html.contains("id=\"scan-notes\""), "{html}");
+}
+
+#[tokio::test]
 async fn the_log_is_shown_and_cannot_break_out() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
@@ -237,7 +250,8 @@ async fn the_log_is_shown_and_cannot_break_out() {
     let html = text_of(app.get("/scans/1").await).await;
     assert!(
         html.contains("data-log-url=\"/api/scans/1/log?attempt=1\" data-next=\"36\" data-running")
-            && html.contains("[31m&#60;/pre&#62;&#60;script&#62;")
+            && html.contains("&#60;/pre&#62;&#60;script&#62;")
+            && !html.contains("[31m")
             && !html.contains('\u{1b}'),
         "{html}"
     );

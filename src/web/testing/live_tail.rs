@@ -11,7 +11,7 @@ pub(crate) struct LiveTail(pub(crate) &'static str);
 #[async_trait]
 impl ArtifactStore for LiveTail {
     async fn list(&self, _: &AttemptKey) -> Result<Listing, ArtifactError> {
-        Ok(Listing { files: Vec::new(), partial: true })
+        Ok(Listing::whole(Vec::new(), true))
     }
 
     async fn open(&self, _: &AttemptKey, _: &str, _: Option<ByteRange>) -> Result<OpenArtifact, ArtifactError> {

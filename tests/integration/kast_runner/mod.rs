@@ -2,6 +2,7 @@
 
 pub(crate) mod stage;
 
+mod cases;
 mod ends;
 mod environment;
 mod floods;

@@ -60,7 +60,9 @@ async fn the_real_kast_is_read_right() {
     assert_eq!(ended.name, "cancelled");
 
     let target = format!("http://127.0.0.1:{}", serve());
-    let job = stage.draft(ScanRequestDraft { target, ..ScanRequestDraft::default() });
+    // `--set` would make `True` of the 1.
+    let overrides = vec!["whatweb.aggression_level=1".to_owned(), "whatweb.timeout=20".to_owned()];
+    let job = stage.draft(ScanRequestDraft { target, overrides, ..ScanRequestDraft::default() });
     let folder = stage.runner.paths(&job).attempt_dir;
     let ended = stage.start(job).await.unwrap().ended(None).await;
     println!("{} {:?} {}", ended.name, ended.plugins(), ended.report.last_words);
@@ -85,7 +87,8 @@ async fn the_real_kast_is_read_right() {
     assert_eq!(ours, expected);
     for plugin in json("kast_info.json")["plugins"].as_array().unwrap() {
         let ours = ended.report.plugins.iter().find(|one| one.name == plugin["plugin_name"]).unwrap();
-        let status = match plugin["status"].as_str().unwrap() {
+        let expected = plugin["status"].as_str().unwrap();
+        let status = match expected {
             "success" => PluginStatus::Completed,
             "unavailable" => PluginStatus::Unavailable,
             "skipped" => PluginStatus::Skipped,
@@ -93,4 +96,9 @@ async fn the_real_kast_is_read_right() {
         };
         assert_eq!((ours.status, ours.started_at.is_some()), (status, !plugin["start_timestamp"].is_null()), "{}", ours.name);
     }
+
+    let shown = std::process::Command::new(&program).args(["config", "show", "--config"]).arg(folder.join(".kastrel-config.yaml")).output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    println!("settings as KAST reads them:\n{shown}");
+    assert!(shown.contains("aggression_level: 1\n") && shown.contains("timeout: 20\n"), "{shown}");
 }

@@ -19,7 +19,6 @@ async fn every_bad_behaviour_has_a_name_and_a_reason() {
         ("family-hang-stubborn.test", "stalled", "no sign of life"),
         ("truncated.test", "unreadable_result", "kast_info.json"),
         ("huge.test", "unreadable_result", "kast_info.json"),
-        ("deep.test", "unreadable_result", "kast_info.json"),
         ("linked.test", "unreadable_result", "kast_info.json"),
         ("fifo.test", "unreadable_result", "kast_info.json"),
     ];

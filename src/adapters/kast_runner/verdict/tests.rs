@@ -1,32 +1,70 @@
-use kastrel_actors::model::Severity;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+use kastrel_actors::model::{MAX_COUNT, PluginResult, PluginStatus, Severity};
+
+use super::super::catalogue::Catalogue;
+use super::super::catalogue_text;
+use super::super::json::Fault;
+use super::super::plugin_name;
+use super::processed::read;
 use super::*;
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_str!(concat!("../fixtures/", $name))
+        include_bytes!(concat!("../fixtures/", $name)).as_slice()
     };
 }
 
-fn read(name: &str, json: &str) -> PluginResult {
-    processed(name, Ok(json), None)
+fn case(folder: &str, name: &str) -> Vec<u8> {
+    std::fs::read(cases(folder).join(name)).unwrap()
 }
 
-fn own() -> Vec<PluginResult> {
-    vec![
-        read("whatweb", fixture!("whatweb_processed.json")),
-        read("testssl", fixture!("testssl_processed.json")),
-        read("script_detection", fixture!("script_detection_processed.json")),
-        read("org_discovery", fixture!("org_discovery_processed.json")),
-        read("wafw00f", fixture!("wafw00f_processed.json")),
-        read("cors_analyzer", fixture!("cors_analyzer_processed.json")),
-        read("ai_surface_detection", fixture!("ai_surface_detection_processed.json")),
-    ]
+fn cases(folder: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/fixtures/cases", folder].iter().collect()
 }
+
+/// Every file of a folder has an expectation.
+fn assert_all_are_expected<'a>(folder: &str, expected: impl Iterator<Item = &'a str>) {
+    let files: BTreeSet<String> = std::fs::read_dir(cases(folder)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files, expected.map(str::to_owned).collect());
+}
+
+fn catalogue() -> Catalogue {
+    let registry = catalogue_text::registry(&String::from_utf8(case("registry", "after-a-warning.txt")).unwrap()).unwrap();
+    Catalogue { registry, ..Catalogue::default() }
+}
+
+fn of_text(name: &str, json: &str) -> PluginResult {
+    read(name, json.as_bytes(), None).result
+}
+
+fn own(files: &[(&str, &[u8])]) -> BTreeMap<String, Own> {
+    files.iter().map(|(name, json)| (plugin_name::key(name), read(name, *json, None))).collect()
+}
+
+/// As at the end of an attempt in which these plugins wrote a file.
+fn merged(info: &[u8], files: &[(&str, &[u8])], zone: &TimeZone) -> Vec<PluginResult> {
+    let own = own(files);
+    let seen: Vec<PluginResult> = files.iter().map(|(name, _)| own[&plugin_name::key(name)].result.clone()).collect();
+    merge(&Info::read(info), &seen, &own, None, zone).plugins
+}
+
+const REAL: &[(&str, &[u8])] = &[
+    ("whatweb", fixture!("whatweb_processed.json")),
+    ("testssl", fixture!("testssl_processed.json")),
+    ("script_detection", fixture!("script_detection_processed.json")),
+    ("org_discovery", fixture!("org_discovery_processed.json")),
+    ("wafw00f", fixture!("wafw00f_processed.json")),
+    ("cors_analyzer", fixture!("cors_analyzer_processed.json")),
+    ("ai_surface_detection", fixture!("ai_surface_detection_processed.json")),
+];
 
 #[test]
 fn the_files_of_a_real_run_are_read() {
-    let shown: Vec<String> = own().iter().map(|p| format!("{} {} {}", p.name, p.status, p.findings_count)).collect();
+    let shown: Vec<String> =
+        REAL.iter().map(|(name, json)| read(name, *json, None).result).map(|p| format!("{} {} {}", p.name, p.status, p.findings_count)).collect();
     assert_eq!(
         shown,
         [
@@ -39,78 +77,217 @@ fn the_files_of_a_real_run_are_read() {
             "ai_surface_detection completed 0",
         ]
     );
-    let testssl = &own()[1];
+    let testssl = read("testssl", REAL[1].1, None).result;
     assert_eq!(testssl.message.as_deref(), Some(r#"testssl scan failed: /usr/bin/testssl: unrecognized option "--socket-timeout""#));
     assert_eq!(testssl.ended_at, Some("2026-11-23T19:07:00.390Z".parse().unwrap()));
 }
 
 #[test]
-fn the_info_file_decides_about_states_and_times() {
-    let zone = TimeZone::fixed(jiff::tz::offset(2));
-    let merged = info(fixture!("kast_info.json"), &own(), &zone).unwrap();
-    let of = |name: &str| merged.iter().find(|plugin| plugin.name == name).unwrap();
-    assert_eq!(merged.len(), 12);
-    assert_eq!(of("katana").status, PluginStatus::Unavailable);
-    assert_eq!(of("katana").message.as_deref(), Some("its tool is not installed on this node"));
-    assert_eq!((of("whatweb").status, of("whatweb").findings_count), (PluginStatus::Completed, 1));
-    assert_eq!(of("whatweb").started_at, Some("2026-11-23T19:06:59.775423+02:00".parse().unwrap()));
-    assert_eq!((of("org_discovery").status, of("org_discovery").message.as_deref()), (PluginStatus::Failed, Some("No results available.")));
+fn a_real_run_is_merged_and_its_times_are_those_of_the_plugins_own_zone() {
+    // Whatever zone this machine is in: KAST ran in UTC, as the plugins' own times show.
+    for hours in [-5, 0, 2] {
+        let merged = merged(fixture!("kast_info.json"), REAL, &TimeZone::fixed(jiff::tz::offset(hours)));
+        let of = |name: &str| merged.iter().find(|plugin| plugin.name == name).unwrap();
+        assert_eq!(merged.len(), 12);
+        assert_eq!(of("katana").status, PluginStatus::Unavailable);
+        assert_eq!(of("katana").message.as_deref(), Some("Tool not installed on this node"));
+        assert_eq!((of("whatweb").status, of("whatweb").findings_count), (PluginStatus::Completed, 1));
+        assert_eq!(of("whatweb").started_at, Some("2026-11-23T19:06:59.775423Z".parse().unwrap()));
+        // A summary that only says that nothing was found is no reason for a failure.
+        assert_eq!(
+            (of("org_discovery").status, of("org_discovery").message.as_deref()),
+            (PluginStatus::Failed, Some("Failed without a message. See the log."))
+        );
+        assert!(of("script_detection").message.as_deref().unwrap().starts_with("HTTPSConnectionPool"));
+        for plugin in &merged {
+            assert!(plugin.started_at.zip(plugin.ended_at).is_none_or(|(start, end)| start <= end), "{plugin:?}");
+        }
+    }
 }
 
 #[test]
-fn every_status_word_has_a_meaning() {
-    let done = PluginResult::new("p", PluginStatus::Completed);
-    for (word, own, expected) in [
-        ("success", None, PluginStatus::Completed),
-        ("Success", None, PluginStatus::Completed),
-        ("fail", Some(&done), PluginStatus::Failed),
-        ("failed", None, PluginStatus::Failed),
-        ("unavailable", None, PluginStatus::Unavailable),
-        ("skipped", None, PluginStatus::Skipped),
-        ("unknown", None, PluginStatus::Failed),
-        ("unknown", Some(&done), PluginStatus::Completed),
-        ("novel\u{1b}[31m", None, PluginStatus::Failed),
-    ] {
-        let (status, reason) = final_status(word, own);
-        assert_eq!(status, expected, "{word}");
-        assert!(reason.is_none_or(|reason| !reason.contains('\u{1b}')));
+fn a_result_with_odd_values_is_read_and_one_that_cannot_be_read_fails() {
+    use PluginStatus::{Completed, Failed};
+    // File, status, findings, (high, medium, low, unknown), a part of the message.
+    let expected: &[(&str, PluginStatus, u64, [u64; 4], &str)] = &[
+        ("sane.json", Completed, 2, [1, 0, 0, 0], "ok"),
+        ("nan.json", Completed, 2, [1, 0, 0, 0], "ok"),
+        ("infinity.json", Completed, 2, [1, 0, 0, 0], "ok"),
+        ("nan-count.json", Completed, 2, [1, 1, 0, 0], "ok"),
+        ("repeated-key.json", Completed, 2, [1, 0, 0, 0], "last"),
+        ("repeated-issues.json", Completed, 2, [1, 0, 0, 0], "ok"),
+        ("byte-order-mark.json", Completed, 2, [1, 0, 0, 0], "ok"),
+        ("raw-control-characters.json", Completed, 2, [1, 0, 0, 0], "ab line one tab"),
+        ("lone-high-surrogate.json", Completed, 2, [1, 0, 0, 0], "Welcome to our shop \u{fffd}"),
+        ("lone-high-surrogate-in-a-key.json", Completed, 1, [1, 0, 0, 0], "ok"),
+        ("lone-high-surrogate-before-text.json", Completed, 2, [1, 0, 0, 0], "shop \u{fffd} and more 😀"),
+        ("lone-low-surrogate.json", Completed, 2, [1, 0, 0, 0], "cut \u{fffd}."),
+        ("invalid-utf8.json", Completed, 2, [1, 0, 0, 0], "b\u{fffd}cher"),
+        ("trailing-garbage.json", Completed, 2, [1, 0, 0, 0], "ok"),
+        ("warning-before.json", Completed, 2, [1, 0, 0, 0], "ok"),
+        ("null-members.json", Completed, 1, [1, 0, 0, 0], ""),
+        ("wrong-types.json", Completed, 4, [1, 0, 0, 3], ""),
+        ("python-words.json", Completed, 2, [1, 0, 0, 0], "ok"),
+        ("huge-count.json", Completed, MAX_COUNT, [1, 0, 0, 0], "ok"),
+        ("exponent-count.json", Completed, MAX_COUNT, [1, 0, 0, 0], "ok"),
+        ("negative-count.json", Completed, 0, [1, 0, 0, 0], "ok"),
+        ("text-count.json", Completed, 12, [1, 0, 0, 0], "ok"),
+        ("float-count.json", Completed, 3, [1, 0, 0, 0], "ok"),
+        ("single-issue-object.json", Completed, 2, [1, 0, 0, 0], "ok"),
+        ("issues-201.json", Completed, 2, [1, 0, 200, 0], "ok"),
+        ("issues-1340.json", Completed, 2, [1, 0, 1339, 0], "ok"),
+        ("issues-1000-novel.json", Completed, 2, [1, 1, 0, 1000], "ok"),
+        ("utf16.json", Failed, 0, [0; 4], "UTF-16"),
+        ("truncated.json", Failed, 0, [0; 4], "cannot be read: it is truncated"),
+        ("truncated-in-a-list.json", Failed, 0, [0; 4], "truncated"),
+        ("empty.json", Failed, 0, [0; 4], "it is empty"),
+        ("zeros.json", Failed, 0, [0; 4], "holds no JSON object"),
+        ("list.json", Failed, 0, [0; 4], "holds no JSON object"),
+        ("python-repr.json", Failed, 0, [0; 4], "no JSON at byte 1"),
+        ("html.json", Failed, 0, [0; 4], "holds no JSON object"),
+        ("no-result.json", Failed, 0, [0; 4], "names no result"),
+        ("error-before-summary.json", Failed, 0, [0; 4], "ZAP did not start: docker is missing"),
+        ("error-in-results.json", Failed, 0, [0; 4], "katana timed out after 600s"),
+        ("error-in-summary-list.json", Failed, 0, [0; 4], "Plugin execution failed: no route"),
+        ("failed-without-a-reason.json", Failed, 0, [0; 4], "Failed without a message"),
+    ];
+    assert_all_are_expected("results", expected.iter().map(|(file, ..)| *file));
+    let catalogue = catalogue();
+    for (file, status, findings, counts, message) in expected {
+        let own = read("whatweb", case("results", file).as_slice(), Some(&catalogue));
+        let seen = [own.result.clone()];
+        // KAST's good word does not make a result good that cannot be read.
+        let plugin =
+            merge(&Info::read(case("info", "sane.json").as_slice()), &seen, &[("whatweb".to_owned(), own)].into(), None, &TimeZone::UTC).plugins.remove(0);
+        let severities = plugin.severity_counts();
+        assert_eq!((plugin.status, plugin.findings_count), (*status, *findings), "{file}: {:?}", plugin.message);
+        assert_eq!([severities.high, severities.medium, severities.low, severities.unknown], *counts, "{file}");
+        assert!(plugin.message.as_deref().unwrap_or_default().contains(message), "{file}: {:?}", plugin.message);
+        assert!(!plugin.message.as_deref().unwrap_or_default().contains("No vulnerabilities"), "{file}");
     }
+}
+
+#[test]
+fn the_worst_issues_are_listed_first_and_all_are_counted() {
+    let catalogue = catalogue();
+    for (file, total) in [("issues-201.json", 201), ("issues-1340.json", 1340), ("issues-1000-novel.json", 1002)] {
+        let plugin = read("whatweb", case("results", file).as_slice(), Some(&catalogue)).result;
+        assert_eq!((plugin.issues.len(), plugin.issues_count(), plugin.issues[0].id.as_str()), (200, total, "exposed_admin_panel"), "{file}");
+    }
+}
+
+#[test]
+fn an_odd_info_file_costs_no_scan() {
+    // File, whether it is read to its end, the state of `whatweb`, whose own file is sane.
+    let read_whole: &[(&str, PluginStatus)] = &[
+        ("sane.json", PluginStatus::Completed),
+        ("nan-duration.json", PluginStatus::Completed),
+        ("null-entry.json", PluginStatus::Completed),
+        ("null-plugins.json", PluginStatus::Completed),
+        ("text-plugins.json", PluginStatus::Completed),
+        ("object-plugins.json", PluginStatus::Completed),
+        ("no-plugins.json", PluginStatus::Completed),
+        ("empty-object.json", PluginStatus::Completed),
+        ("repeated-plugins.json", PluginStatus::Completed),
+        ("byte-order-mark.json", PluginStatus::Completed),
+        ("surrogate-in-a-key.json", PluginStatus::Completed),
+        ("odd-arguments.json", PluginStatus::Completed),
+        ("null-times.json", PluginStatus::Completed),
+        ("other-case.json", PluginStatus::Completed),
+        ("trailing-garbage.json", PluginStatus::Completed),
+        ("odd-names.json", PluginStatus::Completed),
+    ];
+    let broken: &[(&str, Fault)] =
+        &[("truncated.json", Fault::Truncated), ("utf16.json", Fault::Utf16), ("list.json", Fault::NoObject), ("empty.json", Fault::Empty)];
+    assert_all_are_expected("info", read_whole.iter().map(|(file, _)| *file).chain(broken.iter().map(|(file, _)| *file)));
+    let sane = case("results", "sane.json");
+    for (file, status) in read_whole {
+        let json = case("info", file);
+        assert_eq!(Info::read(json.as_slice()).broken, None, "{file}");
+        let plugins = merged(&json, &[("whatweb", &sane)], &TimeZone::UTC);
+        let whatweb: Vec<_> = plugins.iter().filter(|plugin| plugin_name::key(&plugin.name) == "whatweb").collect();
+        assert_eq!((whatweb.len(), whatweb[0].name.as_str(), whatweb[0].status, whatweb[0].findings_count), (1, "whatweb", *status, 2), "{file}");
+        assert_eq!(plugins.len(), if *file == "odd-names.json" { 8 } else { 1 }, "{file}");
+    }
+    for (file, fault) in broken {
+        let json = case("info", file);
+        assert_eq!(Info::read(json.as_slice()).broken.as_ref(), Some(fault), "{file}");
+        // What the plugin itself says is known all the same, and so is what was read before the break.
+        let plugins = merged(&json, &[("whatweb", &sane)], &TimeZone::UTC);
+        assert_eq!((plugins[0].name.as_str(), plugins[0].status), ("whatweb", PluginStatus::Completed), "{file}");
+        assert_eq!(plugins[0].started_at.is_some(), *file == "truncated.json", "{file}");
+    }
+}
+
+#[test]
+fn a_plugin_with_any_name_is_shown() {
+    let plugins = merged(&case("info", "odd-names.json"), &[], &TimeZone::UTC);
+    let shown: Vec<_> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.status)).collect();
+    let names = ["my plugin/1", "näme", "nmap.vuln", "(unnamed plugin)", "(unnamed plugin) 2", "7", "<b>x</b>", "whatweb"];
+    assert_eq!(shown, names.map(|name| (name, PluginStatus::Failed)));
+    assert_eq!(plugins[1].message.as_deref(), Some("it broke"));
+    assert_eq!(plugins[7].message.as_deref(), Some("The scanner reports success, but the result file whatweb_processed.json is missing"));
+    let many: Vec<_> = (0..600).map(|n| serde_json::json!({ "plugin_name": n, "status": "fail" })).collect();
+    let info = Info::read(serde_json::json!({ "plugins": many }).to_string().as_bytes());
+    let merged = merge(&info, &[], &BTreeMap::new(), None, &TimeZone::UTC);
+    assert_eq!((merged.plugins.len(), merged.notes.as_slice()), (500, ["kast_info.json lists 100 more plugins, which are not shown".to_owned()].as_slice()));
+}
+
+#[test]
+fn the_worse_word_counts() {
+    let good = r#"{"disposition":"success","findings_count":1,"summary":"Found 1 issue"}"#;
+    let bad = r#"{"disposition":"fail","findings":{"error":"no route"},"summary":"No vulnerabilities detected"}"#;
+    let unsure = r#"{"findings_count":1,"summary":"Found 1 issue"}"#;
+    let torn = r#"{"findings_count":1,"#;
+    for (entry, own, status, message) in [
+        (r#""status":"success""#, Some(good), PluginStatus::Completed, Some("Found 1 issue")),
+        (r#""status":"Success ""#, Some(unsure), PluginStatus::Completed, Some("Found 1 issue")),
+        (r#""status":"success""#, Some(bad), PluginStatus::Failed, Some("no route")),
+        (r#""status":"success""#, Some(torn), PluginStatus::Failed, Some("Result file cannot be read: it is truncated")),
+        (r#""status":"success","error":"odd""#, Some(torn), PluginStatus::Failed, Some("Result file cannot be read: it is truncated")),
+        (r#""status":"success""#, None, PluginStatus::Failed, Some("The scanner reports success, but the result file p_processed.json is missing")),
+        (r#""status":"fail""#, Some(good), PluginStatus::Failed, Some("Failed without a message. See the log.")),
+        (r#""status":"fail""#, Some(bad), PluginStatus::Failed, Some("no route")),
+        (r#""status":"failed","error":"division by \u001b[31mzero""#, Some(bad), PluginStatus::Failed, Some("division by zero")),
+        (r#""status":"failed","error":"division by zero""#, None, PluginStatus::Failed, Some("division by zero")),
+        (r#""status":"failed","error":"killed""#, Some(torn), PluginStatus::Failed, Some("killed")),
+        (r#""status":"failed","error":null"#, None, PluginStatus::Failed, Some("Failed without a message. See the log.")),
+        (r#""status":"unavailable""#, None, PluginStatus::Unavailable, Some("Tool not installed on this node")),
+        (r#""status":"unavailable","error":"docker is missing""#, None, PluginStatus::Unavailable, Some("docker is missing")),
+        (r#""status":"skipped""#, None, PluginStatus::Skipped, Some("Skipped by the scanner")),
+        (r#""status":"unknown""#, None, PluginStatus::Failed, Some("The scanner does not say how it ended")),
+        (r#""status":"unknown""#, Some(good), PluginStatus::Completed, Some("Found 1 issue")),
+        (r#""status":null"#, Some(good), PluginStatus::Completed, Some("Found 1 issue")),
+        (r#""status":null"#, Some(bad), PluginStatus::Failed, Some("no route")),
+        (r#""status":"novel\u001b[31m""#, None, PluginStatus::Failed, Some("The scanner ended it as \"novel\"")),
+    ] {
+        let files: Vec<(&str, &[u8])> = own.iter().map(|own| ("p", own.as_bytes())).collect();
+        let plugin = merged(format!(r#"{{"plugins":[{{"plugin_name":"p",{entry}}}]}}"#).as_bytes(), &files, &TimeZone::UTC).remove(0);
+        assert_eq!((plugin.status, plugin.message.as_deref()), (status, message), "{entry} {own:?}");
+    }
+    let twice = r#"{"plugins":[{"plugin_name":"a","status":"success"},{"plugin_name":"A","status":"fail"},{"plugin_name":"b"}]}"#;
+    let shown: Vec<_> = merged(twice.as_bytes(), &[("a", good.as_bytes())], &TimeZone::UTC).into_iter().map(|plugin| (plugin.name, plugin.status)).collect();
+    assert_eq!(shown, [("a".to_owned(), PluginStatus::Failed), ("b".to_owned(), PluginStatus::Failed)]);
 }
 
 #[test]
 fn odd_shapes_are_no_errors() {
     for (json, status, count, issues) in [
-        ("{}", PluginStatus::Completed, 0, 0),
         (r#"{"findings":[],"findings_count":"3","issues":"none"}"#, PluginStatus::Completed, 3, 0),
-        (r#"{"findings":"text","findings_count":-1,"issues":["a",{"id":"b","x":[1]},{"id":3},7,null,["c"]]}"#, PluginStatus::Completed, 0, 2),
+        (r#"{"findings":"text","findings_count":-1,"issues":["a",{"id":"b","x":[1]},{"id":3},7,null,["c"],{}]}"#, PluginStatus::Completed, 0, 6),
         (r#"{"findings":{"disposition":"failed","results":"no route"}}"#, PluginStatus::Failed, 0, 0),
+        (r#"{"failed":{"disposition":"fail","results":"no route"}}"#, PluginStatus::Failed, 0, 0),
         (r#"{"findings":null,"disposition":"success","findings_count":2,"summary":["x"]}"#, PluginStatus::Completed, 2, 0),
         (r#"{"findings":{"results":[1,2,3]},"findings_count":9}"#, PluginStatus::Completed, 9, 0),
     ] {
-        let plugin = read("p", json);
+        let plugin = of_text("p", json);
         assert_eq!((plugin.status, plugin.findings_count, plugin.issues.len()), (status, count, issues), "{json}");
     }
-    assert_eq!(read("p", r#"{"findings":{"disposition":"fail","results":"no\nroute"}}"#).message.as_deref(), Some("no route"));
-}
-
-#[test]
-fn broken_files_are_named() {
+    assert_eq!(of_text("p", r#"{"findings":{"disposition":"fail","results":"no\nroute"}}"#).message.as_deref(), Some("no route"));
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    for (json, expected) in [
-        (r#"{"findings_count": 3, "issu"#, "truncated"),
-        ("", "truncated"),
-        ("not json", "no JSON object"),
-        ("[1]", "no JSON object"),
-        (deep.as_str(), "cannot be read"),
-    ] {
-        let plugin = read("p", json);
-        assert_eq!(plugin.status, PluginStatus::Failed, "{expected}");
-        let message = plugin.message.unwrap();
-        assert!(message.contains(expected) && message.len() < 300, "{message}");
+    for key in ["details", "issues", "findings", "summary", "disposition", "findings_count"] {
+        assert_eq!(of_text("p", &format!(r#"{{"{key}":{deep},"findings_count":4}}"#)).findings_count, 4, "{key}");
     }
-    assert_eq!(processed("p", Err("the file is larger than 8 MiB".into()), None).status, PluginStatus::Failed);
-    // Deep nesting where nothing of interest is, costs no stack and is no error.
-    assert_eq!(read("p", &format!(r#"{{"findings_count":4,"details":{deep}}}"#)).findings_count, 4);
 }
 
 #[test]
@@ -119,36 +296,93 @@ fn hostile_text_is_bounded_and_printable() {
         "summary": format!("\u{1b}[31m{}", "x\u{0}".repeat(100_000)),
         "issues": (0..5_000).map(|n| format!("\u{202e}issue {n}")).collect::<Vec<_>>(),
     });
-    let plugin = read("p", &json.to_string());
+    let plugin = of_text("p", &json.to_string());
     let message = plugin.message.unwrap();
     assert!(message.chars().count() <= 500 && !message.contains(char::is_control));
-    assert_eq!((plugin.issues.len(), plugin.issues[0].id.as_str()), (200, "issue 0"));
-    assert_eq!(read("p", r#"{"summary":"a\udcff"}"#).message.as_deref(), Some("a\u{fffd}"));
+    assert_eq!((plugin.issues.len(), plugin.issues[0].id.as_str(), plugin.severities.unknown), (200, "issue 0", 5_000));
 }
 
 #[test]
 fn severity_and_title_come_from_the_registry() {
-    let catalogue = Catalogue { registry: super::super::catalogue_text::registry(fixture!("registry-list.json")).unwrap(), ..Catalogue::default() };
-    let plugin = processed("p", Ok(r#"{"issues":["No WAF Detected",{"id":"BEAST"},"novel"]}"#), Some(&catalogue));
+    let registry = catalogue_text::registry(std::str::from_utf8(fixture!("registry-list.json")).unwrap()).unwrap();
+    let catalogue = Catalogue { registry, ..Catalogue::default() };
+    let plugin = read("p", br#"{"issues":["novel","No WAF Detected",{"id":"BEAST"}]}"#.as_slice(), Some(&catalogue)).result;
     let shown: Vec<_> = plugin.issues.iter().map(|issue| (issue.severity, issue.title.as_str())).collect();
     assert_eq!(shown, [(Severity::High, "No WAF Detected"), (Severity::Medium, "BEAST Vulnerability"), (Severity::Unknown, "novel")]);
 }
 
 #[test]
-fn an_info_file_without_plugins_is_no_verdict() {
-    for json in ["{}", "[]", "null", r#"{"plugins":{}}"#, r#"{"plugins":"x"}"#, r#"{"plugins":[1]}"#, r#"{"plugins":[{"#] {
-        assert!(info(json, &[], &TimeZone::UTC).is_err(), "{json}");
+fn every_registry_gives_its_severities_or_a_reason() {
+    let expected: &[(&str, Result<usize, Fault>)] = &[
+        ("after-a-warning.txt", Ok(5)),
+        ("null-in-an-entry.json", Ok(6)),
+        ("null-entry.json", Ok(5)),
+        ("number-in-an-entry.json", Ok(5)),
+        ("truncated.json", Err(Fault::Truncated)),
+        ("empty.json", Ok(0)),
+        ("usage.txt", Err(Fault::NoObject)),
+    ];
+    assert_all_are_expected("registry", expected.iter().map(|(file, _)| *file));
+    for (file, entries) in expected {
+        let registry = catalogue_text::registry(&String::from_utf8(case("registry", file)).unwrap());
+        assert_eq!(registry.as_ref().map(BTreeMap::len).map_err(Clone::clone), *entries, "{file}");
+        if let Ok(registry) = registry.as_ref().map(|registry| registry.get("exposed_admin_panel")) {
+            assert_eq!(registry.map(|kind| kind.severity), (*file != "empty.json").then_some(Severity::High), "{file}");
+        }
     }
-    let names = r#"{"plugins":[{"plugin_name":"../x","status":"success"},{"plugin_name":"a"},{"plugin_name":"a","status":"success"}]}"#;
-    let merged = info(names, &[PluginResult::new("b", PluginStatus::InProgress)], &TimeZone::UTC).unwrap();
-    let shown: Vec<_> = merged.iter().map(|plugin| (plugin.name.as_str(), plugin.status)).collect();
-    assert_eq!(shown, [("a", PluginStatus::Failed), ("b", PluginStatus::InProgress)]);
+}
+
+/// A crawler's result with so many addresses, made while it is read.
+struct Crawl {
+    left: usize,
+    issues_left: usize,
+    pending: Vec<u8>,
+    at: usize,
+    served: u64,
+}
+
+impl std::io::Read for Crawl {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.at == self.pending.len() {
+            self.at = 0;
+            self.pending.clear();
+            if self.left > 0 {
+                self.left -= 1;
+                self.pending.extend_from_slice(b"\"https://shop.example/");
+                self.pending.resize(600, b'a');
+                self.pending.extend_from_slice(if self.left == 0 { b"\"]},\"custom_html\":\"" } else { b"\"," });
+                if self.left == 0 {
+                    // One text as large as a report.
+                    self.pending.resize(4 << 20, b'x');
+                    self.pending.extend_from_slice(b"\",\"issues\":[");
+                }
+            } else if self.issues_left > 0 {
+                self.issues_left -= 1;
+                self.pending.extend_from_slice(if self.issues_left == 0 { b"\"BEAST\"],\"findings_count\":90000}" } else { b"\"SWEET32\"," });
+            }
+        }
+        let taken = buffer.len().min(self.pending.len() - self.at);
+        buffer[..taken].copy_from_slice(&self.pending[self.at..self.at + taken]);
+        self.at += taken;
+        self.served += taken as u64;
+        Ok(taken)
+    }
+}
+
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
 #[test]
-fn times_are_local_unless_they_say_otherwise() {
-    let zone = TimeZone::fixed(jiff::tz::offset(-5));
-    assert_eq!(local_time("2026-11-23T19:07:00.5", &zone), Some("2026-11-24T00:07:00.5Z".parse().unwrap()));
-    assert_eq!(local_time("2026-11-23T19:07:00Z", &zone), Some("2026-11-23T19:07:00Z".parse().unwrap()));
-    assert_eq!(local_time("yesterday", &zone), None);
+fn a_crawl_of_any_size_is_read_in_bounded_memory() {
+    let mut crawl = Crawl { left: 90_000, issues_left: 50_000, pending: br#"{"findings":{"disposition":"success","results":["#.to_vec(), at: 0, served: 0 };
+    let before = peak_memory();
+    let plugin = read("katana", &mut crawl, Some(&catalogue())).result;
+    let (grown, served) = (peak_memory().saturating_sub(before), crawl.served);
+    assert_eq!((plugin.status, plugin.findings_count), (PluginStatus::Completed, 90_000));
+    assert_eq!((plugin.severities.low, plugin.severities.medium, plugin.issues.len()), (49_999, 1, 200));
+    // Other tests run beside this one, so that the bound is not tight; the file is larger by far.
+    assert!(served > 55_000_000 && grown < served / 2, "{grown} bytes for a file of {served}");
 }

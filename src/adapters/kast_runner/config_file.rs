@@ -1,0 +1,425 @@
+//! The configuration that an attempt gives its scanner with `--config`: one file with all settings, each with the type that the scanner's schema names.
+//!
+//! KAST's `--set` guesses types: `1` becomes `True`, and a list of one element stays a text that is later taken apart letter by letter. It also ignores a configuration file that is missing or broken,
+//! and without `--config` it takes whichever of its own files the working folder and `HOME` lead to. So every attempt gets a file of its own: the node's, then what the scan's submission set, then
+//! the attempt's own ZAP container.
+//!
+//! The file is JSON, which YAML contains, written so that PyYAML (YAML 1.1) reads the same values: see [`text`](write). It may hold keys of remote services, so it is hidden, readable by its owner
+//! alone, part of no list, archive or bucket, and deleted with the scan's files. It stays until then, so that the attempt's `command.sh` can be run again.
+
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use kastrel_actors::model::ConfigOverride;
+use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
+use rustix::fs::{Mode, OFlags};
+use serde_json::{Map, Number, Value};
+
+use super::container::ZapContainer;
+use super::text::clean;
+
+/// The name of the file in an attempt's folder.
+pub(super) const CONFIG_NAME: &str = ".kastrel-config.yaml";
+/// KAST's own places for a configuration, below the home folder and on the machine. The one in the working folder is not taken: which folder that is, is chance.
+const OF_THE_USER: &str = ".config/kast/config.yaml";
+const OF_THE_MACHINE: &str = "/etc/kast/config.yaml";
+/// No configuration is larger.
+const MOST_BYTES: u64 = 4 << 20;
+const VERSION: &str = "1.1";
+
+/// A configuration file of the node that cannot be used. KAST would ignore it without a word.
+#[derive(Debug, thiserror::Error)]
+pub enum KastConfigError {
+    /// It is not there, or cannot be read.
+    #[error("the KAST configuration {} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is larger than any configuration.
+    #[error("the KAST configuration {} is larger than {} MiB", .0.display(), MOST_BYTES >> 20)]
+    TooLarge(PathBuf),
+    /// It is no YAML.
+    #[error("the KAST configuration {} is not valid YAML: {why}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// It is YAML of another shape.
+    #[error("the KAST configuration {} must be a mapping; \"plugins\" and each plugin in it too", .0.display())]
+    Shape(PathBuf),
+}
+
+/// A configuration of the node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeConfig {
+    /// Its file, if there is one.
+    pub path: Option<PathBuf>,
+    tree: Map<String, Value>,
+}
+
+impl NodeConfig {
+    /// Reads the configured file; without one, that of the user or of the machine, which KAST would take. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn read(configured: Option<&Path>, home: Option<&Path>) -> Result<Self, KastConfigError> {
+        let of_its_own = || [home.map(|home| home.join(OF_THE_USER)), Some(OF_THE_MACHINE.into())].into_iter().flatten().find(|path| path.exists());
+        match configured.map(Path::to_owned).or_else(of_its_own) {
+            Some(path) => parse(&path).map(|tree| Self { path: Some(path), tree }),
+            None => Ok(Self { path: None, tree: Map::new() }),
+        }
+    }
+
+    /// No configuration.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { path: None, tree: Map::new() }
+    }
+
+    /// The settings in it that the scanner does not know or take, each as a sentence: KAST ignores them.
+    #[must_use]
+    pub fn ignored(&self, schema: &SettingsSchema) -> Vec<String> {
+        let mut found = Vec::new();
+        for (plugin, settings) in self.tree.get("plugins").and_then(Value::as_object).into_iter().flatten() {
+            let mut overrides = Vec::new();
+            flatten(plugin, "", settings, &mut overrides);
+            found.extend(schema.check(&overrides).into_iter().map(|error| clean(&error.message, 300)));
+        }
+        found
+    }
+}
+
+fn parse(path: &Path) -> Result<Map<String, Value>, KastConfigError> {
+    let read = |source| KastConfigError::Read { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(read)?.len() > MOST_BYTES {
+        return Err(KastConfigError::TooLarge(path.to_owned()));
+    }
+    let text = std::fs::read_to_string(path).map_err(read)?;
+    // As PyYAML: the last of two equal keys counts, and a leading zero means base 8.
+    let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins, legacy_octal_numbers: true, with_snippet: false };
+    let tree: Value = serde_saphyr::from_str_with_options(&text, options)
+        .map_err(|error| KastConfigError::Invalid { path: path.to_owned(), why: clean(&error.to_string(), 300) })?;
+    let Value::Object(tree) = tree else { return Err(KastConfigError::Shape(path.to_owned())) };
+    let is_mapping = |value: &Value| value.is_null() || value.is_object();
+    let plugins = tree.get("plugins");
+    if !plugins.is_none_or(is_mapping) || !plugins.and_then(Value::as_object).is_none_or(|plugins| plugins.values().all(is_mapping)) {
+        return Err(KastConfigError::Shape(path.to_owned()));
+    }
+    Ok(tree)
+}
+
+/// The leaves below a plugin as assignments.
+fn flatten(plugin: &str, prefix: &str, value: &Value, overrides: &mut Vec<ConfigOverride>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(plugin, &key, value, overrides);
+            }
+        }
+        _ if prefix.is_empty() => {}
+        value => {
+            let shown = match value {
+                Value::String(text) => text.clone(),
+                Value::Array(list) => list.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect::<Vec<_>>().join(","),
+                other => other.to_string(),
+            };
+            overrides.push(ConfigOverride { plugin: plugin.to_owned(), key: prefix.to_owned(), value: shown });
+        }
+    }
+}
+
+/// All settings of an attempt.
+pub(super) fn settings(node: NodeConfig, overrides: &[ConfigOverride], zap: Option<&ZapContainer>, schema: Option<&SettingsSchema>) -> Value {
+    let mut tree = node.tree;
+    let section = |tree: &mut Map<String, Value>, name: &str| {
+        if !tree.get(name).is_some_and(Value::is_object) {
+            tree.insert(name.to_owned(), Value::Object(Map::new()));
+        }
+    };
+    section(&mut tree, "kast");
+    section(&mut tree, "global");
+    section(&mut tree, "plugins");
+    if let Some(Value::Object(kast)) = tree.get_mut("kast") {
+        kast.entry("config_version").or_insert_with(|| VERSION.into());
+    }
+    if let Some(Value::Object(plugins)) = tree.get_mut("plugins") {
+        // KAST fails on a plugin whose section is empty.
+        plugins.retain(|_, settings| !settings.is_null());
+        if let Some(zap) = zap {
+            insert(plugins, "zap", super::container::NAME_SETTING, zap.name.clone().into());
+            insert(plugins, "zap", super::container::PORT_SETTING, zap.port.into());
+        }
+        for change in overrides {
+            insert(plugins, &change.plugin, &change.key, typed(schema, change));
+        }
+    }
+    Value::Object(tree)
+}
+
+/// Sets a dotted key of a plugin; what stands in its way is replaced.
+fn insert(plugins: &mut Map<String, Value>, plugin: &str, key: &str, value: Value) {
+    let mut at = plugins.entry(plugin).or_insert_with(|| Value::Object(Map::new()));
+    for part in key.split('.') {
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        let Value::Object(map) = at else { return };
+        at = map.entry(part).or_insert(Value::Null);
+    }
+    *at = value;
+}
+
+/// The value with the type that the schema names; without a schema, with the one that its text has.
+fn typed(schema: Option<&SettingsSchema>, change: &ConfigOverride) -> Value {
+    let keys = schema.and_then(|schema| schema.plugins.get(&change.plugin));
+    let open = |keys: &std::collections::BTreeMap<String, SettingRule>| keys.keys().any(|key| key.ends_with('.') && change.key.starts_with(key.as_str()));
+    match keys.and_then(|keys| keys.get(&change.key)) {
+        Some(rule) if !rule.kinds.is_empty() => of_kinds(&rule.kinds, &rule.items, &change.value),
+        // Below an open key, such as the headers of a request, everything is text.
+        None if keys.is_some_and(open) => change.value.clone().into(),
+        Some(_) | None => guessed(&change.value),
+    }
+}
+
+fn of_kinds(kinds: &[ValueKind], items: &[ValueKind], value: &str) -> Value {
+    let text = value.trim();
+    let lower = text.to_ascii_lowercase();
+    let takes_numbers = kinds.iter().any(|kind| matches!(kind, ValueKind::Integer | ValueKind::Number));
+    let fitting = |kind: ValueKind| match kind {
+        ValueKind::Nothing => matches!(lower.as_str(), "null" | "none" | "").then_some(Value::Null),
+        ValueKind::Boolean => match lower.as_str() {
+            "true" | "yes" => Some(true.into()),
+            "false" | "no" => Some(false.into()),
+            "1" | "0" if !takes_numbers => Some((lower == "1").into()),
+            _ => None,
+        },
+        ValueKind::Integer => text.parse::<i64>().ok().map(Value::from),
+        ValueKind::Number => text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number),
+        ValueKind::List => Some(list(items, text)),
+        ValueKind::Text => Some(value.into()),
+    };
+    let order = [ValueKind::Nothing, ValueKind::Boolean, ValueKind::Integer, ValueKind::Number, ValueKind::List, ValueKind::Text];
+    order.into_iter().filter(|kind| kinds.contains(kind)).find_map(fitting).unwrap_or_else(|| value.into())
+}
+
+/// A list as JSON, or values separated by commas.
+fn list(items: &[ValueKind], text: &str) -> Value {
+    if let Some(Value::Array(list)) = text.starts_with('[').then(|| serde_json::from_str(text).ok()).flatten() {
+        return Value::Array(list);
+    }
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| if items.is_empty() { part.into() } else { of_kinds(items, &[], part) }).collect()
+}
+
+/// As YAML would read it, but for commas: those make a list, as on KAST's command line.
+fn guessed(value: &str) -> Value {
+    let text = value.trim();
+    match text.to_ascii_lowercase().as_str() {
+        "true" => return true.into(),
+        "false" => return false.into(),
+        "null" | "none" | "" => return Value::Null,
+        _ => {}
+    }
+    let number = text.parse::<i64>().ok().map(Value::from).or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number));
+    number.unwrap_or_else(|| if text.contains(',') { list(&[], text) } else { value.into() })
+}
+
+/// Writes the file into an attempt's folder.
+pub(super) fn write(dir: &OwnedFd, settings: &Value) -> std::io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(dir, CONFIG_NAME, flags, Mode::RUSR | Mode::WUSR)?;
+    let mut text = String::new();
+    put(settings, 0, &mut text);
+    text.push('\n');
+    std::fs::File::from(file).write_all(text.as_bytes())
+}
+
+/// JSON as PyYAML reads it: a float has a point and no exponent, or it would be a text; and characters that YAML takes for a fault are escaped.
+fn put(value: &Value, depth: usize, text: &mut String) {
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("  ", depth));
+    };
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let shown = number.as_f64().unwrap_or_default().to_string();
+            text.push_str(&shown);
+            if !shown.contains('.') {
+                text.push_str(".0");
+            }
+        }
+        Value::String(string) => put_text(string, text),
+        Value::Array(list) if !list.is_empty() => {
+            text.push('[');
+            for (at, one) in list.iter().enumerate() {
+                text.push_str(if at > 0 { ", " } else { "" });
+                put(one, depth, text);
+            }
+            text.push(']');
+        }
+        Value::Object(map) if !map.is_empty() => {
+            text.push('{');
+            for (at, (key, one)) in map.iter().enumerate() {
+                text.push_str(if at > 0 { "," } else { "" });
+                line(text, depth + 1);
+                put_text(key, text);
+                text.push_str(": ");
+                put(one, depth + 1, text);
+            }
+            line(text, depth);
+            text.push('}');
+        }
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+fn put_text(string: &str, text: &mut String) {
+    for c in Value::from(string).to_string().chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde_json::json;
+
+    use super::super::settings_text;
+    use super::*;
+
+    fn change(text: &str) -> ConfigOverride {
+        let (path, value) = text.split_once('=').unwrap();
+        let (plugin, key) = path.split_once('.').unwrap();
+        ConfigOverride { plugin: plugin.into(), key: key.into(), value: value.into() }
+    }
+
+    fn schema() -> SettingsSchema {
+        settings_text::settings(include_str!("fixtures/config-schema.json")).unwrap()
+    }
+
+    #[test]
+    fn values_have_the_types_of_the_schema() {
+        for (assignment, expected) in [
+            // `--set` would make `True`, `True` and the letters `p`, `n`, `g` of these.
+            ("whatweb.aggression_level=1", json!({"whatweb": {"aggression_level": 1}})),
+            ("katana.depth=1", json!({"katana": {"depth": 1}})),
+            ("katana.extension_filter=png", json!({"katana": {"extension_filter": ["png"]}})),
+            ("katana.extension_filter=png, css", json!({"katana": {"extension_filter": ["png", "css"]}})),
+            ("katana.extension_filter=[\"a,b\"]", json!({"katana": {"extension_filter": ["a,b"]}})),
+            ("katana.extension_filter=", json!({"katana": {"extension_filter": []}})),
+            ("related_sites.httpx_ports=80", json!({"related_sites": {"httpx_ports": [80]}})),
+            ("related_sites.httpx_ports=80,443", json!({"related_sites": {"httpx_ports": [80, 443]}})),
+            ("org_discovery.max_domains=none", json!({"org_discovery": {"max_domains": null}})),
+            ("org_discovery.max_domains=7", json!({"org_discovery": {"max_domains": 7}})),
+            ("org_discovery.confidence_threshold=1", json!({"org_discovery": {"confidence_threshold": 1.0}})),
+            ("org_discovery.whois_enabled=0", json!({"org_discovery": {"whois_enabled": false}})),
+            ("whatweb.user_agent=yes", json!({"whatweb": {"user_agent": "yes"}})),
+            ("whatweb.user_agent=1", json!({"whatweb": {"user_agent": "1"}})),
+            ("whatweb.user_agent=a, b; rm -rf /", json!({"whatweb": {"user_agent": "a, b; rm -rf /"}})),
+            ("script_detection.custom_headers.X-Test=1", json!({"script_detection": {"custom_headers": {"X-Test": "1"}}})),
+            ("zap.local.api_port=8081", json!({"zap": {"local": {"api_port": 8081}}})),
+        ] {
+            let settings = settings(NodeConfig::none(), &[change(assignment)], None, Some(&schema()));
+            assert_eq!(settings, json!({"kast": {"config_version": "1.1"}, "global": {}, "plugins": expected}), "{assignment}");
+        }
+        for (value, expected) in [
+            ("1", json!(1)),
+            ("yes", json!("yes")),
+            ("true", json!(true)),
+            ("0.5", json!(0.5)),
+            ("a,b", json!(["a", "b"])),
+            ("none", json!(null)),
+            ("x", json!("x")),
+        ] {
+            assert_eq!(guessed(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_nodes_file_comes_first_and_the_attempts_container_wins() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("kast.yaml");
+        let yaml = "# Ours\nkast:\n  config_version: '1.0'\nglobal: {results_dir: /r}\nplugins:\n  whatweb: &w\n    aggression_level: 3\n    timeout: 60\n  zap:\n    local: {container_name: shared, memory_limit: 2g}\n  testssl:\n  ftap: *w\n";
+        std::fs::write(&file, yaml).unwrap();
+        let zap = ZapContainer { name: "kastrel-zap-1".into(), port: 40_000 };
+        let node = NodeConfig::read(Some(&file), None).unwrap();
+        let settings = settings(node, &[change("whatweb.timeout=5"), change("testssl.timeout=9")], Some(&zap), Some(&schema()));
+        let plugins = json!({
+            "whatweb": {"aggression_level": 3, "timeout": 5},
+            "zap": {"local": {"container_name": "kastrel-zap-1", "api_port": 40_000, "memory_limit": "2g"}},
+            "testssl": {"timeout": 9},
+            "ftap": {"aggression_level": 3, "timeout": 60},
+        });
+        assert_eq!(settings, json!({"kast": {"config_version": "1.0"}, "global": {"results_dir": "/r"}, "plugins": plugins}));
+        let other = super::settings(NodeConfig::none(), &[change("zap.local.container_name=mine")], Some(&zap), None);
+        assert_eq!(other["plugins"]["zap"]["local"]["container_name"], "mine", "who names one knows why");
+    }
+
+    #[test]
+    fn a_file_that_kast_would_ignore_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("kast.yaml");
+        let read = || NodeConfig::read(Some(&file), None);
+        assert!(matches!(read(), Err(KastConfigError::Read { .. })));
+        for (yaml, is_valid) in [
+            ("plugins: {}\n", true),
+            ("plugins:\n", true),
+            ("{\"plugins\": {\"zap\": {}}}", true),
+            ("plugins: [a]\n", false),
+            ("plugins: {whatweb: 7}\n", false),
+            ("- a\n", false),
+            ("just text", false),
+            ("", false),
+            ("plugins: {whatweb: [\n", false),
+            ("a: b: c", false),
+        ] {
+            std::fs::write(&file, yaml).unwrap();
+            let error = read().err().map(|error| error.to_string());
+            assert_eq!(error.is_none(), is_valid, "{yaml:?}: {error:?}");
+            assert!(error.is_none_or(|error| error.contains("kast.yaml") && error.lines().count() == 1), "{yaml:?}");
+        }
+        std::fs::write(&file, b"plugins: \xff").unwrap();
+        assert!(read().is_err());
+        let folder = NodeConfig::read(Some(root.path()), None);
+        assert!(matches!(folder, Err(KastConfigError::Read { .. })));
+    }
+
+    #[test]
+    fn without_a_configured_file_the_users_own_counts() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(OF_THE_USER);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "plugins: {whatweb: {timeout: 7, speed: 1}}").unwrap();
+        let node = NodeConfig::read(None, Some(home.path())).unwrap();
+        assert_eq!(node.path.as_deref(), Some(file.as_path()));
+        let ignored = node.ignored(&schema());
+        assert!(ignored.len() == 1 && ignored[0].contains("`whatweb.speed`"), "{ignored:?}");
+        assert_eq!(settings(node, &[], None, None)["plugins"]["whatweb"]["timeout"], 7);
+    }
+
+    #[test]
+    fn the_file_is_for_its_owner_and_reads_as_it_was_meant() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
+        let settings = json!({"plugins": {"a b": {"f": 1.0, "small": 0.0000001, "large": 1e300, "n": 1, "t": "1", "y": "yes", "l": [1, "x", []], "e": {}, "u": "ü\u{7f}\u{85}😀\n\"\\"}}});
+        write(&dir, &settings).unwrap();
+        let file = root.path().join(CONFIG_NAME);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), settings);
+        assert_eq!(serde_saphyr::from_str::<Value>(&text).unwrap(), settings);
+        assert!(text.contains("\"f\": 1.0") && text.contains("0.0000001") && text.contains("\\u0085") && !text.contains('\u{7f}'), "{text}");
+        assert!(write(&dir, &settings).is_err(), "it is written once");
+    }
+}

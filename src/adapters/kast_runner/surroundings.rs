@@ -1,0 +1,217 @@
+//! What KAST needs around it: its configuration, its registry of issues, the tools of its plugins in versions that it can drive, and Docker for ZAP.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use super::catalogue::Catalogue;
+use super::catalogue_cache::CatalogueCache;
+use super::config_file::NodeConfig;
+use super::environment;
+use super::scanner::{ScannerCommand, is_executable};
+use super::text::clean;
+use crate::error_chain::chain;
+
+/// How long a tool may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What the containers of our own attempts are called.
+const OWN_CONTAINERS: &str = "kastrel-zap-";
+/// The plugin that needs Docker.
+const ZAP: &str = "zap";
+/// Where KAST finds a ZAP that runs elsewhere.
+const REMOTE_ZAP: &str = "KAST_ZAP_URL";
+
+/// A tool that a plugin runs.
+struct KnownTool {
+    name: &'static str,
+    /// How it says its version.
+    args: &'static [&'static str],
+    /// The first version that KAST can drive, and why.
+    least: Option<(&'static [u32], &'static str)>,
+    /// What its answer says where it is this tool and not another one of its name.
+    sign: Option<&'static str>,
+}
+
+const TOOLS: [KnownTool; 6] = [
+    KnownTool { name: "whatweb", args: &["--version"], least: None, sign: None },
+    KnownTool { name: "wafw00f", args: &["--version"], least: None, sign: None },
+    KnownTool { name: "testssl", args: &["--version"], least: Some((&[3, 2], "KAST calls it with --socket-timeout")), sign: None },
+    KnownTool { name: "subfinder", args: &["-version"], least: None, sign: None },
+    KnownTool { name: "katana", args: &["-version"], least: None, sign: None },
+    // Python's HTTP client brings a program of the same name.
+    KnownTool { name: "httpx", args: &["-version"], least: None, sign: Some("Current Version") },
+];
+
+/// A tool as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundTool {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version, where it says one.
+    pub version: Option<String>,
+    /// Why KAST cannot drive it.
+    pub problem: Option<String>,
+}
+
+/// The Docker that KAST starts ZAP with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Docker {
+    /// There is no `docker` on the scanner's `PATH`.
+    Missing,
+    /// Its daemon does not answer; why.
+    Silent(String),
+    /// Its daemon answers.
+    Running {
+        /// The daemon's version.
+        version: String,
+        /// ZAP containers that run and are not of our attempts. KAST takes such a one for its own.
+        strangers: Vec<String>,
+    },
+}
+
+/// Everything around KAST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The configuration file that attempts get, if there is one, and the settings in it that KAST ignores; or why it cannot be used.
+    pub config: Result<(Option<PathBuf>, Vec<String>), String>,
+    /// Why the severities of issues are unknown.
+    pub registry_problem: Option<String>,
+    /// The tools that are installed.
+    pub tools: Vec<FoundTool>,
+    /// For ZAP; `None` where KAST has no such plugin, or a ZAP elsewhere.
+    pub docker: Option<Docker>,
+}
+
+/// Looks at all of it; `configured` is the node's `kast.config_file`.
+pub async fn surroundings(scanner: &ScannerCommand, configured: Option<PathBuf>, env_allow: &[String]) -> Surroundings {
+    let environment = environment::base(std::env::vars_os(), env_allow, &[]);
+    let cache = CatalogueCache::open(scanner.clone(), environment.clone(), Path::new(""));
+    let home = environment::home(&environment);
+    let node = tokio::task::spawn_blocking(move || NodeConfig::read(configured.as_deref(), home.as_deref()));
+    let tools = futures_util::future::join_all(TOOLS.iter().map(|tool| found(tool, &environment)));
+    let (catalogue, node, tools, docker) = tokio::join!(cache.ask(), node, tools, docker(&environment));
+    // A scanner that does not answer is another check's to name.
+    let catalogue = catalogue.unwrap_or_default();
+    let config = match node {
+        Ok(Ok(node)) => Ok((node.path.clone(), catalogue.settings.as_ref().map(|schema| node.ignored(schema)).unwrap_or_default())),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    let Catalogue { plugins, registry_problem, .. } = catalogue;
+    let has_remote = environment.iter().any(|(name, value)| name == REMOTE_ZAP && !value.is_empty());
+    let docker = (plugins.iter().any(|plugin| plugin.name == ZAP) && !has_remote).then_some(docker);
+    Surroundings { config, registry_problem, tools: tools.into_iter().flatten().collect(), docker }
+}
+
+fn program(name: &str, environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let (_, path) = environment.iter().rev().find(|(name, _)| name == "PATH")?;
+    std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| is_executable(file))
+}
+
+/// What a program prints on both streams, and whether it ended well; `Err`: it did not answer.
+async fn answer(program: &Path, args: &[&str], environment: &[(OsString, OsString)]) -> Result<(bool, String), String> {
+    let mut command = tokio::process::Command::new(program);
+    command.args(args).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(PATIENCE, command.output()).await {
+        Ok(Ok(output)) => {
+            let said = [output.stdout, output.stderr].concat();
+            Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+        }
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+async fn found(tool: &KnownTool, environment: &[(OsString, OsString)]) -> Option<FoundTool> {
+    let program = program(tool.name, environment)?;
+    Some(match answer(&program, tool.args, environment).await {
+        Ok((_, said)) => judged(tool, &said),
+        Err(why) => FoundTool { name: tool.name, version: None, problem: Some(why) },
+    })
+}
+
+fn judged(tool: &KnownTool, said: &str) -> FoundTool {
+    let said = crate::terminal_text::plain(said);
+    let version = version(&said);
+    let is_other = tool.sign.is_some_and(|sign| !said.contains(sign));
+    let too_old = |(least, why): &(&'static [u32], &'static str)| {
+        let numbers: Vec<u32> = version.as_deref()?.split('.').map_while(|part| part.parse().ok()).collect();
+        let least_text = || least.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+        (numbers.as_slice() < *least).then(|| format!("version {} is too old: {why}, which needs {}", version.as_deref().unwrap_or_default(), least_text()))
+    };
+    let problem = if is_other { Some("this is another program of that name".to_owned()) } else { tool.least.as_ref().and_then(too_old) };
+    FoundTool { name: tool.name, version, problem }
+}
+
+/// The first word that looks like a version: `3.2.1`, `v1.1.0`, `2.3rc1`.
+fn version(text: &str) -> Option<String> {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | ':' | '/'));
+    let looks_right = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.') && word.len() <= 30;
+    let found = words.map(|word| word.trim_start_matches('v')).find(looks_right)?;
+    let numbers: String = found.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    Some(numbers.trim_end_matches('.').to_owned())
+}
+
+async fn docker(environment: &[(OsString, OsString)]) -> Docker {
+    let Some(docker) = program("docker", environment) else { return Docker::Missing };
+    let version = match answer(&docker, &["version", "--format", "{{.Server.Version}}"], environment).await {
+        Ok((true, said)) => clean(&said, 40),
+        Ok((false, said)) => return Docker::Silent(clean(said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given"), 200)),
+        Err(why) => return Docker::Silent(why),
+    };
+    let listed = answer(&docker, &["ps", "--format", "{{.Names}}\t{{.Image}}"], environment).await;
+    Docker::Running { version, strangers: listed.map(|(_, said)| strangers(&said)).unwrap_or_default() }
+}
+
+/// The containers of ZAP's image that are not ours.
+fn strangers(listed: &str) -> Vec<String> {
+    let foreign = |line: &str| {
+        let (name, image) = line.split_once('\t')?;
+        (image.contains("zaproxy") && !name.starts_with(OWN_CONTAINERS)).then(|| clean(name, 100))
+    };
+    listed.lines().filter_map(foreign).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_tools_print() {
+        for (said, expected) in [
+            ("WhatWeb version 0.5.5 ( https://www.morningstarsecurity.com/research/whatweb/ )", Some("0.5.5")),
+            ("\u{1b}[1;97mwafw00f\u{1b}[0m : v2.3.1\n", Some("2.3.1")),
+            ("testssl.sh version 3.2rc3 from https://testssl.sh/dev/", Some("3.2")),
+            ("[INF] Current Version: v1.1.0", Some("1.1.0")),
+            ("no version", None),
+        ] {
+            assert_eq!(version(&crate::terminal_text::plain(said)).as_deref(), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_tool_that_kast_cannot_drive_is_named() {
+        let tool = |name: &str| TOOLS.iter().find(|tool| tool.name == name).unwrap();
+        for (name, said, problem) in [
+            ("testssl", "testssl.sh version 3.0.8 from https://testssl.sh/", Some("version 3.0.8 is too old")),
+            ("testssl", "testssl.sh version 3.2.1", None),
+            ("testssl", "testssl.sh version 4.0", None),
+            ("httpx", "[INF] Current Version: v1.6.9", None),
+            ("httpx", "Usage: httpx [OPTIONS] URL", Some("another program")),
+            ("katana", "Current version: v1.1.0", None),
+        ] {
+            let found = judged(tool(name), said);
+            assert_eq!(found.problem.is_some(), problem.is_some(), "{said}: {found:?}");
+            assert!(found.problem.is_none_or(|text| text.contains(problem.unwrap())));
+        }
+    }
+
+    #[test]
+    fn a_zap_that_is_not_ours_is_a_stranger() {
+        let listed =
+            "kastrel-zap-d1-7-1-1-aa\tghcr.io/zaproxy/zaproxy:stable\nkast-zap-local\tghcr.io/zaproxy/zaproxy:stable\nweb\tnginx\nmine\tzaproxy/zap-stable\n";
+        assert_eq!(strangers(listed), ["kast-zap-local", "mine"]);
+        assert!(strangers("").is_empty());
+    }
+}

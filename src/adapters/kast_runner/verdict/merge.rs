@@ -1,0 +1,120 @@
+//! The last word on each plugin, from KAST's list and the plugins' own files.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use kastrel_actors::model::{PluginResult, PluginStatus};
+
+use super::super::plugin_name;
+use super::super::text::clean;
+use super::info::{Info, Listed};
+use super::processed::Own;
+use super::times::{Clock, Times};
+use super::{Sureness, said};
+
+/// What is said of a plugin that failed and does not say why.
+const FAILED_SILENTLY: &str = "Failed without a message. See the log.";
+const UNAVAILABLE: &str = "Tool not installed on this node";
+const SKIPPED: &str = "Skipped by the scanner";
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::adapters::kast_runner) struct Merged {
+    /// The plugins: those that KAST lists in its order, then the others.
+    pub(in crate::adapters::kast_runner) plugins: Vec<PluginResult>,
+    /// What is worth knowing of the file.
+    pub(in crate::adapters::kast_runner) notes: Vec<String>,
+}
+
+/// Merges.
+///
+/// - `seen` are the plugins as they were seen so far, whether or not they have ended; `own` what ended ones say of themselves, by [`plugin_name::key`].
+/// - `written` is when `kast_info.json` was written, `zone` that of this machine. Both help to read KAST's times, which have no zone.
+pub(in crate::adapters::kast_runner) fn merge(
+    info: &Info,
+    seen: &[PluginResult],
+    own: &BTreeMap<String, Own>,
+    written: Option<Timestamp>,
+    zone: &TimeZone,
+) -> Merged {
+    let own_end = |listed: &Listed| own.get(&plugin_name::key(&listed.name)).and_then(|own| own.result.ended_at);
+    let clock =
+        Clock::new(zone, info.end.as_deref(), written, info.plugins.iter().map(|listed| (listed.start.as_deref(), listed.end.as_deref(), own_end(listed))));
+    let mut plugins: Vec<PluginResult> = Vec::new();
+    for listed in &info.plugins {
+        let key = plugin_name::key(&listed.name);
+        let before = seen.iter().find(|one| plugin_name::key(&one.name) == key);
+        plugins.push(last_word(listed, before, own.get(&key), &clock));
+    }
+    let is_listed = |plugin: &PluginResult| info.plugins.iter().any(|listed| plugin_name::key(&listed.name) == plugin_name::key(&plugin.name));
+    plugins.extend(seen.iter().filter(|plugin| !is_listed(plugin)).cloned().map(with_reason));
+    let mut notes = Vec::new();
+    if info.left_out > 0 {
+        notes.push(format!("kast_info.json lists {} more plugins, which are not shown", info.left_out));
+    }
+    Merged { plugins, notes }
+}
+
+fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, clock: &Clock<'_>) -> PluginResult {
+    let (status, reason) = state(listed, own);
+    let base = own.map(|own| &own.result).or(seen);
+    // The spelling of the scanner's own list of plugins comes first.
+    let name = seen.or(base).map_or_else(|| listed.name.clone(), |plugin| plugin.name.clone());
+    let own_error = own.and_then(|own| own.error.clone());
+    // A summary is a reason only of a plugin that knows itself that it failed.
+    let own_message = base.filter(|base| status != PluginStatus::Failed || base.status == status).and_then(|base| base.message.clone());
+    let is_unreadable = own.is_some_and(|own| own.sureness == Sureness::Unreadable);
+    let error = listed.error.clone().filter(|_| !(is_unreadable && is_success(listed)));
+    let message = match status {
+        // The true reason first: KAST's, the plugin's, then what else is known.
+        PluginStatus::Completed => own_error.or(own_message).or(error).or(reason),
+        _ => error.or(own_error).or(reason).or(own_message),
+    };
+    let Times { started_at, ended_at } = clock.times(listed.start.as_deref(), listed.end.as_deref(), own.and_then(|own| own.result.ended_at));
+    let started_at = started_at.or_else(|| base.and_then(|base| base.started_at)).or_else(|| seen.and_then(|seen| seen.started_at));
+    let ended_at = ended_at.or_else(|| base.and_then(|base| base.ended_at));
+    // A start that is after the end is the one that is wrong: the end is what the plugin itself wrote down.
+    let started_at = started_at.filter(|start| ended_at.is_none_or(|end| *start <= end));
+    let base = base.cloned().unwrap_or_else(|| PluginResult::new(&name, status));
+    with_reason(PluginResult { name, status, message, started_at, ended_at, ..base })
+}
+
+fn is_success(listed: &Listed) -> bool {
+    listed.status.as_deref().is_some_and(|word| word.trim().eq_ignore_ascii_case("success"))
+}
+
+/// How the plugin ended, and what to say where nobody says why.
+fn state(listed: &Listed, own: Option<&Own>) -> (PluginStatus, Option<String>) {
+    if let Some(own) = own.filter(|own| own.sureness == Sureness::Unreadable) {
+        return (PluginStatus::Failed, own.error.clone());
+    }
+    let word = listed.status.as_deref().map(str::trim).unwrap_or_default();
+    let own_says = own.filter(|own| own.sureness == Sureness::Stated).map(|own| own.result.status);
+    match (word.to_ascii_lowercase().as_str(), own_says, own) {
+        // The plugin says that it failed: a good word of KAST's does not make it good.
+        ("success", Some(status), _) => (status, None),
+        ("success", None, Some(_)) => (PluginStatus::Completed, None),
+        ("success", None, None) => {
+            (PluginStatus::Failed, Some(format!("The scanner reports success, but the result file {}_processed.json is missing", clean(&listed.name, 100))))
+        }
+        ("fail" | "failed" | "error", ..) => (PluginStatus::Failed, None),
+        ("unavailable", ..) => (PluginStatus::Unavailable, Some(UNAVAILABLE.into())),
+        ("skipped", ..) => (PluginStatus::Skipped, Some(SKIPPED.into())),
+        (_, _, Some(own)) => (own.result.status, None),
+        ("" | "unknown", _, None) => (PluginStatus::Failed, Some("The scanner does not say how it ended".into())),
+        (word, _, None) => (PluginStatus::Failed, said(&format!("The scanner ended it as \"{}\"", clean(word, 40)))),
+    }
+}
+
+/// A plugin that did not work says why.
+fn with_reason(mut plugin: PluginResult) -> PluginResult {
+    let reason = match plugin.status {
+        PluginStatus::Failed => FAILED_SILENTLY,
+        PluginStatus::Unavailable => UNAVAILABLE,
+        PluginStatus::Skipped => SKIPPED,
+        _ => return plugin,
+    };
+    plugin.message.get_or_insert_with(|| reason.into());
+    plugin
+}

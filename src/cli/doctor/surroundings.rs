@@ -1,0 +1,133 @@
+//! Whether KAST finds around it what it needs. It ignores a broken configuration, and drives a tool of a wrong version all the same.
+
+use super::check::Check;
+use crate::adapters::kast_runner::{Docker, FoundTool, ScannerCommand, Surroundings, surroundings};
+use crate::config::{Config, ScannerChoice};
+use kastrel_actors::model::ScannerKind;
+
+/// Looks, where the configuration leads to KAST.
+pub(super) async fn look(config: &Config) -> Option<Surroundings> {
+    let own_exe = std::env::current_exe().ok()?;
+    let scanner = ScannerCommand::find(config.kast.path.as_deref().map(std::path::Path::as_os_str), std::env::var_os("PATH").as_deref(), &own_exe);
+    if config.kast.scanner == ScannerChoice::Builtin || scanner.kind != ScannerKind::Kast {
+        return None;
+    }
+    Some(surroundings(&scanner, config.kast.config_file.clone(), config.kast.environment.names()).await)
+}
+
+/// Judges what was found.
+pub(super) fn judge(found: &Surroundings) -> Vec<Check> {
+    let mut checks = vec![configuration(found)];
+    if let Some(problem) = &found.registry_problem {
+        checks.push(Check::warning(
+            "issues",
+            format!("{problem}; the severities of all issues are unknown"),
+            "run `kast registry list --json` and look at what it prints",
+        ));
+    }
+    checks.push(tools(&found.tools));
+    checks.extend(found.docker.as_ref().map(docker));
+    checks
+}
+
+fn configuration(found: &Surroundings) -> Check {
+    match &found.config {
+        Err(why) => Check::failure(
+            "kast config",
+            format!("{why}; KAST would ignore it without a word, so no scan starts"),
+            "correct the file, or set kast.config_file to another one",
+        ),
+        Ok((Some(path), ignored)) if !ignored.is_empty() => {
+            let shown = ignored.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("; ");
+            Check::warning(
+                "kast config",
+                format!("{} has settings that KAST ignores: {shown}", path.display()),
+                "`kast config schema` lists the settings that it takes",
+            )
+        }
+        Ok((Some(path), _)) => Check::ok("kast config", format!("{} is valid and is merged into each scan's configuration", path.display())),
+        Ok((None, _)) => Check::ok("kast config", "no configuration file; KAST's defaults apply"),
+    }
+}
+
+fn tools(tools: &[FoundTool]) -> Check {
+    let shown: Vec<String> = tools.iter().map(|tool| format!("{} {}", tool.name, tool.version.as_deref().unwrap_or("of unknown version"))).collect();
+    let problems: Vec<String> = tools.iter().filter_map(|tool| tool.problem.as_ref().map(|problem| format!("{}: {problem}", tool.name))).collect();
+    if problems.is_empty() {
+        return Check::ok("tools", if shown.is_empty() { "no tool of KAST's plugins is installed".to_owned() } else { shown.join(", ") });
+    }
+    Check::warning(
+        "tools",
+        format!("plugins will fail: {}", problems.join("; ")),
+        "install these tools in the versions that KAST's installer takes, before others on the PATH",
+    )
+}
+
+fn docker(docker: &Docker) -> Check {
+    const NEEDED: &str = "active scans start ZAP with Docker";
+    match docker {
+        Docker::Missing => {
+            Check::warning("zap", format!("{NEEDED}, and there is no `docker` on the PATH"), "install Docker, or set KAST_ZAP_URL to a ZAP that runs elsewhere")
+        }
+        Docker::Silent(why) => Check::warning(
+            "zap",
+            format!("{NEEDED}, and its daemon does not answer: {why}"),
+            "start the Docker daemon, or set KAST_ZAP_URL to a ZAP that runs elsewhere",
+        ),
+        Docker::Running { strangers, .. } if !strangers.is_empty() => Check::warning(
+            "zap",
+            format!(
+                "ZAP containers run that are not Kastrel's: {}; KAST takes such a container for its own, with another port and key, and active scans fail",
+                strangers.join(", ")
+            ),
+            format!("docker stop {}", strangers.join(" ")),
+        ),
+        Docker::Running { version, .. } => Check::ok("zap", format!("Docker {version} answers; no foreign ZAP container runs")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Level;
+    use super::*;
+
+    fn good() -> Surroundings {
+        let tool = FoundTool { name: "whatweb", version: Some("0.5.5".into()), problem: None };
+        let docker = Docker::Running { version: "28.2.2".into(), strangers: Vec::new() };
+        Surroundings { config: Ok((Some("/etc/kast/config.yaml".into()), Vec::new())), registry_problem: None, tools: vec![tool], docker: Some(docker) }
+    }
+
+    #[test]
+    fn each_gap_around_kast_is_named_with_what_to_do() {
+        assert!(judge(&good()).iter().all(|check| check.level == Level::Ok), "{:?}", judge(&good()));
+        let old = FoundTool { name: "testssl", version: Some("3.0.8".into()), problem: Some("version 3.0.8 is too old".into()) };
+        for (found, name, level, part) in [
+            (
+                Surroundings { config: Err("the KAST configuration /k.yaml cannot be read: No such file".into()), ..good() },
+                "kast config",
+                Level::Failure,
+                "/k.yaml",
+            ),
+            (
+                Surroundings { config: Ok((Some("/k.yaml".into()), vec!["`zap` has no such setting".into()])), ..good() },
+                "kast config",
+                Level::Warning,
+                "no such setting",
+            ),
+            (Surroundings { registry_problem: Some("the registry is truncated".into()), ..good() }, "issues", Level::Warning, "severities"),
+            (Surroundings { tools: vec![old], ..good() }, "tools", Level::Warning, "testssl: version 3.0.8"),
+            (Surroundings { docker: Some(Docker::Missing), ..good() }, "zap", Level::Warning, "no `docker`"),
+            (Surroundings { docker: Some(Docker::Silent("refused".into())), ..good() }, "zap", Level::Warning, "refused"),
+            (
+                Surroundings { docker: Some(Docker::Running { version: "28".into(), strangers: vec!["kast-zap-local".into()] }), ..good() },
+                "zap",
+                Level::Warning,
+                "kast-zap-local",
+            ),
+        ] {
+            let checks = judge(&found);
+            let check = checks.iter().find(|check| check.level != Level::Ok).unwrap();
+            assert_eq!((check.name, check.level, check.message.contains(part)), (name, level, true), "{check:?}");
+        }
+    }
+}
