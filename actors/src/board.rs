@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::changes::Changes;
 use crate::holds::Holds;
 use crate::model::{
-    ActorFailure, ActorView, AttemptPhase, FencingToken, NodeHold, NodeId, NodeRecord, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot, ScanStatus,
+    ActorFailure, ActorView, AttemptPhase, FencingToken, NodeHold, NodeId, NodeRecord, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot,
+    ScanStatus, total_count,
 };
 use crate::policy::restart::RestartBudget;
 use crate::queue_gate::QueueGate;
@@ -423,7 +424,7 @@ fn is_same_attempt(one: &ScanRecord, other: &ScanRecord) -> bool {
 fn further(one: Vec<PluginResult>, other: Vec<PluginResult>) -> Vec<PluginResult> {
     let way = |plugins: &[PluginResult]| {
         let count = |state: fn(PluginStatus) -> bool| plugins.iter().filter(|plugin| state(plugin.status)).count();
-        let findings: u64 = plugins.iter().map(|plugin| plugin.findings_count).sum();
+        let findings = total_count(plugins.iter().map(|plugin| plugin.findings_count));
         (count(PluginStatus::is_final), count(|status| status != PluginStatus::Pending), findings, plugins.len())
     };
     if way(&one) > way(&other) { one } else { other }

@@ -116,6 +116,8 @@ pub struct SnapshotPage {
     pub next: Option<ListPlace>,
     /// Whether the search ended before the page was full, and goes on at `next`.
     pub is_partial: bool,
+    /// The scans whose rows cannot be read: they are left out, and the log says why.
+    pub unreadable: Vec<ScanId>,
 }
 
 /// Which scans a process's board is always right about.
@@ -157,7 +159,7 @@ impl ScanDesk {
         trace: TraceContext,
     ) -> Result<Accepted, SubmitError> {
         let request = self.check(draft)?;
-        self.accept(client, NewScan { request, idempotency_key, trace, rerun_of: None }).await
+        self.accept(client, NewScan { request, left_out: Vec::new(), idempotency_key, trace, rerun_of: None }).await
     }
 
     /// Checks a draft as a submission would, without submitting it.
@@ -178,7 +180,7 @@ impl ScanDesk {
         let Some(scan) = self.scan(id).await? else { return Ok(None) };
         let request = scan.record.request.clone();
         self.in_scope(&request)?;
-        self.accept(client, NewScan { request, idempotency_key: None, trace, rerun_of: Some(id) }).await.map(Some)
+        self.accept(client, NewScan { request, left_out: Vec::new(), idempotency_key: None, trace, rerun_of: Some(id) }).await.map(Some)
     }
 
     /// Asks for a scan's end.
@@ -319,7 +321,15 @@ impl ScanDesk {
             _ => Arc::new(ScanSnapshot::of(record)),
         };
         let scans = page.scans.into_iter().map(live).collect();
-        Ok(SnapshotPage { scans, order: page.order, total: page.total, total_is_floor: page.total_is_floor, next: page.next, is_partial: page.is_partial })
+        Ok(SnapshotPage {
+            scans,
+            order: page.order,
+            total: page.total,
+            total_is_floor: page.total_is_floor,
+            next: page.next,
+            is_partial: page.is_partial,
+            unreadable: page.unreadable,
+        })
     }
 
     /// Forgets a scan that has ended. Its files are not the desk's: whoever keeps them removes them after a [`Deleted::Gone`].

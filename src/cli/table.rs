@@ -102,9 +102,9 @@ pub fn plugin_status(status: PluginStatus) -> Cell {
     let colour = match status {
         PluginStatus::Completed => Color::Green,
         PluginStatus::Failed => Color::Red,
-        PluginStatus::Unavailable => Color::Yellow,
+        PluginStatus::Unavailable | PluginStatus::Interrupted => Color::Yellow,
         PluginStatus::InProgress => Color::Cyan,
-        PluginStatus::Pending | PluginStatus::Skipped => Color::DarkGrey,
+        PluginStatus::Pending | PluginStatus::Skipped | PluginStatus::NotRun => Color::DarkGrey,
     };
     Cell::new(status).fg(colour)
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    CancelledBy, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts,
+    CancelledBy, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts, total_count,
 };
 use kastrel_actors::policy::waiting::Waiting;
 use serde::de::DeserializeOwned;
@@ -178,6 +178,8 @@ impl CoverageView {
                 PluginStatus::Failed => &mut coverage.failed,
                 PluginStatus::Unavailable => &mut coverage.unavailable,
                 PluginStatus::Skipped => &mut coverage.skipped,
+                PluginStatus::NotRun => &mut coverage.not_run,
+                PluginStatus::Interrupted => &mut coverage.interrupted,
                 PluginStatus::Pending if ended => &mut coverage.not_run,
                 PluginStatus::InProgress if ended => &mut coverage.interrupted,
                 PluginStatus::Pending | PluginStatus::InProgress => &mut coverage.unfinished,
@@ -291,7 +293,7 @@ impl ScanView {
             report_missing: false,
             results_count: plugins.len(),
             plugins_failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
-            findings_count: plugins.iter().map(|plugin| plugin.findings_count).sum(),
+            findings_count: total_count(plugins.iter().map(|plugin| plugin.findings_count)),
             severities: SeverityCounts::of(plugins),
             report: report.filter(|_| record.status().is_terminal()),
         }

@@ -150,9 +150,9 @@ impl Watch {
     fn ended(&self, report: &AttemptReport, now: Timestamp) {
         // What never started has no span: it took no time.
         let ran = |plugin: &&PluginResult| match plugin.status {
-            PluginStatus::Pending => false,
+            PluginStatus::Pending | PluginStatus::NotRun => false,
             PluginStatus::Skipped | PluginStatus::Unavailable => true,
-            PluginStatus::InProgress | PluginStatus::Completed | PluginStatus::Failed => true,
+            PluginStatus::InProgress | PluginStatus::Completed | PluginStatus::Failed | PluginStatus::Interrupted => true,
         };
         for plugin in report.plugins.iter().filter(ran) {
             self.plugin(plugin, now);

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
-use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus};
+use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
 use kastrel_actors::ports::{ListPlace, ListQuery};
 use url::form_urlencoded;
 
@@ -21,6 +21,7 @@ pub(crate) struct ScanListQuery {
     pub(crate) target: Option<String>,
     pub(crate) mode: Option<ScanMode>,
     pub(crate) plugin: Option<String>,
+    pub(crate) min_severity: Option<Severity>,
     /// The first day, as it was given.
     pub(crate) from: Option<Day>,
     /// The last day, as it was given.
@@ -53,6 +54,7 @@ impl Default for ScanListQuery {
             target: None,
             mode: None,
             plugin: None,
+            min_severity: None,
             from: None,
             to: None,
             zone: Zone::default(),
@@ -79,6 +81,7 @@ impl ScanListQuery {
                 "target" => text(&value).map(|text| list.target = text.map(|text| text.to_lowercase())),
                 "mode" => name_of(&value).map(|mode| list.mode = mode),
                 "plugin" => text(&value).map(|text| list.plugin = text),
+                "min_severity" => name_of(&value).map(|least| list.min_severity = least),
                 "from" => {
                     from = value.into_owned();
                     Ok(())
@@ -111,7 +114,7 @@ impl ScanListQuery {
         }
         list.statuses.sort();
         list.statuses.dedup();
-        if list.at.as_ref().is_some_and(|at| matches!(list.order, ScanOrder::Longest | ScanOrder::Findings) && at.rank.parse::<i64>().is_err()) {
+        if list.at.as_ref().is_some_and(|at| list.order.is_of_ended() && at.rank.parse::<i64>().is_err()) {
             list.at = None;
             errors.push(FieldError::new("at", "expected a place that an earlier page named"));
         }
@@ -127,6 +130,7 @@ impl ScanListQuery {
             created_from: self.from.as_ref().map(|day| day.begins),
             created_until: self.to.as_ref().map(|day| day.ends),
             plugin: self.plugin.clone(),
+            min_severity: self.min_severity,
             order: self.order,
             before: self.before,
             after: self.after,
@@ -154,7 +158,7 @@ impl ScanListQuery {
         match self.order {
             ScanOrder::Newest => Self { before: Some(place.id), ..start },
             ScanOrder::Oldest => Self { after: Some(place.id), ..start },
-            ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings => Self { at: Some(place.clone()), ..start },
+            ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => Self { at: Some(place.clone()), ..start },
         }
     }
 
@@ -164,7 +168,7 @@ impl ScanListQuery {
         match self.order {
             ScanOrder::Newest => Some(Self { after: Some(first), ..start }),
             ScanOrder::Oldest => Some(Self { before: Some(first), ..start }),
-            ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings => None,
+            ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => None,
         }
     }
 
@@ -182,7 +186,7 @@ impl ScanListQuery {
 
     /// Whether only scans that have ended have a place in its order.
     pub(crate) const fn is_of_ended(&self) -> bool {
-        matches!(self.order, ScanOrder::Longest | ScanOrder::Findings)
+        self.order.is_of_ended()
     }
 
     /// Whether a scan that has ended may be listed.
@@ -228,6 +232,9 @@ impl ScanListQuery {
         }
         if let Some(mode) = self.mode {
             any("mode", mode.as_str());
+        }
+        if let Some(least) = self.min_severity {
+            any("min_severity", least.as_str());
         }
         for (name, day) in [("from", &self.from), ("to", &self.to)] {
             if let Some(day) = day {

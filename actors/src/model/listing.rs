@@ -13,16 +13,27 @@ named_enum! {
         Longest = "longest",
         /// Most findings first; only scans that have ended.
         Findings = "findings",
+        /// Worst issues first: by the worst severity, then by how many issues have it; only scans that have ended.
+        Worst = "worst",
     }
 }
 
 impl ScanOrder {
+    /// Whether only scans that have ended have a place in it.
+    #[must_use]
+    pub const fn is_of_ended(self) -> bool {
+        match self {
+            Self::Longest | Self::Findings | Self::Worst => true,
+            Self::Newest | Self::Oldest | Self::Target => false,
+        }
+    }
+
     /// Whether the order is that of the scans' numbers, in which pages go both ways.
     #[must_use]
     pub const fn is_by_number(self) -> bool {
         match self {
             Self::Newest | Self::Oldest => true,
-            Self::Target | Self::Longest | Self::Findings => false,
+            Self::Target | Self::Longest | Self::Findings | Self::Worst => false,
         }
     }
 }

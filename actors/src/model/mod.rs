@@ -4,7 +4,10 @@
 mod names;
 mod actor_view;
 mod command;
+mod count;
+mod coverage;
 mod ids;
+mod issues;
 mod listing;
 mod node;
 mod node_fault;
@@ -19,13 +22,16 @@ mod trace_context;
 
 pub use actor_view::{ActorFailure, ActorView};
 pub use command::{CancelledBy, Command, Resolution};
+pub use count::{MAX_COUNT, bounded_count, grouped_count, total_count};
+pub use coverage::Coverage;
 pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
+pub use issues::{IssueCollector, IssueRef, MOST_LISTED_ISSUES, Severity, SeverityCounts};
 pub use listing::ScanOrder;
 pub use names::UnknownName;
 pub use node::{NodeActivity, NodeLease, NodeRecord, NodeRegistration, QueuePause};
 pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
 pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
-pub use plugin::{IssueRef, PluginResult, PluginStatus, Severity, SeverityCounts};
+pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{ConfigOverride, FieldError, MAX_WORKERS, NewScan, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};

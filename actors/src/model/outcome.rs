@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::count::total_count;
 use super::{PluginResult, PluginStatus, SeverityCounts};
 
 named_enum! {
@@ -23,6 +24,8 @@ named_enum! {
         NoResult = "no_result",
         /// The result file was there but could not be read as such.
         UnreadableResult = "unreadable_result",
+        /// The scanner ran to its end, and no check completed.
+        NothingChecked = "nothing_checked",
         /// No output and no file changed for longer than the no-progress limit.
         Stalled = "stalled",
         /// The attempt ran longer than its wall-clock limit.
@@ -85,13 +88,13 @@ impl Verdict {
         self.plugins.iter().filter(|plugin| plugin.status == status).count()
     }
 
-    /// The sum of the plugins' finding counts.
+    /// How many items the plugins collected.
     #[must_use]
     pub fn findings(&self) -> u64 {
-        self.plugins.iter().map(|plugin| plugin.findings_count).sum()
+        total_count(self.plugins.iter().map(|plugin| plugin.findings_count))
     }
 
-    /// The named issues by severity.
+    /// The issues by severity.
     #[must_use]
     pub fn severities(&self) -> SeverityCounts {
         SeverityCounts::of(&self.plugins)

@@ -1,7 +1,10 @@
-//! A plugin's part in a scan: its state, its findings and what they are worth.
+//! A plugin's part in a scan: its state, its issues and what it collected.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::count::{bounded_count, grouped_count};
+use super::{IssueCollector, IssueRef, SeverityCounts};
 
 named_enum! {
     /// Where a plugin stands, in the words of the status API.
@@ -18,6 +21,10 @@ named_enum! {
         Skipped = "skipped",
         /// Its tool is missing on the node.
         Unavailable = "unavailable",
+        /// It had started when the attempt ended.
+        Interrupted = "interrupted",
+        /// It had not started when the attempt ended.
+        NotRun = "not_run",
     }
 }
 
@@ -27,53 +34,40 @@ impl PluginStatus {
     pub const fn is_final(self) -> bool {
         match self {
             Self::Pending | Self::InProgress => false,
-            Self::Completed | Self::Failed | Self::Skipped | Self::Unavailable => true,
+            Self::Completed | Self::Failed | Self::Skipped | Self::Unavailable | Self::Interrupted | Self::NotRun => true,
+        }
+    }
+
+    /// What becomes of it when its attempt ends.
+    #[must_use]
+    pub const fn when_attempt_ends(self) -> Self {
+        match self {
+            Self::Pending => Self::NotRun,
+            Self::InProgress => Self::Interrupted,
+            Self::Completed | Self::Failed | Self::Skipped | Self::Unavailable | Self::Interrupted | Self::NotRun => self,
         }
     }
 }
 
-named_enum! {
-    /// How bad an issue is, from KAST's registry of issues.
-    pub enum Severity {
-        /// Worst.
-        Critical = "critical",
-        /// High.
-        High = "high",
-        /// Medium.
-        Medium = "medium",
-        /// Low.
-        Low = "low",
-        /// Worth knowing.
-        Informational = "informational",
-        /// Not in the registry.
-        Unknown = "unknown",
-    }
-}
-
-/// A named issue that a plugin reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IssueRef {
-    /// The id as the plugin wrote it.
-    pub id: String,
-    /// From the registry, or unknown.
-    pub severity: Severity,
-    /// The registry's display name, or the id.
-    pub title: String,
-}
-
 /// One plugin of one attempt. All text in it may be chosen by the scanned site: hostile, stripped of control characters, bounded.
+///
+/// What is read from rows, feeds and backups is tidy: counts are bounded, and no plugin ends before it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct PluginResult {
     /// The plugin's name, such as `whatweb`.
     pub name: String,
     /// Its state.
     pub status: PluginStatus,
-    /// What it says it found: KAST's `findings_count`.
+    /// How many items it says it collected, such as crawled addresses: KAST's `findings_count`. Items are no issues.
     #[serde(default)]
     pub findings_count: u64,
-    /// The issues it named.
+    /// The worst of its issues, worst first, at most [`MOST_LISTED_ISSUES`](super::MOST_LISTED_ISSUES).
     #[serde(default)]
     pub issues: Vec<IssueRef>,
+    /// All its issues by severity, also those that are not listed. Empty in rows of older programs: [`severity_counts`](Self::severity_counts) reads both.
+    #[serde(default, skip_serializing_if = "SeverityCounts::is_empty")]
+    pub severities: SeverityCounts,
     /// Its summary, or why it failed.
     #[serde(default)]
     pub message: Option<String>,
@@ -85,45 +79,155 @@ pub struct PluginResult {
     pub ended_at: Option<Timestamp>,
 }
 
-impl PluginResult {
-    /// A plugin of which only the state is known.
-    pub fn new(name: impl Into<String>, status: PluginStatus) -> Self {
-        Self { name: name.into(), status, findings_count: 0, issues: Vec::new(), message: None, started_at: None, ended_at: None }
+impl Serialize for PluginResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
     }
 }
 
-/// How many issues of each severity.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeverityCounts {
-    /// Critical issues.
-    pub critical: u64,
-    /// High issues.
-    pub high: u64,
-    /// Medium issues.
-    pub medium: u64,
-    /// Low issues.
-    pub low: u64,
-    /// Informational issues.
-    pub informational: u64,
-    /// Issues that the registry does not know.
-    pub unknown: u64,
+impl<'de> Deserialize<'de> for PluginResult {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer).map(Self::tidy)
+    }
 }
 
-impl SeverityCounts {
-    /// Counts the issues of `plugins`.
-    #[must_use]
-    pub fn of(plugins: &[PluginResult]) -> Self {
-        let mut counts = Self::default();
-        for issue in plugins.iter().flat_map(|plugin| &plugin.issues) {
-            *match issue.severity {
-                Severity::Critical => &mut counts.critical,
-                Severity::High => &mut counts.high,
-                Severity::Medium => &mut counts.medium,
-                Severity::Low => &mut counts.low,
-                Severity::Informational => &mut counts.informational,
-                Severity::Unknown => &mut counts.unknown,
-            } += 1;
+impl PluginResult {
+    /// A plugin of which only the state is known.
+    pub fn new(name: impl Into<String>, status: PluginStatus) -> Self {
+        Self {
+            name: name.into(),
+            status,
+            findings_count: 0,
+            issues: Vec::new(),
+            severities: SeverityCounts::default(),
+            message: None,
+            started_at: None,
+            ended_at: None,
         }
-        counts
+    }
+
+    /// With these times. An end before the start is no end that anybody knows.
+    #[must_use]
+    pub fn with_times(self, started_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> Self {
+        Self { started_at, ended_at, ..self }.tidy()
+    }
+
+    /// With these issues: all are counted, the worst are listed.
+    #[must_use]
+    pub fn with_issues(self, issues: impl IntoIterator<Item = IssueRef>) -> Self {
+        let mut collector = IssueCollector::default();
+        collector.extend(issues);
+        self.with_collected_issues(collector)
+    }
+
+    /// With the issues of a collector.
+    #[must_use]
+    pub fn with_collected_issues(self, collector: IssueCollector) -> Self {
+        let (severities, issues) = collector.into_parts();
+        Self { severities, issues, ..self }
+    }
+
+    /// Counts bounded, times in order.
+    #[must_use]
+    pub fn tidy(mut self) -> Self {
+        self.findings_count = bounded_count(self.findings_count);
+        self.severities = self.severity_counts();
+        self.ended_at = self.ended_at.filter(|end| self.started_at.is_none_or(|start| *end >= start));
+        self
+    }
+
+    /// How many issues of each severity it reported.
+    #[must_use]
+    pub fn severity_counts(&self) -> SeverityCounts {
+        self.severities.at_least(SeverityCounts::listed(&self.issues))
+    }
+
+    /// How many issues it reported, listed or not.
+    #[must_use]
+    pub fn issues_count(&self) -> u64 {
+        self.severity_counts().total()
+    }
+
+    /// What is to be said where the list of issues is not all of them: `200 of 1,340 shown`.
+    #[must_use]
+    pub fn issues_note(&self) -> Option<String> {
+        let (listed, all) = (self.issues.len() as u64, self.issues_count());
+        (listed < all).then(|| format!("{} of {} shown", grouped_count(listed), grouped_count(all)))
+    }
+
+    /// Gives an unfinished plugin the state in which the end of its attempt at `at` left it.
+    pub fn end_with_attempt(&mut self, at: Timestamp) {
+        if !self.status.is_final() {
+            self.status = self.status.when_attempt_ends();
+            self.ended_at = Some(self.started_at.map_or(at, |start| start.max(at)));
+        }
+    }
+}
+
+/// Gives each unfinished plugin the state in which the end of its attempt at `at` left it.
+pub fn end_with_attempt(plugins: &mut [PluginResult], at: Timestamp) {
+    plugins.iter_mut().for_each(|plugin| plugin.end_with_attempt(at));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{MAX_COUNT, Severity};
+
+    fn at(second: i64) -> Option<Timestamp> {
+        Timestamp::from_second(second).ok()
+    }
+
+    #[test]
+    fn an_ended_attempt_leaves_no_plugin_unfinished() {
+        for (status, started, ended, after, end_after) in [
+            (PluginStatus::Pending, None, None, PluginStatus::NotRun, at(9)),
+            (PluginStatus::InProgress, at(3), None, PluginStatus::Interrupted, at(9)),
+            (PluginStatus::InProgress, None, None, PluginStatus::Interrupted, at(9)),
+            // The clock of another machine.
+            (PluginStatus::InProgress, at(12), None, PluginStatus::Interrupted, at(12)),
+            (PluginStatus::Completed, at(3), at(4), PluginStatus::Completed, at(4)),
+            (PluginStatus::Completed, at(3), None, PluginStatus::Completed, None),
+            (PluginStatus::Failed, at(3), at(4), PluginStatus::Failed, at(4)),
+            (PluginStatus::Skipped, None, None, PluginStatus::Skipped, None),
+            (PluginStatus::Unavailable, None, None, PluginStatus::Unavailable, None),
+            (PluginStatus::Interrupted, at(3), at(5), PluginStatus::Interrupted, at(5)),
+            (PluginStatus::NotRun, None, at(5), PluginStatus::NotRun, at(5)),
+        ] {
+            let mut plugins = vec![PluginResult::new("a", status).with_times(started, ended)];
+            end_with_attempt(&mut plugins, at(9).unwrap());
+            assert_eq!((plugins[0].status, plugins[0].ended_at), (after, end_after), "{status}");
+            assert!(plugins[0].status.is_final());
+        }
+    }
+
+    #[test]
+    fn no_plugin_ends_before_it_starts() {
+        for (started, ended, kept) in [(at(5), at(4), None), (at(5), at(5), at(5)), (at(5), at(6), at(6)), (None, at(4), at(4)), (at(5), None, None)] {
+            let plugin = PluginResult::new("a", PluginStatus::Completed).with_times(started, ended);
+            assert_eq!((plugin.started_at, plugin.ended_at), (started, kept));
+        }
+        let row = r#"{"name":"a","status":"completed","started_at":"2026-10-25T00:50:00Z","ended_at":"2026-10-25T00:10:00Z"}"#;
+        assert_eq!(serde_json::from_str::<PluginResult>(row).unwrap().ended_at, None);
+    }
+
+    #[test]
+    fn rows_are_read_with_bounded_counts_and_old_ones_count_their_list() {
+        let old = r#"{"name":"a","status":"completed","findings_count":18446744073709551615,"issues":[{"id":"x","severity":"high","title":"X"}]}"#;
+        let read: PluginResult = serde_json::from_str(old).unwrap();
+        assert_eq!((read.findings_count, read.severities.high, read.issues_count(), read.issues_note()), (MAX_COUNT, 1, 1, None));
+        let again: PluginResult = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+        assert_eq!(again, read);
+        let without = serde_json::to_value(PluginResult::new("a", PluginStatus::Failed)).unwrap();
+        assert_eq!(without.get("severities"), None, "rows do not grow by empty counts");
+    }
+
+    #[test]
+    fn a_list_that_is_cut_says_so() {
+        let issue = |id: u32| IssueRef { id: id.to_string(), severity: Severity::Low, title: String::new() };
+        for (number, note) in [(0, None), (200, None), (201, Some("200 of 201 shown")), (1_340, Some("200 of 1,340 shown"))] {
+            let plugin = PluginResult::new("a", PluginStatus::Completed).with_issues((0..number).map(issue));
+            assert_eq!((plugin.issues_count(), plugin.issues_note().as_deref()), (u64::from(number), note));
+        }
     }
 }

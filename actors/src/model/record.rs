@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    AttemptEnd, AttemptNumber, CancelledBy, Failure, FencingToken, Interruption, NewScan, NodeId, PluginResult, ScanId, ScanRequest, ScannerInfo, TraceContext,
-    Verdict,
+    AttemptEnd, AttemptNumber, CancelledBy, Coverage, Failure, FencingToken, Interruption, NewScan, NodeId, PluginResult, ScanId, ScanRequest, ScannerInfo,
+    SeverityCounts, TraceContext, Verdict, end_with_attempt,
 };
 
 named_enum! {
@@ -142,12 +142,18 @@ pub struct AttemptRecord {
 }
 
 /// The row.
+///
+/// In a row that is read, no plugin of an ended attempt is unfinished, also where an older program wrote the row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ScanRecord {
     /// Its identity.
     pub id: ScanId,
     /// What was asked for.
     pub request: ScanRequest,
+    /// The selected plugins that the scan leaves out, because its mode does not run them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Where it stands.
     pub state: ScanState,
     /// The token of the last lease or rescue; 0 before the first.
@@ -180,14 +186,29 @@ pub struct ScanRecord {
     pub rerun_of: Option<ScanId>,
 }
 
+impl Serialize for ScanRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ScanRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut record = Self::deserialize(deserializer)?;
+        record.end_plugins();
+        Ok(record)
+    }
+}
+
 impl ScanRecord {
     /// The row of a scan that is accepted at `now`: pending, and due at once.
     #[must_use]
     pub fn submitted(id: ScanId, scan: NewScan, now: Timestamp) -> Self {
-        let NewScan { request, idempotency_key, trace, rerun_of } = scan;
+        let NewScan { request, left_out, idempotency_key, trace, rerun_of } = scan;
         Self {
             id,
             request,
+            left_out,
             state: ScanState::Pending { due: now, reason: PendingReason::Submitted },
             token: FencingToken::default(),
             version: 0,
@@ -241,6 +262,40 @@ impl ScanRecord {
     #[must_use]
     pub fn waits_since(&self) -> Timestamp {
         self.attempts.last().and_then(|attempt| attempt.ended_at).unwrap_or(self.created_at)
+    }
+
+    /// The last word on the scan's plugins: the verdict's, or those of the last attempt.
+    #[must_use]
+    pub fn last_plugins(&self) -> &[PluginResult] {
+        match &self.state {
+            ScanState::Completed { verdict, .. } if !verdict.plugins.is_empty() => &verdict.plugins,
+            _ => &self.plugins,
+        }
+    }
+
+    /// How much of the scan was checked.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        Coverage::of(&self.request, &self.left_out, self.last_plugins(), self.status().is_terminal())
+    }
+
+    /// The scan's issues by severity.
+    #[must_use]
+    pub fn severities(&self) -> SeverityCounts {
+        SeverityCounts::of(self.last_plugins())
+    }
+
+    /// Gives each unfinished plugin of an ended attempt its final state.
+    fn end_plugins(&mut self) {
+        let ended = self.attempts.last().and_then(|attempt| attempt.ended_at);
+        match &mut self.state {
+            ScanState::Running { .. } => return,
+            ScanState::Completed { at, verdict } => end_with_attempt(&mut verdict.plugins, ended.unwrap_or(*at)),
+            ScanState::Pending { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {}
+        }
+        if let Some(at) = ended.or_else(|| self.ended_at()) {
+            end_with_attempt(&mut self.plugins, at);
+        }
     }
 
     /// The last attempt, running or ended.

@@ -118,6 +118,8 @@ pub struct ScanRequest {
 pub struct NewScan {
     /// What was asked for.
     pub request: ScanRequest,
+    /// The selected plugins that the scan leaves out, because its mode does not run them.
+    pub left_out: Vec<String>,
     /// A client's key: a second submission with the same key gets the first one's scan.
     pub idempotency_key: Option<String>,
     /// The trace that asked for it.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PluginResult, ScanRecord, ScanStatus};
+use super::{Coverage, PluginResult, ScanRecord, ScanState, ScanStatus, SeverityCounts};
 
 named_enum! {
     /// What the actor of an attempt is doing.
@@ -42,6 +42,27 @@ impl ScanSnapshot {
     pub fn of(record: ScanRecord) -> Self {
         let plugins = record.plugins.clone();
         Self { record, sequence: 0, phase: None, pid: None, plugins, last_progress_at: None }
+    }
+
+    /// The last word on the scan's plugins.
+    #[must_use]
+    pub fn last_plugins(&self) -> &[PluginResult] {
+        match &self.record.state {
+            ScanState::Completed { .. } => self.record.last_plugins(),
+            _ => &self.plugins,
+        }
+    }
+
+    /// How much of the scan was checked so far.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        Coverage::of(&self.record.request, &self.record.left_out, self.last_plugins(), self.status().is_terminal())
+    }
+
+    /// The scan's issues by severity.
+    #[must_use]
+    pub fn severities(&self) -> SeverityCounts {
+        SeverityCounts::of(self.last_plugins())
     }
 
     /// The status API's word.

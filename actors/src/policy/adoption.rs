@@ -1,6 +1,6 @@
 //! Whether the result of an attempt counts whose end nobody saw: its node died, or the store was away.
 
-use crate::model::{AttemptEnd, Verdict};
+use crate::model::{AttemptEnd, Failure, FailureKind, PluginResult, Verdict};
 use crate::policy::classify::classify;
 use crate::ports::Remains;
 
@@ -10,6 +10,13 @@ use crate::ports::Remains;
 pub enum Adoption {
     /// It came to its end: this is its verdict.
     Adopt(Verdict),
+    /// It came to its end and nothing was checked: it would come out the same again.
+    Fail {
+        /// Why nothing was checked.
+        failure: Failure,
+        /// What is to be seen of it.
+        plugins: Vec<PluginResult>,
+    },
     /// It does not count, and the scan goes on as after any lost attempt; why.
     Discard(&'static str),
 }
@@ -18,6 +25,9 @@ pub enum Adoption {
 ///
 /// A result counts only where its files are those of exactly this attempt under exactly this token, where nothing writes to them any more, and where they are whole. What it says is read as of an
 /// attempt whose end was seen. A scan whose cancel was asked for has no use for it.
+///
+/// A result file that cannot be read does not count here: it is what a scanner leaves that was killed while it wrote. The lost node is the reason for another attempt then, and the end of that one is
+/// seen.
 pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) -> Adoption {
     if is_cancelled {
         return Adoption::Discard("a cancel was asked for");
@@ -34,6 +44,7 @@ pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) ->
     }
     match classify(&remains.report, None, dry_run) {
         AttemptEnd::Completed(verdict) => Adoption::Adopt(verdict),
+        AttemptEnd::Failed(failure) if failure.kind == FailureKind::NothingChecked => Adoption::Fail { failure, plugins: remains.report.plugins.clone() },
         AttemptEnd::Failed(_) | AttemptEnd::Interrupted { .. } | AttemptEnd::Cancelled => Adoption::Discard("its result is not complete"),
     }
 }
@@ -68,5 +79,18 @@ mod tests {
             assert_eq!(decided == verdict, adopted, "{remains:?} {is_cancelled} {dry_run}: {decided:?}");
         }
         assert!(matches!(adoption(None, false, false), Adoption::Discard(_)));
+    }
+
+    #[test]
+    fn an_attempt_that_checked_nothing_fails_and_is_not_repeated() {
+        let plugins = vec![PluginResult::new("whatweb", PluginStatus::Failed), PluginResult::new("testssl", PluginStatus::Unavailable)];
+        let remains = |info| {
+            let report = AttemptReport { exit: ExitKind::Unknown, info, plugins: plugins.clone(), last_words: String::new(), notes: vec![] };
+            Remains { is_marked: true, processes: 0, spoilt: 0, report }
+        };
+        let Adoption::Fail { failure, plugins: kept } = adoption(Some(&remains(InfoFile::Read)), false, false) else { panic!("it ended") };
+        assert_eq!((failure.kind, kept), (FailureKind::NothingChecked, plugins.clone()));
+        assert!(matches!(adoption(Some(&remains(InfoFile::Read)), true, false), Adoption::Discard(_)), "a cancel was requested");
+        assert!(matches!(adoption(Some(&remains(InfoFile::Missing)), false, false), Adoption::Discard(_)));
     }
 }

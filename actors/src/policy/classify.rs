@@ -1,6 +1,6 @@
 //! From what is known of an ended attempt to how it ended. The exit code alone never decides.
 
-use crate::model::{AttemptEnd, Failure, FailureKind, Interruption, PluginStatus, Verdict};
+use crate::model::{AttemptEnd, Failure, FailureKind, Interruption, PluginResult, PluginStatus, Verdict};
 use crate::ports::{AttemptReport, ExitKind, InfoFile};
 
 /// Why we asked an attempt to end, where we did.
@@ -26,14 +26,17 @@ pub enum StopCause {
 ///
 /// An attempt that reached its end before our stop took effect is completed all the same, unless a user cancelled it. That holds for a lost lease as well: the row takes the end only under the token
 /// of this attempt, and the files are its own.
+///
+/// An attempt that reached its end without a single check that completed has failed, whatever the exit code says. Where we stopped it, that is the reason.
 #[must_use]
 pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) -> AttemptEnd {
     match stop {
         Some(StopCause::Cancel) => return AttemptEnd::Cancelled,
         Some(StopCause::LeaseLost | StopCause::Shutdown | StopCause::ShutdownOver | StopCause::Drain | StopCause::TimedOut | StopCause::Stalled) | None => {}
     }
-    if report.info == InfoFile::Read {
-        return AttemptEnd::Completed(Verdict { plugins: report.plugins.iter().cloned().map(settle).collect(), dry_run });
+    let is_checked = report.plugins.iter().any(|plugin| plugin.status == PluginStatus::Completed);
+    if report.info == InfoFile::Read && (is_checked || dry_run) {
+        return AttemptEnd::Completed(Verdict { plugins: report.plugins.clone(), dry_run });
     }
     match stop {
         Some(StopCause::LeaseLost) => return AttemptEnd::Interrupted { why: Interruption::LeaseLost, detail: None },
@@ -44,9 +47,11 @@ pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) 
         _ => {}
     }
     match (report.exit, &report.info) {
+        // What a signal ended may come further the next time.
+        (ExitKind::Signal(signal), _) => failed(FailureKind::KilledBySignal, report, &format!("the scanner was ended by signal {signal}")),
+        (_, InfoFile::Read) => AttemptEnd::Failed(Failure::new(FailureKind::NothingChecked, nothing_checked(&report.plugins))),
         (ExitKind::Code(0), InfoFile::Missing) if dry_run => AttemptEnd::Completed(Verdict { plugins: Vec::new(), dry_run }),
         (ExitKind::Code(2), _) => failed(FailureKind::UsageError, report, "the scanner refused its arguments (exit code 2)"),
-        (ExitKind::Signal(signal), _) => failed(FailureKind::KilledBySignal, report, &format!("the scanner was ended by signal {signal}")),
         (ExitKind::Code(code), InfoFile::Unreadable(why)) => {
             failed(FailureKind::UnreadableResult, report, &format!("kast_info.json cannot be read: {why} (exit code {code})"))
         }
@@ -62,32 +67,47 @@ fn failed(kind: FailureKind, report: &AttemptReport, what: &str) -> AttemptEnd {
     AttemptEnd::Failed(Failure::new(kind, last_line.map_or_else(|| what.to_owned(), |line| format!("{what}: {}", line.trim()))))
 }
 
-/// In a scan that ran to its end nothing runs any more: what still looks so was never finished.
-fn settle(mut plugin: crate::model::PluginResult) -> crate::model::PluginResult {
-    match plugin.status {
-        PluginStatus::InProgress => {
-            plugin.status = PluginStatus::Failed;
-            plugin.message.get_or_insert_with(|| "started but never finished".into());
-        }
-        PluginStatus::Pending => {
-            plugin.status = PluginStatus::Skipped;
-            plugin.message.get_or_insert_with(|| "never started".into());
-        }
-        PluginStatus::Completed | PluginStatus::Failed | PluginStatus::Skipped | PluginStatus::Unavailable => {}
+/// Why no check completed, in one sentence.
+fn nothing_checked(plugins: &[PluginResult]) -> String {
+    const CLASSES: [(PluginStatus, &str); 5] = [
+        (PluginStatus::Failed, "failed"),
+        (PluginStatus::Unavailable, "not available"),
+        (PluginStatus::Skipped, "skipped by the scanner"),
+        (PluginStatus::Interrupted, "interrupted"),
+        (PluginStatus::NotRun, "not run"),
+    ];
+    let total = plugins.len();
+    if total == 0 {
+        return "Nothing could be checked: the scanner names no plugin".into();
     }
-    plugin
+    let number = |status| plugins.iter().filter(|plugin| plugin.status.when_attempt_ends() == status).count();
+    let classes: Vec<(usize, &str)> = CLASSES.iter().map(|(status, word)| (number(*status), *word)).filter(|(count, _)| *count > 0).collect();
+    let noun = if total == 1 { "plugin" } else { "plugins" };
+    let what = match classes.as_slice() {
+        [(count, word)] => format!("{count} of {total} {noun} {word}"),
+        several => format!("of {total} {noun}, {}", several.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")),
+    };
+    let reason = |status| {
+        let said =
+            |plugin: &PluginResult| plugin.message.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(|text| format!("{}: {text}", plugin.name));
+        plugins.iter().filter(|plugin| plugin.status == status).find_map(said)
+    };
+    match CLASSES.iter().find_map(|(status, _)| reason(*status)) {
+        Some(reason) => format!("Nothing could be checked: {what}; first reason: {reason}"),
+        None => format!("Nothing could be checked: {what}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PluginResult;
 
+    /// In which one of two plugins completed.
     fn report(exit: ExitKind, info: InfoFile) -> AttemptReport {
         AttemptReport {
             exit,
             info,
-            plugins: vec![PluginResult::new("whatweb", PluginStatus::InProgress)],
+            plugins: vec![PluginResult::new("testssl", PluginStatus::Completed), PluginResult::new("whatweb", PluginStatus::InProgress)],
             last_words: "Traceback\nValueError: no\n\n".into(),
             notes: vec![],
         }
@@ -143,8 +163,56 @@ mod tests {
     }
 
     #[test]
-    fn nothing_runs_in_a_completed_scan() {
-        let AttemptEnd::Completed(verdict) = classify(&report(ExitKind::Code(0), InfoFile::Read), None, false) else { panic!("completed") };
-        assert_eq!(verdict.plugins[0].status, PluginStatus::Failed);
+    fn an_end_at_which_no_check_completed_is_a_failure() {
+        use ExitKind::{Code, Signal, Unknown};
+        use PluginStatus::{Completed, Failed, InProgress, Interrupted, NotRun, Pending, Skipped, Unavailable};
+        for (states, exit, stop, dry_run, expected) in [
+            (vec![Completed], Code(0), None, false, "completed"),
+            (vec![Completed, Failed, Unavailable], Code(1), None, false, "completed"),
+            (vec![Failed, Failed], Code(0), None, false, "nothing_checked"),
+            (vec![Failed, Failed], Code(1), None, false, "nothing_checked"),
+            // The exit of an attempt whose end nobody saw.
+            (vec![Failed, Unavailable], Unknown, None, false, "nothing_checked"),
+            (vec![Failed], Code(2), None, false, "nothing_checked"),
+            (vec![Unavailable, Unavailable], Code(0), None, false, "nothing_checked"),
+            (vec![Skipped], Code(0), None, false, "nothing_checked"),
+            (vec![InProgress, Pending], Code(0), None, false, "nothing_checked"),
+            (vec![Interrupted, NotRun], Code(0), None, false, "nothing_checked"),
+            (vec![], Code(0), None, false, "nothing_checked"),
+            // What was ended from outside may come further the next time.
+            (vec![Failed, Interrupted], Signal(9), None, false, "killed_by_signal"),
+            (vec![Failed], Code(0), Some(StopCause::Shutdown), false, "shutdown"),
+            (vec![Failed], Code(0), Some(StopCause::Drain), false, "drained"),
+            (vec![Failed], Code(0), Some(StopCause::LeaseLost), false, "lease_lost"),
+            (vec![Failed], Code(0), Some(StopCause::TimedOut), false, "timed_out"),
+            (vec![Failed], Code(0), Some(StopCause::Stalled), false, "stalled"),
+            (vec![Failed], Code(0), Some(StopCause::Cancel), false, "cancelled"),
+            // A dry run checks nothing by its nature.
+            (vec![], Code(0), None, true, "completed"),
+            (vec![Skipped], Code(0), None, true, "completed"),
+        ] {
+            let plugins = states.iter().map(|status| PluginResult::new("a", *status)).collect();
+            let report = AttemptReport { plugins, ..report(exit, InfoFile::Read) };
+            assert_eq!(kind(&classify(&report, stop, dry_run)), expected, "{states:?} {exit:?} {stop:?}");
+        }
+    }
+
+    #[test]
+    fn the_reason_of_an_unchecked_scan_is_one_sentence() {
+        let plugin = |name: &str, status, message: &str| PluginResult { message: Some(message.into()), ..PluginResult::new(name, status) };
+        for (plugins, sentence) in [
+            (vec![], "Nothing could be checked: the scanner names no plugin"),
+            (vec![PluginResult::new("a", PluginStatus::Failed)], "Nothing could be checked: 1 of 1 plugin failed"),
+            (
+                vec![plugin("a", PluginStatus::Failed, ""), plugin("b", PluginStatus::Failed, "the name does not resolve")],
+                "Nothing could be checked: 2 of 2 plugins failed; first reason: b: the name does not resolve",
+            ),
+            (
+                vec![plugin("a", PluginStatus::Unavailable, "no tool"), plugin("b", PluginStatus::Failed, "refused"), plugin("c", PluginStatus::Pending, "x")],
+                "Nothing could be checked: of 3 plugins, 1 failed, 1 not available, 1 not run; first reason: b: refused",
+            ),
+        ] {
+            assert_eq!(nothing_checked(&plugins), sentence);
+        }
     }
 }

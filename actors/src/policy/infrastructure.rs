@@ -32,6 +32,8 @@ pub const fn may_be_the_nodes(kind: FailureKind) -> bool {
         | FailureKind::KilledBySignal
         | FailureKind::NoResult
         | FailureKind::UnreadableResult
+        // Without memory or a disk no plugin completes.
+        | FailureKind::NothingChecked
         // A disk that hangs stops a scanner.
         | FailureKind::Stalled => true,
         FailureKind::OutOfScope | FailureKind::TimedOut | FailureKind::ActorCrashed | FailureKind::NodeLost => false,

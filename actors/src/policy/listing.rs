@@ -1,15 +1,12 @@
 //! Which scans a list shows and where each stands in it: pure, and the same for every store.
 
-use crate::model::{PluginResult, ScanOrder, ScanRecord, ScanState};
+use crate::model::{PluginResult, ScanOrder, ScanRecord, Severity, SeverityCounts, total_count};
 use crate::ports::{ListPlace, ListQuery};
 
 /// The last word on a scan's plugins: the verdict's, or those of the last attempt.
 #[must_use]
 pub fn plugins_of(record: &ScanRecord) -> &[PluginResult] {
-    match &record.state {
-        ScanState::Completed { verdict, .. } if !verdict.plugins.is_empty() => &verdict.plugins,
-        _ => &record.plugins,
-    }
+    record.last_plugins()
 }
 
 /// The names of the plugins that found something, each once.
@@ -24,7 +21,20 @@ pub fn plugins_with_findings(record: &ScanRecord) -> Vec<&str> {
 /// The sum of what a scan's plugins found.
 #[must_use]
 pub fn findings_of(record: &ScanRecord) -> u64 {
-    plugins_of(record).iter().fold(0, |sum, plugin| sum.saturating_add(plugin.findings_count))
+    total_count(plugins_of(record).iter().map(|plugin| plugin.findings_count))
+}
+
+/// How bad a scan's issues are, as one number: the worst severity first, then how many issues have it, then how many others there are. Less than 2 to the power of 43, so that it fits an index
+/// together with the scan's number.
+#[must_use]
+pub fn severity_rank(counts: &SeverityCounts) -> u64 {
+    const COUNT_BITS: u32 = 20;
+    const MOST: u64 = (1 << COUNT_BITS) - 1;
+    let Some(worst) = counts.worst() else { return 0 };
+    let level = Severity::ALL.iter().rev().zip(1_u64..).find(|(severity, _)| **severity == worst).map_or(0, |(_, level)| level);
+    let of_worst = counts.number(worst);
+    let others = counts.total().saturating_sub(of_worst);
+    (level << (2 * COUNT_BITS)) | (of_worst.min(MOST) << COUNT_BITS) | others.min(MOST)
 }
 
 /// How long a scan took from its first start to its end, in milliseconds; `None` for one that never started or has not ended.
@@ -49,6 +59,7 @@ pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
         && query.created_until.is_none_or(|until| record.created_at < until)
         && query.target.as_deref().is_none_or(|text| text.is_empty() || target_text(record).contains(text))
         && query.plugin.as_deref().is_none_or(|plugin| plugins_with_findings(record).contains(&plugin))
+        && query.min_severity.is_none_or(|least| record.ended_at().is_some() && record.severities().worst().is_some_and(|worst| worst.is_at_least(least)))
 }
 
 /// Where a scan stands in an order; `None` where it has no place in it.
@@ -59,6 +70,7 @@ pub fn place(record: &ScanRecord, order: ScanOrder) -> Option<ListPlace> {
         ScanOrder::Target => target_text(record),
         ScanOrder::Longest => took_ms(record)?.to_string(),
         ScanOrder::Findings => record.ended_at().map(|_| findings_of(record).to_string())?,
+        ScanOrder::Worst => record.ended_at().map(|_| severity_rank(&record.severities()).to_string())?,
     };
     Some(ListPlace { rank, id: record.id })
 }
@@ -68,7 +80,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::{PluginStatus, ScanId, ScanMode, ScanStatus, Verdict};
+    use crate::model::{PluginStatus, ScanId, ScanMode, ScanState, ScanStatus, Verdict};
     use crate::testing::fixtures;
 
     fn at(second: i64) -> Timestamp {
@@ -105,6 +117,38 @@ mod tests {
     }
 
     #[test]
+    fn worse_issues_rank_higher_and_no_count_overflows() {
+        let counts = |critical, high, low, unknown| SeverityCounts { critical, high, low, unknown, ..SeverityCounts::default() };
+        let rising = [
+            counts(0, 0, 0, 0),
+            counts(0, 0, 0, 1),
+            counts(0, 0, 0, u64::MAX),
+            counts(0, 0, 1, 0),
+            counts(0, 1, 0, 0),
+            counts(0, 1, 900, 0),
+            counts(0, 2, 0, 0),
+            counts(0, u64::MAX, u64::MAX, u64::MAX),
+            counts(1, 0, 0, 0),
+            counts(u64::MAX, u64::MAX, u64::MAX, u64::MAX),
+        ];
+        let ranks: Vec<u64> = rising.iter().map(severity_rank).collect();
+        assert!(ranks.windows(2).all(|pair| pair[0] < pair[1]) && ranks.iter().all(|rank| *rank < 1 << 43), "{ranks:?}");
+    }
+
+    #[test]
+    fn a_minimal_severity_is_of_scans_that_have_ended() {
+        let issue = |severity| crate::model::IssueRef { id: "x".into(), severity, title: String::new() };
+        let plugin = PluginResult::new("a", PluginStatus::Failed).with_issues([issue(Severity::Medium)]);
+        let failure = crate::model::Failure::new(crate::model::FailureKind::Crashed, "x");
+        let ended = ScanRecord { state: ScanState::Failed { at: at(90), failure }, plugins: vec![plugin.clone()], ..fixtures::record(7, at(10)) };
+        let waits = ScanRecord { plugins: vec![plugin], ..fixtures::record(7, at(10)) };
+        for (least, listed) in [(Severity::High, false), (Severity::Medium, true), (Severity::Low, true), (Severity::Unknown, true)] {
+            let query = ListQuery { min_severity: Some(least), ..ListQuery::default() };
+            assert_eq!((matches(&ended, &query), matches(&waits, &query)), (listed, false), "{least}");
+        }
+    }
+
+    #[test]
     fn a_scan_has_a_place_where_it_can_be_compared() {
         let (done, waiting) = (completed(&[("a", 2), ("b", 3)]), fixtures::record(8, at(10)));
         for (order, of_done, of_waiting) in [
@@ -112,6 +156,7 @@ mod tests {
             (ScanOrder::Target, Some("example.com"), Some("example.com")),
             (ScanOrder::Longest, Some("60000"), None),
             (ScanOrder::Findings, Some("5"), None),
+            (ScanOrder::Worst, Some("0"), None),
         ] {
             assert_eq!(place(&done, order), of_done.map(|rank| ListPlace { rank: rank.into(), id: ScanId(7) }), "{order}");
             assert_eq!(place(&waiting, order), of_waiting.map(|rank| ListPlace { rank: rank.into(), id: ScanId(8) }), "{order}");

@@ -31,13 +31,14 @@ pub const fn is_worth_another_try(kind: FailureKind) -> bool {
     match kind {
         // The same configuration, arguments or target would fail the same way.
         FailureKind::NotStarted | FailureKind::UsageError | FailureKind::OutOfScope => false,
+        // The scanner came to its end: it would write the same again.
+        FailureKind::UnreadableResult | FailureKind::NothingChecked => false,
         // A scan that used up its time would most likely use it up again, at the others' expense.
         FailureKind::TimedOut => false,
         FailureKind::SpawnFailed
         | FailureKind::Crashed
         | FailureKind::KilledBySignal
         | FailureKind::NoResult
-        | FailureKind::UnreadableResult
         | FailureKind::Stalled
         | FailureKind::ActorCrashed
         | FailureKind::NodeLost => true,
@@ -170,7 +171,9 @@ mod tests {
             let resolution = after_failure(POLICY, Failure::new(*kind, "x"), 0, &mut random);
             assert_eq!(matches!(resolution, Resolution::Retry { .. }), is_worth_another_try(*kind), "{kind}");
         }
-        assert!(!is_worth_another_try(FailureKind::UsageError));
+        for kind in [FailureKind::UsageError, FailureKind::UnreadableResult, FailureKind::NothingChecked, FailureKind::TimedOut] {
+            assert!(!is_worth_another_try(kind), "{kind} would come out the same again");
+        }
         assert!(is_worth_another_try(FailureKind::Crashed));
     }
 

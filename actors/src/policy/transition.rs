@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::infrastructure::is_repetition;
 use crate::model::{
-    AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, Interruption, PendingReason, Resolution, ScanRecord, ScanState, ScanStatus, Verdict,
+    AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, Interruption, PendingReason, PluginResult, Resolution, ScanRecord, ScanState, ScanStatus,
+    Verdict, end_with_attempt,
 };
 
 /// Why a command changed nothing.
@@ -64,11 +65,11 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
             if let (Some(attempt), Some(scanner)) = (next.attempts.last_mut(), scanner) {
                 attempt.scanner = Some(scanner.clone());
             }
-            next.plugins.clone_from(plugins);
+            next.plugins = tidy(plugins);
         }),
         Command::Finish { token, resolution, plugins } => running_under(&next, *token).map(|()| {
             if let Some(plugins) = plugins {
-                next.plugins.clone_from(plugins);
+                next.plugins = tidy(plugins);
             }
             resolve(&mut next, resolution, now);
         }),
@@ -123,9 +124,18 @@ fn running_under(record: &ScanRecord, token: FencingToken) -> Result<(), Refusal
     }
 }
 
+/// As the row will be read: a store tells its own write by comparing.
+fn tidy(plugins: &[PluginResult]) -> Vec<PluginResult> {
+    plugins.iter().cloned().map(PluginResult::tidy).collect()
+}
+
 fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
     let cancelled = |by| (AttemptEnd::Cancelled, ScanState::Cancelled { at: now, by }, false);
-    let completed = |verdict: &Verdict| (AttemptEnd::Completed(verdict.clone()), ScanState::Completed { at: now, verdict: verdict.clone() }, false);
+    let completed = |verdict: &Verdict| {
+        let mut verdict = Verdict { plugins: tidy(&verdict.plugins), ..*verdict };
+        end_with_attempt(&mut verdict.plugins, now);
+        (AttemptEnd::Completed(verdict.clone()), ScanState::Completed { at: now, verdict }, false)
+    };
     let (end, state, failed) = match resolution {
         Resolution::Complete(verdict) => completed(verdict),
         Resolution::Adopt(verdict) => record.cancel_requested.map_or_else(|| completed(verdict), cancelled),
@@ -138,6 +148,8 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         Resolution::HoldBack(detail) => interrupted(Interruption::Infrastructure, Some(detail.clone()), now),
         Resolution::Cancel(by) => cancelled(record.cancel_requested.unwrap_or(*by)),
     };
+    // However the attempt ended, nothing of it runs any more.
+    end_with_attempt(&mut record.plugins, now);
     if let Some(attempt) = record.attempts.last_mut() {
         attempt.ended_at = Some(now);
         attempt.end = Some(end);
@@ -147,7 +159,7 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
     {
         record.attempts.remove(record.attempts.len() - 2);
     }
-    record.failures += u32::from(failed);
+    record.failures = record.failures.saturating_add(u32::from(failed));
     // A cancel that came while the attempt ran wins over another attempt, but not over an end that was reached.
     record.state = match (state, record.cancel_requested) {
         (ScanState::Pending { .. }, Some(by)) => ScanState::Cancelled { at: now, by },
@@ -181,7 +193,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{AttemptNumber, Failure, FailureKind, NodeId};
+    use crate::model::{AttemptNumber, Failure, FailureKind, NodeId, PluginStatus};
     use crate::testing::fixtures;
 
     fn at(second: i64) -> Timestamp {
@@ -282,6 +294,100 @@ mod tests {
             assert_eq!((record.status(), record.failures), (status, failures));
             assert_eq!(record.attempts[0].ended_at, Some(at(5)));
             assert!(record.attempts[0].end.is_some());
+        }
+    }
+
+    #[test]
+    fn no_plugin_is_unfinished_after_its_attempt() {
+        let plugin = |name: &str, status, started| PluginResult::new(name, status).with_times(started, None);
+        let plugins = vec![
+            PluginResult::new("done", PluginStatus::Completed).with_times(Some(at(2)), Some(at(3))),
+            plugin("at it", PluginStatus::InProgress, Some(at(3))),
+            plugin("next", PluginStatus::Pending, None),
+            plugin("no tool", PluginStatus::Unavailable, None),
+        ];
+        let running = changed(&leased(), Command::Progress { token: FencingToken(1), scanner: None, plugins: plugins.clone() }, 4);
+        assert_eq!(running.plugins, plugins, "while the attempt runs they are as they are");
+        let verdict = || Verdict { plugins: plugins.clone(), dry_run: false };
+        let resolutions = || {
+            [
+                Resolution::Complete(verdict()),
+                Resolution::Adopt(verdict()),
+                Resolution::Retry { failure: crash(), after: Duration::from_secs(4) },
+                Resolution::Fail(crash()),
+                Resolution::Requeue(Interruption::Shutdown),
+                Resolution::HoldBack("no disk".into()),
+                Resolution::Cancel(CancelledBy::User),
+            ]
+        };
+        let asked = changed(&running, Command::Cancel { by: CancelledBy::User }, 4);
+        let ends = resolutions().map(|resolution| finish(1, resolution)).into_iter();
+        let with_plugins = resolutions().map(|resolution| Command::Finish { token: FencingToken(1), resolution, plugins: Some(plugins.clone()) });
+        let rescues = resolutions().map(|resolution| Command::Rescue { from: node("a"), token: FencingToken(1), resolution });
+        for command in ends.chain(with_plugins).chain(rescues) {
+            for before in [&running, &asked] {
+                let ended = changed(before, command.clone(), 7);
+                let shown = |plugins: &[PluginResult]| plugins.iter().map(|plugin| (plugin.status, plugin.ended_at)).collect::<Vec<_>>();
+                let expected = [
+                    (PluginStatus::Completed, Some(at(3))),
+                    (PluginStatus::Interrupted, Some(at(7))),
+                    (PluginStatus::NotRun, Some(at(7))),
+                    (PluginStatus::Unavailable, None),
+                ];
+                assert_eq!(shown(&ended.plugins), expected, "{command:?}");
+                assert_eq!(shown(ended.last_plugins()), expected, "{command:?}");
+                if let Some(AttemptEnd::Completed(verdict)) = &ended.attempts[0].end {
+                    assert_eq!(shown(&verdict.plugins), expected);
+                }
+                assert!(ended.coverage().unfinished.is_empty() || !ended.status().is_terminal());
+                // As it is written, so it is read.
+                assert_eq!(serde_json::from_str::<ScanRecord>(&serde_json::to_string(&ended).unwrap()).unwrap(), ended);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_an_older_program_ended_are_read_without_unfinished_plugins() {
+        let plugins = vec![PluginResult::new("at it", PluginStatus::InProgress), PluginResult::new("next", PluginStatus::Pending)];
+        let ended = [
+            finish(1, Resolution::Fail(crash())),
+            finish(1, Resolution::Cancel(CancelledBy::User)),
+            finish(1, Resolution::Requeue(Interruption::Shutdown)),
+            finish(1, Resolution::Complete(Verdict { plugins: plugins.clone(), dry_run: false })),
+        ];
+        for command in ended {
+            let mut old = changed(&leased(), command, 7);
+            old.plugins.clone_from(&plugins);
+            if let ScanState::Completed { verdict, .. } = &mut old.state {
+                verdict.plugins.clone_from(&plugins);
+            }
+            let read: ScanRecord = serde_json::from_value(serde_json::to_value(&old).unwrap()).unwrap();
+            let shown: Vec<_> = read.last_plugins().iter().map(|plugin| (plugin.status, plugin.ended_at)).collect();
+            assert_eq!(shown, [(PluginStatus::Interrupted, Some(at(7))), (PluginStatus::NotRun, Some(at(7)))]);
+        }
+        let mut running = leased();
+        running.plugins = plugins;
+        assert_eq!(serde_json::from_value::<ScanRecord>(serde_json::to_value(&running).unwrap()).unwrap(), running);
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read_however_odd_a_plugin_is() {
+        let odd = PluginResult {
+            findings_count: u64::MAX,
+            issues: vec![crate::model::IssueRef { id: "x".into(), severity: crate::model::Severity::High, title: "X".into() }],
+            started_at: Some(at(9)),
+            ended_at: Some(at(3)),
+            ..PluginResult::new("odd", PluginStatus::Completed)
+        };
+        let plugins = vec![odd];
+        let verdict = Verdict { plugins: plugins.clone(), dry_run: false };
+        let progress = Command::Progress { token: FencingToken(1), scanner: None, plugins: plugins.clone() };
+        let finish = |resolution| Command::Finish { token: FencingToken(1), resolution, plugins: Some(plugins.clone()) };
+        for command in [progress, finish(Resolution::Fail(crash())), finish(Resolution::Complete(verdict.clone())), finish(Resolution::Adopt(verdict))] {
+            let next = changed(&leased(), command, 5);
+            assert_eq!(serde_json::from_str::<ScanRecord>(&serde_json::to_string(&next).unwrap()).unwrap(), next);
+            let plugin = &next.last_plugins()[0];
+            assert_eq!((plugin.findings_count, plugin.ended_at, plugin.severities.high), (crate::model::MAX_COUNT, None, 1));
         }
     }
 

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 
 use crate::model::{
     Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanMode, ScanOrder, ScanRecord, ScanStatus,
-    TraceContext,
+    Severity, TraceContext,
 };
 use crate::policy::transition::Refusal;
 
@@ -110,6 +110,8 @@ pub struct ListQuery {
     pub created_until: Option<Timestamp>,
     /// Only scans in which this plugin found something.
     pub plugin: Option<String>,
+    /// Only scans that have ended with an issue of this severity or worse.
+    pub min_severity: Option<Severity>,
     /// In which order.
     pub order: ScanOrder,
     /// Keyset: only scans with an id below this one.
@@ -137,6 +139,7 @@ impl Default for ListQuery {
             created_from: None,
             created_until: None,
             plugin: None,
+            min_severity: None,
             order: ScanOrder::Newest,
             before: None,
             after: None,
@@ -164,6 +167,8 @@ pub struct ScanPage {
     pub next: Option<ListPlace>,
     /// Whether the page is shorter than it could be: the search is bounded, and goes on at `next`.
     pub is_partial: bool,
+    /// The rows that were met and cannot be read. They are left out; the log says why.
+    pub unreadable: Vec<ScanId>,
 }
 
 /// The answer to a deletion.
@@ -243,7 +248,7 @@ impl StoreStats {
     /// How many there are.
     #[must_use]
     pub const fn all(&self) -> u64 {
-        self.pending + self.running + self.completed + self.failed + self.cancelled
+        self.pending.saturating_add(self.running).saturating_add(self.completed).saturating_add(self.failed).saturating_add(self.cancelled)
     }
 }
 
@@ -268,7 +273,7 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Changes one row.
     async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError>;
 
-    /// A page of rows.
+    /// A page of rows. A row that cannot be read hides only itself.
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError>;
 
     /// Forgets a scan that has ended, with all that was kept beside it. Ids are not used again.

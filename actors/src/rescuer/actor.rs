@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::message::{Message, Suspects};
 use crate::context::{LeaseState, Shared};
-use crate::model::{Command, Failure, FailureKind, Interruption, NodeId, Resolution, ScanState};
+use crate::model::{Command, Failure, FailureKind, Interruption, NodeId, PluginResult, Resolution, ScanState};
 use crate::policy::adoption::{Adoption, adoption};
 use crate::ports::{Applied, AttemptJob, JobSignal, RunningScan, StoreError};
 use crate::record::{Record, Recorded, retry_or_fail};
@@ -199,12 +199,20 @@ async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreEr
         }
         Adoption::Adopt(verdict) => {
             info!(scan.id = scan.id.0, scan.token = scan.token.0, node.id = %scan.node, "an attempt had come to its end unseen; keeping its result");
-            let plugins = Some(verdict.plugins.clone());
-            match Record::new(scan.id, scan.token, Resolution::Adopt(verdict), plugins).write(Arc::clone(shared), Some(1)).await {
-                // Whether it was written or not, it must not be thrown away; the next look-around finds out.
-                Recorded::Done | Recorded::Stale | Recorded::Abandoned => Ok(true),
-            }
+            let plugins = verdict.plugins.clone();
+            Ok(keep(shared, scan, Resolution::Adopt(verdict), plugins).await)
         }
+        Adoption::Fail { failure, plugins } => {
+            warn!(scan.id = scan.id.0, scan.token = scan.token.0, node.id = %scan.node, "an attempt had come to its end unseen: {}", failure.detail);
+            Ok(keep(shared, scan, Resolution::Fail(failure), plugins).await)
+        }
+    }
+}
+
+/// Writes the end of an attempt that nobody saw. `true`: whether it was written or not, it must not be thrown away; the next look-around finds out.
+async fn keep(shared: &Arc<Shared>, scan: &RunningScan, resolution: Resolution, plugins: Vec<PluginResult>) -> bool {
+    match Record::new(scan.id, scan.token, resolution, Some(plugins)).write(Arc::clone(shared), Some(1)).await {
+        Recorded::Done | Recorded::Stale | Recorded::Abandoned => true,
     }
 }
 

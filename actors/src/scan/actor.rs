@@ -10,7 +10,7 @@ use super::Message;
 use super::state::{OnStop, Stage, cause_of_end, on_stop};
 use crate::context::Shared;
 use crate::health;
-use crate::model::{AttemptEnd, AttemptPhase, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord, ScannerInfo};
+use crate::model::{AttemptEnd, AttemptPhase, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord, ScannerInfo, end_with_attempt};
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
 use crate::policy::infrastructure;
@@ -219,8 +219,11 @@ impl State {
         self.stage = Stage::Recording { may_abandon: hasty };
         self.timer = None;
         self.progress.busy = None;
+        // However long the store takes: nothing of the attempt runs any more. The row gets the store's own time.
+        let mut plugins = self.plugins.clone();
+        end_with_attempt(&mut plugins, self.shared.ports.clock.now());
         self.show(|live| {
-            live.phase(AttemptPhase::Recording);
+            live.phase(AttemptPhase::Recording).plugins(plugins);
         });
         match end {
             AttemptEnd::Failed(failure) if self.shared.config.waits_for_repair && infrastructure::may_be_the_nodes(failure.kind) => {

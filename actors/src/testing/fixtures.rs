@@ -22,7 +22,7 @@ pub fn trace() -> TraceContext {
 /// A submission of a passive scan of `target`.
 #[must_use]
 pub fn new_scan(target: &str) -> NewScan {
-    NewScan { request: request(target), idempotency_key: None, trace: trace(), rerun_of: None }
+    NewScan { request: request(target), left_out: Vec::new(), idempotency_key: None, trace: trace(), rerun_of: None }
 }
 
 /// A row that was just submitted at `now`.

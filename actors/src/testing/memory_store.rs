@@ -164,7 +164,7 @@ fn in_order(mut records: Vec<&ScanRecord>, order: ScanOrder) -> Vec<&ScanRecord>
         ScanOrder::Newest => records.reverse(),
         ScanOrder::Oldest => {}
         ScanOrder::Target => records.sort_by(|one, other| (target_text(one), other.id).cmp(&(target_text(other), one.id))),
-        ScanOrder::Longest | ScanOrder::Findings => records.sort_by_key(|record| std::cmp::Reverse((rank(record), record.id))),
+        ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => records.sort_by_key(|record| std::cmp::Reverse((rank(record), record.id))),
     }
     records
 }
@@ -245,7 +245,7 @@ impl ScanStore for MemoryStore {
         if backwards {
             page.reverse();
         }
-        Ok(ScanPage { scans: page, order: query.order, total, total_is_floor: false, next, is_partial: false })
+        Ok(ScanPage { scans: page, order: query.order, total, total_is_floor: false, next, is_partial: false, unreadable: Vec::new() })
     }
 
     async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {

@@ -134,14 +134,12 @@ pub(super) fn processed(name: &str, json: Result<&str, String>, catalogue: Optio
         None => PluginStatus::Completed,
     };
     let error = || file.findings.results.text().map(|text| clean(text, MOST_MESSAGE_CHARS)).filter(|text| !text.is_empty());
+    let issues = file.issues.listed().iter().map(|id| issue(id, catalogue));
     PluginResult {
-        name: name.to_owned(),
-        status,
         findings_count: file.findings_count.count(),
-        issues: file.issues.listed().iter().map(|id| issue(id, catalogue)).collect(),
         message: summary.or_else(error),
-        started_at: None,
         ended_at: file.timestamp.text().and_then(|text| text.parse().ok()),
+        ..PluginResult::new(name, status).with_issues(issues)
     }
 }
 

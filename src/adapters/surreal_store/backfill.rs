@@ -18,8 +18,16 @@ struct Nothing {}
 
 #[derive(Debug, SurrealValue)]
 struct State {
-    done: bool,
+    /// Every scan that has ended has its row.
+    ended: bool,
+    /// And the row says how severe its issues are.
+    severity: bool,
     last: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Upto {
+    upto: i64,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -60,7 +68,11 @@ struct Day {
 }
 
 const STATE: &str = "
-    RETURN { done: (SELECT VALUE upto FROM ONLY backfill:ended) != NONE, last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
+    RETURN {
+        ended: (SELECT VALUE upto FROM ONLY backfill:ended) != NONE,
+        severity: (SELECT VALUE upto FROM ONLY backfill:severity) != NONE,
+        last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0,
+    };";
 
 const READ: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM $range) };");
 
@@ -70,7 +82,8 @@ const WRITE: &str = "
     FOR $ended IN $all {
         UPSERT $ended.key SET
             number = $ended.number, target = $ended.target, mode = $ended.mode, run = $ended.run,
-            took = $ended.took, by_took = $ended.by_took, by_findings = $ended.by_findings RETURN NONE;
+            took = $ended.took, by_took = $ended.by_took, by_findings = $ended.by_findings,
+            worst = $ended.worst, by_severity = $ended.by_severity RETURN NONE;
         FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };
     };
     COMMIT;";
@@ -79,10 +92,14 @@ const WRITE: &str = "
 const FINISH: &str = "
     BEGIN;
     CREATE backfill:ended SET upto = $upto RETURN NONE;
+    CREATE backfill:severity SET upto = $upto RETURN NONE;
     FOR $day IN $days {
         UPSERT $day.key SET date = $day.date, completed = $day.completed, failed = $day.failed, cancelled = $day.cancelled RETURN NONE;
     };
     COMMIT;";
+
+/// The same where the counts of the days are there already: a version that kept them did not keep severities.
+const FINISH_SEVERITY: &str = "CREATE backfill:severity SET upto = $upto RETURN NONE;";
 
 /// Fills in what is missing, when the database is opened.
 pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
@@ -91,8 +108,8 @@ pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
 
 /// Fills in what is missing.
 pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
-    let State { done, last } = calls::call_again(db, STATE, Nothing {}).await?;
-    if done {
+    let State { ended, severity, last } = calls::call_again(db, STATE, Nothing {}).await?;
+    if severity {
         return Ok(());
     }
     let mut days: BTreeMap<(i64, u64), Day> = BTreeMap::new();
@@ -103,7 +120,12 @@ pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
         calls::execute_again(db, WRITE, beside).await?;
         first = until + 1;
     }
-    match calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await {
+    let finished = if ended {
+        calls::execute_again(db, FINISH_SEVERITY, Upto { upto: last }).await
+    } else {
+        calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await
+    };
+    match finished {
         // Another process that started at the same moment was done first, or the answer to our own was lost.
         Err(error) if error.failure() == Failure::Exists => Ok(()),
         other => Ok(other?),
@@ -116,7 +138,14 @@ async fn read(db: &Database, first: i64, until: i64, days: &mut BTreeMap<(i64, u
     let mut beside = Beside { aims: Vec::new(), all: Vec::new() };
     for stored in rows {
         let number = stored.number;
-        let record = stored.into_record()?;
+        let record = match stored.into_record() {
+            Ok(record) => record,
+            // The others must not wait for a row that nobody can read.
+            Err(error) => {
+                tracing::error!(scan.id = number, error = &error as &dyn std::error::Error, "the row of a scan cannot be read; lists go on without it");
+                continue;
+            }
+        };
         beside.aims.push(Aim { key: text_key("aim", &kastrel_actors::policy::listing::target_text(&record)), first: number });
         let Some(ended) = Ended::of(&record)? else { continue };
         let part = record.id.0 % PARTS;

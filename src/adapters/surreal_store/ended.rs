@@ -1,7 +1,7 @@
 //! What is kept beside the row of a scan that has ended: the few numbers that orders and trends need, which plugins found something, and the day's counts.
 
 use kastrel_actors::model::{ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
-use kastrel_actors::policy::listing::{findings_of, plugins_with_findings, target_text, took_ms};
+use kastrel_actors::policy::listing::{findings_of, plugins_with_findings, severity_rank, target_text, took_ms};
 use kastrel_actors::ports::{DayOutcomes, PastRun, RunsLike, StoreError};
 use std::time::Duration;
 use surrealdb::types::{Array, RecordId, RecordIdKeyRange, SurrealValue, Value};
@@ -27,6 +27,8 @@ pub(super) struct Ended {
     took: Option<i64>,
     by_took: Option<i64>,
     by_findings: i64,
+    worst: Option<String>,
+    by_severity: i64,
     found: Vec<Found>,
     pub(super) day: RecordId,
     pub(super) date: i64,
@@ -53,6 +55,7 @@ impl Ended {
         let found = plugins_with_findings(record)
             .into_iter()
             .map(|plugin| Found { key: array_key("found", [plugin.into_value(), number.into_value()]), plugin: plugin.to_owned() });
+        let severities = record.severities();
         Ok(Some(Self {
             key: RecordId::new("ended", number),
             number,
@@ -62,6 +65,8 @@ impl Ended {
             took,
             by_took: took.map(|took| rank(took, number)),
             by_findings: rank(i64::try_from(findings_of(record)).unwrap_or(i64::MAX), number),
+            worst: severities.worst().map(|worst| worst.as_str().to_owned()),
+            by_severity: rank(i64::try_from(severity_rank(&severities)).unwrap_or(i64::MAX), number),
             found: found.collect(),
             day: array_key("day", [date.into_value(), i64::try_from(record.id.0 % PARTS).unwrap_or_default().into_value()]),
             date,
@@ -78,6 +83,11 @@ pub(super) fn rank(value: i64, number: i64) -> i64 {
     (value.clamp(0, most) << NUMBER_BITS) | (number & ((1 << NUMBER_BITS) - 1))
 }
 
+/// The value in a rank.
+pub(super) const fn value_of(rank: i64) -> i64 {
+    rank >> NUMBER_BITS
+}
+
 fn array_key(table: &str, parts: [Value; 2]) -> RecordId {
     RecordId::new(table, Array::from(parts.to_vec()))
 }
@@ -87,7 +97,8 @@ macro_rules! write_ended {
     () => {
         "UPSERT $ended.key SET
             number = $ended.number, target = $ended.target, mode = $ended.mode, run = $ended.run,
-            took = $ended.took, by_took = $ended.by_took, by_findings = $ended.by_findings RETURN NONE;
+            took = $ended.took, by_took = $ended.by_took, by_findings = $ended.by_findings,
+            worst = $ended.worst, by_severity = $ended.by_severity RETURN NONE;
         FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };
         UPSERT $ended.day SET
             date = $ended.date, completed = (completed ?? 0) + $ended.completed,
@@ -205,6 +216,7 @@ mod tests {
         let ranks = [rank(0, 1), rank(0, 2), rank(1, 1), rank(1_000_000_000, 99_999), rank(i64::MAX, 7)];
         assert!(ranks.is_sorted() && ranks.iter().all(|rank| *rank >= 0), "{ranks:?}");
         assert_ne!(rank(5, 1), rank(5, 2));
+        assert_eq!((value_of(rank(5, 99_999)), value_of(rank(0, 3))), (5, 0));
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 5, sql: include_str!("migrations/0005_leases_in_one_step.surql") },
     Step { version: 6, sql: include_str!("migrations/0006_high_water.surql") },
     Step { version: 7, sql: include_str!("migrations/0007_turns_and_clocks.surql") },
+    Step { version: 8, sql: include_str!("migrations/0008_severity.surql") },
 ];
 
 #[derive(Debug, Clone, SurrealValue)]

@@ -39,6 +39,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod waiting;
 mod wire;
 
 pub use address::{AddressError, AuthLevel, RemoteDatabase};

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use kastrel_actors::model::{Command, Priority, ScanId, ScanRecord, ScanState};
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::StoreError;
-use surrealdb::types::{RecordId, SurrealValue};
+use surrealdb::types::{RecordId, RecordIdKey, SurrealValue, Value};
+
+use super::error::CallError;
 
 /// The largest document that is written. The engine's own limit is its memory table; a row beyond this is the mistake of whoever made it so large.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
@@ -46,6 +48,41 @@ impl StoredScan {
             Err(corrupt(format!("the columns and the document of scan {} disagree", self.number)))
         }
     }
+}
+
+/// A row by its key, read by itself.
+#[derive(Debug)]
+pub(super) struct Keyed {
+    /// Which scan the key says.
+    pub(super) id: ScanId,
+    /// The number that the row has in the indexes: the key's, in a sound row.
+    pub(super) number: i64,
+    /// The record, or why it cannot be read.
+    pub(super) record: Result<ScanRecord, StoreError>,
+}
+
+/// Reads a row with its `id`. One that cannot be read says so, and is an answer all the same.
+///
+/// # Errors
+/// What was read is no row of a scan at all.
+pub(super) fn keyed(row: Value) -> Result<Keyed, CallError> {
+    let (key, number) = match &row {
+        Value::Object(row) => {
+            let key = match row.get("id") {
+                Some(Value::RecordId(RecordId { key: RecordIdKey::Number(number), .. })) => Some(*number),
+                _ => None,
+            };
+            (key, row.get("number").cloned().and_then(|number| i64::from_value(number).ok()))
+        }
+        _ => (None, None),
+    };
+    let key = key.ok_or_else(|| CallError::Shape("a row of a scan has no number as its key".into()))?;
+    let id = ScanId(u64::try_from(key).map_err(|_| CallError::Shape("a row of a scan has no number as its key".into()))?);
+    let record = match StoredScan::from_value(row).map_err(|error| corrupt(error.to_string())).and_then(StoredScan::into_record) {
+        Ok(record) if record.id != id => Err(corrupt(format!("the row says that it is that of scan {}", record.id))),
+        other => other,
+    };
+    Ok(Keyed { id, number: number.unwrap_or(key), record })
 }
 
 /// What a lease makes of the document from before it.
@@ -130,6 +167,11 @@ pub(super) fn timestamp(nanoseconds: i64) -> Result<Timestamp, StoreError> {
 
 pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(corrupt)
+}
+
+/// A number of rows for a statement.
+pub(super) fn at_most(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 pub(super) fn signed(number: u64) -> Result<i64, StoreError> {

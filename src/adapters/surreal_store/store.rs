@@ -14,6 +14,7 @@ use surrealdb::types::SurrealValue;
 
 use super::aims::Aims;
 use super::calls::{self, Database};
+use super::list::Unreadable;
 use super::lock::FolderLock;
 use super::migrate;
 use super::row;
@@ -32,12 +33,13 @@ pub(super) struct Inner {
     clock_offset_ms: Arc<AtomicI64>,
     pub(super) submissions: Queue,
     pub(super) aims: Aims,
+    pub(super) unreadable: Unreadable,
     _lock: Option<FolderLock>,
 }
 
 impl Inner {
     pub(super) fn new(db: Database, clock_offset_ms: Arc<AtomicI64>, lock: Option<FolderLock>) -> Self {
-        Self { db, clock_offset_ms, submissions: Queue::default(), aims: Aims::default(), _lock: lock }
+        Self { db, clock_offset_ms, submissions: Queue::default(), aims: Aims::default(), unreadable: Unreadable::default(), _lock: lock }
     }
 
     /// What is added to the database's clock, in nanoseconds.

@@ -11,11 +11,11 @@
 use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::{ScanStore, StoreError};
-use surrealdb::types::{RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
+use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue, Value};
 
 use super::calls;
 use super::error::{CallError, Failure};
-use super::row::{self, Columns, StoredScan, stored};
+use super::row::{self, Columns, Keyed, stored};
 use super::store::SurrealStore;
 use super::{backfill, migrate, submit};
 use crate::error_chain::chain;
@@ -340,18 +340,9 @@ impl Import<'_> {
 
 /// A row, by the number that is its key.
 fn exported(row: Value) -> Result<Exported, CallError> {
-    let key = match &row {
-        Value::Object(row) => match row.get("id") {
-            Some(Value::RecordId(RecordId { key: RecordIdKey::Number(number), .. })) => u64::try_from(*number).ok(),
-            _ => None,
-        },
-        _ => None,
-    };
-    let id = ScanId(key.ok_or_else(|| CallError::Shape("a row of a scan has no number as its key".into()))?);
-    let record = StoredScan::from_value(row).map_err(|error| row::corrupt(error.to_string())).and_then(StoredScan::into_record);
+    let Keyed { id, record, .. } = row::keyed(row)?;
     Ok(match record {
-        Ok(record) if record.id == id => Exported::Scan(Box::new(record)),
-        Ok(record) => Exported::Unreadable { id, why: format!("the row says that it is that of scan {}", record.id) },
+        Ok(record) => Exported::Scan(Box::new(record)),
         Err(error) => Exported::Unreadable { id, why: chain(&error) },
     })
 }

@@ -93,7 +93,7 @@ fn update(bar: &ProgressBar, plugin: &PluginView) {
             let mark = match status {
                 PluginStatus::Completed => "✓",
                 PluginStatus::Failed => "✗",
-                PluginStatus::Skipped | PluginStatus::Unavailable => "-",
+                PluginStatus::Skipped | PluginStatus::Unavailable | PluginStatus::Interrupted | PluginStatus::NotRun => "-",
                 PluginStatus::Pending | PluginStatus::InProgress => "·",
             };
             if bar.prefix() != mark {

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{
     AttemptPhase, CancelledBy, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot, ScanState,
-    ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
+    ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts, total_count,
 };
 use kastrel_actors::policy::waiting::{StartBlocker, Waiting};
 use serde::{Serialize, Serializer};
@@ -127,7 +127,7 @@ pub(crate) fn count_of(plugins: &[PluginResult], status: PluginStatus) -> usize 
 
 /// The sum of what the plugins say they found.
 pub(crate) fn findings_of(plugins: &[PluginResult]) -> u64 {
-    plugins.iter().map(|plugin| plugin.findings_count).sum()
+    total_count(plugins.iter().map(|plugin| plugin.findings_count))
 }
 
 /// How long a scan took, in seconds, once it has ended.

@@ -77,6 +77,7 @@ impl ScanDetailPage {
             coverage: CoverageView {
                 label: "10 of 12 checks ran".into(),
                 gaps: vec![crate::web::pages::coverage::Gap { name: "failed", count: "1 failed".into(), plugins: clean(HOSTILE) }],
+                left_out: clean(HOSTILE),
                 percent: None,
                 is_complete: false,
             },

@@ -1,0 +1,145 @@
+//! What rows and lists say about the checks and the issues of scans.
+
+use std::time::Duration;
+
+use super::{StoreHarness, World, cancel, crash, finish, lease, progress};
+use crate::model::{
+    Command, Interruption, IssueRef, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanRecord, ScanStatus, Severity, SeverityCounts,
+    Verdict,
+};
+use crate::ports::{ListQuery, ScanStore};
+
+fn issues(severity: Severity, count: usize) -> impl Iterator<Item = IssueRef> {
+    (0..count).map(move |number| IssueRef { id: format!("{severity}-{number}"), severity, title: String::new() })
+}
+
+impl<H: StoreHarness> World<H> {
+    /// A scan with these issues that ended so.
+    async fn ended_with(&self, counts: &[(Severity, usize)], resolution: impl FnOnce(Vec<PluginResult>) -> Resolution) -> ScanRecord {
+        let running = self.running("a").await;
+        let all = counts.iter().flat_map(|(severity, count)| issues(*severity, *count));
+        let plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed).with_issues(all)];
+        let end = Command::Finish { token: running.token, resolution: resolution(plugins.clone()), plugins: Some(plugins) };
+        self.committed(running.id, end).await
+    }
+
+    async fn pages(&self, mut query: ListQuery) -> Vec<u64> {
+        let mut seen = Vec::new();
+        loop {
+            let page = self.store.list(query.clone()).await.unwrap();
+            assert_eq!(page.unreadable, []);
+            seen.extend(page.scans.iter().map(|scan| scan.id.0));
+            let Some(next) = page.next else { return seen };
+            query.from = Some(next);
+        }
+    }
+}
+
+fn complete(plugins: Vec<PluginResult>) -> Resolution {
+    Resolution::Complete(Verdict { plugins, dry_run: false })
+}
+
+/// Whatever ends an attempt, and whoever: its unfinished plugins end with it, in the row itself.
+pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: World<H>) {
+    let plugins = || vec![PluginResult::new("one", PluginStatus::InProgress), PluginResult::new("two", PluginStatus::Pending)];
+    let after = Duration::from_secs(600);
+    for resolution in [
+        complete(plugins()),
+        Resolution::Retry { failure: crash(), after },
+        Resolution::Fail(crash()),
+        Resolution::Requeue(Interruption::Shutdown),
+        Resolution::HoldBack("no disk".into()),
+        Resolution::Cancel(crate::model::CancelledBy::User),
+    ] {
+        for is_rescue in [false, true] {
+            let running = world.running("a").await;
+            world.committed(running.id, progress(running.token, plugins())).await;
+            let end = if is_rescue {
+                Command::Rescue { from: "a".parse().unwrap(), token: running.token, resolution: resolution.clone() }
+            } else {
+                finish(running.token, resolution.clone())
+            };
+            let ended = world.committed(running.id, end).await;
+            let states: Vec<_> = ended.last_plugins().iter().map(|plugin| (plugin.status, plugin.ended_at)).collect();
+            let at = ended.attempts[0].ended_at;
+            assert_eq!(states, [(PluginStatus::Interrupted, at), (PluginStatus::NotRun, at)], "{resolution:?}");
+            assert!(at.is_some());
+        }
+    }
+    let running = world.running("a").await;
+    world.committed(running.id, progress(running.token, plugins())).await;
+    world.committed(running.id, cancel()).await;
+    assert_eq!(world.get(running.id).await.plugins, plugins(), "a cancel that is only requested ends nothing yet");
+}
+
+/// Absurd counts of a scanner are bounded, and neither a row nor a list fails on them.
+pub async fn counts_that_nobody_can_believe_are_kept_and_listed<H: StoreHarness>(world: World<H>) {
+    let counts = SeverityCounts { critical: u64::MAX, low: u64::MAX, ..SeverityCounts::default() };
+    let odd = |name: &str| PluginResult { findings_count: u64::MAX, severities: counts, ..PluginResult::new(name, PluginStatus::Completed) };
+    let running = world.running("a").await;
+    let plugins = vec![odd("one"), odd("two")];
+    let end = Command::Finish { token: running.token, resolution: complete(plugins.clone()), plugins: Some(plugins) };
+    let ended = world.committed(running.id, end).await;
+    assert_eq!((ended.last_plugins()[0].findings_count, ended.severities().critical, ended.severities().total()), (MAX_COUNT, MAX_COUNT, MAX_COUNT));
+    world.ended_with(&[(Severity::High, 1)], complete).await;
+    for order in ScanOrder::ALL {
+        let query = ListQuery { order: *order, ..ListQuery::default() };
+        let mut listed = if order.is_by_number() { world.listed(query).await } else { world.pages(ListQuery { limit: 1, ..query }).await };
+        listed.sort_unstable();
+        assert_eq!(listed, [1, 2], "{order}");
+    }
+}
+
+/// Only scans that have ended with an issue as bad, in either order and with other filters.
+pub async fn a_list_is_filtered_by_severity<H: StoreHarness>(world: World<H>) {
+    world.ended_with(&[(Severity::High, 1), (Severity::Low, 3)], complete).await;
+    world.ended_with(&[(Severity::Low, 1)], complete).await;
+    world.ended_with(&[], complete).await;
+    world.ended_with(&[(Severity::Critical, 1)], |_| Resolution::Fail(crash())).await;
+    world.ended_with(&[(Severity::Unknown, 2)], complete).await;
+    // One that runs has no last word.
+    let running = world.running("a").await;
+    let plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed).with_issues(issues(Severity::Critical, 1))];
+    world.committed(running.id, progress(running.token, plugins)).await;
+    for (least, statuses, expected) in [
+        (Severity::Critical, vec![], vec![4]),
+        (Severity::High, vec![], vec![4, 1]),
+        (Severity::Medium, vec![], vec![4, 1]),
+        (Severity::Low, vec![], vec![4, 2, 1]),
+        (Severity::Informational, vec![], vec![4, 2, 1]),
+        (Severity::Unknown, vec![], vec![5, 4, 2, 1]),
+        (Severity::Low, vec![ScanStatus::Completed], vec![2, 1]),
+        (Severity::Critical, vec![ScanStatus::Running], vec![]),
+    ] {
+        let query = ListQuery { min_severity: Some(least), statuses, count: true, ..ListQuery::default() };
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+        assert_eq!((page.total, page.total_is_floor), (Some(expected.len() as u64), false), "{query:?}");
+        let oldest = world.listed(ListQuery { order: ScanOrder::Oldest, ..query.clone() }).await;
+        assert_eq!(oldest, expected.iter().rev().copied().collect::<Vec<_>>(), "{query:?}");
+        let below = world.listed(ListQuery { before: Some(ScanId(4)), ..query.clone() }).await;
+        assert_eq!(below, expected.iter().filter(|id| **id < 4).copied().collect::<Vec<_>>(), "{query:?}");
+    }
+}
+
+/// By the worst severity, then by how many issues have it, then by all others; of equal ones the newest first. A deleted scan leaves no gap.
+pub async fn a_list_has_the_worst_first<H: StoreHarness>(world: World<H>) {
+    world.ended_with(&[(Severity::Low, 40)], complete).await;
+    world.ended_with(&[(Severity::High, 1)], complete).await;
+    world.ended_with(&[(Severity::High, 2)], |_| Resolution::Fail(crash())).await;
+    world.ended_with(&[(Severity::High, 1), (Severity::Low, 9)], complete).await;
+    world.ended_with(&[], complete).await;
+    world.ended_with(&[(Severity::Critical, 1)], complete).await;
+    world.ended_with(&[(Severity::High, 1)], complete).await;
+    world.ended_with(&[(Severity::Unknown, 500)], complete).await;
+    let waiting = world.scan("example.com").await;
+    for (least, expected) in [(None, vec![6, 3, 4, 7, 2, 1, 8, 5]), (Some(Severity::High), vec![6, 3, 4, 7, 2])] {
+        for limit in [1, 3, 20] {
+            let query = ListQuery { order: ScanOrder::Worst, min_severity: least, limit, ..ListQuery::default() };
+            assert_eq!(world.pages(query).await, expected, "{least:?} {limit}");
+        }
+    }
+    world.store.delete(ScanId(3)).await.unwrap();
+    world.committed(waiting.id, lease("a")).await;
+    assert_eq!(world.pages(ListQuery { order: ScanOrder::Worst, limit: 2, ..ListQuery::default() }).await, [6, 4, 7, 2, 1, 8, 5]);
+}

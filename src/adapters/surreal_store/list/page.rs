@@ -1,0 +1,99 @@
+//! A page in the making: what belongs to it, whether there is more, and when it gives up.
+
+use kastrel_actors::model::{ScanId, ScanOrder, ScanRecord};
+use kastrel_actors::policy::listing::place;
+use kastrel_actors::ports::{ListPlace, ListQuery, ScanPage};
+
+/// The most rows that one page holds, whatever was asked: a page is held in memory.
+const MAX_PAGE: usize = 1000;
+/// How many rows may be read without being shown before a page ends early.
+pub(super) const MAX_IN_VAIN: usize = 400;
+
+/// It holds one scan more than is shown, to know whether there is more.
+pub(super) struct Page {
+    pub(super) limit: usize,
+    pub(super) skip: usize,
+    order: ScanOrder,
+    records: Vec<ScanRecord>,
+    pub(super) in_vain: usize,
+    pub(super) last: Option<ListPlace>,
+    unreadable: Vec<ScanId>,
+}
+
+impl Page {
+    pub(super) fn new(query: &ListQuery) -> Self {
+        Self { limit: query.limit.min(MAX_PAGE), skip: query.offset, order: query.order, records: Vec::new(), in_vain: 0, last: None, unreadable: Vec::new() }
+    }
+
+    pub(super) fn missing(&self) -> usize {
+        (self.limit + 1).saturating_sub(self.records.len())
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.records.len() > self.limit
+    }
+
+    pub(super) fn gives_up(&self) -> bool {
+        self.in_vain >= MAX_IN_VAIN
+    }
+
+    /// A row. `at` is its place where the row itself cannot say.
+    pub(super) fn take(&mut self, record: Result<Box<ScanRecord>, ScanId>, at: ListPlace, belongs: impl FnOnce(&ScanRecord) -> bool) {
+        self.last = Some(record.as_ref().ok().and_then(|record| place(record, self.order)).unwrap_or(at));
+        match record {
+            Err(id) => {
+                self.unreadable.push(id);
+                self.in_vain += 1;
+            }
+            Ok(record) if !belongs(&record) => self.in_vain += 1,
+            Ok(_) if self.skip > 0 => {
+                self.skip -= 1;
+                self.in_vain += 1;
+            }
+            Ok(record) => self.records.push(*record),
+        }
+    }
+
+    pub(super) fn finish(mut self, query: &ListQuery) -> ScanPage {
+        let is_over = self.is_over();
+        let is_partial = !is_over && self.gives_up();
+        self.records.truncate(self.limit);
+        let next = if is_over { self.records.last().and_then(|record| place(record, self.order)) } else { self.last.filter(|_| is_partial) };
+        if query.from_the_end && query.order.is_by_number() {
+            self.records.reverse();
+        }
+        ScanPage { scans: self.records, order: self.order, total: None, total_is_floor: false, next, is_partial, unreadable: self.unreadable }
+    }
+}
+
+/// The place of a number in an order by number.
+pub(super) fn at_number(number: i64) -> ListPlace {
+    ListPlace { rank: String::new(), id: ScanId(u64::try_from(number).unwrap_or_default()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_knows_whether_there_is_more_and_gives_up_in_time() {
+        let record = |id: u64| Box::new(kastrel_actors::testing::fixtures::record(id, jiff::Timestamp::UNIX_EPOCH));
+        let query = ListQuery { limit: 2, ..ListQuery::default() };
+        let mut page = Page::new(&query);
+        for id in [9, 8, 7] {
+            page.take(Ok(record(id)), at_number(0), |_| true);
+        }
+        let page = page.finish(&query);
+        assert_eq!((page.scans.len(), page.next.map(|next| next.id), page.is_partial, page.unreadable), (2, Some(ScanId(8)), false, vec![]));
+        let mut page = Page::new(&query);
+        for id in (0..MAX_IN_VAIN as u64).rev() {
+            assert!(!page.gives_up());
+            // One that does not belong, and one that cannot be read.
+            let row = if id % 2 == 1 { Ok(record(id)) } else { Err(ScanId(id)) };
+            page.take(row, at_number(i64::try_from(id).unwrap()), |_| false);
+        }
+        let page = page.finish(&query);
+        assert_eq!((page.scans.len(), page.next.map(|next| next.id), page.is_partial), (0, Some(ScanId(0)), true));
+        assert_eq!(page.unreadable.len(), MAX_IN_VAIN / 2);
+    }
+}

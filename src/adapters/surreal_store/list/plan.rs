@@ -1,0 +1,104 @@
+//! Which index a page walks along, and what is left to be checked on its rows.
+
+use kastrel_actors::model::{ScanMode, ScanStatus, Severity};
+use kastrel_actors::ports::ListQuery;
+
+/// What a page walks along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Walk {
+    All,
+    Statuses(Vec<ScanStatus>),
+    Targets(Vec<String>),
+    Mode(ScanMode),
+    Found(String),
+    /// Scans that have ended, whose worst issue is this severe or more.
+    Severe(Severity),
+}
+
+/// A walk, and whether what it finds must still be checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) walk: Walk,
+    pub(super) checks: bool,
+}
+
+/// Chooses the walk that narrows most. `targets` are those that contain the text, where they are few enough.
+pub(super) fn plan(query: &ListQuery, targets: Option<Vec<String>>) -> Plan {
+    let asks_target = query.target.as_deref().is_some_and(|text| !text.is_empty());
+    let narrows_status = distinct(&query.statuses).len() < ScanStatus::ALL.len();
+    let filters = [query.plugin.is_some(), asks_target, query.min_severity.is_some(), narrows_status, query.mode.is_some()];
+    let (walk, covered) = if let Some(plugin) = &query.plugin {
+        (Walk::Found(plugin.clone()), 1)
+    } else if let Some(targets) = targets.filter(|_| asks_target) {
+        (Walk::Targets(targets), 1)
+    } else if let Some(least) = query.min_severity {
+        (Walk::Severe(least), 1)
+    } else if narrows_status {
+        (Walk::Statuses(distinct(&query.statuses)), 1)
+    } else if let Some(mode) = query.mode {
+        (Walk::Mode(mode), 1)
+    } else {
+        (Walk::All, 0)
+    };
+    Plan { walk, checks: filters.into_iter().filter(|filter| *filter).count() > covered }
+}
+
+/// The numbers between which a page lies, both left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Between {
+    pub(super) lo: i64,
+    pub(super) hi: i64,
+}
+
+impl Between {
+    /// The bound at which a walk begins.
+    pub(super) const fn begin(self, oldest_first: bool) -> i64 {
+        if oldest_first { self.lo } else { self.hi }
+    }
+
+    pub(super) const fn holds(self, number: i64) -> bool {
+        self.lo < number && number < self.hi
+    }
+
+    /// What is left after `number`.
+    pub(super) const fn after(self, number: i64, oldest_first: bool) -> Self {
+        if oldest_first { Self { lo: number, ..self } } else { Self { hi: number, ..self } }
+    }
+}
+
+/// The statuses that are meant: each once, and all of them for none.
+fn distinct(statuses: &[ScanStatus]) -> Vec<ScanStatus> {
+    ScanStatus::ALL.iter().copied().filter(|status| statuses.is_empty() || statuses.contains(status)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_walk_that_narrows_most_is_taken_and_the_rest_is_checked() {
+        let all = ListQuery::default;
+        let targets = || Some(vec!["example.com".to_owned()]);
+        let failed = vec![ScanStatus::Failed];
+        let high = Some(Severity::High);
+        for (query, targets, walk, checks) in [
+            (all(), None, Walk::All, false),
+            (ListQuery { statuses: ScanStatus::ALL.to_vec(), ..all() }, None, Walk::All, false),
+            (ListQuery { statuses: failed.clone(), ..all() }, None, Walk::Statuses(failed.clone()), false),
+            (ListQuery { mode: Some(ScanMode::Active), ..all() }, None, Walk::Mode(ScanMode::Active), false),
+            (ListQuery { statuses: failed.clone(), mode: Some(ScanMode::Active), ..all() }, None, Walk::Statuses(failed.clone()), true),
+            (ListQuery { target: Some("ex".into()), ..all() }, targets(), Walk::Targets(vec!["example.com".into()]), false),
+            (ListQuery { target: Some("ex".into()), statuses: failed.clone(), ..all() }, targets(), Walk::Targets(vec!["example.com".into()]), true),
+            (ListQuery { target: Some("e".into()), ..all() }, None, Walk::All, true),
+            (ListQuery { target: Some(String::new()), ..all() }, None, Walk::All, false),
+            (ListQuery { plugin: Some("zap".into()), ..all() }, None, Walk::Found("zap".into()), false),
+            (ListQuery { plugin: Some("zap".into()), target: Some("ex".into()), ..all() }, None, Walk::Found("zap".into()), true),
+            (ListQuery { min_severity: high, ..all() }, None, Walk::Severe(Severity::High), false),
+            (ListQuery { min_severity: high, statuses: failed, ..all() }, None, Walk::Severe(Severity::High), true),
+            (ListQuery { min_severity: high, target: Some("ex".into()), ..all() }, targets(), Walk::Targets(vec!["example.com".into()]), true),
+            (ListQuery { min_severity: high, plugin: Some("zap".into()), ..all() }, None, Walk::Found("zap".into()), true),
+        ] {
+            assert_eq!(plan(&query, targets), Plan { walk, checks }, "{query:?}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The statements of lists, with what goes in and what comes out.
+
+use surrealdb::types::{RecordId, SurrealValue, Value};
+
+use crate::adapters::surreal_store::row::stored;
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct Nothing {}
+
+#[derive(Debug, SurrealValue)]
+pub(super) struct Last {
+    pub(super) last: i64,
+}
+
+/// Each row is read by itself, so that one of another shape spoils no other.
+#[derive(Debug, SurrealValue)]
+pub(super) struct Rows {
+    pub(super) rows: Vec<Value>,
+}
+
+#[derive(Debug, SurrealValue)]
+pub(super) struct Numbers {
+    pub(super) numbers: Vec<i64>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct Keys {
+    pub(super) keys: Vec<RecordId>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct Step {
+    pub(super) value: String,
+    pub(super) bound: i64,
+    pub(super) limit: i64,
+    pub(super) start: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct RankStep {
+    pub(super) below: i64,
+    pub(super) limit: i64,
+}
+
+/// A scan in an order by rank. A scan without a rank comes after all others.
+#[derive(Debug, SurrealValue)]
+pub(super) struct Ranked {
+    pub(super) number: i64,
+    pub(super) rank: Option<i64>,
+}
+
+#[derive(Debug, SurrealValue)]
+pub(super) struct RankedScans {
+    pub(super) ranked: Vec<Ranked>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct Moment {
+    pub(super) at: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+pub(super) struct Bound {
+    pub(super) number: Option<i64>,
+}
+
+#[derive(Debug, SurrealValue)]
+pub(super) struct Counts {
+    pub(super) pending: i64,
+    pub(super) running: i64,
+    pub(super) completed: i64,
+    pub(super) failed: i64,
+    pub(super) cancelled: i64,
+}
+
+pub(super) const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
+
+pub(super) const ROWS: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $keys) };");
+
+/// One step along an index whose first column has one value, as rows or as numbers, from its newest or its oldest end.
+///
+/// Only the bound at which a step begins stands in the condition: the engine takes one bound of a compound index as its range and would check the other on every row up to the index's end.
+/// The bound at which a walk ends is looked after by the caller.
+macro_rules! step {
+    ($condition:literal) => {
+        Sql {
+            newest: concat!(
+                "RETURN { rows: (SELECT id, ",
+                stored!(),
+                " FROM scan WHERE ",
+                $condition,
+                "number < $bound ORDER BY number DESC LIMIT $limit START $start) };"
+            ),
+            oldest: concat!(
+                "RETURN { rows: (SELECT id, ",
+                stored!(),
+                " FROM scan WHERE ",
+                $condition,
+                "number > $bound ORDER BY number ASC LIMIT $limit START $start) };"
+            ),
+            newest_numbers: concat!(
+                "RETURN { numbers: (SELECT VALUE number FROM scan WHERE ",
+                $condition,
+                "number < $bound ORDER BY number DESC LIMIT $limit START $start) };"
+            ),
+            oldest_numbers: concat!(
+                "RETURN { numbers: (SELECT VALUE number FROM scan WHERE ",
+                $condition,
+                "number > $bound ORDER BY number ASC LIMIT $limit START $start) };"
+            ),
+        }
+    };
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sql {
+    pub(super) newest: &'static str,
+    pub(super) oldest: &'static str,
+    pub(super) newest_numbers: &'static str,
+    pub(super) oldest_numbers: &'static str,
+}
+
+pub(super) const ALL: Sql = step!("");
+pub(super) const OF_STATUS: Sql = step!("status = $value AND ");
+pub(super) const OF_TARGET: Sql = step!("target = $value AND ");
+pub(super) const OF_MODE: Sql = step!("mode = $value AND ");
+
+pub(super) const FOUND_NEWEST: &str = "
+    RETURN { numbers: (SELECT VALUE number FROM found WHERE plugin = $value AND number < $bound ORDER BY number DESC LIMIT $limit START $start) };";
+pub(super) const FOUND_OLDEST: &str = "
+    RETURN { numbers: (SELECT VALUE number FROM found WHERE plugin = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
+
+pub(super) const WORST_NEWEST: &str = "
+    RETURN { numbers: (SELECT VALUE number FROM ended WHERE worst = $value AND number < $bound ORDER BY number DESC LIMIT $limit START $start) };";
+pub(super) const WORST_OLDEST: &str = "
+    RETURN { numbers: (SELECT VALUE number FROM ended WHERE worst = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
+
+pub(super) const LONGEST: &str = "
+    RETURN { ranked: (SELECT number, by_took AS rank FROM ended WHERE by_took < $below ORDER BY by_took DESC LIMIT $limit) };";
+pub(super) const MOST_FINDINGS: &str = "
+    RETURN { ranked: (SELECT number, by_findings AS rank FROM ended WHERE by_findings < $below ORDER BY by_findings DESC LIMIT $limit) };";
+pub(super) const WORST_FIRST: &str = "
+    RETURN { ranked: (SELECT number, by_severity AS rank FROM ended WHERE by_severity < $below ORDER BY by_severity DESC LIMIT $limit) };";
+
+pub(super) const FIRST_SINCE: &str = "
+    RETURN { number: (SELECT VALUE number FROM scan WHERE created_at >= $at ORDER BY created_at ASC LIMIT 1)[0] };";
+pub(super) const LAST_BEFORE: &str = "
+    RETURN { number: (SELECT VALUE number FROM scan WHERE created_at < $at ORDER BY created_at DESC LIMIT 1)[0] };";
+
+/// Each condition is written exactly as the count index of its status has it; otherwise the index would not be used.
+pub(super) const COUNTS: &str = "
+    RETURN {
+        pending:   (SELECT count() FROM scan WHERE status = 'pending' GROUP ALL)[0].count ?? 0,
+        running:   (SELECT count() FROM scan WHERE status = 'running' GROUP ALL)[0].count ?? 0,
+        completed: (SELECT count() FROM scan WHERE status = 'completed' GROUP ALL)[0].count ?? 0,
+        failed:    (SELECT count() FROM scan WHERE status = 'failed' GROUP ALL)[0].count ?? 0,
+        cancelled: (SELECT count() FROM scan WHERE status = 'cancelled' GROUP ALL)[0].count ?? 0,
+    };";
