@@ -18,7 +18,7 @@ use crate::web::files::{head, list};
 use crate::web::headers::page;
 use crate::web::path::{PluginPath, no_scan};
 use crate::web::state::Web;
-use crate::web::text::{MomentText, clean, counted, duration, in_url, sentence, size};
+use crate::web::text::{MomentText, clean, counted, duration, in_url, size};
 use crate::web::viewer::Viewer;
 
 const MOST_BYTES: u64 = 256 * 1024;
@@ -95,7 +95,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         kind: info.map(|info| info.kind.as_str()),
         badge: state_of(plugin, ended).into(),
         is_problem: is_problem(plugin),
-        message: sentence(&clean(&message_of(plugin))),
+        message: clean(&message_of(plugin)),
         no_issues: no_issues_of(plugin, scan.record.request.dry_run, ended),
         issues: plugin.issues_note().unwrap_or_else(|| if issues > 0 { counted(issues, "issue", "issues") } else { String::new() }),
         items: match plugin.findings_count {

@@ -180,7 +180,7 @@ async fn plugins_that_did_not_do_their_work_say_so_and_why() {
         assert!(html.contains(part), "{part} is missing in {html}");
     }
     let list = text_of(app.get("/scans").await).await;
-    assert!(list.contains("1 failed") && list.contains("1 unavailable"), "{list}");
+    assert!(list.contains("1 failed") && list.contains("1 not installed"), "{list}");
 }
 
 #[tokio::test]

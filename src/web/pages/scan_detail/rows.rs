@@ -59,7 +59,7 @@ impl PluginRow {
             issues: if issues > 0 || plugin.status == PluginStatus::Completed { grouped_count(issues) } else { String::new() },
             items: if plugin.findings_count > 0 { grouped_count(plugin.findings_count) } else { String::new() },
             severities: severities(counts),
-            message: sentence(&clean(&message_of(plugin))),
+            message: clean(&message_of(plugin)),
             duration: took.map(duration).unwrap_or_default(),
         }
     }
@@ -68,7 +68,9 @@ impl PluginRow {
 /// What a plugin says, or what its state means where it says nothing: a plugin without a result always has a reason.
 pub(crate) fn message_of(plugin: &PluginResult) -> String {
     match (plugin.message.as_deref().filter(|message| !message.is_empty()), plugin.status) {
-        (Some(message), _) => message.to_owned(),
+        // What a plugin says of its result is left as it is.
+        (Some(message), PluginStatus::Completed) => message.to_owned(),
+        (Some(message), _) => sentence(message),
         (None, PluginStatus::Failed) => "Failed without a message. See the log.".into(),
         (None, PluginStatus::Unavailable) => "Tool not installed on the node that ran the scan.".into(),
         (None, PluginStatus::Skipped) => "Skipped by the scanner.".into(),
