@@ -530,10 +530,10 @@ mod tests {
         assert_eq!(judged(Ok(rows(&[], Some(9_000))), &[]).message, "1234 scans read (9000 keys)");
         let odd = judged(Ok(rows(&[4, 8], None)), &[]);
         assert_eq!((odd.level, odd.message.as_str()), (Level::Failure, "2 scans (4, 8) cannot be read; 1234 scans can"));
-        assert!(odd.mend.unwrap().ends_with("--latest --replace"));
+        assert!(odd.fix.unwrap().ends_with("--latest --replace"));
         let failed = judged(Err("block 7".into()), &[("KASTREL_DATABASE_URL", "ws://u:p@127.0.0.1:8000/kastrel/kastrel")]);
         assert_eq!((failed.level, failed.message.as_str()), (Level::Failure, "the database cannot be read to its end: block 7"));
-        assert!(failed.mend.unwrap().ends_with("into an empty database"));
+        assert!(failed.fix.unwrap().ends_with("into an empty database"));
         assert!(judge(&config(&[]), &good()).iter().all(|check| check.name != "rows"));
     }
 

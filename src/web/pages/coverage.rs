@@ -1,133 +1,12 @@
 //! What was checked and what was not, in words: the line of a scan's coverage, its badge, and the reason of each empty list. Pure; nothing here says more than the row does.
 
-use kastrel_actors::model::{PluginResult, PluginStatus, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::model::{Coverage, PluginResult, PluginStatus, ScanSnapshot, ScanState, ScanStatus, grouped_count};
 
 use super::badge::{Badge, state_word};
-use crate::web::api::wire::plugins_of;
-use crate::web::text::{clean, counted};
+use crate::web::text::{clean, counted, sentence};
 
 /// How many plugins a line names; the table of plugins has all.
 const NAMED: usize = 6;
-
-/// What became of a check: a plugin that the scan selected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Check {
-    Completed,
-    Failed,
-    Unavailable,
-    /// Left out by the scanner, although it was selected.
-    Skipped,
-    /// Had started when the attempt ended.
-    Interrupted,
-    /// Had not started when the attempt ended.
-    NotRun,
-    /// Waits or runs.
-    Unfinished,
-}
-
-impl Check {
-    /// The ways in which a check is a gap.
-    const GAPS: [Self; 5] = [Self::Failed, Self::Unavailable, Self::Skipped, Self::Interrupted, Self::NotRun];
-
-    /// What a plugin's state comes to; `ended`: nothing of its attempt runs any more, so that nothing is unfinished.
-    pub(crate) const fn of(status: PluginStatus, ended: bool) -> Self {
-        match status {
-            PluginStatus::Completed => Self::Completed,
-            PluginStatus::Failed => Self::Failed,
-            PluginStatus::Unavailable => Self::Unavailable,
-            PluginStatus::Skipped => Self::Skipped,
-            PluginStatus::InProgress if ended => Self::Interrupted,
-            PluginStatus::Pending if ended => Self::NotRun,
-            PluginStatus::InProgress | PluginStatus::Pending => Self::Unfinished,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Unavailable => "unavailable",
-            Self::Skipped => "skipped",
-            Self::Interrupted => "interrupted",
-            Self::NotRun => "not_run",
-            Self::Unfinished => "unfinished",
-        }
-    }
-
-    /// The style of its bar in a picture of times.
-    pub(crate) const fn class(self) -> &'static str {
-        match self {
-            Self::Unfinished => "in_progress",
-            other => other.name(),
-        }
-    }
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Unavailable => "not installed",
-            Self::NotRun => "not run",
-            other => other.name(),
-        }
-    }
-}
-
-/// The checks of a scan, each once.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Coverage {
-    dry_run: bool,
-    checks: Vec<(Check, String)>,
-}
-
-impl Coverage {
-    /// Of the last attempt. What the user's selection leaves out is no check of the scan; what was selected and is not known has not run.
-    fn of(scan: &ScanSnapshot) -> Self {
-        let (request, plugins, ended) = (&scan.record.request, plugins_of(scan), scan.status() != ScanStatus::Running);
-        let is_selected = |name: &str| request.plugins.is_empty() || request.plugins.iter().any(|selected| selected.eq_ignore_ascii_case(name));
-        let known = plugins.iter().filter(|plugin| plugin.status != PluginStatus::Skipped || is_selected(&plugin.name));
-        let mut checks: Vec<(Check, String)> = known.map(|plugin| (Check::of(plugin.status, ended), plugin.name.clone())).collect();
-        let has_begun = !scan.record.attempts.is_empty() && scan.status() != ScanStatus::Pending;
-        for name in request.plugins.iter().filter(|_| has_begun) {
-            if !plugins.iter().any(|plugin| plugin.name.eq_ignore_ascii_case(name)) && !checks.iter().any(|(_, known)| known == name) {
-                checks.push((if ended { Check::NotRun } else { Check::Unfinished }, name.clone()));
-            }
-        }
-        Self { dry_run: request.dry_run, checks }
-    }
-
-    fn names(&self, check: Check) -> Vec<String> {
-        self.checks.iter().filter(|(one, _)| *one == check).map(|(_, name)| name.clone()).collect()
-    }
-
-    fn ran(&self) -> usize {
-        self.names(Check::Completed).len()
-    }
-
-    fn total(&self) -> usize {
-        self.checks.len()
-    }
-
-    /// The names of all checks that did not run to their end, and will not.
-    fn gaps(&self) -> Vec<String> {
-        if self.dry_run { Vec::new() } else { Check::GAPS.iter().flat_map(|check| self.names(*check)).collect() }
-    }
-
-    fn nothing_checked(&self) -> bool {
-        self.dry_run || self.ran() == 0
-    }
-
-    fn is_complete(&self) -> bool {
-        !self.nothing_checked() && self.ran() == self.total()
-    }
-
-    fn label(&self) -> String {
-        match (self.dry_run, self.total()) {
-            (true, _) => "Not run: dry run".into(),
-            (false, 0) => "No checks ran".into(),
-            (false, 1) => format!("{} of 1 check ran", self.ran()),
-            (false, total) => format!("{} of {total} checks ran", self.ran()),
-        }
-    }
-}
 
 /// A class of gaps: what happened, and to which plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +25,9 @@ pub(crate) struct CoverageView {
     /// `10 of 12 checks ran`; empty while nothing is known.
     pub(crate) label: String,
     pub(crate) gaps: Vec<Gap>,
-    /// How much of it is done, in percent, while a check of it is unfinished or the scan runs.
+    /// Selected plugins that the scan leaves out, because its mode does not run them.
+    pub(crate) left_out: String,
+    /// How much of it is done, in percent, while the scan runs.
     pub(crate) percent: Option<usize>,
     pub(crate) is_complete: bool,
 }
@@ -154,16 +35,17 @@ pub(crate) struct CoverageView {
 impl CoverageView {
     /// Of a scan that may still run.
     pub(crate) fn of(scan: &ScanSnapshot) -> Self {
-        let coverage = Coverage::of(scan);
-        let gap = |check: Check| {
-            let names = coverage.names(check);
-            (!names.is_empty()).then(|| Gap { name: check.name(), count: format!("{} {}", names.len(), check.word()), plugins: listed(&names) })
+        let coverage = scan.coverage();
+        let gap = |status: PluginStatus| {
+            let names = coverage.names(status);
+            let count = format!("{} {}", names.len(), gap_word(status));
+            (!names.is_empty()).then(|| Gap { name: status.as_str(), count, plugins: listed(names) })
         };
         // A dry run checks nothing by its nature: that is one reason, not one a plugin.
-        let gaps = if coverage.dry_run || scan.status() == ScanStatus::Pending { Vec::new() } else { Check::GAPS.into_iter().filter_map(gap).collect() };
-        let done = coverage.total() - coverage.names(Check::Unfinished).len();
+        let gaps = if coverage.dry_run || scan.status() == ScanStatus::Pending { Vec::new() } else { Coverage::GAPS.into_iter().filter_map(gap).collect() };
+        let done = coverage.total() - coverage.unfinished.len();
         let percent = (scan.status() == ScanStatus::Running && coverage.total() > 0).then(|| done * 100 / coverage.total());
-        Self { label: label(scan, &coverage), gaps, percent, is_complete: coverage.is_complete() }
+        Self { label: label(scan, &coverage), gaps, left_out: listed(&scan.record.left_out), percent, is_complete: coverage.is_complete() }
     }
 }
 
@@ -173,11 +55,23 @@ fn label(scan: &ScanSnapshot, coverage: &Coverage) -> String {
         ScanStatus::Pending => String::new(),
         ScanStatus::Running if coverage.total() == 0 => String::new(),
         ScanStatus::Running => {
-            let done = coverage.total() - coverage.names(Check::Unfinished).len();
+            let done = coverage.total() - coverage.unfinished.len();
             format!("{done} of {} plugins done", coverage.total())
         }
         ScanStatus::Cancelled if scan.record.attempts.is_empty() => "Not run: cancelled before it started".into(),
-        ScanStatus::Completed | ScanStatus::Failed | ScanStatus::Cancelled => coverage.label(),
+        ScanStatus::Completed | ScanStatus::Failed | ScanStatus::Cancelled => sentence(&coverage.label()),
+    }
+}
+
+const fn gap_word(status: PluginStatus) -> &'static str {
+    match status {
+        PluginStatus::Failed => "failed",
+        PluginStatus::Unavailable => "not installed",
+        PluginStatus::Skipped => "skipped",
+        PluginStatus::Interrupted => "interrupted",
+        PluginStatus::NotRun => "not run",
+        PluginStatus::Completed => "completed",
+        PluginStatus::Pending | PluginStatus::InProgress => "unfinished",
     }
 }
 
@@ -192,24 +86,23 @@ fn listed(names: &[String]) -> String {
 
 /// A scan's state. Green is only what every selected check ran for.
 pub(crate) fn badge(scan: &ScanSnapshot) -> Badge {
-    let (status, coverage) = (scan.status(), Coverage::of(scan));
+    let (status, coverage) = (scan.status(), scan.coverage());
     if status != ScanStatus::Completed || coverage.is_complete() {
         return status.into();
     }
     let word = state_word(status);
-    if coverage.dry_run {
-        Badge::new("dry_run", "skipped", format!("{word}, dry run"))
-    } else if coverage.nothing_checked() {
-        Badge::new("partial", "unavailable", format!("{word}, nothing checked"))
-    } else {
-        Badge::new("partial", "unavailable", format!("{word}, {}", counted(coverage.gaps().len() as u64, "gap", "gaps")))
+    match coverage.gaps_label() {
+        _ if coverage.dry_run => Badge::new("dry_run", "skipped", format!("{word}, dry run")),
+        _ if coverage.nothing_checked() => Badge::new("partial", "unavailable", format!("{word}, nothing checked")),
+        Some(gaps) => Badge::new("partial", "unavailable", format!("{word}, {gaps}")),
+        None => Badge::new("partial", "unavailable", word),
     }
 }
 
 /// Why a scan shows no issue.
 pub(crate) fn no_issues(scan: &ScanSnapshot) -> String {
-    let coverage = Coverage::of(scan);
-    let gaps = coverage.gaps();
+    let coverage = scan.coverage();
+    let gaps = Coverage::GAPS.iter().flat_map(|status| coverage.names(*status)).cloned().collect::<Vec<_>>();
     match &scan.record.state {
         ScanState::Pending { .. } if scan.record.attempts.is_empty() => "Not checked yet: the scan is queued.".into(),
         ScanState::Pending { .. } => "Not checked yet: the scan is queued for another attempt.".into(),
@@ -226,47 +119,37 @@ pub(crate) fn no_issues(scan: &ScanSnapshot) -> String {
     }
 }
 
-/// Why a plugin shows no issue; `ended`: its attempt has ended.
-pub(crate) const fn no_issues_of(plugin: &PluginResult, dry_run: bool, ended: bool) -> &'static str {
-    match Check::of(plugin.status, ended) {
-        Check::Unfinished if matches!(plugin.status, PluginStatus::Pending) => "Not checked yet: the plugin has not started.",
-        Check::Unfinished => "No issues yet.",
-        _ if dry_run => "Not run: dry run.",
-        Check::Completed => "No issues found.",
-        Check::Failed => "Not checked: the plugin failed.",
-        Check::Skipped => "Not checked: the scanner skipped the plugin.",
-        Check::Unavailable => "Not checked: its tool is not installed.",
-        Check::Interrupted => "Not checked: the plugin was interrupted.",
-        Check::NotRun => "Not run: the attempt ended before the plugin started.",
-    }
+/// A plugin's state; `ended`: its attempt has ended, so that nothing of it waits or runs any more.
+pub(crate) const fn state_of(plugin: &PluginResult, ended: bool) -> PluginStatus {
+    if ended { plugin.status.when_attempt_ends() } else { plugin.status }
 }
 
-/// A plugin's state; `ended`: its attempt has ended, so that nothing of it waits or runs any more.
-pub(crate) fn badge_of(plugin: &PluginResult, ended: bool) -> Badge {
-    match Check::of(plugin.status, ended) {
-        Check::Interrupted => Badge::new("interrupted", "stop", "Interrupted"),
-        Check::NotRun => Badge::new("not_run", "skipped", "Not run"),
-        Check::Completed | Check::Failed | Check::Unavailable | Check::Skipped | Check::Unfinished => plugin.status.into(),
+/// Why a plugin shows no issue; `ended`: its attempt has ended.
+pub(crate) const fn no_issues_of(plugin: &PluginResult, dry_run: bool, ended: bool) -> &'static str {
+    match state_of(plugin, ended) {
+        PluginStatus::Pending => "Not checked yet: the plugin has not started.",
+        PluginStatus::InProgress => "No issues yet.",
+        _ if dry_run => "Not run: dry run.",
+        PluginStatus::Completed => "No issues found.",
+        PluginStatus::Failed => "Not checked: the plugin failed.",
+        PluginStatus::Skipped => "Not checked: the scanner skipped the plugin.",
+        PluginStatus::Unavailable => "Not checked: its tool is not installed.",
+        PluginStatus::Interrupted => "Not checked: the plugin was interrupted.",
+        PluginStatus::NotRun => "Not run: the attempt ended before the plugin started.",
     }
 }
 
 /// How many issues a scan has, for a list: nothing where nothing was checked, because a zero would look clean.
 pub(crate) fn issues_text(scan: &ScanSnapshot) -> String {
-    let (issues, coverage) = (issues_of(SeverityCounts::of(plugins_of(scan))), Coverage::of(scan));
+    let (issues, coverage) = (scan.severities().total(), scan.coverage());
     match scan.status() {
         ScanStatus::Pending => String::new(),
-        _ if issues > 0 => counted(issues, "issue", "issues"),
+        _ if issues > 0 => format!("{} {}", grouped_count(issues), if issues == 1 { "issue" } else { "issues" }),
         ScanStatus::Running => String::new(),
         _ if coverage.dry_run => "Not run".into(),
         _ if coverage.nothing_checked() => "Not checked".into(),
         _ => "No issues".into(),
     }
-}
-
-/// How many issues there are.
-pub(crate) fn issues_of(counts: SeverityCounts) -> u64 {
-    let SeverityCounts { critical, high, medium, low, informational, unknown } = counts;
-    [critical, high, medium, low, informational, unknown].into_iter().fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
@@ -277,7 +160,7 @@ mod tests {
     };
     use kastrel_actors::testing::fixtures;
 
-    use super::PluginStatus::{Completed, Failed, InProgress, Pending, Skipped, Unavailable};
+    use super::PluginStatus::{Completed, Failed, InProgress, Interrupted, NotRun, Pending, Skipped, Unavailable};
     use super::*;
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
@@ -346,7 +229,7 @@ mod tests {
                 completed(),
                 true,
                 false,
-                &[("a", Completed), ("b", Skipped), ("c", InProgress), ("d", Pending)],
+                &[("a", Completed), ("b", Skipped), ("c", Interrupted), ("d", NotRun)],
                 "partial Completed, 3 gaps",
                 "1 of 4 checks ran",
                 "No issues found by the 1 check that ran. Not checked: b, c, d.",
@@ -370,7 +253,7 @@ mod tests {
                 failed(),
                 true,
                 false,
-                &[("a", Completed), ("b", Pending)],
+                &[("a", Completed), ("b", NotRun)],
                 "failed Failed",
                 "1 of 2 checks ran",
                 "No issues found by the 1 check that ran. Not checked: b.",
@@ -420,10 +303,10 @@ mod tests {
     fn a_plugin_without_issues_says_why() {
         for status in PluginStatus::ALL {
             for ended in [false, true] {
-                let (plugin, is_green) = (PluginResult::new("a", *status), *status == Completed);
+                let plugin = PluginResult::new("a", *status);
                 let why = no_issues_of(&plugin, false, ended);
-                assert_eq!((why == "No issues found.", badge_of(&plugin, ended).name == "completed"), (is_green, is_green), "{status}: {why}");
-                assert!(!ended || !matches!(badge_of(&plugin, ended).name, "pending" | "in_progress"), "{status}: nothing goes on in an ended attempt");
+                assert_eq!(why == "No issues found.", *status == Completed, "{status}: {why}");
+                assert!(!ended || state_of(&plugin, ended).is_final(), "{status}: nothing lasts in an ended attempt");
             }
         }
         assert_eq!(no_issues_of(&PluginResult::new("a", Completed), true, true), "Not run: dry run.");
@@ -433,7 +316,7 @@ mod tests {
     fn issues_are_counted_whatever_the_state() {
         let mut snapshot = scan(failed(), true, false, &[("a", Failed)]);
         let issue = IssueRef { id: "x".into(), severity: Severity::High, title: "X".into() };
-        snapshot.plugins[0] = PluginResult { issues: vec![issue], ..PluginResult::new("a", Failed) };
+        snapshot.plugins[0] = PluginResult::new("a", Failed).with_issues([issue]);
         assert_eq!(issues_text(&snapshot), "1 issue");
     }
 }

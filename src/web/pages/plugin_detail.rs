@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use kastrel_actors::model::{PluginInfo, PluginResult, ScanStatus, SeverityCounts};
+use kastrel_actors::model::{PluginInfo, PluginResult, ScanStatus, grouped_count};
 
 use super::badge::Badge;
-use super::coverage::{badge_of, issues_of, no_issues_of};
+use super::coverage::{no_issues_of, state_of};
 use super::file_view::Content;
 use super::layout::{Here, Layout, Live};
 use super::scan_detail::findings::{SeverityGroup, group};
@@ -18,7 +18,7 @@ use crate::web::files::{head, list};
 use crate::web::headers::page;
 use crate::web::path::{PluginPath, no_scan};
 use crate::web::state::Web;
-use crate::web::text::{MomentText, clean, counted, duration, in_url, sentence, size};
+use crate::web::text::{MomentText, clean, counted, duration, in_url, size};
 use crate::web::viewer::Viewer;
 
 const MOST_BYTES: u64 = 256 * 1024;
@@ -81,7 +81,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         None => Default::default(),
     };
     let ended = scan.status() != ScanStatus::Running;
-    let issues = issues_of(SeverityCounts::of(std::slice::from_ref(plugin)));
+    let issues = plugin.issues_count();
     let base = format!("/scans/{id}/attempts/{}/view", attempt.unwrap_or_default());
     let took = plugin.started_at.zip(plugin.ended_at).map(|(start, end)| duration(end.duration_since(start)));
     let file = |entry: Artifact| PluginFile { url: format!("{base}/{}", in_url(&entry.path)), name: clean(&entry.path), size: size(entry.size) };
@@ -93,12 +93,16 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         title: clean(info.map_or(name.as_str(), |info| &info.display_name)),
         about: clean(info.map_or("", |info| &info.description)),
         kind: info.map(|info| info.kind.as_str()),
-        badge: badge_of(plugin, ended),
+        badge: state_of(plugin, ended).into(),
         is_problem: is_problem(plugin),
-        message: sentence(&clean(&message_of(plugin))),
+        message: clean(&message_of(plugin)),
         no_issues: no_issues_of(plugin, scan.record.request.dry_run, ended),
-        issues: if issues > 0 { counted(issues, "issue", "issues") } else { String::new() },
-        items: if plugin.findings_count > 0 { counted(plugin.findings_count, "item", "items") } else { String::new() },
+        issues: plugin.issues_note().unwrap_or_else(|| if issues > 0 { counted(issues, "issue", "issues") } else { String::new() }),
+        items: match plugin.findings_count {
+            0 => String::new(),
+            1 => "1 item".into(),
+            items => format!("{} items", grouped_count(items)),
+        },
         started: plugin.started_at.map(|at| clock.moment(at)),
         ended: plugin.ended_at.map(|at| clock.moment(at)),
         duration: took.unwrap_or_default(),
@@ -113,7 +117,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
 
 fn is_problem(plugin: &PluginResult) -> bool {
     use kastrel_actors::model::PluginStatus;
-    matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable)
+    matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable | PluginStatus::Interrupted | PluginStatus::NotRun)
 }
 
 /// The files that bear a plugin's name, and not the longer name of another one.

@@ -112,6 +112,15 @@ struct Results {
     log: Option<Tail>,
 }
 
+/// What was read for the page, besides the scan.
+struct Read {
+    layout: Layout,
+    reasons: Vec<Waiting>,
+    results: Results,
+    left: Option<String>,
+    notice: Option<Notice>,
+}
+
 /// Shows a scan.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
@@ -122,20 +131,12 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         notice_of(query.as_deref().unwrap_or_default(), &scan.record).filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
     let title = format!("Scan {id} of {}", clean(&scan.record.request.target.to_string()));
     let layout = Layout::of(&web, &viewer, Here::Scans, title).await;
-    Ok(page(&ScanDetailPage::new(&web, layout, &web.clock(&viewer), &scan, &reasons, results, left, notice)))
+    Ok(page(&ScanDetailPage::new(&web, &scan, &web.clock(&viewer), Read { layout, reasons, results, left, notice })))
 }
 
 impl ScanDetailPage {
-    fn new(
-        web: &WebInner,
-        layout: Layout,
-        clock: &WallClock,
-        scan: &ScanSnapshot,
-        reasons: &[Waiting],
-        results: Results,
-        left: Option<String>,
-        notice: Option<Notice>,
-    ) -> Self {
+    fn new(web: &WebInner, scan: &ScanSnapshot, clock: &WallClock, read: Read) -> Self {
+        let Read { layout, reasons, results, left, notice } = read;
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let status = record.status();
         let until = record.ended_at().unwrap_or(clock.now);

@@ -78,6 +78,7 @@ impl ScanDetailPage {
             coverage: CoverageView {
                 label: "10 of 12 checks ran".into(),
                 gaps: vec![crate::web::pages::coverage::Gap { name: "failed", count: "1 failed".into(), plugins: clean(HOSTILE) }],
+                left_out: clean(HOSTILE),
                 percent: None,
                 is_complete: false,
             },
@@ -181,7 +182,7 @@ async fn plugins_that_did_not_do_their_work_say_so_and_why() {
         assert!(html.contains(part), "{part} is missing in {html}");
     }
     let list = text_of(app.get("/scans").await).await;
-    assert!(list.contains("1 failed") && list.contains("1 unavailable"), "{list}");
+    assert!(list.contains("1 failed") && list.contains("1 not installed"), "{list}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use kastrel_actors::model::{FieldError, ScanMode, ScanOrder, ScanStatus};
+use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
 use kastrel_actors::ports::{ListQuery, StoreStats};
 
 use super::badge::state_word;
@@ -19,11 +19,13 @@ use crate::web::zone::Zone;
 
 const PATH: &str = "/scans";
 /// What is said where the order that was asked for cannot be had.
-const NONE_HAS_ENDED: &str = "Only finished scans can be sorted by duration or findings; showing newest first.";
+const NONE_HAS_ENDED: &str = "Only finished scans can be sorted by duration, items or severity; showing newest first.";
 const TOO_MANY_TARGETS: &str = "Too many targets to sort; showing newest first. Filter by a part of the target.";
 const HIDES: &str = "finished scans only in this order";
 /// Up to so many scans in all, the tabs of a filtered list are counted; beyond, counting would cost more than the page.
 const COUNTED: u64 = 500;
+/// So many rows that cannot be read are named.
+const NAMED: usize = 10;
 const PER_PAGE: &[usize] = &[20, 50, 100];
 
 /// The list of scans.
@@ -40,6 +42,8 @@ pub(crate) struct ScanListPage {
     wrong: Vec<String>,
     headings: Vec<Heading>,
     rows: Vec<ScanRow>,
+    /// Rows that could not be read.
+    unreadable: Option<String>,
     summary: String,
     /// The search ended before the page was full.
     search_on: Option<String>,
@@ -82,6 +86,7 @@ struct FilterView {
     /// The zone of the days that are shown, where it is not the viewer's.
     other_zone: Option<String>,
     modes: Vec<FilterChoice>,
+    severities: Vec<FilterChoice>,
     orders: Vec<FilterChoice>,
     sizes: Vec<FilterChoice>,
 }
@@ -148,6 +153,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
         filter: FilterView::new(&query, &viewer.zone, web.catalogue().as_deref()),
         wrong: errors.iter().map(wrong).collect(),
         headings: headings(&query),
+        unreadable: unreadable(&list.unreadable),
         summary: summary(&query, rows.len()),
         has_open: rows.iter().any(|row| row.can_cancel),
         has_ended: rows.iter().any(|row| row.can_rerun),
@@ -192,6 +198,14 @@ async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Res
     Ok((page.next.is_none() && !page.is_partial).then_some(counts))
 }
 
+/// Rows that the store cannot read, where the search met any: they are left out of the list, and not passed over in silence.
+fn unreadable(scans: &[ScanId]) -> Option<String> {
+    let named: Vec<String> = scans.iter().take(NAMED).map(|id| format!("#{id}")).collect();
+    let more = if scans.len() > NAMED { ", …" } else { "" };
+    (!scans.is_empty())
+        .then(|| format!("{} could not be read: {}{more}. The server's log says why.", counted(scans.len() as u64, "row", "rows"), named.join(", ")))
+}
+
 fn summary(query: &ScanListQuery, rows: usize) -> String {
     let can_hide = query.is_of_ended() && (query.statuses.is_empty() || query.statuses.iter().any(|status| !status.is_terminal()));
     let shown = if rows == 0 { String::new() } else { counted(rows as u64, "scan on this page", "scans on this page") };
@@ -222,6 +236,7 @@ impl FilterView {
             zone: if has_days { query.zone.name() } else { zone.name() }.to_owned(),
             other_zone: (has_days && query.zone != *zone).then(|| query.zone.name().to_owned()),
             modes,
+            severities: least_severities(query),
             orders: ScanOrder::ALL
                 .iter()
                 .filter(|order| fits(query, **order))
@@ -237,6 +252,20 @@ impl FilterView {
     fn zone_note(&self) -> String {
         self.other_zone.as_ref().map_or_else(String::new, |zone| format!(" ({zone})"))
     }
+}
+
+/// The choices of the least severity of a scan's worst issue.
+fn least_severities(query: &ScanListQuery) -> Vec<FilterChoice> {
+    let choice = |value: &str, label: String, is_chosen| FilterChoice { value: value.into(), label, is_chosen };
+    let label = |severity: Severity| match severity {
+        Severity::Critical => "Critical".into(),
+        Severity::Unknown => "Any issue".into(),
+        other => format!("{} or worse", sentence(other.as_str())),
+    };
+    let any = choice("", "Any".into(), query.min_severity.is_none());
+    std::iter::once(any)
+        .chain(Severity::ALL.iter().map(|severity| choice(severity.as_str(), label(*severity), query.min_severity == Some(*severity))))
+        .collect()
 }
 
 /// Whether what is asked for has a place in an order.
@@ -275,7 +304,7 @@ fn headings(query: &ScanListQuery) -> Vec<Heading> {
         sorted("Target", "", ScanOrder::Target, "↑"),
         plain("State", ""),
         plain("Checks", ""),
-        sorted("Issues", "", ScanOrder::Findings, "↓"),
+        sorted("Issues", "", ScanOrder::Worst, "↓"),
         submitted,
         sorted("Duration", "num", ScanOrder::Longest, "↓"),
     ]

@@ -22,6 +22,7 @@ impl ScanListPage {
             wrong: errors.iter().map(wrong).chain([clean(HOSTILE)]).collect(),
             headings: headings(&query),
             rows: ScanStatus::ALL.iter().zip(1..).map(|(status, id)| ScanRow::sample(id, *status)).collect(),
+            unreadable: unreadable(&[ScanId(7), ScanId(9)]),
             summary: "5 scans on this page".into(),
             search_on: Some("/scans?target=a%26b&before=7".into()),
             search_on_label: "Search older scans",

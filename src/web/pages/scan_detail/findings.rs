@@ -1,8 +1,8 @@
-//! What was found, worst first: the issues that plugins named, each once, with what the scanner's registry says about it.
+//! What was found, worst first: the issues that plugins named, each once, with what the scanner's registry says about it. Where a list is cut, it says how much of it is shown.
 
 use std::collections::BTreeMap;
 
-use kastrel_actors::model::{IssueRef, PluginResult, Severity};
+use kastrel_actors::model::{IssueRef, PluginResult, Severity, SeverityCounts, grouped_count, total_count};
 
 use crate::web::pages::badge::SeverityChip;
 use crate::web::state::{CatalogueView, IssueText};
@@ -30,6 +30,7 @@ pub(crate) struct IssueView {
 
 /// Groups the issues of `plugins`.
 pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&CatalogueView>) -> Vec<SeverityGroup> {
+    let counts = SeverityCounts::of(plugins);
     let mut groups = Vec::new();
     for severity in Severity::ALL {
         // By id: the same issue of two plugins is one issue.
@@ -44,13 +45,18 @@ pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&CatalogueView>)
                 names.push(&plugin.name);
             }
         }
-        if issues.is_empty() {
+        let all = counts.number(*severity);
+        if all == 0 {
             continue;
         }
-        let all = issues.values().map(|(_, _, times)| times).sum();
+        let listed = total_count(issues.values().map(|(_, _, times)| *times));
         groups.push(SeverityGroup {
             chip: SeverityChip::new(*severity, all),
-            count: counted(issues.len() as u64, "issue", "issues"),
+            count: if listed < all {
+                format!("{} of {} shown", grouped_count(listed), grouped_count(all))
+            } else {
+                counted(issues.len() as u64, "issue", "issues")
+            },
             is_open: matches!(severity, Severity::Critical | Severity::High),
             issues: issues.into_values().map(|(issue, plugins, times)| view(issue, &plugins, times, catalogue)).collect(),
         });
@@ -82,7 +88,7 @@ mod tests {
     #[test]
     fn each_issue_is_there_once_under_its_severity_with_all_who_named_it() {
         let issue = |id: &str, severity| IssueRef { id: id.into(), severity, title: format!("The {id}") };
-        let plugin = |name: &str, issues| PluginResult { issues, ..PluginResult::new(name, PluginStatus::Completed) };
+        let plugin = |name: &str, issues: Vec<IssueRef>| PluginResult::new(name, PluginStatus::Completed).with_issues(issues);
         let plugins = [
             plugin("testssl", vec![issue("weak-cipher", Severity::High), issue("x", Severity::Low), issue("x", Severity::Low)]),
             plugin("whatweb", vec![issue("weak-cipher", Severity::High)]),
@@ -94,5 +100,14 @@ mod tests {
         assert_eq!((high.plugins.as_str(), high.category.as_str(), high.remediation.as_str()), ("testssl, whatweb", "TLS", "Turn it off."));
         let low = &groups[1].issues[0];
         assert_eq!((low.times.as_deref(), low.description.as_str()), (Some("2 times"), ""));
+    }
+
+    #[test]
+    fn a_list_that_is_cut_says_how_much_of_it_is_shown() {
+        let issue =
+            |n: usize| IssueRef { id: format!("i{n}"), severity: if n < 1_340 { Severity::Low } else { Severity::Informational }, title: String::new() };
+        let groups = group(&[PluginResult::new("katana", PluginStatus::Completed).with_issues((0..1_350).map(issue))], None);
+        let shape: Vec<_> = groups.iter().map(|group| (group.chip.name, group.count.as_str(), group.issues.len())).collect();
+        assert_eq!(shape, [("low", "200 of 1,340 shown", 200), ("informational", "0 of 10 shown", 0)]);
     }
 }

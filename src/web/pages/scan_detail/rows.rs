@@ -1,12 +1,11 @@
 //! The rows of a scan's page.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanStatus, SeverityCounts};
-
+use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanStatus, grouped_count};
 use kastrel_actors::policy::waiting::Waiting;
 
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
-use crate::web::pages::coverage::{badge_of, issues_of};
+use crate::web::pages::coverage::state_of;
 use crate::web::pages::form::format_label;
 use crate::web::text::{MomentText, clean, duration, in_url, sentence, words};
 use crate::web::zone::WallClock;
@@ -51,16 +50,16 @@ impl PluginRow {
             let end = plugin.ended_at.or((!plugin.status.is_final()).then_some(until.unwrap_or(now)))?;
             Some(end.duration_since(start))
         });
-        let counts = SeverityCounts::of(std::slice::from_ref(plugin));
-        let issues = issues_of(counts);
+        let counts = plugin.severity_counts();
+        let issues = counts.total();
         Self {
             name: clean(&plugin.name),
             url: format!("/scans/{scan}/plugins/{}", in_url(&plugin.name)),
-            badge: badge_of(plugin, until.is_some()),
-            issues: if issues > 0 || plugin.status == PluginStatus::Completed { issues.to_string() } else { String::new() },
-            items: if plugin.findings_count > 0 { plugin.findings_count.to_string() } else { String::new() },
+            badge: state_of(plugin, until.is_some()).into(),
+            issues: if issues > 0 || plugin.status == PluginStatus::Completed { grouped_count(issues) } else { String::new() },
+            items: if plugin.findings_count > 0 { grouped_count(plugin.findings_count) } else { String::new() },
             severities: severities(counts),
-            message: sentence(&clean(&message_of(plugin))),
+            message: clean(&message_of(plugin)),
             duration: took.map(duration).unwrap_or_default(),
         }
     }
@@ -69,12 +68,14 @@ impl PluginRow {
 /// What a plugin says, or what its state means where it says nothing: a plugin without a result always has a reason.
 pub(crate) fn message_of(plugin: &PluginResult) -> String {
     match (plugin.message.as_deref().filter(|message| !message.is_empty()), plugin.status) {
-        (Some(message), _) => message.to_owned(),
+        // What a plugin says of its result is left as it is.
+        (Some(message), PluginStatus::Completed) => message.to_owned(),
+        (Some(message), _) => sentence(message),
         (None, PluginStatus::Failed) => "Failed without a message. See the log.".into(),
         (None, PluginStatus::Unavailable) => "Tool not installed on the node that ran the scan.".into(),
         (None, PluginStatus::Skipped) => "Skipped by the scanner.".into(),
-        (None, PluginStatus::Interrupted) => "Still running when the attempt ended".into(),
-        (None, PluginStatus::NotRun) => "Not started before the attempt ended".into(),
+        (None, PluginStatus::Interrupted) => "Still running when the attempt ended.".into(),
+        (None, PluginStatus::NotRun) => "Not started before the attempt ended.".into(),
         (None, PluginStatus::Pending | PluginStatus::InProgress | PluginStatus::Completed) => String::new(),
     }
 }

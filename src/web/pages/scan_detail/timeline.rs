@@ -1,11 +1,11 @@
 //! When each plugin ran within the last attempt, for a chart.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{PluginResult, ScanSnapshot};
+use kastrel_actors::model::{PluginResult, PluginStatus, ScanSnapshot};
 
 use crate::web::api::wire::plugins_of;
 use crate::web::pages::charts::{Span, span};
-use crate::web::pages::coverage::Check;
+use crate::web::pages::coverage::state_of;
 use crate::web::text::{clean, duration};
 
 /// A plugin's time.
@@ -28,6 +28,8 @@ pub(super) fn timeline(scan: &ScanSnapshot, now: Timestamp) -> Vec<TimelineRow> 
 fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: bool) -> Vec<TimelineRow> {
     let mut timed: Vec<(&PluginResult, Timestamp, Timestamp)> = plugins
         .iter()
+        // What never started has no time in the picture.
+        .filter(|plugin| state_of(plugin, ended) != PluginStatus::NotRun)
         .filter_map(|plugin| {
             let start = plugin.started_at.or(plugin.ended_at)?;
             Some((plugin, start, plugin.ended_at.unwrap_or(if plugin.status.is_final() { start } else { until })))
@@ -40,8 +42,8 @@ fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: boo
     let seconds = |at: Timestamp| at.duration_since(first).as_secs_f64();
     let row = |(plugin, start, end): (&PluginResult, Timestamp, Timestamp)| TimelineRow {
         name: clean(&plugin.name),
-        class: Check::of(plugin.status, ended).class(),
-        state: Check::of(plugin.status, ended).class(),
+        class: state_of(plugin, ended).as_str(),
+        state: state_of(plugin, ended).as_str(),
         span: span(seconds(start), seconds(end), 0.0, seconds(last)),
         took: if plugin.started_at.is_some() { duration(end.duration_since(start)) } else { "?".into() },
         begins: duration(start.duration_since(first)),
@@ -51,8 +53,6 @@ fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: boo
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::PluginStatus;
-
     use super::*;
 
     #[test]

@@ -1,13 +1,13 @@
 //! What happened when, as bars: a pure function of what is stored.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{AttemptEnd, AttemptRecord, ScanSnapshot, ScanState};
+use kastrel_actors::model::{AttemptEnd, AttemptRecord, PluginStatus, ScanSnapshot, ScanState};
 use kastrel_actors::policy::wait_parts::{WaitPart, before_attempt, until_now};
 use kastrel_actors::policy::waiting::Waiting;
 
 use crate::web::api::wire::plugins_of;
 use crate::web::pages::charts::{Span, span};
-use crate::web::pages::coverage::Check;
+use crate::web::pages::coverage::state_of;
 use crate::web::text::{clean, duration, words};
 
 /// A bar.
@@ -101,10 +101,12 @@ fn ending(attempt: &AttemptRecord) -> (&'static str, String) {
 
 /// The plugins of the last attempt of which a time is known.
 fn plugins(scan: &ScanSnapshot, until: Timestamp, ended: bool) -> Vec<Step> {
-    let timed = plugins_of(scan).iter().filter_map(|plugin| {
+    // What never started has no time in the picture.
+    let started = plugins_of(scan).iter().filter(|plugin| state_of(plugin, ended) != PluginStatus::NotRun);
+    let timed = started.filter_map(|plugin| {
         let start = plugin.started_at.or(plugin.ended_at)?;
         let end = plugin.ended_at.unwrap_or(if plugin.status.is_final() { start } else { until }).max(start);
-        Some(Step { kind: "plugin", depth: 2, name: clean(&plugin.name), detail: String::new(), class: Check::of(plugin.status, ended).class(), start, end })
+        Some(Step { kind: "plugin", depth: 2, name: clean(&plugin.name), detail: String::new(), class: state_of(plugin, ended).as_str(), start, end })
     });
     let mut steps: Vec<Step> = timed.collect();
     steps.sort_by_key(|step| (step.start, step.end));
