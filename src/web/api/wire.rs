@@ -4,8 +4,8 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{
-    AttemptPhase, CancelledBy, Coverage, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanRecord,
-    ScanSnapshot, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts, total_count,
+    AttemptPhase, CancelledBy, Coverage, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot,
+    ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts, total_count,
 };
 use kastrel_actors::policy::waiting::{StartBlocker, Waiting};
 use serde::{Serialize, Serializer};
