@@ -18,6 +18,7 @@ use crate::model::{
     ActorFailure, ActorView, AttemptPhase, FencingToken, NodeHold, NodeId, NodeRecord, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot,
     ScanStatus, total_count,
 };
+use crate::offered::Offered;
 use crate::policy::restart::RestartBudget;
 use crate::queue_gate::QueueGate;
 use crate::queue_watch::QueueWatch;
@@ -41,6 +42,8 @@ pub struct LiveBoard {
     pub(crate) gate: QueueGate,
     /// What the nodes hold back.
     pub holds: Holds,
+    /// What the scanner offers.
+    pub offered: Offered,
     /// The beginning of the milliseconds in [`Entry`].
     began: Instant,
 }
@@ -56,6 +59,7 @@ impl Default for LiveBoard {
             queue: QueueWatch::default(),
             gate: QueueGate::default(),
             holds: Holds::default(),
+            offered: Offered::default(),
             began: Instant::now(),
         }
     }

@@ -10,11 +10,13 @@ use tracing::warn;
 
 use crate::board::LiveBoard;
 use crate::model::{
-    CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState,
-    ScanStatus, TraceContext,
+    CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanMode, ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot,
+    ScanState, ScanStatus, TraceContext,
 };
 use crate::policy::admission::{QueueLimit, QueueLimits, QueueRefusal};
+use crate::policy::permission;
 use crate::policy::scope::ScopePolicy;
+use crate::policy::selection::{Selection, select};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
 use crate::ports::{
@@ -52,6 +54,8 @@ pub struct Accepted {
     pub scan: Arc<ScanSnapshot>,
     /// Whether this submission made it, or an earlier one with the same idempotency key.
     pub created: bool,
+    /// What of it is left out or cannot run, a sentence each.
+    pub notes: Vec<String>,
     /// What keeps it from starting, beside the wait for a free slot; what decides first.
     pub waiting: Vec<Waiting>,
 }
@@ -60,14 +64,17 @@ impl Accepted {
     /// What the user should know, in sentences, one for each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.waiting.iter().map(|waiting| format!("The scan is accepted and stored. {waiting}")).collect()
+        let waits = self.waiting.iter().map(|waiting| format!("The scan is accepted and stored. {waiting}"));
+        self.notes.iter().cloned().chain(waits).collect()
     }
 
     /// The same in one line.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let reasons = self.waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        (!reasons.is_empty()).then(|| format!("The scan is accepted and stored. {reasons}"))
+        let waits = (!reasons.is_empty()).then(|| format!("The scan is accepted and stored. {reasons}"));
+        let all: Vec<String> = self.notes.iter().cloned().chain(waits).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
@@ -158,8 +165,9 @@ impl ScanDesk {
         idempotency_key: Option<String>,
         trace: TraceContext,
     ) -> Result<Accepted, SubmitError> {
-        let request = self.check(draft)?;
-        self.accept(client, NewScan { request, left_out: Vec::new(), idempotency_key, trace, rerun_of: None }).await
+        let (request, selection) = self.examine(draft)?;
+        let Selection { left_out, warnings } = selection;
+        self.accept(client, NewScan { request, left_out, idempotency_key, trace, rerun_of: None }, warnings).await
     }
 
     /// Checks a draft as a submission would, without submitting it.
@@ -167,20 +175,43 @@ impl ScanDesk {
     /// # Errors
     /// Every wrong field.
     pub fn check(&self, draft: &ScanRequestDraft) -> Result<ScanRequest, SubmitError> {
-        let request = draft.check().map_err(SubmitError::Invalid)?;
-        self.in_scope(&request)?;
-        Ok(request)
+        self.examine(draft).map(|(request, _)| request)
     }
 
-    /// Submits a scan's request once more, for `client`. `None`: no such scan.
+    fn examine(&self, draft: &ScanRequestDraft) -> Result<(ScanRequest, Selection), SubmitError> {
+        let is_confirmed = draft.confirm_active.unwrap_or(false);
+        match draft.check() {
+            Ok(request) => self.permit(&request, is_confirmed).map(|selection| (request, selection)),
+            Err(mut errors) => {
+                let mode = draft.mode.as_deref().and_then(|mode| mode.parse().ok()).unwrap_or(ScanMode::Passive);
+                errors.extend(permission::check(mode, is_confirmed).err());
+                Err(SubmitError::Invalid(errors))
+            }
+        }
+    }
+
+    /// Whether a request may be submitted, on whichever way it comes: its target is in scope, the scanner can run something of what it selects, and its user has confirmed what needs that.
+    fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, SubmitError> {
+        let mut errors = Vec::new();
+        errors.extend(self.scope.check(&request.target).err().map(|why| FieldError::new("target", format!("the target {why}"))));
+        let selection = select(request, &self.board.offered.get()).unwrap_or_else(|error| {
+            errors.push(error);
+            Selection::default()
+        });
+        errors.extend(permission::check(request.mode, is_confirmed).err());
+        if errors.is_empty() { Ok(selection) } else { Err(SubmitError::Invalid(errors)) }
+    }
+
+    /// Submits a scan's request once more, for `client`. `confirm_active`: its user confirms that active plugins may run; what was confirmed for the earlier scan does not count.
+    /// `None`: no such scan.
     ///
     /// # Errors
-    /// The target may be out of scope by now, there may be no room in the queue, or the store fails.
-    pub async fn rerun(&self, client: Client, id: ScanId, trace: TraceContext) -> Result<Option<Accepted>, SubmitError> {
+    /// The target may be out of scope by now, a confirmation may be missing, there may be no room in the queue, or the store fails.
+    pub async fn rerun(&self, client: Client, id: ScanId, trace: TraceContext, confirm_active: bool) -> Result<Option<Accepted>, SubmitError> {
         let Some(scan) = self.scan(id).await? else { return Ok(None) };
         let request = scan.record.request.clone();
-        self.in_scope(&request)?;
-        self.accept(client, NewScan { request, left_out: Vec::new(), idempotency_key: None, trace, rerun_of: Some(id) }).await.map(Some)
+        let Selection { left_out, warnings } = self.permit(&request, confirm_active)?;
+        self.accept(client, NewScan { request, left_out, idempotency_key: None, trace, rerun_of: Some(id) }, warnings).await.map(Some)
     }
 
     /// Asks for a scan's end.
@@ -353,10 +384,6 @@ impl ScanDesk {
         self.store.stats().await
     }
 
-    fn in_scope(&self, request: &ScanRequest) -> Result<(), SubmitError> {
-        self.scope.check(&request.target).map_err(|why| SubmitError::Invalid(vec![FieldError::new("target", format!("the target {why}"))]))
-    }
-
     /// Room for a scan of `client`.
     async fn enter(&self, client: Client) -> Result<Result<Place<'_>, QueueRefusal>, StoreError> {
         let count = || async { Ok(self.store.stats().await?.pending) };
@@ -375,7 +402,7 @@ impl ScanDesk {
         if is_less { self.board.gate.enter(client, self.limits, count()).await } else { Ok(Err(refusal)) }
     }
 
-    async fn accept(&self, client: Client, scan: NewScan) -> Result<Accepted, SubmitError> {
+    async fn accept(&self, client: Client, scan: NewScan, notes: Vec<String>) -> Result<Accepted, SubmitError> {
         let request = scan.request.clone();
         let submitted = match self.enter(client).await? {
             Ok(place) => {
@@ -407,7 +434,7 @@ impl ScanDesk {
         }
         waiting.retain(Waiting::is_unusual);
         let scan = self.board.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
-        Ok(Accepted { scan, created, waiting })
+        Ok(Accepted { scan, created, notes, waiting })
     }
 
     /// Signals the scan. Why the queue did not take the signal.

@@ -23,6 +23,7 @@ mod lease;
 pub mod mirror;
 pub mod model;
 pub mod node;
+pub mod offered;
 pub mod policy;
 pub mod ports;
 mod queue_gate;

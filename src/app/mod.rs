@@ -119,6 +119,7 @@ impl App {
                 let runner = scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &identity::data_dir_id(&folders.data)?, None)?;
                 (None, scanner::view_of(&runner), reports::renderer(config, &runner))
             };
+            scanner::show_on(&desk.board, catalogue.clone());
             let sources = Sources {
                 desk: desk.clone(),
                 capacity: node.is_some().then_some(config.scans.concurrency),

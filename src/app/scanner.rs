@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{ScannerKind, ScannerOffer, merge_offers};
 use kastrel_actors::ports::ScanStore;
 use tokio::sync::watch;
@@ -78,6 +79,24 @@ fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
         }
     });
     receiver
+}
+
+/// Keeps the board's view of what the scanner offers, by which submissions are checked, at the catalogue's.
+pub(super) fn show_on(board: &Arc<LiveBoard>, mut catalogue: watch::Receiver<Option<Arc<CatalogueView>>>) {
+    let board = Arc::downgrade(board);
+    tokio::spawn(async move {
+        loop {
+            let known = catalogue.borrow_and_update().clone();
+            let Some(board) = board.upgrade() else { return };
+            if let Some(known) = known {
+                board.offered.set(&known.plugins);
+            }
+            drop(board);
+            if catalogue.changed().await.is_err() {
+                return;
+            }
+        }
+    });
 }
 
 /// The catalogue in the words of the web.

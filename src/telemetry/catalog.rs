@@ -148,7 +148,11 @@ attributes! {
     SCAN_STATUS = "scan.status", "text", "The status API's word for where a scan stands.";
     SCAN_OUTCOME = "scan.outcome", "text", "completed, failed or cancelled.";
     SCAN_ATTEMPTS = "scan.attempts", "number", "How many attempts the scan had.";
-    SCAN_FINDINGS = "scan.findings", "number", "What the plugins say that they found.";
+    SCAN_FINDINGS = "scan.findings", "number", "How many items the plugins collected.";
+    SCAN_ISSUES = "scan.issues", "number", "How many issues the plugins reported.";
+    SCAN_CHECKS = "scan.checks", "number", "How many checks the scan has: the plugins that it selected.";
+    SCAN_CHECKS_RAN = "scan.checks.ran", "number", "How many checks ran to their end.";
+    SCAN_GAPS = "scan.checks.gaps", "number", "How many checks did not run to their end.";
     SCAN_PLUGINS_FAILED = "scan.plugins.failed", "number", "How many plugins failed.";
     SERVER_ADDRESS = "server.address", "text", "The host that is scanned. Only on spans, never on metrics.";
     NODE_ID = "node.id", "text", "The node.";
@@ -177,7 +181,7 @@ attributes! {
     SCANNER_KIND = "scanner.kind", "text", "kast or builtin.";
     SCANNER_VERSION = "scanner.version", "text", "The scanner's version.";
     PLUGIN_NAME = "plugin.name", "text", "The plugin; on metrics `other` where the scanner's own list does not name it.";
-    PLUGIN_OUTCOME = "plugin.outcome", "text", "completed, failed, skipped, unavailable, or interrupted where the attempt ended before the plugin did.";
+    PLUGIN_OUTCOME = "plugin.outcome", "text", "completed, failed, skipped, unavailable; interrupted where the attempt ended before the plugin did, not_run where it ended before the plugin began.";
     PLUGIN_FINDINGS = "plugin.findings", "number", "What the plugin says that it found.";
     ERROR_TYPE = "error.type", "text", "The kind of what went wrong. Never its text, which a scanned site may have written.";
     HTTP_METHOD = "http.request.method", "text", "The method; _OTHER where it is none of the common ones.";
@@ -225,7 +229,7 @@ spans! {
     SCAN_CANCEL = "scan.cancel", "internal", under "scan.submit", [CANCEL_BY, CANCEL_RESULT, LINK_KIND],
         "Somebody asked for the scan's end. Links to the request that asked, which has a trace of its own.";
     SCAN_VERDICT = "scan.verdict", "internal", under "scan.attempt.end, attempt.lost or scan.cancel",
-        [SCAN_OUTCOME, SCAN_ATTEMPTS, SCAN_FINDINGS, SCAN_PLUGINS_FAILED, ERROR_TYPE], "The scan has ended for good. Its last span.";
+        [SCAN_OUTCOME, SCAN_ATTEMPTS, SCAN_FINDINGS, SCAN_ISSUES, SCAN_CHECKS, SCAN_CHECKS_RAN, SCAN_GAPS, SCAN_PLUGINS_FAILED, ERROR_TYPE], "The scan has ended for good. Its last span.";
     DOCTOR = "doctor.check", "internal", under "nothing", [], "`kastrel doctor` tries the collector.";
 }
 
@@ -250,6 +254,8 @@ metrics! {
     SCANS = "kastrel.scans", Gauge, "", [SCAN_STATUS], "Scans by state, on all nodes.";
     SCANS_SUBMITTED = "kastrel.scans.submitted", Counter, "", [SCAN_PRIORITY], "Scans that were accepted here.";
     SCANS_ENDED = "kastrel.scans.ended", Counter, "", [SCAN_OUTCOME], "Scans whose end was committed here.";
+    SCANS_UNCHECKED = "kastrel.scans.unchecked", Counter, "", [SCAN_OUTCOME], "Scans that ended and in which no check ran to its end, dry runs excepted.";
+    SCANS_GAPS = "kastrel.scans.gaps", Counter, "", [SCAN_OUTCOME], "Scans that ended with checks that did not run to their end.";
     QUEUE_DEPTH = "kastrel.queue.depth", Gauge, "", [SCAN_PRIORITY], "Scans that are due and wait for a free place, on all nodes; counts to 10,000.";
     QUEUE_AGE = "kastrel.queue.oldest.age", Gauge, "s", [SCAN_PRIORITY], "For how long the oldest of them has been due.";
     QUEUE_SIGNALS = "kastrel.queue.signals", Gauge, "", [], "Signals that wait in the queue or are in a dispatcher's hands.";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{FailureKind, Interruption, Priority, ScanStatus};
+use kastrel_actors::model::{Coverage, FailureKind, Interruption, Priority, ScanStatus};
 use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 
@@ -37,6 +37,8 @@ pub struct Instruments {
     event_lag: Histogram<f64>,
     submitted: Counter<u64>,
     ended: Counter<u64>,
+    unchecked: Counter<u64>,
+    gaps: Counter<u64>,
     dispatch: Histogram<f64>,
     attempts_started: Counter<u64>,
     attempts_ended: Counter<u64>,
@@ -65,6 +67,8 @@ impl Instruments {
             event_lag: histogram(metric::EVENT_LAG, WAITS),
             submitted: counter(metric::SCANS_SUBMITTED),
             ended: counter(metric::SCANS_ENDED),
+            unchecked: counter(metric::SCANS_UNCHECKED),
+            gaps: counter(metric::SCANS_GAPS),
             dispatch: histogram(metric::DISPATCH, WAITS),
             attempts_started: counter(metric::ATTEMPTS_STARTED),
             attempts_ended: counter(metric::ATTEMPTS_ENDED),
@@ -88,7 +92,9 @@ impl Instruments {
             self.submitted.add(0, &[KeyValue::new(attribute::SCAN_PRIORITY, priority.as_str())]);
         }
         for outcome in ScanStatus::ALL.iter().filter(|status| status.is_terminal()) {
-            self.ended.add(0, &[KeyValue::new(attribute::SCAN_OUTCOME, outcome.as_str())]);
+            for counter in [&self.ended, &self.unchecked, &self.gaps] {
+                counter.add(0, &[KeyValue::new(attribute::SCAN_OUTCOME, outcome.as_str())]);
+            }
         }
         self.attempts_started.add(0, &[]);
         let failures = FailureKind::ALL.iter().map(|kind| ("failed", kind.as_str()));
@@ -124,8 +130,15 @@ impl Instruments {
         self.submitted.add(1, &[KeyValue::new(attribute::SCAN_PRIORITY, priority)]);
     }
 
-    pub(crate) fn scan_ended(&self, outcome: ScanStatus) {
-        self.ended.add(1, &[KeyValue::new(attribute::SCAN_OUTCOME, outcome.as_str())]);
+    pub(crate) fn scan_ended(&self, outcome: ScanStatus, coverage: &Coverage) {
+        let attributes = [KeyValue::new(attribute::SCAN_OUTCOME, outcome.as_str())];
+        self.ended.add(1, &attributes);
+        if coverage.nothing_checked() && !coverage.dry_run {
+            self.unchecked.add(1, &attributes);
+        }
+        if coverage.gaps() > 0 {
+            self.gaps.add(1, &attributes);
+        }
     }
 
     pub(crate) fn dispatched(&self, priority: &'static str, waited: f64) {

@@ -114,7 +114,7 @@ impl Observer {
             Asked::Cancel(_) => {}
         }
         if row.status().is_terminal() {
-            self.instruments.scan_ended(row.status());
+            self.instruments.scan_ended(row.status(), &row.coverage());
         }
     }
 

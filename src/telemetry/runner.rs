@@ -130,7 +130,7 @@ impl Watch {
         if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).plugins.insert(plugin.name.clone()) {
             return;
         }
-        let outcome = if plugin.status.is_final() { plugin.status.as_str() } else { "interrupted" };
+        let outcome = plugin.status.when_attempt_ends().as_str();
         let end = plugin.ended_at.unwrap_or(now);
         let took = plugin.started_at.map(|start| end.duration_since(start).as_secs_f64());
         self.observer.instruments.plugin_ended(self.label(&plugin.name), outcome, took.filter(|_| plugin.ended_at.is_some()));
@@ -156,6 +156,9 @@ impl Watch {
         };
         for plugin in report.plugins.iter().filter(ran) {
             self.plugin(plugin, now);
+        }
+        for plugin in report.plugins.iter().filter(|plugin| !ran(plugin)) {
+            self.observer.instruments.plugin_ended(self.label(&plugin.name), PluginStatus::NotRun.as_str(), None);
         }
         let (pid, started_at) = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

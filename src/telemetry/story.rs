@@ -186,6 +186,11 @@ fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timesta
         ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {
             let mut attributes =
                 vec![id, KeyValue::new(attribute::SCAN_OUTCOME, row.status().as_str()), number(attribute::SCAN_ATTEMPTS, row.attempts.len() as u64)];
+            let coverage = row.coverage();
+            attributes.push(number(attribute::SCAN_ISSUES, row.severities().total()));
+            attributes.push(number(attribute::SCAN_CHECKS, coverage.total() as u64));
+            attributes.push(number(attribute::SCAN_CHECKS_RAN, coverage.ran() as u64));
+            attributes.push(number(attribute::SCAN_GAPS, coverage.gaps() as u64));
             let mut error = None;
             match &row.state {
                 ScanState::Completed { verdict, .. } => {

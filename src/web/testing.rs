@@ -212,6 +212,7 @@ impl TestApp {
 
     /// The scanner has answered.
     pub(crate) fn load_catalogue(&self) {
+        self.desk.board.offered.set(&catalogue().plugins);
         self.catalogue.send_replace(Some(Arc::new(catalogue())));
     }
 }

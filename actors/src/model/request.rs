@@ -169,6 +169,9 @@ pub struct ScanRequestDraft {
     pub overrides: Vec<String>,
     /// high, normal (default) or low.
     pub priority: Option<String>,
+    /// That one has permission to attack the target; needed in mode active and both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_active: Option<bool>,
 }
 
 impl ScanRequestDraft {

@@ -13,6 +13,7 @@ pub mod queue_conformance;
 mod scripted_health;
 mod scripted_runner;
 pub mod store_conformance;
+pub mod unchecked;
 
 pub use cluster::Cluster;
 pub use faulty_store::{Fault, FaultyStore};

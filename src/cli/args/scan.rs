@@ -89,7 +89,8 @@ impl ScanArgs {
             format: self.format.clone(),
             overrides: self.set.clone(),
             priority: self.priority.clone(),
-            ..ScanRequestDraft::default()
+            // Not sent where it is not needed: older servers do not know the field.
+            confirm_active: self.confirm_active.then_some(true),
         }
     }
 

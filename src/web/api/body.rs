@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::wire::{
-    AsText, CancelledByName, FormatName, ModeName, Moment, PhaseName, PluginStatusName, PriorityName, ScannerBody, Severities, SeverityName, StatusName,
-    WaitingBody, count_of, duration_of, error_of, findings_of, plugins_of,
+    AsText, CancelledByName, CoverageBody, FormatName, IssuesBody, ModeName, Moment, PhaseName, PluginStatusName, PriorityName, ScannerBody, Severities,
+    SeverityName, StatusName, WaitingBody, count_of, duration_of, error_of, findings_of, plugins_of,
 };
 use crate::web::state::WebInner;
 
@@ -41,8 +41,15 @@ pub(crate) struct ScanSummary<'a> {
     /// How many plugins are known.
     results_count: usize,
     plugins_failed: usize,
-    /// What the plugins say they found, together.
+    /// How much of it was checked.
+    coverage: CoverageBody,
+    /// How many items the plugins collected, such as crawled addresses. Items are no issues.
     findings_count: u64,
+    /// How many issues the plugins reported.
+    issues_count: u64,
+    /// The issues by severity.
+    issues: IssuesBody,
+    /// The same, without the total.
     severities: Severities,
     /// The last attempt's number; 0 before the first.
     attempt: u32,
@@ -53,6 +60,7 @@ pub(crate) struct ScanSummary<'a> {
 impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
     fn from(scan: &'a ScanSnapshot) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
+        let severities = SeverityCounts::of(plugins);
         Self {
             scan_id: record.id.0,
             status: record.status(),
@@ -67,8 +75,11 @@ impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
             error_message: error_of(&record.state),
             results_count: plugins.len(),
             plugins_failed: count_of(plugins, PluginStatus::Failed),
+            coverage: scan.coverage().into(),
             findings_count: findings_of(plugins),
-            severities: SeverityCounts::of(plugins).into(),
+            issues_count: severities.total(),
+            issues: severities.into(),
+            severities: severities.into(),
             attempt: record.last_attempt().map_or(0, |attempt| attempt.number.0),
             rerun_of: record.rerun_of.map(|id| id.0),
         }
@@ -82,6 +93,8 @@ pub(crate) struct ScanDetail<'a> {
     #[schema(inline)]
     summary: ScanSummary<'a>,
     request: RequestBody<'a>,
+    /// The selected plugins that the scan leaves out, because its mode does not run them.
+    left_out: &'a [String],
     /// While it waits: why.
     waiting: Option<WaitingBody>,
     /// While it runs: what its actor does.
@@ -110,6 +123,7 @@ impl<'a> ScanDetail<'a> {
         Self {
             summary: scan.into(),
             request: (&record.request).into(),
+            left_out: &record.left_out,
             waiting: WaitingBody::of(&record.state, waiting),
             phase: scan.phase,
             cancel_requested: record.cancel_requested,
@@ -209,8 +223,14 @@ struct PluginBody<'a> {
     plugin_name: &'a str,
     #[schema(value_type = PluginStatusName)]
     status: PluginStatus,
+    /// How many items it collected, such as crawled addresses. Items are no issues.
     findings_count: u64,
+    /// How many issues it reported, listed here or not.
+    issues_count: u64,
+    /// The worst of its issues, worst first.
     issues: Vec<IssueBody<'a>>,
+    /// Where the list of issues is not all of them: `200 of 1,340 shown`.
+    issues_note: Option<String>,
     severities: Severities,
     message: Option<&'a str>,
     started_at: Option<Moment>,
@@ -223,8 +243,10 @@ impl<'a> From<&'a PluginResult> for PluginBody<'a> {
             plugin_name: &plugin.name,
             status: plugin.status,
             findings_count: plugin.findings_count,
+            issues_count: plugin.issues_count(),
+            issues_note: plugin.issues_note(),
             issues: plugin.issues.iter().map(Into::into).collect(),
-            severities: SeverityCounts::of(std::slice::from_ref(plugin)).into(),
+            severities: plugin.severity_counts().into(),
             message: plugin.message.as_deref(),
             started_at: plugin.started_at.map(Moment),
             executed_at: plugin.ended_at.map(Moment),

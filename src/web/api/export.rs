@@ -5,8 +5,11 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use kastrel_actors::model::ScanSnapshot;
+use kastrel_actors::desk::SnapshotPage;
+use kastrel_actors::model::{ScanId, ScanSnapshot};
 use kastrel_actors::ports::ListQuery;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::body::ScanSummary;
 use super::scans::ScanListParams;
@@ -36,7 +39,41 @@ const COLUMNS: &[&str] = &[
     "findings",
     "error",
     "rerun_of",
+    "coverage",
+    "checks_ran",
+    "checks_total",
+    "gaps",
+    "issues",
+    "critical",
+    "high",
+    "medium",
+    "low",
+    "informational",
+    "unknown",
 ];
+
+/// The state of a row that cannot be read, in an export.
+const UNREADABLE: &str = "unreadable";
+
+/// What an export says of a scan whose row cannot be read.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UnreadableScan {
+    /// The scan's number.
+    scan_id: u64,
+    /// Always `true`: the row cannot be read, and the log says why.
+    unreadable: bool,
+}
+
+/// A scan in an export.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "documents the items of an export, which are written one by one")]
+pub(crate) enum ExportItem<'a> {
+    /// A scan as in a list.
+    Scan(ScanSummary<'a>),
+    /// One whose row cannot be read.
+    Unreadable(UnreadableScan),
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -61,7 +98,7 @@ pub(crate) async fn export_csv(State(web): State<Web>, _viewer: Viewer, RawQuery
 #[utoipa::path(
     get, path = "/api/scans/export.json", tag = "scans", params(ScanListParams),
     responses(
-        (status = 200, description = "The scans", body = Vec<ScanSummary<'_>>, content_type = "application/json"),
+        (status = 200, description = "The scans", body = Vec<ExportItem<'_>>, content_type = "application/json"),
         (status = 400, description = "Wrong parameters, each named", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
@@ -124,39 +161,61 @@ impl Export {
         self.query = page.next.as_ref().map(|next| query.onward(next));
         let is_last = self.query.is_none();
         let bytes = match self.format {
-            Format::Csv => csv_rows(&page.scans, self.is_first)?,
-            Format::Json => json_rows(&page.scans, self.is_first, is_last)?,
+            Format::Csv => csv_rows(&page, self.is_first)?,
+            Format::Json => json_rows(&page, self.is_first, is_last)?,
         };
-        self.is_first &= page.scans.is_empty() && self.format == Format::Json;
+        self.is_first &= page.scans.is_empty() && page.unreadable.is_empty() && self.format == Format::Json;
         Ok(Some(bytes.into()))
     }
 }
 
-fn json_rows(scans: &[std::sync::Arc<ScanSnapshot>], is_first: bool, is_last: bool) -> Result<Vec<u8>, Problem> {
+fn json_rows(page: &SnapshotPage, is_first: bool, is_last: bool) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
-    for scan in scans {
-        bytes.extend_from_slice(if is_first && bytes.is_empty() { b"[\n" } else { b",\n" });
+    let begin = |bytes: &mut Vec<u8>| {
+        let is_begin = is_first && bytes.is_empty();
+        bytes.extend_from_slice(if is_begin { b"[\n" } else { b",\n" });
+    };
+    for scan in &page.scans {
+        begin(&mut bytes);
         serde_json::to_writer(&mut bytes, &ScanSummary::from(&**scan)).map_err(Problem::internal)?;
     }
+    for id in &page.unreadable {
+        begin(&mut bytes);
+        serde_json::to_writer(&mut bytes, &UnreadableScan { scan_id: id.0, unreadable: true }).map_err(Problem::internal)?;
+    }
     if is_last {
-        bytes.extend_from_slice(if is_first && scans.is_empty() { b"[]\n" } else { b"\n]\n" });
+        bytes.extend_from_slice(if is_first && bytes.is_empty() { b"[]\n" } else { b"\n]\n" });
     }
     Ok(bytes)
 }
 
-fn csv_rows(scans: &[std::sync::Arc<ScanSnapshot>], with_names: bool) -> Result<Vec<u8>, Problem> {
+fn csv_rows(page: &SnapshotPage, with_names: bool) -> Result<Vec<u8>, Problem> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     if with_names {
         writer.write_record(COLUMNS).map_err(Problem::internal)?;
     }
-    for scan in scans {
+    for scan in &page.scans {
         writer.write_record(cells(scan).iter().map(|cell| safe(cell))).map_err(Problem::internal)?;
+    }
+    for id in &page.unreadable {
+        writer.write_record(unreadable_cells(*id)).map_err(Problem::internal)?;
     }
     writer.into_inner().map_err(|error| Problem::internal(error.into_error()))
 }
 
-fn cells(scan: &ScanSnapshot) -> [String; 15] {
+/// A row that says of a scan only that its row cannot be read.
+fn unreadable_cells(id: ScanId) -> [String; COLUMNS.len()] {
+    std::array::from_fn(|at| match COLUMNS[at] {
+        "scan_id" => id.to_string(),
+        "status" => UNREADABLE.to_owned(),
+        "error" => "the row cannot be read; the log says why".to_owned(),
+        _ => String::new(),
+    })
+}
+
+fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
     let (record, plugins) = (&scan.record, plugins_of(scan));
+    let (coverage, issues) = (scan.coverage(), scan.severities());
     let moment = |at: Option<jiff::Timestamp>| at.map(|at| format!("{at:.0}")).unwrap_or_default();
     [
         record.id.to_string(),
@@ -174,6 +233,17 @@ fn cells(scan: &ScanSnapshot) -> [String; 15] {
         findings_of(plugins).to_string(),
         clean(error_of(&record.state).unwrap_or_default()),
         record.rerun_of.map(|id| id.to_string()).unwrap_or_default(),
+        coverage.label(),
+        coverage.ran().to_string(),
+        coverage.total().to_string(),
+        coverage.gaps().to_string(),
+        issues.total().to_string(),
+        issues.critical.to_string(),
+        issues.high.to_string(),
+        issues.medium.to_string(),
+        issues.low.to_string(),
+        issues.informational.to_string(),
+        issues.unknown.to_string(),
     ]
 }
 

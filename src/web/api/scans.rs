@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{ScanDetail, ScanSummary};
-use super::submission::{read_draft, read_key};
-use super::wire::{FormatName, ModeName, PriorityName};
+use super::submission::{read_draft, read_key, read_object};
+use super::wire::{FormatName, ModeName, PriorityName, SeverityName};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::path::{PathId, no_scan};
 use crate::web::query::{ScanListQuery, place_text};
@@ -41,6 +41,10 @@ pub(crate) struct ScanList<'a> {
     next_at: Option<String>,
     /// Whether the search ended before the page was full: it is bounded, and goes on at `next_before`, `after` or `next_at`.
     is_partial: bool,
+    /// How many scans were met whose rows cannot be read. They are left out here, and the log says why.
+    unreadable: usize,
+    /// Their numbers.
+    unreadable_scans: Vec<u64>,
 }
 
 /// Which scans.
@@ -61,11 +65,14 @@ pub(crate) struct ScanListParams {
     mode: Option<String>,
     /// Only scans in which this plugin found something.
     plugin: Option<String>,
+    /// Only scans that have ended with an issue of this severity or worse.
+    #[param(value_type = Option<SeverityName>)]
+    min_severity: Option<String>,
     /// Only scans that were accepted on this day (UTC) or later, or from this moment on.
     from: Option<String>,
     /// Only scans that were accepted on this day (UTC) or earlier, or before this moment.
     to: Option<String>,
-    /// newest (default), oldest, target, longest or findings.
+    /// newest (default), oldest, target, longest, findings or worst.
     sort: Option<String>,
     /// Only scans with a number below this one: stable while new scans come in.
     before: Option<u64>,
@@ -106,6 +113,19 @@ pub(crate) struct SubmissionBody {
     overrides: Vec<String>,
     #[schema(value_type = Option<PriorityName>, default = "normal")]
     priority: Option<String>,
+    /// That you have permission to run active plugins against the target. Mode active and both need it.
+    #[schema(default = false)]
+    confirm_active: Option<bool>,
+}
+
+/// What a repetition needs besides the scan that it repeats.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(as = Rerun)]
+pub(crate) struct RerunBody {
+    /// That you have permission to run active plugins against the target. A scan in mode active or both needs it each time.
+    #[schema(required = false, default = false)]
+    confirm_active: bool,
 }
 
 /// A scan that was accepted.
@@ -114,9 +134,9 @@ pub(crate) struct AcceptedScan<'a> {
     #[serde(flatten)]
     #[schema(inline)]
     scan: ScanDetail<'a>,
-    /// What you should know, such as that the queue does not answer just now, is paused, or that no worker takes scans: all of it in one line.
+    /// What you should know, such as that a selected plugin is left out, the queue does not answer just now, is paused, or that no worker takes scans: all of it in one line.
     warning: Option<String>,
-    /// The same, one by one; empty where nothing keeps the scan from starting.
+    /// The same, one by one; empty where nothing is left out and nothing keeps the scan from starting.
     warnings: Vec<String>,
 }
 
@@ -148,6 +168,8 @@ pub(crate) async fn list_scans(State(web): State<Web>, _viewer: Viewer, RawQuery
         next_before: page.next.as_ref().filter(|_| by_number).map(|next| next.id.0),
         next_at: page.next.as_ref().filter(|_| !by_number).map(place_text),
         is_partial: page.is_partial,
+        unreadable: page.unreadable.len(),
+        unreadable_scans: page.unreadable.iter().map(|id| id.0).collect(),
     };
     Ok(fresh(StatusCode::OK, &list))
 }
@@ -228,19 +250,30 @@ pub(crate) async fn cancel_scan(State(web): State<Web>, _viewer: Viewer, PathId(
 
 /// Submits a scan's request once more.
 #[utoipa::path(
-    post, path = "/api/scans/{id}/rerun", tag = "scans",
+    post, path = "/api/scans/{id}/rerun", tag = "scans", request_body(content = Option<RerunBody>, content_type = "application/json"),
     params(("id" = u64, Path, description = "The number of the scan to repeat")),
     responses(
         (status = 201, description = "The new scan, accepted and stored", body = AcceptedScan<'_>, content_type = "application/json", headers(("Location" = String, description = "The new scan"))),
         (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 422, description = "The target is out of scope by now", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "The body is no JSON object", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "The target is out of scope by now, or `confirm_active` is missing", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 429, description = "As many scans of this client wait as may", body = ProblemBody<'_>, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In how many seconds there may be room"))),
         (status = 503, description = "The queue is full, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn rerun_scan(State(web): State<Web>, viewer: Viewer, trace: RequestTrace, PathId(id): PathId) -> Result<Response, Problem> {
-    let accepted = web.desk().rerun(viewer.client, id, trace.0).await?.ok_or_else(no_scan)?;
+pub(crate) async fn rerun_scan(
+    State(web): State<Web>,
+    viewer: Viewer,
+    trace: RequestTrace,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let RerunBody { confirm_active } = read_object(&headers, body)?;
+    let accepted = web.desk().rerun(viewer.client, id, trace.0, confirm_active).await?.ok_or_else(no_scan)?;
     Ok(answer(&web, &accepted))
 }
 

@@ -15,7 +15,8 @@ fn fields(body: &serde_json::Value) -> Vec<&str> {
 #[tokio::test]
 async fn a_submission_is_stored_and_has_an_address() {
     let app = TestApp::new();
-    let response = app.post_json("/api/scans", &[], &json!({"target": "Example.com", "mode": "both", "overrides": ["zap.port=8081"]})).await;
+    let response =
+        app.post_json("/api/scans", &[], &json!({"target": "Example.com", "mode": "both", "confirm_active": true, "overrides": ["zap.port=8081"]})).await;
     assert_eq!((response.status().as_u16(), header_of(&response, "location")), (201, "/api/scans/1"));
     let body = json_of(response).await;
     assert_eq!((&body["scan_id"], &body["status"], &body["target"]), (&1.into(), &"pending".into(), &"example.com".into()));

@@ -11,8 +11,8 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::wire::{
-    AsText, CancelledByName, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName, WaitingBody, count_of, duration_of, error_of,
-    findings_of, plugins_of,
+    AsText, CancelledByName, CoverageBody, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName, WaitingBody, count_of, duration_of,
+    error_of, findings_of, plugins_of,
 };
 use crate::config::TraceUrl;
 use crate::web::error::{Problem, ProblemBody};
@@ -41,7 +41,12 @@ pub(crate) struct StatusBody<'a> {
     results: Results<'a>,
     results_count: usize,
     plugins_failed: usize,
+    /// How much of it was checked.
+    coverage: CoverageBody,
+    /// How many items the plugins collected. Items are no issues.
     findings_count: u64,
+    /// How many issues the plugins reported.
+    issues_count: u64,
     severities: Severities,
     /// The last attempt's number; 0 before the first.
     attempt: u32,
@@ -70,7 +75,10 @@ struct PluginStatusBody<'a> {
     plugin_name: &'a str,
     #[schema(value_type = PluginStatusName)]
     status: PluginStatus,
+    /// How many items it collected.
     findings_count: u64,
+    /// How many issues it reported.
+    issues_count: u64,
     /// When it ended.
     executed_at: Option<Moment>,
     /// Its summary, or why it failed.
@@ -87,9 +95,10 @@ impl Serialize for Results<'_> {
             plugin_name: &plugin.name,
             status: plugin.status,
             findings_count: plugin.findings_count,
+            issues_count: plugin.issues_count(),
             executed_at: plugin.ended_at.map(Moment),
             message: plugin.message.as_deref(),
-            severities: SeverityCounts::of(std::slice::from_ref(plugin)).into(),
+            severities: plugin.severity_counts().into(),
         }))
     }
 }
@@ -97,6 +106,7 @@ impl Serialize for Results<'_> {
 impl<'a> StatusBody<'a> {
     pub(crate) fn new(scan: &'a ScanSnapshot, waiting: Option<&Waiting>, max_attempts: u32, trace_url: Option<&TraceUrl>) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
+        let severities = SeverityCounts::of(plugins);
         let attempt = record.last_attempt();
         let waiting = WaitingBody::of(&record.state, waiting);
         let trace_id = record.trace.trace_id();
@@ -111,8 +121,10 @@ impl<'a> StatusBody<'a> {
             results: Results(plugins),
             results_count: plugins.len(),
             plugins_failed: count_of(plugins, PluginStatus::Failed),
+            coverage: scan.coverage().into(),
             findings_count: findings_of(plugins),
-            severities: SeverityCounts::of(plugins).into(),
+            issues_count: severities.total(),
+            severities: severities.into(),
             attempt: attempt.map_or(0, |attempt| attempt.number.0),
             max_attempts,
             phase: scan.phase,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{
-    AttemptPhase, CancelledBy, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot, ScanState,
-    ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts, total_count,
+    AttemptPhase, CancelledBy, Coverage, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot,
+    ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts, total_count,
 };
 use kastrel_actors::policy::waiting::{StartBlocker, Waiting};
 use serde::{Serialize, Serializer};
@@ -112,12 +112,84 @@ impl From<SeverityCounts> for Severities {
     }
 }
 
+/// A scan's issues: how many, and of which severity.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = Issues)]
+pub(crate) struct IssuesBody {
+    /// All of them.
+    total: u64,
+    critical: u64,
+    high: u64,
+    medium: u64,
+    low: u64,
+    informational: u64,
+    /// Issues that the scanner's registry does not know.
+    unknown: u64,
+}
+
+impl From<SeverityCounts> for IssuesBody {
+    fn from(counts: SeverityCounts) -> Self {
+        let SeverityCounts { critical, high, medium, low, informational, unknown } = counts;
+        Self { total: counts.total(), critical, high, medium, low, informational, unknown }
+    }
+}
+
+/// How much of a scan was checked: how its checks ended. A check is a plugin that the scan selected.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Coverage)]
+pub(crate) struct CoverageBody {
+    /// How many checks ran to their end.
+    pub(crate) ran: usize,
+    /// How many checks the scan has, as far as they are known.
+    pub(crate) total: usize,
+    /// How many checks did not run to their end and will not. A dry run has none.
+    pub(crate) gaps: usize,
+    /// How many checks wait or run.
+    unfinished: usize,
+    /// Whether every check ran to its end, and there was one.
+    complete: bool,
+    /// Whether no check ran to its end.
+    nothing_checked: bool,
+    /// In words: `10 of 12 checks ran`, `no checks ran`, `not run: dry run`.
+    #[schema(example = "10 of 12 checks ran")]
+    pub(crate) label: String,
+    /// The checks that failed.
+    failed: Vec<String>,
+    /// The checks whose tool is missing.
+    unavailable: Vec<String>,
+    /// The checks that the scanner left out.
+    skipped: Vec<String>,
+    /// The checks that had started when the attempt ended.
+    interrupted: Vec<String>,
+    /// The checks that had not started when the attempt ended.
+    not_run: Vec<String>,
+    /// The plugins that the user's own selection leaves out. They are no checks of the scan.
+    left_out: Vec<String>,
+}
+
+impl From<Coverage> for CoverageBody {
+    fn from(coverage: Coverage) -> Self {
+        Self {
+            ran: coverage.ran(),
+            total: coverage.total(),
+            gaps: coverage.gaps(),
+            unfinished: coverage.unfinished.len(),
+            complete: coverage.is_complete(),
+            nothing_checked: coverage.nothing_checked(),
+            label: coverage.label(),
+            failed: coverage.failed,
+            unavailable: coverage.unavailable,
+            skipped: coverage.skipped,
+            interrupted: coverage.interrupted,
+            not_run: coverage.not_run,
+            left_out: coverage.left_out,
+        }
+    }
+}
+
 /// The last word on the plugins.
 pub(crate) fn plugins_of(scan: &ScanSnapshot) -> &[PluginResult] {
-    match &scan.record.state {
-        ScanState::Completed { verdict, .. } if !verdict.plugins.is_empty() => &verdict.plugins,
-        _ => &scan.plugins,
-    }
+    scan.last_plugins()
 }
 
 /// How many plugins are in `status`.
@@ -125,7 +197,7 @@ pub(crate) fn count_of(plugins: &[PluginResult], status: PluginStatus) -> usize 
     plugins.iter().filter(|plugin| plugin.status == status).count()
 }
 
-/// The sum of what the plugins say they found.
+/// How many items the plugins collected.
 pub(crate) fn findings_of(plugins: &[PluginResult]) -> u64 {
     total_count(plugins.iter().map(|plugin| plugin.findings_count))
 }

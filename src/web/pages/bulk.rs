@@ -63,18 +63,21 @@ struct BulkForm {
     action: Option<Action>,
     scans: Vec<ScanId>,
     confirmed: bool,
+    /// That its user has permission to attack the targets.
+    permitted: bool,
     /// The list that the scans were chosen on.
     back: Option<String>,
 }
 
 impl BulkForm {
     fn parse(body: &[u8]) -> Self {
-        let mut form = Self { action: None, scans: Vec::new(), confirmed: false, back: to_list(body) };
+        let mut form = Self { action: None, scans: Vec::new(), confirmed: false, permitted: false, back: to_list(body) };
         for (name, value) in form_urlencoded::parse(body) {
             match &*name {
                 "action" => form.action = Action::named(&value),
                 "scan" => form.scans.extend(value.parse::<ScanId>().ok()),
                 "confirmed" => form.confirmed = value == "yes",
+                "confirm" => form.permitted = value == "yes",
                 _ => {}
             }
         }
@@ -128,7 +131,7 @@ pub(crate) async fn act(State(web): State<Web>, viewer: Viewer, trace: RequestTr
         return Err(Problem::new(ProblemKind::Malformed, format!("more than {MOST} scans were chosen at once")));
     }
     if form.confirmed {
-        return carry_out(&web, viewer.client, action, &form.scans, form.back, trace.0).await;
+        return carry_out(&web, viewer.client, action, form, trace.0).await;
     }
     let mut reached = Vec::new();
     for id in &form.scans {
@@ -172,13 +175,14 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
     }
 }
 
-async fn carry_out(web: &WebInner, client: Client, action: Action, scans: &[ScanId], back: Option<String>, trace: TraceContext) -> Result<Response, Problem> {
+async fn carry_out(web: &WebInner, client: Client, action: Action, form: BulkForm, trace: TraceContext) -> Result<Response, Problem> {
+    let BulkForm { scans, permitted, back, .. } = form;
     let (mut done, mut left) = (0, 0);
-    for id in scans {
+    for id in &scans {
         let worked = match action {
             Action::Cancel => matches!(web.desk().cancel(*id, CancelledBy::User).await?, CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)),
-            // One whose target is out of scope by now does not hold up the others.
-            Action::Rerun => match web.desk().rerun(client, *id, trace).await {
+            // One whose target is out of scope by now, or that lacks a permission, does not hold up the others.
+            Action::Rerun => match web.desk().rerun(client, *id, trace, permitted).await {
                 Ok(accepted) => accepted.is_some(),
                 // What follows would find no room either.
                 Err(kastrel_actors::desk::SubmitError::Queue(refusal)) => {
@@ -227,7 +231,7 @@ mod tests {
     #[test]
     fn a_form_is_read_without_trust() {
         let form = BulkForm::parse(b"action=delete&scan=3&scan=1&scan=3&scan=x&scan=-1&confirmed=yes&other=1");
-        assert_eq!(form, BulkForm { action: Some(Action::Delete), scans: vec![ScanId(1), ScanId(3)], confirmed: true, back: None });
+        assert_eq!(form, BulkForm { action: Some(Action::Delete), scans: vec![ScanId(1), ScanId(3)], confirmed: true, permitted: false, back: None });
         assert_eq!(BulkForm::parse(b"action=drop").action, None);
     }
 

@@ -2,6 +2,7 @@
 
 use kastrel_actors::model::{ConfigOverride, FieldError, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
 use kastrel_actors::policy::overrides::SettingRule;
+use kastrel_actors::policy::permission;
 use url::form_urlencoded;
 
 use crate::web::state::CatalogueView;
@@ -102,7 +103,7 @@ impl SubmitForm {
         let (mut draft, mut errors) = self.draft();
         draft.target = target.trim().to_owned();
         let mode = self.mode.parse::<ScanMode>().ok();
-        if mode.is_some_and(|mode| mode != ScanMode::Passive) && !self.confirm {
+        if mode.is_some_and(permission::is_required) && !self.confirm {
             errors.push(FieldError::new("confirm", "active plugins attack the target: confirm that you may"));
         }
         if let (Some(mode), Some(catalogue)) = (mode, catalogue) {
@@ -137,6 +138,8 @@ impl SubmitForm {
             format: Some(self.format.clone()),
             overrides: self.overrides.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
             priority: Some(self.priority.clone()),
+            // The page asks by a field of its own, which is checked with the rest of the form.
+            confirm_active: Some(true),
         };
         (draft, errors)
     }

@@ -119,7 +119,12 @@ async fn several_targets_are_previewed_and_then_started_together() {
 #[tokio::test]
 async fn a_scan_can_be_cloned_into_the_form() {
     let app = TestApp::new();
-    app.post_json("/api/scans", &[], &serde_json::json!({"target": "https://example.com", "max_workers": 7, "mode": "both", "overrides": ["a.b=1"]})).await;
+    app.post_json(
+        "/api/scans",
+        &[],
+        &serde_json::json!({"target": "https://example.com", "max_workers": 7, "mode": "both", "confirm_active": true, "overrides": ["a.b=1"]}),
+    )
+    .await;
     let html = text_of(app.get("/new?from=1").await).await;
     for part in ["https://example.com</textarea>", r#"value="7""#, r#"id="mode-both" checked"#, "a.b=1</textarea>", "With all options of"] {
         assert!(html.contains(part), "{part} is missing in {html}");

@@ -145,8 +145,10 @@ pub(crate) async fn rerun(
     PathId(id): PathId,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let list = to_list(&body.map_err(|rejection| unreadable(&rejection))?);
-    let accepted = web.desk().rerun(viewer.client, id, trace.0).await?.ok_or_else(no_scan)?;
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let permitted = url::form_urlencoded::parse(&body).any(|(name, value)| name == "confirm" && value == "yes");
+    let list = to_list(&body);
+    let accepted = web.desk().rerun(viewer.client, id, trace.0, permitted).await?.ok_or_else(no_scan)?;
     Ok(if list.is_some() { Redirect::to(&telling(list, "done=rerun&n=1&not=0")).into_response() } else { to_scan(&accepted) })
 }
 

@@ -1,0 +1,47 @@
+//! Whether somebody must say that they may attack the target: for every scan that can run active plugins, on every way to start one, each time.
+
+use crate::model::{FieldError, ScanMode};
+
+/// The field of a submission that says so.
+pub const CONFIRM_ACTIVE: &str = "confirm_active";
+
+/// Whether scans of this mode need a confirmation.
+#[must_use]
+pub const fn is_required(mode: ScanMode) -> bool {
+    match mode {
+        ScanMode::Passive => false,
+        ScanMode::Active | ScanMode::Both => true,
+    }
+}
+
+/// Checks a confirmation. An earlier scan's does not count for its repetition.
+///
+/// # Errors
+/// The scan needs one, and there is none; the error names [`CONFIRM_ACTIVE`].
+pub fn check(mode: ScanMode, is_confirmed: bool) -> Result<(), FieldError> {
+    if is_required(mode) && !is_confirmed {
+        return Err(FieldError::new(CONFIRM_ACTIVE, "confirm that you have permission to run active plugins: they send attacks to the target"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mode_with_active_plugins_needs_a_confirmation() {
+        for (mode, is_confirmed, is_allowed) in [
+            (ScanMode::Passive, false, true),
+            (ScanMode::Passive, true, true),
+            (ScanMode::Active, false, false),
+            (ScanMode::Active, true, true),
+            (ScanMode::Both, false, false),
+            (ScanMode::Both, true, true),
+        ] {
+            let answer = check(mode, is_confirmed);
+            assert_eq!(answer.is_ok(), is_allowed, "{mode} {is_confirmed}");
+            assert!(answer.err().is_none_or(|error| error.field == "confirm_active"));
+        }
+    }
+}

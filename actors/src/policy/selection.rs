@@ -1,0 +1,179 @@
+//! What of a selection of plugins a scan can run: pure, by what the scanner says it offers.
+
+use crate::model::{FieldError, PluginInfo, PluginKind, ScanMode, ScanRequest};
+
+/// What a scan leaves out of what was selected, and what its user should know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The selected plugins that the mode does not run.
+    pub left_out: Vec<String>,
+    /// A sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Whether a plugin of this kind runs in this mode.
+#[must_use]
+pub const fn runs_in(kind: PluginKind, mode: ScanMode) -> bool {
+    match mode {
+        ScanMode::Both => true,
+        ScanMode::Passive => matches!(kind, PluginKind::Passive),
+        ScanMode::Active => matches!(kind, PluginKind::Active),
+    }
+}
+
+/// Compares a selection with what a scanner offers. Without an offer nothing is refused: the scanner has the last word when it starts. A plugin that the scanner does not know is no concern of this
+/// check: it may be another node's.
+///
+/// # Errors
+/// The selection cannot check anything; the error names the field to change.
+pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection, FieldError> {
+    let mode = request.mode;
+    if offered.is_empty() {
+        return Ok(Selection::default());
+    }
+    if request.plugins.is_empty() {
+        return match offered.iter().any(|plugin| runs_in(plugin.kind, mode)) {
+            true => Ok(Selection::default()),
+            false => Err(FieldError::new("mode", format!("the scanner has no {mode} plugin; choose mode {}", of_kind(other(mode))))),
+        };
+    }
+    let known = |name: &String| offered.iter().find(|plugin| plugin.name == *name);
+    let (mut left_out, mut runs, mut missing) = (Vec::new(), 0_usize, Vec::new());
+    for name in &request.plugins {
+        match known(name) {
+            Some(plugin) if !runs_in(plugin.kind, mode) => {
+                if !left_out.contains(name) {
+                    left_out.push(name.clone());
+                }
+            }
+            Some(plugin) if !plugin.available => {
+                runs += 1;
+                missing.push(name.as_str());
+            }
+            Some(_) | None => runs += 1,
+        }
+    }
+    // All that is left out is of the one kind that the mode does not run.
+    let kind = other(mode);
+    let choice = format!("choose mode {} or both", of_kind(kind));
+    let (is, noun) = if left_out.len() == 1 { ("is", format!("an {kind} plugin")) } else { ("are", format!("{kind} plugins")) };
+    let noun = noun.replace("an passive", "a passive");
+    let what = || format!("{} {is} {noun}", enumerated(&left_out));
+    if runs == 0 && !left_out.is_empty() {
+        return Err(FieldError::new("plugins", format!("{}; {choice}", what())));
+    }
+    let mut warnings = Vec::new();
+    if !left_out.is_empty() {
+        warnings.push(format!("{} and not part of this {mode} scan; to run {}, {choice}", what(), if left_out.len() == 1 { "it" } else { "them" }));
+    }
+    if !missing.is_empty() {
+        let verb = if missing.len() == 1 { "has its tool" } else { "have their tools" };
+        warnings.push(format!("{} cannot run now: no node {verb} installed", enumerated(&missing)));
+    }
+    Ok(Selection { left_out, warnings })
+}
+
+/// The kind of plugin that a mode does not run.
+const fn other(mode: ScanMode) -> PluginKind {
+    match mode {
+        ScanMode::Active => PluginKind::Passive,
+        // Both leaves nothing out.
+        ScanMode::Passive | ScanMode::Both => PluginKind::Active,
+    }
+}
+
+const fn of_kind(kind: PluginKind) -> ScanMode {
+    match kind {
+        PluginKind::Passive => ScanMode::Passive,
+        PluginKind::Active => ScanMode::Active,
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn enumerated(names: &[impl AsRef<str>]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [first @ .., last] => format!("{} and {}", first.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "), last.as_ref()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures;
+
+    fn offered() -> Vec<PluginInfo> {
+        let plugin = |(name, kind, available): (&str, PluginKind, bool)| PluginInfo {
+            name: name.into(),
+            display_name: name.into(),
+            description: String::new(),
+            kind,
+            available,
+            dependencies: Vec::new(),
+        };
+        let (passive, active) = (PluginKind::Passive, PluginKind::Active);
+        [("whatweb", passive, true), ("testssl", passive, false), ("zap", active, true), ("sqlmap", active, true)].map(plugin).into()
+    }
+
+    fn selected(mode: ScanMode, plugins: &[&str]) -> Result<Selection, FieldError> {
+        let plugins = plugins.iter().map(ToString::to_string).collect();
+        select(&ScanRequest { mode, plugins, ..fixtures::request("example.com") }, &offered())
+    }
+
+    #[test]
+    fn a_selection_that_cannot_check_anything_is_refused() {
+        use ScanMode::{Active, Both, Passive};
+        for (mode, plugins, message) in [
+            (Passive, &["zap"][..], Some("zap is an active plugin; choose mode active or both")),
+            (Passive, &["zap", "zap"], Some("zap is an active plugin; choose mode active or both")),
+            (Passive, &["zap", "sqlmap"], Some("zap and sqlmap are active plugins; choose mode active or both")),
+            (Active, &["whatweb"], Some("whatweb is a passive plugin; choose mode passive or both")),
+            (Active, &["whatweb", "testssl"], Some("whatweb and testssl are passive plugins; choose mode passive or both")),
+            (Both, &["zap"], None),
+            (Active, &["zap"], None),
+            (Passive, &[], None),
+            // Another node may have it.
+            (Passive, &["zap", "nmap"], None),
+        ] {
+            let error = selected(mode, plugins).err();
+            assert_eq!(error.as_ref().map(|error| error.message.as_str()), message, "{mode} {plugins:?}");
+            assert!(error.is_none_or(|error| error.field == "plugins"));
+        }
+    }
+
+    #[test]
+    fn a_mixed_selection_names_what_is_left_out() {
+        for (mode, plugins, left_out, warnings) in [
+            (
+                ScanMode::Passive,
+                &["whatweb", "zap"][..],
+                &["zap"][..],
+                &["zap is an active plugin and not part of this passive scan; to run it, choose mode active or both"][..],
+            ),
+            (
+                ScanMode::Active,
+                &["whatweb", "testssl", "zap"],
+                &["whatweb", "testssl"],
+                &["whatweb and testssl are passive plugins and not part of this active scan; to run them, choose mode passive or both"],
+            ),
+            (ScanMode::Passive, &["testssl"], &[], &["testssl cannot run now: no node has its tool installed"]),
+            (ScanMode::Both, &["whatweb", "zap"], &[], &[]),
+            (ScanMode::Passive, &[], &[], &[]),
+        ] {
+            let Selection { left_out: left, warnings: told } = selected(mode, plugins).unwrap();
+            assert_eq!((left, told), (left_out.iter().map(ToString::to_string).collect(), warnings.iter().map(ToString::to_string).collect()), "{plugins:?}");
+        }
+    }
+
+    #[test]
+    fn a_mode_without_plugins_is_refused_and_an_unknown_scanner_accepts_all() {
+        let passive_only: Vec<PluginInfo> = offered().into_iter().filter(|plugin| plugin.kind == PluginKind::Passive).collect();
+        let request = ScanRequest { mode: ScanMode::Active, ..fixtures::request("example.com") };
+        let error = select(&request, &passive_only).unwrap_err();
+        assert_eq!((error.field.as_str(), error.message.as_str()), ("mode", "the scanner has no active plugin; choose mode passive"));
+        assert_eq!(select(&request, &[]), Ok(Selection::default()));
+        let only_zap = ScanRequest { plugins: vec!["zap".into()], ..fixtures::request("example.com") };
+        assert_eq!(select(&only_zap, &[]), Ok(Selection::default()));
+    }
+}
