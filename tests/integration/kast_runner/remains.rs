@@ -12,6 +12,7 @@ use super::stage::Stage;
 async fn judged(stage: &Stage, job: &AttemptJob) -> Result<usize, &'static str> {
     match adoption(stage.runner.remains(job).await.as_ref(), false, false) {
         Adoption::Adopt(verdict) => Ok(verdict.count(PluginStatus::Completed)),
+        Adoption::Fail { .. } => Err("nothing was checked"),
         Adoption::Discard(why) => Err(why),
     }
 }
