@@ -72,7 +72,9 @@ impl Accepted {
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let reasons = self.waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        (!reasons.is_empty()).then(|| format!("The scan is accepted and stored. {reasons}"))
+        let waits = (!reasons.is_empty()).then(|| format!("The scan is accepted and stored. {reasons}"));
+        let all: Vec<String> = self.notes.iter().cloned().chain(waits).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 }
 

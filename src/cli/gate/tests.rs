@@ -1,6 +1,10 @@
 //! Every way in which a check can fail to run, or an issue can hide: no gate passes.
 
-use kastrel_actors::model::{Coverage, IssueRef, PluginStatus, ScanStatus};
+use std::sync::Arc;
+
+use kastrel_actors::model::{Coverage, IssueRef, PluginStatus, ScanSnapshot, ScanStatus};
+use kastrel_actors::testing::unchecked::ways;
+use kastrel_actors::testing::{MemoryStore, PausedClock};
 
 use super::*;
 use crate::cli::view::tests::{plugin, view};
@@ -162,4 +166,21 @@ fn of_two_reasons_the_issues_decide_and_both_are_said() {
     Not passed: coverage incomplete
       Tool not installed: katana
     ");
+}
+
+#[tokio::test]
+async fn no_gate_passes_on_any_way_in_which_a_check_fails_to_run() {
+    let store = MemoryStore::new(Arc::new(PausedClock::default()));
+    for way in ways() {
+        let scan = ScanView::of(&ScanSnapshot::of(way.play(&store).await), None, None);
+        for require in [None, Some(Require::Any), Some(Require::All)] {
+            for fail_on in [Severity::Critical, Severity::Unknown] {
+                let gate = Gate { fail_on: Some(fail_on), ..gate(require, &[]) };
+                assert_ne!(code(&scan, &gate), 0, "{}: {require:?} {fail_on}", way.name);
+            }
+        }
+        if way.ran == 0 {
+            assert_ne!(code(&scan, &gate(Some(Require::None), &[])), 0, "{}: nothing was checked", way.name);
+        }
+    }
 }
