@@ -166,7 +166,7 @@ async fn plugins_that_did_not_do_their_work_say_so_and_why() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     let failed = PluginResult { message: Some("timed out <b>".into()), ..PluginResult::new("testssl", PluginStatus::Failed) };
-    let verdict = kastrel_actors::model::Verdict { plugins: vec![failed, PluginResult::new("subfinder", PluginStatus::Unavailable)], dry_run: false };
+    let verdict = Verdict { plugins: vec![failed, PluginResult::new("subfinder", PluginStatus::Unavailable)], dry_run: false };
     app.finish(&scan, Resolution::Complete(verdict)).await;
     let html = text_of(app.get("/scans/1").await).await;
     for part in [
