@@ -104,8 +104,11 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
         assert_eq!(json_of(refused).await["errors"][0]["field"], "confirm_active");
     }
     assert_eq!(app.post_json("/api/scans/1/rerun", &[], &json!({"confirm_active": true})).await.status(), 201);
-    assert_eq!(app.post_form("/scans/1/rerun", "").await.status(), 422);
-    assert_eq!(app.post_form("/scans/1/rerun", "confirm=yes").await.status(), 303);
+    // Pages offer another run of what has finished.
+    assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await.status(), 409);
+    app.post_form("/scans/1/cancel", "").await;
+    assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes").await.status(), 422);
+    assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await.status(), 303);
     let before = app.desk.stats().await.unwrap().pending;
     app.post_form("/scans/bulk", "action=rerun&scan=1&confirmed=yes").await;
     assert_eq!(app.desk.stats().await.unwrap().pending, before);
@@ -113,5 +116,5 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
     assert_eq!(app.desk.stats().await.unwrap().pending, before + 1);
     // A passive one asks for nothing.
     app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await;
-    assert_eq!(app.send("POST", &format!("/api/scans/{}/rerun", before + 2), &[], "").await.status(), 201);
+    assert_eq!(app.send("POST", &format!("/api/scans/{}/rerun", before + 3), &[], "").await.status(), 201);
 }
