@@ -164,8 +164,12 @@ impl ArtifactStore for BucketArtifacts {
 
     async fn has(&self, attempt: &AttemptKey, path: &str) -> Result<bool, ArtifactError> {
         let Ok(parsed) = ArtifactPath::parse(path) else { return Ok(false) };
-        if self.local.holds(attempt).await && self.local.has(attempt, path).await? {
-            return Ok(true);
+        if self.local.holds(attempt).await {
+            let has = self.local.has(attempt, path).await?;
+            // As in `open`: without it, the folder may have gone between the two looks.
+            if has || self.local.holds(attempt).await {
+                return Ok(has);
+            }
         }
         match self.about(attempt, parsed).await {
             Ok(_) => Ok(true),

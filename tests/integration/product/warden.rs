@@ -72,7 +72,7 @@ async fn a_killed_scan_command_leaves_nothing() {
     let app = TestApp::prepare(&[]);
     let mut scan = app.command(&["scan", WILD]).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(scan.stderr.take().unwrap()));
-    while !lines.next_line().await.unwrap().expect("news of the scan").contains("in_progress") {}
+    while !lines.next_line().await.unwrap().expect("news of the scan").contains("in progress") {}
     let wild = family(&app, 1);
     assert_eq!(wild.len(), 4);
     let watched = Watched::of(&wild);
