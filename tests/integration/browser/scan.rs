@@ -35,7 +35,7 @@ async fn submitted_and_watched_to_the_end_without_touching_the_page() {
     let failed = page.text("tr[data-plugin=testssl]").await;
     assert!(failed.contains("Failed"), "{failed}");
     let coverage = page.text("#coverage").await;
-    assert!(coverage.contains("2 of 3 checks ran") && coverage.contains("1 failed: testssl"), "{coverage}");
+    assert!(coverage.contains("2 of 6 checks ran") && coverage.contains("1 failed: testssl"), "{coverage}");
     page.until("document.getElementById('log').textContent.includes('Running testssl')").await;
     for gone in ["progress", "cancel", "notice"] {
         assert_eq!(page.js(&format!("document.getElementById('{gone}')")).await, serde_json::Value::Null, "{gone}");

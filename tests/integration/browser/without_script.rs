@@ -25,7 +25,7 @@ async fn scans_are_submitted_watched_and_cancelled() {
     page.click("#submit").await;
     there("#scan-badge .is-running, #scan-badge .is-pending").await;
     // It loads itself again until there is nothing more to come.
-    there("#scan-badge .is-completed").await;
+    there("#scan-badge .is-partial").await;
     there("#report").await;
     assert_eq!(stage.plugins().await, stage.plugins_of(1).await);
     assert!(page.js("performance.getEntriesByName('first-contentful-paint').length").await == 1, "it is painted without script");

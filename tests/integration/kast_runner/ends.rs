@@ -22,7 +22,7 @@ async fn a_scan_runs_to_its_end() {
         ]
     );
     let AttemptEnd::Completed(verdict) = &ended.end else { panic!("completed") };
-    assert_eq!((verdict.findings(), verdict.count(PluginStatus::NotRun), verdict.severities().high, verdict.severities().unknown), (6, 3, 3, 3));
+    assert_eq!((verdict.findings(), verdict.count(PluginStatus::Pending), verdict.severities().high, verdict.severities().unknown), (6, 3, 3, 3));
     let issue = &ended.report.plugins[0].issues[0];
     assert_eq!((issue.severity, issue.title.as_str()), (Severity::High, "A fake issue"));
     assert_eq!(ended.report.notes, Vec::<String>::new());

@@ -5,13 +5,15 @@ use std::path::Path;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::adapters::redis_queue::{RedisUrlError, prefix_of};
 
 /// What the documentation says that a user needs.
 fn grants() -> Vec<&'static str> {
-    let documentation = include_str!("../../../../docs/operations.md");
-    documentation.lines().find(|line| line.starts_with("~{kastrel-")).unwrap().split_whitespace().collect()
+    static PAGE: LazyLock<String> = LazyLock::new(|| std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap());
+    PAGE.lines().find(|line| line.starts_with("~{kastrel-")).unwrap().split_whitespace().collect()
 }
 
 /// An installation as the application names it, for which the documented rights are.
