@@ -45,7 +45,7 @@ fn text(list: &PluginList, style: Style) -> String {
     };
     let plugins = grid(style, &columns, list.plugins.iter().map(row).collect());
     let scanner = list.scanner.as_ref().map_or_else(|| "Scanner: not known".into(), |scanner| format!("Scanner: {}", brief(&scanner.label(), 100)));
-    format!("{scanner}\n\n{}", plugins)
+    format!("{scanner}\n\n{plugins}")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -104,10 +104,14 @@ impl SurrealServer {
         }
     }
 
-    /// Sends it a signal, such as STOP and CONT.
+    /// Sends it a signal, such as STOP and CONT. Returns when a server that is stopped stands still.
     pub(crate) fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("the server does not run");
-        kill_process(Pid::from_child(child), signal).unwrap();
+        let pid = Pid::from_child(self.child.as_ref().expect("the server does not run"));
+        kill_process(pid, signal).unwrap();
+        if signal == Signal::STOP {
+            let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+            assert!(status.stopped(), "{status:?}");
+        }
     }
 
     /// The folder of its files.

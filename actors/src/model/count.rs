@@ -41,7 +41,7 @@ mod tests {
             assert_eq!(total_count(counts.clone()), total, "{counts:?}");
         }
         assert!(i64::try_from(MAX_COUNT).is_ok());
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "that it is exact is what is tested")]
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "that it is exact is what is tested")]
         let through_javascript = MAX_COUNT as f64 as u64;
         assert_eq!(through_javascript, MAX_COUNT);
     }

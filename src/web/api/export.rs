@@ -67,7 +67,7 @@ pub(crate) struct UnreadableScan {
 /// A scan in an export.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "documents the items of an export, which are written one by one")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "documents the items of an export, which are written one by one")]
 pub(crate) enum ExportItem<'a> {
     /// A scan as in a list.
     Scan(ScanSummary<'a>),

@@ -265,9 +265,7 @@ fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
     let status = record.status();
     let (kind, text) = if has("submitted=1") && !status.is_terminal() {
         ("submitted", "Scan queued. This page updates live.")
-    } else if has("notice=cancelled") && status == ScanStatus::Cancelled {
-        ("info", "Scan cancelled.")
-    } else if has("notice=cancelling") && status == ScanStatus::Cancelled {
+    } else if (has("notice=cancelled") || has("notice=cancelling")) && status == ScanStatus::Cancelled {
         ("info", "Scan cancelled.")
     } else if has("notice=ended") && status.is_terminal() {
         ("warning", "Nothing to cancel: the scan has finished.")
