@@ -4,7 +4,7 @@
 //! and without `--config` it takes whichever of its own files the working folder and `HOME` lead to. So every attempt gets a file of its own: the node's, then what the scan's submission set, then
 //! the attempt's own ZAP container.
 //!
-//! The file is JSON, which YAML contains, written so that PyYAML (YAML 1.1) reads the same values: see [`text`](write). It may hold keys of remote services, so it is hidden, readable by its owner
+//! The file is JSON, which YAML contains, written so that PyYAML (YAML 1.1) reads the same values: see [`text`](write()). It may hold keys of remote services, so it is hidden, readable by its owner
 //! alone, part of no list, archive or bucket, and deleted with the scan's files. It stays until then, so that the attempt's `command.sh` can be run again.
 
 use std::io::Write as _;

@@ -76,7 +76,7 @@ impl SurrealStore {
         Ok(due)
     }
 
-    /// Rows that are due although their column says that they will be: [`ScanRecord::left_to_wait`]. They are those that are due last of all. If the very last one is none of them, then any
+    /// Rows that are due although their column says that they will be: [`left_to_wait`](kastrel_actors::model::ScanRecord::left_to_wait). They are those that are due last of all. If the very last one is none of them, then any
     /// other waits for no longer than that one does; so a look at one row is all that this costs as long as the clock is right.
     async fn due_by_a_clock_since_set_back(&self, priority: Priority, now: i64, until: i64, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         let moment = row::timestamp(now)?;

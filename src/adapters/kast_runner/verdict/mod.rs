@@ -1,7 +1,7 @@
 //! From what KAST and its plugins wrote to the last word on each plugin. All of it is text that hostile sites and crashing programs have written.
 //!
 //! - [`processed`] reads a plugin's own file, [`info`] reads `kast_info.json`; both from streams, in bounded memory, and one odd value costs itself alone.
-//! - [`merge`] decides: KAST's word counts for states, the plugin's for issues and reasons, and neither makes a result good that cannot be read.
+//! - [`merge()`] decides: KAST's word counts for states, the plugin's for issues and reasons, and neither makes a result good that cannot be read.
 //! - [`times`] finds out when a plugin ran: KAST's times have no zone.
 
 pub(super) mod info;
