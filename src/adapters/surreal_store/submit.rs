@@ -261,8 +261,8 @@ async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec
             Ok(born) => born,
             Err(error) => {
                 let failure = error.failure();
-                if matches!(failure, Failure::Exists | Failure::Conflict | Failure::Thrown) {
-                    // Nothing was written.
+                if matches!(failure, Failure::Exists | Failure::Conflict | Failure::Thrown | Failure::Unsent) {
+                    // Nothing was written. A batch that was not even sent must not take the place of one that may have been.
                     turn.unanswered = None;
                 }
                 match failure {

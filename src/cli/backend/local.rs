@@ -6,13 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use kastrel_actors::desk::{CancelOutcome, ScanDesk, SubmitError};
-use kastrel_actors::model::{CancelledBy, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
+use kastrel_actors::model::{CancelledBy, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot, ScanStatus};
 use kastrel_actors::ports::{ListQuery, ScanStore};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
-use crate::adapters::artifacts::{ArtifactStore, AttemptKey};
+use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey};
 use crate::cli::view::ScanView;
 use crate::telemetry;
 
@@ -53,23 +53,40 @@ impl LocalBackend {
 
     async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {
         let waiting = self.desk.waiting(&snapshot.record).await;
-        ScanView::of(snapshot, waiting.as_ref(), report(&snapshot.record, self.artifacts.as_ref()).await)
+        let record = &snapshot.record;
+        let found = report(record, self.artifacts.as_ref()).await;
+        let is_missing = found == Report::Missing && record.status() == ScanStatus::Completed && !record.request.dry_run;
+        let place = if let Report::At(place) = found { Some(place) } else { None };
+        ScanView { report_missing: is_missing, ..ScanView::of(snapshot, waiting.as_ref(), place) }
     }
 }
 
-/// Where the report of a scan that has ended is. None where there is no report, or none that can be found now: a command does not wait for it.
-async fn report(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<String> {
-    let attempt = record.last_attempt().filter(|_| record.status().is_terminal())?;
+/// The report of a scan, as far as it can be found.
+#[derive(Debug, PartialEq, Eq)]
+enum Report {
+    /// Its path or address.
+    At(String),
+    /// There is none.
+    Missing,
+    /// The scan has not ended, or where its files are does not answer now: a command does not wait for it.
+    Unknown,
+}
+
+/// Looks for the report of a scan that has ended.
+async fn report(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Report {
+    let Some(attempt) = record.last_attempt().filter(|_| record.status().is_terminal()) else { return Report::Unknown };
     let key = AttemptKey::of(record, attempt.number);
     let look = async {
         for name in ["kast_report.html", "kast_report.pdf"] {
-            if let Ok(place) = artifacts.locate(&key, name).await {
-                return Some(place);
+            match artifacts.locate(&key, name).await {
+                Ok(place) => return Report::At(place),
+                Err(ArtifactError::NotFound) => {}
+                Err(_) => return Report::Unknown,
             }
         }
-        None
+        Report::Missing
     };
-    tokio::time::timeout(REPORT_PATIENCE, look).await.ok().flatten()
+    tokio::time::timeout(REPORT_PATIENCE, look).await.unwrap_or(Report::Unknown)
 }
 
 #[async_trait]

@@ -327,7 +327,9 @@ impl ScanBackend for RemoteBackend {
         if view.status.is_terminal() {
             // A link to a report that does not exist would be worse than none.
             let answer = self.client.head(self.url(&format!("scans/{id}/report"))?).timeout(PATIENCE).send().await;
-            view.report = answer.is_ok_and(|answer| answer.status().is_success()).then(|| self.report(id));
+            let status = answer.ok().map(|answer| answer.status());
+            view.report = status.filter(StatusCode::is_success).map(|_| self.report(id));
+            view.report_missing = status == Some(StatusCode::NOT_FOUND) && view.status == ScanStatus::Completed && !view.dry_run;
         }
         Ok(Some(view))
     }

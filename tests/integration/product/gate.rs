@@ -13,6 +13,7 @@ const WAYS: &[(&str, &str, i32, i32)] = &[
     ("a tool is missing", "missingp-clean-6p.test", 11, 0),
     ("the scanner skipped a plugin", "skippedp-clean-6p.test", 11, 0),
     ("the scanner does not know how a plugin ended", "unknownp-clean-6p.test", 11, 0),
+    ("the scanner wrote no report", "noreport-clean-6p.test", 11, 0),
     ("all plugins failed", "allfail-clean-6p.test", 1, 1),
     ("KAST ended with 0 and left nothing", "nofiles.test", 1, 1),
     ("KAST crashed", "crash.test", 1, 1),
