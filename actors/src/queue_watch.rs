@@ -122,6 +122,14 @@ impl ScanDesk {
         self.reasons_seen(record).into_iter().next()
     }
 
+    /// The same, but the first answer of a process waits for its first look: before it, a paused queue would look like one that only takes its turn.
+    pub async fn waiting_soon(&self, record: &ScanRecord) -> Option<Waiting> {
+        if record.status() == ScanStatus::Pending && self.board.queue.known().at.is_none() {
+            self.look().await;
+        }
+        self.waiting_seen(record)
+    }
+
     /// What keeps every scan from starting at this moment, the weightiest first.
     pub async fn start_blockers(&self) -> Vec<StartBlocker> {
         self.look().await;

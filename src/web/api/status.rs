@@ -158,7 +158,7 @@ impl<'a> StatusBody<'a> {
 pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let (max_attempts, trace_url) = (web.state.max_attempts, web.state.trace_url.as_deref());
-    let json = match web.desk().waiting_seen(&scan.record) {
+    let json = match web.desk().waiting_soon(&scan.record).await {
         None => web.statuses.json(&scan, max_attempts, trace_url)?,
         // Not kept: the reason changes without the scan.
         Some(waiting) => StatusBody::new(&scan, Some(&waiting), max_attempts, trace_url).json()?.into(),
