@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 
 use super::app::{TestApp, ends};
-use crate::kast_runner::stage::fake_kast;
+use crate::kast_runner::stage::{PATIENCE, fake_kast};
 
 /// A disk in memory. Its drop takes it away.
 struct Disk(PathBuf);
@@ -50,8 +50,13 @@ async fn held_back(app: &TestApp, id: u64, kind: &str, text: &str) {
         let html = app.text(page).await;
         assert!(html.contains("<strong>Scans are held back.</strong>"), "{page}");
     }
-    let nodes = app.json("/api/nodes").await;
-    assert_eq!(nodes["nodes"][0]["held_back"]["faults"][0]["kind"], kind, "{nodes:#}");
+    // The node's row follows with its next renewal.
+    let shown = async {
+        while app.json("/api/nodes").await["nodes"][0]["held_back"]["faults"][0]["kind"] != kind {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, shown).await.expect("the node never says that it holds scans back");
 }
 
 /// All end well, and no attempt counted.
