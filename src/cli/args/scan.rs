@@ -2,6 +2,7 @@
 
 use clap::Args;
 use kastrel_actors::model::{MAX_WORKERS, Priority, ReportFormat, ScanMode, ScanRequestDraft, Severity};
+use kastrel_actors::policy::permission;
 
 use super::common::{ConfigArgs, ScannerArgs, ServerArgs, names};
 use crate::cli::gate::{Gate, Require};
@@ -97,8 +98,7 @@ impl ScanArgs {
     /// Whether the scan runs active plugins and nobody said that they may.
     #[must_use]
     pub fn lacks_permission(&self) -> bool {
-        let is_active = self.mode.as_deref().and_then(|mode| mode.parse().ok()).is_some_and(|mode| matches!(mode, ScanMode::Active | ScanMode::Both));
-        is_active && !self.confirm_active
+        !self.confirm_active && self.mode.as_deref().and_then(|mode| mode.parse().ok()).is_some_and(permission::is_required)
     }
 
     /// What is asked of the scan's result.

@@ -7,9 +7,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::Client;
 use kastrel_actors::desk::CancelOutcome;
 use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot, TraceContext};
+use kastrel_actors::policy::permission;
 use url::form_urlencoded;
 
-use super::confirm::{ConfirmPage, NamedScan, Permission, attacks};
+use super::confirm::{ConfirmPage, NamedScan, Permission};
 use super::layout::{Here, Layout};
 use crate::web::api::submission::unreadable;
 use crate::web::back::{telling, to_list};
@@ -96,7 +97,7 @@ pub(crate) async fn act(State(web): State<Web>, viewer: Viewer, trace: RequestTr
     for id in &form.scans {
         reached.extend(web.desk().scan(*id).await?.filter(|scan| action.reaches(scan)));
     }
-    let needs_permission = action == Action::Rerun && reached.iter().any(|scan| attacks(&scan.record.request));
+    let needs_permission = action == Action::Rerun && reached.iter().any(|scan| permission::is_required(scan.record.request.mode));
     let permission = Permission::of(needs_permission, form.confirmed, form.permitted);
     if form.confirmed && !permission.is_asked() {
         return carry_out(&web, viewer.client, action, form, trace.0).await;

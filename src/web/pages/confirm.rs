@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use kastrel_actors::model::{ScanMode, ScanRequest, ScanSnapshot};
+use kastrel_actors::model::ScanSnapshot;
 
 use super::badge::Badge;
 use super::coverage::badge;
@@ -45,7 +45,7 @@ pub(crate) enum Permission {
     NotNeeded,
     /// Active plugins run.
     Asked,
-    /// It was asked for, and not given.
+    /// The form was sent without it.
     Missing,
 }
 
@@ -73,11 +73,6 @@ impl Permission {
     }
 }
 
-/// Whether a scan of this request sends attacks, so that each run of it needs permission.
-pub(crate) fn attacks(request: &ScanRequest) -> bool {
-    request.mode != ScanMode::Passive
-}
-
 /// A scan in a question.
 pub(crate) struct NamedScan {
     pub(crate) id: u64,
@@ -92,7 +87,7 @@ impl NamedScan {
 }
 
 impl ConfirmPage {
-    /// The page: refused where a permission was asked for and not given.
+    /// The page; its status is 422 where the permission is missing.
     pub(crate) fn answer(&self) -> Response {
         let mut response = page(self);
         if self.permission.is_missing() {

@@ -219,17 +219,17 @@ fn tiles(stats: &StoreStats) -> Vec<Tile> {
     order.map(|status| Tile { name: status.as_str(), label: state_word(status), count: stats.of(status), url: format!("/scans?status={status}") }).into()
 }
 
-/// Everything that scans need, in one line. `told` is what the database says of nodes and running scans, where it answers; `queue` is whether the queue answers, and then how many scans it holds
+/// Everything that scans need, in one line. `database` is what the database says of nodes and running scans, where it answers; `queue` is whether the queue answers, and then how many scans it holds
 /// and how old the oldest one is, where that is known.
 ///
 /// How many scans run is said by their rows: what nodes say of themselves is as old as their last renewal.
 fn health(
-    told: Option<(&[NodeRecord], u64)>,
+    database: Option<(&[NodeRecord], u64)>,
     queue: Option<Option<(u64, Option<SignedDuration>)>>,
     redis: Option<(bool, String)>,
     catalogue: Option<&CatalogueView>,
 ) -> Vec<HealthItem> {
-    let mut items = match told {
+    let mut items = match database {
         Some((nodes, running)) => vec![nodes_health(nodes, running), HealthItem::new("database", Some(true), "Database OK")],
         None => vec![HealthItem::new("nodes", None, "Nodes unknown"), HealthItem::new("database", Some(false), "Database not responding")],
     };

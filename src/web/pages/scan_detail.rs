@@ -100,7 +100,7 @@ struct Results {
     html_url: String,
     pdf_url: Option<String>,
     has_files: bool,
-    /// A report that was asked for, and that the scanner did not write.
+    /// A requested report that the scanner did not write.
     missing_report: Option<&'static str>,
     /// What to know of the files.
     notice: Option<&'static str>,
@@ -244,7 +244,7 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     }
 }
 
-/// What to say where a report that was asked for is not there. A dry run writes none, and of a scan that did not run to its end none is expected.
+/// The sentence about a requested report that does not exist. A dry run writes none, and a scan that did not run to its end is not expected to.
 fn missing_report(record: &ScanRecord, has_html: bool, has_pdf: bool) -> Option<&'static str> {
     if record.status() != ScanStatus::Completed || record.request.dry_run {
         return None;
@@ -259,7 +259,7 @@ fn missing_report(record: &ScanRecord, has_html: bool, has_pdf: bool) -> Option<
     }
 }
 
-/// The notice that a redirect asked for: one of ours, never text from the address, and only where the scan's row agrees.
+/// The notice that a redirect names: a fixed sentence, never text from the address, and only where the scan's row agrees.
 fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
     let has = |pair: &str| query.split('&').any(|one| one == pair);
     let status = record.status();

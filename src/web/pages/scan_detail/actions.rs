@@ -7,14 +7,15 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::desk::CancelOutcome;
 use kastrel_actors::model::{CancelledBy, ReportFormat, ScanRecord, ScanSnapshot, ScanStatus};
+use kastrel_actors::policy::permission;
 use url::form_urlencoded;
 
 use crate::web::api::submission::unreadable;
 use crate::web::back::{telling, to_list};
 use crate::web::error::{Problem, ProblemKind};
-use crate::web::files::{PDF_REPORT, REPORT, list};
+use crate::web::files::{PDF_REPORT, REPORT, has};
 use crate::web::headers::page;
-use crate::web::pages::confirm::{ConfirmPage, NamedScan, Permission, attacks};
+use crate::web::pages::confirm::{ConfirmPage, NamedScan, Permission};
 use crate::web::pages::layout::{Here, Layout};
 use crate::web::pages::new_scan::to_scan;
 use crate::web::path::{PathId, no_scan};
@@ -111,7 +112,7 @@ pub(crate) async fn rerun(
     if !scan.status().is_terminal() {
         return Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; it can be run again when it has finished", scan.status())));
     }
-    let permission = Permission::of(attacks(&scan.record.request), form.confirmed, form.permitted);
+    let permission = Permission::of(permission::is_required(scan.record.request.mode), form.confirmed, form.permitted);
     if permission.is_asked() {
         let consequence = "It is submitted once more with all its options, as a new scan.".to_owned();
         let asked = question(&web, &viewer, &scan, form.list, "Re-run", consequence).await;
@@ -157,11 +158,11 @@ pub(crate) async fn render(State(web): State<Web>, _viewer: Viewer, PathId(id): 
     match renderer.render(&scan.record, attempt.number, format).await {
         Ok(()) => {
             // The scanner can end well and write nothing.
-            let listing = list(&web, &scan.record, attempt.number).await?;
+            let is_there = async |path| has(&web, &scan.record, attempt.number, path).await;
             let is_there = match format {
-                ReportFormat::Html => listing.has(REPORT),
-                ReportFormat::Pdf => listing.has(PDF_REPORT),
-                ReportFormat::Both => listing.has(REPORT) && listing.has(PDF_REPORT),
+                ReportFormat::Html => is_there(REPORT).await?,
+                ReportFormat::Pdf => is_there(PDF_REPORT).await?,
+                ReportFormat::Both => is_there(REPORT).await? && is_there(PDF_REPORT).await?,
             };
             let notice = if is_there { "rendered" } else { "notrendered" };
             Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
