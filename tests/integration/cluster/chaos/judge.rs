@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kastrel_actors::model::{AttemptEnd, ScanId, ScanRecord, ScanStatus};
+use kastrel_actors::model::{AttemptEnd, FailureKind, ScanId, ScanRecord, ScanStatus};
 
+use super::plan;
 use crate::cluster::harness::JournalLine;
 
 /// What was seen of each row, while everything went wrong.
@@ -64,13 +65,19 @@ pub(super) fn wrong_end(record: &ScanRecord, max_attempts: u32) -> Option<String
     if failed != record.failures as usize {
         return Some(format!("counts {} failures of {failed}", record.failures));
     }
-    if status == ScanStatus::Failed && record.failures != max_attempts {
+    if status == ScanStatus::Failed && record.failures != max_attempts && !found_nothing_to_check(record) {
         return Some(format!("was given up after {failed} failures"));
     }
     if status == ScanStatus::Cancelled && record.cancel_requested.is_none() {
         return Some("was cancelled by nobody".into());
     }
     None
+}
+
+/// Whether its last attempt came to its end and no check completed, which is not repeated; only a scan whose single plugin fails may end so.
+fn found_nothing_to_check(record: &ScanRecord) -> bool {
+    let end = record.attempts.last().and_then(|last| last.end.as_ref());
+    matches!(end, Some(AttemptEnd::Failed(failure)) if failure.kind == FailureKind::NothingChecked) && plan::checks_nothing(&record.request.target.to_string())
 }
 
 /// What is wrong with the processes of a scan: two at a time, two of one attempt, one of no attempt, or none of one that completed.
@@ -88,7 +95,7 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
-    use kastrel_actors::model::{CancelledBy, Command, FencingToken, NodeId, Resolution, Verdict};
+    use kastrel_actors::model::{CancelledBy, Command, Failure, FencingToken, NodeId, Resolution, Verdict};
     use kastrel_actors::policy::transition::{Transition, transition};
     use kastrel_actors::testing::fixtures;
 
@@ -98,7 +105,7 @@ mod tests {
     fn life() -> Vec<ScanRecord> {
         let node: NodeId = "a".parse().unwrap();
         let (due, after) = (Timestamp::UNIX_EPOCH, Duration::ZERO);
-        let failure = kastrel_actors::model::Failure::new(kastrel_actors::model::FailureKind::NodeLost, "x");
+        let failure = Failure::new(FailureKind::NodeLost, "x");
         let mut rows = vec![fixtures::record(1, due)];
         for command in [
             Command::Lease { node: node.clone() },
@@ -126,6 +133,23 @@ mod tests {
         assert_eq!(wrong_processes(&end, &lines("start 1 10 100\nstart 2 11 200\nfinish 2 11 300")), None);
     }
 
+    /// A scan whose only attempt ended without a completed check.
+    fn nothing_checked(target: &str) -> ScanRecord {
+        let mut row = fixtures::record(1, Timestamp::UNIX_EPOCH);
+        row.request.target = target.parse().unwrap();
+        let fail = Resolution::Fail(Failure::new(FailureKind::NothingChecked, "x"));
+        for command in [Command::Lease { node: "a".parse().unwrap() }, Command::Finish { token: FencingToken(1), resolution: fail, plugins: None }] {
+            let Transition::Changed(next) = transition(&row, &command, Timestamp::UNIX_EPOCH) else { panic!("{command:?}") };
+            row = *next;
+        }
+        row
+    }
+
+    #[test]
+    fn a_scan_whose_only_plugin_fails_ends_at_once() {
+        assert_eq!(wrong_end(&nothing_checked("failp-9ms-1p.test"), 3), None);
+    }
+
     #[test]
     fn what_must_not_be_is_found() {
         let rows = life();
@@ -136,6 +160,11 @@ mod tests {
         let mut twice = rows[4].clone();
         twice.attempts[0].end = twice.attempts[1].end.clone();
         assert!(wrong_end(&twice, 3).unwrap().contains("2 attempts completed"));
+        let mut given_up = nothing_checked("failp-9ms-2p.test");
+        assert!(wrong_end(&given_up, 3).unwrap().contains("was given up after 1"));
+        given_up.attempts[0].end = Some(AttemptEnd::Failed(Failure::new(FailureKind::NodeLost, "x")));
+        given_up.request.target = "failp-9ms-1p.test".parse().unwrap();
+        assert!(wrong_end(&given_up, 3).unwrap().contains("was given up after 1"));
         let mut cancelled = rows[0].clone();
         cancelled.state = kastrel_actors::model::ScanState::Cancelled { at: Timestamp::UNIX_EPOCH, by: CancelledBy::User };
         assert!(wrong_end(&cancelled, 3).unwrap().contains("by nobody"));

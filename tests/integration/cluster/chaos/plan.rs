@@ -96,6 +96,11 @@ fn target(random: &mut SmallRng) -> String {
     format!("{manner}{ms}ms-{plugins}p.test")
 }
 
+/// Whether no check of a scan of `target` completes: its last plugin fails, and it has only one.
+pub(super) fn checks_nothing(target: &str) -> bool {
+    target.starts_with("failp-") && target.contains("-1p.")
+}
+
 /// A fault that is possible at this moment, with what mends it; nothing where the one that was drawn is not.
 fn fault(random: &mut SmallRng, whole: &mut Whole, at: Duration) -> Vec<Step> {
     let worker = random.random_range(0..whole.workers.len());
