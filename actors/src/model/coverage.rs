@@ -119,7 +119,6 @@ impl Coverage {
         match (self.dry_run, self.total()) {
             (true, _) => "not run: dry run".into(),
             (false, 0) => "no checks ran".into(),
-            (false, 1) => format!("{} of 1 check ran", self.ran()),
             (false, total) => format!("{} of {total} checks ran", self.ran()),
         }
     }
@@ -157,12 +156,12 @@ mod tests {
             // The scanner skipped what nobody had left out.
             (&[], with(&[("k", Skipped)]), false, true, (10, 11, 1), false, false, "10 of 11 checks ran"),
             // The user's own selection.
-            (&["a"], vec![("a", Completed), ("b", Skipped), ("c", Skipped)], false, true, (1, 1, 0), true, false, "1 of 1 check ran"),
+            (&["a"], vec![("a", Completed), ("b", Skipped), ("c", Skipped)], false, true, (1, 1, 0), true, false, "1 of 1 checks ran"),
             (&["a", "b"], vec![("a", Completed), ("b", Skipped)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
             // A dependency that ran with the selected ones is a check as well.
             (&["b"], vec![("a", Failed), ("b", Completed)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
             // Selected, and never heard of.
-            (&["zap"], vec![], false, true, (0, 1, 1), false, true, "0 of 1 check ran"),
+            (&["zap"], vec![], false, true, (0, 1, 1), false, true, "0 of 1 checks ran"),
             (&["a", "zap", "zap"], vec![("A", Completed)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
             (&[], vec![("a", Failed), ("b", Unavailable)], false, true, (0, 2, 2), false, true, "0 of 2 checks ran"),
             (&[], vec![], false, true, (0, 0, 0), false, true, "no checks ran"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{PluginResult, ReportFormat};
+use kastrel_actors::model::PluginResult;
 use kastrel_actors::ports::InfoFile;
 
 use super::catalogue::Catalogue;
@@ -150,27 +150,9 @@ impl Observer {
         let seen = progress::plugins(&self.expected, &self.seen);
         let Merged { plugins, mut notes } = verdict::merge(&info, &seen, &self.seen.ended, written, zone);
         notes.extend(self.registry_note(&plugins));
-        if problem.is_none() {
-            notes.extend(self.report_note());
-        }
         notes.append(&mut self.expected.notes);
         let spoilt = self.seen.ended.values().filter(|own| own.sureness == Sureness::Unreadable).count();
         Conclusion { info: problem.unwrap_or(InfoFile::Read), plugins, spoilt, notes }
-    }
-
-    /// A scanner ends well also where it could not write a report.
-    fn report_note(&self) -> Option<String> {
-        let is_missing = |name: &str| result_file::open(&self.dir, name, u64::MAX).is_err();
-        let (html, pdf) = (is_missing("kast_report.html"), is_missing("kast_report.pdf"));
-        let what = match self.expected.reports? {
-            ReportFormat::Html if html => "HTML report",
-            ReportFormat::Pdf if pdf => "PDF report",
-            ReportFormat::Both if html && pdf => "report",
-            ReportFormat::Both if html => "HTML report",
-            ReportFormat::Both if pdf => "PDF report",
-            ReportFormat::Html | ReportFormat::Pdf | ReportFormat::Both => return None,
-        };
-        Some(format!("The scanner wrote no {what}, although one was requested. See the log."))
     }
 
     /// Issues without severities look harmless: why they have none is said.
@@ -249,34 +231,6 @@ mod tests {
         assert!(ended.plugins[4..].iter().all(|plugin| plugin.status == PluginStatus::Failed), "nothing outside the folder is read");
     }
 
-    #[test]
-    fn a_report_that_was_requested_and_is_not_there_is_noted() {
-        for (format, files, expected) in [
-            (ReportFormat::Html, &[][..], Some("no HTML report")),
-            (ReportFormat::Html, &["kast_report.html"], None),
-            (ReportFormat::Pdf, &["kast_report.html"], Some("no PDF report")),
-            (ReportFormat::Both, &["kast_report.html"], Some("no PDF report")),
-            (ReportFormat::Both, &["kast_report.pdf"], Some("no HTML report")),
-            (ReportFormat::Both, &[], Some("no report")),
-            (ReportFormat::Both, &["kast_report.html", "kast_report.pdf"], None),
-        ] {
-            let root = tempfile::tempdir().unwrap();
-            let conclude = |reports| {
-                let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
-                Observer::new(dir, None, Expected { reports, ..Expected::default() }).conclude(&TimeZone::UTC).notes
-            };
-            files.iter().for_each(|name| std::fs::write(root.path().join(name), "x").unwrap());
-            assert!(conclude(Some(format)).is_empty(), "a scan that came to no end has no report");
-            std::fs::write(root.path().join("kast_info.json"), "{}").unwrap();
-            let notes = conclude(Some(format));
-            assert_eq!(
-                (notes.len(), notes.first().is_some_and(|note| note.contains(expected.unwrap_or("?")))),
-                (usize::from(expected.is_some()), expected.is_some()),
-                "{format} {files:?}"
-            );
-            assert!(conclude(None).is_empty(), "a dry run writes none");
-        }
-    }
 
     #[test]
     fn issues_without_a_registry_are_explained() {

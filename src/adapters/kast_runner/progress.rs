@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use kastrel_actors::model::{PluginResult, PluginStatus, ReportFormat};
+use kastrel_actors::model::{PluginResult, PluginStatus};
 
 use super::plugin_name::{self, is_selectable};
 use super::verdict::Own;
@@ -54,8 +54,6 @@ pub(super) struct Expected {
     pub(super) names: Vec<String>,
     /// The keys of those whose tool is not installed.
     pub(super) unavailable: BTreeSet<String>,
-    /// The reports that were requested; `None` where there will be none.
-    pub(super) reports: Option<ReportFormat>,
     /// What a user should know of the scan, whatever comes of it.
     pub(super) notes: Vec<String>,
 }

@@ -228,7 +228,9 @@ impl ScanRunner for KastRunner {
         let mut environment = self.environment.to_vec();
         environment.extend(environment::of_attempt(&marker, &job.trace));
 
+        let expected = expected(self.config.scanner.kind, catalogue.as_deref(), &job);
         let spawning = {
+            let notes = expected.notes.clone();
             let was_mount_point = self.was_mount_point;
             let (kind, configured, home) = (self.config.scanner.kind, self.config.kast_config.clone(), environment::home(&environment));
             let (overrides, zap, schema) = (job.request.overrides.clone(), zap.clone(), catalogue.as_deref().and_then(|known| known.settings.clone()));
@@ -246,6 +248,7 @@ impl ScanRunner for KastRunner {
                 };
                 config_file::write(&folder.dir, &config_file::settings(node, &overrides, zap.as_ref(), schema.as_ref())).map_err(failed)?;
                 folder.keep_command(&program, &args);
+                folder::keep_notes(&paths.attempt_dir, &notes);
                 let spawned = process::spawn(&program, &args, &environment, &marker, Some(presence))?;
                 Ok::<_, StartError>((folder, spawned))
             })
@@ -262,7 +265,6 @@ impl ScanRunner for KastRunner {
         let pid = leader.pid().as_raw_nonzero().get().unsigned_abs();
         events(AttemptEvent::Started { pid, scanner: scanner_info(self.config.scanner.kind, catalogue.as_deref()) });
 
-        let expected = expected(self.config.scanner.kind, catalogue.as_deref(), &job);
         let files = AttemptFiles { scan: job.scan, attempt: job.attempt, token: job.token, paths };
         if let Some(sink) = &self.config.sink {
             sink.attempt_started(&files);
@@ -310,7 +312,7 @@ fn expected(kind: ScannerKind, catalogue: Option<&Catalogue>, job: &AttemptJob) 
         return Expected { notes, ..Expected::default() };
     }
     let (names, unavailable) = catalogue.map(|known| (known.expected(&job.request), known.unavailable())).unwrap_or_default();
-    Expected { names, unavailable, reports: Some(job.request.format), notes }
+    Expected { names, unavailable, notes }
 }
 
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]

@@ -227,7 +227,7 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     // What ZAP's file says after the end is what it was doing when the scan ended.
     let zap = if is_running { start_of(zap::FILE, zap::MOST_BYTES).await } else { None };
     let command = start_of(COMMAND, MOST_COMMAND_BYTES).await;
-    let notes = if is_running { None } else { start_of(NOTES_NAME, MOST_NOTES_BYTES).await };
+    let notes = start_of(NOTES_NAME, MOST_NOTES_BYTES).await;
     Results {
         attempt: attempt.0,
         report,
