@@ -17,6 +17,7 @@ mod container;
 mod environment;
 mod folder;
 mod json;
+mod kast_log;
 mod observer;
 mod output;
 mod plugin_name;
