@@ -193,6 +193,12 @@ impl IssueCollector {
         self.counts.add(severity, more);
     }
 
+    /// The same list with these counts of all issues, where they are the larger ones.
+    #[must_use]
+    pub fn with_counts_of(self, counts: SeverityCounts) -> Self {
+        Self { counts: counts.at_least(SeverityCounts::listed(&self.worst)), ..self }
+    }
+
     /// The counts of all issues and the list of the worst.
     #[must_use]
     pub fn into_parts(self) -> (SeverityCounts, Vec<IssueRef>) {

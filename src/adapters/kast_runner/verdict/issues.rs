@@ -10,6 +10,7 @@ use kastrel_actors::model::{IssueCollector, IssueRef, Severity};
 use super::super::catalogue::Catalogue;
 use super::super::json::{Fault, JsonReader, Value};
 use super::super::text::clean;
+use super::alerts::with_risk;
 
 const MOST_ID_BYTES: usize = 1 << 10;
 const MOST_ID_CHARS: usize = 120;
@@ -178,14 +179,20 @@ impl Shapes<'_> {
     }
 
     fn is_registered(self, id: &str) -> bool {
-        self.catalogue.is_some_and(|catalogue| catalogue.registry.contains_key(id))
+        self.catalogue.is_some_and(|catalogue| catalogue.registry.contains_key(id) || catalogue.registry.contains_key(id.trim()))
     }
 
+    /// KAST strips an id before it looks for it. One that it does not know may carry its severity, `Name [High]`.
     fn issue(self, id: &str) -> IssueRef {
-        let known = self.catalogue.and_then(|catalogue| catalogue.registry.get(id));
+        let registry = self.catalogue.map(|catalogue| &catalogue.registry);
+        let known = registry.and_then(|registry| registry.get(id).or_else(|| registry.get(id.trim())));
+        let with_risk = known.is_none().then(|| with_risk(id)).flatten();
         let mut id = clean(id, MOST_ID_CHARS);
         if id.is_empty() {
             UNNAMED_ISSUE.clone_into(&mut id);
+        }
+        if let Some((name, severity)) = with_risk {
+            return IssueRef { severity, title: clean(name, MOST_ID_CHARS), id };
         }
         IssueRef { severity: known.map_or(Severity::Unknown, |kind| kind.severity), title: known.map_or_else(|| id.clone(), |kind| kind.title.clone()), id }
     }
