@@ -2,10 +2,14 @@
 //!
 //! - [`processed`] reads a plugin's own file, [`info`] reads `kast_info.json`; both from streams, in bounded memory, and one odd value costs itself alone.
 //! - [`issues`] finds the issues in whatever shape they are written; [`end_word`] knows the words for an end, and takes no other word for a good one.
+//! - [`evidence`] and [`failure_text`] find out whether a plugin checked anything that does not say it; [`alerts`] counts those of ZAP.
 //! - [`merge()`] decides: KAST's word counts for states, the plugin's for issues and reasons, and neither makes a result good that cannot be read.
 //! - [`times`] finds out when a plugin ran: KAST's times have no zone.
 
+mod alerts;
 mod end_word;
+mod evidence;
+mod failure_text;
 pub(super) mod info;
 mod issues;
 mod merge;
@@ -14,8 +18,9 @@ mod times;
 
 use super::text::clean;
 
+pub(super) use evidence::{Moment, judge};
 pub(super) use info::Info;
-pub(super) use merge::{merge, not_read};
+pub(super) use merge::{broken_off, merge, not_read, so_far};
 pub(super) use processed::Own;
 
 /// The most characters of a message.

@@ -3,21 +3,29 @@
 use std::io::Read;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{IssueCollector, MAX_COUNT, PluginResult, PluginStatus};
+use kastrel_actors::model::{IssueCollector, MAX_COUNT, PluginResult, PluginStatus, ScannerKind};
 
 use super::super::catalogue::Catalogue;
 use super::super::json::{Fault, JsonReader, Value};
+use super::super::plugin_name;
+use super::alerts::{self, Alerts, ZAP};
 use super::end_word::EndWord;
+use super::evidence::{self, Reach, ToolResult};
+use super::failure_text::{has_reason, says_failure};
 use super::{MOST_MESSAGE_CHARS, Sureness, issues, said};
 
 /// The most bytes of a text that are kept: what is shown of it is shorter.
 const MOST_TEXT_BYTES: usize = 16 << 10;
+/// The most texts of a list that are kept.
+const MOST_TEXTS: usize = 200;
 /// The most bytes of a number that are kept.
 const MOST_NUMBER_BYTES: usize = 1 << 10;
 /// KAST's word where a plugin left nothing.
 const NO_RESULTS: &str = "No results available.";
 /// What the summary of a plugin that failed begins with where it only says that nothing was found: no reason for a failure.
 const EMPTY_SUMMARY: &str = "No ";
+/// In such a summary it is the reason: the tool left nothing.
+const NOTHING_PRODUCED: &str = " produced";
 
 /// What a plugin says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,14 +36,23 @@ pub(in crate::adapters::kast_runner) struct Own {
     pub(in crate::adapters::kast_runner) sureness: Sureness,
     /// Why it failed, where it says so.
     pub(in crate::adapters::kast_runner) error: Option<String>,
+    /// Whether the target answered it.
+    pub(in crate::adapters::kast_runner) reach: Reach,
+    /// When the file was written: no plugin ended later.
+    pub(in crate::adapters::kast_runner) written: Option<Timestamp>,
 }
 
 impl Own {
+    /// Of a result, as sure as that.
+    pub(in crate::adapters::kast_runner) const fn new(result: PluginResult, sureness: Sureness, error: Option<String>) -> Self {
+        Self { result, sureness, error, reach: Reach::Unknown, written: None }
+    }
+
     /// A plugin whose file cannot be read. `problem` completes "Result file cannot be read: …".
     pub(in crate::adapters::kast_runner) fn unreadable(name: &str, problem: impl std::fmt::Display) -> Self {
         let error = format!("Result file cannot be read: {problem}");
         let result = PluginResult { message: Some(error.clone()), ..PluginResult::new(name, PluginStatus::Failed) };
-        Self { result, sureness: Sureness::Unreadable, error: Some(error) }
+        Self::new(result, Sureness::Unreadable, Some(error))
     }
 }
 
@@ -53,6 +70,12 @@ struct Parts {
     findings: Section,
     /// `fail` or `failed`, in place of `findings`.
     failure: Section,
+    /// Other texts that may say that it failed, the best reason first.
+    details: Option<String>,
+    results_message: Option<String>,
+    executive_summary: Option<String>,
+    /// KAST's issues that stand for some of the issues.
+    repeated: Vec<String>,
 }
 
 /// An object with a disposition and results, or a text in its place.
@@ -61,19 +84,23 @@ struct Section {
     disposition: Option<String>,
     error: Option<String>,
     results: Option<String>,
+    is_object: bool,
     is_empty_object: bool,
+    tool: ToolResult,
+    alerts: Alerts,
 }
 
 /// Reads the file of the plugin `name`.
 pub(in crate::adapters::kast_runner) fn read(name: &str, source: impl Read, catalogue: Option<&Catalogue>) -> Own {
-    match parts(source, catalogue) {
-        Ok(parts) => own(name, parts),
+    match parts(name, source, catalogue) {
+        Ok(parts) => own(name, parts, catalogue.is_none_or(|known| known.scanner.kind == ScannerKind::Kast)),
         Err(fault) => Own::unreadable(name, fault),
     }
 }
 
-fn parts(source: impl Read, catalogue: Option<&Catalogue>) -> Result<Parts, Fault> {
+fn parts(name: &str, source: impl Read, catalogue: Option<&Catalogue>) -> Result<Parts, Fault> {
     let (mut parts, mut is_result) = (Parts::default(), false);
+    let is_zap = plugin_name::key(name) == ZAP;
     JsonReader::open(source)?.object(|reader, key| {
         // A key that is repeated: the last one counts, as in Python.
         is_result |= matches!(key, "findings_count" | "issues" | "disposition" | "summary" | "findings" | "fail" | "failed" | "error");
@@ -84,8 +111,12 @@ fn parts(source: impl Read, catalogue: Option<&Catalogue>) -> Result<Parts, Faul
             "error" => parts.error = text(reader)?,
             "summary" => (parts.summary, parts.summary_error) = summary(reader)?,
             "timestamp" => parts.timestamp = text(reader)?.and_then(|text| text.trim().parse().ok()),
-            "findings" => parts.findings = section(reader)?,
-            "fail" | "failed" => parts.failure = section(reader)?,
+            "findings" => parts.findings = section(reader, is_zap, catalogue)?,
+            "fail" | "failed" => parts.failure = section(reader, false, None)?,
+            "details" => parts.details = text(reader)?,
+            "results_message" => parts.results_message = text(reader)?,
+            "executive_summary" => parts.executive_summary = first_text(reader)?,
+            "zap_kast_issues" if is_zap => parts.repeated = texts(reader)?,
             _ => reader.skip()?,
         }
         Ok(())
@@ -97,17 +128,49 @@ fn text<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<String>, Fault> {
     Ok(reader.value(MOST_TEXT_BYTES)?.into_text())
 }
 
-fn section<R: Read>(reader: &mut JsonReader<R>) -> Result<Section, Fault> {
+/// A text, or the first one of a list.
+fn first_text<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<String>, Fault> {
+    if reader.is_list()? { Ok(texts(reader)?.into_iter().next()) } else { text(reader) }
+}
+
+/// The first texts of a list.
+fn texts<R: Read>(reader: &mut JsonReader<R>) -> Result<Vec<String>, Fault> {
+    let mut texts = Vec::new();
+    reader.list(|reader| {
+        if let Some(text) = text(reader)?
+            && texts.len() < MOST_TEXTS
+        {
+            texts.push(text);
+        }
+        Ok(())
+    })?;
+    Ok(texts)
+}
+
+/// `has_alerts`: whether to read ZAP's.
+fn section<R: Read>(reader: &mut JsonReader<R>, has_alerts: bool, catalogue: Option<&Catalogue>) -> Result<Section, Fault> {
     if !reader.is_object()? {
         return Ok(Section { results: text(reader)?, ..Section::default() });
     }
-    let mut section = Section { is_empty_object: true, ..Section::default() };
+    let mut section = Section { is_object: true, is_empty_object: true, ..Section::default() };
     reader.object(|reader, key| {
         section.is_empty_object = false;
-        match key {
-            "disposition" => section.disposition = text(reader)?,
-            "error" => section.error = text(reader)?,
-            "results" => section.results = text(reader)?,
+        match (key, has_alerts) {
+            ("disposition", _) => section.disposition = text(reader)?,
+            ("error", _) => section.error = text(reader)?,
+            ("alerts", true) => section.alerts.read(reader, catalogue)?,
+            ("site", true) => section.alerts.read_sites(reader, catalogue)?,
+            ("results", _) if reader.is_list()? => {
+                let mut listed = 0;
+                reader.list(|reader| {
+                    listed += 1;
+                    reader.skip()
+                })?;
+                section.tool.listed = Some(listed);
+            }
+            ("results", _) if reader.is_object()? => section.tool.results(reader)?,
+            ("results", _) => section.results = text(reader)?,
+            _ if section.tool.member(reader, key)? => {}
             _ => reader.skip()?,
         }
         Ok(())
@@ -136,30 +199,69 @@ fn summary<R: Read>(reader: &mut JsonReader<R>) -> Result<(Option<String>, Optio
     Ok((None, error))
 }
 
-fn own(name: &str, parts: Parts) -> Own {
-    let Parts { count, issues, disposition, error, summary, summary_error, timestamp, findings, failure } = parts;
+/// `is_kast`: whether it is one of KAST's plugins, of which some do not say that they checked nothing.
+fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
+    let Parts {
+        count,
+        mut issues,
+        disposition,
+        error,
+        summary,
+        summary_error,
+        timestamp,
+        findings,
+        failure,
+        details,
+        results_message,
+        executive_summary,
+        repeated,
+    } = parts;
+    let key = if is_kast { plugin_name::key(name) } else { String::new() };
     // What the file says in several places is as bad as the worst of them.
     let words = [disposition, findings.disposition, failure.disposition].into_iter().flatten().map(|word| EndWord::read(&word));
     let word = words.filter(|word| *word != EndWord::Silent).reduce(|one, other| if other.badness() > one.badness() { other } else { one });
-    let stated = word.as_ref().and_then(EndWord::stated);
-    let has_failed = stated == Some(PluginStatus::Failed);
+    let unchecked = if findings.is_object { findings.tool.unchecked(&key, findings.is_empty_object) } else { None };
+    let listed = findings.tool.listed;
+    let has_failed = word.as_ref().and_then(EndWord::stated) == Some(PluginStatus::Failed);
     // Results that are a text are an error only where the plugin failed.
     let results = findings.results.or(failure.results).filter(|_| has_failed);
-    let error = [findings.error, failure.error, error, results, summary_error].into_iter().flatten().find_map(|text| said(&text));
+    let mut error = [findings.error, failure.error, error, results, summary_error].into_iter().flatten().find_map(|text| said(&text));
     let summary = summary.and_then(|text| said(&text));
     let left_nothing = findings.is_empty_object && summary.as_deref() == Some(NO_RESULTS);
+    // A plugin that knows a word for its end says it; another may say in a sentence that it failed.
+    let says_so = word.is_none() && [&summary, &results_message, &executive_summary].into_iter().flatten().any(|text| says_failure(text));
+    let stated = if says_so { Some(PluginStatus::Failed) } else { word.as_ref().and_then(EndWord::stated) };
     let (status, sureness) = match stated {
+        Some(PluginStatus::Completed) | None if unchecked.is_some() => (PluginStatus::Failed, Sureness::Stated),
         Some(status) => (status, Sureness::Stated),
         // A plugin that broke off leaves no disposition; it leaves an error, or nothing and KAST's stock phrase.
-        None if error.is_some() || left_nothing => (PluginStatus::Failed, Sureness::Guessed),
+        None if error.is_some() || left_nothing => (PluginStatus::Failed, Sureness::Stated),
         None => (PluginStatus::Completed, Sureness::Guessed),
     };
+    if status == PluginStatus::Failed {
+        let sentences =
+            [&summary, &results_message, &details, &executive_summary].map(|text| text.as_deref().filter(|text| says_failure(text) && has_reason(text)));
+        error = error.or(unchecked).or_else(|| sentences.into_iter().flatten().find_map(said));
+    }
     let error = error.or_else(|| word.as_ref().and_then(EndWord::odd_word).map(|word| format!("The plugin ended as \"{word}\"")));
-    let message = error.clone().or_else(|| summary.filter(|text| status != PluginStatus::Failed || !text.starts_with(EMPTY_SUMMARY)));
-    let mut result = PluginResult { status, message, ended_at: timestamp, ..PluginResult::new(name, status) }.with_collected_issues(issues);
+    let is_reason = |text: &str| (!text.starts_with(EMPTY_SUMMARY) && has_reason(text)) || text.contains(NOTHING_PRODUCED);
+    let message = error.clone().or_else(|| summary.clone().filter(|text| status != PluginStatus::Failed || is_reason(text)));
+    let mut result = PluginResult { status, message, ended_at: timestamp, ..PluginResult::new(name, status) };
     // A count that is no number is at least that of the issues.
-    result.findings_count = count.unwrap_or_else(|| result.issues_count());
-    Own { result, sureness, error }
+    let mut findings_count = count;
+    if key == ZAP && !findings.alerts.is_empty() {
+        issues = findings.alerts.into_issues();
+    } else if key == ZAP {
+        issues = alerts::from_list(issues, &repeated, summary.as_deref(), count);
+    } else if key == "wafw00f" && listed == Some(0) {
+        // That there is no firewall where nobody answered is no issue.
+        issues = IssueCollector::default();
+        findings_count = Some(0);
+    }
+    result = result.with_collected_issues(issues);
+    result.findings_count = findings_count.unwrap_or_else(|| result.issues_count());
+    let reach = evidence::reach(&key, &result, sureness, listed);
+    Own { reach, ..Own::new(result, sureness, error) }
 }
 
 /// Whether a value may be a message; bounded and printable.

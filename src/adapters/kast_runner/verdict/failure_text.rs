@@ -1,0 +1,65 @@
+//! Texts by which a plugin says that it did not check anything, where it has no word for it.
+//!
+//! Some of KAST's plugins leave a file without a disposition and with a sentence such as "Plugin failed: no subdomains". Only the beginning of a text counts: what follows may be the scanned site's.
+
+/// What such a text begins with.
+const OPENINGS: &[&str] = &["unable to ", "could not ", "cannot ", "failed to ", "error:", "error reading ", "plugin failed", "scan failed"];
+/// What the first sentence of such a text has in it.
+const SENTENCES: &[&str] = &["could not be completed", "could not complete", "did not complete", "unable to complete"];
+/// The longest part of a text in which a sentence is looked for.
+const MOST_CHARS: usize = 120;
+
+/// Whether a text says that the plugin failed.
+pub(super) fn says_failure(text: &str) -> bool {
+    let start: String = text.trim_start().chars().take(MOST_CHARS).collect::<String>().to_lowercase();
+    let sentence = start.split(['.', ':', '\n']).next().unwrap_or_default();
+    let is_plain = sentence.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '/' | '(' | ')'));
+    // "testssl scan failed: …", "mozilla_observatory run failed: …".
+    let has_failed = is_plain && start[sentence.len()..].starts_with(':') && sentence.ends_with(" failed");
+    has_failed || OPENINGS.iter().any(|opening| start.starts_with(opening)) || (is_plain && SENTENCES.iter().any(|part| sentence.contains(part)))
+}
+
+/// Whether it also says why: it does not end where the reason would begin.
+pub(super) fn has_reason(text: &str) -> bool {
+    !text.trim_end().ends_with(':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_a_failure_is_known_by_its_beginning() {
+        for text in [
+            "Plugin failed: No subdomains discovered for a.test",
+            "Plugin execution failed: no route",
+            "testssl scan failed: ",
+            "Script detection failed: HTTPSConnectionPool(host='a.test')",
+            "mozilla_observatory run failed: No output",
+            "Unable to complete TLS scan.",
+            "Scan could not be completed. See details above for more information.",
+            "SSL/TLS scan could not be completed. Can't connect",
+            "CORS analysis could not complete: No existing results",
+            "Organization domain discovery did not complete.",
+            "Error: [Errno 2] No such file",
+            "Error reading results: x",
+        ] {
+            assert!(says_failure(text), "{text}");
+        }
+        for text in [
+            "",
+            "ok",
+            "No WAF detected",
+            "Found 2 issues: 1 High",
+            "Grade: F, Score: 0, Tests Passed: 1, Tests Failed: 9",
+            "http://a.test — HTTP 500: Title [Error: login failed: try again]",
+            "a.test failed: is the site's title",
+            "3 of 4 logins failed",
+            "Detected 3 hosts. One could not be completed: x",
+            "Erroneous",
+        ] {
+            assert!(!says_failure(text), "{text}");
+        }
+        assert!(has_reason("a scan failed: x") && !has_reason("a scan failed: "));
+    }
+}
