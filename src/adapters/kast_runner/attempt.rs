@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use kastrel_actors::model::PluginResult;
 use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptReport, EventSink, InfoFile, Presence, StopMode};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
@@ -131,6 +132,9 @@ pub(super) async fn run(attempt: Attempt) {
     };
     let mut pulse = Pulse { events: Arc::clone(&events), last: None };
     let mut termination = Termination::NotAsked;
+    let mut told: Vec<PluginResult> = Vec::new();
+    // How the plugins stood when the attempt was asked to end before its time.
+    let mut at_stop: Option<Vec<PluginResult>> = None;
     let mut control_lives = true;
     let mut relisting = tokio::time::interval(relist);
     relisting.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -164,6 +168,7 @@ pub(super) async fn run(attempt: Attempt) {
                     Wish::Stop => StopMode::Graceful,
                     Wish::Kill => StopMode::Kill,
                 };
+                at_stop.get_or_insert_with(|| told.clone());
                 termination = send(&leader, termination, termination.on_request(mode, Instant::now(), grace));
             }
             () = at(termination.deadline()) => termination = send(&leader, termination, termination.on_deadline(Instant::now(), grace)),
@@ -171,7 +176,7 @@ pub(super) async fn run(attempt: Attempt) {
                 watching = None;
                 if let Some(((observer, look), folder_watch)) = found {
                     watch = Some(folder_watch);
-                    tell(look, &events, &mut pulse);
+                    tell(look, &events, &mut pulse, &mut told);
                     waiting = Some(observer);
                     next_look = Instant::now() + LOOK_EVERY;
                 }
@@ -179,7 +184,7 @@ pub(super) async fn run(attempt: Attempt) {
             found = joined(&mut looking) => {
                 looking = None;
                 if let Some((observer, look)) = found {
-                    tell(look, &events, &mut pulse);
+                    tell(look, &events, &mut pulse, &mut told);
                     waiting = Some(observer);
                     next_look = Instant::now() + LOOK_EVERY;
                 }
@@ -208,7 +213,7 @@ pub(super) async fn run(attempt: Attempt) {
         }
         let concluded = tokio::task::spawn_blocking(move || {
             drop(watch);
-            observer.map(|observer| observer.conclude(&TimeZone::system()))
+            observer.map(|observer| observer.conclude(&TimeZone::system(), at_stop.as_deref()))
         });
         let lost = || Conclusion { info: InfoFile::Unreadable("reading the results broke off".into()), plugins: Vec::new(), notes: Vec::new() };
         concluded.await.ok().flatten().unwrap_or_else(lost)
@@ -255,11 +260,12 @@ fn send(leader: &Leader, from: Termination, step: Step) -> Termination {
     }
 }
 
-fn tell(look: Look, events: &EventSink, pulse: &mut Pulse) {
+fn tell(look: Look, events: &EventSink, pulse: &mut Pulse, told: &mut Vec<PluginResult>) {
     if look.changed {
         pulse.beat();
     }
     if let Some(plugins) = look.plugins {
+        told.clone_from(&plugins);
         events(AttemptEvent::Plugins(plugins));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{PluginResult, SeverityCounts};
+use kastrel_actors::model::{PluginResult, ScannerKind, SeverityCounts};
 use kastrel_actors::ports::InfoFile;
 
 use super::catalogue::Catalogue;
@@ -75,12 +75,22 @@ impl Observer {
         if changed {
             self.read_changes(&before);
         }
-        let plugins = progress::plugins(&self.expected, &self.seen);
+        self.read_log();
+        let plugins = progress::live(&self.expected, &self.seen);
         if plugins == self.last {
             return Look { changed, plugins: None };
         }
         self.last.clone_from(&plugins);
         Look { changed, plugins: Some(plugins) }
+    }
+
+    /// The scanner's own log says something of plugins that are known.
+    fn read_log(&mut self) {
+        let expected: BTreeSet<String> = self.expected.names.iter().map(|name| plugin_name::key(name)).collect();
+        let known = &self.known;
+        self.seen.log.look(&self.dir, |key| {
+            if known.is_empty() && expected.is_empty() { plugin_name::is_selectable(key) } else { known.contains(key) || expected.contains(key) }
+        });
     }
 
     fn read_changes(&mut self, before: &BTreeMap<String, Entry>) {
@@ -117,7 +127,8 @@ impl Observer {
 
     fn read_processed(&self, name: &str) -> Result<Own, ReadProblem> {
         let opened = result_file::open(&self.dir, &progress::processed_file(name), MOST_BYTES)?;
-        Ok(verdict::processed::read(&plugin_name::shown(name), opened.bytes, self.catalogue.as_deref()))
+        let own = verdict::processed::read(&plugin_name::shown(name), opened.bytes, self.catalogue.as_deref());
+        Ok(Own { written: opened.modified, ..own })
     }
 
     fn add(&mut self, own: Own) {
@@ -160,8 +171,8 @@ impl Observer {
         }
     }
 
-    /// The last look: the plugins' final state, and what became of the scanner's result file.
-    pub(super) fn conclude(mut self, zone: &TimeZone) -> Conclusion {
+    /// The last look: the plugins' final state, and what became of the scanner's result file. `at_stop` is how the plugins stood when the attempt was asked to end before its time.
+    pub(super) fn conclude(mut self, zone: &TimeZone, at_stop: Option<&[PluginResult]>) -> Conclusion {
         self.look();
         let (info, written, problem) = match result_file::open(&self.dir, INFO_FILE, MOST_BYTES) {
             Ok(opened) => {
@@ -175,6 +186,12 @@ impl Observer {
         self.read_rest(&info);
         let seen = progress::plugins(&self.expected, &self.seen);
         let mut plugins = verdict::merge(&info, &seen, &self.seen.ended, written, zone);
+        if self.catalogue.as_deref().is_none_or(|known| known.scanner.kind == ScannerKind::Kast) {
+            verdict::judge(&mut plugins, &self.seen.ended, verdict::Moment::Over);
+        }
+        if let Some(at_stop) = at_stop {
+            verdict::broken_off(&mut plugins, at_stop);
+        }
         let mut notes: Vec<String> = self.registry_note(&plugins).into_iter().collect();
         notes.append(&mut self.expected.notes);
         plugins.extend(self.not_kept(&plugins, &info));
@@ -234,9 +251,9 @@ mod tests {
         assert_eq!(states(observer.look()), (true, Some(vec![PluginStatus::InProgress])));
         write("whatweb.json", "[1]");
         assert_eq!(states(observer.look()), (true, None));
-        write("whatweb_processed.json", r#"{"findings_count":3}"#);
+        write("whatweb_processed.json", r#"{"findings_count":3,"disposition":"success"}"#);
         assert_eq!(states(observer.look()), (true, Some(vec![PluginStatus::Completed])));
-        assert_eq!(observer.conclude(&TimeZone::UTC).info, InfoFile::Missing);
+        assert_eq!(observer.conclude(&TimeZone::UTC, None).info, InfoFile::Missing);
     }
 
     #[test]
@@ -249,11 +266,11 @@ mod tests {
         write("whatweb_processed.json", r#"{"findings_count":3,"issues":["#);
         assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::InProgress);
         write("kast_info.json", r#"{"plugins":[{"plugin_name":"whatweb","status":"success"}]}"#);
-        let ended = observer().conclude(&TimeZone::UTC);
+        let ended = observer().conclude(&TimeZone::UTC, None);
         assert_eq!((&ended.info, ended.plugins[0].status, spoilt(&ended)), (&InfoFile::Read, PluginStatus::Failed, 1));
-        write("whatweb_processed.json", r#"{"findings_count":3,"issues":["a"]}"#);
+        write("whatweb_processed.json", r#"{"findings_count":3,"issues":["a"],"disposition":"success"}"#);
         assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::Completed);
-        assert_eq!(live.conclude(&TimeZone::UTC).plugins[0].findings_count, 3);
+        assert_eq!(live.conclude(&TimeZone::UTC, None).plugins[0].findings_count, 3);
     }
 
     /// What a plugin does to its result.
@@ -301,7 +318,7 @@ mod tests {
                     assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::InProgress, "{what}: it may be half written");
                 }
                 std::fs::write(root.path().join("kast_info.json"), info).unwrap();
-                for ended in [live.conclude(&TimeZone::UTC), observer().conclude(&TimeZone::UTC)] {
+                for ended in [live.conclude(&TimeZone::UTC, None), observer().conclude(&TimeZone::UTC, None)] {
                     let plugin = &ended.plugins[0];
                     assert_eq!((ended.plugins.len(), plugin.status, spoilt(&ended)), (1, PluginStatus::Failed, unreadable), "{what}: {plugin:?}");
                     assert!(plugin.message.as_deref().unwrap().contains(message), "{what}: {plugin:?}");
@@ -322,7 +339,7 @@ mod tests {
         live.look();
         write("whatweb_processed.json", r#"{"findings_count":4,"disposition":"success"}"#);
         assert_eq!(live.look().plugins.unwrap()[0].findings_count, 4);
-        let ended = live.conclude(&TimeZone::UTC);
+        let ended = live.conclude(&TimeZone::UTC, None);
         assert_eq!((ended.plugins[0].status, ended.plugins[0].findings_count, spoilt(&ended)), (PluginStatus::Completed, 4, 0));
     }
 
@@ -333,7 +350,7 @@ mod tests {
             let write = |name: &str, text: &str| std::fs::write(root.path().join(format!("{name}_processed.json")), text).unwrap();
             write(good, r#"{"disposition":"success"}"#);
             write(torn, r#"{"disposition":"suc"#);
-            let ended = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC);
+            let ended = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC, None);
             assert_eq!((ended.plugins.len(), ended.plugins[0].status), (1, PluginStatus::Failed), "{torn}");
         }
     }
@@ -358,7 +375,7 @@ mod tests {
             let entry = |n: usize| serde_json::json!({ "plugin_name": format!("p{n}"), "status": if n < 500 { "success" } else { "fail" } });
             let text = serde_json::json!({ "plugins": listed_numbers.map(entry).collect::<Vec<_>>() }).to_string();
             std::fs::write(root.path().join("kast_info.json"), text).unwrap();
-            let ended = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC);
+            let ended = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC, None);
             let last = ended.plugins.last().unwrap();
             assert_eq!(ended.plugins.len(), 500 + usize::from(more.is_some()), "{listed} {files}");
             assert_eq!((more.is_some()).then_some((last.name.as_str(), last.status)), more.map(|name| (name, PluginStatus::Failed)), "{listed} {files}");
@@ -378,7 +395,7 @@ mod tests {
         let listed: Vec<_> = names.iter().chain(&["../up", "etc/passwd"]).map(|name| serde_json::json!({ "plugin_name": name, "status": "success" })).collect();
         std::fs::write(root.path().join("kast_info.json"), serde_json::json!({ "plugins": listed }).to_string()).unwrap();
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
-        let ended = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() }).conclude(&TimeZone::UTC);
+        let ended = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() }).conclude(&TimeZone::UTC, None);
         let shown: Vec<_> = ended.plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.findings_count)).collect();
         assert_eq!(shown, [("nmap.vuln", 3), ("my plugin/1", 3), ("näme", 3), ("whatweb", 3), ("../up", 0), ("etc/passwd", 0)]);
         assert!(ended.plugins[4..].iter().all(|plugin| plugin.status == PluginStatus::Failed), "nothing outside the folder is read");
@@ -390,7 +407,7 @@ mod tests {
         std::fs::write(root.path().join("a_processed.json"), r#"{"issues":["X"]}"#).unwrap();
         let notes = |catalogue: Option<Catalogue>| {
             let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
-            Observer::new(dir, catalogue.map(Arc::new), Expected::default()).conclude(&TimeZone::UTC).notes
+            Observer::new(dir, catalogue.map(Arc::new), Expected::default()).conclude(&TimeZone::UTC, None).notes
         };
         assert!(notes(None)[0].starts_with("The severities of the issues are unknown"));
         let broken = Catalogue { registry_problem: Some("the registry is truncated".into()), ..Catalogue::default() };
@@ -410,5 +427,119 @@ mod tests {
         };
         assert_eq!(notes(Some(in_part("Y"))), ["The severities of some issues are unknown: it is too long"]);
         assert!(notes(Some(in_part("X"))).is_empty(), "all issues have a severity");
+    }
+
+    /// A run of KAST as its files and its log show it.
+    struct Staged {
+        root: tempfile::TempDir,
+        observer: Observer,
+    }
+
+    impl Staged {
+        fn new(names: &[&str]) -> Self {
+            let root = tempfile::tempdir().unwrap();
+            std::fs::create_dir(root.path().join("logs")).unwrap();
+            let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
+            let expected = Expected { names: names.iter().map(|&name| name.to_owned()).collect(), ..Expected::default() };
+            Self { root, observer: Observer::new(dir, None, expected) }
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            std::fs::write(self.root.path().join(name), text).unwrap();
+        }
+
+        fn log(&self, line: &str) {
+            let path = self.root.path().join("logs/kast.log");
+            let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
+            std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes()).unwrap();
+        }
+
+        fn states(&mut self) -> Vec<PluginStatus> {
+            self.observer.look();
+            self.observer.last.iter().map(|plugin| plugin.status).collect()
+        }
+    }
+
+    #[test]
+    fn a_plugin_without_a_file_of_its_own_runs_when_the_log_says_so() {
+        use PluginStatus::{Completed, Failed, InProgress, Pending};
+        let mut staged = Staged::new(&["org_discovery", "cors_analyzer", "boom"]);
+        assert_eq!(staged.states(), [Pending, Pending, Pending]);
+        staged.log("Running plugin: cors_analyzer");
+        assert_eq!(staged.states(), [Pending, InProgress, Pending]);
+        assert!(staged.observer.last[1].started_at.is_some());
+        staged.log("Plugin cors_analyzer finished with disposition: success");
+        staged.write("cors_analyzer_processed.json", r#"{"findings_count":2,"issues":["a","b"],"timestamp":"2026-11-23T18:00:00Z"}"#);
+        assert_eq!(staged.states(), [Pending, InProgress, Pending], "it does not say how it ended, and nothing else does yet");
+        staged.log("Plugin cors_analyzer post-processed output: /x/cors_analyzer_processed.json");
+        assert_eq!(staged.states(), [Pending, Completed, Pending]);
+        let plugin = &staged.observer.last[1];
+        assert!(plugin.ended_at.unwrap() > "2026-11-23T18:00:00Z".parse().unwrap(), "the time in the file may be that of the start: {plugin:?}");
+        staged.log("Running plugin: org_discovery\nPlugin boom raised an exception: is_available broke");
+        assert_eq!(staged.states(), [InProgress, Completed, Failed]);
+        // The attempt is cut off here.
+        let ended = staged.observer.conclude(&TimeZone::UTC, None);
+        let mut plugins = ended.plugins;
+        assert_eq!(ended.info, InfoFile::Missing);
+        kastrel_actors::model::end_with_attempt(&mut plugins, "2099-01-01T00:00:00Z".parse().unwrap());
+        let shown: Vec<_> = plugins.iter().map(|plugin| (plugin.status, plugin.message.as_deref())).collect();
+        assert_eq!(shown, [(PluginStatus::Interrupted, None), (Completed, None), (Failed, Some("is_available broke"))]);
+    }
+
+    #[test]
+    fn a_plugin_that_does_not_say_how_it_ended_is_no_success_until_the_list_says_so() {
+        let written = r#"{"findings_count":3,"issues":["a"],"summary":"fine"}"#;
+        for (info, status) in [
+            (None, PluginStatus::InProgress),
+            (Some(r#"{"plugins":[{"plugin_name":"katana","status":"success"}]}"#), PluginStatus::Completed),
+            (Some(r#"{"plugins":[{"plugin_name":"katana","status":"fail"}]}"#), PluginStatus::Failed),
+            (Some(r#"{"plugins":[{"plugin_name":"katana","status":"unknown"}]}"#), PluginStatus::Failed),
+            (Some(r#"{"plugins":[]}"#), PluginStatus::InProgress),
+            (Some(r#"{"plugins":[{"plugin_na"#), PluginStatus::InProgress),
+        ] {
+            let mut staged = Staged::new(&["katana"]);
+            staged.write("katana_processed.json", written);
+            assert_eq!(staged.states(), [PluginStatus::InProgress]);
+            if let Some(info) = info {
+                staged.write("kast_info.json", info);
+            }
+            let plugin = staged.observer.conclude(&TimeZone::UTC, None).plugins.remove(0);
+            assert_eq!((plugin.status, plugin.issues_count()), (status, 1), "{info:?}: what it found is kept");
+        }
+    }
+
+    #[test]
+    fn the_reason_of_a_plugin_that_the_list_leaves_out_is_in_the_log() {
+        let staged = Staged::new(&["a", "b", "c"]);
+        staged.log("Running plugin: a\nDependency deadlock detected! Some plugins cannot run:\n  - b: Dependent plugin 'x' has not run yet\nPlugin c failed with exception: ");
+        staged.log("Traceback (most recent call last):\n  File \"c.py\"\nValueError\nScan complete. 1 plugins executed.");
+        staged.write(
+            "kast_info.json",
+            r#"{"plugins":[{"plugin_name":"a","status":"failed","error":"no route"},{"plugin_name":"c","status":"failed","error":""}]}"#,
+        );
+        let plugins = staged.observer.conclude(&TimeZone::UTC, None).plugins;
+        let shown: Vec<_> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.status, plugin.message.as_deref().unwrap())).collect();
+        let failed = PluginStatus::Failed;
+        assert_eq!(shown, [("a", failed, "no route"), ("c", failed, "ValueError"), ("b", failed, "Dependency deadlock: Dependent plugin 'x' has not run yet")]);
+    }
+
+    #[test]
+    fn a_target_that_nobody_reached_leaves_nothing_green() {
+        let mut staged = Staged::new(&["wafw00f", "cors_analyzer", "ai_surface_detection", "whatweb"]);
+        staged.write("cors_analyzer_processed.json", r#"{"findings_count":0,"issues":[],"summary":"No issues"}"#);
+        staged.log("Running plugin: cors_analyzer\nPlugin cors_analyzer finished with disposition: success\nPlugin cors_analyzer post-processed output: x");
+        assert_eq!(staged.states()[1], PluginStatus::InProgress, "it is open whether the target answered");
+        staged.write("wafw00f_processed.json", r#"{"findings":{"disposition":"success","results":[]},"issues":["No WAF Detected"],"findings_count":0}"#);
+        assert_eq!(staged.states()[..2], [PluginStatus::Failed, PluginStatus::Failed]);
+        staged.write(
+            "whatweb_processed.json",
+            r#"{"findings":{"disposition":"fail","results":[]},"findings_count":0,"summary":"No findings were produced by whatweb."}"#,
+        );
+        staged.write("ai_surface_detection_processed.json", r#"{"findings_count":0,"issues":[],"summary":"None"}"#);
+        let names = ["wafw00f", "cors_analyzer", "ai_surface_detection", "whatweb"];
+        let listed: Vec<_> = names.iter().map(|name| serde_json::json!({ "plugin_name": name, "status": "success" })).collect();
+        staged.write("kast_info.json", &serde_json::json!({ "plugins": listed }).to_string());
+        let plugins = staged.observer.conclude(&TimeZone::UTC, None).plugins;
+        assert!(plugins.iter().all(|plugin| plugin.status == PluginStatus::Failed && plugin.issues_count() == 0), "{plugins:?}");
     }
 }

@@ -3,17 +3,20 @@
 //! | files present | state |
 //! |---|---|
 //! | none of the below | pending |
-//! | `<name>.json` or `<name>.txt` | in progress |
-//! | `<name>_processed.json` | ended; how, is inside |
+//! | `<name>.json` or `<name>.txt`, or KAST's log says that it runs | in progress |
+//! | `<name>_processed.json` | ended, if it says how, or KAST's log does; in progress if neither does |
+//!
+//! A plugin that does not say how it ended may have failed: KAST knows, and writes it into `kast_info.json` at the end of the run and, mostly, into its log before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kastrel_actors::model::{PluginResult, PluginStatus};
 
+use super::kast_log::{KastLog, Logged};
 use super::plugin_name::{self, is_selectable};
-use super::verdict::Own;
 use super::verdict::info::MOST_PLUGINS;
+use super::verdict::{self, Own};
 
 /// The end of the file that a plugin writes last.
 const PROCESSED: &str = "_processed.json";
@@ -65,6 +68,8 @@ pub(super) struct Seen {
     pub(super) markers: BTreeMap<String, (String, Option<Timestamp>)>,
     /// The plugins that ended, as they say themselves.
     pub(super) ended: BTreeMap<String, Own>,
+    /// What the scanner's own log says.
+    pub(super) log: KastLog,
 }
 
 impl Seen {
@@ -81,30 +86,53 @@ pub(super) fn plugins(expected: &Expected, seen: &Seen) -> Vec<PluginResult> {
     names(expected, seen).take(MOST_PLUGINS).map(|name| plugin(name, expected, seen)).collect()
 }
 
+/// The same of a run that goes on: what others will show is left open.
+pub(super) fn live(expected: &Expected, seen: &Seen) -> Vec<PluginResult> {
+    let mut plugins = plugins(expected, seen);
+    verdict::judge(&mut plugins, &seen.ended, verdict::Moment::Running);
+    plugins
+}
+
 /// The names of all plugins that will show up or did, each once.
 pub(super) fn names<'a>(expected: &'a Expected, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
     let ended = seen.ended.values().map(|own| own.result.name.as_str());
-    let others = ended.chain(seen.markers.values().map(|(name, _)| name.as_str()));
+    let others = ended.chain(seen.markers.values().map(|(name, _)| name.as_str())).chain(seen.log.plugins().map(|logged| logged.name.as_str()));
     let mut listed = BTreeSet::new();
     expected.names.iter().map(String::as_str).chain(others).filter(move |name| listed.insert(plugin_name::key(name)))
 }
 
 fn plugin(name: &str, expected: &Expected, seen: &Seen) -> PluginResult {
     let key = plugin_name::key(name);
-    let started_at = seen.markers.get(&key).and_then(|(_, at)| *at);
-    if let Some(Own { result: ended, .. }) = seen.ended.get(&key) {
-        // A marker may be written together with the results: it does not start a plugin after its end.
-        let started_at = started_at.filter(|start| ended.ended_at.is_none_or(|end| *start <= end));
-        return PluginResult { name: name.to_owned(), started_at: ended.started_at.or(started_at), ..ended.clone() };
+    let logged = seen.log.of(&key);
+    // Some plugins write their marker at the end.
+    let marked_at = seen.markers.get(&key).and_then(|(_, at)| *at);
+    let started_at = [marked_at, logged.and_then(|logged| logged.started_at)].into_iter().flatten().min();
+    if let Some(own) = seen.ended.get(&key) {
+        return ended(name, own, logged, started_at);
     }
-    let status = if seen.markers.contains_key(&key) {
-        PluginStatus::InProgress
-    } else if expected.unavailable.contains(&key) {
-        PluginStatus::Unavailable
-    } else {
-        PluginStatus::Pending
+    let has_started = seen.markers.contains_key(&key) || logged.is_some_and(|logged| logged.has_started);
+    if let Some(reason) = logged.and_then(|logged| logged.failure.as_ref()) {
+        let message = Some(reason.clone()).filter(|reason| !reason.is_empty());
+        return PluginResult { started_at, message, ..PluginResult::new(name, PluginStatus::Failed) };
+    }
+    let is_unavailable = expected.unavailable.contains(&key) || logged.is_some_and(|logged| logged.is_unavailable);
+    let status = match (has_started, is_unavailable) {
+        (true, _) => PluginStatus::InProgress,
+        (false, true) => PluginStatus::Unavailable,
+        (false, false) => PluginStatus::Pending,
     };
     PluginResult { started_at, ..PluginResult::new(name, status) }
+}
+
+/// A plugin that has left a result.
+fn ended(name: &str, own: &Own, logged: Option<&Logged>, started_at: Option<Timestamp>) -> PluginResult {
+    let (status, message) = verdict::so_far(own, logged);
+    let result = PluginResult { name: name.to_owned(), status, message, ..own.result.clone() };
+    // The time in the file is for some plugins that of their start.
+    let ended_at = own.written.or(result.ended_at).filter(|_| status.is_final());
+    // A marker may be written together with the results: it does not start a plugin after its end.
+    let started_at = started_at.filter(|start| ended_at.is_none_or(|end| *start <= end));
+    PluginResult { started_at: result.started_at.or(started_at), ended_at, ..result }
 }
 
 #[cfg(test)]
@@ -145,7 +173,7 @@ mod tests {
     }
 
     fn own(name: &str, status: PluginStatus) -> Own {
-        Own { result: PluginResult::new(name, status), sureness: Sureness::Stated, error: None }
+        Own::new(PluginResult::new(name, status), Sureness::Stated, None)
     }
 
     #[test]

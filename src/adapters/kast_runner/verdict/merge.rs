@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kastrel_actors::model::{PluginResult, PluginStatus};
 
+use super::super::kast_log::Logged;
 use super::super::plugin_name;
 use super::super::text::clean;
 use super::end_word::EndWord;
@@ -60,10 +61,12 @@ fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, cl
     let own_message = base.filter(|base| status != PluginStatus::Failed || base.status == status).and_then(|base| base.message.clone());
     let is_unreadable = own.is_some_and(|own| own.sureness == Sureness::Unreadable);
     let error = listed.error.clone().filter(|_| !(is_unreadable && word(listed) == EndWord::Good));
+    // The scanner's log may have a reason that nothing else has.
+    let logged = seen.filter(|seen| seen.status == PluginStatus::Failed && status == PluginStatus::Failed).and_then(|seen| seen.message.clone());
     let message = match status {
         // The true reason first: KAST's, the plugin's, then what else is known.
         PluginStatus::Completed => own_error.or(own_message).or(error).or(reason),
-        _ => error.or(own_error).or(reason).or(own_message),
+        _ => error.or(own_error).or(reason).or(logged).or(own_message),
     };
     let Times { started_at, ended_at } = clock.times(listed.start.as_deref(), listed.end.as_deref(), own.and_then(|own| own.result.ended_at));
     let started_at = started_at.or_else(|| base.and_then(|base| base.started_at)).or_else(|| seen.and_then(|seen| seen.started_at));
@@ -90,12 +93,46 @@ fn state(listed: &Listed, own: Option<&Own>) -> (PluginStatus, Option<String>) {
         (EndWord::Failed, ..) => (PluginStatus::Failed, None),
         (EndWord::Unavailable, ..) => (PluginStatus::Unavailable, Some(UNAVAILABLE.into())),
         (EndWord::Skipped, ..) => (PluginStatus::Skipped, Some(SKIPPED.into())),
-        (EndWord::Silent | EndWord::Unknown, _, Some(own)) => (own.result.status, None),
-        (EndWord::Silent | EndWord::Unknown, _, None) => (PluginStatus::Failed, Some("The scanner does not say how it ended".into())),
+        (EndWord::Silent | EndWord::Unknown, Some(status), _) => (status, None),
+        // A result that does not say either how its plugin ended is no good one.
+        (EndWord::Silent | EndWord::Unknown, None, _) => (PluginStatus::Failed, Some("The scanner does not say how it ended".into())),
         // Nobody knows what the word means, so it is not a good one, whatever the plugin says.
         (EndWord::Other(word), says, _) => {
             let status = says.filter(|status| *status != PluginStatus::Completed).unwrap_or(PluginStatus::Failed);
             (status, said(&format!("The scanner ended it as \"{word}\"")))
+        }
+    }
+}
+
+/// How a plugin that has left a result stands before the scanner's list is there, and what to say of it.
+pub(in crate::adapters::kast_runner) fn so_far(own: &Own, logged: Option<&Logged>) -> (PluginStatus, Option<String>) {
+    let own_says = || (own.result.status, own.result.message.clone());
+    if own.result.status != PluginStatus::Completed {
+        return own_says();
+    }
+    match logged {
+        Some(Logged { failure: Some(reason), .. }) => (PluginStatus::Failed, said(reason).or_else(|| Some(FAILED_SILENTLY.into()))),
+        Some(Logged { word: Some(word), is_processed: true, .. }) => {
+            let listed = Listed { name: own.result.name.clone(), status: Some(word.clone()), ..Listed::default() };
+            match state(&listed, Some(own)) {
+                (PluginStatus::Completed, _) => own_says(),
+                (status, reason) => (status, reason.or_else(|| own.error.clone()).or_else(|| Some(FAILED_SILENTLY.into()))),
+            }
+        }
+        // It is at work on its result.
+        Some(Logged { has_started: true, .. }) => (PluginStatus::InProgress, None),
+        _ if own.sureness == Sureness::Guessed => (PluginStatus::InProgress, None),
+        _ => own_says(),
+    }
+}
+
+/// Of an attempt that was asked to end: a plugin that failed from then on was broken off, and its last words are those of a tool that was interrupted. `at_stop` is how the plugins stood then.
+pub(in crate::adapters::kast_runner) fn broken_off(plugins: &mut [PluginResult], at_stop: &[PluginResult]) {
+    for plugin in plugins.iter_mut().filter(|plugin| plugin.status == PluginStatus::Failed) {
+        let key = plugin_name::key(&plugin.name);
+        let before = at_stop.iter().find(|before| plugin_name::key(&before.name) == key);
+        if before.is_some_and(|before| before.status == PluginStatus::InProgress) {
+            (plugin.status, plugin.message) = (PluginStatus::Interrupted, None);
         }
     }
 }

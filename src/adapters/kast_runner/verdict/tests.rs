@@ -96,7 +96,7 @@ fn a_real_run_is_merged_and_its_times_are_those_of_the_plugins_own_zone() {
         // A summary that only says that nothing was found is no reason for a failure.
         assert_eq!(
             (of("org_discovery").status, of("org_discovery").message.as_deref()),
-            (PluginStatus::Failed, Some("Failed without a message. See the log."))
+            (PluginStatus::Failed, Some("Organization domain discovery did not complete."))
         );
         assert!(of("script_detection").message.as_deref().unwrap().starts_with("HTTPSConnectionPool"));
         for plugin in &merged {
@@ -417,4 +417,251 @@ fn a_crawl_of_any_size_is_read_in_bounded_memory() {
     assert_eq!((plugin.status, plugin.findings_count), (PluginStatus::Completed, 90_000));
     assert_eq!((plugin.severities.low, plugin.severities.medium, plugin.issues.len()), (49_999, 1, 200));
     assert!(served > 55_000_000 && grown < served / 4, "{grown} bytes for a file of {served}");
+}
+
+/// A plugin of KAST's, which calls it successful.
+fn called_success(name: &str, json: &str) -> PluginResult {
+    let info = serde_json::json!({ "plugins": [{ "plugin_name": name, "status": "success" }] }).to_string();
+    merged(info.as_bytes(), &[(name, json.as_bytes())], &TimeZone::UTC).remove(0)
+}
+
+#[test]
+fn a_plugin_that_checked_nothing_has_failed_whatever_the_scanner_calls_it() {
+    for (name, json, reason) in [
+        // testssl: no connection, nothing in its result, another form of its result, a run that was broken off.
+        (
+            "testssl",
+            r#"{"findings":{"scanResult":[{"id":"scanProblem","severity":"FATAL","finding":"no route to a.test"}]},"summary":"Unable to complete TLS scan.","issues":[]}"#,
+            "no route to a.test",
+        ),
+        (
+            "testssl",
+            r#"{"findings":{"scanResult":[{"targetHost":"a.test","vulnerabilities":[]},{"id":"scanProblem","severity":"fatal","finding":"2nd address refused"}]},"summary":"No vulnerabilities"}"#,
+            "2nd address refused",
+        ),
+        ("testssl", r#"{"findings":{"scanResult":[{"id":"scanProblem","severity":"FATAL"}]},"summary":"x"}"#, "testssl could not scan the target"),
+        (
+            "testssl",
+            r#"{"findings":{"scanResult":[]},"findings_count":0,"summary":"No vulnerabilities","issues":[]}"#,
+            "testssl left a result without any test",
+        ),
+        ("testssl", r#"{"findings":{"scanResult":null},"findings_count":0,"summary":"No vulnerabilities"}"#, "testssl left a result without any test"),
+        ("testssl", r#"{"findings":{"scanResult":[{"targetHost":"a.test"}]},"findings_count":0,"summary":"No vulnerabilities"}"#, "without any test"),
+        ("testssl", r#"{"findings":{"raw_data":[{"id":"x"}]},"findings_count":0,"summary":"No vulnerabilities"}"#, "could not read"),
+        ("testssl", r#"{"findings":{},"findings_count":0,"summary":"No vulnerabilities"}"#, "testssl left no result"),
+        ("testssl", r#"{"findings":{"scanResult":[{"protocols":[]}],"scanTime":"Scan interrupted"},"findings_count":0}"#, "testssl was interrupted"),
+        // A sentence instead of a word.
+        ("new", r#"{"findings":{},"summary":"Unable to complete the scan.","issues":[]}"#, "Unable to complete the scan."),
+        ("new", r#"{"findings":{},"summary":"done","results_message":"Scan could not be completed: no route","issues":[]}"#, "no route"),
+        (
+            "related_sites",
+            r#"{"findings":{},"findings_count":0,"summary":"Plugin failed: No subdomains discovered for a.test","issues":[]}"#,
+            "No subdomains discovered for a.test",
+        ),
+        ("org_discovery", r#"{"findings":{},"findings_count":0,"summary":"Error: [Errno 2] no such file","issues":[]}"#, "[Errno 2]"),
+        ("new", r#"{"findings":{},"executive_summary":["Plugin execution failed: no tool"],"issues":[]}"#, "no tool"),
+        ("new", r#"{"findings":{"error":"no tool"},"findings_count":0,"issues":[]}"#, "no tool"),
+        // Nobody answered.
+        (
+            "wafw00f",
+            r#"{"findings":{"disposition":"success","results":[]},"findings_count":0,"summary":"No WAFs were detected.","issues":["No WAF Detected"]}"#,
+            "the target did not answer",
+        ),
+        (
+            "whatweb",
+            r#"{"findings":{"disposition":"fail","results":[]},"findings_count":0,"summary":"No findings were produced by whatweb."}"#,
+            "No findings were produced",
+        ),
+        (
+            "mozilla_observatory",
+            r#"{"findings":{"disposition":"success","results":{"error":"invalid-hostname-lookup","message":"a.test cannot be resolved"}},"summary":"Grade: N/A, Score: N/A"}"#,
+            "a.test cannot be resolved",
+        ),
+        ("mozilla_observatory", r#"{"findings":{"disposition":"success","results":{}},"summary":"Grade: N/A, Score: N/A"}"#, "no result of a test"),
+    ] {
+        let plugin = called_success(name, json);
+        assert_eq!((plugin.status, plugin.issues_count(), plugin.findings_count), (PluginStatus::Failed, 0, 0), "{name} {json}: {plugin:?}");
+        assert!(plugin.message.as_deref().unwrap_or_default().contains(reason), "{name} {json}: {:?}", plugin.message);
+        assert_eq!(read(name, json.as_bytes(), None).result.status, PluginStatus::Failed, "{name} {json}: it is known before the list is there");
+    }
+    for (name, json) in [
+        (
+            "testssl",
+            r#"{"findings":{"scanResult":[{"targetHost":"a.test","vulnerabilities":[{"id":"x","severity":"OK"}]}],"scanTime":"80"},"summary":"No vulnerabilities"}"#,
+        ),
+        ("testssl", r#"{"findings":{"scanResult":[{"id":"scanProblem","severity":"WARN","finding":"odd"},{"protocols":[]}]},"summary":"No vulnerabilities"}"#),
+        ("wafw00f", r#"{"findings":{"disposition":"success","results":[{"detected":false}]},"summary":"No WAF detected"}"#),
+        ("other_waf", r#"{"findings":{"disposition":"success","results":[]},"summary":"No WAF detected"}"#),
+        ("mozilla_observatory", r#"{"findings":{"disposition":"success","results":{"scan":{"grade":"A"},"tests":{}}},"summary":"Grade: A"}"#),
+        ("new", r#"{"disposition":"success","findings":{},"summary":"Error: is the title of the page"}"#),
+        ("new", r#"{"findings":{"results":{}},"summary":"http://a.test — Title [Login failed: try again]"}"#),
+    ] {
+        assert_eq!(called_success(name, json).status, PluginStatus::Completed, "{name} {json}");
+    }
+    // The built-in scanner says itself whether it checked anything.
+    let builtin = Catalogue {
+        scanner: kastrel_actors::model::ScannerInfo { kind: kastrel_actors::model::ScannerKind::Builtin, version: "1".into() },
+        ..Catalogue::default()
+    };
+    let json = br#"{"findings":{"disposition":"success","results":[]},"findings_count":0}"#;
+    assert_eq!(read("wafw00f", json.as_slice(), Some(&builtin)).result.status, PluginStatus::Completed);
+}
+
+#[test]
+fn a_reason_is_found_wherever_the_plugin_wrote_it() {
+    let entry = br#"{"plugins":[{"plugin_name":"p","status":"fail"}]}"#;
+    for (json, message) in [
+        (r#"{"findings":{},"summary":"Plugin failed: no names","details":"no names"}"#, "Plugin failed: no names"),
+        (r#"{"findings":{},"summary":"Nothing","results_message":"Error: no names"}"#, "Error: no names"),
+        (r#"{"disposition":"fail","summary":"No vulnerabilities detected","details":"Unable to reach a.test"}"#, "Unable to reach a.test"),
+        (r#"{"disposition":"fail","summary":"p scan failed: ","executive_summary":"The scan could not be completed."}"#, "The scan could not be completed."),
+        (r#"{"disposition":"fail","summary":"p scan failed: "}"#, "Failed without a message. See the log."),
+        (r#"{"findings":{"urls":[]},"summary":"No URLs were found.","details":"Detected 0 unique URL(s)."}"#, "Failed without a message. See the log."),
+    ] {
+        let plugin = merged(entry, &[("p", json.as_bytes())], &TimeZone::UTC).remove(0);
+        assert_eq!((plugin.status, plugin.message.as_deref()), (PluginStatus::Failed, Some(message)), "{json}");
+    }
+}
+
+#[test]
+fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
+    use PluginStatus::{Completed, Failed, InProgress, Pending, Unavailable};
+    const WAF_REACHED: &str = r#"{"findings":{"disposition":"success","results":[{"detected":false}]},"findings_count":0}"#;
+    const WAF_DOWN: &str = r#"{"findings":{"disposition":"success","results":[]},"findings_count":0}"#;
+    const SCRIPT_OK: &str = r#"{"findings":{"disposition":"success","results":{}},"findings_count":0}"#;
+    const SCRIPT_DOWN: &str =
+        r#"{"findings":{"disposition":"fail","results":"HTTPSConnectionPool(host='a.test', port=443): Max retries exceeded (NewConnectionError)"}}"#;
+    const SCRIPT_CERTIFICATE: &str =
+        r#"{"findings":{"disposition":"fail","results":"HTTPSConnectionPool(host='a.test', port=443): CERTIFICATE_VERIFY_FAILED"}}"#;
+    const SCRIPT_404: &str = r#"{"findings":{"disposition":"fail","results":"404 Client Error: Not Found for url: https://a.test/"}}"#;
+    const WEB_DOWN: &str = r#"{"findings":{"disposition":"fail","results":[]}}"#;
+    const WEB_OK: &str = r#"{"findings":{"disposition":"success","results":[{"target":"http://a.test"}]},"findings_count":1}"#;
+    const NOTHING: &str = r#"{"findings":{},"findings_count":0,"summary":"No issues","issues":[]}"#;
+    const SOMETHING: &str = r#"{"findings":{},"findings_count":1,"summary":"1 issue","issues":["x"]}"#;
+    // The plugin, its file, the others' files, how the others stand that have none, and what it is while the run goes on and afterwards.
+    for (name, json, others, states, running, over) in [
+        ("cors_analyzer", NOTHING, &[("wafw00f", WAF_DOWN)][..], &[][..], Failed, Failed),
+        ("cors_analyzer", NOTHING, &[("wafw00f", WAF_REACHED)], &[], Completed, Completed),
+        ("cors_analyzer", NOTHING, &[("wafw00f", WAF_DOWN), ("script_detection", SCRIPT_CERTIFICATE)], &[], Completed, Completed),
+        ("cors_analyzer", NOTHING, &[("script_detection", SCRIPT_404)], &[], Completed, Completed),
+        ("cors_analyzer", NOTHING, &[("script_detection", SCRIPT_OK)], &[("wafw00f", InProgress)], Completed, Completed),
+        ("cors_analyzer", NOTHING, &[("script_detection", SCRIPT_DOWN)], &[], Failed, Failed),
+        // It stays open as long as the other one may reach it.
+        ("cors_analyzer", NOTHING, &[("wafw00f", WAF_DOWN)], &[("script_detection", Pending)], InProgress, Failed),
+        ("cors_analyzer", NOTHING, &[], &[("wafw00f", InProgress)], InProgress, Completed),
+        ("cors_analyzer", NOTHING, &[], &[("wafw00f", Unavailable)], Completed, Completed),
+        // Another scheme: what WhatWeb sees says nothing of it.
+        ("cors_analyzer", NOTHING, &[("whatweb", WEB_DOWN)], &[], Completed, Completed),
+        ("cors_analyzer", SOMETHING, &[("wafw00f", WAF_DOWN)], &[], Completed, Completed),
+        ("katana", NOTHING, &[("whatweb", WEB_DOWN)], &[], Failed, Failed),
+        ("katana", NOTHING, &[("whatweb", WEB_OK), ("wafw00f", WAF_DOWN)], &[], Completed, Completed),
+        ("subfinder", NOTHING, &[("whatweb", WEB_DOWN), ("wafw00f", WAF_DOWN)], &[], Completed, Completed),
+        // It looks only into the results of others.
+        ("ai_surface_detection", NOTHING, &[("whatweb", WEB_DOWN), ("script_detection", SCRIPT_DOWN)], &[("katana", Unavailable)], Failed, Failed),
+        ("ai_surface_detection", NOTHING, &[("whatweb", WEB_OK), ("script_detection", SCRIPT_DOWN)], &[], Completed, Completed),
+        ("ai_surface_detection", NOTHING, &[("whatweb", WEB_DOWN), ("katana", NOTHING)], &[], Failed, Failed),
+        ("ai_surface_detection", NOTHING, &[("whatweb", WEB_DOWN)], &[("katana", InProgress)], InProgress, Failed),
+        ("ai_surface_detection", NOTHING, &[], &[], Completed, Completed),
+    ] {
+        let files: Vec<(&str, &[u8])> = std::iter::once((name, json)).chain(others.iter().copied()).map(|(name, json)| (name, json.as_bytes())).collect();
+        let own = own(&files);
+        let mut plugins: Vec<PluginResult> = own.values().map(|own| own.result.clone()).collect();
+        plugins.extend(states.iter().map(|(name, status)| PluginResult::new(*name, *status)));
+        for (moment, expected) in [(Moment::Running, running), (Moment::Over, over)] {
+            let mut judged = plugins.clone();
+            judge(&mut judged, &own, moment);
+            let plugin = judged.iter().find(|plugin| plugin.name == name).unwrap();
+            assert_eq!(plugin.status, expected, "{name} {others:?} {states:?} {moment:?}: {plugin:?}");
+            assert_eq!(plugin.message.is_some(), expected != InProgress, "{name} {others:?} {moment:?}: {plugin:?}");
+            let is_unsure = plugin.message.as_deref().is_some_and(|text| text.ends_with("does not say whether the target answered.)"));
+            let is_unseen = name == "cors_analyzer" && json == NOTHING && others.iter().all(|(other, _)| *other == "whatweb");
+            assert_eq!(is_unsure, is_unseen && expected == Completed, "{name} {others:?} {moment:?}: {plugin:?}");
+        }
+    }
+}
+
+#[test]
+fn alerts_are_counted_once_each_with_their_own_severity() {
+    let alert = |name: &str, risk: &str, rule: &str| serde_json::json!({ "alert": name, "risk": risk, "pluginId": rule, "url": "https://a.test/x" });
+    let mut alerts: Vec<_> = (0..60).map(|n| alert(&format!("Alert {n}"), ["High", "Medium", "Low", "Informational"][n % 4], "1")).collect();
+    // On other pages as well, and one for which KAST has an issue, found by two rules.
+    alerts.extend((0..60).map(|n| alert(&format!("Alert {n}"), ["High", "Medium", "Low", "Informational"][n % 4], "1")));
+    alerts.extend([alert("Off-site Redirect", "Medium", "10028"), alert("External Redirect", "High", "20019")]);
+    let strings: Vec<String> =
+        alerts.iter().take(50).map(|alert| format!("{} [{}]", alert["alert"].as_str().unwrap(), alert["risk"].as_str().unwrap())).collect();
+    let issues: Vec<String> = std::iter::once("zap-open-redirect".to_owned()).chain(strings.clone()).collect();
+    let kind = super::super::catalogue::IssueKind {
+        severity: Severity::Medium,
+        title: "Open Redirect".into(),
+        description: String::new(),
+        remediation: String::new(),
+        category: String::new(),
+    };
+    let catalogue = Catalogue { registry: [("zap-open-redirect".to_owned(), kind)].into(), ..Catalogue::default() };
+    let counts = |plugin: &PluginResult| {
+        let counts = plugin.severity_counts();
+        [counts.high, counts.medium, counts.low, counts.informational, counts.unknown]
+    };
+    let sites = serde_json::json!([{ "@name": "a", "alerts": alerts[..70] }, { "@name": "b", "alerts": alerts[70..] }]);
+    for findings in [serde_json::json!({ "alerts": alerts }), serde_json::json!({ "site": sites })] {
+        let json = serde_json::json!({ "disposition": "success", "findings": findings, "findings_count": 122, "summary": "Found 122 issues", "issues": issues, "zap_kast_issues": ["zap-open-redirect"] });
+        let plugin = read("zap", json.to_string().as_bytes(), Some(&catalogue)).result;
+        assert_eq!((counts(&plugin), plugin.findings_count), ([15, 16, 15, 15, 0], 122));
+        assert_eq!(plugin.issues.iter().filter(|issue| issue.title == "Open Redirect").count(), 1);
+        assert_eq!((plugin.issues[0].title.as_str(), plugin.issues[0].severity), ("Alert 0", Severity::High));
+    }
+    // The file report of ZAP has numbers.
+    let coded = serde_json::json!({ "site": { "alerts": [{ "name": "A", "riskcode": "3" }, { "name": "B", "riskcode": 0 }, { "name": "C" }, { "name": "D", "risk": "odd" }, {}, 7] } });
+    let plugin = read("zap", serde_json::json!({ "findings": coded, "issues": [] }).to_string().as_bytes(), None).result;
+    assert_eq!(counts(&plugin), [1, 0, 0, 3, 1]);
+    // Without the alerts, the list and the numbers in the summary are what there is.
+    let summary = "Found 62 issues: 16 High, 17 Medium, 14 Low \u{2014} 3 WAF-addressable, 59 require code fix (spider: ajax)";
+    let json = serde_json::json!({ "disposition": "success", "findings": {}, "findings_count": 62, "summary": summary, "issues": issues, "zap_kast_issues": ["zap-open-redirect"] });
+    let plugin = read("zap", json.to_string().as_bytes(), Some(&catalogue)).result;
+    assert_eq!((counts(&plugin), plugin.issues.len()), ([16, 17, 14, 15, 0], 50));
+    // Any plugin may name a severity that the registry does not know.
+    let plugin = read("new", br#"{"issues":["Odd thing [High]","Other [informational]","Page [1]","zap-open-redirect "]}"#.as_slice(), Some(&catalogue)).result;
+    assert_eq!((counts(&plugin), plugin.issues[0].title.as_str()), ([1, 1, 0, 1, 1], "Odd thing"));
+}
+
+#[test]
+fn how_a_plugin_stands_before_the_list_is_there() {
+    use super::super::kast_log::Logged;
+    use PluginStatus::{Completed, Failed, InProgress};
+    let guessed = read("p", br#"{"findings_count":0,"summary":"fine"}"#.as_slice(), None);
+    let stated = read("p", br#"{"findings_count":0,"summary":"fine","disposition":"success"}"#.as_slice(), None);
+    let failed = read("p", br#"{"findings":{"disposition":"fail","results":"no route"}}"#.as_slice(), None);
+    let running = Logged { has_started: true, ..Logged::default() };
+    let ended = |word: &str, is_processed| Logged { word: Some(word.into()), is_processed, ..running.clone() };
+    let broken = |reason: &str| Logged { failure: Some(reason.into()), ..ended("success", false) };
+    for (own, logged, status, message) in [
+        (&guessed, None, InProgress, None),
+        (&guessed, Some(running.clone()), InProgress, None),
+        (&guessed, Some(ended("success", false)), InProgress, None),
+        (&guessed, Some(ended("success", true)), Completed, Some("fine")),
+        (&guessed, Some(ended("fail", true)), Failed, Some("Failed without a message. See the log.")),
+        (&guessed, Some(ended("partial", true)), Failed, Some("The scanner ended it as \"partial\"")),
+        (&guessed, Some(ended("None", true)), Failed, Some("The scanner ended it as \"None\"")),
+        (&guessed, Some(broken("no file")), Failed, Some("no file")),
+        (&stated, None, Completed, Some("fine")),
+        (&stated, Some(running.clone()), InProgress, None),
+        (&stated, Some(ended("success", true)), Completed, Some("fine")),
+        (&stated, Some(broken("")), Failed, Some("Failed without a message. See the log.")),
+        (&failed, None, Failed, Some("no route")),
+        (&failed, Some(ended("success", true)), Failed, Some("no route")),
+    ] {
+        let (is, says) = so_far(own, logged.as_ref());
+        assert_eq!((is, says.as_deref()), (status, message), "{:?} {logged:?}", own.sureness);
+    }
+}
+
+#[test]
+fn what_failed_because_the_attempt_was_ended_was_interrupted() {
+    use PluginStatus::{Completed, Failed, InProgress, Interrupted, Pending};
+    for (before, status, after) in [(InProgress, Failed, Interrupted), (Failed, Failed, Failed), (InProgress, Completed, Completed), (Pending, Failed, Failed)]
+    {
+        let mut plugins = vec![PluginResult { message: Some("Interrupt".into()), ..PluginResult::new("WhatWeb", status) }];
+        broken_off(&mut plugins, &[PluginResult::new("whatweb", before)]);
+        assert_eq!((plugins[0].status, plugins[0].message.is_none()), (after, after == Interrupted), "{before} {status}");
+    }
 }
