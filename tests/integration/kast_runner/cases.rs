@@ -43,6 +43,36 @@ async fn an_unreadable_result_is_no_green_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_did_not_answer_leaves_a_failed_scan_whatever_the_scanner_calls_it() {
+    for (testssl, reason) in [("testssl-fatal.json", "Can't connect to ok.test:443"), ("testssl-empty.json", "without any test")] {
+        let testssl = format!("unchecked/{testssl}");
+        let ended = replay(&[
+            ("kast_info.json", "unchecked/info.json"),
+            ("whatweb_processed.json", "unchecked/whatweb-nothing.json"),
+            ("wafw00f_processed.json", "unchecked/wafw00f-down.json"),
+            ("testssl_processed.json", testssl.as_str()),
+            ("cors_analyzer_processed.json", "unchecked/cors-nothing.json"),
+            ("script_detection_processed.json", "unchecked/script-refused.json"),
+            ("ai_surface_detection_processed.json", "unchecked/ai-nothing.json"),
+        ])
+        .await;
+        assert_eq!(ended.name, "nothing_checked", "{}", ended.detail());
+        assert_eq!(ended.report.plugins.len(), 6);
+        for (plugin, reason) in ended.report.plugins.iter().zip([
+            "No findings were produced by whatweb.",
+            "the target did not answer",
+            reason,
+            "the target did not answer",
+            "connection refused",
+            "Had nothing to look at",
+        ]) {
+            assert_eq!((plugin.status, plugin.issues_count()), (PluginStatus::Failed, 0), "{plugin:?}");
+            assert!(plugin.message.as_deref().unwrap().contains(reason), "{plugin:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_odd_info_file_fails_no_scan_and_a_broken_one_names_its_fault() {
     for (file, name, reason) in [
         ("nan-duration.json", "completed", ""),

@@ -89,6 +89,11 @@ async fn the_real_kast_is_read_right() {
         let ours = ended.report.plugins.iter().find(|one| one.name == plugin["plugin_name"]).unwrap();
         let expected = plugin["status"].as_str().unwrap();
         let status = match expected {
+            // They speak TLS to the server, which speaks none, and are called successful all the same.
+            "success" if matches!(ours.name.as_str(), "wafw00f" | "cors_analyzer") => {
+                assert!(ours.message.as_deref().unwrap().contains("the target did not answer"), "{ours:?}");
+                PluginStatus::Failed
+            }
             "success" => PluginStatus::Completed,
             "unavailable" => PluginStatus::Unavailable,
             "skipped" => PluginStatus::Skipped,
