@@ -1,22 +1,90 @@
 //! What the scanner offers, as far as this process knows: its own scanner's plugins, or those of the nodes together.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::model::PluginInfo;
 
 /// The offered plugins; none as long as nothing is known.
-#[derive(Debug, Default)]
-pub struct Offered(RwLock<Arc<[PluginInfo]>>);
+#[derive(Debug)]
+pub struct Offered {
+    plugins: watch::Sender<Arc<[PluginInfo]>>,
+    /// Until when it is worth waiting for the first answer.
+    expected_until: watch::Sender<Option<Instant>>,
+}
+
+impl Default for Offered {
+    fn default() -> Self {
+        Self { plugins: watch::Sender::new(Arc::default()), expected_until: watch::Sender::new(None) }
+    }
+}
 
 impl Offered {
+    /// The scanner is being asked, and may take so long.
+    pub fn expect_within(&self, limit: Duration) {
+        self.expected_until.send_replace(Some(Instant::now() + limit));
+    }
+
     /// The scanner has said what it offers.
     pub fn set(&self, plugins: &[PluginInfo]) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = plugins.into();
+        self.plugins.send_replace(plugins.into());
     }
 
     /// What it offers.
     #[must_use]
     pub fn get(&self) -> Arc<[PluginInfo]> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.plugins.borrow())
+    }
+
+    /// The same, but while the first answer is expected it is waited for: a selection cannot be judged without it.
+    pub async fn first(&self) -> Arc<[PluginInfo]> {
+        let until = *self.expected_until.borrow();
+        if let Some(until) = until.filter(|until| *until > Instant::now()) {
+            let mut told = self.plugins.subscribe();
+            // Without an answer the scanner has the last word when it starts.
+            let _in_time = timeout_at(until, told.wait_for(|plugins| !plugins.is_empty())).await;
+        }
+        self.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PluginInfo, PluginKind};
+
+    fn whatweb() -> PluginInfo {
+        PluginInfo {
+            name: "whatweb".into(),
+            display_name: "WhatWeb".into(),
+            description: String::new(),
+            kind: PluginKind::Passive,
+            available: true,
+            dependencies: Vec::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_answer_is_waited_for_while_it_is_expected() {
+        let offered = Arc::new(Offered::default());
+        let begun = Instant::now();
+        assert!(offered.first().await.is_empty());
+        assert_eq!(begun.elapsed(), Duration::ZERO, "nobody asked the scanner");
+        offered.expect_within(Duration::from_secs(10));
+        assert!(offered.first().await.is_empty());
+        assert_eq!(begun.elapsed(), Duration::from_secs(10), "it does not answer");
+        assert!(offered.first().await.is_empty());
+        assert_eq!(begun.elapsed(), Duration::from_secs(10), "and is not waited for again");
+        offered.expect_within(Duration::from_secs(10));
+        let teller = Arc::clone(&offered);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            teller.set(&[whatweb()]);
+        });
+        assert_eq!(offered.first().await.len(), 1);
+        assert_eq!(begun.elapsed(), Duration::from_secs(13));
     }
 }

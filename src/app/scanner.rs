@@ -18,6 +18,9 @@ use crate::web::{CatalogueView, IssueText};
 /// How often a process without a scanner of its own asks what the nodes offer.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
+/// How long after the start a submission waits until it is known what the scanner offers. KAST starts several times to tell.
+const FIRST_OFFER: Duration = Duration::from_secs(10);
+
 /// The scanner that the configuration asks for: `KAST_CLI_PATH` or `kast` on the PATH wins, then the built-in one.
 pub(super) fn scanner(config: &Config) -> Result<ScannerCommand, AppError> {
     let own_exe = std::env::current_exe().map_err(AppError::Runner)?;
@@ -95,6 +98,7 @@ fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
 
 /// Keeps the board's view of what the scanner offers, by which submissions are checked, at the catalogue's.
 pub(super) fn show_on(board: &Arc<LiveBoard>, mut catalogue: watch::Receiver<Option<Arc<CatalogueView>>>) {
+    board.offered.expect_within(FIRST_OFFER);
     let board = Arc::downgrade(board);
     tokio::spawn(async move {
         loop {

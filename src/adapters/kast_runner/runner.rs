@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kastrel_actors::model::{Failure, FailureKind, FaultKind, ScannerInfo, ScannerKind};
 use kastrel_actors::policy::scope::ScopePolicy;
+use kastrel_actors::policy::selection::select;
 use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, EventSink, Presence, Remains, ScanRunner, StartError};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -218,6 +219,10 @@ impl ScanRunner for KastRunner {
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
         scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError::Failed)?;
         let catalogue = self.known_catalogue().await;
+        if let Some(known) = catalogue.as_deref() {
+            // A submission that came before the scanner had told what it offers could not be judged.
+            select(&job.request, &known.plugins).map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
+        }
         let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.selection(&job.request));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
