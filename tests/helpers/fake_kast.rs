@@ -40,6 +40,8 @@
 //!
 //! Where `FAKE_KAST_REPLAY` names a folder, its files are all that a scan writes.
 //!
+//! Where `FAKE_KAST_ACTIVE` names a plugin, it offers that one as well, an active one.
+//!
 //! Where `FAKE_KAST_DEMO` is set, it offers the plugins and plays the scans of `fake_kast_demo.rs`, a second long where no word says otherwise.
 //!
 //! Also: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`, `--list-plugins`, `--dry-run`, `--report-only`.
@@ -87,8 +89,9 @@ fn plugin_list() -> Vec<serde_json::Value> {
     if demo::is_on() {
         return demo::plugins();
     }
-    let plugin = |name: &&str| serde_json::json!({"name": name, "display_name": name.to_uppercase(), "description": "Plays.", "scan_type": "passive", "available": true});
-    FAKE_PLUGINS.iter().map(plugin).collect()
+    let plugin = |name: &str, kind: &str| serde_json::json!({"name": name, "display_name": name.to_uppercase(), "description": "Plays.", "scan_type": kind, "available": true});
+    let active = std::env::var("FAKE_KAST_ACTIVE").ok();
+    FAKE_PLUGINS.iter().map(|name| plugin(name, "passive")).chain(active.iter().map(|name| plugin(name, "active"))).collect()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -296,7 +299,7 @@ async fn plugins(play: &Play) {
         let file = format!("{name}_processed.json");
         let mut text = processed(name, index, failed, play.is("clean"));
         if index == 0 {
-            text = odd(&text, play);
+            text = odd_result(&text, play);
         }
         match () {
             () if odd.is_some() => std::fs::remove_file(play.out.join(format!("{name}.json"))).unwrap(),
@@ -394,7 +397,7 @@ fn processed(name: &str, index: usize, failed: bool, is_clean: bool) -> String {
 }
 
 /// A result as a plugin of others may write it.
-fn odd(text: &str, play: &Play) -> String {
+fn odd_result(text: &str, play: &Play) -> String {
     let mut result: serde_json::Value = serde_json::from_str(text).unwrap();
     match () {
         () if play.is("pissuetext") => result["issues"] = "FAKE-1".into(),

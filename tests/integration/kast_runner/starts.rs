@@ -81,7 +81,7 @@ async fn an_active_scan_has_a_container_of_its_own_and_it_is_removed() {
     let (docker, calls) = (root.path().join("docker"), root.path().join("calls"));
     std::fs::write(&docker, format!("#!/bin/sh\necho \"$@\" >>{}\n", calls.display())).unwrap();
     std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let stage = Stage::with(|config| config.env_extra = vec![("PATH".into(), root.path().into())]).await;
+    let stage = Stage::with(|config| config.env_extra = vec![("PATH".into(), root.path().into()), ("FAKE_KAST_ACTIVE".into(), "zap".into())]).await;
     let job = stage.draft(ScanRequestDraft { target: "crash.test".into(), mode: Some("active".into()), ..ScanRequestDraft::default() });
     let name = format!("kastrel-zap-{}-{}-1-1-", stage.id, job.scan);
     stage.start(job).await.unwrap().ended(None).await;

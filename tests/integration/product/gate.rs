@@ -18,11 +18,12 @@ const WAYS: &[(&str, &str, i32, i32)] = &[
     ("the scanner skipped a plugin", "skippedp-clean-6p.test", 11, 0),
     ("the scanner does not know how a plugin ended", "unknownp-clean-6p.test", 11, 0),
     ("the scanner wrote no report", "noreport-clean-6p.test", 11, 0),
-    ("all plugins failed", "allfail-clean-6p.test", 1, 1),
-    ("KAST ended with 0 and left nothing", "nofiles.test", 1, 1),
-    ("KAST crashed", "crash.test", 1, 1),
-    ("kast_info.json cannot be read", "truncated.test", 1, 1),
-    ("KAST was killed", "signal.test", 1, 1),
+    ("all plugins failed", "allfail-clean-6p.test", 11, 1),
+    ("KAST ended with 0 and left nothing", "nofiles.test", 11, 1),
+    ("KAST crashed", "crash.test", 11, 1),
+    ("kast_info.json cannot be read", "truncated-clean-6p.test", 1, 1),
+    ("issues, and kast_info.json cannot be read", "truncated-6p.test", 10, 1),
+    ("KAST was killed", "signal.test", 11, 1),
     ("an issue of this severity, and one of unknown severity", "ok-1p.test", 10, 0),
     ("an issue is a text in place of a list", "pissuetext-clean-6p.test", 10, 0),
     ("an issue is a key in place of a list", "pissuekeys-clean-6p.test", 10, 0),
@@ -111,6 +112,17 @@ async fn a_dry_run_prints_its_plan_and_passes_no_gate() {
     let gated = app.run(&["scan", "clean-6p.test", "--dry-run", "--fail-on", "low", "--require-coverage", "none"]).await;
     assert_eq!(gated.code, Some(11), "{}{}", gated.stdout, gated.stderr);
     assert!(gated.stdout.contains("Dry run: nothing was checked"), "{}", gated.stdout);
+}
+
+#[tokio::test]
+async fn the_first_command_on_a_new_data_folder_judges_its_selection() {
+    let app = || TestApp::prepare(&[("KASTREL_SCANS__MAX_ATTEMPTS", "1"), ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_ACTIVE"), ("FAKE_KAST_ACTIVE", "zap")]);
+    let refused = app().run(&["scan", "clean-6p.test", "--run-only", "zap"]).await;
+    assert_eq!(refused.code, Some(2), "{}{}", refused.stdout, refused.stderr);
+    assert!(refused.stderr.contains("zap is an active plugin; choose mode active or both"), "{}", refused.stderr);
+    let mixed = app().run(&["scan", "clean-6p.test", "--run-only", "whatweb,zap"]).await;
+    assert_eq!(mixed.code, Some(0), "{}{}", mixed.stdout, mixed.stderr);
+    assert!(mixed.stderr.contains("zap is an active plugin and not part of this passive scan"), "{}", mixed.stderr);
 }
 
 #[tokio::test]
