@@ -203,6 +203,7 @@ async fn a_paused_queue_is_the_reason_that_a_scan_waits() {
         let page = shown(&stage, &path).await;
         page.has_no_false_green(&stage.status(id).await);
         page.says(&["Queue paused: no scan starts.", "an upgrade", "Queued"]);
+        page.says_none_of(&["Queue OK"]);
         page.says_none_of(ONLY_ITS_TURN);
         page.says_none_of(CLEAN);
         assert_eq!(stage.browser.js("document.querySelectorAll('#standing .notice').length").await, 1, "{path}: one banner");
@@ -225,7 +226,7 @@ async fn a_scan_that_is_held_back_says_so_and_nothing_else() {
         page.says(&["Scans are held back.", program.to_str().unwrap()]);
         page.says_none_of(ONLY_ITS_TURN);
         page.says_none_of(CLEAN);
-        page.says_none_of(&["Backoff", "crash"]);
+        page.says_none_of(&["Backoff", "crash", "Queue OK"]);
     }
     shown(&stage, &format!("/scans/{id}")).await.says(&["Held back:", "Not checked yet: the scan is queued."]);
     std::os::unix::fs::symlink(fake_kast(), &program).unwrap();
@@ -243,7 +244,7 @@ async fn waits_and_says_why(stage: &Stage, id: u64, sentences: &[&str]) {
         page.says(sentences);
         page.says_none_of(ONLY_ITS_TURN);
         page.says_none_of(CLEAN);
-        page.says_none_of(&["Backoff", "crash"]);
+        page.says_none_of(&["Backoff", "crash", "Queue OK"]);
         assert_eq!(stage.browser.js("document.querySelectorAll('#standing .notice').length").await, 1, "{path}: one banner");
     }
 }
@@ -270,7 +271,7 @@ async fn without_redis_a_scan_is_kept_and_says_what_it_waits_for() {
     redis.kill().await;
     let id = stage.submit("1p.test").await;
     stage.until(id, |status| status["waiting"]["reason"] == "queue_down").await;
-    waits_and_says_why(&stage, id, &["Job queue unavailable: no scan starts.", "starts when the queue is back"]).await;
+    waits_and_says_why(&stage, id, &["Job queue unavailable: no scan starts.", "start when the queue is back"]).await;
     redis.restart(Data::Kept).await;
     stage.until_status(id, "completed").await;
     shown(&stage, &format!("/scans/{id}")).await.says_none_of(&["Job queue unavailable", "job queue is unavailable"]);

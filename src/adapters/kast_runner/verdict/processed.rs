@@ -240,7 +240,7 @@ fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
     };
     if status == PluginStatus::Failed {
         let sentences =
-            [&summary, &results_message, &details, &executive_summary].map(|text| text.as_deref().filter(|text| says_failure(text) && has_reason(text)));
+            [&summary, &results_message, &executive_summary, &details].map(|text| text.as_deref().filter(|text| says_failure(text) && has_reason(text)));
         error = error.or(unchecked).or_else(|| sentences.into_iter().flatten().find_map(said));
     }
     let error = error.or_else(|| word.as_ref().and_then(EndWord::odd_word).map(|word| format!("The plugin ended as \"{word}\"")));
