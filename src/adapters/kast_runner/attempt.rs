@@ -3,13 +3,13 @@
 //! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output to its end, read the results, hand the files to the sink, report, and only then
 //! give up the presence. The report comes after the files, so that whoever reads of a scan's end finds its report, on any machine; the sink bounds how long that may take.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use kastrel_actors::model::PluginResult;
 use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptReport, EventSink, InfoFile, Presence, StopMode};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
@@ -23,6 +23,7 @@ use super::process::Leader;
 use super::reaper::{Cleared, Reaper};
 use super::sink::{ArtifactSink, AttemptFiles};
 use super::termination::{Grace, Step, Termination};
+use super::verdict;
 use super::watch::WatchHub;
 
 /// Signs of life are told at most this often.
@@ -132,9 +133,9 @@ pub(super) async fn run(attempt: Attempt) {
     };
     let mut pulse = Pulse { events: Arc::clone(&events), last: None };
     let mut termination = Termination::NotAsked;
-    let mut told: Vec<PluginResult> = Vec::new();
-    // How the plugins stood when the attempt was asked to end before its time.
-    let mut at_stop: Option<Vec<PluginResult>> = None;
+    // The plugins that run, by the last look; and those that ran when the attempt was asked to end before its time.
+    let mut running = BTreeSet::new();
+    let mut at_stop: Option<BTreeSet<String>> = None;
     let mut control_lives = true;
     let mut relisting = tokio::time::interval(relist);
     relisting.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -168,7 +169,7 @@ pub(super) async fn run(attempt: Attempt) {
                     Wish::Stop => StopMode::Graceful,
                     Wish::Kill => StopMode::Kill,
                 };
-                at_stop.get_or_insert_with(|| told.clone());
+                at_stop.get_or_insert_with(|| running.clone());
                 termination = send(&leader, termination, termination.on_request(mode, Instant::now(), grace));
             }
             () = at(termination.deadline()) => termination = send(&leader, termination, termination.on_deadline(Instant::now(), grace)),
@@ -176,7 +177,7 @@ pub(super) async fn run(attempt: Attempt) {
                 watching = None;
                 if let Some(((observer, look), folder_watch)) = found {
                     watch = Some(folder_watch);
-                    tell(look, &events, &mut pulse, &mut told);
+                    tell(look, &events, &mut pulse, &mut running);
                     waiting = Some(observer);
                     next_look = Instant::now() + LOOK_EVERY;
                 }
@@ -184,7 +185,7 @@ pub(super) async fn run(attempt: Attempt) {
             found = joined(&mut looking) => {
                 looking = None;
                 if let Some((observer, look)) = found {
-                    tell(look, &events, &mut pulse, &mut told);
+                    tell(look, &events, &mut pulse, &mut running);
                     waiting = Some(observer);
                     next_look = Instant::now() + LOOK_EVERY;
                 }
@@ -213,7 +214,7 @@ pub(super) async fn run(attempt: Attempt) {
         }
         let concluded = tokio::task::spawn_blocking(move || {
             drop(watch);
-            observer.map(|observer| observer.conclude(&TimeZone::system(), at_stop.as_deref()))
+            observer.map(|observer| observer.conclude(&TimeZone::system(), &at_stop.unwrap_or_default()))
         });
         let lost = || Conclusion { info: InfoFile::Unreadable("reading the results broke off".into()), plugins: Vec::new(), notes: Vec::new() };
         concluded.await.ok().flatten().unwrap_or_else(lost)
@@ -260,12 +261,12 @@ fn send(leader: &Leader, from: Termination, step: Step) -> Termination {
     }
 }
 
-fn tell(look: Look, events: &EventSink, pulse: &mut Pulse, told: &mut Vec<PluginResult>) {
+fn tell(look: Look, events: &EventSink, pulse: &mut Pulse, running: &mut BTreeSet<String>) {
     if look.changed {
         pulse.beat();
     }
     if let Some(plugins) = look.plugins {
-        told.clone_from(&plugins);
+        *running = verdict::running(&plugins);
         events(AttemptEvent::Plugins(plugins));
     }
 }

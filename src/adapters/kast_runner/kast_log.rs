@@ -16,7 +16,7 @@ use super::verdict::info::MOST_PLUGINS;
 
 /// Where it lies in the attempt's folder.
 const FILE: &str = "logs/kast.log";
-/// So much is read at one look; the rest at the next.
+/// So much is read at once.
 const MOST_AT_ONCE: u64 = 4 << 20;
 /// A longer log is not read to its end.
 const MOST_BYTES: u64 = 256 << 20;

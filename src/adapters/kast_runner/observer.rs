@@ -47,6 +47,8 @@ pub(super) struct Observer {
     dir: OwnedFd,
     catalogue: Option<Arc<Catalogue>>,
     known: BTreeSet<String>,
+    /// The keys of the plugins of which the scanner's log may say something; empty where none is known.
+    logged: BTreeSet<String>,
     expected: Expected,
     entries: BTreeMap<String, Entry>,
     seen: Seen,
@@ -61,8 +63,9 @@ impl Observer {
     /// Of the folder `dir`, in which the plugins `expected` will show up.
     pub(super) fn new(dir: OwnedFd, catalogue: Option<Arc<Catalogue>>, expected: Expected) -> Self {
         let known = catalogue.as_deref().map(Catalogue::keys).unwrap_or_default();
+        let logged = expected.names.iter().map(|name| plugin_name::key(name)).chain(known.iter().cloned()).collect();
         let (entries, seen, unreadable, beyond, last) = Default::default();
-        Self { dir, catalogue, known, expected, entries, seen, unreadable, beyond, last }
+        Self { dir, catalogue, known, logged, expected, entries, seen, unreadable, beyond, last }
     }
 
     /// Looks once.
@@ -86,11 +89,8 @@ impl Observer {
 
     /// The scanner's own log says something of plugins that are known.
     fn read_log(&mut self) {
-        let expected: BTreeSet<String> = self.expected.names.iter().map(|name| plugin_name::key(name)).collect();
-        let known = &self.known;
-        self.seen.log.look(&self.dir, |key| {
-            if known.is_empty() && expected.is_empty() { plugin_name::is_selectable(key) } else { known.contains(key) || expected.contains(key) }
-        });
+        let logged = &self.logged;
+        self.seen.log.look(&self.dir, |key| if logged.is_empty() { plugin_name::is_selectable(key) } else { logged.contains(key) });
     }
 
     fn read_changes(&mut self, before: &BTreeMap<String, Entry>) {
@@ -171,8 +171,8 @@ impl Observer {
         }
     }
 
-    /// The last look: the plugins' final state, and what became of the scanner's result file. `at_stop` is how the plugins stood when the attempt was asked to end before its time.
-    pub(super) fn conclude(mut self, zone: &TimeZone, at_stop: Option<&[PluginResult]>) -> Conclusion {
+    /// The last look: the plugins' final state, and what became of the scanner's result file. `at_stop` are the keys of the plugins that ran when the attempt was asked to end before its time.
+    pub(super) fn conclude(mut self, zone: &TimeZone, at_stop: &BTreeSet<String>) -> Conclusion {
         self.look();
         let (info, written, problem) = match result_file::open(&self.dir, INFO_FILE, MOST_BYTES) {
             Ok(opened) => {
@@ -189,9 +189,7 @@ impl Observer {
         if self.catalogue.as_deref().is_none_or(|known| known.scanner.kind == ScannerKind::Kast) {
             verdict::judge(&mut plugins, &self.seen.ended, verdict::Moment::Over);
         }
-        if let Some(at_stop) = at_stop {
-            verdict::broken_off(&mut plugins, at_stop);
-        }
+        verdict::broken_off(&mut plugins, at_stop);
         let mut notes: Vec<String> = self.registry_note(&plugins).into_iter().collect();
         notes.append(&mut self.expected.notes);
         plugins.extend(self.not_kept(&plugins, &info));
@@ -253,7 +251,7 @@ mod tests {
         assert_eq!(states(observer.look()), (true, None));
         write("whatweb_processed.json", r#"{"findings_count":3,"disposition":"success"}"#);
         assert_eq!(states(observer.look()), (true, Some(vec![PluginStatus::Completed])));
-        assert_eq!(observer.conclude(&TimeZone::UTC, None).info, InfoFile::Missing);
+        assert_eq!(observer.conclude(&TimeZone::UTC, &BTreeSet::new()).info, InfoFile::Missing);
     }
 
     #[test]
@@ -266,11 +264,11 @@ mod tests {
         write("whatweb_processed.json", r#"{"findings_count":3,"issues":["#);
         assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::InProgress);
         write("kast_info.json", r#"{"plugins":[{"plugin_name":"whatweb","status":"success"}]}"#);
-        let ended = observer().conclude(&TimeZone::UTC, None);
+        let ended = observer().conclude(&TimeZone::UTC, &BTreeSet::new());
         assert_eq!((&ended.info, ended.plugins[0].status, spoilt(&ended)), (&InfoFile::Read, PluginStatus::Failed, 1));
         write("whatweb_processed.json", r#"{"findings_count":3,"issues":["a"],"disposition":"success"}"#);
         assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::Completed);
-        assert_eq!(live.conclude(&TimeZone::UTC, None).plugins[0].findings_count, 3);
+        assert_eq!(live.conclude(&TimeZone::UTC, &BTreeSet::new()).plugins[0].findings_count, 3);
     }
 
     /// What a plugin does to its result.
@@ -318,7 +316,7 @@ mod tests {
                     assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::InProgress, "{what}: it may be half written");
                 }
                 std::fs::write(root.path().join("kast_info.json"), info).unwrap();
-                for ended in [live.conclude(&TimeZone::UTC, None), observer().conclude(&TimeZone::UTC, None)] {
+                for ended in [live.conclude(&TimeZone::UTC, &BTreeSet::new()), observer().conclude(&TimeZone::UTC, &BTreeSet::new())] {
                     let plugin = &ended.plugins[0];
                     assert_eq!((ended.plugins.len(), plugin.status, spoilt(&ended)), (1, PluginStatus::Failed, unreadable), "{what}: {plugin:?}");
                     assert!(plugin.message.as_deref().unwrap().contains(message), "{what}: {plugin:?}");
@@ -339,7 +337,7 @@ mod tests {
         live.look();
         write("whatweb_processed.json", r#"{"findings_count":4,"disposition":"success"}"#);
         assert_eq!(live.look().plugins.unwrap()[0].findings_count, 4);
-        let ended = live.conclude(&TimeZone::UTC, None);
+        let ended = live.conclude(&TimeZone::UTC, &BTreeSet::new());
         assert_eq!((ended.plugins[0].status, ended.plugins[0].findings_count, spoilt(&ended)), (PluginStatus::Completed, 4, 0));
     }
 
@@ -350,7 +348,8 @@ mod tests {
             let write = |name: &str, text: &str| std::fs::write(root.path().join(format!("{name}_processed.json")), text).unwrap();
             write(good, r#"{"disposition":"success"}"#);
             write(torn, r#"{"disposition":"suc"#);
-            let ended = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC, None);
+            let ended =
+                Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC, &BTreeSet::new());
             assert_eq!((ended.plugins.len(), ended.plugins[0].status), (1, PluginStatus::Failed), "{torn}");
         }
     }
@@ -375,7 +374,8 @@ mod tests {
             let entry = |n: usize| serde_json::json!({ "plugin_name": format!("p{n}"), "status": if n < 500 { "success" } else { "fail" } });
             let text = serde_json::json!({ "plugins": listed_numbers.map(entry).collect::<Vec<_>>() }).to_string();
             std::fs::write(root.path().join("kast_info.json"), text).unwrap();
-            let ended = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC, None);
+            let ended =
+                Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC, &BTreeSet::new());
             let last = ended.plugins.last().unwrap();
             assert_eq!(ended.plugins.len(), 500 + usize::from(more.is_some()), "{listed} {files}");
             assert_eq!((more.is_some()).then_some((last.name.as_str(), last.status)), more.map(|name| (name, PluginStatus::Failed)), "{listed} {files}");
@@ -395,7 +395,7 @@ mod tests {
         let listed: Vec<_> = names.iter().chain(&["../up", "etc/passwd"]).map(|name| serde_json::json!({ "plugin_name": name, "status": "success" })).collect();
         std::fs::write(root.path().join("kast_info.json"), serde_json::json!({ "plugins": listed }).to_string()).unwrap();
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
-        let ended = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() }).conclude(&TimeZone::UTC, None);
+        let ended = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() }).conclude(&TimeZone::UTC, &BTreeSet::new());
         let shown: Vec<_> = ended.plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.findings_count)).collect();
         assert_eq!(shown, [("nmap.vuln", 3), ("my plugin/1", 3), ("näme", 3), ("whatweb", 3), ("../up", 0), ("etc/passwd", 0)]);
         assert!(ended.plugins[4..].iter().all(|plugin| plugin.status == PluginStatus::Failed), "nothing outside the folder is read");
@@ -407,7 +407,7 @@ mod tests {
         std::fs::write(root.path().join("a_processed.json"), r#"{"issues":["X"]}"#).unwrap();
         let notes = |catalogue: Option<Catalogue>| {
             let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
-            Observer::new(dir, catalogue.map(Arc::new), Expected::default()).conclude(&TimeZone::UTC, None).notes
+            Observer::new(dir, catalogue.map(Arc::new), Expected::default()).conclude(&TimeZone::UTC, &BTreeSet::new()).notes
         };
         assert!(notes(None)[0].starts_with("The severities of the issues are unknown"));
         let broken = Catalogue { registry_problem: Some("the registry is truncated".into()), ..Catalogue::default() };
@@ -478,7 +478,7 @@ mod tests {
         staged.log("Running plugin: org_discovery\nPlugin boom raised an exception: is_available broke");
         assert_eq!(staged.states(), [InProgress, Completed, Failed]);
         // The attempt is cut off here.
-        let ended = staged.observer.conclude(&TimeZone::UTC, None);
+        let ended = staged.observer.conclude(&TimeZone::UTC, &BTreeSet::new());
         let mut plugins = ended.plugins;
         assert_eq!(ended.info, InfoFile::Missing);
         kastrel_actors::model::end_with_attempt(&mut plugins, "2099-01-01T00:00:00Z".parse().unwrap());
@@ -503,7 +503,7 @@ mod tests {
             if let Some(info) = info {
                 staged.write("kast_info.json", info);
             }
-            let plugin = staged.observer.conclude(&TimeZone::UTC, None).plugins.remove(0);
+            let plugin = staged.observer.conclude(&TimeZone::UTC, &BTreeSet::new()).plugins.remove(0);
             assert_eq!((plugin.status, plugin.issues_count()), (status, 1), "{info:?}: what it found is kept");
         }
     }
@@ -517,7 +517,7 @@ mod tests {
             "kast_info.json",
             r#"{"plugins":[{"plugin_name":"a","status":"failed","error":"no route"},{"plugin_name":"c","status":"failed","error":""}]}"#,
         );
-        let plugins = staged.observer.conclude(&TimeZone::UTC, None).plugins;
+        let plugins = staged.observer.conclude(&TimeZone::UTC, &BTreeSet::new()).plugins;
         let shown: Vec<_> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.status, plugin.message.as_deref().unwrap())).collect();
         let failed = PluginStatus::Failed;
         assert_eq!(shown, [("a", failed, "no route"), ("c", failed, "ValueError"), ("b", failed, "Dependency deadlock: Dependent plugin 'x' has not run yet")]);
@@ -539,7 +539,7 @@ mod tests {
         let names = ["wafw00f", "cors_analyzer", "ai_surface_detection", "whatweb"];
         let listed: Vec<_> = names.iter().map(|name| serde_json::json!({ "plugin_name": name, "status": "success" })).collect();
         staged.write("kast_info.json", &serde_json::json!({ "plugins": listed }).to_string());
-        let plugins = staged.observer.conclude(&TimeZone::UTC, None).plugins;
+        let plugins = staged.observer.conclude(&TimeZone::UTC, &BTreeSet::new()).plugins;
         assert!(plugins.iter().all(|plugin| plugin.status == PluginStatus::Failed && plugin.issues_count() == 0), "{plugins:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! The mark is written into the new folder before the scanner starts: the attempt, and the marker of its processes, which names the data folder, the scan, the token and the run. The run's part is
 //! drawn by chance, so no file that a scanner writes is taken for it by accident.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ fn line_start(attempt: AttemptNumber) -> String {
 pub(super) fn look(results: &Path, paths: &AttemptPaths, wanted: &Wanted, catalogue: Option<Arc<Catalogue>>, expected: Expected) -> Option<Remains> {
     let dir = folder::open(results, paths).ok()?;
     let is_marked = result_file::read(&dir, MARK_NAME, MOST_MARK_BYTES).is_ok_and(|mark| wanted.is_named_by(&mark));
-    let Conclusion { info, plugins, notes } = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system(), None);
+    let Conclusion { info, plugins, notes } = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system(), &BTreeSet::new());
     let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);
     let processes = Hunt::default().find(&proc_table::all(), |marker| marker.starts_with(&of_attempt)).len();
     let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes };

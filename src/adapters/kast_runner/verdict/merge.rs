@@ -52,7 +52,7 @@ pub(in crate::adapters::kast_runner) fn merge(
 }
 
 fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, clock: &Clock<'_>) -> PluginResult {
-    let (status, reason) = state(listed, own);
+    let (status, reason) = state(word(listed), &listed.name, own);
     let base = own.map(|own| &own.result).or(seen);
     // The spelling of the scanner's own list of plugins comes first.
     let name = seen.or(base).map_or_else(|| listed.name.clone(), |plugin| plugin.name.clone());
@@ -78,17 +78,17 @@ fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, cl
 }
 
 /// How the plugin ended, and what to say where nobody says why.
-fn state(listed: &Listed, own: Option<&Own>) -> (PluginStatus, Option<String>) {
+fn state(word: EndWord, name: &str, own: Option<&Own>) -> (PluginStatus, Option<String>) {
     if let Some(own) = own.filter(|own| own.sureness == Sureness::Unreadable) {
         return (PluginStatus::Failed, own.error.clone());
     }
     let own_says = own.filter(|own| own.sureness == Sureness::Stated).map(|own| own.result.status);
-    match (word(listed), own_says, own) {
+    match (word, own_says, own) {
         // The plugin says that it failed: a good word of KAST's does not make it good.
         (EndWord::Good, Some(status), _) => (status, None),
         (EndWord::Good, None, Some(_)) => (PluginStatus::Completed, None),
         (EndWord::Good, None, None) => {
-            (PluginStatus::Failed, Some(format!("The scanner reports success, but the result file {}_processed.json is missing", clean(&listed.name, 100))))
+            (PluginStatus::Failed, Some(format!("The scanner reports success, but the result file {}_processed.json is missing", clean(name, 100))))
         }
         (EndWord::Failed, ..) => (PluginStatus::Failed, None),
         (EndWord::Unavailable, ..) => (PluginStatus::Unavailable, Some(UNAVAILABLE.into())),
@@ -112,13 +112,10 @@ pub(in crate::adapters::kast_runner) fn so_far(own: &Own, logged: Option<&Logged
     }
     match logged {
         Some(Logged { failure: Some(reason), .. }) => (PluginStatus::Failed, said(reason).or_else(|| Some(FAILED_SILENTLY.into()))),
-        Some(Logged { word: Some(word), is_processed: true, .. }) => {
-            let listed = Listed { name: own.result.name.clone(), status: Some(word.clone()), ..Listed::default() };
-            match state(&listed, Some(own)) {
-                (PluginStatus::Completed, _) => own_says(),
-                (status, reason) => (status, reason.or_else(|| own.error.clone()).or_else(|| Some(FAILED_SILENTLY.into()))),
-            }
-        }
+        Some(Logged { word: Some(word), is_processed: true, .. }) => match state(EndWord::read(word), &own.result.name, Some(own)) {
+            (PluginStatus::Completed, _) => own_says(),
+            (status, reason) => (status, reason.or_else(|| own.error.clone()).or_else(|| Some(FAILED_SILENTLY.into()))),
+        },
         // It is at work on its result.
         Some(Logged { has_started: true, .. }) => (PluginStatus::InProgress, None),
         _ if own.sureness == Sureness::Guessed => (PluginStatus::InProgress, None),
@@ -126,12 +123,15 @@ pub(in crate::adapters::kast_runner) fn so_far(own: &Own, logged: Option<&Logged
     }
 }
 
-/// Of an attempt that was asked to end: a plugin that failed from then on was broken off, and its last words are those of a tool that was interrupted. `at_stop` is how the plugins stood then.
-pub(in crate::adapters::kast_runner) fn broken_off(plugins: &mut [PluginResult], at_stop: &[PluginResult]) {
+/// The keys of the plugins that run.
+pub(in crate::adapters::kast_runner) fn running(plugins: &[PluginResult]) -> BTreeSet<String> {
+    plugins.iter().filter(|plugin| plugin.status == PluginStatus::InProgress).map(|plugin| plugin_name::key(&plugin.name)).collect()
+}
+
+/// Of an attempt that was asked to end: a plugin that failed from then on was broken off, and its last words are those of a tool that was interrupted. `at_stop` are the keys of those that ran then.
+pub(in crate::adapters::kast_runner) fn broken_off(plugins: &mut [PluginResult], at_stop: &BTreeSet<String>) {
     for plugin in plugins.iter_mut().filter(|plugin| plugin.status == PluginStatus::Failed) {
-        let key = plugin_name::key(&plugin.name);
-        let before = at_stop.iter().find(|before| plugin_name::key(&before.name) == key);
-        if before.is_some_and(|before| before.status == PluginStatus::InProgress) {
+        if at_stop.contains(&plugin_name::key(&plugin.name)) {
             (plugin.status, plugin.message) = (PluginStatus::Interrupted, None);
         }
     }

@@ -20,7 +20,7 @@ use super::text::clean;
 
 pub(super) use evidence::{Moment, judge};
 pub(super) use info::Info;
-pub(super) use merge::{broken_off, merge, not_read, so_far};
+pub(super) use merge::{broken_off, merge, not_read, running, so_far};
 pub(super) use processed::Own;
 
 /// The most characters of a message.

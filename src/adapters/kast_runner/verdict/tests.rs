@@ -661,7 +661,7 @@ fn what_failed_because_the_attempt_was_ended_was_interrupted() {
     for (before, status, after) in [(InProgress, Failed, Interrupted), (Failed, Failed, Failed), (InProgress, Completed, Completed), (Pending, Failed, Failed)]
     {
         let mut plugins = vec![PluginResult { message: Some("Interrupt".into()), ..PluginResult::new("WhatWeb", status) }];
-        broken_off(&mut plugins, &[PluginResult::new("whatweb", before)]);
+        broken_off(&mut plugins, &running(&[PluginResult::new("whatweb", before)]));
         assert_eq!((plugins[0].status, plugins[0].message.is_none()), (after, after == Interrupted), "{before} {status}");
     }
 }
