@@ -1,6 +1,6 @@
 //! What the scanner offers, as far as this process knows: its own scanner's plugins, or those of the nodes together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,19 +13,19 @@ use crate::model::PluginInfo;
 pub struct Offered {
     plugins: watch::Sender<Arc<[PluginInfo]>>,
     /// Until when it is worth waiting for the first answer.
-    expected_until: watch::Sender<Option<Instant>>,
+    expected_until: Mutex<Option<Instant>>,
 }
 
 impl Default for Offered {
     fn default() -> Self {
-        Self { plugins: watch::Sender::new(Arc::default()), expected_until: watch::Sender::new(None) }
+        Self { plugins: watch::Sender::new(Arc::default()), expected_until: Mutex::default() }
     }
 }
 
 impl Offered {
     /// The scanner is being asked, and may take so long.
     pub fn expect_within(&self, limit: Duration) {
-        self.expected_until.send_replace(Some(Instant::now() + limit));
+        *self.expected_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + limit);
     }
 
     /// The scanner has said what it offers.
@@ -41,11 +41,11 @@ impl Offered {
 
     /// The same, but while the first answer is expected it is waited for: a selection cannot be judged without it.
     pub async fn first(&self) -> Arc<[PluginInfo]> {
-        let until = *self.expected_until.borrow();
+        let until = *self.expected_until.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until.filter(|until| *until > Instant::now()) {
-            let mut told = self.plugins.subscribe();
+            let mut plugins = self.plugins.subscribe();
             // Without an answer the scanner has the last word when it starts.
-            let _in_time = timeout_at(until, told.wait_for(|plugins| !plugins.is_empty())).await;
+            let _answered = timeout_at(until, plugins.wait_for(|plugins| !plugins.is_empty())).await;
         }
         self.get()
     }

@@ -123,7 +123,7 @@ impl ScanDesk {
         self.reasons_seen(record).into_iter().next()
     }
 
-    /// The same, but an answer that would go by no look or an old one waits for a new one: nobody asked for a while, and the queue may be paused or gone since.
+    /// The same, but after a new look where the last one is older than three seconds, or there was none: the queue may have been paused, or have gone, since.
     pub async fn waiting_soon(&self, record: &ScanRecord) -> Option<Waiting> {
         if record.status() == ScanStatus::Pending && self.board.queue.known().at.is_none_or(|at| at.elapsed() > OLD) {
             self.look().await;

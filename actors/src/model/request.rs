@@ -34,6 +34,14 @@ named_enum! {
     }
 }
 
+impl ReportFormat {
+    /// The reports that it asks for.
+    #[must_use]
+    pub const fn files(self) -> ReportFiles {
+        ReportFiles { html: matches!(self, Self::Html | Self::Both), pdf: matches!(self, Self::Pdf | Self::Both) }
+    }
+}
+
 /// Which reports of an attempt there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReportFiles {

@@ -5,9 +5,8 @@ use crate::model::{ReportFiles, ReportFormat, ScanRecord, ScanStatus};
 /// The reports that `format` asks for and that are not there.
 #[must_use]
 pub const fn missing(format: ReportFormat, found: ReportFiles) -> Option<ReportFormat> {
-    let html = matches!(format, ReportFormat::Html | ReportFormat::Both) && !found.html;
-    let pdf = matches!(format, ReportFormat::Pdf | ReportFormat::Both) && !found.pdf;
-    match (html, pdf) {
+    let wanted = format.files();
+    match (wanted.html && !found.html, wanted.pdf && !found.pdf) {
         (false, false) => None,
         (true, false) => Some(ReportFormat::Html),
         (false, true) => Some(ReportFormat::Pdf),

@@ -102,7 +102,7 @@ impl ReportRenderer {
             if let Some(name) = copied.changed()? {
                 return Ok(Err(RenderError::Changed(name)));
             }
-            // Nothing is taken before it is sure that something was written of what was asked for.
+            // Nothing is taken unless a requested report was written.
             let wanted = match wanted(format, copied.written()) {
                 Ok(wanted) => wanted,
                 Err(error) => return Ok(Err(error)),
@@ -160,20 +160,18 @@ impl ReportRenderer {
     }
 }
 
-/// Which reports to take of those that were written: those that were asked for, one at least.
+/// Which of the written reports to take: the requested ones. At least one must be there.
 const fn wanted(format: ReportFormat, written: ReportFiles) -> Result<ReportFiles, RenderError> {
-    let (html, pdf) = match format {
-        ReportFormat::Html => (true, false),
-        ReportFormat::Pdf => (false, true),
-        ReportFormat::Both => (true, true),
-    };
-    let taken = ReportFiles { html: html && written.html, pdf: pdf && written.pdf };
-    match (taken, format) {
-        (ReportFiles { html: false, pdf: false }, ReportFormat::Html) => Err(RenderError::NothingWritten("HTML report")),
-        (ReportFiles { html: false, pdf: false }, ReportFormat::Pdf) => Err(RenderError::NothingWritten("PDF report")),
-        (ReportFiles { html: false, pdf: false }, ReportFormat::Both) => Err(RenderError::NothingWritten("report")),
-        _ => Ok(taken),
+    let asked = format.files();
+    let taken = ReportFiles { html: asked.html && written.html, pdf: asked.pdf && written.pdf };
+    if taken.html || taken.pdf {
+        return Ok(taken);
     }
+    Err(RenderError::NothingWritten(match format {
+        ReportFormat::Html => "HTML report",
+        ReportFormat::Pdf => "PDF report",
+        ReportFormat::Both => "report",
+    }))
 }
 
 /// Runs `work` on a thread that may block.

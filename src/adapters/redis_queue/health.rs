@@ -33,14 +33,22 @@ pub enum RedisState {
     },
 }
 
+impl RedisState {
+    /// In words, with moments as `moment` writes them.
+    #[must_use]
+    pub fn text(&self, moment: impl Fn(Timestamp) -> String) -> String {
+        match self {
+            Self::Connecting => "connecting".into(),
+            Self::Connected { version } => format!("connected to {version}"),
+            Self::Refusing { version, since, error } => format!("connected to {version}, which refuses signals since {}: {error}", moment(*since)),
+            Self::Down { since, error } => format!("down since {}: {error}", moment(*since)),
+        }
+    }
+}
+
 impl fmt::Display for RedisState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connecting => f.write_str("connecting"),
-            Self::Connected { version } => write!(f, "connected to {version}"),
-            Self::Refusing { version, since, error } => write!(f, "connected to {version}, which refuses signals since {since:.0}: {error}"),
-            Self::Down { since, error } => write!(f, "down since {since:.0}: {error}"),
-        }
+        f.write_str(&self.text(|at| format!("{at:.0}")))
     }
 }
 

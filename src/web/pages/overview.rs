@@ -6,8 +6,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{NodeActivity, NodeRecord, PluginStatus, ScanOrder, ScanSnapshot, ScanStatus};
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::listing::target_text;
@@ -272,15 +272,12 @@ fn queue_health(queue: Option<Option<(u64, Option<SignedDuration>)>>, blockers: 
 }
 
 fn redis_health(address: &str, state: &RedisState, clock: &WallClock) -> HealthItem {
-    let since = |at: Timestamp| clock.moment(at).shown;
-    let (ok, text) = match state {
-        RedisState::Connecting => (None, "connecting".to_owned()),
-        RedisState::Connected { version } => (Some(true), format!("connected to {version}")),
-        RedisState::Refusing { version, since: at, error } => {
-            (Some(false), format!("connected to {version}, which refuses signals since {}: {error}", since(*at)))
-        }
-        RedisState::Down { since: at, error } => (Some(false), format!("down since {}: {error}", since(*at))),
+    let ok = match state {
+        RedisState::Connecting => None,
+        RedisState::Connected { .. } => Some(true),
+        RedisState::Refusing { .. } | RedisState::Down { .. } => Some(false),
     };
+    let text = state.text(|at| clock.moment(at).shown);
     HealthItem::new("redis", ok, format!("Redis at {address}: {text}"))
 }
 
