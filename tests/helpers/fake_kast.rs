@@ -132,7 +132,7 @@ fn scan(args: &[String]) -> ExitCode {
     };
     mark(Path::new(&out), "start");
     let journal = Journal::open(Path::new(&out));
-    let script = std::env::var("FAKE_KAST").unwrap_or(target);
+    let script = std::env::var("FAKE_KAST").unwrap_or_else(|_| host(&target).to_owned());
     let mut play = Play { behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(), out: out.into(), host: script };
     if demo::is_on() && play.host.starts_with("legacy") {
         play.behaviour.push("crash".into());
@@ -147,6 +147,12 @@ fn scan(args: &[String]) -> ExitCode {
         journal.write("finish");
     }
     code
+}
+
+/// Drops the scheme and the path of a target, as KAST does.
+fn host(target: &str) -> &str {
+    let authority = target.split_once("://").map_or(target, |(_, rest)| rest);
+    authority.split_once('/').map_or(authority, |(host, _)| host)
 }
 
 /// What this process tells of itself, and the lock that tells that it lives.
@@ -377,7 +383,7 @@ const PIXEL: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06
 
 /// Waits until a test lets this plugin go on.
 async fn gate(name: &str) {
-    let file = Path::new(&std::env::var_os("FAKE_KAST_GATES").unwrap()).join(name);
+    let file = Path::new(&std::env::var_os("FAKE_KAST_GATES").expect("`gated` needs FAKE_KAST_GATES")).join(name);
     while !file.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

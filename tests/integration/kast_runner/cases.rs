@@ -122,7 +122,7 @@ async fn an_attempt_gets_its_settings_as_one_typed_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_kast_really_scans_is_noted_while_it_runs() {
     let stage = Stage::with(|_| {}).await;
-    let job = stage.draft(ScanRequestDraft { target: "http://gated.test/app".into(), ..ScanRequestDraft::default() });
+    let job = stage.draft(ScanRequestDraft { target: "http://hang.test/app".into(), ..ScanRequestDraft::default() });
     let notes = stage.runner.paths(&job).attempt_dir.join("notes.log");
     let is_noted = || std::fs::read_to_string(&notes).unwrap().contains("ignores the scheme http and the path /app");
     let mut running = stage.start(job).await.unwrap();
