@@ -33,7 +33,7 @@ pub(crate) struct ReportPage {
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let (attempt, has_pdf) = newest(&web, &scan.record).await?.ok_or_else(|| Problem::not_found("no report yet"))?;
-    let target = clean(&scan.record.request.target.to_string());
+    let target = clean(&scan.record.request.target.label());
     let base = format!("/scans/{id}/attempts/{attempt}/files");
     Ok(page(&ReportPage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Report of scan {id}")).await,
