@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use kastrel_actors::policy::override_policy::SettingPattern;
 use kastrel_actors::policy::scope::ScopeRule;
 use toml::Value;
 

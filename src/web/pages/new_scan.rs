@@ -212,7 +212,7 @@ fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) 
         match problems(web.desk(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
             Some(error) => Err(error.message),
             // The rest of the form is wrong in the same way for every line, and said once.
-            None => Ok(draft.target.parse::<kastrel_actors::model::Target>().map_or_else(|_| draft.target.clone(), |target| target.to_string())),
+            None => Ok(draft.target.parse::<Target>().map_or_else(|_| draft.target.clone(), |target| target.to_string())),
         }
     })
 }
