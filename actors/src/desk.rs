@@ -14,13 +14,15 @@ use crate::model::{
     ScanState, ScanStatus, TraceContext,
 };
 use crate::policy::admission::{QueueLimit, QueueLimits, QueueRefusal};
+use crate::policy::override_policy::OverridePolicy;
 use crate::policy::permission;
 use crate::policy::scope::ScopePolicy;
 use crate::policy::selection::{Selection, select};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
 use crate::ports::{
-    Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, LiveFeed, ScanStore, StoreError, StoreStats, Submitted,
+    Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, LiveFeed, ScanStore, SecretSealer, StoreError, StoreStats,
+    Submitted, secret_sealer,
 };
 use crate::queue_gate::{Client, Place};
 
@@ -43,6 +45,10 @@ pub struct ScanDesk {
     pub clock: Arc<dyn Clock>,
     /// What may be scanned.
     pub scope: Arc<ScopePolicy>,
+    /// Which settings of the scanner a client may set.
+    pub overrides: Arc<OverridePolicy>,
+    /// Seals the values of secret settings.
+    pub sealer: Arc<dyn SecretSealer>,
     /// How many scans may wait.
     pub limits: QueueLimits,
 }
@@ -168,7 +174,7 @@ impl ScanDesk {
         idempotency_key: Option<String>,
         trace: TraceContext,
     ) -> Result<Accepted, SubmitError> {
-        if !draft.plugins.is_empty() || draft.mode.as_deref().is_some_and(|mode| mode != ScanMode::Passive.as_str()) {
+        if !draft.plugins.is_empty() || !draft.overrides.is_empty() || draft.mode.as_deref().is_some_and(|mode| mode != ScanMode::Passive.as_str()) {
             self.board.offered.first().await;
         }
         let (request, selection) = self.examine(draft)?;
@@ -187,7 +193,17 @@ impl ScanDesk {
     fn examine(&self, draft: &ScanRequestDraft) -> Result<(ScanRequest, Selection), SubmitError> {
         let is_confirmed = draft.confirm_active.unwrap_or(false);
         match draft.check() {
-            Ok(request) => self.permit(&request, is_confirmed).map(|selection| (request, selection)),
+            Ok(mut request) => {
+                let target = request.target.clone();
+                let known = self.board.offered.settings();
+                let resolved = secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &draft.kept, &known).err().unwrap_or_default();
+                match self.permit(&request, is_confirmed) {
+                    Ok(selection) if resolved.is_empty() => Ok((request, selection)),
+                    Ok(_) => Err(SubmitError::Invalid(resolved)),
+                    Err(SubmitError::Invalid(errors)) => Err(SubmitError::Invalid(errors.into_iter().chain(resolved).collect())),
+                    Err(other) => Err(other),
+                }
+            }
             Err(mut errors) => {
                 let mode = draft.mode.as_deref().and_then(|mode| mode.parse().ok()).unwrap_or(ScanMode::Passive);
                 errors.extend(permission::check(mode, is_confirmed).err());
@@ -196,14 +212,17 @@ impl ScanDesk {
         }
     }
 
-    /// Whether a request may be submitted, on whichever way it comes: its target is in scope, the scanner can run something of what it selects, and its user has confirmed what needs that.
+    /// Whether a request may be submitted, on whichever way it comes: its target is in scope, a client may set what it sets, the scanner can run something of what it selects, and its user has confirmed what needs that.
     fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, SubmitError> {
         let mut errors = Vec::new();
+        // A scan of an earlier version may have a target that is not accepted any more.
+        errors.extend(request.target.check().err().map(|why| FieldError::new("target", format!("the target {why}"))));
         errors.extend(self.scope.check(&request.target).err().map(|why| FieldError::new("target", format!("the target {why}"))));
         let selection = select(request, &self.board.offered.get()).unwrap_or_else(|error| {
             errors.push(error);
             Selection::default()
         });
+        errors.extend(self.overrides.check(&request.overrides, &self.board.offered.settings()));
         errors.extend(permission::check(request.mode, is_confirmed).err());
         if errors.is_empty() { Ok(selection) } else { Err(SubmitError::Invalid(errors)) }
     }
@@ -218,8 +237,10 @@ impl ScanDesk {
         if !scan.status().is_terminal() {
             return Err(SubmitError::NotEnded(id, scan.status()));
         }
-        let request = scan.record.request.clone();
+        let mut request = scan.record.request.clone();
         self.board.offered.first().await;
+        // Earlier versions stored secrets in clear.
+        secret_sealer::resolve(&*self.sealer, &request.target, &mut request.overrides, &[], &self.board.offered.settings()).map_err(SubmitError::Invalid)?;
         let Selection { left_out, warnings } = self.permit(&request, confirm_active)?;
         self.accept(client, NewScan { request, left_out, idempotency_key: None, trace, rerun_of: Some(id) }, warnings).await.map(Some)
     }
@@ -412,7 +433,9 @@ impl ScanDesk {
         if is_less { self.board.gate.enter(client, self.limits, count()).await } else { Ok(Err(refusal)) }
     }
 
-    async fn accept(&self, client: Client, scan: NewScan, notes: Vec<String>) -> Result<Accepted, SubmitError> {
+    async fn accept(&self, client: Client, mut scan: NewScan, notes: Vec<String>) -> Result<Accepted, SubmitError> {
+        let target = scan.request.target.clone();
+        secret_sealer::seal_all(&*self.sealer, &target, &mut scan.request.overrides).map_err(|error| SubmitError::Invalid(vec![error]))?;
         let request = scan.request.clone();
         let submitted = match self.enter(client).await? {
             Ok(place) => {

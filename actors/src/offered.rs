@@ -1,24 +1,25 @@
 //! What the scanner offers, as far as this process knows: its own scanner's plugins, or those of the nodes together.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::model::PluginInfo;
+use crate::model::{PluginInfo, SettingNatures};
 
-/// The offered plugins; none as long as nothing is known.
+/// The offered plugins and what is known of their settings; none as long as nothing is known.
 #[derive(Debug)]
 pub struct Offered {
     plugins: watch::Sender<Arc<[PluginInfo]>>,
+    settings: RwLock<Arc<SettingNatures>>,
     /// Until when it is worth waiting for the first answer.
     expected_until: Mutex<Option<Instant>>,
 }
 
 impl Default for Offered {
     fn default() -> Self {
-        Self { plugins: watch::Sender::new(Arc::default()), expected_until: Mutex::default() }
+        Self { plugins: watch::Sender::new(Arc::default()), settings: RwLock::default(), expected_until: Mutex::default() }
     }
 }
 
@@ -29,7 +30,9 @@ impl Offered {
     }
 
     /// The scanner has said what it offers.
-    pub fn set(&self, plugins: &[PluginInfo]) {
+    pub fn set(&self, plugins: &[PluginInfo], settings: &SettingNatures) {
+        // The settings first: a task that waits for the plugins reads both.
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings.clone());
         self.plugins.send_replace(plugins.into());
     }
 
@@ -39,7 +42,7 @@ impl Offered {
         Arc::clone(&self.plugins.borrow())
     }
 
-    /// The same, but while the first answer is expected it is waited for: a selection cannot be judged without it.
+    /// The same, but while the first answer is expected it is waited for: neither a selection nor a setting can be judged without it.
     pub async fn first(&self) -> Arc<[PluginInfo]> {
         let until = *self.expected_until.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until.filter(|until| *until > Instant::now()) {
@@ -48,6 +51,12 @@ impl Offered {
             let _answered = timeout_at(until, plugins.wait_for(|plugins| !plugins.is_empty())).await;
         }
         self.get()
+    }
+
+    /// What its settings are.
+    #[must_use]
+    pub fn settings(&self) -> Arc<SettingNatures> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -82,7 +91,7 @@ mod tests {
         let teller = Arc::clone(&offered);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(3)).await;
-            teller.set(&[whatweb()]);
+            teller.set(&[whatweb()], &SettingNatures::default());
         });
         assert_eq!(offered.first().await.len(), 1);
         assert_eq!(begun.elapsed(), Duration::from_secs(13));

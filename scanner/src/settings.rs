@@ -251,11 +251,22 @@ fn properties(group: &str, prefix: &str) -> Map<String, Value> {
                 Kind::Integer { min, max, default, .. } => json!({
                     "type": "integer", "default": default, "minimum": min, "maximum": max, "description": key.description
                 }),
-                Kind::Text { .. } => json!({ "type": "string", "default": "", "description": key.description }),
+                Kind::Text { .. } => json!({ "type": "string", "default": "", "description": key.description, "format": format_of(key.name) }),
             };
             (format!("{prefix}{}", key.name), value)
         })
         .collect()
+}
+
+/// What a text names: Kastrel locks settings that name something beyond the target.
+fn format_of(name: &str) -> &'static str {
+    match name {
+        "extra_ca_file" => "file-path",
+        "nameserver" => "address",
+        // Paths of the target, which every one of them is checked to be.
+        "extra_paths" => "target-path",
+        _ => "",
+    }
 }
 
 #[cfg(test)]

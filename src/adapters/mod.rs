@@ -4,4 +4,5 @@ pub mod artifacts;
 pub mod kast_runner;
 pub mod node_health;
 pub mod redis_queue;
+pub mod secret_box;
 pub mod surreal_store;

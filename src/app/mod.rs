@@ -19,13 +19,14 @@ use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::ports::{Clock, SystemClock};
+use kastrel_actors::ports::{Clock, SecretSealer, SystemClock};
 use kastrel_actors::{mirror, queue_watch};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
+use crate::adapters::secret_box::SecretBox;
 use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups};
 use crate::config::Config;
@@ -107,6 +108,8 @@ impl App {
                 board: Arc::new(LiveBoard::default()),
                 clock,
                 scope: Arc::new(config.scope_policy()),
+                overrides: Arc::new(config.override_policy()),
+                sealer: sealer(config)?,
                 limits: config.queue_limits(),
             };
             let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
@@ -220,6 +223,11 @@ impl App {
     pub async fn close(&self) {
         self.database.close().await;
     }
+}
+
+/// Seals and opens secrets with the key of the configuration.
+fn sealer(config: &Config) -> Result<Arc<dyn SecretSealer>, AppError> {
+    Ok(Arc::new(SecretBox::new(absolute(&config.secrets_key_file())?)))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, AppError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{ScannerKind, ScannerOffer, merge_offers};
+use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::ports::ScanStore;
 use tokio::sync::watch;
 use tracing::debug;
@@ -59,6 +60,8 @@ pub(super) fn runner(
         log_cap: config.kast.log_cap_bytes as u64,
         grace: Grace { interrupt: config.kast.interrupt_grace_seconds, terminate: config.kast.terminate_grace_seconds },
         scope: config.scope_policy(),
+        overrides: config.override_policy(),
+        sealer: super::sealer(config)?,
         env_allow: config.kast.environment.names().to_vec(),
         kast_config: config.kast.config_file.clone(),
         logo: config.kast.logo.clone(),
@@ -70,7 +73,11 @@ pub(super) fn runner(
 
 /// What the runner's scanner offers, once it has told: for the rows of nodes.
 pub(super) fn offer_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<ScannerOffer>>> {
-    derived(runner.catalogue(), |catalogue| ScannerOffer { scanner: catalogue.scanner.clone(), plugins: catalogue.plugins.clone() })
+    derived(runner.catalogue(), |catalogue| ScannerOffer {
+        scanner: catalogue.scanner.clone(),
+        plugins: catalogue.plugins.clone(),
+        settings: catalogue.settings.as_ref().map(natures_of).unwrap_or_default(),
+    })
 }
 
 /// All that the runner's scanner says of itself, once it has told: for pages and commands.
@@ -105,7 +112,7 @@ pub(super) fn show_on(board: &Arc<LiveBoard>, mut catalogue: watch::Receiver<Opt
             let known = catalogue.borrow_and_update().clone();
             let Some(board) = board.upgrade() else { return };
             if let Some(known) = known {
-                board.offered.set(&known.plugins);
+                board.offered.set(&known.plugins, &known.natures);
             }
             drop(board);
             if catalogue.changed().await.is_err() {
@@ -125,6 +132,7 @@ pub(super) fn view(catalogue: &Catalogue) -> CatalogueView {
         scanner: catalogue.scanner.clone(),
         plugins: catalogue.plugins.clone(),
         issues: catalogue.registry.iter().map(issue).collect(),
+        natures: catalogue.settings.as_ref().map(natures_of).unwrap_or_default(),
         settings: catalogue.settings.clone(),
     }
 }

@@ -41,8 +41,9 @@ pub(super) async fn write_of_schema(store: &SurrealStore, schema: i64, mut into:
         let before = tally.bytes;
         for exported in store.export(ScanId(first), ScanId(end)).await.map_err(BackupError::Export)? {
             let next = match exported {
-                Exported::Scan(record) => {
+                Exported::Scan(mut record) => {
                     scans += 1;
+                    record.request.leave_out_clear_secrets();
                     Line::Scan(record)
                 }
                 Exported::Unreadable { id, why } => {

@@ -55,7 +55,7 @@ fn text(answer: &ListAnswer, now: Timestamp, style: Style) -> String {
         vec![
             numeric(scan.scan_id.0),
             scan_status(scan.status),
-            cell(&scan.target),
+            cell(&scan.target_label()),
             checks(scan),
             numeric(scan.issues_count()),
             severity(scan.severities.worst()),

@@ -86,7 +86,12 @@ enum Ended {
 }
 
 async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Session) -> Result<Ended, CliError> {
-    let answer = session.backend.submit(&args.draft()).await?;
+    let mut draft = args.draft();
+    draft.overrides.extend(args.secrets(read_secret).map_err(CliError::Usage)?);
+    for name in args.exposed() {
+        context.output.note(&format!("warning: the value of {name} stands in the list of processes; give it with --set-secret {name}=FILE"));
+    }
+    let answer = session.backend.submit(&draft).await?;
     if let Some(warning) = &answer.warning {
         context.output.note(&format!("warning: {}", brief(warning, 500)));
     }
@@ -123,6 +128,19 @@ async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Ses
             Ok(Ended::Exit(exit))
         }
     }
+}
+
+/// A secret from a file, or from standard input. What is longer than any setting is refused later.
+fn read_secret(file: &str) -> std::io::Result<String> {
+    use std::io::Read as _;
+    const MOST: u64 = 64 << 10;
+    let mut text = String::new();
+    if file == "-" {
+        std::io::stdin().take(MOST).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(file)?.take(MOST).read_to_string(&mut text)?;
+    }
+    Ok(text)
 }
 
 /// Shows the end: the plan of a dry run, the result, and why it does not pass.

@@ -100,7 +100,7 @@ fn issues(scan: &ScanView) -> Option<String> {
 /// How it stands or ended, in a sentence.
 #[must_use]
 pub fn outcome(scan: &ScanView) -> String {
-    let mut text = format!("Scan {} of {}", scan.scan_id, brief(&scan.target, 200));
+    let mut text = format!("Scan {} of {}", scan.scan_id, brief(&scan.target_label(), 200));
     text.push_str(&match scan.status {
         ScanStatus::Pending if scan.waiting.as_ref().is_some_and(|waiting| !waiting.text.is_empty()) => String::new(),
         ScanStatus::Pending => " is queued".into(),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    CancelledBy, Coverage, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts,
+    CancelledBy, Coverage, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts, Target,
     total_count,
 };
 use kastrel_actors::policy::waiting::Waiting;
@@ -254,6 +254,12 @@ impl PluginView {
 }
 
 impl ScanView {
+    /// The target for people: in both forms, where it has two.
+    #[must_use]
+    pub fn target_label(&self) -> String {
+        self.target.parse::<Target>().map_or_else(|_| self.target.clone(), |target| target.label())
+    }
+
     /// The view of a scan of this process. `report` is where the last attempt's report is; a scan that has not ended has none.
     #[must_use]
     pub fn of(snapshot: &ScanSnapshot, waiting: Option<&Waiting>, report: Option<String>) -> Self {

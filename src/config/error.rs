@@ -83,12 +83,14 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not TOML.
-    #[error("failed to understand the configuration file {}: {}", path.display(), source.to_string().trim_end())]
+    #[error("failed to understand the configuration file {}: {place}: {why}", path.display())]
     Syntax {
         /// Which.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// The line, the column and the key, without the value, which may be a secret.
+        place: String,
+        /// What is wrong there.
+        why: String,
     },
     /// An environment variable of ours that is not UTF-8.
     #[error("the environment variable {0} is not valid UTF-8")]

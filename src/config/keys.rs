@@ -9,7 +9,7 @@ use toml::Value;
 use super::bucket::{BucketUrl, Endpoint};
 use super::layers::Resolver;
 use super::secret::HIDDEN;
-use super::values::{LogFormat, LogLevel, RedisPrefix, ScannerChoice, ScopeRules, Setting, TraceUrl, VariableNames};
+use super::values::{LogFormat, LogLevel, RedisPrefix, ScannerChoice, ScopeRules, Setting, SettingPatterns, TraceUrl, VariableNames};
 use super::{SecretText, SecretUrl, redact};
 
 /// What is declared of a key.
@@ -253,7 +253,7 @@ settings! {
         path: Option<PathBuf> = "", env ["KAST_CLI_PATH"], flag "--kast";
         /// auto (KAST where it is found), kast or builtin.
         scanner: ScannerChoice = "auto", flag "--scanner";
-        /// Names of further environment variables that the scanner may see, such as the API keys that its plugins want.
+        /// Names of further environment variables that the scanner may see, such as the API keys that its plugins want, or a proxy with a password.
         environment: VariableNames = none();
         /// The largest log file of an attempt; what comes after is dropped.
         log_cap_bytes: usize = 10_485_760, within 4096 to 1073741824;
@@ -319,6 +319,20 @@ settings! {
         deny: ScopeRules = none();
         /// Whether targets in private, loopback and other special ranges may be scanned. A server denies them by default, `kastrel scan` without a server allows them.
         allow_private: bool = false, env ["KASTREL_ALLOW_PRIVATE_TARGETS"], flag "--allow-private-targets";
+    }
+
+    /// Which settings of the scanner a scan may set.
+    overrides: OverridesConfig {
+        /// If not empty, only these: `plugin.key`, `plugin.*` or `*`. A setting that names an image, a container, an address, a proxy, arguments, a file or a URL is locked unless it is named here in full; the form of a new scan and `/api/plugins` say which are.
+        allow: SettingPatterns = none();
+        /// Never these, whatever else allows them.
+        deny: SettingPatterns = none();
+    }
+
+    /// Secret settings of scans, such as API keys of the scanner.
+    secrets: SecretsConfig {
+        /// The file with the key that seals their values, 64 hexadecimal digits; made where it is missing. All processes that share a database need the same one. Empty: `secrets.key` in the data folder.
+        key_file: Option<PathBuf> = "";
     }
 
     /// When failing actors are more than bad luck.

@@ -100,7 +100,7 @@ impl<'a> Sources<'a> {
 
     fn read_file(&self, resolver: &mut Resolver<'_>) -> Result<(), ConfigError> {
         let Some((path, text)) = &self.file else { return Ok(()) };
-        let table: toml::Table = toml::from_str(text).map_err(|source| ConfigError::Syntax { path: path.clone(), source: Box::new(source) })?;
+        let table: toml::Table = toml::from_str(text).map_err(|error| syntax_error(path, text, &error))?;
         let origin = || Origin::File(path.clone());
         for (section, value) in table {
             match value {
@@ -139,6 +139,23 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// What is wrong with a file that is no TOML. The line itself is not repeated: its value may be a secret.
+fn syntax_error(path: &std::path::Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let at = error.span().map_or(0, |span| span.start).min(text.len());
+    let before = text.get(..at).unwrap_or(text);
+    let (number, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |end| end + 1));
+    let line = text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
+    let (key, value) = line.split_once('=').unwrap_or(("", line));
+    let is_key = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    let key = Some(key.trim()).filter(|key| is_key(key)).map(|key| format!(", at `{key}`")).unwrap_or_default();
+    let place = format!("line {number}, column {}{key}", before[start..].chars().count() + 1);
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    // The words of the parser, unless they repeat a part of the value.
+    let mut words = value.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2);
+    let why = if words.any(|word| message.contains(word)) { "this is not valid TOML".to_owned() } else { message };
+    ConfigError::Syntax { path: path.to_owned(), place, why }
+}
+
 /// Section names in the form in which the file holds them, so that a suggestion can be copied.
 fn section_name(section: &'static str) -> &'static str {
     match section {
@@ -153,6 +170,8 @@ fn section_name(section: &'static str) -> &'static str {
         "queue" => "[queue]",
         "node" => "[node]",
         "scope" => "[scope]",
+        "overrides" => "[overrides]",
+        "secrets" => "[secrets]",
         "supervision" => "[supervision]",
         "log" => "[log]",
         "telemetry" => "[telemetry]",
@@ -206,8 +225,12 @@ impl Resolver<'_> {
             self.effective.push(Effective { key, value: value.to_toml(), origin });
             return Some(value);
         }
+        let is_hidden = |text: &str| key.secret && !text.contains("://") && !text.contains('@');
         let shown = match given {
             _ if key.concealed => HIDDEN.to_owned(),
+            // No address at all: what was put there by mistake may be the password alone.
+            Given::Text(text) if is_hidden(&text) => HIDDEN.to_owned(),
+            Given::Toml(value) if is_hidden(value.as_str().unwrap_or_default()) => HIDDEN.to_owned(),
             Given::Text(text) => redact(&text),
             Given::Toml(Value::String(text)) => Value::from(redact(&text)).to_string(),
             Given::Toml(other) => other.to_string(),

@@ -17,9 +17,9 @@ pub use bucket::{BucketUrl, Endpoint};
 pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
 pub use keys::{
-    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, RedisConfig, ScansConfig, ScopeConfig, ServerConfig,
-    SupervisionConfig, TelemetryConfig,
+    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, OverridesConfig, RedisConfig, ScansConfig, ScopeConfig,
+    SecretsConfig, ServerConfig, SupervisionConfig, TelemetryConfig,
 };
 pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
 pub use secret::{SecretText, SecretUrl, redact};
-pub use values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, TraceUrl, VariableNames};
+pub use values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, VariableNames};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::deadline::Limits;
 use kastrel_actors::policy::lease::LeasePolicy;
+use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::restart::{Intensity, RetryPolicy};
 use kastrel_actors::policy::scope::ScopePolicy;
 
@@ -78,6 +79,20 @@ impl Config {
     #[must_use]
     pub fn scope_policy(&self) -> ScopePolicy {
         ScopePolicy { allow: self.scope.allow.rules().to_vec(), deny: self.scope.deny.rules().to_vec(), allow_private: self.scope.allow_private }
+    }
+}
+
+impl Config {
+    /// Which settings of the scanner a client may set.
+    #[must_use]
+    pub fn override_policy(&self) -> OverridePolicy {
+        OverridePolicy { allow: self.overrides.allow.patterns().to_vec(), deny: self.overrides.deny.patterns().to_vec() }
+    }
+
+    /// The file with the key for secret settings.
+    #[must_use]
+    pub fn secrets_key_file(&self) -> PathBuf {
+        self.secrets.key_file.clone().unwrap_or_else(|| self.data.dir.join("secrets.key"))
     }
 }
 

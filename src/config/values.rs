@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use kastrel_actors::policy::override_policy::SettingPattern;
 use kastrel_actors::policy::scope::ScopeRule;
 use toml::Value;
 
@@ -276,6 +277,42 @@ impl Setting for ScopeRules {
     }
 }
 
+/// Entries of a list of scanner settings, as they were written and as they are checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingPatterns {
+    texts: Vec<String>,
+    patterns: Vec<SettingPattern>,
+}
+
+impl SettingPatterns {
+    /// The entries.
+    #[must_use]
+    pub fn patterns(&self) -> &[SettingPattern] {
+        &self.patterns
+    }
+
+    fn of(texts: Vec<String>) -> Option<Self> {
+        let patterns = texts.iter().map(|text| text.parse().ok()).collect::<Option<_>>()?;
+        Some(Self { texts, patterns })
+    }
+}
+
+impl Setting for SettingPatterns {
+    const EXPECTED: &'static str = "a list of scanner settings, each `plugin.key`, `plugin.*` or `*`";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Self::of(parts(text).collect())
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        strings(value).and_then(Self::of)
+    }
+
+    fn to_toml(&self) -> Value {
+        self.texts.clone().into()
+    }
+}
+
 /// Names of environment variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VariableNames(Vec<String>);
@@ -475,6 +512,8 @@ mod tests {
         assert!(read::<Option<SecretUrl>>("ws://db:8000").is_some());
         assert_eq!(read::<ScopeRules>("example.com, 10.0.0.0/8").map(|rules| rules.rules().len()), Some(2));
         assert_eq!(read::<ScopeRules>("10.0.0.0/99"), None);
+        assert_eq!(read::<SettingPatterns>("zap.*, whatweb.timeout, *").map(|patterns| patterns.patterns().len()), Some(3));
+        assert_eq!(read::<SettingPatterns>("zap"), None);
         assert_eq!(read::<VariableNames>("API_KEY=secret"), None);
         assert_eq!(read::<VariableNames>("API_KEY").map(|names| names.names().to_vec()), Some(vec!["API_KEY".to_owned()]));
         for choice in ScannerChoice::ALL {

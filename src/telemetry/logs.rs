@@ -22,8 +22,7 @@ use crate::config::{LogConfig, LogFormat};
 /// Which lines there are. A command that is no server shows its own progress, and so logs only what went wrong unless it is asked for more.
 pub(super) fn filter(config: &LogConfig, role: Role) -> EnvFilter {
     let level = config.level.directives();
-    let is_server = matches!(role, Role::Serve | Role::Web | Role::Worker);
-    EnvFilter::new(directives(if is_server || level != "info" { level } else { "error" }))
+    EnvFilter::new(directives_of(level, matches!(role, Role::Serve | Role::Web | Role::Worker)))
 }
 
 /// The lines on standard error.
@@ -45,6 +44,18 @@ pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(config: &LogConfig, 
 
 /// At the end of the process the database complains of its own background tasks; every commit is on disk by then. Of exports that fail Kastrel speaks itself, once.
 const LIBRARIES: &str = "ractor=error,surrealdb_core::kvs::tasks=off,opentelemetry=off";
+
+/// The directives of a server or of a command.
+fn directives_of(level: &str, is_server: bool) -> String {
+    match level.parse::<tracing::Level>() {
+        // On a terminal what the storage engine says of itself means nothing to anybody; what matters to the command is in its own words.
+        Ok(_) if !is_server => {
+            let own = if level == "info" { "error" } else { level };
+            format!("error,kastrel={own},kastrel_actors={own},{LIBRARIES}")
+        }
+        _ => directives(level),
+    }
+}
 
 /// A bare level is meant for Kastrel; the libraries below it speak up for warnings only. Whoever names directives has the last word, because of two for one target the later one counts.
 fn directives(level: &str) -> String {
@@ -176,6 +187,29 @@ mod tests {
         assert_eq!(directives("debug"), "warn,kastrel=DEBUG,kastrel_actors=DEBUG,ractor=error,surrealdb_core::kvs::tasks=off,opentelemetry=off");
         assert_eq!(directives("off"), "off");
         assert_eq!(directives("off,kastrel=info"), "off,kastrel=info");
+    }
+
+    #[test]
+    fn a_command_shows_no_warnings_of_the_engine() {
+        for (level, own) in [("info", "error"), ("warn", "warn"), ("debug", "debug")] {
+            assert_eq!(directives_of(level, false), format!("error,kastrel={own},kastrel_actors={own},{LIBRARIES}"));
+            assert_eq!(directives_of(level, true), directives(level), "a server's log is its operator's");
+        }
+        assert_eq!(directives_of("off", false), "off");
+        assert_eq!(directives_of("info,surrealdb=debug", false), directives("info,surrealdb=debug"), "whoever asks for them gets them");
+        let filter = |directives: String| {
+            let lines = Lines::default();
+            let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_filter(EnvFilter::new(directives));
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+                tracing::warn!(target: "surrealdb::core::kvs", "the engine's own");
+                tracing::warn!(target: "surrealdb_rocksdb", "the engine's own");
+                tracing::error!(target: "kastrel::app", "ours");
+            });
+            String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        };
+        let of_command = filter(directives_of("info", false));
+        assert!(of_command.contains("ours") && !of_command.contains("engine"), "{of_command}");
+        assert!(filter(directives_of("info", true)).contains("engine"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFiles, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, Severity};
+use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFiles, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, SettingNatures, Severity};
 use kastrel_actors::policy::overrides::SettingsSchema;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -50,13 +50,15 @@ pub struct CatalogueView {
     pub plugins: Vec<PluginInfo>,
     /// The issues that it knows, by id; empty where it is not asked here.
     pub issues: BTreeMap<String, IssueText>,
+    /// What its settings are, as far as their names do not say it.
+    pub natures: SettingNatures,
     /// What can be set; `None` where it does not say, or is not asked here.
     pub settings: Option<SettingsSchema>,
 }
 
 impl From<&ScannerOffer> for CatalogueView {
     fn from(offer: &ScannerOffer) -> Self {
-        Self { scanner: offer.scanner.clone(), plugins: offer.plugins.clone(), issues: BTreeMap::new(), settings: None }
+        Self { scanner: offer.scanner.clone(), plugins: offer.plugins.clone(), issues: BTreeMap::new(), natures: offer.settings.clone(), settings: None }
     }
 }
 

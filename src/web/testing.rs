@@ -15,10 +15,11 @@ use kastrel_actors::model::{
     ScannerKind, Severity,
 };
 use kastrel_actors::policy::admission::QueueLimits;
+use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
-use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
+use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -100,6 +101,8 @@ impl TestApp {
             board: Arc::new(LiveBoard::default()),
             clock,
             scope: Arc::new(ScopePolicy::default()),
+            overrides: Arc::default(),
+            sealer: Arc::new(TestSealer),
             limits: QueueLimits::default(),
         };
         change(&mut desk);
@@ -212,8 +215,9 @@ impl TestApp {
 
     /// The scanner has answered.
     pub(crate) fn load_catalogue(&self) {
-        self.desk.board.offered.set(&catalogue().plugins);
-        self.catalogue.send_replace(Some(Arc::new(catalogue())));
+        let catalogue = catalogue();
+        self.desk.board.offered.set(&catalogue.plugins, &catalogue.natures);
+        self.catalogue.send_replace(Some(Arc::new(catalogue)));
     }
 }
 
@@ -235,7 +239,16 @@ pub(crate) fn catalogue() -> CatalogueView {
         category: "TLS".into(),
     };
     let timeout = SettingRule { kinds: vec![ValueKind::Integer], minimum: Some(1.0), maximum: Some(60.0), ..SettingRule::default() };
-    let settings = SettingsSchema { plugins: [("whatweb".to_owned(), [("timeout".to_owned(), timeout)].into())].into() };
+    let text = |description: &str, secret| SettingRule { kinds: vec![ValueKind::Text], description: description.into(), secret, ..SettingRule::default() };
+    let of_whatweb = [("timeout".to_owned(), timeout)];
+    let of_zap = [
+        ("image".to_owned(), text("A container image.", false)),
+        ("report".to_owned(), text("Path to the <report>.", false)),
+        ("api_key".to_owned(), text("The key.", false)),
+        ("pin".to_owned(), text("A number to log in with.", true)),
+        ("note".to_owned(), text("Any text.", false)),
+    ];
+    let settings = SettingsSchema { plugins: [("whatweb".to_owned(), of_whatweb.into()), ("zap".to_owned(), of_zap.into())].into() };
     CatalogueView {
         scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() },
         plugins: vec![
@@ -244,6 +257,7 @@ pub(crate) fn catalogue() -> CatalogueView {
             plugin("zap", PluginKind::Active, true, &[]),
         ],
         issues: [("weak-cipher".to_owned(), issue)].into(),
+        natures: natures_of(&settings),
         settings: Some(settings),
     }
 }

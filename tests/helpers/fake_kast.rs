@@ -30,6 +30,7 @@
 //! | `clean` | its plugins name no issues |
 //! | `noreport` | it writes no report |
 //! | `env` | prints its environment |
+//! | `config` | prints its configuration file on both streams |
 //! | `gated` | ends each plugin only when the folder that `FAKE_KAST_GATES` names has a file of the plugin's name |
 //! | `hostile` | its report, its files and its log try what they can to run script in a browser |
 //!
@@ -112,6 +113,7 @@ struct Play {
     behaviour: Vec<String>,
     out: PathBuf,
     host: String,
+    config: Option<String>,
 }
 
 impl Play {
@@ -133,7 +135,7 @@ fn scan(args: &[String]) -> ExitCode {
     mark(Path::new(&out), "start");
     let journal = Journal::open(Path::new(&out));
     let script = std::env::var("FAKE_KAST").unwrap_or_else(|_| host(&target).to_owned());
-    let mut play = Play { behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(), out: out.into(), host: script };
+    let mut play = Play { behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(), out: out.into(), host: script, config: after("--config") };
     if demo::is_on() && play.host.starts_with("legacy") {
         play.behaviour.push("crash".into());
     }
@@ -203,6 +205,11 @@ async fn run(play: &Play) -> ExitCode {
     let _ignored = play.is("stubborn").then(|| (signal(SignalKind::interrupt()).unwrap(), signal(SignalKind::terminate()).unwrap()));
     if play.is("env") {
         std::env::vars().for_each(|(name, value)| println!("env {name}={value}"));
+    }
+    if let Some(config) = play.config.as_ref().filter(|_| play.is("config")) {
+        let text = std::fs::read_to_string(config).unwrap();
+        println!("config {text}");
+        eprintln!("config {text}");
     }
     if let Some(folder) = std::env::var_os("FAKE_KAST_REPLAY") {
         std::fs::create_dir_all(&play.out).unwrap();

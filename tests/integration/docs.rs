@@ -6,6 +6,7 @@ use kastrel_actors::policy::restart::{RetryPolicy, is_worth_another_try};
 
 const SUPERVISION: &str = include_str!("../../docs/supervision.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
+const SECURITY: &str = include_str!("../../docs/security.md");
 
 /// What the system says, and Kastrel only repeats.
 const OF_THE_SYSTEM: &[&str] = &["Connection refused (os error 111)", "No space left on device (os error 28)"];
@@ -109,6 +110,35 @@ fn the_operators_page_has_the_titles_of_kast_webs_guide() {
         "\n### Results Not Updating\n",
     ] {
         assert!(OPERATIONS.contains(title), "{title}");
+    }
+}
+
+/// Every promise of docs/security.md names the tests that hold it, and they exist.
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let mut sources = String::new();
+    let mut folders: Vec<std::path::PathBuf> =
+        ["src", "actors", "scanner", "tests"].iter().map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && path.file_name().is_none_or(|name| name != "target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let rows: Vec<Vec<&str>> =
+        SECURITY.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")).map(|line| line.split(" | ").collect()).collect();
+    assert!(rows.len() > 20, "only {} promises were found", rows.len());
+    for row in &rows {
+        let [promise, _against, tests] = row.as_slice() else { panic!("{row:?}: expected three columns") };
+        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test holds: {promise}");
+        for name in named {
+            assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}, which should hold: {promise}");
+        }
     }
 }
 

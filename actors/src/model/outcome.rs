@@ -14,7 +14,7 @@ named_enum! {
         SpawnFailed = "spawn_failed",
         /// The scanner refused its arguments (exit code 2).
         UsageError = "usage_error",
-        /// The scope policy refused the target at dispatch.
+        /// The scope policy refused the target, or the override policy a setting, at dispatch.
         OutOfScope = "out_of_scope",
         /// The scanner ended with an error of its own (exit code 1, a Python traceback).
         Crashed = "crashed",

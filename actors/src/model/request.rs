@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Target, TraceContext};
+use super::{HIDDEN_VALUE, SettingValue, Target, TraceContext, is_secret_name};
 
 /// The most workers a scanner may use in parallel.
 pub const MAX_WORKERS: u8 = 32;
@@ -64,35 +64,72 @@ named_enum! {
 }
 
 /// One `--set plugin.key=value`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConfigOverride {
     /// The plugin.
     pub plugin: String,
     /// The setting, possibly dotted.
     pub key: String,
-    /// Its value, as text.
-    pub value: String,
+    /// Its value.
+    pub value: SettingValue,
 }
 
+/// What marks a setting whose value is a secret although its name does not say so: `secret:plugin.key=value`.
+const SECRET_MARK: &str = "secret:";
+
 impl ConfigOverride {
-    /// The form that the scanner's command line takes: `plugin.key=value`.
+    /// The setting's full name: `plugin.key`.
     #[must_use]
-    pub fn argument(&self) -> String {
-        format!("{}.{}={}", self.plugin, self.key, self.value)
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.plugin, self.key)
     }
 
-    fn parse(text: &str) -> Result<Self, &'static str> {
+    /// Whether the value is a secret, by itself or by the setting's name.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.value.is_secret() || is_secret_name(&self.key)
+    }
+
+    /// `plugin.key=value`, with a secret value hidden.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let value = self.value.clear().filter(|_| !self.is_secret()).unwrap_or(HIDDEN_VALUE);
+        format!("{}.{}={value}", self.plugin, self.key)
+    }
+
+    /// Reads `plugin.key=value`, with `secret:` before it where the value is a secret.
+    ///
+    /// # Errors
+    /// What is wrong, as a sentence without the value.
+    pub fn parse(text: &str) -> Result<Self, String> {
         const FORM: &str = "expected plugin.key=value";
+        let (is_marked, text) = text.trim_start().strip_prefix(SECRET_MARK).map_or((false, text), |text| (true, text));
         let (path, value) = text.split_once('=').ok_or(FORM)?;
-        let (plugin, key) = path.trim().split_once('.').ok_or(FORM)?;
+        let path = path.trim();
+        let wrong = |why: &str| format!("`{}`: {why}", printable(path));
+        let (plugin, key) = path.split_once('.').ok_or_else(|| wrong(FORM))?;
         if !is_name(plugin) || !key.split('.').all(is_name) {
-            return Err("plugin and key consist of letters, digits, `_` and `-`");
+            return Err(wrong("plugin and key consist of letters, digits, `_` and `-`"));
         }
         if value.len() > 1000 || value.chars().any(char::is_control) {
-            return Err("the value is longer than 1000 bytes or contains control characters");
+            return Err(wrong("the value is longer than 1000 bytes or contains control characters"));
         }
-        Ok(Self { plugin: plugin.into(), key: key.into(), value: value.into() })
+        let value = match value {
+            HIDDEN_VALUE => SettingValue::Hidden,
+            _ if is_marked => SettingValue::Secret(value.into()),
+            _ => SettingValue::Plain(value.into()),
+        };
+        Ok(Self { plugin: plugin.into(), key: key.into(), value })
     }
+}
+
+/// The sealed value of a setting that a form has shown as hidden, and got back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSecret {
+    /// `plugin.key`.
+    pub name: String,
+    /// The sealed value.
+    pub sealed: String,
 }
 
 /// Letters, digits, `_` and `-`, not starting with `-`: safe as a part of an argument and of a file name.
@@ -128,6 +165,15 @@ pub struct ScanRequest {
     pub overrides: Vec<ConfigOverride>,
     /// Its place among waiting scans.
     pub priority: Priority,
+}
+
+impl ScanRequest {
+    /// Takes secrets out that an earlier version stored in clear, by their settings' names.
+    pub fn leave_out_clear_secrets(&mut self) {
+        for one in self.overrides.iter_mut().filter(|one| one.is_secret() && one.value.clear().is_some()) {
+            one.value = SettingValue::Hidden;
+        }
+    }
 }
 
 /// A scan on its way into the store.
@@ -189,6 +235,9 @@ pub struct ScanRequestDraft {
     /// That one has permission to attack the target; needed in mode active and both.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_active: Option<bool>,
+    /// Values of hidden settings that a form brings back. Not part of the API.
+    #[serde(skip)]
+    pub kept: Vec<KeptSecret>,
 }
 
 impl ScanRequestDraft {
@@ -220,10 +269,12 @@ impl ScanRequestDraft {
             errors.push(FieldError::new("overrides", format!("more than {MAX_OVERRIDES} overrides")));
         }
         let mut overrides = Vec::new();
-        for text in self.overrides.iter().take(MAX_OVERRIDES) {
+        for (text, number) in self.overrides.iter().take(MAX_OVERRIDES).zip(1..) {
             match ConfigOverride::parse(text) {
                 Ok(one) => overrides.push(one),
-                Err(why) => errors.push(FieldError::new("overrides", format!("`{}`: {why}", printable(text)))),
+                // A line without `=` may hold a secret anywhere.
+                Err(why) if !why.starts_with('`') => errors.push(FieldError::new("overrides", format!("setting {number}: {why}"))),
+                Err(why) => errors.push(FieldError::new("overrides", why)),
             }
         }
         let (Some(target), true) = (target, errors.is_empty()) else { return Err(errors) };
@@ -302,6 +353,22 @@ mod tests {
     #[test]
     fn overrides_keep_their_value_whole() {
         let given = ScanRequestDraft { overrides: vec!["whatweb.user_agent=a=b c".into()], ..draft("example.com") };
-        assert_eq!(given.check().unwrap().overrides[0].argument(), "whatweb.user_agent=a=b c");
+        assert_eq!(given.check().unwrap().overrides[0].shown(), "whatweb.user_agent=a=b c");
+    }
+
+    #[test]
+    fn secrets_are_hidden_by_name_and_by_mark_and_no_error_repeats_a_value() {
+        for (given, shown) in [
+            ("zap.local.api_key=hunter2", "zap.local.api_key=••••••"),
+            ("secret:whatweb.user_agent=hunter2", "whatweb.user_agent=••••••"),
+            ("whatweb.user_agent=••••••", "whatweb.user_agent=••••••"),
+            ("whatweb.user_agent=plain", "whatweb.user_agent=plain"),
+        ] {
+            assert_eq!(ConfigOverride::parse(given).unwrap().shown(), shown);
+        }
+        for given in ["api_key hunter2", "api_key=hunter2", "zap.a b=hunter2", "zap.token=hunter2\u{7}", "secret:hunter2"] {
+            let why = ConfigOverride::parse(given).unwrap_err();
+            assert!(!why.contains("hunter2"), "{why}");
+        }
     }
 }

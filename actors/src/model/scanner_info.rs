@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ScanRequest;
+use super::{ScanRequest, SettingNatures};
 
 named_enum! {
     /// The two scanners there are.
@@ -78,6 +78,9 @@ pub struct ScannerOffer {
     pub scanner: ScannerInfo,
     /// Its plugins.
     pub plugins: Vec<PluginInfo>,
+    /// Its settings, as far as their names do not say what they are.
+    #[serde(default)]
+    pub settings: SettingNatures,
 }
 
 impl ScannerOffer {
@@ -104,6 +107,10 @@ pub fn merge_offers<'a>(offers: impl IntoIterator<Item = &'a ScannerOffer>) -> O
         }
     }
     let (scanner, same) = by_scanner.into_iter().max_by_key(|(scanner, same)| (same.len(), scanner.kind == ScannerKind::Kast, scanner.version.clone()))?;
+    let mut settings = SettingNatures::default();
+    for offer in &same {
+        settings.add(&offer.settings);
+    }
     let mut plugins: Vec<PluginInfo> = Vec::new();
     for plugin in same.into_iter().flat_map(|offer| &offer.plugins) {
         match plugins.iter_mut().find(|known| known.name == plugin.name) {
@@ -111,7 +118,7 @@ pub fn merge_offers<'a>(offers: impl IntoIterator<Item = &'a ScannerOffer>) -> O
             None => plugins.push(plugin.clone()),
         }
     }
-    Some(ScannerOffer { scanner: scanner.clone(), plugins })
+    Some(ScannerOffer { scanner: scanner.clone(), plugins, settings })
 }
 
 #[cfg(test)]
@@ -127,7 +134,11 @@ mod tests {
             available: *available,
             dependencies: Vec::new(),
         };
-        ScannerOffer { scanner: ScannerInfo { kind, version: version.into() }, plugins: plugins.iter().map(plugin).collect() }
+        ScannerOffer {
+            scanner: ScannerInfo { kind, version: version.into() },
+            plugins: plugins.iter().map(plugin).collect(),
+            settings: SettingNatures::default(),
+        }
     }
 
     #[test]

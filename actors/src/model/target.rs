@@ -96,18 +96,83 @@ pub enum TargetError {
     /// Some other scheme.
     #[error("has the scheme `{0}`; only http and https are scanned")]
     Scheme(String),
+    /// A scheme without its slashes.
+    #[error("has a scheme without `//`; write `http://` or `https://` in front of the host")]
+    Slashes,
     /// No host in the three forms.
     #[error("names no valid host: expected a name, an IPv4 address or an IPv6 address in brackets")]
     Host,
+    /// Several colons, and no IPv6 address.
+    #[error("is not a valid IPv6 address")]
+    Ipv6,
+    /// Names a network interface.
+    #[error("has an IPv6 zone (`%`); zones are not supported")]
+    Zone,
+    /// More than one address.
+    #[error("is a range of addresses; ranges are not supported: give one address for each scan")]
+    Range,
+    /// More than one name.
+    #[error("contains `*`; patterns are not supported: give one host for each scan")]
+    Pattern,
+    /// More than one target.
+    #[error("contains `,`; give one target for each scan")]
+    Several,
+    /// `010` is 8 to some programs and 10 to others.
+    #[error("has a number with leading zeros, which other programs read as octal; write each number without them")]
+    LeadingZeros,
+    /// `0x7f.0.0.1`.
+    #[error("has a hexadecimal number, which other programs read differently; write four decimal numbers, such as 192.168.1.10")]
+    Hexadecimal,
+    /// `2130706433`.
+    #[error("is a single number, which other programs read as an IPv4 address; write four numbers, such as 192.168.1.10")]
+    SingleNumber,
+    /// `127.1` is 127.0.0.1 to some programs.
+    #[error("ends like an IPv4 address and is not four numbers, such as 192.168.1.10")]
+    NotFourNumbers,
+    /// `1.2.3.256`.
+    #[error("has a number above 255, so it is no IPv4 address")]
+    NumberTooLarge,
+    /// `127.0.0.1.`
+    #[error("is an IPv4 address with a dot at its end; leave the dot out")]
+    DotAfterAddress,
+    /// Characters that stand for others, such as full-width digits. Holds what they stand for.
+    #[error("contains characters that other programs read differently; write `{0}`")]
+    Lookalike(String),
     /// No port number.
-    #[error("has an invalid port; expected 1 to 65535")]
+    #[error("has an invalid port; expected 1 to 65535, without leading zeros")]
     Port,
     /// A path that tools could misread.
-    #[error("has a path, query or fragment that is not supported; give the host, or a URL with a plain path")]
+    #[error("has a path that is not supported; give the host, or a URL with a plain path")]
     Path,
+    /// `/a/../b`.
+    #[error("has `.` or `..` in its path, which other programs resolve; write the path that is meant")]
+    DotSegment,
+    /// `?q=1`.
+    #[error("has a query (`?`), which is not supported; give the host, or a URL with a plain path")]
+    Query,
+    /// `#top`.
+    #[error("has a fragment (`#`), which is not supported; give the host, or a URL with a plain path")]
+    Fragment,
+}
+
+/// How strictly a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// As somebody typed it: what another program reads differently is refused.
+    Typed,
+    /// As a row of an earlier version holds it, which took more texts for names.
+    Stored,
 }
 
 impl Target {
+    /// Whether the target would be accepted today, whichever version stored it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), TargetError> {
+        self.to_string().parse::<Self>().map(|_| ())
+    }
+
     /// The host.
     #[must_use]
     pub const fn host(&self) -> &Host {
@@ -124,6 +189,33 @@ impl Target {
     #[must_use]
     pub const fn scheme(&self) -> Option<Scheme> {
         self.scheme
+    }
+
+    /// The target with its host in Unicode, where that differs: `https://bücher.example` for `https://xn--bcher-kva.example`.
+    #[must_use]
+    pub fn unicode(&self) -> Option<String> {
+        let Host::Name(name) = &self.host else { return None };
+        if !name.contains("xn--") {
+            return None;
+        }
+        let (host, result) = idna::domain_to_unicode(name);
+        // Only what leads back to the same name, and nothing that changes how a line is drawn.
+        let is_plain =
+            !host.chars().any(|c| c.is_whitespace() || c.is_control() || ('\u{200b}'..='\u{200f}').contains(&c) || ('\u{202a}'..='\u{202e}').contains(&c));
+        let leads_back = idna::domain_to_ascii(&host).is_ok_and(|ascii| ascii == *name);
+        (result.is_ok() && is_plain && leads_back && host != *name).then(|| self.written_with(&host))
+    }
+
+    /// The target for people: in both forms where it has two, so that neither can be mistaken for another host.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.unicode().map_or_else(|| self.to_string(), |unicode| format!("{unicode} ({self})"))
+    }
+
+    fn written_with(&self, host: &str) -> String {
+        let scheme = self.scheme.map(|scheme| format!("{}://", scheme.as_str())).unwrap_or_default();
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{scheme}{host}{port}{}", self.path)
     }
 
     /// The target as a folder name: letters, digits, `.`, `-` and `_` only, at most 100 characters, never empty and never starting with `.` or `-`.
@@ -156,29 +248,68 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        refuse_hostile_text(text)?;
-        let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (Some(parse_scheme(scheme)?), rest),
-            None => (None, text),
-        };
-        let (authority, path) = match rest.find('/') {
-            Some(at) => rest.split_at(at),
-            None => (rest, ""),
-        };
-        if scheme.is_none() && !path.is_empty() {
-            return Err(TargetError::Path);
-        }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c);
-        if !path.chars().all(plain) {
-            return Err(TargetError::Path);
-        }
-        let (host, port) = match authority.parse() {
-            // A bare IPv6 address can have no port, so it needs no brackets to be understood.
-            Ok(address) => (Host::V6(address), None),
-            Err(_) => split_port(authority).and_then(|(host, port)| Ok((parse_host(host)?, port)))?,
-        };
-        Ok(Self { scheme, host, port, path: if path == "/" { String::new() } else { path.to_owned() } })
+        parse(text, Reading::Typed)
     }
+}
+
+fn parse(text: &str, reading: Reading) -> Result<Target, TargetError> {
+    refuse_hostile_text(text)?;
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (Some(parse_scheme(scheme)?), rest),
+        None => (None, text),
+    };
+    if scheme.is_none() && (rest.starts_with("//") || lacks_slashes(rest)) {
+        return Err(TargetError::Slashes);
+    }
+    match rest.find(['?', '#']).map(|at| &rest[at..]) {
+        Some(end) if end.starts_with('?') => return Err(TargetError::Query),
+        Some(_) => return Err(TargetError::Fragment),
+        None => {}
+    }
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    // `example.com/` is what a browser's address line gives.
+    let path = if path == "/" { "" } else { path };
+    if scheme.is_none() && !path.is_empty() {
+        return Err(if is_range(authority, path) { TargetError::Range } else { TargetError::Path });
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c);
+    if !path.chars().all(plain) {
+        return Err(TargetError::Path);
+    }
+    let is_dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    if reading == Reading::Typed && path.split('/').any(is_dots) {
+        return Err(TargetError::DotSegment);
+    }
+    let is_colons = authority.matches(':').count() > 1;
+    if authority.contains('%') && (is_colons || authority.starts_with('[')) {
+        return Err(TargetError::Zone);
+    }
+    let (host, port) = match authority.parse() {
+        // A bare IPv6 address can have no port, so it needs no brackets to be understood.
+        Ok(address) => (Host::V6(address), None),
+        Err(_) if is_colons && !authority.contains('[') => {
+            return Err(if authority.contains('-') { TargetError::Range } else { TargetError::Ipv6 });
+        }
+        Err(_) => split_port(authority).and_then(|(host, port)| Ok((parse_host(host, reading)?, port)))?,
+    };
+    Ok(Target { scheme, host, port, path: path.to_owned() })
+}
+
+/// `http:example.com` and `http:/example.com`, but not `http:80`: a host may have that name.
+fn lacks_slashes(text: &str) -> bool {
+    let rest = |scheme: &str| text.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &text[scheme.len()..]);
+    ["http:", "https:"].into_iter().filter_map(rest).any(|rest| !rest.is_empty() && !rest.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// `10.0.0.0/24` and `10.0.0.0/255.255.255.0`.
+fn is_range(authority: &str, path: &str) -> bool {
+    let inner = authority.trim_start_matches('[').trim_end_matches(']');
+    let is_address = inner.parse::<IpAddr>().is_ok() || inner.bytes().all(|b| b.is_ascii_digit() || b".-*".contains(&b));
+    let bits = &path[1..];
+    is_address && !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
 fn refuse_hostile_text(text: &str) -> Result<(), TargetError> {
@@ -225,8 +356,8 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), TargetError> {
         },
     };
     let Some(port) = port else { return Ok((host, None)) };
-    // `parse` would also take a leading `+`.
-    if !port.bytes().all(|b| b.is_ascii_digit()) {
+    // `parse` would also take a leading `+`, and other programs read leading zeros as octal.
+    if !port.bytes().all(|b| b.is_ascii_digit()) || port.starts_with('0') {
         return Err(TargetError::Port);
     }
     match port.parse() {
@@ -235,33 +366,103 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), TargetError> {
     }
 }
 
-fn parse_host(text: &str) -> Result<Host, TargetError> {
+fn parse_host(text: &str, reading: Reading) -> Result<Host, TargetError> {
+    if let Some(inner) = text.strip_prefix('[') {
+        let inner = inner.strip_suffix(']').ok_or(TargetError::Host)?;
+        let wrong = if inner.contains('-') { TargetError::Range } else { TargetError::Ipv6 };
+        return inner.parse().map(Host::V6).map_err(|_| wrong);
+    }
     if text.contains('%') {
         return Err(TargetError::Host);
     }
-    // The URL standard's host parser: it also reads the odd forms of IPv4 (`0x7f.1`, `2130706433`), so that the scope
-    // policy sees the address that a tool would connect to, and not a harmless looking name.
+    if reading == Reading::Typed {
+        refuse_several(text)?;
+        if text.is_ascii() && ends_in_a_number(text) {
+            return parse_v4(text).map(Host::V4);
+        }
+    }
+    if reading == Reading::Stored && !ends_in_a_number(text) {
+        return valid_name(text);
+    }
+    // The URL standard's host parser: IDNA, and what is no name at all.
     match url::Host::parse(text).map_err(|_| TargetError::Host)? {
+        // Not ASCII: full-width digits and the like.
+        url::Host::Ipv4(address) if reading == Reading::Typed => Err(TargetError::Lookalike(address.to_string())),
         url::Host::Ipv4(address) => Ok(Host::V4(address)),
         url::Host::Ipv6(address) => Ok(Host::V6(address)),
         url::Host::Domain(name) => {
-            let name = name.strip_suffix('.').unwrap_or(&name).to_ascii_lowercase();
-            let valid_label = |label: &str| {
-                (1..=63).contains(&label.len())
-                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-                    && !label.starts_with('-')
-                    && !label.ends_with('-')
-            };
-            if name.len() <= MAX_NAME_LENGTH && name.split('.').all(valid_label) { Ok(Host::Name(name)) } else { Err(TargetError::Host) }
+            let host = valid_name(&name)?;
+            if reading == Reading::Typed && is_lookalike(text, &name) { Err(TargetError::Lookalike(host.to_string())) } else { Ok(host) }
         }
     }
+}
+
+fn refuse_several(text: &str) -> Result<(), TargetError> {
+    let of_numbers = |more: &str| text.contains(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '.' || more.contains(c));
+    if !of_numbers("") && of_numbers("-*,") {
+        return Err(TargetError::Range);
+    }
+    if text.contains('*') {
+        return Err(TargetError::Pattern);
+    }
+    if text.contains(',') { Err(TargetError::Several) } else { Ok(()) }
+}
+
+/// Whether some program takes the text for an IPv4 address, whole or mistyped: its last part is a number (the URL standard's "ends in a number").
+fn ends_in_a_number(text: &str) -> bool {
+    let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next().unwrap_or_default();
+    let is_hexadecimal = last.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x")) && last[2..].bytes().all(|b| b.is_ascii_hexdigit());
+    is_hexadecimal || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Four decimal numbers and nothing else, which every program reads alike.
+fn parse_v4(text: &str) -> Result<Ipv4Addr, TargetError> {
+    let parts: Vec<&str> = text.split('.').collect();
+    if parts.last() == Some(&"") {
+        return Err(TargetError::DotAfterAddress);
+    }
+    if parts.iter().any(|part| part.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x"))) {
+        return Err(TargetError::Hexadecimal);
+    }
+    if !parts.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())) {
+        return Err(TargetError::NotFourNumbers);
+    }
+    if parts.iter().any(|part| part.len() > 1 && part.starts_with('0')) {
+        return Err(TargetError::LeadingZeros);
+    }
+    match parts.len() {
+        1 => Err(TargetError::SingleNumber),
+        4 => text.parse().map_err(|_| TargetError::NumberTooLarge),
+        _ => Err(TargetError::NotFourNumbers),
+    }
+}
+
+fn valid_name(text: &str) -> Result<Host, TargetError> {
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let valid_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() <= MAX_NAME_LENGTH && name.split('.').all(valid_label) { Ok(Host::Name(name)) } else { Err(TargetError::Host) }
+}
+
+/// Whether characters beyond ASCII stand for ASCII ones: a program without the same mapping sees another host, or none.
+fn is_lookalike(text: &str, name: &str) -> bool {
+    if text.is_ascii() {
+        return false;
+    }
+    let (given, read): (Vec<&str>, Vec<&str>) = (text.split('.').collect(), name.split('.').collect());
+    given.len() != read.len() || given.iter().zip(&read).any(|(given, read)| !given.is_ascii() && !read.starts_with("xn--"))
 }
 
 impl TryFrom<String> for Target {
     type Error = TargetError;
 
+    /// Reads what is stored, also by earlier versions, which took more texts for host names: a row must stay readable. [`Target::check`] says whether it may still be scanned.
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+        text.parse().or_else(|error| parse(&text, Reading::Stored).map_err(|_| error))
     }
 }
 
@@ -284,8 +485,16 @@ mod tests {
             ("Example.COM.", "example.com"),
             ("example.com:8443", "example.com:8443"),
             ("127.0.0.1:80", "127.0.0.1:80"),
-            ("2130706433", "127.0.0.1"),
-            ("0x7f.1", "127.0.0.1"),
+            ("example.com/", "example.com"),
+            ("example.com:8443/", "example.com:8443"),
+            ("10.0.0.1/", "10.0.0.1"),
+            ("[::1]/", "[::1]"),
+            ("0.0.0.0", "0.0.0.0"),
+            ("1.2.3.example", "1.2.3.example"),
+            ("10.0.0.1-5.example", "10.0.0.1-5.example"),
+            ("0x7f.example", "0x7f.example"),
+            ("::ffff:127.0.0.1", "[::ffff:127.0.0.1]"),
+            ("http:80", "http:80"),
             ("[::1]:8080", "[::1]:8080"),
             ("[0:0:0:0:0:0:0:1]", "[::1]"),
             ("http://example.com", "http://example.com"),
@@ -323,26 +532,140 @@ mod tests {
             ("http://-oX", E::Host),
             ("exa$mple.com", E::Host),
             ("a..b", E::Host),
-            ("a:b:80", E::Port),
+            ("a:b:80", E::Ipv6),
             ("[::1", E::Host),
             ("ex%41mple.com", E::Host),
             ("example.com:0", E::Port),
             ("example.com:65536", E::Port),
             ("example.com:+80", E::Port),
             ("example.com:", E::Port),
+            ("example.com:080", E::Port),
             ("example.com/path", E::Path),
-            ("http://example.com/?q=1", E::Path),
-            ("http://example.com/#x", E::Path),
+            ("example.com//", E::Path),
+            ("http://example.com/?q=1", E::Query),
+            ("http://example.com?q=1", E::Query),
+            ("example.com?q=1#x", E::Query),
+            ("http://example.com/#x", E::Fragment),
+            ("example.com#x?y", E::Fragment),
             ("http://example.com/`id`", E::Path),
+            ("http://example.com/a/../b", E::DotSegment),
+            ("https://example.com/path/%2E%2e/etc/passwd", E::DotSegment),
+            ("https://example.com/.", E::DotSegment),
+            ("//example.com", E::Slashes),
+            ("http:example.com", E::Slashes),
+            ("HTTPS:/example.com", E::Slashes),
         ] {
             assert_eq!(given.parse::<Target>(), Err(expected), "{given:?}");
         }
     }
 
     #[test]
+    fn what_another_program_reads_as_another_host_is_refused_with_the_true_reason() {
+        use TargetError as E;
+        let lookalike = |text: &str| E::Lookalike(text.into());
+        for (given, expected) in [
+            ("192.168.001.010", E::LeadingZeros),
+            ("010.0.0.1", E::LeadingZeros),
+            ("127.0.0.01", E::LeadingZeros),
+            ("http://127.0.0.01:80/x", E::LeadingZeros),
+            ("00.0.0.0", E::LeadingZeros),
+            ("1.2.3", E::NotFourNumbers),
+            ("127.1", E::NotFourNumbers),
+            ("1.2.3.4.5", E::NotFourNumbers),
+            ("1..2.3", E::NotFourNumbers),
+            ("example.7", E::NotFourNumbers),
+            ("2130706433", E::SingleNumber),
+            ("0", E::SingleNumber),
+            ("0x7f.1", E::Hexadecimal),
+            ("0x7f000001", E::Hexadecimal),
+            ("0X7F.0.0.1", E::Hexadecimal),
+            ("127.0.0.0x1", E::Hexadecimal),
+            ("1.2.3.256", E::NumberTooLarge),
+            ("1.2.3.99999999999999999999", E::NumberTooLarge),
+            ("127.0.0.1.", E::DotAfterAddress),
+            ("10.0.0.1-5", E::Range),
+            ("10.0.0.1-10.0.0.9", E::Range),
+            ("10.0.0-1.1-254", E::Range),
+            ("10.0.0.*", E::Range),
+            ("10.0.0.1,2", E::Range),
+            ("10.0.0.1-5:80", E::Range),
+            ("10.0.0.0/24", E::Range),
+            ("10.0.0.0/255.255.255.0", E::Range),
+            ("fe80::/10", E::Range),
+            ("[fe80::]/10", E::Range),
+            ("fe80::1-5", E::Range),
+            ("[fe80::1-5]", E::Range),
+            ("*.example.com", E::Pattern),
+            ("a.example,b.example", E::Several),
+            ("fe80::1%eth0", E::Zone),
+            ("[fe80::1%25eth0]:80", E::Zone),
+            ("[127.0.0.1]", E::Ipv6),
+            ("1:2:3", E::Ipv6),
+            ("１２７.0.0.1", lookalike("127.0.0.1")),
+            ("127。0。0。1", lookalike("127.0.0.1")),
+            ("ｅxample.com", lookalike("example.com")),
+            ("example。com", lookalike("example.com")),
+            ("exam\u{ad}ple.com", lookalike("example.com")),
+            ("exam\u{200b}ple.com", lookalike("example.com")),
+            ("example．com", lookalike("example.com")),
+            ("256.1.1.1", E::NumberTooLarge),
+            ("example.com..", E::Host),
+            ("\"example.com\"", E::Host),
+            ("example[.]com", E::Host),
+            ("bücher.ｅxample", lookalike("xn--bcher-kva.example")),
+            ("127.0.0.1;", E::Host),
+            ("127.0.0.1\\x", E::Host),
+        ] {
+            assert_eq!(given.parse::<Target>(), Err(expected), "{given:?}");
+        }
+        for (given, word) in [
+            ("192.168.001.010", "leading zeros"),
+            ("1.2.3", "not four numbers"),
+            ("10.0.0.1-5", "ranges are not supported"),
+            ("fe80::1%eth0", "zones are not supported"),
+            ("http://example.com?q=1", "query"),
+        ] {
+            let why = given.parse::<Target>().unwrap_err().to_string();
+            assert!(why.contains(word), "{why}");
+        }
+    }
+
+    #[test]
+    fn rows_of_earlier_versions_stay_readable_and_are_not_scanned_again() {
+        for (text, why) in [
+            ("10.0.0.1-5", TargetError::Range),
+            ("1-5", TargetError::Range),
+            ("http://10.0.0.1-5:80/x", TargetError::Range),
+            ("http://a.test/x/../y", TargetError::DotSegment),
+        ] {
+            let stored: Target = serde_json::from_str(&format!("\"{text}\"")).unwrap();
+            assert_eq!(stored.to_string(), text);
+            assert_eq!(stored.check(), Err(why));
+        }
+        let sound: Target = serde_json::from_str("\"https://xn--bcher-kva.example\"").unwrap();
+        assert_eq!(sound.check(), Ok(()));
+        assert!(serde_json::from_str::<Target>("\"-oX\"").is_err());
+    }
+
+    #[test]
+    fn internationalised_names_are_shown_in_both_forms() {
+        for (given, label) in [
+            ("bücher.example", "bücher.example (xn--bcher-kva.example)"),
+            ("https://XN--BCHER-KVA.example:444/a", "https://bücher.example:444/a (https://xn--bcher-kva.example:444/a)"),
+            ("пример.испытание", "пример.испытание (xn--e1afmkfd.xn--80akhbyknj4f)"),
+            ("example.com", "example.com"),
+            ("127.0.0.1", "127.0.0.1"),
+        ] {
+            let target: Target = given.parse().unwrap();
+            assert_eq!(target.label(), label);
+            assert_eq!(target.unicode().is_some(), label.contains('('));
+        }
+    }
+
+    #[test]
     fn folder_names_stay_in_their_folder() {
         assert_eq!("[::1]:80".parse::<Target>().unwrap().folder_name(), "___1__80");
-        assert_eq!("https://example.com:444/a/../b".parse::<Target>().unwrap().folder_name(), "example.com_444");
+        assert_eq!("https://example.com:444/a/b".parse::<Target>().unwrap().folder_name(), "example.com_444");
     }
 
     proptest! {

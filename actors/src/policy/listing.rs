@@ -1,6 +1,6 @@
 //! Which scans a list shows and where each stands in it: pure, and the same for every store.
 
-use crate::model::{PluginResult, ScanOrder, ScanRecord, Severity, SeverityCounts, total_count};
+use crate::model::{PluginResult, ScanOrder, ScanRecord, Severity, SeverityCounts, Target, total_count};
 use crate::ports::{ListPlace, ListQuery};
 
 /// The last word on a scan's plugins: the verdict's, or those of the last attempt.
@@ -57,6 +57,20 @@ pub fn target_text(record: &ScanRecord) -> String {
     record.request.target.to_string().to_lowercase()
 }
 
+/// Whether a target, as lists know it, contains a text in one of its forms: an internationalised name is found as it is written, and as `xn--`.
+#[must_use]
+pub fn target_contains(target: &str, text: &str) -> bool {
+    if target.contains(text) {
+        return true;
+    }
+    if !target.contains("xn--") || text.is_ascii() {
+        return false;
+    }
+    let Some(unicode) = target.parse::<Target>().ok().and_then(|target| target.unicode()) else { return false };
+    // The same letters may have been typed in several ways; the mapping of IDNA knows one.
+    unicode.to_lowercase().contains(&idna::domain_to_unicode(text).0)
+}
+
 /// Whether the filters of a list let a scan through. Where the page begins is no filter.
 #[must_use]
 pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
@@ -64,7 +78,7 @@ pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
         && query.mode.is_none_or(|mode| record.request.mode == mode)
         && query.created_from.is_none_or(|from| record.created_at >= from)
         && query.created_until.is_none_or(|until| record.created_at < until)
-        && query.target.as_deref().is_none_or(|text| text.is_empty() || target_text(record).contains(text))
+        && query.target.as_deref().is_none_or(|text| text.is_empty() || target_contains(&target_text(record), text))
         && query.plugin.as_deref().is_none_or(|plugin| plugins_with_results(record).contains(&plugin_text(plugin)))
         && query.min_severity.is_none_or(|least| record.ended_at().is_some() && record.severities().worst().is_some_and(|worst| worst.is_at_least(least)))
 }
@@ -132,6 +146,18 @@ mod tests {
         verdict.plugins[0].issues = vec![crate::model::IssueRef { id: "No WAF Detected".into(), severity: Severity::High, title: String::new() }];
         verdict.plugins[1].severities.unknown = 1;
         assert_eq!(plugins_with_results(&record), ["wafw00f", "whatweb"]);
+    }
+
+    #[test]
+    fn an_internationalised_name_is_found_in_both_forms() {
+        let target = "https://xn--bcher-kva.example:444/a";
+        for text in ["bücher", "büch", "ücher.exa", "xn--bcher", "bcher-kva", "https://bücher.example:444", "bu\u{308}cher", "example"] {
+            assert!(target_contains(target, text), "{text}");
+        }
+        for text in ["bucher", "öcher", "bücher.com"] {
+            assert!(!target_contains(target, text), "{text}");
+        }
+        assert!(!target_contains("example.com", "ü"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod infrastructure;
 pub mod lease;
 pub mod listing;
 pub mod orders;
+pub mod override_policy;
 pub mod overrides;
 pub mod permission;
 pub mod reports;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ConfigOverride, FieldError};
+use super::override_policy::nature_of;
+use crate::model::{ConfigOverride, FieldError, HIDDEN_VALUE};
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,12 @@ pub struct SettingRule {
     pub description: String,
     /// What it is when nobody sets it.
     pub default: String,
+    /// The form of a text, as the scanner's schema names it: `uri`, `path`, `password`; empty where it names none.
+    #[serde(default)]
+    pub format: String,
+    /// Whether the schema marks the value as a secret.
+    #[serde(default)]
+    pub secret: bool,
 }
 
 /// The settings of a scanner: for each plugin its keys, dotted where they are nested. A key that ends in `.` takes anything below it.
@@ -63,7 +70,8 @@ impl SettingsSchema {
         let Some(keys) = self.plugins.get(&one.plugin) else { return Some(format!("the scanner has no plugin `{}` with settings", one.plugin)) };
         let open = || keys.iter().find(|(key, _)| key.ends_with('.') && one.key.starts_with(key.as_str()));
         match keys.get_key_value(&one.key).or_else(open) {
-            Some((_, rule)) => refused_by(rule, &one.value),
+            // What is sealed was checked before.
+            Some((_, rule)) => one.value.clear().and_then(|value| refused_by(rule, value, is_secret(one, rule))),
             None => Some(match keys.keys().min_by_key(|key| distance(key, &one.key)).filter(|key| distance(key, &one.key) <= 3) {
                 Some(near) => format!("`{}` has no such setting; did you mean `{near}`?", one.plugin),
                 None => format!("`{}` has no such setting", one.plugin),
@@ -72,9 +80,14 @@ impl SettingsSchema {
     }
 }
 
-/// Why a rule refuses a value, or `None`.
-fn refused_by(rule: &SettingRule, value: &str) -> Option<String> {
+fn is_secret(one: &ConfigOverride, rule: &SettingRule) -> bool {
+    one.value.is_secret() || nature_of(&one.key, rule).secret
+}
+
+/// Why a rule refuses a value, or `None`. A secret is not repeated.
+fn refused_by(rule: &SettingRule, value: &str, is_secret: bool) -> Option<String> {
     let text = value.trim();
+    let shown = if is_secret { HIDDEN_VALUE } else { text };
     let lower = text.to_ascii_lowercase();
     let fits = |kind: &ValueKind| match kind {
         ValueKind::Boolean => matches!(lower.as_str(), "true" | "false" | "yes" | "no" | "1" | "0"),
@@ -84,17 +97,17 @@ fn refused_by(rule: &SettingRule, value: &str) -> Option<String> {
         ValueKind::Nothing => matches!(lower.as_str(), "null" | "none" | ""),
     };
     if !rule.kinds.is_empty() && !rule.kinds.iter().any(fits) {
-        return Some(format!("expected {}, not `{text}`", expected(rule)));
+        return Some(format!("expected {}, not `{shown}`", expected(rule)));
     }
     let is_nothing = rule.kinds.contains(&ValueKind::Nothing) && fits(&ValueKind::Nothing);
     if !rule.words.is_empty() && !is_nothing && !rule.words.iter().any(|word| word == text) {
-        return Some(format!("expected one of {}, not `{text}`", rule.words.join(", ")));
+        return Some(format!("expected one of {}, not `{shown}`", rule.words.join(", ")));
     }
     let is_numeric = rule.kinds.iter().any(|kind| matches!(kind, ValueKind::Integer | ValueKind::Number)) && !rule.kinds.contains(&ValueKind::Text);
     let number = text.parse::<f64>().ok().filter(|_| is_numeric)?;
     let too_small = rule.minimum.is_some_and(|least| number < least);
     let too_large = rule.maximum.is_some_and(|most| number > most);
-    (too_small || too_large).then(|| format!("expected {}, not `{text}`", expected(rule)))
+    (too_small || too_large).then(|| format!("expected {}, not `{shown}`", expected(rule)))
 }
 
 fn expected(rule: &SettingRule) -> String {
@@ -134,6 +147,7 @@ fn distance(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SettingValue;
 
     fn schema() -> SettingsSchema {
         let rule = |kinds: &[ValueKind], minimum, maximum, words: &[&str]| SettingRule {
@@ -176,6 +190,16 @@ mod tests {
             ("hosts", "a,b"),
         ] {
             assert_eq!(problem("zap", key, value), None, "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_does_not_fit_is_not_repeated() {
+        let rule = SettingRule { kinds: vec![ValueKind::Integer], ..SettingRule::default() };
+        let schema = SettingsSchema { plugins: [("zap".to_owned(), [("api_token".to_owned(), rule.clone()), ("n".to_owned(), rule)].into())].into() };
+        for (key, value) in [("api_token", SettingValue::Plain("hunter2".into())), ("n", SettingValue::Secret("hunter2".into()))] {
+            let message = schema.check(&[ConfigOverride { plugin: "zap".into(), key: key.into(), value }]).pop().unwrap().message;
+            assert!(!message.contains("hunter2") && message.contains(key), "{message}");
         }
     }
 

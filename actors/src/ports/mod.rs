@@ -9,6 +9,7 @@ mod local_job_queue;
 mod node_health;
 mod scan_runner;
 mod scan_store;
+pub mod secret_sealer;
 
 pub use clock::{Clock, SystemClock};
 pub use control_bus::{Control, ControlBus, FOLLOWED_FOR, LocalControlBus};
@@ -24,3 +25,4 @@ pub use scan_store::{
     Applied, DayOutcomes, Deleted, DueScan, ListPlace, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError,
     StoreStats, Submitted,
 };
+pub use secret_sealer::{NoSealer, SealError, SecretSealer};

@@ -11,7 +11,7 @@ use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
 
-use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, fixtures};
+use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, TestSealer, fixtures};
 
 /// See the module. Every test holds it against the promises when it is done: [`Cluster::check`].
 pub struct Cluster {
@@ -47,6 +47,8 @@ impl Cluster {
             board: Arc::new(LiveBoard::default()),
             clock: Arc::clone(&clock) as _,
             scope: Arc::new(ScopePolicy::default()),
+            overrides: Arc::default(),
+            sealer: Arc::new(TestSealer),
             limits: QueueLimits::NONE,
         };
         Self { store, runner, health: Arc::default(), desk, queue, bus, hub, clock }

@@ -42,7 +42,7 @@ pub fn offer(kind: ScannerKind, plugins: &[&str]) -> ScannerOffer {
         available: true,
         dependencies: Vec::new(),
     };
-    ScannerOffer { scanner: ScannerInfo { kind, version: "1".into() }, plugins: plugins.iter().map(plugin).collect() }
+    ScannerOffer { scanner: ScannerInfo { kind, version: "1".into() }, plugins: plugins.iter().map(plugin).collect(), settings: Default::default() }
 }
 
 /// A node that says of itself only its name.

@@ -13,6 +13,7 @@ pub mod queue_conformance;
 mod scripted_health;
 mod scripted_runner;
 pub mod store_conformance;
+mod test_sealer;
 pub mod unchecked;
 
 pub use cluster::Cluster;
@@ -22,3 +23,4 @@ pub use memory_store::MemoryStore;
 pub use paused_clock::PausedClock;
 pub use scripted_health::ScriptedHealth;
 pub use scripted_runner::{Run, Script, ScriptedRunner};
+pub use test_sealer::TestSealer;

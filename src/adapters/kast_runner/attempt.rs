@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::config_file::Forgetting;
 use super::container::{self, ZapContainer};
 use super::observer::{Conclusion, Look, Observer};
 use super::output::Output;
@@ -88,6 +89,8 @@ pub(super) struct Attempt {
     pub(super) reaper: Reaper,
     pub(super) zap: Option<ZapContainer>,
     pub(super) environment: Arc<Vec<(OsString, OsString)>>,
+    /// The configuration file, where it holds secrets of the scan.
+    pub(super) forgetting: Option<Forgetting>,
     pub(super) events: EventSink,
     pub(super) presence: Presence,
 }
@@ -119,7 +122,8 @@ fn look(mut observer: Observer) -> Looking {
 
 /// Runs the attempt to its end.
 pub(super) async fn run(attempt: Attempt) {
-    let Attempt { leader, exit, mut wish, output, activity, observer, files, sink, hub, relist, grace, reaper, zap, environment, events, presence } = attempt;
+    let Attempt { leader, exit, mut wish, output, activity, observer, files, sink, hub, relist, grace, reaper, zap, environment, forgetting, events, presence } =
+        attempt;
     let changed = Arc::new(Notify::new());
     let watching = {
         let (hub, folder, changed) = (Arc::clone(&hub), files.paths.attempt_dir.clone(), Arc::clone(&changed));
@@ -225,7 +229,13 @@ pub(super) async fn run(attempt: Attempt) {
     notes.extend(concluded.notes);
     let (folder, kept) = (files.paths.attempt_dir.clone(), notes.clone());
     // Before the files go elsewhere; without a thread for it the log has the notes.
-    let _ = tokio::task::spawn_blocking(move || super::folder::keep_notes(&folder, &kept)).await;
+    let _ = tokio::task::spawn_blocking(move || {
+        super::folder::keep_notes(&folder, &kept);
+        if let Some(forgetting) = forgetting {
+            forgetting.forget();
+        }
+    })
+    .await;
     if let Some(sink) = sink {
         // The processes are gone, so that this is no silence of the scanner.
         events(AttemptEvent::Alive);

@@ -5,7 +5,8 @@
 //! the attempt's own ZAP container.
 //!
 //! The file is JSON, which YAML contains, written so that PyYAML (YAML 1.1) reads the same values: see [`text`](write()). It may hold keys of remote services, so it is hidden, readable by its owner
-//! alone, part of no list, archive or bucket, and deleted with the scan's files. It stays until then, so that the attempt's `command.sh` can be run again.
+//! alone, part of no list, archive or bucket, and deleted with the scan's files. It stays until then, so that the attempt's `command.sh` can be run again; but secrets of the scan are taken out of it
+//! when the attempt ends.
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -17,6 +18,7 @@ use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Number, Value};
 
 use super::container::ZapContainer;
+use super::folder::{self, AttemptPaths};
 use super::text::clean;
 
 /// The name of the file in an attempt's folder.
@@ -130,7 +132,7 @@ fn flatten(plugin: &str, prefix: &str, value: &Value, overrides: &mut Vec<Config
                 Value::Array(list) => list.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect::<Vec<_>>().join(","),
                 other => other.to_string(),
             };
-            overrides.push(ConfigOverride { plugin: plugin.to_owned(), key: prefix.to_owned(), value: shown });
+            overrides.push(ConfigOverride { plugin: plugin.to_owned(), key: prefix.to_owned(), value: shown.into() });
         }
     }
 }
@@ -178,13 +180,15 @@ fn insert(plugins: &mut Map<String, Value>, plugin: &str, key: &str, value: Valu
 
 /// The value with the type that the schema names; without a schema, with the one that its text has.
 fn typed(schema: Option<&SettingsSchema>, change: &ConfigOverride) -> Value {
+    // Sealed ones were opened before.
+    let value = change.value.clear().unwrap_or_default();
     let keys = schema.and_then(|schema| schema.plugins.get(&change.plugin));
     let open = |keys: &std::collections::BTreeMap<String, SettingRule>| keys.keys().any(|key| key.ends_with('.') && change.key.starts_with(key.as_str()));
     match keys.and_then(|keys| keys.get(&change.key)) {
-        Some(rule) if !rule.kinds.is_empty() => of_kinds(&rule.kinds, &rule.items, &change.value),
+        Some(rule) if !rule.kinds.is_empty() => of_kinds(&rule.kinds, &rule.items, value),
         // Below an open key, such as the headers of a request, everything is text.
-        None if keys.is_some_and(open) => change.value.clone().into(),
-        Some(_) | None => guessed(&change.value),
+        None if keys.is_some_and(open) => value.into(),
+        Some(_) | None => guessed(value),
     }
 }
 
@@ -239,6 +243,38 @@ pub(super) fn write(dir: &OwnedFd, settings: &Value) -> std::io::Result<()> {
     put(settings, 0, &mut text);
     text.push('\n');
     std::fs::File::from(file).write_all(text.as_bytes())
+}
+
+/// Removes the file of an attempt whose node died before it could take the secrets out of it. Blocks.
+pub(super) fn remove(results: &Path, paths: &AttemptPaths) {
+    let removed = folder::open(results, paths).and_then(|dir| Ok(rustix::fs::unlinkat(dir, CONFIG_NAME, rustix::fs::AtFlags::empty())?));
+    if let Err(error) = removed
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(error = &error as &dyn std::error::Error, "could not remove the configuration file of an earlier attempt");
+    }
+}
+
+/// A configuration file with secrets of its scan, to be written anew without them when the scanner is gone.
+#[derive(Debug)]
+pub(super) struct Forgetting {
+    /// The attempt's folder.
+    pub(super) dir: OwnedFd,
+    /// The settings without the secrets.
+    pub(super) rest: Value,
+}
+
+impl Forgetting {
+    /// Writes the file anew. Blocks.
+    pub(super) fn forget(self) {
+        let gone = match rustix::fs::unlinkat(&self.dir, CONFIG_NAME, rustix::fs::AtFlags::empty()) {
+            Err(error) if error != rustix::io::Errno::NOENT => Err(error.into()),
+            Ok(()) | Err(_) => write(&self.dir, &self.rest),
+        };
+        if let Err(error) = gone {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not take the secrets out of an attempt's configuration file");
+        }
+    }
 }
 
 /// JSON as PyYAML reads it: a float has a point and no exponent, or it would be a text; and characters that YAML takes for a fault are escaped.
@@ -421,5 +457,9 @@ mod tests {
         assert_eq!(serde_saphyr::from_str::<Value>(&text).unwrap(), settings);
         assert!(text.contains("\"f\": 1.0") && text.contains("0.0000001") && text.contains("\\u0085") && !text.contains('\u{7f}'), "{text}");
         assert!(write(&dir, &settings).is_err(), "it is written once");
+        let rest = json!({"plugins": {"n": 1}});
+        Forgetting { dir, rest: rest.clone() }.forget();
+        assert_eq!(serde_json::from_str::<Value>(&std::fs::read_to_string(&file).unwrap()).unwrap(), rest);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

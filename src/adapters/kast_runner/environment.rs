@@ -8,7 +8,7 @@ use kastrel_actors::model::TraceContext;
 /// The variable that marks every process of an attempt.
 pub(super) const MARKER_VARIABLE: &str = "KASTREL_ATTEMPT";
 
-/// The names that pass as they are. Docker's belong to it because KAST starts ZAP with the `docker` client.
+/// The names that pass, each in full: no pattern knows what the next variable is called. Docker's belong to them because KAST starts ZAP with the `docker` client.
 const ALLOWED: &[&str] = &[
     "PATH",
     "HOME",
@@ -16,6 +16,19 @@ const ALLOWED: &[&str] = &[
     "LOGNAME",
     "LANG",
     "LANGUAGE",
+    "LC_ALL",
+    "LC_ADDRESS",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_IDENTIFICATION",
+    "LC_MEASUREMENT",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NAME",
+    "LC_NUMERIC",
+    "LC_PAPER",
+    "LC_TELEPHONE",
+    "LC_TIME",
     "TZ",
     "TMPDIR",
     "HTTP_PROXY",
@@ -35,26 +48,49 @@ const ALLOWED: &[&str] = &[
     "DOCKER_CONFIG",
     "DOCKER_CERT_PATH",
     "DOCKER_TLS_VERIFY",
+    "KAST_ZAP_URL",
 ];
 
-/// Parts of a name that say that its value is a secret; such a variable passes only where the configuration names it.
-const SECRET_PARTS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
+/// Whether a value is an address with a password in it, as proxies may have one: `http://user:password@proxy:3128`.
+fn holds_a_password(value: &str) -> bool {
+    let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
 
-/// Whether a variable of our own environment may reach the scanner; `extra` are the names that the configuration allows.
-fn passes(name: &OsStr, extra: &[String]) -> bool {
-    let Some(name) = name.to_str() else { return false };
+/// What becomes of a variable of our own environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passage {
+    Passes,
+    Stays,
+    /// It would pass, but for the password in it.
+    Withheld,
+}
+
+/// Whether a variable may reach the scanner; `extra` are the names that the configuration allows.
+fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
+    let Some(name) = name.to_str() else { return Passage::Stays };
     if extra.iter().any(|one| one == name) {
-        return true;
+        return Passage::Passes;
     }
-    if ALLOWED.contains(&name) || name.starts_with("LC_") {
-        return true;
+    match ALLOWED.contains(&name) {
+        true if holds_a_password(&value.to_string_lossy()) => Passage::Withheld,
+        true => Passage::Passes,
+        false => Passage::Stays,
     }
-    name.strip_prefix("KAST_").is_some_and(|rest| !SECRET_PARTS.iter().any(|part| rest.to_ascii_uppercase().contains(part)))
 }
 
 /// The part of `own` that may reach a scanner, with what every call of it gets.
 pub(super) fn base(own: impl IntoIterator<Item = (OsString, OsString)>, extra: &[String], set: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
-    let mut all: Vec<_> = own.into_iter().filter(|(name, _)| passes(name, extra)).collect();
+    let passes = |(name, value): &(OsString, OsString)| match passage(name, value, extra) {
+        Passage::Passes => true,
+        Passage::Stays => false,
+        Passage::Withheld => {
+            tracing::warn!(variable = %name.to_string_lossy(), "a variable holds a password and is not given to the scanner; kast.environment may name it");
+            false
+        }
+    };
+    let mut all: Vec<_> = own.into_iter().filter(passes).collect();
     // KAST wraps its output at 80 columns without a terminal; log lines should stay whole.
     all.push(("COLUMNS".into(), "200".into()));
     all.extend(set.iter().cloned());
@@ -81,11 +117,15 @@ mod tests {
         for (name, plain, with_extra) in [
             ("PATH", true, true),
             ("LC_ALL", true, true),
+            ("LC_PASSWORD", false, false),
             ("https_proxy", true, true),
-            ("KAST_LOG_LEVEL", true, true),
+            ("Https_Proxy", false, false),
+            ("KAST_ZAP_URL", true, true),
+            ("KAST_LOG_LEVEL", false, false),
+            ("KAST_AUTH", false, false),
+            ("KAST_DSN", false, false),
             ("KAST_AI_API_KEY", false, true),
             ("KAST_WEB_TOKEN", false, false),
-            ("KAST_db_password", false, false),
             ("MY_TOOL", false, true),
             ("REDIS_URL", false, false),
             ("KASTREL_DATABASE_URL", false, false),
@@ -94,7 +134,26 @@ mod tests {
             ("LD_PRELOAD", false, false),
             ("AWS_SECRET_ACCESS_KEY", false, false),
         ] {
-            assert_eq!((passes(OsStr::new(name), &[]), passes(OsStr::new(name), &extra)), (plain, with_extra), "{name}");
+            let passes = |extra: &[String]| passage(OsStr::new(name), OsStr::new("x"), extra) == Passage::Passes;
+            assert_eq!((passes(&[]), passes(&extra)), (plain, with_extra), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_a_password_passes_only_where_the_operator_names_it() {
+        for (name, value, passes) in [
+            ("HTTP_PROXY", "http://proxy:3128", true),
+            ("HTTP_PROXY", "http://user@proxy:3128/x:y@z", true),
+            ("HTTP_PROXY", "http://user:hunter2@proxy:3128", false),
+            ("https_proxy", "user:hunter2@proxy:3128", false),
+            ("ALL_PROXY", "socks5h://:hunter2@proxy", false),
+            ("DOCKER_HOST", "ssh://user@host", true),
+            ("KAST_ZAP_URL", "http://user:hunter2@zap:8080", false),
+            ("PATH", "/bin:/usr/bin", true),
+        ] {
+            let expected = if passes { Passage::Passes } else { Passage::Withheld };
+            assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[]), expected, "{name}={value}");
+            assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[name.to_owned()]), Passage::Passes);
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::redactor::Redactor;
 use super::text::clean;
 
 /// How much of each stream's end is kept.
@@ -107,9 +108,10 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Starts to drain; `activity` is notified of every chunk.
-    pub(super) fn drain(stdout: OwnedFd, stderr: OwnedFd, log: std::fs::File, cap: u64, activity: Arc<Notify>) -> io::Result<Self> {
-        let pipes = [Receiver::from_owned_fd(stdout)?, Receiver::from_owned_fd(stderr)?];
+    /// Starts to drain; `activity` is notified of every chunk. `secrets` are recorded nowhere.
+    pub(super) fn drain(stdout: OwnedFd, stderr: OwnedFd, log: std::fs::File, cap: u64, activity: Arc<Notify>, secrets: &Arc<[String]>) -> io::Result<Self> {
+        let pipe = |end| Ok::<_, io::Error>((Receiver::from_owned_fd(end)?, Redactor::new(Arc::clone(secrets))));
+        let pipes = [pipe(stdout)?, pipe(stderr)?];
         let tails: Arc<[Mutex<Tail>; 2]> = Arc::default();
         let mut file = tokio::fs::File::from_std(log);
         file.set_max_buf_size(CHUNK_BYTES);
@@ -140,7 +142,7 @@ impl Drop for Output {
     }
 }
 
-async fn drain(pipes: [Receiver; 2], tails: Arc<[Mutex<Tail>; 2]>, mut log: CappedLog, activity: Arc<Notify>) -> Option<String> {
+async fn drain(pipes: [(Receiver, Redactor); 2], tails: Arc<[Mutex<Tail>; 2]>, mut log: CappedLog, activity: Arc<Notify>) -> Option<String> {
     let [stdout, stderr] = pipes;
     let (mut stdout, mut stderr) = (Some(stdout), Some(stderr));
     loop {
@@ -164,30 +166,34 @@ async fn drain(pipes: [Receiver; 2], tails: Arc<[Mutex<Tail>; 2]>, mut log: Capp
     }
 }
 
-async fn readable(pipe: Option<&Receiver>) -> io::Result<()> {
+async fn readable(pipe: Option<&(Receiver, Redactor)>) -> io::Result<()> {
     match pipe {
-        Some(pipe) => pipe.readable().await,
+        Some((pipe, _)) => pipe.readable().await,
         None => std::future::pending().await,
     }
 }
 
 /// Reads what is there, up to a bound; the buffer lives no longer, so that quiet attempts hold none. Tells whether the pipe is at its end.
-async fn drain_burst(pipe: &Option<Receiver>, tail: &Mutex<Tail>, log: &mut CappedLog, activity: &Notify) -> bool {
-    let Some(pipe) = pipe else { return true };
+async fn drain_burst(pipe: &mut Option<(Receiver, Redactor)>, tail: &Mutex<Tail>, log: &mut CappedLog, activity: &Notify) -> bool {
+    let Some((pipe, redactor)) = pipe else { return true };
     let mut buffer = vec![0; CHUNK_BYTES];
     for _ in 0..CHUNKS_IN_A_ROW {
-        match pipe.try_read(&mut buffer) {
-            Ok(0) => return true,
-            Ok(length) => {
-                let chunk = &buffer[..length];
-                tail.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
-                log.write(chunk).await;
-                activity.notify_one();
-            }
+        let (length, is_end) = match pipe.try_read(&mut buffer) {
+            Ok(0) => (0, true),
+            Ok(length) => (length, false),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return true,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => (0, true),
+        };
+        let chunk = redactor.pass(&buffer[..length], is_end);
+        if !chunk.is_empty() {
+            tail.lock().unwrap_or_else(PoisonError::into_inner).push(&chunk);
+            log.write(&chunk).await;
         }
+        if is_end {
+            return true;
+        }
+        activity.notify_one();
     }
     false
 }
@@ -235,7 +241,7 @@ mod tests {
         let (out, mut out_writer) = io::pipe().unwrap();
         let (err, err_writer) = io::pipe().unwrap();
         let activity = Arc::new(Notify::new());
-        let output = Output::drain(out.into(), err.into(), std::fs::File::create(&path).unwrap(), 10, Arc::clone(&activity)).unwrap();
+        let output = Output::drain(out.into(), err.into(), std::fs::File::create(&path).unwrap(), 10, Arc::clone(&activity), &Arc::default()).unwrap();
         out_writer.write_all(b"0123456789abcdef\nlast\n").unwrap();
         activity.notified().await;
         drop((out_writer, err_writer));
@@ -246,11 +252,27 @@ mod tests {
         assert!(text.starts_with("0123456789\n[kastrel] the log is cut here"), "{text}");
     }
 
+    #[tokio::test]
+    async fn secrets_are_recorded_nowhere() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let (out, mut out_writer) = io::pipe().unwrap();
+        let (err, mut err_writer) = io::pipe().unwrap();
+        let secrets: Arc<[String]> = ["hunter2".to_owned()].into();
+        let output = Output::drain(out.into(), err.into(), log.reopen().unwrap(), 1 << 20, Arc::default(), &secrets).unwrap();
+        out_writer.write_all(b"using key hun").unwrap();
+        out_writer.write_all(b"ter2 now\n").unwrap();
+        err_writer.write_all(b"refused: hunter2").unwrap();
+        drop((out_writer, err_writer));
+        let end = output.finish(std::time::Duration::from_secs(5)).await;
+        let text = std::fs::read_to_string(log.path()).unwrap();
+        assert!(!text.contains("hunter2") && text.contains("using key •••••• now") && end.last_words == "refused: ••••••", "{text} {end:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_pipe_that_stays_open_is_named() {
         let (out, _out_writer) = io::pipe().unwrap();
         let (err, _err_writer) = io::pipe().unwrap();
-        let output = Output::drain(out.into(), err.into(), tempfile::tempfile().unwrap(), 10, Arc::default()).unwrap();
+        let output = Output::drain(out.into(), err.into(), tempfile::tempfile().unwrap(), 10, Arc::default(), &Arc::default()).unwrap();
         let end = output.finish(std::time::Duration::from_secs(2)).await;
         assert!(end.notes[0].contains("still open"), "{:?}", end.notes);
     }

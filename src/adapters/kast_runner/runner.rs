@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kastrel_actors::model::{Failure, FailureKind, FaultKind, ScannerInfo, ScannerKind};
+use kastrel_actors::model::{AttemptNumber, ConfigOverride, Failure, FailureKind, FaultKind, ScannerInfo, ScannerKind};
+use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::policy::selection::select;
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, EventSink, Presence, Remains, ScanRunner, StartError};
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, Presence, Remains, ScanRunner, SecretSealer, StartError};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
@@ -19,7 +20,7 @@ use super::argv::{ArgvParts, argv};
 use super::attempt::{self, Attempt, Control, Wish};
 use super::catalogue::Catalogue;
 use super::catalogue_cache::CatalogueCache;
-use super::config_file::{self, KastConfigError, NodeConfig};
+use super::config_file::{self, Forgetting, KastConfigError, NodeConfig};
 use super::container::{self, ZapContainer};
 use super::environment;
 use super::folder::{self, AttemptPaths};
@@ -33,6 +34,7 @@ use super::report::ReportRenderer;
 use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::scope_check;
+use super::settings_check;
 use super::sink::{ArtifactSink, AttemptFiles};
 use super::start_error;
 use super::target_note;
@@ -61,6 +63,10 @@ pub struct KastRunnerConfig {
     pub grace: Grace,
     /// What may be scanned.
     pub scope: ScopePolicy,
+    /// Which settings of the scanner a scan may set.
+    pub overrides: OverridePolicy,
+    /// Opens the values of secret settings.
+    pub sealer: Arc<dyn SecretSealer>,
     /// Names of further variables of our environment that the scanner gets.
     pub env_allow: Vec<String>,
     /// Variables that are set for the scanner.
@@ -89,6 +95,8 @@ impl KastRunnerConfig {
             log_cap: 10 << 20,
             grace: Grace::default(),
             scope: ScopePolicy::default(),
+            overrides: OverridePolicy::default(),
+            sealer: Arc::new(NoSealer),
             env_allow: Vec::new(),
             env_extra: Vec::new(),
             relist: Duration::from_secs(2),
@@ -219,6 +227,9 @@ impl ScanRunner for KastRunner {
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
         scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError::Failed)?;
         let catalogue = self.known_catalogue().await;
+        let schema = catalogue.as_deref().and_then(|known| known.settings.clone());
+        let overrides = settings_check::open(&job.request, &self.config.overrides, &*self.config.sealer, schema.as_ref()).map_err(StartError::Failed)?;
+        let secrets: Arc<[String]> = settings_check::secrets(&overrides).into();
         if let Some(known) = catalogue.as_deref() {
             // A submission that came before the scanner had told what it offers could not be judged.
             select(&job.request, &known.plugins).map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
@@ -238,7 +249,9 @@ impl ScanRunner for KastRunner {
             let notes = expected.notes.clone();
             let was_mount_point = self.was_mount_point;
             let (kind, configured, home) = (self.config.scanner.kind, self.config.kast_config.clone(), environment::home(&environment));
-            let (overrides, zap, schema) = (job.request.overrides.clone(), zap.clone(), catalogue.as_deref().and_then(|known| known.settings.clone()));
+            let (zap, has_secrets) = (zap.clone(), !secrets.is_empty());
+            let of_attempt = |number| AttemptPaths::new(&self.config.results_dir, &job.request.target, job.created_at, job.scan, AttemptNumber(number));
+            let earlier: Vec<AttemptPaths> = (1..job.attempt.0).map(of_attempt).filter(|_| has_secrets).collect();
             let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
             tokio::task::spawn_blocking(move || {
                 if was_mount_point && is_mount_point(&results) == Ok(false) {
@@ -251,22 +264,33 @@ impl ScanRunner for KastRunner {
                     ScannerKind::Kast => NodeConfig::read(configured.as_deref(), home.as_deref()).map_err(|error| unusable(&error))?,
                     ScannerKind::Builtin => NodeConfig::none(),
                 };
-                config_file::write(&folder.dir, &config_file::settings(node, &overrides, zap.as_ref(), schema.as_ref())).map_err(failed)?;
+                let of = |overrides: &[ConfigOverride]| config_file::settings(node.clone(), overrides, zap.as_ref(), schema.as_ref());
+                config_file::write(&folder.dir, &of(&overrides)).map_err(failed)?;
                 folder.keep_command(&program, &args);
                 folder::keep_notes(&paths.attempt_dir, &notes);
+                let forgetting = if has_secrets {
+                    // Those of a node that died; what ended here is clean.
+                    for earlier in &earlier {
+                        config_file::remove(&results, earlier);
+                    }
+                    let shown: Vec<ConfigOverride> = overrides.iter().filter(|one| !one.value.is_secret()).cloned().collect();
+                    Some(Forgetting { dir: folder.dir.try_clone().map_err(failed)?, rest: of(&shown) })
+                } else {
+                    None
+                };
                 let spawned = process::spawn(&program, &args, &environment, &marker, Some(presence))?;
-                Ok::<_, StartError>((folder, spawned))
+                Ok::<_, StartError>((folder, spawned, forgetting))
             })
         };
         let broken = |error: tokio::task::JoinError| StartError::Failed(Failure::new(FailureKind::SpawnFailed, format!("the start broke off: {error}")));
-        let (folder, spawned) = spawning.await.map_err(broken)??;
+        let (folder, spawned, forgetting) = spawning.await.map_err(broken)??;
 
         // From here on an error drops the leader, which kills what was started.
         let system = |error: std::io::Error| start_error::of_program(&self.config.scanner.program, &error);
         let leader = Arc::new(spawned.leader);
         let activity = Arc::new(Notify::new());
         let exit = watch_exit(spawned.exit).map_err(system)?;
-        let output = Output::drain(spawned.stdout, spawned.stderr, folder.log, self.config.log_cap, Arc::clone(&activity)).map_err(system)?;
+        let output = Output::drain(spawned.stdout, spawned.stderr, folder.log, self.config.log_cap, Arc::clone(&activity), &secrets).map_err(system)?;
         let pid = leader.pid().as_raw_nonzero().get().unsigned_abs();
         events(AttemptEvent::Started { pid, scanner: scanner_info(self.config.scanner.kind, catalogue.as_deref()) });
 
@@ -291,6 +315,7 @@ impl ScanRunner for KastRunner {
             reaper: self.reaper.clone(),
             zap,
             environment: Arc::clone(&self.environment),
+            forgetting,
             events,
             presence,
         }));

@@ -84,6 +84,8 @@ fn rule(schema: &Value) -> SettingRule {
         maximum: number("maximum"),
         words,
         description: clean(schema.get("description").and_then(Value::as_str).unwrap_or_default(), MOST_TEXT),
+        format: clean(schema.get("format").and_then(Value::as_str).unwrap_or_default(), MOST_TEXT),
+        secret: ["writeOnly", "x-secret", "secret", "sensitive"].iter().any(|mark| schema.get(mark).and_then(Value::as_bool) == Some(true)),
         default: schema.get("default").map(|value| clean(&value.as_str().map_or_else(|| value.to_string(), str::to_owned), MOST_TEXT)).unwrap_or_default(),
     }
 }

@@ -90,8 +90,19 @@ impl From<CallError> for QueueError {
     }
 }
 
+/// What a Redis in protected mode means by closing every connection from another machine.
+const PROTECTED: &str = "Redis is in protected mode and refuses connections from other machines: set a password for it (`requirepass`) and name it in redis.url, or, where nobody else reaches it, set `protected-mode no`";
+
+/// What the first line of a server says that takes no connection. It says so at once, before any command, and a client that wrote first may find only a closed connection.
+pub(super) fn greeting(line: &str) -> Option<&'static str> {
+    line.starts_with("-DENIED").then_some(PROTECTED)
+}
+
 /// One line, as Redis or the system says it.
 pub(super) fn describe(error: &redis::RedisError) -> String {
+    if error.code() == Some("DENIED") {
+        return PROTECTED.to_owned();
+    }
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {}", without_script(detail)),
         (Some(code), None) => code.to_owned(),
@@ -171,6 +182,13 @@ mod tests {
         let said = "command not allowed when used memory > 'maxmemory'. script: ec22d168, on @user_script:2.";
         assert_eq!(without_script(said), "command not allowed when used memory > 'maxmemory'");
         assert_eq!(without_script("Authentication required."), "Authentication required");
+    }
+
+    #[test]
+    fn a_server_in_protected_mode_is_known_by_its_first_line() {
+        let said = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user.";
+        assert!(greeting(said).is_some_and(|text| text.contains("protected mode") && text.contains("requirepass") && text.contains("redis.url")));
+        assert_eq!((greeting("-ERR max number of clients reached"), greeting("+PONG"), greeting("")), (None, None, None));
     }
 
     #[test]

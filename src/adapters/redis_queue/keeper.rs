@@ -6,16 +6,18 @@ use std::time::Duration;
 use kastrel_actors::policy::restart::{RetryPolicy, backoff};
 use rand::RngExt;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Value};
+use redis::{AsyncConnectionConfig, ConnectionAddr, Value};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::error::{CallError, describe};
+use super::error::{CallError, describe, greeting};
 use super::health;
 use super::link::{CALL_TIMEOUT, Link};
 
 /// The longest that making a connection may take, with TLS and sign-in.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a server that takes no connection may take to say why.
+const GREETING_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often the line is looked at when nothing is known to become due: for signals of a node that died before it could offer them, and to find out that the connection is dead.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the server may go without a signal before it is tried out whether it still takes one.
@@ -66,8 +68,29 @@ impl Keeper {
         }
     }
 
-    /// A connection to a server that can do all that is needed, and the server's version. It is tried with the very scripts that it is for.
+    /// A connection to a server that can do all that is needed, and the server's version.
     async fn connect(&self) -> Result<(MultiplexedConnection, String), String> {
+        match self.try_connect().await {
+            Ok(connected) => Ok(connected),
+            Err(why) => Err(self.greeting().await.map_or(why, str::to_owned)),
+        }
+    }
+
+    /// Why the server closes every connection, where it says so by itself.
+    async fn greeting(&self) -> Option<&'static str> {
+        use tokio::io::AsyncReadExt as _;
+        let ConnectionAddr::Tcp(host, port) = self.link.client.get_connection_info().addr() else { return None };
+        let read = async {
+            let mut line = [0; 64];
+            let mut stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await.ok()?;
+            let length = stream.read(&mut line).await.ok()?;
+            greeting(&String::from_utf8_lossy(&line[..length]))
+        };
+        tokio::time::timeout(GREETING_TIMEOUT, read).await.ok().flatten()
+    }
+
+    /// As [`connect`](Self::connect); the connection is tried with the very scripts that it is for.
+    async fn try_connect(&self) -> Result<(MultiplexedConnection, String), String> {
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(CALL_TIMEOUT));
         let mut connection = self.link.client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| describe(&error))?;
         redis::cmd("PING").exec_async(&mut connection).await.map_err(|error| describe(&error))?;

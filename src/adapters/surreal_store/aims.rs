@@ -4,6 +4,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kastrel_actors::policy::listing::target_contains;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::SurrealValue;
 
@@ -52,7 +53,7 @@ impl Aims {
         self.catch_up(db).await?;
         let known = self.known();
         let begin = known.targets.partition_point(|target| target.as_str() < from);
-        let found = || known.targets.iter().skip(begin).filter(|target| target.contains(text)).take(most).cloned().collect();
+        let found = || known.targets.iter().skip(begin).filter(|target| target_contains(target, text)).take(most).cloned().collect();
         Ok((!known.overflowing).then(found))
     }
 

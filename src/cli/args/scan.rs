@@ -1,7 +1,7 @@
 //! `scan`: one scan and its gate.
 
 use clap::Args;
-use kastrel_actors::model::{MAX_WORKERS, Priority, ReportFormat, ScanMode, ScanRequestDraft, Severity};
+use kastrel_actors::model::{ConfigOverride, MAX_WORKERS, Priority, ReportFormat, ScanMode, ScanRequestDraft, Severity};
 use kastrel_actors::policy::permission;
 
 use super::common::{ConfigArgs, ScannerArgs, ServerArgs, names};
@@ -43,6 +43,9 @@ pub struct ScanArgs {
     /// A setting of the scanner; may be repeated
     #[arg(long, value_name = "PLUGIN.KEY=VALUE")]
     pub set: Vec<String>,
+    /// A secret setting, whose value is read from a file (- for standard input) and shown nowhere; may be repeated
+    #[arg(long, value_name = "PLUGIN.KEY=FILE")]
+    pub set_secret: Vec<String>,
     /// Queue priority [default: normal]
     #[arg(long, value_name = "PRIORITY", value_parser = names(Priority::ALL.iter().map(|one| one.as_str())))]
     pub priority: Option<String>,
@@ -92,7 +95,29 @@ impl ScanArgs {
             priority: self.priority.clone(),
             // Not sent where it is not needed: older servers do not know the field.
             confirm_active: self.confirm_active.then_some(true),
+            kept: Vec::new(),
         }
+    }
+
+    /// The values of `--set-secret`, read by `read`, in the form that a submission takes.
+    ///
+    /// # Errors
+    /// One is not of the form `PLUGIN.KEY=FILE`, or its file cannot be read.
+    pub fn secrets(&self, mut read: impl FnMut(&str) -> std::io::Result<String>) -> Result<Vec<String>, String> {
+        let mut one = |text: &String| -> Result<String, String> {
+            let (name, file) =
+                text.split_once('=').filter(|(name, file)| name.contains('.') && !file.is_empty()).ok_or("--set-secret: expected PLUGIN.KEY=FILE")?;
+            let value = read(file).map_err(|error| format!("--set-secret {name}: failed to read {file}: {error}"))?;
+            Ok(format!("secret:{name}={}", value.trim_end_matches(['\r', '\n'])))
+        };
+        self.set_secret.iter().map(&mut one).collect()
+    }
+
+    /// The settings of `--set` whose values are secrets: they stand in the list of processes.
+    #[must_use]
+    pub fn exposed(&self) -> Vec<String> {
+        let parsed = self.set.iter().filter_map(|text| ConfigOverride::parse(text).ok());
+        parsed.filter(|one| one.is_secret() && one.value.clear().is_some_and(|value| !value.is_empty())).map(|one| one.name()).collect()
     }
 
     /// Whether the scan runs active plugins and nobody said that they may.

@@ -120,7 +120,7 @@ fn message(plugin: &PluginView) -> String {
 
 /// The scan in one line.
 fn head(scan: &ScanView, now: Timestamp) -> String {
-    let target = brief(&scan.target, 80);
+    let target = brief(&scan.target_label(), 80);
     let scanner = scan.scanner.as_ref().map_or_else(String::new, |scanner| format!(", {}", brief(&scanner.label(), 60)));
     let attempt = if scan.attempt > 1 { format!(", attempt {}", scan.attempt) } else { String::new() };
     let state = match scan.status {

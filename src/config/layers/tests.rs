@@ -128,6 +128,32 @@ fn a_file_that_is_no_toml_is_told_with_its_place() {
 }
 
 #[test]
+fn a_file_that_is_no_toml_does_not_give_its_secrets_away() {
+    for (text, place) in [
+        ("[artifacts]\nsecret_access_key = hunter2-and-more\n", "line 2, column 21, at `secret_access_key`"),
+        ("[redis]\nurl = redis://:hunter2@h\n", "line 2"),
+        ("[redis]\nurl = \"redis://:hunter2@h\n", "line 2"),
+        ("[database]\nurl = 'ws://root:hunter2@db' x\n", "line 2"),
+        ("[artifacts]\naccess_key_id = \"a\"\naccess_key_id = \"hunter2\"\n", "line 3"),
+        ("[x]\ny = [\n\"hunter2\nz = 1\n", "line 3"),
+        ("hunter2", "line 1"),
+    ] {
+        let error = sources(&env(&[]), text, &[]).resolve().unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(place) && shown.contains("test.toml") && !shown.contains("hunter2"), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn an_address_that_is_none_may_be_a_password() {
+    let vars = env(&[("REDIS_URL", "hunter2"), ("KASTREL_DATABASE_URL", "hunter2")]);
+    let error = sources(&vars, "", &[]).resolve().unwrap_err().to_string();
+    assert!(error.contains("redis.url") && error.contains("database.url") && !error.contains("hunter2"), "{error}");
+    let error = sources(&env(&[]), "[redis]\nurl = 8675309\n", &[]).resolve().unwrap_err().to_string();
+    assert!(error.contains("redis.url") && !error.contains("8675309"), "{error}");
+}
+
+#[test]
 fn secrets_are_not_shown() {
     let vars = env(&[("REDIS_URL", "redis://u:hunter2@h:1/0")]);
     let resolved = Sources::of(&vars).resolve().unwrap();

@@ -24,6 +24,9 @@ pub(crate) struct ScanSummary<'a> {
     status: ScanStatus,
     #[schema(value_type = String, example = "example.com")]
     target: AsText<&'a Target>,
+    /// The target with its host in Unicode, where that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_unicode: Option<String>,
     #[schema(value_type = ModeName)]
     mode: ScanMode,
     #[schema(value_type = PriorityName)]
@@ -66,6 +69,7 @@ impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
             scan_id: record.id.0,
             status: record.status(),
             target: AsText(&record.request.target),
+            target_unicode: record.request.target.unicode(),
             mode: record.request.mode,
             priority: record.request.priority,
             dry_run: record.request.dry_run,
@@ -175,7 +179,7 @@ struct RequestBody<'a> {
     dry_run: bool,
     #[schema(value_type = FormatName)]
     format: ReportFormat,
-    /// `plugin.key=value` each.
+    /// `plugin.key=value` each, with `••••••` in place of a secret.
     overrides: Vec<String>,
     #[schema(value_type = PriorityName)]
     priority: Priority,
@@ -192,7 +196,7 @@ impl<'a> From<&'a ScanRequest> for RequestBody<'a> {
             verbose: request.verbose,
             dry_run: request.dry_run,
             format: request.format,
-            overrides: request.overrides.iter().map(kastrel_actors::model::ConfigOverride::argument).collect(),
+            overrides: request.overrides.iter().map(kastrel_actors::model::ConfigOverride::shown).collect(),
             priority: request.priority,
         }
     }

@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use kastrel_actors::model::{PluginInfo, PluginKind};
+use kastrel_actors::policy::override_policy::{OverridePolicy, nature_of};
+use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -20,6 +22,41 @@ struct Catalogue<'a> {
     /// The scanner in words.
     label: String,
     plugins: Vec<PluginInfoBody<'a>>,
+    /// The scanner's settings; empty where this process does not know them.
+    settings: Vec<SettingBody<'a>>,
+}
+
+/// A setting of the scanner: `overrides` of a submission take it as `name=value`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Setting)]
+struct SettingBody<'a> {
+    /// `plugin.key`; a name that ends in `.` takes any key below it.
+    name: String,
+    description: &'a str,
+    default: &'a str,
+    /// Whether a submission that sets it is refused.
+    locked: bool,
+    /// Why it is locked.
+    reason: Option<String>,
+    /// Whether its value is a secret, which is shown nowhere.
+    secret: bool,
+}
+
+fn settings<'a>(schema: &'a SettingsSchema, policy: &OverridePolicy) -> Vec<SettingBody<'a>> {
+    let all = schema.plugins.iter().flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| (plugin, key, rule)));
+    let body = |(plugin, key, rule): (&'a String, &'a String, &'a SettingRule)| {
+        let nature = nature_of(key, rule);
+        let lock = policy.lock(plugin, key, nature);
+        SettingBody {
+            name: format!("{plugin}.{key}"),
+            description: &rule.description,
+            default: if nature.secret { "" } else { &rule.default },
+            locked: lock.is_some(),
+            reason: lock.map(|lock| lock.to_string()),
+            secret: nature.secret,
+        }
+    };
+    all.map(body).collect()
 }
 
 /// A plugin that the scanner offers.
@@ -55,7 +92,8 @@ impl<'a> From<&'a PluginInfo> for PluginInfoBody<'a> {
 pub(crate) async fn list_plugins(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
     let catalogue = web.catalogue().ok_or_else(|| Problem::new(ProblemKind::Loading, web.no_catalogue()).retry_after(2))?;
     let plugins = catalogue.plugins.iter().map(Into::into).collect();
-    Ok(fresh(StatusCode::OK, &Catalogue { scanner: (&catalogue.scanner).into(), label: catalogue.scanner.headline(), plugins }))
+    let settings = catalogue.settings.as_ref().map(|schema| settings(schema, &web.desk().overrides)).unwrap_or_default();
+    Ok(fresh(StatusCode::OK, &Catalogue { scanner: (&catalogue.scanner).into(), label: catalogue.scanner.headline(), plugins, settings }))
 }
 
 #[cfg(test)]
@@ -71,5 +109,19 @@ mod tests {
         let body = json_of(app.get("/api/plugins").await).await;
         assert_eq!((body["label"].as_str(), body["scanner"]["kind"].as_str()), (Some("built-in scanner 0.1.0 — KAST was not found"), Some("builtin")));
         assert_eq!((body["plugins"][0]["name"].as_str(), body["plugins"][0]["available"].as_bool()), (Some("whatweb"), Some(true)));
+    }
+
+    #[tokio::test]
+    async fn settings_say_whether_they_are_locked_and_why() {
+        let app = TestApp::new();
+        app.load_catalogue();
+        let body = json_of(app.get("/api/plugins").await).await;
+        let of = |name: &str| body["settings"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+        let told = |name: &str| (of(name)["locked"].as_bool().unwrap(), of(name)["reason"].as_str().map(str::to_owned), of(name)["secret"].as_bool().unwrap());
+        assert_eq!(told("whatweb.timeout"), (false, None, false));
+        assert_eq!(told("zap.image"), (true, Some("it names a container image".into()), false));
+        assert_eq!(told("zap.report"), (true, Some("it names a file or a folder".into()), false), "by its description");
+        assert_eq!(told("zap.api_key"), (false, None, true));
+        assert_eq!(told("zap.pin"), (false, None, true), "by its mark");
     }
 }

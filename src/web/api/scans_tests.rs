@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use kastrel_actors::Client;
-use kastrel_actors::model::{Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanRequestDraft, Verdict};
+use kastrel_actors::model::{Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId, ScanRequestDraft, Verdict};
+use kastrel_actors::ports::ScanStore as _;
 use kastrel_actors::testing::fixtures;
 use serde_json::json;
 
@@ -16,11 +17,11 @@ fn fields(body: &serde_json::Value) -> Vec<&str> {
 async fn a_submission_is_stored_and_has_an_address() {
     let app = TestApp::new();
     let response =
-        app.post_json("/api/scans", &[], &json!({"target": "Example.com", "mode": "both", "confirm_active": true, "overrides": ["zap.port=8081"]})).await;
+        app.post_json("/api/scans", &[], &json!({"target": "Example.com", "mode": "both", "confirm_active": true, "overrides": ["zap.depth=8081"]})).await;
     assert_eq!((response.status().as_u16(), header_of(&response, "location")), (201, "/api/scans/1"));
     let body = json_of(response).await;
     assert_eq!((&body["scan_id"], &body["status"], &body["target"]), (&1.into(), &"pending".into(), &"example.com".into()));
-    assert_eq!((&body["request"]["overrides"][0], &body["warning"]), (&"zap.port=8081".into(), &serde_json::Value::Null));
+    assert_eq!((&body["request"]["overrides"][0], &body["warning"]), (&"zap.depth=8081".into(), &serde_json::Value::Null));
     assert_eq!(app.memory.history().len(), 1);
     assert_eq!(json_of(app.get("/api/scans/1").await).await["request"]["mode"], "both");
 }
@@ -45,6 +46,63 @@ async fn a_submission_continues_the_callers_trace() {
     assert_eq!(body["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     let other = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
     assert!(other["trace_id"].as_str().is_some_and(|id| id.len() == 32 && id != "0af7651916cd43dd8448eb211c80319c"));
+}
+
+#[tokio::test]
+async fn a_locked_setting_is_refused_by_name_at_a_submission_and_at_a_rerun() {
+    let app = TestApp::new();
+    let body = json!({"target": "a.test", "overrides": ["zap.local.docker_image=evil", "katana.proxy=http://10.0.0.1:3128", "whatweb.timeout=5"]});
+    let refused = json_of(app.post_json("/api/scans", &[], &body).await).await;
+    assert_eq!(fields(&refused), ["overrides", "overrides"]);
+    let message = refused["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("`zap.local.docker_image` is locked: it names a container image") && message.contains("overrides.allow"), "{message}");
+    // One that an earlier version accepted.
+    let mut scan = fixtures::new_scan("a.test");
+    scan.request.overrides = vec![kastrel_actors::model::ConfigOverride::parse("ftap.wordlist_path=/etc/passwd").unwrap()];
+    app.memory.submit(scan).await.unwrap();
+    app.send("POST", "/api/scans/1/cancel", &[], "").await;
+    let before = app.memory.history().len();
+    let refused = app.post_json("/api/scans/1/rerun", &[], &json!({})).await;
+    assert_eq!(refused.status(), 422);
+    assert!(json_of(refused).await["errors"][0]["message"].as_str().unwrap().contains("`ftap.wordlist_path`"));
+    let bulk = app.post_form("/scans/bulk", "action=rerun&scan=1&confirmed=yes").await;
+    assert!(bulk.status().is_redirection() || bulk.status().is_client_error());
+    assert_eq!(app.memory.history().len(), before, "nothing was accepted");
+}
+
+#[tokio::test]
+async fn a_secret_of_a_submission_is_sealed_shown_hidden_and_repeated_with_its_key() {
+    let app = TestApp::new();
+    let body = json!({"target": "a.test", "overrides": ["zap.local.api_key=hunter2", "secret:whatweb.user_agent=hunter2"]});
+    let headers = [("idempotency-key", "k")];
+    let accepted = json_of(app.post_json("/api/scans", &headers, &body).await).await;
+    assert_eq!(accepted["request"]["overrides"], json!(["zap.local.api_key=••••••", "whatweb.user_agent=••••••"]));
+    let again = app.post_json("/api/scans", &headers, &body).await;
+    assert_eq!((again.status().as_u16(), json_of(again).await["scan_id"].as_u64()), (200, Some(1)), "the same submission");
+    let other = json!({"target": "a.test", "overrides": ["zap.local.api_key=other", "secret:whatweb.user_agent=hunter2"]});
+    assert_eq!(app.post_json("/api/scans", &headers, &other).await.status(), 422, "another one");
+    app.send("POST", "/api/scans/1/cancel", &[], "").await;
+    let rerun = json_of(app.post_json("/api/scans/1/rerun", &[], &json!({})).await).await;
+    assert_eq!(rerun["request"]["overrides"], accepted["request"]["overrides"]);
+    let (first, second) = (app.desk.scan(ScanId(1)).await.unwrap().unwrap(), app.desk.scan(ScanId(2)).await.unwrap().unwrap());
+    assert_eq!(first.record.request, second.record.request, "the secret goes with a rerun");
+    let row = serde_json::to_string(&first.record).unwrap();
+    assert!(!row.contains("hunter2") && !format!("{first:?}").contains("hunter2"), "{row}");
+    // A value that is wrong is not repeated.
+    let wrong = app.post_json("/api/scans", &[], &json!({"target": "a.test", "overrides": ["zap.a b=hunter2", "token hunter2"]})).await;
+    assert!(!json_of(wrong).await.to_string().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn an_internationalised_target_is_told_in_both_forms_and_found_by_both() {
+    let app = TestApp::new();
+    let accepted = json_of(app.post_json("/api/scans", &[], &json!({"target": "Bücher.example/"})).await).await;
+    assert_eq!((accepted["target"].as_str(), accepted["target_unicode"].as_str()), (Some("xn--bcher-kva.example"), Some("bücher.example")));
+    for text in ["b%C3%BCch", "B%C3%9CCHER", "xn--bcher", "example"] {
+        assert_eq!(json_of(app.get(&format!("/api/scans?target={text}")).await).await["total"], 1, "{text}");
+    }
+    assert_eq!(json_of(app.get("/api/scans?target=bucher.").await).await["total"], 0);
+    assert!(crate::web::testing::text_of(app.get("/scans/1").await).await.contains("bücher.example (xn--bcher-kva.example)"));
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ pub(crate) struct NamedScan {
 
 impl NamedScan {
     pub(crate) fn new(scan: &ScanSnapshot) -> Self {
-        Self { id: scan.record.id.0, target: clean(&scan.record.request.target.to_string()), state: badge(scan) }
+        Self { id: scan.record.id.0, target: clean(&scan.record.request.target.label()), state: badge(scan) }
     }
 }
 

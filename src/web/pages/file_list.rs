@@ -67,7 +67,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         let total = cut.clone().unwrap_or(bytes);
         attempts.push(AttemptSection { number: attempt.number.0, total, files: listing.files.into_iter().map(row).collect(), notice, cut });
     }
-    let target = clean(&scan.record.request.target.to_string());
+    let target = clean(&scan.record.request.target.label());
     Ok(page(&FileListPage { layout: Layout::of(&web, &viewer, Here::Scans, format!("Files of scan {id}")).await, id: id.0, target, attempts }))
 }
 

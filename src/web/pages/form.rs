@@ -1,8 +1,13 @@
 //! The submit form: what a browser sent, as text, and what is shown of it. Nothing that was typed is lost when something is wrong.
 
-use kastrel_actors::model::{ConfigOverride, FieldError, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
+use kastrel_actors::model::{
+    ConfigOverride, FieldError, HIDDEN_VALUE, KeptSecret, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft,
+    SettingNatures, SettingValue,
+};
+use kastrel_actors::policy::override_policy::{OverridePolicy, nature_of};
 use kastrel_actors::policy::overrides::SettingRule;
 use kastrel_actors::policy::permission;
+use kastrel_actors::ports::{SecretSealer, secret_sealer};
 use url::form_urlencoded;
 
 use crate::web::state::CatalogueView;
@@ -24,6 +29,8 @@ pub(crate) struct SubmitForm {
     format: String,
     priority: String,
     overrides: String,
+    /// The sealed values of settings that are shown as hidden.
+    kept: Vec<KeptSecret>,
     /// That one may scan the target, asked for where plugins attack.
     confirm: bool,
     /// Whether to start what a preview showed.
@@ -45,6 +52,7 @@ impl SubmitForm {
             format: ReportFormat::Html.to_string(),
             priority: Priority::Normal.to_string(),
             overrides: String::new(),
+            kept: Vec::new(),
             confirm: false,
             start: false,
         }
@@ -62,7 +70,9 @@ impl SubmitForm {
             dry_run: request.dry_run,
             format: request.format.to_string(),
             priority: request.priority.to_string(),
-            overrides: request.overrides.iter().map(ConfigOverride::argument).collect::<Vec<_>>().join("\n"),
+            overrides: request.overrides.iter().map(ConfigOverride::shown).collect::<Vec<_>>().join("\n"),
+            // Of use with the same target alone.
+            kept: request.overrides.iter().filter_map(sealed).collect(),
             ..Self::fresh()
         }
     }
@@ -84,6 +94,7 @@ impl SubmitForm {
                 "format" => form.format = value,
                 "priority" => form.priority = value,
                 "overrides" => form.overrides = value,
+                "kept" => form.kept.extend(value.split_once('=').map(|(name, sealed)| KeptSecret { name: name.into(), sealed: sealed.into() })),
                 "confirm" => form.confirm = true,
                 "action" => form.start = value == "start",
                 _ => {}
@@ -131,9 +142,46 @@ impl SubmitForm {
             priority: Some(self.priority.clone()),
             // The page asks by a field of its own, which is checked with the rest of the form.
             confirm_active: Some(true),
+            kept: self.kept.clone(),
         };
         (draft, errors)
     }
+}
+
+/// A secret of an earlier scan, for its form.
+fn sealed(one: &ConfigOverride) -> Option<KeptSecret> {
+    match &one.value {
+        SettingValue::Sealed(sealed) => Some(KeptSecret { name: one.name(), sealed: sealed.clone() }),
+        SettingValue::Plain(_) | SettingValue::Secret(_) | SettingValue::Hidden => None,
+    }
+}
+
+/// What a page shows of the settings that were typed: a secret is hidden, and its sealed value goes with the form.
+fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
+    let mut kept = Vec::new();
+    let mut line = |line: &str| {
+        let trimmed = line.trim();
+        let (mark, rest) = trimmed.strip_prefix("secret:").map_or(("", trimmed), |rest| ("secret:", rest));
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c))).unwrap_or(rest.len());
+        let (name, value) = (&rest[..end], rest[end..].trim_start_matches(|c: char| c == '=' || c == ':' || c.is_whitespace()));
+        let (plugin, key) = name.split_once('.').unwrap_or(("", name));
+        let is_secret = !mark.is_empty() || rules.natures.nature(plugin, key).secret;
+        if !is_secret || value.is_empty() || value == HIDDEN_VALUE {
+            return line.to_owned();
+        }
+        kept.extend(secret_sealer::keep(rules.sealer, name, value));
+        format!("{mark}{name}={HIDDEN_VALUE}")
+    };
+    let shown = typed.lines().map(&mut line).collect::<Vec<_>>().join("\n");
+    (shown, kept)
+}
+
+/// What decides how settings are shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SettingRules<'a> {
+    pub(crate) policy: &'a OverridePolicy,
+    pub(crate) natures: &'a SettingNatures,
+    pub(crate) sealer: &'a dyn SecretSealer,
 }
 
 /// The form as it is shown.
@@ -154,6 +202,8 @@ pub(crate) struct FormView {
     pub(crate) format: Choices,
     pub(crate) priority: Choices,
     pub(crate) overrides: Field,
+    /// `plugin.key=sealed` for each setting that is shown as hidden.
+    pub(crate) kept: Vec<String>,
     pub(crate) confirm: bool,
     pub(crate) confirm_error: Option<String>,
     /// The settings that there are, as a hint.
@@ -166,6 +216,9 @@ pub(crate) struct SettingHint {
     pub(crate) name: String,
     pub(crate) about: String,
     pub(crate) default: String,
+    /// Why a scan may not set it.
+    pub(crate) locked: Option<String>,
+    pub(crate) is_secret: bool,
 }
 
 /// An error, for the summary above the form.
@@ -218,7 +271,9 @@ pub(crate) struct PluginChoice {
 }
 
 impl FormView {
-    pub(crate) fn new(form: &SubmitForm, errors: &[FieldError], catalogue: Option<&CatalogueView>) -> Self {
+    pub(crate) fn new(form: &SubmitForm, errors: &[FieldError], catalogue: Option<&CatalogueView>, rules: &SettingRules<'_>) -> Self {
+        let (overrides, kept) = hidden(&form.overrides, rules);
+        let kept = form.kept.iter().chain(&kept).map(|one| clean(&format!("{}={}", one.name, one.sealed))).collect();
         let error = |field: &str| {
             let messages: Vec<String> = errors.iter().filter(|error| error.field == field).map(|error| clean(&error.message)).collect();
             (!messages.is_empty()).then(|| sentence(&messages.join("; ")))
@@ -280,10 +335,11 @@ impl FormView {
                     })
                     .collect(),
             ),
-            overrides: text("overrides", &form.overrides),
+            overrides: text("overrides", &overrides),
+            kept,
             confirm: form.confirm,
             confirm_error: error("confirm"),
-            settings: catalogue.map(settings).unwrap_or_default(),
+            settings: catalogue.map(|catalogue| settings(catalogue, rules.policy)).unwrap_or_default(),
         }
     }
 }
@@ -339,12 +395,17 @@ const fn mode_about(mode: ScanMode) -> &'static str {
 }
 
 /// The settings, as `plugin.key`.
-fn settings(catalogue: &CatalogueView) -> Vec<SettingHint> {
+fn settings(catalogue: &CatalogueView, policy: &OverridePolicy) -> Vec<SettingHint> {
     let plugins = catalogue.settings.iter().flat_map(|settings| &settings.plugins);
-    let hint = |plugin: &str, key: &str, rule: &SettingRule| SettingHint {
-        name: clean(&format!("{plugin}.{key}")),
-        about: clean(&rule.description),
-        default: clean(&rule.default),
+    let hint = |plugin: &str, key: &str, rule: &SettingRule| {
+        let nature = nature_of(key, rule);
+        SettingHint {
+            name: clean(&format!("{plugin}.{key}")),
+            about: clean(&rule.description),
+            default: if nature.secret { String::new() } else { clean(&rule.default) },
+            locked: policy.lock(plugin, key, nature).map(|lock| lock.to_string()),
+            is_secret: nature.secret,
+        }
     };
     plugins.flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| hint(plugin, key, rule))).collect()
 }

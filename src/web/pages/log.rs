@@ -48,7 +48,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let attempt: u32 = asked.filter(|asked| attempts.contains(asked)).or_else(|| attempts.last().copied()).unwrap_or_default();
     let log = log_end(&web, &scan.record, AttemptNumber(attempt), MOST_BYTES, MOST_LINES).await;
     let is_running = scan.record.attempts.iter().any(|one| one.number.0 == attempt && one.end.is_none());
-    let target = clean(&scan.record.request.target.to_string());
+    let target = clean(&scan.record.request.target.label());
     Ok(page(&LogPage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Log of scan {id}")).await,
         live: (!scan.status().is_terminal()).then(|| Live::new(&web, format!("/api/scans/{id}/events"))),

@@ -10,13 +10,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::Client;
 use kastrel_actors::desk::{Accepted, SubmitError};
-use kastrel_actors::model::{FieldError, ScanId, TraceContext};
+use kastrel_actors::model::{FieldError, ScanId, Target, TraceContext};
 use kastrel_actors::policy::admission::QueueRefusal;
 use url::form_urlencoded;
 
 use super::badge::Badge;
 use super::batch::{JudgedLine, LineFate, judge, targets};
-use super::form::{FormView, SubmitForm};
+use super::form::{FormView, SettingRules, SubmitForm};
 use super::layout::{Here, Layout};
 use crate::web::api::submission::unreadable;
 use crate::web::assets;
@@ -205,7 +205,7 @@ fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) 
         match problems(web.desk(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
             Some(error) => Err(error.message),
             // The rest of the form is wrong in the same way for every line, and said once.
-            None => Ok(draft.target.parse::<kastrel_actors::model::Target>().map_or_else(|_| draft.target.clone(), |target| target.to_string())),
+            None => Ok(draft.target.parse::<Target>().map_or_else(|_| draft.target.clone(), |target| target.to_string())),
         }
     })
 }
@@ -216,10 +216,12 @@ fn refused(mut response: Response) -> Response {
 }
 
 async fn draw(web: &WebInner, viewer: &Viewer, form: &SubmitForm, errors: &[FieldError], clone_of: Option<u64>, preview: Option<Preview>) -> Response {
+    let (desk, natures) = (web.desk(), web.desk().board.offered.settings());
+    let rules = SettingRules { policy: &desk.overrides, natures: &natures, sealer: &*desk.sealer };
     page(&NewScanPage {
         layout: Layout::of(web, viewer, Here::Elsewhere, "New scan").await,
         form_script_url: assets::url("form.js"),
-        form: FormView::new(form, errors, web.catalogue().as_deref()),
+        form: FormView::new(form, errors, web.catalogue().as_deref(), &rules),
         no_catalogue: web.no_catalogue(),
         clone_of,
         preview,
@@ -265,10 +267,15 @@ impl Preview {
     }
 }
 
+/// A target in both forms, where it has two.
+fn labelled(target: &str) -> String {
+    target.parse::<Target>().map_or_else(|_| target.to_owned(), |target| target.label())
+}
+
 impl PreviewLine {
     fn new(line: &JudgedLine) -> Self {
         let (badge, outcome) = match &line.fate {
-            LineFate::Accepted(target) => (Badge::new("completed", "completed", "OK"), format!("→ {target}")),
+            LineFate::Accepted(target) => (Badge::new("completed", "completed", "OK"), format!("→ {}", labelled(target))),
             LineFate::Refused(why) => (Badge::new("failed", "failed", "Invalid"), sentence(why)),
             LineFate::Duplicate(first) => (Badge::new("cancelled", "cancelled", "Duplicate"), format!("of line {first}")),
             LineFate::Ignored => (Badge::new("skipped", "skipped", "Comment"), String::new()),

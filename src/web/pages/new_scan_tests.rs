@@ -1,4 +1,7 @@
+use kastrel_actors::model::SettingValue;
+use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::ports::ScanStore as _;
+use kastrel_actors::testing::TestSealer;
 
 use super::*;
 use crate::web::pages::layout::HOSTILE;
@@ -9,12 +12,14 @@ impl NewScanPage {
         let pairs = [("key", "sample-key"), ("target", HOSTILE), ("max_workers", "many"), ("plugins", "whatweb"), ("overrides", HOSTILE), ("mode", "both")];
         let form = SubmitForm::parse(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().as_bytes());
         let errors = [FieldError::new("target", HOSTILE), FieldError::new("max_workers", "expected 1 to 32"), FieldError::new("confirm", "confirm it")];
+        let (policy, natures) = (OverridePolicy::default(), catalogue().natures);
+        let rules = SettingRules { policy: &policy, natures: &natures, sealer: &TestSealer };
         let lines = judge("a.test\n# note\n-oX\na.test\nb.test", |line| if line.starts_with('-') { Err(HOSTILE.into()) } else { Ok(line.into()) });
         Self {
             layout: Layout::sample("New scan"),
             form_script_url: "/assets/form.js".into(),
             no_catalogue: "the scanner is still being asked for its plugins",
-            form: FormView::new(&form, &errors, Some(&catalogue())),
+            form: FormView::new(&form, &errors, Some(&catalogue()), &rules),
             clone_of: Some(17),
             preview: Some(Preview::new(&lines)),
         }
@@ -37,6 +42,76 @@ async fn a_form_makes_a_scan_and_leads_to_its_page() {
     assert_eq!(header_of(&again, "location"), "/scans/1?submitted=1", "the same form sent twice is one scan");
     let changed = app.post_form("/scans", "key=abc&target=example.org").await;
     assert_eq!(header_of(&changed, "location"), "/scans/2?submitted=1", "a form that was changed is a new one");
+}
+
+/// The hidden fields of a form that bring sealed values back, as a browser sends them.
+fn kept(html: &str) -> String {
+    let values = html.split(r#"name="kept" value=""#).skip(1).map(|rest| rest.split('"').next().unwrap());
+    values.map(|value| format!("&kept={}", form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>())).collect()
+}
+
+#[tokio::test]
+async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    let typed = "overrides=zap.api_key%3Dhunter2%0Azap.pin%3Dhunter2%0Asecret%3Azap.note%3Dhunter2%0Azap.token%20hunter2%0Awhatweb.timeout%3D5&max_workers=99";
+    let refused = app.post_form("/scans", &format!("target=a.test&{typed}")).await;
+    assert_eq!(refused.status(), 422);
+    let html = text_of(refused).await;
+    assert!(!html.contains("hunter2"), "{html}");
+    for line in ["zap.api_key=••••••", "zap.pin=••••••", "secret:zap.note=••••••", "zap.token=••••••", "whatweb.timeout=5"]
+    {
+        assert!(html.contains(line), "{line}");
+    }
+    let hidden = "••••••";
+    let overrides: String = form_urlencoded::byte_serialize(format!("zap.api_key={hidden}\nzap.pin={hidden}\nsecret:zap.note={hidden}").as_bytes()).collect();
+    // Several targets: the preview, and then the start.
+    let form = format!("target=a.test%0Ab.test&overrides={overrides}{}", kept(&html));
+    let preview = text_of(app.post_form("/scans", &form).await).await;
+    assert!(preview.contains("Start 2 scans") && !preview.contains("hunter2"), "{preview}");
+    assert_eq!(app.post_form("/scans", &format!("{form}&action=start")).await.status(), 303);
+    for (id, target) in [(1, "a.test"), (2, "b.test")] {
+        let record = app.desk.scan(ScanId(id)).await.unwrap().unwrap().record.clone();
+        assert_eq!(record.request.target.to_string(), target);
+        assert!(record.request.overrides.iter().all(|one| matches!(one.value, SettingValue::Sealed(_))), "{:?}", record.request.overrides);
+        let mut opened = record.request.overrides.clone();
+        kastrel_actors::ports::secret_sealer::open_all(&TestSealer, &record.request.target, &mut opened).unwrap();
+        assert!(opened.iter().all(|one| one.value.clear() == Some("hunter2")));
+        for path in [format!("/scans/{id}"), format!("/api/scans/{id}"), format!("/new?from={id}"), "/api/scans/export.json".into()] {
+            let page = text_of(app.get(&path).await).await;
+            assert!(!page.contains("hunter2"), "{path}");
+        }
+    }
+    // The form of a scan: the same target keeps its secrets, another one does not.
+    let html = text_of(app.get("/new?from=1").await).await;
+    let again = |target: &str| format!("target={target}&overrides={overrides}{}", kept(&html));
+    assert_eq!(app.post_form("/scans", &again("a.test")).await.status(), 303);
+    let elsewhere = app.post_form("/scans", &again("evil.test")).await;
+    assert_eq!(elsewhere.status(), 422);
+    assert!(text_of(elsewhere).await.contains("enter it again"));
+    // And by the API a hidden value is no value.
+    let body = serde_json::json!({"target": "a.test", "overrides": ["zap.api_key=••••••"]});
+    assert_eq!(app.post_json("/api/scans", &[], &body).await.status(), 422);
+}
+
+#[tokio::test]
+async fn a_locked_setting_is_refused_in_the_form_and_listed_with_its_reason() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    let html = text_of(app.get("/new").await).await;
+    assert!(html.contains("Locked: it names a container image.") && html.contains("Locked: it names a file or a folder."), "{html}");
+    let refused = app.post_form("/scans", "target=a.test&overrides=zap.image%3Devil%0Azap.report%3D%2Fetc%2Fpasswd").await;
+    assert_eq!(refused.status(), 422);
+    let html = text_of(refused).await;
+    assert!(html.contains("`zap.image` is locked: it names a container image") && html.contains("`zap.report` is locked"), "{html}");
+    assert!(app.memory.history().is_empty());
+}
+
+#[tokio::test]
+async fn an_internationalised_name_is_previewed_in_both_forms() {
+    let app = TestApp::new();
+    let html = text_of(app.post_form("/new/preview", "target=b%C3%BCcher.example%0A10.0.0.0%2F24").await).await;
+    assert!(html.contains("bücher.example (xn--bcher-kva.example)") && html.contains("ranges are not supported"), "{html}");
 }
 
 #[tokio::test]

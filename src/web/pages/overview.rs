@@ -321,7 +321,7 @@ impl RunCard {
         Self {
             id: record.id.0,
             url: format!("/scans/{}", record.id),
-            target: clean(&record.request.target.to_string()),
+            target: clean(&record.request.target.label()),
             mode: record.request.mode.as_str(),
             attempt: (number > 1).then(|| format!("attempt {number}")),
             percent: (!plugins.is_empty()).then(|| ended * 100 / plugins.len()),
@@ -341,7 +341,7 @@ impl FailureRow {
         Some(Self {
             id: record.id.0,
             url: format!("/scans/{}", record.id),
-            target: clean(&record.request.target.to_string()),
+            target: clean(&record.request.target.label()),
             reason: reason(&record.state)?,
             at: clock.moment(record.ended_at()?),
         })

@@ -99,7 +99,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         layout: Layout::of(&web, &viewer, Here::Scans, format!("{} of scan {id}", clean(&name))).await,
         live: (!scan.status().is_terminal()).then(|| Live::new(&web, format!("/api/scans/{id}/events"))),
         id: id.0,
-        target: clean(&scan.record.request.target.to_string()),
+        target: clean(&scan.record.request.target.label()),
         title: clean(info.map_or(name.as_str(), |info| &info.display_name)),
         about: clean(info.map_or("", |info| &info.description)),
         kind: info.map(|info| info.kind.as_str()),

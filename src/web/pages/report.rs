@@ -34,7 +34,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let none = if scan.status().is_terminal() { "the scanner wrote no report" } else { "no report yet" };
     let (attempt, found) = newest(&web, &scan.record).await?.ok_or_else(|| Problem::not_found(none))?;
-    let target = clean(&scan.record.request.target.to_string());
+    let target = clean(&scan.record.request.target.label());
     let base = format!("/scans/{id}/attempts/{attempt}/files");
     if !found.html {
         return Ok(Redirect::to(&format!("{base}/{PDF_REPORT}")).into_response());

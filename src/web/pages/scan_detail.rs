@@ -130,7 +130,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     let reasons = web.desk().reasons(&scan.record).await;
     let notice =
         notice_of(query.as_deref().unwrap_or_default(), &scan.record).filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
-    let title = format!("Scan {id} of {}", clean(&scan.record.request.target.to_string()));
+    let title = format!("Scan {id} of {}", clean(&scan.record.request.target.label()));
     let layout = Layout::of(&web, &viewer, Here::Scans, title).await;
     Ok(page(&ScanDetailPage::new(&web, &scan, &web.clock(&viewer), Read { layout, reasons, results, left, notice })))
 }
@@ -147,7 +147,7 @@ impl ScanDetailPage {
         let settled = record.last_attempt().and_then(|attempt| attempt.ended_at).or_else(|| record.ended_at());
         Self {
             id: record.id.0,
-            target: clean(&record.request.target.to_string()),
+            target: clean(&record.request.target.label()),
             status,
             badge: badge(scan),
             mode: record.request.mode.as_str(),

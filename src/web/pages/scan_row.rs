@@ -55,7 +55,7 @@ impl ScanRow {
             url: format!("/scans/{}", record.id),
             status,
             badge: badge(scan),
-            target: clean(&record.request.target.to_string()),
+            target: clean(&record.request.target.label()),
             mode: record.request.mode.as_str(),
             is_dry_run: record.request.dry_run,
             reason: reason(&record.state),

@@ -44,7 +44,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     Ok(page(&ScanTracePage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Trace of scan {id}")).await,
         id: id.0,
-        target: clean(&record.request.target.to_string()),
+        target: clean(&record.request.target.label()),
         badge: badge(&scan),
         created: clock.moment(record.created_at),
         took: if record.status().is_terminal() { format!("finished after {whole}") } else { format!("{whole} so far") },

@@ -130,6 +130,12 @@ impl TestApp {
         signal(self.server.as_ref().unwrap(), sent);
     }
 
+    /// Changes a variable of the processes that start from now on.
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.retain(|(one, _)| *one != name);
+        self.variables.push((name, value.to_owned()));
+    }
+
     /// The running server's process.
     pub(crate) fn server_pid(&self) -> Pid {
         Pid::from_raw(self.server.as_ref().unwrap().id().unwrap().cast_signed()).unwrap()

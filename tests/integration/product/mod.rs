@@ -13,4 +13,5 @@ mod hostile;
 mod queue;
 mod repairs;
 mod restarts;
+mod secrets;
 mod warden;

@@ -123,6 +123,26 @@ async fn a_wrong_password_is_told_without_repeating_it() {
     connected(&node).await;
 }
 
+/// A Redis in protected mode says so to connections from other machines alone, so it is played here with its own words.
+#[tokio::test]
+async fn a_server_in_protected_mode_is_told_with_what_to_do() {
+    use tokio::io::AsyncWriteExt as _;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://127.0.0.1:{}/0", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let said = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface.\r\n";
+            // It closes at once, whether or not the client has read that.
+            let _ = stream.write_all(said).await;
+        }
+    });
+    let node = open(&url, "one", &RedisOptions::default());
+    let RedisState::Down { error, .. } = down(&node).await else { panic!() };
+    assert!(error.contains("protected mode") && error.contains("requirepass") && error.contains("redis.url"), "{error}");
+    let error = send(&*node.queue, signal(1, Priority::Low, 0)).await.unwrap_err();
+    assert!(error.0.to_string().contains("protected mode"), "{error:?}");
+}
+
 #[tokio::test]
 async fn another_database_is_another_queue() {
     let server = RedisServer::start().await;

@@ -125,7 +125,7 @@ pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
         Fact { label: "Dry run", value: yes_no(request.dry_run) },
     ];
     if !request.overrides.is_empty() {
-        let overrides: Vec<String> = request.overrides.iter().map(ConfigOverride::argument).collect();
+        let overrides: Vec<String> = request.overrides.iter().map(ConfigOverride::shown).collect();
         facts.push(Fact { label: "Settings", value: clean(&overrides.join(", ")) });
     }
     if let Some(id) = record.rerun_of {

@@ -1,0 +1,203 @@
+//! The value of a scanner setting, and which values are secrets. A secret is shown nowhere: it is sealed before a row holds it, and opened where a scanner gets it.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What stands in place of a secret value.
+pub const HIDDEN_VALUE: &str = "••••••";
+
+/// Parts of a name that make its value a secret, wherever they stand in it.
+const SECRET_PARTS: &[&str] = &["password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "cookie", "bearer"];
+/// Words of a name that make its value a secret.
+const SECRET_WORDS: &[&str] = &["pass", "pwd", "key", "keys", "creds", "session", "sessionid", "jwt", "dsn", "otp", "totp", "login"];
+
+/// Whether the value of a setting of this name is a secret: `shodan_api_key`, `custom_headers.Authorization`, `authCookie`.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    let squeezed: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    if SECRET_PARTS.iter().any(|part| squeezed.contains(part)) {
+        return true;
+    }
+    words(name).iter().any(|word| {
+        let is_auth = word.starts_with("auth") && (!word.starts_with("author") || word.starts_with("authori"));
+        SECRET_WORDS.contains(&word.as_str()) || is_auth || word.ends_with("auth") || word.ends_with("key")
+    })
+}
+
+/// The words of a name in lower case: `apiKey`, `api_key` and `Api-Key` have the same two.
+#[must_use]
+pub fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_small = false;
+    for c in name.chars() {
+        let begins = !c.is_ascii_alphanumeric() || (c.is_ascii_uppercase() && after_small);
+        if begins && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_ascii_alphanumeric()) {
+            word.push(c.to_ascii_lowercase());
+        }
+        after_small = c.is_ascii_lowercase() || c.is_ascii_digit();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// See the module. Only a plain value is ever shown, also by `Debug`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum SettingValue {
+    /// A text that may be shown, unless the setting's name says otherwise.
+    Plain(String),
+    /// A secret in clear, on its way to be sealed or to a scanner. It is never stored.
+    Secret(String),
+    /// A secret as it is stored.
+    Sealed(String),
+    /// A secret that is not here: its place was shown and came back, or the row of a backup left it out.
+    Hidden,
+}
+
+impl SettingValue {
+    /// The value in clear, where it is known.
+    #[must_use]
+    pub fn clear(&self) -> Option<&str> {
+        match self {
+            Self::Plain(text) | Self::Secret(text) => Some(text),
+            Self::Sealed(_) | Self::Hidden => None,
+        }
+    }
+
+    /// Whether the value is treated as a secret, whatever its setting is called.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        !matches!(self, Self::Plain(_))
+    }
+}
+
+impl From<String> for SettingValue {
+    fn from(text: String) -> Self {
+        Self::Plain(text)
+    }
+}
+
+impl From<&str> for SettingValue {
+    fn from(text: &str) -> Self {
+        Self::Plain(text.to_owned())
+    }
+}
+
+impl fmt::Debug for SettingValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(text) => write!(f, "Plain({text:?})"),
+            Self::Secret(_) => write!(f, "Secret({HIDDEN_VALUE})"),
+            Self::Sealed(_) => write!(f, "Sealed({HIDDEN_VALUE})"),
+            Self::Hidden => f.write_str("Hidden"),
+        }
+    }
+}
+
+/// A setting as a row holds it. An older program reads the sealed text as the value, and so passes on nothing secret.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    plugin: String,
+    key: String,
+    value: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sealed: bool,
+}
+
+impl Serialize for super::ConfigOverride {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (value, sealed) = match &self.value {
+            SettingValue::Plain(text) => (text.clone(), false),
+            SettingValue::Sealed(text) => (text.clone(), true),
+            // In clear a secret leaves the process in no row, message or file.
+            SettingValue::Secret(_) | SettingValue::Hidden => (String::new(), true),
+        };
+        Stored { plugin: self.plugin.clone(), key: self.key.clone(), value, sealed }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for super::ConfigOverride {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Stored { plugin, key, value, sealed } = Stored::deserialize(deserializer)?;
+        let value = match (sealed, value) {
+            (false, text) => SettingValue::Plain(text),
+            (true, text) if text.is_empty() => SettingValue::Hidden,
+            (true, text) => SettingValue::Sealed(text),
+        };
+        Ok(Self { plugin, key, value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ConfigOverride;
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_known_in_every_spelling() {
+        for name in [
+            "shodan_api_key",
+            "local.api_key",
+            "apiKey",
+            "API-KEY",
+            "apikey",
+            "sshkey",
+            "token",
+            "access_token",
+            "authToken",
+            "max_tokens",
+            "password",
+            "db_passwd",
+            "pass",
+            "client_secret",
+            "secrets",
+            "auth",
+            "basic_auth",
+            "authentication",
+            "oauth",
+            "custom_headers.Authorization",
+            "custom_headers.Proxy-Authorization",
+            "custom_headers.X-Api-Key",
+            "custom_headers.Cookie",
+            "session_cookie",
+            "sessionid",
+            "credentials",
+            "bearer",
+            "dsn",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in
+            ["timeout", "author", "keyword", "known_files", "user_agent", "passive", "bypass_waf", "api_url", "custom_headers.X-Test", "depth", "compass"]
+        {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn words_are_the_same_in_every_spelling() {
+        for name in ["container_name", "containerName", "Container-Name", "container.name"] {
+            assert_eq!(words(name), ["container", "name"], "{name}");
+        }
+        assert_eq!(words("URL"), ["url"]);
+        assert_eq!(words("-_.").len(), 0);
+    }
+
+    #[test]
+    fn a_secret_in_clear_is_neither_printed_nor_stored() {
+        let of = |value| ConfigOverride { plugin: "zap".into(), key: "x".into(), value };
+        for value in [SettingValue::Secret("hunter2".into()), SettingValue::Sealed("hunter2".into())] {
+            assert!(!format!("{:?}", of(value)).contains("hunter2"));
+        }
+        let json = |value| serde_json::to_string(&of(value)).unwrap();
+        assert_eq!(json(SettingValue::Plain("1".into())), r#"{"plugin":"zap","key":"x","value":"1"}"#);
+        assert_eq!(json(SettingValue::Sealed("v1.a.b".into())), r#"{"plugin":"zap","key":"x","value":"v1.a.b","sealed":true}"#);
+        assert_eq!(json(SettingValue::Secret("hunter2".into())), json(SettingValue::Hidden));
+        for value in [SettingValue::Plain(String::new()), SettingValue::Sealed("v1.a.b".into()), SettingValue::Hidden] {
+            assert_eq!(serde_json::from_str::<ConfigOverride>(&json(value.clone())).unwrap(), of(value));
+        }
+    }
+}
