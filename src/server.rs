@@ -5,17 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::app::{App, Role};
 use crate::config::Config;
-use crate::web::{self, AppInfo, HostRule, RequestLimits, SettingLine, WebState};
+use crate::connections::{ConnectionLimits, Connections, connections_within};
+use crate::descriptors;
+use crate::server_proof::ServerKey;
+use crate::web::{self, AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, TrustedProxies, WebState};
 
 /// How long open requests may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+/// A client that takes nothing of an answer for so long is cut.
+const STALL: Duration = Duration::from_secs(60);
 
 /// The server could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +59,7 @@ pub struct Server {
     pub address: SocketAddr,
     role: Role,
     file: Option<ServerFile>,
+    proof: Option<ServerProof>,
 }
 
 /// `server.json`, removed with its holder, unless another server of the same data folder has written its own there meanwhile: two web nodes may share one.
@@ -62,6 +67,7 @@ pub struct Server {
 struct ServerFile {
     path: PathBuf,
     content: String,
+    url: String,
 }
 
 impl ServerFile {
@@ -72,9 +78,10 @@ impl ServerFile {
             IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
             _ => address,
         };
-        let content = serde_json::json!({ "pid": std::process::id(), "url": format!("http://{reached}") }).to_string();
+        let url = format!("http://{reached}");
+        let content = serde_json::json!({ "pid": std::process::id(), "url": url }).to_string();
         match std::fs::write(&path, &content) {
-            Ok(()) => Ok(Self { path, content }),
+            Ok(()) => Ok(Self { path, content, url }),
             Err(source) => Err(ServerError::ServerFile { path, source }),
         }
     }
@@ -95,6 +102,11 @@ impl Drop for ServerFile {
     }
 }
 
+/// How many connections this process takes.
+fn connections_of(config: &Config) -> usize {
+    connections_within(descriptors::limit(), config.scans.concurrency, config.server.max_connections)
+}
+
 /// What the settings page shows of the configuration: the limits that people meet. `kastrel config show` tells all of it, and where each value came from.
 fn setting_lines(config: &Config) -> Vec<SettingLine> {
     let seconds = |duration: Duration| format!("{} s", duration.as_secs());
@@ -112,6 +124,7 @@ fn setting_lines(config: &Config) -> Vec<SettingLine> {
         ("server.poll_interval_seconds", seconds(config.server.poll_interval_seconds)),
         ("server.max_event_streams", config.server.max_event_streams.to_string()),
         ("server.max_requests", config.server.max_requests.to_string()),
+        ("server.max_connections", connections_of(config).to_string()),
         ("server.body_limit_bytes", config.server.body_limit_bytes.to_string()),
         ("server.request_timeout_seconds", seconds(config.server.request_timeout_seconds)),
     ]
@@ -139,7 +152,7 @@ impl Server {
         }
         let listener = TcpListener::bind(wanted).await.map_err(|source| ServerError::Bind { address: wanted, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: wanted, source })?;
-        Ok(Self { listener, address, role, file: None })
+        Ok(Self { listener, address, role, file: None, proof: None })
     }
 
     /// Tells other commands of this data folder where the API is, if this is one.
@@ -148,7 +161,11 @@ impl Server {
     /// The file cannot be written.
     pub fn announce(mut self, config: &Config) -> Result<Self, ServerError> {
         if self.role != Role::Worker {
-            self.file = Some(ServerFile::write(config.server_file(), self.address)?);
+            // The key first: whoever finds the file asks for a proof.
+            let key = ServerKey::open(&config.data.dir).map_err(|source| ServerError::ServerFile { path: config.data.dir.join("server.key"), source })?;
+            let file = ServerFile::write(config.server_file(), self.address)?;
+            self.proof = Some(ServerProof { key, url: file.url.clone() });
+            self.file = Some(file);
         }
         Ok(self)
     }
@@ -172,35 +189,38 @@ impl Server {
             telemetry: app.telemetry.clone(),
             sources: app.sources.clone(),
             trace_url: config.telemetry.trace_url.clone().map(Arc::new),
-            hosts: HostRule { loopback: self.address.ip().is_loopback(), names: config.server.allowed_hosts.clone() },
+            hosts: HostRule { loopback: self.address.ip().is_loopback(), names: config.server.allowed_hosts.clone(), port: self.address.port() },
+            edge: Edge { base: config.server.base_path.clone(), trusted: TrustedProxies(config.server.trusted_proxies.rules().to_vec()) },
+            proof: self.proof.clone(),
             closing: stop.clone(),
         };
+        let connections = connections_of(config);
+        if connections < config.server.max_connections {
+            warn!(
+                connections,
+                "server.max_connections is {}, but the limit of open files leaves room for fewer beside the scans; raise it (ulimit -n, LimitNOFILE=) or lower the key",
+                config.server.max_connections
+            );
+        }
         let limits = RequestLimits {
             body_bytes: config.server.body_limit_bytes,
             timeout: config.server.request_timeout_seconds,
+            body_timeout: config.server.body_timeout_seconds,
             requests: config.server.max_requests,
-            event_streams: config.server.max_event_streams,
+            // Streams leave connections for everybody else.
+            event_streams: config.server.max_event_streams.min(connections / 4 * 3),
             ..RequestLimits::default()
         };
+        let connection_limits =
+            ConnectionLimits { connections, head: config.server.header_timeout_seconds, idle: config.server.idle_timeout_seconds, stall: STALL };
         let router = if self.role == Role::Worker { web::health_router(state, limits) } else { web::router(state, limits) };
-        let listener = self.listener.tap_io(|stream| {
-            // Answers are small and whole; waiting to fill a packet would only delay them.
-            if let Err(error) = stream.set_nodelay(true) {
-                warn!(error = &error as &dyn std::error::Error, "could not set TCP_NODELAY");
-            }
-        });
-        let stopped = stop.clone();
-        // Who submits is told apart by their address.
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let serve = axum::serve(listener, service).with_graceful_shutdown(async move { stopped.cancelled().await });
+        let serve = Connections::new(connection_limits, router, web::may_use_reserved_connections).serve(self.listener, stop.clone());
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
-            result = serve => if let Err(error) = result {
-                warn!(error = &error as &dyn std::error::Error, "the server ended");
-            },
+            () = serve => {}
             () = drained => warn!("some requests were still open when the server stopped"),
         }
         info!("the server has stopped");

@@ -8,6 +8,7 @@ use super::AppError;
 use crate::adapters::surreal_store::{BeforeMigration, OpenError, RemoteDatabase, Replacement, SurrealStore};
 use crate::backup::BackupFolder;
 use crate::config::Config;
+use crate::private;
 
 /// Where the engine keeps its files in the data folder.
 const FILES: &str = "database";
@@ -44,6 +45,10 @@ impl RestoreTarget {
     /// Another process holds it, it does not answer, or it is not one that can be replaced.
     pub async fn open(config: &Config, replace: bool) -> Result<Self, AppError> {
         let dir = &config.data.dir;
+        private::hide_new_files();
+        if config.database.url.is_none() {
+            private::folder(dir).map_err(|source| AppError::Folder { path: dir.clone(), source })?;
+        }
         match (&config.database.url, replace) {
             (None, true) => Ok(Self::Replacement(Replacement::begin(dir).await.map_err(|error| folder_error(error, dir))?)),
             (None, false) => Ok(Self::Empty(SurrealStore::open_to_restore(dir).await.map_err(|error| folder_error(error, dir))?)),

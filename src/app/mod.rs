@@ -23,6 +23,7 @@ use kastrel_actors::ports::{Clock, SecretSealer, SystemClock};
 use kastrel_actors::{mirror, queue_watch};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
 
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
@@ -30,6 +31,7 @@ use crate::adapters::secret_box::SecretBox;
 use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups};
 use crate::config::Config;
+use crate::private;
 use crate::telemetry::readings::Sources;
 use crate::telemetry::{Telemetry, observe};
 use crate::web::{CatalogueView, RenderReport};
@@ -88,8 +90,15 @@ impl App {
     pub async fn start(config: &Config, role: Role, telemetry: &Telemetry) -> Result<Self, AppError> {
         role.check(config)?;
         let folders = Folders { data: absolute(&config.data.dir)?, results: absolute(&config.results_dir())? };
+        private::hide_new_files();
         for dir in [&folders.data, &folders.results] {
             std::fs::create_dir_all(dir).map_err(|source| AppError::Folder { path: dir.clone(), source })?;
+        }
+        if role != Role::Offline
+            && let Err(error) = private::data_folder(&folders.data)
+        {
+            // A folder of another owner, or a disk without rights: doctor says it as well.
+            warn!(error = &error as &dyn std::error::Error, "could not keep other users out of {}", folders.data.display());
         }
         let artifacts = artifacts(config, &folders.results)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -13,6 +13,7 @@ use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
 use crate::app::{App, AppFailure};
 use crate::config::{Config, process_environment};
+use crate::descriptors;
 use crate::server::{Server, ServerError};
 use crate::telemetry::{self, Telemetry};
 use crate::web::CatalogueView;
@@ -52,6 +53,8 @@ impl AppHost for KastrelHost {
     async fn start(&self, config: &Config, role: Role) -> Result<Box<dyn RunningApp>, CliError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| CliError::App(error);
         role.check(config)?;
+        // Before anything is started that inherits or counts them.
+        descriptors::raise();
         // The address first: a process that cannot have it must not have leased scans before it finds out.
         let server = match role {
             Role::Serve | Role::Web | Role::Worker => Some(Server::bind(config, role).await.map_err(|error| match error {

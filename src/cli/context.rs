@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kastrel_actors::model::ScanId;
+use url::Url;
 
 use super::args::ConfigArgs;
 use super::backend::locate::{Place, locate};
-use super::backend::{Backend, RemoteBackend};
+use super::backend::{Backend, Holder, RemoteBackend};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
 use super::interrupt::Interrupts;
@@ -88,11 +89,7 @@ impl Opener {
         let file = std::fs::read_to_string(config.server_file()).ok();
         Ok(match locate(flag, self.server.as_deref(), file.as_deref())? {
             Place::Named(url) => Some(RemoteBackend::new(url)?),
-            Place::Found(url) => {
-                let server = RemoteBackend::new(url)?;
-                // The file may be the leftover of a server that was killed.
-                if server.answers().await { Some(server) } else { None }
-            }
+            Place::Found(url) => holder_at(url, config).await?,
             Place::Here => None,
         })
     }
@@ -112,8 +109,7 @@ impl Opener {
     pub async fn holder(&self, config: &Config) -> Option<RemoteBackend> {
         let file = std::fs::read_to_string(config.server_file()).ok();
         let Ok(Place::Found(url)) = locate(None, None, file.as_deref()) else { return None };
-        let server = RemoteBackend::new(url).ok()?;
-        server.answers().await.then_some(server)
+        holder_at(url, config).await.ok().flatten()
     }
 
     /// Opens the way: the server, or the application in this process, started for `role`.
@@ -128,6 +124,23 @@ impl Opener {
         let app = self.host.start(config, role).await?;
         Ok(Session { backend: Box::new(app.backend()), remote: None, app: Some(app), others_run_scans: config.database.url.is_some() })
     }
+}
+
+/// The server at the address that `server.json` names, if it holds the data folder. The file may be the leftover of a server that was killed, and the port a stranger's by now.
+async fn holder_at(url: Url, config: &Config) -> Result<Option<RemoteBackend>, CliError> {
+    let server = RemoteBackend::new(url)?;
+    Ok(match server.holds(&config.data.dir).await {
+        Holder::Proven => Some(server),
+        Holder::Silent => None,
+        Holder::Stranger => {
+            tracing::warn!(
+                "{} names {}, but what answers there does not hold this data folder: it gets nothing, and the file is not used",
+                config.server_file().display(),
+                server.address()
+            );
+            None
+        }
+    })
 }
 
 /// The way to the scans, while it is open.

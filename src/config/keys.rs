@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use toml::Value;
 
+use super::base_path::BasePath;
 use super::bucket::{BucketUrl, Endpoint};
 use super::layers::Resolver;
 use super::secret::HIDDEN;
-use super::values::{LogFormat, LogLevel, RedisPrefix, ScannerChoice, ScopeRules, Setting, SettingPatterns, TraceUrl, VariableNames};
+use super::values::{LogFormat, LogLevel, ProxyRules, RedisPrefix, ScannerChoice, ScopeRules, Setting, SettingPatterns, TraceUrl, VariableNames};
 use super::{SecretText, SecretUrl, redact};
 
 /// What is declared of a key.
@@ -165,6 +166,14 @@ settings! {
         max_event_streams: usize = 2000, within 1 to 1000000;
         /// The most requests answered at the same time; live streams and status polls excepted. One above it is told to try again.
         max_requests: usize = 512, within 1 to 1000000;
+        /// The most connections at once; fewer where the limit of open files leaves less beside the scans. Beyond them the one that has been idle for longest is closed; health checks have places of their own.
+        max_connections: usize = 4096, within 16 to 1000000;
+        /// How long the head of a request may take, and how long a new connection may send nothing.
+        header_timeout_seconds: Duration = 10, within 1 to 3600;
+        /// How long the body of a request may take, with one second more for each 16 KiB of it.
+        body_timeout_seconds: Duration = 10, within 1 to 3600;
+        /// How long a connection may wait for its next request. Behind a proxy, longer than the proxy keeps its connections.
+        idle_timeout_seconds: Duration = 75, within 1 to 86400;
         /// The largest request body.
         body_limit_bytes: usize = 262_144, within 1024 to 1073741824;
         /// The longest a request may take; live streams excepted.
@@ -173,6 +182,10 @@ settings! {
         allow_any_address: bool = false;
         /// Host names under which a browser may reach the server, besides the loopback names and, beyond loopback, its addresses.
         allowed_hosts: Vec<String> = none();
+        /// Addresses of proxies whose X-Forwarded-For, -Host, -Port, -Proto and -Prefix count. Those of anybody else are ignored.
+        trusted_proxies: ProxyRules = none();
+        /// The path that everything is under, such as /kastrel, where a proxy gives Kastrel no host name of its own. The proxy may take it off or leave it on.
+        base_path: BasePath = "";
     }
 
     /// Where things are kept.

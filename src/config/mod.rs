@@ -3,6 +3,7 @@
 //! `keys` declares every key once: the typed [`Config`], the file `config/kastrel.toml`, `kastrel config show` and the environment's names all come from that declaration. Nothing here
 //! reads the world but [`find_file`] and [`process_environment`]: files, environment and flags are arguments.
 
+mod base_path;
 mod bucket;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ mod suggest;
 mod typed;
 mod values;
 
+pub use base_path::BasePath;
 pub use bucket::{BucketUrl, Endpoint};
 pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
@@ -22,4 +24,4 @@ pub use keys::{
 };
 pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
 pub use secret::{SecretText, SecretUrl, redact};
-pub use values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, VariableNames};
+pub use values::{LogFormat, LogLevel, ProxyRules, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, VariableNames};

@@ -313,6 +313,39 @@ impl Setting for SettingPatterns {
     }
 }
 
+/// Addresses of proxies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProxyRules(ScopeRules);
+
+impl ProxyRules {
+    /// The entries.
+    #[must_use]
+    pub fn rules(&self) -> &[ScopeRule] {
+        self.0.rules()
+    }
+
+    fn of(texts: Vec<String>) -> Option<Self> {
+        let rules = ScopeRules::of(texts)?;
+        rules.rules.iter().all(|rule| matches!(rule, ScopeRule::Range(..))).then_some(Self(rules))
+    }
+}
+
+impl Setting for ProxyRules {
+    const EXPECTED: &'static str = "a list of addresses or ranges such as 127.0.0.1 or 10.0.0.0/8";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Self::of(parts(text).collect())
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        strings(value).and_then(Self::of)
+    }
+
+    fn to_toml(&self) -> Value {
+        self.0.to_toml()
+    }
+}
+
 /// Names of environment variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VariableNames(Vec<String>);
@@ -479,6 +512,7 @@ mod tests {
     use std::fmt::Debug;
 
     use super::*;
+    use crate::config::BasePath;
 
     /// Reads `text`, and reads back what is written.
     fn read<T: Setting + PartialEq + Debug>(text: &str) -> Option<T> {
@@ -514,6 +548,9 @@ mod tests {
         assert_eq!(read::<ScopeRules>("10.0.0.0/99"), None);
         assert_eq!(read::<SettingPatterns>("zap.*, whatweb.timeout, *").map(|patterns| patterns.patterns().len()), Some(3));
         assert_eq!(read::<SettingPatterns>("zap"), None);
+        assert_eq!(read::<ProxyRules>("127.0.0.1, 2001:db8::/32").map(|rules| rules.rules().len()), Some(2));
+        assert_eq!(read::<ProxyRules>("proxy.example"), None);
+        assert_eq!(read("/kastrel/").map(|base: BasePath| base.to_string()), Some("/kastrel".to_owned()));
         assert_eq!(read::<VariableNames>("API_KEY=secret"), None);
         assert_eq!(read::<VariableNames>("API_KEY").map(|names| names.names().to_vec()), Some(vec!["API_KEY".to_owned()]));
         for choice in ScannerChoice::ALL {

@@ -113,7 +113,7 @@ impl Missing {
 fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).unix_permissions(0o600).large_file(true);
     let mut zip = ZipWriter::new_stream(pipe);
-    let mut used = HashSet::new();
+    let mut names = Names::default();
     for key in &source.attempts {
         let mut files = match source.runtime.block_on(source.artifacts.walk(key)) {
             Ok(files) => files,
@@ -145,35 +145,87 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
                 }
                 Err(error @ ArtifactError::Unavailable(_)) => return Err(io::Error::other(error)),
             };
-            zip.start_file(unused(format!("attempt-{}/{}", key.attempt, entry_name(&entry.path)), &mut used), options)?;
+            zip.start_file(names.take(&format!("attempt-{}/{}", key.attempt, entry_name(&entry.path))), options)?;
             while let Some(piece) = source.runtime.block_on(file.bytes.try_next())? {
                 zip.write_all(&piece)?;
             }
         }
         if let Some(text) = missing.text() {
-            zip.start_file(unused(format!("attempt-{}/{MISSING_NAME}", key.attempt), &mut used), options)?;
+            zip.start_file(names.take(&format!("attempt-{}/{MISSING_NAME}", key.attempt)), options)?;
             zip.write_all(text.as_bytes())?;
         }
     }
     zip.finish().map(drop).map_err(io::Error::from)
 }
 
-/// A name that unpacks beneath the archive's folder on any system: no absolute path, no `..`, nothing that Windows reads as a drive or a stream.
+/// A name that unpacks beneath the archive's folder on any system, and looks like what it is: no absolute path, no `..`, nothing that Windows reads as a drive, a stream or a device, and nothing
+/// that turns the direction of text around.
 fn entry_name(path: &str) -> String {
-    let part = |part: &str| part.chars().map(|c| if c.is_control() || "<>:\"\\|?*".contains(c) { '_' } else { c }).collect::<String>();
-    path.split('/').filter(|one| !matches!(*one, "" | "." | "..")).map(part).collect::<Vec<_>>().join("/")
+    path.split('/').filter(|one| !matches!(*one, "" | "." | "..")).map(part_name).collect::<Vec<_>>().join("/")
 }
 
-/// A name that no other entry has, also for a system to which large and small letters are the same: different paths may come to the same name.
-fn unused(name: String, used: &mut HashSet<String>) -> String {
-    let mut free = name.clone();
-    for number in 2.. {
-        if used.insert(free.to_lowercase()) {
-            break;
-        }
-        free = format!("{name}~{number}");
+fn part_name(part: &str) -> String {
+    let mut name: String = part.chars().map(|c| if c.is_control() || is_invisible(c) || "<>:\"\\|?*".contains(c) { '_' } else { c }).collect();
+    // Windows drops dots and spaces at the end: two names become one, or one that nobody can open.
+    let kept = name.trim_end_matches(['.', ' ']).len();
+    let dropped = name.split_off(kept);
+    name.extend(dropped.chars().map(|_| '_'));
+    // And leading ones look like none.
+    if name.starts_with(' ') {
+        name.replace_range(..1, "_");
     }
-    free
+    if is_device(&name) { format!("_{name}") } else { name }
+}
+
+/// Marks and controls of the direction of text, and what takes no room: a name with them reads as another one.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+/// Whether Windows takes a name for a device, whatever follows its first dot.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let numbered = |device: &str| {
+        stem.strip_prefix(device).is_some_and(|rest| matches!(rest, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"))
+    };
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$") || numbered("COM") || numbered("LPT")
+}
+
+/// The names of an archive, each once, also for a system to which large and small letters are the same; and none is both a file and a folder.
+#[derive(Debug, Default)]
+struct Names {
+    files: HashSet<String>,
+    folders: HashSet<String>,
+}
+
+impl Names {
+    /// A name that no other entry has: different paths may come to the same name.
+    fn take(&mut self, name: &str) -> String {
+        let parts: Vec<&str> = name.split('/').collect();
+        let (last, folders) = parts.split_last().unwrap_or((&"", &[]));
+        let mut folder = String::new();
+        for part in folders {
+            let free = free(part, &folder, |path| self.files.contains(path));
+            folder = format!("{folder}{free}/");
+            self.folders.insert(alike(folder.trim_end_matches('/')));
+        }
+        let file = free(last, &folder, |path| self.files.contains(path) || self.folders.contains(path));
+        let taken = format!("{folder}{file}");
+        self.files.insert(alike(&taken));
+        taken
+    }
+}
+
+/// `name`, or with a number behind it where it is used in `folder`.
+fn free(name: &str, folder: &str, is_used: impl Fn(&str) -> bool) -> String {
+    let numbered = std::iter::once(name.to_owned()).chain((2..=u32::MAX).map(|number| format!("{name}~{number}")));
+    let mut free = numbered.skip_while(|name| is_used(&alike(&format!("{folder}{name}"))));
+    free.next().unwrap_or_else(|| name.to_owned())
+}
+
+/// A name without the difference between large and small letters. Both ways, because some letters have one only in one direction.
+fn alike(name: &str) -> String {
+    name.to_uppercase().to_lowercase()
 }
 
 /// Collects small writes into chunks for the answer.
@@ -219,10 +271,48 @@ mod tests {
     }
 
     #[test]
+    fn names_can_be_unpacked_on_windows_and_read_as_they_are() {
+        for (path, name) in [
+            ("CON", "_CON"),
+            ("con.txt", "_con.txt"),
+            ("sub/nul.tar.gz", "sub/_nul.tar.gz"),
+            ("aux /x", "aux_/x"),
+            ("CON .txt", "_CON .txt"),
+            ("com1", "_com1"),
+            ("COM\u{b9}.log", "_COM\u{b9}.log"),
+            ("LPT9.x", "_LPT9.x"),
+            ("conin$", "_conin$"),
+            ("com10", "com10"),
+            ("console.txt", "console.txt"),
+            ("a.CON", "a.CON"),
+            ("name.", "name_"),
+            ("name. .", "name___"),
+            ("dir./file ", "dir_/file_"),
+            ("...", "___"),
+            (" lead", "_lead"),
+            ("a:stream", "a_stream"),
+            ("c:", "c_"),
+            ("gpj.\u{202e}exe", "gpj._exe"),
+            ("a\u{2066}b\u{2069}\u{200f}\u{61c}\u{200b}\u{feff}c", "a_b_____c"),
+            ("\u{5d0}\u{5d1}.txt", "\u{5d0}\u{5d1}.txt"),
+            ("b\u{fc}cher \u{1f600}.txt", "b\u{fc}cher \u{1f600}.txt"),
+        ] {
+            assert_eq!(entry_name(path), name, "{path:?}");
+        }
+    }
+
+    #[test]
     fn no_two_entries_have_one_name() {
-        let mut used = HashSet::new();
-        let names = ["a:b", "a?b", "A_b", "a_b~2", "c"].map(|path| unused(entry_name(path), &mut used));
-        assert_eq!(names, ["a_b", "a_b~2", "A_b~3", "a_b~2~2", "c"]);
+        let taken = |paths: &[&str]| {
+            let mut names = Names::default();
+            paths.iter().map(|path| names.take(&entry_name(path))).collect::<Vec<_>>()
+        };
+        assert_eq!(taken(&["a:b", "a?b", "A_b", "a_b~2", "c"]), ["a_b", "a_b~2", "A_b~3", "a_b~2~2", "c"]);
+        assert_eq!(taken(&["Sub/x", "sub/X", "SUB/y"]), ["Sub/x", "sub/X~2", "SUB/y"], "folders may be the same");
+        assert_eq!(taken(&["a", "A/b", "a/c"]), ["a", "A~2/b", "a~2/c"], "what is a file is no folder");
+        assert_eq!(taken(&["A/b", "a"]), ["A/b", "a~2"], "and what is a folder is no file");
+        assert_eq!(taken(&["stra\u{df}e", "STRASSE", "\u{17f}", "S"]), ["stra\u{df}e", "STRASSE~2", "\u{17f}", "S~2"]);
+        assert_eq!(taken(&["con", "_con"]), ["_con", "_con~2"]);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 
+use super::base_path::taken_off;
 use super::query::ScanListQuery;
 
 /// Where the list of scans is.
@@ -10,7 +11,7 @@ const LIST: &str = "/scans";
 /// The path of that page, never another site's; `otherwise` where the browser does not say.
 pub(crate) fn back(headers: &HeaderMap, otherwise: &str) -> String {
     let referer = headers.get(header::REFERER).and_then(|value| value.to_str().ok()).and_then(|text| url::Url::parse(text).ok());
-    let path = referer.map(|url| match (url.path(), url.query()) {
+    let path = referer.map(|url| match (taken_off(url.path()), url.query()) {
         // What only answers a form cannot be gone back to.
         ("/new/preview", _) => "/new".to_owned(),
         (path, Some(query)) => format!("{path}?{query}"),

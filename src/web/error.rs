@@ -20,6 +20,21 @@ use super::pages::error::ErrorPage;
 use super::viewer::Theme;
 use crate::adapters::artifacts::ArtifactError;
 
+/// The longest text that an answer repeats of a request.
+pub(crate) const MOST_NAME: usize = 200;
+/// The longest detail, and the longest message of a field.
+const MOST_DETAIL: usize = 1000;
+/// So many wrong fields are named.
+const MOST_ERRORS: usize = 20;
+
+/// A text, cut where it is longer than so many characters.
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+    }
+}
+
 /// The kinds of problem: each has its status, its title and the last part of its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProblemKind {
@@ -32,6 +47,7 @@ pub(crate) enum ProblemKind {
     AlreadyEnded,
     NotEnded,
     NotRendered,
+    SlowBody,
     TooLarge,
     NotJson,
     WrongHost,
@@ -61,6 +77,7 @@ impl ProblemKind {
             Self::AlreadyEnded => (StatusCode::CONFLICT, "already-ended", "The scan has already ended"),
             Self::NotEnded => (StatusCode::CONFLICT, "not-ended", "The scan has not ended"),
             Self::NotRendered => (StatusCode::CONFLICT, "not-rendered", "The report was not rendered"),
+            Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-request", "The request arrived too slowly"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The request has the wrong content type"),
             Self::WrongHost => (StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server does not answer to that host name"),
@@ -110,6 +127,8 @@ impl Problem {
             [only] => format!("{}: {}", only.field, only.message),
             several => format!("{} fields are wrong", several.len()),
         };
+        let errors = errors.into_iter().take(MOST_ERRORS);
+        let errors = errors.map(|error| FieldError::new(shortened(&error.field, MOST_NAME), shortened(&error.message, MOST_DETAIL))).collect();
         Self { errors, ..Self::new(kind, detail) }
     }
 
@@ -136,6 +155,8 @@ impl Problem {
     pub(crate) fn draw(self, path: &str, trace: &TraceContext, theme: Theme) -> Response {
         let (status, slug, title) = self.kind.about();
         let trace_id = trace.trace_id();
+        // An answer is small, however large the request was.
+        let (detail, instance) = (shortened(&self.detail, MOST_DETAIL), shortened(path, MOST_NAME));
         if status.is_server_error() {
             match &self.source {
                 Some(source) => tracing::error!(trace_id, http.path = path, problem = slug, error = source.as_ref() as &dyn Error, "a request failed"),
@@ -147,8 +168,8 @@ impl Problem {
                 kind: format!("urn:kastrel:problem:{slug}"),
                 title,
                 status: status.as_u16(),
-                detail: &self.detail,
-                instance: path,
+                detail: &detail,
+                instance: &instance,
                 trace_id: &trace_id,
                 errors: &self.errors,
             };
@@ -156,10 +177,13 @@ impl Problem {
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
             response
         } else {
-            (status, ErrorPage::new(status.as_u16(), title, &self.detail, trace_id, theme, path)).into_response()
+            (status, ErrorPage::new(status.as_u16(), title, &detail, trace_id, theme, path)).into_response()
         };
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.kind == ProblemKind::SlowBody {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
@@ -268,7 +292,7 @@ pub(crate) struct FieldErrorBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::testing::{TestApp, header_of, json_of};
+    use crate::web::testing::{TestApp, header_of, json_of, text_of};
 
     #[tokio::test]
     async fn unknown_paths_have_the_face_of_their_readers() {
@@ -280,6 +304,32 @@ mod tests {
         assert_eq!(body["trace_id"].as_str().map(str::len), Some(32));
         let page = app.get("/nothing").await;
         assert_eq!((page.status(), header_of(&page, "content-type")), (StatusCode::NOT_FOUND, "text/html; charset=utf-8"));
+    }
+
+    #[tokio::test]
+    async fn an_error_is_small_however_large_the_request_was() {
+        let app = TestApp::new();
+        let long = "\u{1f600}<&\"".repeat(10_000);
+        let encoded: String = url::form_urlencoded::byte_serialize(long.as_bytes()).take(5_000).collect();
+        let many = format!("status={encoded}&") + &"page=x&".repeat(5000);
+        let body = serde_json::json!({ "target": long, long.as_str(): 1, "plugins": vec![long.as_str(); 3], "overrides": vec![long.as_str(); 3] }).to_string();
+        let origin = format!("http://{}", "x".repeat(10_000));
+        let json = [("content-type", "application/json")];
+        for (method, path, headers, body) in [
+            ("GET", format!("/api/{encoded}"), &[][..], ""),
+            ("GET", format!("/{encoded}"), &[], ""),
+            ("GET", format!("/scans/1/{encoded}"), &[], ""),
+            ("GET", format!("/api/scans?{many}"), &[], ""),
+            ("POST", "/api/scans".to_owned(), &json, body.as_str()),
+            ("POST", "/api/queue/pause".to_owned(), &json, body.as_str()),
+            ("POST", "/scans".to_owned(), &[("origin", origin.as_str())], ""),
+        ] {
+            let response = app.send(method, &path, headers, body).await;
+            assert!(response.status().is_client_error(), "{} {}", response.status(), &path[..20]);
+            let headers: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+            let size = text_of(response).await.len();
+            assert!(headers < 2000 && size < 50_000, "{method} {}: {headers} and {size} bytes", &path[..20.min(path.len())]);
+        }
     }
 
     #[tokio::test]

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt};
 use kastrel_actors::model::{AttemptNumber, ReportFiles, ScanId, ScanRecord};
 use kastrel_actors::policy::reports;
 
+use super::base_path;
 use super::error::Problem;
 use super::hosts::host_of;
 use super::path::{FilePath, no_scan};
@@ -21,6 +22,7 @@ use super::state::{Web, WebInner};
 use super::viewer::Viewer;
 use crate::adapters::artifacts::{ArtifactError, AttemptKey, ByteRange, Listing, OpenArtifact, content_kind};
 pub(crate) use crate::adapters::kast_runner::LOG_NAME;
+use crate::config::BasePath;
 use crate::terminal_text::{line, lines, safe_end};
 
 /// The scanner's report.
@@ -220,7 +222,8 @@ pub(crate) async fn serve(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let policy = file_policy(host_of(&uri, &headers), id, attempt);
+    let host = host_of(&uri, &headers).map(|host| web.state.hosts.in_policy(host));
+    let policy = file_policy(host.as_deref(), &base_path::current(), id, attempt);
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let is_opened = query.as_deref() == Some(OPENED_QUERY) && path.ends_with(".html");
     let range = if is_opened { None } else { requested(&headers) };
@@ -237,7 +240,16 @@ pub(crate) async fn serve(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if is_loaded_by_reports(&path) {
+        headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    }
     Ok(response)
+}
+
+/// Whether a report may load a file: the sandbox that it is shown in is another site to the browser, which would not let it have what is for this site alone.
+fn is_loaded_by_reports(path: &str) -> bool {
+    let media_type = content_kind(path).media_type;
+    media_type.starts_with("image/") || media_type.starts_with("text/css")
 }
 
 /// What a file may do in a browser: show itself, with the styles and pictures beside it and nothing else of ours. What it names was chosen by a scanned site, and a request of a viewer's browser
@@ -245,9 +257,9 @@ pub(crate) async fn serve(
 ///
 /// A path in a policy needs a host before it: the one that the browser asked, which was admitted by now. It has no scheme, which then is that of the file itself, also behind a proxy that speaks
 /// TLS. A host that a policy cannot name, such as an IPv6 address, leaves what is in the file itself.
-fn file_policy(host: Option<&str>, id: ScanId, attempt: AttemptNumber) -> String {
-    let can_be_named = |host: &&str| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':'));
-    let beside = host.filter(can_be_named).map(|host| format!("{host}/scans/{id}/attempts/{attempt}/files/ ")).unwrap_or_default();
+fn file_policy(host: Option<&str>, base: &BasePath, id: ScanId, attempt: AttemptNumber) -> String {
+    let can_be_named = |host: &&str| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'*'));
+    let beside = host.filter(can_be_named).map(|host| format!("{host}{base}/scans/{id}/attempts/{attempt}/files/ ")).unwrap_or_default();
     format!(
         "sandbox; default-src 'none'; style-src {beside}'unsafe-inline'; img-src {beside}data:; font-src {beside}data:; form-action 'none'; base-uri 'none'; \
          frame-ancestors 'self'"
@@ -347,7 +359,7 @@ mod tests {
             }
             assert!(!policy.replace("frame-ancestors 'self'", "").contains("'self'"), "{policy}");
         }
-        assert!(!file_policy(Some("x;script-src *"), ScanId(1), AttemptNumber(1)).contains("script-src"));
+        assert!(!file_policy(Some("x;script-src *"), &BasePath::default(), ScanId(1), AttemptNumber(1)).contains("script-src"));
     }
 
     #[tokio::test]

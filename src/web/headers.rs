@@ -3,6 +3,8 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 
+use super::base_path::in_page;
+
 /// Only our own files; no inline script or style, no frames of or in other sites.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
                            frame-ancestors 'none'; frame-src 'self'; base-uri 'none'";
@@ -29,7 +31,7 @@ impl IntoResponseParts for PageHeaders {
 /// Renders a page with its headers.
 pub(crate) fn page(template: &impl askama::Template) -> Response {
     match template.render() {
-        Ok(html) => (PageHeaders, axum::response::Html(html)).into_response(),
+        Ok(html) => (PageHeaders, axum::response::Html(in_page(html))).into_response(),
         Err(error) => super::error::Problem::internal(error).into_response(),
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! A page of another site may point a name of its own at our address and then talk to us as if it were us (DNS rebinding). Its requests carry that name, so we answer to our own names only.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr};
 
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
+
+use super::error::{Problem, ProblemKind};
 
 /// Which names this server answers to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub struct HostRule {
     pub loopback: bool,
     /// Further names, without port.
     pub names: Vec<String>,
+    /// The port that is listened on.
+    pub port: u16,
 }
 
 impl HostRule {
@@ -24,16 +30,86 @@ impl HostRule {
         if name.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback()) {
             return true;
         }
-        if self.names.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+        if self.has_name(name) {
             return true;
         }
         // An address cannot be rebound: the browser went to the very address that it names.
         !self.loopback && address.is_some()
     }
 
-    pub(crate) fn admits_request(&self, uri: &Uri, headers: &HeaderMap) -> bool {
-        host_of(uri, headers).is_some_and(|host| self.admits(host))
+    /// Whether a name is one of the further ones.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
     }
+
+    /// Whether a `Host` without a port was made by a proxy: a browser that speaks to us directly names our port, unless it is its scheme's own.
+    pub(crate) const fn hides_ports(&self) -> bool {
+        !matches!(self.port, 80 | 443)
+    }
+
+    /// Whether a `Host` is a loopback name with the very port that is listened on: what a proxy on this machine that passes none on makes up.
+    pub(crate) fn is_own_address(&self, host: &str) -> bool {
+        let name = without_port(host);
+        let is_loopback = name.eq_ignore_ascii_case("localhost") || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        is_loopback && host[name.len()..].strip_prefix(':').is_some_and(|port| port.parse() == Ok(self.port))
+    }
+
+    /// A host as a content policy names it: with any port, where a proxy keeps the browser's to itself.
+    pub(crate) fn in_policy<'a>(&self, host: &'a str) -> Cow<'a, str> {
+        if without_port(host) == host && self.hides_ports() && self.has_name(host) { format!("{host}:*").into() } else { host.into() }
+    }
+
+    /// Whether a request names us, once and as a host.
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), HostFault> {
+        let host = named_host(uri, headers)?;
+        if self.admits(host) { Ok(()) } else { Err(HostFault::Strange) }
+    }
+}
+
+/// What is wrong with the host that a request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HostFault {
+    /// There is none, there are several, or it is none: whoever reads it may read another one than we do.
+    Malformed,
+    /// It is not ours.
+    Strange,
+}
+
+impl From<HostFault> for Problem {
+    fn from(fault: HostFault) -> Self {
+        match fault {
+            HostFault::Malformed => {
+                Self::new(ProblemKind::Malformed, "send one Host header: a host name or an address, with a port if there is one, and nothing else")
+            }
+            HostFault::Strange => Self::new(ProblemKind::WrongHost, "use localhost, or add the name to server.allowed_hosts"),
+        }
+    }
+}
+
+/// The one host that a request names.
+pub(crate) fn named_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, HostFault> {
+    let mut all = headers.get_all(header::HOST).iter();
+    let (first, more) = (all.next(), all.next());
+    if more.is_some() {
+        return Err(HostFault::Malformed);
+    }
+    let of_header = first.map(|value| value.to_str().map_err(|_| HostFault::Malformed)).transpose()?;
+    if of_header.is_some_and(|host| !is_host(host)) {
+        return Err(HostFault::Malformed);
+    }
+    uri.authority().map(Authority::as_str).or(of_header).filter(|host| is_host(host)).ok_or(HostFault::Malformed)
+}
+
+/// Whether a text is a host, with or without a port.
+fn is_host(text: &str) -> bool {
+    let name = without_port(text);
+    let port = text[name.len()..].strip_prefix(':');
+    let is_port = port.is_none_or(|port| port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_name = match name.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')),
+    };
+    is_name && is_port
 }
 
 /// The host that a request names, with its port: HTTP/2 says it in the URI, HTTP/1 in a header.
@@ -44,7 +120,8 @@ pub(crate) fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a st
     }
 }
 
-fn without_port(host: &str) -> &str {
+/// A host without its port.
+pub(crate) fn without_port(host: &str) -> &str {
     let end_of_address = host.rfind(']').map_or(0, |at| at + 1);
     match host[end_of_address..].rfind(':') {
         Some(at) => &host[..end_of_address + at],
@@ -54,14 +131,14 @@ fn without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::StatusCode;
+    use axum::http::{HeaderValue, StatusCode};
 
     use super::*;
     use crate::web::testing::{TestApp, header_of};
 
     #[test]
     fn on_loopback_only_our_own_names_are_ours() {
-        let rule = HostRule { loopback: true, names: vec!["kastrel.test".into()] };
+        let rule = HostRule { loopback: true, names: vec!["kastrel.test".into()], port: 5000 };
         for ours in ["localhost", "LOCALHOST:5000", "127.0.0.1:5000", "127.0.0.1", "[::1]:5000", "[::1]", "kastrel.test:80"] {
             assert!(rule.admits(ours), "{ours}");
         }
@@ -75,8 +152,62 @@ mod tests {
     fn beyond_loopback_addresses_and_the_given_names_are_ours() {
         let open = HostRule::default();
         assert!(!open.admits("scans.example.com") && open.admits("10.0.0.1:5000") && open.admits("[2001:db8::1]:5000") && !open.admits(""));
-        let named = HostRule { loopback: false, names: vec!["scans.example.com".into()] };
+        let named = HostRule { loopback: false, names: vec!["scans.example.com".into()], port: 5000 };
         assert!(named.admits("scans.example.com:5000") && named.admits("10.0.0.1:5000") && !named.admits("evil.example"));
+    }
+
+    #[test]
+    fn a_request_names_one_host_and_nothing_else() {
+        let named = |uri: &str, hosts: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(header::HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
+            }
+            named_host(&uri.parse().unwrap(), &headers).map(str::to_owned)
+        };
+        for host in ["localhost", "localhost:5000", "LOCALHOST:", "127.0.0.1:5000", "[::1]", "[::1]:5000", "a_b.example", "xn--bcher-kva.example:80"] {
+            assert_eq!(named("/", &[host]).as_deref(), Ok(host));
+        }
+        for wrong in [
+            "",
+            ":5000",
+            "user@localhost",
+            "user:pass@localhost:5000",
+            "localhost@evil.example",
+            "localhost,evil.example",
+            "localhost evil.example",
+            "localhost/",
+            "localhost?",
+            "localhost#",
+            "localhost\\evil.example",
+            "localhost:80:80",
+            "localhost:x",
+            "localhost:123456",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[evil.example]",
+            "b\u{fc}cher.example",
+        ] {
+            assert_eq!(named("/", &[wrong]), Err(HostFault::Malformed), "{wrong}");
+        }
+        for several in [&["localhost", "localhost"][..], &["localhost", "evil.example"], &[]] {
+            assert_eq!(named("/", several), Err(HostFault::Malformed), "{several:?}");
+        }
+        assert_eq!(named("http://localhost:5000/", &["other"]).as_deref(), Ok("localhost:5000"), "the address goes before the header");
+        assert_eq!(named("http://user@localhost/", &["localhost"]), Err(HostFault::Malformed));
+        assert_eq!(named("http://localhost/", &["a@b"]), Err(HostFault::Malformed));
+    }
+
+    #[tokio::test]
+    async fn a_malformed_host_is_a_bad_request_on_every_route() {
+        let app = TestApp::new();
+        for path in ["/", "/api/scans", "/api/scans/1/status", "/livez", "/assets/app.css", "/nothing"] {
+            for hosts in [&["user@localhost"][..], &["localhost", "localhost"], &["localhost,localhost"]] {
+                let headers: Vec<(&str, &str)> = hosts.iter().map(|host| ("host", *host)).collect();
+                assert_eq!(app.send("GET", path, &headers, "").await.status(), StatusCode::BAD_REQUEST, "{path} {hosts:?}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -3,20 +3,27 @@
 use std::any::Any;
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::error::{Problem, ProblemKind, is_for_programs};
+use super::error::{MOST_NAME, Problem, ProblemKind, is_for_programs, shortened};
+use super::hosts::host_of;
 use super::request_span::{RequestSpan, method_name};
-use super::same_origin::is_proven;
+use super::same_origin::{is_proven, may_be_seen};
 use super::state::Web;
 use super::trace::{RequestTrace, TRACEPARENT};
 use super::viewer::Theme;
 
+/// A body may take a second for so many bytes, besides its time limit.
+const SLOWEST: usize = 16 * 1024;
+/// See [`is_health_check`].
+const HEALTH_CHECKS: &[&str] = &["/livez", "/readyz", "/api/proof"];
 /// The route that has no span.
 const HOT_ROUTE: &str = "/api/scans/{id}/status";
 
@@ -29,6 +36,8 @@ pub struct RequestLimits {
     pub requests: usize,
     /// How long an answer may take to begin.
     pub timeout: Duration,
+    /// How long a body may take, besides what its size costs.
+    pub body_timeout: Duration,
     /// How many event streams may be open.
     pub event_streams: usize,
     /// How often an event stream shows that it lives.
@@ -37,7 +46,14 @@ pub struct RequestLimits {
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { body_bytes: 256 * 1024, requests: 512, timeout: Duration::from_secs(30), event_streams: 512, keep_alive: Duration::from_secs(15) }
+        Self {
+            body_bytes: 256 * 1024,
+            requests: 512,
+            timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(10),
+            event_streams: 512,
+            keep_alive: Duration::from_secs(15),
+        }
     }
 }
 
@@ -53,7 +69,12 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
         if let Err(problem) = admit(&web, &request) {
             return problem.into_response();
         }
-        let Ok(_permit) = web.in_flight.try_acquire() else {
+        // A slow client holds its own connection, and nobody else's turn.
+        let request = match whole(&web, request).await {
+            Ok(request) => request,
+            Err(problem) => return problem.into_response(),
+        };
+        let Ok(_turn) = web.turn(request.uri().path()).await else {
             return Problem::new(ProblemKind::Busy, "the server answers as many requests as it can; try again in a moment").retry_after(1).into_response();
         };
         match tokio::time::timeout(web.limits.timeout, next.run(request)).await {
@@ -67,16 +88,70 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
     answer
 }
 
-/// The layer of the hot route: the host check, and nothing else that costs while all is well.
+/// The layer of the hot route: what every request passes, and nothing else that costs while all is well.
 pub(crate) async fn attend_hot(State(web): State<Web>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let uri = request.uri().clone();
     let method = method_name(request.method());
     let traceparent = request.headers().get(TRACEPARENT).cloned();
-    let response = if web.state.hosts.admits_request(&uri, request.headers()) { next.run(request).await } else { wrong_host().into_response() };
+    let response = match admit(&web, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
     let answer = show(response, &uri, Theme::System, || RequestTrace::of_header(traceparent.as_ref()));
     web.state.telemetry.instruments().request(method, HOT_ROUTE, answer.status().as_u16(), began.elapsed());
     answer
+}
+
+/// Whether a path is asked to find out how the process is. Health checks have turns and connections of their own: a process under load must not look dead.
+/// So do commands that ask whether this is the server of their data folder.
+pub(crate) fn is_health_check(path: &str) -> bool {
+    HEALTH_CHECKS.contains(&path)
+}
+
+/// The same for a path as it arrives, which may have the base path before it.
+pub fn may_use_reserved_connections(path: &str) -> bool {
+    HEALTH_CHECKS.iter().any(|check| path.trim_end_matches('/').ends_with(check))
+}
+
+/// When a body of which so much has arrived must be whole.
+fn body_ends(began: Instant, patience: Duration, arrived: usize) -> Instant {
+    began + patience + Duration::from_secs((arrived / SLOWEST) as u64)
+}
+
+/// The request with all of its body. It must arrive in time, and all bodies that arrive share a bounded memory.
+async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return Ok(Request::from_parts(parts, body));
+    }
+    let most = web.limits.body_bytes;
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_large(most));
+    }
+    let (began, mut arrived, mut chunks) = (Instant::now(), Vec::new(), body.into_data_stream());
+    let mut held = Vec::new();
+    loop {
+        let next = tokio::time::timeout_at(body_ends(began, web.limits.body_timeout, arrived.len()), chunks.next()).await;
+        let chunk = match next {
+            Err(_) => return Err(Problem::new(ProblemKind::SlowBody, "the body of the request did not arrive in time; send it again")),
+            Ok(None) => return Ok(Request::from_parts(parts, Body::from(arrived))),
+            Ok(Some(Err(_))) => return Err(Problem::new(ProblemKind::Malformed, "the body broke off")),
+            Ok(Some(Ok(chunk))) => chunk,
+        };
+        if arrived.len() + chunk.len() > most {
+            return Err(too_large(most));
+        }
+        let Ok(memory) = web.bodies.try_acquire_many(u32::try_from(chunk.len()).unwrap_or(u32::MAX)) else {
+            return Err(Problem::new(ProblemKind::Busy, "too many large requests arrive at once; try again in a moment").retry_after(1));
+        };
+        held.push(memory);
+        arrived.extend_from_slice(&chunk);
+    }
+}
+
+fn too_large(most: usize) -> Problem {
+    Problem::new(ProblemKind::TooLarge, format!("the body may have at most {most} bytes (server.body_limit_bytes)"))
 }
 
 /// Turns a panic into a problem; the panic hook has logged it.
@@ -86,21 +161,28 @@ pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
 
 fn admit(web: &Web, request: &Request) -> Result<(), Problem> {
     let (uri, headers) = (request.uri(), request.headers());
-    if !web.state.hosts.admits_request(uri, headers) {
-        return Err(wrong_host());
+    web.state.hosts.check(uri, headers)?;
+    if request.method().is_safe() {
+        return if may_be_seen(uri, headers) {
+            Ok(())
+        } else {
+            Err(Problem::new(ProblemKind::CrossSite, "another site's page may link to this address, and not load it"))
+        };
     }
-    if !is_proven(request.method(), uri, headers) {
-        let how = if is_for_programs(uri.path()) { "send JSON with `Content-Type: application/json`" } else { "open the page again and use its form" };
-        return Err(Problem::new(
-            ProblemKind::CrossSite,
-            format!("a request that changes something must come from this site's own pages or from a program; {how}"),
-        ));
+    if is_proven(request.method(), uri, headers, &web.state.hosts) {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn wrong_host() -> Problem {
-    Problem::new(ProblemKind::WrongHost, "use localhost, or add the name to the configured host names")
+    let how = if is_for_programs(uri.path()) { "send JSON with `Content-Type: application/json`" } else { "open the page again and use its form" };
+    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).filter(|_| !headers.contains_key("sec-fetch-site"));
+    let names = match (origin, host_of(uri, headers)) {
+        (Some(origin), Some(host)) => format!(
+            ". Here `Origin` is `{}` and `Host` is `{}`: a proxy must pass the browser's `Host` on (nginx: `proxy_set_header Host $http_host`), and server.allowed_hosts must name it",
+            shortened(origin, MOST_NAME),
+            shortened(host, MOST_NAME)
+        ),
+        _ => String::new(),
+    };
+    Err(Problem::new(ProblemKind::CrossSite, format!("a request that changes something must come from this site's own pages or from a program; {how}{names}")))
 }
 
 fn show(mut response: Response, uri: &Uri, theme: Theme, trace: impl FnOnce() -> RequestTrace) -> Response {
@@ -113,4 +195,56 @@ fn show(mut response: Response, uri: &Uri, theme: Theme, trace: impl FnOnce() ->
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.extend(drawn.headers);
     Response::from_parts(parts, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio_util::io::ReaderStream;
+
+    use super::*;
+    use crate::web::testing::{TestApp, header_of, json_of};
+
+    #[test]
+    fn a_large_body_may_take_longer() {
+        let began = Instant::now();
+        for (arrived, seconds) in [(0, 10), (SLOWEST - 1, 10), (SLOWEST, 11), (256 * 1024, 26)] {
+            assert_eq!(body_ends(began, Duration::from_secs(10), arrived), began + Duration::from_secs(seconds), "{arrived}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_bodies_take_no_turn_and_are_cut() {
+        let app = TestApp::with_limits(RequestLimits { requests: 1, ..RequestLimits::default() });
+        let (mut client, body) = tokio::io::duplex(64);
+        client.write_all(br#"{"target":"#).await.unwrap();
+        let began = Instant::now();
+        let slow = app.send_body("POST", "/api/scans", &[("content-type", "application/json")], Body::from_stream(ReaderStream::new(body)));
+        let other = async {
+            for path in ["/", "/api/scans", "/livez"] {
+                assert_eq!(app.get(path).await.status(), 200, "{path}");
+            }
+            assert_eq!(app.post_json("/api/scans", &[], &serde_json::json!({"target": "example.com"})).await.status(), 201);
+        };
+        let (slow, ()) = tokio::join!(slow, other);
+        assert_eq!((slow.status(), header_of(&slow, "connection")), (StatusCode::REQUEST_TIMEOUT, "close"));
+        assert_eq!(began.elapsed().as_secs(), 10);
+        assert_eq!(json_of(slow).await["type"], "urn:kastrel:problem:slow-request");
+    }
+
+    #[tokio::test]
+    async fn health_checks_have_turns_of_their_own() {
+        let app = TestApp::with_limits(RequestLimits { requests: 0, ..RequestLimits::default() });
+        assert_eq!(app.get("/").await.status(), 503);
+        assert_eq!(app.get("/livez").await.status(), 200);
+        assert_ne!(json_of(app.get("/readyz").await).await["checks"], serde_json::Value::Null);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_says_its_size_is_refused_before_it_is_read() {
+        let app = TestApp::with_limits(RequestLimits { body_bytes: 10, ..RequestLimits::default() });
+        let response = app.send("POST", "/api/scans", &[("content-type", "application/json")], r#"{"target":"example.com"}"#).await;
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
 }

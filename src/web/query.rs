@@ -309,7 +309,9 @@ fn text(text: &str) -> Result<Option<String>, String> {
 }
 
 fn id(text: &str) -> Result<Option<ScanId>, String> {
-    text.parse().map(Some).map_err(|_| "expected a scan's number".to_owned())
+    // No scan has a larger number, and many programs know no larger one.
+    let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
+    number.map(|number| Some(ScanId(number))).ok_or_else(|| "expected a scan's number".to_owned())
 }
 
 /// A zone of the time zone database; UTC where it is empty.

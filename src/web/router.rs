@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::api::openapi::{describe, hot_routes, routes};
 use super::api::{health, metrics};
+use super::edge::around;
 use super::error::{Problem, ProblemKind};
+use super::hosts::named_host;
 use super::limits::{attend, attend_hot, panicked};
 use super::state::{Web, WebInner, WebState};
-use super::{RequestLimits, archive, assets, files, pages};
+use super::{Edge, RequestLimits, archive, assets, files, pages};
 
 /// The dashboard and the API, ready to be served.
 pub fn router(state: WebState, limits: RequestLimits) -> Router {
@@ -23,7 +26,7 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
     let (hot, hot_description) = hot_routes().split_for_parts();
     description.merge(hot_description);
     let description = Bytes::from(describe(description, &state.info.version));
-    let body_bytes = limits.body_bytes;
+    let (body_bytes, edge) = (limits.body_bytes, state.edge.clone());
     let web: Web = Arc::new(WebInner::new(state, limits, description));
 
     let api = api
@@ -34,18 +37,28 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(web.clone(), attend));
     let hot = hot.method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(web.clone(), attend_hot));
-    api.merge(hot).with_state(web)
+    around(api.merge(hot).with_state(web), edge)
 }
 
 /// Only health checks and metrics: for a process that has no pages and no API. They are asked under any name, and change nothing.
 pub fn health_router(state: WebState, limits: RequestLimits) -> Router {
+    let edge = Edge { trusted: state.edge.trusted.clone(), ..Edge::default() };
     let web: Web = Arc::new(WebInner::new(state, limits, Bytes::new()));
-    Router::new()
+    let routes = Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
         .fallback(async || (StatusCode::NOT_FOUND, "a worker only has /livez, /readyz and /metrics\n"))
-        .with_state(web)
+        .layer(from_fn(of_one_host))
+        .with_state(web);
+    around(routes, edge)
+}
+
+async fn of_one_host(request: Request, next: Next) -> Response {
+    match named_host(request.uri(), request.headers()) {
+        Ok(_) => next.run(request).await,
+        Err(_) => (StatusCode::BAD_REQUEST, "send one Host header: a host name or an address, with a port if there is one\n").into_response(),
+    }
 }
 
 fn page_routes() -> Router<Web> {

@@ -2,22 +2,55 @@
 
 use axum::http::{HeaderMap, Method, Uri, header};
 
-use super::hosts::host_of;
+use super::error::is_for_programs;
+use super::forwarded::FORWARDED_PROTO;
+use super::hosts::{HostRule, host_of, without_port};
+
+/// The header in which a browser says how a request's page and its address are related.
+const SITE: &str = "sec-fetch-site";
 
 /// Whether a request may change something.
-pub(crate) fn is_proven(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+pub(crate) fn is_proven(method: &Method, uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool {
     if method.is_safe() {
         return true;
     }
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    if let Some(site) = text("sec-fetch-site") {
+    if let Some(site) = text(headers, SITE) {
         return matches!(site, "same-origin" | "none");
     }
-    if let Some(origin) = text("origin") {
-        return host_of(uri, headers).is_some_and(|host| is_same(origin, host));
+    if let Some(origin) = text(headers, header::ORIGIN.as_str()) {
+        let scheme = text(headers, FORWARDED_PROTO);
+        return host_of(uri, headers).is_some_and(|host| is_same(origin, scheme, host, hosts));
     }
     // No browser of today sends such a request for another site, and an old one could send it as a form only.
-    uri.path().starts_with("/api/") && text(header::CONTENT_TYPE.as_str()).is_none_or(is_json)
+    is_for_programs(uri.path()) && text(headers, header::CONTENT_TYPE.as_str()).is_none_or(is_json)
+}
+
+/// Whether a request that changes nothing may have its answer. A page of another site may link to ours, and must not load anything of it: an image tag alone would take the one turn for backups,
+/// and what loads, and how fast, tells that site something.
+pub(crate) fn may_be_seen(uri: &Uri, headers: &HeaderMap) -> bool {
+    let Some(site) = text(headers, SITE) else { return true };
+    if matches!(site, "same-origin" | "none") {
+        return true;
+    }
+    let (mode, destination) = (text(headers, "sec-fetch-mode").unwrap_or_default(), text(headers, "sec-fetch-dest").unwrap_or_default());
+    // Browsers of some years ago name no destination.
+    if mode == "navigate" && matches!(destination, "document" | "") {
+        return uri.path() != BACKUP;
+    }
+    // A report is shown in a sandbox, which is another site to the browser, and loads the files beside it. Other pages cannot frame them, and can only show them as pictures.
+    is_file_of_attempt(uri.path()) && matches!(destination, "iframe" | "image" | "style" | "font")
+}
+
+/// A whole database is nothing to link to.
+const BACKUP: &str = "/api/backup";
+
+/// Whether a path is that of a file that a scan left.
+pub(crate) fn is_file_of_attempt(path: &str) -> bool {
+    path.strip_prefix("/scans/").and_then(|rest| rest.split_once("/attempts/")).is_some_and(|(_, rest)| rest.contains("/files/"))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
 /// Whether a content type is JSON.
@@ -26,15 +59,25 @@ pub(crate) fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-fn is_same(origin: &str, host: &str) -> bool {
-    let (rest, port) = match origin.split_once("://") {
-        Some(("http", rest)) => (rest, ":80"),
-        Some(("https", rest)) => (rest, ":443"),
+/// Whether an origin is our own. `scheme`: that of the browser, where a trusted proxy says it.
+///
+/// A proxy may keep the public port to itself (`Host $host`), or name us by our own address. Then the name alone decides, and only one that server.allowed_hosts has.
+fn is_same(origin: &str, scheme: Option<&str>, host: &str, hosts: &HostRule) -> bool {
+    let Some((of_origin, rest)) = origin.split_once("://").filter(|(of_origin, _)| matches!(*of_origin, "http" | "https")) else {
         // Also `null`, the origin of sandboxed frames.
-        _ => return false,
+        return false;
     };
+    if rest.is_empty() || scheme.is_some_and(|scheme| scheme != of_origin) {
+        return false;
+    }
+    let port = if of_origin == "http" { ":80" } else { ":443" };
     let bare = |text: &str| text.strip_suffix(port).unwrap_or(text).to_ascii_lowercase();
-    !rest.is_empty() && bare(rest) == bare(host)
+    if bare(rest) == bare(host) {
+        return true;
+    }
+    let (name, host_name) = (without_port(rest), without_port(host));
+    let hides_port = host_name == host || hosts.is_own_address(host);
+    hides_port && hosts.hides_ports() && hosts.has_name(name) && (name.eq_ignore_ascii_case(host_name) || hosts.is_own_address(host))
 }
 
 #[cfg(test)]
@@ -44,9 +87,13 @@ mod tests {
     use super::*;
     use crate::web::testing::TestApp;
 
+    fn rule(port: u16) -> HostRule {
+        HostRule { loopback: true, names: vec!["scans.test".into()], port }
+    }
+
     fn proven(path: &str, pairs: &[(&'static str, &str)]) -> bool {
         let headers = pairs.iter().map(|(name, value)| (axum::http::HeaderName::from_static(name), value.parse().unwrap())).collect();
-        is_proven(&Method::POST, &path.parse().unwrap(), &headers)
+        is_proven(&Method::POST, &path.parse().unwrap(), &headers, &rule(5000))
     }
 
     #[test]
@@ -66,6 +113,86 @@ mod tests {
         ] {
             assert!(!proven("/scans", &wrong), "{wrong:?}");
             assert!(!proven("/api/scans", &wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_may_keep_the_port_to_itself_where_the_name_is_ours() {
+        for (origin, host, ours) in [
+            ("http://scans.test:8080", "scans.test", true),
+            ("https://SCANS.test:8443", "scans.test", true),
+            ("http://scans.test", "scans.test", true),
+            ("http://scans.test:8080", "scans.test:8080", true),
+            // A browser that names a port means it.
+            ("http://scans.test:8080", "scans.test:9090", false),
+            ("http://scans.test:8080", "scans.test:5000", false),
+            // nginx without a `Host` line names us by our own address.
+            ("http://scans.test:8080", "127.0.0.1:5000", true),
+            ("http://scans.test:8080", "localhost:5000", true),
+            ("http://scans.test:8080", "127.0.0.1:5001", false),
+            // Only names that are configured.
+            ("http://other.test:8080", "other.test", false),
+            ("http://other.test:8080", "scans.test", false),
+            ("http://localhost:8080", "localhost", false),
+            ("http://localhost:8080", "localhost:5000", false),
+            ("http://scans.test.evil.example", "scans.test", false),
+            ("http://evil.example", "127.0.0.1:5000", false),
+            ("null", "scans.test", false),
+            ("file://scans.test", "scans.test", false),
+        ] {
+            assert_eq!(is_same(origin, None, host, &rule(5000)), ours, "{origin} {host}");
+        }
+        // On a port that browsers do not name, a host without one is what the browser named.
+        assert!(!is_same("http://scans.test:8080", None, "scans.test", &rule(80)));
+        assert!(
+            is_same("https://scans.test", Some("https"), "scans.test", &rule(5000)) && !is_same("http://scans.test", Some("https"), "scans.test", &rule(5000))
+        );
+    }
+
+    #[test]
+    fn another_site_may_link_and_not_load() {
+        let seen = |path: &str, site: &str, mode: &str, destination: &str| {
+            let pairs = [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", destination)];
+            let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+            may_be_seen(&path.parse().unwrap(), &pairs.map(|(name, value)| (axum::http::HeaderName::from_static(name), value.parse().unwrap())).collect())
+        };
+        let file = "/scans/1/attempts/1/files/shot.png";
+        for path in ["/", "/scans/1", "/api/backup", "/api/scans", "/scans/1/files.zip", "/api/scans/1/events", file] {
+            assert!(seen(path, "", "", "") && seen(path, "same-origin", "cors", "empty") && seen(path, "none", "navigate", "document"), "{path}");
+            for site in ["cross-site", "same-site"] {
+                assert_eq!(seen(path, site, "navigate", "document"), path != "/api/backup", "{path}");
+                for (mode, destination) in
+                    [("no-cors", "script"), ("cors", "empty"), ("no-cors", "object"), ("no-cors", "video"), ("", ""), ("no-cors", "empty")]
+                {
+                    assert!(!seen(path, site, mode, destination), "{path} {mode} {destination}");
+                }
+                for (mode, destination) in [("no-cors", "image"), ("navigate", "iframe"), ("no-cors", "style"), ("cors", "font")] {
+                    assert_eq!(seen(path, site, mode, destination), path == file, "{path} {mode} {destination}");
+                }
+            }
+        }
+        assert!(!is_file_of_attempt("/scans/1/attempts/1/view/a.png") && !is_file_of_attempt("/api/scans/1/log"));
+    }
+
+    #[tokio::test]
+    async fn an_image_tag_of_another_site_starts_no_backup() {
+        let app = TestApp::new();
+        let tag = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+        for path in ["/api/backup", "/api/scans/export.csv", "/api/scans", "/scans", "/api/scans/1/status", "/metrics"] {
+            assert_eq!(app.send("GET", path, &tag, "").await.status(), StatusCode::FORBIDDEN, "{path}");
+        }
+        let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        assert_eq!(app.send("GET", "/api/backup", &link, "").await.status(), StatusCode::FORBIDDEN);
+        assert_eq!(app.send("GET", "/scans", &link, "").await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_both_values_and_the_header() {
+        let response = TestApp::new().send("POST", "/scans", &[("origin", "http://other.test:8080")], "target=example.com").await;
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        let page = crate::web::testing::text_of(response).await;
+        for part in ["http://other.test:8080", "localhost:5000", "proxy_set_header Host $http_host", "server.allowed_hosts"] {
+            assert!(page.contains(part), "{part}: {page}");
         }
     }
 

@@ -10,15 +10,17 @@ use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFiles, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, SettingNatures, Severity};
 use kastrel_actors::policy::overrides::SettingsSchema;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status_cache::StatusCache;
-use super::{HostRule, RequestLimits};
+use super::limits::is_health_check;
+use super::{Edge, HostRule, RequestLimits};
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
 use crate::backup::{BackupSource, BackupStatus};
 use crate::config::TraceUrl;
+use crate::server_proof::ServerKey;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::viewer::Viewer;
@@ -78,6 +80,15 @@ pub trait RenderReport: Send + Sync + 'static {
     async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<ReportFiles, String>;
 }
 
+/// The key of the data folder, and the address at which commands of this machine reach this server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerProof {
+    /// The key.
+    pub key: ServerKey,
+    /// The address.
+    pub url: String,
+}
+
 /// What this program says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppInfo {
@@ -124,9 +135,22 @@ pub struct WebState {
     pub trace_url: Option<Arc<TraceUrl>>,
     /// Which `Host` headers are ours.
     pub hosts: HostRule,
+    /// How this server proves itself to commands of its data folder.
+    pub proof: Option<ServerProof>,
+    /// What is between the router and the proxies.
+    pub edge: Edge,
     /// Cancelled when the server begins to stop: open event streams end, so that they do not hold it up.
     pub closing: CancellationToken,
 }
+
+/// So much memory may be taken by bodies that arrive.
+const BODIES: usize = 64 << 20;
+/// So many health checks are answered at once; the others wait.
+const HEALTH_CHECKS: usize = 16;
+
+/// As many requests are being answered as may.
+#[derive(Debug)]
+pub(crate) struct NoTurn;
 
 /// [`WebState`] and what the web keeps beside it. Every handler gets it as `State<Web>`.
 pub(crate) type Web = Arc<WebInner>;
@@ -135,7 +159,11 @@ pub(crate) struct WebInner {
     pub(crate) state: WebState,
     pub(crate) limits: RequestLimits,
     /// Requests that are being answered, without the status route and event streams.
-    pub(crate) in_flight: Semaphore,
+    in_flight: Semaphore,
+    /// Health checks that are being answered.
+    health: Semaphore,
+    /// The memory for bodies that arrive, in bytes.
+    pub(crate) bodies: Semaphore,
     /// Open event streams.
     pub(crate) streams: Arc<Semaphore>,
     /// The one backup that may be on its way.
@@ -153,7 +181,27 @@ impl WebInner {
         let (in_flight, streams) = (Semaphore::new(limits.requests), Arc::new(Semaphore::new(limits.event_streams)));
         state.telemetry.readings().watch_streams(Arc::clone(&streams), limits.event_streams);
         let backups = Arc::new(Semaphore::new(1));
-        Self { state, limits, in_flight, streams, backups, run: rand::random(), statuses: StatusCache::default(), openapi }
+        let bodies = Semaphore::new(BODIES.max(limits.body_bytes.saturating_mul(4)).min(Semaphore::MAX_PERMITS));
+        Self {
+            state,
+            limits,
+            in_flight,
+            health: Semaphore::new(HEALTH_CHECKS),
+            bodies,
+            streams,
+            backups,
+            run: rand::random(),
+            statuses: StatusCache::default(),
+            openapi,
+        }
+    }
+
+    /// A turn to be answered, if there is one; health checks wait for theirs.
+    pub(crate) async fn turn(&self, path: &str) -> Result<SemaphorePermit<'_>, NoTurn> {
+        if is_health_check(path) {
+            return self.health.acquire().await.map_err(|_| NoTurn);
+        }
+        self.in_flight.try_acquire().map_err(|_| NoTurn)
     }
 
     pub(crate) fn desk(&self) -> &ScanDesk {

@@ -1,11 +1,13 @@
 //! A web server without a socket: every handler test goes through the whole router. Each JSON answer is held against the API's own description.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
@@ -27,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::state::{Web, WebInner};
-use super::{AppInfo, CatalogueView, HostRule, IssueText, RequestLimits, SettingLine, WebState, router};
+use super::{AppInfo, CatalogueView, Edge, HostRule, IssueText, RequestLimits, ServerProof, SettingLine, WebState, router};
 use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
 use crate::adapters::kast_runner::AttemptPaths;
 use crate::backup::BackupStatus;
@@ -84,6 +86,22 @@ impl TestApp {
         Self::with(RequestLimits::default(), Some(artifacts))
     }
 
+    /// Behind proxies.
+    pub(crate) fn with_edge(edge: Edge) -> Self {
+        let mut app = Self::new();
+        app.state.edge = edge;
+        app.router = router(app.state.clone(), RequestLimits::default());
+        app
+    }
+
+    /// With a key to prove itself with.
+    pub(crate) fn with_proof(proof: ServerProof) -> Self {
+        let mut app = Self::new();
+        app.state.proof = Some(proof);
+        app.router = router(app.state.clone(), RequestLimits::default());
+        app
+    }
+
     fn with(limits: RequestLimits, artifacts: Option<Arc<dyn ArtifactStore>>) -> Self {
         Self::build(limits, artifacts, Telemetry::without_exporters(), |_| {})
     }
@@ -128,7 +146,9 @@ impl TestApp {
             telemetry: telemetry.clone(),
             sources: Sources { desk: desk.clone(), capacity: Some(4), folders: Vec::new() },
             trace_url: Some(Arc::new(TraceUrl::parse("http://jaeger.test/trace/{trace_id}").unwrap())),
-            hosts: HostRule { loopback: true, names: Vec::new() },
+            hosts: HostRule { loopback: true, names: vec!["scans.test".into()], port: 5000 },
+            proof: None,
+            edge: Edge::default(),
             closing: closing.clone(),
         };
         Self { desk, memory, store, closing, results, backup, backups, catalogue, router: router(state.clone(), limits), state }
@@ -136,6 +156,11 @@ impl TestApp {
 
     /// A request, with `Host: localhost` unless `headers` say otherwise.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+        self.send_body(method, path, headers, Body::from(body.to_owned())).await
+    }
+
+    /// The same with a body that may arrive in parts.
+    pub(crate) async fn send_body(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Response {
         let mut request = Request::builder().method(method).uri(path);
         if !headers.iter().any(|(name, _)| *name == "host") {
             request = request.header("host", "localhost:5000");
@@ -143,8 +168,17 @@ impl TestApp {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         as_described(method, path, response).await
+    }
+
+    /// A request that comes from an address.
+    pub(crate) async fn send_from(&self, peer: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+        let mut request = Request::builder().method(method).uri(path).extension(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
@@ -290,7 +324,14 @@ async fn as_described(method: &str, path: &str, response: Response) -> Response 
     let Some(operation) = operation_of(method, path) else { return response };
     let (status, content_type) = (response.status(), header_of(&response, "content-type").to_owned());
     // What any route may answer, because of what is around all of them.
-    let anywhere = [StatusCode::MISDIRECTED_REQUEST, StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::GATEWAY_TIMEOUT];
+    let anywhere = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::MISDIRECTED_REQUEST,
+        StatusCode::FORBIDDEN,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
     let described = &operation["responses"][status.as_str()];
     if described.is_null() && anywhere.contains(&status) {
         return response;

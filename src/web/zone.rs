@@ -28,12 +28,16 @@ impl Default for Zone {
 }
 
 impl Zone {
+    /// Whether a text can be the name of a zone.
+    pub(crate) fn is_name(text: &str) -> bool {
+        (1..=LONGEST_NAME).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b))
+    }
+
     /// The zone of this name, such as `Pacific/Auckland`; `None` for what is no name, and for a zone that this machine does not know.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let is_name = (1..=LONGEST_NAME).contains(&name.len())
-            && name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b));
-        if !is_name {
+        if !Self::is_name(name) {
             return None;
         }
         if name.eq_ignore_ascii_case("UTC") {

@@ -1,10 +1,9 @@
 //! A real S3 server for tests: moto's, from PyPI, installed once into `target/moto`.
-//!
-//! It needs `python3` with its module `venv` (Debian: `apt-get install python3-venv`) and, the first time, PyPI.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use super::pypi::installed;
 
 /// The package and its version.
 const PACKAGE: &str = "moto[server]==5.2.5";
@@ -51,7 +50,7 @@ impl Drop for S3Server {
 }
 
 fn spawn(port: u16) -> S3Server {
-    let mut command = Command::new(installed().join("bin/moto_server"));
+    let mut command = Command::new(installed("moto", PACKAGE).join("bin/moto_server"));
     command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -69,28 +68,4 @@ fn spawn(port: u16) -> S3Server {
     // A line a request; somebody must read them, or the full pipe would stop the server.
     std::thread::spawn(move || lines.for_each(drop));
     S3Server { child, port }
-}
-
-/// The folder of the installed package. Tests run in several processes: the first one installs, the others wait.
-fn installed() -> PathBuf {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-    std::fs::create_dir_all(&target).unwrap();
-    let lock = std::fs::File::create(target.join("moto.lock")).unwrap();
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    let (folder, done) = (target.join("moto"), target.join("moto/installed"));
-    if std::fs::read_to_string(&done).is_ok_and(|version| version == PACKAGE) {
-        return folder;
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), "python3 with its module venv is missing (Debian: apt-get install python3-venv)");
-    run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", PACKAGE]), "the S3 server for tests could not be installed from PyPI");
-    std::fs::write(done, PACKAGE).unwrap();
-    folder
-}
-
-fn run(command: &mut Command, otherwise: &str) {
-    match command.stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => panic!("{otherwise}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-        Err(error) => panic!("{otherwise}: {error}"),
-    }
 }

@@ -12,6 +12,8 @@ mod deploy;
 mod docs;
 mod kast_runner;
 mod product;
+#[path = "../helpers/pypi.rs"]
+mod pypi;
 #[path = "../helpers/redis_server.rs"]
 #[expect(dead_code, reason = "other test programs use the rest of it")]
 mod redis_server;

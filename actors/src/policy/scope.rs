@@ -44,7 +44,9 @@ impl FromStr for ScopeRule {
 }
 
 impl ScopeRule {
-    fn covers(&self, host: &Host) -> bool {
+    /// Whether a host is what this rule is about.
+    #[must_use]
+    pub fn covers(&self, host: &Host) -> bool {
         match (self, host) {
             (Self::Name(rule), Host::Name(name)) => name == rule || name.strip_suffix(rule.as_str()).is_some_and(|rest| rest.ends_with('.')),
             (Self::Range(network, bits), host) => host.address().is_some_and(|address| in_range(canonical(address), *network, *bits)),

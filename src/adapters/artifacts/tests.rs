@@ -14,6 +14,8 @@ use super::manifest::About;
 use super::upload::{Uploaded, upload};
 use super::{ArtifactError, ArtifactStore, Bucket, BucketArtifacts, BucketSettings, FolderArtifacts};
 
+#[path = "../../../tests/helpers/pypi.rs"]
+mod pypi;
 #[path = "../../../tests/helpers/s3_server.rs"]
 mod s3_server;
 use s3_server::S3Server;

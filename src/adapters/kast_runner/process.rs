@@ -17,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::proc_table::{self, Process};
 use super::{reaper, start_error};
+use crate::descriptors;
 
 /// The guard of an attempt's processes. Dropped before [`Leader::collect`], it kills them all.
 #[derive(Debug)]
@@ -65,6 +66,7 @@ pub(super) fn spawn(
     let mut child = command.spawn().map_err(|error| start_error::of_program(program, &error))?;
     let pipes = (child.stdout.take(), child.stderr.take());
     let pid = Pid::from_child(&child);
+    descriptors::restore_for(pid);
     let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
     let leader = Leader { pid, started, marker: marker.to_owned(), child: Mutex::new(Some(Held { child, outsiders: Vec::new(), presence })) };
     // From here on every error drops the leader, which kills it.

@@ -21,7 +21,7 @@ use super::view::ScanView;
 pub use cluster::{BlockerView, ClusterBackend, FaultView, HeldView, NodeView, QueueView};
 pub use local::{LocalBackend, PluginSource};
 pub use problem::ProblemDetails;
-pub use remote::{Readiness, ReadinessCheck, RemoteBackend};
+pub use remote::{Holder, Readiness, ReadinessCheck, RemoteBackend};
 
 /// The scans of one side.
 #[async_trait]

@@ -1,5 +1,6 @@
 //! Scans of a server, over its HTTP API.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use url::Url;
 use super::sse::EventReader;
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ProblemDetails, ScanBackend, SubmitAnswer, Views};
 use crate::cli::view::ScanView;
+use crate::server_proof::{Challenge, ServerKey};
 use crate::telemetry;
 
 /// The longest wait for an answer; live streams excepted.
@@ -27,6 +29,9 @@ const STREAM_TRIES: u32 = 3;
 const POLL_TRIES: u32 = 30;
 /// So often a server is asked for plugins that it does not know yet.
 const LOADING_TRIES: u32 = 15;
+/// The longest wait for a proof, and the longest answer that is read.
+const PROOF_PATIENCE: Duration = Duration::from_secs(2);
+const MOST_PROOF: usize = 4096;
 /// How many scans a page of the API may hold.
 const PAGE: usize = 100;
 
@@ -59,10 +64,25 @@ impl RemoteBackend {
         Ok(Self { client, base })
     }
 
-    /// Whether something answers there within a second.
-    pub async fn answers(&self) -> bool {
-        let Ok(url) = self.url("livez") else { return false };
-        self.client.get(url).timeout(Duration::from_secs(1)).send().await.is_ok_and(|response| response.status().is_success())
+    /// Whether it proves that it holds a data folder. Until then it is sent a random challenge and nothing else.
+    pub async fn holds(&self, data_dir: &Path) -> Holder {
+        let challenge = Challenge::random();
+        let Ok(url) = self.url(&format!("api/proof?challenge={challenge}")) else { return Holder::Silent };
+        let Ok(response) = self.client.get(url).timeout(PROOF_PATIENCE).send().await else { return Holder::Silent };
+        let Some(key) = ServerKey::read(data_dir) else { return Holder::Stranger };
+        let proof = async {
+            let mut response = response;
+            let mut body = Vec::new();
+            while let Ok(Some(chunk)) = response.chunk().await {
+                body.extend_from_slice(&chunk);
+                if body.len() > MOST_PROOF {
+                    return None;
+                }
+            }
+            serde_json::from_slice::<ProofAnswer>(&body).ok()
+        };
+        let proof = tokio::time::timeout(PROOF_PATIENCE, proof).await.ok().flatten();
+        if proof.is_some_and(|answer| key.accepts(&answer.proof, &challenge, self.base.as_str())) { Holder::Proven } else { Holder::Stranger }
     }
 
     /// Whether it can do its work.
@@ -223,6 +243,22 @@ impl RemoteBackend {
             }
         }
     }
+}
+
+/// Who answers at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The server of the data folder.
+    Proven,
+    /// Somebody who cannot prove it.
+    Stranger,
+    /// Nobody.
+    Silent,
+}
+
+#[derive(Deserialize)]
+struct ProofAnswer {
+    proof: String,
 }
 
 /// Whether a process can do its work, as `/readyz` tells.

@@ -12,6 +12,7 @@ use crate::adapters::surreal_store::ENGINE_VERSION;
 use crate::cli::backup::missing;
 use crate::cli::text::{brief, bytes, count, duration};
 use crate::config::{Config, ScannerChoice};
+use crate::connections::own_descriptors;
 use crate::telemetry::Signal;
 use crate::telemetry::variables::Silence;
 
@@ -82,12 +83,17 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
         database(facts),
         scanner(config, facts),
         listen(config, facts),
-        limit("open files", "ulimit -n", facts.open_files, 256 + 32 * capacity(config)),
+        limit("open files", "ulimit -n", facts.open_files, own_descriptors(config.scans.concurrency)),
         limit("processes", "ulimit -u", facts.processes, 256 + 64 * capacity(config)),
         clock(facts.now),
     ];
     if config.database.url.is_none() {
         checks.insert(3, backups(config, facts));
+    }
+    if let Some(rights) = facts.data_rights {
+        let dir = &config.data.dir;
+        let message = format!("{} can be entered by other users of this machine (mode {rights:o}): they could read scans, logs and keys", dir.display());
+        checks.insert(1, Check::warning("data folder", message, format!("chmod 700 {}", quoted(dir))));
     }
     checks.extend(facts.rows.as_ref().map(|rows| self::rows(config, rows)));
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
@@ -385,6 +391,7 @@ mod tests {
     fn good() -> Facts {
         Facts {
             data: Ok(Folder { free: 50 << 30 }),
+            data_rights: None,
             results: Ok(Folder { free: 50 << 30 }),
             store: Store::Opens { probe: Ok(Probe { skew: None }), engine: Engine::Embedded },
             backups: BackupFacts { files: Ok(vec![made(2, 1_799_996_400), made(1, 1_799_910_000)]), failure: None },
@@ -424,6 +431,7 @@ mod tests {
         let config = config(&[("REDIS_URL", "redis://:hunter2@r"), ("KASTREL_DATA_DIR", "/srv/my data"), ("KASTREL_SCANS__CONCURRENCY", "100")]);
         let facts = Facts {
             data: Err("permission denied".into()),
+            data_rights: Some(0o755),
             results: Ok(Folder { free: 200 << 20 }),
             store: Store::Fails("it is locked".into()),
             backups: BackupFacts { files: Ok(Vec::new()), failure: Some("disk full".into()) },
@@ -448,6 +456,8 @@ mod tests {
         insta::assert_snapshot!(text, @r##"
         failure  data folder  /srv/my data cannot be written: permission denied
                               fix: mkdir -p '/srv/my data' && chown "$USER" '/srv/my data', or set KASTREL_DATA_DIR
+        warning  data folder  /srv/my data can be entered by other users of this machine (mode 755): they could read scans, logs and keys
+                              fix: chmod 700 '/srv/my data'
         warning  results      /srv/my data/results has only 200 MiB left
                               fix: free some space, or set KAST_RESULTS_DIR to a larger disk
         failure  database     does not open: it is locked

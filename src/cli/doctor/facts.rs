@@ -21,6 +21,7 @@ use crate::cli::backend::{PluginList, ReadinessCheck, RemoteBackend};
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
 use crate::config::Config;
+use crate::private;
 use crate::telemetry::Signal;
 use crate::telemetry::variables::Silence;
 
@@ -114,6 +115,8 @@ pub(super) struct Held {
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) data: Result<Folder, String>,
+    /// The rights of the data folder, where other users have some.
+    pub(super) data_rights: Option<u32>,
     pub(super) results: Result<Folder, String>,
     pub(super) store: Store,
     pub(super) backups: BackupFacts,
@@ -139,6 +142,8 @@ pub(super) struct Facts {
 
 /// Looks at everything.
 pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, opener: &Opener, host: &Arc<dyn AppHost>, deep: bool) -> Facts {
+    // Before anything opens it.
+    let data_rights = private::rights_of_others(&config.data.dir);
     let server = opener.holder(config).await;
     let (store, held) = match server.as_ref().filter(|_| holds_the_database(config)) {
         Some(server) => (Store::Held { url: server.address(), ready: server.is_ready().await }, held_by_the_server(server).await),
@@ -151,6 +156,7 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
     };
     Facts {
         data: folder(&config.data.dir),
+        data_rights,
         // A node that runs has made it, and does not make it again.
         results: if (server.is_some() || is_held) && !config.results_dir().exists() {
             Err("it was deleted, or its disk is gone".into())
@@ -168,7 +174,8 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         rows: if deep { Some(deep::read(config, opener).await) } else { None },
         scanner,
         listen: listen(config.server.listen, server.is_some()),
-        open_files: getrlimit(Resource::Nofile).current,
+        // A server raises its own limit to the hard one.
+        open_files: getrlimit(Resource::Nofile).maximum,
         processes: getrlimit(Resource::Nproc).current,
         now: SystemClock.now(),
         stale_server_file: server.is_none() && config.server_file().exists(),

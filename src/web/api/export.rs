@@ -52,6 +52,9 @@ const COLUMNS: &[&str] = &[
     "unknown",
 ];
 
+/// What a file in UTF-8 begins with, for those who would not know.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// The state of a row that cannot be read, in an export.
 const UNREADABLE: &str = "unreadable";
 
@@ -81,7 +84,7 @@ enum Format {
     Json,
 }
 
-/// Exports scans as CSV. A cell never begins with a character that a spreadsheet takes for a formula.
+/// Exports scans as CSV, in UTF-8 with a byte order mark and quotes around every cell. Nothing in it is a formula to a spreadsheet, also to one that separates cells at semicolons.
 #[utoipa::path(
     get, path = "/api/scans/export.csv", tag = "scans", params(ScanListParams),
     responses(
@@ -190,7 +193,9 @@ fn json_rows(page: &SnapshotPage, is_first: bool, is_last: bool) -> Result<Vec<u
 }
 
 fn csv_rows(page: &SnapshotPage, with_names: bool) -> Result<Vec<u8>, Problem> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    // A byte order mark, or some spreadsheets take UTF-8 for something else; and quotes around every cell, which hold for any separator.
+    let begin = if with_names { BYTE_ORDER_MARK.as_bytes().to_vec() } else { Vec::new() };
+    let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(begin);
     if with_names {
         writer.write_record(COLUMNS).map_err(Problem::internal)?;
     }
@@ -247,9 +252,32 @@ fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// A cell that no spreadsheet takes for a formula: <https://owasp.org/www-community/attacks/CSV_Injection>.
+/// Whether a spreadsheet takes a text that begins so for a formula: <https://owasp.org/www-community/attacks/CSV_Injection>. The wide forms count in East Asian ones.
+const fn begins_formula(c: char) -> bool {
+    matches!(c, '=' | '+' | '-' | '@' | '|' | '%' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}' | '\t' | '\r' | '\n')
+}
+
+/// Whether some spreadsheet, or some country's setting of one, begins a new cell there, whatever the quotes around it.
+const fn separates(c: char) -> bool {
+    matches!(c, ',' | ';' | '\t' | '|' | '\r' | '\n')
+}
+
+/// A cell that no spreadsheet takes for a formula, nor any part of it, where it is cut at another separator than ours: an apostrophe makes a text of it.
 fn safe(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%']) { format!("'{cell}") } else { cell.to_owned() }
+    let mut safe = String::with_capacity(cell.len() + 1);
+    let mut is_begin = true;
+    for (at, c) in cell.char_indices() {
+        if is_begin {
+            // Blanks and quotes before it are dropped by some.
+            let first = cell[at..].chars().find(|c| !matches!(c, ' ' | '"' | '\'' | '\u{a0}' | '\u{feff}'));
+            if first.is_some_and(begins_formula) {
+                safe.push('\'');
+            }
+        }
+        safe.push(c);
+        is_begin = separates(c);
+    }
+    safe
 }
 
 #[cfg(test)]
@@ -260,10 +288,55 @@ mod tests {
     use crate::web::testing::{TestApp, header_of, json_of, text_of};
 
     #[test]
-    fn no_cell_is_a_formula() {
-        for (cell, written) in [("=1+1", "'=1+1"), ("@x", "'@x"), ("-1", "'-1"), ("+1", "'+1"), ("\tx", "'\tx"), ("|x", "'|x"), ("a=1", "a=1"), ("", "")] {
-            assert_eq!(safe(cell), written);
+    fn no_cell_and_no_part_of_one_is_a_formula() {
+        for (cell, written) in [
+            ("=1+1", "'=1+1"),
+            ("@x", "'@x"),
+            ("-1", "'-1"),
+            ("+1", "'+1"),
+            ("\tx", "'\tx"),
+            ("|x", "'|x"),
+            ("a=1", "a=1"),
+            ("", ""),
+            (" =1", "' =1"),
+            ("\"=1", "'\"=1"),
+            ("\u{ff1d}1", "'\u{ff1d}1"),
+            ("\u{feff}=1", "'\u{feff}=1"),
+            // What another separator makes a cell of.
+            ("a;=1", "a;'=1"),
+            ("a,=1", "a,'=1"),
+            ("a\t@x", "a\t'@x"),
+            ("a\n-1", "a\n'-1"),
+            ("a; \"=1\"", "a;' \"=1\""),
+            ("a;b;c", "a;b;c"),
+            ("https://example.com/?a=1;b=-2", "https://example.com/?a=1;b=-2"),
+            ("a;;+1", "a;;'+1"),
+        ] {
+            assert_eq!(safe(cell), written, "{cell:?}");
         }
+    }
+
+    /// As a spreadsheet reads it that separates at `separator`.
+    fn cells_of(text: &str, separator: u8) -> Vec<String> {
+        let mut reader = csv::ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(text.as_bytes());
+        reader.records().flat_map(|record| record.unwrap().iter().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    #[tokio::test]
+    async fn is_safe_for_commas_and_semicolons_and_says_its_encoding() {
+        let app = TestApp::new();
+        let scan = app.running("example.com").await;
+        app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "x;=cmd|' /C calc'!A1, +1\n@y;\"=2\"; \u{e4}"))).await;
+        let text = text_of(app.get("/api/scans/export.csv").await).await;
+        assert!(text.starts_with("\u{feff}\"scan_id\",\"status\","), "{text}");
+        assert_eq!(text.matches('\u{feff}').count(), 1);
+        for separator in *b",;\t|" {
+            for cell in cells_of(&text, separator) {
+                let first = cell.chars().find(|c| !matches!(c, ' ' | '"' | '\u{feff}'));
+                assert!(!first.is_some_and(begins_formula), "{:?}: {cell:?}", char::from(separator));
+            }
+        }
+        assert!(cells_of(&text, b',').iter().any(|cell| cell.ends_with("\u{e4}")));
     }
 
     #[tokio::test]

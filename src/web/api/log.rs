@@ -58,12 +58,12 @@ pub(crate) async fn scan_log(State(web): State<Web>, _viewer: Viewer, PathId(id)
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*name {
             "attempt" => match value.parse() {
-                Ok(number) => attempt = Some(AttemptNumber(number)),
-                Err(_) => errors.push(FieldError::new("attempt", "expected an attempt's number")),
+                Ok(number) if i32::try_from(number).is_ok() => attempt = Some(AttemptNumber(number)),
+                _ => errors.push(FieldError::new("attempt", "expected an attempt's number")),
             },
             "from" => match value.parse() {
-                Ok(offset) => from = offset,
-                Err(_) => errors.push(FieldError::new("from", "expected a number of bytes")),
+                Ok(offset) if i64::try_from(offset).is_ok() => from = offset,
+                _ => errors.push(FieldError::new("from", "expected a number of bytes")),
             },
             _ => {}
         }

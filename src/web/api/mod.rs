@@ -14,6 +14,7 @@ pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod openapi;
 pub(crate) mod plugins;
+mod proof;
 pub(crate) mod queue;
 pub(crate) mod scans;
 pub(crate) mod stats;

@@ -87,6 +87,7 @@ impl<'a> NodeBody<'a> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct DrainBody {
     /// In seconds; what still runs then is handed back and starts elsewhere at no cost. Default: `scans.drain_limit_seconds`.
+    #[schema(maximum = 2_592_000)]
     within_seconds: Option<u64>,
 }
 

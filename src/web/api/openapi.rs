@@ -1,14 +1,21 @@
 //! `GET /api/openapi.json`: the description of the API, generated from the handlers.
 
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use utoipa::OpenApi;
+use utoipa::openapi::{RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{backup, backups, changes, events, export, health, log, metrics, nodes, plugins, queue, scans, stats, status, supervision};
+use super::{backup, backups, changes, events, export, health, log, metrics, nodes, plugins, proof, queue, scans, stats, status, supervision};
+use crate::web::base_path;
 use crate::web::state::Web;
+use crate::web::zone::Zone;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,6 +46,7 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .routes(routes!(queue::show_queue))
         .routes(routes!(queue::pause_queue))
         .routes(routes!(queue::resume_queue))
+        .routes(routes!(proof::prove))
         .routes(routes!(backup::download_backup))
         .routes(routes!(backups::list_backups))
         .routes(routes!(stats::show_stats))
@@ -57,8 +65,28 @@ pub(crate) fn hot_routes() -> OpenApiRouter<Web> {
 /// The description as bytes.
 pub(crate) fn describe(mut api: utoipa::openapi::OpenApi, version: &str) -> Vec<u8> {
     api.info.version = version.to_owned();
+    for item in api.paths.paths.values_mut() {
+        let parameters = item.get.iter_mut().flat_map(|operation| operation.parameters.iter_mut().flatten());
+        for parameter in parameters {
+            if let RefOr::T(parameter) = parameter
+                && parameter.name == "zone"
+                && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+            {
+                schema.enum_values = Some(ZONES.clone());
+            }
+        }
+    }
     serde_json::to_vec(&api).unwrap_or_default()
 }
+
+/// The time zones that this machine knows; an empty one is UTC.
+static ZONES: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    let mut names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).filter(|name| Zone::is_name(name)).collect();
+    names.extend([String::new(), "UTC".to_owned()]);
+    names.sort();
+    names.dedup();
+    names.into_iter().map(Value::from).collect()
+});
 
 /// Describes this API.
 #[utoipa::path(
@@ -66,7 +94,16 @@ pub(crate) fn describe(mut api: utoipa::openapi::OpenApi, version: &str) -> Vec<
     responses((status = 200, description = "This description", body = Object, content_type = "application/json"))
 )]
 pub(crate) async fn openapi(State(web): State<Web>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], web.openapi.clone()).into_response()
+    let base = base_path::current();
+    let description = if base.as_str().is_empty() { web.openapi.clone() } else { under(&web.openapi, base.as_str()) };
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], description).into_response()
+}
+
+/// The description of an API whose paths are under a base path.
+fn under(description: &Bytes, base: &str) -> Bytes {
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(description) else { return description.clone() };
+    fields.insert("servers".into(), serde_json::json!([{ "url": base }]));
+    serde_json::to_vec(&fields).map_or_else(|_| description.clone(), Bytes::from)
 }
 
 #[cfg(test)]
@@ -98,6 +135,7 @@ mod tests {
             "GET /api/nodes",
             "GET /api/openapi.json",
             "GET /api/plugins",
+            "GET /api/proof",
             "GET /api/queue",
             "GET /api/scans",
             "GET /api/scans/{id}",

@@ -45,6 +45,7 @@ struct QueueBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseBody {
     /// For those who wonder. At most 200 characters.
+    #[schema(max_length = 200)]
     reason: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::body::{ReportsBody, ScanDetail, ScanSummary};
 use super::submission::{read_draft, read_key, read_object};
-use super::wire::{FormatName, ModeName, PriorityName, SeverityName};
+use super::wire::{FormatName, ModeName, PriorityName};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::files::reports_at_end;
 use crate::web::path::{PathId, no_scan};
@@ -54,40 +54,54 @@ pub(crate) struct ScanList<'a> {
 #[expect(dead_code, reason = "documents ScanListQuery, which also reads repeated parameters")]
 pub(crate) struct ScanListParams {
     /// The page, from 1.
+    #[param(minimum = 1, maximum = 10_000_000, default = 1)]
     page: Option<u32>,
     /// Scans on a page.
     #[param(minimum = 1, maximum = 100, default = 20)]
     per_page: Option<u32>,
     /// Only these states; repeated, or separated by commas.
+    #[param(pattern = "^((pending|running|completed|failed|cancelled)(,(pending|running|completed|failed|cancelled))*)?$")]
     status: Option<String>,
     /// Only targets that contain this text.
+    #[param(max_length = 280)]
     target: Option<String>,
-    #[param(value_type = Option<ModeName>)]
+    /// Only this mode.
+    #[param(pattern = "^(passive|active|both)?$")]
     mode: Option<String>,
     /// Only scans in which this plugin has results: collected items or issues. Upper and lower case are the same.
+    #[param(max_length = 280)]
     plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
-    #[param(value_type = Option<SeverityName>)]
+    #[param(pattern = "^(critical|high|medium|low|informational|unknown)?$")]
     min_severity: Option<String>,
     /// Only scans that were accepted on this day or later, or from this moment on.
+    #[param(
+        pattern = "^((\\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8])))(T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\dZ)?)?$"
+    )]
     from: Option<String>,
     /// Only scans that were accepted on this day or earlier, or before this moment.
+    #[param(
+        pattern = "^((\\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8])))(T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\dZ)?)?$"
+    )]
     to: Option<String>,
     /// The time zone of these days, such as Europe/Berlin; UTC where it is left out.
     zone: Option<String>,
     /// newest (default), oldest, target, longest, findings or worst.
+    #[param(pattern = "^(newest|oldest|target|longest|findings|worst)?$")]
     sort: Option<String>,
     /// Only scans with a number below this one: stable while new scans come in.
     before: Option<u64>,
     /// Only scans with a number above this one.
     after: Option<u64>,
     /// Where the page begins in the orders that are not by number: the `next_at` of the page before.
+    #[param(pattern = "^(.{0,280}~[0-9]{1,18})?$")]
     at: Option<String>,
 }
 
 /// A submission. Every field but the target may be left out.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = Submission)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "documents ScanRequestDraft of the model, which knows nothing of OpenAPI")]
 pub(crate) struct SubmissionBody {
     /// Host, host:port, or http(s) URL.
@@ -96,7 +110,7 @@ pub(crate) struct SubmissionBody {
     #[schema(value_type = Option<ModeName>, default = "passive")]
     mode: Option<String>,
     /// Plugin names; empty means all of the mode.
-    #[schema(required = false)]
+    #[schema(required = false, max_items = 100)]
     plugins: Vec<String>,
     /// Whether plugins run at the same time.
     #[schema(default = true)]
@@ -112,7 +126,7 @@ pub(crate) struct SubmissionBody {
     #[schema(value_type = Option<FormatName>, default = "html")]
     format: Option<String>,
     /// `plugin.key=value` each.
-    #[schema(required = false)]
+    #[schema(required = false, max_items = 100)]
     overrides: Vec<String>,
     #[schema(value_type = Option<PriorityName>, default = "normal")]
     priority: Option<String>,
@@ -181,7 +195,7 @@ pub(crate) async fn list_scans(State(web): State<Web>, _viewer: Viewer, RawQuery
 #[utoipa::path(
     post, path = "/api/scans", tag = "scans", request_body(content = SubmissionBody, content_type = "application/json"),
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; a second submission with the same key gets the first one's scan"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$", description = "1 to 255 visible ASCII characters; a second submission with the same key gets the first one's scan"),
         ("traceparent" = Option<String>, Header, description = "The W3C trace context that the scan continues"),
     ),
     responses(

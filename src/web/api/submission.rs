@@ -53,6 +53,9 @@ pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(headers: &He
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
     }
     let value: Value = serde_json::from_slice(&body).map_err(|error| Problem::new(ProblemKind::Malformed, format!("the body is not valid JSON: {error}")))?;
+    if value.is_null() {
+        return Ok(T::default());
+    }
     if !value.is_object() {
         return Err(Problem::new(ProblemKind::Malformed, "the body must be a JSON object"));
     }

@@ -37,7 +37,7 @@ if (form) {
     const mine = ++asked;
     if (!target.value.trim()) return show(null);
     try {
-      const response = await fetch("/new/preview", { method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(10000) });
+      const response = await fetch(form.dataset.previewUrl, { method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(10000) });
       if (!response.ok || mine !== asked) return;
       show(new DOMParser().parseFromString(await response.text(), "text/html"));
       const refused = document.querySelector("#preview-fates .badge.is-failed");

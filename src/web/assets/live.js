@@ -25,7 +25,7 @@ let later = 0;
 let hiding = 0;
 let lastAsked = 0;
 const pollMs = Number(live?.dataset.pollMs) || 3000;
-const spreadMs = live?.dataset.events?.startsWith("/api/scans/") ? SPREAD_OF_ONE_SCAN_MS : SPREAD_MS;
+const spreadMs = live?.dataset.events?.includes("/api/scans/") ? SPREAD_OF_ONE_SCAN_MS : SPREAD_MS;
 const around = (ms) => ms * (0.75 + Math.random() / 2);
 
 const trouble = (text) => {

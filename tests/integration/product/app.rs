@@ -24,6 +24,8 @@ pub(crate) struct TestApp {
     variables: Vec<(&'static str, String)>,
     server: Option<Child>,
     client: Client,
+    /// What a shell does before it becomes the program.
+    shell: Option<String>,
 }
 
 /// How a command of the command line ended.
@@ -58,7 +60,13 @@ impl TestApp {
             ("KASTREL_SCANS__CONCURRENCY", "20".into()),
         ];
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Self { dir: tempfile::tempdir().unwrap(), variables: all, server: None, client: Client::new() }
+        Self { dir: tempfile::tempdir().unwrap(), variables: all, server: None, client: Client::new(), shell: None }
+    }
+
+    /// Starts the program from a shell that does this first, such as `umask 000`.
+    pub(crate) fn after(mut self, shell: &str) -> Self {
+        self.shell = Some(shell.to_owned());
+        self
     }
 
     /// Starts a server on the data folder and waits until it listens.
@@ -155,7 +163,15 @@ impl TestApp {
 
     /// A command of the program, on this data folder.
     pub(super) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kastrel"));
+        let program = env!("CARGO_BIN_EXE_kastrel");
+        let mut command = match &self.shell {
+            None => Command::new(program),
+            Some(shell) => {
+                let mut command = Command::new("sh");
+                command.arg("-c").arg(format!("{shell} && exec \"$0\" \"$@\"")).arg(program);
+                command
+            }
+        };
         command.args(args).current_dir(self.dir.path()).env_remove("KASTREL_SERVER").env("KASTREL_DATA_DIR", self.data()).env("NO_COLOR", "1");
         command.envs(self.variables.iter().map(|(name, value)| (*name, value))).stdin(Stdio::null()).kill_on_drop(true);
         command

@@ -156,8 +156,41 @@ async fn lists_are_read_page_by_page() {
 #[tokio::test]
 async fn a_server_that_is_none_and_one_that_is_strange_are_told_apart() {
     let nobody = RemoteBackend::new("http://127.0.0.1:9/".parse().unwrap()).unwrap();
-    assert!(!nobody.answers().await);
+    assert_eq!(nobody.holds(Path::new("/nowhere")).await, Holder::Silent);
     assert_eq!(nobody.get(ScanId(1)).await.unwrap_err().exit().code(), 4);
     let html = serve(Router::new().fallback(|| async { "<html>" })).await;
     assert!(html.get(ScanId(1)).await.unwrap_err().to_string().contains("expected JSON"));
+}
+
+#[tokio::test]
+async fn only_a_server_with_the_key_of_the_folder_holds_it() {
+    use axum::extract::Query;
+
+    let (ours, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let prove = |dir: &Path, url: String| {
+        let key = ServerKey::open(dir).unwrap();
+        get(move |Query(query): Query<std::collections::HashMap<String, String>>| async move {
+            let challenge = Challenge::parse(&query["challenge"]).unwrap();
+            json(200, format!(r#"{{"proof":"{}"}}"#, key.prove(&challenge, &url)))
+        })
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().route("/api/proof", prove(ours.path(), url.clone()));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let server = RemoteBackend::new(url.parse().unwrap()).unwrap();
+    assert_eq!(server.holds(ours.path()).await, Holder::Proven);
+    assert_eq!(server.holds(others.path()).await, Holder::Stranger, "another folder's server");
+    // Somebody at another port passes the challenge on, by a redirect or by itself.
+    let there = format!("{url}/api/proof");
+    let redirect = move |uri: axum::http::Uri| async move { axum::response::Redirect::temporary(&format!("{there}?{}", uri.query().unwrap())) };
+    let endless = || async { axum::body::Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>("x".repeat(1000)))) };
+    for stranger in [
+        Router::new().route("/api/proof", get(redirect)),
+        Router::new().route("/api/proof", prove(ours.path(), url)),
+        Router::new().route("/api/proof", get(endless)),
+        Router::new().fallback(|| async { "alive" }),
+    ] {
+        assert_eq!(serve(stranger).await.holds(ours.path()).await, Holder::Stranger);
+    }
 }

@@ -1,0 +1,216 @@
+//! Connections: accepted up to a cap, cut when they are slow or idle, and counted so that descriptors are left for the scans.
+//!
+//! Whoever connects beyond the cap takes the place of the connection that has been idle for longest. Where all of them are being served, [`RESERVED`] more are taken, for health checks alone: a
+//! process that is under load must not look dead. A request of which a part is missing counts as idle: nothing of it has been done. A head that does not arrive in time, a client that takes nothing of its answer, and a connection without a next request are cut; none of them
+//! holds anything but its socket. How long the body of a request may take is said where it is read (`web::limits`).
+
+mod limits;
+mod state;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+pub use limits::{ConnectionLimits, RESERVED, connections_within, own_descriptors};
+use limits::{Open, Place, place};
+use state::{Answer, Arriving, State, Watched};
+
+/// The largest head of a request.
+const MOST_HEAD: usize = 64 * 1024;
+/// The wait after the system had no descriptor for a new connection.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The connections of one listener.
+pub(crate) struct Connections {
+    limits: ConnectionLimits,
+    router: Router,
+    /// Whether a path may be asked for beyond the cap.
+    is_health_check: fn(&str) -> bool,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    open: HashMap<u64, Held>,
+}
+
+struct Held {
+    state: Arc<State>,
+    reserved: bool,
+    cut: CancellationToken,
+}
+
+/// A connection's place, given back with its drop.
+struct Lent {
+    connections: Arc<Connections>,
+    id: u64,
+    reserved: bool,
+    state: Arc<State>,
+    cut: CancellationToken,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.connections.table().open.remove(&self.id);
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(limits: ConnectionLimits, router: Router, is_health_check: fn(&str) -> bool) -> Arc<Self> {
+        Arc::new(Self { limits, router, is_health_check, table: Mutex::default() })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Accepts until `stop`, then lets open requests end. Dropped, it ends them at once.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        let (tasks, abandoned) = (TaskTracker::new(), CancellationToken::new());
+        let _abandon = abandoned.clone().drop_guard();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let Some(lent) = self.lend() else { continue };
+                    let task = serve_one(lent, stream, address, stop.clone());
+                    let abandoned = abandoned.clone();
+                    tasks.spawn(async move {
+                        tokio::select! {
+                            () = task => {}
+                            () = abandoned.cancelled() => {}
+                        }
+                    });
+                }
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "no connection can be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    /// A place for a new connection, if there is one.
+    fn lend(self: &Arc<Self>) -> Option<Lent> {
+        let mut table = self.table();
+        // Counting is enough as long as there is room.
+        let place = if table.open.len() < self.limits.connections {
+            Place::General
+        } else {
+            let open = table.open.iter().map(|(id, held)| Open { id: *id, reserved: held.reserved, phase: held.state.phase() });
+            place(open, self.limits.connections)
+        };
+        let reserved = matches!(place, Place::Reserved | Place::ReservedInsteadOf(_));
+        match place {
+            Place::General | Place::Reserved => {}
+            Place::InsteadOf(id) | Place::ReservedInsteadOf(id) => {
+                if let Some(held) = table.open.remove(&id) {
+                    held.cut.cancel();
+                }
+            }
+            Place::Refused => return None,
+        }
+        let (id, state, cut) = (table.next, State::new(), CancellationToken::new());
+        table.next += 1;
+        table.open.insert(id, Held { state: Arc::clone(&state), reserved, cut: cut.clone() });
+        drop(table);
+        Some(Lent { connections: Arc::clone(self), id, reserved, state, cut })
+    }
+
+    async fn answer(&self, reserved: bool, state: &Arc<State>, address: SocketAddr, request: hyper::Request<Incoming>) -> Response<Answer> {
+        let answering = state.begin();
+        let response = if reserved && !(self.is_health_check)(request.uri().path()) {
+            too_many()
+        } else {
+            let mut request: Request = request.map(|body| Arriving::body(body, state));
+            request.extensions_mut().insert(ConnectInfo(address));
+            self.router.clone().oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
+        };
+        response.map(|body| Answer { body, _answering: answering })
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve_one(lent: Lent, stream: TcpStream, address: SocketAddr, stop: CancellationToken) {
+    // Answers are small and whole; waiting to fill a packet would only delay them.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(error = &error as &dyn std::error::Error, "could not set TCP_NODELAY");
+    }
+    let (connections, state, reserved) = (&lent.connections, &lent.state, lent.reserved);
+    let service = service_fn(|request| async move { Ok::<_, Infallible>(connections.answer(reserved, state, address, request).await) });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(None::<Duration>).max_buf_size(MOST_HEAD).keep_alive(!reserved);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Watched { stream, state: Arc::clone(state) }), service));
+    let (limits, mut stops) = (&connections.limits, false);
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    debug!(error = &error as &dyn std::error::Error, "a connection broke");
+                }
+                return;
+            }
+            () = lent.cut.cancelled() => return,
+            () = stop.cancelled(), if !stops => {
+                stops = true;
+                if state.phase().idle_since().is_some() {
+                    return;
+                }
+                connection.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep(limits.look_every()) => {
+                if state.phase().ends(limits).is_some_and(|ends| ends <= Instant::now()) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a failed `accept` says something about the connection alone.
+fn is_of_the_client(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// The answer beyond the cap to whatever is no health check.
+fn too_many() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::RETRY_AFTER, HeaderValue::from_static("1")),
+        (header::CONNECTION, HeaderValue::from_static("close")),
+    ];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, "All connections are in use. Try again in a moment.\n").into_response()
+}
+
+#[cfg(test)]
+mod tests;

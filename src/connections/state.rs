@@ -1,0 +1,247 @@
+//! What a connection does at the moment, seen from the bytes that pass and the requests that are answered.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::limits::Phase;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct State(Mutex<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    /// Requests that are being answered.
+    requests: u32,
+    /// When it was opened, or the last answer ended.
+    since: Instant,
+    /// Whether no request has arrived yet.
+    is_fresh: bool,
+    /// Since when the body of a request arrives.
+    arriving: Option<Instant>,
+    /// Since when a part of a head has arrived.
+    head: Option<Instant>,
+    /// Since when the client takes nothing.
+    stalled: Option<Instant>,
+}
+
+impl State {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Seen { requests: 0, since: Instant::now(), is_fresh: true, arriving: None, head: None, stalled: None })))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        let seen = self.seen();
+        match (seen.stalled, seen.requests, seen.head) {
+            (Some(since), _, _) => Phase::Stalled { since },
+            (None, 1.., _) => seen.arriving.map_or(Phase::Busy, |since| Phase::Arriving { since }),
+            (None, 0, Some(since)) => Phase::Head { since },
+            (None, 0, None) if seen.is_fresh => Phase::Fresh { since: seen.since },
+            (None, 0, None) => Phase::Idle { since: seen.since },
+        }
+    }
+
+    /// A request has arrived; it is being answered until the guard is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Answering {
+        let mut seen = self.seen();
+        seen.requests += 1;
+        (seen.is_fresh, seen.head) = (false, None);
+        drop(seen);
+        Answering(Arc::clone(self))
+    }
+
+    fn arrives(&self, is_whole: bool) {
+        self.seen().arriving = if is_whole { None } else { Some(Instant::now()) };
+    }
+
+    fn has_read(&self) {
+        let mut seen = self.seen();
+        if seen.requests == 0 && seen.head.is_none() {
+            seen.head = Some(Instant::now());
+        }
+    }
+
+    fn has_written(&self, is_taken: bool) {
+        let mut seen = self.seen();
+        if is_taken {
+            seen.stalled = None;
+        } else if seen.stalled.is_none() {
+            seen.stalled = Some(Instant::now());
+        }
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Answering(Arc<State>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut seen = self.0.seen();
+        seen.requests -= 1;
+        seen.since = Instant::now();
+    }
+}
+
+/// The body of a request, which arrives until its end, or until nobody waits for it any more.
+pub(super) struct Arriving {
+    body: Incoming,
+    state: Arc<State>,
+}
+
+impl Arriving {
+    /// The body as the web takes it. One that is empty does not arrive.
+    pub(super) fn body(body: Incoming, state: &Arc<State>) -> Body {
+        if body.is_end_stream() {
+            return Body::empty();
+        }
+        state.arrives(false);
+        Body::new(Self { body, state: Arc::clone(state) })
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.state.arrives(true);
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer; with its end the request ends.
+pub(super) struct Answer {
+    pub(super) body: Body,
+    pub(super) _answering: Answering,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream whose bytes tell the state.
+pub(super) struct Watched<S> {
+    pub(super) stream: S,
+    pub(super) state: Arc<State>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.state.has_read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    fn seen<T>(&self, answer: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.state.has_written(answer.is_ready());
+        answer
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let answer = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.seen(answer)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let answer = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.seen(answer)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_phase_follows_the_bytes_and_the_requests() {
+        let state = State::new();
+        let opened = Instant::now();
+        assert_eq!(state.phase(), Phase::Fresh { since: opened });
+        let (mut client, server) = duplex(4);
+        let mut server = Watched { stream: server, state: Arc::clone(&state) };
+        tokio::time::advance(Duration::from_secs(1)).await;
+        client.write_all(b"G").await.unwrap();
+        assert_eq!(server.read_u8().await.unwrap(), b'G');
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        client.write_all(b"E").await.unwrap();
+        server.read_u8().await.unwrap();
+        assert_eq!(state.phase(), Phase::Head { since: begun }, "a further byte does not begin anew");
+        let request = state.begin();
+        assert_eq!(state.phase(), Phase::Busy);
+        client.write_all(b"B").await.unwrap();
+        server.read_u8().await.unwrap();
+        let mut write = Box::pin(server.write_all(b"12345678"));
+        assert!(futures_util::poll!(&mut write).is_pending());
+        assert_eq!(state.phase(), Phase::Stalled { since: Instant::now() });
+        let mut taken = [0; 8];
+        let (written, read) = tokio::join!(&mut write, client.read_exact(&mut taken));
+        (written.unwrap(), read.unwrap());
+        assert_eq!(state.phase(), Phase::Busy);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        drop(request);
+        assert_eq!(state.phase(), Phase::Idle { since: Instant::now() }, "what arrived of a body is no next request");
+    }
+}

@@ -1,0 +1,213 @@
+//! With real sockets.
+
+use axum::body::Bytes;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::limits::Phase;
+use super::*;
+
+/// What a test waits for at most.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// So long that no test gets there.
+const NEVER: Duration = Duration::from_secs(3600);
+
+struct Served {
+    connections: Arc<Connections>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    /// Lets requests for `/slow` end.
+    gate: Arc<Semaphore>,
+    task: AbortOnDropHandle<()>,
+}
+
+async fn serve(limits: ConnectionLimits) -> Served {
+    let gate = Arc::new(Semaphore::new(0));
+    let ours = Arc::clone(&gate);
+    let slow = move || async move {
+        ours.acquire().await.unwrap().forget();
+        "slow"
+    };
+    let router = Router::new()
+        .route("/", get(async || "page"))
+        .route("/livez", get(async || "alive"))
+        .route("/large", get(async || "x".repeat(64 << 20)))
+        .route("/echo", post(async |body: Bytes| body))
+        .route("/slow", get(slow));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (connections, stop) = (Connections::new(limits, router, |path| path == "/livez"), CancellationToken::new());
+    let task = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&connections).serve(listener, stop.clone())));
+    Served { connections, address, stop, gate, task }
+}
+
+const fn patient(connections: usize) -> ConnectionLimits {
+    ConnectionLimits { connections, head: NEVER, idle: NEVER, stall: NEVER }
+}
+
+async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} took too long"))
+}
+
+impl Served {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    async fn send(&self, text: &str) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// A connection that asks, and is left open.
+    async fn ask(&self, path: &str) -> TcpStream {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let mut stream = self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
+        rest(&mut stream).await
+    }
+
+    /// Waits until the connections are as wanted: the server learns of each one in its own time.
+    async fn until(&self, wanted: impl Fn(&[Phase]) -> bool) {
+        let looks = async {
+            loop {
+                let phases: Vec<Phase> = self.connections.table().open.values().map(|held| held.state.phase()).collect();
+                if wanted(&phases) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        in_time("the expected state", looks).await;
+    }
+}
+
+/// All that arrives until the connection is closed.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset is an end as well.
+    let _ = in_time("the end of a connection", stream.read_to_end(&mut bytes)).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// One answer of a connection that stays open.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut bytes = vec![0; 4096];
+    let size = in_time("an answer", stream.read(&mut bytes)).await.unwrap();
+    String::from_utf8_lossy(&bytes[..size]).into_owned()
+}
+
+const SHORT: Duration = Duration::from_millis(200);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_heads_and_silent_connections_are_cut() {
+    let served = serve(ConnectionLimits { head: SHORT, ..patient(100) }).await;
+    let mut all = vec![served.connect().await];
+    for part in ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", "\r\n\r\n"] {
+        all.push(served.send(part).await);
+    }
+    for stream in &mut all {
+        assert_eq!(rest(stream).await, "");
+    }
+    served.until(<[Phase]>::is_empty).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_a_next_request_is_cut_and_one_that_is_served_is_not() {
+    let served = serve(ConnectionLimits { head: SHORT, idle: SHORT, ..patient(100) }).await;
+    let mut slow = served.ask("/slow").await;
+    let mut idle = served.ask("/").await;
+    assert!(answer(&mut idle).await.ends_with("page"));
+    assert_eq!(rest(&mut idle).await, "", "it was closed");
+    served.until(|phases| phases == [Phase::Busy]).await;
+    served.gate.add_permits(1);
+    assert!(answer(&mut slow).await.ends_with("slow"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_takes_nothing_is_cut() {
+    let served = serve(ConnectionLimits { stall: SHORT, ..patient(100) }).await;
+    let stream = served.ask("/large").await;
+    served.until(|phases| matches!(phases, [Phase::Stalled { .. }])).await;
+    served.until(<[Phase]>::is_empty).await;
+    drop(stream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_and_half_sent_requests_make_room_for_others() {
+    let served = serve(patient(8)).await;
+    let mut open = Vec::new();
+    for number in 0..40 {
+        let sent = ["", "GET / HT", "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc"][number % 3];
+        open.push(served.send(sent).await);
+    }
+    for path in ["/", "/livez"] {
+        let answer = served.get(path).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    assert!(served.connections.table().open.len() <= 8);
+    // The longest idle one went first, and the last one is still there.
+    assert_eq!(rest(&mut open[0]).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_checks_are_answered_when_all_connections_are_in_use() {
+    let served = serve(patient(8)).await;
+    let mut busy = Vec::new();
+    for _ in 0..8 {
+        busy.push(served.ask("/slow").await);
+    }
+    served.until(|phases| phases.iter().filter(|phase| **phase == Phase::Busy).count() == 8).await;
+    // Silent connections do not take the reserved places away either.
+    let mut silent = Vec::new();
+    for _ in 0..RESERVED * 3 {
+        silent.push(served.connect().await);
+    }
+    for _ in 0..RESERVED * 2 {
+        let alive = served.get("/livez").await;
+        assert!(alive.starts_with("HTTP/1.1 200") && alive.ends_with("alive"), "{alive}");
+    }
+    let page = served.get("/").await.to_lowercase();
+    for part in ["http/1.1 503", "retry-after: 1", "connection: close", "x-content-type-options: nosniff", "cross-origin-resource-policy: same-origin"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    served.gate.add_permits(8);
+    for stream in &mut busy {
+        assert!(answer(stream).await.ends_with("slow"));
+    }
+    let page = served.get("/").await;
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_ends_idle_connections_at_once_and_lets_requests_end() {
+    let served = serve(patient(100)).await;
+    let (mut fresh, mut idle, mut slow) = (served.connect().await, served.ask("/").await, served.ask("/slow").await);
+    answer(&mut idle).await;
+    served.until(|phases| phases.len() == 3 && phases.contains(&Phase::Busy)).await;
+    served.stop.cancel();
+    assert_eq!((rest(&mut fresh).await, rest(&mut idle).await), (String::new(), String::new()));
+    served.gate.add_permits(1);
+    assert!(rest(&mut slow).await.ends_with("slow"));
+    in_time("the stop", served.task).await.unwrap();
+    assert!(TcpStream::connect(served.address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_come_one_after_the_other_and_too_large_heads_are_refused() {
+    let served = serve(patient(100)).await;
+    let mut stream = served.connect().await;
+    for _ in 0..3 {
+        stream.write_all(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody").await.unwrap();
+        let answer = answer(&mut stream).await;
+        assert!(answer.to_lowercase().contains("content-length: 4") && answer.ends_with("body"), "{answer}");
+    }
+    let mut stream = served.send(&format!("GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: {}\r\n\r\n", "x".repeat(200_000))).await;
+    let refused = rest(&mut stream).await;
+    assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 431"), "{refused}");
+}

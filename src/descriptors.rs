@@ -1,0 +1,59 @@
+//! The limit of open files: raised for this process at its start, and as it was before for what it starts.
+//!
+//! The soft limit of most systems, 1024, is for programs that use `select`. This one does not; the tools of a scanner may.
+
+use std::sync::OnceLock;
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+
+/// The limits at the start.
+static AT_START: OnceLock<Rlimit> = OnceLock::new();
+
+/// Raises the soft limit to the hard one.
+pub fn raise() {
+    let limit = getrlimit(Resource::Nofile);
+    let limit = AT_START.get_or_init(|| limit);
+    if limit.current == limit.maximum {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "could not raise the limit of open files");
+    }
+}
+
+/// How many files this process may have open; `None` without a limit.
+#[must_use]
+pub fn limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Gives a process that was just started the limits that this one had at its start. A process that has ended needs none.
+pub(crate) fn restore_for(process: Pid) {
+    if let Some(limit) = AT_START.get()
+        && limit.current != limit.maximum
+    {
+        let _ended = prlimit(Some(process), Resource::Nofile, *limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_started_process_has_the_limit_of_before() {
+        raise();
+        let before = *AT_START.get().unwrap();
+        assert_eq!(limit(), before.maximum, "this process has all that it may");
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        restore_for(pid);
+        let text = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let shown = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!((words[3], words[4]), (shown(before.current).as_str(), shown(before.maximum).as_str()), "{line}");
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,174 @@
+//! How a server proves to commands of its data folder that it holds that folder.
+//!
+//! `server.json` says where the server of a data folder is. The file may outlive it, and by then its port may be somebody else's. So a command sends a random challenge first and nothing else, and
+//! goes on only when the answer was made with the key that lies in the data folder, readable by its owner alone. The answer also covers the address that `server.json` names: whoever passes the
+//! challenge on to a true server at another port gets an answer for that one.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+use crate::private;
+
+/// The key's file in the data folder.
+const FILE_NAME: &str = "server.key";
+/// What is proven, so that no other use of the key is ever mistaken for this one.
+const PURPOSE: &[u8] = b"kastrel server of this data folder\n";
+/// Bytes of a key and of a challenge.
+const SIZE: usize = 32;
+
+/// The key of a data folder.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerKey([u8; SIZE]);
+
+impl std::fmt::Debug for ServerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ServerKey")
+    }
+}
+
+impl ServerKey {
+    /// The key of a data folder, made at its first use. Several servers may share a folder; they share the key.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or holds something else.
+    pub fn open(data_dir: &Path) -> io::Result<Self> {
+        let path = data_dir.join(FILE_NAME);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                private::tighten(&path)?;
+                parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it should hold 64 hexadecimal digits; delete it, and start again"))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(data_dir, &path),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The key of a data folder, if there is one that can be read.
+    #[must_use]
+    pub fn read(data_dir: &Path) -> Option<Self> {
+        std::fs::read_to_string(data_dir.join(FILE_NAME)).ok().as_deref().and_then(parse)
+    }
+
+    /// Written whole, and then named: no other server ever reads half of it.
+    fn make(data_dir: &Path, path: &Path) -> io::Result<Self> {
+        let fresh = data_dir.join(format!("{FILE_NAME}.{}", uuid::Uuid::new_v4().simple()));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        writeln!(file, "{}", hex(&rand::random::<[u8; SIZE]>()))?;
+        let named = file.sync_all().and_then(|()| std::fs::hard_link(&fresh, path));
+        std::fs::remove_file(&fresh)?;
+        match named {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Self::read(data_dir).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the key that was just written cannot be read")),
+        }
+    }
+
+    /// The proof for a challenge, of a server that is reached at `url`.
+    #[must_use]
+    pub fn prove(&self, challenge: &Challenge, url: &str) -> String {
+        hex(&self.mac(challenge, url).finalize().into_bytes())
+    }
+
+    /// Whether a proof is that of a server of this data folder, at this address.
+    #[must_use]
+    pub fn accepts(&self, proof: &str, challenge: &Challenge, url: &str) -> bool {
+        bytes(proof).is_some_and(|proof| self.mac(challenge, url).verify_slice(&proof).is_ok())
+    }
+
+    fn mac(&self, challenge: &Challenge, url: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| unreachable!("a key of any length will do"));
+        mac.update(PURPOSE);
+        mac.update(&challenge.0);
+        mac.update(url.trim_end_matches('/').as_bytes());
+        mac
+    }
+}
+
+/// What a server is asked to answer with its key: random, and never the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Challenge([u8; SIZE]);
+
+impl Challenge {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+
+    /// Reads 64 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        bytes(text).map(Self)
+    }
+}
+
+impl std::fmt::Display for Challenge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+fn parse(text: &str) -> Option<ServerKey> {
+    bytes(text.trim()).map(ServerKey)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(text: &str) -> Option<[u8; SIZE]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * SIZE || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let mut bytes = [0; SIZE];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_proof_is_for_one_key_one_challenge_and_one_address() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let key = ServerKey::open(folder.path()).unwrap();
+        let (challenge, url) = (Challenge::random(), "http://127.0.0.1:5000");
+        let proof = key.prove(&challenge, url);
+        assert!(key.accepts(&proof, &challenge, url) && key.accepts(&proof, &challenge, "http://127.0.0.1:5000/"));
+        assert!(ServerKey::read(folder.path()).unwrap().accepts(&proof, &challenge, url), "the next process has the same key");
+        assert!(!ServerKey::open(other.path()).unwrap().accepts(&proof, &challenge, url));
+        assert!(!key.accepts(&proof, &Challenge::random(), url));
+        assert!(!key.accepts(&proof, &challenge, "http://127.0.0.1:5001"), "an answer that was passed on");
+        for wrong in ["", "00", &proof[1..], &proof.replace(|c: char| c.is_ascii_hexdigit(), "0"), &"ü".repeat(32)] {
+            assert!(!key.accepts(wrong, &challenge, url), "{wrong}");
+        }
+        assert_eq!(Challenge::parse(&challenge.to_string()), Some(challenge));
+        for wrong in ["", "x", &"g".repeat(64), &"0".repeat(63), &"0".repeat(65)] {
+            assert_eq!(Challenge::parse(wrong), None);
+        }
+    }
+
+    #[test]
+    fn the_key_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let mode = || path.metadata().unwrap().permissions().mode() & 0o777;
+        let key = ServerKey::open(folder.path()).unwrap();
+        assert_eq!((mode(), std::fs::read_dir(folder.path()).unwrap().count()), (0o600, 1));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!((ServerKey::open(folder.path()).unwrap(), mode()), (key, 0o600));
+        std::fs::write(&path, "short").unwrap();
+        assert!(ServerKey::open(folder.path()).is_err() && ServerKey::read(folder.path()).is_none());
+        assert_eq!(ServerKey::read(&folder.path().join("none")), None);
+    }
+}

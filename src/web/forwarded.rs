@@ -1,0 +1,163 @@
+//! What proxies say of a request: `X-Forwarded-For`, `-Host`, `-Port`, `-Proto` and `-Prefix`, from the configured ones alone.
+//!
+//! Anybody can send these headers. From a trusted proxy they replace what the connection itself says; from anybody else they are removed, so that nothing further in can trust them by mistake.
+//! Of a list the last entry counts, which is the one that the trusted proxy itself wrote; of the addresses, the last one that is no trusted proxy.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use kastrel_actors::model::Host;
+use kastrel_actors::policy::scope::ScopeRule;
+
+use super::hosts::without_port;
+use crate::config::BasePath;
+
+/// The scheme of the browser's request. Further in it is there only where a trusted proxy says it.
+pub(crate) const FORWARDED_PROTO: &str = "x-forwarded-proto";
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PORT: &str = "x-forwarded-port";
+const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
+/// All that proxies say of a request. Some of it is not used; nobody should find it.
+const ALL: &[&str] = &[FORWARDED_PROTO, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PREFIX, "forwarded", "x-real-ip"];
+
+/// The proxies that are believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies(pub Vec<ScopeRule>);
+
+impl TrustedProxies {
+    fn has(&self, address: IpAddr) -> bool {
+        let host = match address.to_canonical() {
+            IpAddr::V4(address) => Host::V4(address),
+            IpAddr::V6(address) => Host::V6(address),
+        };
+        self.0.iter().any(|rule| rule.covers(&host))
+    }
+}
+
+/// What a trusted proxy says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forwarded {
+    /// The client's address.
+    pub(crate) client: Option<IpAddr>,
+    /// The base path that it has taken off.
+    pub(crate) base: Option<BasePath>,
+}
+
+/// Reads the headers of a request from `peer`, and puts the browser's `Host` where the proxy's was.
+pub(crate) fn read(headers: &mut HeaderMap, peer: Option<IpAddr>, trusted: &TrustedProxies) -> Forwarded {
+    // Nearly all requests have none.
+    if !ALL.iter().any(|name| headers.contains_key(*name)) {
+        return Forwarded::default();
+    }
+    let said = peer.is_some_and(|peer| trusted.has(peer)).then(|| Said::of(headers, trusted));
+    for name in ALL {
+        headers.remove(*name);
+    }
+    let Some(said) = said else { return Forwarded::default() };
+    if let Some(host) = said.host.and_then(|host| HeaderValue::try_from(host).ok()) {
+        headers.insert(header::HOST, host);
+    }
+    if let Some(scheme) = said.scheme {
+        headers.insert(HeaderName::from_static(FORWARDED_PROTO), HeaderValue::from_static(scheme));
+    }
+    said.forwarded
+}
+
+struct Said {
+    host: Option<String>,
+    scheme: Option<&'static str>,
+    forwarded: Forwarded,
+}
+
+impl Said {
+    fn of(headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
+        let all = |name: &str| {
+            let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            values.flat_map(|value| value.split(',')).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect::<Vec<_>>()
+        };
+        let last = |name: &str| all(name).pop();
+        let port = last(FORWARDED_PORT).filter(|port| port.parse::<u16>().is_ok());
+        let host = last(FORWARDED_HOST).map(|host| match port {
+            Some(port) if without_port(&host) == host => format!("{host}:{port}"),
+            _ => host,
+        });
+        let scheme = match last(FORWARDED_PROTO).as_deref() {
+            Some("http") => Some("http"),
+            Some("https") => Some("https"),
+            _ => None,
+        };
+        let client = all(FORWARDED_FOR).iter().rev().map_while(|text| address(text)).find(|address| !trusted.has(*address));
+        let base = last(FORWARDED_PREFIX).and_then(|prefix| BasePath::parse(&prefix));
+        Self { host, scheme, forwarded: Forwarded { client, base } }
+    }
+}
+
+/// An address, also with a port, as some proxies write it.
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| without_port(text).trim_matches(['[', ']']).parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trusted() -> TrustedProxies {
+        TrustedProxies(["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"].map(|rule| rule.parse().unwrap()).into())
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:5000"));
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed_and_nothing_stays_of_others() {
+        let said = [
+            ("x-forwarded-for", "203.0.113.7"),
+            ("x-forwarded-host", "scans.test"),
+            ("x-forwarded-port", "8443"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-prefix", "/kastrel"),
+            ("forwarded", "for=1.1.1.1"),
+        ];
+        for (peer, is_trusted) in [("127.0.0.1", true), ("::ffff:10.1.2.3", true), ("2001:db8::1", true), ("127.0.0.2", false), ("192.0.2.1", false)] {
+            let mut headers = headers(&said);
+            let forwarded = read(&mut headers, Some(peer.parse().unwrap()), &trusted());
+            let (host, proto) = (headers[header::HOST].to_str().unwrap(), headers.get(FORWARDED_PROTO).map(|proto| proto.to_str().unwrap()));
+            if is_trusted {
+                assert_eq!(forwarded, Forwarded { client: Some("203.0.113.7".parse().unwrap()), base: BasePath::parse("/kastrel") }, "{peer}");
+                assert_eq!((host, proto, headers.len()), ("scans.test:8443", Some("https"), 2), "{peer}");
+            } else {
+                assert_eq!((forwarded, host, proto, headers.len()), (Forwarded::default(), "127.0.0.1:5000", None, 1), "{peer}");
+            }
+        }
+        assert_eq!(read(&mut headers(&said), None, &trusted()), Forwarded::default(), "a peer that is not known is not trusted");
+        assert_eq!(read(&mut headers(&said), "127.0.0.1".parse().ok(), &TrustedProxies::default()), Forwarded::default());
+    }
+
+    #[test]
+    fn of_a_list_the_part_counts_that_the_trusted_proxy_wrote() {
+        for (given, client) in [
+            ("203.0.113.7", Some("203.0.113.7")),
+            ("1.1.1.1, 203.0.113.7", Some("203.0.113.7")),
+            ("1.1.1.1, 203.0.113.7, 10.0.0.1", Some("203.0.113.7")),
+            ("203.0.113.7:4711", Some("203.0.113.7")),
+            ("[2001:db9::7]:4711", Some("2001:db9::7")),
+            ("2001:db9::7", Some("2001:db9::7")),
+            ("10.0.0.1, 10.0.0.2", None),
+            ("1.1.1.1, unknown", None),
+            ("", None),
+        ] {
+            let forwarded = read(&mut headers(&[("x-forwarded-for", given)]), "127.0.0.1".parse().ok(), &trusted());
+            assert_eq!(forwarded.client, client.map(|client| client.parse().unwrap()), "{given}");
+        }
+        let mut several = headers(&[("x-forwarded-host", "evil.example, scans.test:8080"), ("x-forwarded-port", "1"), ("x-forwarded-proto", "gopher")]);
+        read(&mut several, "127.0.0.1".parse().ok(), &trusted());
+        assert_eq!((several[header::HOST].to_str().unwrap(), several.get(FORWARDED_PROTO)), ("scans.test:8080", None));
+    }
+}

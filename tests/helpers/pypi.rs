@@ -1,0 +1,31 @@
+//! Programs from PyPI that tests use, each installed once into a folder of its own in `target`.
+//!
+//! They need `python3` with its module `venv` (Debian: `apt-get install python3-venv`) and, the first time, PyPI.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The folder of an installed package, such as `moto[server]==5.2.5`. Tests run in several processes: the first one installs, the others wait.
+pub(crate) fn installed(name: &str, package: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    std::fs::create_dir_all(&target).unwrap();
+    let lock = std::fs::File::create(target.join(format!("{name}.lock"))).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let folder = target.join(name);
+    let done = folder.join("installed");
+    if std::fs::read_to_string(&done).is_ok_and(|version| version == package) {
+        return folder;
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), "python3 with its module venv is missing (Debian: apt-get install python3-venv)");
+    run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", package]), &format!("{package} could not be installed from PyPI"));
+    std::fs::write(done, package).unwrap();
+    folder
+}
+
+fn run(command: &mut Command, otherwise: &str) {
+    match command.stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!("{otherwise}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        Err(error) => panic!("{otherwise}: {error}"),
+    }
+}

@@ -1,0 +1,190 @@
+//! Clients that are slow, silent or many, at a real server: pages and health checks are answered, and the scans have what they need.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::app::TestApp;
+use crate::kast_runner::stage::PATIENCE;
+
+/// A connection that sends this, and nothing more.
+async fn send(app: &TestApp, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(app.url().strip_prefix("http://").unwrap()).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+/// All that arrives until the server closes the connection.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset is an end as well.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection was never closed");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+const SLOW_BODY: &str = "POST /api/scans HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"target\":";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_bodies_take_no_page_down_and_are_cut() {
+    kastrel::descriptors::raise();
+    let app = TestApp::with(&[("KASTREL_SERVER__BODY_TIMEOUT_SECONDS", "3")]).await;
+    let mut slow = Vec::new();
+    // More than `server.max_requests`.
+    for _ in 0..620 {
+        slow.push(send(&app, SLOW_BODY).await);
+    }
+    for path in ["/", "/scans", "/api/scans", "/livez", "/readyz"] {
+        assert_eq!(app.get(path).await.status(), 200, "{path}");
+    }
+    let id = app.submit("ok-1p.test").await;
+    app.until_status(id, "completed").await;
+    for stream in &mut slow {
+        let answer = rest(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("urn:kastrel:problem:slow-request"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_heads_and_idle_connections_are_cut() {
+    let app = TestApp::with(&[("KASTREL_SERVER__HEADER_TIMEOUT_SECONDS", "1"), ("KASTREL_SERVER__IDLE_TIMEOUT_SECONDS", "1")]).await;
+    for sent in ["", "G", "GET / HTTP/1.1\r\nHost: localhost\r\n", "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHo"] {
+        let answer = rest(&mut send(&app, sent).await).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), usize::from(sent.starts_with("GET /livez")), "{sent:?}: {answer}");
+    }
+    let mut idle = send(&app, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(rest(&mut idle).await.starts_with("HTTP/1.1 200"));
+    // A live stream is not idle.
+    let id = app.submit("hang-1p.test").await;
+    app.until_busy(id).await;
+    let mut events = app.events(id).await;
+    events.next().await.unwrap();
+    assert_eq!(rest(&mut send(&app, "").await).await, "", "longer than the stream has been silent");
+    assert_eq!(app.cancel(id).await.0, 202);
+    while events.next().await.is_some_and(|status| status["status"] != "cancelled") {}
+    app.until_status(id, "cancelled").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_sockets_cost_no_scan_its_descriptors() {
+    kastrel::descriptors::raise();
+    let variables = [("KASTREL_SCANS__CONCURRENCY", "4"), ("KASTREL_SCANS__MAX_ATTEMPTS", "1")];
+    let mut app = TestApp::prepare(&variables).after("ulimit -n 1024");
+    app.restart().await;
+    let mut idle = Vec::new();
+    for number in 0..1500 {
+        idle.push(send(&app, ["", "GET / HTTP/1.1\r\n", SLOW_BODY][number % 3]).await);
+    }
+    let scans = futures_util::future::join_all((0..8).map(|_| app.submit("ok-2p.test"))).await;
+    for id in scans {
+        app.until_status(id, "completed").await;
+    }
+    let open = std::fs::read_dir(format!("/proc/{}/fd", app.server_pid().as_raw_nonzero())).unwrap().count();
+    assert!(open < 900, "{open} of 1024 descriptors are in use");
+    for path in ["/", "/livez", "/readyz"] {
+        assert_eq!(app.get(path).await.status(), 200, "{path}");
+    }
+    let settings = app.text("/settings").await;
+    assert!(settings.contains("server.max_connections"), "{settings}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_checks_are_answered_when_streams_and_requests_take_all_else() {
+    let app = TestApp::with(&[("KASTREL_SERVER__MAX_CONNECTIONS", "16")]).await;
+    let id = app.submit("hang-1p.test").await;
+    app.until_busy(id).await;
+    let mut streams = Vec::new();
+    // As many live streams as may be, and archives that nobody reads for the rest.
+    for _ in 0..16 {
+        streams.push(send(&app, "GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await);
+    }
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(send(&app, "").await);
+    }
+    let fresh = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(20)).build().unwrap();
+    for path in ["/livez", "/readyz", "/livez", "/readyz", "/api/scans"] {
+        let answer = fresh.get(format!("{}{path}", app.url())).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+    drop((streams, silent));
+    app.cancel(id).await;
+    app.until_status(id, "cancelled").await;
+}
+
+#[tokio::test]
+async fn what_a_scanner_may_open_is_what_it_was_before() {
+    let mut app = TestApp::prepare(&[]).after("ulimit -Sn 512");
+    app.restart().await;
+    let id = app.submit("hang-1p.test").await;
+    app.until_busy(id).await;
+    let soft = |pid: i32| {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().nth(3).unwrap().to_owned()
+    };
+    assert_ne!(soft(app.server_pid().as_raw_nonzero().get()), "512");
+    for pid in app.processes_of(id) {
+        assert_eq!(soft(pid.as_raw_nonzero().get()), "512");
+    }
+    assert_eq!(app.cancel(id).await.0, 202);
+    app.until_status(id, "cancelled").await;
+}
+
+#[tokio::test]
+async fn odd_hosts_are_bad_requests_on_the_wire() {
+    let app = TestApp::start().await;
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n", 200),
+        ("GET / HTTP/1.1\r\nHost: user@localhost\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: user:pw@localhost:5000\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: localhost, evil.example\r\n", 400),
+        ("GET / HTTP/1.1\r\n", 400),
+        ("GET http://user@localhost/ HTTP/1.1\r\nHost: localhost\r\n", 400),
+        ("GET /api/scans/1/status HTTP/1.1\r\nHost: a@localhost\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nHost: a@localhost\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: evil.example\r\n", 421),
+    ] {
+        let answer = rest(&mut send(&app, &format!("{head}Connection: close\r\n\r\n")).await).await;
+        let lower = answer.to_lowercase();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head:?}: {answer}");
+        assert!(lower.contains("x-content-type-options: nosniff") && lower.contains("cross-origin-resource-policy: same-origin"), "{head:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_sends_a_stranger_a_challenge_and_nothing_else() {
+    use std::sync::{Arc, Mutex};
+
+    let mut app = TestApp::start().await;
+    let id = app.submit("ok-1p.test").await;
+    app.until_status(id, "completed").await;
+    let listed = app.run(&["list", "--json"]).await;
+    assert!(listed.code == Some(0) && listed.stdout.contains("ok-1p.test"), "{listed:?}");
+    app.kill_server().await;
+    // Somebody else has its port by now, and says yes to everything.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stranger = listener.local_addr().unwrap();
+    let seen = Arc::new(Mutex::new(String::new()));
+    let ours = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut bytes = vec![0; 4096];
+            let size = stream.read(&mut bytes).await.unwrap_or_default();
+            ours.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..size]));
+            let body = r#"{"proof":"0000000000000000000000000000000000000000000000000000000000000000","scans":[],"total":0,"scan_id":7,"status":"alive"}"#;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    std::fs::write(app.data().join("server.json"), json!({ "pid": 1, "url": format!("http://{stranger}") }).to_string()).unwrap();
+    let listed = app.run(&["list", "--json"]).await;
+    assert!(listed.code == Some(0) && listed.stdout.contains("ok-1p.test"), "it works on the folder itself: {listed:?}");
+    assert!(listed.stderr.contains("does not hold this data folder"), "{listed:?}");
+    let seen = seen.lock().unwrap().clone();
+    let lines: Vec<&str> = seen.lines().filter(|line| line.contains("HTTP/1.1")).collect();
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.starts_with("GET /api/proof?challenge=")), "{seen}");
+    assert!(!seen.contains("example") && !seen.contains("ok-1p"), "{seen}");
+}
