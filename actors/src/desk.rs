@@ -194,6 +194,7 @@ impl ScanDesk {
     fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, SubmitError> {
         let mut errors = Vec::new();
         errors.extend(self.scope.check(&request.target).err().map(|why| FieldError::new("target", format!("the target {why}"))));
+        errors.extend(self.scope.check_overrides(&request.overrides));
         let selection = select(request, &self.board.offered.get()).unwrap_or_else(|error| {
             errors.push(error);
             Selection::default()

@@ -216,8 +216,9 @@ fn scanner_info(kind: ScannerKind, catalogue: Option<&Catalogue>) -> ScannerInfo
 #[async_trait]
 impl ScanRunner for KastRunner {
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
-        scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError::Failed)?;
+        // Nothing waits between this check and the start but the folder's own system calls.
         let catalogue = self.known_catalogue().await;
+        scope_check::check(&self.config.scope, &job.request.target, &job.request.overrides).await.map_err(StartError::Failed)?;
         let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.with_dependencies(&job.request.plugins));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
