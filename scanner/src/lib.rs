@@ -7,7 +7,7 @@
 //! - [`cli`]: the command line, from arguments to exit code.
 //! - [`target`]: what is scanned and which addresses belong to it; [`settings`]: what `--set` changes.
 //! - [`run`]: the order of plugins and files; [`scan`]: what the plugins of one scan share.
-//! - [`http`]: the bounded client; `trust`, `certificate` and `legacy_tls`: the TLS side.
+//! - [`http`]: the bounded client; `trust`, `certificate` and `tls_probe`: the TLS side.
 //! - [`plugin`]: the contract of a check; [`plugins`]: the checks; [`issues`]: everything that a check can find.
 //! - [`output`], [`info`], [`report`] and `html`: the files.
 
@@ -19,7 +19,6 @@ pub mod http;
 pub mod info;
 pub mod issues;
 pub mod journal;
-pub mod legacy_tls;
 pub mod output;
 pub mod plugin;
 pub mod plugins;
@@ -28,6 +27,7 @@ pub mod run;
 pub mod scan;
 pub mod settings;
 pub mod target;
+pub mod tls_probe;
 mod trust;
 
 pub use cli::main;

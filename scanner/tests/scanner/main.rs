@@ -8,3 +8,4 @@ mod limits;
 mod plain_site;
 mod server;
 mod tls_site;
+mod tls_table;
