@@ -5,6 +5,7 @@
 mod command_line;
 mod dns;
 mod limits;
+mod observatory;
 mod plain_site;
 mod server;
 mod tls_site;
