@@ -56,6 +56,7 @@ pub(super) fn runner(
         log_cap: config.kast.log_cap_bytes as u64,
         grace: Grace { interrupt: config.kast.interrupt_grace_seconds, terminate: config.kast.terminate_grace_seconds },
         scope: config.scope_policy(),
+        file_folders: config.kast.file_folders.paths().to_vec(),
         env_allow: config.kast.environment.names().to_vec(),
         kast_config: config.kast.config_file.clone(),
         logo: config.kast.logo.clone(),

@@ -60,6 +60,8 @@ pub struct KastRunnerConfig {
     pub grace: Grace,
     /// What may be scanned.
     pub scope: ScopePolicy,
+    /// The folders in which files may lie that a scan's settings name.
+    pub file_folders: Vec<PathBuf>,
     /// Names of further variables of our environment that the scanner gets.
     pub env_allow: Vec<String>,
     /// Variables that are set for the scanner.
@@ -88,6 +90,7 @@ impl KastRunnerConfig {
             log_cap: 10 << 20,
             grace: Grace::default(),
             scope: ScopePolicy::default(),
+            file_folders: Vec::new(),
             env_allow: Vec::new(),
             env_extra: Vec::new(),
             relist: Duration::from_secs(2),
@@ -233,6 +236,7 @@ impl ScanRunner for KastRunner {
             let was_mount_point = self.was_mount_point;
             let (kind, configured, home) = (self.config.scanner.kind, self.config.kast_config.clone(), environment::home(&environment));
             let (overrides, zap, schema) = (job.request.overrides.clone(), zap.clone(), catalogue.as_deref().and_then(|known| known.settings.clone()));
+            let limits = config_file::limits(kind, &self.config.scope, &self.config.file_folders);
             let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
             tokio::task::spawn_blocking(move || {
                 if was_mount_point && is_mount_point(&results) == Ok(false) {
@@ -245,7 +249,7 @@ impl ScanRunner for KastRunner {
                     ScannerKind::Kast => NodeConfig::read(configured.as_deref(), home.as_deref()).map_err(|error| unusable(&error))?,
                     ScannerKind::Builtin => NodeConfig::none(),
                 };
-                config_file::write(&folder.dir, &config_file::settings(node, &overrides, zap.as_ref(), schema.as_ref())).map_err(failed)?;
+                config_file::write(&folder.dir, &config_file::settings(node, limits, &overrides, zap.as_ref(), schema.as_ref())).map_err(failed)?;
                 folder.keep_command(&program, &args);
                 let spawned = process::spawn(&program, &args, &environment, &marker, Some(presence))?;
                 Ok::<_, StartError>((folder, spawned))
