@@ -212,7 +212,8 @@ impl ScanDesk {
         }
     }
 
-    /// Whether a request may be submitted, on whichever way it comes: its target is in scope, a client may set what it sets, the scanner can run something of what it selects, and its user has confirmed what needs that.
+    /// Whether a request may be submitted, on whichever way it comes: its target and the addresses in its settings are in scope, a client may set what it sets, the
+    /// scanner can run something of what it selects, and its user has confirmed what needs that.
     fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, SubmitError> {
         let mut errors = Vec::new();
         // A scan of an earlier version may have a target that is not accepted any more.
@@ -222,7 +223,12 @@ impl ScanDesk {
             errors.push(error);
             Selection::default()
         });
-        errors.extend(self.overrides.check(&request.overrides, &self.board.offered.settings()));
+        let known = self.board.offered.settings();
+        for one in request.overrides.chunks(1) {
+            // What is locked is not looked into: one reason a setting.
+            let locked = self.overrides.check(one, &known);
+            errors.extend(if locked.is_empty() { self.scope.check_overrides(one) } else { locked });
+        }
         errors.extend(permission::check(request.mode, is_confirmed).err());
         if errors.is_empty() { Ok(selection) } else { Err(SubmitError::Invalid(errors)) }
     }

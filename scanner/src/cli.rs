@@ -16,6 +16,7 @@ use crate::journal::Journal;
 use crate::plugin::{self, Meta, Plugin};
 use crate::report::{self, Logo};
 use crate::run::{NO_ACTIVE, NO_PDF, ScanOptions, run_scan};
+use crate::scope::Gate;
 use crate::settings::{self, Settings};
 use crate::target::Target;
 
@@ -122,9 +123,12 @@ struct ScanArgs {
     /// Report format; only HTML is made
     #[arg(long, value_enum, default_value = "html")]
     format: Format,
-    /// A file of settings, as JSON: {"plugins": {"plugin": {"key": value}}}
+    /// A file of settings, as JSON: {"plugins": {"plugin": {"key": value}}}; "kastrel" in it sets the scope of the scan
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Let a public name lead to a private address, and settings name one
+    #[arg(long)]
+    allow_private_targets: bool,
     /// Change a setting; may be repeated
     #[arg(long, value_name = "PLUGIN.KEY=VALUE")]
     set: Vec<String>,
@@ -219,11 +223,19 @@ fn prepare(args: &ScanArgs) -> Result<Plan, String> {
     }
     let target = target.ok_or("--target is missing")?;
     let mut settings = Settings::default();
+    let mut gate = Gate::typed(target.host(), args.allow_private_targets);
     if let Some(path) = &args.config {
-        settings.read(path).map_err(|error| format!("--config {}: {error}", path.display()))?;
+        let limits = settings.read(path).map_err(|error| format!("--config {}: {error}", path.display()))?;
+        if let Some(limits) = limits {
+            gate = Gate::new(limits.scope);
+        }
     }
     for assignment in &args.set {
         settings.apply(assignment).map_err(|error| format!("--set: {error}"))?;
+    }
+    gate.check_host(target.host())?;
+    if let Some(server) = settings.nameserver {
+        gate.check_address(server.ip()).map_err(|error| format!("setting `dns_posture.nameserver`: {error}"))?;
     }
     let selected = select(args.run_only.as_deref())?;
     let mut notes = Vec::new();
@@ -244,6 +256,7 @@ fn prepare(args: &ScanArgs) -> Result<Plan, String> {
         workers: if args.parallel { usize::from(args.max_workers) } else { 1 },
         output_dir,
         settings,
+        gate,
         logo,
         notes,
     });

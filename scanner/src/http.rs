@@ -1,11 +1,13 @@
-//! The HTTP client of one scan. It is bound to the target's host and its once-resolved addresses, bounded in time, bytes,
-//! requests and concurrency, and follows no redirect by itself.
+//! The HTTP client of one scan. It is bound to the target's host and its once-resolved, checked addresses, bounded in time,
+//! bytes, requests and concurrency, and follows no redirect by itself.
 
 use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use tokio::sync::Semaphore;
 use url::Url;
@@ -74,8 +76,7 @@ impl Page {
         joined(&self.headers, name)
     }
 
-    /// The beginning of the body as text, for the HTML parser, whose time grows with the square of the depth of a hostile page.
-    /// The second value is a remark where something was left out.
+    /// The beginning of the body as text, for [`crate::markup`]. The second value is a remark where something was left out.
     #[must_use]
     pub fn html(&self) -> (String, Option<String>) {
         let start = &self.body[..self.body.len().min(MAX_HTML_BYTES)];
@@ -116,6 +117,22 @@ impl Visit {
     }
 }
 
+/// A resolver that knows one name and asks nobody.
+#[derive(Debug)]
+struct Pinned {
+    host: String,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Resolve for Pinned {
+    fn resolve(&self, name: Name) -> Resolving {
+        let known = name.as_str().eq_ignore_ascii_case(&self.host);
+        let answer: Result<Addrs, Box<dyn std::error::Error + Send + Sync>> =
+            if known { Ok(Box::new(self.addresses.clone().into_iter()) as Addrs) } else { Err(format!("{} is not the target", name.as_str()).into()) };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
 /// The client of one scan.
 #[derive(Debug)]
 pub struct Client {
@@ -137,14 +154,14 @@ impl Client {
     pub fn new(target: &Target, addresses: &[IpAddr], settings: &Settings) -> Result<Self, HttpError> {
         let setup = |error: &dyn std::fmt::Display| HttpError::Setup(error.to_string());
         let tls = trust::lenient_config(rustls::ALL_VERSIONS, &[b"http/1.1"]).map_err(|error| setup(&error))?;
-        let pinned: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+        let pinned = Pinned { host: target.host().to_string(), addresses: addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect() };
         let inner = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(user_agent())
             // A proxy from the environment would connect to somewhere else than the pinned addresses.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .resolve_to_addrs(&target.host().to_string(), &pinned)
+            .dns_resolver(Arc::new(pinned))
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.request_timeout)
             .pool_max_idle_per_host(4)

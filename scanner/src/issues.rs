@@ -124,14 +124,23 @@ issues! {
             "The certificate's signature uses MD5 or SHA-1, for which collisions can be made.",
             "Have the certificate issued again with a SHA-256 signature.";
         TLS_LEGACY_PROTOCOL = "tls_legacy_protocol", Medium, "Obsolete TLS version offered",
-            "The server accepts TLS 1.0 or 1.1, which RFC 8996 withdrew for their weak constructions.",
+            "The server accepts SSL 3.0 (withdrawn by RFC 7568), TLS 1.0 or TLS 1.1 (withdrawn by RFC 8996).",
             "Allow only TLS 1.2 and 1.3.";
         TLS_NO_MODERN = "tls_no_modern_protocol", High, "Neither TLS 1.2 nor TLS 1.3 is offered",
             "The server agrees only to obsolete protocol versions, which current browsers refuse.",
             "Update the TLS library and offer TLS 1.2 and 1.3.";
         TLS_OLD_SUITES = "tls_obsolete_cipher_suites_only", Medium, "TLS 1.2 with obsolete cipher suites only",
-            "The server speaks TLS 1.2, but agrees only to cipher suites without forward secrecy or authenticated encryption.",
+            "With TLS 1.2 the server agrees only to cipher suites that lack forward secrecy or authenticated encryption.",
             "Offer ECDHE suites with AES-GCM or ChaCha20-Poly1305.";
+        TLS_BROKEN_SUITES = "tls_broken_cipher_suites", Medium, "Broken cipher suites accepted",
+            "The server accepts cipher suites without encryption or certificate, with export keys, or with DES, 3DES, RC2, RC4 or MD5.",
+            "Remove these suites. `HIGH:!aNULL:!eNULL:!3DES` leaves them out in OpenSSL's notation.";
+        TLS_DHE_ONLY = "tls_dhe_only", Low, "Forward secrecy with finite-field Diffie-Hellman only",
+            "The only suites with forward secrecy use DHE. Current browsers have removed it: they refuse the connection or fall back to RSA key exchange.",
+            "Offer ECDHE suites, or TLS 1.3.";
+        TLS_WEAK_DH = "tls_weak_dh_parameters", Medium, "Diffie-Hellman parameters are too short",
+            "The server's Diffie-Hellman prime is shorter than 2048 bits, which a well-funded attacker can break (Logjam).",
+            "Use one of the groups of RFC 7919 with 2048 bits or more, or ECDHE only.";
         TLS_NO_13 = "tls_1_3_not_offered", Informational, "TLS 1.3 is not offered",
             "The server stops at TLS 1.2. That is safe with good cipher suites, but TLS 1.3 is faster and has fewer ways to be configured badly.",
             "Turn TLS 1.3 on when the server software can do it.";
@@ -141,22 +150,22 @@ issues! {
             "Nothing limits which scripts the browser runs, so one injection bug is enough for cross-site scripting.",
             "Send a Content-Security-Policy that starts from `default-src 'self'` and names what else is needed.";
         CSP_WEAK = "csp_weak", Low, "Content-Security-Policy permits unsafe script",
-            "The policy allows inline script, `eval` or scripts from anywhere, which takes away most of its protection.",
-            "Remove `'unsafe-inline'`, `'unsafe-eval'` and wildcards from the script sources; use nonces or hashes.";
+            "The policy allows inline script, `eval`, or scripts or plug-ins from anywhere, which takes away most of its protection.",
+            "Remove `'unsafe-inline'`, `'unsafe-eval'` and wildcards from `script-src` and `object-src`; use nonces or hashes.";
         FRAMING_ALLOWED = "framing_allowed", Medium, "Page may be framed by any site",
-            "Neither `X-Frame-Options` nor the CSP directive `frame-ancestors` is set. Other sites can frame the page and trick its users into clicks.",
+            "Neither `X-Frame-Options` nor the CSP directive `frame-ancestors` keeps other sites out. They can frame the page and trick its users into clicks.",
             "Send `Content-Security-Policy: frame-ancestors 'self'`, or `X-Frame-Options: DENY`.";
         NOSNIFF_MISSING = "nosniff_missing", Low, "No X-Content-Type-Options",
             "Browsers may guess a content type other than the declared one, and so run an upload as script.",
             "Send `X-Content-Type-Options: nosniff`.";
         REFERRER_POLICY_MISSING = "referrer_policy_missing", Low, "No safe Referrer-Policy",
-            "The full address of a page, with whatever its query carries, may be told to other sites.",
+            "The full address of a page, with whatever its query carries, may be told to other sites, or its origin may be sent without encryption.",
             "Send `Referrer-Policy: strict-origin-when-cross-origin` or stricter.";
         PERMISSIONS_POLICY_MISSING = "permissions_policy_missing", Informational, "No Permissions-Policy",
             "Camera, location and other browser features are not restricted for this page and its frames.",
             "Send a Permissions-Policy that turns off what the site does not use.";
         COOP_MISSING = "coop_missing", Informational, "No Cross-Origin-Opener-Policy",
-            "A page that opens this one keeps a handle on its window.",
+            "A page that opens this one keeps a handle on its window. The values `unsafe-none` and unknown ones protect as little as none.",
             "Send `Cross-Origin-Opener-Policy: same-origin` where the site needs no cross-origin pop-ups.";
         REDIRECT_OFF_HOST = "redirect_off_host", Informational, "Redirects to another host or port",
             "The site answers with a redirect that leaves the scanned host and port. The scan stays on its target and did not follow it.",
@@ -172,6 +181,12 @@ issues! {
         SCRIPT_MIXED = "script_over_http", High, "Script loaded over plain HTTP",
             "The page loads a script without encryption. An attacker on the path can replace it.",
             "Load the script over HTTPS.";
+        STYLE_MIXED = "stylesheet_over_http", Medium, "Stylesheet loaded over plain HTTP",
+            "The page loads a stylesheet without encryption. An attacker on the path can replace it; browsers block it, and the page breaks.",
+            "Load the stylesheet over HTTPS.";
+        FRAME_MIXED = "frame_over_http", Medium, "Frame loaded over plain HTTP",
+            "The page frames content without encryption. An attacker on the path can replace it; browsers block it, and the page breaks.",
+            "Load the framed content over HTTPS.";
         INTEGRITY_INVALID = "integrity_attribute_invalid", Low, "Integrity attribute has no usable hash",
             "Browsers ignore an `integrity` value without a sha256, sha384 or sha512 hash, and then check nothing.",
             "Write the value as `sha384-` followed by the base64 of the hash.";

@@ -5,29 +5,34 @@
 //!
 //! Where things are:
 //! - [`cli`]: the command line, from arguments to exit code.
-//! - [`target`]: what is scanned and which addresses belong to it; [`settings`]: what `--set` changes.
+//! - [`target`]: what is scanned and which addresses belong to it; [`scope`]: which addresses it may connect to; [`settings`]: what `--set` changes.
 //! - [`run`]: the order of plugins and files; [`scan`]: what the plugins of one scan share.
-//! - [`http`]: the bounded client; `trust`, `certificate` and `legacy_tls`: the TLS side.
+//! - [`http`]: the bounded client; [`markup`]: the bounded reader of pages; [`files`]: the bounded reader of files; `trust`, `certificate` and `tls_probe`: the TLS side.
+//! - [`csp`]: Content Security Policies.
 //! - [`plugin`]: the contract of a check; [`plugins`]: the checks; [`issues`]: everything that a check can find.
 //! - [`output`], [`info`], [`report`] and `html`: the files.
 
 pub mod certificate;
 pub mod cli;
 mod clock;
+pub mod csp;
+pub mod files;
 mod html;
 pub mod http;
 pub mod info;
 pub mod issues;
 pub mod journal;
-pub mod legacy_tls;
+pub mod markup;
 pub mod output;
 pub mod plugin;
 pub mod plugins;
 pub mod report;
 pub mod run;
 pub mod scan;
+pub mod scope;
 pub mod settings;
 pub mod target;
+pub mod tls_probe;
 mod trust;
 
 pub use cli::main;

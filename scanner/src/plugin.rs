@@ -46,6 +46,12 @@ impl Meta {
     }
 }
 
+/// The longest text of a site in one field of a report, in characters.
+const MAX_TEXT: usize = 500;
+
+/// The most findings, and the most observations, of one plugin. A hostile page could fill the disk.
+const MAX_ENTRIES: usize = 2000;
+
 /// One weakness or fact that was found.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -60,7 +66,7 @@ pub struct Finding {
 impl Finding {
     /// A finding.
     pub fn new(issue: &'static Issue, location: impl Into<String>, evidence: impl Into<String>) -> Self {
-        Self { issue, location: location.into(), evidence: clip(&evidence.into(), 500) }
+        Self { issue, location: clip(&location.into(), MAX_TEXT), evidence: clip(&evidence.into(), MAX_TEXT) }
     }
 }
 
@@ -91,6 +97,23 @@ pub enum Outcome {
     Failed(String),
     /// The check does not apply to this target, and this is why.
     Skipped(String),
+}
+
+impl Outcome {
+    /// The outcome with every list and text cut to a bearable size.
+    pub fn bounded(self) -> Self {
+        match self {
+            Self::Done(mut report) => {
+                report.findings.truncate(MAX_ENTRIES);
+                report.observations.truncate(MAX_ENTRIES);
+                report.observations.iter_mut().for_each(|text| *text = clip(text, MAX_TEXT));
+                report.headline = clip(&report.headline, MAX_TEXT);
+                Self::Done(report)
+            }
+            Self::Failed(reason) => Self::Failed(clip(&reason, 4 * MAX_TEXT)),
+            Self::Skipped(reason) => Self::Skipped(clip(&reason, 4 * MAX_TEXT)),
+        }
+    }
 }
 
 /// One check.

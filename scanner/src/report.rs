@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::files;
 use crate::html::Html;
 use crate::info::{self, Info};
 use crate::issues::{self, Severity};
@@ -36,11 +37,7 @@ impl Logo {
     /// # Errors
     /// A readable reason, when the file cannot be read, is larger than 1 MiB, or is another kind of file.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let unreadable = |error: io::Error| format!("logo {}: {error}", path.display());
-        if fs::metadata(path).map_err(unreadable)?.len() > LOGO_LIMIT {
-            return Err(format!("logo {}: larger than {LOGO_LIMIT} bytes", path.display()));
-        }
-        let bytes = fs::read(path).map_err(unreadable)?;
+        let bytes = files::read(path, LOGO_LIMIT).map_err(|error| format!("logo {}: the file {error}", path.display()))?;
         let kind = match bytes.as_slice() {
             [0x89, b'P', b'N', b'G', ..] => "png",
             [0xff, 0xd8, 0xff, ..] => "jpeg",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::clock;
 use crate::info::{self, Info, PluginRun};
@@ -17,6 +17,7 @@ use crate::output::{self, Status};
 use crate::plugin::{Outcome, Plugin, clip};
 use crate::report::{self, Logo};
 use crate::scan::Scan;
+use crate::scope::Gate;
 use crate::settings::Settings;
 use crate::target::Target;
 
@@ -38,6 +39,8 @@ pub struct ScanOptions {
     pub output_dir: PathBuf,
     /// The settings.
     pub settings: Settings,
+    /// Where the scan may connect to.
+    pub gate: Gate,
     /// A picture for the report's head.
     pub logo: Option<Logo>,
     /// What the report and `kast_info.json` have to tell about the whole scan.
@@ -74,7 +77,8 @@ async fn scan_and_write(options: ScanOptions, journal: &Journal) -> io::Result<I
     let start = clock::now();
     journal.info(&format!("Target: {}", options.target));
     journal.info(&format!("Output directory: {}", folder.display()));
-    let scan = Scan::new(options.target, options.settings, start.timestamp());
+    let deadline = Instant::now() + options.settings.scan_timeout;
+    let scan = Scan::new(options.target, options.settings, options.gate, start.timestamp());
 
     let order: Vec<&'static str> = options.plugins.iter().map(|plugin| plugin.meta().name).collect();
     let slots = Arc::new(Semaphore::new(options.workers.max(1)));
@@ -86,7 +90,7 @@ async fn scan_and_write(options: ScanOptions, journal: &Journal) -> io::Result<I
         let (scan, folder, journal) = (scan.clone(), folder.clone(), journal.clone());
         tasks.spawn(async move {
             let _permit = permit;
-            (plugin.meta().name, run_plugin(plugin, scan, &folder, &journal).await)
+            (plugin.meta().name, run_plugin(plugin, scan, deadline, &folder, &journal).await)
         });
     }
     while let Some(ended) = tasks.join_next().await {
@@ -113,14 +117,14 @@ async fn scan_and_write(options: ScanOptions, journal: &Journal) -> io::Result<I
     Ok(info)
 }
 
-async fn run_plugin(plugin: &'static dyn Plugin, scan: Arc<Scan>, folder: &std::path::Path, journal: &Journal) -> io::Result<PluginRun> {
+async fn run_plugin(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Instant, folder: &std::path::Path, journal: &Journal) -> io::Result<PluginRun> {
     let meta = plugin.meta();
     let start = clock::now();
     let mut raw = json!({ "plugin": meta.name, "target": scan.target.text(), "started_at": output::utc(start.timestamp()) });
     output::write_json(folder, &format!("{}.json", meta.name), &raw)?;
     journal.info(&format!("Running {}", meta.display_name));
 
-    let outcome = guarded(plugin, scan.clone()).await;
+    let outcome = guarded(plugin, scan.clone(), deadline).await.bounded();
     let end = clock::now();
     let file = output::processed(meta, &outcome, scan.target.text(), end.timestamp());
     raw["ended_at"] = file.timestamp.clone().into();
@@ -145,14 +149,21 @@ async fn run_plugin(plugin: &'static dyn Plugin, scan: Arc<Scan>, folder: &std::
 }
 
 /// Runs the check in a task of its own: a panic or an endless wait in one plugin must not take the others with it.
-async fn guarded(plugin: &'static dyn Plugin, scan: Arc<Scan>) -> Outcome {
-    let limit = scan.settings.plugin_timeout;
+async fn guarded(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Instant) -> Outcome {
+    let (of_plugin, of_scan) = (scan.settings.plugin_timeout, scan.settings.scan_timeout);
+    let left = deadline.saturating_duration_since(Instant::now());
+    let used_up = format!("the time limit of {} s of the scan is used up (setting http.scan_timeout_seconds)", of_scan.as_secs());
+    if left.is_zero() {
+        return Outcome::Failed(used_up);
+    }
+    let limit = of_plugin.min(left);
     let mut task = JoinSet::new();
     task.spawn(async move { plugin.run(&scan).await });
     match timeout(limit, task.join_next()).await {
         Ok(Some(Ok(outcome))) => outcome,
         Ok(Some(Err(error))) => Outcome::Failed(format!("the plugin crashed: {}", clip(&error.to_string(), 300))),
         Ok(None) => Outcome::Failed("the plugin did not start".to_owned()),
+        Err(_) if left < of_plugin => Outcome::Failed(used_up),
         Err(_) => Outcome::Failed(format!("the check did not end within {} s", limit.as_secs())),
     }
 }

@@ -1,15 +1,16 @@
-//! What the plugins of one scan share: the target, its addresses resolved once, the client, and one look at the landing page.
+//! What the plugins of one scan share: the target, its addresses resolved and checked once, the client, and one look at the landing page.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::net::lookup_host;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use url::Url;
 
 use crate::http::{Client, HttpError, Visit};
+use crate::plugin::clip;
+use crate::scope::Gate;
 use crate::settings::Settings;
 use crate::target::Target;
 
@@ -49,6 +50,8 @@ pub struct Scan {
     pub target: Target,
     /// The settings.
     pub settings: Settings,
+    /// Where the scan may connect to.
+    pub gate: Gate,
     /// When the scan began. Decisions about time use this, not the clock.
     pub now: Timestamp,
     addresses: OnceCell<Result<Vec<IpAddr>, String>>,
@@ -59,36 +62,17 @@ pub struct Scan {
 impl Scan {
     /// Makes the shared part. Nothing is sent yet.
     #[must_use]
-    pub fn new(target: Target, settings: Settings, now: Timestamp) -> Arc<Self> {
-        Arc::new(Self { target, settings, now, addresses: OnceCell::new(), client: OnceCell::new(), landing: OnceCell::new() })
+    pub fn new(target: Target, settings: Settings, gate: Gate, now: Timestamp) -> Arc<Self> {
+        Arc::new(Self { target, settings, gate, now, addresses: OnceCell::new(), client: OnceCell::new(), landing: OnceCell::new() })
     }
 
-    /// The target's addresses, resolved once for the whole scan: a name that changes its address between two look-ups
-    /// (DNS rebinding) cannot move a later request elsewhere.
+    /// The target's addresses, resolved once for the whole scan and checked against the scope policy: a name that changes its
+    /// address between two look-ups (DNS rebinding) cannot move a later request elsewhere.
     ///
     /// # Errors
-    /// A readable reason, when the name does not resolve in time.
+    /// A readable reason, when the name does not resolve in time or an address is out of scope.
     pub async fn addresses(&self) -> Result<&[IpAddr], String> {
-        let resolved = self.addresses.get_or_init(|| async {
-            if let Some(ip) = self.target.ip() {
-                return Ok(vec![ip]);
-            }
-            let name = self.target.host().to_string();
-            let limit = self.settings.connect_timeout;
-            match timeout(limit, lookup_host((name.as_str(), 0))).await {
-                Err(_) => Err(format!("the name {name} did not resolve within {} s", limit.as_secs())),
-                Ok(Err(error)) => Err(format!("the name {name} does not resolve: {error}")),
-                Ok(Ok(found)) => {
-                    let mut addresses: Vec<IpAddr> = Vec::new();
-                    for address in found {
-                        if !addresses.contains(&address.ip()) {
-                            addresses.push(address.ip());
-                        }
-                    }
-                    if addresses.is_empty() { Err(format!("the name {name} has no address")) } else { Ok(addresses) }
-                }
-            }
-        });
+        let resolved = self.addresses.get_or_init(|| self.gate.addresses(self.target.host(), self.settings.connect_timeout));
         resolved.await.as_deref().map_err(Clone::clone)
     }
 
@@ -108,15 +92,24 @@ impl Scan {
     /// A readable reason for each address that was tried.
     pub async fn landing(&self) -> Result<&Landing, String> {
         let client = self.client().await?;
+        // Each request has its limit, but a chain of slow redirects could use up the time of every plugin.
+        let limit = (self.settings.request_timeout * 3).min(self.settings.plugin_timeout / 2);
         let found = self.landing.get_or_init(|| async {
             let mut reasons = Vec::new();
-            for url in self.target.candidates() {
-                match client.visit(&url).await {
-                    Ok(visit) => return Ok(Landing { visit }),
-                    Err(error) => reasons.push(error.to_string()),
+            let search = async {
+                for url in self.target.candidates() {
+                    match client.visit(&url).await {
+                        Ok(visit) => return Some(Landing { visit }),
+                        Err(error) => reasons.push(clip(&error.to_string(), 500)),
+                    }
                 }
+                None
+            };
+            let found = timeout(limit, search).await;
+            if found.is_err() {
+                reasons.push(format!("the landing page did not arrive within {} s", limit.as_secs()));
             }
-            Err(reasons.join("; "))
+            found.ok().flatten().ok_or_else(|| reasons.join("; "))
         });
         found.await.as_ref().map_err(Clone::clone)
     }

@@ -6,7 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kastrel_actors::policy::scope::ScopePolicy;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+use crate::files::{self, Folders};
 
 /// Why a `--set` was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +46,8 @@ pub struct Settings {
     pub max_body_bytes: u64,
     /// Limit of one plugin.
     pub plugin_timeout: Duration,
+    /// Limit of all plugins together.
+    pub scan_timeout: Duration,
     /// A certificate that ends within so many days is worth a warning.
     pub expiry_warning_days: u64,
     /// More trusted authorities, as a PEM file.
@@ -52,11 +58,32 @@ pub struct Settings {
     pub dns_timeout: Duration,
     /// The name server to ask instead of the system's.
     pub nameserver: Option<SocketAddr>,
+    /// Where the files of settings may lie. No setting changes this.
+    pub file_folders: Folders,
+}
+
+/// What the caller of a scan lays down beside the settings, under `kastrel` in the file of `--config`. No setting can change it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Which addresses the scan may connect to.
+    pub scope: ScopePolicy,
+    /// The folders in which files of settings may lie.
+    pub file_folders: Vec<PathBuf>,
 }
 
 enum Kind {
-    Integer { min: u64, max: u64, default: u64, set: fn(&mut Settings, u64) },
-    Text { set: fn(&mut Settings, &str) -> Result<(), String> },
+    Integer {
+        min: u64,
+        max: u64,
+        default: u64,
+        set: fn(&mut Settings, u64),
+    },
+    /// The format says what the value names: Kastrel locks settings that name something beyond the target.
+    Text {
+        format: &'static str,
+        set: fn(&mut Settings, &str) -> Result<(), String>,
+    },
 }
 
 struct Key {
@@ -67,6 +94,9 @@ struct Key {
 }
 
 const MEBI: u64 = 1024 * 1024;
+
+/// No file of settings is larger.
+const MAX_CONFIG_BYTES: u64 = 4 * MEBI;
 
 static KEYS: &[Key] = &[
     Key {
@@ -103,7 +133,13 @@ static KEYS: &[Key] = &[
         group: "http",
         name: "plugin_timeout_seconds",
         description: "Time limit of one plugin, in seconds",
-        kind: Kind::Integer { min: 5, max: 3600, default: 180, set: |s, n| s.plugin_timeout = Duration::from_secs(n) },
+        kind: Kind::Integer { min: 5, max: 3600, default: 60, set: |s, n| s.plugin_timeout = Duration::from_secs(n) },
+    },
+    Key {
+        group: "http",
+        name: "scan_timeout_seconds",
+        description: "Time limit of all plugins together, in seconds",
+        kind: Kind::Integer { min: 5, max: 14_400, default: 180, set: |s, n| s.scan_timeout = Duration::from_secs(n) },
     },
     Key {
         group: "tls_certificate",
@@ -114,8 +150,9 @@ static KEYS: &[Key] = &[
     Key {
         group: "tls_certificate",
         name: "extra_ca_file",
-        description: "PEM file with authorities to trust beside the system's",
+        description: "PEM file with authorities to trust beside the system's, at most 1 MiB",
         kind: Kind::Text {
+            format: "path",
             set: |s, text| {
                 s.extra_ca_file = Some(PathBuf::from(text));
                 Ok(())
@@ -127,9 +164,14 @@ static KEYS: &[Key] = &[
         name: "extra_paths",
         description: "More paths to ask for, separated by commas, each starting with a slash",
         kind: Kind::Text {
+            // Paths of the target, which every one of them is checked to be.
+            format: "target-path",
             set: |s, text| {
                 let paths: Vec<String> = text.split(',').map(str::trim).filter(|path| !path.is_empty()).map(str::to_owned).collect();
-                if let Some(bad) = paths.iter().find(|path| !path.starts_with('/') || path.starts_with("//") || path.contains(char::is_whitespace)) {
+                if let Some(bad) = paths
+                    .iter()
+                    .find(|path| !path.starts_with('/') || path.starts_with("//") || path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\'))
+                {
                     return Err(format!("`{bad}` is not a path that starts with one slash"));
                 }
                 s.extra_paths = paths;
@@ -148,6 +190,7 @@ static KEYS: &[Key] = &[
         name: "nameserver",
         description: "Name server to ask instead of the system's, as ADDRESS:PORT",
         kind: Kind::Text {
+            format: "address",
             set: |s, text| {
                 s.nameserver = Some(text.parse().map_err(|_| "not of the form ADDRESS:PORT".to_owned())?);
                 Ok(())
@@ -166,11 +209,13 @@ impl Default for Settings {
             concurrency: 0,
             max_body_bytes: 0,
             plugin_timeout: zero,
+            scan_timeout: zero,
             expiry_warning_days: 0,
             extra_ca_file: None,
             extra_paths: Vec::new(),
             dns_timeout: zero,
             nameserver: None,
+            file_folders: Folders::Any,
         };
         // The defaults live in the table only, where the schema reads them too.
         for key in KEYS {
@@ -196,18 +241,25 @@ impl Settings {
                 Ok(number) if (*min..=*max).contains(&number) => set(self, number),
                 _ => return Err(wrong(format!("expected a whole number from {min} to {max}, not `{value}`"))),
             },
-            Kind::Text { set } => set(self, value).map_err(wrong)?,
+            Kind::Text { set, .. } => set(self, value).map_err(wrong)?,
         }
         Ok(())
     }
 
-    /// Takes the settings of a file: JSON, with the groups under `plugins`.
+    /// Takes the settings of a file: JSON, with the groups under `plugins`, and the caller's limits under `kastrel`. Returns the limits, where the file has some.
     ///
     /// # Errors
     /// It cannot be read, or a setting is refused; what came before it has been set.
-    pub fn read(&mut self, path: &Path) -> Result<(), String> {
-        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-        let tree: Value = serde_json::from_str(&text).map_err(|error| format!("expected JSON: {error}"))?;
+    pub fn read(&mut self, path: &Path) -> Result<Option<Limits>, String> {
+        let text = files::read(path, MAX_CONFIG_BYTES).map_err(|error| format!("the file {error}"))?;
+        let tree: Value = serde_json::from_slice(&text).map_err(|error| format!("expected JSON: {error}"))?;
+        let limits: Option<Limits> = match tree.get("kastrel") {
+            Some(limits) => Some(Limits::deserialize(limits).map_err(|error| format!("`kastrel`: {error}"))?),
+            None => None,
+        };
+        if let Some(limits) = &limits {
+            self.file_folders = Folders::Only(limits.file_folders.clone());
+        }
         for (group, keys) in tree.get("plugins").and_then(Value::as_object).into_iter().flatten() {
             for (key, value) in keys.as_object().into_iter().flatten() {
                 let value = match value {
@@ -218,7 +270,7 @@ impl Settings {
                 self.apply(&format!("{group}.{key}={value}")).map_err(|error| error.to_string())?;
             }
         }
-        Ok(())
+        Ok(limits)
     }
 }
 
@@ -251,22 +303,11 @@ fn properties(group: &str, prefix: &str) -> Map<String, Value> {
                 Kind::Integer { min, max, default, .. } => json!({
                     "type": "integer", "default": default, "minimum": min, "maximum": max, "description": key.description
                 }),
-                Kind::Text { .. } => json!({ "type": "string", "default": "", "description": key.description, "format": format_of(key.name) }),
+                Kind::Text { format, .. } => json!({ "type": "string", "format": format, "default": "", "description": key.description }),
             };
             (format!("{prefix}{}", key.name), value)
         })
         .collect()
-}
-
-/// What a text names: Kastrel locks settings that name something beyond the target.
-fn format_of(name: &str) -> &'static str {
-    match name {
-        "extra_ca_file" => "file-path",
-        "nameserver" => "address",
-        // Paths of the target, which every one of them is checked to be.
-        "extra_paths" => "target-path",
-        _ => "",
-    }
 }
 
 #[cfg(test)]
@@ -295,6 +336,7 @@ mod tests {
             ("http.timeout_seconds=fast", "fast"),
             ("exposed_files.extra_paths=a", "`a`"),
             ("exposed_files.extra_paths=//evil.test/", "//evil.test/"),
+            ("exposed_files.extra_paths=/\\evil.test/", "/\\evil.test/"),
             ("dns_posture.nameserver=here", "ADDRESS:PORT"),
         ] {
             let message = Settings::default().apply(assignment).unwrap_err().to_string();

@@ -33,6 +33,9 @@ pub(crate) fn lenient_config(versions: &[&'static SupportedProtocolVersion], alp
     Ok(config)
 }
 
+/// No file of authorities is larger; Mozilla's whole list has 220 KiB.
+const MAX_CA_BYTES: u64 = 1024 * 1024;
+
 /// The authorities to trust: the system's, or Mozilla's list where the system has none, and the configured extra file.
 ///
 /// # Errors
@@ -44,10 +47,12 @@ pub(crate) fn roots(settings: &Settings) -> Result<RootCertStore, String> {
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     if let Some(path) = &settings.extra_ca_file {
-        let unreadable = |error: rustls::pki_types::pem::Error| format!("the file of tls_certificate.extra_ca_file, {}: {error}", path.display());
-        let certificates = CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        let file = || format!("the file of tls_certificate.extra_ca_file, {},", path.display());
+        let pem = settings.file_folders.read(path, MAX_CA_BYTES).map_err(|error| format!("{} {error}", file()))?;
+        // What else the file holds is not said: it may be a file of another kind.
+        let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().unwrap_or_default();
         if store.add_parsable_certificates(certificates).0 == 0 {
-            return Err(format!("the file of tls_certificate.extra_ca_file, {}, holds no certificate", path.display()));
+            return Err(format!("{} holds no certificate", file()));
         }
     }
     Ok(store)

@@ -62,6 +62,7 @@ pub(super) fn runner(
         scope: config.scope_policy(),
         overrides: config.override_policy(),
         sealer: super::sealer(config)?,
+        file_folders: config.kast.file_folders.paths().to_vec(),
         env_allow: config.kast.environment.names().to_vec(),
         kast_config: config.kast.config_file.clone(),
         logo: config.kast.logo.clone(),

@@ -10,7 +10,7 @@ use super::base_path::BasePath;
 use super::bucket::{BucketUrl, Endpoint};
 use super::layers::Resolver;
 use super::secret::HIDDEN;
-use super::values::{LogFormat, LogLevel, ProxyRules, RedisPrefix, ScannerChoice, ScopeRules, Setting, SettingPatterns, TraceUrl, VariableNames};
+use super::values::{FolderList, LogFormat, LogLevel, ProxyRules, RedisPrefix, ScannerChoice, ScopeRules, Setting, SettingPatterns, TraceUrl, VariableNames};
 use super::{SecretText, SecretUrl, redact};
 
 /// What is declared of a key.
@@ -155,6 +155,11 @@ fn none() -> Vec<String> {
     Vec::new()
 }
 
+/// Where systems keep the certificates of authorities.
+fn certificate_folders() -> Vec<String> {
+    ["/etc/ssl/certs", "/etc/pki/ca-trust", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"].map(str::to_owned).into()
+}
+
 settings! {
     /// The dashboard and the API.
     server: ServerConfig {
@@ -268,6 +273,8 @@ settings! {
         scanner: ScannerChoice = "auto", flag "--scanner";
         /// Names of further environment variables that the scanner may see, such as the API keys that its plugins want, or a proxy with a password.
         environment: VariableNames = none();
+        /// Folders in which a file must lie that a scan's settings name, such as tls_certificate.extra_ca_file of the built-in scanner. A symbolic link does not lead out of them. Empty: no setting may name a file.
+        file_folders: FolderList = certificate_folders();
         /// The largest log file of an attempt; what comes after is dropped.
         log_cap_bytes: usize = 10_485_760, within 4096 to 1073741824;
         /// How long a scanner may take to end after SIGINT.

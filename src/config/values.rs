@@ -346,6 +346,39 @@ impl Setting for ProxyRules {
     }
 }
 
+/// Folders, as absolute paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FolderList(Vec<PathBuf>);
+
+impl FolderList {
+    /// The folders.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.0
+    }
+
+    fn of(paths: Vec<String>) -> Option<Self> {
+        let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
+        paths.iter().all(|path| path.is_absolute()).then_some(Self(paths))
+    }
+}
+
+impl Setting for FolderList {
+    const EXPECTED: &'static str = "a list of absolute paths";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Self::of(parts(text).collect())
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        strings(value).and_then(Self::of)
+    }
+
+    fn to_toml(&self) -> Value {
+        self.0.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>().into()
+    }
+}
+
 /// Names of environment variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VariableNames(Vec<String>);

@@ -1,12 +1,17 @@
 //! Which targets may be scanned: allow and deny lists, and private ranges. Checked at submission and again at dispatch.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use crate::model::{Host, Target};
+use serde::{Deserialize, Serialize};
+
+use super::addresses::{embedded, is_local, is_special};
+use crate::model::{ConfigOverride, FieldError, Host, Target};
 
 /// One entry of an allow or deny list: a name (with its subdomains), an address, or an address range in CIDR form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum ScopeRule {
     /// The name and everything below it.
     Name(String),
@@ -31,7 +36,12 @@ impl FromStr for ScopeRule {
         if let Ok(address) = address.parse::<IpAddr>() {
             let most = if address.is_ipv4() { 32 } else { 128 };
             let bits = bits.unwrap_or(most);
-            return if bits <= most { Ok(Self::Range(address, bits)) } else { Err(error()) };
+            return match address {
+                _ if bits > most => Err(error()),
+                // A range of IPv4-mapped addresses is a range of IPv4.
+                IpAddr::V6(v6) if bits >= 96 => Ok(v6.to_ipv4_mapped().map_or(Self::Range(address, bits), |v4| Self::Range(v4.into(), bits - 96))),
+                _ => Ok(Self::Range(address, bits)),
+            };
         }
         match (text.trim_start_matches("*.").parse::<Target>(), bits) {
             (Ok(target), None) if target.port().is_none() && target.scheme().is_none() => match target.host() {
@@ -43,20 +53,75 @@ impl FromStr for ScopeRule {
     }
 }
 
-impl ScopeRule {
-    /// Whether a host is what this rule is about.
-    #[must_use]
-    pub fn covers(&self, host: &Host) -> bool {
-        match (self, host) {
-            (Self::Name(rule), Host::Name(name)) => name == rule || name.strip_suffix(rule.as_str()).is_some_and(|rest| rest.ends_with('.')),
-            (Self::Range(network, bits), host) => host.address().is_some_and(|address| in_range(canonical(address), *network, *bits)),
-            (Self::Name(_), Host::V4(_) | Host::V6(_)) => false,
+impl fmt::Display for ScopeRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Range(address, bits) => write!(f, "{address}/{bits}"),
         }
     }
 }
 
+impl TryFrom<String> for ScopeRule {
+    type Error = ScopeRuleError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<ScopeRule> for String {
+    fn from(rule: ScopeRule) -> Self {
+        rule.to_string()
+    }
+}
+
+impl ScopeRule {
+    /// Whether a host is what this rule is about, by what is written: an IPv4 address inside an IPv6 address does not count.
+    #[must_use]
+    pub fn covers(&self, host: &Host) -> bool {
+        self.names(host) || host.address().is_some_and(|address| self.holds(address))
+    }
+
+    fn names(&self, host: &Host) -> bool {
+        match (self, host) {
+            (Self::Name(rule), Host::Name(name)) => {
+                let name = name.trim_end_matches('.');
+                name == rule || name.strip_suffix(rule.as_str()).is_some_and(|rest| rest.ends_with('.'))
+            }
+            _ => false,
+        }
+    }
+
+    fn holds(&self, address: IpAddr) -> bool {
+        matches!(self, Self::Range(network, bits) if in_range(address, *network, *bits))
+    }
+
+    /// Whether the rule allows a host: by its name, by its address, or by all IPv4 addresses that packets to it end at.
+    fn allows(&self, host: &Host) -> bool {
+        let all_ends = |address: IpAddr| match address {
+            IpAddr::V6(v6) => {
+                let ends = embedded(v6).ends;
+                !ends.is_empty() && ends.into_iter().all(|v4| self.holds(v4.into()))
+            }
+            IpAddr::V4(_) => false,
+        };
+        self.names(host) || host.address().is_some_and(|address| self.holds(address) || all_ends(address))
+    }
+
+    /// Whether the rule denies a host: by its name, by its address, or by any IPv4 address in it.
+    fn denies(&self, host: &Host) -> bool {
+        let any_involved = |address: IpAddr| match address {
+            IpAddr::V6(v6) => embedded(v6).involved.into_iter().any(|v4| self.holds(v4.into())),
+            IpAddr::V4(_) => false,
+        };
+        self.names(host) || host.address().is_some_and(|address| self.holds(address) || any_involved(address))
+    }
+}
+
 /// The scope: what may be scanned.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ScopePolicy {
     /// If not empty, only these.
     pub allow: Vec<ScopeRule>,
@@ -89,50 +154,85 @@ impl ScopePolicy {
         self.check_host(target.host())
     }
 
-    /// Checks an address that the target's name resolved to: a public name must not lead into a private network.
+    /// Checks a host by what is written.
     ///
     /// # Errors
     /// Why it is out of scope.
-    pub fn check_resolved(&self, target: &Target, address: IpAddr) -> Result<(), OutOfScope> {
-        let host = match address {
-            IpAddr::V4(address) => Host::V4(address),
-            IpAddr::V6(address) => Host::V6(address),
-        };
-        if self.deny.iter().any(|rule| rule.covers(&host)) {
+    pub fn check_host(&self, host: &Host) -> Result<(), OutOfScope> {
+        if self.deny.iter().any(|rule| rule.denies(host)) {
             return Err(OutOfScope::Denied);
         }
-        let named = self.allow.iter().any(|rule| rule.covers(target.host()) || rule.covers(&host));
-        if !named && !self.allow_private && is_special(&host) { Err(OutOfScope::Private) } else { Ok(()) }
-    }
-
-    fn check_host(&self, host: &Host) -> Result<(), OutOfScope> {
-        if self.deny.iter().any(|rule| rule.covers(host)) {
-            return Err(OutOfScope::Denied);
-        }
-        let named = self.allow.iter().any(|rule| rule.covers(host));
+        let named = self.allow.iter().any(|rule| rule.allows(host));
         if !self.allow.is_empty() && !named {
             return Err(OutOfScope::NotAllowed);
         }
-        if !named && !self.allow_private && is_special(host) { Err(OutOfScope::Private) } else { Ok(()) }
+        if !named && !self.allow_private && is_special_host(host) { Err(OutOfScope::Private) } else { Ok(()) }
+    }
+
+    /// Checks an address that a name resolved to: a public name must not lead into a private network.
+    ///
+    /// A name on the allow list may lead into a private network, as names of an intranet do. It may lead to the machine itself, its link or its cloud's services only where the address is allowed
+    /// too, or the name says so (`localhost`): whoever controls an allowed domain controls its addresses.
+    ///
+    /// # Errors
+    /// Why it is out of scope.
+    pub fn check_resolved(&self, name: &Host, address: IpAddr) -> Result<(), OutOfScope> {
+        let host = of_address(address);
+        if self.deny.iter().any(|rule| rule.denies(&host)) {
+            return Err(OutOfScope::Denied);
+        }
+        if self.allow_private || !is_special(address) || self.allow.iter().any(|rule| rule.allows(&host)) {
+            return Ok(());
+        }
+        let named = self.allow.iter().any(|rule| rule.allows(name));
+        if named && (is_special_host(name) || !is_local(address)) { Ok(()) } else { Err(OutOfScope::Private) }
     }
 }
 
-/// An IPv6 address that only wraps an IPv4 one, unwrapped.
-fn canonical(address: IpAddr) -> IpAddr {
+impl ScopePolicy {
+    /// Checks the hosts in a scan's settings by what is written. A sealed value is checked where it is opened. No error repeats a secret.
+    #[must_use]
+    pub fn check_overrides(&self, overrides: &[ConfigOverride]) -> Vec<FieldError> {
+        let refusal = |one: &ConfigOverride| {
+            let hosts = one.value.clear().map(hosts_in).unwrap_or_default();
+            let (host, why) = hosts.into_iter().find_map(|host| self.check_host(&host).err().map(|why| (host, why)))?;
+            let host = if one.is_secret() { "an address in it".to_owned() } else { host.to_string() };
+            Some(FieldError::new("overrides", format!("`{}`: {host} {why}", one.name())))
+        };
+        overrides.iter().filter_map(refusal).collect()
+    }
+}
+
+/// The hosts that the value of a setting names in a form that cannot be mistaken: addresses, `address:port`, `localhost` and URLs. Names without a scheme are not told from other words.
+#[must_use]
+pub fn hosts_in(value: &str) -> Vec<Host> {
+    let words = value.split(|c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '"' | '\'' | '<' | '>' | '(' | ')' | '{' | '}'));
+    words.filter_map(host_of).collect()
+}
+
+fn host_of(word: &str) -> Option<Host> {
+    let literal = word.trim_start_matches('[').trim_end_matches(']');
+    if let Some(address) = literal.parse().ok().or_else(|| word.parse::<SocketAddr>().ok().map(|socket| socket.ip())) {
+        return Some(of_address(address));
+    }
+    let (host, port) = word.rsplit_once(':').unwrap_or((word, "0"));
+    let lower = host.trim_end_matches('.').to_ascii_lowercase();
+    if (lower == "localhost" || lower.ends_with(".localhost")) && port.parse::<u16>().is_ok() {
+        return Some(Host::Name(lower));
+    }
+    let (_, rest) = word.split_once("://").or_else(|| Some(("", word.strip_prefix("//")?)))?;
+    // The scheme does not matter; http is one whose hosts are normalised.
+    match url::Url::parse(&format!("http://{rest}")).ok()?.host()?.to_owned() {
+        url::Host::Domain(name) => Some(Host::Name(name.trim_end_matches('.').to_owned())),
+        url::Host::Ipv4(address) => Some(Host::V4(address)),
+        url::Host::Ipv6(address) => Some(Host::V6(address)),
+    }
+}
+
+fn of_address(address: IpAddr) -> Host {
     match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => embedded_v4(v6).map_or(address, IpAddr::V4),
-    }
-}
-
-/// The IPv4 address inside an IPv4-mapped (`::ffff:0:0/96`), NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`) address.
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => Some(join(g, h)),
-        (0x2002, high, low, ..) => Some(join(high, low)),
-        _ => None,
+        IpAddr::V4(address) => Host::V4(address),
+        IpAddr::V6(address) => Host::V6(address),
     }
 }
 
@@ -144,52 +244,24 @@ fn in_range(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     }
 }
 
-/// Names that never leave the machine or the local network (RFC 6761, RFC 6762, RFC 8375 and common practice), and names without a dot.
-fn is_special(host: &Host) -> bool {
+/// Special addresses, names that never leave the machine or the local network (RFC 6761, RFC 6762, RFC 8375 and common practice), and names without a dot.
+#[must_use]
+pub fn is_special_host(host: &Host) -> bool {
     match host {
         Host::Name(name) => {
+            let name = name.trim_end_matches('.');
             let last = name.rsplit('.').next().unwrap_or(name);
             !name.contains('.') || matches!(last, "localhost" | "local" | "internal" | "lan" | "intranet" | "home" | "corp") || name.ends_with(".home.arpa")
         }
-        Host::V4(address) => is_special_v4(*address),
-        Host::V6(address) => match embedded_v4(*address) {
-            Some(v4) => is_special_v4(v4),
-            None => is_special_v6(*address),
-        },
+        Host::V4(address) => is_special((*address).into()),
+        Host::V6(address) => is_special((*address).into()),
     }
-}
-
-/// The special-purpose ranges of IPv4 (RFC 6890 and its registry).
-fn is_special_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    a == 0
-        || address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_broadcast()
-        || address.is_documentation()
-        || address.is_multicast()
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (b == 18 || b == 19))
-        || a >= 240
-}
-
-/// The special-purpose ranges of IPv6: loopback and unspecified, unique local, link-local, multicast, documentation.
-fn is_special_v6(address: Ipv6Addr) -> bool {
-    let [a, b, ..] = address.segments();
-    address.is_loopback()
-        || address.is_unspecified()
-        || address.is_multicast()
-        || a & 0xfe00 == 0xfc00
-        || a & 0xffc0 == 0xfe80
-        || a & 0xffc0 == 0xfec0
-        || (a == 0x2001 && b == 0xdb8)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SettingValue;
 
     fn policy(allow: &[&str], deny: &[&str], allow_private: bool) -> ScopePolicy {
         let rules = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
@@ -257,13 +329,131 @@ mod tests {
 
     #[test]
     fn a_public_name_must_not_lead_inside() {
+        let name = |text: &str| Host::Name(text.to_owned());
+        let check = |policy: &ScopePolicy, host: &str, address: &str| policy.check_resolved(&name(host), address.parse().unwrap());
         let server = policy(&[], &["9.9.9.9"], false);
-        let target: Target = "example.com".parse().unwrap();
-        assert_eq!(server.check_resolved(&target, "10.0.0.1".parse().unwrap()), Err(OutOfScope::Private));
-        assert_eq!(server.check_resolved(&target, "9.9.9.9".parse().unwrap()), Err(OutOfScope::Denied));
-        assert_eq!(server.check_resolved(&target, "93.184.215.14".parse().unwrap()), Ok(()));
-        let named = policy(&["example.com"], &[], false);
-        assert_eq!(named.check_resolved(&target, "10.0.0.1".parse().unwrap()), Ok(()), "whoever allows the name allows where it leads");
+        assert_eq!(check(&server, "example.com", "10.0.0.1"), Err(OutOfScope::Private));
+        assert_eq!(check(&server, "example.com", "9.9.9.9"), Err(OutOfScope::Denied));
+        assert_eq!(check(&server, "example.com", "64:ff9b::9.9.9.9"), Err(OutOfScope::Denied));
+        assert_eq!(check(&server, "example.com", "93.184.215.14"), Ok(()));
+
+        let named = policy(&["example.com", "localhost"], &[], false);
+        assert_eq!(check(&named, "example.com", "10.0.0.1"), Ok(()), "a name on the allow list may belong to an intranet");
+        assert_eq!(check(&named, "example.com", "fd00::1"), Ok(()));
+        for inside in ["127.0.0.1", "169.254.169.254", "0.0.0.0", "::1", "fe80::1", "fd00:ec2::254", "::ffff:127.0.0.1", "64:ff9b::169.254.169.254"] {
+            assert_eq!(check(&named, "a.example.com", inside), Err(OutOfScope::Private), "{inside}");
+        }
+        assert_eq!(check(&named, "localhost", "127.0.0.1"), Ok(()));
+        let with_address = policy(&["example.com", "127.0.0.0/8"], &[], false);
+        assert_eq!(check(&with_address, "example.com", "127.0.0.1"), Ok(()));
+        assert_eq!(check(&with_address, "example.com", "::ffff:127.0.0.1"), Ok(()));
+        assert_eq!(check(&policy(&[], &["127.0.0.0/8"], true), "localhost", "127.0.0.1"), Err(OutOfScope::Denied));
+        assert_eq!(check(&policy(&[], &[], true), "example.com", "127.0.0.1"), Ok(()));
+    }
+
+    /// One spelling of 10.1.2.3 and of 8.8.8.8 for each form that carries an IPv4 address.
+    const FORMS: [(&str, &str, &str); 10] = [
+        ("mapped", "::ffff:10.1.2.3", "::ffff:8.8.8.8"),
+        ("compatible", "::10.1.2.3", "::8.8.8.8"),
+        ("translated (SIIT)", "::ffff:0:10.1.2.3", "::ffff:0:8.8.8.8"),
+        ("NAT64, well-known", "64:ff9b::10.1.2.3", "64:ff9b::8.8.8.8"),
+        ("NAT64, local-use /96", "64:ff9b:1::10.1.2.3", "64:ff9b:1::8.8.8.8"),
+        ("NAT64, local-use /64", "64:ff9b:1:0:a:102:300::", "64:ff9b:1:0:8:808:800::"),
+        ("NAT64, local-use /56", "64:ff9b:1:a:1:203::", "64:ff9b:1:8:8:808::"),
+        ("NAT64, local-use /48", "64:ff9b:1:a01:2:300::", "64:ff9b:1:808:8:800::"),
+        ("6to4", "2002:a01:203::1", "2002:808:808::1"),
+        ("Teredo", "2001:0:4136:e378:8000:63bf:f5fe:fdfc", "2001:0:4136:e378:8000:63bf:f7f7:f7f7"),
+    ];
+
+    #[test]
+    fn an_embedded_address_is_judged_for_private_ranges_deny_and_allow() {
+        for (form, private, public) in FORMS {
+            let host = |text: &str| Host::V6(text.parse().unwrap());
+            let both = |policy: &ScopePolicy, text: &str| {
+                let written = policy.check_host(&host(text));
+                let resolved = policy.check_resolved(&Host::Name("example.com".into()), text.parse().unwrap());
+                (written, resolved)
+            };
+            let server = policy(&[], &[], false);
+            assert_eq!(both(&server, private), (Err(OutOfScope::Private), Err(OutOfScope::Private)), "{form}");
+            assert_eq!(both(&server, public), (Ok(()), Ok(())), "{form}");
+            let denied = Err(OutOfScope::Denied);
+            assert_eq!(both(&policy(&[], &["8.8.8.0/24"], true), public), (denied, denied), "{form}");
+            assert_eq!(both(&policy(&[], &["10.0.0.0/8"], true), private), (denied, denied), "{form}");
+            assert_eq!(both(&policy(&[], &["9.9.9.9"], true), public), (Ok(()), Ok(())), "{form}");
+            assert_eq!(policy(&["9.9.9.9"], &[], false).check_host(&host(public)), Err(OutOfScope::NotAllowed), "{form}");
+            // These layouts have further readings; there the IPv6 range itself must be on the list.
+            if !["/48", "/56", "/64"].iter().any(|length| form.ends_with(length)) {
+                assert_eq!(policy(&["8.8.8.0/24"], &[], false).check_host(&host(public)), Ok(()), "{form}");
+                assert_eq!(policy(&["10.0.0.0/8"], &[], false).check_host(&host(private)), Ok(()), "{form}");
+            }
+            assert_eq!(policy(&["::/0"], &[], false).check_host(&host(private)), Ok(()), "{form}");
+            assert_eq!(policy(&["::/0"], &["10.1.2.3"], true).check_host(&host(private)), denied, "{form}");
+        }
+    }
+
+    #[test]
+    fn rules_about_ipv6_ranges_hold_for_what_is_written() {
+        let no_nat64 = policy(&[], &["64:ff9b::/96", "2002::/16"], true);
+        assert_eq!(check(&no_nat64, "[64:ff9b::8.8.8.8]"), Err(OutOfScope::Denied));
+        assert_eq!(check(&no_nat64, "[2002:808:808::1]"), Err(OutOfScope::Denied));
+        assert_eq!(check(&no_nat64, "8.8.8.8"), Ok(()));
+        let mapped = policy(&[], &["::ffff:8.8.8.0/120"], true);
+        assert_eq!(check(&mapped, "8.8.8.8"), Err(OutOfScope::Denied), "a mapped range is a range of IPv4");
+        assert_eq!(check(&mapped, "[::ffff:8.8.8.8]"), Err(OutOfScope::Denied));
+        // An interface identifier of ISATAP says nothing about the rest of the address, so it can deny only.
+        let isatap = "[2606:4700::5efe:10.1.2.3]";
+        assert_eq!(check(&policy(&["10.0.0.0/8"], &[], false), isatap), Err(OutOfScope::NotAllowed));
+        assert_eq!(check(&policy(&[], &["10.0.0.0/8"], true), isatap), Err(OutOfScope::Denied));
+    }
+
+    #[test]
+    fn a_policy_can_be_written_and_read_again() {
+        let one = policy(&["example.com", "10.0.0.0/8", "::ffff:9.9.9.9"], &["2001:db8::/32", "1.2.3.4"], true);
+        let text = serde_json::to_string(&one).unwrap();
+        assert_eq!(serde_json::from_str::<ScopePolicy>(&text).unwrap(), one, "{text}");
+        assert!(serde_json::from_str::<ScopePolicy>(r#"{"allow":["a b"],"deny":[],"allow_private":false}"#).is_err());
+    }
+
+    #[test]
+    fn overrides_are_checked_by_the_same_policy() {
+        let change = |value: &str| ConfigOverride { plugin: "dns_posture".into(), key: "nameserver".into(), value: value.into() };
+        let server = policy(&[], &["9.9.9.9"], false);
+        let errors = server.check_overrides(&[change("8.8.8.8:53"), change("127.0.0.1:53"), change("[64:ff9b::9.9.9.9]:53"), change("quick")]);
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors[0].message.starts_with("`dns_posture.nameserver`: 127.0.0.1 is in a private"), "{}", errors[0].message);
+        assert!(errors[1].message.contains("deny list"), "{}", errors[1].message);
+        assert!(policy(&[], &[], true).check_overrides(&[change("127.0.0.1:53")]).is_empty());
+        let secret = ConfigOverride { value: SettingValue::Secret("http://10.9.8.7/".into()), ..change("") };
+        let errors = server.check_overrides(&[secret, ConfigOverride { value: SettingValue::Sealed("10.0.0.1".into()), ..change("") }]);
+        assert!(errors.len() == 1 && !errors[0].message.contains("10.9.8.7"), "{errors:?}");
+    }
+
+    #[test]
+    fn hosts_in_the_value_of_a_setting() {
+        for (value, expected) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.1:8080", "127.0.0.1"),
+            ("[::1]:53", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("::ffff:10.0.0.1", "[::ffff:10.0.0.1]"),
+            ("localhost:8080", "localhost"),
+            ("LOCALHOST", "localhost"),
+            ("http://169.254.169.254/latest", "169.254.169.254"),
+            ("socks5://user:pw@10.0.0.1:1080", "10.0.0.1"),
+            ("http://2130706433/", "127.0.0.1"),
+            ("http://0x7f.1/", "127.0.0.1"),
+            ("//inside.corp/x", "inside.corp"),
+            ("HTTPS://Example.COM./x, 8.8.8.8", "example.com 8.8.8.8"),
+            ("Mozilla/5.0 (compatible; +https://example.com/bot)", "example.com"),
+            ("10", ""),
+            ("quick", ""),
+            ("a,b;c", ""),
+            ("/admin,/x", ""),
+        ] {
+            let found: Vec<String> = hosts_in(value).iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(" "), expected, "{value}");
+        }
     }
 
     #[test]

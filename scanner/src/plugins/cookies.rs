@@ -1,6 +1,9 @@
 //! `cookie_flags`: the attributes of the cookies that the landing page sets (RFC 6265 and its successor draft).
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
 
 use crate::issues::{self, Issue};
 use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
@@ -34,9 +37,9 @@ impl Plugin for CookieFlags {
         for page in &landing.visit.pages {
             for line in page.headers.get_all("set-cookie") {
                 let line = String::from_utf8_lossy(line.as_bytes());
-                let Some(cookie) = Cookie::parse(&line) else { continue };
+                let Some(cookie) = Cookie::parse(&line, scan.now) else { continue };
                 count += 1;
-                report.observations.push(format!("cookie {} set by {}", cookie.name, page.url));
+                report.observations.push(format!("cookie {} {} by {}", cookie.name, if cookie.deletes { "deleted" } else { "set" }, page.url));
                 report.findings.extend(
                     judge(&cookie, page.url.scheme() == "https")
                         .into_iter()
@@ -73,15 +76,16 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// Reads one `Set-Cookie` value (RFC 6265, 5.2). `None` for a line that browsers ignore.
+    /// Reads one `Set-Cookie` value (RFC 6265, 5.2). `None` for a line that browsers ignore. `now` decides whether an expiry date deletes the cookie.
     #[must_use]
-    pub fn parse(line: &str) -> Option<Self> {
+    pub fn parse(line: &str, now: Timestamp) -> Option<Self> {
         let mut parts = line.split(';');
         let (name, _) = parts.next()?.split_once('=')?;
         if name.trim().is_empty() {
             return None;
         }
         let mut cookie = Self { name: clip(name.trim(), 80), ..Self::default() };
+        let (mut max_age, mut expires) = (None, None);
         for part in parts {
             let (key, value) = part.split_once('=').map_or((part.trim(), ""), |(key, value)| (key.trim(), value.trim()));
             match key.to_ascii_lowercase().as_str() {
@@ -90,10 +94,13 @@ impl Cookie {
                 "samesite" => cookie.same_site = Some(value.to_ascii_lowercase()),
                 "domain" if !value.is_empty() => cookie.domain = Some(value.trim_start_matches('.').to_owned()),
                 "path" => cookie.path = Some(value.to_owned()),
-                "max-age" => cookie.deletes = value.parse::<i64>().is_ok_and(|age| age <= 0),
+                "max-age" => max_age = deletes_by_age(value).or(max_age),
+                "expires" => expires = cookie_date(value).map(|time| time <= now).or(expires),
                 _ => {}
             }
         }
+        // Max-Age beats Expires, and the last readable one of each counts (RFC 6265, 5.3).
+        cookie.deletes = max_age.or(expires).unwrap_or(false);
         Some(cookie)
     }
 
@@ -104,6 +111,59 @@ impl Cookie {
         // A CSRF token has to be readable by script in the usual double-submit pattern.
         !name.contains("csrf") && !name.contains("xsrf") && (name == "sid" || name.ends_with("sid") || WORDS.iter().any(|word| name.contains(word)))
     }
+}
+
+/// Whether a `Max-Age` deletes the cookie; `None` for a value that browsers ignore (RFC 6265, 5.2.2).
+fn deletes_by_age(value: &str) -> Option<bool> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| value.starts_with('-') || digits.bytes().all(|byte| byte == b'0'))
+}
+
+/// Reads the date of an `Expires` attribute as browsers do, who take almost any order and separators (RFC 6265, 5.1.1).
+#[must_use]
+pub fn cookie_date(text: &str) -> Option<Timestamp> {
+    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let (mut time, mut day, mut month, mut year) = (None, None, None, None);
+    // The separators are everything but digits, letters and the colon; bytes above ASCII belong to words.
+    let is_separator = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && c != ':' && !('\u{0}'..='\u{8}').contains(&c) && c != '\u{7f}';
+    for word in text.split(is_separator).filter(|word| !word.is_empty()) {
+        if time.is_none() && word.contains(':') {
+            time = clock_time(word);
+            if time.is_some() {
+                continue;
+            }
+        }
+        // A number may have letters behind it, but no further digits.
+        let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+        let number = word[..digits].parse::<i16>().ok();
+        let lower = word.to_ascii_lowercase();
+        let named = MONTHS.iter().position(|name| lower.starts_with(name)).and_then(|at| i8::try_from(at + 1).ok());
+        if day.is_none() && matches!(digits, 1 | 2) {
+            day = number.and_then(|number| i8::try_from(number).ok());
+        } else if month.is_none() && named.is_some() {
+            month = named;
+        } else if year.is_none() && matches!(digits, 2..=4) {
+            year = number.map(|number| match number {
+                70..=99 => number + 1900,
+                0..=69 => number + 2000,
+                _ => number,
+            });
+        }
+    }
+    let year = year.filter(|year| *year >= 1601)?;
+    let moment = Date::new(year, month?, day?).ok()?.to_datetime(time?);
+    TimeZone::UTC.to_timestamp(moment).ok()
+}
+
+/// Reads `h:m:s`, each of one or two digits.
+fn clock_time(word: &str) -> Option<Time> {
+    let mut parts = word.splitn(3, ':').map(|part| {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        (part[..digits].parse::<i8>().ok().filter(|_| matches!(digits, 1 | 2)), digits == part.len())
+    });
+    let ((hour, true), (minute, true), (second, _)) = (parts.next()?, parts.next()?, parts.next()?) else { return None };
+    Time::new(hour?, minute?, second?, 0).ok()
 }
 
 /// Judges one cookie.
@@ -149,8 +209,12 @@ pub fn judge(cookie: &Cookie, https: bool) -> Vec<(&'static Issue, String)> {
 mod tests {
     use super::*;
 
+    fn now() -> Timestamp {
+        "2030-01-01T00:00:00Z".parse().unwrap()
+    }
+
     fn ids(line: &str, https: bool) -> Vec<&'static str> {
-        judge(&Cookie::parse(line).unwrap(), https).iter().map(|(issue, _)| issue.id).collect()
+        judge(&Cookie::parse(line, now()).unwrap(), https).iter().map(|(issue, _)| issue.id).collect()
     }
 
     #[test]
@@ -177,14 +241,61 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_is_deleted_by_its_age_or_its_date() {
+        for (attributes, deletes) in [
+            ("Max-Age=0", true),
+            ("Max-Age=-1", true),
+            ("max-age=3600", false),
+            ("Max-Age=", false),
+            ("Max-Age=soon", false),
+            ("Expires=Thu, 01 Jan 1970 00:00:00 GMT", true),
+            ("expires=Thu, 01-Jan-1970 00:00:01 GMT", true),
+            ("Expires=Thu, 01-Jan-70 00:00:00 GMT", true),
+            ("Expires=Tue, 01 Jan 2030 00:00:00 GMT", true),
+            ("Expires=Tue, 01 Jan 2030 00:00:01 GMT", false),
+            ("Expires=Wed, 09 Jun 2031 10:18:14 GMT", false),
+            ("Expires=0", false),
+            ("Expires=soon", false),
+            ("Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=3600", false),
+            ("Max-Age=0; Expires=Wed, 09 Jun 2031 10:18:14 GMT", true),
+            ("Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=soon", true),
+            ("Expires=Wed, 09 Jun 2031 10:18:14 GMT; Expires=Thu, 01 Jan 1970 00:00:00 GMT", true),
+            ("Path=/", false),
+        ] {
+            assert_eq!(Cookie::parse(&format!("id=1; {attributes}"), now()).unwrap().deletes, deletes, "{attributes}");
+        }
+    }
+
+    #[test]
+    fn cookie_dates() {
+        for (text, expected) in [
+            ("Wed, 09 Jun 2021 10:18:14 GMT", Some("2021-06-09T10:18:14Z")),
+            ("Wednesday, 09-Jun-21 10:18:14 GMT", Some("2021-06-09T10:18:14Z")),
+            ("Wed Jun  9 10:18:14 2021", Some("2021-06-09T10:18:14Z")),
+            ("2021 june 9 1:2:3", Some("2021-06-09T01:02:03Z")),
+            ("09 Jun 69 00:00:00", Some("2069-06-09T00:00:00Z")),
+            ("09 Jun 70 00:00:00", Some("1970-06-09T00:00:00Z")),
+            ("31 Feb 2021 00:00:00", None),
+            ("09 Jun 1600 00:00:00", None),
+            ("09 Jun 2021 24:00:00", None),
+            ("09 Jun 2021", None),
+            ("09 Jun 2021 10:18", None),
+            ("1970-01-01T00:00:00Z", None),
+            ("", None),
+        ] {
+            assert_eq!(cookie_date(text), expected.map(|time| time.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
     fn secure_cannot_be_asked_for_on_plain_http() {
         assert_eq!(ids("id=1; HttpOnly; SameSite=Lax", false), Vec::<&str>::new());
     }
 
     #[test]
     fn ignores_what_browsers_ignore_and_keeps_no_value() {
-        assert_eq!(Cookie::parse("nonsense"), None);
-        assert_eq!(Cookie::parse("=x"), None);
-        assert!(!format!("{:?}", Cookie::parse("sid=s3cret; Secure")).contains("s3cret"));
+        assert_eq!(Cookie::parse("nonsense", now()), None);
+        assert_eq!(Cookie::parse("=x", now()), None);
+        assert!(!format!("{:?}", Cookie::parse("sid=s3cret; Secure", now())).contains("s3cret"));
     }
 }

@@ -39,6 +39,12 @@ impl Plugin for DnsPosture {
         if let Some(reason) = private_name(&name) {
             return Outcome::Skipped(reason);
         }
+        // The name servers of the system are the operator's; another one comes from a setting.
+        let of_setting = scan.settings.nameserver.map_or(Ok(()), |server| scan.gate.check_address(server.ip()));
+        let in_scope = of_setting.map_err(|error| format!("setting `dns_posture.nameserver`: {error}"));
+        if let Err(reason) = in_scope.and_then(|()| scan.gate.check_host(scan.target.host())) {
+            return Outcome::Failed(reason);
+        }
         let limit = scan.settings.dns_timeout;
         match timeout(limit, check(&name, &scan.settings)).await {
             Ok(Ok(report)) => Outcome::Done(report),

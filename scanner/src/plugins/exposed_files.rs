@@ -6,9 +6,10 @@
 use std::hash::{BuildHasher as _, RandomState};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use crate::http::{Client, Page};
+use crate::http::{Client, Page, Visit};
 use crate::issues::{self, Issue};
 use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
 use crate::scan::{Landing, Scan};
@@ -24,6 +25,9 @@ static META: Meta = Meta {
 /// The plugin.
 #[derive(Debug)]
 pub struct ExposedFiles;
+
+/// How many files are asked for at once. A slow site must not use up the time of the check.
+const AT_ONCE: usize = 4;
 
 /// One file to ask for.
 struct Probe {
@@ -99,12 +103,17 @@ async fn check(scan: &Scan) -> Result<Report, String> {
     }
     let mut asked = 0_u32;
     let mut silent = Silence::default();
-    for probe in PROBES {
-        let Some(page) = silent.hear(fetch(client, landing, probe.path).await, probe.path)? else { continue };
-        asked += 1;
-        // Both guards are needed: a soft 404 page may quote the path or the word that the content check looks for.
-        if page.status == 200 && !soft.resembles(&page) && (probe.matches)(&page.body) {
-            report.findings.push(Finding::new(probe.issue, page.url.as_str(), format!("HTTP 200, {} bytes, content is {}", page.body.len(), probe.what)));
+    // Answers are judged in the order of the list, so that reports do not change from scan to scan.
+    for probes in PROBES.chunks(AT_ONCE) {
+        let answers = join_all(probes.iter().map(|probe| fetch(client, landing, probe.path))).await;
+        for (probe, answer) in probes.iter().zip(answers) {
+            let Some(page) = silent.hear(answer, probe.path)? else { continue };
+            asked += 1;
+            // Both guards are needed: a soft 404 page may quote the path or the word that the content check looks for.
+            if page.status == 200 && !soft.resembles(&page) && (probe.matches)(&page.body) {
+                let evidence = format!("HTTP 200, {} bytes, content is {}", page.body.len(), probe.what);
+                report.findings.push(Finding::new(probe.issue, page.url.as_str(), evidence));
+            }
         }
     }
     for path in &scan.settings.extra_paths {
@@ -120,14 +129,24 @@ async fn check(scan: &Scan) -> Result<Report, String> {
             report.findings.push(Finding::new(&issues::EXTRA_PATH_FOUND, page.url.as_str(), format!("HTTP 200, {} bytes", page.body.len())));
         }
     }
-    if let Some(robots) = silent.hear(fetch(client, landing, "/robots.txt").await, "/robots.txt")? {
+    // Both may lie behind redirects (RFC 9309, 2.3.1.2; RFC 9116, 3).
+    if let Some(robots) = silent.hear(follow(client, landing, "/robots.txt").await, "/robots.txt")? {
         asked += 1;
         judge_robots(&robots, &soft, &mut report);
     }
-    if let Some(security) = silent.hear(fetch(client, landing, "/.well-known/security.txt").await, "/.well-known/security.txt")? {
+    let mut missing = None;
+    for path in SECURITY_TXT {
+        let Some(security) = silent.hear(follow(client, landing, path).await, path)? else { break };
         asked += 1;
-        judge_security(&security, &soft, scan.now, &mut report);
+        if judge_security(&security, &soft, scan.now, &mut report) {
+            missing = None;
+            break;
+        }
+        // The place that counts is the first one.
+        missing =
+            missing.or_else(|| Some(Finding::new(&issues::SECURITY_TXT_MISSING, security.pages[0].url.as_str(), format!("HTTP {}", security.page().status))));
     }
+    report.findings.extend(missing);
     report.headline = format!("{asked} paths asked for at {}{}", landing.url().origin().ascii_serialization(), silent.remark());
     report.observations.extend(silent.0);
     Ok(report)
@@ -138,7 +157,7 @@ async fn check(scan: &Scan) -> Result<Report, String> {
 struct Silence(Vec<String>);
 
 impl Silence {
-    fn hear(&mut self, answer: Result<Page, String>, path: &str) -> Result<Option<Page>, String> {
+    fn hear<T>(&mut self, answer: Result<T, String>, path: &str) -> Result<Option<T>, String> {
         match answer {
             Ok(page) => Ok(Some(page)),
             Err(reason) => {
@@ -151,6 +170,13 @@ impl Silence {
     fn remark(&self) -> String {
         if self.0.is_empty() { String::new() } else { format!(", {} more gave no answer", self.0.len()) }
     }
+}
+
+/// Where security.txt is looked for: the second place is for compatibility (RFC 9116, 3).
+const SECURITY_TXT: [&str; 2] = ["/.well-known/security.txt", "/security.txt"];
+
+async fn follow(client: &Client, landing: &Landing, path: &str) -> Result<Visit, String> {
+    client.visit(&landing.at(path)?).await.map_err(|error| error.to_string())
 }
 
 async fn fetch(client: &Client, landing: &Landing, path: &str) -> Result<Page, String> {
@@ -190,7 +216,12 @@ fn without_path(page: &Page) -> String {
     page.text().replace(path, "").replace(path.trim_start_matches('/'), "")
 }
 
-fn judge_robots(page: &Page, soft: &Baseline, report: &mut Report) {
+fn judge_robots(visit: &Visit, soft: &Baseline, report: &mut Report) {
+    let page = visit.page();
+    if let Some(place) = &visit.left_for {
+        report.observations.push(format!("robots.txt: redirects to {}, which was not read", clip(place, 200)));
+        return;
+    }
     if page.status != 200 || soft.resembles(page) || is_html(&page.body) {
         report.observations.push("robots.txt: none".to_owned());
         return;
@@ -223,18 +254,24 @@ pub fn sensitive_paths(robots: &str) -> Vec<String> {
     found
 }
 
-fn judge_security(page: &Page, soft: &Baseline, now: Timestamp, report: &mut Report) {
+/// Judges what one of the places of security.txt answered, and returns whether that settles it.
+fn judge_security(visit: &Visit, soft: &Baseline, now: Timestamp, report: &mut Report) -> bool {
+    let page = visit.page();
     let url = page.url.as_str();
+    if let Some(place) = &visit.left_for {
+        report.observations.push(format!("security.txt: redirects to {}, which was not read", clip(place, 200)));
+        return true;
+    }
     // An error text that comes with status 200 has none of the fields.
     let is_one = ["contact:", "expires:"].iter().any(|field| page.text().to_ascii_lowercase().contains(field));
     if page.status != 200 || soft.resembles(page) || is_html(&page.body) || !is_one {
-        report.findings.push(Finding::new(&issues::SECURITY_TXT_MISSING, url, format!("HTTP {}", page.status)));
-        return;
+        return false;
     }
     match security_txt_fault(&page.text(), now) {
-        None => report.observations.push("security.txt: present and valid".to_owned()),
+        None => report.observations.push(format!("security.txt: present and valid at {}", clip(url, 200))),
         Some(fault) => report.findings.push(Finding::new(&issues::SECURITY_TXT_INVALID, url, fault)),
     }
+    true
 }
 
 /// What is wrong with a security.txt, if anything is (RFC 9116, 2.5).

@@ -1,17 +1,18 @@
-//! `script_integrity`: the scripts and stylesheets that the landing page loads, and their Subresource Integrity.
+//! `script_integrity`: the scripts, stylesheets and frames that the landing page loads, their Subresource Integrity and their transport.
 
 use async_trait::async_trait;
-use scraper::{ElementRef, Html, Selector};
 use url::Url;
 
-use crate::issues;
+use crate::csp::Policies;
+use crate::issues::{self, Issue};
+use crate::markup::{Element, elements};
 use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
 use crate::scan::Scan;
 
 static META: Meta = Meta {
     name: "script_integrity",
     display_name: "Script Integrity",
-    description: "Lists the scripts and stylesheets of the landing page and checks the integrity attributes of those from other hosts.",
+    description: "Lists the scripts, stylesheets and frames of the landing page, checks the integrity attributes of those from other hosts, and finds what is loaded over plain HTTP.",
     website_url: "https://developer.mozilla.org/en-US/docs/Web/Security/Defenses/Subresource_Integrity",
     priority: 25,
 };
@@ -30,48 +31,71 @@ impl Plugin for ScriptIntegrity {
         match scan.landing().await {
             Ok(landing) => {
                 let page = landing.visit.page();
-                let ((html, remark), url) = (page.html(), page.url.clone());
-                // A page made to be slow to parse must hold up neither the other plugins nor an interruption.
-                match tokio::task::spawn_blocking(move || judge(&html, &url)).await {
-                    Ok(mut report) => {
-                        report.observations.extend(remark);
-                        Outcome::Done(report)
-                    }
-                    Err(error) => Outcome::Failed(format!("the page could not be parsed: {error}")),
-                }
+                let (html, remark) = page.html();
+                let elements = elements(&html);
+                let upgrades = Policies::read(&page.headers, &elements).upgrades_requests();
+                let mut report = judge(&elements, &page.url, upgrades);
+                report.observations.extend(remark);
+                Outcome::Done(report)
             }
             Err(reason) => Outcome::Failed(reason),
         }
     }
 }
 
+/// What an element loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Script,
     Style,
+    Frame,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Style => "stylesheet",
+            Self::Frame => "frame",
+        }
+    }
+
+    const fn over_http(self) -> &'static Issue {
+        match self {
+            Self::Script => &issues::SCRIPT_MIXED,
+            Self::Style => &issues::STYLE_MIXED,
+            Self::Frame => &issues::FRAME_MIXED,
+        }
+    }
 }
 
 /// How many elements of one page are looked at. Real pages have some dozens; a hostile one could fill the disk with findings.
 const MAX_ELEMENTS: usize = 500;
 
-/// Judges one page. No script is loaded or run.
+/// What an element loads and from where; `None` where it loads nothing of the kinds that matter. An inline script has no address.
+fn loads(element: &Element) -> Option<(Kind, Option<&str>)> {
+    match element.name {
+        "script" => Some((Kind::Script, element.attr("src"))),
+        "link" if is_stylesheet(element) => Some((Kind::Style, Some(element.attr("href")?))),
+        // What a plug-in would load is framed today.
+        "iframe" | "frame" | "embed" => Some((Kind::Frame, Some(element.attr("src")?))),
+        "object" => Some((Kind::Frame, Some(element.attr("data")?))),
+        _ => None,
+    }
+}
+
+/// Judges one page. Nothing is loaded or run. `upgrades` says that browsers replace `http:` by `https:` in it.
 #[must_use]
-pub fn judge(html: &str, page: &Url) -> Report {
-    let document = Html::parse_document(html);
-    let base = select(&document, "base[href]").first().and_then(|element| page.join(element.attr("href")?).ok()).unwrap_or_else(|| page.clone());
+pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
+    let base = elements.iter().find_map(|element| if element.name == "base" { element.attr("href") } else { None });
+    let base = base.and_then(|href| page.join(href).ok()).unwrap_or_else(|| page.clone());
     let mut report = Report::default();
     let (mut own, mut foreign, mut inline) = (0, 0, 0);
-    let elements = select(&document, "script, link[href]");
-    if elements.len() > MAX_ELEMENTS {
-        report.observations.push(format!("the page has {} scripts and links; the first {MAX_ELEMENTS} were looked at", elements.len()));
+    let loading: Vec<_> = elements.iter().filter_map(|element| Some((element, loads(element)?))).collect();
+    if loading.len() > MAX_ELEMENTS {
+        report.observations.push(format!("the page loads {} scripts, stylesheets and frames; the first {MAX_ELEMENTS} were looked at", loading.len()));
     }
-    for element in elements.into_iter().take(MAX_ELEMENTS) {
-        let kind = if element.value().name() == "script" { Kind::Script } else { Kind::Style };
-        let address = match kind {
-            Kind::Script => element.attr("src"),
-            Kind::Style if is_stylesheet(&element) => element.attr("href"),
-            Kind::Style => continue,
-        };
+    for (element, (kind, address)) in loading.into_iter().take(MAX_ELEMENTS) {
         let Some(address) = address else {
             inline += 1;
             continue;
@@ -86,11 +110,14 @@ pub fn judge(html: &str, page: &Url) -> Report {
             own += 1;
         } else {
             foreign += 1;
-            report.observations.push(format!("{} from another origin: {location}", if kind == Kind::Script { "script" } else { "stylesheet" }));
+            report.observations.push(format!("{} from another origin: {location}", kind.name()));
         }
         let mut add = |issue, evidence: &str| report.findings.push(Finding::new(issue, location.clone(), evidence));
-        if kind == Kind::Script && page.scheme() == "https" && url.scheme() == "http" {
-            add(&issues::SCRIPT_MIXED, "the page is HTTPS, the script is not");
+        if page.scheme() == "https" && url.scheme() == "http" && !upgrades {
+            add(kind.over_http(), &format!("the page is HTTPS, the {} is not", kind.name()));
+        }
+        if kind == Kind::Frame {
+            continue;
         }
         match element.attr("integrity").map(str::trim).filter(|value| !value.is_empty()) {
             None if same_origin => {}
@@ -105,11 +132,7 @@ pub fn judge(html: &str, page: &Url) -> Report {
     report
 }
 
-fn select<'a>(document: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
-    Selector::parse(selector).map(|selector| document.select(&selector).collect()).unwrap_or_default()
-}
-
-fn is_stylesheet(element: &ElementRef<'_>) -> bool {
+fn is_stylesheet(element: &Element) -> bool {
     element.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("stylesheet")))
 }
 
@@ -136,8 +159,12 @@ mod tests {
 
     const HASH: &str = "sha384-oqVuAfXRKap7fdgcCY5uykM6+R9GqQ8K/uxy9rx7HNQlGYl1kPzQho1wx4JwY8wC";
 
+    fn ids_with(html: &str, page: &str, upgrades: bool) -> Vec<&'static str> {
+        judge(&elements(html), &Url::parse(page).unwrap(), upgrades).findings.iter().map(|finding| finding.issue.id).collect()
+    }
+
     fn ids(html: &str) -> Vec<&'static str> {
-        judge(html, &Url::parse("https://a.test/dir/page").unwrap()).findings.iter().map(|finding| finding.issue.id).collect()
+        ids_with(html, "https://a.test/dir/page", false)
     }
 
     #[test]
@@ -158,10 +185,24 @@ mod tests {
             (r#"<link rel="icon" href="https://cdn.test/x.png">"#, &[]),
             (r#"<base href="https://cdn.test/"><script src="x.js"></script>"#, &["script_without_integrity"]),
             (r#"<script src="data:text/javascript,1"></script>"#, &[]),
+            (r#"<link rel=stylesheet href="http://a.test/x.css">"#, &["stylesheet_over_http", "stylesheet_without_integrity"]),
+            (r#"<iframe src="http://b.test/"></iframe>"#, &["frame_over_http"]),
+            (r#"<frameset><frame src="http://b.test/"></frameset>"#, &["frame_over_http"]),
+            (r#"<object data="http://b.test/"></object><embed src="http://b.test/x">"#, &["frame_over_http", "frame_over_http"]),
+            (r#"<iframe src="//b.test/"></iframe><iframe srcdoc="x"></iframe><iframe src="about:blank"></iframe>"#, &[]),
+            (r#"<base href="http://b.test/"><iframe src="x"></iframe>"#, &["frame_over_http"]),
+            (r#"<noscript><iframe src="http://b.test/"></iframe></noscript><!-- <iframe src="http://b.test/"> -->"#, &[]),
         ];
         for (html, expected) in cases {
             assert_eq!(&ids(html), expected, "{html}");
         }
+    }
+
+    #[test]
+    fn plain_http_is_no_fault_where_it_is_upgraded_or_the_page_is_plain() {
+        let page = r#"<link rel=stylesheet href="http://a.test/x.css"><iframe src="http://b.test/"></iframe>"#;
+        assert_eq!(ids_with(page, "https://a.test/", true), ["stylesheet_without_integrity"]);
+        assert_eq!(ids_with(page, "http://a.test/", false), Vec::<&str>::new());
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
 
+use crate::csp::Policies;
 use crate::http::joined;
 use crate::issues::{self, Severity};
+use crate::markup::{Element, elements};
 use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
 use crate::scan::Scan;
 use crate::target::{Redirect, judge_redirect};
@@ -12,7 +14,7 @@ use crate::target::{Redirect, judge_redirect};
 static META: Meta = Meta {
     name: "http_headers",
     display_name: "Security Headers",
-    description: "Grades the security headers of the landing page and checks that plain HTTP leads to HTTPS.",
+    description: "Grades the security headers and policies of the landing page and checks that plain HTTP leads to HTTPS.",
     website_url: "https://owasp.org/www-project-secure-headers/",
     priority: 10,
 };
@@ -38,7 +40,9 @@ impl Plugin for HttpHeaders {
         let page = landing.visit.page();
         let url = page.url.as_str();
         let context = Context { https: landing.is_https(), ip_host: scan.target.ip().is_some() };
-        let mut report = Report { findings: judge(&page.headers, context, url), ..Report::default() };
+        let (html, remark) = page.html();
+        let elements = elements(&html);
+        let mut report = Report { findings: judge(&page.headers, &elements, context, url), ..Report::default() };
         let grade = grade(&report.findings);
         report.headline = format!("Grade {grade} for {url} (HTTP {})", page.status);
         if let Some(place) = &landing.visit.left_for {
@@ -47,6 +51,8 @@ impl Plugin for HttpHeaders {
             report.findings.push(Finding::new(&issues::REDIRECT_OFF_HOST, url, format!("HTTP {} with Location {place}", page.status)));
         }
         report.observations = present(&page.headers);
+        report.observations.extend(in_page(&elements));
+        report.observations.extend(remark);
         if landing.is_https() {
             match redirect_check(scan).await {
                 Some(Ok(finding)) => report.findings.extend(finding),
@@ -98,14 +104,15 @@ pub struct Context {
     pub ip_host: bool,
 }
 
-/// Judges the headers of one response.
+/// Judges the headers of one response, and the policies that its page sets by `meta` elements.
 #[must_use]
-pub fn judge(headers: &HeaderMap, context: Context, url: &str) -> Vec<Finding> {
+pub fn judge(headers: &HeaderMap, elements: &[Element], context: Context, url: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |issue, evidence: &str| findings.push(Finding::new(issue, url, evidence));
     if context.https {
         if !context.ip_host {
-            match joined(headers, "strict-transport-security") {
+            // Of several fields the first counts (RFC 6797, 8.1).
+            match headers.get("strict-transport-security").map(|value| String::from_utf8_lossy(value.as_bytes())) {
                 None => add(&issues::HSTS_MISSING, "the header is absent"),
                 Some(value) => match hsts_max_age(&value) {
                     Some(seconds) if seconds >= HSTS_ENOUGH_SECONDS => {}
@@ -116,46 +123,98 @@ pub fn judge(headers: &HeaderMap, context: Context, url: &str) -> Vec<Finding> {
     } else {
         add(&issues::PLAIN_HTTP, "the page was delivered over http");
     }
-    let csp = joined(headers, "content-security-policy");
-    match &csp {
-        None => {
-            let report_only = headers.contains_key("content-security-policy-report-only");
-            add(&issues::CSP_MISSING, if report_only { "only a report-only policy, which blocks nothing" } else { "the header is absent" });
-        }
-        Some(policy) => {
-            if let Some(weakness) = csp_weakness(policy) {
-                add(&issues::CSP_WEAK, &format!("{weakness} in: {policy}"));
-            }
-        }
+    let policies = Policies::read(headers, elements);
+    if policies.is_empty() {
+        let report_only = headers.contains_key("content-security-policy-report-only");
+        add(&issues::CSP_MISSING, if report_only { "only a report-only policy, which blocks nothing" } else { "neither a header nor a meta element sets one" });
+    } else if let Some(weakness) = policies.weakness(context.https) {
+        add(&issues::CSP_WEAK, &format!("{weakness} in: {}", policies.text()));
     }
-    let frame_ancestors = csp.as_deref().is_some_and(|policy| directive(policy, "frame-ancestors").is_some());
-    let frame_options = joined(headers, "x-frame-options").map(|value| value.to_ascii_lowercase());
-    if !frame_ancestors && !matches!(frame_options.as_deref(), Some("deny" | "sameorigin")) {
-        add(
-            &issues::FRAMING_ALLOWED,
-            &frame_options.map_or_else(|| "neither header is set".to_owned(), |value| format!("X-Frame-Options: {value} is no value that browsers know")),
-        );
+    if let Some(reason) = framing(&policies, joined(headers, "x-frame-options").as_deref()) {
+        add(&issues::FRAMING_ALLOWED, &reason);
     }
     match joined(headers, "x-content-type-options") {
-        Some(value) if value.eq_ignore_ascii_case("nosniff") => {}
+        // Of several values the first counts (Fetch, 3.6).
+        Some(value) if value.split(',').next().is_some_and(|first| first.trim().eq_ignore_ascii_case("nosniff")) => {}
         Some(value) => add(&issues::NOSNIFF_MISSING, &format!("X-Content-Type-Options: {value}")),
         None => add(&issues::NOSNIFF_MISSING, "the header is absent"),
     }
-    match joined(headers, "referrer-policy") {
-        // The last value that a browser knows wins; an unknown one is skipped (Referrer Policy, 8.1).
-        Some(value) if value.split(',').next_back().is_some_and(|last| last.trim().eq_ignore_ascii_case("unsafe-url")) => {
-            add(&issues::REFERRER_POLICY_MISSING, &format!("Referrer-Policy: {value}"));
-        }
-        Some(_) => {}
-        None => add(&issues::REFERRER_POLICY_MISSING, "the header is absent"),
+    if let Err(reason) = referrer_policy(joined(headers, "referrer-policy").as_deref(), elements) {
+        add(&issues::REFERRER_POLICY_MISSING, &reason);
     }
     if !headers.contains_key("permissions-policy") {
         add(&issues::PERMISSIONS_POLICY_MISSING, "the header is absent");
     }
-    if !headers.contains_key("cross-origin-opener-policy") {
-        add(&issues::COOP_MISSING, "the header is absent");
+    match joined(headers, "cross-origin-opener-policy") {
+        None => add(&issues::COOP_MISSING, "the header is absent"),
+        Some(value) if isolates_opener(&value) => {}
+        Some(value) => add(&issues::COOP_MISSING, &format!("Cross-Origin-Opener-Policy: {value} keeps no opener out")),
     }
     findings
+}
+
+/// Why other sites may frame the page, if they may. `X-Frame-Options` is ignored beside `frame-ancestors` (CSP level 3, 6.4.2).
+#[must_use]
+pub fn framing(policies: &Policies, frame_options: Option<&str>) -> Option<String> {
+    match policies.restricts_framing() {
+        Some(true) => return None,
+        Some(false) => return Some("frame-ancestors permits every site, and X-Frame-Options is ignored beside it".to_owned()),
+        None => {}
+    }
+    let Some(written) = frame_options else { return Some("neither header is set".to_owned()) };
+    // Several different values block the page if one of them means something; a single one must be known (HTML, 7.5.1).
+    let mut values: Vec<String> = written.split(',').map(|value| value.trim().to_ascii_lowercase()).collect();
+    values.sort();
+    values.dedup();
+    let known = |value: &String| matches!(value.as_str(), "deny" | "sameorigin");
+    let blocks = match values.as_slice() {
+        [one] => known(one),
+        many => many.iter().any(|value| known(value) || value == "allowall"),
+    };
+    (!blocks).then(|| format!("X-Frame-Options: {written} is no value that browsers know"))
+}
+
+/// The referrer policies that give other sites no more than the origin, and that only over HTTPS. Mozilla's Observatory draws the same line.
+const SAFE_REFERRER_POLICIES: [&str; 4] = ["no-referrer", "same-origin", "strict-origin", "strict-origin-when-cross-origin"];
+
+/// The others that browsers know (Referrer Policy, 3).
+const UNSAFE_REFERRER_POLICIES: [&str; 4] = ["no-referrer-when-downgrade", "origin", "origin-when-cross-origin", "unsafe-url"];
+
+/// Finds the referrer policy of a page. In a header the last word that browsers know counts (Referrer Policy, 8.1); a `meta` element that browsers understand replaces it (HTML, 4.2.5.1).
+///
+/// # Errors
+/// Why there is no safe one.
+pub fn referrer_policy(header: Option<&str>, elements: &[Element]) -> Result<&'static str, String> {
+    let known = |word: &str| {
+        let word = word.trim().to_ascii_lowercase();
+        SAFE_REFERRER_POLICIES.iter().chain(&UNSAFE_REFERRER_POLICIES).copied().find(|policy| *policy == word)
+    };
+    let of_meta = |element: &Element| {
+        let word = element.attr("content").unwrap_or_default();
+        // The names of an earlier draft.
+        match word.trim().to_ascii_lowercase().as_str() {
+            "never" => Some("no-referrer"),
+            "default" => Some("strict-origin-when-cross-origin"),
+            "always" => Some("unsafe-url"),
+            "origin-when-crossorigin" => Some("origin-when-cross-origin"),
+            _ => known(word),
+        }
+    };
+    let in_page = elements.iter().filter(|element| element.name == "meta" && element.is("name", "referrer")).filter_map(of_meta).next_back();
+    let in_header = header.and_then(|value| value.split(',').filter_map(known).next_back());
+    match (in_page.or(in_header), header) {
+        (Some(policy), _) if SAFE_REFERRER_POLICIES.contains(&policy) => Ok(policy),
+        (Some(policy), _) => Err(format!("the policy in force is {policy}{}", if in_page.is_some() { ", set by a meta element" } else { "" })),
+        (None, Some(value)) => Err(format!("Referrer-Policy: {value} holds no value that browsers know")),
+        (None, None) => Err("the header is absent".to_owned()),
+    }
+}
+
+/// Whether a Cross-Origin-Opener-Policy cuts the tie to openers of other origins. It is one token with parameters (HTML, 7.1.3.1); what cannot be read means `unsafe-none`.
+#[must_use]
+pub fn isolates_opener(value: &str) -> bool {
+    let token = value.split(';').next().unwrap_or_default().trim();
+    matches!(token, "same-origin" | "same-origin-allow-popups" | "noopener-allow-popups")
 }
 
 /// The `max-age` of an HSTS header, in seconds (RFC 6797, 6.1.1).
@@ -165,34 +224,6 @@ pub fn hsts_max_age(value: &str) -> Option<u64> {
         let (name, age) = part.split_once('=')?;
         if name.trim().eq_ignore_ascii_case("max-age") { age.trim().trim_matches('"').parse().ok() } else { None }
     })
-}
-
-/// The sources of one CSP directive, or `None` when it is not in the policy.
-fn directive<'a>(policy: &'a str, name: &str) -> Option<Vec<&'a str>> {
-    policy.split([';', ',']).find_map(|part| {
-        let mut words = part.split_ascii_whitespace();
-        if words.next()?.eq_ignore_ascii_case(name) { Some(words.collect()) } else { None }
-    })
-}
-
-/// The weakness of a policy's script sources, if there is one.
-#[must_use]
-pub fn csp_weakness(policy: &str) -> Option<&'static str> {
-    let Some(sources) = directive(policy, "script-src").or_else(|| directive(policy, "default-src")) else {
-        return Some("neither script-src nor default-src");
-    };
-    let has = |word: &str| sources.iter().any(|source| source.eq_ignore_ascii_case(word));
-    // A nonce or hash makes browsers ignore 'unsafe-inline' (CSP level 3, 6.7.3.2).
-    let has_nonce = sources.iter().any(|source| source.starts_with("'nonce-") || source.starts_with("'sha"));
-    if has("'unsafe-inline'") && !has_nonce {
-        Some("'unsafe-inline' for scripts")
-    } else if has("'unsafe-eval'") {
-        Some("'unsafe-eval' for scripts")
-    } else if !has("'strict-dynamic'") && (has("*") || has("http:") || has("https:") || has("data:")) {
-        Some("scripts from anywhere")
-    } else {
-        None
-    }
 }
 
 /// The grade: A+ for nothing to say but what is informational, one step down for each weight of findings.
@@ -216,6 +247,17 @@ pub fn grade(findings: &[Finding]) -> &'static str {
         66..=85 => "E",
         _ => "F",
     }
+}
+
+/// The policies that the page itself sets.
+fn in_page(elements: &[Element]) -> Vec<String> {
+    let metas = elements.iter().filter(|element| element.name == "meta");
+    let policies = metas.filter(|element| element.is("http-equiv", "content-security-policy") || element.is("name", "referrer"));
+    let describe = |element: &Element| {
+        let what = if element.is("name", "referrer") { "referrer" } else { "content-security-policy" };
+        format!("meta {what}: {}", clip(element.attr("content").unwrap_or_default(), 300))
+    };
+    policies.take(10).map(describe).collect()
 }
 
 fn present(headers: &HeaderMap) -> Vec<String> {
@@ -245,7 +287,7 @@ mod tests {
     }
 
     fn ids(list: &[(&str, &str)], context: Context) -> Vec<&'static str> {
-        judge(&headers(list), context, "u").iter().map(|finding| finding.issue.id).collect()
+        judge(&headers(list), &[], context, "u").iter().map(|finding| finding.issue.id).collect()
     }
 
     const GOOD: [(&str, &str); 7] = [
@@ -266,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_bare_site_gets_everything_and_an_f() {
-        let found = judge(&headers(&[]), Context { https: false, ip_host: false }, "u");
+        let found = judge(&headers(&[]), &[], Context { https: false, ip_host: false }, "u");
         let ids: Vec<_> = found.iter().map(|finding| finding.issue.id).collect();
         assert_eq!(
             ids,
@@ -285,6 +327,8 @@ mod tests {
             ("content-security-policy", "img-src 'self'; frame-ancestors 'none'", "csp_weak"),
             ("x-content-type-options", "sniff", "nosniff_missing"),
             ("referrer-policy", "no-referrer, unsafe-url", "referrer_policy_missing"),
+            ("referrer-policy", "origin", "referrer_policy_missing"),
+            ("cross-origin-opener-policy", "unsafe-none", "coop_missing"),
         ];
         for (name, value, id) in cases {
             let list: Vec<_> = GOOD.iter().filter(|(other, _)| *other != name).copied().chain([(name, value)]).collect();
@@ -300,7 +344,7 @@ mod tests {
     #[test]
     fn a_redirect_away_is_judged_by_its_transport_only() {
         let bare = |https, place| {
-            let found = judge(&headers(&[]), Context { https, ip_host: false }, "u");
+            let found = judge(&headers(&[]), &[], Context { https, ip_host: false }, "u");
             of_redirect(found, place).iter().map(|finding| finding.issue.id).collect::<Vec<_>>()
         };
         assert_eq!(bare(false, "https://www.a.test/"), Vec::<&str>::new());
@@ -309,19 +353,68 @@ mod tests {
     }
 
     #[test]
-    fn csp_weaknesses() {
-        let cases = [
-            ("script-src 'self'", None),
-            ("script-src 'nonce-abc' 'unsafe-inline'", None),
-            ("script-src 'strict-dynamic' 'nonce-abc' https:", None),
-            ("default-src *", Some("scripts from anywhere")),
-            ("default-src *; script-src 'self'", None),
-            ("SCRIPT-SRC 'UNSAFE-EVAL'", Some("'unsafe-eval' for scripts")),
-            ("script-src https:", Some("scripts from anywhere")),
-        ];
-        for (policy, weakness) in cases {
-            assert_eq!(csp_weakness(policy), weakness, "{policy}");
+    fn framing_by_both_headers() {
+        let found = |csp: &str, options: Option<&str>| framing(&Policies::read(&headers(&[("content-security-policy", csp)]), &[]), options).is_some();
+        for (csp, options, expected) in [
+            ("", None, true),
+            ("", Some("DENY"), false),
+            ("", Some("sameorigin "), false),
+            ("", Some("SAMEORIGIN, SAMEORIGIN"), false),
+            ("", Some("deny, sameorigin"), false),
+            ("", Some("allow-from https://a.test"), true),
+            ("", Some("whimsy, other"), true),
+            ("frame-ancestors 'self'", None, false),
+            ("frame-ancestors *", None, true),
+            ("frame-ancestors *", Some("DENY"), true),
+            ("frame-ancestors https:", Some("DENY"), true),
+            ("default-src 'self'", Some("DENY"), false),
+        ] {
+            assert_eq!(found(csp, options), expected, "{csp} {options:?}");
         }
+    }
+
+    #[test]
+    fn referrer_policies() {
+        for (header, html, expected) in [
+            (None, "", None),
+            (Some("no-referrer"), "", Some("no-referrer")),
+            (Some("STRICT-ORIGIN"), "", Some("strict-origin")),
+            (Some("no-referrer, strict-origin-when-cross-origin"), "", Some("strict-origin-when-cross-origin")),
+            (Some("unsafe-url, same-origin, whimsy"), "", Some("same-origin")),
+            (Some("no-referrer, unsafe-url"), "", None),
+            (Some("no-referrer, origin"), "", None),
+            (Some("origin-when-cross-origin"), "", None),
+            (Some("no-referrer-when-downgrade"), "", None),
+            (Some("whimsy"), "", None),
+            (Some(""), "", None),
+            (None, "<meta name=referrer content=no-referrer>", Some("no-referrer")),
+            (None, "<META NAME=Referrer CONTENT=' Never '>", Some("no-referrer")),
+            (Some("no-referrer"), "<meta name=referrer content=unsafe-url>", None),
+            (Some("unsafe-url"), "<meta name=referrer content=always><meta name=referrer content=default>", Some("strict-origin-when-cross-origin")),
+            (Some("same-origin"), "<meta name=referrer content=whimsy>", Some("same-origin")),
+            (Some("same-origin"), "<template><meta name=referrer content=unsafe-url></template>", Some("same-origin")),
+        ] {
+            assert_eq!(referrer_policy(header, &elements(html)).ok(), expected, "{header:?} {html}");
+        }
+    }
+
+    #[test]
+    fn opener_policies() {
+        for good in ["same-origin", "same-origin-allow-popups", "noopener-allow-popups", "same-origin; report-to=\"x\""] {
+            assert!(isolates_opener(good), "{good}");
+        }
+        for bad in ["", "unsafe-none", "same-site", "\"same-origin\"", "same-origin, same-origin", "Same-Origin"] {
+            assert!(!isolates_opener(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_can_set_its_policies() {
+        let html =
+            "<head><meta http-equiv=Content-Security-Policy content=\"default-src 'self'; frame-ancestors 'none'\"><meta name=referrer content=same-origin>";
+        let list: Vec<_> = GOOD.iter().filter(|(name, _)| !matches!(*name, "content-security-policy" | "referrer-policy")).copied().collect();
+        let found: Vec<_> = judge(&headers(&list), &elements(html), HTTPS, "u").iter().map(|finding| finding.issue.id).collect();
+        assert_eq!(found, ["framing_allowed"], "frame-ancestors does not count in a page");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
-use scraper::{Html, Selector};
 
 use crate::http::joined;
 use crate::issues;
+use crate::markup::elements;
 use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
 use crate::scan::Scan;
 
@@ -31,16 +31,10 @@ impl Plugin for TechnologyHints {
         match scan.landing().await {
             Ok(landing) => {
                 let page = landing.visit.page();
-                let (headers, (html, remark)) = (page.headers.clone(), page.html());
-                // A page made to be slow to parse must hold up neither the other plugins nor an interruption.
-                match tokio::task::spawn_blocking(move || recognise(&headers, &html)).await {
-                    Ok(hints) => {
-                        let mut report = report(hints, page.url.as_str());
-                        report.observations.extend(remark);
-                        Outcome::Done(report)
-                    }
-                    Err(error) => Outcome::Failed(format!("the page could not be parsed: {error}")),
-                }
+                let (html, remark) = page.html();
+                let mut report = report(recognise(&page.headers, &html), page.url.as_str());
+                report.observations.extend(remark);
+                Outcome::Done(report)
             }
             Err(reason) => Outcome::Failed(reason),
         }
@@ -108,24 +102,20 @@ pub fn recognise(headers: &HeaderMap, html: &str) -> Vec<Hint> {
             add(&mut hints, (*product).to_owned(), format!("a cookie named {start}…"), false);
         }
     }
-    let document = Html::parse_document(html);
-    if let Ok(selector) = Selector::parse("meta[name=generator i][content]") {
-        // One page has one generator; a hostile one could have thousands.
-        for element in document.select(&selector).take(5) {
-            let content = clip(element.attr("content").unwrap_or_default().trim(), 120);
-            if !content.is_empty() {
-                let versioned = has_version(&content);
-                add(&mut hints, content.clone(), format!("generator tag: {content}"), versioned);
-            }
+    let elements = elements(html);
+    // One page has one generator; a hostile one could have thousands.
+    for element in elements.iter().filter(|element| element.name == "meta" && element.is("name", "generator")).take(5) {
+        let content = clip(element.attr("content").unwrap_or_default().trim(), 120);
+        if !content.is_empty() {
+            let versioned = has_version(&content);
+            add(&mut hints, content.clone(), format!("generator tag: {content}"), versioned);
         }
     }
-    if let Ok(selector) = Selector::parse("script[src], link[href]") {
-        for element in document.select(&selector) {
-            let address = element.attr("src").or_else(|| element.attr("href")).unwrap_or_default();
-            let lower = address.to_ascii_lowercase();
-            if let Some((_, product)) = PATHS.iter().find(|(part, _)| lower.contains(part)) {
-                add(&mut hints, (*product).to_owned(), format!("loads {}", clip(address, 200)), false);
-            }
+    for element in elements.iter().filter(|element| matches!(element.name, "script" | "link")) {
+        let address = element.attr("src").or_else(|| element.attr("href")).unwrap_or_default();
+        let lower = address.to_ascii_lowercase();
+        if let Some((_, product)) = PATHS.iter().find(|(part, _)| lower.contains(part)) {
+            add(&mut hints, (*product).to_owned(), format!("loads {}", clip(address, 200)), false);
         }
     }
     hints

@@ -1,11 +1,10 @@
-//! `tls_certificate`: the certificate chain and the protocol versions that the server offers.
+//! `tls_certificate`: the certificate chain, and the protocol versions and cipher suites that the server accepts.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rustls::SupportedProtocolVersion;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use tokio::net::TcpStream;
@@ -15,15 +14,15 @@ use url::Host;
 
 use crate::certificate::{self, Yardstick};
 use crate::issues;
-use crate::legacy_tls::{self, Answer, Legacy};
 use crate::plugin::{Finding, Meta, Outcome, Plugin, Report};
 use crate::scan::Scan;
+use crate::tls_probe::{Answer, Probe, Suite, Survey, Version};
 use crate::trust;
 
 static META: Meta = Meta {
     name: "tls_certificate",
     display_name: "TLS and Certificate",
-    description: "Checks the certificate's dates, name and chain of trust, and which protocol versions the server accepts.",
+    description: "Checks the certificate's dates, name and chain of trust, and which protocol versions and cipher suites the server accepts.",
     website_url: "https://developer.mozilla.org/en-US/docs/Web/Security/Defenses/Transport_Layer_Security",
     priority: 35,
 };
@@ -52,16 +51,6 @@ struct Handshake {
     agreed: String,
 }
 
-/// Why a handshake was not completed.
-enum Refusal {
-    /// No connection, or no answer in time: nothing is known about TLS.
-    Unreachable(String),
-    /// The server answered, but not so that TLS came about.
-    Handshake(String),
-    /// The connection opened and nothing came: a plain server that waits for a request line does that.
-    Silent(String),
-}
-
 async fn check(scan: &Scan) -> Result<Outcome, String> {
     let port = scan.target.tls_port();
     let addresses = scan.addresses().await?;
@@ -73,47 +62,129 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
     };
     let address = reachable(addresses, port, limit).await?;
     let location = format!("{}:{port}", scan.target.host());
-
-    let modern = handshake(address, &name, &[&TLS13, &TLS12], limit).await;
-    let mut report = Report::default();
     let sni = match scan.target.host() {
-        Host::Domain(name) => Some(name.as_str()),
+        Host::Domain(name) => Some(name.trim_end_matches('.')),
         _ => None,
     };
-    match modern {
-        Ok(handshake) => {
-            let roots = trust::roots(&scan.settings)?;
-            let yardstick = Yardstick { roots: &roots, name: &name, now: scan.now, warning_days: scan.settings.expiry_warning_days };
-            let judgement = certificate::judge(&handshake.chain, &yardstick, &location)?;
-            report.findings = judgement.findings;
-            report.observations = judgement.facts;
-            report.observations.push(format!("negotiated: {}", handshake.agreed));
-            report.headline = format!("{location} negotiates {}", handshake.agreed);
-            offered(&mut report, address, &name, &location, limit).await;
-            legacy(&mut report, address, sni, &location, limit).await;
+
+    let modern = handshake(address, &name, limit).await;
+    let probe = Probe { address, name: sni, limit };
+    let mut surveys = Vec::new();
+    let mut report = Report::default();
+    for version in Version::ALL {
+        match probe.survey(version).await {
+            Ok(survey) => surveys.push(survey),
+            Err(reason) => report.observations.push(format!("{}: could not be checked ({reason})", version.name())),
         }
-        Err(Refusal::Unreachable(reason)) => return Err(format!("{location}: {reason}")),
-        Err(Refusal::Handshake(_) | Refusal::Silent(_)) if answers_plain_http(scan, port).await => {
-            return Ok(Outcome::Skipped(format!("no TLS on this port: {location} answers plain HTTP")));
-        }
-        Err(Refusal::Silent(reason)) => return Err(format!("{location}: {reason}")),
-        Err(Refusal::Handshake(reason)) => {
-            // The failure alone does not say why. The old hello tells suites of the past from versions of the past.
-            let old_suites = matches!(legacy_tls::probe(address, Legacy::Tls12, sni, limit).await, Ok(Answer::Accepted));
-            let old_versions = legacy(&mut report, address, sni, &location, limit).await;
-            if old_suites {
-                report.observations.push("TLS 1.2: offered with obsolete cipher suites only".to_owned());
-                report.findings.push(Finding::new(&issues::TLS_OLD_SUITES, location.as_str(), reason));
-                report.headline = format!("{location} speaks TLS 1.2 with obsolete suites only; its certificate was not looked at");
-            } else if old_versions {
-                report.findings.push(Finding::new(&issues::TLS_NO_MODERN, location.as_str(), reason));
-                report.headline = format!("{location} speaks only obsolete TLS; its certificate was not looked at");
-            } else {
-                return Err(format!("no TLS on this port: {location}: {reason}"));
-            }
+        // A port that speaks something else, or nothing, is not asked five times.
+        let is_other = surveys.last().is_none_or(|survey| survey.refusal == Some(Answer::NotTls));
+        if modern.is_err() && is_other {
+            break;
         }
     }
+
+    let agreed = modern.as_ref().ok().map(|handshake| handshake.agreed.clone());
+    let chain = match modern {
+        Ok(handshake) => handshake.chain,
+        Err(reason) => {
+            if !surveys.iter().any(Survey::speaks_tls) {
+                if answers_plain_http(scan, port).await {
+                    return Ok(Outcome::Skipped(format!("no TLS on this port: {location} answers plain HTTP")));
+                }
+                return Err(format!("no TLS on this port: {location}: {reason}"));
+            }
+            if !surveys.iter().any(Survey::is_offered) {
+                let answers: Vec<String> = surveys.iter().map(describe).collect();
+                return Err(format!(
+                    "{location} speaks TLS, but refused every version and cipher suite; its certificate was not seen ({})",
+                    answers.join("; ")
+                ));
+            }
+            surveys.iter().map(|survey| &survey.chain).find(|chain| !chain.is_empty()).cloned().unwrap_or_default()
+        }
+    };
+
+    if chain.is_empty() {
+        report.observations.push("the server's certificate was not seen".to_owned());
+    } else {
+        let roots = trust::roots(&scan.settings)?;
+        let yardstick = Yardstick { roots: &roots, name: &name, now: scan.now, warning_days: scan.settings.expiry_warning_days };
+        let judgement = certificate::judge(&chain, &yardstick, &location)?;
+        report.findings = judgement.findings;
+        let unchecked = std::mem::replace(&mut report.observations, judgement.facts);
+        report.observations.extend(unchecked);
+    }
+    if let Some(agreed) = &agreed {
+        report.observations.push(format!("negotiated: {agreed}"));
+    }
+    for survey in &surveys {
+        report.observations.push(describe(survey));
+        report.observations.extend(survey.suites.iter().map(|suite| format!("{} accepts {suite}", survey.version.name())));
+    }
+    report.findings.extend(judge(&surveys, agreed.is_some(), &location));
+    let without_certificate = if chain.is_empty() { "; its certificate was not seen" } else { "" };
+    report.headline = match (&agreed, surveys.iter().find(|survey| survey.is_offered())) {
+        (Some(agreed), _) => format!("{location} negotiates {agreed}"),
+        (None, Some(best)) => format!("{location} speaks {} at best, with suites that browsers refuse{without_certificate}", best.version.name()),
+        (None, None) => format!("{location} speaks TLS{without_certificate}"),
+    };
     Ok(Outcome::Done(report))
+}
+
+/// One line about one version.
+fn describe(survey: &Survey) -> String {
+    let name = survey.version.name();
+    let dh = survey.dh_bits.map(|bits| format!(", Diffie-Hellman with {bits} bits")).unwrap_or_default();
+    match (&survey.refusal, survey.suites.len()) {
+        (None, 1) => format!("{name}: offered, 1 suite{dh}"),
+        (None, count) => format!("{name}: offered, {count} suites{dh}"),
+        (Some(Answer::Refused(reason)), _) => format!("{name}: not offered ({reason})"),
+        (Some(Answer::NotTls), _) => format!("{name}: not offered (the answer is no TLS)"),
+        (Some(_), _) => format!("{name}: not offered (the connection was closed)"),
+    }
+}
+
+/// Judges the versions and suites that a server accepts. `negotiates` says that a handshake with modern TLS was completed.
+#[must_use]
+pub fn judge(surveys: &[Survey], negotiates: bool, location: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |issue, evidence: String| findings.push(Finding::new(issue, location, evidence));
+    let offered = |version: Version| surveys.iter().any(|survey| survey.version == version && survey.is_offered());
+    let names = |suites: &[Suite]| suites.iter().map(|suite| suite.name()).collect::<Vec<_>>().join(", ");
+    if !offered(Version::Tls13) && !offered(Version::Tls12) && !negotiates {
+        add(&issues::TLS_NO_MODERN, "neither TLS 1.3 nor TLS 1.2 was agreed to".to_owned());
+    }
+    let withdrawn: Vec<&str> =
+        surveys.iter().filter(|survey| survey.is_offered() && survey.version.is_withdrawn()).map(|survey| survey.version.name()).collect();
+    if !withdrawn.is_empty() {
+        add(&issues::TLS_LEGACY_PROTOCOL, format!("the server accepts {}", withdrawn.join(" and ")));
+    }
+    if offered(Version::Tls12) && surveys.iter().any(|survey| survey.version == Version::Tls13 && !survey.is_offered()) {
+        add(&issues::TLS_NO_13, "a hello with TLS 1.3 only was refused".to_owned());
+    }
+    if let Some(tls12) = surveys.iter().find(|survey| survey.version == Version::Tls12 && survey.is_offered())
+        && !tls12.suites.iter().any(|suite| suite.is_forward_secret() && suite.is_authenticated())
+    {
+        add(&issues::TLS_OLD_SUITES, format!("TLS 1.2 accepts {}", names(&tls12.suites)));
+    }
+    let all: Vec<Suite> = surveys.iter().flat_map(|survey| survey.suites.iter().copied()).collect();
+    let forward_secret: Vec<Suite> = all.iter().copied().filter(|suite| suite.is_forward_secret()).collect();
+    if !forward_secret.is_empty() && forward_secret.iter().all(|suite| suite.is_dhe()) {
+        add(&issues::TLS_DHE_ONLY, format!("the only suites with forward secrecy are {}", names(&forward_secret)));
+    }
+    let mut broken: Vec<Suite> = Vec::new();
+    for suite in all {
+        if suite.is_broken() && !broken.contains(&suite) {
+            broken.push(suite);
+        }
+    }
+    if !broken.is_empty() {
+        add(&issues::TLS_BROKEN_SUITES, format!("the server accepts {}", names(&broken)));
+    }
+    if let Some(bits) = surveys.iter().filter_map(|survey| survey.dh_bits).min().filter(|bits| *bits < 2048) {
+        add(&issues::TLS_WEAK_DH, format!("a prime of {bits} bits"));
+    }
+    findings
 }
 
 /// The first pinned address that accepts a connection.
@@ -130,18 +201,14 @@ async fn reachable(addresses: &[IpAddr], port: u16, limit: Duration) -> Result<S
     Err(format!("no TLS could be tried: {}", reasons.join("; ")))
 }
 
-async fn handshake(
-    address: SocketAddr,
-    name: &ServerName<'static>,
-    versions: &[&'static SupportedProtocolVersion],
-    limit: Duration,
-) -> Result<Handshake, Refusal> {
-    let config = trust::lenient_config(versions, &[b"h2", b"http/1.1"]).map_err(|error| Refusal::Unreachable(error.to_string()))?;
+/// Completes a handshake as a current browser would.
+async fn handshake(address: SocketAddr, name: &ServerName<'static>, limit: Duration) -> Result<Handshake, String> {
+    let config = trust::lenient_config(&[&TLS13, &TLS12], &[b"h2", b"http/1.1"]).map_err(|error| error.to_string())?;
     let talk = async {
-        let stream = TcpStream::connect(address).await.map_err(|error| Refusal::Unreachable(error.to_string()))?;
-        TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).await.map_err(|error| Refusal::Handshake(format!("the handshake failed: {error}")))
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).await.map_err(|error| format!("the handshake failed: {error}"))
     };
-    let stream = timeout(limit, talk).await.map_err(|_| Refusal::Silent(format!("no answer to the handshake within {} s", limit.as_secs())))??;
+    let stream = timeout(limit, talk).await.map_err(|_| format!("no answer to the handshake within {} s", limit.as_secs()))??;
     let (_, connection) = stream.get_ref();
     let version = connection.protocol_version().map_or("an unknown version", version_name);
     let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("an unknown suite");
@@ -156,41 +223,6 @@ const fn version_name(version: rustls::ProtocolVersion) -> &'static str {
         rustls::ProtocolVersion::TLSv1_3 => "TLS 1.3",
         _ => "another version",
     }
-}
-
-/// Tells whether TLS 1.3 and TLS 1.2 are offered, each asked for alone.
-async fn offered(report: &mut Report, address: SocketAddr, name: &ServerName<'static>, location: &str, limit: Duration) {
-    for (version, label) in [(&TLS13, "TLS 1.3"), (&TLS12, "TLS 1.2")] {
-        match handshake(address, name, &[version], limit).await {
-            Ok(_) => report.observations.push(format!("{label}: offered")),
-            Err(Refusal::Handshake(reason)) => {
-                report.observations.push(format!("{label}: not offered ({reason})"));
-                if label == "TLS 1.3" {
-                    report.findings.push(Finding::new(&issues::TLS_NO_13, location, "a handshake with TLS 1.3 only was refused"));
-                }
-            }
-            Err(Refusal::Unreachable(reason) | Refusal::Silent(reason)) => report.observations.push(format!("{label}: could not be checked ({reason})")),
-        }
-    }
-}
-
-/// Tells whether TLS 1.1 and TLS 1.0 are accepted; returns whether one is.
-async fn legacy(report: &mut Report, address: SocketAddr, sni: Option<&str>, location: &str, limit: Duration) -> bool {
-    let mut accepted = Vec::new();
-    for version in [Legacy::Tls11, Legacy::Tls10] {
-        match legacy_tls::probe(address, version, sni, limit).await {
-            Ok(Answer::Accepted) => {
-                report.observations.push(format!("{}: offered", version.name()));
-                accepted.push(version.name());
-            }
-            Ok(Answer::Refused | Answer::NotTls) => report.observations.push(format!("{}: not offered", version.name())),
-            Err(reason) => report.observations.push(format!("{}: could not be checked ({reason})", version.name())),
-        }
-    }
-    if !accepted.is_empty() {
-        report.findings.push(Finding::new(&issues::TLS_LEGACY_PROTOCOL, location, format!("the server accepts {}", accepted.join(" and "))));
-    }
-    !accepted.is_empty()
 }
 
 async fn answers_plain_http(scan: &Scan, port: u16) -> bool {

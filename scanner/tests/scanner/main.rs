@@ -4,7 +4,12 @@
 
 mod command_line;
 mod dns;
+mod hostile_pages;
 mod limits;
+mod observatory;
+mod overrides;
 mod plain_site;
+mod rebinding;
 mod server;
 mod tls_site;
+mod tls_table;

@@ -188,3 +188,47 @@ async fn a_site_that_answers_everything_exposes_nothing() {
     assert_eq!(issues(folder.path(), "exposed_files"), ["security_txt_missing"]);
     assert!(processed(folder.path(), "exposed_files")["details"].as_str().unwrap().contains("answers 200 to paths that do not exist"));
 }
+
+#[tokio::test]
+async fn security_txt_is_found_behind_a_redirect_and_in_its_old_place() {
+    const TEXT: &str = "Contact: mailto:security@example.com\nExpires: 2999-01-01T00:00:00Z\n";
+    let redirect = |to: &str| response(301, &format!("location: {to}\r\n"), "");
+    let cases: [(&[(&str, String)], &[&str], &str); 6] = [
+        (&[("/.well-known/security.txt", redirect("/about/security.txt")), ("/about/security.txt", response(200, "", TEXT))], &[], "present and valid at"),
+        (&[("/.well-known/security.txt", redirect("https://other.example.com/security.txt"))], &[], "redirects to https://other.example.com/security.txt"),
+        (&[("/security.txt", response(200, "", TEXT))], &[], "present and valid at"),
+        (&[("/.well-known/security.txt", redirect("/missing"))], &["security_txt_missing"], ""),
+        (&[("/.well-known/security.txt", redirect("/old")), ("/old", response(200, "", "Contact: a\n"))], &["security_txt_invalid"], ""),
+        (&[], &["security_txt_missing"], ""),
+    ];
+    for (pages, expected, detail) in cases {
+        let known: Vec<(String, String)> = pages.iter().map(|(path, page)| ((*path).to_owned(), page.clone())).collect();
+        let server = Server::start(move |request| {
+            let page = known.iter().find(|(path, _)| *path == request.path).map(|(_, page)| page.clone());
+            page.unwrap_or_else(|| response(if request.path == "/" { 200 } else { 404 }, "", "nothing"))
+        })
+        .await;
+        let folder = tempdir().unwrap();
+        scan(&format!("http://{}", server.address), &["exposed_files"], folder.path(), &[]).await;
+        assert_eq!(issues(folder.path(), "exposed_files"), expected, "{pages:?}");
+        let details = processed(folder.path(), "exposed_files")["details"].as_str().unwrap().to_owned();
+        assert!(details.contains(detail), "{details}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_sets_its_own_policies_and_deletes_its_cookies() {
+    let page = "<head><meta http-equiv=Content-Security-Policy content=\"default-src 'self'\"><meta name=referrer content=no-referrer>";
+    let headers = "set-cookie: old=; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\nset-cookie: sid=1; HttpOnly; SameSite=Lax\r\n";
+    let server = Server::start(move |_| response(200, headers, page)).await;
+    let folder = tempdir().unwrap();
+    scan(&format!("http://{}", server.address), &["http_headers", "cookie_flags"], folder.path(), &[]).await;
+    let found = issues(folder.path(), "http_headers");
+    assert!(
+        !found.contains(&"csp_missing".to_owned()) && !found.contains(&"csp_weak".to_owned()) && !found.contains(&"referrer_policy_missing".to_owned()),
+        "{found:?}"
+    );
+    assert!(found.contains(&"framing_allowed".to_owned()), "{found:?}");
+    assert!(issues(folder.path(), "cookie_flags").is_empty());
+    assert!(processed(folder.path(), "cookie_flags")["details"].as_str().unwrap().contains("cookie old deleted"));
+}

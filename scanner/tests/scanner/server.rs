@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_scanner::info::Info;
 use kastrel_scanner::journal::Journal;
 use kastrel_scanner::plugin;
 use kastrel_scanner::run::{ScanOptions, run_scan};
+use kastrel_scanner::scope::Gate;
 use kastrel_scanner::settings::Settings;
 use kastrel_scanner::target::Target;
 use rustls::ServerConfig;
@@ -44,7 +46,10 @@ impl Server {
     }
 
     pub(crate) async fn start_with(handler: impl Fn(&Request) -> String + Send + Sync + 'static, tls: Option<ServerConfig>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), handler, tls)
+    }
+
+    pub(crate) fn start_on(listener: TcpListener, handler: impl Fn(&Request) -> String + Send + Sync + 'static, tls: Option<ServerConfig>) -> Self {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (handler, log): (Arc<Handler>, _) = (Arc::new(handler), seen.clone());
@@ -110,6 +115,8 @@ pub(crate) fn options(target: &str, plugins: &[&str], folder: &Path, settings: &
         workers: 4,
         output_dir: folder.to_owned(),
         settings: parsed,
+        // The tests' servers are on the loopback interface.
+        gate: Gate::new(ScopePolicy { allow_private: true, ..ScopePolicy::default() }),
         logo: None,
         notes: Vec::new(),
         arguments: json!({ "target": target }),

@@ -12,10 +12,11 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use kastrel_actors::model::ConfigOverride;
+use kastrel_actors::model::{ConfigOverride, ScannerKind};
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
+use kastrel_actors::policy::scope::ScopePolicy;
 use rustix::fs::{Mode, OFlags};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 
 use super::container::ZapContainer;
 use super::folder::{self, AttemptPaths};
@@ -137,9 +138,23 @@ fn flatten(plugin: &str, prefix: &str, value: &Value, overrides: &mut Vec<Config
     }
 }
 
+/// What the built-in scanner must hold to whatever its settings say; KAST knows no such section.
+pub(super) fn limits(kind: ScannerKind, scope: &ScopePolicy, file_folders: &[PathBuf]) -> Option<Value> {
+    (kind == ScannerKind::Builtin).then(|| json!({ "scope": scope, "file_folders": file_folders }))
+}
+
 /// All settings of an attempt.
-pub(super) fn settings(node: NodeConfig, overrides: &[ConfigOverride], zap: Option<&ZapContainer>, schema: Option<&SettingsSchema>) -> Value {
+pub(super) fn settings(
+    node: NodeConfig,
+    limits: Option<Value>,
+    overrides: &[ConfigOverride],
+    zap: Option<&ZapContainer>,
+    schema: Option<&SettingsSchema>,
+) -> Value {
     let mut tree = node.tree;
+    if let Some(limits) = limits {
+        tree.insert("kastrel".to_owned(), limits);
+    }
     let section = |tree: &mut Map<String, Value>, name: &str| {
         if !tree.get(name).is_some_and(Value::is_object) {
             tree.insert(name.to_owned(), Value::Object(Map::new()));
@@ -329,8 +344,6 @@ fn put_text(string: &str, text: &mut String) {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use serde_json::json;
-
     use super::super::settings_text;
     use super::*;
 
@@ -366,7 +379,7 @@ mod tests {
             ("script_detection.custom_headers.X-Test=1", json!({"script_detection": {"custom_headers": {"X-Test": "1"}}})),
             ("zap.local.api_port=8081", json!({"zap": {"local": {"api_port": 8081}}})),
         ] {
-            let settings = settings(NodeConfig::none(), &[change(assignment)], None, Some(&schema()));
+            let settings = settings(NodeConfig::none(), None, &[change(assignment)], None, Some(&schema()));
             assert_eq!(settings, json!({"kast": {"config_version": "1.1"}, "global": {}, "plugins": expected}), "{assignment}");
         }
         for (value, expected) in [
@@ -390,7 +403,7 @@ mod tests {
         std::fs::write(&file, yaml).unwrap();
         let zap = ZapContainer { name: "kastrel-zap-1".into(), port: 40_000 };
         let node = NodeConfig::read(Some(&file), None).unwrap();
-        let settings = settings(node, &[change("whatweb.timeout=5"), change("testssl.timeout=9")], Some(&zap), Some(&schema()));
+        let settings = settings(node, None, &[change("whatweb.timeout=5"), change("testssl.timeout=9")], Some(&zap), Some(&schema()));
         let plugins = json!({
             "whatweb": {"aggression_level": 3, "timeout": 5},
             "zap": {"local": {"container_name": "kastrel-zap-1", "api_port": 40_000, "memory_limit": "2g"}},
@@ -398,7 +411,7 @@ mod tests {
             "ftap": {"aggression_level": 3, "timeout": 60},
         });
         assert_eq!(settings, json!({"kast": {"config_version": "1.0"}, "global": {"results_dir": "/r"}, "plugins": plugins}));
-        let other = super::settings(NodeConfig::none(), &[change("zap.local.container_name=mine")], Some(&zap), None);
+        let other = super::settings(NodeConfig::none(), None, &[change("zap.local.container_name=mine")], Some(&zap), None);
         assert_eq!(other["plugins"]["zap"]["local"]["container_name"], "mine", "who names one knows why");
     }
 
@@ -441,7 +454,26 @@ mod tests {
         assert_eq!(node.path.as_deref(), Some(file.as_path()));
         let ignored = node.ignored(&schema());
         assert!(ignored.len() == 1 && ignored[0].contains("`whatweb.speed`"), "{ignored:?}");
-        assert_eq!(settings(node, &[], None, None)["plugins"]["whatweb"]["timeout"], 7);
+        assert_eq!(settings(node, None, &[], None, None)["plugins"]["whatweb"]["timeout"], 7);
+    }
+
+    #[test]
+    fn the_built_in_scanner_gets_the_scope_and_no_override_reaches_it() {
+        let scope = ScopePolicy { deny: vec!["10.0.0.0/8".parse().unwrap(), "example.com".parse().unwrap()], ..ScopePolicy::default() };
+        let folders = ["/etc/ssl/certs".into()];
+        let limits = || limits(ScannerKind::Builtin, &scope, &folders);
+        let expected = json!({"scope": {"allow": [], "deny": ["10.0.0.0/8", "example.com"], "allow_private": false}, "file_folders": ["/etc/ssl/certs"]});
+        assert_eq!(settings(NodeConfig::none(), limits(), &[], None, None)["kastrel"], expected);
+        let hostile = [change("kastrel.scope.allow_private=true"), change("..kastrel.scope=x")];
+        assert_eq!(settings(NodeConfig::none(), limits(), &hostile, None, None)["kastrel"], expected);
+        assert_eq!(super::limits(ScannerKind::Kast, &scope, &folders), None);
+
+        // What is written is what the scanner reads.
+        let root = tempfile::tempdir().unwrap();
+        let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
+        write(&dir, &settings(NodeConfig::none(), limits(), &[change("http.concurrency=2")], None, None)).unwrap();
+        let read = kastrel_scanner::settings::Settings::default().read(&root.path().join(CONFIG_NAME)).unwrap().unwrap();
+        assert_eq!((read.scope, read.file_folders.as_slice()), (scope.clone(), &folders[..]));
     }
 
     #[test]

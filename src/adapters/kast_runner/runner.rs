@@ -67,6 +67,8 @@ pub struct KastRunnerConfig {
     pub overrides: OverridePolicy,
     /// Opens the values of secret settings.
     pub sealer: Arc<dyn SecretSealer>,
+    /// The folders in which files may lie that a scan's settings name.
+    pub file_folders: Vec<PathBuf>,
     /// Names of further variables of our environment that the scanner gets.
     pub env_allow: Vec<String>,
     /// Variables that are set for the scanner.
@@ -97,6 +99,7 @@ impl KastRunnerConfig {
             scope: ScopePolicy::default(),
             overrides: OverridePolicy::default(),
             sealer: Arc::new(NoSealer),
+            file_folders: Vec::new(),
             env_allow: Vec::new(),
             env_extra: Vec::new(),
             relist: Duration::from_secs(2),
@@ -225,7 +228,6 @@ fn scanner_info(kind: ScannerKind, catalogue: Option<&Catalogue>) -> ScannerInfo
 #[async_trait]
 impl ScanRunner for KastRunner {
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
-        scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError::Failed)?;
         let catalogue = self.known_catalogue().await;
         let schema = catalogue.as_deref().and_then(|known| known.settings.clone());
         let overrides = settings_check::open(&job.request, &self.config.overrides, &*self.config.sealer, schema.as_ref()).map_err(StartError::Failed)?;
@@ -234,6 +236,8 @@ impl ScanRunner for KastRunner {
             // A submission that came before the scanner had told what it offers could not be judged.
             select(&job.request, &known.plugins).map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
         }
+        // Nothing waits between this check and the start but the folder's own system calls.
+        scope_check::check(&self.config.scope, &job.request.target, &overrides).await.map_err(StartError::Failed)?;
         let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.selection(&job.request));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
@@ -252,6 +256,7 @@ impl ScanRunner for KastRunner {
             let (zap, has_secrets) = (zap.clone(), !secrets.is_empty());
             let of_attempt = |number| AttemptPaths::new(&self.config.results_dir, &job.request.target, job.created_at, job.scan, AttemptNumber(number));
             let earlier: Vec<AttemptPaths> = (1..job.attempt.0).map(of_attempt).filter(|_| has_secrets).collect();
+            let limits = config_file::limits(kind, &self.config.scope, &self.config.file_folders);
             let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
             tokio::task::spawn_blocking(move || {
                 if was_mount_point && is_mount_point(&results) == Ok(false) {
@@ -264,7 +269,7 @@ impl ScanRunner for KastRunner {
                     ScannerKind::Kast => NodeConfig::read(configured.as_deref(), home.as_deref()).map_err(|error| unusable(&error))?,
                     ScannerKind::Builtin => NodeConfig::none(),
                 };
-                let of = |overrides: &[ConfigOverride]| config_file::settings(node.clone(), overrides, zap.as_ref(), schema.as_ref());
+                let of = |overrides: &[ConfigOverride]| config_file::settings(node.clone(), limits.clone(), overrides, zap.as_ref(), schema.as_ref());
                 config_file::write(&folder.dir, &of(&overrides)).map_err(failed)?;
                 folder.keep_command(&program, &args);
                 folder::keep_notes(&paths.attempt_dir, &notes);

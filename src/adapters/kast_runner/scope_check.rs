@@ -1,37 +1,70 @@
-//! The scope policy once more, right before the start: what was a public name at submission may lead inside by now.
+//! The scope policy once more, right before the start: what was a public name at submission may lead inside by now. So may an address in the scan's own settings.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use kastrel_actors::model::{Failure, FailureKind, Host, Scheme, Target};
-use kastrel_actors::policy::scope::{ScopePolicy, ScopeRule};
+use kastrel_actors::model::{ConfigOverride, Failure, FailureKind, Host, Target};
+use kastrel_actors::policy::scope::{ScopePolicy, ScopeRule, hosts_in};
 
-/// How long a name may take to resolve; one that takes longer goes on like one that does not resolve.
-const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
+/// How long a name may take to resolve.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Whether any resolved address could be refused; if not, the lookup is spared.
 fn lookup_can_refuse(policy: &ScopePolicy) -> bool {
     !policy.allow_private || policy.deny.iter().any(|rule| matches!(rule, ScopeRule::Range(..)))
 }
 
-/// Checks the target and, for a name, every address it has now.
-pub(super) async fn check(policy: &ScopePolicy, target: &Target) -> Result<(), Failure> {
-    let refuse = |error: &dyn std::fmt::Display| Failure::new(FailureKind::OutOfScope, format!("the target {target} {error}"));
-    policy.check(target).map_err(|error| refuse(&error))?;
-    let Host::Name(name) = target.host() else { return Ok(()) };
+/// Checks the target and the addresses in the overrides, whose secrets were opened; of each name, every address that it has now.
+///
+/// A name that does not resolve passes: the scanner says so itself, and asks again. A name whose servers do not answer in time is refused, because they would only have to be slow to get past this.
+pub(super) async fn check(policy: &ScopePolicy, target: &Target, overrides: &[ConfigOverride]) -> Result<(), Failure> {
+    let refuse = |what: &str, why: &dyn std::fmt::Display| Failure::new(FailureKind::OutOfScope, format!("{what} {why}"));
+    let what = format!("the target {target}");
+    policy.check(target).map_err(|error| refuse(&what, &error))?;
+    check_addresses(policy, target.host()).await.map_err(|why| refuse(&what, &why))?;
+    for change in overrides {
+        for host in change.value.clear().map(hosts_in).unwrap_or_default() {
+            let checked = match policy.check_host(&host) {
+                Ok(()) => check_addresses(policy, &host).await,
+                Err(error) => Err(error.to_string()),
+            };
+            // The failure is stored and shown: it repeats no secret, nor what it resolves to.
+            checked.map_err(|why| {
+                if change.is_secret() {
+                    refuse(&format!("the setting {}", change.name()), &"names an address that is out of scope, or that did not resolve in time")
+                } else {
+                    refuse(&format!("the setting {} names {host}, which", change.name()), &why)
+                }
+            })?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_addresses(policy: &ScopePolicy, host: &Host) -> Result<(), String> {
+    let Host::Name(name) = host else { return Ok(()) };
     if !lookup_can_refuse(policy) {
         return Ok(());
     }
-    let port = target.port().unwrap_or(if target.scheme() == Some(Scheme::Https) { 443 } else { 80 });
-    let Ok(Ok(addresses)) = tokio::time::timeout(LOOKUP_LIMIT, tokio::net::lookup_host((name.as_str(), port))).await else { return Ok(()) };
+    match tokio::time::timeout(LOOKUP_LIMIT, tokio::net::lookup_host((name.as_str(), 0))).await {
+        Ok(Ok(found)) => judge(policy, host, found.map(|address| address.ip())),
+        Ok(Err(_)) => Ok(()),
+        Err(_) => Err(format!("did not resolve within {} s, so its addresses could not be checked", LOOKUP_LIMIT.as_secs())),
+    }
+}
+
+/// Judges every address of a name.
+fn judge(policy: &ScopePolicy, host: &Host, addresses: impl Iterator<Item = IpAddr>) -> Result<(), String> {
     for address in addresses {
-        let address = address.ip();
-        policy.check_resolved(target, address).map_err(|error| refuse(&format_args!("resolves to {address} and so {error}")))?;
+        policy.check_resolved(host, address).map_err(|error| format!("resolves to {address} and so {error}"))?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use kastrel_actors::model::SettingValue;
+
     use super::*;
 
     fn policy(allow: &[&str], deny: &[&str], allow_private: bool) -> ScopePolicy {
@@ -48,12 +81,48 @@ mod tests {
 
     #[tokio::test]
     async fn literals_and_names_that_lead_inside_are_refused() {
-        let refused = |policy: ScopePolicy, target: &'static str| async move { check(&policy, &target.parse().unwrap()).await.err() };
+        let refused = |policy: ScopePolicy, target: &'static str| async move { check(&policy, &target.parse().unwrap(), &[]).await.err() };
         let failure = refused(policy(&[], &[], false), "127.0.0.1").await.unwrap();
         assert_eq!(failure.kind, FailureKind::OutOfScope);
         // The system's own host file has this one.
         let failure = refused(policy(&[], &["127.0.0.0/8", "::1"], true), "localhost").await.unwrap();
         assert!(failure.detail.contains("resolves to") && failure.detail.contains("deny list"), "{}", failure.detail);
         assert_eq!(refused(policy(&[], &[], false), "does-not-resolve.invalid").await, None);
+    }
+
+    #[test]
+    fn one_address_inside_refuses_a_name() {
+        let public = policy(&[], &[], false);
+        let host = Host::Name("example.com".into());
+        let judged = |addresses: &[&str]| judge(&public, &host, addresses.iter().map(|address| address.parse().unwrap()));
+        assert_eq!(judged(&["8.8.8.8", "2606:4700::1111"]), Ok(()));
+        for inside in ["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "64:ff9b::7f00:1"] {
+            assert!(judged(&["8.8.8.8", inside]).unwrap_err().contains("private"), "{inside}");
+        }
+    }
+
+    #[tokio::test]
+    async fn addresses_in_overrides_pass_the_same_policy() {
+        let public = policy(&[], &["9.9.9.9"], false);
+        let target = "8.8.8.8".parse().unwrap();
+        for (value, part) in [
+            ("127.0.0.1:53", "private"),
+            ("http://169.254.169.254/latest/meta-data", "private"),
+            ("http://localhost:8080", "private"),
+            ("8.8.8.8,10.0.0.1", "private"),
+            ("https://[::ffff:9.9.9.9]/", "deny list"),
+        ] {
+            let change = ConfigOverride { plugin: "zap".into(), key: "remote.api_url".into(), value: value.into() };
+            let failure = check(&public, &target, &[change]).await.unwrap_err();
+            assert_eq!(failure.kind, FailureKind::OutOfScope, "{value}");
+            assert!(failure.detail.contains("zap.remote.api_url") && failure.detail.contains(part), "{}", failure.detail);
+        }
+        let secret = ConfigOverride { plugin: "zap".into(), key: "x".into(), value: SettingValue::Secret("http://10.9.8.7/".into()) };
+        let failure = check(&public, &target, &[secret]).await.unwrap_err();
+        assert!(failure.detail.contains("zap.x names an address") && !failure.detail.contains("10.9.8.7"), "{}", failure.detail);
+        for value in ["8.8.8.8:53", "quick", "10", "/admin"] {
+            let change = ConfigOverride { plugin: "zap".into(), key: "x".into(), value: value.into() };
+            assert_eq!(check(&public, &target, &[change]).await, Ok(()), "{value}");
+        }
     }
 }
