@@ -253,7 +253,7 @@ settings! {
         path: Option<PathBuf> = "", env ["KAST_CLI_PATH"], flag "--kast";
         /// auto (KAST where it is found), kast or builtin.
         scanner: ScannerChoice = "auto", flag "--scanner";
-        /// Names of further environment variables that the scanner may see, such as the API keys that its plugins want.
+        /// Names of further environment variables that the scanner may see, such as the API keys that its plugins want. It sees what docs/isolation.md lists.
         environment: VariableNames = none();
         /// The largest log file of an attempt; what comes after is dropped.
         log_cap_bytes: usize = 10_485_760, within 4096 to 1073741824;

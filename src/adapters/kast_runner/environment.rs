@@ -1,4 +1,4 @@
-//! The scanner's environment: an allow-list, what every attempt gets, and the marker by which its processes are found again.
+//! The scanner's environment: an allow-list by exact name, what every attempt gets, and the marker by which its processes are found again.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use kastrel_actors::model::TraceContext;
 /// The variable that marks every process of an attempt.
 pub(super) const MARKER_VARIABLE: &str = "KASTREL_ATTEMPT";
 
-/// The names that pass as they are. Docker's belong to it because KAST starts ZAP with the `docker` client.
+/// The names that pass, unless their value holds a password. Docker's belong to it because KAST starts ZAP with the `docker` client.
 const ALLOWED: &[&str] = &[
     "PATH",
     "HOME",
@@ -16,6 +16,13 @@ const ALLOWED: &[&str] = &[
     "LOGNAME",
     "LANG",
     "LANGUAGE",
+    "LC_ALL",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NUMERIC",
+    "LC_TIME",
     "TZ",
     "TMPDIR",
     "HTTP_PROXY",
@@ -35,26 +42,65 @@ const ALLOWED: &[&str] = &[
     "DOCKER_CONFIG",
     "DOCKER_CERT_PATH",
     "DOCKER_TLS_VERIFY",
+    "KAST_LOG_LEVEL",
+    "KAST_ZAP_URL",
 ];
 
-/// Parts of a name that say that its value is a secret; such a variable passes only where the configuration names it.
-const SECRET_PARTS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
+/// What happens to a variable of our own environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passage {
+    /// The scanner gets it.
+    Passes,
+    /// Its name is allowed, but its value holds a user name or a password.
+    HoldsSecret,
+    /// Nobody allowed it.
+    Unknown,
+}
 
 /// Whether a variable of our own environment may reach the scanner; `extra` are the names that the configuration allows.
-fn passes(name: &OsStr, extra: &[String]) -> bool {
-    let Some(name) = name.to_str() else { return false };
+fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
+    let Some(name) = name.to_str() else { return Passage::Unknown };
     if extra.iter().any(|one| one == name) {
-        return true;
+        return Passage::Passes;
     }
-    if ALLOWED.contains(&name) || name.starts_with("LC_") {
-        return true;
+    match ALLOWED.contains(&name) {
+        true if may_hold_credentials(name) && holds_credentials(&value.to_string_lossy()) => Passage::HoldsSecret,
+        true => Passage::Passes,
+        false => Passage::Unknown,
     }
-    name.strip_prefix("KAST_").is_some_and(|rest| !SECRET_PARTS.iter().any(|part| rest.to_ascii_uppercase().contains(part)))
 }
+
+/// Whether the variable's value is an address.
+fn may_hold_credentials(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    name.ends_with("_PROXY") && name != "NO_PROXY" || name.ends_with("_URL")
+}
+
+/// Whether an address names a user before its host, or has a query, in which keys are handed over: `http://user:password@proxy:3128`, and the same without a scheme.
+fn holds_credentials(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.contains(['@', '?'])
+}
+
+/// The variables of our own environment that look as if they were meant for the scanner, and that it does not get: their names.
+pub(super) fn withheld<'a>(own: &'a [(OsString, OsString)], extra: &[String]) -> Vec<&'a str> {
+    let meant = |(name, value): &'a (OsString, OsString)| {
+        let text = name.to_str()?;
+        match passage(name, value, extra) {
+            Passage::HoldsSecret => Some(text),
+            Passage::Unknown if text.starts_with("KAST_") && !OWN.contains(&text) => Some(text),
+            Passage::Unknown | Passage::Passes => None,
+        }
+    };
+    own.iter().filter_map(meant).collect()
+}
+
+/// Variables of this name are Kastrel's own settings.
+const OWN: &[&str] = &["KAST_CLI_PATH", "KAST_RESULTS_DIR"];
 
 /// The part of `own` that may reach a scanner, with what every call of it gets.
 pub(super) fn base(own: impl IntoIterator<Item = (OsString, OsString)>, extra: &[String], set: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
-    let mut all: Vec<_> = own.into_iter().filter(|(name, _)| passes(name, extra)).collect();
+    let mut all: Vec<_> = own.into_iter().filter(|(name, value)| passage(name, value, extra) == Passage::Passes).collect();
     // KAST wraps its output at 80 columns without a terminal; log lines should stay whole.
     all.push(("COLUMNS".into(), "200".into()));
     all.extend(set.iter().cloned());
@@ -81,11 +127,18 @@ mod tests {
         for (name, plain, with_extra) in [
             ("PATH", true, true),
             ("LC_ALL", true, true),
+            ("LC_SECRET", false, false),
             ("https_proxy", true, true),
             ("KAST_LOG_LEVEL", true, true),
+            ("KAST_ZAP_URL", true, true),
             ("KAST_AI_API_KEY", false, true),
+            ("KAST_AUTH", false, false),
+            ("KAST_DSN", false, false),
+            ("KAST_BEARER", false, false),
             ("KAST_WEB_TOKEN", false, false),
             ("KAST_db_password", false, false),
+            ("KAST_LOG_LEVEL_2", false, false),
+            ("kast_log_level", false, false),
             ("MY_TOOL", false, true),
             ("REDIS_URL", false, false),
             ("KASTREL_DATABASE_URL", false, false),
@@ -94,8 +147,45 @@ mod tests {
             ("LD_PRELOAD", false, false),
             ("AWS_SECRET_ACCESS_KEY", false, false),
         ] {
-            assert_eq!((passes(OsStr::new(name), &[]), passes(OsStr::new(name), &extra)), (plain, with_extra), "{name}");
+            let passes = |extra: &[String]| passage(OsStr::new(name), OsStr::new("value"), extra) == Passage::Passes;
+            assert_eq!((passes(&[]), passes(&extra)), (plain, with_extra), "{name}");
         }
+    }
+
+    #[test]
+    fn an_address_with_a_password_passes_only_where_the_configuration_names_it() {
+        for (name, value, expected) in [
+            ("HTTPS_PROXY", "http://proxy:3128", Passage::Passes),
+            ("HTTPS_PROXY", "http://user:password@proxy:3128", Passage::HoldsSecret),
+            ("http_proxy", "user:password@proxy:3128", Passage::HoldsSecret),
+            ("all_proxy", "socks5h://user@proxy", Passage::HoldsSecret),
+            ("ALL_PROXY", "", Passage::Passes),
+            ("no_proxy", "localhost,10.0.0.0/8", Passage::Passes),
+            ("KAST_ZAP_URL", "http://zap:8080", Passage::Passes),
+            ("KAST_ZAP_URL", "http://zap:8080/?apikey=secret", Passage::HoldsSecret),
+            ("KAST_ZAP_URL", "http://a:b@zap:8080", Passage::HoldsSecret),
+            ("PATH", "/opt/a@b:/bin", Passage::Passes),
+            ("DOCKER_HOST", "ssh://user@host", Passage::Passes),
+        ] {
+            assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[]), expected, "{name}={value}");
+            assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[name.to_owned()]), Passage::Passes, "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn what_seems_meant_for_the_scanner_and_is_withheld_is_named() {
+        let own: Vec<(OsString, OsString)> = [
+            ("KAST_DSN", "x"),
+            ("KAST_CLI_PATH", "/kast"),
+            ("KAST_AI_API_KEY", "x"),
+            ("HTTPS_PROXY", "http://u:p@proxy"),
+            ("HTTP_PROXY", "http://proxy"),
+            ("REDIS_URL", "x"),
+            ("KASTREL_DATA_DIR", "x"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+        assert_eq!(withheld(&own, &["KAST_AI_API_KEY".to_owned()]), ["KAST_DSN", "HTTPS_PROXY"]);
     }
 
     #[test]

@@ -122,7 +122,11 @@ impl KastRunner {
     pub fn new(mut config: KastRunnerConfig) -> std::io::Result<Self> {
         // The scanner gets its paths whatever folder it works in.
         config.results_dir = std::path::absolute(&config.results_dir)?;
-        let environment = Arc::new(environment::base(std::env::vars_os(), &config.env_allow, &config.env_extra));
+        let own: Vec<_> = std::env::vars_os().collect();
+        for name in environment::withheld(&own, &config.env_allow) {
+            tracing::info!(variable = name, "the scanner does not get this environment variable; name it in kast.environment if it should");
+        }
+        let environment = Arc::new(environment::base(own, &config.env_allow, &config.env_extra));
         let catalogue = Arc::new(CatalogueCache::open(config.scanner.clone(), environment.to_vec(), &config.cache_dir));
         let (answered, asked) = watch::channel(false);
         let run = Run::new(&config.data_dir_id);
