@@ -1,9 +1,11 @@
 //! The scanner's environment: an allow-list by exact name, what every attempt gets, and the marker by which its processes are found again.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kastrel_actors::model::TraceContext;
+
+use super::isolation::RunAs;
 
 /// The variable that marks every process of an attempt.
 pub(super) const MARKER_VARIABLE: &str = "KASTREL_ATTEMPT";
@@ -115,6 +117,12 @@ pub(super) fn home(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
 /// What one attempt gets beyond the base.
 pub(super) fn of_attempt(marker: &str, trace: &TraceContext) -> [(OsString, OsString); 2] {
     [(MARKER_VARIABLE.into(), marker.into()), ("TRACEPARENT".into(), trace.to_string().into())]
+}
+
+/// What a scanner gets that runs as another user: that user's name and home folder. One without a home has its temporary files alone.
+pub(super) fn of_user(user: &RunAs, tmp: &Path) -> [(OsString, OsString); 3] {
+    let home = user.home.as_deref().filter(|home| home.is_dir()).unwrap_or(tmp);
+    [("HOME".into(), home.into()), ("USER".into(), user.name.clone().into()), ("LOGNAME".into(), user.name.clone().into())]
 }
 
 #[cfg(test)]
