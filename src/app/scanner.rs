@@ -1,5 +1,6 @@
 //! Which scanner runs, what runs it, and what it offers.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,12 @@ use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{ScannerKind, ScannerOffer, merge_offers};
 use kastrel_actors::ports::ScanStore;
 use tokio::sync::watch;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::AppError;
-use crate::adapters::kast_runner::{ArtifactSink, Catalogue, Grace, IssueKind, KastRunner, KastRunnerConfig, NodeConfig, ScannerCommand};
+use crate::adapters::kast_runner::{
+    ArtifactSink, Catalogue, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits, NodeConfig, RunAs, RunAsError, ScannerCommand,
+};
 use crate::config::{Config, ScannerChoice};
 use crate::web::{CatalogueView, IssueText};
 
@@ -43,6 +46,46 @@ pub(super) fn check_configuration(config: &Config, scanner: &ScannerCommand) -> 
     Ok(())
 }
 
+/// How attempts are kept apart, as the configuration says.
+///
+/// # Errors
+/// The user that scanners run as cannot be that.
+pub(crate) fn isolation(config: &Config, data_dir: &Path) -> Result<Isolation, RunAsError> {
+    let scans = &config.scans;
+    let limited = |value: usize| (value > 0).then_some(value as u64);
+    let limits = Limits {
+        memory_bytes: limited(scans.memory_limit_mib).map(|mib| mib.saturating_mul(1 << 20)),
+        processes: limited(scans.process_limit),
+        cpu_percent: limited(scans.cpu_limit_percent),
+    };
+    Ok(Isolation {
+        run_as: scans.run_as.as_ref().map(|user| RunAs::resolve(user.as_str())).transpose()?,
+        limits,
+        private_tmp: scans.private_tmp,
+        at_once: scans.concurrency,
+        wall_clock: scans.wall_clock_limit_seconds,
+        own_folders: vec![data_dir.to_owned()],
+        ..Isolation::default()
+    })
+}
+
+/// Scanners of another user pass through the data folder: it and what is in it may not be open to others, nor what is made from here on.
+fn close_to_others(data_dir: &Path) {
+    use rustix::fs::Mode;
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let inside = std::fs::read_dir(data_dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in inside.chain([data_dir.to_owned()]) {
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+        let mode = Mode::from_raw_mode(metadata.permissions().mode());
+        if metadata.is_symlink() || !mode.intersects(Mode::RWXG | Mode::RWXO) {
+            continue;
+        }
+        if let Err(error) = rustix::fs::chmod(&path, mode & Mode::RWXU) {
+            warn!(error = %error, path = %path.display(), "cannot be closed to the user of scans.run_as");
+        }
+    }
+}
+
 pub(super) fn runner(
     config: &Config,
     scanner: ScannerCommand,
@@ -50,7 +93,11 @@ pub(super) fn runner(
     data_dir: &Path,
     id: &str,
     sink: Option<Arc<dyn ArtifactSink>>,
+    runs_scans: bool,
 ) -> Result<KastRunner, AppError> {
+    if runs_scans && config.scans.run_as.is_some() {
+        close_to_others(data_dir);
+    }
     let defaults = KastRunnerConfig::new(scanner, results_dir, data_dir.join("cache"), id);
     KastRunner::new(KastRunnerConfig {
         log_cap: config.kast.log_cap_bytes as u64,
@@ -59,6 +106,7 @@ pub(super) fn runner(
         env_allow: config.kast.environment.names().to_vec(),
         kast_config: config.kast.config_file.clone(),
         logo: config.kast.logo.clone(),
+        isolation: runs_scans.then(|| isolation(config, data_dir)).transpose()?,
         sink,
         ..defaults
     })

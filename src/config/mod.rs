@@ -22,4 +22,4 @@ pub use keys::{
 };
 pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
 pub use secret::{SecretText, SecretUrl, redact};
-pub use values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, TraceUrl, VariableNames};
+pub use values::{LogFormat, LogLevel, ScannerChoice, ScopeRules, TraceUrl, UserText, VariableNames};

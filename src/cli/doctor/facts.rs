@@ -14,7 +14,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::deep::{self, Rows};
 use super::probes;
-use crate::adapters::kast_runner::Surroundings;
+use crate::adapters::kast_runner::{Holds, Surroundings};
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
 use crate::cli::backend::{PluginList, ReadinessCheck, RemoteBackend};
@@ -133,6 +133,8 @@ pub(super) struct Facts {
     pub(super) leftovers: usize,
     /// What KAST finds around it; `None` where it is not KAST that scans.
     pub(super) surroundings: Option<Surroundings>,
+    /// What keeps attempts apart from the server; `None` where this process runs none.
+    pub(super) isolation: Option<Result<Holds, String>>,
     /// What the nodes that run hold back.
     pub(super) held: Vec<Held>,
 }
@@ -180,6 +182,7 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         // What runs under a server is its own; so is what a worker runs that holds the data folder.
         held,
         surroundings: super::surroundings::look(config).await,
+        isolation: Some(super::isolation::look(config)),
         leftovers: if server.is_none() && !is_held { probes::leftovers(config).await } else { 0 },
     }
 }
