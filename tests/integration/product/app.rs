@@ -22,6 +22,8 @@ use crate::kast_runner::stage::{PATIENCE, fake_kast, marked};
 pub(crate) struct TestApp {
     dir: TempDir,
     variables: Vec<(&'static str, String)>,
+    /// The program and what runs it.
+    program: Vec<String>,
     server: Option<Child>,
     client: Client,
 }
@@ -58,7 +60,18 @@ impl TestApp {
             ("KASTREL_SCANS__CONCURRENCY", "20".into()),
         ];
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Self { dir: tempfile::tempdir().unwrap(), variables: all, server: None, client: Client::new() }
+        let program = vec![env!("CARGO_BIN_EXE_kastrel").to_owned()];
+        Self { dir: tempfile::tempdir().unwrap(), variables: all, program, server: None, client: Client::new() }
+    }
+
+    /// Sets a variable for the servers and commands from here on.
+    pub(super) fn set(&mut self, name: &'static str, value: String) {
+        self.variables.push((name, value));
+    }
+
+    /// Runs the program otherwise from here on: its words, and what runs it before them.
+    pub(super) fn run_by(&mut self, program: &[&str]) {
+        self.program = program.iter().map(|word| (*word).to_owned()).collect();
     }
 
     /// Starts a server on the data folder and waits until it listens.
@@ -149,8 +162,14 @@ impl TestApp {
 
     /// A command of the program, on this data folder.
     pub(super) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kastrel"));
-        command.args(args).current_dir(self.dir.path()).env_remove("KASTREL_SERVER").env("KASTREL_DATA_DIR", self.data()).env("NO_COLOR", "1");
+        let mut command = Command::new(&self.program[0]);
+        command
+            .args(&self.program[1..])
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_remove("KASTREL_SERVER")
+            .env("KASTREL_DATA_DIR", self.data())
+            .env("NO_COLOR", "1");
         command.envs(self.variables.iter().map(|(name, value)| (*name, value))).stdin(Stdio::null()).kill_on_drop(true);
         command
     }

@@ -10,6 +10,7 @@ mod cancels;
 mod crashes;
 mod gate;
 mod hostile;
+mod isolation;
 mod queue;
 mod repairs;
 mod restarts;
