@@ -231,7 +231,6 @@ mod tests {
         assert!(ended.plugins[4..].iter().all(|plugin| plugin.status == PluginStatus::Failed), "nothing outside the folder is read");
     }
 
-
     #[test]
     fn issues_without_a_registry_are_explained() {
         let root = tempfile::tempdir().unwrap();

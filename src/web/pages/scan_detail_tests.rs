@@ -238,7 +238,12 @@ async fn the_notes_on_an_ended_attempt_are_shown() {
     assert!(!text_of(app.get("/scans/1").await).await.contains("no PDF report"), "nothing is known before the end");
     app.finish(&scan, Resolution::Complete(Verdict::default())).await;
     let html = text_of(app.get("/scans/1").await).await;
-    assert!(html.contains("<p>Processes outlived the scanner and were killed: 3 (sleep)</p>") && html.contains("&#60;script&#62;x") && html.contains("id=\"scan-notes\""), "{html}");
+    assert!(
+        html.contains("<p>Processes outlived the scanner and were killed: 3 (sleep)</p>")
+            && html.contains("&#60;script&#62;x")
+            && html.contains("id=\"scan-notes\""),
+        "{html}"
+    );
 }
 
 #[tokio::test]

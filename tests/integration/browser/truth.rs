@@ -270,7 +270,7 @@ async fn without_redis_a_scan_is_kept_and_says_what_it_waits_for() {
     redis.kill().await;
     let id = stage.submit("1p.test").await;
     stage.until(id, |status| status["waiting"]["reason"] == "queue_down").await;
-    waits_and_says_why(&stage, id, &["Job queue unavailable: no scan starts.", "starts when the queue is back"]).await;
+    waits_and_says_why(&stage, id, &["Job queue unavailable: no scan starts.", "start when the queue is back"]).await;
     redis.restart(Data::Kept).await;
     stage.until_status(id, "completed").await;
     shown(&stage, &format!("/scans/{id}")).await.says_none_of(&["Job queue unavailable", "job queue is unavailable"]);

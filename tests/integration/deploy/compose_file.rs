@@ -117,11 +117,8 @@ fn the_scope_passes_through() {
     let scope = |env: &[(&str, &str)]| config(Compose::read(env).service("worker")).scope;
     let closed = scope(&[]);
     assert_eq!((closed.allow.rules().len(), closed.deny.rules().len(), closed.allow_private), (0, 0, false));
-    let opened = scope(&[
-        ("KASTREL_ALLOW_PRIVATE_TARGETS", "true"),
-        ("KASTREL_SCOPE__ALLOW", "example.com, 10.0.0.0/8"),
-        ("KASTREL_SCOPE__DENY", "admin.example.com"),
-    ]);
+    let opened =
+        scope(&[("KASTREL_ALLOW_PRIVATE_TARGETS", "true"), ("KASTREL_SCOPE__ALLOW", "example.com, 10.0.0.0/8"), ("KASTREL_SCOPE__DENY", "admin.example.com")]);
     assert_eq!((opened.allow.rules().len(), opened.deny.rules().len(), opened.allow_private), (2, 1, true));
 }
 
