@@ -37,15 +37,17 @@ impl Coverage {
         let is_selected = |name: &str| request.plugins.is_empty() || request.plugins.iter().any(|selected| selected.eq_ignore_ascii_case(name));
         for plugin in plugins {
             let status = if ended { plugin.status.when_attempt_ends() } else { plugin.status };
-            let class = match status {
-                PluginStatus::Skipped if !is_selected(&plugin.name) => &mut coverage.left_out,
-                status => coverage.class_mut(status),
-            };
-            class.push(plugin.name.clone());
+            let is_left_out = left_out.iter().any(|name| name.eq_ignore_ascii_case(&plugin.name));
+            match status {
+                // The submission said so, and the scanner did so.
+                PluginStatus::Skipped | PluginStatus::Unavailable | PluginStatus::NotRun | PluginStatus::Pending if is_left_out => {}
+                PluginStatus::Skipped if !is_selected(&plugin.name) => coverage.left_out.push(plugin.name.clone()),
+                status => coverage.class_mut(status).push(plugin.name.clone()),
+            }
         }
         let is_known = |name: &str| plugins.iter().any(|plugin| plugin.name.eq_ignore_ascii_case(name));
         for (at, name) in request.plugins.iter().enumerate() {
-            if !is_known(name) && !request.plugins[..at].contains(name) && !left_out.contains(name) {
+            if !is_known(name) && !request.plugins[..at].contains(name) && !left_out.iter().any(|one| one.eq_ignore_ascii_case(name)) {
                 let class = if ended { &mut coverage.not_run } else { &mut coverage.unfinished };
                 class.push(name.clone());
             }
@@ -187,11 +189,26 @@ mod tests {
     fn what_the_submission_left_out_is_no_check() {
         let request = ScanRequest { plugins: vec!["a".into(), "zap".into()], ..fixtures::request("example.com") };
         let left_out = vec!["zap".to_owned()];
-        for (states, numbers) in [(vec![("a", Completed)], (1, 1, 0)), (vec![("a", Completed), ("zap", Completed)], (2, 2, 0)), (vec![], (0, 1, 1))] {
+        for (states, numbers) in [
+            (vec![("a", Completed)], (1, 1, 0)),
+            (vec![("a", Completed), ("zap", Completed)], (2, 2, 0)),
+            (vec![], (0, 1, 1)),
+            // The scanner lists it all the same.
+            (vec![("a", Completed), ("zap", Skipped)], (1, 1, 0)),
+            (vec![("a", Completed), ("ZAP", Skipped)], (1, 1, 0)),
+            (vec![("a", Completed), ("zap", Unavailable)], (1, 1, 0)),
+            (vec![("a", Completed), ("zap", Pending)], (1, 1, 0)),
+            // It ran, and that it failed is a gap.
+            (vec![("a", Completed), ("zap", Failed)], (1, 2, 1)),
+            (vec![("a", Completed), ("zap", InProgress)], (1, 2, 1)),
+            (vec![("a", Skipped), ("zap", Skipped)], (0, 1, 1)),
+        ] {
             let coverage = Coverage::of(&request, &left_out, &plugins(&states), true);
             assert_eq!((coverage.ran(), coverage.total(), coverage.gaps()), numbers, "{states:?}");
-            assert_eq!(coverage.left_out, left_out);
+            assert_eq!(coverage.left_out, left_out, "{states:?}: named once");
         }
+        let waits = Coverage::of(&request, &left_out, &plugins(&[("a", InProgress), ("zap", Pending)]), false);
+        assert_eq!((waits.total(), waits.unfinished.as_slice()), (1, ["a".to_owned()].as_slice()));
     }
 
     #[test]

@@ -218,7 +218,7 @@ impl ScanRunner for KastRunner {
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
         scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError::Failed)?;
         let catalogue = self.known_catalogue().await;
-        let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.with_dependencies(&job.request.plugins));
+        let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.selection(&job.request));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
         let parts = ArgvParts { leading: &self.config.scanner.leading, paths: &paths, plugins: &plugins, logo: self.config.logo.as_deref() };

@@ -64,7 +64,7 @@ pub(crate) struct ScanListParams {
     target: Option<String>,
     #[param(value_type = Option<ModeName>)]
     mode: Option<String>,
-    /// Only scans in which this plugin found something.
+    /// Only scans in which this plugin has results: collected items or issues. Upper and lower case are the same.
     plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
     #[param(value_type = Option<SeverityName>)]
