@@ -115,7 +115,7 @@ impl Parser {
             '\t' => Step::Show(c),
             // Further ends of lines, which a reader of lines does not know.
             '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Step::Show(' '),
-            c if c.is_control() || turns_direction(c) => Step::Nothing,
+            c if c.is_control() || is_hidden(c) => Step::Nothing,
             c => Step::Show(c),
         }
     }
@@ -134,9 +134,9 @@ fn sequence(parameters: &str, last: char) -> Step {
     }
 }
 
-/// Characters that change the direction of what follows and can so disguise it, and the byte order mark.
-const fn turns_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+/// Characters that show nothing, and could hide a text or turn its direction: bidirectional controls, zero-width characters, tags, the byte order mark.
+const fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The characters of a text that are shown, line feeds and tabs among them; nothing is overwritten. A carriage return alone shows nothing.

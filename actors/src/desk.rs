@@ -87,6 +87,9 @@ pub enum SubmitError {
     /// The idempotency key belongs to a scan that was asked for with other fields.
     #[error("the idempotency key was used for a different request (scan {0})")]
     KeyReused(ScanId),
+    /// The scan that is to be run again has not ended.
+    #[error("scan {0} is {1}; it can be run again when it has finished")]
+    NotEnded(ScanId, ScanStatus),
     /// There is no room in the queue.
     #[error(transparent)]
     Queue(#[from] QueueRefusal),
@@ -202,13 +205,16 @@ impl ScanDesk {
         if errors.is_empty() { Ok(selection) } else { Err(SubmitError::Invalid(errors)) }
     }
 
-    /// Submits a scan's request once more, for `client`. `confirm_active`: its user confirms that active plugins may run; what was confirmed for the earlier scan does not count.
+    /// Submits the request of a scan that has ended once more, for `client`. `confirm_active`: its user confirms that active plugins may run; what was confirmed for the earlier scan does not count.
     /// `None`: no such scan.
     ///
     /// # Errors
-    /// The target may be out of scope by now, a confirmation may be missing, there may be no room in the queue, or the store fails.
+    /// The scan goes on, the target may be out of scope by now, a confirmation may be missing, there may be no room in the queue, or the store fails.
     pub async fn rerun(&self, client: Client, id: ScanId, trace: TraceContext, confirm_active: bool) -> Result<Option<Accepted>, SubmitError> {
         let Some(scan) = self.scan(id).await? else { return Ok(None) };
+        if !scan.status().is_terminal() {
+            return Err(SubmitError::NotEnded(id, scan.status()));
+        }
         let request = scan.record.request.clone();
         let Selection { left_out, warnings } = self.permit(&request, confirm_active)?;
         self.accept(client, NewScan { request, left_out, idempotency_key: None, trace, rerun_of: Some(id) }, warnings).await.map(Some)

@@ -16,7 +16,6 @@ use tracing::debug;
 
 use crate::desk::{ScanDesk, View};
 use crate::model::{HeldBack, NodeRecord, QueuePause, ScanId, ScanRecord, ScanRequest, ScanStatus};
-use crate::policy::banner::{QueueBanner, queue_banner};
 use crate::policy::waiting::{QueueFacts, StartBlocker, Waiting, reasons, start_blockers};
 use crate::ports::{Control, DueScan, StoreError};
 
@@ -25,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// For how long a look counts as this moment.
 const FRESH: Duration = Duration::from_millis(500);
+/// A look that is older is taken anew before an answer goes by it.
+const OLD: Duration = Duration::from_secs(3);
 
 /// How often the task looks while somebody wants to know.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -122,9 +123,9 @@ impl ScanDesk {
         self.reasons_seen(record).into_iter().next()
     }
 
-    /// The same, but the first answer of a process waits for its first look: before it, a paused queue would look like one that only takes its turn.
+    /// The same, but an answer that would go by no look or an old one waits for a new one: nobody asked for a while, and the queue may be paused or gone since.
     pub async fn waiting_soon(&self, record: &ScanRecord) -> Option<Waiting> {
-        if record.status() == ScanStatus::Pending && self.board.queue.known().at.is_none() {
+        if record.status() == ScanStatus::Pending && self.board.queue.known().at.is_none_or(|at| at.elapsed() > OLD) {
             self.look().await;
         }
         self.waiting_seen(record)
@@ -144,12 +145,6 @@ impl ScanDesk {
         let held = nodes.iter().map(|node| &node.held).min_by_key(|held| held.until).filter(|_| !others);
         let known = self.board.queue.known();
         start_blockers(self.facts(&known), held)
-    }
-
-    /// What every page says while scans do not start, or not on every node.
-    pub async fn queue_banner(&self) -> Option<QueueBanner> {
-        let blockers = self.start_blockers().await;
-        queue_banner(&blockers, &self.board.holds.nodes().0)
     }
 
     /// Why no node starts a scan of this request, as far as is known here without asking.

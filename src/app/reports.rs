@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kastrel_actors::model::{AttemptNumber, ReportFormat, ScanRecord};
+use kastrel_actors::model::{AttemptNumber, ReportFiles, ReportFormat, ScanRecord};
 
 use crate::adapters::kast_runner::{KastRunner, RenderError, ReportRenderer};
 use crate::config::Config;
@@ -18,7 +18,7 @@ pub(super) fn renderer(config: &Config, runner: &KastRunner) -> Option<Arc<dyn R
 
 #[async_trait]
 impl RenderReport for Renderer {
-    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<(), String> {
+    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<ReportFiles, String> {
         self.0.render(record, attempt, format).await.map_err(|error| {
             if let RenderError::Run(source) | RenderError::Copy(source) = &error {
                 tracing::warn!(error = source as &dyn std::error::Error, "a report could not be rendered");

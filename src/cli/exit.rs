@@ -21,9 +21,9 @@ pub enum Exit {
     Unreachable,
     /// The database has lost rows or is damaged; nothing is done with it.
     Storage,
-    /// The scan completed with an issue that `--fail-on` does not let pass.
+    /// The scan found an issue that `--fail-on` does not let pass.
     Found,
-    /// The scan completed, and checks that `--require-coverage` wants did not run.
+    /// Checks that `--require-coverage` wants did not run.
     Uncovered,
     /// Interrupted: the scan was cancelled from here.
     Interrupted,
@@ -55,26 +55,30 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done; a scan that was waited for completed, and passed its gate",
-            Self::Failed => "the scan failed, or nothing could be checked; or the command failed",
+            Self::Failed => "the scan failed, or nothing could be checked, and no gate says more; or the command failed",
             Self::Usage => "wrong arguments, request or configuration",
             Self::Cancelled => "the scan was cancelled elsewhere",
             Self::Unreachable => "the server does not answer",
             Self::Storage => "the database has lost rows or is damaged; the message says what to do",
-            Self::Found => "the scan completed with an issue at or above --fail-on, or of unknown severity",
-            Self::Uncovered => "the scan completed, and not every check of --require-coverage ran",
+            Self::Found => "the scan found an issue at or above --fail-on, or of unknown severity",
+            Self::Uncovered => "coverage is incomplete: not every check of --require-coverage ran",
             Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP; the scan was cancelled",
         }
     }
 
-    /// The exit of a command that waited for a scan's end. What a gate says counts for a scan that completed; all others never pass one.
+    /// The exit of a command that waited for a scan's end. A scan that failed never passes; what its gate says is the more exact code. A scan that was cancelled keeps its own.
     #[must_use]
     pub const fn of_scan(status: ScanStatus, interrupted: bool, judgement: &Judgement) -> Self {
         match status {
             ScanStatus::Completed => judgement.exit(),
             ScanStatus::Cancelled if interrupted => Self::Interrupted,
             ScanStatus::Cancelled => Self::Cancelled,
+            ScanStatus::Failed => match judgement.exit() {
+                Self::Done => Self::Failed,
+                refused => refused,
+            },
             // Unfinished scans are not asked for their exit; if one is, it did not complete.
-            ScanStatus::Failed | ScanStatus::Pending | ScanStatus::Running => Self::Failed,
+            ScanStatus::Pending | ScanStatus::Running => Self::Failed,
         }
     }
 
@@ -109,10 +113,12 @@ mod tests {
             (S::Completed, false, &uncovered, 11),
             (S::Completed, false, &both, 10),
             (S::Failed, false, &pass, 1),
-            (S::Failed, true, &found, 1),
-            (S::Failed, false, &uncovered, 1),
+            (S::Failed, true, &found, 10),
+            (S::Failed, false, &uncovered, 11),
+            (S::Failed, false, &both, 10),
             (S::Cancelled, false, &pass, 3),
             (S::Cancelled, true, &pass, 130),
+            (S::Cancelled, false, &both, 3),
             (S::Pending, false, &pass, 1),
             (S::Running, false, &pass, 1),
         ] {

@@ -1,4 +1,4 @@
-//! The gate of `kastrel scan`: whether a scan that completed passes, as a pure function of its view.
+//! The gate of `kastrel scan`: whether a scan passes, as a pure function of its view.
 //!
 //! - `--fail-on S` does not pass where an issue of severity S or worse was found. An issue whose severity nobody knows may be of any, so it counts.
 //! - `--require-coverage` does not pass where checks did not run. With `--fail-on` it is `any` unless another one is given: an unchecked target never passes.
@@ -80,7 +80,7 @@ impl Gate {
         self.require.or(if self.fail_on.is_some() { Some(Require::Any) } else { None })
     }
 
-    /// Judges a scan that completed.
+    /// Judges a scan that completed or failed.
     pub fn judge(&self, scan: &ScanView) -> Judgement {
         let (mut found, mut issues) = (0, Vec::new());
         if let Some(least) = self.fail_on {
@@ -92,7 +92,7 @@ impl Gate {
 }
 
 impl Judgement {
-    /// The exit of a scan that completed. Of two reasons not to pass the issues are the weightier one; [`lines`](Self::lines) says both.
+    /// What the gate makes of the exit. Of two reasons not to pass the issues are the weightier one; [`lines`](Self::lines) says both.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         if self.found > 0 {
@@ -173,8 +173,8 @@ fn uncovered(scan: &ScanView, require: Require, allowed: &[String]) -> Vec<Strin
     if coverage.unfinished > 0 {
         why.push(format!("Not finished: {}", count(coverage.unfinished as u64, "check")));
     }
-    if scan.report_missing {
-        why.push("The requested report does not exist".into());
+    if let Some(missing) = &scan.missing_report {
+        why.push(missing.clone());
     }
     why
 }

@@ -33,7 +33,7 @@ pub(super) async fn run(args: &PluginsArgs, context: &mut Context) -> Result<Exi
 }
 
 fn text(list: &PluginList, style: Style) -> String {
-    let columns = [Column::new("Plugin", 0), Column::new("Kind", 1), Column::new("Installed", 0), Column::text("Needs", 3), Column::text("Description", 2)];
+    let columns = [Column::text("Plugin", 0), Column::new("Kind", 1), Column::new("Installed", 0), Column::text("Needs", 3), Column::text("Description", 2)];
     let row = |plugin: &PluginInfo| {
         vec![
             cell(&plugin.name),
@@ -53,6 +53,27 @@ mod tests {
     use kastrel_actors::model::{PluginInfo, PluginKind, ScannerInfo, ScannerKind};
 
     use super::*;
+
+    #[test]
+    fn a_name_of_any_length_fits_a_narrow_terminal() {
+        for name in ["related_sites".to_owned(), "x".repeat(100), format!("my plugin {}", "näme ".repeat(18))] {
+            let plugin = PluginInfo {
+                name: name.clone(),
+                display_name: name,
+                description: "Finds sites".into(),
+                kind: PluginKind::Passive,
+                available: true,
+                dependencies: vec!["subfinder".into()],
+            };
+            let list = PluginList { scanner: None, plugins: vec![plugin] };
+            for width in [40, 60, 80] {
+                let text = text(&list, Style { width: Some(width), ..Style::PLAIN });
+                let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+                assert!(widest <= usize::from(width), "{width}:\n{text}");
+                assert!(text.contains("Plugin") && text.contains("yes"), "{width}:\n{text}");
+            }
+        }
+    }
 
     #[test]
     fn plugins_stand_in_a_table() {

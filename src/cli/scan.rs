@@ -114,7 +114,7 @@ async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Ses
             let gate = args.gate();
             let judgement = if gate.is_set() { gate.judge(&scan) } else { Judgement::default() };
             let exit = Exit::of_scan(scan.status, interrupted, &judgement);
-            let not_passed = if scan.status == ScanStatus::Completed { judgement.lines(gate.fail_on) } else { Vec::new() };
+            let not_passed = if matches!(scan.status, ScanStatus::Completed | ScanStatus::Failed) { judgement.lines(gate.fail_on) } else { Vec::new() };
             if args.json {
                 context.output.json(&Document { scan: &scan, not_passed, plan, exit_code: exit.code() })?;
             } else {
@@ -152,7 +152,7 @@ fn plan(log: Vec<String>) -> Vec<String> {
 
 async fn submitted(args: &ScanArgs, context: &mut Context, session: &Session, id: ScanId) -> Result<Exit, CliError> {
     if args.json {
-        let scan = session.backend.get(id).await?.ok_or(CliError::NoScan(id))?;
+        let scan = session.backend.details(id).await?.ok_or(CliError::NoScan(id))?;
         context.output.json(&Document { scan: &scan, not_passed: Vec::new(), plan: Vec::new(), exit_code: Exit::Done.code() })?;
     } else {
         let page = session.page(id).map_or_else(String::new, |page| format!(": {page}"));

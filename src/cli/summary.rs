@@ -50,8 +50,9 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
     }
     if let Some(report) = &scan.report {
         parts.push(format!("Report:   {}", brief(report, 4000)));
-    } else if scan.report_missing {
-        parts.push("Report:   none: the scanner wrote none".into());
+    }
+    if let Some(missing) = &scan.missing_report {
+        parts.push(format!("Report:   {}", brief(missing, 200)));
     }
     parts.push(outcome(scan));
     parts.join("\n")

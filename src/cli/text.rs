@@ -1,27 +1,12 @@
 //! Text for terminals: nothing that the scanned site chose may steer one.
 
 pub use crate::human_time::seconds as duration;
+use crate::terminal_text;
 
-/// The text on one line without control characters, and without the invisible ones that reorder or hide text.
+/// The text on one line without escape sequences and control characters, and without the invisible ones that reorder or hide text.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\n' | '\t' | '\r' => out.push(' '),
-            // A whole escape sequence goes, so that no `[31m` is left of it.
-            '\u{1b}' if chars.next_if_eq(&'[').is_some() => while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
-            c if c.is_control() || is_invisible(c) => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Bidirectional controls, zero-width characters and the like: they can make a line read as another.
-const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}' | '\u{61c}' | '\u{2028}' | '\u{2029}' | '\u{e0000}'..='\u{e007f}')
+    terminal_text::plain(&text.replace('\r', " ")).replace(['\n', '\t'], " ")
 }
 
 /// As [`plain`], cut to `most` characters.
@@ -85,9 +70,10 @@ mod tests {
         for (given, shown) in [
             ("plain", "plain"),
             ("a\u{1b}[31mred\u{1b}[0m", "ared"),
-            ("\u{1b}]0;title\u{7}x", "]0;titlex"),
+            ("\u{1b}]0;title\u{7}x", "x"),
+            ("a\u{1b}(Bc\u{1b}[", "ac"),
             ("line\nbreak\ttab\r", "line break tab "),
-            ("a\u{202e}b\u{200b}c\u{9b}2J", "abc2J"),
+            ("a\u{202e}b\u{200b}c\u{9b}2J", "abc"),
             ("\u{1b}[", ""),
             ("日本", "日本"),
         ] {

@@ -149,9 +149,9 @@ pub struct ScanView {
     /// How much of it was checked.
     #[serde(default, deserialize_with = "lenient")]
     pub coverage: Option<CoverageView>,
-    /// The requested report does not exist after the end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "lenient")]
-    pub report_missing: bool,
+    /// The sentence about a requested report that does not exist after the end.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub missing_report: Option<String>,
     /// How many plugins.
     #[serde(default)]
     pub results_count: usize,
@@ -294,7 +294,7 @@ impl ScanView {
             dry_run: record.request.dry_run,
             results: plugins.iter().map(PluginView::of).collect(),
             coverage: None,
-            report_missing: false,
+            missing_report: None,
             results_count: plugins.len(),
             plugins_failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
             findings_count: total_count(plugins.iter().map(|plugin| plugin.findings_count)),

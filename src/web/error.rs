@@ -219,6 +219,7 @@ impl From<SubmitError> for Problem {
                 let wrong = FieldError::new("Idempotency-Key", format!("it was used for scan {id}, which was asked for with other fields"));
                 Self::fields(ProblemKind::KeyReused, vec![wrong])
             }
+            error @ SubmitError::NotEnded(..) => Self::new(ProblemKind::NotEnded, error.to_string()),
             SubmitError::Queue(refusal) => refusal.into(),
             SubmitError::Store(error) => error.into(),
         }

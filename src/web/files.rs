@@ -10,7 +10,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt};
-use kastrel_actors::model::{AttemptNumber, ScanId, ScanRecord};
+use kastrel_actors::model::{AttemptNumber, ReportFiles, ScanId, ScanRecord};
+use kastrel_actors::policy::reports;
 
 use super::error::Problem;
 use super::hosts::host_of;
@@ -72,6 +73,20 @@ pub(crate) async fn list(web: &WebInner, record: &ScanRecord, attempt: AttemptNu
 /// Whether a file of an attempt is there, for a page. A list may be cut, so it is not asked.
 pub(crate) async fn has(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, path: &str) -> Result<bool, ArtifactError> {
     in_time(web.state.artifacts.has(&AttemptKey::of(record, attempt), path)).await
+}
+
+/// Which reports an attempt has.
+pub(crate) async fn reports_of(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Result<ReportFiles, ArtifactError> {
+    let (html, pdf) = tokio::join!(has(web, record, attempt, REPORT), has(web, record, attempt, PDF_REPORT));
+    Ok(ReportFiles { html: html?, pdf: pdf? })
+}
+
+/// Which reports a scan that has ended has; `None`: nobody knows yet, because it has not ended, its files have not all arrived, or where they are does not answer.
+pub(crate) async fn reports_at_end(web: &WebInner, record: &ScanRecord) -> Option<ReportFiles> {
+    let attempt = record.last_attempt().filter(|_| record.status().is_terminal())?.number;
+    let found = reports_of(web, record, attempt).await.ok()?;
+    let is_sure = reports::missing_of(record, found).is_none() || list(web, record, attempt).await.is_ok_and(|listing| !listing.partial);
+    is_sure.then_some(found)
 }
 
 /// What to tell people of a list besides the list.

@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use kastrel_actors::model::{AttemptNumber, ScanId};
 
 use super::error::Problem;
+use super::text::PLUGIN_MARK;
 
 /// The `{id}` of the path.
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +52,8 @@ impl<S: Send + Sync> FromRequestParts<S> for PluginPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_scan())?;
-        let name = params.iter().find(|(name, _)| *name == "name").map(|(_, value)| value.to_owned()).ok_or_else(no_scan)?;
-        Ok(Self { id: ScanId(number(&params, "id")?), name })
+        let name = params.iter().find(|(name, _)| *name == "name").map(|(_, value)| value).ok_or_else(no_scan)?;
+        Ok(Self { id: ScanId(number(&params, "id")?), name: name.strip_prefix(PLUGIN_MARK).unwrap_or(name).to_owned() })
     }
 }
 

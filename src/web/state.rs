@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, Severity};
+use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFiles, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, Severity};
 use kastrel_actors::policy::overrides::SettingsSchema;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -72,8 +72,8 @@ pub struct SettingLine {
 /// Renders the reports of an ended attempt once more.
 #[async_trait]
 pub trait RenderReport: Send + Sync + 'static {
-    /// Renders them, or says in a sentence for people why not.
-    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<(), String>;
+    /// Renders them and tells which were written, one at least; or says in a sentence for people why there is none.
+    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<ReportFiles, String>;
 }
 
 /// What this program says of itself.

@@ -1,5 +1,7 @@
 //! Values as people read them. Templates compute nothing, so this is where it is done.
 
+use kastrel_actors::model::ScanId;
+
 pub(crate) use crate::human_time::duration;
 
 pub(crate) use crate::terminal_text::plain as clean;
@@ -38,6 +40,15 @@ pub(crate) fn in_url(path: &str) -> String {
     let encode = |b: u8| if b.is_ascii_alphanumeric() || b"/-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
     path.bytes().map(encode).collect()
 }
+
+/// The page of a plugin of a scan. A name is whatever the scanner says: it becomes one segment, and one that a browser takes for a step up (`..`) is marked, as is one that looks marked.
+pub(crate) fn plugin_url(scan: ScanId, name: &str) -> String {
+    let mark = if matches!(name, "." | "..") || name.starts_with(PLUGIN_MARK) { "~" } else { "" };
+    format!("/scans/{scan}/plugins/{mark}{}", in_url(name).replace('/', "%2F"))
+}
+
+/// Stands before the names of plugins that would be no segment of an address by themselves.
+pub(crate) const PLUGIN_MARK: char = '~';
 
 /// Targets up to this length are not broken in lines that have room.
 const SHORT: usize = 40;

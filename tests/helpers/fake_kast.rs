@@ -25,6 +25,11 @@
 //! | `flood` | writes 1 GiB to stdout, 64 MiB of it to stderr, then goes on |
 //! | `truncated`, `huge`, `deep`, `latin1`, `linked`, `fifo` | `kast_info.json` is that |
 //! | `ptruncated`, `phuge`, `pdeep`, `platin1`, `plinked` | the first plugin's result file is that |
+//! | `pspoilt` | the first plugin's result file is whole for a moment, and then truncated |
+//! | `pissuetext`, `pissuekeys` | the first plugin names its issue as a text, as a key of an object |
+//! | `ptimeout` | the first plugin's result has the disposition `timeout` |
+//! | `infotimeout` | `kast_info.json` says `timeout` of the first plugin, whose result has no disposition |
+//! | `manyp` | it lists 600 plugins more, each with a result |
 //! | `flaky` | crashes unless two `attempt-N` folders lie beside its own |
 //! | `failp` | its last plugin fails |
 //! | `missingp`, `skippedp`, `unknownp` | its last plugin is that in `kast_info.json`, and has no result file |
@@ -428,10 +433,18 @@ async fn plugins(play: &Play) {
         let failed = play.is("allfail") || (play.is("failp") && is_last);
         let odd = [("missingp", "unavailable"), ("skippedp", "skipped"), ("unknownp", "unknown")].into_iter().find(|(word, _)| is_last && play.is(word));
         let file = format!("{name}_processed.json");
-        let text = processed(name, index, failed, play.is("clean"));
+        let mut text = processed(name, index, failed, play.is("clean"));
+        if index == 0 {
+            text = odd(&text, play);
+        }
         match () {
             () if odd.is_some() => std::fs::remove_file(play.out.join(format!("{name}.json"))).unwrap(),
             () if index > 0 => write(&play.out, &file, text.as_bytes()),
+            () if play.is("pspoilt") => {
+                write(&play.out, &file, text.as_bytes());
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                std::fs::write(play.out.join(&file), &text.as_bytes()[..text.len() / 2]).unwrap();
+            }
             () if play.is("ptruncated") => write(&play.out, &file, &text.as_bytes()[..text.len() / 2]),
             () if play.is("phuge") => sparse(&play.out.join(&file)),
             () if play.is("pdeep") => write(&play.out, &file, deep("summary").as_bytes()),
@@ -440,7 +453,13 @@ async fn plugins(play: &Play) {
             () => write(&play.out, &file, text.as_bytes()),
         }
         let status = odd.map_or(if failed { "fail" } else { "success" }, |(_, status)| status);
+        let status = if index == 0 && play.is("infotimeout") { "timeout" } else { status };
         info.push(serde_json::json!({"plugin_name": name, "start_timestamp": START, "end_timestamp": END, "duration_seconds": 3.5, "status": status}));
+    }
+    for number in (0..600).filter(|_| play.is("manyp")) {
+        let name = format!("more_{number}");
+        write(&play.out, &format!("{name}_processed.json"), processed(&name, 0, false, true).as_bytes());
+        info.push(serde_json::json!({"plugin_name": name, "start_timestamp": START, "end_timestamp": END, "status": "success"}));
     }
     let text = serde_json::json!({"kast_version": "3.0.40", "note": "a bücher note", "plugins": info}).to_string();
     const INFO: &str = "kast_info.json";
@@ -511,6 +530,19 @@ fn processed(name: &str, index: usize, failed: bool, is_clean: bool) -> String {
         "issues": if is_clean { serde_json::json!([]) } else { serde_json::json!(["FAKE-1", {"id": "novel"}]) },
     })
     .to_string()
+}
+
+/// A result as a plugin of others may write it.
+fn odd(text: &str, play: &Play) -> String {
+    let mut result: serde_json::Value = serde_json::from_str(text).unwrap();
+    match () {
+        () if play.is("pissuetext") => result["issues"] = "FAKE-1".into(),
+        () if play.is("pissuekeys") => result["issues"] = serde_json::json!({ "FAKE-1": { "count": 1 } }),
+        () if play.is("ptimeout") => result["findings"]["disposition"] = "timeout".into(),
+        () if play.is("infotimeout") => result["findings"] = serde_json::json!({ "results": [] }),
+        () => {}
+    }
+    result.to_string()
 }
 
 /// As KAST does: a whole file appears at once.

@@ -171,13 +171,13 @@ fn build() -> PathBuf {
     // <target>/debug/deps/<this test>
     let own = std::env::current_exe().unwrap();
     let target = own.ancestors().nth(3).unwrap().join("surreal-server");
-    let program = target.join("release/surreal-server");
+    let program = target.join("debug/surreal-server");
     if is_newer(&program, &["Cargo.toml", "Cargo.lock", "src/main.rs"].map(|file| source.join(file))) {
         return program;
     }
     // Several tests may come here at once; cargo lets one of them build and the others wait.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--release", "--locked", "--manifest-path"]).arg(source.join("Cargo.toml")).env("CARGO_TARGET_DIR", &target);
+    command.args(["build", "--locked", "--manifest-path"]).arg(source.join("Cargo.toml")).env("CARGO_TARGET_DIR", &target);
     // What the outer cargo set for this workspace is not meant for the other; build scripts watch some of it, and would build everything anew for each caller.
     let is_of_outer_cargo = |name: &str| name.starts_with("CARGO") || name.starts_with("NEXTEST") || name.starts_with("RUST") || name == "LD_LIBRARY_PATH";
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_outer_cargo)) {

@@ -37,15 +37,17 @@ impl Coverage {
         let is_selected = |name: &str| request.plugins.is_empty() || request.plugins.iter().any(|selected| selected.eq_ignore_ascii_case(name));
         for plugin in plugins {
             let status = if ended { plugin.status.when_attempt_ends() } else { plugin.status };
-            let class = match status {
-                PluginStatus::Skipped if !is_selected(&plugin.name) => &mut coverage.left_out,
-                status => coverage.class_mut(status),
-            };
-            class.push(plugin.name.clone());
+            let is_left_out = left_out.iter().any(|name| name.eq_ignore_ascii_case(&plugin.name));
+            match status {
+                // The submission said so, and the scanner did so.
+                PluginStatus::Skipped | PluginStatus::Unavailable | PluginStatus::NotRun | PluginStatus::Pending if is_left_out => {}
+                PluginStatus::Skipped if !is_selected(&plugin.name) => coverage.left_out.push(plugin.name.clone()),
+                status => coverage.class_mut(status).push(plugin.name.clone()),
+            }
         }
         let is_known = |name: &str| plugins.iter().any(|plugin| plugin.name.eq_ignore_ascii_case(name));
         for (at, name) in request.plugins.iter().enumerate() {
-            if !is_known(name) && !request.plugins[..at].contains(name) && !left_out.contains(name) {
+            if !is_known(name) && !request.plugins[..at].contains(name) && !left_out.iter().any(|one| one.eq_ignore_ascii_case(name)) {
                 let class = if ended { &mut coverage.not_run } else { &mut coverage.unfinished };
                 class.push(name.clone());
             }
@@ -119,7 +121,6 @@ impl Coverage {
         match (self.dry_run, self.total()) {
             (true, _) => "not run: dry run".into(),
             (false, 0) => "no checks ran".into(),
-            (false, 1) => format!("{} of 1 check ran", self.ran()),
             (false, total) => format!("{} of {total} checks ran", self.ran()),
         }
     }
@@ -157,12 +158,12 @@ mod tests {
             // The scanner skipped what nobody had left out.
             (&[], with(&[("k", Skipped)]), false, true, (10, 11, 1), false, false, "10 of 11 checks ran"),
             // The user's own selection.
-            (&["a"], vec![("a", Completed), ("b", Skipped), ("c", Skipped)], false, true, (1, 1, 0), true, false, "1 of 1 check ran"),
+            (&["a"], vec![("a", Completed), ("b", Skipped), ("c", Skipped)], false, true, (1, 1, 0), true, false, "1 of 1 checks ran"),
             (&["a", "b"], vec![("a", Completed), ("b", Skipped)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
             // A dependency that ran with the selected ones is a check as well.
             (&["b"], vec![("a", Failed), ("b", Completed)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
             // Selected, and never heard of.
-            (&["zap"], vec![], false, true, (0, 1, 1), false, true, "0 of 1 check ran"),
+            (&["zap"], vec![], false, true, (0, 1, 1), false, true, "0 of 1 checks ran"),
             (&["a", "zap", "zap"], vec![("A", Completed)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
             (&[], vec![("a", Failed), ("b", Unavailable)], false, true, (0, 2, 2), false, true, "0 of 2 checks ran"),
             (&[], vec![], false, true, (0, 0, 0), false, true, "no checks ran"),
@@ -188,11 +189,26 @@ mod tests {
     fn what_the_submission_left_out_is_no_check() {
         let request = ScanRequest { plugins: vec!["a".into(), "zap".into()], ..fixtures::request("example.com") };
         let left_out = vec!["zap".to_owned()];
-        for (states, numbers) in [(vec![("a", Completed)], (1, 1, 0)), (vec![("a", Completed), ("zap", Completed)], (2, 2, 0)), (vec![], (0, 1, 1))] {
+        for (states, numbers) in [
+            (vec![("a", Completed)], (1, 1, 0)),
+            (vec![("a", Completed), ("zap", Completed)], (2, 2, 0)),
+            (vec![], (0, 1, 1)),
+            // The scanner lists it all the same.
+            (vec![("a", Completed), ("zap", Skipped)], (1, 1, 0)),
+            (vec![("a", Completed), ("ZAP", Skipped)], (1, 1, 0)),
+            (vec![("a", Completed), ("zap", Unavailable)], (1, 1, 0)),
+            (vec![("a", Completed), ("zap", Pending)], (1, 1, 0)),
+            // It ran, and that it failed is a gap.
+            (vec![("a", Completed), ("zap", Failed)], (1, 2, 1)),
+            (vec![("a", Completed), ("zap", InProgress)], (1, 2, 1)),
+            (vec![("a", Skipped), ("zap", Skipped)], (0, 1, 1)),
+        ] {
             let coverage = Coverage::of(&request, &left_out, &plugins(&states), true);
             assert_eq!((coverage.ran(), coverage.total(), coverage.gaps()), numbers, "{states:?}");
-            assert_eq!(coverage.left_out, left_out);
+            assert_eq!(coverage.left_out, left_out, "{states:?}: named once");
         }
+        let waits = Coverage::of(&request, &left_out, &plugins(&[("a", InProgress), ("zap", Pending)]), false);
+        assert_eq!((waits.total(), waits.unfinished.as_slice()), (1, ["a".to_owned()].as_slice()));
     }
 
     #[test]

@@ -165,6 +165,22 @@ impl IssueCollector {
     /// Counts an issue, and lists it if it is among the worst.
     pub fn push(&mut self, issue: IssueRef) {
         self.counts.add(issue.severity, 1);
+        self.list(issue);
+    }
+
+    /// Counts and lists what another one collected.
+    pub fn append(&mut self, other: Self) {
+        self.counts = self.counts.plus(other.counts);
+        other.worst.into_iter().for_each(|issue| self.list(issue));
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    fn list(&mut self, issue: IssueRef) {
         let at = self.worst.partition_point(|listed| listed.severity <= issue.severity);
         if at < MOST_LISTED_ISSUES {
             self.worst.insert(at, issue);
@@ -207,6 +223,18 @@ mod tests {
         let (counts, listed) = collector.into_parts();
         assert_eq!((counts.low, counts.high, counts.total()), (1_339, 1, 1_340));
         assert_eq!((listed.len(), listed[0].id.as_str(), listed[1].id.as_str(), listed[199].id.as_str()), (200, "1339", "0", "198"));
+    }
+
+    #[test]
+    fn what_another_one_collected_is_counted_and_the_worst_of_both_are_listed() {
+        let (mut one, mut other) = (IssueCollector::default(), IssueCollector::default());
+        assert!(one.is_empty());
+        one.extend((0..300).map(|id| issue(id, Severity::Low)));
+        other.extend((300..600).map(|id| issue(id, Severity::Low)));
+        other.push(issue(600, Severity::High));
+        one.append(other);
+        let (counts, listed) = one.into_parts();
+        assert_eq!((counts.low, counts.high, listed.len(), listed[0].id.as_str(), listed[199].id.as_str()), (600, 1, 200, "600", "198"));
     }
 
     #[test]

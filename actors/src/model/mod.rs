@@ -33,7 +33,7 @@ pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
 pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
 pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
-pub use request::{ConfigOverride, FieldError, MAX_WORKERS, NewScan, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
+pub use request::{ConfigOverride, FieldError, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use snapshot::{AttemptPhase, ScanSnapshot};
 pub use target::{Host, Scheme, Target, TargetError};

@@ -34,6 +34,15 @@ named_enum! {
     }
 }
 
+/// Which reports of an attempt there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReportFiles {
+    /// The HTML page.
+    pub html: bool,
+    /// The PDF.
+    pub pdf: bool,
+}
+
 named_enum! {
     /// Which scans go first when not all can run.
     pub enum Priority {

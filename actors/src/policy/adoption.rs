@@ -26,8 +26,8 @@ pub enum Adoption {
 /// A result counts only where its files are those of exactly this attempt under exactly this token, where nothing writes to them any more, and where they are whole. What it says is read as of an
 /// attempt whose end was seen. A scan whose cancel was asked for has no use for it.
 ///
-/// A result file that cannot be read does not count here: it is what a scanner leaves that was killed while it wrote. The lost node is the reason for another attempt then, and the end of that one is
-/// seen.
+/// Scanners write `kast_info.json` at once, after the last plugin has ended. So where it is whole, another attempt is no cure for a plugin's result that cannot be read: that plugin has failed, and the
+/// others count.
 pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) -> Adoption {
     if is_cancelled {
         return Adoption::Discard("a cancel was asked for");
@@ -38,9 +38,6 @@ pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) ->
     }
     if remains.processes > 0 {
         return Adoption::Discard("processes of it are alive");
-    }
-    if remains.spoilt > 0 {
-        return Adoption::Discard("a plugin's result is not whole");
     }
     match classify(&remains.report, None, dry_run) {
         AttemptEnd::Completed(verdict) => Adoption::Adopt(verdict),
@@ -59,21 +56,27 @@ mod tests {
     fn only_the_whole_result_of_exactly_this_attempt_counts() {
         use InfoFile::{Missing, Read};
         let torn = || InfoFile::Unreadable("it is truncated".into());
-        for (is_marked, processes, spoilt, info, is_cancelled, dry_run, adopted) in [
+        for (is_marked, processes, failed, info, is_cancelled, dry_run, adopted) in [
             (true, 0, 0, Read, false, false, true),
             (true, 0, 0, Read, false, true, true),
             (false, 0, 0, Read, false, false, false),
             (true, 1, 0, Read, false, false, false),
-            (true, 0, 1, Read, false, false, false),
+            // Every plugin had ended, and one of them left a result that cannot be read: so would the next attempt.
+            (true, 0, 1, Read, false, false, true),
+            (false, 0, 1, Read, false, false, false),
+            (true, 1, 1, Read, false, false, false),
             (true, 0, 0, Missing, false, false, false),
+            (true, 0, 1, Missing, false, false, false),
             (true, 0, 0, torn(), false, false, false),
+            (true, 0, 1, torn(), false, false, false),
             // A dry run leaves no result, and how it ended is not known.
             (true, 0, 0, Missing, false, true, false),
             (true, 0, 0, Read, true, false, false),
         ] {
-            let plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed)];
+            let mut plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed)];
+            plugins.extend((0..failed).map(|at| PluginResult::new(format!("torn-{at}"), PluginStatus::Failed)));
             let report = AttemptReport { exit: ExitKind::Unknown, info, plugins: plugins.clone(), last_words: String::new(), notes: vec![] };
-            let remains = Remains { is_marked, processes, spoilt, report };
+            let remains = Remains { is_marked, processes, report };
             let decided = adoption(Some(&remains), is_cancelled, dry_run);
             let verdict = Adoption::Adopt(Verdict { plugins, dry_run });
             assert_eq!(decided == verdict, adopted, "{remains:?} {is_cancelled} {dry_run}: {decided:?}");
@@ -86,7 +89,7 @@ mod tests {
         let plugins = vec![PluginResult::new("whatweb", PluginStatus::Failed), PluginResult::new("testssl", PluginStatus::Unavailable)];
         let remains = |info| {
             let report = AttemptReport { exit: ExitKind::Unknown, info, plugins: plugins.clone(), last_words: String::new(), notes: vec![] };
-            Remains { is_marked: true, processes: 0, spoilt: 0, report }
+            Remains { is_marked: true, processes: 0, report }
         };
         let Adoption::Fail { failure, plugins: kept } = adoption(Some(&remains(InfoFile::Read)), false, false) else { panic!("it ended") };
         assert_eq!((failure.kind, kept), (FailureKind::NothingChecked, plugins.clone()));

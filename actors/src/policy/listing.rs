@@ -9,10 +9,17 @@ pub fn plugins_of(record: &ScanRecord) -> &[PluginResult] {
     record.last_plugins()
 }
 
-/// The names of the plugins that found something, each once.
+/// The name of a plugin as lists know it: lower case.
 #[must_use]
-pub fn plugins_with_findings(record: &ScanRecord) -> Vec<&str> {
-    let mut names: Vec<&str> = plugins_of(record).iter().filter(|plugin| plugin.findings_count > 0).map(|plugin| plugin.name.as_str()).collect();
+pub fn plugin_text(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// The names of the plugins that have results, collected items or issues, as lists know them, each once. A plugin may name an issue and collect nothing.
+#[must_use]
+pub fn plugins_with_results(record: &ScanRecord) -> Vec<String> {
+    let has_results = |plugin: &&PluginResult| plugin.findings_count > 0 || plugin.issues_count() > 0;
+    let mut names: Vec<String> = plugins_of(record).iter().filter(has_results).map(|plugin| plugin_text(&plugin.name)).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -58,7 +65,7 @@ pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
         && query.created_from.is_none_or(|from| record.created_at >= from)
         && query.created_until.is_none_or(|until| record.created_at < until)
         && query.target.as_deref().is_none_or(|text| text.is_empty() || target_text(record).contains(text))
-        && query.plugin.as_deref().is_none_or(|plugin| plugins_with_findings(record).contains(&plugin))
+        && query.plugin.as_deref().is_none_or(|plugin| plugins_with_results(record).contains(&plugin_text(plugin)))
         && query.min_severity.is_none_or(|least| record.ended_at().is_some() && record.severities().worst().is_some_and(|worst| worst.is_at_least(least)))
 }
 
@@ -111,9 +118,20 @@ mod tests {
             (ListQuery { target: Some("other".into()), ..all() }, false),
             (ListQuery { plugin: Some("whatweb".into()), ..all() }, true),
             (ListQuery { plugin: Some("testssl".into()), ..all() }, false),
+            (ListQuery { plugin: Some("WhatWeb".into()), ..all() }, true),
         ] {
             assert_eq!(matches(&record, &query), expected, "{query:?}");
         }
+    }
+
+    #[test]
+    fn a_plugin_has_results_if_it_collected_items_or_named_an_issue() {
+        let mut record = completed(&[("wafw00f", 0), ("WhatWeb", 0), ("whatweb", 1), ("testssl", 0)]);
+        let ScanState::Completed { verdict, .. } = &mut record.state else { panic!() };
+        // As KAST's own sample has it: no firewall was detected, and that is the issue.
+        verdict.plugins[0].issues = vec![crate::model::IssueRef { id: "No WAF Detected".into(), severity: Severity::High, title: String::new() }];
+        verdict.plugins[1].severities.unknown = 1;
+        assert_eq!(plugins_with_results(&record), ["wafw00f", "whatweb"]);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 pub mod admission;
 pub mod adoption;
 pub mod backups;
-pub mod banner;
 pub mod breaker;
 pub mod classify;
 pub mod deadline;
@@ -14,6 +13,7 @@ pub mod listing;
 pub mod orders;
 pub mod overrides;
 pub mod permission;
+pub mod reports;
 pub mod restart;
 pub mod scope;
 pub mod selection;

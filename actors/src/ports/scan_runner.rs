@@ -102,8 +102,6 @@ pub struct Remains {
     pub is_marked: bool,
     /// How many processes of it are alive.
     pub processes: usize,
-    /// How many plugins have a result that cannot be read.
-    pub spoilt: usize,
     /// What its files say.
     pub report: AttemptReport,
 }

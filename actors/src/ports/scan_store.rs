@@ -108,7 +108,7 @@ pub struct ListQuery {
     pub created_from: Option<Timestamp>,
     /// Only scans that were accepted before then.
     pub created_until: Option<Timestamp>,
-    /// Only scans in which this plugin found something.
+    /// Only scans in which this plugin has results: collected items or issues. Upper and lower case are the same.
     pub plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
     pub min_severity: Option<Severity>,

@@ -147,7 +147,7 @@ impl ScanRunner for ScriptedRunner {
         let (info, status) = if is_complete { (InfoFile::Read, PluginStatus::Completed) } else { (InfoFile::Missing, PluginStatus::InProgress) };
         let plugins = vec![PluginResult::new("one", status)];
         let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes: Vec::new() };
-        Some(Remains { is_marked: true, processes, spoilt: 0, report })
+        Some(Remains { is_marked: true, processes, report })
     }
 }
 

@@ -985,14 +985,29 @@ impl<H: StoreHarness> World<H> {
     }
 }
 
-/// Only scans in which the plugin found something, by its exact name.
+/// Only scans in which the plugin has results, by its whole name, in any case of letters.
 pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: World<H>) {
     let second = Duration::from_secs(1);
     world.completed("a.test", second, &[("whatweb", 3), ("testssl", 0)]).await;
     world.completed("b.test", second, &[("whatweb", 0), ("testssl", 2)]).await;
     world.completed("c.test", second, &[("whatweb", 1), ("testssl", 1)]).await;
     world.scan("d.test").await;
-    for (plugin, expected) in [("whatweb", vec![3, 1]), ("testssl", vec![3, 2]), ("what", vec![]), ("'; DELETE scan", vec![]), ("", vec![])] {
+    // A plugin may name an issue and collect nothing.
+    let waits = world.scan("e.test").await;
+    let running = world.committed(waits.id, lease("a")).await;
+    let issue = IssueRef { id: "No WAF Detected".into(), severity: Severity::High, title: String::new() };
+    let plugins = vec![PluginResult::new("WafW00f", PluginStatus::Completed).with_issues([issue]), PluginResult::new("testssl", PluginStatus::Completed)];
+    world.committed(running.id, finish(running.token, Resolution::Complete(Verdict { plugins, dry_run: false }))).await;
+    for (plugin, expected) in [
+        ("whatweb", vec![3, 1]),
+        ("WhatWeb", vec![3, 1]),
+        ("testssl", vec![3, 2]),
+        ("wafw00f", vec![5]),
+        ("WafW00f", vec![5]),
+        ("what", vec![]),
+        ("'; DELETE scan", vec![]),
+        ("", vec![]),
+    ] {
         let query = ListQuery { plugin: Some(plugin.into()), count: true, ..ListQuery::default() };
         let page = world.store.list(query.clone()).await.unwrap();
         assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{plugin}");

@@ -49,13 +49,21 @@ pub fn ways() -> Vec<Way> {
         how,
     };
     let unreadable = PluginResult { message: Some("its result file cannot be read: it is truncated".into()), ..PluginResult::new("plugin_1", Failed) };
+    let failed = |name: &str, message: &str| PluginResult { message: Some(message.into()), ..PluginResult::new(name, Failed) };
+    let many = (0..500).map(|at| PluginResult::new(format!("plugin_{at}"), Completed));
+    let many = many.chain([failed("(100 more plugins)", "Not read: a scan has results of at most 500 plugins")]).collect();
+    let ended_as = |word: &str| vec![PluginResult::new("plugin_0", Completed), failed("plugin_1", &format!("The plugin ended as \"{word}\""))];
     vec![
         way("every plugin failed", 0, &[Failed, Failed], read(0)),
         way("every tool is missing", 0, &[Unavailable, Unavailable], read(0)),
         way("one plugin failed, and the other's tool is missing", 0, &[Failed, Unavailable], read(1)),
         way("one of two plugins failed", 1, &[Completed, Failed], read(0)),
         way("one of two tools is missing", 1, &[Completed, Unavailable], read(0)),
-        Way { plugins: vec![PluginResult::new("plugin_0", Completed), unreadable], ..way("a result file cannot be read", 1, &[], read(0)) },
+        Way { plugins: vec![PluginResult::new("plugin_0", Completed), unreadable.clone()], ..way("a result file cannot be read", 1, &[], read(0)) },
+        Way { plugins: vec![unreadable.clone()], ..way("the only result file was good once and cannot be read at the end", 0, &[], read(0)) },
+        Way { plugins: ended_as("timeout"), ..way("a plugin ended with a word that is not known to be good", 1, &[], read(0)) },
+        Way { plugins: ended_as("partial"), ..way("a plugin did a part of its work", 1, &[], read(0)) },
+        Way { plugins: many, ..way("there are more plugins than are read", 500, &[], read(0)) },
         way("the scanner skipped a plugin by itself", 1, &[Completed, Skipped], read(0)),
         way("a plugin started and did not finish", 1, &[Completed, InProgress], read(0)),
         way("a plugin did not start", 1, &[Completed, Pending], read(0)),

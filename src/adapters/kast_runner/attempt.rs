@@ -242,7 +242,7 @@ pub(super) async fn run(attempt: Attempt) {
             drop(watch);
             observer.map(|observer| observer.conclude(&TimeZone::system()))
         });
-        let lost = || Conclusion { info: InfoFile::Unreadable("reading the results broke off".into()), plugins: Vec::new(), spoilt: 0, notes: Vec::new() };
+        let lost = || Conclusion { info: InfoFile::Unreadable("reading the results broke off".into()), plugins: Vec::new(), notes: Vec::new() };
         concluded.await.ok().flatten().unwrap_or_else(lost)
     };
     let (output, concluded, ()) = tokio::join!(output.finish(DRAIN_LIMIT), observed, container);

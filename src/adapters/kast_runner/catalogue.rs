@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kastrel_actors::model::{PluginInfo, PluginKind, ScanMode, ScanRequest, ScannerInfo, ScannerKind, Severity};
+use kastrel_actors::model::{PluginInfo, ScanRequest, ScannerInfo, ScannerKind, Severity};
 use kastrel_actors::policy::overrides::SettingsSchema;
+use kastrel_actors::policy::selection::runs_in;
 use serde::{Deserialize, Serialize};
 
 use super::plugin_name;
@@ -73,16 +74,19 @@ impl Catalogue {
         known.chain(unknown).map(str::to_owned).collect()
     }
 
+    /// What a request asks the scanner to run: the selected plugins of its mode with all that they depend on. Those of another mode are left out, unless nothing remains: an empty selection means all.
+    #[must_use]
+    pub fn selection(&self, request: &ScanRequest) -> Vec<String> {
+        let runs = |name: &&String| self.plugin(name).is_none_or(|plugin| runs_in(plugin.kind, request.mode));
+        let of_mode: Vec<String> = request.plugins.iter().filter(runs).cloned().collect();
+        self.with_dependencies(if of_mode.is_empty() { &request.plugins } else { &of_mode })
+    }
+
     /// The plugins that a request will run, as far as they are known.
     #[must_use]
     pub fn expected(&self, request: &ScanRequest) -> Vec<String> {
-        let selected = self.with_dependencies(&request.plugins);
-        let of_mode = |kind: PluginKind| match request.mode {
-            ScanMode::Both => true,
-            ScanMode::Passive => kind == PluginKind::Passive,
-            ScanMode::Active => kind == PluginKind::Active,
-        };
-        let chosen = |plugin: &&PluginInfo| of_mode(plugin.kind) && (selected.is_empty() || selected.contains(&plugin.name));
+        let selected = self.selection(request);
+        let chosen = |plugin: &&PluginInfo| runs_in(plugin.kind, request.mode) && (selected.is_empty() || selected.contains(&plugin.name));
         self.plugins.iter().filter(chosen).map(|plugin| plugin.name.clone()).collect()
     }
 
@@ -124,6 +128,25 @@ mod tests {
             (&["novel", "whatweb"], &["whatweb", "novel"]),
         ] {
             assert_eq!(catalogue().with_dependencies(&names(selected)), names(expected), "{selected:?}");
+        }
+    }
+
+    #[test]
+    fn a_selection_leaves_out_what_its_mode_does_not_run() {
+        for (mode, plugins, selection, expected) in [
+            ("passive", &["whatweb", "zap"] as &[&str], &["whatweb"] as &[&str], &["whatweb"] as &[&str]),
+            ("active", &["whatweb", "zap"], &["zap"], &["zap"]),
+            ("both", &["whatweb", "zap"], &["whatweb", "zap"], &["whatweb", "zap"]),
+            // Nothing remains: without a selection the scanner would run all.
+            ("passive", &["zap"], &["zap"], &[]),
+            ("passive", &["zap", "novel"], &["novel"], &[]),
+            ("passive", &[], &[], &["all"]),
+        ] {
+            let draft = ScanRequestDraft { target: "example.com".into(), mode: Some(mode.into()), plugins: names(plugins), ..ScanRequestDraft::default() };
+            let request = draft.check().unwrap();
+            assert_eq!(catalogue().selection(&request), names(selection), "{mode} {plugins:?}");
+            let runs = catalogue().expected(&request);
+            assert_eq!(if runs.len() == 12 { names(&["all"]) } else { runs }, names(expected), "{mode} {plugins:?}");
         }
     }
 

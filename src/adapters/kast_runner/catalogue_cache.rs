@@ -118,12 +118,15 @@ impl CatalogueCache {
             return Err(CatalogueError::NoPlugins { program: self.scanner.program.display().to_string() });
         }
         let (registry, registry_problem) = match catalogue_text::registry(&self.answer(&["registry", "list", "--json"]).await?) {
-            Ok(registry) if registry.is_empty() => (registry, Some("the scanner's registry of issues is empty".to_owned())),
-            Ok(registry) => (registry, None),
+            Ok(registry) if registry.kinds.is_empty() => (registry.kinds, Some("the scanner's registry of issues is empty".to_owned())),
+            Ok(registry) => {
+                let problem = registry.problem();
+                (registry.kinds, problem)
+            }
             Err(fault) => (BTreeMap::new(), Some(format!("the scanner's registry of issues cannot be read: {fault}"))),
         };
         if let Some(problem) = &registry_problem {
-            tracing::warn!(program = %self.scanner.program.display(), "{problem}; the severities of all issues are unknown");
+            tracing::warn!(program = %self.scanner.program.display(), "{problem}; the severities of issues that were not read are unknown");
         }
         let mut settings = settings_text::settings(&self.answer(&["config", "schema"]).await?);
         if settings.is_none() && self.scanner.kind == ScannerKind::Kast {

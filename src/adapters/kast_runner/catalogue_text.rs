@@ -9,8 +9,8 @@ use super::json::{self, Fault, JsonReader};
 use super::plugin_name::{self, is_selectable};
 use super::text::clean;
 
-const MOST_PLUGINS: usize = 200;
-const MOST_ISSUES: usize = 5_000;
+const MOST_PLUGINS: usize = 500;
+const MOST_ISSUES: usize = 10_000;
 const MOST_TEXT: usize = 2_000;
 const MOST_TEXT_BYTES: usize = 4 * MOST_TEXT;
 const MOST_NAME_BYTES: usize = 4 << 10;
@@ -131,26 +131,43 @@ pub(super) fn add_dependencies(plugins: &mut [PluginInfo], tree: &str) {
     }
 }
 
+/// The registry of issues, as far as it is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Registry {
+    /// The known issues by id.
+    pub(super) kinds: BTreeMap<String, IssueKind>,
+    /// How many entries are left out because there are too many.
+    left_out: usize,
+}
+
+impl Registry {
+    /// Why it is not whole, for a person.
+    pub(super) fn problem(&self) -> Option<String> {
+        let Self { left_out, .. } = self;
+        (*left_out > 0).then(|| format!("the scanner's registry of issues has {left_out} entries more than the {MOST_ISSUES} that are read"))
+    }
+}
+
 /// Reads `registry list --json`. An entry with an odd value lacks that value alone.
 ///
 /// # Errors
 /// Why there is no registry in it.
-pub(super) fn registry(text: &str) -> Result<BTreeMap<String, IssueKind>, Fault> {
+pub(super) fn registry(text: &str) -> Result<Registry, Fault> {
     json::find(text, |reader| {
-        let (mut kinds, mut is_list) = (BTreeMap::new(), false);
+        let (mut registry, mut is_list) = (Registry::default(), false);
         reader.object(|reader, key| {
             if key != "registry" {
                 return reader.skip();
             }
-            kinds.clear();
-            is_list = reader.list(|reader| registered(reader, &mut kinds))?;
+            registry = Registry::default();
+            is_list = reader.list(|reader| registered(reader, &mut registry))?;
             Ok(())
         })?;
-        Ok(is_list.then_some(kinds))
+        Ok(is_list.then_some(registry))
     })
 }
 
-fn registered(reader: &mut JsonReader<&[u8]>, kinds: &mut BTreeMap<String, IssueKind>) -> Result<(), Fault> {
+fn registered(reader: &mut JsonReader<&[u8]>, registry: &mut Registry) -> Result<(), Fault> {
     let [mut id, mut display_name, mut severity, mut description, mut remediation, mut category] = <[String; 6]>::default();
     reader.object(|reader, key| {
         let field = match key {
@@ -165,7 +182,12 @@ fn registered(reader: &mut JsonReader<&[u8]>, kinds: &mut BTreeMap<String, Issue
         *field = reader.value(MOST_TEXT_BYTES)?.into_name().unwrap_or_default();
         Ok(())
     })?;
-    if !id.trim().is_empty() && kinds.len() < MOST_ISSUES {
+    if id.trim().is_empty() {
+        return Ok(());
+    }
+    if registry.kinds.len() >= MOST_ISSUES && !registry.kinds.contains_key(&id) {
+        registry.left_out += 1;
+    } else {
         let kind = IssueKind {
             severity: severity_of(&severity),
             title: or_name(clean(&display_name, 200), &id),
@@ -173,7 +195,7 @@ fn registered(reader: &mut JsonReader<&[u8]>, kinds: &mut BTreeMap<String, Issue
             remediation: clean(&remediation, MOST_TEXT),
             category: clean(&category, 100),
         };
-        kinds.insert(id, kind);
+        registry.kinds.insert(id, kind);
     }
     Ok(())
 }
@@ -226,14 +248,14 @@ mod tests {
 
     #[test]
     fn the_registry_gives_severities() {
-        let registry = registry(include_str!("fixtures/registry-list.json")).unwrap();
+        let registry = registry(include_str!("fixtures/registry-list.json")).unwrap().kinds;
         assert_eq!((registry.len(), registry["SWEET32"].severity, registry["SWEET32"].title.as_str()), (5, Severity::Low, "SWEET32 Vulnerability"));
     }
 
     #[test]
     fn an_odd_entry_of_the_registry_is_degraded_alone() {
         let sane = include_str!("fixtures/registry-list.json");
-        let whole = registry(sane).unwrap();
+        let whole = registry(sane).unwrap().kinds;
         for odd in [
             r#"{"id":"odd","display_name":"Odd","severity":"High","category":null,"remediation":null}"#,
             r#"{"id":"odd","display_name":"Odd","severity":"High","description":7,"remediation":[1]}"#,
@@ -242,13 +264,13 @@ mod tests {
         ] {
             for (before, after) in [("", ""), ("WARNING: plugin {zap} uses an old schema\n", "\nDone {1}"), ("\u{feff}", "\n")] {
                 let text = format!("{before}{}{after}", sane.trim_end().replacen('[', &format!("[null, 7, {odd},"), 1));
-                let read = registry(&text).unwrap();
+                let read = registry(&text).unwrap().kinds;
                 assert_eq!(read.len(), whole.len() + 1, "{text}");
                 assert_eq!((read["odd"].severity, read["odd"].title.as_str()), (Severity::High, "Odd"), "{text}");
                 assert!(whole.iter().all(|(id, kind)| read[id] == *kind));
             }
         }
-        let odd = registry(r#"{"registry":[{"id":"a","severity":null},{"id":"b","severity":"Awful"},{"id":null},{}]}"#).unwrap();
+        let odd = registry(r#"{"registry":[{"id":"a","severity":null},{"id":"b","severity":"Awful"},{"id":null},{}]}"#).unwrap().kinds;
         assert_eq!(odd.values().map(|kind| (kind.severity, kind.title.as_str())).collect::<Vec<_>>(), [(Severity::Unknown, "a"), (Severity::Unknown, "b")]);
         for (text, fault) in [
             ("", Fault::NoObject),
@@ -257,6 +279,18 @@ mod tests {
             ("{\"registry\":{}}", Fault::NoObject),
         ] {
             assert_eq!(registry(text), Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_registry_that_is_not_read_to_its_end_says_so() {
+        for (entries, problem) in [(10_000, None), (10_001, Some("1 entries more than the 10000")), (12_000, Some("2000 entries more"))] {
+            // An entry that is there twice is no entry more.
+            let listed: Vec<_> = (0..entries).chain([0]).map(|n| serde_json::json!({ "id": format!("issue {n}"), "severity": "low" })).collect();
+            let registry = registry(&serde_json::json!({ "registry": listed }).to_string()).unwrap();
+            assert_eq!(registry.kinds.len(), 10_000);
+            assert_eq!(registry.problem().is_some(), problem.is_some(), "{entries}");
+            assert!(registry.problem().is_none_or(|text| text.contains(problem.unwrap())), "{entries}");
         }
     }
 

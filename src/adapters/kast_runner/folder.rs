@@ -168,11 +168,13 @@ impl TmpFolder {
     }
 }
 
-/// Keeps what a user should know of an attempt beside its results, one note a line: wherever the files go, the notes go with them.
+/// Keeps what a user should know of an attempt beside its results, one note a line, in place of what was kept before: wherever the files go, the notes go with them.
 pub(super) fn keep_notes(attempt_dir: &Path, notes: &[String]) {
     if notes.is_empty() {
         return;
     }
+    // The scanner may have made anything under this name: it is not opened but replaced.
+    let _none_yet = rustix::fs::unlink(attempt_dir.join(NOTES_NAME));
     let lines: String = notes.iter().map(|note| clean(note, MOST_NOTE_CHARS) + "\n").collect();
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
     let written = rustix::fs::openat(CWD, attempt_dir.join(NOTES_NAME), flags, Mode::RUSR | Mode::WUSR)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{PluginResult, ReportFormat};
+use kastrel_actors::model::{PluginResult, SeverityCounts};
 use kastrel_actors::ports::InfoFile;
 
 use super::catalogue::Catalogue;
@@ -14,8 +14,8 @@ use super::folder::LOG_NAME;
 use super::plugin_name;
 use super::progress::{self, Expected, FileRole, Seen};
 use super::result_file::{self, Entry, ReadProblem};
-use super::verdict::info::MOST_PLUGINS;
-use super::verdict::{self, Info, Merged, Own, Sureness};
+use super::verdict::info::{MOST_BEYOND, MOST_PLUGINS};
+use super::verdict::{self, Info, Own, Sureness};
 
 const INFO_FILE: &str = "kast_info.json";
 /// Files are read as streams, whatever their size. No scanner writes a larger one, and reading it would keep a thread for minutes.
@@ -37,8 +37,6 @@ pub(super) struct Conclusion {
     pub(super) info: InfoFile,
     /// The plugins' last state.
     pub(super) plugins: Vec<PluginResult>,
-    /// How many plugins have a result that cannot be read.
-    pub(super) spoilt: usize,
     /// What a user should know.
     pub(super) notes: Vec<String>,
 }
@@ -54,6 +52,8 @@ pub(super) struct Observer {
     seen: Seen,
     /// Names of plugins whose result cannot be read yet: it may be half written.
     unreadable: BTreeSet<String>,
+    /// The keys of plugins that have a result and are not kept, because there are too many.
+    beyond: BTreeSet<String>,
     last: Vec<PluginResult>,
 }
 
@@ -61,8 +61,8 @@ impl Observer {
     /// Of the folder `dir`, in which the plugins `expected` will show up.
     pub(super) fn new(dir: OwnedFd, catalogue: Option<Arc<Catalogue>>, expected: Expected) -> Self {
         let known = catalogue.as_deref().map(Catalogue::keys).unwrap_or_default();
-        let (entries, seen, unreadable, last) = Default::default();
-        Self { dir, catalogue, known, expected, entries, seen, unreadable, last }
+        let (entries, seen, unreadable, beyond, last) = Default::default();
+        Self { dir, catalogue, known, expected, entries, seen, unreadable, beyond, last }
     }
 
     /// Looks once.
@@ -89,18 +89,28 @@ impl Observer {
             match progress::role(&entry.name, &self.known) {
                 FileRole::Marker(name) if entry.is_file => {
                     let started = Timestamp::new(entry.modified.0, i32::try_from(entry.modified.1).unwrap_or(0)).ok();
-                    let shown = plugin_name::shown(name);
-                    self.seen.markers.entry(plugin_name::key(&shown)).or_insert((shown, started));
+                    self.seen.mark(name, started);
                 }
                 FileRole::Processed(name) => written.push(name.to_owned()),
                 FileRole::Marker(_) | FileRole::None => {}
             }
         }
+        // A result that is not there any more says nothing any more.
+        let gone = before.keys().filter(|name| !self.entries.contains_key(*name));
+        let gone = gone.filter_map(|file| if let FileRole::Processed(name) = progress::role(file, &self.known) { Some(name.to_owned()) } else { None });
+        written.extend(gone);
         for name in written {
-            // Before the end, one that cannot be read may be half written: its plugin runs until then.
             match self.read_processed(&name) {
-                Ok(own) if own.sureness != Sureness::Unreadable => self.add(own),
-                Ok(_) | Err(_) => drop(self.unreadable.insert(name)),
+                Ok(own) if own.sureness != Sureness::Unreadable => {
+                    self.unreadable.remove(&name);
+                    self.add(own);
+                }
+                // Before the end, one that cannot be read may be half written: its plugin runs until then. What an earlier version of the file said does not count any more.
+                Ok(_) | Err(_) => {
+                    self.seen.ended.remove(&plugin_name::key(&plugin_name::shown(&name)));
+                    self.seen.mark(&name, None);
+                    self.unreadable.insert(name);
+                }
             }
         }
     }
@@ -114,23 +124,39 @@ impl Observer {
         let key = plugin_name::key(&own.result.name);
         if self.seen.ended.len() < MOST_PLUGINS || self.seen.ended.contains_key(&key) {
             self.seen.ended.insert(key, own);
+        } else if self.beyond.len() < MOST_BEYOND {
+            self.beyond.insert(key);
         }
     }
 
     /// Reads, for the last time, what could not be read before, and what a long list did not show.
     fn read_rest(&mut self, info: &Info) {
-        let listed = info.plugins.iter().map(|listed| &listed.raw_name).filter(|name| !name.is_empty());
-        let names: BTreeSet<String> = std::mem::take(&mut self.unreadable).into_iter().chain(listed.cloned()).collect();
+        let unreadable = std::mem::take(&mut self.unreadable);
+        let listed: BTreeSet<&String> = info.plugins.iter().map(|listed| &listed.raw_name).filter(|name| !name.is_empty()).collect();
+        let names: BTreeSet<&String> = unreadable.iter().chain(listed.iter().copied()).collect();
+        let mut failed = Vec::new();
         for name in names {
-            let key = plugin_name::key(&plugin_name::shown(&name));
-            if self.seen.ended.get(&key).is_some_and(|own| own.sureness != Sureness::Unreadable) {
+            let shown = plugin_name::shown(name);
+            if !unreadable.contains(name) && self.seen.ended.contains_key(&plugin_name::key(&shown)) {
                 continue;
             }
-            match self.read_processed(&name) {
-                Ok(own) => self.add(own),
-                Err(ReadProblem::Missing) => {}
-                Err(problem) => self.add(Own::unreadable(&plugin_name::shown(&name), format_args!("the file {problem}"))),
+            let own = match self.read_processed(name) {
+                Ok(own) => own,
+                Err(ReadProblem::Missing) => continue,
+                Err(problem) => Own::unreadable(&shown, format_args!("the file {problem}")),
+            };
+            if own.sureness == Sureness::Unreadable {
+                failed.push(own);
+            } else if listed.contains(name) {
+                // The list is bounded itself.
+                self.seen.ended.insert(plugin_name::key(&shown), own);
+            } else {
+                self.add(own);
             }
+        }
+        // Last, so that no other file of the same plugin hides one that cannot be read.
+        for own in failed {
+            self.seen.ended.insert(plugin_name::key(&own.result.name), own);
         }
     }
 
@@ -148,41 +174,33 @@ impl Observer {
         };
         self.read_rest(&info);
         let seen = progress::plugins(&self.expected, &self.seen);
-        let Merged { plugins, mut notes } = verdict::merge(&info, &seen, &self.seen.ended, written, zone);
-        notes.extend(self.registry_note(&plugins));
-        if problem.is_none() {
-            notes.extend(self.report_note());
-        }
+        let mut plugins = verdict::merge(&info, &seen, &self.seen.ended, written, zone);
+        let mut notes: Vec<String> = self.registry_note(&plugins).into_iter().collect();
         notes.append(&mut self.expected.notes);
-        let spoilt = self.seen.ended.values().filter(|own| own.sureness == Sureness::Unreadable).count();
-        Conclusion { info: problem.unwrap_or(InfoFile::Read), plugins, spoilt, notes }
+        plugins.extend(self.not_kept(&plugins, &info));
+        Conclusion { info: problem.unwrap_or(InfoFile::Read), plugins, notes }
     }
 
-    /// A scanner ends well also where it could not write a report.
-    fn report_note(&self) -> Option<String> {
-        let is_missing = |name: &str| result_file::open(&self.dir, name, u64::MAX).is_err();
-        let (html, pdf) = (is_missing("kast_report.html"), is_missing("kast_report.pdf"));
-        let what = match self.expected.reports? {
-            ReportFormat::Html if html => "HTML report",
-            ReportFormat::Pdf if pdf => "PDF report",
-            ReportFormat::Both if html && pdf => "report",
-            ReportFormat::Both if html => "HTML report",
-            ReportFormat::Both if pdf => "PDF report",
-            ReportFormat::Html | ReportFormat::Pdf | ReportFormat::Both => return None,
-        };
-        Some(format!("The scanner wrote no {what}, although one was requested. See the log."))
+    /// One result for all plugins that are known and not among `plugins`, because there are too many.
+    fn not_kept(&self, plugins: &[PluginResult], info: &Info) -> Option<PluginResult> {
+        let kept: BTreeSet<String> = plugins.iter().map(|plugin| plugin_name::key(&plugin.name)).collect();
+        let known = progress::names(&self.expected, &self.seen).map(plugin_name::key);
+        let beyond: BTreeSet<String> = known.chain(self.beyond.iter().chain(&info.beyond).cloned()).filter(|key| !kept.contains(key)).collect();
+        (!beyond.is_empty()).then(|| verdict::not_read(beyond.len()))
     }
 
     /// Issues without severities look harmless: why they have none is said.
     fn registry_note(&self, plugins: &[PluginResult]) -> Option<String> {
-        if plugins.iter().all(|plugin| plugin.issues_count() == 0) {
-            return None;
-        }
-        let why = match self.catalogue.as_deref() {
-            None => "the scanner has not listed its plugins and issues",
-            Some(catalogue) => catalogue.registry_problem.as_deref()?,
+        let counts = SeverityCounts::of(plugins);
+        let Some(catalogue) = self.catalogue.as_deref() else {
+            return (!counts.is_empty()).then(|| "The severities of the issues are unknown: the scanner has not listed its plugins and issues".into());
         };
-        Some(format!("The severities of the issues are unknown: {why}"))
+        let why = catalogue.registry_problem.as_deref()?;
+        if catalogue.registry.is_empty() {
+            return (!counts.is_empty()).then(|| format!("The severities of the issues are unknown: {why}"));
+        }
+        // A part of the registry was read.
+        (counts.unknown > 0).then(|| format!("The severities of some issues are unknown: {why}"))
     }
 }
 
@@ -191,6 +209,12 @@ mod tests {
     use kastrel_actors::model::PluginStatus;
 
     use super::*;
+
+    /// How many plugins have a result that cannot be read.
+    fn spoilt(ended: &Conclusion) -> usize {
+        let is_spoilt = |plugin: &&PluginResult| plugin.message.as_deref().is_some_and(|text| text.starts_with("Result file cannot be read"));
+        ended.plugins.iter().filter(is_spoilt).count()
+    }
 
     #[test]
     fn only_changes_are_told() {
@@ -226,10 +250,121 @@ mod tests {
         assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::InProgress);
         write("kast_info.json", r#"{"plugins":[{"plugin_name":"whatweb","status":"success"}]}"#);
         let ended = observer().conclude(&TimeZone::UTC);
-        assert_eq!((ended.info, ended.plugins[0].status, ended.spoilt), (InfoFile::Read, PluginStatus::Failed, 1));
+        assert_eq!((&ended.info, ended.plugins[0].status, spoilt(&ended)), (&InfoFile::Read, PluginStatus::Failed, 1));
         write("whatweb_processed.json", r#"{"findings_count":3,"issues":["a"]}"#);
         assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::Completed);
         assert_eq!(live.conclude(&TimeZone::UTC).plugins[0].findings_count, 3);
+    }
+
+    /// What a plugin does to its result.
+    type Spoil = fn(&std::path::Path);
+
+    /// What a plugin wrote before, and what it leaves of it: the last word is that of the last version, as it is for an observer that saw no other.
+    #[test]
+    fn an_earlier_version_of_a_result_does_not_hide_that_it_cannot_be_read() {
+        let good = r#"{"findings_count":3,"disposition":"success","issues":["a"]}"#;
+        let info = r#"{"plugins":[{"plugin_name":"whatweb","status":"success"}]}"#;
+        let ways: [(&str, Spoil, usize, &str); 6] = [
+            ("truncated", |file| std::fs::write(file, r#"{"findings_count":3,"iss"#).unwrap(), 1, "it is truncated"),
+            ("empty", |file| std::fs::write(file, "").unwrap(), 1, "it is empty"),
+            ("another document", |file| std::fs::write(file, "<html></html>").unwrap(), 1, "no JSON object"),
+            (
+                "a folder",
+                |file| {
+                    std::fs::remove_file(file).unwrap();
+                    std::fs::create_dir(file).unwrap();
+                },
+                1,
+                "no regular file",
+            ),
+            (
+                "a link",
+                |file| {
+                    std::fs::remove_file(file).unwrap();
+                    std::os::unix::fs::symlink("/etc/passwd", file).unwrap();
+                },
+                1,
+                "no regular file",
+            ),
+            ("gone", |file| std::fs::remove_file(file).unwrap(), 0, "whatweb_processed.json is missing"),
+        ];
+        for (what, spoil, unreadable, message) in ways {
+            for is_seen_spoilt in [true, false] {
+                let root = tempfile::tempdir().unwrap();
+                let observer = || Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default());
+                let file = root.path().join("whatweb_processed.json");
+                std::fs::write(&file, good).unwrap();
+                let mut live = observer();
+                assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::Completed, "{what}");
+                spoil(&file);
+                if is_seen_spoilt {
+                    assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::InProgress, "{what}: it may be half written");
+                }
+                std::fs::write(root.path().join("kast_info.json"), info).unwrap();
+                for ended in [live.conclude(&TimeZone::UTC), observer().conclude(&TimeZone::UTC)] {
+                    let plugin = &ended.plugins[0];
+                    assert_eq!((ended.plugins.len(), plugin.status, spoilt(&ended)), (1, PluginStatus::Failed, unreadable), "{what}: {plugin:?}");
+                    assert!(plugin.message.as_deref().unwrap().contains(message), "{what}: {plugin:?}");
+                    assert_eq!(plugin.issues_count(), 0, "{what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_result_that_is_written_anew_counts_as_it_is_then() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
+        let mut live = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default());
+        write("whatweb_processed.json", r#"{"findings_count":3,"disposition":"success"}"#);
+        live.look();
+        write("whatweb_processed.json", r#"{"findings_"#);
+        live.look();
+        write("whatweb_processed.json", r#"{"findings_count":4,"disposition":"success"}"#);
+        assert_eq!(live.look().plugins.unwrap()[0].findings_count, 4);
+        let ended = live.conclude(&TimeZone::UTC);
+        assert_eq!((ended.plugins[0].status, ended.plugins[0].findings_count, spoilt(&ended)), (PluginStatus::Completed, 4, 0));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_hidden_by_another_of_the_same_plugin() {
+        for (good, torn) in [("WhatWeb", "whatweb"), ("whatweb", "WhatWeb")] {
+            let root = tempfile::tempdir().unwrap();
+            let write = |name: &str, text: &str| std::fs::write(root.path().join(format!("{name}_processed.json")), text).unwrap();
+            write(good, r#"{"disposition":"success"}"#);
+            write(torn, r#"{"disposition":"suc"#);
+            let ended = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC);
+            assert_eq!((ended.plugins.len(), ended.plugins[0].status), (1, PluginStatus::Failed), "{torn}");
+        }
+    }
+
+    #[test]
+    fn plugins_beyond_the_bound_are_a_gap_and_each_counts_once() {
+        // How many the info lists, how many have a file, how many are beyond.
+        for (listed, files, more) in [
+            (500_usize, 500, None),
+            (501, 501, Some("(1 more plugin)")),
+            (600, 600, Some("(100 more plugins)")),
+            (0, 600, Some("(100 more plugins)")),
+            (600, 0, Some("(100 more plugins)")),
+            (400, 600, Some("(100 more plugins)")),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            for n in 0..files {
+                std::fs::write(root.path().join(format!("p{n}_processed.json")), r#"{"disposition":"success"}"#).unwrap();
+            }
+            // Some are listed twice.
+            let listed_numbers = (0..listed).chain(0..listed.min(3)).chain(listed.saturating_sub(3)..listed);
+            let entry = |n: usize| serde_json::json!({ "plugin_name": format!("p{n}"), "status": if n < 500 { "success" } else { "fail" } });
+            let text = serde_json::json!({ "plugins": listed_numbers.map(entry).collect::<Vec<_>>() }).to_string();
+            std::fs::write(root.path().join("kast_info.json"), text).unwrap();
+            let ended = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC);
+            let last = ended.plugins.last().unwrap();
+            assert_eq!(ended.plugins.len(), 500 + usize::from(more.is_some()), "{listed} {files}");
+            assert_eq!((more.is_some()).then_some((last.name.as_str(), last.status)), more.map(|name| (name, PluginStatus::Failed)), "{listed} {files}");
+            let others = if files == 0 { PluginStatus::Failed } else { PluginStatus::Completed };
+            assert!(ended.plugins[..500].iter().all(|plugin| plugin.status == others), "{listed} {files}: each of those that are kept has its own file read");
+        }
     }
 
     #[test]
@@ -250,35 +385,6 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_was_requested_and_is_not_there_is_noted() {
-        for (format, files, expected) in [
-            (ReportFormat::Html, &[][..], Some("no HTML report")),
-            (ReportFormat::Html, &["kast_report.html"], None),
-            (ReportFormat::Pdf, &["kast_report.html"], Some("no PDF report")),
-            (ReportFormat::Both, &["kast_report.html"], Some("no PDF report")),
-            (ReportFormat::Both, &["kast_report.pdf"], Some("no HTML report")),
-            (ReportFormat::Both, &[], Some("no report")),
-            (ReportFormat::Both, &["kast_report.html", "kast_report.pdf"], None),
-        ] {
-            let root = tempfile::tempdir().unwrap();
-            let conclude = |reports| {
-                let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
-                Observer::new(dir, None, Expected { reports, ..Expected::default() }).conclude(&TimeZone::UTC).notes
-            };
-            files.iter().for_each(|name| std::fs::write(root.path().join(name), "x").unwrap());
-            assert!(conclude(Some(format)).is_empty(), "a scan that came to no end has no report");
-            std::fs::write(root.path().join("kast_info.json"), "{}").unwrap();
-            let notes = conclude(Some(format));
-            assert_eq!(
-                (notes.len(), notes.first().is_some_and(|note| note.contains(expected.unwrap_or("?")))),
-                (usize::from(expected.is_some()), expected.is_some()),
-                "{format} {files:?}"
-            );
-            assert!(conclude(None).is_empty(), "a dry run writes none");
-        }
-    }
-
-    #[test]
     fn issues_without_a_registry_are_explained() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("a_processed.json"), r#"{"issues":["X"]}"#).unwrap();
@@ -290,5 +396,19 @@ mod tests {
         let broken = Catalogue { registry_problem: Some("the registry is truncated".into()), ..Catalogue::default() };
         assert!(notes(Some(broken))[0].ends_with("the registry is truncated"));
         assert!(notes(Some(Catalogue::default())).is_empty());
+        let issue = |title: &str| super::super::catalogue::IssueKind {
+            severity: kastrel_actors::model::Severity::Low,
+            title: title.into(),
+            description: String::new(),
+            remediation: String::new(),
+            category: String::new(),
+        };
+        let in_part = |id: &str| Catalogue {
+            registry: [(id.to_owned(), issue("known"))].into(),
+            registry_problem: Some("it is too long".into()),
+            ..Catalogue::default()
+        };
+        assert_eq!(notes(Some(in_part("Y"))), ["The severities of some issues are unknown: it is too long"]);
+        assert!(notes(Some(in_part("X"))).is_empty(), "all issues have a severity");
     }
 }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use kastrel_actors::model::{PluginResult, PluginStatus, ReportFormat};
+use kastrel_actors::model::{PluginResult, PluginStatus};
 
 use super::plugin_name::{self, is_selectable};
 use super::verdict::Own;
@@ -54,8 +54,6 @@ pub(super) struct Expected {
     pub(super) names: Vec<String>,
     /// The keys of those whose tool is not installed.
     pub(super) unavailable: BTreeSet<String>,
-    /// The reports that were requested; `None` where there will be none.
-    pub(super) reports: Option<ReportFormat>,
     /// What a user should know of the scan, whatever comes of it.
     pub(super) notes: Vec<String>,
 }
@@ -69,13 +67,26 @@ pub(super) struct Seen {
     pub(super) ended: BTreeMap<String, Own>,
 }
 
-/// The state of every plugin: the `expected` ones in their order, then whatever else turned up.
+impl Seen {
+    /// Notes that the plugin `name` started; the first start counts.
+    pub(super) fn mark(&mut self, name: &str, started: Option<Timestamp>) {
+        let shown = plugin_name::shown(name);
+        let (_, at) = self.markers.entry(plugin_name::key(&shown)).or_insert((shown, started));
+        *at = at.or(started);
+    }
+}
+
+/// The state of every plugin: the `expected` ones in their order, then whatever else turned up. At most so many that a row can hold them: see [`names`].
 pub(super) fn plugins(expected: &Expected, seen: &Seen) -> Vec<PluginResult> {
+    names(expected, seen).take(MOST_PLUGINS).map(|name| plugin(name, expected, seen)).collect()
+}
+
+/// The names of all plugins that will show up or did, each once.
+pub(super) fn names<'a>(expected: &'a Expected, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
     let ended = seen.ended.values().map(|own| own.result.name.as_str());
     let others = ended.chain(seen.markers.values().map(|(name, _)| name.as_str()));
     let mut listed = BTreeSet::new();
-    let names = expected.names.iter().map(String::as_str).chain(others).filter(|name| listed.insert(plugin_name::key(name)));
-    names.take(MOST_PLUGINS).map(|name| plugin(name, expected, seen)).collect()
+    expected.names.iter().map(String::as_str).chain(others).filter(move |name| listed.insert(plugin_name::key(name)))
 }
 
 fn plugin(name: &str, expected: &Expected, seen: &Seen) -> PluginResult {

@@ -56,11 +56,11 @@ fn line_start(attempt: AttemptNumber) -> String {
 pub(super) fn look(results: &Path, paths: &AttemptPaths, wanted: &Wanted, catalogue: Option<Arc<Catalogue>>, expected: Expected) -> Option<Remains> {
     let dir = folder::open(results, paths).ok()?;
     let is_marked = result_file::read(&dir, MARK_NAME, MOST_MARK_BYTES).is_ok_and(|mark| wanted.is_named_by(&mark));
-    let Conclusion { info, plugins, spoilt, notes } = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system());
+    let Conclusion { info, plugins, notes } = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system());
     let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);
     let processes = Hunt::default().find(&proc_table::all(), |marker| marker.starts_with(&of_attempt)).len();
     let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes };
-    Some(Remains { is_marked, processes, spoilt, report })
+    Some(Remains { is_marked, processes, report })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{AttemptNumber, PluginKind, ReportFormat, ScanRecord, ScannerKind};
+use kastrel_actors::model::{AttemptNumber, PluginKind, ReportFiles, ReportFormat, ScanRecord, ScannerKind};
 use kastrel_actors::ports::{ExitKind, StartError};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
@@ -24,7 +24,7 @@ use super::isolation::RunAs;
 use super::keeper::{Keepers, Start};
 use super::process::{self, Spawned};
 use super::reaper;
-use super::report_copy::{Copied, Reports};
+use super::report_copy::Copied;
 use super::run::Run;
 use super::runner::watch_exit;
 use super::scanner::ScannerCommand;
@@ -56,9 +56,6 @@ pub enum RenderError {
     /// It ended well and wrote none.
     #[error("the scanner wrote no {0}; the files are as they were")]
     NothingWritten(&'static str),
-    /// It wrote one of two.
-    #[error("the scanner wrote the HTML report and no PDF report")]
-    NoPdf,
     /// This process runs none.
     #[error("this process runs no scanner; the nodes do")]
     NoScanner,
@@ -113,11 +110,11 @@ impl ReportRenderer {
         Self { scanner, environment, catalogue, results_dir, run, logo, launcher, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Renders the reports of one attempt into its folder. Nothing else in the folder changes.
+    /// Renders the reports of one attempt into its folder, and tells which were written: of both one may be missing. Nothing else in the folder changes.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<(), RenderError> {
+    pub async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<ReportFiles, RenderError> {
         let _turn = self.at_once.try_acquire().map_err(|_| RenderError::Busy)?;
         let paths = AttemptPaths::new(&self.results_dir, &record.request.target, record.created_at, record.id, attempt);
         let folder = paths.attempt_dir.clone();
@@ -125,19 +122,18 @@ impl ReportRenderer {
         self.run_scanner(record, &copied, format).await?;
         let (folder, logo) = (paths.attempt_dir, self.logo.clone());
         let logo = logo.as_deref().and_then(Path::file_name).map(OsString::from);
-        let taken = blocking(move || match copied.changed()? {
-            Some(name) => Ok(Err(name)),
-            None => copied.take(&folder, logo.as_deref()).map(Ok),
-        });
-        let taken = taken.await?;
-        match (taken.map_err(RenderError::Changed)?, format) {
-            (Reports { html: false, .. }, ReportFormat::Html) => Err(RenderError::NothingWritten("HTML report")),
-            (Reports { pdf: false, .. }, ReportFormat::Pdf) => Err(RenderError::NothingWritten("PDF report")),
-            (Reports { html: false, pdf: false }, ReportFormat::Both) => Err(RenderError::NothingWritten("report")),
-            // The built-in scanner makes none, and says so in its report.
-            (Reports { html: true, pdf: false }, ReportFormat::Both) if self.scanner.kind == ScannerKind::Kast => Err(RenderError::NoPdf),
-            _ => Ok(()),
-        }
+        blocking(move || {
+            if let Some(name) = copied.changed()? {
+                return Ok(Err(RenderError::Changed(name)));
+            }
+            // Nothing is taken before it is sure that something was written of what was asked for.
+            let wanted = match wanted(format, copied.written()) {
+                Ok(wanted) => wanted,
+                Err(error) => return Ok(Err(error)),
+            };
+            copied.take(&folder, wanted, logo.as_deref()).map(|()| Ok(wanted))
+        })
+        .await?
     }
 
     async fn run_scanner(&self, record: &ScanRecord, copied: &Copied, format: ReportFormat) -> Result<(), RenderError> {
@@ -213,6 +209,22 @@ impl ReportRenderer {
         }
         args.extend(["-l".into(), folder.join("logs").into_os_string()]);
         args
+    }
+}
+
+/// Which reports to take of those that were written: those that were asked for, one at least.
+const fn wanted(format: ReportFormat, written: ReportFiles) -> Result<ReportFiles, RenderError> {
+    let (html, pdf) = match format {
+        ReportFormat::Html => (true, false),
+        ReportFormat::Pdf => (false, true),
+        ReportFormat::Both => (true, true),
+    };
+    let taken = ReportFiles { html: html && written.html, pdf: pdf && written.pdf };
+    match (taken, format) {
+        (ReportFiles { html: false, pdf: false }, ReportFormat::Html) => Err(RenderError::NothingWritten("HTML report")),
+        (ReportFiles { html: false, pdf: false }, ReportFormat::Pdf) => Err(RenderError::NothingWritten("PDF report")),
+        (ReportFiles { html: false, pdf: false }, ReportFormat::Both) => Err(RenderError::NothingWritten("report")),
+        _ => Ok(taken),
     }
 }
 

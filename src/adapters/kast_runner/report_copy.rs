@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use kastrel_actors::model::ReportFiles;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
@@ -15,13 +16,6 @@ const PROCESSED_END: &str = "_processed.json";
 const HTML_NAME: &str = "kast_report.html";
 const PDF_NAME: &str = "kast_report.pdf";
 const STYLE_NAME: &str = "kast_style.css";
-
-/// Which reports were taken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Reports {
-    pub(super) html: bool,
-    pub(super) pdf: bool,
-}
 
 /// The copy. Its drop removes it.
 #[derive(Debug)]
@@ -63,24 +57,32 @@ impl Copied {
         Ok(self.results.keys().chain(now.keys()).find(differs).cloned())
     }
 
-    /// Moves the reports into the attempt's folder, with the style and the logo that the HTML shows.
-    pub(super) fn take(&self, attempt_dir: &Path, logo: Option<&OsStr>) -> io::Result<Reports> {
+    /// Which reports lie in the copy.
+    pub(super) fn written(&self) -> ReportFiles {
+        ReportFiles { html: is_file(&self.folder.join(HTML_NAME)), pdf: is_file(&self.folder.join(PDF_NAME)) }
+    }
+
+    /// Moves these reports into the attempt's folder, with the style and the logo that the HTML shows.
+    pub(super) fn take(&self, attempt_dir: &Path, reports: ReportFiles, logo: Option<&OsStr>) -> io::Result<()> {
         let take = |name: &OsStr| {
             let from = self.folder.join(name);
             if !is_file(&from) {
-                return Ok(false);
+                return Ok(());
             }
             // A rename replaces a file at once, and a link that lies there by itself.
-            std::fs::rename(from, attempt_dir.join(name)).map(|()| true)
+            std::fs::rename(from, attempt_dir.join(name))
         };
-        let reports = Reports { html: take(OsStr::new(HTML_NAME))?, pdf: take(OsStr::new(PDF_NAME))? };
+        if reports.pdf {
+            take(OsStr::new(PDF_NAME))?;
+        }
         if reports.html {
+            take(OsStr::new(HTML_NAME))?;
             take(OsStr::new(STYLE_NAME))?;
             if let Some(logo) = logo.filter(|logo| !is_result(&logo.to_string_lossy())) {
                 take(logo)?;
             }
         }
-        Ok(reports)
+        Ok(())
     }
 
     fn digests(&self) -> io::Result<BTreeMap<String, Vec<u8>>> {

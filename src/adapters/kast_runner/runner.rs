@@ -280,7 +280,7 @@ impl ScanRunner for KastRunner {
         };
         scope_check::check(&self.config.scope, &job.request.target).await.map_err(StartError::Failed)?;
         let catalogue = self.known_catalogue().await;
-        let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.with_dependencies(&job.request.plugins));
+        let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.selection(&job.request));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
         let parts = ArgvParts { leading: &self.config.scanner.leading, paths: &paths, plugins: &plugins, logo: self.config.logo.as_deref() };
@@ -293,7 +293,9 @@ impl ScanRunner for KastRunner {
         let is_shared = user.is_some();
         let tmp_name = format!("{}-{}", job.scan, job.token);
 
+        let expected = expected(self.config.scanner.kind, catalogue.as_deref(), &job);
         let spawning = {
+            let notes = expected.notes.clone();
             let was_mount_point = self.was_mount_point;
             let (kind, configured, home) = (self.config.scanner.kind, self.config.kast_config.clone(), environment::home(&environment));
             let (overrides, zap, schema) = (job.request.overrides.clone(), zap.clone(), catalogue.as_deref().and_then(|known| known.settings.clone()));
@@ -312,6 +314,7 @@ impl ScanRunner for KastRunner {
                 };
                 config_file::write(&folder.dir, &config_file::settings(node, &overrides, zap.as_ref(), schema.as_ref())).map_err(failed)?;
                 folder.keep_command(&program, &args);
+                folder::keep_notes(&paths.attempt_dir, &notes);
                 if let Some(group) = group {
                     folder.share(&paths.scan_dir, group).map_err(failed)?;
                 }
@@ -340,7 +343,6 @@ impl ScanRunner for KastRunner {
         let pid = leader.pid().as_raw_nonzero().get().unsigned_abs();
         events(AttemptEvent::Started { pid, scanner: scanner_info(self.config.scanner.kind, catalogue.as_deref()) });
 
-        let expected = expected(self.config.scanner.kind, catalogue.as_deref(), &job);
         let files = AttemptFiles { scan: job.scan, attempt: job.attempt, token: job.token, paths };
         if let Some(sink) = &self.config.sink {
             sink.attempt_started(&files);
@@ -390,7 +392,7 @@ fn expected(kind: ScannerKind, catalogue: Option<&Catalogue>, job: &AttemptJob) 
         return Expected { notes, ..Expected::default() };
     }
     let (names, unavailable) = catalogue.map(|known| (known.expected(&job.request), known.unavailable())).unwrap_or_default();
-    Expected { names, unavailable, reports: Some(job.request.format), notes }
+    Expected { names, unavailable, notes }
 }
 
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]

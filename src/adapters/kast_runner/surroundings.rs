@@ -65,8 +65,8 @@ pub enum Docker {
     Running {
         /// The daemon's version.
         version: String,
-        /// ZAP containers that run and are not of our attempts. KAST takes such a one for its own.
-        strangers: Vec<String>,
+        /// ZAP containers that run and are not of our attempts, or why the containers could not be listed. KAST takes such a one for its own.
+        strangers: Result<Vec<String>, String>,
     },
 }
 
@@ -157,11 +157,20 @@ async fn docker(environment: &[(OsString, OsString)]) -> Docker {
     let Some(docker) = program("docker", environment) else { return Docker::Missing };
     let version = match answer(&docker, &["version", "--format", "{{.Server.Version}}"], environment).await {
         Ok((true, said)) => clean(&said, 40),
-        Ok((false, said)) => return Docker::Silent(clean(said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given"), 200)),
+        Ok((false, said)) => return Docker::Silent(last_line(&said)),
         Err(why) => return Docker::Silent(why),
     };
-    let listed = answer(&docker, &["ps", "--format", "{{.Names}}\t{{.Image}}"], environment).await;
-    Docker::Running { version, strangers: listed.map(|(_, said)| strangers(&said)).unwrap_or_default() }
+    let strangers = match answer(&docker, &["ps", "--format", "{{.Names}}\t{{.Image}}"], environment).await {
+        Ok((true, said)) => Ok(strangers(&said)),
+        Ok((false, said)) => Err(last_line(&said)),
+        Err(why) => Err(why),
+    };
+    Docker::Running { version, strangers }
+}
+
+/// What a program that failed said last.
+fn last_line(said: &str) -> String {
+    clean(said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given"), 200)
 }
 
 /// The containers of ZAP's image that are not ours.
@@ -204,6 +213,25 @@ mod tests {
             let found = judged(tool(name), said);
             assert_eq!(found.problem.is_some(), problem.is_some(), "{said}: {found:?}");
             assert!(found.problem.is_none_or(|text| text.contains(problem.unwrap())));
+        }
+    }
+
+    #[tokio::test]
+    async fn containers_that_cannot_be_listed_are_not_taken_for_none() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        for (list, expected) in [
+            ("printf 'mine\\tzaproxy/zap-stable\\n'", Ok(vec!["mine".to_owned()])),
+            ("printf 'web\\tnginx\\n'", Ok(Vec::new())),
+            ("echo warning; echo 'permission denied' >&2; exit 1", Err("permission denied".to_owned())),
+            ("exit 1", Err("no reason given".to_owned())),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let program = root.path().join("docker");
+            std::fs::write(&program, format!("#!/bin/sh\nif [ \"$1\" = version ]; then echo 28.2.2; exit 0; fi\n{list}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let environment = [("PATH".into(), root.path().into())];
+            assert_eq!(docker(&environment).await, Docker::Running { version: "28.2.2".into(), strangers: expected }, "{list}");
         }
     }
 

@@ -6,7 +6,7 @@ use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
 
 use super::calls::{self, Database};
-use super::ended::{Ended, PARTS};
+use super::ended::{self, Ended, PARTS};
 use super::error::{Failure, OpenError};
 use super::row::{StoredScan, stored};
 use super::submit::text_key;
@@ -22,6 +22,8 @@ struct State {
     ended: bool,
     /// And the row says how severe its issues are.
     severity: bool,
+    /// And each plugin that has results, collected items or issues, has its row.
+    results: bool,
     last: i64,
 }
 
@@ -44,6 +46,8 @@ struct Rows {
 struct Beside {
     aims: Vec<Aim>,
     all: Vec<Ended>,
+    /// Keys of an earlier version, which kept a plugin's own spelling.
+    stale: Vec<RecordId>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -71,6 +75,7 @@ const STATE: &str = "
     RETURN {
         ended: (SELECT VALUE upto FROM ONLY backfill:ended) != NONE,
         severity: (SELECT VALUE upto FROM ONLY backfill:severity) != NONE,
+        results: (SELECT VALUE upto FROM ONLY backfill:results) != NONE,
         last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0,
     };";
 
@@ -86,6 +91,7 @@ const WRITE: &str = "
             worst = $ended.worst, by_severity = $ended.by_severity RETURN NONE;
         FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };
     };
+    DELETE $stale RETURN NONE;
     COMMIT;";
 
 /// The counts come last and together with the mark that all is done: whoever finds the mark may count on, and who was slower changes nothing any more.
@@ -93,13 +99,21 @@ const FINISH: &str = "
     BEGIN;
     CREATE backfill:ended SET upto = $upto RETURN NONE;
     CREATE backfill:severity SET upto = $upto RETURN NONE;
+    CREATE backfill:results SET upto = $upto RETURN NONE;
     FOR $day IN $days {
         UPSERT $day.key SET date = $day.date, completed = $day.completed, failed = $day.failed, cancelled = $day.cancelled RETURN NONE;
     };
     COMMIT;";
 
 /// The same where the counts of the days are there already: a version that kept them did not keep severities.
-const FINISH_SEVERITY: &str = "CREATE backfill:severity SET upto = $upto RETURN NONE;";
+const FINISH_SEVERITY: &str = "
+    BEGIN;
+    CREATE backfill:severity SET upto = $upto RETURN NONE;
+    CREATE backfill:results SET upto = $upto RETURN NONE;
+    COMMIT;";
+
+/// And where severities are there as well: that version had no row for a plugin that named an issue and collected nothing.
+const FINISH_RESULTS: &str = "CREATE backfill:results SET upto = $upto RETURN NONE;";
 
 /// Fills in what is missing, when the database is opened.
 pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
@@ -108,8 +122,8 @@ pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
 
 /// Fills in what is missing.
 pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
-    let State { ended, severity, last } = calls::call_again(db, STATE, Nothing {}).await?;
-    if severity {
+    let State { ended, severity, results, last } = calls::call_again(db, STATE, Nothing {}).await?;
+    if results {
         return Ok(());
     }
     let mut days: BTreeMap<(i64, u64), Day> = BTreeMap::new();
@@ -120,10 +134,10 @@ pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
         calls::execute_again(db, WRITE, beside).await?;
         first = until + 1;
     }
-    let finished = if ended {
-        calls::execute_again(db, FINISH_SEVERITY, Upto { upto: last }).await
-    } else {
-        calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await
+    let finished = match (ended, severity) {
+        (true, true) => calls::execute_again(db, FINISH_RESULTS, Upto { upto: last }).await,
+        (true, false) => calls::execute_again(db, FINISH_SEVERITY, Upto { upto: last }).await,
+        (false, _) => calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await,
     };
     match finished {
         // Another process that started at the same moment was done first, or the answer to our own was lost.
@@ -135,7 +149,7 @@ pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
 async fn read(db: &Database, first: i64, until: i64, days: &mut BTreeMap<(i64, u64), Day>) -> Result<Beside, StoreError> {
     let range = RecordId::new("scan", RecordIdKeyRange::from(first..=until));
     let Rows { rows } = calls::call_again(db, READ, Range { range }).await?;
-    let mut beside = Beside { aims: Vec::new(), all: Vec::new() };
+    let mut beside = Beside { aims: Vec::new(), all: Vec::new(), stale: Vec::new() };
     for stored in rows {
         let number = stored.number;
         let record = match stored.into_record() {
@@ -148,6 +162,7 @@ async fn read(db: &Database, first: i64, until: i64, days: &mut BTreeMap<(i64, u
         };
         beside.aims.push(Aim { key: text_key("aim", &kastrel_actors::policy::listing::target_text(&record)), first: number });
         let Some(ended) = Ended::of(&record)? else { continue };
+        beside.stale.extend(ended::keys_of_other_spelling(&record)?);
         let part = record.id.0 % PARTS;
         let day = days.entry((ended.date, part)).or_insert_with(|| Day { key: ended.day.clone(), date: ended.date, completed: 0, failed: 0, cancelled: 0 });
         day.completed += ended.completed;

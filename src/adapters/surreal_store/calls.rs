@@ -63,6 +63,14 @@ impl Database {
         }
     }
 
+    /// Whether submissions can be sent, as far as that is known without a call.
+    pub(super) fn check_submission(&self) -> Result<(), CallError> {
+        match self {
+            Self::Embedded(database) => database.check_submission(),
+            Self::Remote(_) | Self::Engine(_) | Self::Wire(_) => Ok(()),
+        }
+    }
+
     /// A restore into it has ended: what is there from now on is not to be lost.
     pub(super) async fn restored(&self) {
         if let Self::Embedded(database) = self {

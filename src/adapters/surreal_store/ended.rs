@@ -1,7 +1,7 @@
-//! What is kept beside the row of a scan that has ended: the few numbers that orders and trends need, which plugins found something, and the day's counts.
+//! What is kept beside the row of a scan that has ended: the few numbers that orders and trends need, which plugins have results, and the day's counts.
 
 use kastrel_actors::model::{ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
-use kastrel_actors::policy::listing::{findings_of, plugins_with_findings, severity_rank, target_text, took_ms};
+use kastrel_actors::policy::listing::{findings_of, plugin_text, plugins_of, plugins_with_results, severity_rank, target_text, took_ms};
 use kastrel_actors::ports::{DayOutcomes, PastRun, RunsLike, StoreError};
 use std::time::Duration;
 use surrealdb::types::{Array, RecordId, RecordIdKeyRange, SurrealValue, Value};
@@ -52,9 +52,9 @@ impl Ended {
         let day = at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
         let date = i64::from(day.year()) * 10_000 + i64::from(day.month()) * 100 + i64::from(day.day());
         let is = |status: ScanStatus| i64::from(record.status() == status);
-        let found = plugins_with_findings(record)
+        let found = plugins_with_results(record)
             .into_iter()
-            .map(|plugin| Found { key: array_key("found", [plugin.into_value(), number.into_value()]), plugin: plugin.to_owned() });
+            .map(|plugin| Found { key: array_key("found", [plugin.clone().into_value(), number.into_value()]), plugin });
         let severities = record.severities();
         Ok(Some(Self {
             key: RecordId::new("ended", number),
@@ -75,6 +75,13 @@ impl Ended {
             cancelled: is(ScanStatus::Cancelled),
         }))
     }
+}
+
+/// The keys under which an earlier version would have kept the scan's plugins with results, where it spelled them otherwise.
+pub(super) fn keys_of_other_spelling(record: &ScanRecord) -> Result<Vec<RecordId>, StoreError> {
+    let number = row::signed(record.id.0)?;
+    let names = plugins_of(record).iter().map(|plugin| &plugin.name).filter(|name| plugin_text(name) != **name);
+    Ok(names.map(|name| array_key("found", [name.clone().into_value(), number.into_value()])).collect())
 }
 
 /// A value with the scan's number in its lowest bits: the larger the later, and never the same for two scans.

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use futures_util::future::try_join_all;
 use kastrel_actors::model::{ScanId, ScanOrder, Severity};
-use kastrel_actors::policy::listing::matches;
+use kastrel_actors::policy::listing::{matches, plugin_text};
 use kastrel_actors::ports::{ListPlace, ListQuery, ScanPage, StoreError, StoreStats};
 use surrealdb::types::RecordId;
 
@@ -229,7 +229,7 @@ impl SurrealStore {
             Walk::Mode(mode) => vec![(choose(sql::OF_MODE), mode.as_str().to_owned())],
             Walk::Statuses(statuses) => statuses.iter().map(|status| (choose(sql::OF_STATUS), status.as_str().to_owned())).collect(),
             Walk::Targets(targets) => targets.iter().map(|target| (choose(sql::OF_TARGET), target.clone())).collect(),
-            Walk::Found(plugin) => vec![(if oldest_first { sql::FOUND_OLDEST } else { sql::FOUND_NEWEST }, plugin.clone())],
+            Walk::Found(plugin) => vec![(if oldest_first { sql::FOUND_OLDEST } else { sql::FOUND_NEWEST }, plugin_text(plugin))],
             Walk::Severe(least) => {
                 let statement = if oldest_first { sql::WORST_OLDEST } else { sql::WORST_NEWEST };
                 Severity::ALL.iter().filter(|severity| severity.is_at_least(*least)).map(|severity| (statement, severity.as_str().to_owned())).collect()

@@ -103,6 +103,13 @@ impl SurrealStore {
 }
 
 impl SurrealStore {
+    /// The key of this store's row in `submitter`, and the number of its last batch.
+    #[cfg(test)]
+    pub(super) async fn submitter(&self) -> (String, i64) {
+        let turn = self.inner.submissions.turn.lock().await;
+        (turn.submitter.clone(), turn.batch)
+    }
+
     /// The scan that a submission with this key made.
     pub(super) async fn by_key(&self, key: &str) -> Result<Option<ScanRecord>, StoreError> {
         let UsedKeys { used } = calls::call_again(&self.inner.db, FIND_KEYS, Keys { keys: vec![key_row(key)] }).await?;
@@ -253,6 +260,7 @@ async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec
         if plan.records.is_empty() {
             return answers(inner, plan.places, plan.records, None).await;
         }
+        inner.db.check_submission()?;
         turn.batch += 1;
         let amount = i64::try_from(plan.records.len()).map_err(row::corrupt)?;
         turn.unanswered = Some(RefusedBatch { submitter: turn.submitter.clone(), batch: turn.batch, amount });
@@ -262,7 +270,7 @@ async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec
             Err(error) => {
                 let failure = error.failure();
                 if matches!(failure, Failure::Exists | Failure::Conflict | Failure::Thrown | Failure::Unsent) {
-                    // Nothing was written. A batch that was not even sent must not take the place of one that may have been.
+                    // Nothing was written, so there is nothing to withdraw.
                     turn.unanswered = None;
                 }
                 match failure {

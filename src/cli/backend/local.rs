@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use kastrel_actors::desk::{CancelOutcome, ScanDesk, SubmitError};
-use kastrel_actors::model::{CancelledBy, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot, ScanStatus};
+use kastrel_actors::model::{CancelledBy, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
+use kastrel_actors::policy::reports::missing_of;
 use kastrel_actors::ports::{ListQuery, ScanStore};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
@@ -14,7 +15,7 @@ use tracing::Instrument as _;
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey};
 use crate::cli::view::ScanView;
-use crate::telemetry;
+use crate::{telemetry, terminal_text};
 
 /// How long to look for a report.
 const REPORT_PATIENCE: Duration = Duration::from_secs(3);
@@ -54,39 +55,39 @@ impl LocalBackend {
     async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {
         let waiting = self.desk.waiting(&snapshot.record).await;
         let record = &snapshot.record;
-        let found = report(record, self.artifacts.as_ref()).await;
-        let is_missing = found == Report::Missing && record.status() == ScanStatus::Completed && !record.request.dry_run;
-        let place = if let Report::At(place) = found { Some(place) } else { None };
-        ScanView { report_missing: is_missing, ..ScanView::of(snapshot, waiting.as_ref(), place) }
+        let found = reports(record, self.artifacts.as_ref()).await;
+        let missing = found.as_ref().and_then(|found| missing_of(record, found.files())).map(str::to_owned);
+        ScanView { missing_report: missing, ..ScanView::of(snapshot, waiting.as_ref(), found.and_then(Places::first)) }
     }
 }
 
-/// The report of a scan, as far as it can be found.
-#[derive(Debug, PartialEq, Eq)]
-enum Report {
-    /// Its path or address.
-    At(String),
-    /// There is none.
-    Missing,
-    /// The scan has not ended, or where its files are does not answer now: a command does not wait for it.
-    Unknown,
+/// Where the reports of a scan are: paths or addresses.
+struct Places {
+    html: Option<String>,
+    pdf: Option<String>,
 }
 
-/// Looks for the report of a scan that has ended.
-async fn report(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Report {
-    let Some(attempt) = record.last_attempt().filter(|_| record.status().is_terminal()) else { return Report::Unknown };
+impl Places {
+    const fn files(&self) -> ReportFiles {
+        ReportFiles { html: self.html.is_some(), pdf: self.pdf.is_some() }
+    }
+
+    fn first(self) -> Option<String> {
+        self.html.or(self.pdf)
+    }
+}
+
+/// Looks for the reports of a scan that has ended. `None`: it has not, or where its files are does not answer now: a command does not wait for it.
+async fn reports(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<Places> {
+    let attempt = record.last_attempt().filter(|_| record.status().is_terminal())?;
     let key = AttemptKey::of(record, attempt.number);
-    let look = async {
-        for name in ["kast_report.html", "kast_report.pdf"] {
-            match artifacts.locate(&key, name).await {
-                Ok(place) => return Report::At(place),
-                Err(ArtifactError::NotFound) => {}
-                Err(_) => return Report::Unknown,
-            }
-        }
-        Report::Missing
+    let look = async |name| match artifacts.locate(&key, name).await {
+        Ok(place) => Ok(Some(place)),
+        Err(ArtifactError::NotFound) => Ok(None),
+        Err(error) => Err(error),
     };
-    tokio::time::timeout(REPORT_PATIENCE, look).await.unwrap_or(Report::Unknown)
+    let both = async { Some(Places { html: look("kast_report.html").await.ok()?, pdf: look("kast_report.pdf").await.ok()? }) };
+    tokio::time::timeout(REPORT_PATIENCE, both).await.ok().flatten()
 }
 
 #[async_trait]
@@ -97,7 +98,7 @@ impl ScanBackend for LocalBackend {
             Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }),
             Err(SubmitError::Invalid(errors)) => Err(BackendError::Invalid(errors)),
             Err(SubmitError::Store(error)) => Err(error.into()),
-            Err(error @ (SubmitError::KeyReused(_) | SubmitError::Queue(_))) => Err(BackendError::Other(error.to_string())),
+            Err(error @ (SubmitError::KeyReused(_) | SubmitError::NotEnded(..) | SubmitError::Queue(_))) => Err(BackendError::Other(error.to_string())),
         }
     }
 
@@ -143,7 +144,7 @@ impl ScanBackend for LocalBackend {
         let key = AttemptKey::of(&scan.record, attempt.number);
         let tail = tokio::time::timeout(REPORT_PATIENCE, self.artifacts.log_tail(&key, MOST_LOG)).await;
         let bytes = tail.ok().and_then(Result::ok).map(|tail| tail.bytes).unwrap_or_default();
-        Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
+        Ok(terminal_text::lines(&String::from_utf8_lossy(&bytes)).collect())
     }
 
     async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use kastrel_actors::model::{CancelledBy, PluginInfo, ScanId, ScanRequestDraft, ScanStatus, ScannerInfo};
+use kastrel_actors::model::{CancelledBy, PluginInfo, ScanId, ScanRequestDraft, ScannerInfo};
 use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -142,10 +142,7 @@ impl RemoteBackend {
     }
 
     fn view(&self, value: Value) -> Result<ScanView, BackendError> {
-        let mut view: ScanView = serde_json::from_value(value).map_err(|error| self.strange(format!("a scan that cannot be read: {error}")))?;
-        if view.status == ScanStatus::Completed && !view.dry_run && !view.report_missing {
-            view.report = Some(self.report(view.scan_id));
-        }
+        let view: ScanView = serde_json::from_value(value).map_err(|error| self.strange(format!("a scan that cannot be read: {error}")))?;
         Ok(view.with_coverage())
     }
 
@@ -258,6 +255,14 @@ enum Streamed {
     None,
 }
 
+/// The reports of a scan that has ended, as the API tells them.
+#[derive(Deserialize)]
+struct Reports {
+    html: bool,
+    pdf: bool,
+    missing: Option<String>,
+}
+
 #[async_trait]
 impl ScanBackend for RemoteBackend {
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError> {
@@ -323,13 +328,13 @@ impl ScanBackend for RemoteBackend {
     }
 
     async fn details(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
-        let Some(mut view) = self.get_json(&format!("api/scans/{id}"), &[]).await?.map(|value| self.view(value)).transpose()? else { return Ok(None) };
-        if view.status.is_terminal() {
+        let Some(value) = self.get_json(&format!("api/scans/{id}"), &[]).await? else { return Ok(None) };
+        let reports: Option<Reports> = value.get("reports").and_then(|reports| Reports::deserialize(reports).ok());
+        let mut view = self.view(value)?;
+        if let Some(reports) = reports {
             // A link to a report that does not exist would be worse than none.
-            let answer = self.client.head(self.url(&format!("scans/{id}/report"))?).timeout(PATIENCE).send().await;
-            let status = answer.ok().map(|answer| answer.status());
-            view.report = status.filter(StatusCode::is_success).map(|_| self.report(id));
-            view.report_missing = status == Some(StatusCode::NOT_FOUND) && view.status == ScanStatus::Completed && !view.dry_run;
+            view.report = (reports.html || reports.pdf).then(|| self.report(id));
+            view.missing_report = reports.missing;
         }
         Ok(Some(view))
     }

@@ -21,7 +21,7 @@ pub(super) fn judge(found: &Surroundings) -> Vec<Check> {
     if let Some(problem) = &found.registry_problem {
         checks.push(Check::warning(
             "issues",
-            format!("{problem}; the severities of all issues are unknown"),
+            format!("{problem}; the severities of issues that were not read are unknown"),
             "run `kast registry list --json` and look at what it prints",
         ));
     }
@@ -74,7 +74,14 @@ fn docker(docker: &Docker) -> Check {
             format!("{NEEDED}, and its daemon does not answer: {why}"),
             "start the Docker daemon, or set KAST_ZAP_URL to a ZAP that runs elsewhere",
         ),
-        Docker::Running { strangers, .. } if !strangers.is_empty() => Check::warning(
+        Docker::Running { version, strangers: Err(why) } => Check::warning(
+            "zap",
+            format!(
+                "Docker {version} answers, and its containers could not be listed: {why}; KAST would take a ZAP container that is not Kastrel's for its own"
+            ),
+            "run `docker ps` as the user that runs Kastrel, and correct what it says",
+        ),
+        Docker::Running { strangers: Ok(strangers), .. } if !strangers.is_empty() => Check::warning(
             "zap",
             format!(
                 "ZAP containers run that are not Kastrel's: {}; KAST takes such a container for its own, with another port and key, and active scans fail",
@@ -82,7 +89,7 @@ fn docker(docker: &Docker) -> Check {
             ),
             format!("docker stop {}", strangers.join(" ")),
         ),
-        Docker::Running { version, .. } => Check::ok("zap", format!("Docker {version} answers; no foreign ZAP container runs")),
+        Docker::Running { version, strangers: Ok(_) } => Check::ok("zap", format!("Docker {version} answers; no foreign ZAP container runs")),
     }
 }
 
@@ -93,7 +100,7 @@ mod tests {
 
     fn good() -> Surroundings {
         let tool = FoundTool { name: "whatweb", version: Some("0.5.5".into()), problem: None };
-        let docker = Docker::Running { version: "28.2.2".into(), strangers: Vec::new() };
+        let docker = Docker::Running { version: "28.2.2".into(), strangers: Ok(Vec::new()) };
         Surroundings { config: Ok((Some("/etc/kast/config.yaml".into()), Vec::new())), registry_problem: None, tools: vec![tool], docker: Some(docker) }
     }
 
@@ -119,10 +126,16 @@ mod tests {
             (Surroundings { docker: Some(Docker::Missing), ..good() }, "zap", Level::Warning, "no `docker`"),
             (Surroundings { docker: Some(Docker::Silent("refused".into())), ..good() }, "zap", Level::Warning, "refused"),
             (
-                Surroundings { docker: Some(Docker::Running { version: "28".into(), strangers: vec!["kast-zap-local".into()] }), ..good() },
+                Surroundings { docker: Some(Docker::Running { version: "28".into(), strangers: Ok(vec!["kast-zap-local".into()]) }), ..good() },
                 "zap",
                 Level::Warning,
                 "kast-zap-local",
+            ),
+            (
+                Surroundings { docker: Some(Docker::Running { version: "28".into(), strangers: Err("permission denied".into()) }), ..good() },
+                "zap",
+                Level::Warning,
+                "could not be listed: permission denied",
             ),
         ] {
             let checks = judge(&found);

@@ -75,7 +75,7 @@ fn no_way_in_which_a_check_can_fail_to_run_passes_a_gate() {
             ScanView { coverage: None, results: vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::Failed)], ..scan() },
             [11, 11, 0],
         ),
-        ("the requested report is missing", ScanView { report_missing: true, ..scan() }, [11, 11, 0]),
+        ("the requested report is missing", ScanView { missing_report: Some("No PDF report".into()), ..scan() }, [11, 11, 0]),
         // Scans that did not complete never reach the gate; they keep the code of their end.
         ("the scan failed: nothing could be checked", ended(ScanStatus::Failed), [1, 1, 1]),
         ("the scan failed: KAST ended without results", ended(ScanStatus::Failed), [1, 1, 1]),

@@ -1,9 +1,10 @@
 //! A scan in a list, and a scan in full.
 
 use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanRequest, ScanSnapshot, ScanStatus,
-    Severity, SeverityCounts, Target,
+    AttemptEnd, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ReportFiles, ReportFormat, ScanMode, ScanRecord, ScanRequest,
+    ScanSnapshot, ScanStatus, Severity, SeverityCounts, Target,
 };
+use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -110,10 +111,30 @@ pub(crate) struct ScanDetail<'a> {
     max_attempts: u32,
     /// The plugins of the last attempt, also when it failed.
     plugins: Vec<PluginBody<'a>>,
+    /// After the end: its reports. `null` while it goes on, in the answers to commands, and where its files cannot be looked for.
+    pub(crate) reports: Option<ReportsBody>,
     /// The trace that follows the scan.
     trace_id: String,
     /// Where that trace is shown, if there is such a place.
     trace_url: Option<String>,
+}
+
+/// The reports of a scan that has ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReportsBody {
+    /// Whether there is an HTML report.
+    html: bool,
+    /// Whether there is a PDF report.
+    pdf: bool,
+    /// The sentence about a requested report that does not exist.
+    #[schema(example = "No PDF report: it was requested, but the scanner wrote none.")]
+    missing: Option<&'static str>,
+}
+
+impl ReportsBody {
+    pub(crate) fn of(record: &ScanRecord, found: Option<ReportFiles>) -> Option<Self> {
+        found.map(|found| Self { html: found.html, pdf: found.pdf, missing: reports::missing_of(record, found) })
+    }
 }
 
 impl<'a> ScanDetail<'a> {
@@ -131,6 +152,7 @@ impl<'a> ScanDetail<'a> {
             failures: record.failures,
             max_attempts: web.state.max_attempts,
             plugins: plugins_of(scan).iter().map(Into::into).collect(),
+            reports: None,
             trace_url: web.trace_url(&trace_id),
             trace_id,
         }

@@ -74,6 +74,7 @@ async fn a_selection_that_cannot_check_anything_is_refused_and_a_mixed_one_says_
     let refused = json_of(refused).await;
     let expected = json!([{"field": "plugins", "message": "zap is an active plugin; choose mode active or both"}]);
     assert_eq!(refused["errors"], expected);
+    app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let rerun = json_of(app.send("POST", "/api/scans/1/rerun", &[], "").await).await;
     assert_eq!(rerun["errors"], expected, "nor is it repeated");
     let mixed = json_of(submit(json!({"target": "example.com", "plugins": ["whatweb", "zap"]})).await).await;
@@ -97,6 +98,10 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
     assert_eq!(fields, ["target", "confirm_active"], "all at once");
     let accepted = app.post_json("/api/scans", &[], &json!({"target": "example.com", "mode": "active", "confirm_active": true})).await;
     assert_eq!(accepted.status(), 201);
+    // Another run is offered of what has finished.
+    assert_eq!(app.post_json("/api/scans/1/rerun", &[], &json!({"confirm_active": true})).await.status(), 409);
+    assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await.status(), 409);
+    app.post_form("/scans/1/cancel", "").await;
     // A confirmation holds for one scan.
     for body in [json!({}), json!({"confirm_active": false})] {
         let refused = app.post_json("/api/scans/1/rerun", &[], &body).await;
@@ -104,9 +109,6 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
         assert_eq!(json_of(refused).await["errors"][0]["field"], "confirm_active");
     }
     assert_eq!(app.post_json("/api/scans/1/rerun", &[], &json!({"confirm_active": true})).await.status(), 201);
-    // Pages offer another run of what has finished.
-    assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await.status(), 409);
-    app.post_form("/scans/1/cancel", "").await;
     assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes").await.status(), 422);
     assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await.status(), 303);
     let before = app.desk.stats().await.unwrap().pending;
@@ -116,5 +118,7 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
     assert_eq!(app.desk.stats().await.unwrap().pending, before + 1);
     // A passive one asks for nothing.
     app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await;
-    assert_eq!(app.send("POST", &format!("/api/scans/{}/rerun", before + 3), &[], "").await.status(), 201);
+    let passive = before + 3;
+    app.post_form(&format!("/scans/{passive}/cancel"), "").await;
+    assert_eq!(app.send("POST", &format!("/api/scans/{passive}/rerun"), &[], "").await.status(), 201);
 }

@@ -11,10 +11,11 @@ use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{ScanDetail, ScanSummary};
+use super::body::{ReportsBody, ScanDetail, ScanSummary};
 use super::submission::{read_draft, read_key, read_object};
 use super::wire::{FormatName, ModeName, PriorityName, SeverityName};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::files::reports_at_end;
 use crate::web::path::{PathId, no_scan};
 use crate::web::query::{ScanListQuery, place_text};
 use crate::web::removal::{Removal, remove};
@@ -63,7 +64,7 @@ pub(crate) struct ScanListParams {
     target: Option<String>,
     #[param(value_type = Option<ModeName>)]
     mode: Option<String>,
-    /// Only scans in which this plugin found something.
+    /// Only scans in which this plugin has results: collected items or issues. Upper and lower case are the same.
     plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
     #[param(value_type = Option<SeverityName>)]
@@ -221,7 +222,10 @@ pub(crate) async fn submit_scan(
 pub(crate) async fn show_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let waiting = web.desk().waiting(&scan.record).await;
-    Ok(fresh(StatusCode::OK, &ScanDetail::new(&scan, waiting.as_ref(), &web)))
+    let reports = reports_at_end(&web, &scan.record).await;
+    let mut body = ScanDetail::new(&scan, waiting.as_ref(), &web);
+    body.reports = ReportsBody::of(&scan.record, reports);
+    Ok(fresh(StatusCode::OK, &body))
 }
 
 /// Asks for a scan's end, wherever it is.
@@ -259,6 +263,7 @@ pub(crate) async fn cancel_scan(State(web): State<Web>, _viewer: Viewer, PathId(
         (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 400, description = "The body is no JSON object", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 422, description = "The target is out of scope by now, or `confirm_active` is missing", body = ProblemBody<'_>, content_type = "application/problem+json"),

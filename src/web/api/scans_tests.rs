@@ -177,6 +177,10 @@ async fn a_cancel_is_answered_by_what_it_did() {
 async fn running_again_is_a_new_scan_of_the_same_request() {
     let app = TestApp::new();
     app.post_json("/api/scans", &[], &json!({"target": "example.com", "max_workers": 7})).await;
+    let early = app.send("POST", "/api/scans/1/rerun", &[], "").await;
+    assert_eq!(early.status(), 409);
+    assert_eq!(json_of(early).await["detail"], "scan 1 is pending; it can be run again when it has finished");
+    app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let response = app.send("POST", "/api/scans/1/rerun", &[], "").await;
     assert_eq!((response.status().as_u16(), header_of(&response, "location")), (201, "/api/scans/2"));
     let body = json_of(response).await;
@@ -192,6 +196,8 @@ async fn a_submission_without_room_is_refused_and_one_that_was_accepted_is_not()
     let share = app.post_json("/api/scans", &[], &body).await;
     assert_eq!((share.status().as_u16(), header_of(&share, "retry-after")), (429, "300"));
     assert_eq!(json_of(share).await["type"], "urn:kastrel:problem:client-share");
+    app.send("POST", "/api/scans/1/cancel", &[], "").await;
+    assert_eq!(app.post_json("/api/scans", &[], &body).await.status(), 201);
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
     let other = Client::Address([10, 0, 0, 7].into());
     app.desk.submit_from(other, &draft, None, fixtures::trace()).await.unwrap();

@@ -77,6 +77,8 @@ if (form) {
   }
 
   function count() {
+    // What the mode does not show is not sent.
+    for (const one of boxes()) one.disabled = !shown(one);
     const chosen = boxes().filter((one) => one.checked && shown(one));
     const needed = new Set(chosen.flatMap(needs));
     for (const one of boxes()) one.closest(".card").classList.toggle("needed", one.checked && needed.has(one.value));

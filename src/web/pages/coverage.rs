@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn what_was_not_checked_is_never_green_and_never_called_clean() {
         for (state, has_started, dry_run, states, shown, line, why, listed) in [
-            (completed(), true, false, &[("a", Completed)][..], "completed Completed", "1 of 1 check ran", "No issues found.", "No issues"),
+            (completed(), true, false, &[("a", Completed)][..], "completed Completed", "1 of 1 checks ran", "No issues found.", "No issues"),
             (
                 completed(),
                 true,
@@ -241,7 +241,7 @@ mod tests {
                 false,
                 &[("a", Failed)],
                 "partial Completed, nothing checked",
-                "0 of 1 check ran",
+                "0 of 1 checks ran",
                 "Not checked: no check completed.",
                 "Not checked",
             ),

@@ -98,21 +98,12 @@ impl SubmitForm {
         usable.then(|| if line <= 1 { format!("form-{}", self.key) } else { format!("form-{}-{line}", self.key) })
     }
 
-    /// The draft of one target, and what is wrong already with the rest. Plugins that do not belong to the mode are left out, as the page does not show them.
-    pub(crate) fn draft_of(&self, target: &str, catalogue: Option<&CatalogueView>) -> (ScanRequestDraft, Vec<FieldError>) {
+    /// The draft of one target, and what is wrong already with the rest. Plugins that the mode does not run stay in it: the scan names what it leaves out.
+    pub(crate) fn draft_of(&self, target: &str) -> (ScanRequestDraft, Vec<FieldError>) {
         let (mut draft, mut errors) = self.draft();
         draft.target = target.trim().to_owned();
-        let mode = self.mode.parse::<ScanMode>().ok();
-        if mode.is_some_and(permission::is_required) && !self.confirm {
+        if self.mode.parse().is_ok_and(permission::is_required) && !self.confirm {
             errors.push(FieldError::new("confirm", "confirm that you have permission to run active plugins"));
-        }
-        if let (Some(mode), Some(catalogue)) = (mode, catalogue) {
-            let kind = |name: &String| catalogue.plugins.iter().find(|plugin| plugin.name == *name).map(|plugin| plugin.kind);
-            draft.plugins.retain(|name| kind(name).is_none_or(|kind| belongs(kind, mode)));
-            // Nothing chosen means everything, which is not what somebody meant who chose something.
-            if draft.plugins.is_empty() && !self.plugins.is_empty() {
-                errors.push(FieldError::new("plugins", format!("no selected plugin is {mode}")));
-            }
         }
         (draft, errors)
     }
@@ -142,15 +133,6 @@ impl SubmitForm {
             confirm_active: Some(true),
         };
         (draft, errors)
-    }
-}
-
-/// Whether a plugin of this kind runs in this mode.
-const fn belongs(kind: PluginKind, mode: ScanMode) -> bool {
-    match mode {
-        ScanMode::Both => true,
-        ScanMode::Passive => matches!(kind, PluginKind::Passive),
-        ScanMode::Active => matches!(kind, PluginKind::Active),
     }
 }
 

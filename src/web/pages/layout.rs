@@ -123,7 +123,11 @@ impl Layout {
         Self {
             scanner: catalogue.map_or_else(|| "Detecting scanner…".into(), |catalogue| sentence(&clean(&catalogue.scanner.headline()))),
             is_stand_in,
-            standing: blockers.iter().map(|blocker| Standing::new(blocker, &clock)).chain(held_nodes(&web.desk().board, &clock)).collect(),
+            // While no scan starts at all, there are no other nodes that would start one.
+            standing: match blockers.as_slice() {
+                [] => held_nodes(&web.desk().board, &clock),
+                blockers => blockers.iter().map(|blocker| Standing::new(blocker, &clock)).collect(),
+            },
             foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),
             now: exact(clock.now),
             zone: viewer.zone.name().into(),

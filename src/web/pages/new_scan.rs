@@ -98,7 +98,7 @@ pub(crate) async fn submit(
     let several = targets(&form.target).len() > 1;
     let mut errors = shared_errors(&web, &form, catalogue.as_deref());
     if !several {
-        let (draft, _) = form.draft_of(targets(&form.target).first().copied().unwrap_or_default(), catalogue.as_deref());
+        let (draft, _) = form.draft_of(targets(&form.target).first().copied().unwrap_or_default());
         let of_target = problems(web.desk(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
         errors = of_target.chain(errors).collect();
         if !errors.is_empty() {
@@ -117,23 +117,16 @@ pub(crate) async fn submit(
         let drawn = draw(&web, &viewer, &form, &errors, None, Some(Preview::new(&lines))).await;
         return Ok(if is_wrong { refused(drawn) } else { drawn });
     }
-    submit_all(&web, &viewer, &form, &lines, catalogue.as_deref(), trace.0).await
+    submit_all(&web, &viewer, &form, &lines, trace.0).await
 }
 
-async fn submit_all(
-    web: &WebInner,
-    viewer: &Viewer,
-    form: &SubmitForm,
-    lines: &[JudgedLine],
-    catalogue: Option<&CatalogueView>,
-    trace: TraceContext,
-) -> Result<Response, Problem> {
+async fn submit_all(web: &WebInner, viewer: &Viewer, form: &SubmitForm, lines: &[JudgedLine], trace: TraceContext) -> Result<Response, Problem> {
     let (mut done, mut not) = (0, 0);
     let mut stored = HashMap::new();
     let mut refusal = None;
     for line in lines {
         let LineFate::Accepted(target) = &line.fate else { continue };
-        let (draft, _) = form.draft_of(target, catalogue);
+        let (draft, _) = form.draft_of(target);
         match accept(web, viewer.client, &draft, form.idempotency_key(line.number), trace).await {
             Ok(accepted) => {
                 stored.insert(line.number, accepted.scan.record.id);
@@ -195,7 +188,7 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
 
 /// What is wrong with everything but the targets. The target that is checked along is one that nothing can be wrong with.
 fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<FieldError> {
-    let (draft, mut errors) = form.draft_of("target.invalid", catalogue);
+    let (draft, mut errors) = form.draft_of("target.invalid");
     errors.extend(problems(web.desk(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
     // Whatever the scope says of that target, the settings are checked all the same.
     if errors.is_empty()
@@ -208,7 +201,7 @@ fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&Catalogue
 
 fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<JudgedLine> {
     judge(&form.target, |target| {
-        let (draft, _) = form.draft_of(target, catalogue);
+        let (draft, _) = form.draft_of(target);
         match problems(web.desk(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
             Some(error) => Err(error.message),
             // The rest of the form is wrong in the same way for every line, and said once.

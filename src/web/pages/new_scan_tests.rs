@@ -85,10 +85,14 @@ async fn what_attacks_asks_for_permission() {
     let refused = text_of(app.post_form("/scans", "target=example.com&mode=active").await).await;
     assert!(refused.contains("Confirm that you have permission to run active plugins") && refused.contains(r#"aria-describedby="wrong-confirm""#), "{refused}");
     let none = text_of(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=whatweb").await).await;
-    assert!(none.contains("No selected plugin is active"), "{none}");
+    assert!(none.contains("Whatweb is a passive plugin; choose mode passive or both"), "{none}");
     assert_eq!(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=zap&plugins=whatweb").await.status(), 303);
     let scan = app.desk.scan(ScanId(1)).await.unwrap().unwrap();
-    assert_eq!(scan.record.request.plugins, ["zap"], "what the page does not show is not submitted");
+    assert_eq!(
+        (&*scan.record.request.plugins, &*scan.record.left_out),
+        (&["zap".to_owned(), "whatweb".into()][..], &["whatweb".to_owned()][..]),
+        "the scan says what it leaves out"
+    );
 }
 
 #[tokio::test]

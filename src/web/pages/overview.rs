@@ -6,17 +6,19 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{NodeActivity, NodeRecord, PluginStatus, ScanOrder, ScanSnapshot, ScanStatus};
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::listing::target_text;
+use kastrel_actors::policy::waiting::StartBlocker;
 use kastrel_actors::ports::{ListQuery, RunsLike, StoreError, StoreStats};
 
 use super::badge::state_word;
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::{ScanRow, reason};
+use crate::adapters::redis_queue::RedisState;
 use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
 use crate::web::estimate::{self, Running, time_left};
@@ -81,6 +83,11 @@ impl HealthItem {
         };
         Self { id, class, icon, state, text: clean(&text.into()) }
     }
+
+    /// What works and yet starts no scan.
+    fn warning(id: &'static str, text: impl Into<String>) -> Self {
+        Self { id, class: "is-warned", icon: "pause", state: "Warning", text: clean(&text.into()) }
+    }
 }
 
 /// A scan that runs.
@@ -131,14 +138,15 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     let queue = async { tokio::time::timeout(QUEUE_PATIENCE, desk.queue.depth()).await.ok().and_then(Result::ok) };
     // Each of them may have to wait for a store that does not answer.
     let (read, queue, layout) = tokio::join!(reading, queue, Layout::of(&web, &viewer, Here::Overview, "Overview"));
-    let redis = web.state.redis.as_ref().map(|redis| (redis.is_connected(), clean(&format!("at {}: {}", redis.address(), redis.state()))));
+    let redis = web.state.redis.as_ref().map(|redis| redis_health(redis.address(), &redis.state(), &clock));
+    let blockers = desk.start_blockers_seen();
     let catalogue = web.catalogue();
     let live = Live::new(&web, "/api/events");
     let (stats, oldest, running, failed, recent, ends, runs, nodes) = match read {
         Ok(read) => read,
         Err(error @ StoreError::Unavailable(_)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the overview is shown without the database");
-            let health = health(None, queue.map(|_| None), redis, catalogue.as_deref());
+            let health = health(None, queue.map(|_| None), &blockers, redis, catalogue.as_deref());
             return Ok(
                 (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], page(&OverviewPage::without_store(layout, live, health))).into_response()
             );
@@ -158,7 +166,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         tiles: tiles(&stats),
         health: {
             let queue = queue.map(|_| Some((stats.pending, oldest)));
-            let mut items = health(Some((&nodes, stats.running)), queue, redis, catalogue.as_deref());
+            let mut items = health(Some((&nodes, stats.running)), queue, &blockers, redis, catalogue.as_deref());
             items.extend(full_queue(stats.pending, web.desk().limits));
             items
         },
@@ -226,24 +234,16 @@ fn tiles(stats: &StoreStats) -> Vec<Tile> {
 fn health(
     database: Option<(&[NodeRecord], u64)>,
     queue: Option<Option<(u64, Option<SignedDuration>)>>,
-    redis: Option<(bool, String)>,
+    blockers: &[StartBlocker],
+    redis: Option<HealthItem>,
     catalogue: Option<&CatalogueView>,
 ) -> Vec<HealthItem> {
     let mut items = match database {
         Some((nodes, running)) => vec![nodes_health(nodes, running), HealthItem::new("database", Some(true), "Database OK")],
         None => vec![HealthItem::new("nodes", None, "Nodes unknown"), HealthItem::new("database", Some(false), "Database not responding")],
     };
-    items.push(match queue {
-        Some(Some((queued, Some(oldest)))) if queued > 0 => {
-            HealthItem::new("queue", Some(true), format!("Queue OK · {queued} queued, oldest {}", duration(oldest)))
-        }
-        Some(Some((queued, _))) => HealthItem::new("queue", Some(true), format!("Queue OK · {queued} queued")),
-        Some(None) => HealthItem::new("queue", Some(true), "Queue OK"),
-        None => HealthItem::new("queue", Some(false), "Queue not responding"),
-    });
-    if let Some((is_connected, text)) = redis {
-        items.push(HealthItem::new("redis", Some(is_connected), format!("Redis {text}")));
-    }
+    items.push(queue_health(queue, blockers));
+    items.extend(redis);
     items.push(match catalogue {
         None => HealthItem::new("kast", None, "Detecting scanner…"),
         Some(catalogue) => {
@@ -253,6 +253,35 @@ fn health(
         }
     });
     items
+}
+
+/// How the queue is: one that answers is well only while it starts scans.
+fn queue_health(queue: Option<Option<(u64, Option<SignedDuration>)>>, blockers: &[StartBlocker]) -> HealthItem {
+    let Some(held) = queue else { return HealthItem::new("queue", Some(false), "Queue not responding") };
+    let counts = match held {
+        Some((queued, Some(oldest))) if queued > 0 => format!(" · {queued} queued, oldest {}", duration(oldest)),
+        Some((queued, _)) => format!(" · {queued} queued"),
+        None => String::new(),
+    };
+    match blockers.first() {
+        None => HealthItem::new("queue", Some(true), format!("Queue OK{counts}")),
+        Some(StartBlocker::QueueDown { .. }) => HealthItem::new("queue", Some(false), format!("Queue unavailable{counts}")),
+        Some(StartBlocker::Paused(_)) => HealthItem::warning("queue", format!("Queue paused{counts}")),
+        Some(StartBlocker::NoWorker { .. } | StartBlocker::HeldBack(_)) => HealthItem::warning("queue", format!("No scan starts{counts}")),
+    }
+}
+
+fn redis_health(address: &str, state: &RedisState, clock: &WallClock) -> HealthItem {
+    let since = |at: Timestamp| clock.moment(at).shown;
+    let (ok, text) = match state {
+        RedisState::Connecting => (None, "connecting".to_owned()),
+        RedisState::Connected { version } => (Some(true), format!("connected to {version}")),
+        RedisState::Refusing { version, since: at, error } => {
+            (Some(false), format!("connected to {version}, which refuses signals since {}: {error}", since(*at)))
+        }
+        RedisState::Down { since: at, error } => (Some(false), format!("down since {}: {error}", since(*at))),
+    };
+    HealthItem::new("redis", ok, format!("Redis at {address}: {text}"))
 }
 
 /// Said only while submissions are refused.

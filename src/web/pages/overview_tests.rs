@@ -1,4 +1,4 @@
-use kastrel_actors::model::{Failure, FailureKind, PluginInfo, PluginResult, Resolution, ScannerInfo, ScannerKind, Verdict};
+use kastrel_actors::model::{Failure, FailureKind, HeldBack, PluginInfo, PluginResult, QueuePause, Resolution, ScannerInfo, ScannerKind, Verdict};
 use kastrel_actors::ports::{DayOutcomes, PastRun};
 use kastrel_actors::testing::fixtures;
 
@@ -8,7 +8,7 @@ use crate::web::testing::{TestApp, catalogue, header_of, text_of};
 
 impl OverviewPage {
     fn sample() -> Self {
-        let (at, today) = (jiff::Timestamp::UNIX_EPOCH, jiff::civil::date(1970, 1, 3));
+        let (at, today) = (Timestamp::UNIX_EPOCH, jiff::civil::date(1970, 1, 3));
         let day = DayOutcomes { day: today, completed: 3, failed: 1, cancelled: 1 };
         let run = |id| PastRun {
             id: kastrel_actors::model::ScanId(id),
@@ -22,7 +22,7 @@ impl OverviewPage {
             live: Live::sample(),
             notice: None,
             tiles: tiles(&StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5 }),
-            health: health(Some((&[], 0)), None, Some((false, HOSTILE.into())), Some(&catalogue())),
+            health: health(Some((&[], 0)), None, &[], Some(HealthItem::new("redis", Some(false), format!("Redis {HOSTILE}"))), Some(&catalogue())),
             running: vec![RunCard {
                 id: 17,
                 url: "/scans/17".into(),
@@ -56,7 +56,7 @@ fn looks_as_it_should() {
 
 #[test]
 fn health_is_told_in_one_line_and_never_better_than_it_is() {
-    let (now, later) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::from_second(30).unwrap());
+    let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(30).unwrap());
     let node = |name: &str, expires_at| NodeRecord { registration: fixtures::registration(name), expires_at, is_alive: expires_at > now, drain_by: None };
     let plugins = vec![PluginInfo { available: false, ..catalogue().plugins[0].clone() }];
     let none_available = CatalogueView { scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }, plugins, ..catalogue() };
@@ -83,9 +83,29 @@ fn health_is_told_in_one_line_and_never_better_than_it_is() {
             ["is-bad No worker connected; scans stay queued", "is-ok Queue OK · 0 queued", "is-bad KAST 3.0.40 · 0 of 1 plugins available"],
         ),
     ] {
-        let items = health(Some((&nodes, running)), queue.map(Some), None, catalogue.as_ref());
+        let items = health(Some((&nodes, running)), queue.map(Some), &[], None, catalogue.as_ref());
         let said: Vec<String> = items.iter().filter(|item| item.id != "database").map(|item| format!("{} {}", item.class, item.text)).collect();
         assert_eq!(said, expected);
+    }
+}
+
+#[test]
+fn a_queue_that_starts_no_scan_is_not_ok() {
+    let paused = StartBlocker::Paused(QueuePause { since: Timestamp::UNIX_EPOCH, reason: None });
+    let down = StartBlocker::QueueDown { why: "OOM".into() };
+    let held = StartBlocker::HeldBack(HeldBack { since: Timestamp::UNIX_EPOCH, until: Timestamp::UNIX_EPOCH, faults: Vec::new() });
+    let forty = Some(SignedDuration::from_secs(40));
+    for (queue, blockers, class, text) in [
+        (Some(Some((3, forty))), vec![], "is-ok", "Queue OK · 3 queued, oldest 40 s"),
+        (Some(Some((0, None))), vec![], "is-ok", "Queue OK · 0 queued"),
+        (Some(Some((3, forty))), vec![paused.clone(), down.clone()], "is-warned", "Queue paused · 3 queued, oldest 40 s"),
+        (Some(Some((1, None))), vec![down], "is-bad", "Queue unavailable · 1 queued"),
+        (Some(Some((1, None))), vec![held], "is-warned", "No scan starts · 1 queued"),
+        (Some(None), vec![StartBlocker::NoWorker { leaving: 1 }], "is-warned", "No scan starts"),
+        (None, vec![paused], "is-bad", "Queue not responding"),
+    ] {
+        let item = queue_health(queue, &blockers);
+        assert_eq!((item.class, item.text.as_str()), (class, text));
     }
 }
 

@@ -18,7 +18,7 @@ use crate::web::files::{head, list};
 use crate::web::headers::page;
 use crate::web::path::{PluginPath, no_scan};
 use crate::web::state::Web;
-use crate::web::text::{MomentText, clean, counted, duration, in_url, size};
+use crate::web::text::{MomentText, clean, counted, duration, in_url, plugin_url, size};
 use crate::web::viewer::Viewer;
 
 const MOST_BYTES: u64 = 256 * 1024;
@@ -48,11 +48,17 @@ pub(crate) struct PluginPage {
     started: Option<MomentText>,
     ended: Option<MomentText>,
     duration: String,
-    needs: Vec<String>,
+    needs: Vec<Need>,
     groups: Vec<SeverityGroup>,
     files: Vec<PluginFile>,
     result: Option<Content>,
     again_url: String,
+}
+
+/// A plugin that this one needs, with its page where the scan has it.
+struct Need {
+    name: String,
+    url: Option<String>,
 }
 
 struct PluginFile {
@@ -85,6 +91,10 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
     let base = format!("/scans/{id}/attempts/{}/view", attempt.unwrap_or_default());
     let took = plugin.started_at.zip(plugin.ended_at).map(|(start, end)| duration(end.duration_since(start)));
     let file = |entry: Artifact| PluginFile { url: format!("{base}/{}", in_url(&entry.path)), name: clean(&entry.path), size: size(entry.size) };
+    let need = |needed: &String| {
+        let is_here = plugins_of(&scan).iter().any(|plugin| plugin.name == *needed);
+        Need { name: clean(needed), url: is_here.then(|| plugin_url(id, needed)) }
+    };
     Ok(page(&PluginPage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("{} of scan {id}", clean(&name))).await,
         live: (!scan.status().is_terminal()).then(|| Live::new(&web, format!("/api/scans/{id}/events"))),
@@ -106,7 +116,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         started: plugin.started_at.map(|at| clock.moment(at)),
         ended: plugin.ended_at.map(|at| clock.moment(at)),
         duration: took.unwrap_or_default(),
-        needs: info.iter().flat_map(|info| &info.dependencies).map(|name| clean(name)).collect(),
+        needs: info.iter().flat_map(|info| &info.dependencies).map(need).collect(),
         groups: group(std::slice::from_ref(plugin), catalogue.as_deref()),
         files: files.into_iter().map(file).collect(),
         result,
@@ -160,7 +170,7 @@ mod tests {
                 started: Some(crate::web::zone::WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
                 ended: Some(crate::web::zone::WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
                 duration: "12 s".into(),
-                needs: vec!["whatweb".into()],
+                needs: vec![Need { name: "whatweb".into(), url: Some("/scans/17/plugins/whatweb".into()) }],
                 groups: group(&[plugin], Some(&catalogue())),
                 files: vec![PluginFile { name: clean(HOSTILE), url: format!("/scans/17/attempts/2/view/{}", in_url(HOSTILE)), size: "412 bytes".into() }],
                 result: Some(Content::Text { text: clean(HOSTILE), is_cut: true, is_pretty: true }),
@@ -201,6 +211,18 @@ mod tests {
         assert!(html.contains(r#"data-events="/api/scans/1/events""#), "what is in progress is followed: {html}");
         assert!(html.contains("Tool not installed") && html.contains("whatweb_processed.json") && html.contains("&#60;b&#62;"), "{html}");
         assert!(text_of(app.get("/scans/1/plugins/odd%20name").await).await.contains("Failed without a message"));
+        for name in ["my plugin/1", "<b>x</b>", "../x", "..", ".", "~", "~.", "a?b#c", "%2e%2e", "näme", "\\"] {
+            app.desk.board.update_attempt(scan.id, scan.token, |live| {
+                live.plugins(vec![PluginResult::new(name, PluginStatus::Failed)]);
+            });
+            let html = text_of(app.get("/scans/1").await).await;
+            let (_, rest) = html.split_once("href=\"/scans/1/plugins/").unwrap_or_else(|| panic!("{name}: {html}"));
+            let link = format!("/scans/1/plugins/{}", rest.split('"').next().unwrap());
+            // As a browser reads it: dot segments are steps.
+            let read = url::Url::parse("http://k.test/scans/1").unwrap().join(&link).unwrap();
+            let shown = text_of(app.get(&read[url::Position::BeforePath..]).await).await;
+            assert!(shown.contains("Failed without a message"), "{name}: {link}: {shown}");
+        }
         for path in ["/scans/1/plugins/none", "/scans/1/plugins/..%2f..", "/scans/9/plugins/whatweb"] {
             assert_eq!(app.get(path).await.status(), 404, "{path}");
         }

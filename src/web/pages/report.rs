@@ -2,12 +2,12 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::Response;
-use kastrel_actors::model::{AttemptNumber, ScanRecord};
+use axum::response::{IntoResponse, Redirect, Response};
+use kastrel_actors::model::{AttemptNumber, ReportFiles, ScanRecord};
 
 use super::layout::{Here, Layout};
 use crate::web::error::Problem;
-use crate::web::files::{PDF_REPORT, REPORT, has};
+use crate::web::files::{PDF_REPORT, REPORT, reports_of};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
@@ -29,26 +29,31 @@ pub(crate) struct ReportPage {
     pdf_url: Option<String>,
 }
 
-/// Shows the report of the newest attempt that has one.
+/// Shows the report of the newest attempt that has one: the HTML, or else leads to the PDF.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let (attempt, has_pdf) = newest(&web, &scan.record).await?.ok_or_else(|| Problem::not_found("no report yet"))?;
+    let none = if scan.status().is_terminal() { "the scanner wrote no report" } else { "no report yet" };
+    let (attempt, found) = newest(&web, &scan.record).await?.ok_or_else(|| Problem::not_found(none))?;
     let target = clean(&scan.record.request.target.to_string());
     let base = format!("/scans/{id}/attempts/{attempt}/files");
+    if !found.html {
+        return Ok(Redirect::to(&format!("{base}/{PDF_REPORT}")).into_response());
+    }
     Ok(page(&ReportPage {
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Report of scan {id}")).await,
         id: id.0,
         target,
         attempt: attempt.0,
         frame_url: format!("{base}/{REPORT}"),
-        pdf_url: has_pdf.then(|| format!("{base}/{PDF_REPORT}")),
+        pdf_url: found.pdf.then(|| format!("{base}/{PDF_REPORT}")),
     }))
 }
 
-async fn newest(web: &WebInner, record: &ScanRecord) -> Result<Option<(AttemptNumber, bool)>, Problem> {
+async fn newest(web: &WebInner, record: &ScanRecord) -> Result<Option<(AttemptNumber, ReportFiles)>, Problem> {
     for attempt in record.attempts.iter().rev().take(LOOK_BACK) {
-        if has(web, record, attempt.number, REPORT).await? {
-            return Ok(Some((attempt.number, has(web, record, attempt.number, PDF_REPORT).await?)));
+        let found = reports_of(web, record, attempt.number).await?;
+        if found.html || found.pdf {
+            return Ok(Some((attempt.number, found)));
         }
     }
     Ok(None)
@@ -85,6 +90,9 @@ mod tests {
         let path = format!("/scans/{}/report", scan.id);
         assert_eq!(app.get(&path).await.status(), 404);
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+        std::fs::write(app.attempt_folder(&scan).join(PDF_REPORT), "x").unwrap();
+        let answer = app.get(&path).await;
+        assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/scans/1/attempts/1/files/kast_report.pdf"));
         std::fs::write(app.attempt_folder(&scan).join(REPORT), "x").unwrap();
         let html = text_of(app.get(&path).await).await;
         assert!(html.contains(r#"<iframe sandbox="" "#) && html.contains("/attempts/1/files/kast_report.html"), "{html}");

@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use kastrel_actors::model::{PluginStatus, ReportFormat, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::model::{PluginStatus, ReportFiles, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
 
 use super::badge::{Badge, SeverityChip, severities};
@@ -204,8 +205,17 @@ impl Progress {
             left,
             doing: clean(&running.join(", ")),
             phase: scan.phase.map(|phase| sentence(phase.as_str())),
-            attempt: format!("Attempt {attempt} of {}", web.state.max_attempts.max(attempt.0)),
+            attempt: attempt_text(attempt.0, scan.record.failures, web.state.max_attempts),
         })
+    }
+}
+
+/// Which attempt runs. Interruptions count as attempts and not against the limit, so the two are told apart once they differ.
+fn attempt_text(attempt: u32, failures: u32, max_attempts: u32) -> String {
+    if attempt == failures.saturating_add(1) {
+        format!("Attempt {attempt} of {}", max_attempts.max(attempt))
+    } else {
+        format!("Attempt {attempt}, {failures} of {max_attempts} failed")
     }
 }
 
@@ -222,12 +232,12 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     // A list may be cut: files that matter are opened by their names.
     let is_there = async |path: &str| has_files && has(web, record, attempt, path).await.unwrap_or(false);
     let (report, pdf, has_info) = tokio::join!(is_there(REPORT), is_there(PDF_REPORT), is_there("kast_info.json"));
-    let missing_report = if has_files && notice.is_none() { missing_report(record, report, pdf) } else { None };
+    let missing_report = if has_files && notice.is_none() { reports::missing_of(record, ReportFiles { html: report, pdf }) } else { None };
     let start_of = async |path: &str, most: u64| if has_files { head(web, record, attempt, path, most).await.ok() } else { None };
     // What ZAP's file says after the end is what it was doing when the scan ended.
     let zap = if is_running { start_of(zap::FILE, zap::MOST_BYTES).await } else { None };
     let command = start_of(COMMAND, MOST_COMMAND_BYTES).await;
-    let notes = if is_running { None } else { start_of(NOTES_NAME, MOST_NOTES_BYTES).await };
+    let notes = start_of(NOTES_NAME, MOST_NOTES_BYTES).await;
     Results {
         attempt: attempt.0,
         report,
@@ -244,21 +254,6 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     }
 }
 
-/// The sentence about a requested report that does not exist. A dry run writes none, and a scan that did not run to its end is not expected to.
-fn missing_report(record: &ScanRecord, has_html: bool, has_pdf: bool) -> Option<&'static str> {
-    if record.status() != ScanStatus::Completed || record.request.dry_run {
-        return None;
-    }
-    match (record.request.format, has_html, has_pdf) {
-        (ReportFormat::Html, false, _) => Some("No HTML report: it was requested, but the scanner wrote none."),
-        (ReportFormat::Pdf, _, false) => Some("No PDF report: it was requested, but the scanner wrote none."),
-        (ReportFormat::Both, false, false) => Some("No HTML or PDF report: both were requested, but the scanner wrote none."),
-        (ReportFormat::Both, false, true) => Some("No HTML report: it was requested, but the scanner wrote none."),
-        (ReportFormat::Both, true, false) => Some("No PDF report: it was requested, but the scanner wrote none."),
-        (ReportFormat::Html, true, _) | (ReportFormat::Pdf, _, true) | (ReportFormat::Both, true, true) => None,
-    }
-}
-
 /// The notice that a redirect names: a fixed sentence, never text from the address, and only where the scan's row agrees.
 fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
     let has = |pair: &str| query.split('&').any(|one| one == pair);
@@ -271,8 +266,10 @@ fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
         ("warning", "Nothing to cancel: the scan has finished.")
     } else if has("notice=rendered") && status.is_terminal() {
         ("done", "Report regenerated.")
-    } else if has("notice=notrendered") && status.is_terminal() {
-        ("warning", "Report not regenerated: the scanner wrote no report.")
+    } else if has("notice=rendered-html") && status.is_terminal() {
+        ("warning", "HTML report regenerated. The scanner wrote no PDF report.")
+    } else if has("notice=rendered-pdf") && status.is_terminal() {
+        ("warning", "PDF report regenerated. The scanner wrote no HTML report.")
     } else {
         return None;
     };

@@ -234,11 +234,16 @@ async fn the_notes_on_an_ended_attempt_are_shown() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
-    std::fs::write(app.attempt_folder(&scan).join("notes.log"), "the scanner wrote no PDF report\n<script>x</script>\n").unwrap();
+    std::fs::write(app.attempt_folder(&scan).join("notes.log"), "processes outlived the scanner and were killed: 3 (sleep)\n<script>x</script>\n").unwrap();
     assert!(!text_of(app.get("/scans/1").await).await.contains("no PDF report"), "nothing is known before the end");
     app.finish(&scan, Resolution::Complete(Verdict::default())).await;
     let html = text_of(app.get("/scans/1").await).await;
-    assert!(html.contains("<p>The scanner wrote no PDF report</p>") && html.contains("&#60;script&#62;x") && html.contains("id=\"scan-notes\""), "{html}");
+    assert!(
+        html.contains("<p>Processes outlived the scanner and were killed: 3 (sleep)</p>")
+            && html.contains("&#60;script&#62;x")
+            && html.contains("id=\"scan-notes\""),
+        "{html}"
+    );
 }
 
 #[tokio::test]

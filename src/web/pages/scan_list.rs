@@ -128,6 +128,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
         url: ScanListQuery { statuses: status.into_iter().collect(), ..start.clone() }.in_fitting_order().link(PATH),
         is_here: query.statuses == status.into_iter().collect::<Vec<_>>(),
     };
+    // First of all, because it looks at the queue: the rows say why they wait by that look.
+    let layout = Layout::of(&web, &viewer, Here::Scans, "Scans").await;
     let clock = web.clock(&viewer);
     let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web, &clock)).collect();
     let place = |id| kastrel_actors::ports::ListPlace { rank: String::new(), id };
@@ -145,7 +147,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     };
     let export = |kind: &str| start.link(&format!("/api/scans/export.{kind}"));
     Ok(page(&ScanListPage {
-        layout: Layout::of(&web, &viewer, Here::Scans, "Scans").await,
+        layout,
         live: Live::new(&web, "/api/events"),
         notice: notice_of(raw.as_deref().unwrap_or_default()),
         order_notice,

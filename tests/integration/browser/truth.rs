@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use super::stage::Stage;
+use crate::browser_driver::Browser;
 use crate::kast_runner::stage::fake_kast;
+use crate::product::app::TestApp;
+use crate::redis_server::{Data, RedisServer};
+use crate::surreal_server::SurrealServer;
 
 /// What a page shows.
 struct Shown {
@@ -126,7 +130,7 @@ async fn a_scan_in_which_nothing_was_checked_says_so() {
     stage.until(id, |status| matches!(status["status"].as_str(), Some("completed" | "failed"))).await;
     is_over_and_not_clean(&stage, id).await;
     let page = shown(&stage, &format!("/scans/{id}")).await;
-    page.says(&["0 of 1 check ran", "Nothing could be checked: 1 of 1 plugin failed"]);
+    page.says(&["0 of 1 checks ran", "Nothing could be checked: 1 of 1 plugin failed"]);
     assert!(page.plugins.iter().all(|(_, _, green)| !green), "{:?}", page.plugins);
     shown(&stage, "/scans").await.says(&["Nothing checked"]);
 }
@@ -228,6 +232,48 @@ async fn a_scan_that_is_held_back_says_so_and_nothing_else() {
     stage.until_status(id, "completed").await;
     let page = shown(&stage, &format!("/scans/{id}")).await;
     page.says_none_of(&["Held back"]);
+    stage.all_quiet().await;
+}
+
+/// One banner says why no scan starts, and nothing on the pages of this scan says that a free slot would start it.
+async fn waits_and_says_why(stage: &Stage, id: u64, sentences: &[&str]) {
+    for path in pages(id) {
+        let page = shown(stage, &path).await;
+        page.has_no_false_green(&stage.status(id).await);
+        page.says(sentences);
+        page.says_none_of(ONLY_ITS_TURN);
+        page.says_none_of(CLEAN);
+        page.says_none_of(&["Backoff", "crash"]);
+        assert_eq!(stage.browser.js("document.querySelectorAll('#standing .notice').length").await, 1, "{path}: one banner");
+    }
+}
+
+#[tokio::test]
+async fn without_a_worker_a_scan_waits_for_one() {
+    let (redis, database) = tokio::join!(RedisServer::start(), SurrealServer::on_disk());
+    let (redis_url, database_url) = (redis.url(), database.url("kastrel", "kastrel"));
+    let mut app = TestApp::prepare(&[("KASTREL_DATABASE_URL", &*database_url), ("REDIS_URL", &*redis_url)]);
+    app.restart_with(&["--no-worker"]).await;
+    let stage = Stage::of(Browser::start().await, app).await;
+    let id = stage.submit("1p.test").await;
+    stage.until(id, |status| status["waiting"]["reason"] == "no_worker").await;
+    waits_and_says_why(&stage, id, &["No worker connected: no scan starts.", "Start `kastrel worker` or `kastrel serve`."]).await;
+    shown(&stage, &format!("/scans/{id}")).await.says(&["Starts when a worker connects.", "Not checked yet: the scan is queued."]);
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
+async fn without_redis_a_scan_is_kept_and_says_what_it_waits_for() {
+    let mut redis = RedisServer::durable().await;
+    let url = redis.url();
+    let stage = Stage::with(&[("REDIS_URL", &*url)]).await;
+    redis.kill().await;
+    let id = stage.submit("1p.test").await;
+    stage.until(id, |status| status["waiting"]["reason"] == "queue_down").await;
+    waits_and_says_why(&stage, id, &["Job queue unavailable: no scan starts.", "start when the queue is back"]).await;
+    redis.restart(Data::Kept).await;
+    stage.until_status(id, "completed").await;
+    shown(&stage, &format!("/scans/{id}")).await.says_none_of(&["Job queue unavailable", "job queue is unavailable"]);
     stage.all_quiet().await;
 }
 

@@ -114,6 +114,22 @@ fn every_variable_is_a_key_and_every_value_is_valid() {
 }
 
 #[test]
+fn the_scope_passes_through() {
+    let scope = |env: &[(&str, &str)]| config(Compose::read(env).service("worker")).scope;
+    let closed = scope(&[]);
+    assert_eq!((closed.allow.rules().len(), closed.deny.rules().len(), closed.allow_private), (0, 0, false));
+    let opened =
+        scope(&[("KASTREL_ALLOW_PRIVATE_TARGETS", "true"), ("KASTREL_SCOPE__ALLOW", "example.com, 10.0.0.0/8"), ("KASTREL_SCOPE__DENY", "admin.example.com")]);
+    assert_eq!((opened.allow.rules().len(), opened.deny.rules().len(), opened.allow_private), (2, 1, true));
+}
+
+/// Its `is-ready` asks for a newer version first, unless it is told not to.
+#[test]
+fn the_database_is_ready_without_internet() {
+    assert_eq!(Compose::read(&[]).service("surrealdb").environment["SURREAL_ONLINE_VERSION_CHECK"], "false");
+}
+
+#[test]
 fn every_command_is_one_of_ours() {
     let compose = Compose::read(&[]);
     for (_, service) in compose.kastrel() {

@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use kastrel_actors::model::{PluginStatus, ScanRequestDraft};
-use kastrel_actors::ports::StartError;
+use kastrel_actors::policy::classify::StopCause;
+use kastrel_actors::ports::{StartError, StopMode};
 
 use super::stage::{Ended, Stage};
 
@@ -61,12 +62,6 @@ async fn an_odd_info_file_fails_no_scan_and_a_broken_one_names_its_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_that_is_missing_is_noted_beside_the_results() {
-    let ended = replay(&[("whatweb_processed.json", "results/sane.json"), ("kast_info.json", "info/sane.json")]).await;
-    assert!(ended.report.notes.iter().any(|note| note.contains("wrote no HTML report")), "{:?}", ended.report.notes);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_gets_its_settings_as_one_typed_file() {
     let root = tempfile::tempdir().unwrap();
     let node = root.path().join("kast.yaml");
@@ -92,4 +87,18 @@ async fn an_attempt_gets_its_settings_as_one_typed_file() {
     std::fs::write(&node, "plugins: [").unwrap();
     let Some(StartError::Failed(failure)) = stage.start(job()).await.err() else { panic!("KAST would ignore it") };
     assert!(failure.detail.contains("kast.yaml is not valid YAML"), "{}", failure.detail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_kast_really_scans_is_noted_while_it_runs() {
+    let stage = Stage::with(|_| {}).await;
+    let job = stage.draft(ScanRequestDraft { target: "http://gated.test/app".into(), ..ScanRequestDraft::default() });
+    let notes = stage.runner.paths(&job).attempt_dir.join("notes.log");
+    let is_noted = || std::fs::read_to_string(&notes).unwrap().contains("ignores the scheme http and the path /app");
+    let mut running = stage.start(job).await.unwrap();
+    running.in_progress().await;
+    assert!(is_noted());
+    running.control.as_ref().unwrap().stop(StopMode::Kill);
+    running.ended(Some(StopCause::Cancel)).await;
+    assert!(is_noted());
 }

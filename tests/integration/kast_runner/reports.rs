@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use kastrel::adapters::kast_runner::{AttemptPaths, RenderError, ReportRenderer, ScannerCommand};
-use kastrel_actors::model::{AttemptNumber, ReportFormat, ScanRecord};
+use kastrel_actors::model::{AttemptNumber, ReportFiles, ReportFormat, ScanRecord};
 use kastrel_actors::testing::fixtures;
 
 use super::stage::Stage;
@@ -51,8 +51,10 @@ async fn the_reports_are_taken_from_a_copy() {
     assert_eq!(own, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
     let beside: Vec<_> = std::fs::read_dir(folder.parent().unwrap()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(beside, ["attempt-1"], "the copy is gone");
-    assert_eq!(render(ReportFormat::Both).await.unwrap_err().to_string(), "the scanner wrote the HTML report and no PDF report");
+    assert_eq!(render(ReportFormat::Both).await.unwrap(), ReportFiles { html: true, pdf: false });
+    std::fs::write(folder.join("kast_report.html"), "as it was").unwrap();
     assert_eq!(render(ReportFormat::Pdf).await.unwrap_err().to_string(), "the scanner wrote no PDF report; the files are as they were");
+    assert_eq!(std::fs::read_to_string(folder.join("kast_report.html")).unwrap(), "as it was");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,17 @@
 //! `kast_info.json`: the order, states, reasons and times of the plugins, as KAST says them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use super::super::json::{Fault, JsonReader};
 use super::super::plugin_name;
+use super::end_word::EndWord;
 use super::processed::message;
 
 /// So many plugins are kept; more are counted.
 pub(in crate::adapters::kast_runner) const MOST_PLUGINS: usize = 500;
+/// So many of those that are not kept are known by their names, so that each is counted once.
+pub(in crate::adapters::kast_runner) const MOST_BEYOND: usize = 20_000;
 const MOST_NAME_BYTES: usize = 4 << 10;
 const MOST_WORD_BYTES: usize = 256;
 const MOST_REASON_BYTES: usize = 16 << 10;
@@ -34,8 +38,10 @@ pub(in crate::adapters::kast_runner) struct Info {
     pub(in crate::adapters::kast_runner) plugins: Vec<Listed>,
     /// When the run ended, by KAST's local clock.
     pub(super) end: Option<String>,
-    /// Entries that are left out because there are too many.
-    pub(in crate::adapters::kast_runner) left_out: usize,
+    /// The keys of those that are left out because there are too many.
+    pub(in crate::adapters::kast_runner) beyond: BTreeSet<String>,
+    /// Where each plugin stands in the list, by its key.
+    places: BTreeMap<String, usize>,
     /// Why the rest of the file could not be read, if so: what came before is here.
     pub(in crate::adapters::kast_runner) broken: Option<Fault>,
 }
@@ -53,7 +59,8 @@ impl Info {
             "plugins" => {
                 // Of a repeated key the last one counts.
                 self.plugins.clear();
-                self.left_out = 0;
+                self.places.clear();
+                self.beyond.clear();
                 let mut unnamed = 0;
                 reader.list(|reader| self.entry(reader, &mut unnamed)).map(drop)
             }
@@ -100,25 +107,20 @@ impl Info {
     /// A plugin that is listed twice is one: the worse of its ends counts.
     fn add(&mut self, listed: Listed) {
         let key = plugin_name::key(&listed.name);
-        match self.plugins.iter().position(|one| plugin_name::key(&one.name) == key) {
-            Some(at) => {
-                let before = &mut self.plugins[at];
-                if badness(listed.status.as_deref()) > badness(before.status.as_deref()) {
-                    *before = Listed { name: std::mem::take(&mut before.name), ..listed };
-                }
+        if let Some(before) = self.places.get(&key).and_then(|at| self.plugins.get_mut(*at)) {
+            if badness(listed.status.as_deref()) > badness(before.status.as_deref()) {
+                *before = Listed { name: std::mem::take(&mut before.name), ..listed };
             }
-            None if self.plugins.len() < MOST_PLUGINS => self.plugins.push(listed),
-            None => self.left_out += 1,
+        } else if self.plugins.len() < MOST_PLUGINS {
+            self.places.insert(key, self.plugins.len());
+            self.plugins.push(listed);
+        } else if self.beyond.len() < MOST_BEYOND {
+            self.beyond.insert(key);
         }
     }
 }
 
 /// The worse of two ends is shown.
 fn badness(status: Option<&str>) -> u8 {
-    match status.map(|word| word.trim().to_ascii_lowercase()).as_deref() {
-        Some("success") => 0,
-        Some("skipped") => 1,
-        Some("unavailable") => 2,
-        _ => 3,
-    }
+    status.map_or(EndWord::Silent, EndWord::read).badness()
 }

@@ -1,6 +1,6 @@
 //! The last word on each plugin, from KAST's list and the plugins' own files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,7 +8,8 @@ use kastrel_actors::model::{PluginResult, PluginStatus};
 
 use super::super::plugin_name;
 use super::super::text::clean;
-use super::info::{Info, Listed};
+use super::end_word::EndWord;
+use super::info::{Info, Listed, MOST_PLUGINS};
 use super::processed::Own;
 use super::times::{Clock, Times};
 use super::{Sureness, said};
@@ -18,16 +19,7 @@ const FAILED_SILENTLY: &str = "Failed without a message. See the log.";
 const UNAVAILABLE: &str = "Tool not installed on this node";
 const SKIPPED: &str = "Skipped by the scanner";
 
-/// What came of it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::adapters::kast_runner) struct Merged {
-    /// The plugins: those that KAST lists in its order, then the others.
-    pub(in crate::adapters::kast_runner) plugins: Vec<PluginResult>,
-    /// What is worth knowing of the file.
-    pub(in crate::adapters::kast_runner) notes: Vec<String>,
-}
-
-/// Merges.
+/// Merges: the plugins that KAST lists in its order, then the others, as far as a row has room for them.
 ///
 /// - `seen` are the plugins as they were seen so far, whether or not they have ended; `own` what ended ones say of themselves, by [`plugin_name::key`].
 /// - `written` is when `kast_info.json` was written, `zone` that of this machine. Both help to read KAST's times, which have no zone.
@@ -37,7 +29,7 @@ pub(in crate::adapters::kast_runner) fn merge(
     own: &BTreeMap<String, Own>,
     written: Option<Timestamp>,
     zone: &TimeZone,
-) -> Merged {
+) -> Vec<PluginResult> {
     let own_end = |listed: &Listed| own.get(&plugin_name::key(&listed.name)).and_then(|own| own.result.ended_at);
     let clock =
         Clock::new(zone, info.end.as_deref(), written, info.plugins.iter().map(|listed| (listed.start.as_deref(), listed.end.as_deref(), own_end(listed))));
@@ -47,13 +39,15 @@ pub(in crate::adapters::kast_runner) fn merge(
         let before = seen.iter().find(|one| plugin_name::key(&one.name) == key);
         plugins.push(last_word(listed, before, own.get(&key), &clock));
     }
-    let is_listed = |plugin: &PluginResult| info.plugins.iter().any(|listed| plugin_name::key(&listed.name) == plugin_name::key(&plugin.name));
-    plugins.extend(seen.iter().filter(|plugin| !is_listed(plugin)).cloned().map(with_reason));
-    let mut notes = Vec::new();
-    if info.left_out > 0 {
-        notes.push(format!("kast_info.json lists {} more plugins, which are not shown", info.left_out));
-    }
-    Merged { plugins, notes }
+    let listed: BTreeSet<String> = info.plugins.iter().map(|listed| plugin_name::key(&listed.name)).collect();
+    // Of those that KAST lists beyond the bound, its word is not known: what they say themselves does not count.
+    let is_other = |plugin: &&PluginResult| {
+        let key = plugin_name::key(&plugin.name);
+        !listed.contains(&key) && !info.beyond.contains(&key)
+    };
+    let room = MOST_PLUGINS.saturating_sub(plugins.len());
+    plugins.extend(seen.iter().filter(is_other).take(room).cloned().map(with_reason));
+    plugins
 }
 
 fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, clock: &Clock<'_>) -> PluginResult {
@@ -65,7 +59,7 @@ fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, cl
     // A summary is a reason only of a plugin that knows itself that it failed.
     let own_message = base.filter(|base| status != PluginStatus::Failed || base.status == status).and_then(|base| base.message.clone());
     let is_unreadable = own.is_some_and(|own| own.sureness == Sureness::Unreadable);
-    let error = listed.error.clone().filter(|_| !(is_unreadable && is_success(listed)));
+    let error = listed.error.clone().filter(|_| !(is_unreadable && word(listed) == EndWord::Good));
     let message = match status {
         // The true reason first: KAST's, the plugin's, then what else is known.
         PluginStatus::Completed => own_error.or(own_message).or(error).or(reason),
@@ -80,31 +74,41 @@ fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, cl
     with_reason(PluginResult { name, status, message, started_at, ended_at, ..base })
 }
 
-fn is_success(listed: &Listed) -> bool {
-    listed.status.as_deref().is_some_and(|word| word.trim().eq_ignore_ascii_case("success"))
-}
-
 /// How the plugin ended, and what to say where nobody says why.
 fn state(listed: &Listed, own: Option<&Own>) -> (PluginStatus, Option<String>) {
     if let Some(own) = own.filter(|own| own.sureness == Sureness::Unreadable) {
         return (PluginStatus::Failed, own.error.clone());
     }
-    let word = listed.status.as_deref().map(str::trim).unwrap_or_default();
     let own_says = own.filter(|own| own.sureness == Sureness::Stated).map(|own| own.result.status);
-    match (word.to_ascii_lowercase().as_str(), own_says, own) {
+    match (word(listed), own_says, own) {
         // The plugin says that it failed: a good word of KAST's does not make it good.
-        ("success", Some(status), _) => (status, None),
-        ("success", None, Some(_)) => (PluginStatus::Completed, None),
-        ("success", None, None) => {
+        (EndWord::Good, Some(status), _) => (status, None),
+        (EndWord::Good, None, Some(_)) => (PluginStatus::Completed, None),
+        (EndWord::Good, None, None) => {
             (PluginStatus::Failed, Some(format!("The scanner reports success, but the result file {}_processed.json is missing", clean(&listed.name, 100))))
         }
-        ("fail" | "failed" | "error", ..) => (PluginStatus::Failed, None),
-        ("unavailable", ..) => (PluginStatus::Unavailable, Some(UNAVAILABLE.into())),
-        ("skipped", ..) => (PluginStatus::Skipped, Some(SKIPPED.into())),
-        (_, _, Some(own)) => (own.result.status, None),
-        ("" | "unknown", _, None) => (PluginStatus::Failed, Some("The scanner does not say how it ended".into())),
-        (word, _, None) => (PluginStatus::Failed, said(&format!("The scanner ended it as \"{}\"", clean(word, 40)))),
+        (EndWord::Failed, ..) => (PluginStatus::Failed, None),
+        (EndWord::Unavailable, ..) => (PluginStatus::Unavailable, Some(UNAVAILABLE.into())),
+        (EndWord::Skipped, ..) => (PluginStatus::Skipped, Some(SKIPPED.into())),
+        (EndWord::Silent | EndWord::Unknown, _, Some(own)) => (own.result.status, None),
+        (EndWord::Silent | EndWord::Unknown, _, None) => (PluginStatus::Failed, Some("The scanner does not say how it ended".into())),
+        // Nobody knows what the word means, so it is not a good one, whatever the plugin says.
+        (EndWord::Other(word), says, _) => {
+            let status = says.filter(|status| *status != PluginStatus::Completed).unwrap_or(PluginStatus::Failed);
+            (status, said(&format!("The scanner ended it as \"{word}\"")))
+        }
     }
+}
+
+fn word(listed: &Listed) -> EndWord {
+    listed.status.as_deref().map_or(EndWord::Silent, EndWord::read)
+}
+
+/// Stands for plugins that were not read because there are too many: they are no gap that goes unseen.
+pub(in crate::adapters::kast_runner) fn not_read(number: usize) -> PluginResult {
+    let name = format!("({number} more {})", if number == 1 { "plugin" } else { "plugins" });
+    let message = Some(format!("Not read: a scan has results of at most {MOST_PLUGINS} plugins"));
+    PluginResult { message, ..PluginResult::new(name, PluginStatus::Failed) }
 }
 
 /// A plugin that did not work says why.

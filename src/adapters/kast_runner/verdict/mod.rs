@@ -1,10 +1,13 @@
 //! From what KAST and its plugins wrote to the last word on each plugin. All of it is text that hostile sites and crashing programs have written.
 //!
 //! - [`processed`] reads a plugin's own file, [`info`] reads `kast_info.json`; both from streams, in bounded memory, and one odd value costs itself alone.
+//! - [`issues`] finds the issues in whatever shape they are written; [`end_word`] knows the words for an end, and takes no other word for a good one.
 //! - [`merge()`] decides: KAST's word counts for states, the plugin's for issues and reasons, and neither makes a result good that cannot be read.
 //! - [`times`] finds out when a plugin ran: KAST's times have no zone.
 
+mod end_word;
 pub(super) mod info;
+mod issues;
 mod merge;
 pub(super) mod processed;
 mod times;
@@ -12,7 +15,7 @@ mod times;
 use super::text::clean;
 
 pub(super) use info::Info;
-pub(super) use merge::{Merged, merge};
+pub(super) use merge::{merge, not_read};
 pub(super) use processed::Own;
 
 /// The most characters of a message.

@@ -3,19 +3,17 @@
 use std::io::Read;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{IssueCollector, IssueRef, MAX_COUNT, PluginResult, PluginStatus, Severity};
+use kastrel_actors::model::{IssueCollector, MAX_COUNT, PluginResult, PluginStatus};
 
 use super::super::catalogue::Catalogue;
 use super::super::json::{Fault, JsonReader, Value};
-use super::super::text::clean;
-use super::{MOST_MESSAGE_CHARS, Sureness, said};
+use super::end_word::EndWord;
+use super::{MOST_MESSAGE_CHARS, Sureness, issues, said};
 
 /// The most bytes of a text that are kept: what is shown of it is shorter.
 const MOST_TEXT_BYTES: usize = 16 << 10;
-const MOST_ID_BYTES: usize = 1 << 10;
-const MOST_ID_CHARS: usize = 120;
-/// What an issue without a name is called.
-const UNNAMED_ISSUE: &str = "(unnamed issue)";
+/// The most bytes of a number that are kept.
+const MOST_NUMBER_BYTES: usize = 1 << 10;
 /// KAST's word where a plugin left nothing.
 const NO_RESULTS: &str = "No results available.";
 /// What the summary of a plugin that failed begins with where it only says that nothing was found: no reason for a failure.
@@ -80,8 +78,8 @@ fn parts(source: impl Read, catalogue: Option<&Catalogue>) -> Result<Parts, Faul
         // A key that is repeated: the last one counts, as in Python.
         is_result |= matches!(key, "findings_count" | "issues" | "disposition" | "summary" | "findings" | "fail" | "failed" | "error");
         match key {
-            "findings_count" => parts.count = reader.value(MOST_ID_BYTES)?.count(MAX_COUNT),
-            "issues" => parts.issues = issues(reader, catalogue)?,
+            "findings_count" => parts.count = reader.value(MOST_NUMBER_BYTES)?.count(MAX_COUNT),
+            "issues" => parts.issues = issues::read(reader, catalogue)?,
             "disposition" => parts.disposition = text(reader)?,
             "error" => parts.error = text(reader)?,
             "summary" => (parts.summary, parts.summary_error) = summary(reader)?,
@@ -138,74 +136,25 @@ fn summary<R: Read>(reader: &mut JsonReader<R>) -> Result<(Option<String>, Optio
     Ok((None, error))
 }
 
-/// The issues: all are counted by their severity, the worst are kept. Each is a text, a number, or an object with an id; one of another shape is an issue without a name.
-fn issues<R: Read>(reader: &mut JsonReader<R>, catalogue: Option<&Catalogue>) -> Result<IssueCollector, Fault> {
-    let mut collector = IssueCollector::default();
-    if reader.is_object()? {
-        // One issue without a list around it.
-        if let Some(id) = issue_id(reader)? {
-            collector.push(issue(&id, catalogue));
-        }
-        return Ok(collector);
-    }
-    reader.list(|reader| {
-        let id = if reader.is_object()? {
-            Some(issue_id(reader)?.unwrap_or_default())
-        } else {
-            let value = reader.value(MOST_ID_BYTES)?;
-            if value.is_nothing() { None } else { Some(value.into_name().unwrap_or_default()) }
-        };
-        if let Some(id) = id {
-            collector.push(issue(&id, catalogue));
-        }
-        Ok(())
-    })?;
-    Ok(collector)
-}
-
-/// The id of an object, or what else names it.
-fn issue_id<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<String>, Fault> {
-    const NAMES: [&str; 5] = ["id", "issue_id", "name", "title", "alert"];
-    let mut found: Option<(usize, String)> = None;
-    reader.object(|reader, key| {
-        let Some(rank) = NAMES.iter().position(|name| *name == key) else { return reader.skip() };
-        if let Some(name) = reader.value(MOST_ID_BYTES)?.into_name().filter(|name| !name.trim().is_empty())
-            && found.as_ref().is_none_or(|(best, _)| rank <= *best)
-        {
-            found = Some((rank, name));
-        }
-        Ok(())
-    })?;
-    Ok(found.map(|(_, name)| name))
-}
-
-fn issue(id: &str, catalogue: Option<&Catalogue>) -> IssueRef {
-    let known = catalogue.and_then(|catalogue| catalogue.registry.get(id));
-    let mut id = clean(id, MOST_ID_CHARS);
-    if id.is_empty() {
-        UNNAMED_ISSUE.clone_into(&mut id);
-    }
-    IssueRef { severity: known.map_or(Severity::Unknown, |kind| kind.severity), title: known.map_or_else(|| id.clone(), |kind| kind.title.clone()), id }
-}
-
 fn own(name: &str, parts: Parts) -> Own {
     let Parts { count, issues, disposition, error, summary, summary_error, timestamp, findings, failure } = parts;
-    let disposition = disposition.or(findings.disposition).or(failure.disposition).map(|word| word.trim().to_ascii_lowercase());
-    let has_failed = disposition.as_deref().is_some_and(|word| matches!(word, "fail" | "failed" | "error"));
+    // What the file says in several places is as bad as the worst of them.
+    let words = [disposition, findings.disposition, failure.disposition].into_iter().flatten().map(|word| EndWord::read(&word));
+    let word = words.filter(|word| *word != EndWord::Silent).reduce(|one, other| if other.badness() > one.badness() { other } else { one });
+    let stated = word.as_ref().and_then(EndWord::stated);
+    let has_failed = stated == Some(PluginStatus::Failed);
     // Results that are a text are an error only where the plugin failed.
     let results = findings.results.or(failure.results).filter(|_| has_failed);
     let error = [findings.error, failure.error, error, results, summary_error].into_iter().flatten().find_map(|text| said(&text));
     let summary = summary.and_then(|text| said(&text));
     let left_nothing = findings.is_empty_object && summary.as_deref() == Some(NO_RESULTS);
-    let (status, sureness) = match disposition.as_deref() {
-        Some("skipped") => (PluginStatus::Skipped, Sureness::Stated),
-        Some("unavailable") => (PluginStatus::Unavailable, Sureness::Stated),
-        _ if has_failed => (PluginStatus::Failed, Sureness::Stated),
-        Some(_) => (PluginStatus::Completed, Sureness::Stated),
+    let (status, sureness) = match stated {
+        Some(status) => (status, Sureness::Stated),
         // A plugin that broke off leaves no disposition; it leaves an error, or nothing and KAST's stock phrase.
         None if error.is_some() || left_nothing => (PluginStatus::Failed, Sureness::Guessed),
         None => (PluginStatus::Completed, Sureness::Guessed),
     };
+    let error = error.or_else(|| word.as_ref().and_then(EndWord::odd_word).map(|word| format!("The plugin ended as \"{word}\"")));
     let message = error.clone().or_else(|| summary.filter(|text| status != PluginStatus::Failed || !text.starts_with(EMPTY_SUMMARY)));
     let mut result = PluginResult { status, message, ended_at: timestamp, ..PluginResult::new(name, status) }.with_collected_issues(issues);
     // A count that is no number is at least that of the issues.

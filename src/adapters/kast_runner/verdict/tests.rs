@@ -32,7 +32,7 @@ fn assert_all_are_expected<'a>(folder: &str, expected: impl Iterator<Item = &'a 
 }
 
 fn catalogue() -> Catalogue {
-    let registry = catalogue_text::registry(&String::from_utf8(case("registry", "after-a-warning.txt")).unwrap()).unwrap();
+    let registry = catalogue_text::registry(&String::from_utf8(case("registry", "after-a-warning.txt")).unwrap()).unwrap().kinds;
     Catalogue { registry, ..Catalogue::default() }
 }
 
@@ -48,7 +48,7 @@ fn own(files: &[(&str, &[u8])]) -> BTreeMap<String, Own> {
 fn merged(info: &[u8], files: &[(&str, &[u8])], zone: &TimeZone) -> Vec<PluginResult> {
     let own = own(files);
     let seen: Vec<PluginResult> = files.iter().map(|(name, _)| own[&plugin_name::key(name)].result.clone()).collect();
-    merge(&Info::read(info), &seen, &own, None, zone).plugins
+    merge(&Info::read(info), &seen, &own, None, zone)
 }
 
 const REAL: &[(&str, &[u8])] = &[
@@ -157,8 +157,7 @@ fn a_result_with_odd_values_is_read_and_one_that_cannot_be_read_fails() {
         let own = read("whatweb", case("results", file).as_slice(), Some(&catalogue));
         let seen = [own.result.clone()];
         // KAST's good word does not make a result good that cannot be read.
-        let plugin =
-            merge(&Info::read(case("info", "sane.json").as_slice()), &seen, &[("whatweb".to_owned(), own)].into(), None, &TimeZone::UTC).plugins.remove(0);
+        let plugin = merge(&Info::read(case("info", "sane.json").as_slice()), &seen, &[("whatweb".to_owned(), own)].into(), None, &TimeZone::UTC).remove(0);
         let severities = plugin.severity_counts();
         assert_eq!((plugin.status, plugin.findings_count), (*status, *findings), "{file}: {:?}", plugin.message);
         assert_eq!([severities.high, severities.medium, severities.low, severities.unknown], *counts, "{file}");
@@ -230,7 +229,7 @@ fn a_plugin_with_any_name_is_shown() {
     let many: Vec<_> = (0..600).map(|n| serde_json::json!({ "plugin_name": n, "status": "fail" })).collect();
     let info = Info::read(serde_json::json!({ "plugins": many }).to_string().as_bytes());
     let merged = merge(&info, &[], &BTreeMap::new(), None, &TimeZone::UTC);
-    assert_eq!((merged.plugins.len(), merged.notes.as_slice()), (500, ["kast_info.json lists 100 more plugins, which are not shown".to_owned()].as_slice()));
+    assert_eq!((merged.len(), info.beyond.len(), info.beyond.first().map(String::as_str)), (500, 100, Some("500")));
 }
 
 #[test]
@@ -260,6 +259,31 @@ fn the_worse_word_counts() {
         (r#""status":null"#, Some(good), PluginStatus::Completed, Some("Found 1 issue")),
         (r#""status":null"#, Some(bad), PluginStatus::Failed, Some("no route")),
         (r#""status":"novel\u001b[31m""#, None, PluginStatus::Failed, Some("The scanner ended it as \"novel\"")),
+        // A word that nobody knows is no good word, whoever says it.
+        (
+            r#""status":"success""#,
+            Some(r#"{"disposition":"timeout","summary":"No issues found"}"#),
+            PluginStatus::Failed,
+            Some("The plugin ended as \"timeout\""),
+        ),
+        (r#""status":"success""#, Some(r#"{"disposition":"partial","findings_count":3}"#), PluginStatus::Failed, Some("The plugin ended as \"partial\"")),
+        (r#""status":"success""#, Some(r#"{"findings":{"disposition":"aborted"}}"#), PluginStatus::Failed, Some("The plugin ended as \"aborted\"")),
+        (r#""status":"success""#, Some(r#"{"disposition":"timeout","error":"no answer after 600 s"}"#), PluginStatus::Failed, Some("no answer after 600 s")),
+        (r#""status":"success""#, Some(r#"{"disposition":"","findings":{"disposition":"fail","error":"no route"}}"#), PluginStatus::Failed, Some("no route")),
+        (
+            r#""status":"success""#,
+            Some(r#"{"disposition":"success","findings":{"disposition":"fail","error":"no route"}}"#),
+            PluginStatus::Failed,
+            Some("no route"),
+        ),
+        (r#""status":"success""#, Some(r#"{"disposition":"unknown","findings_count":1}"#), PluginStatus::Failed, Some("The plugin ended as \"unknown\"")),
+        (r#""status":"success""#, Some(r#"{"disposition":" Success\n","findings_count":1}"#), PluginStatus::Completed, None),
+        (r#""status":"timeout""#, Some(unsure), PluginStatus::Failed, Some("The scanner ended it as \"timeout\"")),
+        (r#""status":"partial""#, Some(good), PluginStatus::Failed, Some("The scanner ended it as \"partial\"")),
+        (r#""status":"timeout","error":"killed after 600 s""#, Some(unsure), PluginStatus::Failed, Some("killed after 600 s")),
+        (r#""status":"timeout""#, Some(r#"{"disposition":"unavailable"}"#), PluginStatus::Unavailable, Some("The scanner ended it as \"timeout\"")),
+        (r#""status":0"#, Some(unsure), PluginStatus::Failed, Some("The scanner ended it as \"0\"")),
+        (r#""status":"COMPLETED""#, Some(unsure), PluginStatus::Completed, Some("Found 1 issue")),
     ] {
         let files: Vec<(&str, &[u8])> = own.iter().map(|own| ("p", own.as_bytes())).collect();
         let plugin = merged(format!(r#"{{"plugins":[{{"plugin_name":"p",{entry}}}]}}"#).as_bytes(), &files, &TimeZone::UTC).remove(0);
@@ -304,7 +328,7 @@ fn hostile_text_is_bounded_and_printable() {
 
 #[test]
 fn severity_and_title_come_from_the_registry() {
-    let registry = catalogue_text::registry(std::str::from_utf8(fixture!("registry-list.json")).unwrap()).unwrap();
+    let registry = catalogue_text::registry(std::str::from_utf8(fixture!("registry-list.json")).unwrap()).unwrap().kinds;
     let catalogue = Catalogue { registry, ..Catalogue::default() };
     let plugin = read("p", br#"{"issues":["novel","No WAF Detected",{"id":"BEAST"}]}"#.as_slice(), Some(&catalogue)).result;
     let shown: Vec<_> = plugin.issues.iter().map(|issue| (issue.severity, issue.title.as_str())).collect();
@@ -324,7 +348,7 @@ fn every_registry_gives_its_severities_or_a_reason() {
     ];
     assert_all_are_expected("registry", expected.iter().map(|(file, _)| *file));
     for (file, entries) in expected {
-        let registry = catalogue_text::registry(&String::from_utf8(case("registry", file)).unwrap());
+        let registry = catalogue_text::registry(&String::from_utf8(case("registry", file)).unwrap()).map(|registry| registry.kinds);
         assert_eq!(registry.as_ref().map(BTreeMap::len).map_err(Clone::clone), *entries, "{file}");
         if let Ok(registry) = registry.as_ref().map(|registry| registry.get("exposed_admin_panel")) {
             assert_eq!(registry.map(|kind| kind.severity), (*file != "empty.json").then_some(Severity::High), "{file}");
@@ -375,14 +399,22 @@ fn peak_memory() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
+/// Memory is the whole process's, so the crawl is read in one of its own.
 #[test]
 fn a_crawl_of_any_size_is_read_in_bounded_memory() {
+    const ALONE: &str = "KASTREL_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let name = format!("{}::a_crawl_of_any_size_is_read_in_bounded_memory", module_path!().trim_start_matches("kastrel::"));
+        let alone = std::process::Command::new(std::env::current_exe().unwrap()).args(["--exact", &name]).env(ALONE, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&[alone.stdout, alone.stderr].concat()).into_owned();
+        assert!(alone.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
     let mut crawl = Crawl { left: 90_000, issues_left: 50_000, pending: br#"{"findings":{"disposition":"success","results":["#.to_vec(), at: 0, served: 0 };
     let before = peak_memory();
     let plugin = read("katana", &mut crawl, Some(&catalogue())).result;
     let (grown, served) = (peak_memory().saturating_sub(before), crawl.served);
     assert_eq!((plugin.status, plugin.findings_count), (PluginStatus::Completed, 90_000));
     assert_eq!((plugin.severities.low, plugin.severities.medium, plugin.issues.len()), (49_999, 1, 200));
-    // Other tests run beside this one, so that the bound is not tight; the file is larger by far.
-    assert!(served > 55_000_000 && grown < served / 2, "{grown} bytes for a file of {served}");
+    assert!(served > 55_000_000 && grown < served / 4, "{grown} bytes for a file of {served}");
 }

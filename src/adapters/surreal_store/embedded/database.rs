@@ -6,7 +6,7 @@
 //! - **Never** uses an engine after a failed write, and never a database that lacks something that was acknowledged.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ struct Shared {
     changed: Notify,
     /// Which folder the engine was opened in, as [`folder::identity`] says.
     identity: AtomicU64,
+    /// A batch that was answered with an error is not withdrawn yet.
+    is_unsettled: AtomicBool,
     record: Mutex<Record>,
 }
 
@@ -122,6 +124,7 @@ impl EmbeddedDatabase {
             state: watch::Sender::new(State::Closed),
             changed: Notify::new(),
             identity: AtomicU64::new(0),
+            is_unsettled: AtomicBool::new(true),
             record: Mutex::new(Record { file: Arc::new(std::sync::Mutex::new(file)), now, is_kept: !is_restore }),
         });
         shared.begin(engine).await?;
@@ -152,6 +155,15 @@ impl EmbeddedDatabase {
         self.engine().map(drop)
     }
 
+    /// Whether submissions can be sent. While one that was answered with an error may still come to be, no further one is sent: the row that tells what became of it would be overwritten.
+    pub(in super::super) fn check_submission(&self) -> Result<(), CallError> {
+        self.check()?;
+        if self.shared.is_unsettled.load(Ordering::Acquire) {
+            return Err(CallError::Unreachable("submissions that were answered with an error are not withdrawn yet".into()));
+        }
+        Ok(())
+    }
+
     fn engine(&self) -> Result<Arc<Engine>, CallError> {
         match &*self.shared.state.borrow() {
             State::Open(engine) => Ok(Arc::clone(engine)),
@@ -163,14 +175,16 @@ impl EmbeddedDatabase {
 
     /// Makes sure that a batch which is answered with an error does not come to be: it is written down on the disk, and withdrawn as soon as there is an engine.
     pub(in super::super) async fn refuse(&self, batch: RefusedBatch) {
+        self.shared.is_unsettled.store(true, Ordering::Release);
         let mut record = self.shared.record.lock().await;
         record.now.refuse(batch);
         if let Err(error) = record.write().await {
             tracing::error!(error = &error as &dyn std::error::Error, "could not write down that submissions were refused");
         }
         let State::Open(engine) = self.shared.state.borrow().clone() else { return };
-        if let Err(error) = record.settle(&Database::Engine(Arc::clone(&engine))).await {
-            self.shared.fail(&engine, &chain(&error));
+        match record.settle(&Database::Engine(Arc::clone(&engine))).await {
+            Ok(()) => self.shared.is_unsettled.store(false, Ordering::Release),
+            Err(error) => self.shared.fail(&engine, &chain(&error)),
         }
     }
 
@@ -223,6 +237,7 @@ impl Shared {
                 let database = self.data.join(DATABASE_FOLDER);
                 let identity = blocking(move || folder::identity(&database)).await.unwrap_or_default();
                 self.identity.store(identity, Ordering::Relaxed);
+                self.is_unsettled.store(false, Ordering::Release);
                 self.state.send_replace(State::Open(engine));
                 Ok(())
             }
@@ -464,4 +479,71 @@ async fn check(db: &Database, record: Option<&HighWater>, is_damaged: bool, acce
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::ScanId;
+    use kastrel_actors::ports::{ListQuery, ScanStore as _, StoreError};
+    use kastrel_actors::testing::fixtures;
+
+    use super::*;
+    use crate::adapters::surreal_store::SurrealStore;
+
+    async fn opened(folder: &Path) -> (EmbeddedDatabase, SurrealStore) {
+        let opening = Opening { purpose: Purpose::Use, accept_loss: false };
+        let database = EmbeddedDatabase::open(folder, opening, None).await.unwrap();
+        let store = SurrealStore::over(Database::Embedded(database.clone()), None);
+        (database, store)
+    }
+
+    fn engine(database: &EmbeddedDatabase) -> Arc<Engine> {
+        database.engine().unwrap()
+    }
+
+    async fn listed(store: &SurrealStore) -> Vec<ScanId> {
+        store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id).collect()
+    }
+
+    /// Each store has one batch in flight, and its last batch is the one that its row in `submitter` tells about.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_batch_that_was_refused_is_withdrawn_however_many_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, store) = opened(folder.path()).await;
+        let kept = store.submit(fixtures::new_scan("kept.test")).await.unwrap().into_record().id;
+        let mut refused = Vec::new();
+        for number in 0..24 {
+            let other = SurrealStore::over(Database::Embedded(database.clone()), None);
+            other.submit(fixtures::new_scan(&format!("refused-{number}.test"))).await.unwrap();
+            let sent = other.submitter().await;
+            refused.push(RefusedBatch { submitter: sent.0, batch: sent.1, amount: 1 });
+        }
+        // All of them turn out to be unanswered while the engine has failed.
+        database.shared.fail(&engine(&database), "a test");
+        for batch in refused {
+            database.refuse(batch).await;
+        }
+        let mut state = database.shared.state.subscribe();
+        drop(state.wait_for(|state| matches!(state, State::Open(_))).await.unwrap());
+        assert_eq!(listed(&store).await, [kept]);
+        assert!(database.shared.record.lock().await.now.refused.is_empty());
+        database.close().await;
+        drop((store, database));
+        let (database, store) = opened(folder.path()).await;
+        assert_eq!(listed(&store).await, [kept], "nor after a restart");
+        database.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_submission_is_sent_before_a_refused_one_is_withdrawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, store) = opened(folder.path()).await;
+        database.shared.is_unsettled.store(true, Ordering::Release);
+        let answer = store.submit(fixtures::new_scan("a.test")).await;
+        assert!(matches!(&answer, Err(StoreError::Unavailable(why)) if why.to_string().contains("not withdrawn yet")), "{answer:?}");
+        let batch = RefusedBatch { submitter: uuid::Uuid::max().to_string(), batch: 1, amount: 1 };
+        database.refuse(batch).await;
+        assert_eq!(store.submit(fixtures::new_scan("b.test")).await.unwrap().into_record().id, ScanId(1), "the refused one used no number: it was not sent");
+        database.close().await;
+    }
 }

@@ -107,7 +107,7 @@ fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
             store.apply(id, Command::Finish { token: record.token, resolution: end, plugins: None }).await.unwrap();
         }
         let db = &store.inner.db;
-        calls::execute(db, "UPDATE ended SET worst = NONE, by_severity = NONE; DELETE backfill:severity;", Nothing {}).await.unwrap();
+        calls::execute(db, "UPDATE ended SET worst = NONE, by_severity = NONE; DELETE backfill:severity; DELETE backfill:results;", Nothing {}).await.unwrap();
         let listed = async |query: ListQuery| store.list(query).await.unwrap().scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>();
         let worst = || ListQuery { order: ScanOrder::Worst, ..ListQuery::default() };
         let severe = || ListQuery { min_severity: Some(Severity::High), ..ListQuery::default() };
@@ -119,6 +119,42 @@ fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
             assert_eq!((listed(worst()).await, listed(severe()).await), (vec![2, 1], vec![2]));
             assert_eq!(store.outcomes(since).await.unwrap(), days);
         }
+    });
+}
+
+/// The version before this one had no row for a plugin that named an issue and collected nothing, and rows by the plugin's spelling.
+#[test]
+fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+        for (name, findings, issues) in [("wafw00f", 0, 1), ("WafW00f", 2, 0), ("wafw00f", 0, 0)] {
+            let id = store.submit(fixtures::new_scan("a.test")).await.unwrap().into_record().id;
+            let Applied::Committed(record) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
+            let issues = (0..issues).map(|_| IssueRef { id: "x".into(), severity: Severity::Low, title: String::new() });
+            let plugin = PluginResult { findings_count: findings, ..PluginResult::new(name, PluginStatus::Completed) }.with_issues(issues);
+            let end = Resolution::Complete(Verdict { plugins: vec![plugin], dry_run: false });
+            store.apply(id, Command::Finish { token: record.token, resolution: end, plugins: None }).await.unwrap();
+        }
+        let db = &store.inner.db;
+        let earlier = "DEFINE FIELD OVERWRITE plugin ON found TYPE string; DELETE found; CREATE found:['WafW00f', 2] SET plugin = 'WafW00f', number = 2; DELETE backfill:results; DELETE migration WHERE version = 9;";
+        calls::execute(db, earlier, Nothing {}).await.unwrap();
+        let listed = async |plugin: &str| {
+            let page = store.list(ListQuery { plugin: Some(plugin.into()), ..ListQuery::default() }).await.unwrap();
+            page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(listed("wafw00f").await, [0_u64; 0]);
+        let since = jiff::civil::date(1970, 1, 1);
+        let days = store.outcomes(since).await.unwrap();
+        for _ in 0..2 {
+            migrate::run(db).await.unwrap();
+            backfill::run(db).await.unwrap();
+            assert_eq!((listed("wafw00f").await, listed("WAFW00F").await), (vec![2, 1], vec![2, 1]));
+            assert_eq!(store.outcomes(since).await.unwrap(), days, "no day is counted twice");
+        }
+        assert_eq!(numbers(db, "RETURN { numbers: (SELECT VALUE number FROM found ORDER BY number) };").await, [1, 2], "no row is left under another spelling");
+        assert!(matches!(store.delete(ScanId(2)).await.unwrap(), Deleted::Gone(_)));
+        assert_eq!(listed("wafw00f").await, [1]);
     });
 }
 

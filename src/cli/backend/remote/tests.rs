@@ -93,24 +93,33 @@ async fn without_a_live_stream_the_status_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_ended_scan_is_shown_with_its_report() {
+async fn an_ended_scan_is_the_end() {
     let backend = serve(Router::new().route("/api/scans/7/status", get(|| async { json(200, status("completed")) }))).await;
-    assert!(backend.get(ScanId(7)).await.unwrap().unwrap().report.unwrap().ends_with("/scans/7/report"));
+    assert_eq!(backend.get(ScanId(7)).await.unwrap().unwrap().report, None, "only the scan in full says whether there is one");
     assert_eq!(words(&backend).await, [ScanStatus::Completed]);
 }
 
 #[tokio::test]
 async fn a_scan_in_full_has_its_issues_and_a_report_only_where_there_is_one() {
-    let body = r#"{"scan_id":7,"status":"completed","target":"example.com","created_at":"2025-11-07T09:00:00Z","dry_run":false,
-        "plugins":[{"plugin_name":"testssl","status":"completed","issues":[{"id":"x","severity":"high","title":"X"}]}]}"#;
-    for (code, has_report) in [(200, true), (404, false)] {
+    let missing = "No PDF report: it was requested, but the scanner wrote none.";
+    for (reports, has_report, missing) in [
+        (r#"{"html":true,"pdf":false,"missing":null}"#.to_owned(), true, None),
+        (r#"{"html":false,"pdf":true,"missing":null}"#.to_owned(), true, None),
+        (format!(r#"{{"html":true,"pdf":false,"missing":"{missing}"}}"#), true, Some(missing)),
+        (format!(r#"{{"html":false,"pdf":false,"missing":"{missing}"}}"#), false, Some(missing)),
+        ("null".to_owned(), false, None),
+    ] {
+        let body = format!(
+            r#"{{"scan_id":7,"status":"completed","target":"example.com","created_at":"2025-11-07T09:00:00Z","dry_run":false,"reports":{reports},
+            "plugins":[{{"plugin_name":"testssl","status":"completed","issues":[{{"id":"x","severity":"high","title":"X"}}]}}]}}"#
+        );
         let router = Router::new()
             .route("/api/scans/7", get(move || async move { json(200, body) }))
-            .route("/scans/7/report", get(move || async move { json(code, "{}") }))
             .route("/api/scans/7/log", get(|| async { json(200, r#"{"lines":["one","two"],"next":8,"running":false,"window":false}"#) }));
         let backend = serve(router).await;
         let scan = backend.details(ScanId(7)).await.unwrap().unwrap();
         assert_eq!((scan.results[0].issues[0].title.as_str(), scan.created_at.is_some(), scan.report.is_some()), ("X", true, has_report));
+        assert_eq!(scan.missing_report.as_deref(), missing);
         assert_eq!(backend.log(ScanId(7)).await.unwrap(), ["one", "two"]);
     }
 }

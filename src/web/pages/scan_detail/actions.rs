@@ -5,15 +5,14 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
-use kastrel_actors::desk::CancelOutcome;
+use kastrel_actors::desk::{CancelOutcome, SubmitError};
 use kastrel_actors::model::{CancelledBy, ReportFormat, ScanRecord, ScanSnapshot, ScanStatus};
-use kastrel_actors::policy::permission;
+use kastrel_actors::policy::{permission, reports};
 use url::form_urlencoded;
 
 use crate::web::api::submission::unreadable;
 use crate::web::back::{telling, to_list};
 use crate::web::error::{Problem, ProblemKind};
-use crate::web::files::{PDF_REPORT, REPORT, has};
 use crate::web::headers::page;
 use crate::web::pages::confirm::{ConfirmPage, NamedScan, Permission};
 use crate::web::pages::layout::{Here, Layout};
@@ -110,7 +109,7 @@ pub(crate) async fn rerun(
     let form = ActionForm::read(body)?;
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     if !scan.status().is_terminal() {
-        return Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; it can be run again when it has finished", scan.status())));
+        return Err(SubmitError::NotEnded(id, scan.status()).into());
     }
     let permission = Permission::of(permission::is_required(scan.record.request.mode), form.confirmed, form.permitted);
     if permission.is_asked() {
@@ -156,15 +155,12 @@ pub(crate) async fn render(State(web): State<Web>, _viewer: Viewer, PathId(id): 
     };
     let format = given.unwrap_or(scan.record.request.format);
     match renderer.render(&scan.record, attempt.number, format).await {
-        Ok(()) => {
-            // The scanner can end well and write nothing.
-            let is_there = async |path| has(&web, &scan.record, attempt.number, path).await;
-            let is_there = match format {
-                ReportFormat::Html => is_there(REPORT).await?,
-                ReportFormat::Pdf => is_there(PDF_REPORT).await?,
-                ReportFormat::Both => is_there(REPORT).await? && is_there(PDF_REPORT).await?,
+        Ok(written) => {
+            let notice = match reports::missing(format, written) {
+                None => "rendered",
+                Some(ReportFormat::Html) => "rendered-pdf",
+                Some(ReportFormat::Pdf | ReportFormat::Both) => "rendered-html",
             };
-            let notice = if is_there { "rendered" } else { "notrendered" };
             Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
         }
         Err(why) => Err(Problem::new(ProblemKind::NotRendered, why)),

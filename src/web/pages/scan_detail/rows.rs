@@ -7,7 +7,7 @@ use kastrel_actors::policy::waiting::Waiting;
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
 use crate::web::pages::coverage::state_of;
 use crate::web::pages::form::format_label;
-use crate::web::text::{MomentText, clean, duration, in_url, sentence, words};
+use crate::web::text::{MomentText, clean, duration, plugin_url, sentence, words};
 use crate::web::zone::WallClock;
 
 /// Something that was asked for.
@@ -54,7 +54,7 @@ impl PluginRow {
         let issues = counts.total();
         Self {
             name: clean(&plugin.name),
-            url: format!("/scans/{scan}/plugins/{}", in_url(&plugin.name)),
+            url: plugin_url(scan, &plugin.name),
             badge: state_of(plugin, until.is_some()).into(),
             issues: if issues > 0 || plugin.status == PluginStatus::Completed { grouped_count(issues) } else { String::new() },
             items: if plugin.findings_count > 0 { grouped_count(plugin.findings_count) } else { String::new() },

@@ -13,9 +13,6 @@ const MAGIC: &[u8; 8] = b"KSTLHW01";
 const CHECKSUM: usize = 32;
 /// Magic, sequence number, length of the text.
 const HEADER: usize = 8 + 8 + 4;
-/// The most batches that are remembered: as many as fit into a slot for certain.
-const MAX_REFUSED: usize = 16;
-
 /// How far the database was.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct HighWater {
@@ -32,7 +29,7 @@ pub(in super::super) struct HighWater {
     /// Written when the database was closed in order: nothing was committed afterwards, so the numbers are exact.
     #[serde(default)]
     pub(in super::super) closed: bool,
-    /// Submissions that were answered with an error although their commit may have reached the disk.
+    /// Submissions that were answered with an error although their commit may have reached the disk. No more are sent before they are withdrawn, so there are as many as writers at most: one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in super::super) refused: Vec<RefusedBatch>,
 }
@@ -49,12 +46,11 @@ pub(in super::super::super) struct RefusedBatch {
 }
 
 impl HighWater {
-    /// Adds a refused batch; the oldest gives way where there are too many.
+    /// Adds a refused batch. None is forgotten before it is withdrawn.
     pub(in super::super) fn refuse(&mut self, batch: RefusedBatch) {
-        if self.refused.len() >= MAX_REFUSED {
-            self.refused.remove(0);
+        if !self.refused.contains(&batch) {
+            self.refused.push(batch);
         }
-        self.refused.push(batch);
     }
 }
 
@@ -158,13 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn refused_batches_fit_into_a_slot() {
-        let mut full = record(u64::MAX);
-        for batch in 0..100 {
-            full.refuse(RefusedBatch { submitter: uuid::Uuid::max().to_string(), batch: i64::MAX - batch, amount: 64 });
+    fn no_refused_batch_is_forgotten_and_many_fit_into_a_slot() {
+        let mut full = HighWater { installation: uuid::Uuid::max().to_string(), last_scan: u64::MAX, scans: u64::MAX, ..record(u64::MAX) };
+        let batch = |batch| RefusedBatch { submitter: uuid::Uuid::max().to_string(), batch: i64::MAX - batch, amount: 64 };
+        for number in 0..32 {
+            full.refuse(batch(number));
+            full.refuse(batch(0));
         }
-        assert_eq!(full.refused.len(), MAX_REFUSED);
-        assert_eq!(full.refused.last().map(|last| last.batch), Some(i64::MAX - 99));
-        assert!(encode(&full, u64::MAX).is_some());
+        assert_eq!(full.refused, (0..32).map(batch).collect::<Vec<_>>());
+        let bytes = encode(&full, u64::MAX).unwrap();
+        assert_eq!(decode(&file(&bytes, &[0; SLOT])), Content::Record(full, u64::MAX));
     }
 }

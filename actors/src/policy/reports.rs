@@ -1,0 +1,67 @@
+//! Which of the requested reports do not exist: one answer for pages, API and command line.
+
+use crate::model::{ReportFiles, ReportFormat, ScanRecord, ScanStatus};
+
+/// The reports that `format` asks for and that are not there.
+#[must_use]
+pub const fn missing(format: ReportFormat, found: ReportFiles) -> Option<ReportFormat> {
+    let html = matches!(format, ReportFormat::Html | ReportFormat::Both) && !found.html;
+    let pdf = matches!(format, ReportFormat::Pdf | ReportFormat::Both) && !found.pdf;
+    match (html, pdf) {
+        (false, false) => None,
+        (true, false) => Some(ReportFormat::Html),
+        (false, true) => Some(ReportFormat::Pdf),
+        (true, true) => Some(ReportFormat::Both),
+    }
+}
+
+/// The sentence about the requested reports of a scan that do not exist. A dry run writes none, and a scan that did not run to its end is not expected to.
+#[must_use]
+pub fn missing_of(record: &ScanRecord, found: ReportFiles) -> Option<&'static str> {
+    if record.status() != ScanStatus::Completed || record.request.dry_run {
+        return None;
+    }
+    missing(record.request.format, found).map(|missing| match missing {
+        ReportFormat::Html => "No HTML report: it was requested, but the scanner wrote none.",
+        ReportFormat::Pdf => "No PDF report: it was requested, but the scanner wrote none.",
+        ReportFormat::Both => "No HTML or PDF report: both were requested, but the scanner wrote none.",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::{Command, FencingToken, Resolution, Verdict};
+    use crate::policy::transition::{Transition, transition};
+    use crate::testing::fixtures;
+
+    #[test]
+    fn each_requested_report_that_is_not_there_is_missing() {
+        use ReportFormat::{Both, Html, Pdf};
+        for (format, neither, only_html, only_pdf) in
+            [(Html, Some(Html), None, Some(Html)), (Pdf, Some(Pdf), Some(Pdf), None), (Both, Some(Both), Some(Pdf), Some(Html))]
+        {
+            let found = |html, pdf| missing(format, ReportFiles { html, pdf });
+            assert_eq!([found(false, false), found(true, false), found(false, true), found(true, true)], [neither, only_html, only_pdf, None], "{format}");
+        }
+    }
+
+    #[test]
+    fn only_a_scan_that_ran_to_its_end_misses_a_report() {
+        let after = |record: &ScanRecord, command: Command| match transition(record, &command, Timestamp::UNIX_EPOCH) {
+            Transition::Changed(next) => *next,
+            other => panic!("{other:?}"),
+        };
+        let waiting = fixtures::record(1, Timestamp::UNIX_EPOCH);
+        let running = after(&waiting, Command::Lease { node: "a".parse().unwrap() });
+        let completed = after(&running, Command::Finish { token: FencingToken(1), resolution: Resolution::Complete(Verdict::default()), plugins: None });
+        let mut dry = completed.clone();
+        dry.request.dry_run = true;
+        for (record, is_said) in [(waiting, false), (running, false), (completed, true), (dry, false)] {
+            assert_eq!(missing_of(&record, ReportFiles::default()).is_some(), is_said, "{}", record.status());
+            assert_eq!(missing_of(&record, ReportFiles { html: true, pdf: true }), None);
+        }
+    }
+}
