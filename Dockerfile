@@ -32,10 +32,13 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/kastrel --create-home --shell /usr/sbin/nologin kastrel \
+    && useradd --system --uid 10002 --home-dir /var/lib/kastrel-scan --create-home --shell /usr/sbin/nologin kastrel-scan \
+    && usermod --append --groups kastrel-scan kastrel \
     && install -d -o kastrel -g kastrel /var/lib/kastrel/results
-COPY --from=build /out/kastrel /usr/local/bin/kastrel
+COPY --from=build /out/kastrel /usr/local/lib/kastrel/kastrel
+# Gives root up at once; docs/isolation.md.
+COPY config/container/kastrel /usr/local/bin/kastrel
 
-USER kastrel
 WORKDIR /var/lib/kastrel
 ENV KASTREL_DATA_DIR=/var/lib/kastrel \
     KASTREL_LOG__FORMAT=json

@@ -57,10 +57,13 @@ pub fn data_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The rights on a folder, where other users have some: then they could read what is in it.
+/// What the group of `scans.run_as` may do with a folder that leads to those of attempts: pass through it, and not list it.
+pub const PASSAGE: u32 = 0o010;
+
+/// The rights on a folder, where other users have more than the `allowed` ones: then they could read what is in it.
 #[must_use]
-pub fn rights_of_others(path: &Path) -> Option<u32> {
-    path.metadata().ok().map(|folder| folder.mode() & 0o777).filter(|mode| mode & OTHERS != 0)
+pub fn rights_of_others(path: &Path, allowed: u32) -> Option<u32> {
+    path.metadata().ok().map(|folder| folder.mode() & 0o777).filter(|mode| mode & OTHERS & !allowed != 0)
 }
 
 #[cfg(test)]
@@ -86,9 +89,11 @@ mod tests {
         for (path, mode) in [(&data, 0o755), (&file, 0o666), (&sub, 0o777), (&outside, 0o644)] {
             set(path, mode);
         }
-        assert_eq!(rights_of_others(&data), Some(0o755));
+        assert_eq!(rights_of_others(&data, 0), Some(0o755));
+        set(&data, 0o710);
+        assert_eq!((rights_of_others(&data, 0), rights_of_others(&data, PASSAGE)), (Some(0o710), None));
         data_folder(&data).unwrap();
         assert_eq!([&data, &file, &sub, &outside].map(|path| mode(path)), [0o700, 0o600, 0o700, 0o644], "a link leads elsewhere");
-        assert_eq!((rights_of_others(&data), rights_of_others(&dir.path().join("none"))), (None, None));
+        assert_eq!((rights_of_others(&data, 0), rights_of_others(&dir.path().join("none"), 0)), (None, None));
     }
 }

@@ -152,7 +152,7 @@ impl Server {
         let all =
             std::fs::read_dir(format!("/proc/{server}/task")).unwrap().filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
         let pids: Vec<String> = all.flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
-        let is_warden = |pid: &&String| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim().starts_with("kastrel"));
+        let is_warden = |pid: &&String| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kastrel-warden");
         let warden = pids.iter().find(is_warden).expect("the server has a warden");
         let parts = std::fs::read_to_string(format!("/proc/{warden}/smaps_rollup")).unwrap();
         let kilobytes = |name: &str| -> f64 {

@@ -6,7 +6,7 @@ use kastrel_actors::node::NodeStartError;
 use kastrel_actors::ports::StoreError;
 
 use crate::adapters::artifacts::ConnectError;
-use crate::adapters::kast_runner::KastConfigError;
+use crate::adapters::kast_runner::{KastConfigError, RunAsError};
 use crate::adapters::redis_queue::RedisUrlError;
 use crate::adapters::surreal_store::{AddressError, OpenError};
 use crate::config::ConfigError;
@@ -81,6 +81,9 @@ pub enum AppError {
     /// The scanner does not say what it offers.
     #[error("failed to ask the scanner for its plugins: {0}")]
     Scanner(String),
+    /// Nobody can be run as.
+    #[error(transparent)]
+    RunAs(#[from] RunAsError),
     /// The runner could not be started.
     #[error("failed to start the runner of scans")]
     Runner(#[source] std::io::Error),

@@ -41,6 +41,7 @@ pub use error::AppError;
 use links::Links;
 use node::{Folders, RunningNode};
 pub use role::Role;
+pub(crate) use scanner::isolation;
 
 /// Why the application cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -128,7 +129,8 @@ impl App {
             } else if links.shared {
                 (None, scanner::view_of_the_nodes(Arc::clone(&desk.store)), None)
             } else {
-                let runner = scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &identity::data_dir_id(&folders.data)?, None)?;
+                let runner =
+                    scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &identity::data_dir_id(&folders.data)?, None, false)?;
                 (None, scanner::view_of(&runner), reports::renderer(config, &runner))
             };
             scanner::show_on(&desk.board, catalogue.clone());
@@ -181,7 +183,7 @@ impl App {
     /// It is missing, or does not answer.
     pub async fn ask_scanner(config: &Config) -> Result<Arc<CatalogueView>, AppError> {
         let (results_dir, data_dir) = (absolute(&config.results_dir())?, absolute(&config.data.dir)?);
-        let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none", None)?;
+        let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none", None, false)?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
         Ok(Arc::new(scanner::view(&catalogue)))
     }

@@ -70,7 +70,7 @@ impl RunningNode {
         let data_dir_id = identity::data_dir_id(&folders.data)?;
         let command = scanner::scanner(config)?;
         scanner::check_configuration(config, &command)?;
-        let runner = scanner::runner(config, command, &folders.results, &folders.data, &data_dir_id, sink)?;
+        let runner = scanner::runner(config, command, &folders.results, &folders.data, &data_dir_id, sink, true)?;
         let (catalogue, renderer) = (scanner::view_of(&runner), reports::renderer(config, &runner));
         sweep(&data_dir_id).await?;
         if let Some(uploader) = &uploader {

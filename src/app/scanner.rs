@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use super::AppError;
-use crate::adapters::kast_runner::{ArtifactSink, Catalogue, Grace, IssueKind, KastRunner, KastRunnerConfig, NodeConfig, ScannerCommand};
+use crate::adapters::kast_runner::{
+    ArtifactSink, Catalogue, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits, NodeConfig, RunAs, RunAsError, ScannerCommand,
+};
 use crate::config::{Config, ScannerChoice};
 use crate::web::{CatalogueView, IssueText};
 
@@ -47,6 +49,29 @@ pub(super) fn check_configuration(config: &Config, scanner: &ScannerCommand) -> 
     Ok(())
 }
 
+/// How attempts are kept apart, as the configuration says.
+///
+/// # Errors
+/// The user that scanners run as cannot be that.
+pub(crate) fn isolation(config: &Config, data_dir: &Path) -> Result<Isolation, RunAsError> {
+    let scans = &config.scans;
+    let limited = |value: usize| (value > 0).then_some(value as u64);
+    let limits = Limits {
+        memory_bytes: limited(scans.memory_limit_mib).map(|mib| mib.saturating_mul(1 << 20)),
+        processes: limited(scans.process_limit),
+        cpu_percent: limited(scans.cpu_limit_percent),
+    };
+    Ok(Isolation {
+        run_as: scans.run_as.as_ref().map(|user| RunAs::resolve(user.as_str())).transpose()?,
+        limits,
+        private_tmp: scans.private_tmp,
+        at_once: scans.concurrency,
+        wall_clock: scans.wall_clock_limit_seconds,
+        own_folders: vec![data_dir.to_owned()],
+        ..Isolation::default()
+    })
+}
+
 pub(super) fn runner(
     config: &Config,
     scanner: ScannerCommand,
@@ -54,6 +79,7 @@ pub(super) fn runner(
     data_dir: &Path,
     id: &str,
     sink: Option<Arc<dyn ArtifactSink>>,
+    runs_scans: bool,
 ) -> Result<KastRunner, AppError> {
     let defaults = KastRunnerConfig::new(scanner, results_dir, data_dir.join("cache"), id);
     KastRunner::new(KastRunnerConfig {
@@ -66,6 +92,7 @@ pub(super) fn runner(
         env_allow: config.kast.environment.names().to_vec(),
         kast_config: config.kast.config_file.clone(),
         logo: config.kast.logo.clone(),
+        isolation: runs_scans.then(|| isolation(config, data_dir)).transpose()?,
         sink,
         ..defaults
     })

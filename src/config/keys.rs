@@ -10,7 +10,9 @@ use super::base_path::BasePath;
 use super::bucket::{BucketUrl, Endpoint};
 use super::layers::Resolver;
 use super::secret::HIDDEN;
-use super::values::{FolderList, LogFormat, LogLevel, ProxyRules, RedisPrefix, ScannerChoice, ScopeRules, Setting, SettingPatterns, TraceUrl, VariableNames};
+use super::values::{
+    FolderList, LogFormat, LogLevel, ProxyRules, RedisPrefix, ScannerChoice, ScopeRules, Setting, SettingPatterns, TraceUrl, UserText, VariableNames,
+};
 use super::{SecretText, SecretUrl, redact};
 
 /// What is declared of a key.
@@ -271,7 +273,7 @@ settings! {
         path: Option<PathBuf> = "", env ["KAST_CLI_PATH"], flag "--kast";
         /// auto (KAST where it is found), kast or builtin.
         scanner: ScannerChoice = "auto", flag "--scanner";
-        /// Names of further environment variables that the scanner may see, such as the API keys that its plugins want, or a proxy with a password.
+        /// Names of further environment variables that the scanner may see, such as the API keys that its plugins want, or a proxy with a password. It sees what docs/isolation.md lists.
         environment: VariableNames = none();
         /// Folders in which a file must lie that a scan's settings name, such as tls_certificate.extra_ca_file of the built-in scanner. A symbolic link does not lead out of them. Empty: no setting may name a file.
         file_folders: FolderList = certificate_folders();
@@ -291,6 +293,16 @@ settings! {
     scans: ScansConfig {
         /// How many run at once on this node.
         concurrency: usize = 4, within 1 to 1000, flag "--concurrency";
+        /// The user that scanners run as: a name, or UID:GID. Kastrel must be root, or have CAP_SETUID, CAP_SETGID and CAP_KILL and be a member of that user's group. Empty: Kastrel's own user.
+        run_as: Option<UserText> = "";
+        /// The most memory of an attempt: of all its processes where it has a cgroup, else of each of them. 0: no limit.
+        memory_limit_mib: usize = 4096, within 0 to 16777216;
+        /// The most processes and threads of an attempt. Without a cgroup: of all attempts together, and only where they do not run as root. 0: no limit.
+        process_limit: usize = 1024, within 0 to 1000000;
+        /// The most processor time of an attempt, in percent of one core. Without a cgroup: of each of its processes, over the longest time that an attempt may take. 0: no limit.
+        cpu_limit_percent: usize = 0, within 0 to 100000;
+        /// Whether an attempt has a /tmp of its own where Kastrel may mount one and nothing that the scanner needs is in /tmp. It has a TMPDIR of its own in any case.
+        private_tmp: bool = true;
         /// How many attempts of a scan may fail.
         max_attempts: u32 = 3, within 1 to 100;
         /// The wait after the first failed attempt; it doubles with each further one.

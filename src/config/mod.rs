@@ -24,4 +24,4 @@ pub use keys::{
 };
 pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
 pub use secret::{SecretText, SecretUrl, redact};
-pub use values::{LogFormat, LogLevel, ProxyRules, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, VariableNames};
+pub use values::{LogFormat, LogLevel, ProxyRules, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, UserText, VariableNames};

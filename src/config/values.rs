@@ -379,6 +379,31 @@ impl Setting for FolderList {
     }
 }
 
+/// A user of this machine: a name, a number, or the numbers of a user and a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserText(String);
+
+impl UserText {
+    /// As it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for UserText {
+    const EXPECTED: &'static str = "the name of a user, or UID:GID";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:$".contains(&byte)) && !text.starts_with('-');
+        (plain && (1..=64).contains(&text.len())).then(|| Self(text.to_owned()))
+    }
+
+    fn to_toml(&self) -> Value {
+        self.0.as_str().into()
+    }
+}
+
 /// Names of environment variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VariableNames(Vec<String>);

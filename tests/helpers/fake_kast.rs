@@ -15,6 +15,13 @@
 //! | `stubborn` | ignores SIGINT and SIGTERM; combine with `hang` |
 //! | `family` | starts a child in its group and one in a session of its own; both never end and ignore SIGINT and SIGTERM |
 //! | `stranger` | starts a child in a session of its own without any environment, and prints its id |
+//! | `escape` | leaves a process behind whose parent has ended, in a session of its own and without any environment, and prints its id |
+//! | `forge` | the same, which says in its environment that it is a keeper |
+//! | `bomb` | starts processes that start processes; prints when the system refuses another one |
+//! | `eat` | takes memory until the system refuses more, at most 2 GiB, and prints how much it got |
+//! | `look` | prints what it may do and where it is |
+//! | `spy` | tries to read the files that `FAKE_KAST_SPY` names, and to signal the processes, and prints what came of it |
+//! | `closed` | closes its results to everybody but itself |
 //! | `flood` | writes 1 GiB to stdout, 64 MiB of it to stderr, then goes on |
 //! | `truncated`, `huge`, `deep`, `latin1`, `linked`, `fifo` | `kast_info.json` is that |
 //! | `ptruncated`, `phuge`, `pdeep`, `platin1`, `plinked` | the first plugin's result file is that |
@@ -76,6 +83,8 @@ fn main() -> ExitCode {
         }
         ["config", "schema"] | ["--config-schema"] => println!("{{}}"),
         ["--list-plugins"] => println!("✓ whatweb (priority: 15, type: passive)\n  Looks."),
+        ["play-child", "escape"] => return escaping(),
+        ["play-child", "bomb"] => return bomb(),
         ["play-child", kind] => return runtime().block_on(child(kind)),
         ["--report-only", folder, ..] => {
             std::fs::write(Path::new(folder).join("kast_report.html"), "<p>rendered again</p>").unwrap();
@@ -240,6 +249,21 @@ async fn run(play: &Play) -> ExitCode {
     if play.is("stranger") {
         stranger();
     }
+    if play.is("escape") || play.is("forge") {
+        escape(play.is("forge"));
+    }
+    if play.is("look") {
+        look();
+    }
+    if play.is("spy") {
+        spy();
+    }
+    if play.is("eat") {
+        eat();
+    }
+    if play.is("bomb") {
+        bomb();
+    }
     if play.is("flood") {
         flood();
     }
@@ -255,6 +279,9 @@ async fn run(play: &Play) -> ExitCode {
     }
     if play.is("hostile") {
         hostile(&play.out);
+    }
+    if play.is("closed") {
+        close(&play.out);
     }
     ExitCode::SUCCESS
 }
@@ -280,6 +307,118 @@ fn stranger() {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
     println!("stranger {}", child.id());
+}
+
+/// The first line that a child prints, once it is ready.
+fn first_line(child: &mut std::process::Child) -> String {
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    line.trim().to_owned()
+}
+
+/// One that drops every mark of its origin, its parent too: a second fork, a new session, an empty environment.
+fn escape(is_forged: bool) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["play-child", "escape"]).env_clear().stdout(std::process::Stdio::piped());
+    if is_forged {
+        let marker = std::env::var("KASTREL_ATTEMPT").unwrap();
+        let (data, run) = (marker.split(':').next().unwrap(), marker.rsplit(':').next().unwrap());
+        command.env("KASTREL_KEEPER", format!("{data}:keeper:{run}"));
+    }
+    let mut between = command.spawn().unwrap();
+    let line = first_line(&mut between);
+    between.wait().unwrap();
+    println!("{line}");
+}
+
+/// Between the one that escapes and its scanner: it ends at once.
+#[expect(clippy::zombie_processes, reason = "nobody waiting for it is the bad behaviour that is played")]
+fn escaping() -> ExitCode {
+    rustix::process::setsid().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap()).args(["play-child", "session"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    first_line(&mut child);
+    println!("escaped {}", child.id());
+    ExitCode::SUCCESS
+}
+
+/// Starts others of its kind until it is refused one, and then tries again.
+#[expect(clippy::zombie_processes, reason = "nobody waiting for them is the bad behaviour that is played")]
+fn bomb() -> ExitCode {
+    let mut is_refused = false;
+    loop {
+        let started = Command::new(std::env::current_exe().unwrap()).args(["play-child", "bomb"]).env_clear().spawn();
+        if started.is_err() && !is_refused {
+            is_refused = true;
+            println!("bomb refused");
+            std::io::stdout().flush().unwrap();
+        }
+    }
+}
+
+fn eat() {
+    const CHUNK: usize = 16 << 20;
+    let mut eaten: Vec<Vec<u8>> = Vec::new();
+    while eaten.len() < (2 << 30) / CHUNK {
+        let mut chunk = Vec::new();
+        if chunk.try_reserve_exact(CHUNK).is_err() {
+            println!("memory refused after {} MiB", eaten.len() * (CHUNK >> 20));
+            return;
+        }
+        chunk.resize(CHUNK, 1);
+        eaten.push(chunk);
+    }
+    println!("memory was not refused");
+}
+
+fn look() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    for line in status.lines().filter(|line| ["Uid:", "Gid:", "Groups:", "CapEff:", "CapPrm:", "NoNewPrivs:"].iter().any(|name| line.starts_with(name))) {
+        println!("look {}", line.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    for file in ["oom_score_adj", "cgroup"] {
+        println!("look {file} {}", std::fs::read_to_string(format!("/proc/self/{file}")).unwrap().lines().last().unwrap_or_default());
+    }
+    println!("look core {:?}", rustix::process::getrlimit(rustix::process::Resource::Core).maximum);
+    for name in ["TMPDIR", "HOME", "USER"] {
+        println!("look {name} {}", std::env::var(name).unwrap_or_default());
+    }
+    let mut tmp: Vec<String> = std::fs::read_dir("/tmp").unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    tmp.sort();
+    println!("look /tmp {}", tmp.join(","));
+    std::fs::write(Path::new(&std::env::var("TMPDIR").unwrap()).join("kept"), "x").unwrap();
+    if tmp.is_empty() {
+        std::fs::write("/tmp/kastrel-fake-kast", "x").unwrap();
+    }
+}
+
+/// `FAKE_KAST_SPY`: paths and process ids with commas between them. `@keeper` is the process that started us, and `@server` the one that started that.
+fn spy() {
+    let parent = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().to_owned()
+    };
+    let keeper = parent("self");
+    let wanted = std::env::var("FAKE_KAST_SPY").unwrap().replace("@server", &parent(&keeper)).replace("@keeper", &keeper);
+    for one in wanted.split(',') {
+        let tried = match one.parse().ok().and_then(rustix::process::Pid::from_raw) {
+            Some(pid) => rustix::process::test_kill_process(pid).map_err(std::io::Error::from),
+            None if Path::new(one).is_dir() => std::fs::read_dir(one).map(drop),
+            None => std::fs::read(one).map(drop),
+        };
+        println!("spy {one} {}", tried.map_or_else(|error| format!("{:?}", error.kind()), |()| "done".into()));
+    }
+}
+
+/// As programs do that write for their own user alone.
+fn close(out: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    for entry in std::fs::read_dir(out).unwrap().flatten() {
+        // What is not its own it cannot close.
+        let _ = std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o600));
+    }
+    std::fs::create_dir(out.join("deep")).unwrap();
+    std::fs::write(out.join("deep/file"), "x").unwrap();
+    std::fs::set_permissions(out.join("deep"), std::fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 fn flood() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptReport, EventSink, InfoFile, Presence, StopMode};
+use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptReport, EventSink, ExitKind, InfoFile, Presence, StopMode};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::config_file::Forgetting;
 use super::container::{self, ZapContainer};
+use super::folder::TmpFolder;
 use super::observer::{Conclusion, Look, Observer};
 use super::output::Output;
 use super::process::Leader;
@@ -88,6 +89,10 @@ pub(super) struct Attempt {
     pub(super) grace: Grace,
     pub(super) reaper: Reaper,
     pub(super) zap: Option<ZapContainer>,
+    /// Whether another user's scanner fills the folder.
+    pub(super) is_shared: bool,
+    /// Its temporary files.
+    pub(super) tmp: TmpFolder,
     pub(super) environment: Arc<Vec<(OsString, OsString)>>,
     /// The configuration file, where it holds secrets of the scan.
     pub(super) forgetting: Option<Forgetting>,
@@ -122,8 +127,27 @@ fn look(mut observer: Observer) -> Looking {
 
 /// Runs the attempt to its end.
 pub(super) async fn run(attempt: Attempt) {
-    let Attempt { leader, exit, mut wish, output, activity, observer, files, sink, hub, relist, grace, reaper, zap, environment, forgetting, events, presence } =
-        attempt;
+    let Attempt {
+        leader,
+        exit,
+        mut wish,
+        output,
+        activity,
+        observer,
+        files,
+        sink,
+        hub,
+        relist,
+        grace,
+        reaper,
+        zap,
+        is_shared,
+        tmp,
+        environment,
+        forgetting,
+        events,
+        presence,
+    } = attempt;
     let changed = Arc::new(Notify::new());
     let watching = {
         let (hub, folder, changed) = (Arc::clone(&hub), files.paths.attempt_dir.clone(), Arc::clone(&changed));
@@ -202,7 +226,15 @@ pub(super) async fn run(attempt: Attempt) {
     }
 
     let cleared = reaper.clear(&leader).await;
-    let exit_kind = leader.collect();
+    // The keeper may have many files to give back.
+    let exit_kind = tokio::task::spawn_blocking(move || leader.collect()).await.unwrap_or(ExitKind::Unknown);
+    let (folder, ours) = (files.paths.attempt_dir.clone(), tmp);
+    let taken_back = tokio::task::spawn_blocking(move || {
+        super::folder::take_back(&folder, is_shared);
+        ours.remove();
+    });
+    // Without a thread the folder stays as it is.
+    let _ = taken_back.await;
     let container = async {
         if let Some(zap) = &zap {
             container::remove(&zap.name, &environment).await;

@@ -1,14 +1,16 @@
-//! The scanner's environment: an allow-list, what every attempt gets, and the marker by which its processes are found again.
+//! The scanner's environment: an allow-list by exact name, what every attempt gets, and the marker by which its processes are found again.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kastrel_actors::model::TraceContext;
+
+use super::isolation::RunAs;
 
 /// The variable that marks every process of an attempt.
 pub(super) const MARKER_VARIABLE: &str = "KASTREL_ATTEMPT";
 
-/// The names that pass, each in full: no pattern knows what the next variable is called. Docker's belong to them because KAST starts ZAP with the `docker` client.
+/// The names that pass, each in full: no pattern knows what the next variable is called. An address passes only without a password. Docker's belong to it because KAST starts ZAP with the `docker` client.
 const ALLOWED: &[&str] = &[
     "PATH",
     "HOME",
@@ -48,49 +50,72 @@ const ALLOWED: &[&str] = &[
     "DOCKER_CONFIG",
     "DOCKER_CERT_PATH",
     "DOCKER_TLS_VERIFY",
+    "KAST_LOG_LEVEL",
     "KAST_ZAP_URL",
 ];
 
-/// Whether a value is an address with a password in it, as proxies may have one: `http://user:password@proxy:3128`.
-fn holds_a_password(value: &str) -> bool {
-    let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or(rest);
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
-}
-
-/// What becomes of a variable of our own environment.
+/// What happens to a variable of our own environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Passage {
+    /// The scanner gets it.
     Passes,
-    Stays,
-    /// It would pass, but for the password in it.
-    Withheld,
+    /// Its name is allowed, but its value holds a user name or a password.
+    HoldsSecret,
+    /// Nobody allowed it.
+    Unknown,
 }
 
-/// Whether a variable may reach the scanner; `extra` are the names that the configuration allows.
+/// Whether a variable of our own environment may reach the scanner; `extra` are the names that the configuration allows.
 fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
-    let Some(name) = name.to_str() else { return Passage::Stays };
+    let Some(name) = name.to_str() else { return Passage::Unknown };
     if extra.iter().any(|one| one == name) {
         return Passage::Passes;
     }
     match ALLOWED.contains(&name) {
-        true if holds_a_password(&value.to_string_lossy()) => Passage::Withheld,
+        true if may_hold_credentials(name) && holds_credentials(&value.to_string_lossy()) => Passage::HoldsSecret,
+        true if name == "DOCKER_HOST" && holds_a_password(&value.to_string_lossy()) => Passage::HoldsSecret,
         true => Passage::Passes,
-        false => Passage::Stays,
+        false => Passage::Unknown,
     }
 }
 
-/// The part of `own` that may reach a scanner, with what every call of it gets.
-pub(super) fn base(own: impl IntoIterator<Item = (OsString, OsString)>, extra: &[String], set: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
-    let passes = |(name, value): &(OsString, OsString)| match passage(name, value, extra) {
-        Passage::Passes => true,
-        Passage::Stays => false,
-        Passage::Withheld => {
-            tracing::warn!(variable = %name.to_string_lossy(), "a variable holds a password and is not given to the scanner; kast.environment may name it");
-            false
+/// Whether the variable's value is an address.
+fn may_hold_credentials(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    name.ends_with("_PROXY") && name != "NO_PROXY" || name.ends_with("_URL")
+}
+
+/// Whether an address names a user before its host, or has a query, in which keys are handed over: `http://user:password@proxy:3128`, and the same without a scheme.
+fn holds_credentials(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.contains(['@', '?'])
+}
+
+/// Whether an address has a password in it. A user alone is the usual way to a Docker daemon: `ssh://user@host`.
+fn holds_a_password(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest).rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// The variables of our own environment that look as if they were meant for the scanner, and that it does not get: their names.
+pub(super) fn withheld<'a>(own: &'a [(OsString, OsString)], extra: &[String]) -> Vec<&'a str> {
+    let meant = |(name, value): &'a (OsString, OsString)| {
+        let text = name.to_str()?;
+        match passage(name, value, extra) {
+            Passage::HoldsSecret => Some(text),
+            Passage::Unknown if text.starts_with("KAST_") && !OWN.contains(&text) => Some(text),
+            Passage::Unknown | Passage::Passes => None,
         }
     };
-    let mut all: Vec<_> = own.into_iter().filter(passes).collect();
+    own.iter().filter_map(meant).collect()
+}
+
+/// Variables of this name are Kastrel's own settings.
+const OWN: &[&str] = &["KAST_CLI_PATH", "KAST_RESULTS_DIR"];
+
+/// The part of `own` that may reach a scanner, with what every call of it gets.
+pub(super) fn base(own: impl IntoIterator<Item = (OsString, OsString)>, extra: &[String], set: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+    let mut all: Vec<_> = own.into_iter().filter(|(name, value)| passage(name, value, extra) == Passage::Passes).collect();
     // KAST wraps its output at 80 columns without a terminal; log lines should stay whole.
     all.push(("COLUMNS".into(), "200".into()));
     all.extend(set.iter().cloned());
@@ -107,6 +132,12 @@ pub(super) fn of_attempt(marker: &str, trace: &TraceContext) -> [(OsString, OsSt
     [(MARKER_VARIABLE.into(), marker.into()), ("TRACEPARENT".into(), trace.to_string().into())]
 }
 
+/// What a scanner gets that runs as another user: that user's name and home folder. One without a home has its temporary files alone.
+pub(super) fn of_user(user: &RunAs, tmp: &Path) -> [(OsString, OsString); 3] {
+    let home = user.home.as_deref().filter(|home| home.is_dir()).unwrap_or(tmp);
+    [("HOME".into(), home.into()), ("USER".into(), user.name.clone().into()), ("LOGNAME".into(), user.name.clone().into())]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,15 +148,20 @@ mod tests {
         for (name, plain, with_extra) in [
             ("PATH", true, true),
             ("LC_ALL", true, true),
+            ("LC_PAPER", true, true),
             ("LC_PASSWORD", false, false),
             ("https_proxy", true, true),
             ("Https_Proxy", false, false),
+            ("KAST_LOG_LEVEL", true, true),
             ("KAST_ZAP_URL", true, true),
-            ("KAST_LOG_LEVEL", false, false),
+            ("KAST_AI_API_KEY", false, true),
             ("KAST_AUTH", false, false),
             ("KAST_DSN", false, false),
-            ("KAST_AI_API_KEY", false, true),
+            ("KAST_BEARER", false, false),
             ("KAST_WEB_TOKEN", false, false),
+            ("KAST_db_password", false, false),
+            ("KAST_LOG_LEVEL_2", false, false),
+            ("kast_log_level", false, false),
             ("MY_TOOL", false, true),
             ("REDIS_URL", false, false),
             ("KASTREL_DATABASE_URL", false, false),
@@ -134,27 +170,47 @@ mod tests {
             ("LD_PRELOAD", false, false),
             ("AWS_SECRET_ACCESS_KEY", false, false),
         ] {
-            let passes = |extra: &[String]| passage(OsStr::new(name), OsStr::new("x"), extra) == Passage::Passes;
+            let passes = |extra: &[String]| passage(OsStr::new(name), OsStr::new("value"), extra) == Passage::Passes;
             assert_eq!((passes(&[]), passes(&extra)), (plain, with_extra), "{name}");
         }
     }
 
     #[test]
     fn an_address_with_a_password_passes_only_where_the_operator_names_it() {
-        for (name, value, passes) in [
-            ("HTTP_PROXY", "http://proxy:3128", true),
-            ("HTTP_PROXY", "http://user@proxy:3128/x:y@z", true),
-            ("HTTP_PROXY", "http://user:hunter2@proxy:3128", false),
-            ("https_proxy", "user:hunter2@proxy:3128", false),
-            ("ALL_PROXY", "socks5h://:hunter2@proxy", false),
-            ("DOCKER_HOST", "ssh://user@host", true),
-            ("KAST_ZAP_URL", "http://user:hunter2@zap:8080", false),
-            ("PATH", "/bin:/usr/bin", true),
+        for (name, value, expected) in [
+            ("HTTPS_PROXY", "http://proxy:3128", Passage::Passes),
+            ("HTTPS_PROXY", "http://user:password@proxy:3128", Passage::HoldsSecret),
+            ("http_proxy", "user:password@proxy:3128", Passage::HoldsSecret),
+            ("all_proxy", "socks5h://user@proxy", Passage::HoldsSecret),
+            ("ALL_PROXY", "", Passage::Passes),
+            ("no_proxy", "localhost,10.0.0.0/8", Passage::Passes),
+            ("KAST_ZAP_URL", "http://zap:8080", Passage::Passes),
+            ("KAST_ZAP_URL", "http://zap:8080/?apikey=secret", Passage::HoldsSecret),
+            ("KAST_ZAP_URL", "http://a:b@zap:8080", Passage::HoldsSecret),
+            ("PATH", "/opt/a@b:/bin", Passage::Passes),
+            ("ALL_PROXY", "socks5h://:password@proxy", Passage::HoldsSecret),
+            ("DOCKER_HOST", "ssh://user@host", Passage::Passes),
+            ("DOCKER_HOST", "tcp://user:password@host:2376", Passage::HoldsSecret),
         ] {
-            let expected = if passes { Passage::Passes } else { Passage::Withheld };
             assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[]), expected, "{name}={value}");
-            assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[name.to_owned()]), Passage::Passes);
+            assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[name.to_owned()]), Passage::Passes, "{name}={value}");
         }
+    }
+
+    #[test]
+    fn what_seems_meant_for_the_scanner_and_is_withheld_is_named() {
+        let own: Vec<(OsString, OsString)> = [
+            ("KAST_DSN", "x"),
+            ("KAST_CLI_PATH", "/kast"),
+            ("KAST_AI_API_KEY", "x"),
+            ("HTTPS_PROXY", "http://u:p@proxy"),
+            ("HTTP_PROXY", "http://proxy"),
+            ("REDIS_URL", "x"),
+            ("KASTREL_DATA_DIR", "x"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+        assert_eq!(withheld(&own, &["KAST_AI_API_KEY".to_owned()]), ["KAST_DSN", "HTTPS_PROXY"]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use kastrel_actors::model::{AttemptNumber, ScanId, Target};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 use tracing::warn;
 
+use super::config_file::CONFIG_NAME;
+use super::isolation;
 use super::remains::MARK_NAME;
 use super::text::clean;
 
@@ -79,6 +81,16 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// Lets another user's scanner fill the folder and read its settings.
+    pub(super) fn share(&self, scan_dir: &Path, group: u32) -> io::Result<()> {
+        isolation::let_through(scan_dir, group)?;
+        isolation::share(&self.dir, Some(group))?;
+        isolation::share(open_dir(&self.dir, Path::new(TOOL_LOGS_NAME), OFlags::NOFOLLOW)?, Some(group))?;
+        let settings = rustix::fs::openat(&self.dir, CONFIG_NAME, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::fs::fchown(&settings, None, Some(rustix::fs::Gid::from_raw(group)))?;
+        Ok(rustix::fs::fchmod(&settings, Mode::RUSR | Mode::WUSR | Mode::RGRP)?)
+    }
+
     /// Says in the folder whose it is.
     pub(super) fn mark(&self, text: &str) -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
@@ -96,6 +108,62 @@ impl Folder {
             .and_then(|file| std::fs::File::from(file).write_all(line.as_bytes()));
         if let Err(error) = written {
             tracing::warn!(error = &error as &dyn std::error::Error, "the command line of an attempt could not be kept");
+        }
+    }
+}
+
+/// Makes a folder of an attempt ours alone again.
+pub(super) fn take_back(attempt_dir: &Path, is_shared: bool) {
+    if !is_shared {
+        return;
+    }
+    let closed = open_dir(CWD, attempt_dir, OFlags::NOFOLLOW).map_err(io::Error::from).and_then(|dir| isolation::share(&dir, None));
+    if let Err(error) = closed {
+        tracing::warn!(error = &error as &dyn std::error::Error, folder = %attempt_dir.display(), "the folder of an attempt stays open to the scanner's user");
+    }
+}
+
+/// Opens a copy of results; another user's scanner may read them and write reports beside them.
+pub(super) fn open_copy(folder: &Path, group: Option<u32>) -> io::Result<OwnedFd> {
+    let dir = open_dir(CWD, folder, OFlags::NOFOLLOW)?;
+    if let Some(group) = group {
+        if let Some(above) = folder.parent() {
+            isolation::let_through(above, group)?;
+        }
+        for entry in std::fs::read_dir(folder)? {
+            // Ours, and nobody else has been there.
+            let path = entry?.path();
+            rustix::fs::chown(&path, None, Some(rustix::fs::Gid::from_raw(group)))?;
+            rustix::fs::chmod(&path, Mode::RUSR | Mode::WUSR | Mode::RGRP)?;
+        }
+        isolation::share(&dir, Some(group))?;
+    }
+    Ok(dir)
+}
+
+/// The folder of an attempt's temporary files. Its name is short, because programs make sockets in it.
+#[derive(Debug, Clone)]
+pub(super) struct TmpFolder(pub(super) PathBuf);
+
+impl TmpFolder {
+    /// Makes it, empty; another user's scanner may use it.
+    pub(super) fn create(root: &Path, name: &str, group: Option<u32>) -> io::Result<Self> {
+        let tmp = Self(root.join(name));
+        std::fs::create_dir_all(root)?;
+        tmp.remove();
+        rustix::fs::mkdirat(CWD, &tmp.0, FOLDER_MODE)?;
+        if group.is_some() {
+            isolation::share(open_dir(CWD, &tmp.0, OFlags::NOFOLLOW)?, group)?;
+        }
+        Ok(tmp)
+    }
+
+    /// Removes it with all that is in it.
+    pub(super) fn remove(&self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, folder = %self.0.display(), "temporary files of an attempt could not be removed");
         }
     }
 }

@@ -4,8 +4,9 @@
 //! - [`KastRunner`] implements the port: it makes the attempt's folder, spawns, and hands the process to a task that owns it.
 //! - The task selects over exit, requests, timers, output and files. What it reports comes from the scanner's files, which are read as hostile input.
 //! - [`ArtifactSink`] is told of an attempt's folder when it starts and when its files are final, by whoever keeps files elsewhere.
-//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, [`Warden`] for those of a node that
-//!   was killed or is frozen, and [`sweep_leftovers`] for those of earlier ones.
+//! - Between us and each scanner stands a `keeper`, which confines it (`isolation`) and holds together what it starts.
+//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, `keeper` for those of a node that was killed, [`Warden`] for those of one that is frozen, and
+//!   [`sweep_leftovers`] for those of earlier ones.
 
 mod argv;
 mod attempt;
@@ -16,8 +17,10 @@ mod config_file;
 mod container;
 mod environment;
 mod folder;
+mod isolation;
 mod json;
 mod kast_log;
+mod keeper;
 mod observer;
 mod output;
 mod plugin_name;
@@ -50,6 +53,8 @@ mod watch;
 pub use catalogue::{Catalogue, IssueKind};
 pub use config_file::{KastConfigError, NodeConfig};
 pub use folder::{AttemptPaths, LOG_NAME, NOTES_NAME, attempt_folder_name, scan_folder_name, stored_mark_name};
+pub use isolation::{CgroupState, Holds, Isolation, Limits, RunAs, RunAsError, holds};
+pub use keeper::{keeper_arguments, keeper_main};
 pub use remains::{MARK_NAME, OWN_NAMES};
 pub use report::{RenderError, ReportRenderer};
 pub use run::Run;

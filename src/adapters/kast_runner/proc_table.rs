@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::environment::MARKER_VARIABLE;
+use super::keeper::KEEPER_VARIABLE;
 
 /// The most of an environment that is searched for the marker.
 const MOST_ENVIRONMENT: u64 = 2 << 20;
@@ -19,12 +20,22 @@ pub(super) struct Process {
     pub(super) pid: Pid,
     pub(super) parent: i32,
     pub(super) group: i32,
+    pub(super) session: i32,
     /// In clock ticks since the machine's boot.
     pub(super) started: u64,
     /// Dead, and only not yet collected by its parent.
     pub(super) is_zombie: bool,
     /// The program's short name, which the program may have chosen itself.
     pub(super) name: String,
+}
+
+/// What a process says of its origin; a scanner may say anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The marker of the attempt that it belongs to.
+    pub(super) attempt: Option<String>,
+    /// The mark of a keeper.
+    pub(super) keeper: Option<String>,
 }
 
 impl Process {
@@ -38,13 +49,17 @@ impl Process {
         (self.pid.as_raw_nonzero().get(), self.started)
     }
 
-    /// The attempt's marker in its environment.
-    pub(super) fn marker(&self) -> Option<String> {
-        let environment = read_bounded(Path::new(&format!("/proc/{}/environ", self.pid.as_raw_nonzero())), MOST_ENVIRONMENT)?;
-        environment.split(|byte| *byte == 0).find_map(|variable| {
-            let value = variable.strip_prefix(MARKER_VARIABLE.as_bytes())?.strip_prefix(b"=")?;
-            Some(String::from_utf8_lossy(value).into_owned())
-        })
+    /// The marks in its environment.
+    pub(super) fn marks(&self) -> Marks {
+        let read = read_bounded(Path::new(&format!("/proc/{}/environ", self.pid.as_raw_nonzero())), MOST_ENVIRONMENT);
+        let environment = read.unwrap_or_default();
+        let value = |name: &str| {
+            environment.split(|byte| *byte == 0).find_map(|variable| {
+                let value = variable.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+                Some(String::from_utf8_lossy(value).into_owned())
+            })
+        };
+        Marks { attempt: value(MARKER_VARIABLE), keeper: value(KEEPER_VARIABLE) }
     }
 
     /// Kills exactly this process: not another one that got its id meanwhile.
@@ -66,6 +81,7 @@ pub(super) fn all() -> Vec<Process> {
 /// The living descendants of a living process, by the kernel's lists of children. Empty where the kernel keeps none.
 pub(super) fn descendants(pid: Pid) -> Vec<Process> {
     let mut found: Vec<Process> = Vec::new();
+    // What is moved to another parent while we look may turn up twice.
     let mut next = vec![pid.as_raw_nonzero().get()];
     while let Some(parent) = next.pop() {
         let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else { continue };
@@ -115,6 +131,7 @@ fn parse_stat(line: &str) -> Option<Process> {
         pid: Pid::from_raw(pid.parse().ok()?)?,
         parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
         is_zombie: matches!(*fields.first()?, "Z" | "X" | "x"),
         name: name.to_owned(),
@@ -128,7 +145,7 @@ mod tests {
     #[test]
     fn a_name_cannot_forge_the_other_fields() {
         let process = parse_stat("42 (a) Z 1 1 (x) S 7 40 39 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 2 3").unwrap();
-        assert_eq!((process.pid.as_raw_nonzero().get(), process.parent, process.group, process.started), (42, 7, 40, 12345));
+        assert_eq!((process.pid.as_raw_nonzero().get(), process.parent, process.group, process.session, process.started), (42, 7, 40, 39, 12345));
         assert_eq!((process.name.as_str(), process.is_zombie), ("a) Z 1 1 (x", false));
         assert!(parse_stat("42 (sh) Z 7 40 39 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9").unwrap().is_zombie);
         for bad in ["", "42", "42 (x", "42 (x) S", "0 (x) S 7 40 39 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9"] {
@@ -145,7 +162,15 @@ mod tests {
 
     #[test]
     fn descent_is_followed_in_any_order() {
-        let of = |pid: i32, parent: i32| Process { pid: Pid::from_raw(pid).unwrap(), parent, group: 1, started: 0, is_zombie: false, name: String::new() };
+        let of = |pid: i32, parent: i32| Process {
+            pid: Pid::from_raw(pid).unwrap(),
+            parent,
+            group: 1,
+            session: 1,
+            started: 0,
+            is_zombie: false,
+            name: String::new(),
+        };
         let table = [of(50, 40), of(40, 30), of(30, 20), of(60, 1)];
         let mut members = HashSet::from([20]);
         close_over_children(&mut members, &table);

@@ -1,23 +1,20 @@
-//! The leader of an attempt's process group: started, signalled, watched and collected in one place.
+//! The leader of an attempt's process group: started by a [keeper](super::keeper), signalled, watched and collected in one place.
 //!
 //! The leader is not collected (`wait`) before everything it started is gone: as long as it is a zombie the system gives neither its id nor its group's
 //! to anybody else, so that a signal to the group can never reach a stranger.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kastrel_actors::model::{Failure, FailureKind};
 use kastrel_actors::ports::{ExitKind, Presence, StartError};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal};
 
+use super::isolation::Cgroup;
+use super::keeper::{Keeper, Keepers, Start, collect_orphan};
 use super::proc_table::{self, Process};
 use super::{reaper, start_error};
-use crate::descriptors;
 
 /// The guard of an attempt's processes. Dropped before [`Leader::collect`], it kills them all.
 #[derive(Debug)]
@@ -25,15 +22,18 @@ pub(super) struct Leader {
     pid: Pid,
     started: u64,
     marker: String,
+    keeper: (i32, u64),
+    cgroup: Option<Cgroup>,
+    keepers: Keepers,
     /// Present until collected.
-    child: Mutex<Option<Held>>,
+    held: Mutex<Option<Held>>,
 }
 
 /// What is given up when the leader is collected.
 #[derive(Debug)]
 struct Held {
-    child: Child,
-    /// Descendants that had left the group when a signal was sent: once their parents are dead, nothing but the marker tells where they came from,
+    keeper: Keeper,
+    /// Descendants that had left the group when a signal was sent: should their keeper be killed, nothing but the marker tells where they came from,
     /// and they may have dropped it.
     outsiders: Vec<Process>,
     #[expect(dead_code, reason = "held for its drop")]
@@ -50,36 +50,55 @@ pub(super) struct Spawned {
     pub(super) stderr: OwnedFd,
 }
 
-/// Starts `program` as the leader of a new process group, without a standard input.
-///
-/// The program's path must be absolute, or hold a slash: then the standard library can use `posix_spawn`, which costs the same however large we are.
-pub(super) fn spawn(
-    program: &Path,
-    args: &[OsString],
-    environment: &[(OsString, OsString)],
-    marker: &str,
-    presence: Option<Presence>,
-) -> Result<Spawned, StartError> {
-    let mut command = Command::new(program);
-    command.args(args).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().map_err(|error| start_error::of_program(program, &error))?;
-    let pipes = (child.stdout.take(), child.stderr.take());
-    let pid = Pid::from_child(&child);
-    descriptors::restore_for(pid);
-    let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
-    let leader = Leader { pid, started, marker: marker.to_owned(), child: Mutex::new(Some(Held { child, outsiders: Vec::new(), presence })) };
-    // From here on every error drops the leader, which kills it.
-    let (Some(stdout), Some(stderr)) = pipes else {
-        return Err(StartError::Failed(Failure::new(FailureKind::SpawnFailed, "the scanner has no output pipes")));
+/// What an attempt's processes are found by.
+#[derive(Debug, Clone)]
+pub(super) struct Marks {
+    pub(super) group: Pid,
+    /// When the leader was started, in the kernel's ticks: nothing that it started is older.
+    pub(super) since: u64,
+    pub(super) marker: String,
+    /// The keeper, by id and start time: all that descends from it belongs to the attempt.
+    pub(super) keeper: (i32, u64),
+    pub(super) cgroup: Option<Cgroup>,
+}
+
+/// Starts a program as the leader of a new process group, without a standard input, below a keeper. `folder` is the attempt's.
+pub(super) fn spawn(keepers: &Keepers, start: &Start, marker: &str, folder: &OwnedFd, presence: Option<Presence>) -> Result<Spawned, StartError> {
+    let program = &start.program;
+    let of_program = |error: &io::Error| start_error::of_program(program, error);
+    let no_keeper = |error: io::Error| start_error::of_keeper(&error);
+    let (stdout, stdout_end) = io::pipe().map_err(|error| of_program(&error))?;
+    let (stderr, stderr_end) = io::pipe().map_err(|error| of_program(&error))?;
+    let (stdout_end, stderr_end) = (OwnedFd::from(stdout_end), OwnedFd::from(stderr_end));
+    let mut keeper = keepers.take().map_err(no_keeper)?;
+    let started = match keeper.start(start, &stdout_end, &stderr_end, folder) {
+        Err(error) => {
+            // Somebody has killed it while it had nothing to do.
+            tracing::warn!(error = &error as &dyn std::error::Error, "a keeper did not answer; starting another one");
+            keeper = keepers.fresh().map_err(no_keeper)?;
+            keeper.start(start, &stdout_end, &stderr_end, folder).map_err(no_keeper)?
+        }
+        Ok(started) => started,
     };
-    let exit = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| start_error::of_program(program, &error.into()))?;
+    let pid = match started {
+        Ok(pid) => pid,
+        Err(error) => {
+            keepers.give(keeper);
+            return Err(of_program(&error));
+        }
+    };
+    let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
+    let (identity, cgroup) = (keeper.identity(), keeper.cgroup().cloned());
+    let held = Mutex::new(Some(Held { keeper, outsiders: Vec::new(), presence }));
+    let leader = Leader { pid, started, marker: marker.to_owned(), keeper: identity, cgroup, keepers: keepers.clone(), held };
+    // From here on every error drops the leader, which kills it.
+    let exit = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| of_program(&error.into()))?;
     Ok(Spawned { leader, exit, stdout: stdout.into(), stderr: stderr.into() })
 }
 
 impl Held {
     fn remember_outsiders(&mut self, leader: Pid) {
-        for process in proc_table::descendants(leader) {
+        for process in proc_table::descendants(self.keeper.pid()) {
             if process.group != leader.as_raw_nonzero().get() && !self.outsiders.contains(&process) {
                 self.outsiders.push(process);
             }
@@ -93,82 +112,86 @@ impl Leader {
         self.pid
     }
 
-    /// When it was started, in the kernel's ticks: nothing that it started is older.
-    pub(super) fn started(&self) -> u64 {
-        self.started
+    /// What its attempt's processes are found by.
+    pub(super) fn marks(&self) -> Marks {
+        Marks { group: self.pid, since: self.started, marker: self.marker.clone(), keeper: self.keeper, cgroup: self.cgroup.clone() }
     }
 
-    /// The marker of its attempt.
-    pub(super) fn marker(&self) -> &str {
-        &self.marker
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn child(&self) -> MutexGuard<'_, Option<Held>> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the id is still the leader's, alive or dead: a keeper that was killed cannot hold it.
+    fn is_there(&self) -> bool {
+        Process::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started)
+    }
+
+    fn signal(&self, signal: Signal) {
+        if self.is_there() {
+            let _gone_already = rustix::process::kill_process_group(self.pid, signal);
+        }
     }
 
     /// Signals the whole group; after the collection, nobody.
     pub(super) fn signal_group(&self, signal: Signal) {
-        let mut held = self.child();
+        let mut held = self.held();
         let Some(held) = held.as_mut() else { return };
         held.remember_outsiders(self.pid);
-        let _gone_already = rustix::process::kill_process_group(self.pid, signal);
+        self.signal(signal);
     }
 
     /// The descendants outside the group that were seen so far, by id and start time.
     pub(super) fn outsiders(&self) -> HashSet<(i32, u64)> {
-        self.child().iter().flat_map(|held| held.outsiders.iter().map(Process::identity)).collect()
+        self.held().iter().flat_map(|held| held.outsiders.iter().map(Process::identity)).collect()
     }
 
-    /// Kills the group at once, and those who left it but still descend from the leader.
+    /// Kills everything that the attempt started, at once.
     pub(super) fn kill(&self) {
-        let mut held = self.child();
+        let mut held = self.held();
         let Some(held) = held.as_mut() else { return };
+        if let Some(cgroup) = &self.cgroup
+            && let Err(error) = cgroup.kill(held.keeper.pid())
+        {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a cgroup could not be killed as a whole");
+        }
         held.remember_outsiders(self.pid);
-        let _gone_already = rustix::process::kill_process_group(self.pid, Signal::KILL);
-        held.outsiders.iter().for_each(Process::kill);
+        self.signal(Signal::KILL);
+        held.outsiders.iter().for_each(end);
     }
 
-    /// Collects the ended leader. From here on its id may name another process, and nothing is signalled any more.
+    /// Collects the ended leader. From here on its id may name another process, and nothing is signalled any more. Waits for the keeper, which is soon.
     pub(super) fn collect(&self) -> ExitKind {
-        let Some(mut held) = self.child().take() else { return ExitKind::Unknown };
-        held.child.try_wait().ok().flatten().map_or(ExitKind::Unknown, exit_kind)
+        let Some(Held { mut keeper, .. }) = self.held().take() else { return ExitKind::Unknown };
+        let Ok(exit) = keeper.exit() else { return collect_orphan(self.pid) };
+        let is_whole = self.cgroup.as_ref().is_none_or(|cgroup| cgroup.processes() == [self.keeper.0]);
+        // One that has something left, or was taken out of its cgroup, is let go, and ends with what it has.
+        if keeper.collect().unwrap_or(false) && is_whole {
+            self.keepers.give(keeper);
+        }
+        exit
     }
+}
+
+/// Kills a process, which cannot start another one from here on if it is bound by limits at all.
+pub(super) fn end(process: &Process) {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if Process::read(process.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == process.started) {
+        let _not_ours = rustix::process::prlimit(Some(process.pid), Resource::Nproc, none);
+    }
+    process.kill();
 }
 
 impl Drop for Leader {
     /// Only the last resort, for when the attempt's task is gone: kills, and leaves the collecting to a thread.
     fn drop(&mut self) {
         self.kill();
-        let outsiders = self.outsiders();
-        let Some(mut held) = self.child().take() else { return };
-        let (pid, started, marker) = (self.pid, self.started, std::mem::take(&mut self.marker));
+        let (marks, outsiders) = (self.marks(), self.outsiders());
+        let Some(held) = self.held().take() else { return };
         let bury = move || {
-            reaper::clear_blocking(pid, started, &marker, outsiders);
-            let _status = held.child.wait();
+            reaper::clear_blocking(marks, outsiders);
             drop(held);
         };
-        // Where no thread can be had, the group is killed all the same and the zombie stays until we end.
+        // Where no thread can be had, the group is killed all the same, and the keeper sees to the rest.
         let _thread = std::thread::Builder::new().name("kast-burial".into()).spawn(bury);
-    }
-}
-
-fn exit_kind(status: ExitStatus) -> ExitKind {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => ExitKind::Code(code),
-        (None, Some(signal)) => ExitKind::Signal(signal),
-        (None, None) => ExitKind::Unknown,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exits_are_read() {
-        assert_eq!(exit_kind(ExitStatus::from_raw(0)), ExitKind::Code(0));
-        assert_eq!(exit_kind(ExitStatus::from_raw(2 << 8)), ExitKind::Code(2));
-        assert_eq!(exit_kind(ExitStatus::from_raw(9)), ExitKind::Signal(9));
     }
 }

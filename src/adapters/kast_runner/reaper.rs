@@ -1,8 +1,8 @@
-//! Sees to it that nothing an attempt started survives it: the members of its group, the processes that carry its marker, and their descendants.
+//! Sees to it that nothing an attempt started survives it: what descends from its keeper, what is in its cgroup, the members of its group, and the processes that carry its marker.
 //!
 //! One thread serves all attempts of a runner: each pass over `/proc` looks for all attempts that end at that time, so that ending 500 at once costs
-//! little more than ending one. What drops every mark of its origin before
-//! its parent ends by itself (environment, group and session) cannot be found.
+//! little more than ending one. Whatever drops its environment, its group, its session and its parent falls to the keeper. Where the keeper was killed it falls to us: a child of ours in a foreign
+//! session, which we never start ourselves but for keepers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use rustix::process::{Pid, Signal};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::keeper::collect_orphan;
 use super::proc_table::{self, Process};
-use super::process::Leader;
+use super::process::{self, Leader, Marks};
 
 /// The pause between two passes.
 const PAUSE: Duration = Duration::from_millis(3);
@@ -42,9 +43,7 @@ struct Request {
 
 /// The search for one attempt's processes.
 struct Hunt {
-    group: i32,
-    since: u64,
-    marker: String,
+    marks: Marks,
     outsiders: HashSet<(i32, u64)>,
     until: Instant,
     clean: u32,
@@ -53,29 +52,38 @@ struct Hunt {
 }
 
 impl Hunt {
-    fn new(group: Pid, since: u64, marker: &str, outsiders: HashSet<(i32, u64)>) -> Self {
-        Self {
-            group: group.as_raw_nonzero().get(),
-            since,
-            marker: marker.to_owned(),
-            outsiders,
-            until: Instant::now() + LIMIT,
-            clean: 0,
-            seen: HashSet::new(),
-            cleared: Cleared::default(),
+    fn new(marks: Marks, outsiders: HashSet<(i32, u64)>) -> Self {
+        Self { marks, outsiders, until: Instant::now() + LIMIT, clean: 0, seen: HashSet::new(), cleared: Cleared::default() }
+    }
+
+    /// The members of the attempt in `table`, the leader and the keeper left out.
+    fn members(&self, table: &[Process], origins: &Origins) -> HashSet<i32> {
+        let Marks { group, since, marker, keeper, .. } = &self.marks;
+        let id = |process: &Process| process.pid.as_raw_nonzero().get();
+        let is_marked = |process: &Process| origins.attempts.get(&process.pid) == Some(marker);
+        let seeds = table.iter().filter(|process| process.started >= *since);
+        let seeds = seeds.filter(|process| process.group == group.as_raw_nonzero().get() || is_marked(process) || self.outsiders.contains(&process.identity()));
+        let mut members: HashSet<i32> = seeds.map(id).collect();
+        members.insert(group.as_raw_nonzero().get());
+        members.extend(self.marks.cgroup.iter().flat_map(super::isolation::Cgroup::processes));
+        if table.iter().any(|process| process.identity() == *keeper && !process.is_zombie) {
+            members.insert(keeper.0);
+        } else {
+            members.extend(strays(table, origins).map(id));
         }
+        proc_table::close_over_children(&mut members, table);
+        members.remove(&keeper.0);
+        members
     }
 
     /// Kills the attempt's processes in `table`; tells whether the search is over.
-    fn pass(&mut self, table: &[Process], markers: &HashMap<Pid, String>) -> bool {
-        let mut members: HashSet<i32> = table
-            .iter()
-            .filter(|process| process.started >= self.since)
-            .filter(|process| process.group == self.group || markers.get(&process.pid) == Some(&self.marker) || self.outsiders.contains(&process.identity()))
-            .map(|process| process.pid.as_raw_nonzero().get())
-            .collect();
-        members.insert(self.group);
-        proc_table::close_over_children(&mut members, table);
+    fn pass(&mut self, table: &[Process], origins: &Origins) -> bool {
+        let members = self.members(table, origins);
+        for stray in
+            strays(table, origins).filter(|stray| stray.is_zombie && stray.pid != self.marks.group && members.contains(&stray.pid.as_raw_nonzero().get()))
+        {
+            collect_orphan(stray.pid);
+        }
         let alive = table.iter().filter(|process| !process.is_zombie && members.contains(&process.pid.as_raw_nonzero().get()));
         let mut count = 0;
         for process in alive {
@@ -84,7 +92,7 @@ impl Hunt {
                 self.cleared.count += 1;
                 self.cleared.found.insert(process.name.clone());
             }
-            process.kill();
+            process::end(process);
         }
         self.cleared.left = count;
         self.clean = if count == 0 { self.clean + 1 } else { 0 };
@@ -92,9 +100,35 @@ impl Hunt {
     }
 }
 
-/// The markers of all processes that are not older than `since`.
-fn markers(table: &[Process], since: u64) -> HashMap<Pid, String> {
-    table.iter().filter(|process| process.started >= since && !process.is_zombie).filter_map(|process| Some((process.pid, process.marker()?))).collect()
+/// Where processes say that they come from.
+struct Origins {
+    /// Our own process and our session.
+    own: (i32, i32),
+    attempts: HashMap<Pid, String>,
+    keepers: HashSet<Pid>,
+}
+
+impl Origins {
+    /// Of all processes that are not older than `since`.
+    fn read(table: &[Process], since: u64) -> Self {
+        let own = rustix::process::getpid();
+        let session = table.iter().find(|process| process.pid == own).map_or(0, |process| process.session);
+        let mut origins = Self { own: (own.as_raw_nonzero().get(), session), attempts: HashMap::new(), keepers: HashSet::new() };
+        for process in table.iter().filter(|process| !process.is_zombie && (process.started >= since || process.parent == origins.own.0)) {
+            let marks = process.marks();
+            origins.attempts.extend(marks.attempt.map(|marker| (process.pid, marker)));
+            origins.keepers.extend(marks.keeper.map(|_| process.pid));
+        }
+        origins
+    }
+}
+
+/// What fell to us because a keeper was killed: children of ours in a session that is not ours, which we start none in but keepers.
+fn strays<'a>(table: &'a [Process], origins: &'a Origins) -> impl Iterator<Item = &'a Process> {
+    let (own, session) = origins.own;
+    let is_keeper =
+        move |process: &Process| origins.keepers.contains(&process.pid) || (process.is_zombie && process.session == process.pid.as_raw_nonzero().get());
+    table.iter().filter(move |process| process.parent == own && process.session != session && !is_keeper(process))
 }
 
 /// The thread's other end.
@@ -112,7 +146,7 @@ impl Reaper {
     /// Kills whatever is left of the attempt of an ended leader, which must not be collected before.
     pub(super) async fn clear(&self, leader: &Arc<Leader>) -> Cleared {
         let (done, answer) = oneshot::channel();
-        let hunt = Hunt::new(leader.pid(), leader.started(), leader.marker(), leader.outsiders());
+        let hunt = Hunt::new(leader.marks(), leader.outsiders());
         if self.0.send(Request { leader: Arc::clone(leader), done, hunt }).is_err() {
             return Cleared::default();
         }
@@ -129,14 +163,18 @@ fn serve(requests: &Receiver<Request>) {
         }
         open.extend(requests.try_iter());
         let table = proc_table::all();
-        let markers = markers(&table, open.iter().map(|request| request.hunt.since).min().unwrap_or(0));
+        let origins = Origins::read(&table, open.iter().map(|request| request.hunt.marks.since).min().unwrap_or(0));
         let mut still_open = Vec::new();
         for mut request in open {
-            if request.hunt.pass(&table, &markers) {
+            if request.hunt.pass(&table, &origins) {
                 let _nobody_waits = request.done.send(request.hunt.cleared);
             } else {
-                // At once and as one, so that no member can start another between two kills.
-                request.leader.signal_group(Signal::KILL);
+                // At once and as one, so that no member can start another between two kills. Where nothing was found, the keeper and its cgroup are left as they are.
+                if request.hunt.cleared.left > 0 {
+                    request.leader.kill();
+                } else {
+                    request.leader.signal_group(Signal::KILL);
+                }
                 still_open.push(request);
             }
         }
@@ -151,12 +189,13 @@ fn serve(requests: &Receiver<Request>) {
 }
 
 /// The same for one attempt on the calling thread, which must be one that may block.
-pub(super) fn clear_blocking(group: Pid, since: u64, marker: &str, outsiders: HashSet<(i32, u64)>) -> Cleared {
+pub(super) fn clear_blocking(marks: Marks, outsiders: HashSet<(i32, u64)>) -> Cleared {
     let (_keep_open, pause) = channel::<()>();
-    let mut hunt = Hunt::new(group, since, marker, outsiders);
+    let since = marks.since;
+    let mut hunt = Hunt::new(marks, outsiders);
     loop {
         let table = proc_table::all();
-        if hunt.pass(&table, &markers(&table, since)) {
+        if hunt.pass(&table, &Origins::read(&table, since)) {
             return hunt.cleared;
         }
         let _timeout = pause.recv_timeout(PAUSE);
@@ -169,7 +208,7 @@ mod tests {
 
     fn process(pid: i32, parent: i32, group: i32, started: u64, is_zombie: bool) -> Process {
         // Ids beyond the kernel's largest, so that no real process is ever meant.
-        Process { pid: Pid::from_raw(pid).unwrap(), parent, group, started, is_zombie, name: format!("p{pid}") }
+        Process { pid: Pid::from_raw(pid).unwrap(), parent, group, session: group, started, is_zombie, name: format!("p{pid}") }
     }
 
     #[test]
@@ -187,13 +226,46 @@ mod tests {
             process(id(8), 1, id(8), 106, false),     // seen outside the group before
             process(id(9), 1, id(9), 107, false),     // has an id that an outsider had
         ];
-        let markers = HashMap::from([(table[2].pid, "d:1:1".to_owned()), (table[4].pid, "d:2:1".to_owned())]);
-        let mut hunt = Hunt::new(table[0].pid, 100, "d:1:1", HashSet::from([table[7].identity(), (id(9), 101)]));
-        assert!(!hunt.pass(&table, &markers));
+        let attempts = HashMap::from([(table[2].pid, "d:1:1".to_owned()), (table[4].pid, "d:2:1".to_owned())]);
+        let origins = Origins { own: (id(90), id(90)), attempts, keepers: HashSet::new() };
+        let marks = Marks { group: table[0].pid, since: 100, marker: "d:1:1".into(), keeper: (id(80), 50), cgroup: None };
+        let mut hunt = Hunt::new(marks, HashSet::from([table[7].identity(), (id(9), 101)]));
+        assert!(!hunt.pass(&table, &origins));
         let expected: BTreeSet<String> = [2, 3, 4, 8].map(|n| format!("p{}", id(n))).into();
         assert_eq!(hunt.cleared, Cleared { found: expected, count: 4, left: 4 });
-        assert!(!hunt.pass(&table[..1], &markers));
-        assert!(hunt.pass(&table[..1], &markers), "two clean passes are the end");
+        assert!(!hunt.pass(&table[..1], &origins));
+        assert!(hunt.pass(&table[..1], &origins), "two clean passes are the end");
         assert_eq!((hunt.cleared.count, hunt.cleared.left), (4, 0));
+    }
+
+    #[test]
+    fn what_escapes_falls_to_the_keeper_and_without_it_to_us() {
+        const BASE: i32 = 500_000_000;
+        let id = |n: i32| BASE + n;
+        let in_session = |pid, parent, session| Process { session: id(session), ..process(id(pid), id(parent), id(pid), 100, false) };
+        let keeper = Process { started: 50, ..in_session(10, 90, 10) };
+        let table = [
+            keeper.clone(),
+            in_session(11, 10, 10), // the leader
+            in_session(12, 10, 12), // escaped: nothing but its parent is left of its origin
+            in_session(13, 12, 13), // its child
+            in_session(20, 90, 20), // the keeper of another attempt
+            in_session(21, 20, 21), // what escaped there
+            in_session(30, 90, 90), // our own child
+            in_session(31, 90, 31), // what fell to us
+            in_session(32, 31, 32), // its child
+            in_session(40, 1, 40),  // a stranger
+        ];
+        let origins = Origins { own: (id(90), id(90)), attempts: HashMap::new(), keepers: [table[0].pid, table[4].pid].into() };
+        let marks = Marks { group: table[1].pid, since: 60, marker: "d:1:1".into(), keeper: keeper.identity(), cgroup: None };
+        let members = |table: &[Process]| {
+            let mut found: Vec<i32> = Hunt::new(marks.clone(), HashSet::new()).members(table, &origins).iter().map(|pid| pid - BASE).collect();
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(members(&table), [11, 12, 13]);
+        let orphans: Vec<Process> =
+            table[1..].iter().map(|one| if one.parent == id(10) { Process { parent: id(90), ..one.clone() } } else { one.clone() }).collect();
+        assert_eq!(members(&orphans), [11, 12, 13, 31, 32], "the keeper was killed");
     }
 }

@@ -3,29 +3,37 @@
 //! KAST's `--report-only` alone runs every available passive plugin again in a mode that rewrites its `<name>_processed.json`, also of plugins that the scan never selected. So it gets a copy of the
 //! results, in a folder beside the attempt's, and a selection that leaves no plugin to run; the copy is checked afterwards, and only the reports are taken from it.
 //!
-//! One process in a group of its own, without a shell, with the scanner's environment and the attempt's marker, killed as a whole when it takes too long or nobody waits for it any more.
+//! One process below a keeper, like an attempt's: without a shell, as the same user and within the same limits, with the attempt's marker, and killed with all that it started when it takes too long
+//! or nobody waits for it any more. Results are what a scanned site had a hand in.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{AttemptNumber, PluginKind, ReportFiles, ReportFormat, ScanRecord, ScannerKind};
-use rustix::process::{Pid, Signal, kill_process_group};
+use kastrel_actors::ports::{ExitKind, StartError};
 use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Semaphore;
 
 use super::catalogue_cache::CatalogueCache;
 use super::environment;
-use super::folder::AttemptPaths;
+use super::folder::{AttemptPaths, TmpFolder};
+use super::isolation::RunAs;
+use super::keeper::{Keepers, Start};
+use super::process::{self, Spawned};
+use super::reaper;
 use super::report_copy::Copied;
 use super::run::Run;
+use super::runner::watch_exit;
 use super::scanner::ScannerCommand;
 use super::text::clean;
 
 /// The longest that rendering may take.
 const LIMIT: Duration = Duration::from_secs(120);
+/// How long its last words may take after its end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// How many reports are rendered at once; others are told to come back.
 const AT_ONCE: usize = 2;
 const MOST_ERROR_BYTES: u64 = 16 * 1024;
@@ -48,7 +56,13 @@ pub enum RenderError {
     /// It ended well and wrote none.
     #[error("the scanner wrote no {0}; the files are as they were")]
     NothingWritten(&'static str),
-    /// The program could not be run.
+    /// This process runs none.
+    #[error("this process runs no scanner; the nodes do")]
+    NoScanner,
+    /// The program could not be started.
+    #[error("{0}")]
+    NotStarted(StartError),
+    /// The program could not be watched.
     #[error("failed to run the scanner")]
     Run(#[source] std::io::Error),
     /// It took too long.
@@ -71,7 +85,16 @@ pub struct ReportRenderer {
     results_dir: PathBuf,
     run: Run,
     logo: Option<PathBuf>,
+    launcher: Option<Launcher>,
     at_once: Arc<Semaphore>,
+}
+
+/// What starts scanners.
+#[derive(Debug, Clone)]
+pub(super) struct Launcher {
+    pub(super) keepers: Keepers,
+    pub(super) user: Option<RunAs>,
+    pub(super) tmp_root: PathBuf,
 }
 
 impl ReportRenderer {
@@ -82,8 +105,9 @@ impl ReportRenderer {
         results_dir: PathBuf,
         run: Run,
         logo: Option<PathBuf>,
+        launcher: Option<Launcher>,
     ) -> Self {
-        Self { scanner, environment, catalogue, results_dir, run, logo, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { scanner, environment, catalogue, results_dir, run, logo, launcher, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Renders the reports of one attempt into its folder, and tells which were written: of both one may be missing. Nothing else in the folder changes.
@@ -113,32 +137,60 @@ impl ReportRenderer {
     }
 
     async fn run_scanner(&self, record: &ScanRecord, copied: &Copied, format: ReportFormat) -> Result<(), RenderError> {
+        let launcher = self.launcher.clone().ok_or(RenderError::NoScanner)?;
         let marker = self.run.marker(record.id, record.token);
-        let mut command = tokio::process::Command::new(&self.scanner.program);
-        command.args(self.args(copied.path(), format)).env_clear();
-        command.envs(self.environment.iter().map(|(name, value)| (name, value))).envs(environment::of_attempt(&marker, &record.trace));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
-        let mut child = command.spawn().map_err(RenderError::Run)?;
-        let group = Group(child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())));
+        let mut environment = self.environment.to_vec();
+        environment.extend(environment::of_attempt(&marker, &record.trace));
+        let (program, args, folder) = (self.scanner.program.clone(), self.args(copied.path(), format), copied.path().to_owned());
+        let name = format!("report-{}", uuid::Uuid::new_v4().simple());
+        let started = blocking(move || launcher.start(program, args, environment, &marker, &folder, &name)).await?;
+        let (spawned, _tmp) = started.map_err(RenderError::NotStarted)?;
+        // Dropped, it kills all that was started.
+        let leader = spawned.leader;
         let run = async {
-            let mut said = Vec::new();
-            if let Some(mut stderr) = child.stderr.take() {
+            let (mut stdout, mut stderr) = (Receiver::from_owned_fd(spawned.stdout)?, Receiver::from_owned_fd(spawned.stderr)?);
+            let exit = watch_exit(spawned.exit)?;
+            let listen = async {
+                let mut said = Vec::new();
                 (&mut stderr).take(MOST_ERROR_BYTES).read_to_end(&mut said).await?;
                 // Whatever more it says is let through, so that it does not wait for a reader.
                 tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await?;
+                Ok::<_, std::io::Error>(said)
+            };
+            let let_through = async { tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await };
+            let mut draining = std::pin::pin!(async { tokio::try_join!(listen, let_through) });
+            let drained = tokio::select! {
+                drained = &mut draining => Some(drained?),
+                ended = exit.readable() => {
+                    drop(ended?);
+                    None
+                }
+            };
+            match drained {
+                Some((said, _)) => {
+                    drop(exit.readable().await?);
+                    Ok::<_, std::io::Error>(said)
+                }
+                // What it started may hold the pipes open after its end.
+                None => Ok(tokio::time::timeout(DRAIN_LIMIT, draining).await.ok().transpose()?.map(|(said, _)| said).unwrap_or_default()),
             }
-            Ok::<_, std::io::Error>((child.wait().await?, said))
         };
         let ended = tokio::time::timeout(LIMIT, run).await;
-        drop(group);
+        let collected = move || {
+            leader.kill();
+            reaper::clear_blocking(leader.marks(), leader.outsiders());
+            Ok(leader.collect())
+        };
         match ended {
             Err(_) => Err(RenderError::Late),
             Ok(Err(error)) => Err(RenderError::Run(error)),
-            Ok(Ok((status, _))) if status.success() => Ok(()),
-            Ok(Ok((status, said))) => {
-                let said = clean(String::from_utf8_lossy(&said).lines().last().unwrap_or_default(), 300);
-                Err(RenderError::Refused(if said.is_empty() { status.to_string() } else { said }))
-            }
+            Ok(Ok(said)) => match blocking(collected).await? {
+                ExitKind::Code(0) => Ok(()),
+                exit => {
+                    let said = clean(String::from_utf8_lossy(&said).lines().last().unwrap_or_default(), 300);
+                    Err(RenderError::Refused(if said.is_empty() { how(exit) } else { said }))
+                }
+            },
         }
     }
 
@@ -179,97 +231,41 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> +
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::from).and_then(|done| done).map_err(RenderError::Copy)
 }
 
-/// Kills what is left of a process group, also when the request that asked for the report is gone.
-struct Group(Option<Pid>);
+/// What a scanner is started with, and its temporary files, which are removed with this.
+struct Tmp(TmpFolder);
 
-impl Drop for Group {
+impl Drop for Tmp {
     fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            // A group that has ended cannot be signalled, and need not be.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
+        self.0.remove();
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use kastrel_actors::testing::fixtures;
-
-    use super::*;
-
-    fn renderer(results: &Path, script: &str) -> (ReportRenderer, ScanRecord, PathBuf) {
-        let program = results.join("kast");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let record = fixtures::record(7, jiff::Timestamp::UNIX_EPOCH);
-        let folder = AttemptPaths::new(results, &record.request.target, record.created_at, record.id, AttemptNumber(1)).attempt_dir;
-        std::fs::create_dir_all(&folder).unwrap();
-        let scanner = ScannerCommand::kast(program);
-        let catalogue = Arc::new(CatalogueCache::open(scanner.clone(), Vec::new(), &results.join("cache")));
-        (ReportRenderer::new(scanner, Arc::default(), catalogue, results.into(), Run::new("d"), None), record, folder)
+impl Launcher {
+    /// Starts the scanner on a copy of results. Blocks.
+    fn start(
+        &self,
+        program: PathBuf,
+        args: Vec<OsString>,
+        mut environment: Vec<(OsString, OsString)>,
+        marker: &str,
+        folder: &Path,
+        name: &str,
+    ) -> std::io::Result<Result<(Spawned, Tmp), StartError>> {
+        let group = self.user.as_ref().map(|user| user.gid);
+        let dir = super::folder::open_copy(folder, group)?;
+        let tmp = Tmp(TmpFolder::create(&self.tmp_root, name, group)?);
+        environment.push(("TMPDIR".into(), tmp.0.0.clone().into()));
+        environment.extend(self.user.iter().flat_map(|user| environment::of_user(user, &tmp.0.0)));
+        let start = Start { program, tmp: tmp.0.0.clone(), args, environment };
+        Ok(process::spawn(&self.keepers, &start, marker, &dir, None).map(|spawned| (spawned, tmp)))
     }
+}
 
-    /// All files of the scan with what is in them.
-    fn files(folder: &Path) -> Vec<(String, String)> {
-        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().filter(|entry| entry.path().is_file()).collect();
-        files.sort_by_key(std::fs::DirEntry::file_name);
-        files.into_iter().map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap())).collect()
-    }
-
-    #[tokio::test]
-    async fn the_reports_are_taken_from_a_copy() {
-        let results = tempfile::tempdir().unwrap();
-        let script = "cat \"$2/whatweb_processed.json\" > \"$2/kast_report.html\"; echo \"$3 $4 $5 $6 $7 $8\" >> \"$2/kast_report.html\"; echo style > \"$2/kast_style.css\"; echo x > \"$2/other.txt\"";
-        let (renderer, record, folder) = renderer(results.path(), script);
-        let render = |format| renderer.render(&record, AttemptNumber(1), format);
-        assert!(matches!(render(ReportFormat::Html).await, Err(RenderError::NoResults)));
-        std::fs::write(folder.join("kast_info.json"), "{}").unwrap();
-        std::fs::write(folder.join("whatweb_processed.json"), "found\n").unwrap();
-        std::fs::write(folder.join("kast_report.html"), "old").unwrap();
-        std::fs::write(folder.join("katana.txt"), "large").unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", folder.join("zap_processed.json")).unwrap();
-        render(ReportFormat::Html).await.unwrap();
-        let report = "found\n--format html -m active --run-only whatweb\n";
-        let expected = [
-            ("kast_info.json", "{}"),
-            ("kast_report.html", report),
-            ("kast_style.css", "style\n"),
-            ("katana.txt", "large"),
-            ("whatweb_processed.json", "found\n"),
-        ];
-        let own: Vec<_> = files(&folder).into_iter().filter(|(name, _)| name != "zap_processed.json").collect();
-        assert_eq!(own, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
-        let beside: Vec<_> = std::fs::read_dir(folder.parent().unwrap()).unwrap().flatten().map(|entry| entry.file_name()).collect();
-        assert_eq!(beside, ["attempt-1"], "the copy is gone");
-        assert_eq!(render(ReportFormat::Both).await.unwrap(), ReportFiles { html: true, pdf: false });
-        std::fs::write(folder.join("kast_report.html"), "as it was").unwrap();
-        assert_eq!(render(ReportFormat::Pdf).await.unwrap_err().to_string(), "the scanner wrote no PDF report; the files are as they were");
-        assert_eq!(std::fs::read_to_string(folder.join("kast_report.html")).unwrap(), "as it was");
-    }
-
-    #[tokio::test]
-    async fn a_scanner_that_runs_its_plugins_again_changes_nothing() {
-        for (script, expected) in [
-            ("echo worse > \"$2/whatweb_processed.json\"; echo new > \"$2/kast_report.html\"", "changed whatweb_processed.json of the results"),
-            ("echo '{}' > \"$2/ftap_processed.json\"; echo new > \"$2/kast_report.html\"", "changed ftap_processed.json of the results"),
-            ("rm \"$2/whatweb_processed.json\"; echo new > \"$2/kast_report.html\"", "changed whatweb_processed.json of the results"),
-            ("echo '{\"plugins\":[]}' > \"$2/kast_info.json\"; echo new > \"$2/kast_report.html\"", "changed kast_info.json of the results"),
-            ("exit 0", "wrote no HTML report"),
-            ("ln -s /etc/passwd \"$2/kast_report.html\"", "wrote no HTML report"),
-            ("echo Traceback >&2; echo 'no report here' >&2; exit 1", "did not render the report: no report here"),
-        ] {
-            let results = tempfile::tempdir().unwrap();
-            let (renderer, record, folder) = renderer(results.path(), script);
-            for (name, text) in [("kast_info.json", "{}"), ("whatweb_processed.json", "found"), ("kast_report.html", "old")] {
-                std::fs::write(folder.join(name), text).unwrap();
-            }
-            let before = files(&folder);
-            let error = renderer.render(&record, AttemptNumber(1), ReportFormat::Html).await.unwrap_err().to_string();
-            assert!(error.contains(expected), "{script}: {error}");
-            assert_eq!(files(&folder), before, "{script}");
-            assert_eq!(std::fs::read_dir(folder.parent().unwrap()).unwrap().count(), 1, "{script}");
-        }
+/// How a scanner ended that said nothing.
+fn how(exit: ExitKind) -> String {
+    match exit {
+        ExitKind::Code(code) => format!("exit status {code}"),
+        ExitKind::Signal(signal) => format!("ended by signal {signal}"),
+        ExitKind::Unknown => "it ended, and the system did not say how".into(),
     }
 }

@@ -4,6 +4,8 @@ use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
 
 /// The most characters of the data folder's name that a container's name holds.
 const MOST_OF_NAME: usize = 40;
+/// Where the marker of an attempt has the scan and the token.
+const KEEPER: &str = "keeper";
 /// How many characters name a run.
 const ID_CHARS: usize = 12;
 
@@ -25,6 +27,11 @@ impl Run {
     /// The value that marks the processes of one attempt.
     pub(super) fn marker(&self, scan: ScanId, token: FencingToken) -> String {
         marker_start(&self.data_dir_id, scan, token) + &self.id
+    }
+
+    /// The value that marks the keepers of this run: the marker of no attempt, which whoever looks for one of this run or of this data folder finds as well.
+    pub(super) fn keeper_mark(&self) -> String {
+        format!("{}:{KEEPER}:{}", self.data_dir_id, self.id)
     }
 
     /// The name of an attempt's container.
@@ -82,6 +89,9 @@ mod tests {
             assert_eq!(is_of_data_dir(data, &marker), is_of, "{data}");
         }
         assert_eq!(container_prefix("Ab-1/2"), "kastrel-zap-Ab12-");
+        let keeper = run("d1", "aa").keeper_mark();
+        assert!(run("d1", "aa").owns(&keeper) && !run("d1", "bb").owns(&keeper) && is_of_data_dir("d1", &keeper));
+        assert!(!keeper.starts_with(&marker_start("d1", ScanId(7), FencingToken(3))));
         assert_ne!(Run::new("d1"), Run::new("d1"));
     }
 }

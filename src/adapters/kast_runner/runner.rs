@@ -23,14 +23,16 @@ use super::catalogue_cache::CatalogueCache;
 use super::config_file::{self, Forgetting, KastConfigError, NodeConfig};
 use super::container::{self, ZapContainer};
 use super::environment;
-use super::folder::{self, AttemptPaths};
+use super::folder::{self, AttemptPaths, TmpFolder};
+use super::isolation::{self, Cgroups, Isolation};
+use super::keeper::{KeeperSettings, Keepers, Start};
 use super::observer::Observer;
 use super::output::Output;
 use super::process;
 use super::progress::Expected;
 use super::reaper::Reaper;
 use super::remains::{self, Wanted};
-use super::report::ReportRenderer;
+use super::report::{Launcher, ReportRenderer};
 use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::scope_check;
@@ -45,6 +47,8 @@ use crate::error_chain;
 
 /// How long the very first scans wait for the scanner to say what it offers.
 const FIRST_CATALOGUE: Duration = Duration::from_secs(10);
+/// The folder of temporary files, below that of caches.
+const TMP_NAME: &str = "tmp";
 
 /// What a runner needs to know.
 #[derive(Debug, Clone)]
@@ -81,6 +85,8 @@ pub struct KastRunnerConfig {
     pub kast_config: Option<PathBuf>,
     /// The logo of reports (`--logo`).
     pub logo: Option<PathBuf>,
+    /// How attempts are kept apart from us and from each other. `None`: this runner starts none.
+    pub isolation: Option<Isolation>,
     /// Who is told of each attempt's folder. `None`: nobody, the files stay where they are.
     pub sink: Option<Arc<dyn ArtifactSink>>,
 }
@@ -106,6 +112,7 @@ impl KastRunnerConfig {
             file_notices: true,
             kast_config: None,
             logo: None,
+            isolation: Some(Isolation::default()),
             sink: None,
         }
     }
@@ -122,6 +129,9 @@ pub struct KastRunner {
     asked: watch::Receiver<bool>,
     hub: Arc<WatchHub>,
     reaper: Reaper,
+    keepers: Option<Keepers>,
+    /// Where attempts have their temporary files.
+    tmp_root: PathBuf,
     /// Whether something was mounted on the results folder at the start: without it scans would fill another disk.
     was_mount_point: bool,
 }
@@ -130,16 +140,23 @@ impl KastRunner {
     /// Starts the runner: its two threads, and a task that asks the scanner what it offers. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// The system gave no thread.
+    /// The system gave no thread, or a folder cannot be opened to the scanner's user.
     pub fn new(mut config: KastRunnerConfig) -> std::io::Result<Self> {
         // The scanner gets its paths whatever folder it works in.
         config.results_dir = std::path::absolute(&config.results_dir)?;
-        let environment = Arc::new(environment::base(std::env::vars_os(), &config.env_allow, &config.env_extra));
+        let own: Vec<_> = std::env::vars_os().collect();
+        for name in environment::withheld(&own, &config.env_allow) {
+            tracing::info!(variable = name, "the scanner does not get this environment variable; name it in kast.environment if it should");
+        }
+        let environment = Arc::new(environment::base(own, &config.env_allow, &config.env_extra));
         let catalogue = Arc::new(CatalogueCache::open(config.scanner.clone(), environment.to_vec(), &config.cache_dir));
         let (answered, asked) = watch::channel(false);
         let run = Run::new(&config.data_dir_id);
         let was_mount_point = is_mount_point(&config.results_dir).unwrap_or(false);
-        let runner = Self { was_mount_point, run, hub: WatchHub::start(config.file_notices), reaper: Reaper::start()?, config, environment, catalogue, asked };
+        let tmp_root = std::path::absolute(&config.cache_dir)?.join(TMP_NAME);
+        let keepers = config.isolation.as_ref().map(|isolation| keepers(isolation, &config, &environment, &tmp_root, &run)).transpose()?;
+        let (hub, reaper) = (WatchHub::start(config.file_notices), Reaper::start()?);
+        let runner = Self { was_mount_point, run, hub, reaper, keepers, tmp_root, config, environment, catalogue, asked };
         let asking = Arc::clone(&runner.catalogue);
         tokio::spawn(async move {
             if let Err(error) = asking.refresh().await {
@@ -181,7 +198,9 @@ impl KastRunner {
     pub fn report_renderer(&self) -> ReportRenderer {
         let config = &self.config;
         let (environment, catalogue) = (Arc::clone(&self.environment), Arc::clone(&self.catalogue));
-        ReportRenderer::new(config.scanner.clone(), environment, catalogue, config.results_dir.clone(), self.run.clone(), config.logo.clone())
+        let user = config.isolation.as_ref().and_then(|isolation| isolation.run_as.clone());
+        let launcher = self.keepers.clone().map(|keepers| Launcher { keepers, user, tmp_root: self.tmp_root.clone() });
+        ReportRenderer::new(config.scanner.clone(), environment, catalogue, config.results_dir.clone(), self.run.clone(), config.logo.clone(), launcher)
     }
 
     /// Which scanner this is, as far as it is known.
@@ -217,6 +236,46 @@ impl KastRunner {
     }
 }
 
+/// The keepers of a runner, who start its scanners as the configuration says.
+fn keepers(isolation: &Isolation, config: &KastRunnerConfig, environment: &[(OsString, OsString)], tmp_root: &Path, run: &Run) -> std::io::Result<Keepers> {
+    let Isolation { keeper, run_as, limits, private_tmp, at_once, wall_clock, own_folders } = isolation;
+    // What a killed keeper held falls to us.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let cgroups = Cgroups::prepare(*limits);
+    if let Err(error) = &cgroups {
+        tracing::debug!(error = error as &dyn std::error::Error, "attempts have no cgroups of their own");
+    }
+    let cgroups = cgroups.ok();
+    if let Some(user) = run_as {
+        isolation::can_run_as(user).map_err(std::io::Error::other)?;
+        std::fs::create_dir_all(tmp_root)?;
+        for folder in own_folders.iter().map(PathBuf::as_path).chain([config.results_dir.as_path(), config.cache_dir.as_path(), tmp_root]) {
+            if folder.exists() {
+                isolation::let_through(folder, user.gid).map_err(|error| isolation::not_open(folder, user, &error))?;
+            }
+        }
+    }
+    let needed = needed(config, environment);
+    let private_tmp = *private_tmp && isolation::may_mount() && isolation::may_be_private(needed.iter().map(PathBuf::as_path).chain([tmp_root]));
+    let controllers = cgroups.as_ref().map(Cgroups::controllers).unwrap_or_default();
+    let rlimits = limits.rlimits(controllers, *at_once, *wall_clock, isolation::tasks_of(run_as.as_ref()));
+    let settings = KeeperSettings { user: KeeperSettings::of_user(run_as.as_ref()), rlimits, cgroup: None, private_tmp };
+    Ok(Keepers::start(keeper.clone(), settings, run, cgroups))
+}
+
+/// The paths that a scanner needs, outside of its own folders.
+fn needed(config: &KastRunnerConfig, environment: &[(OsString, OsString)]) -> Vec<PathBuf> {
+    let own = [
+        Some(config.results_dir.clone()),
+        Some(config.scanner.program.clone()),
+        environment::home(environment),
+        config.kast_config.clone(),
+        config.logo.clone(),
+    ];
+    let path = environment.iter().rev().find(|(name, _)| name == "PATH").into_iter().flat_map(|(_, path)| std::env::split_paths(path));
+    own.into_iter().flatten().chain(path).collect()
+}
+
 fn scanner_info(kind: ScannerKind, catalogue: Option<&Catalogue>) -> ScannerInfo {
     let version = || match kind {
         ScannerKind::Builtin => env!("CARGO_PKG_VERSION"),
@@ -228,6 +287,9 @@ fn scanner_info(kind: ScannerKind, catalogue: Option<&Catalogue>) -> ScannerInfo
 #[async_trait]
 impl ScanRunner for KastRunner {
     async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
+        let Some(keepers) = &self.keepers else {
+            return Err(StartError::Failed(Failure::new(FailureKind::NotStarted, "this process runs no scans")));
+        };
         let catalogue = self.known_catalogue().await;
         let schema = catalogue.as_deref().and_then(|known| known.settings.clone());
         let overrides = settings_check::open(&job.request, &self.config.overrides, &*self.config.sealer, schema.as_ref()).map_err(StartError::Failed)?;
@@ -247,6 +309,9 @@ impl ScanRunner for KastRunner {
         let mark = remains::mark(job.attempt, &marker);
         let mut environment = self.environment.to_vec();
         environment.extend(environment::of_attempt(&marker, &job.trace));
+        let user = self.config.isolation.as_ref().and_then(|isolation| isolation.run_as.clone());
+        let is_shared = user.is_some();
+        let tmp_name = format!("{}-{}", job.scan, job.token);
 
         let expected = expected(self.config.scanner.kind, catalogue.as_deref(), &job);
         let spawning = {
@@ -258,6 +323,7 @@ impl ScanRunner for KastRunner {
             let earlier: Vec<AttemptPaths> = (1..job.attempt.0).map(of_attempt).filter(|_| has_secrets).collect();
             let limits = config_file::limits(kind, &self.config.scope, &self.config.file_folders);
             let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
+            let (keepers, tmp_root, group) = (keepers.clone(), self.tmp_root.clone(), user.as_ref().map(|user| user.gid));
             tokio::task::spawn_blocking(move || {
                 if was_mount_point && is_mount_point(&results) == Ok(false) {
                     return Err(StartError::Node(not_mounted(FaultKind::ResultsFolder, "results folder", &results)));
@@ -283,12 +349,27 @@ impl ScanRunner for KastRunner {
                 } else {
                     None
                 };
-                let spawned = process::spawn(&program, &args, &environment, &marker, Some(presence))?;
-                Ok::<_, StartError>((folder, spawned, forgetting))
+                if let Some(group) = group {
+                    folder.share(&paths.scan_dir, group).map_err(failed)?;
+                }
+                let tmp = TmpFolder::create(&tmp_root, &tmp_name, group).map_err(|error| start_error::of_folder(&tmp_root, &error))?;
+                environment.push(("TMPDIR".into(), tmp.0.clone().into()));
+                environment.extend(user.iter().flat_map(|user| environment::of_user(user, &tmp.0)));
+                let start = Start { program, tmp: tmp.0.clone(), args, environment };
+                match process::spawn(&keepers, &start, &marker, &folder.dir, Some(presence)) {
+                    Ok(spawned) => Ok::<_, StartError>((folder, spawned, tmp, forgetting)),
+                    Err(error) => {
+                        tmp.remove();
+                        if let Some(forgetting) = forgetting {
+                            forgetting.forget();
+                        }
+                        Err(error)
+                    }
+                }
             })
         };
         let broken = |error: tokio::task::JoinError| StartError::Failed(Failure::new(FailureKind::SpawnFailed, format!("the start broke off: {error}")));
-        let (folder, spawned, forgetting) = spawning.await.map_err(broken)??;
+        let (folder, spawned, tmp, forgetting) = spawning.await.map_err(broken)??;
 
         // From here on an error drops the leader, which kills what was started.
         let system = |error: std::io::Error| start_error::of_program(&self.config.scanner.program, &error);
@@ -319,6 +400,8 @@ impl ScanRunner for KastRunner {
             grace: self.config.grace,
             reaper: self.reaper.clone(),
             zap,
+            is_shared,
+            tmp,
             environment: Arc::clone(&self.environment),
             forgetting,
             events,
@@ -351,6 +434,6 @@ fn expected(kind: ScannerKind, catalogue: Option<&Catalogue>, job: &AttemptJob) 
 }
 
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]
-fn watch_exit(handle: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn watch_exit(handle: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(handle, Interest::READABLE)
 }

@@ -37,6 +37,13 @@ pub(super) fn of_program(program: &Path, error: &io::Error) -> StartError {
     }
 }
 
+/// The keeper could not be started, or did not answer: our own program, so that no installation of a scanner helps.
+pub(super) fn of_keeper(error: &io::Error) -> StartError {
+    let text = format!("cannot start a keeper, which runs the scanner: {error}");
+    let fault = Errno::from_io_error(error).and_then(|errno| resource_fault(errno, &text));
+    fault.map_or_else(|| StartError::Failed(Failure::new(FailureKind::SpawnFailed, text)), StartError::Node)
+}
+
 /// The folder of an attempt could not be made in the results folder.
 pub(super) fn of_folder(folder: &Path, error: &io::Error) -> StartError {
     let text = format!("cannot make the folder {}: {error}", folder.display());

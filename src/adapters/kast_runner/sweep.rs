@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::proc_table::{self, Process};
-use super::{container, environment, run};
+use super::{container, environment, process, run};
 
 /// The pause between two passes.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
@@ -35,7 +35,7 @@ pub async fn sweep_leftovers(data_dir_id: &str, wait: Duration) -> Swept {
         let wanted = data_dir_id.to_owned();
         let pass = move || {
             let found = hunt.find(&proc_table::all(), |marker| run::is_of_data_dir(&wanted, marker));
-            found.iter().for_each(Process::kill);
+            found.iter().for_each(process::end);
             (hunt, found)
         };
         let found;
@@ -68,17 +68,26 @@ pub(super) struct Hunt {
 }
 
 impl Hunt {
-    /// The living processes of `table` that are marked so, that are in a group which such a process leads, or that descend from one of these; never ourselves.
+    /// The living processes of `table` that are marked so, that are in a group which such a process leads, or that descend from one of these or from a keeper that is marked so; never ourselves, and
+    /// no keeper: as long as it lives, whatever escapes falls to it, and it ends with its node.
     pub(super) fn find(&mut self, table: &[Process], is_wanted: impl Fn(&str) -> bool) -> Vec<Process> {
         let own = rustix::process::getpid();
-        let marked = table.iter().filter(|process| process.pid != own && process.marker().is_some_and(|marker| is_wanted(&marker)));
-        let marked: HashSet<i32> = marked.map(|process| process.pid.as_raw_nonzero().get()).collect();
-        let members = self.members(table, marked);
+        let (mut marked, mut keepers) = (HashSet::new(), HashSet::new());
+        for process in table.iter().filter(|process| process.pid != own && !process.is_zombie) {
+            let marks = process.marks();
+            let id = process.pid.as_raw_nonzero().get();
+            if marks.attempt.is_some_and(|marker| is_wanted(&marker)) {
+                marked.insert(id);
+            } else if marks.keeper.is_some_and(|mark| is_wanted(&mark)) {
+                keepers.insert(id);
+            }
+        }
+        let members = self.members(table, marked, keepers);
         let alive = table.iter().filter(|process| !process.is_zombie && process.pid != own && members.contains(&process.pid.as_raw_nonzero().get()));
         alive.cloned().collect()
     }
 
-    fn members(&mut self, table: &[Process], marked: HashSet<i32>) -> HashSet<i32> {
+    fn members(&mut self, table: &[Process], marked: HashSet<i32>, mut keepers: HashSet<i32>) -> HashSet<i32> {
         let leaders = table.iter().filter(|process| process.group == process.pid.as_raw_nonzero().get() && marked.contains(&process.group));
         self.groups.extend(leaders.map(|leader| (leader.group, leader.started)));
         self.groups.retain(|group, since| table.iter().any(|process| process.group == *group && process.started >= *since));
@@ -86,6 +95,18 @@ impl Hunt {
         let mut members = marked;
         members.extend(table.iter().filter(in_group).map(|process| process.pid.as_raw_nonzero().get()));
         proc_table::close_over_children(&mut members, table);
+        // What descends from an attempt or from another keeper is no keeper, whatever it says.
+        let parents: HashMap<i32, i32> = table.iter().map(|process| (process.pid.as_raw_nonzero().get(), process.parent)).collect();
+        let claimed = keepers.clone();
+        keepers.retain(|keeper| {
+            let mut above = std::iter::successors(parents.get(keeper), |parent| parents.get(parent)).take(table.len());
+            !members.contains(keeper) && !above.any(|one| claimed.contains(one))
+        });
+        let mut below = keepers.clone();
+        proc_table::close_over_children(&mut below, table);
+        let children = |process: &&Process| keepers.contains(&process.parent);
+        members.extend(table.iter().filter(children).map(|process| process.pid.as_raw_nonzero().get()));
+        members.extend(below.difference(&keepers));
         members
     }
 }
@@ -100,11 +121,24 @@ mod tests {
     const BASE: i32 = 500_000_000;
 
     fn process(pid: i32, parent: i32, group: i32, started: u64) -> Process {
-        Process { pid: Pid::from_raw(BASE + pid).unwrap(), parent: BASE + parent, group: BASE + group, started, is_zombie: false, name: String::new() }
+        Process {
+            pid: Pid::from_raw(BASE + pid).unwrap(),
+            parent: BASE + parent,
+            group: BASE + group,
+            session: BASE + group,
+            started,
+            is_zombie: false,
+            name: String::new(),
+        }
     }
 
     fn members(hunt: &mut Hunt, table: &[Process], marked: &[i32]) -> Vec<i32> {
-        let mut found: Vec<i32> = hunt.members(table, marked.iter().map(|pid| BASE + pid).collect()).iter().map(|pid| pid - BASE).collect();
+        below(hunt, table, marked, &[])
+    }
+
+    fn below(hunt: &mut Hunt, table: &[Process], marked: &[i32], keepers: &[i32]) -> Vec<i32> {
+        let ids = |pids: &[i32]| pids.iter().map(|pid| BASE + pid).collect::<HashSet<i32>>();
+        let mut found: Vec<i32> = hunt.members(table, ids(marked), ids(keepers)).iter().map(|pid| pid - BASE).collect();
         found.sort_unstable();
         found
     }
@@ -130,5 +164,19 @@ mod tests {
     fn a_marked_member_does_not_make_its_group_ours() {
         let table = [process(20, 1, 20, 50), process(21, 1, 20, 100)];
         assert_eq!(members(&mut Hunt::default(), &table, &[21]), [21]);
+    }
+
+    #[test]
+    fn what_escaped_is_found_below_its_keeper_and_no_keeper_is_ended() {
+        let table = [
+            process(30, 9, 30, 100),  // a keeper
+            process(31, 30, 31, 101), // its scanner, marked
+            process(32, 30, 32, 102), // escaped, without any mark
+            process(33, 32, 33, 103), // its child, which calls itself a keeper
+            process(34, 33, 34, 104), // the child of that
+            process(35, 1, 35, 105),  // a stranger
+        ];
+        assert_eq!(below(&mut Hunt::default(), &table, &[31], &[30, 33]), [31, 32, 33, 34]);
+        assert_eq!(below(&mut Hunt::default(), &table[..1], &[], &[30]), [0; 0]);
     }
 }

@@ -99,6 +99,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
         checks.extend(redis(&url.to_string(), fact));
     }
+    checks.extend(facts.isolation.iter().map(super::isolation::judge));
     checks.extend(facts.surroundings.iter().flat_map(super::surroundings::judge));
     checks.extend(skew(facts));
     checks.extend(telemetry(&facts.collector));
@@ -400,6 +401,7 @@ mod tests {
             collector: Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() },
             leftovers: 0,
             surroundings: None,
+            isolation: None,
             held: Vec::new(),
             scanner: Ok(list(ScannerKind::Kast, true)),
             listen: Listen::Free,

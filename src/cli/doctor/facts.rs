@@ -14,7 +14,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::deep::{self, Rows};
 use super::probes;
-use crate::adapters::kast_runner::Surroundings;
+use crate::adapters::kast_runner::{Holds, Surroundings};
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
 use crate::cli::backend::{PluginList, ReadinessCheck, RemoteBackend};
@@ -136,6 +136,8 @@ pub(super) struct Facts {
     pub(super) leftovers: usize,
     /// What KAST finds around it; `None` where it is not KAST that scans.
     pub(super) surroundings: Option<Surroundings>,
+    /// What keeps attempts apart from the server; `None` where this process runs none.
+    pub(super) isolation: Option<Result<Holds, String>>,
     /// What the nodes that run hold back.
     pub(super) held: Vec<Held>,
 }
@@ -143,7 +145,8 @@ pub(super) struct Facts {
 /// Looks at everything.
 pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, opener: &Opener, host: &Arc<dyn AppHost>, deep: bool) -> Facts {
     // Before anything opens it.
-    let data_rights = private::rights_of_others(&config.data.dir);
+    let allowed = if config.scans.run_as.is_some() { private::PASSAGE } else { 0 };
+    let data_rights = private::rights_of_others(&config.data.dir, allowed);
     let server = opener.holder(config).await;
     let (store, held) = match server.as_ref().filter(|_| holds_the_database(config)) {
         Some(server) => (Store::Held { url: server.address(), ready: server.is_ready().await }, held_by_the_server(server).await),
@@ -187,6 +190,7 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         // What runs under a server is its own; so is what a worker runs that holds the data folder.
         held,
         surroundings: super::surroundings::look(config).await,
+        isolation: Some(super::isolation::look(config)),
         leftovers: if server.is_none() && !is_held { probes::leftovers(config).await } else { 0 },
     }
 }

@@ -3,6 +3,7 @@
 mod check;
 mod deep;
 mod facts;
+mod isolation;
 mod probes;
 mod surroundings;
 

@@ -47,7 +47,7 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "artifacts.url" => "s3://scans",
             "telemetry.trace_url" => "http://jaeger:16686/trace/{trace_id}",
             "artifacts.endpoint" => "https://minio:9000",
-            "artifacts.path_style" | "backup.enabled" => "false",
+            "artifacts.path_style" | "backup.enabled" | "scans.private_tmp" => "false",
             "artifacts.allow_http" => "true",
             "kast.scanner" => "builtin",
             "scope.allow" | "scope.deny" => "example.com",

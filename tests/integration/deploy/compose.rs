@@ -43,6 +43,8 @@ pub(super) struct Service {
     #[serde(default)]
     pub(super) cap_drop: Vec<String>,
     #[serde(default)]
+    pub(super) cap_add: Vec<String>,
+    #[serde(default)]
     pub(super) user: Option<String>,
     #[serde(default)]
     pub(super) profiles: Vec<String>,

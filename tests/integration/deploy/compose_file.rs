@@ -31,7 +31,8 @@ fn our_own_image_has_our_version_and_is_built_from_here() {
         assert_eq!(build.context, ".");
         assert!(build.args["BASE"].starts_with("debian:"), "without KAST_IMAGE the base is the Dockerfile's own");
         assert_eq!((service.cap_drop.as_slice(), service.security_opt.as_slice()), (&["ALL".to_owned()][..], &["no-new-privileges:true".to_owned()][..]));
-        assert_eq!(service.user, None, "the Dockerfile names the user");
+        assert_eq!(service.cap_add, ["SETUID", "SETGID", "KILL"], "what the image needs to run scanners as another user, and nothing else");
+        assert_eq!(service.user, None, "the image gives root up by itself");
     }
     let named = Compose::read(&[("KAST_IMAGE", "registry.example/kast:3")]);
     assert_eq!(named.service("worker").build.as_ref().unwrap().args["BASE"], "registry.example/kast:3");

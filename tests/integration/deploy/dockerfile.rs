@@ -51,15 +51,59 @@ fn every_copy_has_a_source() {
     }
 }
 
+/// It starts as root and gives that up before the program runs: nobody else could start scanners as another user.
 #[test]
-fn it_runs_as_a_user_of_its_own() {
+fn it_runs_as_a_user_of_its_own_and_scanners_as_another() {
     let last = stages().pop().unwrap();
-    let users = all(&last, "USER");
-    assert_eq!(users.last().unwrap().rest, "kastrel");
-    let at = last.iter().rposition(|one| one.name == "USER").unwrap();
-    assert!(last[at..].iter().all(|one| !matches!(one.name.as_str(), "RUN" | "COPY")), "the rest is done by that user");
+    assert_eq!(all(&last, "USER").iter().map(|one| one.rest.as_str()).collect::<Vec<_>>(), ["root"]);
     let run = &all(&last, "RUN")[0].rest;
-    assert!(run.contains("useradd --system --uid 10001") && run.contains("install -d -o kastrel -g kastrel /var/lib/kastrel/results"), "{run}");
+    for wanted in [
+        "useradd --system --uid 10001 --home-dir /var/lib/kastrel ",
+        "useradd --system --uid 10002 --home-dir /var/lib/kastrel-scan ",
+        "usermod --append --groups kastrel-scan kastrel",
+        "install -d -o kastrel -g kastrel /var/lib/kastrel/results",
+    ] {
+        assert!(run.contains(wanted), "{wanted}: {run}");
+    }
+    let copies: Vec<&str> = all(&last, "COPY").iter().map(|one| one.rest.as_str()).collect();
+    assert_eq!(copies, ["--from=build /out/kastrel /usr/local/lib/kastrel/kastrel", "config/container/kastrel /usr/local/bin/kastrel"]);
+}
+
+/// The image's `kastrel`, with the users of this machine: root is given up, and what is left is enough for `scans.run_as`.
+#[test]
+fn what_the_image_starts_gives_root_up() {
+    use std::os::unix::fs::PermissionsExt;
+    assert!(rustix::process::geteuid().is_root(), "this test gives root up, and must run as root");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = std::fs::read_to_string(repository("config/container/kastrel")).unwrap();
+    let script = script.replace("/usr/local/lib/kastrel/kastrel", at("program").to_str().unwrap()).replace("id=kastrel", "id=nobody");
+    std::fs::write(at("kastrel"), script.replace("--regid=nobody", "--regid=nogroup")).unwrap();
+    let program = "#!/bin/sh\ngrep -E '^(Uid|CapEff|CapAmb):' /proc/self/status | tr -s '\\t' ' '\necho \"$HOME ${KASTREL_SCANS__RUN_AS-none} $*\"\n";
+    std::fs::write(at("program"), program).unwrap();
+    for name in ["kastrel", "program"] {
+        std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let said = |command: &mut Command| {
+        let output = command.env_remove("KASTREL_SCANS__RUN_AS").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = said(Command::new(at("kastrel")).args(["serve", "a b"]));
+    let rights = "00000000000000e0";
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(
+        text.lines().skip(1).collect::<Vec<_>>(),
+        [&format!("CapEff: {rights}"), &format!("CapAmb: {rights}"), "/var/lib/kastrel kastrel-scan serve a b"],
+        "{text}"
+    );
+    assert!(text.starts_with("Uid: 65534 65534 65534 65534\n"), "{text}");
+    let bounded =
+        |set: &str| said(Command::new("setpriv").args([&format!("--bounding-set={set}"), &format!("--inh-caps={set}")]).arg(at("kastrel")).arg("ready"));
+    let (code, text) = bounded("-all,+setuid,+setgid");
+    assert!(code == Some(0) && text.ends_with("CapAmb: 0000000000000000\n/var/lib/kastrel none ready\n"), "{text}");
+    let (code, text) = bounded("-all");
+    assert!(code == Some(2) && text.contains("--user kastrel"), "{text}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! A runner with folders of its own, whose drop fails the test if any process of it is left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kastrel::adapters::kast_runner::{Grace, KastRunner, KastRunnerConfig, ScannerCommand};
+use kastrel::adapters::kast_runner::{Grace, Isolation, KastRunner, KastRunnerConfig, ScannerCommand};
 use kastrel_actors::model::{AttemptEnd, AttemptNumber, FencingToken, PluginStatus, ScanId, ScanRequestDraft};
 use kastrel_actors::policy::classify::{StopCause, classify};
 use kastrel_actors::policy::scope::ScopePolicy;
@@ -20,6 +20,18 @@ pub(crate) fn fake_kast() -> PathBuf {
     let fake = own.parent().unwrap().parent().unwrap().join("examples/fake-kast");
     assert!(fake.exists(), "{} is missing: build it with `cargo build --example fake-kast`", fake.display());
     fake
+}
+
+/// The fake KAST under another name, for users who cannot reach the folder that it was built in.
+pub(crate) fn fake_kast_at(path: &Path) {
+    link_or_copy(&fake_kast(), path);
+}
+
+/// A program under another name. A file that was just written cannot be run as long as a child of another test still has it open, so it is a link where it can be.
+pub(crate) fn link_or_copy(program: &Path, path: &Path) {
+    if std::fs::hard_link(program, path).is_err() {
+        std::fs::copy(program, path).unwrap();
+    }
 }
 
 /// The names and ids of all living processes that carry the marker of a data folder.
@@ -69,13 +81,19 @@ impl Stage {
     }
 
     pub(super) fn without_catalogue(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
+        Self::below(&std::env::temp_dir(), change)
+    }
+
+    /// With its folders below `base`.
+    pub(super) fn below(base: &Path, change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
         heed_interrupts();
-        let root = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir_in(base).unwrap();
         std::fs::create_dir(root.path().join("results")).unwrap();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let mut config = KastRunnerConfig::new(ScannerCommand::kast(fake_kast()), root.path().join("results"), root.path().join("cache"), &id);
         config.scope = ScopePolicy { allow_private: true, ..ScopePolicy::default() };
         config.grace = Grace { interrupt: Duration::from_millis(200), terminate: Duration::from_millis(200) };
+        config.isolation = Some(Isolation { keeper: env!("CARGO_BIN_EXE_kastrel").into(), own_folders: vec![root.path().to_owned()], ..Isolation::default() });
         change(&mut config);
         Self { runner: KastRunner::new(config).unwrap(), id, root }
     }

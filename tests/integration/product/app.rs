@@ -22,6 +22,8 @@ use crate::kast_runner::stage::{PATIENCE, fake_kast, marked};
 pub(crate) struct TestApp {
     dir: TempDir,
     variables: Vec<(&'static str, String)>,
+    /// The program and what runs it.
+    program: Vec<String>,
     server: Option<Child>,
     client: Client,
     /// What a shell does before it becomes the program.
@@ -60,13 +62,19 @@ impl TestApp {
             ("KASTREL_SCANS__CONCURRENCY", "20".into()),
         ];
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Self { dir: tempfile::tempdir().unwrap(), variables: all, server: None, client: Client::new(), shell: None }
+        let program = vec![env!("CARGO_BIN_EXE_kastrel").to_owned()];
+        Self { dir: tempfile::tempdir().unwrap(), variables: all, program, server: None, client: Client::new(), shell: None }
     }
 
     /// Starts the program from a shell that does this first, such as `umask 000`.
     pub(crate) fn after(mut self, shell: &str) -> Self {
         self.shell = Some(shell.to_owned());
         self
+    }
+
+    /// Runs the program otherwise from here on: its words, and what runs it before them.
+    pub(super) fn run_by(&mut self, program: &[&str]) {
+        self.program = program.iter().map(|word| (*word).to_owned()).collect();
     }
 
     /// Starts a server on the data folder and waits until it listens.
@@ -163,16 +171,18 @@ impl TestApp {
 
     /// A command of the program, on this data folder.
     pub(super) fn command(&self, args: &[&str]) -> Command {
-        let program = env!("CARGO_BIN_EXE_kastrel");
-        let mut command = match &self.shell {
-            None => Command::new(program),
-            Some(shell) => {
-                let mut command = Command::new("sh");
-                command.arg("-c").arg(format!("{shell} && exec \"$0\" \"$@\"")).arg(program);
-                command
-            }
-        };
-        command.args(args).current_dir(self.dir.path()).env_remove("KASTREL_SERVER").env("KASTREL_DATA_DIR", self.data()).env("NO_COLOR", "1");
+        let mut words = self.program.clone();
+        if let Some(shell) = &self.shell {
+            words.splice(0..0, ["sh".into(), "-c".into(), format!("{shell} && exec \"$0\" \"$@\"")]);
+        }
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_remove("KASTREL_SERVER")
+            .env("KASTREL_DATA_DIR", self.data())
+            .env("NO_COLOR", "1");
         command.envs(self.variables.iter().map(|(name, value)| (*name, value))).stdin(Stdio::null()).kill_on_drop(true);
         command
     }

@@ -12,6 +12,7 @@ mod crashes;
 mod described;
 mod gate;
 mod hostile;
+mod isolation;
 mod privacy;
 mod queue;
 mod repairs;

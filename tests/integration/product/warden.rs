@@ -1,5 +1,6 @@
 //! A node that was killed or is frozen cannot end its scans; its warden does, in time.
 
+use std::path::Path;
 use std::time::Duration;
 
 use kastrel::adapters::surreal_store::SurrealStore;
@@ -27,6 +28,31 @@ fn family(app: &TestApp, scan: u64) -> Vec<Pid> {
         }
     }
     all
+}
+
+/// The process that the scanner left behind without a trace: its parent, group, session and environment are gone.
+async fn escaped(app: &TestApp) -> Pid {
+    let printed = async {
+        let mut again = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            again.tick().await;
+            if let Some(pid) = logs(&app.data()).iter().find_map(|log| log.lines().find_map(|line| line.strip_prefix("escaped ")?.parse().ok())) {
+                return Pid::from_raw(pid).unwrap();
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, printed).await.expect("nothing has escaped")
+}
+
+/// What is in the logs of all attempts.
+fn logs(data: &Path) -> Vec<String> {
+    let scans = std::fs::read_dir(data.join("results")).into_iter().flatten().flatten();
+    scans.filter_map(|scan| std::fs::read_to_string(scan.path().join("attempt-1/kast.log")).ok()).collect()
+}
+
+fn parent(pid: Pid) -> Pid {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap();
+    Pid::from_raw(stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()).unwrap()
 }
 
 /// Waits until a warden other than this one is there.
@@ -78,6 +104,71 @@ async fn a_killed_scan_command_leaves_nothing() {
     let watched = Watched::of(&wild);
     scan.kill().await.unwrap();
     watched.ended().await;
+}
+
+#[tokio::test]
+async fn what_escaped_from_a_killed_servers_scan_ends_with_it() {
+    for target in ["escape-hang-stubborn.test", "forge-hang-stubborn.test"] {
+        let mut app = TestApp::start().await;
+        let id = app.submit(target).await;
+        app.until_busy(id).await;
+        let watched = Watched::of(&[escaped(&app).await, app.processes_of(id)[0]]);
+        let killed = Instant::now();
+        app.kill_server().await;
+        watched.ended().await;
+        let took = killed.elapsed();
+        assert!(took < Duration::from_secs(2), "{target}: {took:?}");
+    }
+}
+
+/// Nobody is left but the keepers, who need nobody.
+#[tokio::test]
+async fn what_escaped_ends_also_when_server_and_warden_are_killed_together() {
+    let mut app = TestApp::start().await;
+    let id = app.submit("escape-hang-stubborn.test").await;
+    app.until_busy(id).await;
+    let scanner = app.processes_of(id)[0];
+    let (escaped, keeper) = (escaped(&app).await, parent(scanner));
+    let watched = Watched::of(&[escaped, scanner, keeper]);
+    app.signal_server(Signal::STOP);
+    kill_process(app.warden(), Signal::KILL).unwrap();
+    app.kill_server().await;
+    watched.ended().await;
+}
+
+#[tokio::test]
+async fn what_escaped_from_a_frozen_servers_scan_is_dead_before_its_lease_ends() {
+    for target in ["escape-hang-stubborn.test", "forge-hang-stubborn.test"] {
+        let mut app = TestApp::with(SHORT_LEASE).await;
+        let id = app.submit(target).await;
+        app.until_busy(id).await;
+        let watched = Watched::of(&[escaped(&app).await, app.processes_of(id)[0]]);
+        app.signal_server(Signal::STOP);
+        let frozen = Instant::now();
+        watched.ended().await;
+        let took = frozen.elapsed();
+        assert!(took < Duration::from_secs(3), "{target}: {took:?}");
+        app.kill_server().await;
+    }
+}
+
+/// A scanner of the same user can kill its keeper; the server is who everything falls to then.
+#[tokio::test]
+async fn what_a_killed_keeper_held_falls_to_the_server() {
+    let app = TestApp::with(&[("KASTREL_SCANS__MAX_ATTEMPTS", "1")]).await;
+    let id = app.submit("escape-hang-stubborn.test").await;
+    app.until_busy(id).await;
+    let scanner = app.processes_of(id)[0];
+    let escaped = escaped(&app).await;
+    let keeper = parent(scanner);
+    assert_eq!(parent(escaped), keeper);
+    let watched = Watched::of(&[escaped, scanner]);
+    kill_process(keeper, Signal::KILL).unwrap();
+    app.post(&format!("/api/scans/{id}/cancel"), &serde_json::json!({})).await;
+    app.until_status(id, "cancelled").await;
+    watched.ended().await;
+    let next = app.submit("1p.test").await;
+    app.until_status(next, "completed").await;
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ async fn watch(run: Run) -> io::Result<()> {
                 if duty(node.view, passes.clean, boottime()) != Duty::Kill {
                     continue;
                 }
-                found.iter().for_each(Process::kill);
+                found.iter().for_each(super::super::process::end);
                 passes.count(found.iter().map(Process::identity).collect());
                 if passes.clean >= CLEAN_PASSES && containers.is_none() {
                     containers = Some(tokio::spawn(remove_containers(run.clone())));

@@ -1,0 +1,297 @@
+//! The cgroup of an attempt (version 2): made below the one that was delegated to us, killed as a whole.
+//!
+//! ```text
+//! <ours>/                      delegated by systemd (`Delegate=yes`) or by a container's runtime
+//!   kastrel-node/              the server and the warden: a cgroup that hands limits down may not have processes itself
+//!   kastrel-keepers/           keepers whose attempt is being killed
+//!   kastrel-attempt-<run>-<n>/ one attempt and its keeper
+//! ```
+//!
+//! Where the cgroup may be written but hands no limits down, attempts have cgroups all the same: what is in one is found and killed whatever it calls itself.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::process::Pid;
+
+use super::super::proc_table;
+use super::Limits;
+
+const NODE: &str = "kastrel-node";
+const KEEPERS: &str = "kastrel-keepers";
+const PROCESSES: &str = "cgroup.procs";
+const KILL: &str = "cgroup.kill";
+
+/// Which limits a cgroup hands down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in super::super) struct Controllers {
+    pub(in super::super) memory: bool,
+    pub(in super::super) pids: bool,
+    pub(in super::super) cpu: bool,
+}
+
+impl Controllers {
+    /// Reads a list such as `cpu io memory pids`.
+    fn parse(text: &str) -> Self {
+        let has = |name: &str| text.split_ascii_whitespace().any(|one| one == name);
+        Self { memory: has("memory"), pids: has("pids"), cpu: has("cpu") }
+    }
+
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        [(self.memory, "memory"), (self.pids, "pids"), (self.cpu, "cpu")].into_iter().filter_map(|(has, name)| has.then_some(name))
+    }
+
+    /// What this has and `other` has not.
+    const fn without(self, other: Self) -> Self {
+        Self { memory: self.memory && !other.memory, pids: self.pids && !other.pids, cpu: self.cpu && !other.cpu }
+    }
+
+    const fn is_empty(self) -> bool {
+        !self.memory && !self.pids && !self.cpu
+    }
+
+    /// For people.
+    pub(super) fn list(self) -> String {
+        self.names().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The cgroup that this process is in: the folder of version 2.
+pub(super) fn own() -> io::Result<PathBuf> {
+    let read = std::fs::read_to_string;
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "cgroup version 2 is not mounted");
+    folder(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?).ok_or_else(missing)
+}
+
+/// The folder of the process with this `/proc/<pid>/cgroup` and `/proc/<pid>/mountinfo`.
+fn folder(cgroup: &str, mountinfo: &str) -> Option<PathBuf> {
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
+    mountinfo.lines().find_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let [_, _, _, root, at, ..] = mount.split(' ').collect::<Vec<_>>()[..] else { return None };
+        if filesystem.split(' ').next()? != "cgroup2" {
+            return None;
+        }
+        // A process outside of what is mounted has `..` in its path.
+        let below = Path::new(path).strip_prefix(root).ok().filter(|below| !below.starts_with(".."))?;
+        Some(Path::new(at).join(below))
+    })
+}
+
+/// What a cgroup can do for attempts, without changing anything.
+pub(super) fn look(base: &Path) -> io::Result<Controllers> {
+    rustix::fs::access(base, rustix::fs::Access::WRITE_OK)?;
+    rustix::fs::access(base.join(PROCESSES), rustix::fs::Access::WRITE_OK)?;
+    Ok(Controllers::parse(&std::fs::read_to_string(base.join("cgroup.controllers"))?))
+}
+
+/// Whether those processes are all ours to move: ourselves, what descends from us, and the first process of a container.
+fn are_ours(processes: &[i32], own: i32, descendants: &[i32]) -> bool {
+    processes.iter().all(|pid| *pid == own || *pid == 1 || descendants.contains(pid))
+}
+
+fn processes(cgroup: &Path) -> io::Result<Vec<i32>> {
+    Ok(std::fs::read_to_string(cgroup.join(PROCESSES))?.lines().filter_map(|line| line.parse().ok()).collect())
+}
+
+/// Writes to a file of the kernel's, which must be there.
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    std::fs::OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes())
+}
+
+fn make(cgroup: &Path) -> io::Result<()> {
+    match std::fs::create_dir(cgroup) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Where the cgroups of attempts are made.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Cgroups {
+    base: PathBuf,
+    controllers: Controllers,
+    limits: Limits,
+}
+
+impl Cgroups {
+    /// Prepares our own cgroup.
+    ///
+    /// # Errors
+    /// It is not ours to divide.
+    pub(in super::super) fn prepare(limits: Limits) -> io::Result<Self> {
+        Self::prepare_at(own()?, limits)
+    }
+
+    fn prepare_at(base: PathBuf, limits: Limits) -> io::Result<Self> {
+        // Another run on the same data folder, or a command, may have moved itself already.
+        let base = if base.ends_with(NODE) { base.parent().map(Path::to_owned).unwrap_or(base) } else { base };
+        let available = look(&base)?;
+        make(&base.join(KEEPERS))?;
+        let handed_down = || std::fs::read_to_string(base.join("cgroup.subtree_control")).map(|text| Controllers::parse(&text)).unwrap_or_default();
+        let missing = available.without(handed_down());
+        if !missing.is_empty() {
+            // Limits that cannot be had are the processes' own limits.
+            if let Err(error) = hand_down(&base, missing) {
+                tracing::debug!(error = &error as &dyn std::error::Error, cgroup = %base.display(), "the cgroup hands no limits down");
+            }
+        }
+        Ok(Self { controllers: handed_down(), base, limits })
+    }
+
+    /// Which limits hold.
+    pub(in super::super) const fn controllers(&self) -> Controllers {
+        self.controllers
+    }
+
+    /// Makes the cgroup of an attempt.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(in super::super) fn create(&self, name: &str) -> io::Result<Cgroup> {
+        let cgroup = Cgroup { path: self.base.join(format!("kastrel-attempt-{name}")), keepers: self.base.join(KEEPERS) };
+        std::fs::create_dir(&cgroup.path)?;
+        for (file, value) in self.limits.cgroup_files(self.controllers) {
+            if let Err(error) = write(&cgroup.path.join(file), &value) {
+                cgroup.remove();
+                return Err(error);
+            }
+        }
+        Ok(cgroup)
+    }
+}
+
+/// Moves our own processes out of the way and lets the cgroup hand limits down.
+fn hand_down(base: &Path, controllers: Controllers) -> io::Result<()> {
+    let own = rustix::process::getpid();
+    let descendants: Vec<i32> = proc_table::descendants(own).iter().map(|process| process.pid.as_raw_nonzero().get()).collect();
+    let inside = processes(base)?;
+    if !are_ours(&inside, own.as_raw_nonzero().get(), &descendants) {
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, "other processes are in it"));
+    }
+    if !inside.is_empty() {
+        make(&base.join(NODE))?;
+        for pid in inside {
+            write(&base.join(NODE).join(PROCESSES), &pid.to_string())?;
+        }
+    }
+    controllers.names().try_for_each(|name| write(&base.join("cgroup.subtree_control"), &format!("+{name}")))
+}
+
+/// The cgroup of an attempt.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Cgroup {
+    path: PathBuf,
+    /// Where its keeper goes while it is killed.
+    keepers: PathBuf,
+}
+
+impl Cgroup {
+    /// One that was made by another process.
+    pub(in super::super) const fn at(path: PathBuf, keepers: PathBuf) -> Self {
+        Self { path, keepers }
+    }
+
+    pub(in super::super) fn paths(&self) -> (&Path, &Path) {
+        (&self.path, &self.keepers)
+    }
+
+    /// Puts the calling process into it.
+    pub(in super::super) fn join(&self) -> io::Result<()> {
+        write(&self.path.join(PROCESSES), "0")
+    }
+
+    /// The processes in it.
+    pub(in super::super) fn processes(&self) -> Vec<i32> {
+        processes(&self.path).unwrap_or_default()
+    }
+
+    /// Kills all that is in it at once, so that nothing can start anything in between; the keeper is taken out before.
+    pub(in super::super) fn kill(&self, keeper: Pid) -> io::Result<()> {
+        if self.processes().contains(&keeper.as_raw_nonzero().get()) {
+            write(&self.keepers.join(PROCESSES), &keeper.as_raw_nonzero().to_string())?;
+        }
+        write(&self.path.join(KILL), "1")
+    }
+
+    /// Removes it, once nothing is in it.
+    pub(in super::super) fn remove(&self) {
+        if let Err(error) = std::fs::remove_dir(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::debug!(error = &error as &dyn std::error::Error, cgroup = %self.path.display(), "a cgroup could not be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_cgroup_is_found_on_every_kind_of_machine() {
+        let unified = "31 22 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate";
+        let hybrid =
+            "33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:5 - cgroup2 cgroup2 rw";
+        let container = "600 599 0:26 /docker/ab /sys/fs/cgroup ro - cgroup2 cgroup rw";
+        for (cgroup, mountinfo, expected) in [
+            ("0::/system.slice/kastrel.service\n", unified, Some("/sys/fs/cgroup/system.slice/kastrel.service")),
+            ("4:memory:/x\n0::/\n", hybrid, Some("/sys/fs/cgroup/unified")),
+            ("0::/docker/ab\n", container, Some("/sys/fs/cgroup")),
+            ("0::/docker/ab/one\n", container, Some("/sys/fs/cgroup/one")),
+            ("0::/../outside\n", "600 599 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup rw", Some("/sys/fs/cgroup/../outside")),
+            ("0::/elsewhere\n", container, None),
+            ("4:memory:/x\n", hybrid, None),
+            ("0::/x\n", "33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory", None),
+        ] {
+            let expected = expected.filter(|path| !path.contains("..")).map(PathBuf::from);
+            assert_eq!(folder(cgroup, mountinfo), expected, "{cgroup}");
+        }
+    }
+
+    #[test]
+    fn only_our_own_processes_are_moved() {
+        for (inside, expected) in [(&[][..], true), (&[70], true), (&[1, 70, 71], true), (&[70, 90], false), (&[90], false)] {
+            assert_eq!(are_ours(inside, 70, &[71, 72]), expected, "{inside:?}");
+        }
+    }
+
+    #[test]
+    fn controllers_are_read_and_compared() {
+        let all = Controllers::parse("cpuset cpu io memory hugetlb pids\n");
+        assert_eq!(all, Controllers { memory: true, pids: true, cpu: true });
+        assert_eq!(Controllers::parse("hugetlb\n"), Controllers::default());
+        assert_eq!(all.without(Controllers::parse("memory")).list(), "pids, cpu");
+        assert!(all.without(all).is_empty());
+    }
+
+    /// The files of a delegated cgroup, as the kernel would make them.
+    fn delegated(controllers: &str, handed_down: &str, inside: &str) -> tempfile::TempDir {
+        let base = tempfile::tempdir().unwrap();
+        for folder in ["", NODE, KEEPERS] {
+            let folder = base.path().join(folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            for (file, text) in [("cgroup.controllers", controllers), ("cgroup.subtree_control", handed_down), (PROCESSES, inside)] {
+                std::fs::write(folder.join(file), text).unwrap();
+            }
+        }
+        base
+    }
+
+    #[test]
+    fn a_cgroup_is_divided_only_if_nobody_elses_processes_are_in_it() {
+        let own = format!("{}\n", std::process::id());
+        let read = |base: &tempfile::TempDir, file: &str| std::fs::read_to_string(base.path().join(file)).unwrap();
+        let ours = delegated("cpu memory pids", "", &own);
+        Cgroups::prepare_at(ours.path().to_owned(), Limits::default()).unwrap();
+        assert!(read(&ours, "cgroup.subtree_control").starts_with("+cpu"), "the last one that was asked for");
+        assert_eq!(read(&ours, "kastrel-node/cgroup.procs"), own);
+        let shared = delegated("cpu memory pids", "", &format!("{own}4000000\n"));
+        let cgroups = Cgroups::prepare_at(shared.path().to_owned(), Limits::default()).unwrap();
+        assert_eq!((read(&shared, "cgroup.subtree_control").as_str(), cgroups.controllers()), ("", Controllers::default()));
+        let divided = delegated("cpu memory pids", "cpu memory pids", "");
+        let again = Cgroups::prepare_at(divided.path().join(NODE), Limits::default()).unwrap();
+        assert_eq!((again.base.as_path(), again.controllers()), (divided.path(), Controllers::parse("cpu memory pids")));
+        assert!(Cgroups::prepare_at(divided.path().join("missing"), Limits::default()).is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! What a scanner starts belongs to its attempt, whatever it drops: its parent, its group, its session, its environment.
+
+use std::path::Path;
+
+use kastrel_actors::ports::{ExitKind, StopMode};
+
+use super::stage::{Running, Stage};
+use super::stops::is_alive;
+
+/// The ids that the fake KAST printed behind a word.
+fn printed(log: &Path, word: &str) -> Vec<String> {
+    let log = std::fs::read_to_string(log).unwrap();
+    log.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ').map(str::to_owned)).collect()
+}
+
+async fn hanging(stage: &Stage, target: &str) -> (Running, Vec<String>) {
+    let job = stage.job(target);
+    let log = stage.runner.paths(&job).log;
+    let mut running = stage.start(job).await.unwrap();
+    running.in_progress().await;
+    let escaped = printed(&log, "escaped");
+    assert!(!escaped.is_empty() && escaped.iter().all(|pid| is_alive(pid)), "{escaped:?}");
+    (running, escaped)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_escaped_is_ended_after_the_scanners_own_exit_and_named() {
+    let stage = Stage::new().await;
+    for target in ["escape-1p.test", "forge-1p.test"] {
+        let job = stage.job(target);
+        let log = stage.runner.paths(&job).log;
+        let ended = stage.start(job).await.unwrap().ended(None).await;
+        assert_eq!((ended.name.as_str(), ended.report.exit), ("completed", ExitKind::Code(0)), "{target}");
+        let escaped = printed(&log, "escaped");
+        assert!(escaped.len() == 1 && !is_alive(&escaped[0]), "{target}: {escaped:?}");
+        assert!(ended.report.notes.iter().any(|note| note.starts_with("processes outlived the scanner and were killed: 1")), "{:?}", ended.report.notes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_escaped_is_ended_with_a_running_scanner() {
+    let stage = Stage::new().await;
+    for (target, mode) in [("escape-hang.test", StopMode::Graceful), ("escape-hang-stubborn.test", StopMode::Kill), ("forge-hang.test", StopMode::Kill)] {
+        let (running, escaped) = hanging(&stage, target).await;
+        running.control.as_ref().unwrap().stop(mode);
+        let ended = running.ended(None).await;
+        assert!(matches!(ended.report.exit, ExitKind::Signal(2 | 9)), "{target}: {:?}", ended.report.exit);
+        assert!(!escaped.iter().any(|pid| is_alive(pid)), "{target}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_escaped_from_one_attempt_is_not_taken_for_anothers() {
+    let stage = Stage::new().await;
+    let (first, firsts) = hanging(&stage, "escape-hang.test").await;
+    let (second, seconds) = hanging(&stage, "escape-hang.test").await;
+    first.control.as_ref().unwrap().stop(StopMode::Kill);
+    // The checks of an end count the marked processes of all attempts: here the other one goes on.
+    let mut events = first;
+    while let Some(event) = events.next().await {
+        drop(event);
+    }
+    assert!(!firsts.iter().any(|pid| is_alive(pid)));
+    assert!(seconds.iter().all(|pid| is_alive(pid)), "the other attempt's goes on");
+    second.control.as_ref().unwrap().stop(StopMode::Kill);
+    second.ended(None).await;
+    assert!(!seconds.iter().any(|pid| is_alive(pid)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_is_used_again_only_when_nothing_was_left() {
+    let stage = Stage::new().await;
+    let parents = async |target: &str| {
+        let job = stage.job(target);
+        let mut running = stage.start(job).await.unwrap();
+        let events = running.in_progress().await;
+        let pid = events.iter().find_map(|event| match event {
+            kastrel_actors::ports::AttemptEvent::Started { pid, .. } => Some(*pid),
+            _ => None,
+        });
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.unwrap())).unwrap();
+        let keeper: u32 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap();
+        assert_eq!(std::fs::read_to_string(format!("/proc/{keeper}/comm")).unwrap(), "kastrel-keeper\n");
+        running.ended(None).await;
+        keeper
+    };
+    let first = parents("300ms-1p.test").await;
+    assert_eq!(parents("300ms-1p.test").await, first, "nothing was left");
+    assert_eq!(parents("escape-300ms-1p.test").await, first);
+    assert!(!is_alive(&first.to_string()) || parents("300ms-1p.test").await == first, "whichever is taken, it is a sound one");
+}
