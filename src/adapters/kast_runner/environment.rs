@@ -71,12 +71,12 @@ fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
     if extra.iter().any(|one| one == name) {
         return Passage::Passes;
     }
-    match ALLOWED.contains(&name) {
-        true if may_hold_credentials(name) && holds_credentials(&value.to_string_lossy()) => Passage::HoldsSecret,
-        true if name == "DOCKER_HOST" && holds_a_password(&value.to_string_lossy()) => Passage::HoldsSecret,
-        true => Passage::Passes,
-        false => Passage::Unknown,
+    if !ALLOWED.contains(&name) {
+        return Passage::Unknown;
     }
+    let value = value.to_string_lossy();
+    let is_secret = (may_hold_credentials(name) && holds_credentials(&value)) || (name == "DOCKER_HOST" && holds_a_password(&value));
+    if is_secret { Passage::HoldsSecret } else { Passage::Passes }
 }
 
 /// Whether the variable's value is an address.

@@ -125,7 +125,7 @@ pub(crate) struct SubmissionBody {
     dry_run: Option<bool>,
     #[schema(value_type = Option<FormatName>, default = "html")]
     format: Option<String>,
-    /// `plugin.key=value` each.
+    /// `plugin.key=value` each, with `secret:` before one whose value is a secret.
     #[schema(required = false, max_items = 100)]
     overrides: Vec<String>,
     #[schema(value_type = Option<PriorityName>, default = "normal")]
@@ -280,7 +280,7 @@ pub(crate) async fn cancel_scan(State(web): State<Web>, _viewer: Viewer, PathId(
         (status = 409, description = "It has not ended", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 422, description = "The target is out of scope by now, or `confirm_active` is missing", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "The target is out of scope by now, a setting is locked, or `confirm_active` is missing", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 429, description = "As many scans of this client wait as may", body = ProblemBody<'_>, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In how many seconds there may be room"))),
         (status = 503, description = "The queue is full, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
