@@ -26,6 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use crate::adapters::artifacts::ArtifactStore;
+use crate::adapters::kast_runner::RunAs;
 use crate::adapters::redis_queue::RedisHealth;
 use crate::adapters::secret_box::SecretBox;
 use crate::adapters::surreal_store::{FolderLock, SurrealStore};
@@ -95,8 +96,10 @@ impl App {
         for dir in [&folders.data, &folders.results] {
             std::fs::create_dir_all(dir).map_err(|source| AppError::Folder { path: dir.clone(), source })?;
         }
+        // A web node beside a worker on the same folder must not close it to the worker's scanners. A user that is none stops the start of the node.
+        let scanners = config.scans.run_as.as_ref().and_then(|user| RunAs::resolve(user.as_str()).ok());
         if role != Role::Offline
-            && let Err(error) = private::data_folder(&folders.data)
+            && let Err(error) = private::data_folder(&folders.data, scanners.map(|user| user.gid))
         {
             // A folder of another owner, or a disk without rights: doctor says it as well.
             warn!(error = &error as &dyn std::error::Error, "could not keep other users out of {}", folders.data.display());
