@@ -60,6 +60,10 @@ pub(super) fn look(results: &Path, paths: &AttemptPaths, wanted: &Wanted, catalo
     let Conclusion { info, plugins, notes } = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system(), &BTreeSet::new());
     let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);
     let processes = Hunt::default().find(&proc_table::all(), |marker| marker.starts_with(&of_attempt)).len();
+    if is_marked && processes == 0 {
+        // Its keeper may have been killed as well.
+        folder::take_back(&paths.attempt_dir, true);
+    }
     let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes };
     Some(Remains { is_marked, processes, report })
 }

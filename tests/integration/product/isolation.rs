@@ -5,7 +5,8 @@ use std::path::Path;
 
 use rustix::process::Pid;
 
-use super::app::{TestApp, is_alive};
+use super::app::{TestApp, Watched, is_alive};
+use super::warden::parent;
 use crate::kast_runner::stage::{fake_kast_at, link_or_copy};
 
 /// A user that no machine has.
@@ -85,6 +86,23 @@ async fn spied(app: &mut TestApp) {
     // Its files are there for everybody who may see them.
     let report = app.get(&format!("/scans/{id}/attempts/1/files/kast_report.html")).await;
     assert_eq!((report.status().as_u16(), report.text().await.unwrap().as_str()), (200, "<h1>a report</h1>"));
+}
+
+/// Nobody but the keeper is left to close it.
+#[tokio::test]
+async fn the_folder_of_a_killed_servers_attempt_is_closed_to_later_scanners() {
+    let (_tools, mut app) = prepare();
+    app.restart().await;
+    let id = app.submit("hang-1p.test").await;
+    app.until_busy(id).await;
+    let scan = std::fs::read_dir(app.data().join("results")).unwrap().next().unwrap().unwrap().path();
+    let mode = || std::fs::metadata(scan.join("attempt-1")).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(), 0o1770, "the scanner fills it");
+    let scanner = app.processes_of(id)[0];
+    let watched = Watched::of(&[scanner, parent(scanner)]);
+    app.kill_server().await;
+    watched.ended().await;
+    assert_eq!(mode(), 0o700);
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ fn logs(data: &Path) -> Vec<String> {
     scans.filter_map(|scan| std::fs::read_to_string(scan.path().join("attempt-1/kast.log")).ok()).collect()
 }
 
-fn parent(pid: Pid) -> Pid {
+pub(super) fn parent(pid: Pid) -> Pid {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap();
     Pid::from_raw(stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()).unwrap()
 }

@@ -60,13 +60,15 @@ pub(super) fn spawn(settings: &KeeperSettings, start: &Start, stdout: OwnedFd, s
     child?
 }
 
-/// Gives what the scanner made back, with no more rights than it had.
+/// Gives what the scanner made back, with no more rights than it had, and closes its folder.
 pub(super) fn give_back(settings: &KeeperSettings, folder: &OwnedFd, tmp: &Path) {
     if settings.user.is_some() {
         let _ended = confined(settings, None, || {
             isolation::hand_back(folder);
             isolation::remove_below(tmp);
         });
+        // Here and not by the node alone, which may be gone: a later scanner of the same user must not get at it.
+        let _gone = isolation::share(folder, None);
     }
 }
 
