@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::{Uri, header};
+use axum::http::{Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::error::{MOST_NAME, Problem, ProblemKind, is_for_programs, shortened};
-use super::hosts::host_of;
+use super::hosts::{host_of, named_hosts};
 use super::request_span::{RequestSpan, method_name};
 use super::same_origin::{is_proven, may_be_seen};
 use super::state::Web;
@@ -133,6 +133,12 @@ pub fn reserved_use_under(base: &BasePath, path: &str) -> ReservedUse {
     reserved_use(path.strip_suffix('/').unwrap_or(path))
 }
 
+/// Whether a request is a health check in HTTP/1.0, which needs no `Host`: load balancers ask so. Browsers do not, so no page of another site can.
+pub(crate) fn is_old_health_check(request: &Request) -> bool {
+    let is_check = reserved_use(request.uri().path()) != ReservedUse::Nothing;
+    is_check && request.method().is_safe() && request.version() <= Version::HTTP_10 && named_hosts(request) == 0
+}
+
 /// When a body of which so much has arrived must be whole.
 fn body_ends(began: Instant, patience: Duration, arrived: usize) -> Instant {
     began + patience + Duration::from_secs((arrived / SLOWEST) as u64)
@@ -181,12 +187,18 @@ pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
 
 fn admit(web: &Web, request: &Request) -> Result<(), Problem> {
     let (uri, headers) = (request.uri(), request.headers());
+    if is_old_health_check(request) {
+        return Ok(());
+    }
     web.state.hosts.check(uri, headers)?;
     if request.method().is_safe() {
-        return if may_be_seen(uri, headers) {
+        return if may_be_seen(uri, headers, &web.state.hosts) {
             Ok(())
         } else {
-            Err(Problem::new(ProblemKind::CrossSite, "another site's page may link to this address, and not load it"))
+            Err(Problem::new(
+                ProblemKind::CrossSite,
+                "another site's page may link to most addresses of this site, and load none; open it from here, or with a program such as curl",
+            ))
         };
     }
     if is_proven(request.method(), uri, headers, &web.state.hosts) {
@@ -279,6 +291,29 @@ mod tests {
         assert_eq!(app.get("/livez").await.status(), 200);
         let began = Instant::now();
         assert_eq!((app.get("/readyz").await.status().as_u16(), began.elapsed().as_secs()), (504, 30));
+    }
+
+    #[tokio::test]
+    async fn an_old_health_check_needs_no_host() {
+        let app = TestApp::new();
+        for (version, path, hosts, status) in [
+            (Version::HTTP_10, "/livez", &[][..], 200),
+            (Version::HTTP_09, "/livez", &[], 200),
+            (Version::HTTP_10, "/livez", &["localhost"], 200),
+            (Version::HTTP_11, "/livez", &[], 400),
+            (Version::HTTP_10, "/livez", &["a@localhost"], 400),
+            (Version::HTTP_10, "/livez", &["localhost", "localhost"], 400),
+            (Version::HTTP_10, "/livez", &["evil.example"], 421),
+            (Version::HTTP_10, "/", &[], 400),
+            (Version::HTTP_10, "/api/scans", &[], 400),
+            (Version::HTTP_10, "/api/scans/1/status", &[], 400),
+        ] {
+            let mut request = Request::builder().uri(path).version(version);
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            assert_eq!(app.answer(request.body(Body::empty()).unwrap()).await.status(), status, "{version:?} {path} {hosts:?}");
+        }
     }
 
     #[test]
