@@ -118,6 +118,9 @@ pub(super) struct Facts {
     /// The rights of the data folder, where other users have some.
     pub(super) data_rights: Option<u32>,
     pub(super) results: Result<Folder, String>,
+    /// The same rights of the folders of results and of backups, where they lie outside the data folder.
+    pub(super) results_rights: Option<u32>,
+    pub(super) backups_rights: Option<u32>,
     pub(super) store: Store,
     pub(super) backups: BackupFacts,
     /// What reading every row brought; `None` without `--deep`.
@@ -144,6 +147,9 @@ pub(super) struct Facts {
 pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, opener: &Opener, host: &Arc<dyn AppHost>, deep: bool) -> Facts {
     // Before anything opens it.
     let data_rights = private::rights_of_others(&config.data.dir);
+    let outside = |path: &Path| private::rights_of_others(path).filter(|_| !is_within(path, &config.data.dir));
+    let results_rights = outside(&config.results_dir());
+    let backups_rights = outside(&config.backup_dir()).filter(|_| config.makes_backups());
     let server = opener.holder(config).await;
     let (store, held) = match server.as_ref().filter(|_| holds_the_database(config)) {
         Some(server) => (Store::Held { url: server.address(), ready: server.is_ready().await }, held_by_the_server(server).await),
@@ -157,6 +163,8 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
     Facts {
         data: folder(&config.data.dir),
         data_rights,
+        results_rights,
+        backups_rights,
         // A node that runs has made it, and does not make it again.
         results: if (server.is_some() || is_held) && !config.results_dir().exists() {
             Err("it was deleted, or its disk is gone".into())
@@ -233,6 +241,11 @@ async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>) {
         }
         Err(error) => (Store::Fails(error.to_string()), Vec::new()),
     }
+}
+
+/// Whether a path leads into a folder, so that who may not enter the folder cannot follow it.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    matches!((std::path::absolute(path), std::path::absolute(folder)), (Ok(path), Ok(folder)) if path.starts_with(folder))
 }
 
 /// Whether another process runs on the data folder: a worker, or a command that runs a scan.
