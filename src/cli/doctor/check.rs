@@ -7,7 +7,7 @@ use kastrel_actors::policy::backups::is_overdue;
 use serde::Serialize;
 
 use super::deep::Rows;
-use super::facts::{Collector, Engine, Facts, Folder, Listen, Probe, RedisFacts, Store};
+use super::facts::{Collector, Engine, Facts, Folder, Listen, Probe, RedisFacts, ServerFileFact, Store};
 use crate::adapters::surreal_store::ENGINE_VERSION;
 use crate::cli::backup::missing;
 use crate::cli::text::{brief, bytes, count, duration};
@@ -124,10 +124,18 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
             "start `kastrel serve` or `kastrel worker` on this data folder: it kills them before it starts a scan",
         ));
     }
-    if facts.stale_server_file {
-        let path = config.server_file();
-        let message = format!("{} names a server that does not answer; it was killed", path.display());
-        checks.push(Check::warning("leftovers", message, format!("rm {}", quoted(&path))));
+    let path = config.server_file();
+    match facts.server_file {
+        ServerFileFact::Fits => {}
+        ServerFileFact::Stale => {
+            let message = format!("{} names a server that does not answer; it was killed", path.display());
+            checks.push(Check::warning("leftovers", message, format!("rm {}", quoted(&path))));
+        }
+        ServerFileFact::Unproven { pid } => {
+            let message =
+                format!("{} names process {pid}, which does not prove that it is this folder's server: it hangs, or is of an earlier version", path.display());
+            checks.push(Check::warning("server", message, format!("restart the server, process {pid}")));
+        }
     }
     checks
 }
@@ -414,7 +422,7 @@ mod tests {
             open_files: Some(1024),
             processes: None,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
-            stale_server_file: false,
+            server_file: ServerFileFact::Fits,
         }
     }
 
@@ -449,7 +457,7 @@ mod tests {
             listen: Listen::Taken("address in use".into()),
             processes: Some(100),
             now: Timestamp::UNIX_EPOCH,
-            stale_server_file: true,
+            server_file: ServerFileFact::Stale,
             redis: Some(Err("connection refused".into())),
             collector: Collector {
                 tried: vec![Tried { signal: Signal::Traces, endpoint: "http://c:4318/v1/traces".into(), answer: Err("refused".into()) }],
@@ -500,6 +508,14 @@ mod tests {
         warning  leftovers    /srv/my data/server.json names a server that does not answer; it was killed
                               fix: rm '/srv/my data/server.json'
         "##);
+    }
+
+    #[test]
+    fn a_server_that_runs_without_a_proof_is_to_be_restarted_and_its_file_stays() {
+        let checks = judge(&config(&[]), &Facts { server_file: ServerFileFact::Unproven { pid: 4711 }, ..good() });
+        let check = checks.iter().find(|check| check.name == "server").unwrap();
+        assert_eq!((check.level, check.fix.as_deref()), (Level::Warning, Some("restart the server, process 4711")));
+        assert!(check.message.contains("earlier version"), "{check:?}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::probes;
 use crate::adapters::kast_runner::Surroundings;
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
+use crate::cli::backend::locate::ServerFile;
 use crate::cli::backend::{PluginList, ReadinessCheck, RemoteBackend};
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
@@ -103,6 +104,20 @@ pub(super) enum Listen {
     Taken(String),
 }
 
+/// The file in which a running server tells its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ServerFileFact {
+    /// There is none, or its server has proven itself.
+    Fits,
+    /// Its server is gone.
+    Stale,
+    /// Its process runs, and has not proven that it holds the data folder.
+    Unproven {
+        /// Which process.
+        pid: u32,
+    },
+}
+
 /// Why a node that runs starts no scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
@@ -131,7 +146,7 @@ pub(super) struct Facts {
     pub(super) open_files: Option<u64>,
     pub(super) processes: Option<u64>,
     pub(super) now: Timestamp,
-    pub(super) stale_server_file: bool,
+    pub(super) server_file: ServerFileFact,
     /// `None`: no Redis is configured.
     pub(super) redis: Option<Result<RedisFacts, String>>,
     pub(super) collector: Collector,
@@ -186,7 +201,7 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         open_files: getrlimit(Resource::Nofile).maximum,
         processes: getrlimit(Resource::Nproc).current,
         now: SystemClock.now(),
-        stale_server_file: server.is_none() && config.server_file().exists(),
+        server_file: if server.is_some() { ServerFileFact::Fits } else { server_file(&config.server_file()) },
         redis: match &config.redis.url {
             Some(url) => Some(probes::redis(url.expose()).await),
             None => None,
@@ -240,6 +255,15 @@ async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>) {
             (Store::Opens { probe, engine }, held)
         }
         Err(error) => (Store::Fails(error.to_string()), Vec::new()),
+    }
+}
+
+/// What a file means whose server has not proven itself.
+fn server_file(path: &Path) -> ServerFileFact {
+    match ServerFile::read(path) {
+        Some(file) if file.has_process() => ServerFileFact::Unproven { pid: file.pid },
+        None if !path.exists() => ServerFileFact::Fits,
+        Some(_) | None => ServerFileFact::Stale,
     }
 }
 
@@ -301,6 +325,27 @@ mod tests {
         };
         assert!(holds_the_database(&config(None)));
         assert!(!holds_the_database(&config(Some("ws://u:p@127.0.0.1:8000/kastrel/kastrel"))));
+    }
+
+    #[test]
+    fn a_server_file_is_stale_only_when_its_process_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server.json");
+        let with = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            server_file(&path)
+        };
+        let of = |pid: u32| with(&serde_json::json!({ "pid": pid, "url": "http://127.0.0.1:1" }).to_string());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert_eq!(of(std::process::id()), ServerFileFact::Unproven { pid: std::process::id() });
+        assert_eq!(of(1), ServerFileFact::Unproven { pid: 1 }, "also that of another user");
+        for gone in [child.id(), 0, u32::MAX] {
+            assert_eq!(of(gone), ServerFileFact::Stale, "{gone}");
+        }
+        assert_eq!(with("{"), ServerFileFact::Stale);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(server_file(&path), ServerFileFact::Fits);
     }
 
     #[test]
