@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::proc_table::{self, Process};
 use super::{reaper, start_error};
-use crate::descriptors;
+use crate::descriptors::SpawnAsBefore as _;
 
 /// The guard of an attempt's processes. Dropped before [`Leader::collect`], it kills them all.
 #[derive(Debug)]
@@ -63,10 +63,9 @@ pub(super) fn spawn(
     let mut command = Command::new(program);
     command.args(args).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().map_err(|error| start_error::of_program(program, &error))?;
+    let mut child = command.spawn_as_before().map_err(|error| start_error::of_program(program, &error))?;
     let pipes = (child.stdout.take(), child.stderr.take());
     let pid = Pid::from_child(&child);
-    descriptors::restore_for(pid);
     let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
     let leader = Leader { pid, started, marker: marker.to_owned(), child: Mutex::new(Some(Held { child, outsiders: Vec::new(), presence })) };
     // From here on every error drops the leader, which kills it.

@@ -23,6 +23,7 @@ use super::report_copy::Copied;
 use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::text::clean;
+use crate::descriptors::SpawnAsBefore as _;
 
 /// The longest that rendering may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -118,7 +119,7 @@ impl ReportRenderer {
         command.args(self.args(copied.path(), format)).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value))).envs(environment::of_attempt(&marker, &record.trace));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
-        let mut child = command.spawn().map_err(RenderError::Run)?;
+        let mut child = command.spawn_as_before().map_err(RenderError::Run)?;
         let group = Group(child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())));
         let run = async {
             let mut said = Vec::new();
