@@ -269,7 +269,7 @@ fn server_file(path: &Path) -> ServerFileFact {
 
 /// Whether a path leads into a folder, so that who may not enter the folder cannot follow it.
 fn is_within(path: &Path, folder: &Path) -> bool {
-    matches!((std::path::absolute(path), std::path::absolute(folder)), (Ok(path), Ok(folder)) if path.starts_with(folder))
+    matches!((std::path::absolute(path), std::path::absolute(folder)), (Ok(path), Ok(folder)) if path.starts_with(&folder))
 }
 
 /// Whether another process runs on the data folder: a worker, or a command that runs a scan.
