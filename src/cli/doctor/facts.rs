@@ -104,7 +104,7 @@ pub(super) enum Listen {
     Taken(String),
 }
 
-/// The file in which a running server tells its address.
+/// The file that holds the address of a running server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ServerFileFact {
     /// There is none, or its server has proven itself.
