@@ -2,6 +2,7 @@
 //!
 //! The soft limit of most systems, 1024, is for programs that use `select`. This one does not; the tools of a scanner may.
 
+use std::io;
 use std::sync::OnceLock;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
@@ -27,8 +28,42 @@ pub fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
+/// Starts a program with the limit of open files that this process had at its start. All programs are started so.
+pub(crate) trait SpawnAsBefore {
+    /// A running program.
+    type Child;
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// As `spawn`.
+    fn spawn_as_before(&mut self) -> io::Result<Self::Child>;
+}
+
+impl SpawnAsBefore for std::process::Command {
+    type Child = std::process::Child;
+
+    fn spawn_as_before(&mut self) -> io::Result<Self::Child> {
+        let child = self.spawn()?;
+        restore_for(Pid::from_child(&child));
+        Ok(child)
+    }
+}
+
+impl SpawnAsBefore for tokio::process::Command {
+    type Child = tokio::process::Child;
+
+    fn spawn_as_before(&mut self) -> io::Result<Self::Child> {
+        let child = self.spawn()?;
+        if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            restore_for(pid);
+        }
+        Ok(child)
+    }
+}
+
 /// Gives a process that was just started the limits that this one had at its start. A process that has ended needs none.
-pub(crate) fn restore_for(process: Pid) {
+fn restore_for(process: Pid) {
     if let Some(limit) = AT_START.get()
         && limit.current != limit.maximum
     {
@@ -45,9 +80,7 @@ mod tests {
         raise();
         let before = *AT_START.get().unwrap();
         assert_eq!(limit(), before.maximum, "this process has all that it may");
-        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let pid = Pid::from_child(&child);
-        restore_for(pid);
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn_as_before().unwrap();
         let text = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
         let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
         let shown = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());

@@ -10,6 +10,13 @@ use rustix::fs::Mode;
 
 /// Nothing for the group and for others.
 const OTHERS: u32 = 0o077;
+/// Only the owner of a file may remove it: a folder of many users.
+const STICKY: u32 = 0o1000;
+/// The file by which a data folder is known.
+const ID: &str = "id";
+/// The mark of a data folder that held other files first.
+const FOREIGN: &str = "keeps-its-rights";
+const FOREIGN_TEXT: &str = "This folder held other files when Kastrel first used it, so Kastrel does not change who may enter it.\nDelete this file to let Kastrel close the folder to other users.\n";
 
 /// From now on whatever this process creates is private, also where a library creates it.
 pub fn hide_new_files() {
@@ -19,13 +26,12 @@ pub fn hide_new_files() {
 /// What the group of `scans.run_as` may do with a folder that leads to those of attempts: pass through it, and not list it.
 pub const PASSAGE: u32 = 0o010;
 
-/// Makes a folder that only its owner may enter, and takes the rights of others off one that is there.
+/// Makes a folder that only its owner may enter. One that is there stays as it is.
 ///
 /// # Errors
-/// It cannot be made, or is not this user's to change.
-pub fn folder(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    tighten(path)
+/// It cannot be made.
+pub fn make(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Takes the rights of others off a file or folder.
@@ -47,25 +53,84 @@ fn tighten_but_for(path: &Path, through: Option<u32>) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o7777 & (!OTHERS | kept)))
 }
 
-/// The same for a data folder and what lies directly in it: what is deeper cannot be reached then. Links lead elsewhere and stay. `through`: the group of `scans.run_as`.
+/// Whether a folder is Kastrel's own, so that its rights may change. Call it before anything is written there: a folder that holds other files, such as `/tmp` or a home directory, is not, and is
+/// marked as such, because later it holds Kastrel's files as well.
+pub fn is_own_data_folder(path: &Path) -> bool {
+    if is_shared(path) || path.join(FOREIGN).exists() {
+        return false;
+    }
+    if std::fs::read_to_string(path.join(ID)).is_ok_and(|text| uuid::Uuid::parse_str(text.trim()).is_ok()) {
+        return true;
+    }
+    let is_own = holds_only(path, is_name_in_data_folder);
+    if !is_own {
+        // Where it cannot be written, nothing of Kastrel can be.
+        let _none = std::fs::write(path.join(FOREIGN), FOREIGN_TEXT);
+    }
+    is_own
+}
+
+/// What a data folder may hold before it has its id, or instead of one, on a node that runs no scans.
+fn is_name_in_data_folder(name: &str) -> bool {
+    let known = ["kastrel.lock", "nodes", "high-water", "results", "backups", "cache", "server.json", "secrets.key"];
+    known.contains(&name) || name.starts_with("database") || name.starts_with("server.key")
+}
+
+/// Takes the rights of others off Kastrel's own data folder and what lies directly in it: what is deeper cannot be reached then. Links lead elsewhere and stay.
+/// `through`: the group of `scans.run_as`.
 ///
 /// # Errors
-/// As [`folder`].
-pub fn data_folder(path: &Path, through: Option<u32>) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    tighten_but_for(path, through)?;
+/// The first thing that is not this user's to change; all others are changed.
+pub fn tighten_data_folder(path: &Path, through: Option<u32>) -> io::Result<()> {
+    let mut ended = tighten_but_for(path, through);
     for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() || kind.is_file() {
-            match tighten_but_for(&entry.path(), through) {
-                // Another process of this folder may have removed it.
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        let tightened = entry.and_then(|entry| {
+            let kind = entry.file_type()?;
+            if kind.is_dir() || kind.is_file() { tighten_but_for(&entry.path(), through) } else { Ok(()) }
+        });
+        match tightened {
+            // Another process of this folder may have removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => ended = ended.and(other),
         }
     }
-    Ok(())
+    ended
+}
+
+/// The same for a folder of results, if it holds nothing else. Its folders are made for their owner alone, or for the group `through`.
+///
+/// # Errors
+/// It is not this user's to change.
+pub fn tighten_results_folder(path: &Path, through: Option<u32>) -> io::Result<()> {
+    if !is_shared(path) && holds_only(path, is_scan_folder) { tighten_but_for(path, through) } else { Ok(()) }
+}
+
+/// The same for a folder of backups.
+///
+/// # Errors
+/// It is not this user's to change.
+pub fn tighten_backup_folder(path: &Path) -> io::Result<()> {
+    let is_backup = |name: &str| name.starts_with(".unfinished-backup-") || (name.starts_with("kastrel-") && name.ends_with(".backup"));
+    if !is_shared(path) && holds_only(path, is_backup) { tighten(path) } else { Ok(()) }
+}
+
+/// Whether a folder is meant for all users, as `/tmp` is, or is none.
+fn is_shared(path: &Path) -> bool {
+    path.metadata().map_or(true, |about| !about.is_dir() || about.mode() & STICKY != 0)
+}
+
+/// Whether all names in a folder are as wanted. The folder that a new file system has counts for nothing.
+fn holds_only(path: &Path, is_wanted: impl Fn(&str) -> bool) -> bool {
+    let Ok(mut entries) = std::fs::read_dir(path) else { return false };
+    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(|name| name == "lost+found" || is_wanted(name))))
+}
+
+/// Whether a name is that of a scan's folder: `<target>-<YYYYmmdd-HHMMSS>-<scan id>`.
+fn is_scan_folder(name: &str) -> bool {
+    let parts: Vec<&str> = name.rsplitn(4, '-').collect();
+    let [scan, time, day, target] = parts[..] else { return false };
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !target.is_empty() && !scan.is_empty() && time.len() == 6 && day.len() == 8 && [scan, time, day].into_iter().all(is_number)
 }
 
 /// The rights on a folder, where other users have more than the `allowed` ones: then they could read what is in it.
@@ -82,27 +147,87 @@ mod tests {
         path.metadata().unwrap().mode() & 0o777
     }
 
+    fn set(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    const UUID: &str = "6f3c1f0e-6a0d-4f0e-9a55-1c8f5e4b2d11\n";
+
     #[test]
     fn a_data_folder_is_its_owners_alone_also_where_it_was_not() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("a/data");
-        data_folder(&data, None).unwrap();
+        make(&data).unwrap();
         assert_eq!(mode(&data), 0o700);
-        let set = |path: &Path, mode: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let (file, sub, outside) = (data.join("file"), data.join("sub"), dir.path().join("outside"));
-        std::fs::write(&file, "").unwrap();
+        assert!(is_own_data_folder(&data), "it is empty");
+        let (file, sub, outside) = (data.join("id"), data.join("sub"), dir.path().join("outside"));
+        std::fs::write(&file, UUID).unwrap();
         std::fs::write(&outside, "").unwrap();
         std::fs::create_dir(&sub).unwrap();
         std::os::unix::fs::symlink(&outside, data.join("link")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", data.join("broken")).unwrap();
         for (path, mode) in [(&data, 0o755), (&file, 0o666), (&sub, 0o777), (&outside, 0o644)] {
             set(path, mode);
         }
         assert_eq!(rights_of_others(&data, 0), Some(0o755));
         set(&data, 0o710);
         assert_eq!((rights_of_others(&data, 0), rights_of_others(&data, PASSAGE)), (Some(0o710), None));
-        data_folder(&data, None).unwrap();
+        assert!(is_own_data_folder(&data), "it has its id");
+        tighten_data_folder(&data, None).unwrap();
         assert_eq!([&data, &file, &sub, &outside].map(|path| mode(path)), [0o700, 0o600, 0o700, 0o644], "a link leads elsewhere");
         assert_eq!((rights_of_others(&data, 0), rights_of_others(&dir.path().join("none"), 0)), (None, None));
+    }
+
+    #[test]
+    fn a_folder_of_others_stays_as_it_is_also_when_it_holds_an_id_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, shared, odd) = (dir.path().join("home"), dir.path().join("tmp"), dir.path().join("odd"));
+        for path in [&home, &shared, &odd] {
+            make(path).unwrap();
+        }
+        std::fs::write(home.join("letter"), "").unwrap();
+        std::fs::write(odd.join("id"), "not ours").unwrap();
+        set(&shared, 0o1777);
+        for path in [&home, &shared, &odd] {
+            assert!(!is_own_data_folder(path), "{}", path.display());
+            std::fs::write(path.join("id"), UUID).unwrap();
+            assert!(!is_own_data_folder(path), "{}: the next start", path.display());
+        }
+        std::fs::remove_file(home.join(FOREIGN)).unwrap();
+        assert!(is_own_data_folder(&home), "as the mark says");
+        let fresh = dir.path().join("volume");
+        make(&fresh.join("lost+found")).unwrap();
+        assert!(is_own_data_folder(&fresh) && !is_own_data_folder(&dir.path().join("none")));
+        for name in ["kastrel.lock", "server.json", "server.key", "database"] {
+            std::fs::write(fresh.join(name), "").unwrap();
+        }
+        assert!(is_own_data_folder(&fresh), "a node that runs no scans has no id");
+    }
+
+    #[test]
+    fn folders_of_results_and_backups_are_closed_where_they_hold_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let rows: &[(fn(&Path) -> io::Result<()>, &[&str], bool)] = &[
+            (|path| tighten_results_folder(path, None), &[], true),
+            (|path| tighten_results_folder(path, None), &["example.com-20261128-052000-12", "lost+found"], true),
+            (|path| tighten_results_folder(path, None), &["example.com-20261128-052000-12", "letters"], false),
+            (|path| tighten_results_folder(path, None), &["photos-2026-1-1"], false),
+            (tighten_backup_folder, &[], true),
+            (tighten_backup_folder, &["kastrel-000012-20261128T052000Z.backup", ".unfinished-backup-x"], true),
+            (tighten_backup_folder, &["kastrel-000012-20261128T052000Z.backup", "other.tar"], false),
+        ];
+        for (number, (close, names, is_closed)) in rows.iter().enumerate() {
+            let folder = dir.path().join(number.to_string());
+            for name in [""].iter().chain(*names) {
+                make(&folder.join(name)).unwrap();
+            }
+            for (mode_before, closes) in [(0o755, *is_closed), (0o1755, false)] {
+                set(&folder, mode_before);
+                close(&folder).unwrap();
+                assert_eq!(mode(&folder) == 0o700, closes, "{names:?}");
+            }
+        }
+        tighten_results_folder(&dir.path().join("none"), None).unwrap();
     }
 
     #[test]
@@ -119,7 +244,7 @@ mod tests {
         };
         for (through, expected) in [(Some(group), 0o710), (Some(group + 1), 0o700), (None, 0o700)] {
             open();
-            data_folder(data.path(), through).unwrap();
+            tighten_data_folder(data.path(), through).unwrap();
             assert_eq!((mode(&results), mode(&file)), (expected, 0o700), "{through:?}");
         }
     }

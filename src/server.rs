@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::app::{App, Role};
-use crate::config::Config;
+use crate::config::{BasePath, Config};
 use crate::connections::{ConnectionLimits, Connections, connections_within};
 use crate::descriptors;
 use crate::server_proof::ServerKey;
@@ -213,8 +213,11 @@ impl Server {
         };
         let connection_limits =
             ConnectionLimits { connections, head: config.server.header_timeout_seconds, idle: config.server.idle_timeout_seconds, stall: STALL };
+        // A worker has no base path.
+        let base = if self.role == Role::Worker { BasePath::default() } else { config.server.base_path.clone() };
         let router = if self.role == Role::Worker { web::health_router(state, limits) } else { web::router(state, limits) };
-        let serve = Connections::new(connection_limits, router, web::may_use_reserved_connections).serve(self.listener, stop.clone());
+        let reserved_use = move |path: &str| web::reserved_use_under(&base, path);
+        let serve = Connections::new(connection_limits, router, reserved_use).serve(self.listener, stop.clone());
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;

@@ -43,7 +43,7 @@ impl ServerKey {
                 private::tighten(&path)?;
                 parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it should hold 64 hexadecimal digits; delete it, and start again"))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(data_dir, &path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(data_dir, &path, |from, to| std::fs::hard_link(from, to)),
             Err(error) => Err(error),
         }
     }
@@ -54,13 +54,16 @@ impl ServerKey {
         std::fs::read_to_string(data_dir.join(FILE_NAME)).ok().as_deref().and_then(parse)
     }
 
-    /// Written whole, and then named: no other server ever reads half of it.
-    fn make(data_dir: &Path, path: &Path) -> io::Result<Self> {
+    /// Written whole, and then named by a hard link: no other server ever reads half of it. Where the file system has no hard links, it is written under its name, by the first server alone.
+    fn make(data_dir: &Path, path: &Path, link: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<Self> {
+        let text = format!("{}\n", hex(&rand::random::<[u8; SIZE]>()));
         let fresh = data_dir.join(format!("{FILE_NAME}.{}", uuid::Uuid::new_v4().simple()));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        writeln!(file, "{}", hex(&rand::random::<[u8; SIZE]>()))?;
-        let named = file.sync_all().and_then(|()| std::fs::hard_link(&fresh, path));
-        std::fs::remove_file(&fresh)?;
+        let named = write_new(&fresh, &text).and_then(|()| match link(&fresh, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write_new(path, &text),
+            linked => linked,
+        });
+        // It may not have been made.
+        let _none = std::fs::remove_file(&fresh);
         match named {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Self::read(data_dir).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the key that was just written cannot be read")),
@@ -112,6 +115,16 @@ impl std::fmt::Display for Challenge {
     }
 }
 
+/// Writes a file that was not there, for its owner alone. One that cannot be written whole is removed.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _none = std::fs::remove_file(path);
+    }
+    written
+}
+
 fn parse(text: &str) -> Option<ServerKey> {
     bytes(text.trim()).map(ServerKey)
 }
@@ -156,6 +169,23 @@ mod tests {
         for wrong in ["", "x", &"g".repeat(64), &"0".repeat(63), &"0".repeat(65)] {
             assert_eq!(Challenge::parse(wrong), None);
         }
+    }
+
+    #[test]
+    fn a_key_is_made_without_hard_links_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let names = || std::fs::read_dir(folder.path()).unwrap().count();
+        let unsupported = |_: &Path, _: &Path| Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        let key = ServerKey::make(folder.path(), &path, unsupported).unwrap();
+        assert_eq!((path.metadata().unwrap().permissions().mode() & 0o777, names()), (0o600, 1));
+        // Another server was first.
+        assert_eq!(ServerKey::make(folder.path(), &path, unsupported).unwrap(), key);
+        assert_eq!(ServerKey::make(folder.path(), &path, |from, to| std::fs::hard_link(from, to)).unwrap(), key);
+        assert_eq!((ServerKey::open(folder.path()).unwrap(), names()), (key, 1));
+        // There is no folder for the name.
+        assert!(ServerKey::make(folder.path(), &folder.path().join("none").join(FILE_NAME), unsupported).is_err());
+        assert_eq!(names(), 1);
     }
 
     #[test]

@@ -47,7 +47,11 @@ impl RestoreTarget {
         let dir = &config.data.dir;
         private::hide_new_files();
         if config.database.url.is_none() {
-            private::folder(dir).map_err(|source| AppError::Folder { path: dir.clone(), source })?;
+            let failed = |source| AppError::Folder { path: dir.clone(), source };
+            private::make(dir).map_err(failed)?;
+            if private::is_own_data_folder(dir) {
+                private::tighten(dir).map_err(failed)?;
+            }
         }
         match (&config.database.url, replace) {
             (None, true) => Ok(Self::Replacement(Replacement::begin(dir).await.map_err(|error| folder_error(error, dir))?)),

@@ -93,16 +93,12 @@ impl App {
         role.check(config)?;
         let folders = Folders { data: absolute(&config.data.dir)?, results: absolute(&config.results_dir())? };
         private::hide_new_files();
-        for dir in [&folders.data, &folders.results] {
-            std::fs::create_dir_all(dir).map_err(|source| AppError::Folder { path: dir.clone(), source })?;
-        }
-        // A web node beside a worker on the same folder must not close it to the worker's scanners. A user that is none stops the start of the node.
-        let scanners = config.scans.run_as.as_ref().and_then(|user| RunAs::resolve(user.as_str()).ok());
-        if role != Role::Offline
-            && let Err(error) = private::data_folder(&folders.data, scanners.map(|user| user.gid))
-        {
-            // A folder of another owner, or a disk without rights: doctor says it as well.
-            warn!(error = &error as &dyn std::error::Error, "could not keep other users out of {}", folders.data.display());
+        let make = |dir: &Path| private::make(dir).map_err(|source| AppError::Folder { path: dir.to_owned(), source });
+        make(&folders.data)?;
+        let is_own = private::is_own_data_folder(&folders.data);
+        make(&folders.results)?;
+        if role != Role::Offline {
+            keep_others_out(config, &folders, is_own)?;
         }
         let artifacts = artifacts(config, &folders.results)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -237,6 +233,26 @@ impl App {
     pub async fn close(&self) {
         self.database.close().await;
     }
+}
+
+/// Takes the rights of other users off the folders that are Kastrel's own. Where that fails, because of another owner or a disk without rights, doctor says it as well.
+fn keep_others_out(config: &Config, folders: &Folders, is_own: bool) -> Result<(), AppError> {
+    // A web node beside a worker on the same folder must not close it to the worker's scanners. A user that is none stops the start of the node.
+    let scanners = config.scans.run_as.as_ref().and_then(|user| RunAs::resolve(user.as_str()).ok()).map(|user| user.gid);
+    let tell = |path: &Path, ended: std::io::Result<()>| {
+        if let Err(error) = ended {
+            warn!(error = &error as &dyn std::error::Error, "could not keep other users out of {}", path.display());
+        }
+    };
+    if is_own {
+        tell(&folders.data, private::tighten_data_folder(&folders.data, scanners));
+    }
+    tell(&folders.results, private::tighten_results_folder(&folders.results, scanners));
+    if config.makes_backups() {
+        let backups = backup_folder(config)?;
+        tell(backups.path(), private::tighten_backup_folder(backups.path()));
+    }
+    Ok(())
 }
 
 /// Seals and opens secrets with the key of the configuration.

@@ -8,7 +8,7 @@ use kastrel_actors::model::ScanId;
 use url::Url;
 
 use super::args::ConfigArgs;
-use super::backend::locate::{Place, locate};
+use super::backend::locate::{Place, ServerFile, locate};
 use super::backend::{Backend, Holder, RemoteBackend};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
@@ -132,7 +132,11 @@ async fn holder_at(url: Url, config: &Config) -> Result<Option<RemoteBackend>, C
     Ok(match server.holds(&config.data.dir).await {
         Holder::Proven => Some(server),
         Holder::Silent => None,
-        Holder::Stranger => {
+        Holder::WithoutProof if ServerFile::read(&config.server_file()).is_some_and(|file| file.has_process()) => {
+            tracing::warn!("{} names {}, where a server of an earlier version runs: restart it", config.server_file().display(), server.address());
+            None
+        }
+        Holder::Stranger | Holder::WithoutProof => {
             tracing::warn!(
                 "{} names {}, but what answers there does not hold this data folder: it gets nothing, and the file is not used",
                 config.server_file().display(),

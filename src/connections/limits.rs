@@ -6,6 +6,10 @@ use tokio::time::Instant;
 
 /// Connections beyond the cap that only health checks may use.
 pub const RESERVED: usize = 16;
+/// Of these, the ones that only a liveness check may use: other health checks wait for the database.
+pub const RESERVED_FOR_LIVENESS: usize = 4;
+/// Descriptors of a connection: its socket, and the file that it may be downloading.
+const DESCRIPTORS_OF_A_CONNECTION: u64 = 2;
 /// So many connections are served whatever the descriptors, or nobody could see what is wrong.
 const LEAST: usize = 16;
 /// Descriptors that the process needs without connections and scans: the database, logs, the queue, the watch on folders.
@@ -19,12 +23,12 @@ pub fn own_descriptors(concurrency: usize) -> u64 {
     BASE_DESCRIPTORS + DESCRIPTORS_OF_A_SCAN.saturating_mul(concurrency as u64)
 }
 
-/// How many connections fit beside the scans. A fifth of what is left is for the files that requests read. `descriptors`: the limit of open files, `None` without one.
+/// How many connections fit beside the scans, where each of them downloads a file. `descriptors`: the limit of open files, `None` without one.
 #[must_use]
 pub fn connections_within(descriptors: Option<u64>, concurrency: usize, wanted: usize) -> usize {
     let Some(descriptors) = descriptors else { return wanted };
     let left = descriptors.saturating_sub(own_descriptors(concurrency)).saturating_sub(RESERVED as u64);
-    wanted.min(usize::try_from(left / 5 * 4).unwrap_or(usize::MAX)).max(LEAST)
+    wanted.min(usize::try_from(left / DESCRIPTORS_OF_A_CONNECTION).unwrap_or(usize::MAX)).max(LEAST)
 }
 
 /// What connections may do.
@@ -97,6 +101,25 @@ impl Phase {
             Self::Busy | Self::Stalled { .. } => None,
         }
     }
+
+    /// Since when it may make room for another one: it is idle, or its client takes nothing of its answer.
+    const fn replaceable_since(self) -> Option<Instant> {
+        match self {
+            Self::Stalled { since } => Some(since),
+            Self::Fresh { .. } | Self::Idle { .. } | Self::Head { .. } | Self::Arriving { .. } | Self::Busy => self.idle_since(),
+        }
+    }
+}
+
+/// What a path may use of the connections beyond the cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReservedUse {
+    /// All of them: a liveness check, which waits for nothing.
+    Liveness,
+    /// All but the ones for liveness checks: another health check.
+    Health,
+    /// None of them.
+    Nothing,
 }
 
 /// Where a new connection goes.
@@ -122,12 +145,12 @@ pub(super) struct Open {
     pub(super) phase: Phase,
 }
 
-/// Decides where a new connection goes: the one that has been idle for longest makes room, and none that is being served does.
+/// Decides where a new connection goes. The connection makes room that has been idle, or whose client has taken nothing of its answer, for longest. A client that takes its answer keeps its connection.
 pub(super) fn place(open: impl Iterator<Item = Open> + Clone, cap: usize) -> Place {
     let count = |reserved| open.clone().filter(|one| one.reserved == reserved).count();
     let oldest = |reserved| {
-        let idle = open.clone().filter(|one| one.reserved == reserved).filter_map(|one| Some((one.phase.idle_since()?, one.id)));
-        idle.min().map(|(_, id)| id)
+        let replaceable = open.clone().filter(|one| one.reserved == reserved).filter_map(|one| Some((one.phase.replaceable_since()?, one.id)));
+        replaceable.min().map(|(_, id)| id)
     };
     if count(false) < cap {
         return Place::General;
@@ -147,9 +170,9 @@ mod tests {
         for (descriptors, concurrency, wanted, connections) in [
             (None, 4, 4096, 4096),
             (Some(1 << 20), 4, 4096, 4096),
-            (Some(1024), 4, 4096, 496),
+            (Some(1024), 4, 4096, 312),
             (Some(1024), 4, 100, 100),
-            (Some(1024), 16, 4096, 192),
+            (Some(1024), 16, 4096, 120),
             (Some(300), 4, 4096, LEAST),
             (Some(0), 4, 4096, LEAST),
             (Some(1024), 1000, 4096, LEAST),
@@ -158,7 +181,7 @@ mod tests {
         }
         let (descriptors, scans) = (1024, 8);
         let connections = connections_within(Some(descriptors), scans, usize::MAX);
-        assert!(connections as u64 + RESERVED as u64 + own_descriptors(scans) < descriptors);
+        assert!(connections as u64 * DESCRIPTORS_OF_A_CONNECTION + RESERVED as u64 + own_descriptors(scans) <= descriptors);
     }
 
     #[test]
@@ -185,7 +208,8 @@ mod tests {
         let general = |id, phase| Open { id, reserved: false, phase };
         let reserved = |id, phase| Open { id, reserved: true, phase };
         let full_of = |phase| (0..RESERVED as u64).map(move |id| reserved(100 + id, phase));
-        let busy = [general(1, Phase::Busy), general(2, Phase::Stalled { since: early })];
+        let busy = [general(1, Phase::Busy), general(2, Phase::Busy)];
+        let unread = |id, since| general(id, Phase::Stalled { since });
         for (open, cap, expected) in [
             (vec![], 2, Place::General),
             (vec![general(1, Phase::Busy)], 2, Place::General),
@@ -193,8 +217,13 @@ mod tests {
             (vec![general(1, Phase::Busy), general(2, Phase::Head { since: late })], 2, Place::InsteadOf(2)),
             (vec![general(1, Phase::Busy), general(2, Phase::Arriving { since: late })], 2, Place::InsteadOf(2)),
             (vec![general(1, Phase::Fresh { since: early }), general(2, Phase::Idle { since: late })], 2, Place::InsteadOf(1)),
+            (vec![unread(1, late), general(2, Phase::Idle { since: early })], 2, Place::InsteadOf(2)),
+            (vec![general(1, Phase::Fresh { since: late }), unread(2, early)], 2, Place::InsteadOf(2)),
+            (vec![unread(1, late), unread(2, early)], 2, Place::InsteadOf(2)),
+            (vec![general(1, Phase::Busy), unread(2, late)], 2, Place::InsteadOf(2)),
             (busy.to_vec(), 2, Place::Reserved),
             (busy.into_iter().chain(full_of(Phase::Fresh { since: late })).collect(), 2, Place::ReservedInsteadOf(100)),
+            (busy.into_iter().chain(full_of(Phase::Stalled { since: late })).collect(), 2, Place::ReservedInsteadOf(100)),
             (busy.into_iter().chain(full_of(Phase::Busy)).collect(), 2, Place::Refused),
             // Those beyond the cap do not count against it.
             (full_of(Phase::Busy).collect(), 2, Place::General),

@@ -1,8 +1,9 @@
 //! Connections: accepted up to a cap, cut when they are slow or idle, and counted so that descriptors are left for the scans.
 //!
-//! Whoever connects beyond the cap takes the place of the connection that has been idle for longest. Where all of them are being served, [`RESERVED`] more are taken, for health checks alone: a
-//! process that is under load must not look dead. A request of which a part is missing counts as idle: nothing of it has been done. A head that does not arrive in time, a client that takes nothing of its answer, and a connection without a next request are cut; none of them
-//! holds anything but its socket. How long the body of a request may take is said where it is read (`web::limits`).
+//! A connection beyond the cap replaces the one that has been idle, or whose client has taken nothing of its answer, for longest. Where all of them are being served,
+//! [`RESERVED`] more are taken, for health checks alone: a process under load must not look dead. Some of these are for liveness checks alone, because a readiness check waits for the database.
+//! A request of which a part is missing counts as idle: nothing of it has been done. A head that does not arrive in time, a client that takes nothing of its answer, and a connection without a
+//! next request are cut. `web::limits` says how long the body of a request may take.
 
 mod limits;
 mod state;
@@ -23,13 +24,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-pub use limits::{ConnectionLimits, RESERVED, connections_within, own_descriptors};
+pub use limits::{ConnectionLimits, RESERVED, RESERVED_FOR_LIVENESS, ReservedUse, connections_within, own_descriptors};
 use limits::{Open, Place, place};
 use state::{Answer, Arriving, State, Watched};
 
@@ -42,8 +44,10 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) struct Connections {
     limits: ConnectionLimits,
     router: Router,
-    /// Whether a path may be asked for beyond the cap.
-    is_health_check: fn(&str) -> bool,
+    /// What a path may use beyond the cap.
+    reserved_use: Box<dyn Fn(&str) -> ReservedUse + Send + Sync>,
+    /// Health checks beyond the cap that are no liveness checks.
+    health: Semaphore,
     table: Mutex<Table>,
 }
 
@@ -75,8 +79,9 @@ impl Drop for Lent {
 }
 
 impl Connections {
-    pub(crate) fn new(limits: ConnectionLimits, router: Router, is_health_check: fn(&str) -> bool) -> Arc<Self> {
-        Arc::new(Self { limits, router, is_health_check, table: Mutex::default() })
+    pub(crate) fn new(limits: ConnectionLimits, router: Router, reserved_use: impl Fn(&str) -> ReservedUse + Send + Sync + 'static) -> Arc<Self> {
+        let health = Semaphore::new(RESERVED - RESERVED_FOR_LIVENESS);
+        Arc::new(Self { limits, router, reserved_use: Box::new(reserved_use), health, table: Mutex::default() })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -145,12 +150,18 @@ impl Connections {
 
     async fn answer(&self, reserved: bool, state: &Arc<State>, address: SocketAddr, request: hyper::Request<Incoming>) -> Response<Answer> {
         let answering = state.begin();
-        let response = if reserved && !(self.is_health_check)(request.uri().path()) {
-            too_many()
-        } else {
+        let usage = if reserved { (self.reserved_use)(request.uri().path()) } else { ReservedUse::Liveness };
+        let turn = match usage {
+            ReservedUse::Liveness => Ok(None),
+            ReservedUse::Health => self.health.try_acquire().map(Some).map_err(drop),
+            ReservedUse::Nothing => Err(()),
+        };
+        let response = if let Ok(_turn) = turn {
             let mut request: Request = request.map(|body| Arriving::body(body, state));
             request.extensions_mut().insert(ConnectInfo(address));
             self.router.clone().oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
+        } else {
+            too_many()
         };
         response.map(|body| Answer { body, _answering: answering })
     }

@@ -31,11 +31,55 @@ struct Seen {
     head: Option<Instant>,
     /// Since when the client takes nothing.
     stalled: Option<Instant>,
+    /// What arrived last of the connection, and of the body of the last request.
+    read: Last,
+    body: Last,
+}
+
+impl Seen {
+    /// Whether what has arrived ends with the last request: with the empty line of its head, or with its body. Otherwise it holds a part of the next one.
+    fn is_at_end_of_request(&self) -> bool {
+        let (read, body) = (self.read.as_slice(), self.body.as_slice());
+        read.ends_with(b"\n\r\n") || read.ends_with(b"\n\n") || (!body.is_empty() && read.ends_with(body))
+    }
+}
+
+/// The last bytes of a stream.
+#[derive(Debug, Default)]
+struct Last {
+    bytes: [u8; 4],
+    size: usize,
+}
+
+impl Last {
+    fn push(&mut self, bytes: &[u8]) {
+        for byte in &bytes[bytes.len().saturating_sub(self.bytes.len())..] {
+            if self.size == self.bytes.len() {
+                self.bytes.rotate_left(1);
+                self.size -= 1;
+            }
+            self.bytes[self.size] = *byte;
+            self.size += 1;
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.size]
+    }
 }
 
 impl State {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Seen { requests: 0, since: Instant::now(), is_fresh: true, arriving: None, head: None, stalled: None })))
+        Arc::new(Self(Mutex::new(Seen {
+            requests: 0,
+            since: Instant::now(),
+            is_fresh: true,
+            arriving: None,
+            head: None,
+            stalled: None,
+            read: Last::default(),
+            body: Last::default(),
+        })))
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -57,7 +101,7 @@ impl State {
     pub(super) fn begin(self: &Arc<Self>) -> Answering {
         let mut seen = self.seen();
         seen.requests += 1;
-        (seen.is_fresh, seen.head) = (false, None);
+        (seen.is_fresh, seen.head, seen.body) = (false, None, Last::default());
         drop(seen);
         Answering(Arc::clone(self))
     }
@@ -66,8 +110,14 @@ impl State {
         self.seen().arriving = if is_whole { None } else { Some(Instant::now()) };
     }
 
-    fn has_read(&self) {
+    /// A part of the body of a request was handed on.
+    fn has_taken(&self, bytes: &[u8]) {
+        self.seen().body.push(bytes);
+    }
+
+    fn has_read(&self, bytes: &[u8]) {
         let mut seen = self.seen();
+        seen.read.push(bytes);
         if seen.requests == 0 && seen.head.is_none() {
             seen.head = Some(Instant::now());
         }
@@ -92,6 +142,10 @@ impl Drop for Answering {
         let mut seen = self.0.seen();
         seen.requests -= 1;
         seen.since = Instant::now();
+        if seen.requests == 0 && !seen.is_at_end_of_request() {
+            // It arrived with the last request or while that was answered, and may never go on.
+            seen.head = Some(seen.since);
+        }
     }
 }
 
@@ -123,7 +177,11 @@ impl HttpBody for Arriving {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(bytes) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            self.state.has_taken(bytes);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -169,7 +227,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.state.has_read();
+            self.state.has_read(&buffer.filled()[before..]);
         }
         Poll::Ready(Ok(()))
     }
@@ -233,6 +291,7 @@ mod tests {
         assert_eq!(state.phase(), Phase::Busy);
         client.write_all(b"B").await.unwrap();
         server.read_u8().await.unwrap();
+        state.has_taken(b"B");
         let mut write = Box::pin(server.write_all(b"12345678"));
         assert!(futures_util::poll!(&mut write).is_pending());
         assert_eq!(state.phase(), Phase::Stalled { since: Instant::now() });
@@ -243,5 +302,31 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         drop(request);
         assert_eq!(state.phase(), Phase::Idle { since: Instant::now() }, "what arrived of a body is no next request");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_of_the_next_request_that_came_early_has_the_time_of_a_head() {
+        for (first, body, later, is_next) in [
+            ("GET / HTTP/1.1\r\n\r\n", "", "", false),
+            ("GET / HTTP/1.1\n\n", "", "", false),
+            ("GET / HTTP/1.1\r\n\r\nGET / HT", "", "", true),
+            ("GET / HTTP/1.1\r\n\r\n", "", "G", true),
+            ("POST / HTTP/1.1\r\n\r\nbody", "body", "", false),
+            ("POST / HTTP/1.1\r\n\r\nb", "body", "ody", false),
+            ("POST / HTTP/1.1\r\n\r\n}", "}", "", false),
+            ("POST / HTTP/1.1\r\n\r\nbodyGE", "body", "", true),
+            ("POST / HTTP/1.1\r\n\r\n4\r\nbody\r\n0\r\n\r\n", "body", "", false),
+        ] {
+            let state = State::new();
+            state.has_read(first.as_bytes());
+            let request = state.begin();
+            state.has_read(later.as_bytes());
+            for byte in body.bytes() {
+                state.has_taken(&[byte]);
+            }
+            drop(request);
+            let since = Instant::now();
+            assert_eq!(state.phase(), if is_next { Phase::Head { since } } else { Phase::Idle { since } }, "{first:?} {later:?}");
+        }
     }
 }

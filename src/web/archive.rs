@@ -2,7 +2,7 @@
 //!
 //! A thread that may wait for the store of files writes into a short channel, and the answer reads from it; a reader that goes away ends the thread with its next write.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::{Arc, LazyLock};
 
@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{TryStreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use unicode_normalization::UnicodeNormalization as _;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -29,6 +30,11 @@ const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 4;
 /// How many archives are made at once: each holds a thread.
 const AT_ONCE: usize = 4;
+/// The longest part of a name, in bytes, and the longest extension in it.
+const MOST_PART: usize = 200;
+const MOST_EXTENSION: usize = 20;
+/// The number of the second entry of a name.
+const FIRST_NUMBER: u32 = 2;
 
 static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 
@@ -174,7 +180,24 @@ fn part_name(part: &str) -> String {
     if name.starts_with(' ') {
         name.replace_range(..1, "_");
     }
+    let name = cut(name);
     if is_device(&name) { format!("_{name}") } else { name }
+}
+
+/// A name that fits on any file system, also with a number in it: most take 255 bytes. What it ends with stays.
+fn cut(name: String) -> String {
+    if name.len() <= MOST_PART {
+        return name;
+    }
+    let (stem, extension) = split_extension(&name);
+    let end = stem.floor_char_boundary(MOST_PART - extension.len());
+    format!("{}{extension}", &stem[..end])
+}
+
+/// A name before its extension, and the extension with its dot.
+fn split_extension(name: &str) -> (&str, &str) {
+    let dot = name.rfind('.').filter(|at| *at > 0 && name.len() - at <= MOST_EXTENSION);
+    name.split_at(dot.unwrap_or(name.len()))
 }
 
 /// Marks and controls of the direction of text, and what takes no room: a name with them reads as another one.
@@ -196,6 +219,8 @@ fn is_device(name: &str) -> bool {
 struct Names {
     files: HashSet<String>,
     folders: HashSet<String>,
+    /// The number to try next for a file of a name.
+    numbers: HashMap<String, u32>,
 }
 
 impl Names {
@@ -205,27 +230,35 @@ impl Names {
         let (last, folders) = parts.split_last().unwrap_or((&"", &[]));
         let mut folder = String::new();
         for part in folders {
-            let free = free(part, &folder, |path| self.files.contains(path));
+            // From the beginning each time: what lies in one folder stays in one folder.
+            let (free, _) = free(part, &folder, FIRST_NUMBER, |path| self.files.contains(path));
             folder = format!("{folder}{free}/");
             self.folders.insert(alike(folder.trim_end_matches('/')));
         }
-        let file = free(last, &folder, |path| self.files.contains(path) || self.folders.contains(path));
+        let number = self.numbers.entry(alike(&format!("{folder}{last}"))).or_insert(FIRST_NUMBER);
+        let (file, next) = free(last, &folder, *number, |path| self.files.contains(path) || self.folders.contains(path));
+        *number = next;
         let taken = format!("{folder}{file}");
         self.files.insert(alike(&taken));
         taken
     }
 }
 
-/// `name`, or with a number behind it where it is used in `folder`.
-fn free(name: &str, folder: &str, is_used: impl Fn(&str) -> bool) -> String {
-    let numbered = std::iter::once(name.to_owned()).chain((2..=u32::MAX).map(|number| format!("{name}~{number}")));
-    let mut free = numbered.skip_while(|name| is_used(&alike(&format!("{folder}{name}"))));
-    free.next().unwrap_or_else(|| name.to_owned())
+/// `name`, or with a number before its extension where it is used in `folder`: `number` or a larger one. With it, the number to try next.
+fn free(name: &str, folder: &str, number: u32, is_used: impl Fn(&str) -> bool) -> (String, u32) {
+    let is_free = |name: &str| !is_used(&alike(&format!("{folder}{name}")));
+    if is_free(name) {
+        return (name.to_owned(), number);
+    }
+    let (stem, extension) = split_extension(name);
+    let mut numbered = (number..u32::MAX).map(|number| (format!("{stem}~{number}{extension}"), number + 1));
+    numbered.find(|(name, _)| is_free(name)).unwrap_or_else(|| (name.to_owned(), number))
 }
 
-/// A name without the difference between large and small letters. Both ways, because some letters have one only in one direction.
+/// A name without the differences that some systems do not make: between large and small letters, both ways, because some letters have one only in one direction; and between a letter with a mark
+/// and the same two characters.
 fn alike(name: &str) -> String {
-    name.to_uppercase().to_lowercase()
+    name.nfc().collect::<String>().to_uppercase().to_lowercase().nfc().collect()
 }
 
 /// Collects small writes into chunks for the answer.
@@ -313,6 +346,37 @@ mod tests {
         assert_eq!(taken(&["A/b", "a"]), ["A/b", "a~2"], "and what is a folder is no file");
         assert_eq!(taken(&["stra\u{df}e", "STRASSE", "\u{17f}", "S"]), ["stra\u{df}e", "STRASSE~2", "\u{17f}", "S~2"]);
         assert_eq!(taken(&["con", "_con"]), ["_con", "_con~2"]);
+        assert_eq!(taken(&["a:.txt", "a?.txt", "A_.TXT", "b?/.x", "b:/.x"]), ["a_.txt", "a_~2.txt", "A_~3.TXT", "b_/.x", "b_/.x~2"]);
+        assert_eq!(
+            taken(&["caf\u{e9}", "cafe\u{301}", "CAFE\u{301}"]),
+            ["caf\u{e9}", "cafe\u{301}~2", "CAFE\u{301}~3"],
+            "a letter with a mark, in one character or two"
+        );
+        assert_eq!(taken(&["a", "a/b", "a/b", "A/B"]), ["a", "a~2/b", "a~2/b~2", "A~2/B~3"], "what lies in one folder stays in one folder");
+        // Each name is found in one step, not by trying all numbers before it.
+        let mut names = Names::default();
+        for number in 1..=20_000 {
+            let taken = names.take("a.txt");
+            assert!(number == 1 || taken == format!("a~{number}.txt"), "{taken}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_and_keep_their_extension() {
+        let long = "x".repeat(300);
+        for (path, name) in [
+            (long.clone(), "x".repeat(200)),
+            (format!("{long}.html"), format!("{}.html", "x".repeat(195))),
+            (format!("a/{long}/b"), format!("a/{}/b", "x".repeat(200))),
+            ("\u{fc}".repeat(150), "\u{fc}".repeat(100)),
+            (format!("x{}.txt", "\u{fc}".repeat(150)), format!("x{}.txt", "\u{fc}".repeat(97))),
+            (format!("a.{long}"), format!("a.{}", "x".repeat(198))),
+        ] {
+            assert_eq!(entry_name(&path), name);
+        }
+        let mut names = Names::default();
+        let [first, second] = ["y", "z"].map(|end| names.take(&entry_name(&format!("{long}{end}.html"))));
+        assert_eq!((first, second), (format!("{}.html", "x".repeat(195)), format!("{}~2.html", "x".repeat(195))));
     }
 
     #[tokio::test]
@@ -336,7 +400,7 @@ mod tests {
         let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
         let mut names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
         names.sort();
-        assert_eq!(names, ["attempt-1/odd__name_.txt", "attempt-1/odd__name_.txt~2", "attempt-1/sub/large.txt"]);
+        assert_eq!(names, ["attempt-1/odd__name_.txt", "attempt-1/odd__name_~2.txt", "attempt-1/sub/large.txt"]);
         let mut text = String::new();
         zip.by_name("attempt-1/sub/large.txt").unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, large);

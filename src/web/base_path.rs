@@ -17,6 +17,12 @@ pub(crate) fn current() -> BasePath {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
+/// The path for which a browser keeps our cookies: with other programs on the same host, each has its own.
+pub(crate) fn of_cookies() -> String {
+    let base = current();
+    if base.is_none() { "/".to_owned() } else { base.to_string() }
+}
+
 /// Answers a request under a base path.
 pub(crate) async fn under<T>(base: BasePath, answer: impl Future<Output = T>) -> T {
     if base.is_none() { answer.await } else { CURRENT.scope(base, answer).await }

@@ -121,6 +121,15 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn without_a_base_path_cookies_are_for_all_pages() {
+        let app = TestApp::new();
+        for (path, body) in [("/theme", "theme=dark"), ("/zone", "zone=Pacific%2FAuckland"), ("/zone", "zone=local")] {
+            let cookie = header_of(&app.post_form(path, body).await, "set-cookie").to_owned();
+            assert!(cookie.contains("; Path=/; "), "{path}: {cookie}");
+        }
+    }
+
     /// The addresses in a page that begin at the root.
     fn addresses(html: &str) -> Vec<&str> {
         html.split("=\"/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
@@ -180,6 +189,10 @@ mod tests {
             ("referer", "http://localhost:5000/kastrel/scans?status=failed"),
         ];
         assert_eq!(header_of(&app.send("POST", "/kastrel/theme", &theme, "theme=dark").await, "location"), "/kastrel/scans?status=failed");
+        for (path, body) in [("/kastrel/theme", "theme=dark"), ("/kastrel/zone", "zone=Pacific%2FAuckland"), ("/zone", "zone=local")] {
+            let cookie = header_of(&app.post_form(path, body).await, "set-cookie").to_owned();
+            assert!(cookie.contains("; Path=/kastrel; "), "{path}: {cookie}");
+        }
         let accepted = app.send("POST", "/kastrel/api/scans", &[("content-type", "application/json")], r#"{"target":"example.com"}"#).await;
         assert_eq!((accepted.status().as_u16(), header_of(&accepted, "location")), (201, "/kastrel/api/scans/3"));
         assert_eq!(json_of(app.get("/kastrel/api/openapi.json").await).await["servers"][0]["url"], "/kastrel");

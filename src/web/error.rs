@@ -25,7 +25,7 @@ pub(crate) const MOST_NAME: usize = 200;
 /// The longest detail, and the longest message of a field.
 const MOST_DETAIL: usize = 1000;
 /// So many wrong fields are named.
-const MOST_ERRORS: usize = 20;
+pub(crate) const MOST_ERRORS: usize = 20;
 
 /// A text, cut where it is longer than so many characters.
 pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use kastrel_actors::model::Host;
 use kastrel_actors::policy::scope::ScopeRule;
 
-use super::hosts::without_port;
+use super::hosts::{has_at_most_one_host, without_port};
 use crate::config::BasePath;
 
 /// The scheme of the browser's request. Further in it is there only where a trusted proxy says it.
@@ -55,7 +55,8 @@ pub(crate) fn read(headers: &mut HeaderMap, peer: Option<IpAddr>, trusted: &Trus
         headers.remove(*name);
     }
     let Some(said) = said else { return Forwarded::default() };
-    if let Some(host) = said.host.and_then(|host| HeaderValue::try_from(host).ok()) {
+    // A malformed `Host` is the client's own, whatever the proxy says of it, and must be refused.
+    if let Some(host) = said.host.and_then(|host| HeaderValue::try_from(host).ok()).filter(|_| has_at_most_one_host(headers)) {
         headers.insert(header::HOST, host);
     }
     if let Some(scheme) = said.scheme {
@@ -138,6 +139,26 @@ mod tests {
         }
         assert_eq!(read(&mut headers(&said), None, &trusted()), Forwarded::default(), "a peer that is not known is not trusted");
         assert_eq!(read(&mut headers(&said), "127.0.0.1".parse().ok(), &TrustedProxies::default()), Forwarded::default());
+    }
+
+    #[test]
+    fn a_malformed_host_stays_what_it_is() {
+        for (hosts, read_as) in [
+            (&["127.0.0.1:5000"][..], &["scans.test"][..]),
+            (&[], &["scans.test"]),
+            (&["a@127.0.0.1"], &["a@127.0.0.1"]),
+            (&["127.0.0.1", "127.0.0.1"], &["127.0.0.1", "127.0.0.1"]),
+            (&[""], &[""]),
+        ] {
+            let mut headers = headers(&[("x-forwarded-host", "scans.test")]);
+            headers.remove(header::HOST);
+            for host in hosts {
+                headers.append(header::HOST, host.parse().unwrap());
+            }
+            read(&mut headers, "127.0.0.1".parse().ok(), &trusted());
+            let all: Vec<&str> = headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap()).collect();
+            assert_eq!(all, read_as, "{hosts:?}");
+        }
     }
 
     #[test]

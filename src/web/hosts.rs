@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
+use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 
@@ -86,6 +87,11 @@ impl From<HostFault> for Problem {
     }
 }
 
+/// How many hosts a request names, by its address and its headers.
+pub(crate) fn named_hosts(request: &Request) -> usize {
+    usize::from(request.uri().authority().is_some()) + request.headers().get_all(header::HOST).iter().count()
+}
+
 /// The one host that a request names.
 pub(crate) fn named_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, HostFault> {
     let mut all = headers.get_all(header::HOST).iter();
@@ -98,6 +104,12 @@ pub(crate) fn named_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a
         return Err(HostFault::Malformed);
     }
     uri.authority().map(Authority::as_str).or(of_header).filter(|host| is_host(host)).ok_or(HostFault::Malformed)
+}
+
+/// Whether a request has no `Host` header, or a single one that is well formed.
+pub(crate) fn has_at_most_one_host(headers: &HeaderMap) -> bool {
+    let mut all = headers.get_all(header::HOST).iter();
+    all.next().is_none_or(|host| host.to_str().is_ok_and(is_host)) && all.next().is_none()
 }
 
 /// Whether a text is a host, with or without a port.

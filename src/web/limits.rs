@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::{Uri, header};
+use axum::http::{Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
@@ -13,17 +13,23 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::error::{MOST_NAME, Problem, ProblemKind, is_for_programs, shortened};
-use super::hosts::host_of;
+use super::hosts::{host_of, named_hosts};
 use super::request_span::{RequestSpan, method_name};
 use super::same_origin::{is_proven, may_be_seen};
 use super::state::Web;
 use super::trace::{RequestTrace, TRACEPARENT};
 use super::viewer::Theme;
+use crate::config::BasePath;
+use crate::connections::ReservedUse;
 
 /// A body may take a second for so many bytes, besides its time limit.
 const SLOWEST: usize = 16 * 1024;
-/// See [`is_health_check`].
-const HEALTH_CHECKS: &[&str] = &["/livez", "/readyz", "/api/proof"];
+/// So much of each body takes nothing of the memory that bodies share: small submissions arrive, however many large ones are slow.
+const FREE: usize = 16 * 1024;
+/// The check that waits for nothing, and so takes no turn.
+const LIVENESS: &str = "/livez";
+/// The checks that have turns of their own. Commands ask for a proof to learn whether this is the server of their data folder.
+const HEALTH_CHECKS: &[&str] = &["/readyz", "/api/proof"];
 /// The route that has no span.
 const HOT_ROUTE: &str = "/api/scans/{id}/status";
 
@@ -42,6 +48,10 @@ pub struct RequestLimits {
     pub event_streams: usize,
     /// How often an event stream shows that it lives.
     pub keep_alive: Duration,
+    /// How much memory bodies that arrive may take together, besides the beginning of each; at least that of four bodies.
+    pub arriving_bytes: usize,
+    /// How many health checks are answered at the same time; the others wait.
+    pub health_checks: usize,
 }
 
 impl Default for RequestLimits {
@@ -53,6 +63,8 @@ impl Default for RequestLimits {
             body_timeout: Duration::from_secs(10),
             event_streams: 512,
             keep_alive: Duration::from_secs(15),
+            arriving_bytes: 64 << 20,
+            health_checks: 16,
         }
     }
 }
@@ -74,10 +86,13 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
         };
-        let Ok(_turn) = web.turn(request.uri().path()).await else {
-            return Problem::new(ProblemKind::Busy, "the server answers as many requests as it can; try again in a moment").retry_after(1).into_response();
+        let answered = async {
+            let Ok(_turn) = web.turn(request.uri().path()).await else {
+                return Problem::new(ProblemKind::Busy, "the server answers as many requests as it can; try again in a moment").retry_after(1).into_response();
+            };
+            next.run(request).await
         };
-        match tokio::time::timeout(web.limits.timeout, next.run(request)).await {
+        match tokio::time::timeout(web.limits.timeout, answered).await {
             Ok(response) => response,
             Err(_) => Problem::new(ProblemKind::TimedOut, "the answer was not ready in time; a scan that was accepted is not lost").into_response(),
         }
@@ -103,15 +118,25 @@ pub(crate) async fn attend_hot(State(web): State<Web>, request: Request, next: N
     answer
 }
 
-/// Whether a path is asked to find out how the process is. Health checks have turns and connections of their own: a process under load must not look dead.
-/// So do commands that ask whether this is the server of their data folder.
-pub(crate) fn is_health_check(path: &str) -> bool {
-    HEALTH_CHECKS.contains(&path)
+/// What a path may use of the turns and connections that are kept for health checks: a process under load must not look dead.
+pub(crate) fn reserved_use(path: &str) -> ReservedUse {
+    match path {
+        LIVENESS => ReservedUse::Liveness,
+        path if HEALTH_CHECKS.contains(&path) => ReservedUse::Health,
+        _ => ReservedUse::Nothing,
+    }
 }
 
-/// The same for a path as it arrives, which may have the base path before it.
-pub fn may_use_reserved_connections(path: &str) -> bool {
-    HEALTH_CHECKS.iter().any(|check| path.trim_end_matches('/').ends_with(check))
+/// The same for a path as it arrives, with the base path before it or without.
+pub fn reserved_use_under(base: &BasePath, path: &str) -> ReservedUse {
+    let path = base.off(path);
+    reserved_use(path.strip_suffix('/').unwrap_or(path))
+}
+
+/// Whether a request is a health check in HTTP/1.0, which needs no `Host`: load balancers ask so. Browsers do not, so no page of another site can.
+pub(crate) fn is_old_health_check(request: &Request) -> bool {
+    let is_check = reserved_use(request.uri().path()) != ReservedUse::Nothing;
+    is_check && request.method().is_safe() && request.version() <= Version::HTTP_10 && named_hosts(request) == 0
 }
 
 /// When a body of which so much has arrived must be whole.
@@ -119,7 +144,7 @@ fn body_ends(began: Instant, patience: Duration, arrived: usize) -> Instant {
     began + patience + Duration::from_secs((arrived / SLOWEST) as u64)
 }
 
-/// The request with all of its body. It must arrive in time, and all bodies that arrive share a bounded memory.
+/// The request with all of its body. It must arrive in time, and what arrives of all bodies beyond their first [`FREE`] bytes shares a bounded memory.
 async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
@@ -142,7 +167,8 @@ async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
         if arrived.len() + chunk.len() > most {
             return Err(too_large(most));
         }
-        let Ok(memory) = web.bodies.try_acquire_many(u32::try_from(chunk.len()).unwrap_or(u32::MAX)) else {
+        let charged = chunk.len().saturating_sub(FREE.saturating_sub(arrived.len()));
+        let Ok(memory) = web.bodies.try_acquire_many(u32::try_from(charged).unwrap_or(u32::MAX)) else {
             return Err(Problem::new(ProblemKind::Busy, "too many large requests arrive at once; try again in a moment").retry_after(1));
         };
         held.push(memory);
@@ -161,12 +187,18 @@ pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
 
 fn admit(web: &Web, request: &Request) -> Result<(), Problem> {
     let (uri, headers) = (request.uri(), request.headers());
+    if is_old_health_check(request) {
+        return Ok(());
+    }
     web.state.hosts.check(uri, headers)?;
     if request.method().is_safe() {
-        return if may_be_seen(uri, headers) {
+        return if may_be_seen(uri, headers, &web.state.hosts) {
             Ok(())
         } else {
-            Err(Problem::new(ProblemKind::CrossSite, "another site's page may link to this address, and not load it"))
+            Err(Problem::new(
+                ProblemKind::CrossSite,
+                "another site's page may link to most addresses of this site, and load none; open it from here, or with a program such as curl",
+            ))
         };
     }
     if is_proven(request.method(), uri, headers, &web.state.hosts) {
@@ -231,6 +263,79 @@ mod tests {
         assert_eq!((slow.status(), header_of(&slow, "connection")), (StatusCode::REQUEST_TIMEOUT, "close"));
         assert_eq!(began.elapsed().as_secs(), 10);
         assert_eq!(json_of(slow).await["type"], "urn:kastrel:problem:slow-request");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_bodies_take_no_submission_down() {
+        let app = TestApp::with_limits(RequestLimits { body_bytes: 64 * 1024, arriving_bytes: 0, ..RequestLimits::default() });
+        let json = [("content-type", "application/json")];
+        // Together they want more memory than there is.
+        let slow = (0..8).map(|_| {
+            let beginning = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![b' '; 60 * 1024])]);
+            app.send_body("POST", "/api/scans", &json, Body::from_stream(beginning.chain(futures_util::stream::pending())))
+        });
+        let other = async { app.post_json("/api/scans", &[], &serde_json::json!({"target": "example.com"})).await };
+        let (slow, other) = tokio::join!(futures_util::future::join_all(slow), other);
+        let statuses: Vec<u16> = slow.iter().map(|answer| answer.status().as_u16()).collect();
+        assert_eq!(
+            (statuses.iter().filter(|status| **status == 408).count(), statuses.iter().filter(|status| **status == 503).count()),
+            (5, 3),
+            "{statuses:?}"
+        );
+        assert_eq!(other.status(), 201);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_liveness_check_waits_for_no_turn_and_others_wait_for_a_limited_time() {
+        let app = TestApp::with_limits(RequestLimits { health_checks: 0, ..RequestLimits::default() });
+        assert_eq!(app.get("/livez").await.status(), 200);
+        let began = Instant::now();
+        assert_eq!((app.get("/readyz").await.status().as_u16(), began.elapsed().as_secs()), (504, 30));
+    }
+
+    #[tokio::test]
+    async fn an_old_health_check_needs_no_host() {
+        let app = TestApp::new();
+        for (version, path, hosts, status) in [
+            (Version::HTTP_10, "/livez", &[][..], 200),
+            (Version::HTTP_09, "/livez", &[], 200),
+            (Version::HTTP_10, "/livez", &["localhost"], 200),
+            (Version::HTTP_11, "/livez", &[], 400),
+            (Version::HTTP_10, "/livez", &["a@localhost"], 400),
+            (Version::HTTP_10, "/livez", &["localhost", "localhost"], 400),
+            (Version::HTTP_10, "/livez", &["evil.example"], 421),
+            (Version::HTTP_10, "/", &[], 400),
+            (Version::HTTP_10, "/api/scans", &[], 400),
+            (Version::HTTP_10, "/api/scans/1/status", &[], 400),
+        ] {
+            let mut request = Request::builder().uri(path).version(version);
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            assert_eq!(app.answer(request.body(Body::empty()).unwrap()).await.status(), status, "{version:?} {path} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn only_health_checks_may_use_what_is_kept_for_them() {
+        let (none, base) = (BasePath::default(), BasePath::parse("/kastrel").unwrap());
+        for (base, path, expected) in [
+            (&none, "/livez", ReservedUse::Liveness),
+            (&none, "/livez/", ReservedUse::Liveness),
+            (&none, "/readyz", ReservedUse::Health),
+            (&none, "/api/proof", ReservedUse::Health),
+            (&base, "/kastrel/livez", ReservedUse::Liveness),
+            (&base, "/livez", ReservedUse::Liveness),
+            (&base, "/kastrel/readyz/", ReservedUse::Health),
+            (&none, "/kastrel/livez", ReservedUse::Nothing),
+            (&base, "/other/livez", ReservedUse::Nothing),
+            (&none, "/scans/1/attempts/1/files/livez", ReservedUse::Nothing),
+            (&none, "/livezz", ReservedUse::Nothing),
+            (&none, "/", ReservedUse::Nothing),
+            (&none, "", ReservedUse::Nothing),
+        ] {
+            assert_eq!(reserved_use_under(base, path), expected, "{base:?} {path}");
+        }
     }
 
     #[tokio::test]

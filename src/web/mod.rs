@@ -34,6 +34,6 @@ mod zone;
 pub use edge::Edge;
 pub use forwarded::TrustedProxies;
 pub use hosts::HostRule;
-pub use limits::{RequestLimits, may_use_reserved_connections};
+pub use limits::{RequestLimits, reserved_use_under};
 pub use router::{health_router, router};
 pub use state::{AppInfo, CatalogueView, IssueText, RenderReport, ServerProof, SettingLine, WebState};

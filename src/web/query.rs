@@ -279,21 +279,31 @@ fn place(text: &str) -> Result<Option<ListPlace>, String> {
     }
     let wrong = || "expected a place that an earlier page named".to_owned();
     let (rank, id) = text.rsplit_once('~').ok_or_else(wrong)?;
-    let id = id.parse().map_err(|_| wrong())?;
+    let id = digits(id).map(ScanId).ok_or_else(wrong)?;
     if rank.len() > MAX_TEXT { Err(wrong()) } else { Ok(Some(ListPlace { rank: rank.to_owned(), id })) }
 }
 
+/// A number in digits alone, without a sign.
+fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
 fn number(text: &str, most: usize) -> Result<usize, String> {
-    text.parse().ok().filter(|number| (1..=most).contains(number)).ok_or_else(|| format!("expected a number from 1 to {most}"))
+    digits(text).filter(|number| (1..=most).contains(number)).ok_or_else(|| format!("expected a number from 1 to {most}"))
 }
 
 fn statuses(text: &str) -> Result<Vec<ScanStatus>, String> {
-    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let words = text.split(',').map(unspaced).filter(|word| !word.is_empty());
     words.map(|word| word.parse::<ScanStatus>().map_err(|error| format!("expected one or more of {}", error.expected))).collect()
 }
 
+/// Blanks around a word change nothing, as the description says.
+fn unspaced(text: &str) -> &str {
+    text.trim_matches(' ')
+}
+
 fn name_of<T: std::str::FromStr<Err = kastrel_actors::model::UnknownName>>(text: &str) -> Result<Option<T>, String> {
-    let text = text.trim();
+    let text = unspaced(text);
     if text.is_empty() {
         return Ok(None);
     }
@@ -310,7 +320,7 @@ fn text(text: &str) -> Result<Option<String>, String> {
 
 fn id(text: &str) -> Result<Option<ScanId>, String> {
     // No scan has a larger number, and many programs know no larger one.
-    let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
+    let number = digits(text).filter(|number: &u64| i64::try_from(*number).is_ok());
     number.map(|number| Some(ScanId(number))).ok_or_else(|| "expected a scan's number".to_owned())
 }
 
@@ -325,11 +335,14 @@ fn zone(text: &str) -> Result<Zone, String> {
 
 /// `2026-11-23`, a whole day in `zone`, or a moment such as `2026-11-23T08:00:00Z`.
 fn day(text: &str, zone: &Zone) -> Result<Option<Day>, String> {
-    let text = text.trim();
+    let text = unspaced(text);
     if text.is_empty() {
         return Ok(None);
     }
     let wrong = || "expected a day such as 2026-11-23 or a moment such as 2026-11-23T08:00:00Z".to_owned();
+    if !is_day_or_moment(text) {
+        return Err(wrong());
+    }
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(Some(Day { text: text.to_owned(), begins: moment, ends: moment }));
     }
@@ -340,9 +353,106 @@ fn day(text: &str, zone: &Zone) -> Result<Option<Day>, String> {
     Ok(Some(Day { text: text.to_owned(), begins: begin(date)?, ends: begin(next)? }))
 }
 
+/// Whether a text has the form that the API's description names; the parsers know more forms. Whether there is such a day is for them to say.
+fn is_day_or_moment(text: &str) -> bool {
+    let has_form = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(byte, expected)| if expected == b'0' { byte.is_ascii_digit() } else { byte == expected })
+    };
+    let Some((date, time)) = text.split_at_checked("0000-00-00".len()) else { return false };
+    if !has_form(date, "0000-00-00") || !date.starts_with(['0', '1', '2']) {
+        return false;
+    }
+    if time.is_empty() {
+        return true;
+    }
+    let Some((clock, rest)) = time.strip_prefix('T').and_then(|time| time.split_at_checked("00:00:00".len())) else { return false };
+    // There are minutes of 61 seconds; nobody searches by them.
+    if !has_form(clock, "00:00:00") || clock.ends_with(":60") {
+        return false;
+    }
+    let offset = match rest.strip_prefix('.') {
+        None => rest,
+        Some(rest) => {
+            let offset = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            if !(1..=9).contains(&(rest.len() - offset.len())) {
+                return false;
+            }
+            offset
+        }
+    };
+    match offset.strip_prefix(['+', '-']) {
+        Some(offset) => has_form(offset, "00:00") && &offset[..2] < "24" && &offset[3..] < "60",
+        None => offset == "Z",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn takes_the_words_that_the_description_names_and_no_others() {
+        for (name, value, is_right) in [
+            ("from", "", true),
+            ("from", "2026-11-23", true),
+            ("from", " 2026-11-23 ", true),
+            ("from", "2028-02-29", true),
+            ("from", "2000-02-29", true),
+            ("from", "2400-02-29", true),
+            ("to", "2026-11-23T08:00:00Z", true),
+            ("to", "2026-11-23T08:00:00.123456789Z", true),
+            ("to", "2026-11-23T08:00:00+02:00", true),
+            ("to", "2026-11-23T08:00:00.5-23:59", true),
+            ("to", "0000-01-01", true),
+            ("to", "2999-12-31T23:59:59Z", true),
+            ("from", "2027-02-29", false),
+            ("from", "1900-02-29", false),
+            ("from", "2026-02-30", false),
+            ("from", "2026-13-01", false),
+            ("from", "2026-11-31", false),
+            ("from", "9999-12-31", false),
+            ("from", "20261123", false),
+            ("from", "2026-11-23T08:00Z", false),
+            ("from", "2026-11-23 08:00:00Z", false),
+            ("from", "2026-11-23T08:00:00", false),
+            ("from", "2026-11-23T08:00:00z", false),
+            ("from", "2026-11-23T24:00:00Z", false),
+            ("from", "2026-11-23T08:60:00Z", false),
+            ("from", "2026-11-23T08:00:60Z", false),
+            ("from", "2026-11-23T08:00:00.Z", false),
+            ("from", "2026-11-23T08:00:00.1234567890Z", false),
+            ("from", "2026-11-23T08:00:00,5Z", false),
+            ("from", "2026-11-23T08:00:00+0200", false),
+            ("from", "2026-11-23T08:00:00+24:00", false),
+            ("from", "2026-11-23T08:00:00Z[Europe/Berlin]", false),
+            ("from", "\t2026-11-23", false),
+            ("from", "2026-11-2\u{e9}", false),
+            ("status", "failed", true),
+            ("status", "failed, running ,pending", true),
+            ("status", " failed ,, running,", true),
+            ("status", ",", true),
+            ("status", "failed running", false),
+            ("status", "failed,\trunning", false),
+            ("status", "Failed", false),
+            ("mode", " both ", true),
+            ("mode", "both\t", false),
+            ("sort", "", true),
+            ("sort", "worst ", true),
+            ("min_severity", " high", true),
+            ("min_severity", "High", false),
+            ("at", "a~7", true),
+            ("at", "a~+7", false),
+        ] {
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+            let (_, errors) = ScanListQuery::parse(Some(&query));
+            assert_eq!(errors.is_empty(), is_right, "{name}={value:?}: {errors:?}");
+        }
+        for (name, value) in [("page", "+1"), ("per_page", "1.0"), ("before", "+7"), ("after", "")] {
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+            assert_eq!(ScanListQuery::parse(Some(&query)).1.len(), 1, "{query}");
+        }
+    }
 
     #[test]
     fn reads_everything_that_can_be_asked() {

@@ -16,7 +16,7 @@ use super::api::{health, metrics};
 use super::edge::around;
 use super::error::{Problem, ProblemKind};
 use super::hosts::named_host;
-use super::limits::{attend, attend_hot, panicked};
+use super::limits::{attend, attend_hot, is_old_health_check, panicked};
 use super::state::{Web, WebInner, WebState};
 use super::{Edge, RequestLimits, archive, assets, files, pages};
 
@@ -55,6 +55,9 @@ pub fn health_router(state: WebState, limits: RequestLimits) -> Router {
 }
 
 async fn of_one_host(request: Request, next: Next) -> Response {
+    if is_old_health_check(&request) {
+        return next.run(request).await;
+    }
     match named_host(request.uri(), request.headers()) {
         Ok(_) => next.run(request).await,
         Err(_) => (StatusCode::BAD_REQUEST, "send one Host header: a host name or an address, with a port if there is one\n").into_response(),

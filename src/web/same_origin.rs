@@ -27,8 +27,8 @@ pub(crate) fn is_proven(method: &Method, uri: &Uri, headers: &HeaderMap, hosts: 
 
 /// Whether a request that changes nothing may have its answer. A page of another site may link to ours, and must not load anything of it: an image tag alone would take the one turn for backups,
 /// and what loads, and how fast, tells that site something.
-pub(crate) fn may_be_seen(uri: &Uri, headers: &HeaderMap) -> bool {
-    let Some(site) = text(headers, SITE) else { return true };
+pub(crate) fn may_be_seen(uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool {
+    let Some(site) = text(headers, SITE) else { return uri.path() != BACKUP || is_no_foreign_page(uri, headers, hosts) };
     if matches!(site, "same-origin" | "none") {
         return true;
     }
@@ -39,6 +39,15 @@ pub(crate) fn may_be_seen(uri: &Uri, headers: &HeaderMap) -> bool {
     }
     // A report is shown in a sandbox, which is another site to the browser, and loads the files beside it. Other pages cannot frame them, and can only show them as pictures.
     is_file_of_attempt(uri.path()) && matches!(destination, "iframe" | "image" | "style" | "font")
+}
+
+/// Whether a request without the browser's own word about its page does not come from another site's. Browsers leave that word out towards a plain `http` address of another machine, but name the
+/// languages of their user, which programs do not; and they name the page, unless it forbids that.
+fn is_no_foreign_page(uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool {
+    let Some(referer) = text(headers, header::REFERER.as_str()) else { return !headers.contains_key(header::ACCEPT_LANGUAGE) };
+    let origin = url::Url::parse(referer).ok().map(|page| page.origin().ascii_serialization());
+    let scheme = text(headers, FORWARDED_PROTO);
+    origin.is_some_and(|origin| host_of(uri, headers).is_some_and(|host| is_same(&origin, scheme, host, hosts)))
 }
 
 /// A whole database is nothing to link to.
@@ -154,7 +163,8 @@ mod tests {
         let seen = |path: &str, site: &str, mode: &str, destination: &str| {
             let pairs = [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", destination)];
             let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-            may_be_seen(&path.parse().unwrap(), &pairs.map(|(name, value)| (axum::http::HeaderName::from_static(name), value.parse().unwrap())).collect())
+            let headers = pairs.map(|(name, value)| (axum::http::HeaderName::from_static(name), value.parse().unwrap())).collect();
+            may_be_seen(&path.parse().unwrap(), &headers, &rule(5000))
         };
         let file = "/scans/1/attempts/1/files/shot.png";
         for path in ["/", "/scans/1", "/api/backup", "/api/scans", "/scans/1/files.zip", "/api/scans/1/events", file] {
@@ -184,6 +194,26 @@ mod tests {
         let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
         assert_eq!(app.send("GET", "/api/backup", &link, "").await.status(), StatusCode::FORBIDDEN);
         assert_eq!(app.send("GET", "/scans", &link, "").await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_browser_that_does_not_name_the_site_starts_no_backup_for_another() {
+        let languages = ("accept-language", "en");
+        for (headers, status) in [
+            (&[][..], 200),
+            (&[("user-agent", "curl/8.14.1"), ("accept", "*/*")], 200),
+            (&[languages], 403),
+            (&[languages, ("referer", "http://evil.example/page")], 403),
+            (&[("referer", "http://evil.example/page")], 403),
+            (&[("referer", "https://localhost:5001/")], 403),
+            (&[("referer", "nonsense")], 403),
+            (&[languages, ("referer", "http://localhost:5000/settings?x=1")], 200),
+            (&[languages, ("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], 200),
+        ] {
+            // One at a time may be made, so each has a server of its own.
+            assert_eq!(TestApp::new().send("GET", "/api/backup", headers, "").await.status(), status, "{headers:?}");
+        }
+        assert_eq!(TestApp::new().send("GET", "/api/scans", &[languages], "").await.status(), 200);
     }
 
     #[tokio::test]

@@ -14,12 +14,13 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::status_cache::StatusCache;
-use super::limits::is_health_check;
+use super::limits::reserved_use;
 use super::{Edge, HostRule, RequestLimits};
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
 use crate::backup::{BackupSource, BackupStatus};
 use crate::config::TraceUrl;
+use crate::connections::ReservedUse;
 use crate::server_proof::ServerKey;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
@@ -143,11 +144,6 @@ pub struct WebState {
     pub closing: CancellationToken,
 }
 
-/// So much memory may be taken by bodies that arrive.
-const BODIES: usize = 64 << 20;
-/// So many health checks are answered at once; the others wait.
-const HEALTH_CHECKS: usize = 16;
-
 /// As many requests are being answered as may.
 #[derive(Debug)]
 pub(crate) struct NoTurn;
@@ -162,7 +158,7 @@ pub(crate) struct WebInner {
     in_flight: Semaphore,
     /// Health checks that are being answered.
     health: Semaphore,
-    /// The memory for bodies that arrive, in bytes.
+    /// The memory that bodies share while they arrive, in bytes.
     pub(crate) bodies: Semaphore,
     /// Open event streams.
     pub(crate) streams: Arc<Semaphore>,
@@ -181,27 +177,18 @@ impl WebInner {
         let (in_flight, streams) = (Semaphore::new(limits.requests), Arc::new(Semaphore::new(limits.event_streams)));
         state.telemetry.readings().watch_streams(Arc::clone(&streams), limits.event_streams);
         let backups = Arc::new(Semaphore::new(1));
-        let bodies = Semaphore::new(BODIES.max(limits.body_bytes.saturating_mul(4)).min(Semaphore::MAX_PERMITS));
-        Self {
-            state,
-            limits,
-            in_flight,
-            health: Semaphore::new(HEALTH_CHECKS),
-            bodies,
-            streams,
-            backups,
-            run: rand::random(),
-            statuses: StatusCache::default(),
-            openapi,
-        }
+        let health = Semaphore::new(limits.health_checks);
+        let bodies = Semaphore::new(limits.arriving_bytes.max(limits.body_bytes.saturating_mul(4)).min(Semaphore::MAX_PERMITS));
+        Self { state, limits, in_flight, health, bodies, streams, backups, run: rand::random(), statuses: StatusCache::default(), openapi }
     }
 
-    /// A turn to be answered, if there is one; health checks wait for theirs.
-    pub(crate) async fn turn(&self, path: &str) -> Result<SemaphorePermit<'_>, NoTurn> {
-        if is_health_check(path) {
-            return self.health.acquire().await.map_err(|_| NoTurn);
+    /// A turn to be answered, if there is one. Health checks wait for theirs; a liveness check needs none.
+    pub(crate) async fn turn(&self, path: &str) -> Result<Option<SemaphorePermit<'_>>, NoTurn> {
+        match reserved_use(path) {
+            ReservedUse::Liveness => Ok(None),
+            ReservedUse::Health => self.health.acquire().await.map(Some).map_err(|_| NoTurn),
+            ReservedUse::Nothing => self.in_flight.try_acquire().map(Some).map_err(|_| NoTurn),
         }
-        self.in_flight.try_acquire().map_err(|_| NoTurn)
     }
 
     pub(crate) fn desk(&self) -> &ScanDesk {

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use kastrel_actors::Client;
 
+use super::base_path;
 use super::zone::Zone;
 
 const COOKIE: &str = "kastrel-theme";
@@ -48,7 +49,7 @@ impl Theme {
 
     /// What makes a browser keep the choice. It is no secret, so the script that switches at once may set it too.
     pub(crate) fn cookie(self) -> String {
-        format!("{COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax", self.as_str())
+        format!("{COOKIE}={}; Path={}; Max-Age=31536000; SameSite=Lax", self.as_str(), base_path::of_cookies())
     }
 }
 

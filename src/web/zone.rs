@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::base_path;
 use super::text::MomentText;
 use crate::human_time::{clock, full, relative};
 
@@ -55,12 +56,12 @@ impl Zone {
 
     /// What makes a browser keep the zone; the script of a page may set it too.
     pub(crate) fn cookie(&self) -> String {
-        format!("{COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax", self.name)
+        format!("{COOKIE}={}; Path={}; Max-Age=31536000; SameSite=Lax", self.name, base_path::of_cookies())
     }
 
     /// What makes a browser forget the choice, so that its script names its own zone again.
     pub(crate) fn forget() -> String {
-        format!("{COOKIE}=; Path=/; Max-Age=0; SameSite=Lax")
+        format!("{COOKIE}=; Path={}; Max-Age=0; SameSite=Lax", base_path::of_cookies())
     }
 
     pub(crate) fn name(&self) -> &str {

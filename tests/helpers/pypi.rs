@@ -5,20 +5,29 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The folder of an installed package, such as `moto[server]==5.2.5`. Tests run in several processes: the first one installs, the others wait.
-pub(crate) fn installed(name: &str, package: &str) -> PathBuf {
+/// What an installation may take, in seconds. A test that waits for PyPI for longer says so.
+const LIMIT: &str = "240";
+
+/// The folder of an installed package, such as `moto[server]==5.2.5`. `constraints`: the versions of what it needs, as pip reads them. Tests run in several processes: the first one installs, the
+/// others wait.
+pub(crate) fn installed(name: &str, package: &str, constraints: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     std::fs::create_dir_all(&target).unwrap();
     let lock = std::fs::File::create(target.join(format!("{name}.lock"))).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let folder = target.join(name);
     let done = folder.join("installed");
-    if std::fs::read_to_string(&done).is_ok_and(|version| version == package) {
+    let wanted = format!("{package}\n{constraints}");
+    if std::fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
         return folder;
     }
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), "python3 with its module venv is missing (Debian: apt-get install python3-venv)");
-    run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", package]), &format!("{package} could not be installed from PyPI"));
-    std::fs::write(done, package).unwrap();
+    let versions = folder.join("constraints.txt");
+    std::fs::write(&versions, constraints).unwrap();
+    let mut pip = Command::new("timeout");
+    pip.arg(LIMIT).arg(folder.join("bin/pip")).args(["install", "--quiet", "--constraint"]).arg(&versions).arg(package);
+    run(&mut pip, &format!("{package} could not be installed from PyPI within {LIMIT} s"));
+    std::fs::write(done, wanted).unwrap();
     folder
 }
 

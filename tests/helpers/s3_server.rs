@@ -50,7 +50,7 @@ impl Drop for S3Server {
 }
 
 fn spawn(port: u16) -> S3Server {
-    let mut command = Command::new(installed("moto", PACKAGE).join("bin/moto_server"));
+    let mut command = Command::new(installed("moto", PACKAGE, "").join("bin/moto_server"));
     command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

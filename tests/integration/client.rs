@@ -20,6 +20,11 @@ impl Client {
         Self { http: reqwest::Client::new(), url: Mutex::default() }
     }
 
+    /// From now on each request has a connection of its own: the server may close one that waits at the moment in which it would be used again.
+    pub(crate) fn reuse_no_connection(&mut self) {
+        self.http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+    }
+
     /// Where it listens now.
     pub(crate) fn listens_on(&self, url: &str) {
         url.clone_into(&mut self.url.lock().unwrap_or_else(PoisonError::into_inner));

@@ -17,6 +17,7 @@ use super::catalogue::Catalogue;
 use super::catalogue_text;
 use super::scanner::ScannerCommand;
 use super::settings_text;
+use crate::descriptors::SpawnAsBefore as _;
 
 /// How long the scanner may take for one answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -142,7 +143,7 @@ impl CatalogueCache {
             let mut command = tokio::process::Command::new(&self.scanner.program);
             command.args(&self.scanner.leading).args(args).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-            let mut child = command.spawn()?;
+            let mut child = command.spawn_as_before()?;
             let mut bytes = Vec::new();
             if let Some(stdout) = child.stdout.take() {
                 stdout.take(MOST_ANSWER_BYTES).read_to_end(&mut bytes).await?;

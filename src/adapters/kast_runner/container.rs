@@ -10,6 +10,7 @@ use kastrel_actors::model::{ScanMode, ScanRequest, ScannerKind};
 
 use super::run;
 use super::scanner::is_executable;
+use crate::descriptors::SpawnAsBefore as _;
 
 /// How long removing a container may take.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(15);
@@ -61,8 +62,9 @@ pub(super) async fn remove_leftovers(data_dir_id: &str, unwanted: impl Fn(&str) 
 
 async fn client(docker: &std::path::Path, args: &[&str], environment: &[(OsString, OsString)]) -> Option<String> {
     let mut command = tokio::process::Command::new(docker);
-    command.args(args).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).kill_on_drop(true);
-    match tokio::time::timeout(REMOVAL_LIMIT, command.output()).await {
+    command.args(args).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let output = async { command.spawn_as_before()?.wait_with_output().await };
+    match tokio::time::timeout(REMOVAL_LIMIT, output).await {
         Ok(Ok(output)) if output.status.success() => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
         Ok(Ok(_) | Err(_)) | Err(_) => None,
     }

@@ -11,6 +11,7 @@ use super::config_file::NodeConfig;
 use super::environment;
 use super::scanner::{ScannerCommand, is_executable};
 use super::text::clean;
+use crate::descriptors::SpawnAsBefore as _;
 use crate::error_chain::chain;
 
 /// How long a tool may take to say its version.
@@ -112,8 +113,9 @@ fn program(name: &str, environment: &[(OsString, OsString)]) -> Option<PathBuf> 
 /// What a program prints on both streams, and whether it ended well; `Err`: it did not answer.
 async fn answer(program: &Path, args: &[&str], environment: &[(OsString, OsString)]) -> Result<(bool, String), String> {
     let mut command = tokio::process::Command::new(program);
-    command.args(args).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).kill_on_drop(true);
-    match tokio::time::timeout(PATIENCE, command.output()).await {
+    command.args(args).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let output = async { command.spawn_as_before()?.wait_with_output().await };
+    match tokio::time::timeout(PATIENCE, output).await {
         Ok(Ok(output)) => {
             let said = [output.stdout, output.stderr].concat();
             Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))

@@ -1,5 +1,9 @@
 //! Where the scans are kept that a command speaks of: the server that was named, the one that holds the data folder, or here.
 
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -12,6 +16,21 @@ pub struct ServerFile {
     pub pid: u32,
     /// Its address.
     pub url: String,
+}
+
+impl ServerFile {
+    /// What a file says, if it can be read.
+    #[must_use]
+    pub fn read(path: &Path) -> Option<Self> {
+        serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+    }
+
+    /// Whether there is a process of that number.
+    #[must_use]
+    pub fn has_process(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
+    }
 }
 
 /// See the module.

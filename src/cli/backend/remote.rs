@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use kastrel_actors::model::{CancelledBy, PluginInfo, ScanId, ScanRequestDraft, ScannerInfo};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,27 +49,19 @@ impl RemoteBackend {
     /// # Errors
     /// The machine's certificates cannot be used.
     pub fn new(base: Url) -> Result<Self, BackendError> {
-        // The provider is the process's; whoever was first is right, too.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder().connect_timeout(Duration::from_secs(5)).user_agent(concat!("kastrel/", env!("CARGO_PKG_VERSION")));
-        let loopback = match base.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if loopback {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|error| BackendError::Other(format!("failed to prepare the HTTP client: {error}")))?;
-        Ok(Self { client, base })
+        Ok(Self { client: client(&base, Policy::default())?, base })
     }
 
     /// Whether it proves that it holds a data folder. Until then it is sent a random challenge and nothing else.
     pub async fn holds(&self, data_dir: &Path) -> Holder {
         let challenge = Challenge::random();
         let Ok(url) = self.url(&format!("api/proof?challenge={challenge}")) else { return Holder::Silent };
-        let Ok(response) = self.client.get(url).timeout(PROOF_PATIENCE).send().await else { return Holder::Silent };
+        // The proof is for this address; what another one says proves nothing.
+        let Ok(client) = client(&self.base, Policy::none()) else { return Holder::Silent };
+        let Ok(response) = client.get(url).timeout(PROOF_PATIENCE).send().await else { return Holder::Silent };
+        if response.status() == StatusCode::NOT_FOUND {
+            return Holder::WithoutProof;
+        }
         let Some(key) = ServerKey::read(data_dir) else { return Holder::Stranger };
         let proof = async {
             let mut response = response;
@@ -245,6 +238,23 @@ impl RemoteBackend {
     }
 }
 
+/// A client for one server; of this machine, without a proxy.
+fn client(base: &Url, redirects: Policy) -> Result<Client, BackendError> {
+    // The provider is the process's; the first one to set it is right, too.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder().connect_timeout(Duration::from_secs(5)).redirect(redirects).user_agent(concat!("kastrel/", env!("CARGO_PKG_VERSION")));
+    let loopback = match base.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if loopback {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| BackendError::Other(format!("failed to prepare the HTTP client: {error}")))
+}
+
 /// Who answers at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
@@ -252,6 +262,8 @@ pub enum Holder {
     Proven,
     /// Somebody who cannot prove it.
     Stranger,
+    /// Somebody who knows no proofs, as servers of earlier versions.
+    WithoutProof,
     /// Nobody.
     Silent,
 }

@@ -7,7 +7,7 @@ use kastrel_actors::policy::backups::is_overdue;
 use serde::Serialize;
 
 use super::deep::Rows;
-use super::facts::{Collector, Engine, Facts, Folder, Listen, Probe, RedisFacts, Store};
+use super::facts::{Collector, Engine, Facts, Folder, Listen, Probe, RedisFacts, ServerFileFact, Store};
 use crate::adapters::surreal_store::ENGINE_VERSION;
 use crate::cli::backup::missing;
 use crate::cli::text::{brief, bytes, count, duration};
@@ -90,10 +90,16 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     if config.database.url.is_none() {
         checks.insert(3, backups(config, facts));
     }
-    if let Some(rights) = facts.data_rights {
-        let dir = &config.data.dir;
-        let message = format!("{} can be entered by other users of this machine (mode {rights:o}): they could read scans, logs and keys", dir.display());
-        checks.insert(1, Check::warning("data folder", message, format!("chmod 700 {}", quoted(dir))));
+    let open_to_others = [
+        ("data folder", config.data.dir.clone(), facts.data_rights, "scans, logs and keys"),
+        ("results", config.results_dir(), facts.results_rights, "what scans found"),
+        ("backups", config.backup_dir(), facts.backups_rights, "everything that the database keeps"),
+    ];
+    for (name, dir, rights, readable) in open_to_others {
+        let Some(rights) = rights else { continue };
+        let message = format!("{} can be entered by other users of this machine (mode {rights:o}): they could read {readable}", dir.display());
+        let place = checks.iter().position(|check| check.name == name).map_or(checks.len(), |at| at + 1);
+        checks.insert(place, Check::warning(name, message, format!("chmod 700 {}", quoted(&dir))));
     }
     checks.extend(facts.rows.as_ref().map(|rows| self::rows(config, rows)));
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
@@ -119,10 +125,18 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
             "start `kastrel serve` or `kastrel worker` on this data folder: it kills them before it starts a scan",
         ));
     }
-    if facts.stale_server_file {
-        let path = config.server_file();
-        let message = format!("{} names a server that does not answer; it was killed", path.display());
-        checks.push(Check::warning("leftovers", message, format!("rm {}", quoted(&path))));
+    let path = config.server_file();
+    match facts.server_file {
+        ServerFileFact::Fits => {}
+        ServerFileFact::Stale => {
+            let message = format!("{} names a server that does not answer; it was killed", path.display());
+            checks.push(Check::warning("leftovers", message, format!("rm {}", quoted(&path))));
+        }
+        ServerFileFact::Unproven { pid } => {
+            let message =
+                format!("{} names process {pid}, which does not prove that it is this folder's server: it hangs, or is of an earlier version", path.display());
+            checks.push(Check::warning("server", message, format!("restart the server, process {pid}")));
+        }
     }
     checks
 }
@@ -393,6 +407,8 @@ mod tests {
         Facts {
             data: Ok(Folder { free: 50 << 30 }),
             data_rights: None,
+            results_rights: None,
+            backups_rights: None,
             results: Ok(Folder { free: 50 << 30 }),
             store: Store::Opens { probe: Ok(Probe { skew: None }), engine: Engine::Embedded },
             backups: BackupFacts { files: Ok(vec![made(2, 1_799_996_400), made(1, 1_799_910_000)]), failure: None },
@@ -408,7 +424,7 @@ mod tests {
             open_files: Some(1024),
             processes: None,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
-            stale_server_file: false,
+            server_file: ServerFileFact::Fits,
         }
     }
 
@@ -434,6 +450,8 @@ mod tests {
         let facts = Facts {
             data: Err("permission denied".into()),
             data_rights: Some(0o755),
+            results_rights: Some(0o750),
+            backups_rights: Some(0o777),
             results: Ok(Folder { free: 200 << 20 }),
             store: Store::Fails("it is locked".into()),
             backups: BackupFacts { files: Ok(Vec::new()), failure: Some("disk full".into()) },
@@ -441,7 +459,7 @@ mod tests {
             listen: Listen::Taken("address in use".into()),
             processes: Some(100),
             now: Timestamp::UNIX_EPOCH,
-            stale_server_file: true,
+            server_file: ServerFileFact::Stale,
             redis: Some(Err("connection refused".into())),
             collector: Collector {
                 tried: vec![Tried { signal: Signal::Traces, endpoint: "http://c:4318/v1/traces".into(), answer: Err("refused".into()) }],
@@ -462,10 +480,14 @@ mod tests {
                               fix: chmod 700 '/srv/my data'
         warning  results      /srv/my data/results has only 200 MiB left
                               fix: free some space, or set KAST_RESULTS_DIR to a larger disk
+        warning  results      /srv/my data/results can be entered by other users of this machine (mode 750): they could read what scans found
+                              fix: chmod 700 '/srv/my data/results'
         failure  database     does not open: it is locked
                               fix: stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR
         warning  backups      the last automatic backup failed: disk full
                               fix: free some space, or set backup.dir to another disk
+        warning  backups      /srv/my data/backups can be entered by other users of this machine (mode 777): they could read everything that the database keeps
+                              fix: chmod 700 '/srv/my data/backups'
         failure  scanner      /opt/kast does not exist
                               fix: install KAST and put `kast` on the PATH, or set KAST_CLI_PATH; or use --scanner builtin
         failure  address      127.0.0.1:5000 cannot be listened on: address in use
@@ -488,6 +510,14 @@ mod tests {
         warning  leftovers    /srv/my data/server.json names a server that does not answer; it was killed
                               fix: rm '/srv/my data/server.json'
         "##);
+    }
+
+    #[test]
+    fn a_server_that_runs_without_a_proof_is_to_be_restarted_and_its_file_stays() {
+        let checks = judge(&config(&[]), &Facts { server_file: ServerFileFact::Unproven { pid: 4711 }, ..good() });
+        let check = checks.iter().find(|check| check.name == "server").unwrap();
+        assert_eq!((check.level, check.fix.as_deref()), (Level::Warning, Some("restart the server, process 4711")));
+        assert!(check.message.contains("earlier version"), "{check:?}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::probes;
 use crate::adapters::kast_runner::{Holds, Surroundings};
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
+use crate::cli::backend::locate::ServerFile;
 use crate::cli::backend::{PluginList, ReadinessCheck, RemoteBackend};
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
@@ -103,6 +104,20 @@ pub(super) enum Listen {
     Taken(String),
 }
 
+/// The file that holds the address of a running server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ServerFileFact {
+    /// There is none, or its server has proven itself.
+    Fits,
+    /// Its server is gone.
+    Stale,
+    /// Its process runs, and has not proven that it holds the data folder.
+    Unproven {
+        /// Which process.
+        pid: u32,
+    },
+}
+
 /// Why a node that runs starts no scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
@@ -118,6 +133,9 @@ pub(super) struct Facts {
     /// The rights of the data folder, where other users have some.
     pub(super) data_rights: Option<u32>,
     pub(super) results: Result<Folder, String>,
+    /// The same rights of the folders of results and of backups, where they lie outside the data folder.
+    pub(super) results_rights: Option<u32>,
+    pub(super) backups_rights: Option<u32>,
     pub(super) store: Store,
     pub(super) backups: BackupFacts,
     /// What reading every row brought; `None` without `--deep`.
@@ -128,7 +146,7 @@ pub(super) struct Facts {
     pub(super) open_files: Option<u64>,
     pub(super) processes: Option<u64>,
     pub(super) now: Timestamp,
-    pub(super) stale_server_file: bool,
+    pub(super) server_file: ServerFileFact,
     /// `None`: no Redis is configured.
     pub(super) redis: Option<Result<RedisFacts, String>>,
     pub(super) collector: Collector,
@@ -147,6 +165,9 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
     // Before anything opens it.
     let allowed = if config.scans.run_as.is_some() { private::PASSAGE } else { 0 };
     let data_rights = private::rights_of_others(&config.data.dir, allowed);
+    let outside = |path: &Path, allowed: u32| private::rights_of_others(path, allowed).filter(|_| !is_within(path, &config.data.dir));
+    let results_rights = outside(&config.results_dir(), allowed);
+    let backups_rights = outside(&config.backup_dir(), 0).filter(|_| config.makes_backups());
     let server = opener.holder(config).await;
     let (store, held) = match server.as_ref().filter(|_| holds_the_database(config)) {
         Some(server) => (Store::Held { url: server.address(), ready: server.is_ready().await }, held_by_the_server(server).await),
@@ -160,6 +181,8 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
     Facts {
         data: folder(&config.data.dir),
         data_rights,
+        results_rights,
+        backups_rights,
         // A node that runs has made it, and does not make it again.
         results: if (server.is_some() || is_held) && !config.results_dir().exists() {
             Err("it was deleted, or its disk is gone".into())
@@ -181,7 +204,7 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         open_files: getrlimit(Resource::Nofile).maximum,
         processes: getrlimit(Resource::Nproc).current,
         now: SystemClock.now(),
-        stale_server_file: server.is_none() && config.server_file().exists(),
+        server_file: if server.is_some() { ServerFileFact::Fits } else { server_file(&config.server_file()) },
         redis: match &config.redis.url {
             Some(url) => Some(probes::redis(url.expose()).await),
             None => None,
@@ -239,6 +262,20 @@ async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>) {
     }
 }
 
+/// What a file means whose server has not proven itself.
+fn server_file(path: &Path) -> ServerFileFact {
+    match ServerFile::read(path) {
+        Some(file) if file.has_process() => ServerFileFact::Unproven { pid: file.pid },
+        None if !path.exists() => ServerFileFact::Fits,
+        Some(_) | None => ServerFileFact::Stale,
+    }
+}
+
+/// Whether a path leads into a folder, so that who may not enter the folder cannot follow it.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    matches!((std::path::absolute(path), std::path::absolute(folder)), (Ok(path), Ok(folder)) if path.starts_with(&folder))
+}
+
 /// Whether another process runs on the data folder: a worker, or a command that runs a scan.
 fn is_held(dir: &Path) -> bool {
     dir.is_dir() && FolderLock::take(dir).is_err()
@@ -292,6 +329,27 @@ mod tests {
         };
         assert!(holds_the_database(&config(None)));
         assert!(!holds_the_database(&config(Some("ws://u:p@127.0.0.1:8000/kastrel/kastrel"))));
+    }
+
+    #[test]
+    fn a_server_file_is_stale_only_when_its_process_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server.json");
+        let with = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            server_file(&path)
+        };
+        let of = |pid: u32| with(&serde_json::json!({ "pid": pid, "url": "http://127.0.0.1:1" }).to_string());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert_eq!(of(std::process::id()), ServerFileFact::Unproven { pid: std::process::id() });
+        assert_eq!(of(1), ServerFileFact::Unproven { pid: 1 }, "also that of another user");
+        for gone in [child.id(), 0, u32::MAX] {
+            assert_eq!(of(gone), ServerFileFact::Stale, "{gone}");
+        }
+        assert_eq!(with("{"), ServerFileFact::Stale);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(server_file(&path), ServerFileFact::Fits);
     }
 
     #[test]

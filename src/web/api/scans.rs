@@ -60,34 +60,34 @@ pub(crate) struct ScanListParams {
     #[param(minimum = 1, maximum = 100, default = 20)]
     per_page: Option<u32>,
     /// Only these states; repeated, or separated by commas.
-    #[param(pattern = "^((pending|running|completed|failed|cancelled)(,(pending|running|completed|failed|cancelled))*)?$")]
+    #[param(pattern = "^ *(pending|running|completed|failed|cancelled)?( *,( *(pending|running|completed|failed|cancelled))?)* *$")]
     status: Option<String>,
     /// Only targets that contain this text.
     #[param(max_length = 280)]
     target: Option<String>,
     /// Only this mode.
-    #[param(pattern = "^(passive|active|both)?$")]
+    #[param(pattern = "^ *(passive|active|both)? *$")]
     mode: Option<String>,
     /// Only scans in which this plugin has results: collected items or issues. Upper and lower case are the same.
     #[param(max_length = 280)]
     plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
-    #[param(pattern = "^(critical|high|medium|low|informational|unknown)?$")]
+    #[param(pattern = "^ *(critical|high|medium|low|informational|unknown)? *$")]
     min_severity: Option<String>,
     /// Only scans that were accepted on this day or later, or from this moment on.
     #[param(
-        pattern = "^((\\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8])))(T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\dZ)?)?$"
+        pattern = "^ *(([012][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([012][0-9](0[48]|[2468][048]|[13579][26])|(0[048]|1[26]|2[048])00)-02-29)(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?)? *$"
     )]
     from: Option<String>,
     /// Only scans that were accepted on this day or earlier, or before this moment.
     #[param(
-        pattern = "^((\\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8])))(T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\dZ)?)?$"
+        pattern = "^ *(([012][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([012][0-9](0[48]|[2468][048]|[13579][26])|(0[048]|1[26]|2[048])00)-02-29)(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?)? *$"
     )]
     to: Option<String>,
     /// The time zone of these days, such as Europe/Berlin; UTC where it is left out.
     zone: Option<String>,
     /// newest (default), oldest, target, longest, findings or worst.
-    #[param(pattern = "^(newest|oldest|target|longest|findings|worst)?$")]
+    #[param(pattern = "^ *(newest|oldest|target|longest|findings|worst)? *$")]
     sort: Option<String>,
     /// Only scans with a number below this one: stable while new scans come in.
     before: Option<u64>,

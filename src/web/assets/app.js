@@ -3,13 +3,17 @@
 const skew = document.body.dataset.now ? Date.now() - Date.parse(document.body.dataset.now) : 0;
 const now = () => Date.now() - skew;
 
+// The path that all pages are under, where there is one: cookies are kept for it alone.
+const base = new URL(document.querySelector("a.brand").href).pathname.replace(/\/$/, "") || "/";
+const keep = (name, value) => (document.cookie = `${name}=${value}; path=${base}; max-age=31536000; samesite=lax`);
+
 // The zone of the page: what the server wrote, or this browser's own as long as the server has not heard of it. It hears by a cookie, so that it writes the same times and reads days in the
 // same zone. UTC by choice stays.
 const here = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 let zone = document.body.dataset.zone || "UTC";
 const kept = document.cookie.match(/(?:^|; )kastrel-zone=([^;]*)/)?.[1];
 if (document.body.dataset.zone && kept !== "UTC" && kept !== here) {
-  document.cookie = `kastrel-zone=${here}; path=/; max-age=31536000; samesite=lax`;
+  keep("kastrel-zone", here);
   zone = here;
   document.getElementById("zone").textContent = here;
 }
@@ -81,7 +85,7 @@ document.querySelector(".themes")?.addEventListener("submit", (event) => {
   const theme = event.submitter?.value;
   if (!theme) return;
   event.preventDefault();
-  document.cookie = `kastrel-theme=${theme}; path=/; max-age=31536000; samesite=lax`;
+  keep("kastrel-theme", theme);
   document.documentElement.dataset.theme = theme;
   for (const button of event.currentTarget.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === theme));
 });

@@ -9,7 +9,7 @@ use kastrel_actors::ports::{ListQuery, StoreStats};
 use super::badge::state_word;
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::ScanRow;
-use crate::web::error::Problem;
+use crate::web::error::{MOST_ERRORS, Problem};
 use crate::web::headers::page;
 use crate::web::query::ScanListQuery;
 use crate::web::state::{CatalogueView, Web, WebInner};
@@ -153,7 +153,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
         order_notice,
         tabs: std::iter::once(None).chain(ScanStatus::ALL.iter().copied().map(Some)).map(tab).collect(),
         filter: FilterView::new(&query, &viewer.zone, web.catalogue().as_deref()),
-        wrong: errors.iter().map(wrong).collect(),
+        wrong: errors.iter().take(MOST_ERRORS).map(wrong).collect(),
         headings: headings(&query),
         unreadable: unreadable(&list.unreadable),
         summary: summary(&query, rows.len()),

@@ -145,6 +145,8 @@ async fn a_wrong_filter_is_named_and_the_rest_is_kept() {
     assert_eq!(response.status(), 200);
     let html = text_of(response).await;
     assert!(html.contains("Status: expected one or more of") && html.contains("From: expected a day") && !html.contains("<script>"), "{html}");
+    let many = text_of(app.get(&format!("/scans?{}", "page=x&".repeat(1000))).await).await;
+    assert_eq!(many.matches("Page: expected a number").count(), MOST_ERRORS);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The dashboard as people meet it: a real browser in front of the real program.
 
 mod accessibility;
+mod base_path;
 mod first_page;
 mod hostile;
 mod list;

@@ -185,7 +185,7 @@ fn kind_of(bytes: &[u8]) -> Kind {
     let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     match line.split_once(' ') {
-        Some(("GET", rest)) if rest.starts_with("/api/") && rest.contains("/events HTTP/") => Kind::Stream,
+        Some(("GET", rest)) if rest.contains("/api/") && rest.contains("/events HTTP/") => Kind::Stream,
         Some(("GET", _)) => Kind::Get,
         Some(("POST", _)) => Kind::Post,
         _ => Kind::More,

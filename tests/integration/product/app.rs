@@ -146,6 +146,11 @@ impl TestApp {
         signal(self.server.as_ref().unwrap(), sent);
     }
 
+    /// See [`Client::reuse_no_connection`].
+    pub(crate) fn reuse_no_connection(&mut self) {
+        self.client.reuse_no_connection();
+    }
+
     /// Changes a variable of the processes that start from now on.
     pub(crate) fn set(&mut self, name: &'static str, value: &str) {
         self.variables.retain(|(one, _)| *one != name);

@@ -11,10 +11,13 @@ use crate::pypi::installed;
 
 /// The package and its version.
 const PACKAGE: &str = "schemathesis==4.32.5";
+/// The versions of what it needs: others try other requests.
+const VERSIONS: &str = include_str!("../../helpers/schemathesis.txt");
 /// How many requests are tried of each operation, beside those that follow from the description itself.
 const EXAMPLES: &str = "25";
 /// The same requests each time: a difference that is found can be looked at. What no schema can say is left out: where a place of a list belongs to another order, and which of the submissions
 /// that are well formed are accepted (the scope of targets, the scanner's plugins and settings, a key that belongs to another submission). What is accepted of them must still answer as described.
+/// The zones of the description are those of the machine, so one that every machine knows is tried.
 const SETTINGS: &str = r#"
 seed = 1
 continue-on-failure = true
@@ -22,6 +25,7 @@ suppress-health-check = ["all"]
 
 [parameters]
 "query.at" = ""
+"query.zone" = "UTC"
 
 [[operations]]
 include-name = "POST /api/scans"
@@ -39,7 +43,7 @@ async fn the_api_is_as_it_is_described() {
     app.until_status(ended, "completed").await;
     app.post("/api/queue/pause", &json!({})).await;
     app.submit("ok-1p.test").await;
-    let folder = tokio::task::spawn_blocking(|| installed("schemathesis", PACKAGE)).await.unwrap();
+    let folder = tokio::task::spawn_blocking(|| installed("schemathesis", PACKAGE, VERSIONS)).await.unwrap();
     let report = tempfile::tempdir().unwrap();
     let settings = report.path().join("schemathesis.toml");
     std::fs::write(&settings, SETTINGS).unwrap();

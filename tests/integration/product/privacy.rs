@@ -18,7 +18,8 @@ fn open_to_others(folder: &Path) -> Vec<(PathBuf, u32)> {
             open.push((path.clone(), about.mode() & 0o777));
         }
         if about.is_dir() {
-            left.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            // The server may remove what was just there.
+            left.extend(std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()));
         }
     }
     open

@@ -18,7 +18,7 @@ use super::super::run::Run;
 use super::message::{self, Answer, Request, Start};
 use super::serve::COMMAND;
 use super::{KEEPER_VARIABLE, KeeperSettings};
-use crate::descriptors;
+use crate::descriptors::SpawnAsBefore as _;
 
 /// The longest that a keeper may take for an answer: giving many files back takes time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -131,9 +131,8 @@ impl Shared {
         let mut command = Command::new(&self.program);
         command.args([COMMAND, &settings]).env_clear().env(KEEPER_VARIABLE, &self.mark);
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn()?;
-        // Before it starts a scanner, which has its limits from it.
-        descriptors::restore_for(Pid::from_child(&child));
+        // A scanner has its limits from its keeper.
+        let child = command.spawn_as_before()?;
         Ok((child, ours))
     }
 }

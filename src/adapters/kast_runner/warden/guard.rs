@@ -19,6 +19,7 @@ use super::super::run::Run;
 use super::boottime;
 use super::order::Order;
 use super::watch::COMMAND;
+use crate::descriptors::SpawnAsBefore as _;
 
 /// The pause before another attempt to start a warden where the last one failed at once.
 const START_AGAIN: Duration = Duration::from_millis(500);
@@ -163,7 +164,7 @@ impl Keeper {
         command.env_clear().envs(environment::base(std::env::vars_os(), &[], &[]));
         // A group of its own from its first moment, so that no key at the terminal reaches it.
         command.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        let child = command.spawn()?;
+        let child = command.spawn_as_before()?;
         debug!(process.pid = child.id(), "the warden runs");
         Ok(child)
     }

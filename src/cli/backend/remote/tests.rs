@@ -193,4 +193,7 @@ async fn only_a_server_with_the_key_of_the_folder_holds_it() {
     ] {
         assert_eq!(serve(stranger).await.holds(ours.path()).await, Holder::Stranger);
     }
+    let older = serve(Router::new().route("/api/scans", get(|| async { "[]" }))).await;
+    assert_eq!(older.holds(ours.path()).await, Holder::WithoutProof);
+    assert_eq!(older.holds(Path::new("/nowhere")).await, Holder::WithoutProof, "a server of an earlier version made no key");
 }
