@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use kastrel_actors::model::TraceContext;
+use kastrel_actors::model::{TraceContext, holds_a_password};
 
 /// The variable that marks every process of an attempt.
 pub(super) const MARKER_VARIABLE: &str = "KASTREL_ATTEMPT";
@@ -51,11 +51,9 @@ const ALLOWED: &[&str] = &[
     "KAST_ZAP_URL",
 ];
 
-/// Whether a value is an address with a password in it, as proxies may have one: `http://user:password@proxy:3128`.
-fn holds_a_password(value: &str) -> bool {
-    let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or(rest);
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+/// Whether a value is an address with a password, as proxies may have one: `http://user:password@proxy:3128`. Of a proxy any user counts: it may be a token, and programs differ in where it ends.
+fn holds_a_secret(name: &str, value: &str) -> bool {
+    holds_a_password(value) || (name.to_ascii_lowercase().ends_with("proxy") && value.contains('@'))
 }
 
 /// What becomes of a variable of our own environment.
@@ -74,7 +72,7 @@ fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
         return Passage::Passes;
     }
     match ALLOWED.contains(&name) {
-        true if holds_a_password(&value.to_string_lossy()) => Passage::Withheld,
+        true if holds_a_secret(name, &value.to_string_lossy()) => Passage::Withheld,
         true => Passage::Passes,
         false => Passage::Stays,
     }
@@ -143,7 +141,13 @@ mod tests {
     fn an_address_with_a_password_passes_only_where_the_operator_names_it() {
         for (name, value, passes) in [
             ("HTTP_PROXY", "http://proxy:3128", true),
-            ("HTTP_PROXY", "http://user@proxy:3128/x:y@z", true),
+            ("HTTP_PROXY", "http://user@proxy:3128", false),
+            ("HTTP_PROXY", "http://user:hun/ter2@proxy:3128", false),
+            ("HTTPS_PROXY", "http://user:hun@ter2@proxy:3128", false),
+            ("ALL_PROXY", "//user:hunter2@proxy:3128", false),
+            ("NO_PROXY", "localhost,.example.com", true),
+            ("DOCKER_HOST", "tcp://user:hun/ter2@host:2376", false),
+            ("PATH", "/opt/a@2:/bin:/opt/b@3", true),
             ("HTTP_PROXY", "http://user:hunter2@proxy:3128", false),
             ("https_proxy", "user:hunter2@proxy:3128", false),
             ("ALL_PROXY", "socks5h://:hunter2@proxy", false),
