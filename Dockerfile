@@ -32,7 +32,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/kastrel --create-home --shell /usr/sbin/nologin kastrel \
-    && install -d -o kastrel -g kastrel /var/lib/kastrel/results
+    && install -d -o kastrel -g kastrel -m 0700 /var/lib/kastrel/results /var/lib/kastrel/secrets
 COPY --from=build /out/kastrel /usr/local/bin/kastrel
 
 USER kastrel

@@ -59,7 +59,11 @@ fn it_runs_as_a_user_of_its_own() {
     let at = last.iter().rposition(|one| one.name == "USER").unwrap();
     assert!(last[at..].iter().all(|one| !matches!(one.name.as_str(), "RUN" | "COPY")), "the rest is done by that user");
     let run = &all(&last, "RUN")[0].rest;
-    assert!(run.contains("useradd --system --uid 10001") && run.contains("install -d -o kastrel -g kastrel /var/lib/kastrel/results"), "{run}");
+    assert!(
+        run.contains("useradd --system --uid 10001")
+            && run.contains("install -d -o kastrel -g kastrel -m 0700 /var/lib/kastrel/results /var/lib/kastrel/secrets"),
+        "{run}"
+    );
 }
 
 #[test]
