@@ -148,6 +148,7 @@ fn syntax_error(path: &std::path::Path, text: &str, error: &toml::de::Error) -> 
     let (key, value) = line.split_once('=').unwrap_or(("", line));
     // What is no key of ours may be a part of a secret as well.
     let is_key = |key: &str| KEYS.iter().any(|known| known.name == key || known.name.split_once('.').is_some_and(|(_, field)| field == key));
+    let value = if is_key(key.trim()) { value } else { line };
     let key = Some(key.trim()).filter(|key| is_key(key)).map(|key| format!(", at `{key}`")).unwrap_or_default();
     let place = format!("line {number}, column {}{key}", before[start..].chars().count() + 1);
     let message = error.message().lines().collect::<Vec<_>>().join(" ");
