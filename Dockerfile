@@ -34,7 +34,7 @@ RUN apt-get update \
     && useradd --system --uid 10001 --home-dir /var/lib/kastrel --create-home --shell /usr/sbin/nologin kastrel \
     && useradd --system --uid 10002 --home-dir /var/lib/kastrel-scan --create-home --shell /usr/sbin/nologin kastrel-scan \
     && usermod --append --groups kastrel-scan kastrel \
-    && install -d -o kastrel -g kastrel /var/lib/kastrel/results
+    && install -d -o kastrel -g kastrel -m 0700 /var/lib/kastrel/results /var/lib/kastrel/secrets
 COPY --from=build /out/kastrel /usr/local/lib/kastrel/kastrel
 # Gives root up at once; docs/isolation.md.
 COPY config/container/kastrel /usr/local/bin/kastrel

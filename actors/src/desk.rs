@@ -195,8 +195,8 @@ impl ScanDesk {
         match draft.check() {
             Ok(mut request) => {
                 let target = request.target.clone();
-                let known = self.board.offered.settings();
-                let resolved = secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &draft.kept, &known).err().unwrap_or_default();
+                let known = self.board.offered.known_settings();
+                let resolved = secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &draft.kept, known.as_deref()).err().unwrap_or_default();
                 match self.permit(&request, is_confirmed) {
                     Ok(selection) if resolved.is_empty() => Ok((request, selection)),
                     Ok(_) => Err(SubmitError::Invalid(resolved)),
@@ -223,11 +223,15 @@ impl ScanDesk {
             errors.push(error);
             Selection::default()
         });
-        let known = self.board.offered.settings();
+        let (known, schema) = (self.board.offered.settings(), self.board.offered.schema());
         for one in request.overrides.chunks(1) {
             // What is locked is not looked into: one reason a setting.
             let locked = self.overrides.check(one, &known);
-            errors.extend(if locked.is_empty() { self.scope.check_overrides(one) } else { locked });
+            if locked.is_empty() {
+                errors.extend(schema.as_ref().map(|schema| schema.check(one)).unwrap_or_default());
+                errors.extend(self.scope.check_overrides(one));
+            }
+            errors.extend(locked);
         }
         errors.extend(permission::check(request.mode, is_confirmed).err());
         if errors.is_empty() { Ok(selection) } else { Err(SubmitError::Invalid(errors)) }
@@ -246,7 +250,10 @@ impl ScanDesk {
         let mut request = scan.record.request.clone();
         self.board.offered.first().await;
         // Earlier versions stored secrets in clear.
-        secret_sealer::resolve(&*self.sealer, &request.target, &mut request.overrides, &[], &self.board.offered.settings()).map_err(SubmitError::Invalid)?;
+        let (target, known) = (request.target.clone(), self.board.offered.known_settings());
+        secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &[], known.as_deref()).map_err(SubmitError::Invalid)?;
+        // What this key does not open would be accepted here and fail where it starts.
+        secret_sealer::open_all(&*self.sealer, &target, &mut request.overrides.clone()).map_err(|error| SubmitError::Invalid(vec![error]))?;
         let Selection { left_out, warnings } = self.permit(&request, confirm_active)?;
         self.accept(client, NewScan { request, left_out, idempotency_key: None, trace, rerun_of: Some(id) }, warnings).await.map(Some)
     }
@@ -459,7 +466,7 @@ impl ScanDesk {
         };
         let (record, created) = match submitted {
             Submitted::Created(record) => (record, true),
-            Submitted::Existing(record) if record.request != request => return Err(SubmitError::KeyReused(record.id)),
+            Submitted::Existing(record) if !self.is_same(&record.request, &request) => return Err(SubmitError::KeyReused(record.id)),
             Submitted::Existing(record) => (record, false),
         };
         self.publish(record.clone());
@@ -474,6 +481,12 @@ impl ScanDesk {
         waiting.retain(Waiting::is_unusual);
         let scan = self.board.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
         Ok(Accepted { scan, created, notes, waiting })
+    }
+
+    /// Whether two requests ask for the same, also where one was sealed before it was known which of its settings are secrets.
+    fn is_same(&self, one: &ScanRequest, other: &ScanRequest) -> bool {
+        let without = |request: &ScanRequest| ScanRequest { overrides: Vec::new(), ..request.clone() };
+        one == other || (without(one) == without(other) && secret_sealer::are_same(&*self.sealer, &one.target, &one.overrides, &other.overrides))
     }
 
     /// Signals the scan. Why the queue did not take the signal.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::model::{PluginInfo, SettingNatures};
+use crate::model::{PluginInfo, SettingNatures, SettingsSchema};
 
 /// The offered plugins and what is known of their settings; none as long as nothing is known.
 #[derive(Debug)]
 pub struct Offered {
     plugins: watch::Sender<Arc<[PluginInfo]>>,
-    settings: RwLock<Arc<SettingNatures>>,
+    settings: RwLock<(Arc<SettingNatures>, Option<Arc<SettingsSchema>>)>,
     /// Until when it is worth waiting for the first answer.
     expected_until: Mutex<Option<Instant>>,
 }
@@ -30,9 +30,9 @@ impl Offered {
     }
 
     /// The scanner has said what it offers.
-    pub fn set(&self, plugins: &[PluginInfo], settings: &SettingNatures) {
+    pub fn set(&self, plugins: &[PluginInfo], settings: &SettingNatures, schema: Option<&SettingsSchema>) {
         // The settings first: a task that waits for the plugins reads both.
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings.clone());
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(settings.clone()), schema.cloned().map(Arc::new));
         self.plugins.send_replace(plugins.into());
     }
 
@@ -53,10 +53,23 @@ impl Offered {
         self.get()
     }
 
-    /// What its settings are.
+    /// What its settings are, once a scanner is known.
+    #[must_use]
+    pub fn known_settings(&self) -> Option<Arc<SettingNatures>> {
+        let is_known = !self.plugins.borrow().is_empty();
+        is_known.then(|| self.settings())
+    }
+
+    /// What its settings are, as far as it is known.
     #[must_use]
     pub fn settings(&self) -> Arc<SettingNatures> {
-        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// What its settings take, where that is known.
+    #[must_use]
+    pub fn schema(&self) -> Option<Arc<SettingsSchema>> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 }
 
@@ -91,7 +104,7 @@ mod tests {
         let teller = Arc::clone(&offered);
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(3)).await;
-            teller.set(&[whatweb()], &SettingNatures::default());
+            teller.set(&[whatweb()], &SettingNatures::default(), None);
         });
         assert_eq!(offered.first().await.len(), 1);
         assert_eq!(begun.elapsed(), Duration::from_secs(13));

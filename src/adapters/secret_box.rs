@@ -4,7 +4,7 @@
 //! submission that is repeated is sealed alike; whoever reads the database learns no more than that two scans of one target have the same value in one setting.
 
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,6 +23,22 @@ const NONCE_BYTES: usize = 24;
 pub struct SecretBox {
     path: PathBuf,
     keys: Mutex<Option<Keys>>,
+}
+
+/// A key file, as far as it may be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFile {
+    /// Names the key, and says nothing of it.
+    pub id: String,
+    /// Its mode, where other users may read it.
+    pub open_to_others: Option<u32>,
+}
+
+/// Which key sealed a text.
+#[must_use]
+pub fn sealed_with(sealed: &str) -> Option<&str> {
+    let mut parts = sealed.split('.');
+    (parts.next() == Some(VERSION)).then(|| parts.next()).flatten()
 }
 
 /// The keys that follow from the one in the file.
@@ -47,6 +63,18 @@ impl SecretBox {
         Self { path: path.into(), keys: Mutex::new(None) }
     }
 
+    /// What is to be said of the key in a file, without making one. `None`: there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no key.
+    pub fn inspect(path: &Path) -> io::Result<Option<KeyFile>> {
+        match read(path) {
+            Ok(key) => Ok(Some(KeyFile { id: Keys::of(&key).id, open_to_others: rights_of_others(path) })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn keys(&self, make: bool) -> Result<Keys, SealError> {
         let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = &*known {
@@ -54,7 +82,12 @@ impl SecretBox {
         }
         let unusable = |error: io::Error| SealError::Unusable(format!("the key file {} cannot be used: {error}", self.path.display()));
         let key = match read(&self.path) {
-            Ok(key) => key,
+            Ok(key) => {
+                if let Some(mode) = rights_of_others(&self.path) {
+                    tracing::warn!(file = %self.path.display(), mode = %format_args!("{mode:o}"), "other users of this machine may read the key for secrets");
+                }
+                key
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound && make => make_key(&self.path).map_err(unusable)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SealError::NoKey),
             Err(error) => return Err(unusable(error)),
@@ -82,6 +115,11 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; KEY_BYTES] {
 
 fn derive(key: &[u8; KEY_BYTES], what: &str) -> [u8; KEY_BYTES] {
     mac(key, &[b"kastrel secrets v1", what.as_bytes()])
+}
+
+fn rights_of_others(path: &Path) -> Option<u32> {
+    let mode = path.metadata().ok()?.permissions().mode() & 0o777;
+    (mode & 0o044 != 0).then_some(mode)
 }
 
 /// Reads the key.
@@ -145,8 +183,6 @@ impl SecretSealer for SecretBox {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -186,6 +222,25 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
         assert!(!format!("{:?}", SecretBox::new(&path)).contains(std::fs::read_to_string(&path).unwrap().trim()));
+    }
+
+    #[test]
+    fn a_key_file_is_told_of_without_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.key");
+        assert_eq!(SecretBox::inspect(&path).unwrap(), None);
+        assert!(!path.exists());
+        let sealed = SecretBox::new(&path).seal("x", "y").unwrap();
+        let told = SecretBox::inspect(&path).unwrap().unwrap();
+        assert_eq!((sealed_with(&sealed), told.open_to_others), (Some(told.id.as_str()), None));
+        assert_eq!((sealed_with("v2.a.b"), sealed_with("")), (None, None));
+        for (mode, told) in [(0o640, Some(0o640)), (0o604, Some(0o604)), (0o400, None)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(SecretBox::inspect(&path).unwrap().unwrap().open_to_others, told, "{mode:o}");
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&path, "hunter2").unwrap();
+        assert!(!SecretBox::inspect(&path).unwrap_err().to_string().contains("hunter2"));
     }
 
     #[test]

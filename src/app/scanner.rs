@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
-use kastrel_actors::model::{ScannerKind, ScannerOffer, merge_offers};
+use kastrel_actors::model::{ScannerKind, ScannerOffer, SettingsSchema, merge_offers};
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::ports::ScanStore;
 use tokio::sync::watch;
@@ -105,6 +105,7 @@ pub(super) fn offer_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<Scanne
         scanner: catalogue.scanner.clone(),
         plugins: catalogue.plugins.clone(),
         settings: catalogue.settings.as_ref().map(natures_of).unwrap_or_default(),
+        schema: catalogue.settings.as_ref().and_then(SettingsSchema::in_short),
     })
 }
 
@@ -140,7 +141,7 @@ pub(super) fn show_on(board: &Arc<LiveBoard>, mut catalogue: watch::Receiver<Opt
             let known = catalogue.borrow_and_update().clone();
             let Some(board) = board.upgrade() else { return };
             if let Some(known) = known {
-                board.offered.set(&known.plugins, &known.natures);
+                board.offered.set(&known.plugins, &known.natures, known.settings.as_ref());
             }
             drop(board);
             if catalogue.changed().await.is_err() {

@@ -113,6 +113,9 @@ pub struct ScanView {
     pub status: ScanStatus,
     /// What is scanned.
     pub target: String,
+    /// The same with an internationalised name as it is spelled, where it has two forms.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub target_unicode: Option<String>,
     /// When it was accepted.
     #[serde(default, deserialize_with = "lenient")]
     pub created_at: Option<Timestamp>,
@@ -285,6 +288,7 @@ impl ScanView {
             scan_id: record.id,
             status: record.status(),
             target: record.request.target.to_string(),
+            target_unicode: record.request.target.unicode(),
             created_at: Some(whole_seconds(record.created_at)),
             started_at: record.started_at.map(whole_seconds),
             completed_at: ended.map(whole_seconds),
@@ -375,6 +379,16 @@ pub(crate) mod tests {
         scan.results = vec![PluginView { severities: one(Severity::Low), message: Some("m".into()), ..plugin("a", PluginStatus::Failed) }];
         scan.scanner = Some(ScannerInfo { kind: kastrel_actors::model::ScannerKind::Kast, version: "3".into() });
         assert_eq!(serde_json::from_value::<ScanView>(serde_json::to_value(&scan).unwrap()).unwrap(), scan);
+    }
+
+    #[test]
+    fn an_internationalised_name_is_told_in_both_forms() {
+        let mut record = fixtures::record(1, Timestamp::UNIX_EPOCH);
+        assert!(!serde_json::to_string(&ScanView::of(&ScanSnapshot::of(record.clone()), None, None)).unwrap().contains("target_unicode"));
+        record.request.target = "b\u{fc}cher.example".parse().unwrap();
+        let scan = ScanView::of(&ScanSnapshot::of(record), None, None);
+        assert_eq!((scan.target.as_str(), scan.target_unicode.as_deref()), ("xn--bcher-kva.example", Some("b\u{fc}cher.example")));
+        assert_eq!(serde_json::from_str::<ScanView>(&serde_json::to_string(&scan).unwrap()).unwrap(), scan);
     }
 
     #[test]

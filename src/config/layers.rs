@@ -146,7 +146,9 @@ fn syntax_error(path: &std::path::Path, text: &str, error: &toml::de::Error) -> 
     let (number, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |end| end + 1));
     let line = text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
     let (key, value) = line.split_once('=').unwrap_or(("", line));
-    let is_key = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    // What is no key of ours may be a part of a secret as well.
+    let is_key = |key: &str| KEYS.iter().any(|known| known.name == key || known.name.split_once('.').is_some_and(|(_, field)| field == key));
+    let value = if is_key(key.trim()) { value } else { line };
     let key = Some(key.trim()).filter(|key| is_key(key)).map(|key| format!(", at `{key}`")).unwrap_or_default();
     let place = format!("line {number}, column {}{key}", before[start..].chars().count() + 1);
     let message = error.message().lines().collect::<Vec<_>>().join(" ");

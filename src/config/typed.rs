@@ -104,7 +104,12 @@ pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem>
         let one = effective.iter().find(|one| one.key.name == key)?;
         Some(Problem::Unusable { key: one.key.name, origin: one.origin.clone(), why: why? })
     };
-    [("database.url", database), ("redis.url", redis)].into_iter().filter_map(problem).collect()
+    let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    // Not repeated.
+    let key_file = config.secrets.key_file.as_ref().is_some_and(|path| is_hex(path.to_string_lossy().trim()));
+    let key_file = key_file
+        .then(|| "it is 64 hexadecimal digits, so it is a key and no file; write them into a file that only its owner can read, and name that".to_owned());
+    [("database.url", database), ("redis.url", redis), ("secrets.key_file", key_file)].into_iter().filter_map(problem).collect()
 }
 
 /// Values that are right alone and wrong together.
@@ -188,6 +193,18 @@ mod tests {
             assert!(told.contains(part), "{part}: {told}");
         }
         assert!(!told.contains("hunter2"), "{told}");
+    }
+
+    #[test]
+    fn a_key_in_place_of_its_file_is_refused_and_not_repeated() {
+        let told = |file: &str| {
+            let env: BTreeMap<String, String> = [("KASTREL_SECRETS__KEY_FILE".to_owned(), file.to_owned())].into();
+            Sources::of(&env).resolve().err().map(|error| format!("{error} {error:?}")).unwrap_or_default()
+        };
+        let key = "0a".repeat(32);
+        let why = told(&key);
+        assert!(why.contains("secrets.key_file") && why.contains("a key and no file") && !why.contains(&key), "{why}");
+        assert_eq!((told("/run/secrets/kastrel.key"), told(&format!("/keys/{key}"))), (String::new(), String::new()));
     }
 
     #[test]

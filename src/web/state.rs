@@ -55,13 +55,19 @@ pub struct CatalogueView {
     pub issues: BTreeMap<String, IssueText>,
     /// What its settings are, as far as their names do not say it.
     pub natures: SettingNatures,
-    /// What can be set; `None` where it does not say, or is not asked here.
+    /// What can be set; `None` where it does not say.
     pub settings: Option<SettingsSchema>,
 }
 
 impl From<&ScannerOffer> for CatalogueView {
     fn from(offer: &ScannerOffer) -> Self {
-        Self { scanner: offer.scanner.clone(), plugins: offer.plugins.clone(), issues: BTreeMap::new(), natures: offer.settings.clone(), settings: None }
+        Self {
+            scanner: offer.scanner.clone(),
+            plugins: offer.plugins.clone(),
+            issues: BTreeMap::new(),
+            natures: offer.settings.clone(),
+            settings: offer.schema.clone(),
+        }
     }
 }
 

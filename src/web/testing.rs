@@ -255,7 +255,7 @@ impl TestApp {
     /// The scanner has answered.
     pub(crate) fn load_catalogue(&self) {
         let catalogue = catalogue();
-        self.desk.board.offered.set(&catalogue.plugins, &catalogue.natures);
+        self.desk.board.offered.set(&catalogue.plugins, &catalogue.natures, catalogue.settings.as_ref());
         self.catalogue.send_replace(Some(Arc::new(catalogue)));
     }
 }

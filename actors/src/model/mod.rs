@@ -17,6 +17,7 @@ mod record;
 mod request;
 mod scanner_info;
 mod setting_nature;
+mod setting_schema;
 mod setting_value;
 mod snapshot;
 mod target;
@@ -35,10 +36,14 @@ pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
 pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
 pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
-pub use request::{ConfigOverride, FieldError, KeptSecret, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft};
+pub use request::{
+    ConfigOverride, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat, SECRET_MARK, ScanMode, ScanRequest,
+    ScanRequestDraft,
+};
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};
-pub use setting_value::{HIDDEN_VALUE, SettingValue, is_secret_name, words};
+pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};
+pub use setting_value::{HIDDEN_VALUE, SettingValue, holds_a_password, is_secret_name, is_secret_value, texts, words};
 pub use snapshot::{AttemptPhase, ScanSnapshot};
 pub use target::{Host, Scheme, Target, TargetError};
 pub use trace_context::{TraceContext, TraceContextError};

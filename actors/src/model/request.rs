@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{HIDDEN_VALUE, SettingValue, Target, TraceContext, is_secret_name};
+use super::{HIDDEN_VALUE, SettingValue, Target, TraceContext, is_secret_name, is_secret_value};
 
 /// The most workers a scanner may use in parallel.
 pub const MAX_WORKERS: u8 = 32;
 const DEFAULT_WORKERS: u8 = 5;
 const MAX_PLUGINS: usize = 100;
-const MAX_OVERRIDES: usize = 100;
+/// The most settings that a scan may set.
+pub const MAX_OVERRIDES: usize = 100;
 
 named_enum! {
     /// Which plugins run: KAST's `-m`. `active` runs only the active ones.
@@ -75,7 +76,7 @@ pub struct ConfigOverride {
 }
 
 /// What marks a setting whose value is a secret although its name does not say so: `secret:plugin.key=value`.
-const SECRET_MARK: &str = "secret:";
+pub const SECRET_MARK: &str = "secret:";
 
 impl ConfigOverride {
     /// The setting's full name: `plugin.key`.
@@ -84,10 +85,10 @@ impl ConfigOverride {
         format!("{}.{}", self.plugin, self.key)
     }
 
-    /// Whether the value is a secret, by itself or by the setting's name.
+    /// Whether the value is a secret: by its mark, by the setting's name, or by what it says, as an address with a password does.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.value.is_secret() || is_secret_name(&self.key)
+        self.value.is_secret() || is_secret_name(&self.key) || self.value.clear().is_some_and(|value| is_secret_value(&self.key, value))
     }
 
     /// `plugin.key=value`, with a secret value hidden.
@@ -106,13 +107,13 @@ impl ConfigOverride {
         let (is_marked, text) = text.trim_start().strip_prefix(SECRET_MARK).map_or((false, text), |text| (true, text));
         let (path, value) = text.split_once('=').ok_or(FORM)?;
         let path = path.trim();
-        let wrong = |why: &str| format!("`{}`: {why}", printable(path));
-        let (plugin, key) = path.split_once('.').ok_or_else(|| wrong(FORM))?;
+        let (plugin, key) = path.split_once('.').ok_or(FORM)?;
+        // Not repeated: what is no name may be a part of a secret.
         if !is_name(plugin) || !key.split('.').all(is_name) {
-            return Err(wrong("plugin and key consist of letters, digits, `_` and `-`"));
+            return Err(format!("{FORM}; plugin and key consist of letters, digits, `_` and `-`"));
         }
         if value.len() > 1000 || value.chars().any(char::is_control) {
-            return Err(wrong("the value is longer than 1000 bytes or contains control characters"));
+            return Err(format!("`{}`: the value is longer than 1000 bytes or contains control characters", printable(path)));
         }
         let value = match value {
             HIDDEN_VALUE => SettingValue::Hidden,
@@ -359,14 +360,18 @@ mod tests {
     #[test]
     fn secrets_are_hidden_by_name_and_by_mark_and_no_error_repeats_a_value() {
         for (given, shown) in [
-            ("zap.local.api_key=hunter2", "zap.local.api_key=••••••"),
+            ("zap.remote.api_key=hunter2", "zap.remote.api_key=••••••"),
             ("secret:whatweb.user_agent=hunter2", "whatweb.user_agent=••••••"),
             ("whatweb.user_agent=••••••", "whatweb.user_agent=••••••"),
             ("whatweb.user_agent=plain", "whatweb.user_agent=plain"),
+            ("katana.proxy=http://user:hunter2@proxy:3128", "katana.proxy=••••••"),
+            ("katana.proxy=http://proxy:3128", "katana.proxy=http://proxy:3128"),
+            ("script_detection.custom_headers={\"Authorization\": \"hunter2\"}", "script_detection.custom_headers=••••••"),
         ] {
             assert_eq!(ConfigOverride::parse(given).unwrap().shown(), shown);
         }
-        for given in ["api_key hunter2", "api_key=hunter2", "zap.a b=hunter2", "zap.token=hunter2\u{7}", "secret:hunter2"] {
+        let with_breaks = ["api_key hunter2", "api_key=hunter2", "zap.a b=hunter2", "zap.token=hunter2\u{7}", "secret:hunter2"];
+        for given in with_breaks.into_iter().chain(["Authorization: Bearer hunter2.x=", "hunter2=", "--set zap.api_key hunter2.a=b", "zap.hunter2!=x"]) {
             let why = ConfigOverride::parse(given).unwrap_err();
             assert!(!why.contains("hunter2"), "{why}");
         }

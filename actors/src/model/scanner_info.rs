@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ScanRequest, SettingNatures};
+use super::{ScanRequest, SettingNatures, SettingsSchema};
 
 named_enum! {
     /// The two scanners there are.
@@ -81,6 +81,9 @@ pub struct ScannerOffer {
     /// Its settings, as far as their names do not say what they are.
     #[serde(default)]
     pub settings: SettingNatures,
+    /// What its settings take, in short; `None` where the scanner does not say, or where it is too large for the row of a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SettingsSchema>,
 }
 
 impl ScannerOffer {
@@ -107,6 +110,8 @@ pub fn merge_offers<'a>(offers: impl IntoIterator<Item = &'a ScannerOffer>) -> O
         }
     }
     let (scanner, same) = by_scanner.into_iter().max_by_key(|(scanner, same)| (same.len(), scanner.kind == ScannerKind::Kast, scanner.version.clone()))?;
+    // Scanners of one version have one.
+    let schema = same.iter().find_map(|offer| offer.schema.clone());
     let mut settings = SettingNatures::default();
     for offer in &same {
         settings.add(&offer.settings);
@@ -118,7 +123,7 @@ pub fn merge_offers<'a>(offers: impl IntoIterator<Item = &'a ScannerOffer>) -> O
             None => plugins.push(plugin.clone()),
         }
     }
-    Some(ScannerOffer { scanner: scanner.clone(), plugins, settings })
+    Some(ScannerOffer { scanner: scanner.clone(), plugins, settings, schema })
 }
 
 #[cfg(test)]
@@ -138,6 +143,7 @@ mod tests {
             scanner: ScannerInfo { kind, version: version.into() },
             plugins: plugins.iter().map(plugin).collect(),
             settings: SettingNatures::default(),
+            schema: None,
         }
     }
 
@@ -159,6 +165,8 @@ mod tests {
         assert_eq!(merge_offers([&builtin]), Some(builtin.clone()));
         let (one, other) = (kast(&[("a", true), ("b", false)]), kast(&[("b", true), ("c", false)]));
         assert_eq!(merge_offers([&builtin, &one, &other]), Some(kast(&[("a", true), ("b", true), ("c", false)])));
-        assert_eq!(merge_offers([&builtin, &one]), Some(one), "KAST among equals");
+        assert_eq!(merge_offers([&builtin, &one]), Some(one.clone()), "KAST among equals");
+        let telling = ScannerOffer { schema: Some(SettingsSchema::default()), ..one.clone() };
+        assert_eq!(merge_offers([&one, &telling]).unwrap().schema, Some(SettingsSchema::default()));
     }
 }

@@ -1,6 +1,6 @@
 //! What a setting of a scanner is to Kastrel: whether it is locked unless the operator allows it, and whether its value is a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +31,11 @@ pub enum Lock {
     /// A URL.
     #[error("it takes a URL or the path of one")]
     Url,
+    /// Every user of the machine sees the value.
+    #[error("the scanner passes it to a tool as an argument, which the list of processes shows")]
+    Argument,
     /// A value such as `${NAME}`.
-    #[error("its value refers to a variable of the scanner's environment (`${{`)")]
+    #[error("its value refers to a variable of the scanner's environment (`$NAME` or `${{NAME}}`)")]
     Variable,
     /// In the operator's list.
     #[error("overrides.deny names it")]
@@ -54,11 +57,17 @@ pub struct SettingNature {
 }
 
 impl SettingNature {
-    /// By the key alone.
+    /// By the key alone: its last part, and those before it where everything below them belongs to what they name.
     #[must_use]
     pub fn by_name(key: &str) -> Self {
-        let segment = key.trim_end_matches('.').rsplit('.').next().unwrap_or(key);
-        Self { lock: by_words(&words(segment)), secret: is_secret_name(key) }
+        let key = key.trim_end_matches('.');
+        let (above, segment) = key.rsplit_once('.').unwrap_or(("", key));
+        let inherited = || {
+            let mut locks = above.split('.').filter_map(|segment| by_words(&words(segment)));
+            locks.find(|lock| matches!(lock, Lock::Proxy | Lock::Image | Lock::Container | Lock::Arguments | Lock::Url | Lock::Address))
+        };
+        let argument = || (key == PASSED_AS_AN_ARGUMENT).then_some(Lock::Argument);
+        Self { lock: argument().or_else(|| by_words(&words(segment))).or_else(inherited), secret: is_secret_name(key) }
     }
 
     /// The stricter of two.
@@ -67,6 +76,12 @@ impl SettingNature {
         Self { lock: self.lock.or(other.lock), secret: self.secret || other.secret }
     }
 }
+
+/// KAST starts its own ZAP container with `-config api.key=…`; each attempt has a key of its own there.
+const PASSED_AS_AN_ARGUMENT: &str = "local.api_key";
+
+/// Words that end like one of the table and are something else.
+const HARMLESS: &[&str] = &["profile", "curl", "redir"];
 
 fn by_words(words: &[String]) -> Option<Lock> {
     let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
@@ -153,7 +168,18 @@ fn by_words(words: &[String]) -> Option<Lock> {
             Lock::Path,
         ),
     ];
-    table.into_iter().find(|(known, _)| has(known)).map(|(_, lock)| lock)
+    // Words that are written as one: `apiurl`, `httpproxy`, `logfile`.
+    let ends: [(&[&str], Lock); 6] = [
+        (&["proxy"], Lock::Proxy),
+        (&["image"], Lock::Image),
+        (&["args"], Lock::Arguments),
+        (&["url", "uri"], Lock::Url),
+        (&["host"], Lock::Address),
+        (&["path", "file", "dir"], Lock::Path),
+    ];
+    let is_end = |known: &[&str]| words.iter().any(|word| !HARMLESS.contains(&word.as_str()) && known.iter().any(|end| word.ends_with(end)));
+    let of_table = table.into_iter().find(|(known, _)| has(known));
+    of_table.or_else(|| ends.into_iter().find(|(known, _)| is_end(known))).map(|(_, lock)| lock)
 }
 
 /// What a scanner says of its settings, as far as their names do not say it: small enough for the row of a node. The keys are `plugin.key`; one that ends in `.` takes anything below it.
@@ -170,10 +196,22 @@ impl FromIterator<(String, SettingNature)> for SettingNatures {
 impl SettingNatures {
     /// The stricter of both for each setting.
     pub fn add(&mut self, other: &Self) {
-        for (name, nature) in &other.0 {
-            let known = self.0.entry(name.clone()).or_insert(*nature);
-            *known = known.and(*nature);
-        }
+        let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let both = names.into_iter().map(|name| (name.clone(), self.said(name).and(other.said(name)))).collect();
+        self.0 = both;
+    }
+
+    /// What is said of a name here: where nothing is, the scanner agrees with the name.
+    fn said(&self, name: &str) -> SettingNature {
+        let key = name.split_once('.').map_or(name, |(_, key)| key);
+        self.0.get(name).copied().unwrap_or_else(|| SettingNature::by_name(key))
+    }
+
+    /// The open key that a setting is below, as `plugin.key`: `p.headers` of `p.headers.Cookie`.
+    #[must_use]
+    pub fn open_key(&self, plugin: &str, key: &str) -> Option<&str> {
+        let name = format!("{plugin}.{key}");
+        self.0.keys().find(|open| open.ends_with('.') && name.starts_with(open.as_str())).map(|open| open.trim_end_matches('.'))
     }
 
     /// What a setting is.
@@ -189,5 +227,60 @@ impl SettingNatures {
             Some((_, nature)) => SettingNature { lock: nature.lock, secret: nature.secret || by_name.secret },
             None => by_name,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lock_in_every_spelling_and_below_what_they_name() {
+        for (key, lock) in [
+            ("apiurl", Some(Lock::Url)),
+            ("targeturi", Some(Lock::Url)),
+            ("httpproxy", Some(Lock::Proxy)),
+            ("dockerimage", Some(Lock::Image)),
+            ("logfile", Some(Lock::Path)),
+            ("basepath", Some(Lock::Path)),
+            ("workdir", Some(Lock::Path)),
+            ("remotehost", Some(Lock::Address)),
+            ("extraargs", Some(Lock::Arguments)),
+            ("proxy.name", Some(Lock::Proxy)),
+            ("image.tag", Some(Lock::Image)),
+            ("container.memory", Some(Lock::Container)),
+            ("args.first", Some(Lock::Arguments)),
+            ("callback_url.query", Some(Lock::Url)),
+            ("address.family", Some(Lock::Address)),
+            ("api_urls.", Some(Lock::Url)),
+            ("local.api_key", Some(Lock::Argument)),
+            ("remote.api_key", None),
+            ("profile", None),
+            ("curl_timeout", None),
+            ("zap_config.timeout_minutes", None),
+            ("timeout", None),
+            ("hostile", None),
+        ] {
+            assert_eq!(SettingNature::by_name(key).lock, lock, "{key}");
+        }
+    }
+
+    /// Each side leaves out what its names say, so that a missing entry is an opinion too.
+    #[test]
+    fn of_two_scanners_the_stricter_counts_also_where_one_says_nothing() {
+        let open = SettingNature { lock: None, secret: false };
+        let natures = |all: &[(&str, SettingNature)]| all.iter().map(|(name, nature)| ((*name).to_owned(), *nature)).collect::<SettingNatures>();
+        let harmless = natures(&[("p.output", open)]);
+        let locked = SettingNature { lock: Some(Lock::Path), secret: false };
+        for (mut one, other) in [(harmless.clone(), SettingNatures::default()), (SettingNatures::default(), harmless.clone())] {
+            one.add(&other);
+            assert_eq!(one.nature("p", "output"), locked);
+        }
+        let mut same = harmless.clone();
+        same.add(&harmless);
+        assert_eq!(same.nature("p", "output"), open, "both say that it is harmless");
+        let mut marked = natures(&[("p.x", SettingNature { lock: None, secret: true })]);
+        marked.add(&harmless);
+        assert!(marked.nature("p", "x").secret && marked.nature("p", "output").lock.is_some());
     }
 }

@@ -25,6 +25,72 @@ pub fn is_secret_name(name: &str) -> bool {
     })
 }
 
+/// Whether a value is a secret whatever its setting is called: it holds an address with a password, sends its scan through a proxy as somebody, or gives a secret name a value, as
+/// `{"Authorization": "…"}` does.
+#[must_use]
+pub fn is_secret_value(key: &str, value: &str) -> bool {
+    let is_proxy = words(key).iter().any(|word| word.ends_with("proxy"));
+    texts(value).iter().any(|text| holds_a_password(text) || (is_proxy && text.contains('@')) || assigns_a_secret(text))
+}
+
+/// Whether a text is, or holds, an address with a password in it: `http://user:password@proxy:3128`.
+#[must_use]
+pub fn holds_a_password(text: &str) -> bool {
+    let with_a_scheme = text.split("://").skip(1).map(|rest| (rest, true));
+    let bare = (!text.contains("://")).then(|| (text.strip_prefix("//").unwrap_or(text), false));
+    with_a_scheme.chain(bare).any(|(rest, has_scheme)| {
+        let end = rest.find(|c: char| "/?#\"'".contains(c) || c.is_whitespace()).unwrap_or(rest.len());
+        let authority = &rest[..end];
+        match authority.rsplit_once('@') {
+            Some((user, _)) => user.contains(':'),
+            // `http://user:pass/word@host`: what follows the colon is no port, so the password may go on.
+            None => {
+                has_scheme && rest.contains('@') && authority.rsplit_once(':').is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit() || b == b']'))
+            }
+        }
+    })
+}
+
+/// Whether a text gives a value to something with the name of a secret: `token=x`, `Cookie: a=b`, `"api_key": "x"`.
+fn assigns_a_secret(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let mut rest = text;
+    while let Some(start) = rest.find(is_part) {
+        let from = &rest[start..];
+        let end = from.find(|c| !is_part(c)).unwrap_or(from.len());
+        let (name, after) = from.split_at(end);
+        let sign = after.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+        if sign.starts_with(['=', ':']) && is_secret_name(name) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// The texts of a value: itself and, where it is a list or an object of JSON, the strings in it, which may be written with escapes.
+#[must_use]
+pub fn texts(value: &str) -> Vec<String> {
+    fn strings(value: serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => found.push(text),
+            serde_json::Value::Array(list) => list.into_iter().for_each(|one| strings(one, found)),
+            serde_json::Value::Object(map) => map.into_iter().for_each(|(key, one)| {
+                found.push(key);
+                strings(one, found);
+            }),
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+        }
+    }
+    let mut found = vec![value.to_owned()];
+    if value.trim_start().starts_with(['[', '{', '"'])
+        && let Ok(json) = serde_json::from_str(value)
+    {
+        strings(json, &mut found);
+    }
+    found
+}
+
 /// The words of a name in lower case: `apiKey`, `api_key` and `Api-Key` have the same two.
 #[must_use]
 pub fn words(name: &str) -> Vec<String> {
@@ -174,6 +240,41 @@ mod tests {
             ["timeout", "author", "keyword", "known_files", "user_agent", "passive", "bypass_waf", "api_url", "custom_headers.X-Test", "depth", "compass"]
         {
             assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_secrets_are_known_under_any_name() {
+        for (key, value) in [
+            ("api_url", "http://user:hunter2@zap:8080"),
+            ("x", "user:hunter2@host"),
+            ("x", "//user:hunter2@host/path"),
+            ("x", "socks5h://:hunter2@proxy"),
+            ("x", "http://a.test, http://user:hunter2@b.test"),
+            ("x", "http://user:hun/ter2@host"),
+            ("x", "http://user:hun@ter2@host"),
+            ("x", r#"["http:\/\/user:hunter2@host"]"#),
+            ("x", r#"["http:\u002f\u002fuser:hunter2@host"]"#),
+            ("proxy", "http://token@host"),
+            ("httpProxy", "token@host"),
+            ("custom_headers", r#"{"Authorization": "Bearer hunter2"}"#),
+            ("custom_headers", "Cookie: a=b"),
+            ("user_agent", "x zap.remote.api_key=hunter2"),
+        ] {
+            assert!(is_secret_value(key, value), "{key}={value}");
+        }
+        for (key, value) in [
+            ("user_agent", "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 (http://a.test:80/contact@b.test)"),
+            ("user_agent", "scanner (mail: me@a.test)"),
+            ("api_url", "http://user@host:80/x"),
+            ("api_url", "http://[::1]:8080/a@b"),
+            ("proxy", "http://proxy:3128"),
+            ("ports", "[80, 443]"),
+            ("x", "key"),
+            ("x", "a:b"),
+            ("x", ""),
+        ] {
+            assert!(!is_secret_value(key, value), "{key}={value}");
         }
     }
 

@@ -144,6 +144,12 @@ pub enum TargetError {
     /// A path that tools could misread.
     #[error("has a path that is not supported; give the host, or a URL with a plain path")]
     Path,
+    /// `/a//b`.
+    #[error("has `//` in its path, which other programs shorten; write the path that is meant")]
+    EmptySegment,
+    /// `xn--a.example`.
+    #[error("has a part that begins with `xn--` and stands for no internationalised name; write the name as it is spelled")]
+    Punycode,
     /// `/a/../b`.
     #[error("has `.` or `..` in its path, which other programs resolve; write the path that is meant")]
     DotSegment,
@@ -275,13 +281,15 @@ fn parse(text: &str, reading: Reading) -> Result<Target, TargetError> {
     if scheme.is_none() && !path.is_empty() {
         return Err(if is_range(authority, path) { TargetError::Range } else { TargetError::Path });
     }
+    if reading == Reading::Typed && !path.is_empty() && is_range(authority, path) && is_mask(&path[1..]) {
+        return Err(TargetError::Range);
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c);
     if !path.chars().all(plain) {
         return Err(TargetError::Path);
     }
-    let is_dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-    if reading == Reading::Typed && path.split('/').any(is_dots) {
-        return Err(TargetError::DotSegment);
+    if reading == Reading::Typed {
+        refuse_misread_path(path)?;
     }
     let is_colons = authority.matches(':').count() > 1;
     if authority.contains('%') && (is_colons || authority.starts_with('[')) {
@@ -304,8 +312,27 @@ fn lacks_slashes(text: &str) -> bool {
     ["http:", "https:"].into_iter().filter_map(rest).any(|rest| !rest.is_empty() && !rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// `10.0.0.0/24` and `10.0.0.0/255.255.255.0`.
+/// What other programs resolve or shorten: also where a separator is encoded, and where parameters follow, which some servers take off first.
+fn refuse_misread_path(path: &str) -> Result<(), TargetError> {
+    let decoded = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace("%3b", ";");
+    let name = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    if decoded.split('/').any(name) {
+        return Err(TargetError::DotSegment);
+    }
+    // A slash at the end is a folder's.
+    if decoded.contains("//") { Err(TargetError::EmptySegment) } else { Ok(()) }
+}
+
+/// `24` and `255.255.255.0`, but not `2024`: that is a path.
+fn is_mask(text: &str) -> bool {
+    text.parse::<Ipv4Addr>().is_ok() || text.parse::<u8>().is_ok_and(|bits| bits <= 128)
+}
+
+/// `10.0.0.0/24`, `10.0.0.0:80/24` and `10.0.0.0/255.255.255.0`.
 fn is_range(authority: &str, path: &str) -> bool {
+    let without_port =
+        authority.rsplit_once(':').filter(|(host, port)| (!host.contains(':') || host.ends_with(']')) && port.bytes().all(|b| b.is_ascii_digit()));
+    let authority = without_port.map_or(authority, |(host, _)| host);
     let inner = authority.trim_start_matches('[').trim_end_matches(']');
     let is_address = inner.parse::<IpAddr>().is_ok() || inner.bytes().all(|b| b.is_ascii_digit() || b".-*".contains(&b));
     let bits = &path[1..];
@@ -385,7 +412,8 @@ fn parse_host(text: &str, reading: Reading) -> Result<Host, TargetError> {
         return valid_name(text);
     }
     // The URL standard's host parser: IDNA, and what is no name at all.
-    match url::Host::parse(text).map_err(|_| TargetError::Host)? {
+    let is_punycode = text.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--"));
+    match url::Host::parse(text).map_err(|_| if is_punycode { TargetError::Punycode } else { TargetError::Host })? {
         // Not ASCII: full-width digits and the like.
         url::Host::Ipv4(address) if reading == Reading::Typed => Err(TargetError::Lookalike(address.to_string())),
         url::Host::Ipv4(address) => Ok(Host::V4(address)),
@@ -500,6 +528,12 @@ mod tests {
             ("http://example.com", "http://example.com"),
             ("HTTPS://example.com:444/app/login", "https://example.com:444/app/login"),
             ("https://example.com/", "https://example.com"),
+            ("https://example.com/app/", "https://example.com/app/"),
+            ("https://example.com/a;b=1/..c", "https://example.com/a;b=1/..c"),
+            ("http://10.0.0.1/2024", "http://10.0.0.1/2024"),
+            ("http://10.0.0.1/24/x", "http://10.0.0.1/24/x"),
+            ("http://example.com/24", "http://example.com/24"),
+            ("http://10.0.0.1/1.0", "http://10.0.0.1/1.0"),
             ("bücher.example", "xn--bcher-kva.example"),
             ("localhost", "localhost"),
             ("::1", "[::1]"),
@@ -551,6 +585,15 @@ mod tests {
             ("http://example.com/a/../b", E::DotSegment),
             ("https://example.com/path/%2E%2e/etc/passwd", E::DotSegment),
             ("https://example.com/.", E::DotSegment),
+            ("https://example.com/a/..%2fb", E::DotSegment),
+            ("https://example.com/a%2F%2E%2E%2Fb", E::DotSegment),
+            ("https://example.com/a/..%5Cb", E::DotSegment),
+            ("https://example.com/a/..;/b", E::DotSegment),
+            ("https://example.com/a/%2e%2e%3bx=1/b", E::DotSegment),
+            ("https://example.com//", E::EmptySegment),
+            ("https://example.com//a", E::EmptySegment),
+            ("https://example.com/a//b", E::EmptySegment),
+            ("https://example.com/a/%2fb", E::EmptySegment),
             ("//example.com", E::Slashes),
             ("http:example.com", E::Slashes),
             ("HTTPS:/example.com", E::Slashes),
@@ -591,6 +634,13 @@ mod tests {
             ("10.0.0.1-5:80", E::Range),
             ("10.0.0.0/24", E::Range),
             ("10.0.0.0/255.255.255.0", E::Range),
+            ("http://10.0.0.0/24", E::Range),
+            ("https://10.0.0.0:8443/255.255.255.0", E::Range),
+            ("10.0.0.0:80/24", E::Range),
+            ("http://[fe80::]/64", E::Range),
+            ("[fe80::]:80/64", E::Range),
+            ("xn--a.example", E::Punycode),
+            ("http://XN--99999.example/x", E::Punycode),
             ("fe80::/10", E::Range),
             ("[fe80::]/10", E::Range),
             ("fe80::1-5", E::Range),
@@ -637,6 +687,8 @@ mod tests {
             ("1-5", TargetError::Range),
             ("http://10.0.0.1-5:80/x", TargetError::Range),
             ("http://a.test/x/../y", TargetError::DotSegment),
+            ("http://a.test/x//y", TargetError::EmptySegment),
+            ("http://10.0.0.0/24", TargetError::Range),
         ] {
             let stored: Target = serde_json::from_str(&format!("\"{text}\"")).unwrap();
             assert_eq!(stored.to_string(), text);

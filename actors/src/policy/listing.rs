@@ -63,7 +63,7 @@ pub fn target_contains(target: &str, text: &str) -> bool {
     if target.contains(text) {
         return true;
     }
-    if !target.contains("xn--") || text.is_ascii() {
+    if !target.contains("xn--") {
         return false;
     }
     let Some(unicode) = target.parse::<Target>().ok().and_then(|target| target.unicode()) else { return false };
@@ -158,6 +158,10 @@ mod tests {
             assert!(!target_contains(target, text), "{text}");
         }
         assert!(!target_contains("example.com", "ü"));
+        // A text of ASCII may stand in the name as it is spelled and not in the other form.
+        let shop = "xn--broshop-n2a.example";
+        assert_eq!(shop.parse::<Target>().unwrap().unicode().as_deref(), Some("büroshop.example"));
+        assert!(target_contains(shop, "shop.example") && target_contains(shop, "roshop") && !target_contains(shop, "bueroshop"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use super::overrides::{SettingRule, SettingsSchema, ValueKind};
-use crate::model::{ConfigOverride, FieldError, Lock, SettingNature, SettingNatures, words};
+use crate::model::{ConfigOverride, FieldError, Lock, SettingNature, SettingNatures, texts, words};
 
 /// What a setting is by its key and by what the scanner says of it.
 #[must_use]
@@ -15,7 +15,7 @@ pub fn nature_of(key: &str, rule: &SettingRule) -> SettingNature {
     let is_port = words(key).iter().any(|word| word == "port");
     let lock = match by_format(&rule.format) {
         Some(lock) => lock,
-        // A number, a yes or no and a choice name nothing, but for the port of a helper.
+        // A number, a yes or no and a choice name nothing, but for the port of a helper. It holds only because the value is held against the schema, at the latest where the scan starts.
         None if is_harmless(rule) => by_name.lock.filter(|_| is_port && rule.words.is_empty()),
         None => by_description(&rule.description).or(by_name.lock),
     };
@@ -99,55 +99,74 @@ impl FromStr for SettingPattern {
 }
 
 impl SettingPattern {
-    fn is_exact(&self) -> bool {
-        !self.0.ends_with('*')
+    /// The name, where it stands for one setting and what is below it.
+    fn exact(&self) -> Option<&str> {
+        (!self.0.ends_with('*')).then_some(&self.0)
     }
 
-    fn matches(&self, name: &str) -> bool {
+    /// Whether it names a setting, or something above it. `is_open`: the name stands for all that is below it.
+    fn covers(&self, name: &str, is_open: bool) -> bool {
         match self.0.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            None => name == self.0,
+            Some("") => true,
+            Some(start) => name.starts_with(start) || (is_open && name == start.trim_end_matches('.')),
+            None => name == self.0 || is_below(name, &self.0),
         }
+    }
+
+    /// Whether it names something below a setting: whoever sets that one sets this, too.
+    fn is_within(&self, name: &str) -> bool {
+        is_below(self.0.trim_end_matches(".*"), name) || self.0.strip_suffix(".*") == Some(name)
     }
 }
 
-/// The operator's lists.
+/// `a.b.c` is below `a.b`.
+fn is_below(name: &str, above: &str) -> bool {
+    name.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The operator's lists. An entry counts for the setting that it names and for everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OverridePolicy {
-    /// If not empty, only these. A setting that is locked by its nature must be named in full.
+    /// If not empty, only these. A setting that is locked by its nature must be named in full; below a key that takes anything, such as the headers of a request, the name of that key is enough.
     pub allow: Vec<SettingPattern>,
     /// Never these, whatever else allows them.
     pub deny: Vec<SettingPattern>,
 }
 
 impl OverridePolicy {
-    /// Why a setting of this nature is locked, whatever its value; `None`: a client may set it.
+    /// Why a setting of this nature is locked, whatever its value; `None`: a client may set it. A key that ends in `.` stands for all that is below it.
     #[must_use]
     pub fn lock(&self, plugin: &str, key: &str, nature: SettingNature) -> Option<Lock> {
         let name = format!("{plugin}.{}", key.trim_end_matches('.'));
-        if self.deny.iter().any(|one| one.matches(&name)) {
+        self.lock_of(&name, key.ends_with('.'), None, nature)
+    }
+
+    /// `open` is the key that takes anything below it, where the setting is below one.
+    fn lock_of(&self, name: &str, is_open: bool, open: Option<&str>, nature: SettingNature) -> Option<Lock> {
+        if self.deny.iter().any(|one| one.covers(name, is_open) || (!is_open && one.is_within(name))) {
             return Some(Lock::Denied);
         }
-        if self.is_named(&name) {
+        if self.is_named(name) || open.is_some_and(|open| self.is_named(open)) {
             return None;
         }
-        if !self.allow.is_empty() && !self.allow.iter().any(|one| one.matches(&name)) {
+        if !self.allow.is_empty() && !self.allow.iter().any(|one| one.covers(name, is_open)) {
             return Some(Lock::NotAllowed);
         }
         nature.lock
     }
 
     fn is_named(&self, name: &str) -> bool {
-        self.allow.iter().any(|one| one.is_exact() && one.matches(name))
+        self.allow.iter().any(|one| one.exact() == Some(name))
     }
 
     /// Everything that a client may not set, each error naming its setting and what to do.
     #[must_use]
     pub fn check(&self, overrides: &[ConfigOverride], natures: &SettingNatures) -> Vec<FieldError> {
         let refusal = |one: &ConfigOverride| {
-            let name = one.name();
-            let refers = one.value.clear().is_some_and(|value| value.contains("${")) && !self.is_named(&name);
-            let lock = self.lock(&one.plugin, &one.key, natures.nature(&one.plugin, &one.key)).or(refers.then_some(Lock::Variable))?;
+            let (name, open) = (one.name(), natures.open_key(&one.plugin, &one.key));
+            let is_named = self.is_named(&name) || open.is_some_and(|open| self.is_named(open));
+            let refers = !is_named && one.value.clear().is_some_and(|value| texts(value).iter().any(|text| refers_to_a_variable(text)));
+            let lock = self.lock_of(&name, false, open, natures.nature(&one.plugin, &one.key)).or(refers.then_some(Lock::Variable))?;
             let cure = match lock {
                 Lock::Denied => "",
                 _ => "; the operator allows it by naming it in overrides.allow",
@@ -156,6 +175,11 @@ impl OverridePolicy {
         };
         overrides.iter().filter_map(refusal).collect()
     }
+}
+
+/// Whether a scanner that expands variables, as KAST does, finds one: `$NAME` or `${NAME}`.
+fn refers_to_a_variable(text: &str) -> bool {
+    text.split('$').skip(1).any(|rest| rest.starts_with(|c: char| c == '{' || c == '_' || c.is_alphabetic()))
 }
 
 #[cfg(test)]
@@ -199,6 +223,13 @@ mod tests {
             ("whatweb.user_agent=${AWS_SECRET}", Some(Lock::Variable)),
             ("whatweb.timeout=60", None),
             ("related_sites.httpx_ports=80,443", None),
+            ("whatweb.user_agent=$AWS_SECRET", Some(Lock::Variable)),
+            ("whatweb.user_agent=a$_x", Some(Lock::Variable)),
+            (r#"katana.extension_filter=["\u0024{HOME}"]"#, Some(Lock::Variable)),
+            (r#"katana.extension_filter=["a", "\u0024HOME"]"#, Some(Lock::Variable)),
+            (r#"script_detection.custom_headers={"\u0024HOME": "x"}"#, Some(Lock::Variable)),
+            ("whatweb.user_agent=5$ or $5, 100 $", None),
+            ("zap.local.api_key=x", Some(Lock::Argument)),
             ("zap.remote.api_key=x", None),
             ("zap.zap_config.timeout_minutes=5", None),
         ] {
@@ -278,8 +309,55 @@ mod tests {
             }
         }
         assert_eq!(lock_of(&policy(&["whatweb.user_agent"], &[]), &none, "whatweb.user_agent=${HOME}"), None, "named in full");
+        assert_eq!(lock_of(&policy(&["whatweb.user_agent"], &[]), &none, "whatweb.user_agent=$HOME"), None, "named in full");
         for bad in ["", "whatweb", "whatweb.", ".*", "a b.c", "*.x", "a.*.b", "a.b*"] {
             assert!(bad.parse::<SettingPattern>().is_err(), "{bad}");
+        }
+    }
+
+    /// What the form and the API show of a setting is what a submission meets.
+    #[test]
+    fn the_lists_hold_for_what_is_below_and_are_shown_as_they_hold() {
+        let keys = [
+            ("headers.".to_owned(), SettingRule::default()),
+            ("local.image".to_owned(), SettingRule::default()),
+            ("url_map.".to_owned(), SettingRule::default()),
+        ];
+        let natures = natures_of(&SettingsSchema { plugins: [("p".to_owned(), keys.into())].into() });
+        // The lists; what the key `headers.` and `local.image` show; settings that may be set; settings that may not.
+        type Case<'a> = (&'a [&'a str], &'a [&'a str], (bool, bool), &'a [&'a str], &'a [&'a str]);
+        let cases: [Case<'_>; 14] = [
+            (&[], &[], (false, true), &["p.headers.X=1", "p.headers.Cookie=1"], &["p.local.image=1", "p.url_map.a=1"]),
+            (
+                &[],
+                &["p.headers.Cookie"],
+                (false, true),
+                &["p.headers.X=1", "p.headers.Cookies=1"],
+                &["p.headers.Cookie=1", "p.headers.Cookie.a=1", "p.headers=1"],
+            ),
+            (&[], &["p.headers"], (true, true), &["p.headersx=1"], &["p.headers.X=1", "p.headers.Cookie=1", "p.headers=1"]),
+            (&[], &["p.headers.*"], (true, true), &["p.headersx=1"], &["p.headers.X=1", "p.headers=1"]),
+            (&[], &["p.local"], (false, true), &["p.headers.X=1"], &["p.local.image=1", "p.local.timeout=1", "p.local=1"]),
+            (&["p.local.image"], &["p.local"], (true, true), &[], &["p.local.image=1"]),
+            (&["p.headers"], &[], (false, true), &["p.headers.X=1", "p.headers.Cookie=$HOME"], &["p.timeout=1", "p.local.image=1"]),
+            (&["p.headers.X"], &[], (true, true), &["p.headers.X=1"], &["p.headers.Cookie=1"]),
+            (&["p.headers.*"], &[], (false, true), &["p.headers.X=1"], &["p.headers.X=$HOME", "p.timeout=1"]),
+            (&["p.url_map"], &[], (true, true), &["p.url_map.a=1"], &["p.headers.X=1"]),
+            (&["*", "p.url_map"], &["p.url_map.a"], (false, true), &["p.url_map.b=1", "p.headers.X=1"], &["p.url_map.a=1"]),
+            (&["p.local"], &[], (true, true), &["p.local.timeout=1"], &["p.local.image=1", "p.headers.X=1"]),
+            (&["p.*", "p.local.image"], &[], (false, false), &["p.local.image=1", "p.headers.X=1"], &["q.timeout=1"]),
+            (&[], &["p.*"], (true, true), &["q.timeout=1"], &["p.headers.X=1", "p.timeout=1"]),
+        ];
+        for (allow, deny, (headers, image), open, locked) in cases {
+            let policy = policy(allow, deny);
+            let shown = |key: &str| policy.lock("p", key, natures.nature("p", key)).is_some();
+            assert_eq!((shown("headers."), shown("local.image")), (headers, image), "{allow:?} {deny:?}");
+            for text in open {
+                assert_eq!(lock_of(&policy, &natures, text), None, "{allow:?} {deny:?}");
+            }
+            for text in locked {
+                assert!(lock_of(&policy, &natures, text).is_some(), "{allow:?} {deny:?} {text}");
+            }
         }
     }
 }

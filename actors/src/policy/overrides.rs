@@ -1,62 +1,10 @@
 //! Whether a scanner takes a setting: `plugin.key=value` against what the scanner says it can be set. Pure; the scanner has the last word when it starts.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::override_policy::nature_of;
 use crate::model::{ConfigOverride, FieldError, HIDDEN_VALUE};
-
-/// What a value may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ValueKind {
-    /// `true`, `false`, `yes`, `no`, `1` or `0`.
-    Boolean,
-    /// A whole number.
-    Integer,
-    /// A number.
-    Number,
-    /// Any text.
-    Text,
-    /// Values separated by commas.
-    List,
-    /// `null`, `none` or nothing.
-    Nothing,
-}
-
-/// What one setting takes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SettingRule {
-    /// Any of these; empty means anything.
-    pub kinds: Vec<ValueKind>,
-    /// Of a list: what its elements may be; empty means anything.
-    #[serde(default)]
-    pub items: Vec<ValueKind>,
-    /// The least number.
-    pub minimum: Option<f64>,
-    /// The greatest number.
-    pub maximum: Option<f64>,
-    /// Only these words; empty means any.
-    pub words: Vec<String>,
-    /// What it is for.
-    pub description: String,
-    /// What it is when nobody sets it.
-    pub default: String,
-    /// The form of a text, as the scanner's schema names it: `uri`, `path`, `password`; empty where it names none.
-    #[serde(default)]
-    pub format: String,
-    /// Whether the schema marks the value as a secret.
-    #[serde(default)]
-    pub secret: bool,
-}
-
-/// The settings of a scanner: for each plugin its keys, dotted where they are nested. A key that ends in `.` takes anything below it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SettingsSchema {
-    /// By plugin, then by key.
-    pub plugins: BTreeMap<String, BTreeMap<String, SettingRule>>,
-}
+pub use crate::model::{SettingRule, SettingsSchema, ValueKind};
 
 impl SettingsSchema {
     /// Everything that is wrong with `overrides`, each error naming its setting.
@@ -81,27 +29,25 @@ impl SettingsSchema {
 }
 
 fn is_secret(one: &ConfigOverride, rule: &SettingRule) -> bool {
-    one.value.is_secret() || nature_of(&one.key, rule).secret
+    one.is_secret() || nature_of(&one.key, rule).secret
 }
 
 /// Why a rule refuses a value, or `None`. A secret is not repeated.
 fn refused_by(rule: &SettingRule, value: &str, is_secret: bool) -> Option<String> {
     let text = value.trim();
     let shown = if is_secret { HIDDEN_VALUE } else { text };
-    let lower = text.to_ascii_lowercase();
-    let fits = |kind: &ValueKind| match kind {
-        ValueKind::Boolean => matches!(lower.as_str(), "true" | "false" | "yes" | "no" | "1" | "0"),
-        ValueKind::Integer => text.parse::<i64>().is_ok(),
-        ValueKind::Number => text.parse::<f64>().is_ok_and(f64::is_finite),
-        ValueKind::Text | ValueKind::List => true,
-        ValueKind::Nothing => matches!(lower.as_str(), "null" | "none" | ""),
-    };
+    let fits = |kind: &ValueKind| fits_kind(*kind, text);
     if !rule.kinds.is_empty() && !rule.kinds.iter().any(fits) {
         return Some(format!("expected {}, not `{shown}`", expected(rule)));
     }
     let is_nothing = rule.kinds.contains(&ValueKind::Nothing) && fits(&ValueKind::Nothing);
     if !rule.words.is_empty() && !is_nothing && !rule.words.iter().any(|word| word == text) {
         return Some(format!("expected one of {}, not `{shown}`", rule.words.join(", ")));
+    }
+    let others = [ValueKind::Nothing, ValueKind::Boolean, ValueKind::Integer, ValueKind::Number];
+    let is_list = rule.kinds.contains(&ValueKind::List) && !others.iter().any(|kind| rule.kinds.contains(kind) && fits(kind));
+    if is_list && let Err(why) = elements(&rule.items, text) {
+        return Some(if is_secret { "one of its elements does not fit".to_owned() } else { why });
     }
     let is_numeric = rule.kinds.iter().any(|kind| matches!(kind, ValueKind::Integer | ValueKind::Number)) && !rule.kinds.contains(&ValueKind::Text);
     let number = text.parse::<f64>().ok().filter(|_| is_numeric)?;
@@ -110,16 +56,52 @@ fn refused_by(rule: &SettingRule, value: &str, is_secret: bool) -> Option<String
     (too_small || too_large).then(|| format!("expected {}, not `{shown}`", expected(rule)))
 }
 
-fn expected(rule: &SettingRule) -> String {
-    let name = |kind: &ValueKind| match kind {
+/// Whether each element of a list is of one of the kinds: a list of JSON with values of those types, or values separated by commas. The same text is given to the scanner as the same list.
+fn elements(kinds: &[ValueKind], text: &str) -> Result<(), String> {
+    let fits = |shown: &str, is: &dyn Fn(ValueKind) -> bool| {
+        let expected = || kinds.iter().map(kind_name).collect::<Vec<_>>().join(" or ");
+        if kinds.is_empty() || kinds.iter().any(|kind| is(*kind)) { Ok(()) } else { Err(format!("expected elements of {}, not `{shown}`", expected())) }
+    };
+    if text.starts_with('[')
+        && let Ok(list) = serde_json::from_str::<Vec<Value>>(text)
+    {
+        return list.iter().try_for_each(|one| match one {
+            Value::Array(_) | Value::Object(_) => Err("expected a list of single values, without lists and objects in it".to_owned()),
+            Value::String(text) => fits(text, &|kind| kind == ValueKind::Text),
+            Value::Number(number) => fits(&number.to_string(), &|kind| kind == ValueKind::Number || (kind == ValueKind::Integer && number.is_i64())),
+            Value::Bool(_) => fits(&one.to_string(), &|kind| kind == ValueKind::Boolean),
+            Value::Null => fits("null", &|kind| kind == ValueKind::Nothing),
+        });
+    }
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.into_iter().try_for_each(|part| fits(part, &|kind| fits_kind(kind, part)))
+}
+
+/// Whether a text can be read as a value of a kind.
+fn fits_kind(kind: ValueKind, text: &str) -> bool {
+    let lower = || text.to_ascii_lowercase();
+    match kind {
+        ValueKind::Boolean => matches!(lower().as_str(), "true" | "false" | "yes" | "no" | "1" | "0"),
+        ValueKind::Integer => text.parse::<i64>().is_ok(),
+        ValueKind::Number => text.parse::<f64>().is_ok_and(f64::is_finite),
+        ValueKind::Text | ValueKind::List => true,
+        ValueKind::Nothing => matches!(lower().as_str(), "null" | "none" | ""),
+    }
+}
+
+const fn kind_name(kind: &ValueKind) -> &'static str {
+    match kind {
         ValueKind::Boolean => "true or false",
         ValueKind::Integer => "a whole number",
         ValueKind::Number => "a number",
         ValueKind::Text => "text",
         ValueKind::List => "values separated by commas",
         ValueKind::Nothing => "none",
-    };
-    let kinds = rule.kinds.iter().map(name).collect::<Vec<_>>().join(" or ");
+    }
+}
+
+fn expected(rule: &SettingRule) -> String {
+    let kinds = rule.kinds.iter().map(kind_name).collect::<Vec<_>>().join(" or ");
     match (rule.minimum, rule.maximum) {
         (Some(least), Some(most)) => format!("{kinds} from {least} to {most}"),
         (Some(least), None) => format!("{kinds} of at least {least}"),
@@ -166,6 +148,8 @@ mod tests {
             ("local.port", rule(&[ValueKind::Integer], None, None, &[])),
             ("headers.", rule(&[], None, None, &[])),
             ("hosts", rule(&[ValueKind::List], None, None, &[])),
+            ("ports", SettingRule { items: vec![ValueKind::Integer], ..rule(&[ValueKind::List, ValueKind::Nothing], None, None, &[]) }),
+            ("names", SettingRule { items: vec![ValueKind::Text], ..rule(&[ValueKind::Text, ValueKind::List], None, None, &[]) }),
         ];
         SettingsSchema { plugins: [("zap".to_owned(), keys.into_iter().map(|(key, rule)| (key.to_owned(), rule)).collect())].into() }
     }
@@ -188,6 +172,15 @@ mod tests {
             ("local.port", "8080"),
             ("headers.X-Any", "a=b"),
             ("hosts", "a,b"),
+            ("hosts", r#"["a,b", 1]"#),
+            ("hosts", ""),
+            ("ports", "80"),
+            ("ports", "80, 443,"),
+            ("ports", "[80, 443]"),
+            ("ports", "[]"),
+            ("ports", "none"),
+            ("names", r#"a, ["b"#),
+            ("names", r#"["a", "b"]"#),
         ] {
             assert_eq!(problem("zap", key, value), None, "{key}={value}");
         }
@@ -196,8 +189,15 @@ mod tests {
     #[test]
     fn a_secret_that_does_not_fit_is_not_repeated() {
         let rule = SettingRule { kinds: vec![ValueKind::Integer], ..SettingRule::default() };
-        let schema = SettingsSchema { plugins: [("zap".to_owned(), [("api_token".to_owned(), rule.clone()), ("n".to_owned(), rule)].into())].into() };
-        for (key, value) in [("api_token", SettingValue::Plain("hunter2".into())), ("n", SettingValue::Secret("hunter2".into()))] {
+        let list = SettingRule { kinds: vec![ValueKind::List], items: vec![ValueKind::Integer], ..SettingRule::default() };
+        let keys = [("api_token".to_owned(), rule.clone()), ("n".to_owned(), rule), ("list".to_owned(), list)];
+        let schema = SettingsSchema { plugins: [("zap".to_owned(), keys.into())].into() };
+        for (key, value) in [
+            ("api_token", SettingValue::Plain("hunter2".into())),
+            ("n", SettingValue::Secret("hunter2".into())),
+            ("n", SettingValue::Plain("http://user:hunter2@host".into())),
+            ("list", SettingValue::Secret("1,hunter2".into())),
+        ] {
             let message = schema.check(&[ConfigOverride { plugin: "zap".into(), key: key.into(), value }]).pop().unwrap().message;
             assert!(!message.contains("hunter2") && message.contains(key), "{message}");
         }
@@ -217,6 +217,15 @@ mod tests {
             ("zap", "profile", "slow", "one of quick, full"),
             ("zap", "max_domains", "0", "at least 1"),
             ("zap", "local", "x", "no such setting"),
+            ("zap", "ports", "http:1-65535", "elements of a whole number, not `http:1-65535`"),
+            ("zap", "ports", "80,http:443", "not `http:443`"),
+            ("zap", "ports", r#"["80"]"#, "not `80`"),
+            ("zap", "ports", "[80, 1.5]", "not `1.5`"),
+            ("zap", "ports", "[80", "not `[80`"),
+            ("zap", "ports", "[null]", "not `null`"),
+            ("zap", "ports", "[[80]]", "without lists and objects"),
+            ("zap", "hosts", r#"[{"a": 1}]"#, "without lists and objects"),
+            ("zap", "names", "[1]", "elements of text, not `1`"),
         ] {
             let message = problem(plugin, key, value).unwrap();
             assert!(message.contains(part) && message.contains(&format!("`{plugin}.{key}`")), "{message}");

@@ -16,7 +16,7 @@ pub enum SealError {
         own: String,
     },
     /// Not what this key sealed for this setting and target.
-    #[error("the stored value was not sealed for this setting and this target; enter it again")]
+    #[error("the stored value belongs to another target, or to other addresses, images or files in the settings beside it; enter it again")]
     Broken,
     /// Nothing is stored.
     #[error("its value is not stored; enter it again")]
@@ -63,16 +63,60 @@ fn of_scan(name: &str, target: &Target) -> String {
     format!("scan\n{name}\n{target}")
 }
 
-/// What a value is sealed for that a form brings back.
+/// What a value is sealed for that was typed into a form, and comes back with it.
 fn of_form(name: &str) -> String {
     format!("form\n{name}")
+}
+
+/// What the sealed secret of a scan is sealed for once more, on its way through a form: also for what the other settings name, so that a form that was changed does not send it elsewhere.
+fn of_loan(name: &str, target: &Target, beside: &str) -> String {
+    format!("loan\n{name}\n{target}\n{beside}")
+}
+
+/// What the locked settings of a scan name: addresses, proxies, images, files. Those whose values are kept count as unchanged; [`resolve`] holds them to it.
+fn named_beside(overrides: &[ConfigOverride], natures: &SettingNatures) -> String {
+    let locked = overrides.iter().filter(|one| is_locked(one, natures));
+    let mut lines: Vec<(String, String)> = locked
+        .map(|one| match &one.value {
+            SettingValue::Plain(text) if !is_secret(one, natures) => (one.name(), format!("={text}")),
+            SettingValue::Plain(_) | SettingValue::Secret(_) => (one.name(), " is new".to_owned()),
+            SettingValue::Sealed(_) | SettingValue::Hidden => (one.name(), " is kept".to_owned()),
+        })
+        .collect();
+    // Of two values of one setting the last counts, so only different names may change places.
+    lines.sort_by(|one, other| one.0.cmp(&other.0));
+    lines.into_iter().map(|(name, what)| name + &what).collect::<Vec<_>>().join("\n")
+}
+
+fn is_locked(one: &ConfigOverride, natures: &SettingNatures) -> bool {
+    natures.nature(&one.plugin, &one.key).lock.is_some()
+}
+
+fn is_secret(one: &ConfigOverride, natures: &SettingNatures) -> bool {
+    one.is_secret() || natures.nature(&one.plugin, &one.key).secret
 }
 
 fn refused(one: &ConfigOverride, why: &SealError) -> FieldError {
     FieldError::new("overrides", format!("`{}`: {why}", one.name()))
 }
 
-/// Makes the values of secret settings secrets, and puts the values in place that a form kept.
+/// Where a kept value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Scan,
+    Form,
+}
+
+fn bring_back(sealer: &dyn SecretSealer, target: &Target, name: &str, beside: &str, kept: &KeptSecret) -> Result<(String, Source), SealError> {
+    match sealer.open(&of_loan(name, target, beside), &kept.sealed) {
+        Ok(sealed) => sealer.open(&of_scan(name, target), &sealed).map(|clear| (clear, Source::Scan)),
+        Err(SealError::Broken) => sealer.open(&of_form(name), &kept.sealed).map(|clear| (clear, Source::Form)),
+        Err(other) => Err(other),
+    }
+}
+
+/// Makes the values of secret settings secrets, and puts the values in place that a form kept. `natures`: what is known of the scanner's settings; `None`: no scanner is known yet, so that any value may be
+/// a secret, and is made one.
 ///
 /// # Errors
 /// A value is hidden and nothing brings it back.
@@ -81,27 +125,35 @@ pub fn resolve(
     target: &Target,
     overrides: &mut [ConfigOverride],
     kept: &[KeptSecret],
-    natures: &SettingNatures,
+    natures: Option<&SettingNatures>,
 ) -> Result<(), Vec<FieldError>> {
+    let unknown = SettingNatures::default();
+    let known = natures.unwrap_or(&unknown);
+    let beside = named_beside(overrides, known);
     let mut errors = Vec::new();
-    for one in overrides {
+    let mut is_changed = false;
+    let mut of_a_scan = Vec::new();
+    for (at, one) in overrides.iter_mut().enumerate() {
         let name = one.name();
         match &one.value {
-            SettingValue::Plain(text) if natures.nature(&one.plugin, &one.key).secret => one.value = SettingValue::Secret(text.clone()),
+            SettingValue::Plain(text) if natures.is_none() || is_secret(one, known) => one.value = SettingValue::Secret(text.clone()),
             SettingValue::Hidden => {
-                let opened = kept.iter().filter(|kept| kept.name == name).map(|kept| {
-                    sealer.open(&of_scan(&name, target), &kept.sealed).or_else(|error| match error {
-                        SealError::Broken => sealer.open(&of_form(&name), &kept.sealed),
-                        other => Err(other),
-                    })
-                });
-                match opened.reduce(Result::or).unwrap_or(Err(SealError::Missing)) {
-                    Ok(clear) => one.value = SettingValue::Secret(clear),
+                // The last one of a name is the newest. It is the only one that counts, so that a form costs no more than it has settings.
+                let newest = kept.iter().rev().find(|kept| kept.name == name);
+                match newest.ok_or(SealError::Missing).and_then(|kept| bring_back(sealer, target, &name, &beside, kept)) {
+                    Ok((clear, source)) => {
+                        is_changed |= source == Source::Form && is_locked(one, known);
+                        of_a_scan.extend((source == Source::Scan).then_some(at));
+                        one.value = SettingValue::Secret(clear);
+                    }
                     Err(why) => errors.push(refused(one, &why)),
                 }
             }
             SettingValue::Plain(_) | SettingValue::Secret(_) | SettingValue::Sealed(_) => {}
         }
+    }
+    if is_changed {
+        errors.extend(of_a_scan.into_iter().filter_map(|at| overrides.get(at)).map(|one| refused(one, &SealError::Broken)));
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
@@ -135,11 +187,35 @@ pub fn open_all(sealer: &dyn SecretSealer, target: &Target, overrides: &mut [Con
     Ok(())
 }
 
-/// What a form keeps of a value that it does not show. `None`: there is no key, and it must be entered again.
+/// Whether two settings of scans of `target` say the same, however their values are kept.
+#[must_use]
+pub fn are_same(sealer: &dyn SecretSealer, target: &Target, one: &[ConfigOverride], other: &[ConfigOverride]) -> bool {
+    let opened = |overrides: &[ConfigOverride]| {
+        let mut overrides = overrides.to_vec();
+        open_all(sealer, target, &mut overrides).ok()?;
+        Some(overrides.into_iter().map(|one| (one.name(), one.value.clear().unwrap_or_default().to_owned())).collect::<Vec<_>>())
+    };
+    one == other || opened(one).is_some_and(|one| opened(other) == Some(one))
+}
+
+/// What a form keeps of a value that was typed into it and that it does not show. `None`: there is no key, and it must be entered again.
 #[must_use]
 pub fn keep(sealer: &dyn SecretSealer, name: &str, clear: &str) -> Option<KeptSecret> {
     let sealed = sealer.seal(&of_form(name), clear).ok()?;
     Some(KeptSecret { name: name.to_owned(), sealed })
+}
+
+/// What the form of an earlier scan keeps of its secrets: of use with the same target and the same locked settings alone.
+#[must_use]
+pub fn keep_of_scan(sealer: &dyn SecretSealer, target: &Target, overrides: &[ConfigOverride], natures: &SettingNatures) -> Vec<KeptSecret> {
+    let beside = named_beside(overrides, natures);
+    let lend = |one: &ConfigOverride| {
+        let SettingValue::Sealed(sealed) = &one.value else { return None };
+        let name = one.name();
+        let sealed = sealer.seal(&of_loan(&name, target, &beside), sealed).ok()?;
+        Some(KeptSecret { name, sealed })
+    };
+    overrides.iter().filter_map(lend).collect()
 }
 
 #[cfg(test)]
@@ -157,9 +233,9 @@ mod tests {
 
     #[test]
     fn a_secret_is_sealed_for_its_setting_and_its_target() {
-        let sealer = TestSealer::default();
-        let mut overrides = vec![one("zap.local.api_key=hunter2"), one("secret:whatweb.user_agent=hunter2"), one("whatweb.timeout=5")];
-        resolve(&sealer, &target("a.test"), &mut overrides, &[], &SettingNatures::default()).unwrap();
+        let sealer = TestSealer;
+        let mut overrides = vec![one("zap.remote.api_key=hunter2"), one("secret:whatweb.user_agent=hunter2"), one("whatweb.timeout=5")];
+        resolve(&sealer, &target("a.test"), &mut overrides, &[], Some(&SettingNatures::default())).unwrap();
         seal_all(&sealer, &target("a.test"), &mut overrides).unwrap();
         let json = serde_json::to_string(&overrides).unwrap();
         assert!(!json.contains("hunter2") && json.contains("\"5\""), "{json}");
@@ -169,31 +245,111 @@ mod tests {
         let clear: Vec<_> = stored.iter().map(|one| one.value.clear().unwrap()).collect();
         assert_eq!(clear, ["hunter2", "hunter2", "5"]);
         let error = open_all(&sealer, &target("b.test"), &mut elsewhere).unwrap_err();
-        assert!(error.message.contains("`zap.local.api_key`"), "{error}");
+        assert!(error.message.contains("`zap.remote.api_key`"), "{error}");
+    }
+
+    /// The settings of a scan of a.test as its row holds them.
+    fn stored(texts: &[&str]) -> Vec<ConfigOverride> {
+        let mut overrides: Vec<_> = texts.iter().map(|text| one(text)).collect();
+        resolve(&TestSealer, &target("a.test"), &mut overrides, &[], Some(&SettingNatures::default())).unwrap();
+        seal_all(&TestSealer, &target("a.test"), &mut overrides).unwrap();
+        overrides
     }
 
     #[test]
     fn a_hidden_value_comes_back_from_a_form_or_from_a_scan_of_the_same_target() {
-        let (sealer, natures) = (TestSealer::default(), SettingNatures::default());
-        let mut stored = vec![one("secret:a.b=hunter2")];
-        seal_all(&sealer, &target("a.test"), &mut stored).unwrap();
-        let SettingValue::Sealed(sealed) = stored[0].value.clone() else { panic!() };
-        let of_scan = KeptSecret { name: "a.b".into(), sealed };
+        let (sealer, natures) = (TestSealer, SettingNatures::default());
+        let row = stored(&["secret:a.b=hunter2"]);
+        let SettingValue::Sealed(sealed) = row[0].value.clone() else { panic!() };
+        let of_row = KeptSecret { name: "a.b".into(), sealed };
+        let of_scan = keep_of_scan(&sealer, &target("a.test"), &row, &natures).remove(0);
         let of_form = keep(&sealer, "a.b", "hunter2").unwrap();
+        let older = keep(&sealer, "a.b", "older").unwrap();
         for (kept, host, comes_back) in [
             (vec![], "a.test", false),
             (vec![of_scan.clone()], "a.test", true),
             (vec![of_scan.clone()], "b.test", false),
+            // What a row or a backup holds is no field of a form.
+            (vec![of_row], "a.test", false),
             (vec![of_form.clone()], "b.test", true),
-            (vec![of_scan, of_form.clone()], "b.test", true),
+            (vec![of_scan.clone(), of_form.clone()], "b.test", true),
+            (vec![older.clone(), of_form.clone()], "b.test", true),
+            (vec![older, of_scan], "a.test", true),
             (vec![KeptSecret { name: "a.c".into(), ..of_form.clone() }], "a.test", false),
             (vec![KeptSecret { sealed: "x".into(), ..of_form }], "a.test", false),
         ] {
             let mut given = vec![one("a.b=••••••")];
-            let result = resolve(&sealer, &target(host), &mut given, &kept, &natures);
+            let result = resolve(&sealer, &target(host), &mut given, &kept, Some(&natures));
             assert_eq!(result.is_ok(), comes_back, "{kept:?} {host}");
             assert_eq!(given[0].value.clear(), comes_back.then_some("hunter2"));
         }
+    }
+
+    #[test]
+    fn a_secret_of_a_scan_comes_back_only_beside_the_same_addresses() {
+        let (sealer, natures, host) = (TestSealer, SettingNatures::default(), target("a.test"));
+        let row = stored(&["zap.remote.api_url=http://zap", "katana.proxy=http://u:pw@proxy", "zap.remote.api_key=hunter2", "whatweb.timeout=5"]);
+        let of_scan = keep_of_scan(&sealer, &host, &row, &natures);
+        let hidden = ["zap.remote.api_url=http://zap", "katana.proxy=••••••", "zap.remote.api_key=••••••"];
+        let with = |at: usize, text: &'static str| {
+            let mut given = hidden.to_vec();
+            given[at] = text;
+            given
+        };
+        let evil = keep(&sealer, "katana.proxy", "http://evil").unwrap();
+        let with_evil: Vec<KeptSecret> = of_scan.iter().cloned().chain([evil]).collect();
+        for (given, kept, comes_back) in [
+            (hidden.to_vec(), &of_scan, true),
+            (vec![hidden[2], hidden[1], hidden[0], "whatweb.timeout=60"], &of_scan, true),
+            (with(0, "zap.remote.api_url=http://evil"), &of_scan, false),
+            (with(0, "secret:zap.remote.api_url=http://evil"), &of_scan, false),
+            (with(0, "whatweb.timeout=5"), &of_scan, false),
+            (with(1, "katana.proxy=http://evil"), &of_scan, false),
+            (with(1, "katana.proxy=http://u:pw@evil"), &of_scan, false),
+            (with(1, "secret:katana.proxy=http://evil"), &of_scan, false),
+            (vec![hidden[0], hidden[1], hidden[2], "zap.remote.api_url=http://evil"], &of_scan, false),
+            (vec![hidden[0], hidden[1], hidden[2], "zap.local.docker_image=evil"], &of_scan, false),
+            (hidden.to_vec(), &with_evil, false),
+        ] {
+            let mut overrides: Vec<_> = given.iter().map(|text| one(text)).collect();
+            let result = resolve(&sealer, &host, &mut overrides, kept, Some(&natures));
+            assert_eq!(result.is_ok(), comes_back, "{given:?}: {result:?}");
+        }
+    }
+
+    /// Counts what it is asked.
+    #[derive(Debug, Default)]
+    struct Counting(std::sync::atomic::AtomicUsize);
+
+    impl SecretSealer for Counting {
+        fn seal(&self, purpose: &str, clear: &str) -> Result<String, SealError> {
+            TestSealer.seal(purpose, clear)
+        }
+
+        fn open(&self, purpose: &str, sealed: &str) -> Result<String, SealError> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            TestSealer.open(purpose, sealed)
+        }
+    }
+
+    #[test]
+    fn a_form_full_of_kept_values_costs_no_more_than_its_settings() {
+        let sealer = Counting::default();
+        let kept = vec![KeptSecret { name: "a.b".into(), sealed: "x".into() }; 1000];
+        let mut given = vec![one("a.b=••••••"); 100];
+        assert!(resolve(&sealer, &target("a.test"), &mut given, &kept, None).is_err());
+        assert!(sealer.0.into_inner() <= 200);
+    }
+
+    #[test]
+    fn as_long_as_no_scanner_is_known_every_value_is_a_secret() {
+        let mut given = vec![one("a.b=x")];
+        resolve(&TestSealer, &target("a.test"), &mut given, &[], None).unwrap();
+        seal_all(&TestSealer, &target("a.test"), &mut given).unwrap();
+        assert!(matches!(given[0].value, SettingValue::Sealed(_)));
+        assert!(are_same(&TestSealer, &target("a.test"), &given, &[one("a.b=x")]), "and the same submission later is the same");
+        assert!(!are_same(&TestSealer, &target("a.test"), &given, &[one("a.b=y")]));
+        assert!(!are_same(&TestSealer, &target("a.test"), &given, &[]));
     }
 
     #[test]

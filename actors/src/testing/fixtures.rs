@@ -42,7 +42,12 @@ pub fn offer(kind: ScannerKind, plugins: &[&str]) -> ScannerOffer {
         available: true,
         dependencies: Vec::new(),
     };
-    ScannerOffer { scanner: ScannerInfo { kind, version: "1".into() }, plugins: plugins.iter().map(plugin).collect(), settings: Default::default() }
+    ScannerOffer {
+        scanner: ScannerInfo { kind, version: "1".into() },
+        plugins: plugins.iter().map(plugin).collect(),
+        settings: Default::default(),
+        schema: None,
+    }
 }
 
 /// A node that says of itself only its name.

@@ -37,7 +37,7 @@ pub(super) enum CatalogueError {
 }
 
 /// What the file on disk holds is written anew by programs that read more of what the scanner says.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The file on disk, which is good for one program file only.
 #[derive(Serialize, Deserialize)]

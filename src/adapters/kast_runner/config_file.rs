@@ -96,6 +96,18 @@ impl NodeConfig {
         }
         found
     }
+
+    /// The secrets in it, by the names of their settings and by what they say.
+    #[must_use]
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let mut leaves = Vec::new();
+        for (section, settings) in &self.tree {
+            flatten(section, "", settings, &mut leaves);
+        }
+        // A number under such a name is a limit, such as `max_tokens`, and stands in every text.
+        let texts = leaves.into_iter().filter(|one| one.is_secret()).filter_map(|one| one.value.clear().map(str::to_owned));
+        texts.filter(|text| text.parse::<f64>().is_err() && !matches!(text.as_str(), "true" | "false" | "null" | "")).collect()
+    }
 }
 
 fn parse(path: &Path) -> Result<Map<String, Value>, KastConfigError> {
@@ -172,6 +184,7 @@ pub(super) fn settings(
         if let Some(zap) = zap {
             insert(plugins, "zap", super::container::NAME_SETTING, zap.name.clone().into());
             insert(plugins, "zap", super::container::PORT_SETTING, zap.port.into());
+            insert(plugins, "zap", super::container::KEY_SETTING, zap.key.clone().into());
         }
         for change in overrides {
             insert(plugins, &change.plugin, &change.key, typed(schema, change));
@@ -270,7 +283,7 @@ pub(super) fn remove(results: &Path, paths: &AttemptPaths) {
     }
 }
 
-/// A configuration file with secrets of its scan, to be written anew without them when the scanner is gone.
+/// A configuration file with secrets of its scan, to be written anew without them when the scanner is gone, or was never started: when this is dropped.
 #[derive(Debug)]
 pub(super) struct Forgetting {
     /// The attempt's folder.
@@ -282,6 +295,12 @@ pub(super) struct Forgetting {
 impl Forgetting {
     /// Writes the file anew. Blocks.
     pub(super) fn forget(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Forgetting {
+    fn drop(&mut self) {
         let gone = match rustix::fs::unlinkat(&self.dir, CONFIG_NAME, rustix::fs::AtFlags::empty()) {
             Err(error) if error != rustix::io::Errno::NOENT => Err(error.into()),
             Ok(()) | Err(_) => write(&self.dir, &self.rest),
@@ -401,12 +420,12 @@ mod tests {
         let file = root.path().join("kast.yaml");
         let yaml = "# Ours\nkast:\n  config_version: '1.0'\nglobal: {results_dir: /r}\nplugins:\n  whatweb: &w\n    aggression_level: 3\n    timeout: 60\n  zap:\n    local: {container_name: shared, memory_limit: 2g}\n  testssl:\n  ftap: *w\n";
         std::fs::write(&file, yaml).unwrap();
-        let zap = ZapContainer { name: "kastrel-zap-1".into(), port: 40_000 };
+        let zap = ZapContainer { name: "kastrel-zap-1".into(), port: 40_000, key: "k".into() };
         let node = NodeConfig::read(Some(&file), None).unwrap();
         let settings = settings(node, None, &[change("whatweb.timeout=5"), change("testssl.timeout=9")], Some(&zap), Some(&schema()));
         let plugins = json!({
             "whatweb": {"aggression_level": 3, "timeout": 5},
-            "zap": {"local": {"container_name": "kastrel-zap-1", "api_port": 40_000, "memory_limit": "2g"}},
+            "zap": {"local": {"container_name": "kastrel-zap-1", "api_port": 40_000, "api_key": "k", "memory_limit": "2g"}},
             "testssl": {"timeout": 9},
             "ftap": {"aggression_level": 3, "timeout": 60},
         });
@@ -477,6 +496,18 @@ mod tests {
     }
 
     #[test]
+    fn the_secrets_of_the_nodes_file_are_known() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("kast.yaml");
+        let yaml = "plugins:\n  zap: {remote: {api_key: hunter2, api_url: 'http://u:hunter3@zap'}, local: {auto_start: true}}\n  whatweb: {timeout: 7, user_agent: x}\n  ai: {max_tokens: 1000}\nglobal: {smtp: {password: hunter4}}\n";
+        std::fs::write(&file, yaml).unwrap();
+        let mut secrets = NodeConfig::read(Some(&file), None).unwrap().secrets();
+        secrets.sort_unstable();
+        assert_eq!(secrets, ["http://u:hunter3@zap", "hunter2", "hunter4"]);
+        assert!(NodeConfig::none().secrets().is_empty());
+    }
+
+    #[test]
     fn the_file_is_for_its_owner_and_reads_as_it_was_meant() {
         let root = tempfile::tempdir().unwrap();
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
@@ -490,7 +521,8 @@ mod tests {
         assert!(text.contains("\"f\": 1.0") && text.contains("0.0000001") && text.contains("\\u0085") && !text.contains('\u{7f}'), "{text}");
         assert!(write(&dir, &settings).is_err(), "it is written once");
         let rest = json!({"plugins": {"n": 1}});
-        Forgetting { dir, rest: rest.clone() }.forget();
+        // Also where nobody says so: a start that fails drops it.
+        drop(Forgetting { dir, rest: rest.clone() });
         assert_eq!(serde_json::from_str::<Value>(&std::fs::read_to_string(&file).unwrap()).unwrap(), rest);
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -17,12 +17,26 @@ const REMOVAL_LIMIT: Duration = Duration::from_secs(15);
 /// KAST's settings of the local ZAP container.
 pub(super) const NAME_SETTING: &str = "local.container_name";
 pub(super) const PORT_SETTING: &str = "local.api_port";
+pub(super) const KEY_SETTING: &str = "local.api_key";
 
-/// A container's name and the port of ZAP's API on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A container's name, and the port and the key of ZAP's API on this machine.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct ZapContainer {
     pub(super) name: String,
     pub(super) port: u16,
+    /// Good for this container alone: KAST passes it to Docker as an argument, so other users of the machine see it.
+    pub(super) key: String,
+}
+
+impl std::fmt::Debug for ZapContainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ZapContainer").field("name", &self.name).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// A key that nobody guesses.
+pub(super) fn random_key() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }
 
 /// Whether an attempt may start a ZAP container that is ours to name and to remove.

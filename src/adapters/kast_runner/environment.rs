@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use kastrel_actors::model::TraceContext;
+use kastrel_actors::model::{TraceContext, holds_a_password};
 
 use super::isolation::RunAs;
 
@@ -75,6 +75,7 @@ fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
         return Passage::Unknown;
     }
     let value = value.to_string_lossy();
+    // A user alone is the usual way to a Docker daemon: `ssh://user@host`.
     let is_secret = (may_hold_credentials(name) && holds_credentials(&value)) || (name == "DOCKER_HOST" && holds_a_password(&value));
     if is_secret { Passage::HoldsSecret } else { Passage::Passes }
 }
@@ -89,12 +90,6 @@ fn may_hold_credentials(name: &str) -> bool {
 fn holds_credentials(address: &str) -> bool {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     rest.contains(['@', '?'])
-}
-
-/// Whether an address has a password in it. A user alone is the usual way to a Docker daemon: `ssh://user@host`.
-fn holds_a_password(address: &str) -> bool {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest).rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// The variables of our own environment that look as if they were meant for the scanner, and that it does not get: their names.
@@ -191,6 +186,11 @@ mod tests {
             ("ALL_PROXY", "socks5h://:password@proxy", Passage::HoldsSecret),
             ("DOCKER_HOST", "ssh://user@host", Passage::Passes),
             ("DOCKER_HOST", "tcp://user:password@host:2376", Passage::HoldsSecret),
+            ("HTTP_PROXY", "http://user:hun/ter2@proxy:3128", Passage::HoldsSecret),
+            ("HTTPS_PROXY", "http://user:hun@ter2@proxy:3128", Passage::HoldsSecret),
+            ("ALL_PROXY", "//user:hunter2@proxy:3128", Passage::HoldsSecret),
+            ("NO_PROXY", "localhost,.example.com", Passage::Passes),
+            ("DOCKER_HOST", "tcp://user:hun/ter2@host:2376", Passage::HoldsSecret),
         ] {
             assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[]), expected, "{name}={value}");
             assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[name.to_owned()]), Passage::Passes, "{name}={value}");

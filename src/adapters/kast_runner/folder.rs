@@ -196,7 +196,7 @@ fn quoted(word: &str) -> String {
 /// The results folder itself may be a symlink (it is the operator's); nothing below it may. One that is missing was deleted, or its disk is gone: it is not made again here.
 ///
 /// An attempt runs once, so a folder of it that is not empty is from another life of the scan: a backup was restored that is older than the attempt. That folder is set aside, as
-/// `attempt-<n>.before-<k>`, and nothing in it is touched. The number of the attempt is the row's, and whoever looks for its files goes by it; so the old folder gives way and not the new one.
+/// `attempt-<n>.before-<k>`, and nothing in it is touched but its configuration, which may hold secrets and would be removed by nobody. The number of the attempt is the row's, and whoever looks for its files goes by it; so the old folder gives way and not the new one.
 pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder> {
     let root = open_dir(CWD, results, OFlags::empty())?;
     let (scan_dir, _) = make_dir(&root, file_name(&paths.scan_dir)?)?;
@@ -208,6 +208,10 @@ pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder>
     }
     let (mut dir, made) = make_dir(&scan_dir, name)?;
     if !made && !is_empty(&dir)? {
+        match rustix::fs::unlinkat(&dir, CONFIG_NAME, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
         set_aside(&scan_dir, name)?;
         (dir, _) = make_dir(&scan_dir, name)?;
     }
@@ -323,7 +327,11 @@ mod tests {
             assert!(!paths.attempt_dir.join("report").exists());
             assert!(!paths.scan_dir.join("attempt-1.uploaded").exists(), "the new folder is stored nowhere yet");
             std::fs::write(paths.attempt_dir.join("report"), life).unwrap();
+            std::fs::write(paths.attempt_dir.join(CONFIG_NAME), "a secret").unwrap();
             std::fs::write(paths.scan_dir.join("attempt-1.uploaded"), "stored").unwrap();
+        }
+        for folder in ["attempt-1.before-1", "attempt-1.before-2"] {
+            assert!(!paths.scan_dir.join(folder).join(CONFIG_NAME).exists(), "secrets are not set aside");
         }
         let report = |folder: &str| std::fs::read_to_string(paths.scan_dir.join(folder).join("report")).unwrap();
         assert_eq!((report("attempt-1.before-1"), report("attempt-1.before-2"), report("attempt-1")), ("first".into(), "second".into(), "third".to_owned()));

@@ -1,9 +1,10 @@
-//! Takes secrets out of a stream of bytes, also where one is split between two reads.
+//! Takes secrets out of a stream of bytes, also where one is split between two reads, and in the forms in which programs print them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kastrel_actors::model::HIDDEN_VALUE;
+use kastrel_actors::model::{HIDDEN_VALUE, texts};
 
 /// The least length of a secret that is looked for: a shorter one stands in every text by chance.
 pub(super) const LEAST_CHARS: usize = 4;
@@ -19,7 +20,9 @@ pub(super) struct Redactor {
 
 impl Redactor {
     pub(super) fn new(secrets: Arc<[String]>) -> Self {
-        let mut secrets: Vec<Vec<u8>> = secrets.iter().filter(|one| one.chars().count() >= LEAST_CHARS).map(|one| one.as_bytes().to_vec()).collect();
+        let forms: BTreeSet<String> =
+            secrets.iter().flat_map(|secret| parts(secret)).filter(|one| one.chars().count() >= LEAST_CHARS).flat_map(|one| forms(&one)).collect();
+        let mut secrets: Vec<Vec<u8>> = forms.into_iter().map(String::into_bytes).collect();
         secrets.sort_unstable_by_key(|one| std::cmp::Reverse(one.len()));
         Self { secrets, held: Vec::new() }
     }
@@ -49,6 +52,46 @@ impl Redactor {
         }
         Cow::Owned(passed)
     }
+}
+
+/// A value, the elements of a list, the strings of JSON, and the password of an address.
+fn parts(secret: &str) -> Vec<String> {
+    let mut parts = texts(secret);
+    parts.extend(secret.split(',').map(|part| part.trim().to_owned()));
+    let user = |text: &String| Some(text.split_once("://")?.1.split(['/', '?', '#']).next()?.rsplit_once('@')?.0.to_owned());
+    let users: Vec<String> = parts.iter().filter_map(user).collect();
+    parts.extend(users.iter().filter_map(|user| user.split_once(':')).map(|(_, password)| password.to_owned()));
+    parts.extend(users);
+    parts
+}
+
+/// A text as it is, within JSON, and within an address.
+fn forms(text: &str) -> Vec<String> {
+    let json = serde_json::Value::from(text).to_string();
+    let json = json.trim_start_matches('"').strip_suffix('"').unwrap_or(&json).to_owned();
+    let ascii: String = json
+        .encode_utf16()
+        .map(|unit| u8::try_from(unit).ok().filter(u8::is_ascii).map_or_else(|| format!("\\u{unit:04x}"), |byte| char::from(byte).to_string()))
+        .collect();
+    let path = percent_encoding::utf8_percent_encode(text, PATH).to_string();
+    let query = percent_encoding::utf8_percent_encode(text, QUERY).to_string();
+    let form = query.replace("%20", "+");
+    let lower: Vec<String> = [&path, &query, &form].into_iter().map(|text| in_lower_case(text)).collect();
+    [text.to_owned(), json, ascii, path, query, form].into_iter().chain(lower).collect()
+}
+
+/// What Python's `quote` encodes, and most other programs.
+const QUERY: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const PATH: &percent_encoding::AsciiSet = &QUERY.remove(b'/');
+
+/// `%2F` as `%2f`.
+fn in_lower_case(encoded: &str) -> String {
+    let mut parts = encoded.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (digits, rest) = part.split_at(part.len().min(2));
+        text + "%" + &digits.to_ascii_lowercase() + rest
+    })
 }
 
 #[cfg(test)]
@@ -84,6 +127,28 @@ mod tests {
         }
         assert_eq!(pass(&["abcd", "abcdef"], &["abcde"]), "••••••e");
         assert_eq!(pass(&["aaaab"], &["aaaaab"]), "a••••••");
+    }
+
+    #[test]
+    fn a_secret_is_found_in_the_forms_in_which_programs_print_it() {
+        for (secret, printed) in [
+            ("hun\"ter\\2", r#"hun"ter\2"#),
+            ("hun\"ter\\2", r#"hun\"ter\\2"#),
+            ("hünter 2", r"h\u00fcnter 2"),
+            ("pass😀word", r"pass\ud83d\ude00word"),
+            ("hun ter/2", "hun%20ter/2"),
+            ("hun ter/2", "hun%20ter%2F2"),
+            ("hun ter/2", "hun%20ter%2f2"),
+            ("hun ter/2", "hun+ter%2F2"),
+            ("first, hunter2", "hunter2"),
+            (r#"["first", "hunter2"]"#, "hunter2"),
+            (r#"{"Authorization": "hunter2"}"#, "hunter2"),
+            ("http://user:hunter2@proxy", "hunter2"),
+            ("http://user:hunter2@proxy", "user:hunter2"),
+        ] {
+            let shown = pass(&[secret], &["a ", printed, " b"]);
+            assert_eq!(shown, "a •••••• b", "{secret} as {printed}");
+        }
     }
 
     #[test]

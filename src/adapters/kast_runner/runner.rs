@@ -232,7 +232,7 @@ impl KastRunner {
         if !container::may_start_zap(self.config.scanner.kind, &job.request, plugins) {
             return None;
         }
-        Some(ZapContainer { name: self.run.container(job.scan, job.attempt, job.token), port: container::free_port().ok()? })
+        Some(ZapContainer { name: self.run.container(job.scan, job.attempt, job.token), port: container::free_port().ok()?, key: container::random_key() })
     }
 }
 
@@ -293,7 +293,7 @@ impl ScanRunner for KastRunner {
         let catalogue = self.known_catalogue().await;
         let schema = catalogue.as_deref().and_then(|known| known.settings.clone());
         let overrides = settings_check::open(&job.request, &self.config.overrides, &*self.config.sealer, schema.as_ref()).map_err(StartError::Failed)?;
-        let secrets: Arc<[String]> = settings_check::secrets(&overrides).into();
+        let secrets = settings_check::secrets(&overrides);
         if let Some(known) = catalogue.as_deref() {
             // A submission that came before the scanner had told what it offers could not be judged.
             select(&job.request, &known.plugins).map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
@@ -335,10 +335,9 @@ impl ScanRunner for KastRunner {
                     ScannerKind::Kast => NodeConfig::read(configured.as_deref(), home.as_deref()).map_err(|error| unusable(&error))?,
                     ScannerKind::Builtin => NodeConfig::none(),
                 };
+                let secrets: Vec<String> = secrets.into_iter().chain(node.secrets()).chain(zap.iter().map(|zap| zap.key.clone())).collect();
                 let of = |overrides: &[ConfigOverride]| config_file::settings(node.clone(), limits.clone(), overrides, zap.as_ref(), schema.as_ref());
-                config_file::write(&folder.dir, &of(&overrides)).map_err(failed)?;
-                folder.keep_command(&program, &args);
-                folder::keep_notes(&paths.attempt_dir, &notes);
+                // Before the file is there: whatever fails from here on, its secrets go.
                 let forgetting = if has_secrets {
                     // Those of a node that died; what ended here is clean.
                     for earlier in &earlier {
@@ -349,6 +348,9 @@ impl ScanRunner for KastRunner {
                 } else {
                     None
                 };
+                config_file::write(&folder.dir, &of(&overrides)).map_err(failed)?;
+                folder.keep_command(&program, &args);
+                folder::keep_notes(&paths.attempt_dir, &notes);
                 if let Some(group) = group {
                     folder.share(&paths.scan_dir, group).map_err(failed)?;
                 }
@@ -357,26 +359,23 @@ impl ScanRunner for KastRunner {
                 environment.extend(user.iter().flat_map(|user| environment::of_user(user, &tmp.0)));
                 let start = Start { program, tmp: tmp.0.clone(), args, environment };
                 match process::spawn(&keepers, &start, &marker, &folder.dir, Some(presence)) {
-                    Ok(spawned) => Ok::<_, StartError>((folder, spawned, tmp, forgetting)),
+                    Ok(spawned) => Ok::<_, StartError>((folder, spawned, tmp, forgetting, secrets)),
                     Err(error) => {
                         tmp.remove();
-                        if let Some(forgetting) = forgetting {
-                            forgetting.forget();
-                        }
                         Err(error)
                     }
                 }
             })
         };
         let broken = |error: tokio::task::JoinError| StartError::Failed(Failure::new(FailureKind::SpawnFailed, format!("the start broke off: {error}")));
-        let (folder, spawned, tmp, forgetting) = spawning.await.map_err(broken)??;
+        let (folder, spawned, tmp, forgetting, secrets) = spawning.await.map_err(broken)??;
 
         // From here on an error drops the leader, which kills what was started.
         let system = |error: std::io::Error| start_error::of_program(&self.config.scanner.program, &error);
         let leader = Arc::new(spawned.leader);
         let activity = Arc::new(Notify::new());
         let exit = watch_exit(spawned.exit).map_err(system)?;
-        let output = Output::drain(spawned.stdout, spawned.stderr, folder.log, self.config.log_cap, Arc::clone(&activity), &secrets).map_err(system)?;
+        let output = Output::drain(spawned.stdout, spawned.stderr, folder.log, self.config.log_cap, Arc::clone(&activity), &secrets.into()).map_err(system)?;
         let pid = leader.pid().as_raw_nonzero().get().unsigned_abs();
         events(AttemptEvent::Started { pid, scanner: scanner_info(self.config.scanner.kind, catalogue.as_deref()) });
 

@@ -1,4 +1,4 @@
-//! The settings of a scan once more, right before the start: opened, and held against the operator's policy and what this node's scanner says of its settings.
+//! The settings of a scan once more, right before the start: opened, and held against the operator's policy and what this node's scanner says of its settings and their values.
 
 use kastrel_actors::model::{ConfigOverride, Failure, FailureKind, ScanRequest, SettingValue};
 use kastrel_actors::policy::override_policy::{OverridePolicy, natures_of};
@@ -27,13 +27,15 @@ pub(super) fn open(
     // What only this scanner's schema marks as a secret, and what an earlier version stored in clear.
     for one in &mut overrides {
         if let SettingValue::Plain(text) = &one.value
-            && natures.nature(&one.plugin, &one.key).secret
+            && (one.is_secret() || natures.nature(&one.plugin, &one.key).secret)
         {
             one.value = SettingValue::Secret(text.clone());
         }
     }
     locked(&overrides)?;
-    Ok(overrides)
+    // The submission may have come on a way, or to a process, that knows no schema. The policy relies on the types: a number names nothing because it is one.
+    let wrong: Vec<String> = schema.map(|schema| schema.check(&overrides)).unwrap_or_default().into_iter().map(|error| error.message).collect();
+    if wrong.is_empty() { Ok(overrides) } else { Err(Failure::new(FailureKind::NotStarted, wrong.join("; "))) }
 }
 
 /// The secret values in clear.
@@ -48,6 +50,7 @@ pub(super) fn secrets(overrides: &[ConfigOverride]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use kastrel_actors::model::ScanRequestDraft;
+    use kastrel_actors::policy::overrides::{SettingRule, ValueKind};
     use kastrel_actors::testing::TestSealer;
 
     use super::super::settings_text;
@@ -56,12 +59,24 @@ mod tests {
     fn request(overrides: &[&str]) -> ScanRequest {
         let overrides = overrides.iter().map(ToString::to_string).collect();
         let mut request = ScanRequestDraft { target: "a.test".into(), overrides, ..ScanRequestDraft::default() }.check().unwrap();
-        secret_sealer::resolve(&TestSealer, &request.target.clone(), &mut request.overrides, &[], &Default::default()).unwrap();
+        secret_sealer::resolve(&TestSealer, &request.target.clone(), &mut request.overrides, &[], Some(&Default::default())).unwrap();
         secret_sealer::seal_all(&TestSealer, &request.target.clone(), &mut request.overrides).unwrap();
         request
     }
 
-    /// The twelve settings of KAST that name something beyond the scan, each with its name, and what else it has.
+    /// A value that a rule takes.
+    fn fitting(rule: &SettingRule) -> String {
+        let number = || rule.minimum.unwrap_or(1.0).to_string();
+        match (rule.words.last(), rule.kinds.first()) {
+            (Some(word), _) => word.clone(),
+            (None, Some(ValueKind::Boolean)) => "true".into(),
+            (None, Some(ValueKind::Integer | ValueKind::Number)) => number(),
+            (None, Some(ValueKind::List)) if rule.items.contains(&ValueKind::Integer) => "80, 443".into(),
+            (None, Some(ValueKind::List | ValueKind::Text | ValueKind::Nothing) | None) => "some text".into(),
+        }
+    }
+
+    /// The settings of KAST that name something beyond the scan, and those whose values everybody on the machine sees. All others may be set, to a value of their type.
     #[test]
     fn every_setting_of_kast_that_names_something_is_locked_at_the_start() {
         let schema = settings_text::settings(include_str!("fixtures/config-schema.json")).unwrap();
@@ -70,6 +85,7 @@ mod tests {
             "zap.local.docker_image",
             "zap.local.container_name",
             "zap.local.api_port",
+            "zap.local.api_key",
             "zap.remote.api_url",
             "zap.zap_config.automation_plan",
             "zap.zap_config.report_name",
@@ -82,12 +98,20 @@ mod tests {
             "ftap.wordlist_source",
             "cors_analyzer.probe_paths",
         ];
-        let all: Vec<String> =
-            schema.plugins.iter().flat_map(|(plugin, keys)| keys.keys().map(move |key| format!("{plugin}.{}", key.trim_end_matches('.')))).collect();
-        for name in &all {
-            let failure = open(&format!("{name}=8080")).err();
-            let is_locked = failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::OutOfScope && failure.detail.contains(&format!("`{name}`")));
-            assert_eq!(is_locked, locked.contains(&name.as_str()), "{name}: {failure:?}");
+        let rules = schema.plugins.iter().flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| (plugin, key, rule)));
+        let mut all = Vec::new();
+        for (plugin, key, rule) in rules {
+            let below = if key.ends_with('.') { "X-Test" } else { "" };
+            let name = format!("{plugin}.{}", key.trim_end_matches('.'));
+            let failure = open(&format!("{plugin}.{key}{below}={}", fitting(rule))).err();
+            match failure {
+                None => assert!(!locked.contains(&name.as_str()), "{name} is not locked"),
+                Some(failure) => {
+                    assert!(locked.contains(&name.as_str()), "{name}: {failure:?}");
+                    assert!(failure.kind == FailureKind::OutOfScope && failure.detail.contains(&format!("`{name}` is locked")), "{failure:?}");
+                }
+            }
+            all.push(name);
         }
         for name in locked {
             assert!(all.iter().any(|one| one == name), "{name} is none of KAST's");
@@ -95,14 +119,31 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_the_scanners_schema_refuses_does_not_start() {
+        let schema = settings_text::settings(include_str!("fixtures/config-schema.json")).unwrap();
+        for (text, part) in [
+            ("related_sites.httpx_ports=http:1-65535", "`related_sites.httpx_ports`: expected elements of a whole number"),
+            ("whatweb.timeout=fast", "`whatweb.timeout`: expected a whole number"),
+            ("whatweb.speed=1", "`whatweb.speed`: `whatweb` has no such setting"),
+            ("nothing.x=1", "no plugin `nothing`"),
+            ("zap.local=x", "`zap.local`"),
+        ] {
+            let failure = open(&request(&[text]), &OverridePolicy::default(), &TestSealer, Some(&schema)).unwrap_err();
+            assert!(failure.kind == FailureKind::NotStarted && failure.detail.contains(part), "{text}: {failure:?}");
+        }
+        let secret = open(&request(&["secret:whatweb.timeout=hunter2"]), &OverridePolicy::default(), &TestSealer, Some(&schema)).unwrap_err();
+        assert!(secret.kind == FailureKind::NotStarted && !secret.detail.contains("hunter2"), "{secret:?}");
+    }
+
+    #[test]
     fn secrets_are_opened_for_the_scanner_and_known_to_the_log() {
-        let opened = open(&request(&["zap.local.api_key=hunter2", "whatweb.timeout=5"]), &OverridePolicy::default(), &TestSealer, None).unwrap();
+        let opened = open(&request(&["zap.remote.api_key=hunter2", "whatweb.timeout=5"]), &OverridePolicy::default(), &TestSealer, None).unwrap();
         assert_eq!(secrets(&opened), ["hunter2"]);
-        let mut moved = request(&["zap.local.api_key=hunter2"]);
+        let mut moved = request(&["zap.remote.api_key=hunter2"]);
         moved.target = "b.test".parse().unwrap();
         let failure = open(&moved, &OverridePolicy::default(), &TestSealer, None).unwrap_err();
-        assert!(failure.kind == FailureKind::NotStarted && failure.detail.contains("`zap.local.api_key`"), "{failure:?}");
-        let hidden = open(&request(&["zap.local.api_key=${AWS_SECRET}"]), &OverridePolicy::default(), &TestSealer, None).unwrap_err();
+        assert!(failure.kind == FailureKind::NotStarted && failure.detail.contains("`zap.remote.api_key`"), "{failure:?}");
+        let hidden = open(&request(&["zap.remote.api_key=${AWS_SECRET}"]), &OverridePolicy::default(), &TestSealer, None).unwrap_err();
         assert_eq!(hidden.kind, FailureKind::OutOfScope, "the value is judged where it is known");
     }
 

@@ -105,9 +105,11 @@ impl ScanArgs {
     /// One is not of the form `PLUGIN.KEY=FILE`, or its file cannot be read.
     pub fn secrets(&self, mut read: impl FnMut(&str) -> std::io::Result<String>) -> Result<Vec<String>, String> {
         let mut one = |text: &String| -> Result<String, String> {
-            let (name, file) =
-                text.split_once('=').filter(|(name, file)| name.contains('.') && !file.is_empty()).ok_or("--set-secret: expected PLUGIN.KEY=FILE")?;
-            let value = read(file).map_err(|error| format!("--set-secret {name}: failed to read {file}: {error}"))?;
+            const FORM: &str = "--set-secret: expected PLUGIN.KEY=FILE";
+            let (name, file) = text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or(FORM)?;
+            let name = ConfigOverride::parse(&format!("{name}=")).map_err(|_| FORM)?.name();
+            // The name of the file is not repeated: people put the value in its place.
+            let value = read(file).map_err(|error| format!("--set-secret {name}: failed to read the file that is named there: {error}"))?;
             Ok(format!("secret:{name}={}", value.trim_end_matches(['\r', '\n'])))
         };
         self.set_secret.iter().map(&mut one).collect()

@@ -43,12 +43,16 @@ fn flags_reach_their_keys() {
 #[test]
 fn secrets_come_from_files_and_those_on_the_command_line_are_named() {
     let args =
-        scan(&["a.test", "--set-secret", "zap.local.api_key=/k", "--set", "zap.remote.api_key=x", "--set", "whatweb.timeout=5", "--set", "secret:a.b=x"]);
+        scan(&["a.test", "--set-secret", "zap.remote.api_key=/k", "--set", "zap.remote.api_key=x", "--set", "whatweb.timeout=5", "--set", "secret:a.b=x"]);
     let read = |file: &str| if file == "/k" { Ok("hunter2\r\n".to_owned()) } else { Err(std::io::ErrorKind::NotFound.into()) };
-    assert_eq!(args.secrets(read).unwrap(), ["secret:zap.local.api_key=hunter2"]);
+    assert_eq!(args.secrets(read).unwrap(), ["secret:zap.remote.api_key=hunter2"]);
     assert_eq!(args.exposed(), ["zap.remote.api_key", "a.b"]);
-    for bad in ["zap.local.api_key", "api_key=/k", "zap.key=", "zap.key=/missing"] {
+    for bad in ["zap.remote.api_key", "api_key=/k", "zap.key=", "zap.key=/missing"] {
         assert!(scan(&["a.test", "--set-secret", bad]).secrets(read).is_err(), "{bad}");
+    }
+    for bad in ["zap.remote.api_key=hunter2", "zap hunter2=/k", "hunter2", "api_key=hunter2"] {
+        let why = scan(&["a.test", "--set-secret", bad]).secrets(read).unwrap_err();
+        assert!(!why.contains("hunter2"), "{why}");
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::deep::Rows;
 use super::facts::{Collector, Engine, Facts, Folder, Listen, Probe, RedisFacts, ServerFileFact, Store};
+use crate::adapters::secret_box::KeyFile;
 use crate::adapters::surreal_store::ENGINE_VERSION;
 use crate::cli::backup::missing;
 use crate::cli::text::{brief, bytes, count, duration};
@@ -101,6 +102,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
         let place = checks.iter().position(|check| check.name == name).map_or(checks.len(), |at| at + 1);
         checks.insert(place, Check::warning(name, message, format!("chmod 700 {}", quoted(&dir))));
     }
+    checks.extend(secrets(config, facts));
     checks.extend(facts.rows.as_ref().map(|rows| self::rows(config, rows)));
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
         checks.extend(redis(&url.to_string(), fact));
@@ -139,6 +141,27 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
         }
     }
     checks
+}
+
+/// The key for secrets. Where there is neither a key nor a secret, there is nothing to say.
+fn secrets(config: &Config, facts: &Facts) -> Option<Check> {
+    const NAME: &str = "secrets";
+    let path = config.secrets_key_file();
+    let shown = path.display();
+    let keys = facts.sealed_with.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let cure = || "put the key file of the process that accepted those scans there, or of the backup they came from; or enter the secrets again".to_owned();
+    Some(match &facts.key {
+        Err(why) => Check::failure(NAME, format!("the key file {shown} cannot be used: {why}"), "correct it, or set secrets.key_file to another one"),
+        Ok(None) if keys.is_empty() => return None,
+        Ok(None) => Check::failure(NAME, format!("there is no key file {shown}, and stored secrets are sealed with {keys}"), cure()),
+        Ok(Some(key)) if facts.sealed_with.iter().any(|id| *id != key.id) => {
+            Check::warning(NAME, format!("the key in {shown} is {}, and stored secrets are sealed with {keys}", key.id), cure())
+        }
+        Ok(Some(KeyFile { open_to_others: Some(mode), .. })) => {
+            Check::warning(NAME, format!("other users of this machine may read the key file {shown} (mode {mode:o})"), format!("chmod 600 {}", quoted(&path)))
+        }
+        Ok(Some(key)) => Check::ok(NAME, format!("the key {} in {shown} is for its owner alone", key.id)),
+    })
 }
 
 fn capacity(config: &Config) -> u64 {
@@ -355,7 +378,7 @@ fn quoted(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use kastrel_actors::model::{PluginInfo, PluginKind, ScanId, ScannerInfo, ScannerKind};
 
@@ -419,12 +442,32 @@ mod tests {
             surroundings: None,
             isolation: None,
             held: Vec::new(),
+            key: Ok(None),
+            sealed_with: BTreeSet::new(),
             scanner: Ok(list(ScannerKind::Kast, true)),
             listen: Listen::Free,
             open_files: Some(1024),
             processes: None,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             server_file: ServerFileFact::Fits,
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_missing_another_or_open_is_named() {
+        let key = |open_to_others| Ok(Some(KeyFile { id: "0a0a0a0a".into(), open_to_others }));
+        for (key, sealed_with, level, part) in [
+            (Ok(None), vec![], None, ""),
+            (Ok(None), vec!["0b0b0b0b"], Some(Level::Failure), "there is no key file data/secrets.key"),
+            (Err("expected 64 hexadecimal digits".to_owned()), vec![], Some(Level::Failure), "expected 64"),
+            (key(None), vec!["0a0a0a0a"], Some(Level::Ok), "0a0a0a0a"),
+            (key(None), vec!["0a0a0a0a", "0b0b0b0b"], Some(Level::Warning), "sealed with 0a0a0a0a, 0b0b0b0b"),
+            (key(Some(0o644)), vec![], Some(Level::Warning), "mode 644"),
+        ] {
+            let facts = Facts { key, sealed_with: sealed_with.into_iter().map(str::to_owned).collect(), ..good() };
+            let check = secrets(&config(&[]), &facts);
+            assert_eq!(check.as_ref().map(|check| check.level), level, "{facts:?}");
+            assert!(check.is_none_or(|check| check.message.contains(part)), "{part}");
         }
     }
 

@@ -1,20 +1,21 @@
 //! Looks at the machine. Whatever cannot be seen is a fact too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kastrel_actors::model::FaultKind;
+use kastrel_actors::model::{FaultKind, SettingValue};
 use kastrel_actors::policy::backups::BackupMark;
-use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
+use kastrel_actors::ports::{Clock as _, ListQuery, ScanStore, SystemClock};
 use rustix::process::{Resource, getrlimit};
 
 use super::deep::{self, Rows};
 use super::probes;
 use crate::adapters::kast_runner::{Holds, Surroundings};
+use crate::adapters::secret_box::{KeyFile, SecretBox, sealed_with};
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
 use crate::cli::backend::locate::ServerFile;
@@ -158,6 +159,21 @@ pub(super) struct Facts {
     pub(super) isolation: Option<Result<Holds, String>>,
     /// What the nodes that run hold back.
     pub(super) held: Vec<Held>,
+    /// The key for secrets; `None`: there is no file.
+    pub(super) key: Result<Option<KeyFile>, String>,
+    /// The names of the keys with which the secrets of stored scans are sealed, as far as the newest scans tell.
+    pub(super) sealed_with: BTreeSet<String>,
+}
+
+/// So many of the newest scans are looked at for the keys of their secrets.
+const NEWEST: usize = 100;
+
+/// With which keys the secrets of the newest scans are sealed.
+async fn keys_of(store: &Arc<dyn ScanStore>) -> BTreeSet<String> {
+    let newest = store.list(ListQuery { limit: NEWEST, ..ListQuery::default() }).await.map(|page| page.scans).unwrap_or_default();
+    let overrides = newest.iter().flat_map(|record| &record.request.overrides);
+    let sealed = overrides.filter_map(|one| if let SettingValue::Sealed(text) = &one.value { sealed_with(text) } else { None });
+    sealed.map(str::to_owned).collect()
 }
 
 /// Looks at everything.
@@ -169,8 +185,8 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
     let results_rights = outside(&config.results_dir(), allowed);
     let backups_rights = outside(&config.backup_dir(), 0).filter(|_| config.makes_backups());
     let server = opener.holder(config).await;
-    let (store, held) = match server.as_ref().filter(|_| holds_the_database(config)) {
-        Some(server) => (Store::Held { url: server.address(), ready: server.is_ready().await }, held_by_the_server(server).await),
+    let (store, held, sealed_with) = match server.as_ref().filter(|_| holds_the_database(config)) {
+        Some(server) => (Store::Held { url: server.address(), ready: server.is_ready().await }, held_by_the_server(server).await, BTreeSet::new()),
         None => opens(config, host).await,
     };
     let is_held = is_held(&config.data.dir);
@@ -212,6 +228,8 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
         collector: probes::collector(env).await,
         // What runs under a server is its own; so is what a worker runs that holds the data folder.
         held,
+        key: SecretBox::inspect(&config.secrets_key_file()).map_err(|error| error.to_string()),
+        sealed_with,
         surroundings: super::surroundings::look(config).await,
         isolation: Some(super::isolation::look(config)),
         leftovers: if server.is_none() && !is_held { probes::leftovers(config).await } else { 0 },
@@ -246,19 +264,20 @@ async fn held_by_nodes(store: &Arc<dyn ScanStore>) -> Vec<Held> {
     held.map(|(id, held)| Held { is_fault: held.faults.iter().any(|fault| fault.kind != FaultKind::Failures), text: format!("{id}: {held}") }).collect()
 }
 
-async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>) {
+async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>, BTreeSet<String>) {
     match host.start(config, Role::Offline).await {
         Ok(app) => {
             let held = held_by_nodes(&app.backend().store()).await;
+            let keys = keys_of(&app.backend().store()).await;
             let probe = probes::write_and_read(&app.backend().store(), config.database.url.is_some()).await;
             let engine = match &config.database.url {
                 Some(url) => Engine::Server(probes::database_version(url.expose()).await),
                 None => Engine::Embedded,
             };
             app.stop().await;
-            (Store::Opens { probe, engine }, held)
+            (Store::Opens { probe, engine }, held, keys)
         }
-        Err(error) => (Store::Fails(error.to_string()), Vec::new()),
+        Err(error) => (Store::Fails(error.to_string()), Vec::new(), BTreeSet::new()),
     }
 }
 

@@ -137,6 +137,8 @@ fn a_file_that_is_no_toml_does_not_give_its_secrets_away() {
         ("[artifacts]\naccess_key_id = \"a\"\naccess_key_id = \"hunter2\"\n", "line 3"),
         ("[x]\ny = [\n\"hunter2\nz = 1\n", "line 3"),
         ("hunter2", "line 1"),
+        ("hunter2=", "line 1"),
+        ("[x]\nhunter2 = = 1\n", "line 2"),
     ] {
         let error = sources(&env(&[]), text, &[]).resolve().unwrap_err();
         let shown = format!("{error} {error:?}");

@@ -50,6 +50,8 @@ const COLUMNS: &[&str] = &[
     "low",
     "informational",
     "unknown",
+    // An internationalised name as it is spelled; empty where the target has one form.
+    "target_unicode",
 ];
 
 /// What a file in UTF-8 begins with, for those who would not know.
@@ -249,6 +251,7 @@ fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
         issues.low.to_string(),
         issues.informational.to_string(),
         issues.unknown.to_string(),
+        clean(&record.request.target.unicode().unwrap_or_default()),
     ]
 }
 
@@ -354,6 +357,22 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert_eq!((&rows[0][0], &rows[0][2], &rows[0][13]), ("1", "example.com", "'=cmd|' /C calc'!A1, \"quoted\"\nnext"));
         assert_eq!(app.get("/api/scans/export.csv?status=done").await.status(), 400);
+    }
+
+    #[tokio::test]
+    async fn an_internationalised_name_has_both_forms() {
+        let app = TestApp::new();
+        app.submitted("b\u{fc}cher.example").await;
+        app.submitted("example.org").await;
+        let text = text_of(app.get("/api/scans/export.csv?sort=oldest").await).await;
+        let at = |name: &str| COLUMNS.iter().position(|column| *column == name).unwrap();
+        let forms: Vec<(String, String)> = csv::Reader::from_reader(text.as_bytes())
+            .records()
+            .map(Result::unwrap)
+            .map(|row| (row[at("target")].to_owned(), row[at("target_unicode")].to_owned()))
+            .collect();
+        let expected = [("xn--bcher-kva.example", "b\u{fc}cher.example"), ("example.org", "")];
+        assert_eq!(forms, expected.map(|(ascii, unicode)| (ascii.to_owned(), unicode.to_owned())));
     }
 
     #[tokio::test]

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use kastrel_actors::model::{PluginInfo, PluginKind};
-use kastrel_actors::policy::override_policy::{OverridePolicy, nature_of};
+use kastrel_actors::model::{PluginInfo, PluginKind, SettingNatures};
+use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,10 +42,10 @@ struct SettingBody<'a> {
     secret: bool,
 }
 
-fn settings<'a>(schema: &'a SettingsSchema, policy: &OverridePolicy) -> Vec<SettingBody<'a>> {
+fn settings<'a>(schema: &'a SettingsSchema, natures: &SettingNatures, policy: &OverridePolicy) -> Vec<SettingBody<'a>> {
     let all = schema.plugins.iter().flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| (plugin, key, rule)));
     let body = |(plugin, key, rule): (&'a String, &'a String, &'a SettingRule)| {
-        let nature = nature_of(key, rule);
+        let nature = natures.nature(plugin, key);
         let lock = policy.lock(plugin, key, nature);
         SettingBody {
             name: format!("{plugin}.{key}"),
@@ -92,7 +92,7 @@ impl<'a> From<&'a PluginInfo> for PluginInfoBody<'a> {
 pub(crate) async fn list_plugins(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
     let catalogue = web.catalogue().ok_or_else(|| Problem::new(ProblemKind::Loading, web.no_catalogue()).retry_after(2))?;
     let plugins = catalogue.plugins.iter().map(Into::into).collect();
-    let settings = catalogue.settings.as_ref().map(|schema| settings(schema, &web.desk().overrides)).unwrap_or_default();
+    let settings = catalogue.settings.as_ref().map(|schema| settings(schema, &catalogue.natures, &web.desk().overrides)).unwrap_or_default();
     Ok(fresh(StatusCode::OK, &Catalogue { scanner: (&catalogue.scanner).into(), label: catalogue.scanner.headline(), plugins, settings }))
 }
 

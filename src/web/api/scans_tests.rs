@@ -21,7 +21,8 @@ async fn a_submission_is_stored_and_has_an_address() {
     assert_eq!((response.status().as_u16(), header_of(&response, "location")), (201, "/api/scans/1"));
     let body = json_of(response).await;
     assert_eq!((&body["scan_id"], &body["status"], &body["target"]), (&1.into(), &"pending".into(), &"example.com".into()));
-    assert_eq!((&body["request"]["overrides"][0], &body["warning"]), (&"zap.depth=8081".into(), &serde_json::Value::Null));
+    // As long as no scanner is known, any value may be a secret.
+    assert_eq!((&body["request"]["overrides"][0], &body["warning"]), (&"zap.depth=••••••".into(), &serde_json::Value::Null));
     assert_eq!(app.memory.history().len(), 1);
     assert_eq!(json_of(app.get("/api/scans/1").await).await["request"]["mode"], "both");
 }
@@ -73,13 +74,13 @@ async fn a_locked_setting_is_refused_by_name_at_a_submission_and_at_a_rerun() {
 #[tokio::test]
 async fn a_secret_of_a_submission_is_sealed_shown_hidden_and_repeated_with_its_key() {
     let app = TestApp::new();
-    let body = json!({"target": "a.test", "overrides": ["zap.local.api_key=hunter2", "secret:whatweb.user_agent=hunter2"]});
+    let body = json!({"target": "a.test", "overrides": ["zap.remote.api_key=hunter2", "secret:whatweb.user_agent=hunter2"]});
     let headers = [("idempotency-key", "k")];
     let accepted = json_of(app.post_json("/api/scans", &headers, &body).await).await;
-    assert_eq!(accepted["request"]["overrides"], json!(["zap.local.api_key=••••••", "whatweb.user_agent=••••••"]));
+    assert_eq!(accepted["request"]["overrides"], json!(["zap.remote.api_key=••••••", "whatweb.user_agent=••••••"]));
     let again = app.post_json("/api/scans", &headers, &body).await;
     assert_eq!((again.status().as_u16(), json_of(again).await["scan_id"].as_u64()), (200, Some(1)), "the same submission");
-    let other = json!({"target": "a.test", "overrides": ["zap.local.api_key=other", "secret:whatweb.user_agent=hunter2"]});
+    let other = json!({"target": "a.test", "overrides": ["zap.remote.api_key=other", "secret:whatweb.user_agent=hunter2"]});
     assert_eq!(app.post_json("/api/scans", &headers, &other).await.status(), 422, "another one");
     app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let rerun = json_of(app.post_json("/api/scans/1/rerun", &[], &json!({})).await).await;
@@ -91,6 +92,54 @@ async fn a_secret_of_a_submission_is_sealed_shown_hidden_and_repeated_with_its_k
     // A value that is wrong is not repeated.
     let wrong = app.post_json("/api/scans", &[], &json!({"target": "a.test", "overrides": ["zap.a b=hunter2", "token hunter2"]})).await;
     assert!(!json_of(wrong).await.to_string().contains("hunter2"));
+}
+
+/// A key reuse is one of another request, not of one that was sealed before the scanner was known.
+#[tokio::test]
+async fn a_submission_before_the_scanner_is_known_is_the_same_after() {
+    let app = TestApp::new();
+    let (headers, body) = ([("idempotency-key", "k")], json!({"target": "a.test", "overrides": ["whatweb.timeout=5"]}));
+    assert_eq!(app.post_json("/api/scans", &headers, &body).await.status(), 201);
+    app.load_catalogue();
+    assert_eq!(app.post_json("/api/scans", &headers, &body).await.status(), 200);
+    let other = json!({"target": "a.test", "overrides": ["whatweb.timeout=6"]});
+    assert_eq!(app.post_json("/api/scans", &headers, &other).await.status(), 422);
+    let known = json_of(app.post_json("/api/scans", &[], &body).await).await;
+    assert_eq!(known["request"]["overrides"], json!(["whatweb.timeout=5"]));
+}
+
+/// Also where no page and no API is asked: the command line without a server, and the form and the API of a process without a scanner.
+#[tokio::test]
+async fn a_value_is_held_against_the_scanners_schema_on_every_way() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    for text in ["whatweb.timeout=fast", "whatweb.speed=1", "nothing.x=1"] {
+        let draft = ScanRequestDraft { target: "a.test".into(), overrides: vec![text.into()], ..Default::default() };
+        let refused = app.desk.submit(&draft, None, fixtures::trace()).await.unwrap_err().to_string();
+        assert!(refused.contains(text.split('=').next().unwrap()), "{refused}");
+    }
+    let mut scan = fixtures::new_scan("a.test");
+    scan.request.overrides = vec![kastrel_actors::model::ConfigOverride::parse("whatweb.timeout=fast").unwrap()];
+    app.memory.submit(scan).await.unwrap();
+    app.send("POST", "/api/scans/1/cancel", &[], "").await;
+    let refused = app.post_json("/api/scans/1/rerun", &[], &json!({})).await;
+    assert_eq!(refused.status(), 422);
+    assert!(json_of(refused).await["errors"][0]["message"].as_str().unwrap().contains("expected a whole number"));
+}
+
+#[tokio::test]
+async fn a_rerun_whose_secret_this_key_does_not_open_is_not_accepted() {
+    let app = TestApp::new();
+    let mut scan = fixtures::new_scan("a.test");
+    let sealed = kastrel_actors::model::SettingValue::Sealed("sealed elsewhere".into());
+    scan.request.overrides = vec![kastrel_actors::model::ConfigOverride { plugin: "zap".into(), key: "remote.api_key".into(), value: sealed }];
+    app.memory.submit(scan).await.unwrap();
+    app.send("POST", "/api/scans/1/cancel", &[], "").await;
+    let before = app.memory.history().len();
+    let refused = app.post_json("/api/scans/1/rerun", &[], &json!({})).await;
+    assert_eq!(refused.status(), 422);
+    assert!(json_of(refused).await["errors"][0]["message"].as_str().unwrap().contains("`zap.remote.api_key`"));
+    assert_eq!(app.memory.history().len(), before);
 }
 
 #[tokio::test]

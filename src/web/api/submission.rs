@@ -15,6 +15,7 @@ use crate::web::state::CatalogueView;
 
 const KEY_HEADER: &str = "idempotency-key";
 const MAX_KEY: usize = 255;
+const OVERRIDES_FORM: &str = "expected a list of texts of the form plugin.key=value";
 
 /// The body of a submission, fully checked: `desk.submit` with the same draft finds nothing wrong any more.
 pub(crate) fn read_draft(
@@ -97,7 +98,9 @@ fn typed(fields: Map<String, Value>) -> (ScanRequestDraft, Vec<FieldError>) {
             Err(error) => {
                 let at = error.path().to_string();
                 let field = if root(&at) == name { at } else { printable(&name) };
-                errors.push(FieldError::new(field, printable(&error.into_inner().to_string())));
+                // What was given may be a setting with its value, and is not repeated.
+                let why = if name == "overrides" { OVERRIDES_FORM.to_owned() } else { printable(&error.into_inner().to_string()) };
+                errors.push(FieldError::new(field, why));
             }
         }
     }
@@ -127,6 +130,14 @@ mod tests {
         named.sort_unstable();
         assert_eq!(named, ["colour", "dry_run", "plugins[1]", "target"]);
         assert_eq!(draft.max_workers, Some(3));
+    }
+
+    #[test]
+    fn a_setting_of_the_wrong_type_is_not_repeated() {
+        for overrides in [json!("zap.remote.api_key=hunter2"), json!({"zap.remote.api_key": "hunter2"}), json!([{"zap": "hunter2"}]), json!([["hunter2"]])] {
+            let (_, errors) = typed(Map::from_iter([("overrides".to_owned(), overrides.clone())]));
+            assert!(errors.len() == 1 && errors[0].field.starts_with("overrides") && errors[0].message == OVERRIDES_FORM, "{overrides}: {errors:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,11 @@ use std::collections::HashMap;
 /// The most targets of one submission.
 pub(crate) const MOST_TARGETS: usize = 200;
 
+/// So much of a line is shown; no target is longer.
+const MOST_SHOWN: usize = 300;
+/// So many lines that become no scan are shown.
+pub(crate) const MOST_OTHERS: usize = 1000;
+
 /// What a line becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LineFate {
@@ -16,6 +21,8 @@ pub(crate) enum LineFate {
     Duplicate(usize),
     /// Nothing: blank, or a comment.
     Ignored,
+    /// Nothing: this line and those after it, so many in all, were not looked at.
+    Unread(usize),
 }
 
 /// A line and what it becomes.
@@ -27,29 +34,47 @@ pub(crate) struct JudgedLine {
     pub(crate) fate: LineFate,
 }
 
-/// Judges each line. `check` says how a target is written in full, or why it is refused.
+/// Judges the lines. `check` says how a target is written in full, or why it is refused. It is asked no more once there are [`MOST_TARGETS`], or [`MOST_OTHERS`] lines that become none: a text of any length
+/// costs no more than that, and what is left of it is one line.
 pub(crate) fn judge(text: &str, mut check: impl FnMut(&str) -> Result<String, String>) -> Vec<JudgedLine> {
     let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut accepted = 0;
-    let mut fate = |number: usize, line: &str| {
-        if line.is_empty() || line.starts_with('#') {
-            return LineFate::Ignored;
+    let (mut accepted, mut others, mut ignored) = (0, 0, 0);
+    let mut judged: Vec<JudgedLine> = Vec::new();
+    let mut unread: Option<(usize, usize)> = None;
+    for (line, number) in text.lines().map(str::trim).zip(1..) {
+        let is_ignored = line.is_empty() || line.starts_with('#');
+        if is_ignored && ignored >= MOST_OTHERS {
+            continue;
         }
-        let target = match check(line) {
-            Ok(target) => target,
-            Err(why) => return LineFate::Refused(why),
+        if !is_ignored && (others >= MOST_OTHERS || unread.is_some()) {
+            unread = Some(unread.map_or((number, 1), |(first, count)| (first, count + 1)));
+            continue;
+        }
+        let fate = if is_ignored {
+            LineFate::Ignored
+        } else if accepted == MOST_TARGETS {
+            LineFate::Refused(format!("more than {MOST_TARGETS} targets at once"))
+        } else {
+            match check(line) {
+                Err(why) => LineFate::Refused(why),
+                Ok(target) => match seen.get(&target.to_lowercase()) {
+                    Some(first) => LineFate::Duplicate(*first),
+                    None => LineFate::Accepted(target),
+                },
+            }
         };
-        if let Some(first) = seen.get(&target.to_lowercase()) {
-            return LineFate::Duplicate(*first);
+        match &fate {
+            LineFate::Accepted(target) => {
+                accepted += 1;
+                seen.insert(target.to_lowercase(), number);
+            }
+            LineFate::Ignored => ignored += 1,
+            LineFate::Refused(_) | LineFate::Duplicate(_) | LineFate::Unread(_) => others += 1,
         }
-        if accepted == MOST_TARGETS {
-            return LineFate::Refused(format!("more than {MOST_TARGETS} targets at once"));
-        }
-        accepted += 1;
-        seen.insert(target.to_lowercase(), number);
-        LineFate::Accepted(target)
-    };
-    text.lines().zip(1..).map(|(line, number)| JudgedLine { number, text: line.trim().to_owned(), fate: fate(number, line.trim()) }).collect()
+        judged.push(JudgedLine { number, text: line.chars().take(MOST_SHOWN).collect(), fate });
+    }
+    judged.extend(unread.map(|(number, count)| JudgedLine { number, text: String::new(), fate: LineFate::Unread(count) }));
+    judged
 }
 
 /// The targets of a text: its lines without blank ones and comments.
@@ -85,5 +110,28 @@ mod tests {
         let text: String = (0..=MOST_TARGETS).map(|n| format!("host{n}.test\n")).collect();
         let lines = judge(&text, |line| Ok(line.to_owned()));
         assert!(matches!(lines[MOST_TARGETS - 1].fate, LineFate::Accepted(_)) && matches!(lines[MOST_TARGETS].fate, LineFate::Refused(_)));
+    }
+
+    #[test]
+    fn a_text_of_any_length_is_bounded_work_and_a_bounded_page() {
+        let targets: String = (0..50_000).map(|n| format!("host{n}.test\n")).collect();
+        for (text, accepted, asked) in [
+            (targets, MOST_TARGETS, MOST_TARGETS),
+            ("-x\n".repeat(50_000), 0, MOST_OTHERS),
+            (format!("a.test\n{}b.test", "a.test\n".repeat(50_000)), 1, MOST_OTHERS + 1),
+            (format!("{}\nb.test", "#\n\n".repeat(50_000)), 1, 1),
+        ] {
+            let mut asks = 0;
+            let lines = judge(&text, |line| {
+                asks += 1;
+                if line.starts_with('-') { Err("starts with a dash".to_owned()) } else { Ok(line.to_owned()) }
+            });
+            assert_eq!((lines.iter().filter(|line| matches!(line.fate, LineFate::Accepted(_))).count(), asks), (accepted, asked));
+            assert!(lines.len() <= MOST_TARGETS + MOST_OTHERS + 1, "{}", lines.len());
+            let unread = lines.iter().filter_map(|line| if let LineFate::Unread(count) = line.fate { Some(count) } else { None }).sum::<usize>();
+            let read = lines.iter().filter(|line| !matches!(line.fate, LineFate::Unread(_) | LineFate::Ignored)).count();
+            assert_eq!(read + unread, super::targets(&text).len(), "every target is accounted for");
+        }
+        assert_eq!(judge(&"x".repeat(100_000), |_| Err(String::new()))[0].text.len(), MOST_SHOWN);
     }
 }

@@ -1,10 +1,13 @@
-//! The submit form: what a browser sent, as text, and what is shown of it. Nothing that was typed is lost when something is wrong.
+//! The submit form: what a browser sent, as text, and what is shown of it. Nothing that was typed is lost when something is wrong, but for lines among the settings that are none: they may hold a secret
+//! anywhere.
+
+use std::collections::HashSet;
 
 use kastrel_actors::model::{
-    ConfigOverride, FieldError, HIDDEN_VALUE, KeptSecret, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, ScanMode, ScanRequest, ScanRequestDraft,
-    SettingNatures, SettingValue,
+    ConfigOverride, FieldError, HIDDEN_VALUE, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, SECRET_MARK, ScanMode,
+    ScanRequest, ScanRequestDraft, SettingNatures, SettingValue,
 };
-use kastrel_actors::policy::override_policy::{OverridePolicy, nature_of};
+use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::overrides::SettingRule;
 use kastrel_actors::policy::permission;
 use kastrel_actors::ports::{SecretSealer, secret_sealer};
@@ -12,6 +15,9 @@ use url::form_urlencoded;
 
 use crate::web::state::CatalogueView;
 use crate::web::text::{clean, sentence};
+
+/// No sealed value is longer: one of 1,000 bytes that is sealed twice, in hexadecimal digits.
+const MOST_SEALED_BYTES: usize = 8192;
 
 /// The form as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +65,7 @@ impl SubmitForm {
     }
 
     /// The form of a scan that was asked for before.
-    pub(crate) fn of(request: &ScanRequest) -> Self {
+    pub(crate) fn of(request: &ScanRequest, rules: &SettingRules<'_>) -> Self {
         Self {
             target: request.target.to_string(),
             mode: request.mode.to_string(),
@@ -71,8 +77,8 @@ impl SubmitForm {
             format: request.format.to_string(),
             priority: request.priority.to_string(),
             overrides: request.overrides.iter().map(ConfigOverride::shown).collect::<Vec<_>>().join("\n"),
-            // Of use with the same target alone.
-            kept: request.overrides.iter().filter_map(sealed).collect(),
+            // Of use with the same target and the same addresses alone.
+            kept: secret_sealer::keep_of_scan(rules.sealer, &request.target, &request.overrides, rules.natures),
             ..Self::fresh()
         }
     }
@@ -80,6 +86,7 @@ impl SubmitForm {
     /// Reads what a browser sent. A box that is not ticked is not sent.
     pub(crate) fn parse(body: &[u8]) -> Self {
         let mut form = Self { parallel: false, ..Self::fresh() };
+        let mut kept = Vec::new();
         for (name, value) in form_urlencoded::parse(body) {
             let value = value.into_owned();
             match &*name {
@@ -94,12 +101,15 @@ impl SubmitForm {
                 "format" => form.format = value,
                 "priority" => form.priority = value,
                 "overrides" => form.overrides = value,
-                "kept" => form.kept.extend(value.split_once('=').map(|(name, sealed)| KeptSecret { name: name.into(), sealed: sealed.into() })),
+                "kept" if value.len() <= MOST_SEALED_BYTES => {
+                    kept.extend(value.split_once('=').map(|(name, sealed)| KeptSecret { name: name.into(), sealed: sealed.into() }));
+                }
                 "confirm" => form.confirm = true,
                 "action" => form.start = value == "start",
                 _ => {}
             }
         }
+        form.kept = newest(kept);
         form
     }
 
@@ -111,16 +121,6 @@ impl SubmitForm {
 
     /// The draft of one target, and what is wrong already with the rest. Plugins that the mode does not run stay in it: the scan names what it leaves out.
     pub(crate) fn draft_of(&self, target: &str) -> (ScanRequestDraft, Vec<FieldError>) {
-        let (mut draft, mut errors) = self.draft();
-        draft.target = target.trim().to_owned();
-        if self.mode.parse().is_ok_and(permission::is_required) && !self.confirm {
-            errors.push(FieldError::new("confirm", "confirm that you have permission to run active plugins"));
-        }
-        (draft, errors)
-    }
-
-    /// The same for the desk, and what is wrong already.
-    pub(crate) fn draft(&self) -> (ScanRequestDraft, Vec<FieldError>) {
         let mut errors = Vec::new();
         let max_workers = match self.max_workers.trim() {
             "" => None,
@@ -129,8 +129,11 @@ impl SubmitForm {
                 None
             }),
         };
+        if self.mode.parse().is_ok_and(permission::is_required) && !self.confirm {
+            errors.push(FieldError::new("confirm", "confirm that you have permission to run active plugins"));
+        }
         let draft = ScanRequestDraft {
-            target: self.target.trim().to_owned(),
+            target: target.trim().to_owned(),
             mode: Some(self.mode.clone()),
             plugins: self.plugins.clone(),
             parallel: Some(self.parallel),
@@ -138,7 +141,8 @@ impl SubmitForm {
             verbose: Some(self.verbose),
             dry_run: Some(self.dry_run),
             format: Some(self.format.clone()),
-            overrides: self.overrides.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+            // One more than there may be, so that too many are refused, and no more.
+            overrides: self.overrides.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_OVERRIDES + 1).map(str::to_owned).collect(),
             priority: Some(self.priority.clone()),
             // The page asks by a field of its own, which is checked with the rest of the form.
             confirm_active: Some(true),
@@ -146,34 +150,64 @@ impl SubmitForm {
         };
         (draft, errors)
     }
-}
 
-/// A secret of an earlier scan, for its form.
-fn sealed(one: &ConfigOverride) -> Option<KeptSecret> {
-    match &one.value {
-        SettingValue::Sealed(sealed) => Some(KeptSecret { name: one.name(), sealed: sealed.clone() }),
-        SettingValue::Plain(_) | SettingValue::Secret(_) | SettingValue::Hidden => None,
+    /// The draft by which the targets alone are judged, one after the other: without the settings, which are the same for all of them.
+    pub(crate) fn draft_of_targets(&self) -> ScanRequestDraft {
+        ScanRequestDraft { overrides: Vec::new(), kept: Vec::new(), ..self.draft_of("").0 }
     }
 }
 
-/// What a page shows of the settings that were typed: a secret is hidden, and its sealed value goes with the form.
+/// One value for each name, the last one: what was typed anew replaces what came before. As many as there may be settings.
+fn newest(kept: Vec<KeptSecret>) -> Vec<KeptSecret> {
+    let mut names = HashSet::new();
+    let mut newest: Vec<KeptSecret> = kept.into_iter().rev().filter(|one| names.insert(one.name.clone())).take(MAX_OVERRIDES).collect();
+    newest.reverse();
+    newest
+}
+
+/// What a page shows of the settings that were typed: a secret is hidden, and its sealed value goes with the form. A line that is no setting may hold a secret, whatever it looks like.
 fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
     let mut kept = Vec::new();
+    let mut settings = 0;
     let mut line = |line: &str| {
         let trimmed = line.trim();
-        let (mark, rest) = trimmed.strip_prefix("secret:").map_or(("", trimmed), |rest| ("secret:", rest));
-        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c))).unwrap_or(rest.len());
-        let (name, value) = (&rest[..end], rest[end..].trim_start_matches(|c: char| c == '=' || c == ':' || c.is_whitespace()));
-        let (plugin, key) = name.split_once('.').unwrap_or(("", name));
-        let is_secret = !mark.is_empty() || rules.natures.nature(plugin, key).secret;
-        if !is_secret || value.is_empty() || value == HIDDEN_VALUE {
+        if trimmed.is_empty() {
             return line.to_owned();
         }
-        kept.extend(secret_sealer::keep(rules.sealer, name, value));
-        format!("{mark}{name}={HIDDEN_VALUE}")
+        settings += 1;
+        let mut keep = |name: &str, value: &str| {
+            if settings <= MAX_OVERRIDES {
+                kept.extend(secret_sealer::keep(rules.sealer, name, value));
+            }
+        };
+        let Ok(one) = ConfigOverride::parse(trimmed) else {
+            let Some((mark, name, value)) = loosely(trimmed) else { return HIDDEN_VALUE.to_owned() };
+            keep(name, value);
+            return format!("{mark}{name}={HIDDEN_VALUE}");
+        };
+        let mark = if matches!(one.value, SettingValue::Secret(_)) { SECRET_MARK } else { "" };
+        match one.value.clear() {
+            Some(value) if one.is_secret() || rules.natures.nature(&one.plugin, &one.key).secret => {
+                if !value.is_empty() {
+                    keep(&one.name(), value);
+                }
+                format!("{mark}{}={HIDDEN_VALUE}", one.name())
+            }
+            Some(_) | None => line.to_owned(),
+        }
     };
     let shown = typed.lines().map(&mut line).collect::<Vec<_>>().join("\n");
     (shown, kept)
+}
+
+/// The name and the value of a line that is nearly a setting: `plugin.key value` or `plugin.key: value`.
+fn loosely(line: &str) -> Option<(&'static str, &str, &str)> {
+    let (mark, rest) = line.strip_prefix(SECRET_MARK).map_or(("", line), |rest| (SECRET_MARK, rest.trim_start()));
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)))?;
+    let (name, value) = (&rest[..end], rest[end..].trim_start_matches(|c: char| c == '=' || c == ':' || c.is_whitespace()));
+    // What would be a setting with this value.
+    ConfigOverride::parse(&format!("{name}={value}")).ok()?;
+    (!value.is_empty()).then_some((mark, name, value))
 }
 
 /// What decides how settings are shown.
@@ -273,7 +307,7 @@ pub(crate) struct PluginChoice {
 impl FormView {
     pub(crate) fn new(form: &SubmitForm, errors: &[FieldError], catalogue: Option<&CatalogueView>, rules: &SettingRules<'_>) -> Self {
         let (overrides, kept) = hidden(&form.overrides, rules);
-        let kept = form.kept.iter().chain(&kept).map(|one| clean(&format!("{}={}", one.name, one.sealed))).collect();
+        let kept = newest(form.kept.iter().cloned().chain(kept).collect()).into_iter().map(|one| clean(&format!("{}={}", one.name, one.sealed))).collect();
         let error = |field: &str| {
             let messages: Vec<String> = errors.iter().filter(|error| error.field == field).map(|error| clean(&error.message)).collect();
             (!messages.is_empty()).then(|| sentence(&messages.join("; ")))
@@ -398,7 +432,7 @@ const fn mode_about(mode: ScanMode) -> &'static str {
 fn settings(catalogue: &CatalogueView, policy: &OverridePolicy) -> Vec<SettingHint> {
     let plugins = catalogue.settings.iter().flat_map(|settings| &settings.plugins);
     let hint = |plugin: &str, key: &str, rule: &SettingRule| {
-        let nature = nature_of(key, rule);
+        let nature = catalogue.natures.nature(plugin, key);
         SettingHint {
             name: clean(&format!("{plugin}.{key}")),
             about: clean(&rule.description),
@@ -427,10 +461,58 @@ mod tests {
         let form = SubmitForm::parse(
             b"key=k&target=+example.com+&mode=both&plugins=a&plugins=b&max_workers=7&overrides=a.b%3D1%0D%0A%0D%0Ac.d%3D2&format=pdf&priority=low",
         );
-        let (draft, errors) = form.draft();
-        assert_eq!(errors, []);
+        let (draft, errors) = form.draft_of(&form.target);
+        assert_eq!(errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), ["confirm"]);
         assert_eq!((draft.target.as_str(), draft.parallel, draft.max_workers), ("example.com", Some(false), Some(7)));
         assert_eq!((draft.plugins, draft.overrides), (vec!["a".to_owned(), "b".into()], vec!["a.b=1".to_owned(), "c.d=2".into()]));
+    }
+
+    /// What is shown of a text, and the names of what goes with the form.
+    fn shown(typed: &str) -> (String, Vec<String>) {
+        let (policy, natures) = (OverridePolicy::default(), SettingNatures::default());
+        let rules = SettingRules { policy: &policy, natures: &natures, sealer: &kastrel_actors::testing::TestSealer };
+        let (text, kept) = hidden(typed, &rules);
+        (text, kept.into_iter().map(|one| one.name).collect())
+    }
+
+    #[test]
+    fn a_line_is_shown_as_it_was_typed_only_where_it_is_a_setting_and_holds_no_secret() {
+        for (typed, expected) in [
+            ("whatweb.timeout=5", "whatweb.timeout=5"),
+            ("  whatweb.user_agent=a b ", "  whatweb.user_agent=a b "),
+            ("", ""),
+            ("zap.remote.api_key=••••••", "zap.remote.api_key=••••••"),
+            ("zap.remote.api_key=hunter2", "zap.remote.api_key=••••••"),
+            ("secret:whatweb.user_agent=hunter2", "secret:whatweb.user_agent=••••••"),
+            ("secret: whatweb.user_agent=hunter2", "secret:whatweb.user_agent=••••••"),
+            ("katana.proxy=http://user:hunter2@proxy", "katana.proxy=••••••"),
+            ("script_detection.custom_headers={\"Authorization\": \"hunter2\"}", "script_detection.custom_headers=••••••"),
+            ("whatweb.timeout=5 zap.remote.api_key=hunter2", "whatweb.timeout=••••••"),
+            ("zap.token hunter2", "zap.token=••••••"),
+            ("zap.token: hunter2", "zap.token=••••••"),
+            ("--set zap.remote.api_key=hunter2", "••••••"),
+            ("\"zap.remote.api_key\"=hunter2", "••••••"),
+            ("SECRET:whatweb.user_agent=hunter2", "••••••"),
+            ("{\"zap\": {\"api_key\": \"hunter2\"}}", "••••••"),
+            ("Authorization: hunter2", "••••••"),
+            ("hunter2", "••••••"),
+        ] {
+            assert_eq!(shown(typed).0, expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_goes_with_a_form_is_bounded_and_what_was_typed_last_counts() {
+        let lines: String = (0..1000).map(|n| format!("a.token{n}=x\n")).collect();
+        assert_eq!(shown(&lines).1.len(), MAX_OVERRIDES);
+        let sent: String = (0..1000).map(|n| format!("kept=a.b{n}%3Dx&")).collect();
+        assert_eq!(SubmitForm::parse(sent.as_bytes()).kept.len(), MAX_OVERRIDES);
+        let twice = SubmitForm::parse(b"kept=a.b%3Dold&kept=a.c%3Dx&kept=a.b%3Dnew").kept;
+        assert_eq!(twice.iter().map(|one| (one.name.as_str(), one.sealed.as_str())).collect::<Vec<_>>(), [("a.c", "x"), ("a.b", "new")]);
+        assert!(SubmitForm::parse(format!("kept=a.b%3D{}", "x".repeat(MOST_SEALED_BYTES)).as_bytes()).kept.is_empty());
+        let form = SubmitForm { overrides: "a.b=1\n".repeat(1000), ..SubmitForm::fresh() };
+        assert!(form.draft_of("a.test").0.check().is_err() && form.draft_of("a.test").0.overrides.len() == MAX_OVERRIDES + 1);
+        assert_eq!(form.draft_of_targets().overrides.len(), 0);
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(query)
     if let Some(id) = of("from").and_then(|id| id.parse::<ScanId>().ok())
         && let Some(scan) = web.desk().scan(id).await?
     {
-        form = SubmitForm::of(&scan.record.request);
+        let (desk, natures) = (web.desk(), web.desk().board.offered.settings());
+        form = SubmitForm::of(&scan.record.request, &SettingRules { policy: &desk.overrides, natures: &natures, sealer: &*desk.sealer });
         clone_of = Some(id.0);
     }
     if let Some(target) = of("target") {
@@ -200,12 +201,13 @@ fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&Catalogue
 }
 
 fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<JudgedLine> {
+    let mut draft = form.draft_of_targets();
     judge(&form.target, |target| {
-        let (draft, _) = form.draft_of(target);
+        target.clone_into(&mut draft.target);
         match problems(web.desk(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
             Some(error) => Err(error.message),
             // The rest of the form is wrong in the same way for every line, and said once.
-            None => Ok(draft.target.parse::<Target>().map_or_else(|_| draft.target.clone(), |target| target.to_string())),
+            None => Ok(target.parse::<Target>().map_or_else(|_| target.to_owned(), |target| target.to_string())),
         }
     })
 }
@@ -233,6 +235,7 @@ impl Preview {
         let count = |fate: fn(&LineFate) -> bool| lines.iter().filter(|line| fate(&line.fate)).count();
         let accepted = count(|fate| matches!(fate, LineFate::Accepted(_)));
         let refused = count(|fate| matches!(fate, LineFate::Refused(_)));
+        let unread: usize = lines.iter().map(|line| if let LineFate::Unread(count) = line.fate { count } else { 0 }).sum();
         let repeated = count(|fate| matches!(fate, LineFate::Duplicate(_)));
         let mut summary = counted(accepted as u64, "valid target", "valid targets");
         if refused > 0 {
@@ -240,6 +243,9 @@ impl Preview {
         }
         if repeated > 0 {
             summary = format!("{summary}, {}", counted(repeated as u64, "duplicate", "duplicates"));
+        }
+        if unread > 0 {
+            summary = format!("{summary}, {} not checked", counted(unread as u64, "line", "lines"));
         }
         Self {
             lines: lines.iter().filter(|line| line.fate != LineFate::Ignored || !line.text.is_empty()).map(PreviewLine::new).collect(),
@@ -279,6 +285,7 @@ impl PreviewLine {
             LineFate::Refused(why) => (Badge::new("failed", "failed", "Invalid"), sentence(why)),
             LineFate::Duplicate(first) => (Badge::new("cancelled", "cancelled", "Duplicate"), format!("of line {first}")),
             LineFate::Ignored => (Badge::new("skipped", "skipped", "Comment"), String::new()),
+            LineFate::Unread(count) => (Badge::new("skipped", "skipped", "Not checked"), counted(*count as u64, "more line", "more lines")),
         };
         Self { number: line.number, text: clean(&line.text), badge, outcome: clean(&outcome) }
     }

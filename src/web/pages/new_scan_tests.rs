@@ -89,9 +89,26 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
     let elsewhere = app.post_form("/scans", &again("evil.test")).await;
     assert_eq!(elsewhere.status(), 422);
     assert!(text_of(elsewhere).await.contains("enter it again"));
+    // Nor does one that names another image beside them.
+    let beside = format!("target=a.test&overrides={overrides}%0Azap.image%3Dx{}", kept(&html));
+    let beside = text_of(app.post_form("/scans", &beside).await).await;
+    assert!(beside.contains("enter it again") && beside.contains("`zap.image` is locked"), "{beside}");
     // And by the API a hidden value is no value.
     let body = serde_json::json!({"target": "a.test", "overrides": ["zap.api_key=••••••"]});
     assert_eq!(app.post_json("/api/scans", &[], &body).await.status(), 422);
+}
+
+#[tokio::test]
+async fn a_form_of_any_length_is_answered_with_a_bounded_page() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    let kept: String = (0..2000).map(|n| format!("&kept=zap.api_key%3D{n}")).collect();
+    let settings: String = std::iter::repeat_n("zap.api_key%3D%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%0A", 100).collect();
+    let form = format!("target={}&overrides={settings}{kept}", "10.0.0.1%0A".repeat(5000));
+    let refused = app.post_form("/scans", &form).await;
+    assert_eq!(refused.status(), 422);
+    let html = text_of(refused).await;
+    assert!(html.contains("4000 more lines") && html.contains("4000 lines not checked"), "{}", html.len());
 }
 
 #[tokio::test]
@@ -203,7 +220,7 @@ async fn a_scan_can_be_cloned_into_the_form() {
     )
     .await;
     let html = text_of(app.get("/new?from=1").await).await;
-    for part in ["https://example.com</textarea>", r#"value="7""#, r#"id="mode-both" checked"#, "a.b=1</textarea>", "With the options of"] {
+    for part in ["https://example.com</textarea>", r#"value="7""#, r#"id="mode-both" checked"#, "a.b=••••••</textarea>", "With the options of"] {
         assert!(html.contains(part), "{part} is missing in {html}");
     }
     assert!(!html.contains(r#"id="field-confirm" checked"#), "permission is asked for each time");

@@ -76,7 +76,9 @@ fn what_must_last_lies_in_named_volumes() {
     }
     assert_eq!(used, compose.volumes.keys().cloned().collect());
     for (name, service) in compose.kastrel() {
-        assert_eq!(service.volumes, [format!("results:{}", service.environment["KAST_RESULTS_DIR"])], "{name}: web reads what workers write");
+        let key = service.environment["KASTREL_SECRETS__KEY_FILE"].rsplit_once('/').unwrap().0;
+        let shared = [format!("results:{}", service.environment["KAST_RESULTS_DIR"]), format!("secrets:{key}")];
+        assert_eq!(service.volumes, shared, "{name}: web reads what workers write, and all have one key, apart from the results");
     }
     assert!(compose.service("surrealdb").command.iter().any(|word| word.starts_with("rocksdb:///data/") && word.ends_with("?sync=every")));
     assert_eq!(compose.service("surrealdb").volumes, ["surrealdb:/data"]);

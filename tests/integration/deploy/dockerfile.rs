@@ -61,7 +61,7 @@ fn it_runs_as_a_user_of_its_own_and_scanners_as_another() {
         "useradd --system --uid 10001 --home-dir /var/lib/kastrel ",
         "useradd --system --uid 10002 --home-dir /var/lib/kastrel-scan ",
         "usermod --append --groups kastrel-scan kastrel",
-        "install -d -o kastrel -g kastrel /var/lib/kastrel/results",
+        "install -d -o kastrel -g kastrel -m 0700 /var/lib/kastrel/results /var/lib/kastrel/secrets",
     ] {
         assert!(run.contains(wanted), "{wanted}: {run}");
     }

@@ -41,7 +41,7 @@ async fn cancel(app: &TestApp, id: u64) {
 #[tokio::test]
 async fn a_secret_reaches_the_scanner_and_nothing_else() {
     let mut app = TestApp::start().await;
-    let body = json!({"target": "config-hang.test", "overrides": [format!("zap.local.api_key={SECRET}"), format!("secret:whatweb.user_agent={SECRET}")]});
+    let body = json!({"target": "config-hang.test", "overrides": [format!("zap.remote.api_key={SECRET}"), format!("secret:whatweb.user_agent={SECRET}")]});
     let (status, accepted) = app.post("/api/scans", &body).await;
     assert_eq!(status, 201, "{accepted}");
     let id = accepted["scan_id"].as_u64().unwrap();
@@ -50,7 +50,7 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
     assert!(given.len() == 1 && given[0].ends_with(".kastrel-config.yaml"), "the scanner's configuration alone: {given:?}");
     assert_eq!(given[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let settings: serde_json::Value = serde_json::from_slice(&std::fs::read(&given[0]).unwrap()).unwrap();
-    assert_eq!((&settings["plugins"]["zap"]["local"]["api_key"], &settings["plugins"]["whatweb"]["user_agent"]), (&SECRET.into(), &SECRET.into()));
+    assert_eq!((&settings["plugins"]["zap"]["remote"]["api_key"], &settings["plugins"]["whatweb"]["user_agent"]), (&SECRET.into(), &SECRET.into()));
     let mut pids = app.processes_of(id);
     pids.push(app.server_pid());
     assert!(!is_listed(&pids));
@@ -76,17 +76,30 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
     cancel(&app, rerun).await;
     assert_eq!(holders(&app.data()), [PathBuf::new(); 0]);
 
-    for path in ["", "/log", "/files", "/trace", "/files.zip"].map(|tail| format!("/scans/{rerun}{tail}")) {
-        assert!(!app.get(&path).await.text().await.unwrap_or_default().contains(SECRET), "{path}");
+    let of_the_scan = ["", "/log", "/files", "/trace"].map(|tail| format!("/scans/{rerun}{tail}"));
+    let others =
+        ["/scans".to_owned(), format!("/new?from={rerun}"), format!("/api/scans/{rerun}"), "/api/scans".into(), "/api/backup".into(), "/settings".into()];
+    for path in of_the_scan.into_iter().chain(others) {
+        let answer = app.get(&path).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        assert!(!answer.text().await.unwrap().contains(SECRET), "{path}");
     }
-    for path in
-        ["/scans".to_owned(), format!("/new?from={rerun}"), format!("/api/scans/{rerun}"), "/api/scans".into(), "/api/backup".into(), "/settings".into()]
-    {
-        let text = app.get(&path).await.text().await.unwrap();
-        assert!(!text.contains(SECRET), "{path}");
+    // Packed, no text is found in it.
+    let answer = app.get(&format!("/scans/{rerun}/files.zip")).await;
+    assert_eq!(answer.status(), 200);
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(answer.bytes().await.unwrap())).unwrap();
+    let mut names = Vec::new();
+    for at in 0..zip.len() {
+        let mut file = zip.by_index(at).unwrap();
+        let name = file.name().unwrap().into_owned();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
+        assert!(!bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()), "{name}");
+        names.push(name);
     }
+    assert!(names.iter().any(|name| name.ends_with("kast.log")) && !names.iter().any(|name| name.contains("kastrel-config")), "{names:?}");
     let shown = app.scan(rerun).await["request"]["overrides"].clone();
-    assert_eq!(shown, json!(["zap.local.api_key=••••••", "whatweb.user_agent=••••••"]));
+    assert_eq!(shown, json!(["zap.remote.api_key=••••••", "whatweb.user_agent=••••••"]));
 }
 
 #[tokio::test]
@@ -95,16 +108,16 @@ async fn the_command_line_takes_a_secret_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
     std::fs::write(&file, format!("{SECRET}\n")).unwrap();
-    let given = format!("zap.local.api_key={}", file.display());
+    let given = format!("zap.remote.api_key={}", file.display());
     let ended = app.run(&["scan", "config-clean-1p.test", "--set-secret", &given]).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
     assert!(!ended.stdout.contains(SECRET) && !ended.stderr.contains(SECRET));
     assert_eq!(holders(&app.data()), [PathBuf::new(); 0]);
     let log = std::fs::read_dir(app.data().join("results")).unwrap().flatten().next().unwrap().path().join("attempt-1/kast.log");
     assert!(std::fs::read_to_string(log).unwrap().contains("\"api_key\": \"••••••\""), "the scanner had it");
-    let exposed = app.run(&["scan", "clean-1p.test", "--set", &format!("zap.local.api_key={SECRET}")]).await;
-    assert!(exposed.stderr.contains("zap.local.api_key stands in the list of processes") && !exposed.stderr.contains(SECRET), "{}", exposed.stderr);
-    let missing = app.run(&["scan", "clean-1p.test", "--set-secret", "zap.local.api_key=/missing/file"]).await;
+    let exposed = app.run(&["scan", "clean-1p.test", "--set", &format!("zap.remote.api_key={SECRET}")]).await;
+    assert!(exposed.stderr.contains("zap.remote.api_key stands in the list of processes") && !exposed.stderr.contains(SECRET), "{}", exposed.stderr);
+    let missing = app.run(&["scan", "clean-1p.test", "--set-secret", "zap.remote.api_key=/missing/file"]).await;
     assert_eq!(missing.code, Some(2), "{}", missing.stderr);
 }
 
@@ -164,13 +177,13 @@ async fn the_policy_is_asked_again_where_a_scan_starts() {
 async fn a_secret_without_its_key_is_named_and_costs_one_attempt() {
     let mut app = TestApp::start().await;
     app.post("/api/queue/pause", &json!({})).await;
-    let (_, accepted) = app.post("/api/scans", &json!({"target": "ok.test", "overrides": [format!("zap.local.api_key={SECRET}")]})).await;
+    let (_, accepted) = app.post("/api/scans", &json!({"target": "ok.test", "overrides": [format!("zap.remote.api_key={SECRET}")]})).await;
     app.terminate_server().await;
     std::fs::remove_file(app.data().join("secrets.key")).unwrap();
     app.restart().await;
     app.post("/api/queue/resume", &json!({})).await;
     let scan = app.until_status(accepted["scan_id"].as_u64().unwrap(), "failed").await;
     let message = scan["error_message"].as_str().unwrap();
-    assert!(message.contains("`zap.local.api_key`") && message.contains("secrets.key_file"), "{message}");
+    assert!(message.contains("`zap.remote.api_key`") && message.contains("secrets.key_file"), "{message}");
     assert_eq!(scan["attempts"].as_array().unwrap().len(), 1);
 }
