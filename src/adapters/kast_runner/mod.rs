@@ -21,6 +21,7 @@ mod kast_log;
 mod observer;
 mod output;
 mod plugin_name;
+mod probe;
 mod proc_table;
 mod process;
 mod progress;
