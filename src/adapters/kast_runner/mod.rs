@@ -48,7 +48,7 @@ mod watch;
 
 pub use catalogue::{Catalogue, IssueKind};
 pub use config_file::{KastConfigError, NodeConfig};
-pub use folder::{AttemptPaths, LOG_NAME, NOTES_NAME, attempt_folder_name, scan_folder_name, stored_mark_name};
+pub use folder::{AttemptPaths, HTML_REPORT_NAME, LOG_NAME, NOTES_NAME, PDF_REPORT_NAME, attempt_folder_name, scan_folder_name, stored_mark_name};
 pub use remains::{MARK_NAME, OWN_NAMES};
 pub use report::{RenderError, ReportRenderer};
 pub use run::Run;
