@@ -21,14 +21,10 @@ use super::range::requested;
 use super::state::{Web, WebInner};
 use super::viewer::Viewer;
 use crate::adapters::artifacts::{ArtifactError, AttemptKey, ByteRange, Listing, OpenArtifact, content_kind};
-pub(crate) use crate::adapters::kast_runner::LOG_NAME;
+pub(crate) use crate::adapters::kast_runner::{HTML_REPORT_NAME as REPORT, LOG_NAME, PDF_REPORT_NAME as PDF_REPORT};
 use crate::config::BasePath;
 use crate::terminal_text::{line, lines, safe_end};
 
-/// The scanner's report.
-pub(crate) const REPORT: &str = "kast_report.html";
-/// The same, for printing.
-pub(crate) const PDF_REPORT: &str = "kast_report.pdf";
 /// How the scanner was called.
 pub(crate) const COMMAND: &str = "command.sh";
 

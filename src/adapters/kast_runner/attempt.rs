@@ -1,6 +1,6 @@
 //! The task that owns one attempt: it selects over the leader's exit, requests, timers, output and files, and sends the events in their order.
 //!
-//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output to its end, read the results, hand the files to the sink, report, and only then
+//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output to its end, read the results, ask the target where they do not show whether it answered, hand the files to the sink, report, and only then
 //! give up the presence. The report comes after the files, so that whoever reads of a scan's end finds its report, on any machine; the sink bounds how long that may take.
 
 use std::collections::BTreeSet;
@@ -21,11 +21,12 @@ use super::container::{self, ZapContainer};
 use super::folder::TmpFolder;
 use super::observer::{Conclusion, Look, Observer};
 use super::output::Output;
+use super::probe::{Probe, Silence};
 use super::process::Leader;
 use super::reaper::{Cleared, Reaper};
 use super::sink::{ArtifactSink, AttemptFiles};
 use super::termination::{Grace, Step, Termination};
-use super::verdict;
+use super::verdict::{self, Unsure};
 use super::watch::WatchHub;
 
 /// Signs of life are told at most this often.
@@ -82,6 +83,7 @@ pub(super) struct Attempt {
     pub(super) output: Output,
     pub(super) activity: Arc<Notify>,
     pub(super) observer: Observer,
+    pub(super) probe: Probe,
     pub(super) files: AttemptFiles,
     pub(super) sink: Option<Arc<dyn ArtifactSink>>,
     pub(super) hub: Arc<WatchHub>,
@@ -134,6 +136,7 @@ pub(super) async fn run(attempt: Attempt) {
         output,
         activity,
         observer,
+        probe,
         files,
         sink,
         hub,
@@ -252,10 +255,17 @@ pub(super) async fn run(attempt: Attempt) {
             drop(watch);
             observer.map(|observer| observer.conclude(&TimeZone::system(), &at_stop.unwrap_or_default()))
         });
-        let lost = || Conclusion { info: InfoFile::Unreadable("reading the results broke off".into()), plugins: Vec::new(), notes: Vec::new() };
+        let lost =
+            || Conclusion { info: InfoFile::Unreadable("reading the results broke off".into()), plugins: Vec::new(), notes: Vec::new(), unsure: Vec::new() };
         concluded.await.ok().flatten().unwrap_or_else(lost)
     };
-    let (output, concluded, ()) = tokio::join!(output.finish(DRAIN_LIMIT), observed, container);
+    let (output, mut concluded, ()) = tokio::join!(output.finish(DRAIN_LIMIT), observed, container);
+    if !concluded.unsure.is_empty() {
+        // The processes are gone, so that this is no silence of the scanner.
+        events(AttemptEvent::Alive);
+        let answers = ask(&probe, &concluded.unsure, &mut wish).await;
+        verdict::settle(&mut concluded.plugins, &concluded.unsure, &answers);
+    }
     let mut notes = clearing_notes(&cleared, termination);
     notes.extend(output.notes);
     notes.extend(concluded.notes);
@@ -275,6 +285,19 @@ pub(super) async fn run(attempt: Attempt) {
     }
     events(AttemptEvent::Ended(AttemptReport { exit: exit_kind, info: concluded.info, plugins: concluded.plugins, last_words: output.last_words, notes }));
     drop(presence);
+}
+
+/// Asks the target for the plugins that do not show whether it answered. Who stops the attempt does not wait for that.
+async fn ask(probe: &Probe, unsure: &[Unsure], wish: &mut watch::Receiver<Wish>) -> Vec<Result<(), Silence>> {
+    let stopped = async {
+        // Without a caller there was a kill before.
+        let _ = wish.wait_for(|wish| *wish != Wish::Run).await;
+    };
+    tokio::select! {
+        biased;
+        () = stopped => vec![Err("the scan was stopped before Kastrel asked it".to_owned()); unsure.len()],
+        answers = probe.ask(unsure) => answers,
+    }
 }
 
 /// Has the files kept elsewhere. A kill ends the wait and not the keeping: the node may be about to lose its lease, and nobody must wait for a slow store then.

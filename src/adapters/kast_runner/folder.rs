@@ -18,6 +18,11 @@ use super::text::clean;
 
 /// Only the owner enters: the files hold what was found about other people's systems.
 const FOLDER_MODE: Mode = Mode::RWXU;
+
+/// The report of an attempt.
+pub const HTML_REPORT_NAME: &str = "kast_report.html";
+/// The same, for printing.
+pub const PDF_REPORT_NAME: &str = "kast_report.pdf";
 /// The scanner's standard output and error.
 pub const LOG_NAME: &str = "kast.log";
 /// Not `.txt` or `.json`, which would look like a file of a plugin.

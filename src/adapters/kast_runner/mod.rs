@@ -24,6 +24,7 @@ mod keeper;
 mod observer;
 mod output;
 mod plugin_name;
+mod probe;
 mod proc_table;
 mod process;
 mod progress;
@@ -52,7 +53,7 @@ mod watch;
 
 pub use catalogue::{Catalogue, IssueKind};
 pub use config_file::{KastConfigError, NodeConfig};
-pub use folder::{AttemptPaths, LOG_NAME, NOTES_NAME, attempt_folder_name, scan_folder_name, stored_mark_name};
+pub use folder::{AttemptPaths, HTML_REPORT_NAME, LOG_NAME, NOTES_NAME, PDF_REPORT_NAME, attempt_folder_name, scan_folder_name, stored_mark_name};
 pub use isolation::{CgroupState, Holds, Isolation, Limits, RunAs, RunAsError, holds};
 pub use keeper::{keeper_arguments, keeper_main};
 pub use remains::{MARK_NAME, OWN_NAMES};

@@ -15,7 +15,7 @@ use super::plugin_name;
 use super::progress::{self, Expected, FileRole, Seen};
 use super::result_file::{self, Entry, ReadProblem};
 use super::verdict::info::{MOST_BEYOND, MOST_PLUGINS};
-use super::verdict::{self, Info, Own, Sureness};
+use super::verdict::{self, Info, Own, Sureness, Unsure};
 
 const INFO_FILE: &str = "kast_info.json";
 /// Files are read as streams, whatever their size. No scanner writes a larger one, and reading it would keep a thread for minutes.
@@ -39,6 +39,8 @@ pub(super) struct Conclusion {
     pub(super) plugins: Vec<PluginResult>,
     /// What a user should know.
     pub(super) notes: Vec<String>,
+    /// The plugins that count as completed if the target answers.
+    pub(super) unsure: Vec<Unsure>,
 }
 
 /// The state between two looks. Its methods block and belong on a thread that may.
@@ -186,14 +188,13 @@ impl Observer {
         self.read_rest(&info);
         let seen = progress::plugins(&self.expected, &self.seen);
         let mut plugins = verdict::merge(&info, &seen, &self.seen.ended, written, zone);
-        if self.catalogue.as_deref().is_none_or(|known| known.scanner.kind == ScannerKind::Kast) {
-            verdict::judge(&mut plugins, &self.seen.ended, verdict::Moment::Over);
-        }
+        let is_kast = self.catalogue.as_deref().is_none_or(|known| known.scanner.kind == ScannerKind::Kast);
+        let unsure = if is_kast { verdict::judge(&mut plugins, &self.seen.ended, verdict::Moment::Over) } else { Vec::new() };
         verdict::broken_off(&mut plugins, at_stop);
         let mut notes: Vec<String> = self.registry_note(&plugins).into_iter().collect();
         notes.append(&mut self.expected.notes);
         plugins.extend(self.not_kept(&plugins, &info));
-        Conclusion { info: problem.unwrap_or(InfoFile::Read), plugins, notes }
+        Conclusion { info: problem.unwrap_or(InfoFile::Read), plugins, notes, unsure }
     }
 
     /// One result for all plugins that are known and not among `plugins`, because there are too many.

@@ -17,6 +17,7 @@ use super::folder::{self, AttemptPaths};
 use super::observer::{Conclusion, Observer};
 use super::progress::Expected;
 use super::sweep::Hunt;
+use super::verdict::Unsure;
 use super::{proc_table, result_file, run};
 
 /// The file in an attempt's folder that says which attempt filled it. Hidden, so that it is none of its results.
@@ -53,11 +54,17 @@ fn line_start(attempt: AttemptNumber) -> String {
     format!("kastrel attempt {attempt} ")
 }
 
-/// Looks at what is left; `None` where there is no folder. Blocks.
-pub(super) fn look(results: &Path, paths: &AttemptPaths, wanted: &Wanted, catalogue: Option<Arc<Catalogue>>, expected: Expected) -> Option<Remains> {
+/// Looks at what is left, and says which plugins count as completed only if the target answers; `None` where there is no folder. Blocks.
+pub(super) fn look(
+    results: &Path,
+    paths: &AttemptPaths,
+    wanted: &Wanted,
+    catalogue: Option<Arc<Catalogue>>,
+    expected: Expected,
+) -> Option<(Remains, Vec<Unsure>)> {
     let dir = folder::open(results, paths).ok()?;
     let is_marked = result_file::read(&dir, MARK_NAME, MOST_MARK_BYTES).is_ok_and(|mark| wanted.is_named_by(&mark));
-    let Conclusion { info, plugins, notes } = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system(), &BTreeSet::new());
+    let Conclusion { info, plugins, notes, unsure } = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system(), &BTreeSet::new());
     let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);
     let processes = Hunt::default().find(&proc_table::all(), |marker| marker.starts_with(&of_attempt)).len();
     if is_marked && processes == 0 {
@@ -65,7 +72,7 @@ pub(super) fn look(results: &Path, paths: &AttemptPaths, wanted: &Wanted, catalo
         folder::take_back(&paths.attempt_dir, true);
     }
     let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes };
-    Some(Remains { is_marked, processes, report })
+    Some((Remains { is_marked, processes, report }, unsure))
 }
 
 #[cfg(test)]

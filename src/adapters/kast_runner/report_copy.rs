@@ -11,10 +11,10 @@ use kastrel_actors::model::ReportFiles;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
+use super::folder::{HTML_REPORT_NAME, PDF_REPORT_NAME};
+
 const INFO_NAME: &str = "kast_info.json";
 const PROCESSED_END: &str = "_processed.json";
-const HTML_NAME: &str = "kast_report.html";
-const PDF_NAME: &str = "kast_report.pdf";
 const STYLE_NAME: &str = "kast_style.css";
 
 /// The copy. Its drop removes it.
@@ -59,7 +59,7 @@ impl Copied {
 
     /// Which reports lie in the copy.
     pub(super) fn written(&self) -> ReportFiles {
-        ReportFiles { html: is_file(&self.folder.join(HTML_NAME)), pdf: is_file(&self.folder.join(PDF_NAME)) }
+        ReportFiles { html: is_file(&self.folder.join(HTML_REPORT_NAME)), pdf: is_file(&self.folder.join(PDF_REPORT_NAME)) }
     }
 
     /// Moves these reports into the attempt's folder, with the style and the logo that the HTML shows.
@@ -73,10 +73,10 @@ impl Copied {
             std::fs::rename(from, attempt_dir.join(name))
         };
         if reports.pdf {
-            take(OsStr::new(PDF_NAME))?;
+            take(OsStr::new(PDF_REPORT_NAME))?;
         }
         if reports.html {
-            take(OsStr::new(HTML_NAME))?;
+            take(OsStr::new(HTML_REPORT_NAME))?;
             take(OsStr::new(STYLE_NAME))?;
             if let Some(logo) = logo.filter(|logo| !is_result(&logo.to_string_lossy())) {
                 take(logo)?;

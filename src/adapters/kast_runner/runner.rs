@@ -28,6 +28,7 @@ use super::isolation::{self, Cgroups, Isolation};
 use super::keeper::{KeeperSettings, Keepers, Start};
 use super::observer::Observer;
 use super::output::Output;
+use super::probe::Probe;
 use super::process;
 use super::progress::Expected;
 use super::reaper::Reaper;
@@ -41,6 +42,7 @@ use super::sink::{ArtifactSink, AttemptFiles};
 use super::start_error;
 use super::target_note;
 use super::termination::Grace;
+use super::verdict;
 use super::watch::WatchHub;
 use crate::adapters::node_health::{is_mount_point, not_mounted};
 use crate::error_chain;
@@ -228,6 +230,15 @@ impl KastRunner {
         self.catalogue.current()
     }
 
+    fn probe(&self, job: &AttemptJob, catalogue: Option<&Catalogue>) -> Probe {
+        Probe {
+            target: job.request.target.clone(),
+            keeps_scheme: target_note::is_kept(self.config.scanner.kind, catalogue),
+            scope: self.config.scope.clone(),
+            environment: Arc::clone(&self.environment),
+        }
+    }
+
     fn zap_container(&self, job: &AttemptJob, plugins: &[String]) -> Option<ZapContainer> {
         if !container::may_start_zap(self.config.scanner.kind, &job.request, plugins) {
             return None;
@@ -391,6 +402,7 @@ impl ScanRunner for KastRunner {
             wish,
             output,
             activity,
+            probe: self.probe(&job, catalogue.as_deref()),
             observer: Observer::new(folder.dir, catalogue, expected),
             files,
             sink: self.config.sink.clone(),
@@ -413,7 +425,13 @@ impl ScanRunner for KastRunner {
         let (results, paths, catalogue) = (self.config.results_dir.clone(), self.paths(job), self.catalogue.current());
         let expected = expected(self.config.scanner.kind, catalogue.as_deref(), job);
         let wanted = Wanted { data_dir_id: self.run.data_dir_id.clone(), scan: job.scan, attempt: job.attempt, token: job.token };
-        tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected)).await.ok().flatten()
+        let probe = self.probe(job, catalogue.as_deref());
+        let looking = tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected));
+        let (mut remains, unsure) = looking.await.ok().flatten()?;
+        if !unsure.is_empty() {
+            verdict::settle(&mut remains.report.plugins, &unsure, &probe.ask(&unsure).await);
+        }
+        Some(remains)
     }
 }
 

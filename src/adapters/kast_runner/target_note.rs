@@ -7,10 +7,15 @@ use super::catalogue::Catalogue;
 /// The first version that does so.
 const CUTS_SINCE: u32 = 3;
 
+/// Whether the scanner uses the whole target.
+pub(super) fn is_kept(kind: ScannerKind, catalogue: Option<&Catalogue>) -> bool {
+    let version = catalogue.and_then(|known| known.scanner.version.split('.').next()?.parse::<u32>().ok());
+    kind != ScannerKind::Kast || version.is_some_and(|version| version < CUTS_SINCE)
+}
+
 /// What to say where a part of the target is not used.
 pub(super) fn note(kind: ScannerKind, catalogue: Option<&Catalogue>, target: &Target) -> Option<String> {
-    let version = catalogue.and_then(|known| known.scanner.version.split('.').next()?.parse::<u32>().ok());
-    if kind != ScannerKind::Kast || version.is_some_and(|version| version < CUTS_SINCE) {
+    if is_kept(kind, catalogue) {
         return None;
     }
     let whole = target.to_string();

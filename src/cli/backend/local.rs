@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey};
+use crate::adapters::kast_runner::{HTML_REPORT_NAME, PDF_REPORT_NAME};
 use crate::cli::view::ScanView;
 use crate::{telemetry, terminal_text};
 
@@ -86,7 +87,7 @@ async fn reports(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<P
         Err(ArtifactError::NotFound) => Ok(None),
         Err(error) => Err(error),
     };
-    let both = async { Some(Places { html: look("kast_report.html").await.ok()?, pdf: look("kast_report.pdf").await.ok()? }) };
+    let both = async { Some(Places { html: look(HTML_REPORT_NAME).await.ok()?, pdf: look(PDF_REPORT_NAME).await.ok()? }) };
     tokio::time::timeout(REPORT_PATIENCE, both).await.ok().flatten()
 }
 

@@ -3,7 +3,7 @@
 use kastrel_actors::model::{ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
 
 use super::badge::{Badge, SeverityChip, severities};
-use super::coverage::{CoverageView, badge, issues_text};
+use super::coverage::{CoverageView, Gap, badge, issues_text};
 use crate::web::api::wire::plugins_of;
 use crate::web::state::WebInner;
 use crate::web::text::{MomentText, clean, duration, sentence, words};
@@ -27,10 +27,8 @@ pub(crate) struct ScanRow {
     pub(crate) percent: Option<usize>,
     /// How much was checked.
     pub(crate) checks: String,
-    /// Plugins that failed.
-    pub(crate) failed: Option<String>,
-    /// The other gaps.
-    pub(crate) gaps: Option<String>,
+    /// The classes of gaps that it has.
+    pub(crate) gaps: Vec<Gap>,
     pub(crate) issues: String,
     pub(crate) severities: Vec<SeverityChip>,
     pub(crate) created: MomentText,
@@ -48,8 +46,6 @@ impl ScanRow {
         let is_running = status == ScanStatus::Running;
         let until = record.ended_at().unwrap_or(clock.now);
         let view = CoverageView::of(scan);
-        let (failed, others): (Vec<_>, Vec<_>) = view.gaps.into_iter().map(|gap| (gap.name, gap.count)).partition(|(name, _)| *name == "failed");
-        let joined = |gaps: Vec<(&str, String)>| (!gaps.is_empty()).then(|| gaps.into_iter().map(|(_, count)| count).collect::<Vec<_>>().join(", "));
         Self {
             id: record.id.0,
             url: format!("/scans/{}", record.id),
@@ -62,8 +58,7 @@ impl ScanRow {
             waiting: web.desk().waiting_seen(record).map(|waiting| clean(&waiting.to_string())),
             percent: view.percent,
             checks: view.label,
-            failed: joined(failed),
-            gaps: joined(others),
+            gaps: view.gaps,
             issues: issues_text(scan),
             severities: severities(SeverityCounts::of(plugins_of(scan))),
             created: clock.moment(record.created_at),
@@ -78,6 +73,8 @@ impl ScanRow {
     pub(crate) fn sample(id: u64, status: ScanStatus) -> Self {
         use super::layout::HOSTILE;
 
+        let gap = |name, count: &str| Gap { name, count: count.into(), plugins: HOSTILE.into() };
+        let gaps = if status == ScanStatus::Completed { vec![gap("failed", "2 failed"), gap("unavailable", "1 not installed")] } else { Vec::new() };
         Self {
             id,
             url: format!("/scans/{id}"),
@@ -90,8 +87,7 @@ impl ScanRow {
             waiting: (status == ScanStatus::Pending).then(|| clean(HOSTILE)),
             percent: (status == ScanStatus::Running).then_some(41),
             checks: "10 of 12 checks ran".into(),
-            failed: (status == ScanStatus::Completed).then(|| "2 failed".into()),
-            gaps: (status == ScanStatus::Completed).then(|| "1 not installed".into()),
+            gaps,
             issues: "31 issues".into(),
             severities: severities(SeverityCounts { critical: 1, low: 3, ..SeverityCounts::default() }),
             created: WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH),

@@ -1,11 +1,15 @@
 //! Whole attempts whose scanner writes odd files, as scanners and their tools really write them.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kastrel_actors::model::{PluginStatus, ScanRequestDraft};
 use kastrel_actors::policy::classify::StopCause;
-use kastrel_actors::ports::{StartError, StopMode};
+use kastrel_actors::ports::{AttemptEvent, StartError, StopMode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::stage::{Ended, Stage};
 
@@ -15,13 +19,18 @@ fn case(name: &str) -> PathBuf {
 
 /// Runs an attempt that writes exactly these files.
 async fn replay(files: &[(&str, &str)]) -> Ended {
+    replay_at("ok.test", files).await
+}
+
+/// Runs an attempt at a target that writes exactly these files.
+async fn replay_at(target: &str, files: &[(&str, &str)]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     for (name, source) in files {
         std::fs::copy(case(source), folder.path().join(name)).unwrap();
     }
     let path = folder.path().to_owned();
     let stage = Stage::with(|config| config.env_extra = vec![("FAKE_KAST_REPLAY".into(), path.into())]).await;
-    stage.play("ok.test").await
+    stage.play(target).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,6 +79,42 @@ async fn a_target_that_did_not_answer_leaves_a_failed_scan_whatever_the_scanner_
             assert!(plugin.message.as_deref().unwrap().contains(reason), "{plugin:?}");
         }
     }
+}
+
+/// A web server over TLS, with a certificate that nobody trusts; its address.
+async fn tls_server() -> SocketAddr {
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+            stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        }
+    });
+    address
+}
+
+/// KAST's CORS check calls itself successful when each of its requests failed. Alone, it has no plugin beside it that shows whether the target answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_silent_plugin_found_alone_counts_only_where_the_target_answers() {
+    let files = [("cors_analyzer_processed.json", "unchecked/cors-nothing.json"), ("kast_info.json", "unchecked/info-of-cors.json")];
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    for (target, reason) in [(closed.as_str(), "Connection refused"), ("no-such-host.invalid", "the name does not resolve")] {
+        let ended = replay_at(target, &files).await;
+        assert_eq!(ended.name, "nothing_checked", "{target}: {}", ended.detail());
+        let cors = ended.report.plugins.iter().find(|plugin| plugin.name == "cors_analyzer").unwrap();
+        assert!(cors.status == PluginStatus::Failed && cors.message.as_deref().unwrap().contains(reason), "{cors:?}");
+        let live = ended.events.iter().filter_map(|event| if let AttemptEvent::Plugins(plugins) = event { Some(plugins) } else { None }).flatten();
+        assert!(live.into_iter().all(|plugin| plugin.status != PluginStatus::Completed), "it was never green");
+    }
+    let ended = replay_at(&tls_server().await.to_string(), &files).await;
+    assert_eq!(ended.name, "completed", "{}", ended.detail());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use kastrel_actors::model::{PluginResult, PluginStatus};
+use kastrel_actors::model::{PluginResult, PluginStatus, Scheme};
 
 use super::super::json::{Fault, JsonReader};
 use super::super::plugin_name;
@@ -16,11 +16,19 @@ use super::{Sureness, said};
 /// The most bytes of a text that are kept.
 const MOST_TEXT_BYTES: usize = 16 << 10;
 
-/// The plugins whose results are judged by what others saw: that they found nothing may mean that nobody answered. Each with the plugins that ask the same address in the same way.
-const SILENT: &[(&str, &[&str])] = &[
-    ("cors_analyzer", &["wafw00f", "script_detection"]),
-    ("katana", &["wafw00f", "script_detection", "whatweb"]),
-    ("ftap", &["wafw00f", "script_detection", "whatweb"]),
+/// A plugin whose result is judged by what others saw: that it found nothing may mean that nobody answered.
+struct Silent {
+    key: &'static str,
+    /// The plugins that ask the same address in the same way.
+    witnesses: &'static [&'static str],
+    /// How it asks where the target names no scheme.
+    schemes: &'static [Scheme],
+}
+
+const SILENT: &[Silent] = &[
+    Silent { key: "cors_analyzer", witnesses: &["wafw00f", "script_detection"], schemes: &[Scheme::Https] },
+    Silent { key: "katana", witnesses: &["wafw00f", "script_detection", "whatweb"], schemes: &[Scheme::Https, Scheme::Http] },
+    Silent { key: "ftap", witnesses: &["wafw00f", "script_detection", "whatweb"], schemes: &[Scheme::Https, Scheme::Http] },
 ];
 /// The plugin that looks into the results of others, and those.
 const READERS: &[(&str, &[&str])] = &[("ai_surface_detection", &["katana", "whatweb", "script_detection"])];
@@ -28,9 +36,6 @@ const READERS: &[(&str, &[&str])] = &[("ai_surface_detection", &["katana", "what
 const REACHED_WORDS: &[&str] = &["CERTIFICATE_VERIFY_FAILED", "Client Error", "Server Error", "TooManyRedirects", "Exceeded "];
 /// What errors of a connection have in them that was not made.
 const UNREACHED_WORDS: &[&str] = &["ConnectionPool(", "Connection", "timed out", "Name or service not known", "SSLError"];
-
-/// What is said of a plugin that found nothing where nobody knows whether the target answered.
-const UNSURE: &str = "(The plugin does not say whether the target answered.)";
 
 /// Whether the target answered the plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -185,37 +190,66 @@ pub(in crate::adapters::kast_runner) enum Moment {
 enum Doubt {
     /// It is as it says.
     None,
-    /// Others that will show it have not ended yet.
+    /// Nothing shows yet whether anybody answered.
     Open,
-    /// Nothing shows whether anybody answered.
-    Unsure,
     /// It checked nothing; why.
     Unchecked(String),
 }
 
-/// Judges the plugins that ended well and found nothing by what the others saw. One of which it is open still is in progress.
-pub(in crate::adapters::kast_runner) fn judge(plugins: &mut [PluginResult], own: &BTreeMap<String, Own>, moment: Moment) {
-    // Those that look into the results of others come last.
-    for table in [SILENT, READERS] {
-        for (name, others) in table {
-            let Some(at) = plugins.iter().position(|plugin| plugin_name::key(&plugin.name) == *name) else { continue };
-            let is_empty = plugins[at].findings_count == 0 && plugins[at].issues_count() == 0;
-            if plugins[at].status != PluginStatus::Completed || !is_empty {
-                continue;
-            }
-            let state = |other: &str| plugins.iter().find(|plugin| plugin_name::key(&plugin.name) == other).map(|plugin| plugin.status);
-            let states: Vec<(&str, PluginStatus)> = others.iter().filter_map(|other| Some((*other, state(other)?))).collect();
-            let doubt = if table == READERS { of_reader(&states, moment) } else { of_silent(&states, own, moment) };
-            match (doubt, moment) {
-                (Doubt::None, _) | (Doubt::Open, Moment::Over) => {}
-                (Doubt::Unsure, _) => {
-                    let before = plugins[at].message.take().map(|message| format!("{} ", message.trim_end())).unwrap_or_default();
-                    plugins[at].message = said(&format!("{before}{UNSURE}"));
-                }
-                (Doubt::Open, Moment::Running) => (plugins[at].status, plugins[at].message, plugins[at].ended_at) = (PluginStatus::InProgress, None, None),
-                (Doubt::Unchecked(why), _) => (plugins[at].status, plugins[at].message) = (PluginStatus::Failed, Some(why)),
-            }
+/// A plugin that ended well and found nothing where nothing shows whether anybody answered: the target itself has to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::adapters::kast_runner) struct Unsure {
+    /// The key of its name.
+    pub(in crate::adapters::kast_runner) key: &'static str,
+    /// How it asks where the target names no scheme, one after the other.
+    pub(in crate::adapters::kast_runner) schemes: &'static [Scheme],
+}
+
+/// Judges the plugins that ended well and found nothing by what the others saw. One of which it is open still is in progress, or is returned where all is over.
+pub(in crate::adapters::kast_runner) fn judge(plugins: &mut [PluginResult], own: &BTreeMap<String, Own>, moment: Moment) -> Vec<Unsure> {
+    let mut unsure = Vec::new();
+    for silent in SILENT {
+        let Some((plugin, states)) = found_nothing(plugins, silent.key, silent.witnesses) else { continue };
+        let doubt = of_silent(&states, own, moment);
+        if (&doubt, moment) == (&Doubt::Open, Moment::Over) {
+            unsure.push(Unsure { key: silent.key, schemes: silent.schemes });
+        } else {
+            apply(doubt, plugin);
         }
+    }
+    // They look into the results of the others, which are judged now.
+    for (name, others) in READERS {
+        let Some((plugin, states)) = found_nothing(plugins, name, others) else { continue };
+        apply(of_reader(&states, moment), plugin);
+    }
+    unsure
+}
+
+/// Ends the doubt about `unsure` by what the target answered for each: `Err` says why it did not.
+pub(in crate::adapters::kast_runner) fn settle(plugins: &mut [PluginResult], unsure: &[Unsure], answers: &[Result<(), String>]) {
+    for (one, answer) in unsure.iter().zip(answers) {
+        let Err(why) = answer else { continue };
+        let text = format!("Found nothing, and nothing shows that the target answered: {why}");
+        for plugin in plugins.iter_mut().filter(|plugin| plugin_name::key(&plugin.name) == one.key && plugin.status == PluginStatus::Completed) {
+            (plugin.status, plugin.message) = (PluginStatus::Failed, said(&text));
+        }
+    }
+}
+
+/// The plugin of this key, where it ended well and found nothing, and how those of `others` stand that are there.
+fn found_nothing<'a>(plugins: &'a mut [PluginResult], key: &str, others: &[&'static str]) -> Option<(&'a mut PluginResult, Vec<(&'static str, PluginStatus)>)> {
+    let state = |other: &str| plugins.iter().find(|plugin| plugin_name::key(&plugin.name) == other).map(|plugin| plugin.status);
+    let states = others.iter().filter_map(|other| Some((*other, state(other)?))).collect();
+    let plugin = plugins.iter_mut().find(|plugin| plugin_name::key(&plugin.name) == key)?;
+    let is_empty = plugin.findings_count == 0 && plugin.issues_count() == 0;
+    (plugin.status == PluginStatus::Completed && is_empty).then_some((plugin, states))
+}
+
+fn apply(doubt: Doubt, plugin: &mut PluginResult) {
+    match doubt {
+        Doubt::None => {}
+        Doubt::Open => (plugin.status, plugin.message, plugin.ended_at) = (PluginStatus::InProgress, None, None),
+        Doubt::Unchecked(why) => (plugin.status, plugin.message) = (PluginStatus::Failed, Some(why)),
     }
 }
 
@@ -240,12 +274,9 @@ fn of_silent(states: &[(&str, PluginStatus)], own: &BTreeMap<String, Own>, momen
     if states.iter().any(|(witness, _)| reach(witness) == Reach::Reached) {
         return Doubt::None;
     }
-    if states.iter().any(|(_, status)| is_open(*status, moment)) {
-        return Doubt::Open;
-    }
     let unreached: Vec<&str> = states.iter().map(|(witness, _)| *witness).filter(|witness| reach(witness) == Reach::Unreached).collect();
-    if unreached.is_empty() {
-        return Doubt::Unsure;
+    if unreached.is_empty() || states.iter().any(|(_, status)| is_open(*status, moment)) {
+        return Doubt::Open;
     }
     Doubt::Unchecked(format!("Found nothing, and the target did not answer: {} did not reach it", unreached.join(" and ")))
 }

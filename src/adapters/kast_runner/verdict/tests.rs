@@ -548,10 +548,14 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
         ("cors_analyzer", NOTHING, &[("script_detection", SCRIPT_DOWN)], &[], Failed, Failed),
         // It stays open as long as the other one may reach it.
         ("cors_analyzer", NOTHING, &[("wafw00f", WAF_DOWN)], &[("script_detection", Pending)], InProgress, Failed),
+        // Nobody shows it: the target itself is asked.
         ("cors_analyzer", NOTHING, &[], &[("wafw00f", InProgress)], InProgress, Completed),
-        ("cors_analyzer", NOTHING, &[], &[("wafw00f", Unavailable)], Completed, Completed),
+        ("cors_analyzer", NOTHING, &[], &[("wafw00f", Unavailable)], InProgress, Completed),
+        ("cors_analyzer", NOTHING, &[], &[], InProgress, Completed),
+        ("katana", NOTHING, &[], &[], InProgress, Completed),
+        ("ftap", NOTHING, &[], &[], InProgress, Completed),
         // Another scheme: what WhatWeb sees says nothing of it.
-        ("cors_analyzer", NOTHING, &[("whatweb", WEB_DOWN)], &[], Completed, Completed),
+        ("cors_analyzer", NOTHING, &[("whatweb", WEB_DOWN)], &[], InProgress, Completed),
         ("cors_analyzer", SOMETHING, &[("wafw00f", WAF_DOWN)], &[], Completed, Completed),
         ("katana", NOTHING, &[("whatweb", WEB_DOWN)], &[], Failed, Failed),
         ("katana", NOTHING, &[("whatweb", WEB_OK), ("wafw00f", WAF_DOWN)], &[], Completed, Completed),
@@ -569,13 +573,21 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
         plugins.extend(states.iter().map(|(name, status)| PluginResult::new(*name, *status)));
         for (moment, expected) in [(Moment::Running, running), (Moment::Over, over)] {
             let mut judged = plugins.clone();
-            judge(&mut judged, &own, moment);
+            let unsure = judge(&mut judged, &own, moment);
             let plugin = judged.iter().find(|plugin| plugin.name == name).unwrap();
             assert_eq!(plugin.status, expected, "{name} {others:?} {states:?} {moment:?}: {plugin:?}");
             assert_eq!(plugin.message.is_some(), expected != InProgress, "{name} {others:?} {moment:?}: {plugin:?}");
-            let is_unsure = plugin.message.as_deref().is_some_and(|text| text.ends_with("does not say whether the target answered.)"));
-            let is_unseen = name == "cors_analyzer" && json == NOTHING && others.iter().all(|(other, _)| *other == "whatweb");
-            assert_eq!(is_unsure, is_unseen && expected == Completed, "{name} {others:?} {moment:?}: {plugin:?}");
+            // What is open to the end is what the target is asked for.
+            let is_asked = moment == Moment::Over && running == InProgress && over == Completed;
+            assert_eq!(unsure.iter().any(|one| one.key == name), is_asked, "{name} {others:?} {moment:?}: {unsure:?}");
+            let silence = vec![Err("https://a.test:443/: Connection refused".to_owned()); unsure.len()];
+            for (answers, expected) in [(vec![Ok(()); unsure.len()], Completed), (silence, Failed)].into_iter().filter(|_| is_asked) {
+                let mut settled = judged.clone();
+                settle(&mut settled, &unsure, &answers);
+                let plugin = settled.iter().find(|plugin| plugin.name == name).unwrap();
+                let reason = plugin.message.as_deref().is_some_and(|text| text.ends_with("answered: https://a.test:443/: Connection refused"));
+                assert_eq!((plugin.status, reason), (expected, expected == Failed), "{plugin:?}");
+            }
         }
     }
 }

@@ -1,0 +1,235 @@
+//! Whether the target answers: Kastrel asks it once, at the end of an attempt with plugins that found nothing and do not show whether anybody answered them.
+//!
+//! The question is one `GET /` as the plugin would send it: its scheme, the scanner's proxy, and no look at the certificate. Any status is an answer, and no redirect is followed. A name is resolved
+//! once, each of its addresses passes the scope policy, and the connection goes to one of those.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kastrel_actors::model::{Host, Scheme, Target};
+use kastrel_actors::policy::scope::ScopePolicy;
+use reqwest::{NoProxy, Proxy};
+
+use super::verdict::Unsure;
+
+/// How long a look-up and a request may take, each; KAST's plugins wait as long for an answer.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Why the target did not answer.
+pub(super) type Silence = String;
+
+/// What is needed to ask the target of one attempt.
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    pub(super) target: Target,
+    /// Whether the scanner keeps the scheme that the target names; else its plugins choose one.
+    pub(super) keeps_scheme: bool,
+    pub(super) scope: ScopePolicy,
+    /// The scanner's, for its proxies.
+    pub(super) environment: Arc<Vec<(OsString, OsString)>>,
+}
+
+impl Probe {
+    /// Asks for each of the plugins, in their order. What has been asked once is not asked again.
+    pub(super) async fn ask(&self, unsure: &[Unsure]) -> Vec<Result<(), Silence>> {
+        let mut known: Vec<(Scheme, Result<(), Silence>)> = Vec::new();
+        let mut answers = Vec::new();
+        for one in unsure {
+            let named = self.target.scheme().filter(|_| self.keeps_scheme);
+            let mut answer = Err(String::new());
+            for scheme in named.as_ref().map_or(one.schemes, std::slice::from_ref) {
+                let found = known.iter().find(|(asked, _)| asked == scheme).map(|(_, answer)| answer.clone());
+                let asked = match found {
+                    Some(asked) => asked,
+                    None => {
+                        let asked = self.ask_by(*scheme, LIMIT).await;
+                        known.push((*scheme, asked.clone()));
+                        asked
+                    }
+                };
+                answer = match (answer, asked) {
+                    (Err(before), Err(why)) if !before.is_empty() => Err(format!("{before}; {why}")),
+                    (_, asked) => asked,
+                };
+                if answer.is_ok() {
+                    break;
+                }
+            }
+            answers.push(answer);
+        }
+        answers
+    }
+
+    async fn ask_by(&self, scheme: Scheme, limit: Duration) -> Result<(), Silence> {
+        let host = self.target.host().to_string();
+        let port = self.target.port().unwrap_or(if scheme == Scheme::Https { 443 } else { 80 });
+        let url = format!("{}://{host}:{port}/", scheme.as_str());
+        let silence = |why: &dyn std::fmt::Display| format!("{url}: {why}");
+        let proxy = self.proxy(scheme);
+        // The provider stays when there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).referer(false).timeout(limit);
+        let mut client = client.tls_danger_accept_invalid_certs(true);
+        if let Host::Name(name) = self.target.host() {
+            match self.resolve(name, port, limit).await {
+                Ok(addresses) => client = client.resolve_to_addrs(name, &addresses),
+                // The proxy resolves it.
+                Err(Unresolved::Unknown(_)) if proxy.is_some() => {}
+                Err(Unresolved::Unknown(why) | Unresolved::OutOfScope(why)) => return Err(silence(&why)),
+            }
+        }
+        if let Some(proxy) = proxy {
+            client = client.proxy(proxy.map_err(|error| silence(&root(&error)))?);
+        }
+        let client = client.build().map_err(|error| silence(&root(&error)))?;
+        match client.get(&url).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_timeout() => Err(silence(&format_args!("no answer within {} s", limit.as_secs()))),
+            Err(error) => Err(silence(&root(&error))),
+        }
+    }
+
+    /// Every address that the name has, all of them in scope.
+    async fn resolve(&self, name: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Unresolved> {
+        let Ok(found) = tokio::time::timeout(limit, tokio::net::lookup_host((name, port))).await else {
+            return Err(Unresolved::Unknown("the name is not resolved in time".to_owned()));
+        };
+        let addresses: Vec<SocketAddr> = found.map_err(|error| Unresolved::Unknown(format!("the name does not resolve: {error}")))?.collect();
+        for address in &addresses {
+            self.scope
+                .check_resolved(&self.target, address.ip())
+                .map_err(|error| Unresolved::OutOfScope(format!("it resolves to {} and so {error}", address.ip())))?;
+        }
+        Ok(addresses)
+    }
+
+    /// The scanner's proxy for the scheme, by the variables that its HTTP client reads.
+    fn proxy(&self, scheme: Scheme) -> Option<reqwest::Result<Proxy>> {
+        let value = |name: &str| {
+            let is_it = |(variable, value): &&(OsString, OsString)| !value.is_empty() && variable.to_str().is_some_and(|it| it.eq_ignore_ascii_case(name));
+            self.environment.iter().rev().find(is_it).and_then(|(_, value)| value.to_str())
+        };
+        let proxy = value(&format!("{}_proxy", scheme.as_str())).or_else(|| value("all_proxy"))?;
+        let bypass = value("no_proxy").and_then(NoProxy::from_string);
+        Some(Proxy::all(proxy).map(|proxy| proxy.no_proxy(bypass)))
+    }
+}
+
+/// Why a name has no address that may be asked.
+enum Unresolved {
+    /// It has none that we know.
+    Unknown(String),
+    /// It has one that the scope policy refuses.
+    OutOfScope(String),
+}
+
+/// The first cause of an error: what came before it in a request's error names only its layers.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn probe(target: &str, allow_private: bool, environment: &[(&str, &str)]) -> Probe {
+        let environment = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let scope = ScopePolicy { allow_private, ..ScopePolicy::default() };
+        Probe { target: target.parse().unwrap(), keeps_scheme: false, scope, environment: Arc::new(environment) }
+    }
+
+    /// A server that gives each connection the same answer; the port, and the first lines of the requests.
+    async fn server(answer: &'static str) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (lines, asked) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut bytes = [0; 1024];
+                let count = stream.read(&mut bytes).await.unwrap_or(0);
+                let _ = lines.send(String::from_utf8_lossy(&bytes[..count]).lines().next().unwrap_or_default().to_owned());
+                let _ = stream.write_all(answer.as_bytes()).await;
+                if answer.is_empty() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        });
+        (port, asked)
+    }
+
+    #[tokio::test]
+    async fn every_status_is_an_answer_and_nothing_else_is() {
+        const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        const ELSEWHERE: &str = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
+        const BROKEN: &str = "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n";
+        for (answer, scheme, limit, silence) in [
+            (OK, Scheme::Http, LIMIT, None),
+            (ELSEWHERE, Scheme::Http, LIMIT, None),
+            (BROKEN, Scheme::Http, LIMIT, None),
+            (OK, Scheme::Https, LIMIT, Some("received corrupt message")),
+            ("SSH-2.0-x\r\n", Scheme::Http, LIMIT, Some("invalid HTTP version")),
+            ("", Scheme::Http, Duration::from_millis(50), Some("no answer within")),
+        ] {
+            let (port, _asked) = server(answer).await;
+            let asked = probe(&format!("127.0.0.1:{port}"), true, &[]).ask_by(scheme, limit).await;
+            match (&asked, silence) {
+                (Ok(()), None) => {}
+                (Err(why), Some(expected)) => {
+                    assert!(why.contains(expected) && why.starts_with(&format!("{}://127.0.0.1:{port}/: ", scheme.as_str())), "{answer:?}: {why}");
+                }
+                _ => panic!("{answer:?} {scheme:?}: {asked:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_not_there_and_who_must_not_be_asked_did_not_answer() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let refused = probe(&format!("127.0.0.1:{closed}"), true, &[]).ask_by(Scheme::Http, LIMIT).await.unwrap_err();
+        assert!(refused.contains("Connection refused"), "{refused}");
+        let unknown = probe("no-such-host.invalid", true, &[]).ask_by(Scheme::Http, LIMIT).await.unwrap_err();
+        assert!(unknown.contains("the name does not resolve"), "{unknown}");
+        // The system's own host file has this one; nobody is asked.
+        let (port, mut asked) = server("HTTP/1.1 200 OK\r\n\r\n").await;
+        let refused = probe(&format!("localhost:{port}"), false, &[]).ask_by(Scheme::Http, LIMIT).await.unwrap_err();
+        assert!(refused.contains("resolves to") && asked.try_recv().is_err(), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn the_scanners_proxy_is_asked_where_there_is_one() {
+        let (port, mut asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let proxy = format!("http://127.0.0.1:{port}");
+        for variables in [&[("HTTP_PROXY", proxy.as_str())][..], &[("all_proxy", proxy.as_str()), ("HTTPS_PROXY", "http://127.0.0.1:1")]] {
+            probe("no-such-host.invalid", true, variables).ask_by(Scheme::Http, LIMIT).await.unwrap();
+            assert_eq!(asked.recv().await.unwrap(), "GET http://no-such-host.invalid/ HTTP/1.1");
+        }
+        let bypassed = probe("no-such-host.invalid", true, &[("HTTP_PROXY", proxy.as_str()), ("NO_PROXY", "invalid")]).ask_by(Scheme::Http, LIMIT).await;
+        assert!(bypassed.is_err() && asked.try_recv().is_err(), "{bypassed:?}");
+    }
+
+    #[tokio::test]
+    async fn each_scheme_is_asked_once_until_one_answers() {
+        let (port, mut asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let both = Unsure { key: "katana", schemes: &[Scheme::Https, Scheme::Http] };
+        let secure = Unsure { key: "cors_analyzer", schemes: &[Scheme::Https] };
+        let mut probe = probe(&format!("http://127.0.0.1:{port}/app"), true, &[]);
+        let answers = probe.ask(&[both.clone(), secure.clone(), both.clone()]).await;
+        assert!(answers[0].is_ok() && answers[1].as_ref().unwrap_err().contains("https://") && answers[2].is_ok(), "{answers:?}");
+        let mut lines = vec![asked.recv().await.unwrap(), asked.recv().await.unwrap()];
+        assert!(asked.try_recv().is_err());
+        assert_eq!(lines.pop().unwrap(), "GET / HTTP/1.1");
+        // A scanner that keeps the target's scheme asks by that one alone.
+        probe.keeps_scheme = true;
+        assert!(probe.ask(&[secure]).await[0].is_ok());
+    }
+}
