@@ -100,7 +100,7 @@ impl Probe {
         let addresses: Vec<SocketAddr> = found.map_err(|error| Unresolved::Unknown(format!("the name does not resolve: {error}")))?.collect();
         for address in &addresses {
             self.scope
-                .check_resolved(&self.target, address.ip())
+                .check_resolved(self.target.host(), address.ip())
                 .map_err(|error| Unresolved::OutOfScope(format!("it resolves to {} and so {error}", address.ip())))?;
         }
         Ok(addresses)
