@@ -50,8 +50,10 @@ fn directives_of(level: &str, is_server: bool) -> String {
     match level.parse::<tracing::Level>() {
         // On a terminal what the storage engine says of itself means nothing to anybody; what matters to the command is in its own words.
         Ok(_) if !is_server => {
-            let own = if level == "info" { "error" } else { level };
-            format!("error,kastrel={own},kastrel_actors={own},{LIBRARIES}")
+            // Its own progress it shows by itself; what the command line itself warns of is meant for its user.
+            let own = if level == "info" { "error,kastrel::cli=warn" } else { level };
+            let below = if level == "info" { "error" } else { level };
+            format!("error,kastrel={own},kastrel_actors={below},{LIBRARIES}")
         }
         _ => directives(level),
     }
@@ -191,8 +193,8 @@ mod tests {
 
     #[test]
     fn a_command_shows_no_warnings_of_the_engine() {
-        for (level, own) in [("info", "error"), ("warn", "warn"), ("debug", "debug")] {
-            assert_eq!(directives_of(level, false), format!("error,kastrel={own},kastrel_actors={own},{LIBRARIES}"));
+        for (level, own, below) in [("info", "error,kastrel::cli=warn", "error"), ("warn", "warn", "warn"), ("debug", "debug", "debug")] {
+            assert_eq!(directives_of(level, false), format!("error,kastrel={own},kastrel_actors={below},{LIBRARIES}"));
             assert_eq!(directives_of(level, true), directives(level), "a server's log is its operator's");
         }
         assert_eq!(directives_of("off", false), "off");

@@ -361,6 +361,7 @@ async fn as_described(method: &str, path: &str, response: Response) -> Response 
 }
 
 fn operation_of(method: &str, path: &str) -> Option<&'static Value> {
+    let path = path.trim_end_matches('/');
     let parts: Vec<&str> = path.split('/').collect();
     let matches = |template: &str| {
         let template: Vec<&str> = template.split('/').collect();

@@ -116,6 +116,7 @@ pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Probl
         (status = 200, description = "It is told", body = NodeBody<'_>, content_type = "application/json"),
         (status = 400, description = "The body cannot be read", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 404, description = "There is no such node", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 422, description = "A wrong field", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )

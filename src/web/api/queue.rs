@@ -67,6 +67,7 @@ pub(crate) async fn show_queue(State(web): State<Web>) -> Result<Response, Probl
     responses(
         (status = 200, description = "It is paused", body = QueueBody, content_type = "application/json"),
         (status = 400, description = "The body cannot be read", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 422, description = "A wrong field", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )

@@ -181,7 +181,9 @@ fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
             }
         };
         let Ok(one) = ConfigOverride::parse(trimmed) else {
-            let Some((mark, name, value)) = loosely(trimmed) else { return HIDDEN_VALUE.to_owned() };
+            let Some((mark, name, value)) = loosely(trimmed) else {
+                return if is_a_word(trimmed) { line.to_owned() } else { HIDDEN_VALUE.to_owned() };
+            };
             keep(name, value);
             return format!("{mark}{name}={HIDDEN_VALUE}");
         };
@@ -198,6 +200,11 @@ fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
     };
     let shown = typed.lines().map(&mut line).collect::<Vec<_>>().join("\n");
     (shown, kept)
+}
+
+/// Whether a line is a part of a setting's name and nothing else: a mistake that its author should see again. A secret has a digit, a capital or a sign.
+fn is_a_word(line: &str) -> bool {
+    line.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte))
 }
 
 /// The name and the value of a line that is nearly a setting: `plugin.key value` or `plugin.key: value`.
@@ -496,6 +503,8 @@ mod tests {
             ("{\"zap\": {\"api_key\": \"hunter2\"}}", "••••••"),
             ("Authorization: hunter2", "••••••"),
             ("hunter2", "••••••"),
+            ("nonsense", "nonsense"),
+            ("whatweb.timeout", "whatweb.timeout"),
         ] {
             assert_eq!(shown(typed).0, expected, "{typed}");
         }

@@ -69,7 +69,8 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
     let form = format!("target=a.test%0Ab.test&overrides={overrides}{}", kept(&html));
     let preview = text_of(app.post_form("/scans", &form).await).await;
     assert!(preview.contains("Start 2 scans") && !preview.contains("hunter2"), "{preview}");
-    assert_eq!(app.post_form("/scans", &format!("{form}&action=start")).await.status(), 303);
+    let started = app.post_form("/scans", &format!("{form}&action=start")).await;
+    assert_eq!(started.status(), 303, "{}", text_of(started).await);
     for (id, target) in [(1, "a.test"), (2, "b.test")] {
         let record = app.desk.scan(ScanId(id)).await.unwrap().unwrap().record.clone();
         assert_eq!(record.request.target.to_string(), target);
@@ -85,7 +86,8 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
     // The form of a scan: the same target keeps its secrets, another one does not.
     let html = text_of(app.get("/new?from=1").await).await;
     let again = |target: &str| format!("target={target}&overrides={overrides}{}", kept(&html));
-    assert_eq!(app.post_form("/scans", &again("a.test")).await.status(), 303);
+    let started = app.post_form("/scans", &again("a.test")).await;
+    assert_eq!(started.status(), 303, "{}", text_of(started).await);
     let elsewhere = app.post_form("/scans", &again("evil.test")).await;
     assert_eq!(elsewhere.status(), 422);
     assert!(text_of(elsewhere).await.contains("enter it again"));

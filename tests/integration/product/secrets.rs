@@ -130,7 +130,6 @@ async fn locked_settings_are_refused_on_every_way_and_the_operator_may_allow_one
         "zap.local.container_name=x",
         "zap.remote.api_url=http://10.0.0.1",
         "zap.zap_config.automation_plan=/etc/passwd",
-        "zap.zap_config.report_name=x",
         "subfinder.proxy=http://10.0.0.1",
         "org_discovery.amass_extra_args=-x",
         "mozilla_observatory.additional_args=-x",
