@@ -17,10 +17,11 @@ pub trait BeforeMigration: Send + Sync {
     async fn run(&self, store: &SurrealStore, schema: i64) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Runs `before` if the database is one whose schema is about to change.
-pub(super) async fn run(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<(), OpenError> {
-    let Some(before) = before else { return Ok(()) };
-    let Some(schema) = migrate::outdated(db).await? else { return Ok(()) };
+/// Whether the database has the schema of an earlier program, which is about to change; `before` has run then.
+pub(super) async fn run(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<bool, OpenError> {
+    let Some(schema) = migrate::outdated(db).await? else { return Ok(false) };
+    let Some(before) = before else { return Ok(true) };
     let store = SurrealStore::over(db.clone(), None);
-    before.run(&store, schema).await.map_err(|source| OpenError::BeforeMigration { schema, source })
+    before.run(&store, schema).await.map_err(|source| OpenError::BeforeMigration { schema, source })?;
+    Ok(true)
 }

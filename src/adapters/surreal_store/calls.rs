@@ -132,9 +132,18 @@ pub(super) async fn execute(db: &Database, sql: impl Into<String>, variables: im
     run(db, sql.into(), variables.into_value()).await.map(drop)
 }
 
+/// As [`execute`], however long it takes.
+pub(super) async fn execute_to_its_end(db: &Database, sql: String, variables: impl SurrealValue + 'static) -> Result<(), CallError> {
+    answer_of(db.query(sql, variables.into_value()).await?).map(drop)
+}
+
 async fn run(db: &Database, sql: String, variables: Value) -> Result<Option<Value>, CallError> {
     let query = db.query(sql, variables);
-    let results = tokio::time::timeout(CALL_TIMEOUT, query).await.map_err(|_| CallError::TimedOut(CALL_TIMEOUT))??;
+    answer_of(tokio::time::timeout(CALL_TIMEOUT, query).await.map_err(|_| CallError::TimedOut(CALL_TIMEOUT))??)
+}
+
+/// The last value that a statement gave, or the most telling of the errors.
+fn answer_of(results: Vec<surrealdb::Result<Value>>) -> Result<Option<Value>, CallError> {
     let (mut answer, mut worst) = (None, None::<CallError>);
     for result in results {
         match result {

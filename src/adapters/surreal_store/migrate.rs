@@ -202,6 +202,7 @@ async fn missing<'a>(db: &Database, steps: &'a [Step]) -> Result<&'a [Step], Ope
     Ok(steps.get(known.applied.len()..).unwrap_or_default())
 }
 
+/// However long it takes: an index over many rows takes longer than a call may.
 async fn apply(db: &Database, step: &Step) -> Result<(), CallError> {
     #[derive(Debug, SurrealValue)]
     struct Record {
@@ -216,7 +217,7 @@ async fn apply(db: &Database, step: &Step) -> Result<(), CallError> {
         COMMIT;",
         step.sql
     );
-    calls::execute(db, sql, Record { migration_version: step.version, migration_text: step.sql.to_owned() }).await
+    calls::execute_to_its_end(db, sql, Record { migration_version: step.version, migration_text: step.sql.to_owned() }).await
 }
 
 fn failed(doing: &'static str) -> impl Fn(CallError) -> OpenError {

@@ -21,7 +21,7 @@ use super::high_water::{Found, HighWater, HighWaterFile, Loss, Recorded, Verdict
 use super::{RefusedBatch, convert, failure, marks, verify, withdraw};
 use crate::adapters::surreal_store::address::AuthLevel;
 use crate::adapters::surreal_store::before_migration::{self, BeforeMigration};
-use crate::adapters::surreal_store::calls::Database;
+use crate::adapters::surreal_store::calls::{CALL_TIMEOUT, Database};
 use crate::adapters::surreal_store::error::{CallError, OpenError};
 use crate::adapters::surreal_store::migrate::{self, Ground, Purpose};
 use crate::error_chain::chain;
@@ -412,29 +412,53 @@ async fn open_engine(
     let size = folder::size(&path);
     let is_large = size > READ_FIRST_BYTES;
     let first = if is_large || content == folder::Content::Nothing { First::Use } else { First::Read { accept: opening.accept_loss } };
-    let engine = Arc::new(Engine::open(&path, first).await?);
+    let mut engine = Arc::new(Engine::open(&path, first, Some(CALL_TIMEOUT)).await?);
+    if content != folder::Content::Nothing && matches!(ground, Ground::Any) {
+        let is_outdated;
+        (engine, is_outdated) = used(engine, async |db| to_migrate(db, before).await).await?;
+        if is_outdated {
+            engine = migrated(engine, &path).await?;
+        }
+    }
+    let (engine, ()) = used(engine, async |db| migrate::prepare(db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await).await?;
+    if is_large {
+        read_in_background(Arc::clone(&engine));
+    }
+    Ok(engine)
+}
+
+/// Uses an engine, and closes it where that fails.
+async fn used<T>(engine: Arc<Engine>, what: impl AsyncFnOnce(&Database) -> Result<T, OpenError>) -> Result<(Arc<Engine>, T), OpenError> {
     let db = Database::Engine(Arc::clone(&engine));
-    let prepared = async {
-        if before.is_some() {
-            migrate::select_database(&db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
-            before_migration::run(&db, before).await?;
-        }
-        migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await
-    };
-    let prepared = prepared.await;
+    let done = what(&db).await;
     drop(db);
-    match prepared {
-        Ok(()) => {
-            if is_large {
-                read_in_background(Arc::clone(&engine));
-            }
-            Ok(engine)
-        }
+    match done {
+        Ok(value) => Ok((engine, value)),
         Err(error) => {
             Engine::close(engine).await;
             Err(error)
         }
     }
+}
+
+/// Whether the schema is that of an earlier program; `before` has run then.
+async fn to_migrate(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<bool, OpenError> {
+    migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+    before_migration::run(db, before).await
+}
+
+/// Brings the schema up to date by an engine that gives each statement all the time that it needs, as an index over many rows does, and opens the database anew.
+async fn migrated(engine: Arc<Engine>, path: &Path) -> Result<Arc<Engine>, OpenError> {
+    Engine::close(engine).await;
+    tracing::info!("bringing the database of an earlier version up to date; that takes some minutes for hundreds of thousands of scans");
+    let patient = Arc::new(Engine::open(path, First::Use, None).await?);
+    let migrate = async |db: &Database| {
+        migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+        migrate::run(db).await
+    };
+    let (patient, ()) = used(patient, migrate).await?;
+    Engine::close(patient).await;
+    Ok(Arc::new(Engine::open(path, First::Use, Some(CALL_TIMEOUT)).await?))
 }
 
 async fn read_all(engine: &Engine) -> Result<u64, OpenError> {
@@ -503,6 +527,43 @@ mod tests {
 
     async fn listed(store: &SurrealStore) -> Vec<ScanId> {
         store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id).collect()
+    }
+
+    /// An index over 100,000 rows takes longer than any call may: such an upgrade must come to its end, and the limit holds again afterwards.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_step_of_the_schema_takes_as_long_as_it_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(DATABASE_FOLDER);
+        let short = Duration::from_millis(50);
+        let slow = [migrate::Step { version: 1, sql: "SLEEP 200ms; DEFINE TABLE one;" }];
+        for (limit, is_applied) in [(Some(short), false), (None, true)] {
+            let engine = Arc::new(Engine::open(&path, First::Use, limit).await.unwrap());
+            let db = Database::Engine(Arc::clone(&engine));
+            migrate::select_database(&db, NAMESPACE, DATABASE, AuthLevel::Root).await.unwrap();
+            assert_eq!(migrate::run_steps(&db, &slow).await.is_ok(), is_applied, "{limit:?}");
+            drop(db);
+            assert!(Engine::close(engine).await);
+        }
+    }
+
+    /// A folder of an earlier schema is brought up to date by an engine of its own, and used by one with limits.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_folder_with_an_earlier_schema_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(DATABASE_FOLDER);
+        let first = Arc::new(Engine::open(&path, First::Use, None).await.unwrap());
+        let (first, ()) = used(first, async |db: &Database| {
+            migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+            migrate::run_steps(db, &migrate::STEPS[..1]).await
+        })
+        .await
+        .unwrap();
+        assert!(Engine::close(first).await);
+        let (database, store) = opened(folder.path()).await;
+        assert_eq!(migrate::outdated(&Database::Engine(engine(&database))).await.unwrap(), None);
+        let id = store.submit(fixtures::new_scan("a.test")).await.unwrap().into_record().id;
+        assert_eq!(listed(&store).await, [id]);
+        database.close().await;
     }
 
     /// Each store has one batch in flight, and its last batch is the one that its row in `submitter` tells about.

@@ -48,20 +48,20 @@ pub(in super::super) struct Engine {
 impl Engine {
     /// An engine that keeps everything in memory.
     pub(in super::super) async fn in_memory() -> Result<Self, OpenError> {
-        Self::open_at("mem://", First::Use).await.map_err(|error| match error {
+        Self::open_at("mem://", First::Use, Some(CALL_TIMEOUT)).await.map_err(|error| match error {
             Failed::Engine(source) => OpenError::Database { doing: "open the database in memory", source },
             Failed::Unreadable(error) => error.into(),
         })
     }
 
     /// Opens, or makes, the database in `folder`. Waits for an engine of this process that was dropped and is still closing.
-    /// `first`: what is done before anything else.
-    pub(super) async fn open(folder: &Path, first: First) -> Result<Self, OpenError> {
+    /// `first`: what is done before anything else. `limit`: the longest that a statement or a transaction may take.
+    pub(super) async fn open(folder: &Path, first: First, limit: Option<Duration>) -> Result<Self, OpenError> {
         let path = folder.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
         let address = format!("rocksdb://{path}");
         let give_up = Instant::now() + CLOSE_LIMIT;
         loop {
-            match Self::open_at(&address, first).await {
+            match Self::open_at(&address, first, limit).await {
                 Ok(engine) => return Ok(engine),
                 Err(Failed::Unreadable(error)) => return Err(error.into()),
                 Err(Failed::Engine(error)) if is_locked(&error.to_string()) => {
@@ -76,12 +76,12 @@ impl Engine {
         }
     }
 
-    async fn open_at(address: &str, first: First) -> Result<Self, Failed> {
+    async fn open_at(address: &str, first: First, limit: Option<Duration>) -> Result<Self, Failed> {
         let options = OPTIONS.iter().fold(ConfigMap::empty(), |options, (key, value)| options.with_key_value(*key, *value));
         let datastore = Datastore::builder()
             .with_config(options)
-            .with_query_timeout(Some(CALL_TIMEOUT))
-            .with_transaction_timeout(Some(CALL_TIMEOUT))
+            .with_query_timeout(limit)
+            .with_transaction_timeout(limit)
             .without_maintenance_tasks()
             .build_with_path(address)
             .await
