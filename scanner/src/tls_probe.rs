@@ -563,7 +563,7 @@ mod tests {
             (flight!("dhe-tls12"), Version::Tls12, "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256", 1, Some(2048)),
             (flight!("dhe-tls10"), Version::Tls10, "TLS_DHE_RSA_WITH_AES_256_CBC_SHA", 1, Some(2048)),
             (flight!("ecdsa-tls12"), Version::Tls12, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", 1, None),
-            (flight!("anonymous-tls12"), Version::Tls12, "TLS_DH_anon_WITH_AES_128_CBC_SHA", 0, Some(2048)),
+            (flight!("anonymous-tls12"), Version::Tls12, "TLS_DH_anon_WITH_AES_128_CBC_SHA", 0, Some(1024)),
             (flight!("tls13"), Version::Tls13, "TLS_AES_128_GCM_SHA256", 0, None),
             (flight!("tls12-asked-tls10-only"), Version::Tls12, "it answers with TLS 1.0", 0, None),
             (flight!("tls10-asked-tls12"), Version::Tls10, "alert 70, protocol_version", 0, None),

@@ -15,7 +15,7 @@ use kastrel_actors::policy::admission::QueueRefusal;
 use url::form_urlencoded;
 
 use super::badge::Badge;
-use super::batch::{JudgedLine, LineFate, judge, targets};
+use super::batch::{JudgedLine, LineFate, MOST_TARGETS, judge, targets};
 use super::form::{FormView, SettingRules, SubmitForm};
 use super::layout::{Here, Layout};
 use crate::web::api::submission::unreadable;
@@ -187,9 +187,10 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
     Ok(SubmitForm::parse(&body.map_err(|rejection| unreadable(&rejection))?))
 }
 
-/// What is wrong with everything but the targets. The target that is checked along is one that nothing can be wrong with.
+/// What is wrong with everything but the targets. The target that is checked along is the first that is one, because kept secrets belong to a target; without any it is one that nothing can be wrong with.
 fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<FieldError> {
-    let (draft, mut errors) = form.draft_of("target.invalid");
+    let first = targets(&form.target).into_iter().take(MOST_TARGETS).find(|target| target.parse::<Target>().is_ok());
+    let (draft, mut errors) = form.draft_of(first.unwrap_or("target.invalid"));
     errors.extend(problems(web.desk(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
     // Whatever the scope says of that target, the settings are checked all the same.
     if errors.is_empty()
