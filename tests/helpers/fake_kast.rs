@@ -231,7 +231,7 @@ async fn run(play: &Play) -> ExitCode {
         family();
     }
     if play.is("stranger") {
-        stranger();
+        stranger(&play.out);
     }
     if play.is("flood") {
         flood();
@@ -267,12 +267,12 @@ fn family() {
 
 /// One that drops every mark of its origin but its parent.
 #[expect(clippy::zombie_processes, reason = "nobody waiting for it is the bad behaviour that is played")]
-fn stranger() {
+fn stranger(out: &Path) {
     let mut child =
         Command::new(std::env::current_exe().unwrap()).args(["play-child", "session"]).env_clear().stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-    println!("stranger {}", child.id());
+    write(out, "stranger.pid", child.id().to_string().as_bytes());
 }
 
 fn flood() {

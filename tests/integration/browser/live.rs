@@ -152,6 +152,8 @@ async fn two_tabs_show_the_same() {
     page.click("#rerun").await;
     page.until("location.pathname === '/scans/2'").await;
     stage.until_shown("running").await;
+    // The scan hangs there: from now on its plugins stay as they are.
+    page.until("document.querySelector('tr[data-plugin=whatweb]')?.dataset.status === 'in_progress'").await;
     let here = stage.plugins().await;
     client.switch_to_window(first).await.unwrap();
     stage.open("/scans/2").await;
