@@ -1,5 +1,6 @@
 //! The scope policy once more, right before the start: what was a public name at submission may lead inside by now.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use kastrel_actors::model::{Failure, FailureKind, Host, Scheme, Target};
@@ -21,13 +22,17 @@ pub(super) async fn check(policy: &ScopePolicy, target: &Target) -> Result<(), F
     if !lookup_can_refuse(policy) {
         return Ok(());
     }
-    let port = target.port().unwrap_or(if target.scheme() == Some(Scheme::Https) { 443 } else { 80 });
+    let port = target.port().unwrap_or(target.scheme().unwrap_or(Scheme::Http).default_port());
     let Ok(Ok(addresses)) = tokio::time::timeout(LOOKUP_LIMIT, tokio::net::lookup_host((name.as_str(), port))).await else { return Ok(()) };
-    for address in addresses {
-        let address = address.ip();
-        policy.check_resolved(target, address).map_err(|error| refuse(&format_args!("resolves to {address} and so {error}")))?;
-    }
-    Ok(())
+    check_addresses(policy, target, addresses).map_err(|error| refuse(&error))
+}
+
+/// Checks the addresses that the name of a target has. The error completes "the target …".
+pub(super) fn check_addresses(policy: &ScopePolicy, target: &Target, addresses: impl IntoIterator<Item = SocketAddr>) -> Result<(), String> {
+    addresses
+        .into_iter()
+        .map(|address| address.ip())
+        .try_for_each(|address| policy.check_resolved(target, address).map_err(|error| format!("resolves to {address} and so {error}")))
 }
 
 #[cfg(test)]
