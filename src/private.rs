@@ -207,7 +207,8 @@ mod tests {
     #[test]
     fn folders_of_results_and_backups_are_closed_where_they_hold_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let rows: &[(fn(&Path) -> io::Result<()>, &[&str], bool)] = &[
+        type Close = fn(&Path) -> io::Result<()>;
+        let rows: &[(Close, &[&str], bool)] = &[
             (|path| tighten_results_folder(path, None), &[], true),
             (|path| tighten_results_folder(path, None), &["example.com-20261128-052000-12", "lost+found"], true),
             (|path| tighten_results_folder(path, None), &["example.com-20261128-052000-12", "letters"], false),

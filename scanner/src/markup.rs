@@ -394,7 +394,9 @@ fn reference(text: &str) -> Option<(char, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
 
     /// What a parser of the HTML standard says: names and attributes in the order of the document.
     fn by_the_standard(html: &str) -> Vec<(String, Vec<(String, String)>)> {

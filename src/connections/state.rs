@@ -297,7 +297,8 @@ mod tests {
         assert_eq!(state.phase(), Phase::Stalled { since: Instant::now() });
         let mut taken = [0; 8];
         let (written, read) = tokio::join!(&mut write, client.read_exact(&mut taken));
-        (written.unwrap(), read.unwrap());
+        written.unwrap();
+        read.unwrap();
         assert_eq!(state.phase(), Phase::Busy);
         tokio::time::advance(Duration::from_secs(1)).await;
         drop(request);

@@ -332,7 +332,6 @@ fn escape(is_forged: bool) {
 }
 
 /// Between the one that escapes and its scanner: it ends at once.
-#[expect(clippy::zombie_processes, reason = "nobody waiting for it is the bad behaviour that is played")]
 fn escaping() -> ExitCode {
     rustix::process::setsid().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap()).args(["play-child", "session"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
@@ -342,7 +341,6 @@ fn escaping() -> ExitCode {
 }
 
 /// Starts others of its kind until it is refused one, and then tries again.
-#[expect(clippy::zombie_processes, reason = "nobody waiting for them is the bad behaviour that is played")]
 fn bomb() -> ExitCode {
     let mut is_refused = false;
     loop {
@@ -378,6 +376,8 @@ fn look() {
     for file in ["oom_score_adj", "cgroup"] {
         println!("look {file} {}", std::fs::read_to_string(format!("/proc/self/{file}")).unwrap().lines().last().unwrap_or_default());
     }
+    let parent = std::os::unix::process::parent_id();
+    println!("look keeper {} {parent}", std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap().trim());
     println!("look core {:?}", rustix::process::getrlimit(rustix::process::Resource::Core).maximum);
     for name in ["TMPDIR", "HOME", "USER"] {
         println!("look {name} {}", std::env::var(name).unwrap_or_default());

@@ -62,6 +62,15 @@ impl Scheme {
             Self::Https => "https",
         }
     }
+
+    /// The port where none is named.
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
 }
 
 /// A parsed target. Its `Display` form is what a scanner gets; it never starts with `-` and holds no white space.

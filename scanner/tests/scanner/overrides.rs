@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_scanner::journal::Journal;
@@ -11,6 +10,7 @@ use kastrel_scanner::scope::Gate;
 use serde_json::json;
 use tempfile::tempdir;
 use tokio::net::UdpSocket;
+use tokio::time::Instant;
 
 use crate::server::{options, processed, status};
 

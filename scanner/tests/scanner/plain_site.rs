@@ -193,7 +193,8 @@ async fn a_site_that_answers_everything_exposes_nothing() {
 async fn security_txt_is_found_behind_a_redirect_and_in_its_old_place() {
     const TEXT: &str = "Contact: mailto:security@example.com\nExpires: 2999-01-01T00:00:00Z\n";
     let redirect = |to: &str| response(301, &format!("location: {to}\r\n"), "");
-    let cases: [(&[(&str, String)], &[&str], &str); 6] = [
+    type Case<'a> = (&'a [(&'a str, String)], &'a [&'a str], &'a str);
+    let cases: [Case<'_>; 6] = [
         (&[("/.well-known/security.txt", redirect("/about/security.txt")), ("/about/security.txt", response(200, "", TEXT))], &[], "present and valid at"),
         (&[("/.well-known/security.txt", redirect("https://other.example.com/security.txt"))], &[], "redirects to https://other.example.com/security.txt"),
         (&[("/security.txt", response(200, "", TEXT))], &[], "present and valid at"),

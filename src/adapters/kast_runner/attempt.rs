@@ -1,7 +1,7 @@
 //! The task that owns one attempt: it selects over the leader's exit, requests, timers, output and files, and sends the events in their order.
 //!
-//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output to its end, read the results, ask the target where they do not show whether it answered, hand the files to the sink, report, and only then
-//! give up the presence. The report comes after the files, so that whoever reads of a scan's end finds its report, on any machine; the sink bounds how long that may take.
+//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output to its end, read the results, ask the target where they do not show whether it answered, hand the files
+//! to the sink, report, and only then give up the presence. The report comes after the files, so that whoever reads of a scan's end finds its report, on any machine; the sink bounds how long that may take.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

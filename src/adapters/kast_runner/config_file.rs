@@ -105,7 +105,7 @@ impl NodeConfig {
             flatten(section, "", settings, &mut leaves);
         }
         // A number under such a name is a limit, such as `max_tokens`, and stands in every text.
-        let texts = leaves.into_iter().filter(|one| one.is_secret()).filter_map(|one| one.value.clear().map(str::to_owned));
+        let texts = leaves.into_iter().filter(ConfigOverride::is_secret).filter_map(|one| one.value.clear().map(str::to_owned));
         texts.filter(|text| text.parse::<f64>().is_err() && !matches!(text.as_str(), "true" | "false" | "null" | "")).collect()
     }
 }

@@ -3,6 +3,7 @@
 //! The question is one `GET /` as the plugin would send it: its scheme, the scanner's proxy, and no look at the certificate. Any status is an answer, and no redirect is followed. A name is resolved
 //! once, each of its addresses passes the scope policy, and the connection goes to one of those.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use kastrel_actors::model::{Host, Scheme, Target};
 use kastrel_actors::policy::scope::ScopePolicy;
 use reqwest::{NoProxy, Proxy};
 
+use super::scope_check;
 use super::verdict::Unsure;
 
 /// How long a look-up and a request may take, each; KAST's plugins wait as long for an answer.
@@ -35,37 +37,34 @@ pub(super) struct Probe {
 impl Probe {
     /// Asks for each of the plugins, in their order. What has been asked once is not asked again.
     pub(super) async fn ask(&self, unsure: &[Unsure]) -> Vec<Result<(), Silence>> {
-        let mut known: Vec<(Scheme, Result<(), Silence>)> = Vec::new();
+        let named = self.target.scheme().filter(|_| self.keeps_scheme);
+        let mut asked = HashMap::new();
         let mut answers = Vec::new();
         for one in unsure {
-            let named = self.target.scheme().filter(|_| self.keeps_scheme);
-            let mut answer = Err(String::new());
-            for scheme in named.as_ref().map_or(one.schemes, std::slice::from_ref) {
-                let found = known.iter().find(|(asked, _)| asked == scheme).map(|(_, answer)| answer.clone());
-                let asked = match found {
-                    Some(asked) => asked,
-                    None => {
-                        let asked = self.ask_by(*scheme, LIMIT).await;
-                        known.push((*scheme, asked.clone()));
-                        asked
-                    }
-                };
-                answer = match (answer, asked) {
-                    (Err(before), Err(why)) if !before.is_empty() => Err(format!("{before}; {why}")),
-                    (_, asked) => asked,
-                };
-                if answer.is_ok() {
-                    break;
-                }
-            }
-            answers.push(answer);
+            let schemes = named.as_ref().map_or(one.schemes, std::slice::from_ref);
+            answers.push(self.first_answer(schemes, &mut asked).await);
         }
         answers
     }
 
+    /// Asks by one scheme after the other, until there is an answer.
+    async fn first_answer(&self, schemes: &[Scheme], asked: &mut HashMap<Scheme, Result<(), Silence>>) -> Result<(), Silence> {
+        let mut silences = Vec::new();
+        for scheme in schemes {
+            if !asked.contains_key(scheme) {
+                asked.insert(*scheme, self.ask_by(*scheme, LIMIT).await);
+            }
+            match &asked[scheme] {
+                Ok(()) => return Ok(()),
+                Err(why) => silences.push(why.clone()),
+            }
+        }
+        Err(silences.join("; "))
+    }
+
     async fn ask_by(&self, scheme: Scheme, limit: Duration) -> Result<(), Silence> {
         let host = self.target.host().to_string();
-        let port = self.target.port().unwrap_or(if scheme == Scheme::Https { 443 } else { 80 });
+        let port = self.target.port().unwrap_or(scheme.default_port());
         let url = format!("{}://{host}:{port}/", scheme.as_str());
         let silence = |why: &dyn std::fmt::Display| format!("{url}: {why}");
         let proxy = self.proxy(scheme);
@@ -98,11 +97,8 @@ impl Probe {
             return Err(Unresolved::Unknown("the name is not resolved in time".to_owned()));
         };
         let addresses: Vec<SocketAddr> = found.map_err(|error| Unresolved::Unknown(format!("the name does not resolve: {error}")))?.collect();
-        for address in &addresses {
-            self.scope
-                .check_resolved(self.target.host(), address.ip())
-                .map_err(|error| Unresolved::OutOfScope(format!("it resolves to {} and so {error}", address.ip())))?;
-        }
+        scope_check::judge(&self.scope, self.target.host(), addresses.iter().map(SocketAddr::ip))
+            .map_err(|why| Unresolved::OutOfScope(format!("the name {why}")))?;
         Ok(addresses)
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kastrel_actors::model::{AttemptNumber, ConfigOverride, Failure, FailureKind, FaultKind, ScannerInfo, ScannerKind};
+use kastrel_actors::policy::adoption::{Adoption, adoption};
 use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::policy::selection::select;
@@ -428,7 +429,8 @@ impl ScanRunner for KastRunner {
         let probe = self.probe(job, catalogue.as_deref());
         let looking = tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected));
         let (mut remains, unsure) = looking.await.ok().flatten()?;
-        if !unsure.is_empty() {
+        // Nobody is asked for what is discarded in any case.
+        if !unsure.is_empty() && !matches!(adoption(Some(&remains), false, job.request.dry_run), Adoption::Discard(_)) {
             verdict::settle(&mut remains.report.plugins, &unsure, &probe.ask(&unsure).await);
         }
         Some(remains)

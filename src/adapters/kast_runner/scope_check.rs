@@ -53,8 +53,8 @@ async fn check_addresses(policy: &ScopePolicy, host: &Host) -> Result<(), String
     }
 }
 
-/// Judges every address of a name.
-fn judge(policy: &ScopePolicy, host: &Host, addresses: impl Iterator<Item = IpAddr>) -> Result<(), String> {
+/// Judges every address that a name has. The error completes "the target …" and "the name …".
+pub(super) fn judge(policy: &ScopePolicy, host: &Host, addresses: impl Iterator<Item = IpAddr>) -> Result<(), String> {
     for address in addresses {
         policy.check_resolved(host, address).map_err(|error| format!("resolves to {address} and so {error}"))?;
     }

@@ -7,7 +7,7 @@ use super::catalogue::Catalogue;
 /// The first version that does so.
 const CUTS_SINCE: u32 = 3;
 
-/// Whether the scanner uses the whole target.
+/// Whether the scanner uses the scheme and the path of the target.
 pub(super) fn is_kept(kind: ScannerKind, catalogue: Option<&Catalogue>) -> bool {
     let version = catalogue.and_then(|known| known.scanner.version.split('.').next()?.parse::<u32>().ok());
     kind != ScannerKind::Kast || version.is_some_and(|version| version < CUTS_SINCE)

@@ -68,24 +68,18 @@ async fn what_escaped_from_one_attempt_is_not_taken_for_anothers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_keeper_is_used_again_only_when_nothing_was_left() {
+async fn keepers_are_used_again() {
     let stage = Stage::new().await;
-    let parents = async |target: &str| {
+    let mut keepers = Vec::new();
+    for target in ["look-1p.test", "look-1p.test", "escape-look-1p.test", "look-1p.test", "look-1p.test", "look-1p.test"] {
         let job = stage.job(target);
-        let mut running = stage.start(job).await.unwrap();
-        let events = running.in_progress().await;
-        let pid = events.iter().find_map(|event| match event {
-            kastrel_actors::ports::AttemptEvent::Started { pid, .. } => Some(*pid),
-            _ => None,
-        });
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.unwrap())).unwrap();
-        let keeper: u32 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap();
-        assert_eq!(std::fs::read_to_string(format!("/proc/{keeper}/comm")).unwrap(), "kastrel-keeper\n");
-        running.ended(None).await;
-        keeper
-    };
-    let first = parents("300ms-1p.test").await;
-    assert_eq!(parents("300ms-1p.test").await, first, "nothing was left");
-    assert_eq!(parents("escape-300ms-1p.test").await, first);
-    assert!(!is_alive(&first.to_string()) || parents("300ms-1p.test").await == first, "whichever is taken, it is a sound one");
+        let log = stage.runner.paths(&job).log;
+        let ended = stage.start(job).await.unwrap().ended(None).await;
+        assert_eq!(ended.name, "completed", "{}", ended.detail());
+        keepers.extend(printed(&log, "look keeper"));
+    }
+    assert!(keepers.len() == 6 && keepers.iter().all(|keeper| keeper.starts_with("kastrel-keeper ")), "{keepers:?}");
+    // Beside the first, one is started in advance; a further one where something was left, or where that one comes late.
+    let distinct: std::collections::BTreeSet<_> = keepers.iter().collect();
+    assert!(distinct.len() < 5, "{keepers:?}");
 }

@@ -63,7 +63,7 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
     let given = holders(&app.data());
     assert!(given.len() == 1 && given[0].to_string_lossy().contains("attempt-2"), "that of the attempt before is gone: {given:?}");
     cancel(&app, id).await;
-    assert_eq!(holders(&app.data()), [PathBuf::new(); 0]);
+    assert_eq!(holders(&app.data()), Vec::<PathBuf>::new());
 
     // A rerun has it, too, and when that has ended nothing is left of it.
     let (status, again) = app.post(&format!("/api/scans/{id}/rerun"), &json!({})).await;
@@ -74,7 +74,7 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
     let log = app.text(&format!("/scans/{rerun}/log")).await;
     assert!(log.contains("••••••") && !log.contains(SECRET), "the scanner printed it: {log}");
     cancel(&app, rerun).await;
-    assert_eq!(holders(&app.data()), [PathBuf::new(); 0]);
+    assert_eq!(holders(&app.data()), Vec::<PathBuf>::new());
 
     let of_the_scan = ["", "/log", "/files", "/trace"].map(|tail| format!("/scans/{rerun}{tail}"));
     let others =
@@ -112,7 +112,7 @@ async fn the_command_line_takes_a_secret_from_a_file() {
     let ended = app.run(&["scan", "config-clean-1p.test", "--set-secret", &given]).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
     assert!(!ended.stdout.contains(SECRET) && !ended.stderr.contains(SECRET));
-    assert_eq!(holders(&app.data()), [PathBuf::new(); 0]);
+    assert_eq!(holders(&app.data()), Vec::<PathBuf>::new());
     let log = std::fs::read_dir(app.data().join("results")).unwrap().flatten().next().unwrap().path().join("attempt-1/kast.log");
     assert!(std::fs::read_to_string(log).unwrap().contains("\"api_key\": \"••••••\""), "the scanner had it");
     let exposed = app.run(&["scan", "clean-1p.test", "--set", &format!("zap.remote.api_key={SECRET}")]).await;

@@ -206,15 +206,18 @@ impl Answer {
 
     /// Reads an answer; a keeper that is gone is an error.
     pub(super) fn read(stream: &mut UnixStream) -> io::Result<Self> {
-        const LONGEST: u64 = 64;
+        const LONGEST: usize = 64;
+        // What follows the line is of another answer, so no buffer may take it.
         let mut line = Vec::new();
-        for byte in stream.take(LONGEST).bytes() {
-            match byte? {
-                b'\n' => return std::str::from_utf8(&line).ok().and_then(Self::parse).ok_or_else(|| broken("an unknown answer")),
-                byte => line.push(byte),
+        let mut byte = [0];
+        while line.len() < LONGEST {
+            stream.read_exact(&mut byte)?;
+            if byte == *b"\n" {
+                return std::str::from_utf8(&line).ok().and_then(Self::parse).ok_or_else(|| broken("an unknown answer"));
             }
+            line.extend(byte);
         }
-        Err(io::ErrorKind::UnexpectedEof.into())
+        Err(broken("an answer is too long"))
     }
 }
 

@@ -217,12 +217,16 @@ pub(in crate::adapters::kast_runner) fn judge(plugins: &mut [PluginResult], own:
             apply(doubt, plugin);
         }
     }
-    // They look into the results of the others, which are judged now.
+    judge_readers(plugins, moment);
+    unsure
+}
+
+/// Judges the plugins that look into the results of others, once those are judged.
+fn judge_readers(plugins: &mut [PluginResult], moment: Moment) {
     for (name, others) in READERS {
         let Some((plugin, states)) = found_nothing(plugins, name, others) else { continue };
         apply(of_reader(&states, moment), plugin);
     }
-    unsure
 }
 
 /// Ends the doubt about `unsure` by what the target answered for each: `Err` says why it did not.
@@ -234,6 +238,7 @@ pub(in crate::adapters::kast_runner) fn settle(plugins: &mut [PluginResult], uns
             (plugin.status, plugin.message) = (PluginStatus::Failed, said(&text));
         }
     }
+    judge_readers(plugins, Moment::Over);
 }
 
 /// The plugin of this key, where it ended well and found nothing, and how those of `others` stand that are there.

@@ -577,7 +577,7 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
             let plugin = judged.iter().find(|plugin| plugin.name == name).unwrap();
             assert_eq!(plugin.status, expected, "{name} {others:?} {states:?} {moment:?}: {plugin:?}");
             assert_eq!(plugin.message.is_some(), expected != InProgress, "{name} {others:?} {moment:?}: {plugin:?}");
-            // What is open to the end is what the target is asked for.
+            // The target is asked about each plugin that is open to the end.
             let is_asked = moment == Moment::Over && running == InProgress && over == Completed;
             assert_eq!(unsure.iter().any(|one| one.key == name), is_asked, "{name} {others:?} {moment:?}: {unsure:?}");
             let silence = vec![Err("https://a.test:443/: Connection refused".to_owned()); unsure.len()];
@@ -589,6 +589,20 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
                 assert_eq!((plugin.status, reason), (expected, expected == Failed), "{plugin:?}");
             }
         }
+    }
+}
+
+/// What looked into the result of a plugin that reached nobody had nothing to look at.
+#[test]
+fn a_reader_is_judged_again_when_the_target_has_been_asked() {
+    const NOTHING: &[u8] = br#"{"findings":{},"findings_count":0,"summary":"No issues","issues":[]}"#;
+    let own = own(&[("katana", NOTHING), ("ai_surface_detection", NOTHING)]);
+    for (answer, expected) in [(Ok(()), PluginStatus::Completed), (Err("no answer".to_owned()), PluginStatus::Failed)] {
+        let mut plugins: Vec<PluginResult> = own.values().map(|own| own.result.clone()).collect();
+        let unsure = judge(&mut plugins, &own, Moment::Over);
+        assert_eq!(unsure.iter().map(|one| one.key).collect::<Vec<_>>(), ["katana"]);
+        settle(&mut plugins, &unsure, &[answer]);
+        assert!(plugins.iter().all(|plugin| plugin.status == expected), "{plugins:?}");
     }
 }
 

@@ -15,19 +15,16 @@ use surrealdb::types::Value;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::engine::{Engine, First};
+use super::engine::Engine;
 use super::folder::{self, DATABASE_FOLDER, Damage, HIGH_WATER_FILE};
 use super::high_water::{Found, HighWater, HighWaterFile, Loss, Recorded, Verdict, judge};
-use super::{RefusedBatch, convert, failure, marks, verify, withdraw};
-use crate::adapters::surreal_store::address::AuthLevel;
-use crate::adapters::surreal_store::before_migration::{self, BeforeMigration};
-use crate::adapters::surreal_store::calls::{CALL_TIMEOUT, Database};
+use super::opening::{Opening, blocking, open_engine, read_all};
+use super::{RefusedBatch, convert, failure, marks, withdraw};
+use crate::adapters::surreal_store::before_migration::BeforeMigration;
+use crate::adapters::surreal_store::calls::Database;
 use crate::adapters::surreal_store::error::{CallError, OpenError};
-use crate::adapters::surreal_store::migrate::{self, Ground, Purpose};
+use crate::adapters::surreal_store::migrate::{Ground, Purpose};
 use crate::error_chain::chain;
-
-const NAMESPACE: &str = "kastrel";
-const DATABASE: &str = "kastrel";
 
 /// The longest between a commit and the record that covers it, but for the time that the disk takes.
 const MARK_AFTER: Duration = Duration::from_millis(250);
@@ -41,18 +38,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What must fit on the disk before a new engine is opened: recovery writes memory tables out.
 const PROBE_BYTES: usize = 1 << 20;
-
-/// Up to this size of its files, a database is read as a whole before it is used; a larger one while it is used.
-const READ_FIRST_BYTES: u64 = 1 << 30;
-
-/// How a database is opened.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Opening {
-    /// To be used, or to restore a backup into it.
-    pub(in super::super) purpose: Purpose,
-    /// Use it although it has lost rows or cannot be read as a whole.
-    pub(in super::super) accept_loss: bool,
-}
 
 /// See the module. Clones share one engine.
 #[derive(Debug, Clone)]
@@ -390,95 +375,6 @@ async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
     shared.begin(engine).await
 }
 
-/// Opens the engine in its folder and makes the schema this program's. `must_exist`: a folder without a database is a loss and no beginning.
-async fn open_engine(
-    data: &Path,
-    opening: Opening,
-    ground: Ground<'_>,
-    must_exist: bool,
-    before: Option<&dyn BeforeMigration>,
-) -> Result<Arc<Engine>, OpenError> {
-    let path = data.join(DATABASE_FOLDER);
-    let failed = |source| OpenError::Folder { folder: path.clone(), source };
-    let looked_into = path.clone();
-    let (content, damage) = blocking(move || Ok((folder::content(&looked_into)?, folder::check(&looked_into)?))).await.map_err(failed)?;
-    match damage {
-        Ok(()) if must_exist && content == folder::Content::Nothing => return Err(OpenError::Damaged(Damage::Missing)),
-        Ok(()) => {}
-        // The engine drops what follows the damaged record; a database without its head or of another kind cannot be opened at all.
-        Err(Damage::Log { file, at }) if opening.accept_loss => tracing::warn!(at, "opening a database with a damaged log: {}", file.display()),
-        Err(damage) => return Err(OpenError::Damaged(damage)),
-    }
-    let size = folder::size(&path);
-    let is_large = size > READ_FIRST_BYTES;
-    let first = if is_large || content == folder::Content::Nothing { First::Use } else { First::Read { accept: opening.accept_loss } };
-    let mut engine = Arc::new(Engine::open(&path, first, Some(CALL_TIMEOUT)).await?);
-    if content != folder::Content::Nothing && matches!(ground, Ground::Any) {
-        let is_outdated;
-        (engine, is_outdated) = used(engine, async |db| to_migrate(db, before).await).await?;
-        if is_outdated {
-            engine = migrated(engine, &path).await?;
-        }
-    }
-    let (engine, ()) = used(engine, async |db| migrate::prepare(db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await).await?;
-    if is_large {
-        read_in_background(Arc::clone(&engine));
-    }
-    Ok(engine)
-}
-
-/// Uses an engine, and closes it where that fails.
-async fn used<T>(engine: Arc<Engine>, what: impl AsyncFnOnce(&Database) -> Result<T, OpenError>) -> Result<(Arc<Engine>, T), OpenError> {
-    let db = Database::Engine(Arc::clone(&engine));
-    let done = what(&db).await;
-    drop(db);
-    match done {
-        Ok(value) => Ok((engine, value)),
-        Err(error) => {
-            Engine::close(engine).await;
-            Err(error)
-        }
-    }
-}
-
-/// Whether the schema is that of an earlier program; `before` has run then.
-async fn to_migrate(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<bool, OpenError> {
-    migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
-    before_migration::run(db, before).await
-}
-
-/// Brings the schema up to date by an engine that gives each statement all the time that it needs, as an index over many rows does, and opens the database anew.
-async fn migrated(engine: Arc<Engine>, path: &Path) -> Result<Arc<Engine>, OpenError> {
-    Engine::close(engine).await;
-    tracing::info!("bringing the database of an earlier version up to date; that takes some minutes for hundreds of thousands of scans");
-    let patient = Arc::new(Engine::open(path, First::Use, None).await?);
-    let migrate = async |db: &Database| {
-        migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
-        migrate::run(db).await
-    };
-    let (patient, ()) = used(patient, migrate).await?;
-    Engine::close(patient).await;
-    Ok(Arc::new(Engine::open(path, First::Use, Some(CALL_TIMEOUT)).await?))
-}
-
-async fn read_all(engine: &Engine) -> Result<u64, OpenError> {
-    let Some(datastore) = engine.datastore() else { return Ok(0) };
-    verify::read_all(&datastore).await.map_err(OpenError::from)
-}
-
-/// The database is too large to wait for; damage is reported in the log.
-fn read_in_background(engine: Arc<Engine>) {
-    let closing = engine.closing();
-    tokio::spawn(async move {
-        tokio::select! {
-            read = read_all(&engine) => if let Err(error) = read {
-                tracing::error!(error = chain(&error), "the database cannot be read as a whole: restore a backup");
-            },
-            () = closing.cancelled() => {}
-        }
-    });
-}
-
 /// Compares the database with its record.
 async fn check(db: &Database, record: Option<&HighWater>, is_damaged: bool, accept_loss: bool) -> Result<Found, OpenError> {
     let failed = |source: CallError| OpenError::Database { doing: "compare the database with its high-water record", source: Box::new(source) };
@@ -499,10 +395,6 @@ async fn check(db: &Database, record: Option<&HighWater>, is_damaged: bool, acce
     tracing::warn!(%loss, "an operator accepted a loss: the database is used as it is");
     marks::accept(db, record.map_or(0, |record| record.last_scan), loss.to_string()).await.map_err(failed)?;
     marks::found(db).await.map_err(failed)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }
 
 #[cfg(test)]
@@ -527,43 +419,6 @@ mod tests {
 
     async fn listed(store: &SurrealStore) -> Vec<ScanId> {
         store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id).collect()
-    }
-
-    /// An index over 100,000 rows takes longer than any call may: such an upgrade must come to its end, and the limit holds again afterwards.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_step_of_the_schema_takes_as_long_as_it_needs() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(DATABASE_FOLDER);
-        let short = Duration::from_millis(50);
-        let slow = [migrate::Step { version: 1, sql: "SLEEP 200ms; DEFINE TABLE one;" }];
-        for (limit, is_applied) in [(Some(short), false), (None, true)] {
-            let engine = Arc::new(Engine::open(&path, First::Use, limit).await.unwrap());
-            let db = Database::Engine(Arc::clone(&engine));
-            migrate::select_database(&db, NAMESPACE, DATABASE, AuthLevel::Root).await.unwrap();
-            assert_eq!(migrate::run_steps(&db, &slow).await.is_ok(), is_applied, "{limit:?}");
-            drop(db);
-            assert!(Engine::close(engine).await);
-        }
-    }
-
-    /// A folder of an earlier schema is brought up to date by an engine of its own, and used by one with limits.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_folder_with_an_earlier_schema_is_brought_up_to_date() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(DATABASE_FOLDER);
-        let first = Arc::new(Engine::open(&path, First::Use, None).await.unwrap());
-        let (first, ()) = used(first, async |db: &Database| {
-            migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
-            migrate::run_steps(db, &migrate::STEPS[..1]).await
-        })
-        .await
-        .unwrap();
-        assert!(Engine::close(first).await);
-        let (database, store) = opened(folder.path()).await;
-        assert_eq!(migrate::outdated(&Database::Engine(engine(&database))).await.unwrap(), None);
-        let id = store.submit(fixtures::new_scan("a.test")).await.unwrap().into_record().id;
-        assert_eq!(listed(&store).await, [id]);
-        database.close().await;
     }
 
     /// Each store has one batch in flight, and its last batch is the one that its row in `submitter` tells about.

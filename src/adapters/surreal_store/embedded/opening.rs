@@ -1,0 +1,172 @@
+//! Opens the engine of an embedded database: its folder is looked into first, its rows are read, and its schema is made this program's.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::engine::{Engine, First};
+use super::folder::{self, DATABASE_FOLDER, Damage};
+use super::verify;
+use crate::adapters::surreal_store::address::AuthLevel;
+use crate::adapters::surreal_store::before_migration::{self, BeforeMigration};
+use crate::adapters::surreal_store::calls::{CALL_TIMEOUT, Database};
+use crate::adapters::surreal_store::error::OpenError;
+use crate::adapters::surreal_store::migrate::{self, Ground, Purpose};
+use crate::error_chain::chain;
+
+const NAMESPACE: &str = "kastrel";
+const DATABASE: &str = "kastrel";
+
+/// Up to this size of its files, a database is read as a whole before it is used; a larger one while it is used.
+const READ_FIRST_BYTES: u64 = 1 << 30;
+
+/// How a database is opened.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Opening {
+    /// To be used, or to restore a backup into it.
+    pub(in super::super) purpose: Purpose,
+    /// Use it although it has lost rows or cannot be read as a whole.
+    pub(in super::super) accept_loss: bool,
+}
+
+/// Opens the engine in its folder and makes the schema this program's. `must_exist`: a folder without a database is a loss and no beginning.
+pub(super) async fn open_engine(
+    data: &Path,
+    opening: Opening,
+    ground: Ground<'_>,
+    must_exist: bool,
+    before: Option<&dyn BeforeMigration>,
+) -> Result<Arc<Engine>, OpenError> {
+    let path = data.join(DATABASE_FOLDER);
+    let failed = |source| OpenError::Folder { folder: path.clone(), source };
+    let looked_into = path.clone();
+    let (content, damage) = blocking(move || Ok((folder::content(&looked_into)?, folder::check(&looked_into)?))).await.map_err(failed)?;
+    match damage {
+        Ok(()) if must_exist && content == folder::Content::Nothing => return Err(OpenError::Damaged(Damage::Missing)),
+        Ok(()) => {}
+        // The engine drops what follows the damaged record; a database without its head or of another kind cannot be opened at all.
+        Err(Damage::Log { file, at }) if opening.accept_loss => tracing::warn!(at, "opening a database with a damaged log: {}", file.display()),
+        Err(damage) => return Err(OpenError::Damaged(damage)),
+    }
+    let size = folder::size(&path);
+    let is_large = size > READ_FIRST_BYTES;
+    let first = if is_large || content == folder::Content::Nothing { First::Use } else { First::Read { accept: opening.accept_loss } };
+    let mut engine = Arc::new(Engine::open(&path, first, Some(CALL_TIMEOUT)).await?);
+    if content != folder::Content::Nothing && matches!(ground, Ground::Any) {
+        let is_outdated;
+        (engine, is_outdated) = used(engine, async |db| to_migrate(db, before).await).await?;
+        if is_outdated {
+            engine = migrated(engine, &path, migrate::STEPS).await?;
+        }
+    }
+    let (engine, ()) = used(engine, async |db| migrate::prepare(db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await).await?;
+    if is_large {
+        read_in_background(Arc::clone(&engine));
+    }
+    Ok(engine)
+}
+
+/// Uses an engine, and closes it where that fails.
+async fn used<T>(engine: Arc<Engine>, what: impl AsyncFnOnce(&Database) -> Result<T, OpenError>) -> Result<(Arc<Engine>, T), OpenError> {
+    let db = Database::Engine(Arc::clone(&engine));
+    let done = what(&db).await;
+    drop(db);
+    match done {
+        Ok(value) => Ok((engine, value)),
+        Err(error) => {
+            Engine::close(engine).await;
+            Err(error)
+        }
+    }
+}
+
+/// Whether the schema is that of an earlier program; `before` has run then.
+async fn to_migrate(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<bool, OpenError> {
+    migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+    before_migration::run(db, before).await
+}
+
+/// Applies the missing ones of the steps by an engine that gives each statement all the time that it needs, as an index over many rows does, and opens the database anew.
+async fn migrated(engine: Arc<Engine>, path: &Path, steps: &[migrate::Step]) -> Result<Arc<Engine>, OpenError> {
+    Engine::close(engine).await;
+    tracing::info!("bringing the database of an earlier version up to date; that takes some minutes for hundreds of thousands of scans");
+    let patient = Arc::new(Engine::open(path, First::Use, None).await?);
+    let migrate = async |db: &Database| {
+        migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+        migrate::run_steps(db, steps).await
+    };
+    let (patient, ()) = used(patient, migrate).await?;
+    Engine::close(patient).await;
+    Ok(Arc::new(Engine::open(path, First::Use, Some(CALL_TIMEOUT)).await?))
+}
+
+pub(super) async fn read_all(engine: &Engine) -> Result<u64, OpenError> {
+    let Some(datastore) = engine.datastore() else { return Ok(0) };
+    verify::read_all(&datastore).await.map_err(OpenError::from)
+}
+
+/// The database is too large to wait for; damage is reported in the log.
+fn read_in_background(engine: Arc<Engine>) {
+    let closing = engine.closing();
+    tokio::spawn(async move {
+        tokio::select! {
+            read = read_all(&engine) => if let Err(error) = read {
+                tracing::error!(error = chain(&error), "the database cannot be read as a whole: restore a backup");
+            },
+            () = closing.cancelled() => {}
+        }
+    });
+}
+
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kastrel_actors::ports::{ListQuery, ScanStore as _};
+    use kastrel_actors::testing::fixtures;
+
+    use super::super::database::EmbeddedDatabase;
+    use super::*;
+    use crate::adapters::surreal_store::SurrealStore;
+
+    /// An index over 100,000 rows takes longer than any call may: such an upgrade must come to its end, and the limit holds again afterwards.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_step_of_the_schema_takes_as_long_as_it_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(DATABASE_FOLDER);
+        let short = Duration::from_millis(50);
+        let slow = [migrate::Step { version: 1, sql: "SLEEP 200ms; DEFINE TABLE one;" }];
+        let engine = Arc::new(Engine::open(&path, First::Use, Some(short)).await.unwrap());
+        let db = Database::Engine(Arc::clone(&engine));
+        migrate::select_database(&db, NAMESPACE, DATABASE, AuthLevel::Root).await.unwrap();
+        migrate::run_steps(&db, &slow).await.unwrap_err();
+        drop(db);
+        let engine = migrated(engine, &path, &slow).await.unwrap();
+        assert!(Engine::close(engine).await);
+    }
+
+    /// A folder of an earlier schema is brought up to date by an engine of its own, and used by one with limits.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_folder_with_an_earlier_schema_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(DATABASE_FOLDER);
+        let first = Arc::new(Engine::open(&path, First::Use, None).await.unwrap());
+        let (first, ()) = used(first, async |db: &Database| {
+            migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+            migrate::run_steps(db, &migrate::STEPS[..1]).await
+        })
+        .await
+        .unwrap();
+        assert!(Engine::close(first).await);
+        let opening = Opening { purpose: Purpose::Use, accept_loss: false };
+        let database = EmbeddedDatabase::open(folder.path(), opening, None).await.unwrap();
+        let store = SurrealStore::over(Database::Embedded(database.clone()), None);
+        assert_eq!(migrate::outdated(&Database::Embedded(database.clone())).await.unwrap(), None);
+        let id = store.submit(fixtures::new_scan("a.test")).await.unwrap().into_record().id;
+        assert_eq!(store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id).collect::<Vec<_>>(), [id]);
+        database.close().await;
+    }
+}
