@@ -250,7 +250,7 @@ async fn run(play: &Play) -> ExitCode {
         stranger(&play.out);
     }
     if play.is("escape") || play.is("forge") {
-        escape(play.is("forge"));
+        escape(&play.out, play.is("forge"));
     }
     if play.is("look") {
         look();
@@ -317,7 +317,7 @@ fn first_line(child: &mut std::process::Child) -> String {
 }
 
 /// One that drops every mark of its origin, its parent too: a second fork, a new session, an empty environment.
-fn escape(is_forged: bool) {
+fn escape(out: &Path, is_forged: bool) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["play-child", "escape"]).env_clear().stdout(std::process::Stdio::piped());
     if is_forged {
@@ -329,6 +329,7 @@ fn escape(is_forged: bool) {
     let line = first_line(&mut between);
     between.wait().unwrap();
     println!("{line}");
+    write(out, "escaped.pid", line.trim_start_matches("escaped ").as_bytes());
 }
 
 /// Between the one that escapes and its scanner: it ends at once.

@@ -250,6 +250,15 @@ pub(crate) fn wardens_of(data: &Path) -> Vec<Pid> {
     pids.filter(is_warden).filter_map(Pid::from_raw).collect()
 }
 
+/// The keepers of a data folder, by their mark.
+pub(crate) fn keepers_of(data: &Path) -> Vec<Pid> {
+    let id = std::fs::read_to_string(data.join("id")).unwrap();
+    let mark = format!("\0KASTREL_KEEPER={}:", id.trim());
+    let is_keeper = |pid: &i32| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| format!("\0{}", String::from_utf8_lossy(&text)).contains(&mark));
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(is_keeper).filter_map(Pid::from_raw).collect()
+}
+
 /// The processes of one scan, by the marker of the data folder.
 pub(crate) fn processes_of(data: &Path, scan: u64) -> Vec<Pid> {
     let id = std::fs::read_to_string(data.join("id")).unwrap();

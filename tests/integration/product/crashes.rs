@@ -2,7 +2,7 @@
 
 use rustix::process::{Signal, kill_process};
 
-use super::app::{TestApp, Watched, ends, is_alive};
+use super::app::{TestApp, Watched, ends, is_alive, keepers_of};
 
 #[tokio::test]
 async fn a_killed_server_loses_nothing_and_leaves_nothing() {
@@ -27,17 +27,19 @@ async fn a_killed_server_loses_nothing_and_leaves_nothing() {
     assert!(app.processes().is_empty());
 }
 
-/// The sweep at boot, for the case that the warden is killed with its server.
+/// The sweep at boot, for the case that the warden and the keepers are killed with their server.
 #[tokio::test]
-async fn what_a_killed_server_and_warden_leave_is_gone_before_the_next_one_listens() {
+async fn what_a_killed_server_warden_and_keepers_leave_is_gone_before_the_next_one_listens() {
     let mut app = TestApp::start().await;
     let id = app.submit("family-hang-stubborn.test").await;
     app.until_busy(id).await;
     let (old, warden) = (app.processes_of(id), app.warden());
     // Frozen first, or else it would start another warden at once.
     app.signal_server(Signal::STOP);
-    let dead = Watched::of(&[warden]);
-    kill_process(warden, Signal::KILL).unwrap();
+    let guards: Vec<_> = keepers_of(&app.data()).into_iter().chain([warden]).collect();
+    assert!(guards.len() > 1, "a keeper and the warden");
+    let dead = Watched::of(&guards);
+    guards.iter().for_each(|guard| kill_process(*guard, Signal::KILL).unwrap());
     dead.ended().await;
     app.kill_server().await;
     assert!(old.len() == 3 && old.iter().copied().all(is_alive), "nobody is there to end them");
