@@ -29,7 +29,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM ${BASE}
 USER root
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates \
+    && apt-get install -y --no-install-recommends ca-certificates iproute2 passt \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/kastrel --create-home --shell /usr/sbin/nologin kastrel \
     && useradd --system --uid 10002 --home-dir /var/lib/kastrel-scan --create-home --shell /usr/sbin/nologin kastrel-scan \

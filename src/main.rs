@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel::adapters::kast_runner::{keeper_arguments, keeper_main, warden_arguments, warden_main};
+use kastrel::adapters::kast_runner::{keeper_arguments, keeper_main, network_arguments, network_main, warden_arguments, warden_main};
 use kastrel::cli;
 
 /// The embedded database's parser recurses deeply: tokio's default of 2 MiB is not enough for it.
@@ -25,6 +25,9 @@ fn main() -> ExitCode {
     }
     if let Some(args) = keeper_arguments(&args) {
         return keeper_main(args);
+    }
+    if let Some(args) = network_arguments(&args) {
+        return network_main(args);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
         Ok(runtime) => runtime,

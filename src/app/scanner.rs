@@ -13,7 +13,7 @@ use tracing::debug;
 
 use super::AppError;
 use crate::adapters::kast_runner::{
-    ArtifactSink, Catalogue, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits, NodeConfig, RunAs, RunAsError, ScannerCommand,
+    ArtifactSink, Catalogue, EgressLimit, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits, NodeConfig, RunAs, RunAsError, ScannerCommand,
 };
 use crate::config::{Config, ScannerChoice};
 use crate::web::{CatalogueView, IssueText};
@@ -65,6 +65,7 @@ pub(crate) fn isolation(config: &Config, data_dir: &Path) -> Result<Isolation, R
         run_as: scans.run_as.as_ref().map(|user| RunAs::resolve(user.as_str())).transpose()?,
         limits,
         private_tmp: scans.private_tmp,
+        egress: scans.egress_limit.then(|| EgressLimit { allow: scans.egress_allow.rules().to_vec() }),
         at_once: scans.concurrency,
         wall_clock: scans.wall_clock_limit_seconds,
         own_folders: vec![data_dir.to_owned()],

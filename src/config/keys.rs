@@ -303,6 +303,10 @@ settings! {
         cpu_limit_percent: usize = 0, within 0 to 100000;
         /// Whether an attempt has a /tmp of its own where Kastrel may mount one and nothing that the scanner needs is in /tmp. It has a TMPDIR of its own in any case.
         private_tmp: bool = true;
+        /// Whether an attempt reaches nothing but its target's addresses, as they were checked, and the resolvers: in a network of its own, which pasta connects. docs/isolation.md says what that needs, and what it means for redirects to other hosts.
+        egress_limit: bool = false;
+        /// What every attempt reaches as well, with scans.egress_limit: addresses, ranges such as 10.0.0.0/8, and names, which stand for the addresses that they have when an attempt starts.
+        egress_allow: ScopeRules = none();
         /// How many attempts of a scan may fail.
         max_attempts: u32 = 3, within 1 to 100;
         /// The wait after the first failed attempt; it doubles with each further one.

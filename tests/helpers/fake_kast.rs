@@ -21,6 +21,7 @@
 //! | `eat` | takes memory until the system refuses more, at most 2 GiB, and prints how much it got |
 //! | `look` | prints what it may do and where it is |
 //! | `spy` | tries to read the files that `FAKE_KAST_SPY` names, and to signal the processes, and prints what came of it |
+//! | `reach` | tries to connect to the addresses that `FAKE_KAST_REACH` names, and prints what came of it; `dns` is the resolver, `turned` the address of `rebound.test` once it is not 203.0.113.1 |
 //! | `closed` | closes its results to everybody but itself |
 //! | `flood` | writes 1 GiB to stdout, 64 MiB of it to stderr, then goes on |
 //! | `truncated`, `huge`, `deep`, `latin1`, `linked`, `fifo` | `kast_info.json` is that |
@@ -258,6 +259,9 @@ async fn run(play: &Play) -> ExitCode {
     if play.is("spy") {
         spy();
     }
+    if play.is("reach") {
+        reach();
+    }
     if play.is("eat") {
         eat();
     }
@@ -408,6 +412,45 @@ fn spy() {
         };
         println!("spy {one} {}", tried.map_or_else(|error| format!("{:?}", error.kind()), |()| "done".into()));
     }
+}
+
+fn reach() {
+    const LIMIT: Duration = Duration::from_secs(2);
+    let connect = |wanted: &str| {
+        let addresses = std::net::ToSocketAddrs::to_socket_addrs(wanted)?;
+        let mut tried = Err(std::io::ErrorKind::NotFound.into());
+        for address in addresses {
+            tried = std::net::TcpStream::connect_timeout(&address, LIMIT).map(drop);
+        }
+        tried
+    };
+    for wanted in std::env::var("FAKE_KAST_REACH").unwrap().split(',') {
+        let came = match wanted {
+            "dns" => ask_resolver().map(|_| "yes".to_owned()),
+            // The name server of the test is turned when we run already.
+            "turned" => loop {
+                match ask_resolver() {
+                    Ok(address) if address == "203.0.113.1" => {}
+                    asked => break asked,
+                }
+            },
+            _ => connect(wanted).map(|()| "yes".to_owned()),
+        };
+        println!("reach {wanted} {}", came.unwrap_or_else(|error| format!("{:?}", error.kind())));
+    }
+}
+
+/// Asks the resolver for `rebound.test` without looking into any file of names; the address.
+fn ask_resolver() -> std::io::Result<String> {
+    let text = std::fs::read_to_string("/etc/resolv.conf")?;
+    let resolver = text.lines().find_map(|line| line.strip_prefix("nameserver ")).unwrap_or("127.0.0.1");
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    socket.send_to(b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07rebound\x04test\0\0\x01\0\x01", (resolver, 53))?;
+    let mut answer = [0; 512];
+    let length = socket.recv(&mut answer)?;
+    let [.., a, b, c, d] = answer[..length] else { return Err(std::io::ErrorKind::InvalidData.into()) };
+    Ok(format!("{a}.{b}.{c}.{d}"))
 }
 
 /// As programs do that write for their own user alone.

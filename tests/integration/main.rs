@@ -11,6 +11,8 @@ mod cluster;
 mod deploy;
 mod docs;
 mod kast_runner;
+#[path = "../helpers/private_network.rs"]
+mod private_network;
 mod product;
 #[path = "../helpers/pypi.rs"]
 mod pypi;

@@ -117,6 +117,11 @@ pub(super) fn base(own: impl IntoIterator<Item = (OsString, OsString)>, extra: &
     all
 }
 
+/// Where the scanner's programs are.
+pub(super) fn path(environment: &[(OsString, OsString)]) -> Option<&OsStr> {
+    environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str())
+}
+
 /// The scanner's home folder.
 pub(super) fn home(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
     environment.iter().rev().find(|(name, _)| name == "HOME").map(|(_, home)| home.into())

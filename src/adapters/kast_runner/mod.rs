@@ -15,6 +15,7 @@ mod catalogue_cache;
 mod catalogue_text;
 mod config_file;
 mod container;
+mod egress;
 mod environment;
 mod folder;
 mod isolation;
@@ -53,6 +54,7 @@ mod watch;
 
 pub use catalogue::{Catalogue, IssueKind};
 pub use config_file::{KastConfigError, NodeConfig};
+pub use egress::{EgressLimit, network_arguments, network_main};
 pub use folder::{AttemptPaths, HTML_REPORT_NAME, LOG_NAME, NOTES_NAME, PDF_REPORT_NAME, attempt_folder_name, scan_folder_name, stored_mark_name};
 pub use isolation::{CgroupState, Holds, Isolation, Limits, RunAs, RunAsError, holds};
 pub use keeper::{keeper_arguments, keeper_main};

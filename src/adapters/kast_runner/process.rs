@@ -24,6 +24,7 @@ pub(super) struct Leader {
     marker: String,
     keeper: (i32, u64),
     cgroup: Option<Cgroup>,
+    is_connected: bool,
     keepers: Keepers,
     /// Present until collected.
     held: Mutex<Option<Held>>,
@@ -60,6 +61,8 @@ pub(super) struct Marks {
     /// The keeper, by id and start time: all that descends from it belongs to the attempt.
     pub(super) keeper: (i32, u64),
     pub(super) cgroup: Option<Cgroup>,
+    /// Whether a process of ours connects it to the outside.
+    pub(super) is_connected: bool,
 }
 
 /// Starts a program as the leader of a new process group, without a standard input, below a keeper. `folder` is the attempt's.
@@ -90,7 +93,8 @@ pub(super) fn spawn(keepers: &Keepers, start: &Start, marker: &str, folder: &Own
     let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
     let (identity, cgroup) = (keeper.identity(), keeper.cgroup().cloned());
     let held = Mutex::new(Some(Held { keeper, outsiders: Vec::new(), presence }));
-    let leader = Leader { pid, started, marker: marker.to_owned(), keeper: identity, cgroup, keepers: keepers.clone(), held };
+    let leader =
+        Leader { pid, started, marker: marker.to_owned(), keeper: identity, cgroup, is_connected: start.network.is_some(), keepers: keepers.clone(), held };
     // From here on every error drops the leader, which kills it.
     let exit = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| of_program(&error.into()))?;
     Ok(Spawned { leader, exit, stdout: stdout.into(), stderr: stderr.into() })
@@ -114,7 +118,14 @@ impl Leader {
 
     /// What its attempt's processes are found by.
     pub(super) fn marks(&self) -> Marks {
-        Marks { group: self.pid, since: self.started, marker: self.marker.clone(), keeper: self.keeper, cgroup: self.cgroup.clone() }
+        Marks {
+            group: self.pid,
+            since: self.started,
+            marker: self.marker.clone(),
+            keeper: self.keeper,
+            cgroup: self.cgroup.clone(),
+            is_connected: self.is_connected,
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Held>> {

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::egress;
 use super::keeper::collect_orphan;
 use super::proc_table::{self, Process};
 use super::process::{self, Leader, Marks};
@@ -88,7 +89,8 @@ impl Hunt {
         let mut count = 0;
         for process in alive {
             count += 1;
-            if self.seen.insert(process.identity()) {
+            // Where egress is limited, the attempt's connection is there until the end, and is ended like the rest.
+            if self.seen.insert(process.identity()) && !(self.marks.is_connected && egress::is_connection(&process.name)) {
                 self.cleared.count += 1;
                 self.cleared.found.insert(process.name.clone());
             }
@@ -228,7 +230,7 @@ mod tests {
         ];
         let attempts = HashMap::from([(table[2].pid, "d:1:1".to_owned()), (table[4].pid, "d:2:1".to_owned())]);
         let origins = Origins { own: (id(90), id(90)), attempts, keepers: HashSet::new() };
-        let marks = Marks { group: table[0].pid, since: 100, marker: "d:1:1".into(), keeper: (id(80), 50), cgroup: None };
+        let marks = Marks { group: table[0].pid, since: 100, marker: "d:1:1".into(), keeper: (id(80), 50), cgroup: None, is_connected: false };
         let mut hunt = Hunt::new(marks, HashSet::from([table[7].identity(), (id(9), 101)]));
         assert!(!hunt.pass(&table, &origins));
         let expected: BTreeSet<String> = [2, 3, 4, 8].map(|n| format!("p{}", id(n))).into();
@@ -257,7 +259,7 @@ mod tests {
             in_session(40, 1, 40),  // a stranger
         ];
         let origins = Origins { own: (id(90), id(90)), attempts: HashMap::new(), keepers: [table[0].pid, table[4].pid].into() };
-        let marks = Marks { group: table[1].pid, since: 60, marker: "d:1:1".into(), keeper: keeper.identity(), cgroup: None };
+        let marks = Marks { group: table[1].pid, since: 60, marker: "d:1:1".into(), keeper: keeper.identity(), cgroup: None, is_connected: false };
         let members = |table: &[Process]| {
             let mut found: Vec<i32> = Hunt::new(marks.clone(), HashSet::new()).members(table, &origins).iter().map(|pid| pid - BASE).collect();
             found.sort_unstable();

@@ -18,6 +18,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Semaphore;
 
 use super::catalogue_cache::CatalogueCache;
+use super::egress::Network;
 use super::environment;
 use super::folder::{AttemptPaths, TmpFolder};
 use super::isolation::RunAs;
@@ -94,6 +95,8 @@ pub struct ReportRenderer {
 pub(super) struct Launcher {
     pub(super) keepers: Keepers,
     pub(super) user: Option<RunAs>,
+    /// Whether what renders reaches nobody.
+    pub(super) is_offline: bool,
     pub(super) tmp_root: PathBuf,
 }
 
@@ -252,11 +255,12 @@ impl Launcher {
         name: &str,
     ) -> std::io::Result<Result<(Spawned, Tmp), StartError>> {
         let group = self.user.as_ref().map(|user| user.gid);
+        let network = self.is_offline.then(|| Network::offline().to_text().map_err(std::io::Error::other)).transpose()?;
         let dir = super::folder::open_copy(folder, group)?;
         let tmp = Tmp(TmpFolder::create(&self.tmp_root, name, group)?);
         environment.push(("TMPDIR".into(), tmp.0.0.clone().into()));
         environment.extend(self.user.iter().flat_map(|user| environment::of_user(user, &tmp.0.0)));
-        let start = Start { program, tmp: tmp.0.0.clone(), args, environment };
+        let start = Start { program, tmp: tmp.0.0.clone(), args, environment, network };
         Ok(process::spawn(&self.keepers, &start, marker, &dir, None).map(|spawned| (spawned, tmp)))
     }
 }

@@ -23,6 +23,7 @@ use super::catalogue::Catalogue;
 use super::catalogue_cache::CatalogueCache;
 use super::config_file::{self, Forgetting, KastConfigError, NodeConfig};
 use super::container::{self, ZapContainer};
+use super::egress::{self, EgressLimit, Tools};
 use super::environment;
 use super::folder::{self, AttemptPaths, TmpFolder};
 use super::isolation::{self, Cgroups, Isolation};
@@ -133,6 +134,8 @@ pub struct KastRunner {
     hub: Arc<WatchHub>,
     reaper: Reaper,
     keepers: Option<Keepers>,
+    /// What attempts are limited to, and what that needs.
+    egress: Option<(EgressLimit, Tools)>,
     /// Where attempts have their temporary files.
     tmp_root: PathBuf,
     /// Whether something was mounted on the results folder at the start: without it scans would fill another disk.
@@ -158,8 +161,15 @@ impl KastRunner {
         let was_mount_point = is_mount_point(&config.results_dir).unwrap_or(false);
         let tmp_root = std::path::absolute(&config.cache_dir)?.join(TMP_NAME);
         let keepers = config.isolation.as_ref().map(|isolation| keepers(isolation, &config, &environment, &tmp_root, &run)).transpose()?;
+        let egress = match (&keepers, config.isolation.as_ref().and_then(|isolation| isolation.egress.clone())) {
+            (Some(keepers), Some(limit)) => {
+                let group = config.isolation.as_ref().and_then(|isolation| isolation.run_as.as_ref()).map(|user| user.gid);
+                Some((limit, egress::prepare(keepers, environment::path(&environment), &tmp_root, group).map_err(std::io::Error::other)?))
+            }
+            _ => None,
+        };
         let (hub, reaper) = (WatchHub::start(config.file_notices), Reaper::start()?);
-        let runner = Self { was_mount_point, run, hub, reaper, keepers, tmp_root, config, environment, catalogue, asked };
+        let runner = Self { was_mount_point, run, hub, reaper, keepers, egress, tmp_root, config, environment, catalogue, asked };
         let asking = Arc::clone(&runner.catalogue);
         tokio::spawn(async move {
             if let Err(error) = asking.refresh().await {
@@ -202,7 +212,8 @@ impl KastRunner {
         let config = &self.config;
         let (environment, catalogue) = (Arc::clone(&self.environment), Arc::clone(&self.catalogue));
         let user = config.isolation.as_ref().and_then(|isolation| isolation.run_as.clone());
-        let launcher = self.keepers.clone().map(|keepers| Launcher { keepers, user, tmp_root: self.tmp_root.clone() });
+        let is_offline = self.egress.is_some();
+        let launcher = self.keepers.clone().map(|keepers| Launcher { keepers, user, is_offline, tmp_root: self.tmp_root.clone() });
         ReportRenderer::new(config.scanner.clone(), environment, catalogue, config.results_dir.clone(), self.run.clone(), config.logo.clone(), launcher)
     }
 
@@ -250,7 +261,7 @@ impl KastRunner {
 
 /// The keepers of a runner, who start its scanners as the configuration says.
 fn keepers(isolation: &Isolation, config: &KastRunnerConfig, environment: &[(OsString, OsString)], tmp_root: &Path, run: &Run) -> std::io::Result<Keepers> {
-    let Isolation { keeper, run_as, limits, private_tmp, at_once, wall_clock, own_folders } = isolation;
+    let Isolation { keeper, run_as, limits, private_tmp, egress: _, at_once, wall_clock, own_folders } = isolation;
     // What a killed keeper held falls to us.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let cgroups = Cgroups::prepare(*limits);
@@ -284,7 +295,7 @@ fn needed(config: &KastRunnerConfig, environment: &[(OsString, OsString)]) -> Ve
         config.kast_config.clone(),
         config.logo.clone(),
     ];
-    let path = environment.iter().rev().find(|(name, _)| name == "PATH").into_iter().flat_map(|(_, path)| std::env::split_paths(path));
+    let path = environment::path(environment).into_iter().flat_map(std::env::split_paths);
     own.into_iter().flatten().chain(path).collect()
 }
 
@@ -311,7 +322,14 @@ impl ScanRunner for KastRunner {
             select(&job.request, &known.plugins).map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
         }
         // Nothing waits between this check and the start but the folder's own system calls.
-        scope_check::check(&self.config.scope, &job.request.target, &overrides).await.map_err(StartError::Failed)?;
+        let checked = scope_check::check(&self.config.scope, &job.request.target, &overrides, self.egress.is_some()).await.map_err(StartError::Failed)?;
+        let network = match &self.egress {
+            None => None,
+            Some((limit, tools)) => {
+                let network = egress::reachable(limit, tools.clone(), checked, &self.environment).await.and_then(|network| network.to_text());
+                Some(network.map_err(|why| StartError::Failed(Failure::new(FailureKind::NotStarted, why)))?)
+            }
+        };
         let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.selection(&job.request));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
@@ -369,7 +387,7 @@ impl ScanRunner for KastRunner {
                 let tmp = TmpFolder::create(&tmp_root, &tmp_name, group).map_err(|error| start_error::of_folder(&tmp_root, &error))?;
                 environment.push(("TMPDIR".into(), tmp.0.clone().into()));
                 environment.extend(user.iter().flat_map(|user| environment::of_user(user, &tmp.0)));
-                let start = Start { program, tmp: tmp.0.clone(), args, environment };
+                let start = Start { program, tmp: tmp.0.clone(), args, environment, network };
                 match process::spawn(&keepers, &start, &marker, &folder.dir, Some(presence)) {
                     Ok(spawned) => Ok::<_, StartError>((folder, spawned, tmp, forgetting, secrets)),
                     Err(error) => {

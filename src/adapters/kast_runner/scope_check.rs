@@ -6,6 +6,8 @@ use std::time::Duration;
 use kastrel_actors::model::{ConfigOverride, Failure, FailureKind, Host, Target};
 use kastrel_actors::policy::scope::{ScopePolicy, ScopeRule, hosts_in};
 
+use super::egress::Resolved;
+
 /// How long a name may take to resolve.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -14,41 +16,52 @@ fn lookup_can_refuse(policy: &ScopePolicy) -> bool {
     !policy.allow_private || policy.deny.iter().any(|rule| matches!(rule, ScopeRule::Range(..)))
 }
 
-/// Checks the target and the addresses in the overrides, whose secrets were opened; of each name, every address that it has now.
+/// Checks the target and the addresses in the overrides, whose secrets were opened; of each name, every address that it has now. Tells what it found, of names that no policy can refuse only where
+/// `needs_addresses`.
 ///
 /// A name that does not resolve passes: the scanner says so itself, and asks again. A name whose servers do not answer in time is refused, because they would only have to be slow to get past this.
-pub(super) async fn check(policy: &ScopePolicy, target: &Target, overrides: &[ConfigOverride]) -> Result<(), Failure> {
+pub(super) async fn check(policy: &ScopePolicy, target: &Target, overrides: &[ConfigOverride], needs_addresses: bool) -> Result<Vec<Resolved>, Failure> {
+    let mut found = Vec::new();
     let refuse = |what: &str, why: &dyn std::fmt::Display| Failure::new(FailureKind::OutOfScope, format!("{what} {why}"));
     let what = format!("the target {target}");
     policy.check(target).map_err(|error| refuse(&what, &error))?;
-    check_addresses(policy, target.host()).await.map_err(|why| refuse(&what, &why))?;
+    let addresses = check_addresses(policy, target.host(), needs_addresses).await.map_err(|why| refuse(&what, &why))?;
+    found.push(Resolved { what, host: target.host().clone(), addresses });
     for change in overrides {
         for host in change.value.clear().map(hosts_in).unwrap_or_default() {
             let checked = match policy.check_host(&host) {
-                Ok(()) => check_addresses(policy, &host).await,
+                Ok(()) => check_addresses(policy, &host, needs_addresses).await,
                 Err(error) => Err(error.to_string()),
             };
             // The failure is stored and shown: it repeats no secret, nor what it resolves to.
-            checked.map_err(|why| {
+            let addresses = checked.map_err(|why| {
                 if change.is_secret() {
                     refuse(&format!("the setting {}", change.name()), &"names an address that is out of scope, or that did not resolve in time")
                 } else {
                     refuse(&format!("the setting {} names {host}, which", change.name()), &why)
                 }
             })?;
+            found.push(Resolved { what: format!("the setting {}", change.name()), host, addresses });
         }
     }
-    Ok(())
+    Ok(found)
 }
 
-async fn check_addresses(policy: &ScopePolicy, host: &Host) -> Result<(), String> {
-    let Host::Name(name) = host else { return Ok(()) };
-    if !lookup_can_refuse(policy) {
-        return Ok(());
+async fn check_addresses(policy: &ScopePolicy, host: &Host, needs_addresses: bool) -> Result<Vec<IpAddr>, String> {
+    let name = match host {
+        Host::Name(name) => name,
+        Host::V4(address) => return Ok(vec![(*address).into()]),
+        Host::V6(address) => return Ok(vec![(*address).into()]),
+    };
+    if !needs_addresses && !lookup_can_refuse(policy) {
+        return Ok(Vec::new());
     }
     match tokio::time::timeout(LOOKUP_LIMIT, tokio::net::lookup_host((name.as_str(), 0))).await {
-        Ok(Ok(found)) => judge(policy, host, found.map(|address| address.ip())),
-        Ok(Err(_)) => Ok(()),
+        Ok(Ok(found)) => {
+            let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+            judge(policy, host, found.iter().copied()).map(|()| found)
+        }
+        Ok(Err(_)) => Ok(Vec::new()),
         Err(_) => Err(format!("did not resolve within {} s, so its addresses could not be checked", LOOKUP_LIMIT.as_secs())),
     }
 }
@@ -81,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn literals_and_names_that_lead_inside_are_refused() {
-        let refused = |policy: ScopePolicy, target: &'static str| async move { check(&policy, &target.parse().unwrap(), &[]).await.err() };
+        let refused = |policy: ScopePolicy, target: &'static str| async move { check(&policy, &target.parse().unwrap(), &[], false).await.err() };
         let failure = refused(policy(&[], &[], false), "127.0.0.1").await.unwrap();
         assert_eq!(failure.kind, FailureKind::OutOfScope);
         // The system's own host file has this one.
@@ -113,16 +126,16 @@ mod tests {
             ("https://[::ffff:9.9.9.9]/", "deny list"),
         ] {
             let change = ConfigOverride { plugin: "zap".into(), key: "remote.api_url".into(), value: value.into() };
-            let failure = check(&public, &target, &[change]).await.unwrap_err();
+            let failure = check(&public, &target, &[change], false).await.unwrap_err();
             assert_eq!(failure.kind, FailureKind::OutOfScope, "{value}");
             assert!(failure.detail.contains("zap.remote.api_url") && failure.detail.contains(part), "{}", failure.detail);
         }
         let secret = ConfigOverride { plugin: "zap".into(), key: "x".into(), value: SettingValue::Secret("http://10.9.8.7/".into()) };
-        let failure = check(&public, &target, &[secret]).await.unwrap_err();
+        let failure = check(&public, &target, &[secret], false).await.unwrap_err();
         assert!(failure.detail.contains("zap.x names an address") && !failure.detail.contains("10.9.8.7"), "{}", failure.detail);
         for value in ["8.8.8.8:53", "quick", "10", "/admin"] {
             let change = ConfigOverride { plugin: "zap".into(), key: "x".into(), value: value.into() };
-            assert_eq!(check(&public, &target, &[change]).await, Ok(()), "{value}");
+            assert!(check(&public, &target, &[change], false).await.is_ok(), "{value}");
         }
     }
 }

@@ -25,6 +25,13 @@ pub(super) fn judge(found: &Result<Holds, String>) -> Check {
         Ok(user) => user,
         Err(why) => return Check::failure(NAME, why.clone(), USER),
     };
+    if let Some(Err(why)) = &holds.egress {
+        return Check::failure(
+            NAME,
+            why.clone(),
+            "docs/isolation.md says what scans.egress_limit needs; without it scanners reach whatever this machine reaches",
+        );
+    }
     let cgroup = match &holds.cgroup {
         CgroupState::Limits(list) => format!("a cgroup for each attempt with limits ({list}) if no other processes are in Kastrel's own"),
         CgroupState::KillOnly => "a cgroup for each attempt, which is killed as a whole; limits are those of each process".to_owned(),
@@ -32,7 +39,8 @@ pub(super) fn judge(found: &Result<Holds, String>) -> Check {
     };
     let tmp = if holds.private_tmp { "a /tmp of its own" } else { "a TMPDIR of its own in the data folder" };
     let who = user.as_ref().map_or_else(|| "scanners run as Kastrel's own user".to_owned(), |user| format!("scanners run as {user}"));
-    let message = format!("{who}, without new privileges, first to end when memory runs out; {cgroup}; {tmp}; what escapes is found by its keeper");
+    let reach = if holds.egress.is_some() { "its target and the resolvers are all that it reaches" } else { "it reaches whatever this machine reaches" };
+    let message = format!("{who}, without new privileges, first to end when memory runs out; {cgroup}; {tmp}; {reach}; what escapes is found by its keeper");
     if holds.is_root && user.is_none() {
         return Check::warning(
             NAME,
@@ -50,7 +58,13 @@ mod tests {
 
     #[test]
     fn what_holds_is_said_and_what_cannot_be_is_a_failure() {
-        let good = Holds { cgroup: CgroupState::Limits("memory, pids".into()), private_tmp: true, is_root: false, user: Ok(Some("kastrel-scan".into())) };
+        let good = Holds {
+            cgroup: CgroupState::Limits("memory, pids".into()),
+            private_tmp: true,
+            is_root: false,
+            egress: None,
+            user: Ok(Some("kastrel-scan".into())),
+        };
         let level_and = |found: Result<Holds, String>| {
             let check = judge(&found);
             (check.level, check.message)
@@ -69,7 +83,11 @@ mod tests {
         assert_eq!(level, Level::Warning);
         assert!(message.starts_with("scanners run as root: ") && message.contains("killed as a whole"), "{message}");
         assert_eq!(level_and(Ok(Holds { is_root: true, ..good.clone() })).0, Level::Ok);
-        assert_eq!(level_and(Ok(Holds { user: Err("it lacks CAP_SETUID".into()), ..good })), (Level::Failure, "it lacks CAP_SETUID".into()));
+        assert_eq!(level_and(Ok(Holds { user: Err("it lacks CAP_SETUID".into()), ..good.clone() })), (Level::Failure, "it lacks CAP_SETUID".into()));
         assert_eq!(level_and(Err("scans.run_as: x".into())).0, Level::Failure);
+        assert!(message.contains("whatever this machine reaches"), "{message}");
+        let limited = |egress| level_and(Ok(Holds { egress: Some(egress), ..good.clone() }));
+        assert!(limited(Ok(())).1.contains("; its target and the resolvers are all that it reaches;"));
+        assert_eq!(limited(Err("scans.egress_limit needs ip".into())), (Level::Failure, "scans.egress_limit needs ip".into()));
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod stage;
 
 mod cases;
+mod egress;
 mod ends;
 mod environment;
 mod escapes;

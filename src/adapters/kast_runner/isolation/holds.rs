@@ -28,6 +28,8 @@ pub struct Holds {
     pub private_tmp: bool,
     /// Whether we are root, and so are scanners that run as nobody else.
     pub is_root: bool,
+    /// Whether it can be limited to its target and the resolvers; `None`: it is not asked for.
+    pub egress: Option<Result<(), String>>,
     /// Who it runs as, if that is not us; or why it cannot.
     pub user: Result<Option<String>, String>,
 }
@@ -44,8 +46,10 @@ pub fn holds<'a>(isolation: &Isolation, needed: impl IntoIterator<Item = &'a Pat
         None => Ok(None),
         Some(user) => can_run_as(user).map(|()| Some(user.name.clone())),
     };
+    // Whom it cannot run as it cannot be tried out as.
+    let egress = if user.is_ok() { super::super::egress::holds(isolation) } else { None };
     let private_tmp = isolation.private_tmp && may_mount() && tmp::may_be_private(needed);
-    Holds { cgroup, private_tmp, is_root: rustix::process::geteuid().is_root(), user }
+    Holds { cgroup, private_tmp, is_root: rustix::process::geteuid().is_root(), egress, user }
 }
 
 /// Whether this process may start, signal and read what runs as that user.

@@ -12,6 +12,8 @@ mod user;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::egress::EgressLimit;
+
 pub(super) use cgroup::{Cgroup, Cgroups};
 pub(super) use folders::{hand_back, let_through, remove_below, share};
 pub use holds::{CgroupState, Holds, holds};
@@ -32,6 +34,8 @@ pub struct Isolation {
     pub limits: Limits,
     /// Whether an attempt gets a `/tmp` of its own where that can be had.
     pub private_tmp: bool,
+    /// Whether an attempt reaches its target and the resolvers alone, and what else.
+    pub egress: Option<EgressLimit>,
     /// How many attempts run at once at most: limits that count per user are for all of them.
     pub at_once: usize,
     /// The longest that an attempt may take.
@@ -47,6 +51,7 @@ impl Default for Isolation {
             run_as: None,
             limits: Limits::default(),
             private_tmp: true,
+            egress: None,
             at_once: 4,
             wall_clock: Duration::from_secs(3600),
             own_folders: Vec::new(),

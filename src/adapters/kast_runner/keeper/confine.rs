@@ -15,12 +15,15 @@ use rustix::mount::MountPropagationFlags;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
+use super::super::egress;
 use super::super::isolation::{self, RlimitRule};
 use super::message::Start;
 use super::settings::KeeperSettings;
 
 /// How much sooner than others a scanner is ended when memory runs out: half of the scale.
 const OOM_SCORE: &str = "500";
+/// This program, also for a user who cannot reach its folder.
+const OURSELVES: &str = "/proc/self/exe";
 const OOM_FILE: &str = "/proc/self/oom_score_adj";
 
 /// What is set for the keeper itself, once; its scanners have it from it.
@@ -48,7 +51,14 @@ pub(super) fn spawn(settings: &KeeperSettings, start: &Start, stdout: OwnedFd, s
     // Where it may not be set, the machine ends whom it likes.
     let _refused = std::fs::write(OOM_FILE, OOM_SCORE);
     let child = confined(settings, Some(&start.tmp), || {
-        let mut command = Command::new(&start.program);
+        let mut command = match &start.network {
+            None => Command::new(&start.program),
+            Some(network) => {
+                let mut entering = Command::new(OURSELVES);
+                entering.args([egress::COMMAND, network]).arg(&start.program);
+                entering
+            }
+        };
         command.args(&start.args).env_clear().envs(start.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0).spawn()
     });

@@ -44,6 +44,8 @@ pub(in super::super) struct Start {
     pub(in super::super) tmp: PathBuf,
     pub(in super::super) args: Vec<OsString>,
     pub(in super::super) environment: Vec<(OsString, OsString)>,
+    /// The text of a network that it is limited to.
+    pub(in super::super) network: Option<String>,
 }
 
 /// A frame is none of the protocol's.
@@ -55,7 +57,8 @@ impl Start {
     /// Texts that end with a zero byte each, which none of them holds.
     fn encode(&self) -> Vec<u8> {
         let count = self.args.len().to_string();
-        let head = [self.program.as_os_str().as_bytes(), self.tmp.as_os_str().as_bytes(), count.as_bytes()];
+        let network = self.network.as_deref().unwrap_or_default();
+        let head = [self.program.as_os_str().as_bytes(), self.tmp.as_os_str().as_bytes(), network.as_bytes(), count.as_bytes()];
         let args = self.args.iter().map(|arg| arg.as_bytes());
         let environment = self.environment.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         head.into_iter().chain(args).chain(environment).flat_map(|text| text.iter().copied().chain([0])).collect()
@@ -67,7 +70,9 @@ impl Start {
         texts.pop();
         let mut texts = texts.into_iter();
         let mut next = || texts.next().ok_or_else(|| broken("an order is too short"));
-        let (program, tmp, count) = (next()?, next()?, next()?);
+        let (program, tmp, network, count) = (next()?, next()?, next()?, next()?);
+        let network = network.into_string().map_err(|_| broken("a network is no text"))?;
+        let network = (!network.is_empty()).then_some(network);
         let count: usize = count.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| broken("an order has no count"))?;
         let args: Vec<OsString> = texts.by_ref().take(count).collect();
         if args.len() < count {
@@ -77,13 +82,14 @@ impl Start {
         while let Some(name) = texts.next() {
             environment.push((name, texts.next().ok_or_else(|| broken("a variable has no value"))?));
         }
-        Ok(Self { program: program.into(), tmp: tmp.into(), args, environment })
+        Ok(Self { program: program.into(), tmp: tmp.into(), args, environment, network })
     }
 
     /// A zero byte would end a text early.
     fn is_plain(&self) -> bool {
         let texts = self.args.iter().chain(self.environment.iter().flat_map(|(name, value)| [name, value]));
-        texts.map(OsString::as_os_str).chain([self.program.as_os_str(), self.tmp.as_os_str()]).all(|text| !text.as_bytes().contains(&0))
+        let own = [self.program.as_os_str(), self.tmp.as_os_str(), self.network.as_deref().unwrap_or_default().as_ref()];
+        texts.map(OsString::as_os_str).chain(own).all(|text| !text.as_bytes().contains(&0))
     }
 }
 
@@ -227,7 +233,7 @@ mod tests {
 
     fn start(args: &[&str]) -> Start {
         let environment = vec![("A".into(), OsString::from_vec(b"b\xff=c".to_vec())), ("EMPTY".into(), OsString::new())];
-        Start { program: "/opt/kast".into(), tmp: "/t".into(), args: args.iter().map(OsString::from).collect(), environment }
+        Start { program: "/opt/kast".into(), tmp: "/t".into(), args: args.iter().map(OsString::from).collect(), environment, network: None }
     }
 
     #[test]

@@ -1,0 +1,272 @@
+//! What an attempt can reach, and what that means for routes, names and resolvers. Pure: texts in, texts out.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use kastrel_actors::model::Host;
+use serde::{Deserialize, Serialize};
+
+use super::Tools;
+
+/// The network's one interface to the outside.
+pub(super) const INTERFACE: &str = "kastrel0";
+/// Its addresses: of ranges that name nobody (RFC 2544 and RFC 4193). Who is connected to sees an address of the machine.
+pub(super) const OWN: [&str; 2] = ["198.18.0.1", "fd00:6b61::1"];
+pub(super) const GATEWAYS: [&str; 2] = ["198.18.0.2", "fd00:6b61::2"];
+/// Stand for the machine's resolver where that listens on a loopback address, which is another one in here.
+pub(super) const RESOLVERS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(198, 18, 0, 53)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0x6b61, 0, 0, 0, 0, 0, 0x53))];
+
+/// A host with the addresses that it has now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Resolved {
+    /// Whose it is, for messages: "the target".
+    pub(in super::super) what: String,
+    pub(in super::super) host: Host,
+    pub(in super::super) addresses: Vec<IpAddr>,
+}
+
+/// An attempt's network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super) struct Network {
+    /// What connects it; `None`: nothing does.
+    pub(super) tools: Option<Tools>,
+    /// The addresses that have a route, by their first bits.
+    reach: BTreeSet<(IpAddr, u8)>,
+    /// The text of its `/etc/hosts`.
+    pub(super) hosts: String,
+    /// The text of its `/etc/resolv.conf`.
+    pub(super) resolv_conf: String,
+}
+
+impl Network {
+    /// The network for these hosts and ranges, on a machine with these files.
+    ///
+    /// # Errors
+    /// One of the hosts is this machine's loopback interface, which a network of its own does not have.
+    pub(super) fn new(tools: Tools, hosts: &[Resolved], ranges: &[(IpAddr, u8)], etc_hosts: &str, resolv_conf: &str) -> Result<Self, String> {
+        let mut reach: BTreeSet<(IpAddr, u8)> = ranges.iter().map(|(address, bits)| (first_of(*address, *bits), *bits)).collect();
+        let mut names = String::new();
+        for resolved in hosts {
+            for address in resolved.addresses.iter().map(IpAddr::to_canonical) {
+                if address.is_loopback() || address.is_unspecified() {
+                    return Err(format!("{} leads to {address}, this machine itself, which an attempt cannot reach with scans.egress_limit", resolved.what));
+                }
+                reach.insert((address, bits(address)));
+                if let Host::Name(name) = &resolved.host {
+                    let _ = writeln!(names, "{address} {}", name.trim_end_matches('.'));
+                }
+            }
+        }
+        let (resolv_conf, resolvers) = resolvers(resolv_conf);
+        reach.extend(resolvers.into_iter().map(|address| (address, bits(address))));
+        Ok(Self { tools: Some(tools), reach, hosts: format!("{names}{etc_hosts}"), resolv_conf })
+    }
+
+    /// A network in which nobody can be reached.
+    pub(in super::super) const fn offline() -> Self {
+        Self { tools: None, reach: BTreeSet::new(), hosts: String::new(), resolv_conf: String::new() }
+    }
+
+    /// As text, for the process that makes it.
+    ///
+    /// # Errors
+    /// The path of a program is no text.
+    pub(in super::super) fn to_text(&self) -> Result<String, String> {
+        serde_json::to_string(self).map_err(|error| format!("the network cannot be described: {error}"))
+    }
+
+    /// What `ip -4 -batch` or `ip -6 -batch` reads: all routes away, and those that are meant.
+    pub(super) fn routes(&self, is_v6: bool) -> String {
+        let mut text = "route flush table main\n".to_owned();
+        for (address, bits) in self.reach.iter().filter(|(address, _)| address.is_ipv6() == is_v6) {
+            let _ = writeln!(text, "route add {address}/{bits} dev {INTERFACE}");
+        }
+        text
+    }
+
+    /// Checks what the kernel says in `/proc/net/route` and `/proc/net/ipv6_route`: nobody but whom it is meant for can be reached.
+    pub(super) fn verify(&self, v4: &str, v6: &str) -> Result<(), String> {
+        let routes = v4.lines().skip(1).map(route_of_v4).chain(v6.lines().map(route_of_v6));
+        for route in routes {
+            match route {
+                None => return Err("the kernel's list of routes cannot be read".to_owned()),
+                Some(Route { is_harmless: true, .. }) => {}
+                Some(Route { to, .. }) if self.reach.contains(&to) => {}
+                Some(Route { to: (address, bits), .. }) => return Err(format!("a route to {address}/{bits} is there that nobody asked for")),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// The first address of a range: the kernel takes no other one.
+fn first_of(address: IpAddr, bits: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0)).into(),
+    }
+}
+
+/// The resolvers of a `resolv.conf`, with those on a loopback address replaced, and their addresses. Without one it is `127.0.0.1` (resolv.conf(5)).
+fn resolvers(text: &str) -> (String, Vec<IpAddr>) {
+    let stand_in = |address: IpAddr| if address.is_ipv4() { RESOLVERS[0] } else { RESOLVERS[1] };
+    let mut rewritten = String::new();
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let address = (words.next() == Some("nameserver")).then(|| words.next().and_then(|word| word.parse::<IpAddr>().ok())).flatten();
+        match address {
+            Some(address) => {
+                let address = if address.is_loopback() || address.is_unspecified() { stand_in(address) } else { address };
+                found.push(address);
+                let _ = writeln!(rewritten, "nameserver {address}");
+            }
+            None => {
+                let _ = writeln!(rewritten, "{line}");
+            }
+        }
+    }
+    if found.is_empty() {
+        found.push(RESOLVERS[0]);
+        let _ = writeln!(rewritten, "nameserver {}", RESOLVERS[0]);
+    }
+    (rewritten, found)
+}
+
+/// A route of the kernel's lists.
+struct Route {
+    to: (IpAddr, u8),
+    /// It leads to the network itself.
+    is_harmless: bool,
+}
+
+/// A line of `/proc/net/route`: addresses as hexadecimal numbers in the machine's byte order.
+fn route_of_v4(line: &str) -> Option<Route> {
+    let columns: Vec<&str> = line.split_whitespace().collect();
+    let number = |index: usize| u32::from_str_radix(columns.get(index)?, 16).ok();
+    let (to, mask) = (number(1)?, number(7)?);
+    let address = Ipv4Addr::from(to.to_ne_bytes());
+    let bits = u8::try_from(mask.count_ones()).ok()?;
+    Some(Route { to: (address.into(), bits), is_harmless: columns.first() == Some(&"lo") })
+}
+
+/// A line of `/proc/net/ipv6_route`.
+fn route_of_v6(line: &str) -> Option<Route> {
+    /// The route leads to an address of the network's own (RTF_LOCAL).
+    const LOCAL: u32 = 0x8000_0000;
+    let columns: Vec<&str> = line.split_whitespace().collect();
+    let address = Ipv6Addr::from(u128::from_str_radix(columns.first()?, 16).ok()?);
+    let bits = u8::from_str_radix(columns.get(1)?, 16).ok()?;
+    let flags = u32::from_str_radix(columns.get(8)?, 16).ok()?;
+    // Neighbours on the link and multicast groups: there is nobody but the connection.
+    let is_link = address.is_unicast_link_local() || address.is_multicast();
+    Some(Route { to: (address.into(), bits), is_harmless: columns.last() == Some(&"lo") || flags & LOCAL != 0 || is_link })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tools() -> Tools {
+        Tools { pasta: "/usr/bin/pasta".into(), ip: "/usr/sbin/ip".into() }
+    }
+
+    fn resolved(host: &str, addresses: &[&str]) -> Resolved {
+        let host = host.parse::<kastrel_actors::model::Target>().unwrap().host().clone();
+        Resolved { what: "the target".into(), host, addresses: addresses.iter().map(|text| text.parse().unwrap()).collect() }
+    }
+
+    fn network(hosts: &[Resolved], ranges: &[(IpAddr, u8)], resolv_conf: &str) -> Result<Network, String> {
+        Network::new(tools(), hosts, ranges, "127.0.0.1 localhost\n", resolv_conf)
+    }
+
+    #[test]
+    fn the_target_the_resolvers_and_what_is_allowed_have_routes_and_nobody_else() {
+        let hosts = [resolved("example.com", &["203.0.113.5", "2001:db8::5"]), resolved("198.51.100.7", &["198.51.100.7"])];
+        let made = network(&hosts, &[("192.0.2.0".parse().unwrap(), 24)], "# x\nnameserver 10.0.0.53\noptions edns0\n").unwrap();
+        assert_eq!(
+            made.routes(false),
+            "route flush table main\nroute add 10.0.0.53/32 dev kastrel0\nroute add 192.0.2.0/24 dev kastrel0\nroute add 198.51.100.7/32 dev kastrel0\nroute add 203.0.113.5/32 dev kastrel0\n"
+        );
+        let ranges = [("10.1.2.3".parse().unwrap(), 8), ("2001:db8::7".parse().unwrap(), 64), ("::".parse().unwrap(), 0)];
+        let of_ranges = network(&[], &ranges, "nameserver 10.0.0.53").unwrap();
+        assert_eq!(of_ranges.routes(false), "route flush table main\nroute add 10.0.0.0/8 dev kastrel0\nroute add 10.0.0.53/32 dev kastrel0\n");
+        assert_eq!(of_ranges.routes(true), "route flush table main\nroute add ::/0 dev kastrel0\nroute add 2001:db8::/64 dev kastrel0\n");
+        assert_eq!(made.routes(true), "route flush table main\nroute add 2001:db8::5/128 dev kastrel0\n");
+        assert_eq!(made.hosts, "203.0.113.5 example.com\n2001:db8::5 example.com\n127.0.0.1 localhost\n", "what was checked comes first");
+        assert_eq!(made.resolv_conf, "# x\nnameserver 10.0.0.53\noptions edns0\n");
+    }
+
+    #[test]
+    fn a_resolver_on_the_loopback_interface_is_replaced() {
+        for (text, rewritten, reached) in [
+            ("nameserver 127.0.0.53\nsearch x\n", "nameserver 198.18.0.53\nsearch x\n", "198.18.0.53/32"),
+            ("nameserver ::1", "nameserver fd00:6b61::53\n", "fd00:6b61::53/128"),
+            ("nameserver 0.0.0.0", "nameserver 198.18.0.53\n", "198.18.0.53/32"),
+            ("", "nameserver 198.18.0.53\n", "198.18.0.53/32"),
+            ("nameserver\t10.0.0.1 ", "nameserver 10.0.0.1\n", "10.0.0.1/32"),
+            ("#nameserver 10.0.0.1\nnameserver x\n", "#nameserver 10.0.0.1\nnameserver x\nnameserver 198.18.0.53\n", "198.18.0.53/32"),
+        ] {
+            let made = network(&[], &[], text).unwrap();
+            assert_eq!(made.resolv_conf, rewritten);
+            assert!(format!("{}{}", made.routes(false), made.routes(true)).contains(&format!("route add {reached} dev")), "{text}: {made:?}");
+        }
+    }
+
+    #[test]
+    fn the_machine_itself_cannot_be_reached_and_that_is_said() {
+        for address in ["127.0.0.1", "127.8.9.10", "::1", "0.0.0.0", "::"] {
+            let why = network(&[resolved("example.com", &["203.0.113.5", address])], &[], "").unwrap_err();
+            assert!(why.starts_with(&format!("the target leads to {address}, this machine itself")), "{why}");
+        }
+    }
+
+    const V4_HEAD: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+
+    /// A line of `/proc/net/route` as this machine writes it.
+    fn v4(interface: &str, address: &str, bits: u32) -> String {
+        let address = u32::from_ne_bytes(address.parse::<Ipv4Addr>().unwrap().octets());
+        let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0).to_be();
+        format!("{V4_HEAD}{interface}\t{address:08X}\t00000000\t0005\t0\t0\t0\t{mask:08X}\t0\t0\t0\n")
+    }
+
+    fn v6(address: &str, bits: u8, flags: u32, interface: &str) -> String {
+        let zero = "0".repeat(32);
+        format!("{:032x} {bits:02x} {zero} 00 {zero} 00000400 00000001 00000000 {flags:08x} {interface}\n", address.parse::<Ipv6Addr>().unwrap().to_bits())
+    }
+
+    #[test]
+    fn routes_that_nobody_asked_for_are_found() {
+        let made = network(&[resolved("x.test", &["203.0.113.5", "2001:db8::5"])], &[("192.0.2.0".parse().unwrap(), 24)], "nameserver 10.0.0.53").unwrap();
+        let verify = |v4: &str, v6: &str| made.verify(v4, v6);
+        assert_eq!(verify("", ""), Ok(()));
+        for fine in [v4(INTERFACE, "203.0.113.5", 32), v4(INTERFACE, "192.0.2.0", 24), v4("lo", "127.0.0.0", 8)] {
+            assert_eq!(verify(&fine, ""), Ok(()), "{fine}");
+        }
+        for (wrong, named) in
+            [(v4(INTERFACE, "0.0.0.0", 0), "0.0.0.0/0"), (v4(INTERFACE, "203.0.113.0", 24), "203.0.113.0/24"), (v4("eth0", "198.18.0.0", 30), "198.18.0.0/30")]
+        {
+            assert!(verify(&wrong, "").unwrap_err().contains(named), "{wrong}");
+        }
+        let local = 0x8020_0001;
+        for fine in [
+            v6("2001:db8::5", 128, 1, INTERFACE),
+            v6("fd00:6b61::1", 128, local, INTERFACE),
+            v6("ff00::", 8, 1, INTERFACE),
+            v6("fe80::", 64, 1, INTERFACE),
+            v6("::", 0, 0x0020_0200, "lo"),
+        ] {
+            assert_eq!(verify("", &fine), Ok(()), "{fine}");
+        }
+        for (wrong, named) in [(v6("::", 0, 3, INTERFACE), "::/0"), (v6("2001:db8::", 64, 1, INTERFACE), "2001:db8::/64")] {
+            assert!(verify("", &wrong).unwrap_err().contains(named), "{wrong}");
+        }
+        assert!(verify(&format!("{V4_HEAD}kastrel0 x"), "").is_err());
+        assert!(verify("", "kastrel0").is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! A network and mounts of a test's own: addresses that no other machine answers for, a name server, and nothing of the machine's.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::mount::MountPropagationFlags;
+use rustix::thread::UnshareFlags;
+
+/// Addresses of the network, all of this machine (RFC 5737, RFC 3849).
+pub(crate) const HERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+pub(crate) const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+pub(crate) const HERE_V6: &str = "2001:db8::1";
+pub(crate) const ELSEWHERE_V6: &str = "2001:db8::2";
+
+/// Runs a test on a thread that has a network and mounts of its own, as all that it starts has.
+pub(crate) fn within<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+    assert!(rustix::process::geteuid().is_root(), "a network of a test's own needs root");
+    let body = move || {
+        enter();
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
+    };
+    if let Err(panic) = std::thread::spawn(body).join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[expect(deprecated, reason = "its replacement is unsafe for the sake of descriptors, which stay shared")]
+fn enter() {
+    rustix::thread::unshare(UnshareFlags::NEWNET | UnshareFlags::NEWNS | UnshareFlags::FS).unwrap();
+    rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).unwrap();
+    for line in [
+        "link set lo up",
+        "link add outside type veth peer name beyond",
+        "link set beyond up",
+        "address add 203.0.113.1/24 dev outside",
+        "address add 203.0.113.2/24 dev outside",
+        "address add 2001:db8::1/64 dev outside nodad",
+        "address add 2001:db8::2/64 dev outside nodad",
+        "link set outside up",
+        "route add default via 203.0.113.254",
+        "-6 route add default via 2001:db8::fe",
+    ] {
+        let status = Command::new("ip").args(line.split(' ')).status().expect("`ip` is missing: install iproute2");
+        assert!(status.success(), "ip {line}");
+    }
+}
+
+/// Puts a file with this text in the place of another one, for this test alone. It must stay as long as something may be mounted there.
+fn replace(path: &str, text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    rustix::mount::mount_bind(file.path(), path).unwrap();
+    file
+}
+
+/// Lets every user connect networks, as most machines do.
+pub(crate) fn open_tun(folder: &Path) {
+    let device = folder.join("tun");
+    let status = Command::new("mknod").args(["-m", "666", device.to_str().unwrap(), "c", "10", "200"]).status().unwrap();
+    assert!(status.success(), "mknod");
+    rustix::mount::mount_bind(&device, "/dev/net/tun").unwrap();
+}
+
+/// A server that accepts connections, and counts them.
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl Listener {
+    pub(crate) async fn bind(address: impl Into<IpAddr>) -> Self {
+        let listener = tokio::net::TcpListener::bind((address.into(), 0)).await.unwrap();
+        let (address, accepted) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&accepted);
+        tokio::spawn(async move {
+            while listener.accept().await.is_ok() {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { address, accepted }
+    }
+
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+}
+
+/// A name server that tells the truth until it is turned: every name is at [`HERE`], and then at [`ELSEWHERE`].
+pub(crate) struct NameServer {
+    turned: Arc<AtomicUsize>,
+    _files: [tempfile::NamedTempFile; 2],
+}
+
+impl NameServer {
+    /// Serves on this address, which the machine's `resolv.conf` is made to name.
+    pub(crate) fn serve(address: Ipv4Addr) -> Self {
+        let files = [replace("/etc/resolv.conf", &format!("nameserver {address}\n")), replace("/etc/hosts", "127.0.0.1 localhost\n")];
+        let socket = UdpSocket::bind((address, 53)).unwrap();
+        let turned = Arc::new(AtomicUsize::new(0));
+        let state = Arc::clone(&turned);
+        std::thread::spawn(move || {
+            let mut query = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut query) {
+                let address = if state.load(Ordering::Relaxed) == 0 { HERE } else { ELSEWHERE };
+                let _gone = socket.send_to(&answer(&query[..length], address), from);
+            }
+        });
+        Self { turned, _files: files }
+    }
+
+    pub(crate) fn turn(&self) {
+        self.turned.store(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer with one address, or with none where something else than IPv4 addresses was asked for (RFC 1035).
+fn answer(query: &[u8], address: Ipv4Addr) -> Vec<u8> {
+    const HEADER: usize = 12;
+    let name = query[HEADER..].iter().position(|byte| *byte == 0).unwrap();
+    let question = &query[HEADER..HEADER + name + 5];
+    let is_a = question[name + 1..name + 3] == [0, 1];
+    let mut answer = [&query[..2], &[0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0], question].concat();
+    if is_a {
+        answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+        answer.extend(address.octets());
+    }
+    answer
+}
