@@ -3,6 +3,7 @@
 //! Include it with `#[path]`. It wants tokio, tempfile and rustix. The server is the crate `tests/helpers/surreal-server`; it is built at the first use (minutes), into `surreal-server` in
 //! the target folder. `KASTREL_TEST_SURREAL_SERVER` names one that is already built.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -185,6 +186,7 @@ fn build() -> PathBuf {
             command.env_remove(name);
         }
     }
+    let _nobody_reads_it = writeln!(std::io::stderr(), "building the database server for the tests, which takes minutes; `make server` does it ahead");
     let built = command.stdin(Stdio::null()).output().unwrap();
     assert!(built.status.success(), "failed to build the database server:\n{}", String::from_utf8_lossy(&built.stderr));
     program

@@ -83,10 +83,8 @@ fn the_units_fit_the_program() {
 
 #[test]
 fn systemd_takes_them() {
-    if Command::new("systemd-analyze").arg("--version").stdout(Stdio::null()).status().is_err() {
-        // Nothing to ask: the other tests of this file do not need it.
-        return;
-    }
+    let is_there = Command::new("systemd-analyze").arg("--version").stdout(Stdio::null()).status().is_ok();
+    assert!(is_there, "systemd-analyze is missing: run `make test-dependencies`, or install the package systemd");
     let folder = tempfile::tempdir().unwrap();
     for name in UNITS {
         let text = std::fs::read_to_string(repository(&format!("config/systemd/{name}"))).unwrap();

@@ -114,6 +114,11 @@ async fn a_user_that_cannot_be_is_said_at_the_start_and_by_doctor() {
         let doctor = app.run(&["doctor"]).await;
         assert!(doctor.code == Some(1) && doctor.stdout.contains("isolation") && doctor.stdout.contains(expected), "{user}: {}", doctor.stdout);
     }
+}
+
+#[tokio::test]
+async fn doctor_says_who_scanners_run_as() {
+    assert!(rustix::process::geteuid().is_root(), "this test starts scanners as another user, and must run as root");
     let app = TestApp::prepare(&[("KASTREL_SCANS__RUN_AS", USER)]);
     let doctor = app.run(&["doctor"]).await;
     assert!(doctor.stdout.contains("scanners run as 64331, without new privileges"), "{}", doctor.stdout);
