@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kastrel_actors::policy::access;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -191,6 +192,8 @@ impl Server {
             trace_url: config.telemetry.trace_url.clone().map(Arc::new),
             hosts: HostRule { loopback: self.address.ip().is_loopback(), names: config.server.allowed_hosts.clone(), port: self.address.port() },
             edge: Edge { base: config.server.base_path.clone(), trusted: TrustedProxies(config.server.trusted_proxies.rules().to_vec()) },
+            // Without accounts everybody who reaches the server runs it; it listens on loopback.
+            anonymous: Some(access::Role::Admin),
             proof: self.proof.clone(),
             closing: stop.clone(),
         };

@@ -42,6 +42,8 @@ pub(crate) enum ProblemKind {
     InvalidQuery,
     InvalidKey,
     CrossSite,
+    /// Who asks has no right to it.
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     AlreadyEnded,
@@ -71,6 +73,7 @@ impl ProblemKind {
             Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request could not be read"),
             Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid-query", "The query has invalid parameters"),
             Self::InvalidKey => (StatusCode::BAD_REQUEST, "invalid-idempotency-key", "The idempotency key is invalid"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "You may not do this"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "The request did not come from this site"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This address does not take that method"),

@@ -9,6 +9,7 @@ use axum::http::{Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
+use kastrel_actors::policy::access::Principal;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -75,6 +76,7 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
     let told = RequestSpan::new(&web.state.telemetry, &request);
     let trace = told.trace;
     request.extensions_mut().insert(trace);
+    request.extensions_mut().insert(Principal::Anonymous(web.state.anonymous));
     let uri = request.uri().clone();
     let theme = Theme::of(request.headers());
     let answer = async {
@@ -104,11 +106,12 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
 }
 
 /// The layer of the hot route: what every request passes, and nothing else that costs while all is well.
-pub(crate) async fn attend_hot(State(web): State<Web>, request: Request, next: Next) -> Response {
+pub(crate) async fn attend_hot(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let uri = request.uri().clone();
     let method = method_name(request.method());
     let traceparent = request.headers().get(TRACEPARENT).cloned();
+    request.extensions_mut().insert(Principal::Anonymous(web.state.anonymous));
     let response = match admit(&web, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

@@ -1,5 +1,6 @@
 //! The dashboard and the HTTP API.
 
+mod access;
 mod api;
 mod archive;
 mod assets;

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFiles, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, SettingNatures, Severity};
+use kastrel_actors::policy::access::Role;
 use kastrel_actors::policy::overrides::SettingsSchema;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
@@ -140,6 +141,8 @@ pub struct WebState {
     pub sources: Sources,
     /// Where a trace is shown, if there is such a place.
     pub trace_url: Option<Arc<TraceUrl>>,
+    /// The role of those who have no name; `None`: they have no rights.
+    pub anonymous: Option<Role>,
     /// Which `Host` headers are ours.
     pub hosts: HostRule,
     /// How this server proves itself to commands of its data folder.

@@ -16,6 +16,7 @@ use kastrel_actors::model::{
     Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo,
     ScannerKind, Severity,
 };
+use kastrel_actors::policy::access::Role;
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
@@ -94,6 +95,14 @@ impl TestApp {
         app
     }
 
+    /// With these rights for everybody.
+    pub(crate) fn with_anonymous(role: Option<Role>) -> Self {
+        let mut app = Self::new();
+        app.state.anonymous = role;
+        app.router = router(app.state.clone(), RequestLimits::default());
+        app
+    }
+
     /// With a key to prove itself with.
     pub(crate) fn with_proof(proof: ServerProof) -> Self {
         let mut app = Self::new();
@@ -147,6 +156,7 @@ impl TestApp {
             sources: Sources { desk: desk.clone(), capacity: Some(4), folders: Vec::new() },
             trace_url: Some(Arc::new(TraceUrl::parse("http://jaeger.test/trace/{trace_id}").unwrap())),
             hosts: HostRule { loopback: true, names: vec!["scans.test".into()], port: 5000 },
+            anonymous: Some(Role::Admin),
             proof: None,
             edge: Edge::default(),
             closing: closing.clone(),

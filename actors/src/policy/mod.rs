@@ -1,5 +1,6 @@
 //! Decisions as pure functions: no I/O, no clock, no chance but what is handed in.
 
+pub mod access;
 pub mod addresses;
 pub mod admission;
 pub mod adoption;

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use kastrel_actors::policy::access::Group;
 use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::{RefOr, Schema};
@@ -13,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{backup, backups, changes, events, export, health, log, metrics, nodes, plugins, proof, queue, scans, stats, status, supervision};
+use crate::web::access::Grouped;
 use crate::web::base_path;
 use crate::web::state::Web;
 use crate::web::zone::Zone;
@@ -30,36 +32,39 @@ struct Description;
 
 /// The routes of the API but the hot one, with their description.
 pub(crate) fn routes() -> OpenApiRouter<Web> {
+    use Group::{Admin, Auditor, Operator, Public, Scanner, Viewer};
     OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(scans::list_scans, scans::submit_scan))
-        .routes(routes!(export::export_csv))
-        .routes(routes!(export::export_json))
-        .routes(routes!(scans::show_scan, scans::delete_scan))
-        .routes(routes!(scans::cancel_scan))
-        .routes(routes!(scans::rerun_scan))
-        .routes(routes!(events::scan_events))
-        .routes(routes!(log::scan_log))
-        .routes(routes!(changes::changes))
-        .routes(routes!(plugins::list_plugins))
-        .routes(routes!(nodes::list_nodes))
-        .routes(routes!(nodes::drain_node, nodes::undo_drain))
-        .routes(routes!(queue::show_queue))
-        .routes(routes!(queue::pause_queue))
-        .routes(routes!(queue::resume_queue))
-        .routes(routes!(proof::prove))
-        .routes(routes!(backup::download_backup))
-        .routes(routes!(backups::list_backups))
-        .routes(routes!(stats::show_stats))
-        .routes(routes!(supervision::show_supervision))
-        .routes(routes!(health::livez))
-        .routes(routes!(health::readyz))
-        .routes(routes!(metrics::metrics))
-        .routes(routes!(openapi))
+        .grouped(Viewer, routes!(scans::list_scans))
+        .grouped(Scanner, routes!(scans::submit_scan))
+        .grouped(Viewer, routes!(export::export_csv))
+        .grouped(Viewer, routes!(export::export_json))
+        .grouped(Viewer, routes!(scans::show_scan))
+        .grouped(Operator, routes!(scans::delete_scan))
+        .grouped(Scanner, routes!(scans::cancel_scan))
+        .grouped(Scanner, routes!(scans::rerun_scan))
+        .grouped(Viewer, routes!(events::scan_events))
+        .grouped(Viewer, routes!(log::scan_log))
+        .grouped(Viewer, routes!(changes::changes))
+        .grouped(Viewer, routes!(plugins::list_plugins))
+        .grouped(Viewer, routes!(nodes::list_nodes))
+        .grouped(Admin, routes!(nodes::drain_node, nodes::undo_drain))
+        .grouped(Viewer, routes!(queue::show_queue))
+        .grouped(Admin, routes!(queue::pause_queue))
+        .grouped(Admin, routes!(queue::resume_queue))
+        .grouped(Public, routes!(proof::prove))
+        .grouped(Admin, routes!(backup::download_backup))
+        .grouped(Auditor, routes!(backups::list_backups))
+        .grouped(Viewer, routes!(stats::show_stats))
+        .grouped(Viewer, routes!(supervision::show_supervision))
+        .grouped(Public, routes!(health::livez))
+        .grouped(Public, routes!(health::readyz))
+        .grouped(Viewer, routes!(metrics::metrics))
+        .grouped(Public, routes!(openapi))
 }
 
 /// The hot route, which has a lighter layer.
 pub(crate) fn hot_routes() -> OpenApiRouter<Web> {
-    OpenApiRouter::default().routes(routes!(status::scan_status))
+    OpenApiRouter::default().grouped(Group::Viewer, routes!(status::scan_status))
 }
 
 /// The description as bytes.

@@ -1,0 +1,100 @@
+//! Who may do what: the rights of a role on a group of routes. One table, asked for every request.
+
+/// What somebody may do on this server. `Viewer`, `Scanner`, `Operator` and `Owner` each include the ones before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Sees scans and their results.
+    Viewer,
+    /// Submits scans and cancels them.
+    Scanner,
+    /// Deletes scans, and acts on many at once.
+    Operator,
+    /// Decides about members and secrets.
+    Owner,
+    /// Runs the server: may do everything.
+    Admin,
+    /// Reads everything, the server's settings included, and changes nothing.
+    Auditor,
+}
+
+/// A group of routes that need the same right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Needs no right: health checks, the program's own assets, and what a browser keeps for itself.
+    Public,
+    /// Reads scans and results.
+    Viewer,
+    /// Submits, repeats and cancels scans.
+    Scanner,
+    /// Deletes scans, and acts on many.
+    Operator,
+    /// Changes members and secrets.
+    Owner,
+    /// Changes what concerns the whole server.
+    Admin,
+    /// Reads what concerns the whole server.
+    Auditor,
+}
+
+impl Group {
+    /// Its name, which is also that of the least role that has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Viewer => "viewer",
+            Self::Scanner => "scanner",
+            Self::Operator => "operator",
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Principal {
+    /// Kastrel itself.
+    System,
+    /// Somebody without a name, with the role that the server gives to such; `None`: no rights at all.
+    Anonymous(Option<Role>),
+}
+
+/// Whether `principal` may use the routes of `group`.
+#[must_use]
+pub const fn may(principal: Principal, group: Group) -> bool {
+    let Principal::Anonymous(role) = principal else { return true };
+    let Some(role) = role else { return matches!(group, Group::Public) };
+    match group {
+        Group::Public | Group::Viewer => true,
+        Group::Scanner => matches!(role, Role::Scanner | Role::Operator | Role::Owner | Role::Admin),
+        Group::Operator => matches!(role, Role::Operator | Role::Owner | Role::Admin),
+        Group::Owner => matches!(role, Role::Owner | Role::Admin),
+        Group::Admin => matches!(role, Role::Admin),
+        Group::Auditor => matches!(role, Role::Auditor | Role::Admin),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUPS: [Group; 7] = [Group::Public, Group::Viewer, Group::Scanner, Group::Operator, Group::Owner, Group::Admin, Group::Auditor];
+
+    #[test]
+    fn each_role_has_these_groups() {
+        for (role, rights) in [
+            (Role::Viewer, [true, true, false, false, false, false, false]),
+            (Role::Scanner, [true, true, true, false, false, false, false]),
+            (Role::Operator, [true, true, true, true, false, false, false]),
+            (Role::Owner, [true, true, true, true, true, false, false]),
+            (Role::Admin, [true; 7]),
+            (Role::Auditor, [true, true, false, false, false, false, true]),
+        ] {
+            assert_eq!(GROUPS.map(|group| may(Principal::Anonymous(Some(role)), group)), rights, "{role:?}");
+        }
+        assert!(GROUPS.iter().all(|group| may(Principal::System, *group)));
+        assert!(GROUPS.iter().all(|group| may(Principal::Anonymous(None), *group) == (*group == Group::Public)));
+    }
+}
