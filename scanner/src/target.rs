@@ -82,7 +82,7 @@ impl Target {
         if text.starts_with('-') {
             return Err(TargetError::LeadingDash);
         }
-        if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control() || matches!(c, '@' | '\\' | '%' | '<' | '>' | '"' | '\'' | '`')) {
+        if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control() || matches!(c, '@' | '\\' | '<' | '>' | '"' | '`')) {
             return Err(TargetError::Character(bad));
         }
         if text.contains(['?', '#']) {
@@ -104,6 +104,10 @@ impl Target {
         };
         if scheme.is_none() && rest.contains('/') {
             return Err(TargetError::PathWithoutScheme);
+        }
+        // A path may hold these; in a host `Url` would decode the one, and take the other for a letter.
+        if let Some(bad) = authority.chars().find(|c| matches!(c, '%' | '\'')) {
+            return Err(TargetError::Character(bad));
         }
         // `Url` would take the first word of the path for the host.
         if authority.is_empty() {
@@ -205,6 +209,14 @@ fn written_port(authority: &str) -> Result<Option<u16>, TargetError> {
     }
 }
 
+/// Whether a host, in lower case, is the visitor's own machine. Browsers trust it over plain HTTP (Secure Contexts, 3.1).
+#[must_use]
+pub fn is_local(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    name == "localhost" || name.ends_with(".localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// What to do with a redirect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
@@ -271,8 +283,79 @@ mod tests {
             "[::1",
             "exa\\mple.com",
             "http:///x",
+            "ex%61mple.com",
+            "http://ex%61mple.com/",
+            "http://exa'mple.com/x",
+            "http://example.com%2fx/",
+            "[fe80::1%25eth0]:80",
+            "http://example.com/<b>",
+            "http://user@example.com/",
         ] {
             assert!(Target::parse(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn takes_every_target_that_kastrel_takes() {
+        let signs = "/a-._~!$&'()*+,;=:b";
+        let mut texts: Vec<String> = [
+            "example.com",
+            "Example.COM.",
+            "example.com:8443/",
+            "127.0.0.1:80",
+            "[::1]/",
+            "::1",
+            "::ffff:127.0.0.1",
+            "[0:0:0:0:0:0:0:1]:8080",
+            "http:80",
+            "localhost",
+            "_dmarc.example.com",
+            "ab--c.example",
+            "1.2.3.example",
+            "0x7f.example",
+            "10.0.0.1-5.example",
+            "bücher.example",
+            "https://bücher.example:444/a",
+            "пример.испытание",
+            "http://10.0.0.1/24/x",
+            "HTTPS://example.com:444/app/login",
+            "https://example.com/app/",
+            "https://example.com/a;b=1/..c",
+            "http://127.0.0.1:8080/%E4%BE%8B",
+            "http://127.0.0.1:8080/a'b",
+            "http://[::1]:8080/100%25/it's",
+            "http://example.com/%zz%",
+            "http://example.com/%00%0d%0a",
+            "http://example.com/%252e%252e/x",
+            "http://example.com/%3Cscript%3E",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        texts.push(format!("https://example.com{signs}"));
+        texts.extend(signs.chars().chain(['%']).map(|sign| format!("http://example.com/x{sign}y")));
+        for text in texts {
+            let theirs: kastrel_actors::model::Target = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            let shown = theirs.to_string();
+            let ours = Target::parse(&shown).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            let host = match theirs.host() {
+                kastrel_actors::model::Host::Name(name) => Host::Domain(name.clone()),
+                kastrel_actors::model::Host::V4(address) => Host::Ipv4(*address),
+                kastrel_actors::model::Host::V6(address) => Host::Ipv6(*address),
+            };
+            assert_eq!((ours.host(), ours.port), (&host, theirs.port()), "{shown}");
+            // What is asked for is the path as it is written.
+            let written = shown.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or("/");
+            assert!(ours.candidates().iter().all(|url| url.path() == written), "{shown}: {:?}", ours.candidates());
+        }
+    }
+
+    #[test]
+    fn the_own_machine() {
+        for host in ["localhost", "localhost.", "a.localhost", "127.0.0.1", "127.9.9.9", "[::1]", "::1"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["", "localhost.example", "notlocalhost", "128.0.0.1", "[::2]", "10.0.0.1"] {
+            assert!(!is_local(host), "{host}");
         }
     }
 
