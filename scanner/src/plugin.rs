@@ -121,7 +121,7 @@ impl Outcome {
 pub trait Plugin: Send + Sync {
     /// What it is.
     fn meta(&self) -> &'static Meta;
-    /// Makes the check. Cancelled by dropping; must not leave tasks behind.
+    /// Makes the check, on a thread of its own. Cancelled by dropping; must not leave tasks behind.
     async fn run(&self, scan: &Scan) -> Outcome;
 }
 

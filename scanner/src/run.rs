@@ -1,14 +1,18 @@
 //! Runs the plugins of one scan and writes their files in KAST's order.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock;
 use crate::info::{self, Info, PluginRun};
@@ -148,22 +152,44 @@ async fn run_plugin(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Inst
     Ok(PluginRun::new(meta.name, &start, &end, status, reason))
 }
 
-/// Runs the check in a task of its own: a panic or an endless wait in one plugin must not take the others with it.
+/// Runs the check on a thread of its own: a panic, an endless wait or an endless computation in one plugin must not take the others with it. What it waits for is served by the caller's
+/// runtime. A check that is late is stopped at its next wait; one that never waits keeps its thread, which ends with the process.
 async fn guarded(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Instant) -> Outcome {
     let (of_plugin, of_scan) = (scan.settings.plugin_timeout, scan.settings.scan_timeout);
-    let left = deadline.saturating_duration_since(Instant::now());
+    let now = Instant::now();
     let used_up = format!("the time limit of {} s of the scan is used up (setting http.scan_timeout_seconds)", of_scan.as_secs());
-    if left.is_zero() {
+    if deadline <= now {
         return Outcome::Failed(used_up);
     }
-    let limit = of_plugin.min(left);
-    let mut task = JoinSet::new();
-    task.spawn(async move { plugin.run(&scan).await });
-    match timeout(limit, task.join_next()).await {
-        Ok(Some(Ok(outcome))) => outcome,
-        Ok(Some(Err(error))) => Outcome::Failed(format!("the plugin crashed: {}", clip(&error.to_string(), 300))),
-        Ok(None) => Outcome::Failed("the plugin did not start".to_owned()),
-        Err(_) if left < of_plugin => Outcome::Failed(used_up),
-        Err(_) => Outcome::Failed(format!("the check did not end within {} s", limit.as_secs())),
+    let end = deadline.min(now + of_plugin);
+    let late = || Outcome::Failed(if end == deadline { used_up } else { format!("the check did not end within {} s", of_plugin.as_secs()) });
+    let (tell, told) = oneshot::channel();
+    // Dropped when this function ends, and also when the scan is stopped.
+    let (_stop, stopped) = oneshot::channel::<()>();
+    let runtime = Handle::current();
+    let work = move || {
+        let check = async {
+            tokio::select! {
+                outcome = plugin.run(&scan) => Some(outcome),
+                _ = stopped => None,
+            }
+        };
+        let ended = panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(check)));
+        let _ = tell.send((Instant::now(), ended));
+    };
+    if let Err(error) = thread::Builder::new().name(plugin.meta().name.to_owned()).spawn(work) {
+        return Outcome::Failed(format!("no thread could be started for the check: {error}"));
     }
+    match timeout_at(end, told).await {
+        Ok(Ok((at, Ok(Some(outcome))))) if at <= end => outcome,
+        Ok(Ok((_, Err(panic)))) => Outcome::Failed(format!("the plugin crashed: {}", clip(words_of(&*panic), 300))),
+        Ok(Err(_)) => Outcome::Failed("the plugin did not say how it ended".to_owned()),
+        Ok(Ok(_)) | Err(_) => late(),
+    }
+}
+
+/// What a panic says.
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
 }

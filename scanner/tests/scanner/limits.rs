@@ -1,6 +1,8 @@
 //! Time, size, count and scope limits, and plugins that break.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use kastrel_scanner::http::{Client, HttpError};
@@ -124,4 +126,74 @@ async fn a_panic_of_one_plugin_is_its_own_failure() {
     assert_eq!(status(&info, "broken"), "fail");
     assert_eq!(status(&info, "http_headers"), "success");
     assert!(processed(folder.path(), "broken")["summary"].as_str().unwrap().contains("always panics"));
+}
+
+static SPINNING_META: Meta = Meta { name: "spinning", display_name: "Spinning", description: "Computes and never waits.", website_url: "", priority: 1 };
+
+struct Spinning(&'static AtomicBool);
+
+#[async_trait]
+impl Plugin for Spinning {
+    fn meta(&self) -> &'static Meta {
+        &SPINNING_META
+    }
+
+    async fn run(&self, _scan: &Scan) -> Outcome {
+        while !self.0.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+        Outcome::Skipped("somebody let it go".to_owned())
+    }
+}
+
+/// Lets the plugin's thread end, also when an assertion fails.
+struct LetGo(&'static AtomicBool);
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_never_waits_ends_with_its_limit_and_the_others_go_on() {
+    static FREE: AtomicBool = AtomicBool::new(false);
+    static SPINNING_PLUGIN: Spinning = Spinning(&FREE);
+    let _let_go = LetGo(&FREE);
+    let server = Server::start(|_| response(200, "", "")).await;
+    for workers in [1, 4] {
+        let folder = tempdir().unwrap();
+        let mut scanning = options(&format!("http://{}", server.address), &HTTP_PLUGINS, folder.path(), &[]);
+        scanning.plugins.insert(0, &SPINNING_PLUGIN);
+        scanning.workers = workers;
+        scanning.settings.plugin_timeout = Duration::from_secs(2);
+        let started = Instant::now();
+        let info = run_scan(scanning, &Journal::silent()).await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        assert_eq!(status(&info, "spinning"), "fail");
+        assert!(processed(folder.path(), "spinning")["summary"].as_str().unwrap().contains("did not end within 2 s"));
+        for plugin in HTTP_PLUGINS {
+            assert_eq!(status(&info, plugin), "success", "{plugin} with {workers} workers");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_never_waits_ends_with_the_limit_of_the_scan() {
+    static FREE: AtomicBool = AtomicBool::new(false);
+    static SPINNING_PLUGIN: Spinning = Spinning(&FREE);
+    let _let_go = LetGo(&FREE);
+    let server = Server::start(|_| response(200, "", "")).await;
+    let folder = tempdir().unwrap();
+    let mut scanning = options(&format!("http://{}", server.address), &["http_headers"], folder.path(), &[]);
+    scanning.plugins.insert(0, &SPINNING_PLUGIN);
+    scanning.workers = 1;
+    scanning.settings.scan_timeout = Duration::from_secs(2);
+    let started = Instant::now();
+    let info = run_scan(scanning, &Journal::silent()).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    for plugin in ["spinning", "http_headers"] {
+        assert_eq!(status(&info, plugin), "fail", "{plugin}");
+        assert!(processed(folder.path(), plugin)["summary"].as_str().unwrap().contains("http.scan_timeout_seconds"), "{plugin}");
+    }
 }
