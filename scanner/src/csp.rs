@@ -1,8 +1,17 @@
 //! Reads and judges Content Security Policies (CSP level 3) of header fields and of the page. Pure.
 
+use std::collections::HashSet;
+
 use reqwest::header::HeaderMap;
 
 use crate::markup::Element;
+use crate::target::is_local;
+
+/// How much text of all policies together is read. Real policies have some kilobytes.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// How many directives of one policy are read. The standards know some thirty.
+const MAX_DIRECTIVES: usize = 100;
 
 /// One policy: its directives in their order. Of two of one name the first counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,24 +24,23 @@ struct Policy {
 pub struct Policies {
     list: Vec<Policy>,
     text: String,
+    read: usize,
+    is_cut: bool,
 }
 
 /// Whether a policy has a weakness; the second argument says that the page came over TLS.
 type Weakness = fn(&Policy, bool) -> bool;
 
 /// The weaknesses, worst first.
-static WEAKNESSES: [(Weakness, &str); 7] = [
+static WEAKNESSES: [(Weakness, &str); 8] = [
     (|policy, _| policy.scripts().is_none(), "neither script-src nor default-src"),
-    // A nonce or hash makes browsers ignore 'unsafe-inline' (CSP level 3, 6.7.3.2).
-    (|policy, _| policy.allows_script("'unsafe-inline'") && !policy.has_nonce() && !policy.is_dynamic(), "'unsafe-inline' for scripts"),
-    (|policy, _| !policy.is_dynamic() && policy.scripts().is_none_or(|sources| sources.iter().any(|source| is_broad(source))), "scripts from anywhere"),
-    (|policy, _| !policy.is_dynamic() && policy.allows_script("data:"), "scripts from data: addresses"),
-    (|policy, _| policy.allows_script("'unsafe-eval'"), "'unsafe-eval' for scripts"),
+    (|policy, _| allows_inline(policy.elements()), "'unsafe-inline' for scripts"),
+    (|policy, _| allows_inline(policy.handlers()), "'unsafe-inline' for event handlers"),
+    (|policy, _| policy.loads_from(is_broad), "scripts from anywhere"),
+    (|policy, _| policy.loads_from(|source| source == "data:"), "scripts from data: addresses"),
+    (|policy, _| policy.scripts().is_none_or(|sources| sources.iter().any(|source| source == "'unsafe-eval'")), "'unsafe-eval' for scripts"),
     (|policy, _| policy.objects().is_none_or(|sources| sources.iter().any(|source| is_broad(source))), "plug-ins from anywhere (object-src)"),
-    (
-        |policy, https| https && !policy.is_dynamic() && policy.scripts().is_none_or(|sources| sources.iter().any(|source| is_plain(source))),
-        "scripts over plain HTTP",
-    ),
+    (|policy, https| https && policy.loads_from(is_plain), "scripts over plain HTTP"),
 ];
 
 impl Policies {
@@ -52,22 +60,41 @@ impl Policies {
     }
 
     fn add(&mut self, text: &str, is_meta: bool) {
+        let whole = text.trim();
+        // A directive is read whole or not at all.
+        let room = MAX_TEXT - self.read;
+        let text = if whole.len() <= room { whole } else { whole.as_bytes()[..room].iter().rposition(|byte| *byte == b';').map_or("", |end| &whole[..end]) };
+        self.read += text.len();
+        self.is_cut |= text.len() < whole.len();
         let mut directives: Vec<(String, Vec<String>)> = Vec::new();
+        let mut names = HashSet::new();
         for part in text.split(';') {
             let mut words = part.split_ascii_whitespace();
             let Some(name) = words.next().map(str::to_ascii_lowercase) else { continue };
             // A page cannot set these for itself.
             let ignored = is_meta && matches!(name.as_str(), "frame-ancestors" | "report-uri" | "sandbox");
-            if !ignored && !directives.iter().any(|(other, _)| *other == name) {
-                directives.push((name, words.map(str::to_ascii_lowercase).collect()));
+            if ignored || names.contains(&name) {
+                continue;
             }
+            if directives.len() == MAX_DIRECTIVES {
+                self.is_cut = true;
+                break;
+            }
+            names.insert(name.clone());
+            directives.push((name, words.map(str::to_ascii_lowercase).collect()));
         }
         if !directives.is_empty() {
             let source = if is_meta { " (meta element)" } else { "" };
             let separator = if self.text.is_empty() { "" } else { " | " };
-            self.text.push_str(&format!("{separator}{}{source}", text.trim()));
+            self.text.push_str(&format!("{separator}{text}{source}"));
             self.list.push(Policy { directives });
         }
+    }
+
+    /// What is to be said where a part of the policies was not read.
+    #[must_use]
+    pub fn remark(&self) -> Option<&'static str> {
+        self.is_cut.then_some("of the Content Security Policies only the first 64 KiB, and 100 directives of each, were read")
     }
 
     /// Whether there is no policy that is enforced.
@@ -119,23 +146,44 @@ impl Policy {
         self.directive(&["object-src", "default-src"])
     }
 
-    fn allows_script(&self, word: &str) -> bool {
-        self.scripts().is_none_or(|sources| sources.iter().any(|source| source == word))
+    /// What governs `script` elements (CSP level 3, 6.1.10).
+    fn elements(&self) -> Option<&[String]> {
+        self.directive(&["script-src-elem", "script-src", "default-src"])
     }
 
-    fn has_nonce(&self) -> bool {
-        self.scripts().is_some_and(|sources| sources.iter().any(|source| source.starts_with("'nonce-") || source.starts_with("'sha")))
+    /// What governs event handlers in attributes (CSP level 3, 6.1.11).
+    fn handlers(&self) -> Option<&[String]> {
+        self.directive(&["script-src-attr", "script-src", "default-src"])
     }
 
-    /// Whether browsers ignore hosts and schemes among the script sources (CSP level 3, 6.7.1.1).
-    fn is_dynamic(&self) -> bool {
-        self.scripts().is_some_and(|sources| sources.iter().any(|source| source == "'strict-dynamic'"))
+    /// Whether scripts load from a source of this kind. With 'strict-dynamic' browsers ignore hosts and schemes (CSP level 3, 6.7.1.1).
+    fn loads_from(&self, is_of_kind: impl Fn(&str) -> bool) -> bool {
+        self.elements().is_none_or(|sources| !sources.iter().any(|source| source == "'strict-dynamic'") && sources.iter().any(|source| is_of_kind(source)))
     }
 }
 
-/// Whether a source, in lower case, names plain HTTP or FTP.
+/// Whether inline script of any text runs. A nonce, a hash or 'strict-dynamic' makes browsers ignore 'unsafe-inline' (CSP level 3, 6.7.3.2).
+fn allows_inline(sources: Option<&[String]>) -> bool {
+    let overrules = |source: &String| source == "'strict-dynamic'" || is_nonce_or_hash(source);
+    sources.is_none_or(|sources| sources.iter().any(|source| source == "'unsafe-inline'") && !sources.iter().any(overrules))
+}
+
+/// Whether a source, in lower case, is a nonce or a hash by the grammar (CSP level 3, 2.3.1). Browsers ignore what only looks like one.
+fn is_nonce_or_hash(source: &str) -> bool {
+    let Some(inner) = source.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) else { return false };
+    let Some((kind, value)) = inner.split_once('-') else { return false };
+    let digits = value.trim_end_matches('=');
+    matches!(kind, "nonce" | "sha256" | "sha384" | "sha512")
+        && value.len() - digits.len() <= 2
+        && !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_'))
+}
+
+/// Whether a source, in lower case, names plain HTTP or FTP. What comes from the visitor's own machine passes no network.
 fn is_plain(source: &str) -> bool {
-    source.starts_with("http:") || source.starts_with("ftp:")
+    let is_http =
+        source.starts_with("http:") && !source.strip_prefix("http://").is_some_and(|rest| is_local(rest.split(['/', ':']).next().unwrap_or_default()));
+    is_http || source.starts_with("ftp:")
 }
 
 /// Whether a source, in lower case, covers sites of anybody: `*`, a scheme alone, `https://*`, `*:443`, or a wildcard right below a top-level domain.
@@ -169,6 +217,7 @@ mod tests {
     fn weaknesses() {
         const NONE: &str = "neither script-src nor default-src";
         const INLINE: &str = "'unsafe-inline' for scripts";
+        const HANDLERS: &str = "'unsafe-inline' for event handlers";
         const SCRIPTS: &str = "scripts from anywhere";
         const DATA: &str = "scripts from data: addresses";
         const EVAL: &str = "'unsafe-eval' for scripts";
@@ -196,6 +245,37 @@ mod tests {
             ("default-src 'self'; style-src 'unsafe-inline'", None),
             ("img-src 'self'", Some(NONE)),
             ("default-src 'self' http://cdn.example.com", Some("scripts over plain HTTP")),
+            ("default-src 'self' http://localhost:3000 http://127.0.0.1", None),
+            ("default-src 'self' http://localhost.example.com", Some("scripts over plain HTTP")),
+            // The directives for elements and for attributes, and what they fall back to.
+            ("default-src 'self'; script-src-elem * 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self'; script-src-elem 'self' 'unsafe-inline'", Some(INLINE)),
+            ("script-src 'self'; object-src 'none'; script-src-elem https:", Some(SCRIPTS)),
+            ("default-src 'self'; script-src-elem data:", Some(DATA)),
+            ("default-src 'self'; script-src-elem http://cdn.example.com", Some("scripts over plain HTTP")),
+            ("default-src 'self'; script-src-attr 'unsafe-inline'", Some(HANDLERS)),
+            ("default-src 'self'; script-src-attr 'unsafe-inline' 'nonce-abc'", None),
+            ("default-src 'self' 'unsafe-inline'; script-src-elem 'self'; script-src-attr 'none'", None),
+            ("default-src 'self' 'unsafe-inline'; script-src-elem 'self'", Some(HANDLERS)),
+            ("default-src 'self'; script-src *; script-src-elem 'self'", None),
+            ("default-src 'self'; script-src 'unsafe-eval'; script-src-elem 'self'", Some(EVAL)),
+            ("script-src-elem 'self'; script-src-attr 'none'; object-src 'none'", Some(NONE)),
+            // What is no nonce and no hash does not switch 'unsafe-inline' off.
+            ("default-src 'self' 'nonce-' 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'nonce-==' 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'nonce-abc 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' nonce-abc 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'nonce-a=b' 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'nonce-abc===' 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'nonce-a.b' 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'sha256-' 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'sha1-abc=' 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'sha-abc=' 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'sha256' 'unsafe-inline'", Some(INLINE)),
+            ("default-src 'self' 'NONCE-aB+/-_==' 'unsafe-inline'", None),
+            ("default-src 'self' 'sha256-abc=' 'unsafe-inline'", None),
+            ("default-src 'self' 'sha384-abc' 'unsafe-inline'", None),
+            ("default-src 'self' 'SHA512-abc' 'unsafe-inline'", None),
         ] {
             assert_eq!(policies(&[policy], "").weakness(true), expected, "{policy}");
         }
@@ -229,6 +309,34 @@ mod tests {
             (&[], "<meta http-equiv=content-security-policy content=\"frame-ancestors 'none'\">", None),
         ] {
             assert_eq!(policies(fields, html).restricts_framing(), expected, "{fields:?} {html}");
+        }
+    }
+
+    #[test]
+    fn long_policies_are_cut_and_take_no_time() {
+        let started = std::time::Instant::now();
+        let many: String = (0..90_000).map(|n| format!("{n:x};")).collect();
+        let metas: String = (0..3).map(|_| format!("<meta http-equiv=content-security-policy content=\"{many}\">")).collect();
+        let read = policies(&[], &metas);
+        assert!(read.remark().is_some() && read.text().len() <= MAX_TEXT + 100);
+        assert_eq!(read.weakness(true), Some("neither script-src nor default-src"));
+        let spread = policies(&[], &"<meta http-equiv=content-security-policy content=a>".repeat(5000));
+        assert!(spread.remark().is_none());
+        // A square of the count would take minutes.
+        assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
+
+        let directives = |count: usize| (0..count).map(|n| format!("x{n};")).collect::<String>();
+        for (text, is_cut, weakness) in [
+            (format!("{}default-src 'self'", directives(99)), false, None),
+            (format!("{}default-src 'self'", directives(100)), true, Some("neither script-src nor default-src")),
+            (format!("default-src 'self';{}", directives(200)), true, None),
+            (format!("default-src 'self';{}", "default-src *;".repeat(200)), false, None),
+            (format!("default-src 'self'; img-src {}", "a ".repeat(40_000)), true, None),
+            (format!("default-src 'self'; img-src {}", "ä ".repeat(40_000)), true, None),
+            ("x".repeat(MAX_TEXT + 1), true, None),
+        ] {
+            let read = policies(&[], &format!("<meta http-equiv=content-security-policy content=\"{text}\">"));
+            assert_eq!((read.remark().is_some(), read.weakness(true)), (is_cut, weakness), "{}", &text[..40]);
         }
     }
 }

@@ -33,9 +33,10 @@ impl Plugin for ScriptIntegrity {
                 let page = landing.visit.page();
                 let (html, remark) = page.html();
                 let elements = elements(&html);
-                let upgrades = Policies::read(&page.headers, &elements).upgrades_requests();
-                let mut report = judge(&elements, &page.url, upgrades);
+                let policies = Policies::read(&page.headers, &elements);
+                let mut report = judge(&elements, &page.url, policies.upgrades_requests());
                 report.observations.extend(remark);
+                report.observations.extend(policies.remark().map(str::to_owned));
                 Outcome::Done(report)
             }
             Err(reason) => Outcome::Failed(reason),

@@ -52,6 +52,7 @@ impl Plugin for HttpHeaders {
         }
         report.observations = present(&page.headers);
         report.observations.extend(in_page(&elements));
+        report.observations.extend(Policies::read(&page.headers, &elements).remark().map(str::to_owned));
         report.observations.extend(remark);
         if landing.is_https() {
             match redirect_check(scan).await {
@@ -128,7 +129,8 @@ pub fn judge(headers: &HeaderMap, elements: &[Element], context: Context, url: &
         let report_only = headers.contains_key("content-security-policy-report-only");
         add(&issues::CSP_MISSING, if report_only { "only a report-only policy, which blocks nothing" } else { "neither a header nor a meta element sets one" });
     } else if let Some(weakness) = policies.weakness(context.https) {
-        add(&issues::CSP_WEAK, &format!("{weakness} in: {}", policies.text()));
+        let remark = policies.remark().map(|remark| format!(" ({remark})")).unwrap_or_default();
+        add(&issues::CSP_WEAK, &format!("{weakness}{remark} in: {}", policies.text()));
     }
     if let Some(reason) = framing(&policies, joined(headers, "x-frame-options").as_deref()) {
         add(&issues::FRAMING_ALLOWED, &reason);

@@ -156,6 +156,22 @@ async fn deep_and_tangled_pages_are_read_in_no_time() {
 }
 
 #[tokio::test]
+async fn a_policy_of_ninety_thousand_directives_is_cut() {
+    let policy: String = (0..90_000).map(|n| format!("{n:x};")).collect();
+    let page = format!("<html><head><meta http-equiv=content-security-policy content=\"{policy}\"></head>");
+    let server = Server::start(move |_| response(200, "", &page)).await;
+    let folder = tempdir().unwrap();
+    let info = scan(&format!("http://{}", server.address), &PAGE_PLUGINS, folder.path(), &[]).await;
+    for plugin in PAGE_PLUGINS {
+        assert_eq!(status(&info, plugin), "success", "{plugin}");
+    }
+    for plugin in ["http_headers", "script_integrity"] {
+        assert!(processed(folder.path(), plugin)["details"].as_str().unwrap().contains("100 directives of each, were read"), "{plugin}");
+    }
+    assert!(info.duration_seconds < 5.0, "{} s", info.duration_seconds);
+}
+
+#[tokio::test]
 async fn a_compressed_page_counts_by_what_it_becomes() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     for _ in 0..256 {

@@ -97,6 +97,10 @@ static OTHER_POLICIES: &[(&str, &str)] = &[
     ("default-src 'none'; default-src 'none'", "browsers take the first directive of a name, so the policy works"),
     ("default-src 'none'; img-src 'self'; default-src 'none'", "browsers take the first directive of a name, so the policy works"),
     ("default-src 'none'; script-src 'strict-dynamic'", "it blocks every script, which is no weakness"),
+    (
+        "object-src 'none'; style-src 'self'; script-src 'unsafe-inline' 'sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBA=''sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBB='",
+        "two hashes without a space are one word that is no hash, so browsers heed 'unsafe-inline'",
+    ),
 ];
 
 /// Policies that Observatory passes and that cover sites of anybody.
