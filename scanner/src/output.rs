@@ -71,7 +71,7 @@ pub fn processed(meta: &Meta, outcome: &Outcome, target: &str, ended: Timestamp)
     };
     let findings = |disposition: &str, results: Value| json!({ "name": meta.name, "timestamp": timestamp, "disposition": disposition, "results": results });
     match outcome {
-        Outcome::Done(report) => {
+        Outcome::Done(report) | Outcome::Partial(report, _) => {
             let mut sorted: Vec<&Finding> = report.findings.iter().collect();
             sorted.sort_by_key(|finding| finding.issue.severity);
             let mut issues: Vec<Value> = Vec::new();
@@ -81,14 +81,23 @@ pub fn processed(meta: &Meta, outcome: &Outcome, target: &str, ended: Timestamp)
                 }
             }
             let tally = tally(&sorted);
-            Processed {
-                findings: findings("success", sorted.iter().map(|finding| result(finding)).collect()),
+            let results = sorted.iter().map(|finding| result(finding)).collect();
+            let file = Processed {
                 findings_count: sorted.len() as u64,
                 summary: format!("{}: {tally}", report.headline),
                 details: report.observations.join("\n"),
                 issues,
                 executive_summary: format!("{} found {tally}.", meta.display_name),
                 ..base
+            };
+            let Outcome::Partial(_, reason) = outcome else { return Processed { findings: findings("success", results), ..file } };
+            let mut findings = findings("fail", results);
+            findings["error"] = format!("not everything was checked: {reason}").into();
+            Processed {
+                findings,
+                summary: format!("{}; not everything was checked: {reason}", file.summary),
+                executive_summary: format!("{} found {tally}, but could not check everything.", meta.display_name),
+                ..file
             }
         }
         Outcome::Failed(reason) => Processed {

@@ -87,12 +87,24 @@ pub struct Report {
     pub headline: String,
 }
 
+impl Report {
+    fn bounded(mut self) -> Self {
+        self.findings.truncate(MAX_ENTRIES);
+        self.observations.truncate(MAX_ENTRIES);
+        self.observations.iter_mut().for_each(|text| *text = clip(text, MAX_TEXT));
+        self.headline = clip(&self.headline, MAX_TEXT);
+        self
+    }
+}
+
 /// How a plugin ended.
 #[derive(Debug, Clone)]
 #[must_use]
 pub enum Outcome {
     /// The check was made.
     Done(Report),
+    /// A part of the check could not be made, and this is why. What was found still counts, but the plugin did not succeed.
+    Partial(Report, String),
     /// The check could not be made, and this is why. Never used for "found nothing".
     Failed(String),
     /// The check does not apply to this target, and this is why.
@@ -103,13 +115,8 @@ impl Outcome {
     /// The outcome with every list and text cut to a bearable size.
     pub fn bounded(self) -> Self {
         match self {
-            Self::Done(mut report) => {
-                report.findings.truncate(MAX_ENTRIES);
-                report.observations.truncate(MAX_ENTRIES);
-                report.observations.iter_mut().for_each(|text| *text = clip(text, MAX_TEXT));
-                report.headline = clip(&report.headline, MAX_TEXT);
-                Self::Done(report)
-            }
+            Self::Done(report) => Self::Done(report.bounded()),
+            Self::Partial(report, reason) => Self::Partial(report.bounded(), clip(&reason, 4 * MAX_TEXT)),
             Self::Failed(reason) => Self::Failed(clip(&reason, 4 * MAX_TEXT)),
             Self::Skipped(reason) => Self::Skipped(clip(&reason, 4 * MAX_TEXT)),
         }

@@ -219,7 +219,7 @@ fn unchecked(page: &mut Html, info: Option<&Info>) {
         info.map(|info| info.plugins.as_slice()).unwrap_or_default().iter().filter(|run| !matches!(run.status.as_str(), "success" | "skipped")).collect();
     if !failed.is_empty() {
         let names: Vec<_> = failed.iter().map(|run| run.plugin_name.as_str()).collect();
-        page.raw("<p class=\"note\">Not everything was checked. These plugins could not do their work: ")
+        page.raw("<p class=\"note\">Not everything was checked. These plugins could not do all of their work: ")
             .text(&names.join(", "))
             .raw(". The table below says why.</p>\n");
     }
@@ -294,7 +294,7 @@ fn plugin_table(page: &mut Html, info: Option<&Info>, plugins: &[Processed]) {
         });
         // A count of nothing beside a check that was not made would read as a clean result.
         let count = match (status.as_str(), file) {
-            ("success", Some(file)) => file.findings_count.to_string(),
+            (_, Some(file)) if status == "success" || file.findings_count > 0 => file.findings_count.to_string(),
             _ => "–".to_owned(),
         };
         page.raw("\">").text(&status).raw("</span></td><td class=\"number\">").text(&count).raw("</td><td class=\"number\">");

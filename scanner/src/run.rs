@@ -134,7 +134,7 @@ async fn run_plugin(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Inst
     raw["ended_at"] = file.timestamp.clone().into();
     raw["disposition"] = file.findings["disposition"].clone();
     raw["observations"] = match &outcome {
-        Outcome::Done(report) => report.observations.clone().into(),
+        Outcome::Done(report) | Outcome::Partial(report, _) => report.observations.clone().into(),
         Outcome::Failed(_) | Outcome::Skipped(_) => json!([]),
     };
     output::write_json(folder, &format!("{}.json", meta.name), &raw)?;
@@ -142,7 +142,7 @@ async fn run_plugin(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Inst
 
     let (status, reason) = match outcome {
         Outcome::Done(_) => (Status::Success, None),
-        Outcome::Failed(reason) => (Status::Fail, Some(reason)),
+        Outcome::Partial(_, reason) | Outcome::Failed(reason) => (Status::Fail, Some(reason)),
         Outcome::Skipped(reason) => (Status::Skipped, Some(reason)),
     };
     match status {
