@@ -93,7 +93,9 @@ impl Suite {
         suites::TABLE.iter().find(|(code, _)| *code == self.0).map_or("an unknown suite", |(_, name)| name)
     }
 
-    const fn is_of_tls13(self) -> bool {
+    /// Whether the suite belongs to TLS 1.3.
+    #[must_use]
+    pub const fn is_of_tls13(self) -> bool {
         self.0 >> 8 == 0x13
     }
 
@@ -152,6 +154,8 @@ pub enum Answer {
     Accepted(Agreement),
     /// An answer in TLS that refuses: an alert, or another version. In words.
     Refused(String),
+    /// An answer in TLS that neither agrees nor refuses, such as a hello that breaks off. In words.
+    Unclear(String),
     /// The connection was closed without a word.
     Closed,
     /// Bytes that are no TLS.
@@ -188,10 +192,15 @@ fn extensions(version: Version, name: Option<&str>) -> Vec<u8> {
         prefixed(&mut list, &entry);
         extension(&mut extensions, 0, &list);
     }
-    // X25519, P-256, P-384, P-521 and X448 (RFC 8422), and for TLS 1.3 the groups of RFC 7919. With those in an older hello a server would have to use one of them.
+    // X25519, P-256, P-384, P-521 and X448 (RFC 8422).
     let mut groups: Vec<u16> = vec![29, 23, 24, 25, 30];
     if version == Version::Tls13 {
+        // The Brainpool curves by their numbers for TLS 1.3 (RFC 8734), and the groups of RFC 7919. With those in an older hello a server would have to use one of them.
+        groups.extend([31, 32, 33]);
         groups.extend(256..=260);
+    } else {
+        // The Brainpool curves (RFC 7027).
+        groups.extend([26, 27, 28]);
     }
     let mut list = Vec::new();
     prefixed(&mut list, &groups.iter().flat_map(|group| group.to_be_bytes()).collect::<Vec<_>>());
@@ -199,9 +208,11 @@ fn extensions(version: Version, name: Option<&str>) -> Vec<u8> {
     // The uncompressed point format.
     extension(&mut extensions, 11, &[1, 0]);
     if version >= Version::Tls12 {
-        // ECDSA, RSA-PSS, RSA, Ed25519, Ed448 and DSA with SHA-2 and SHA-1; older versions have no such extension (RFC 5246, 7.4.1.4.1).
-        const SCHEMES: [u16; 19] =
-            [0x403, 0x503, 0x603, 0x804, 0x805, 0x806, 0x809, 0x80A, 0x80B, 0x401, 0x501, 0x601, 0x807, 0x808, 0x203, 0x201, 0x402, 0x502, 0x202];
+        // ECDSA, RSA-PSS, RSA, Ed25519, Ed448, ECDSA with Brainpool curves (RFC 8734), and DSA, with SHA-2 and SHA-1; older versions have no such extension (RFC 5246, 7.4.1.4.1).
+        const SCHEMES: [u16; 22] = [
+            0x403, 0x503, 0x603, 0x804, 0x805, 0x806, 0x809, 0x80A, 0x80B, 0x401, 0x501, 0x601, 0x807, 0x808, 0x81A, 0x81B, 0x81C, 0x203, 0x201, 0x402, 0x502,
+            0x202,
+        ];
         let mut list = Vec::new();
         prefixed(&mut list, &SCHEMES.iter().flat_map(|scheme| scheme.to_be_bytes()).collect::<Vec<_>>());
         extension(&mut extensions, 13, &list);
@@ -230,10 +241,12 @@ struct Flight {
     messages: Vec<(u8, Vec<u8>)>,
     alert: Option<(u8, u8)>,
     is_tls: bool,
+    /// Whether the flight breaks off within a ServerHello. The version of TLS 1.3 stands at its end, so its beginning says nothing.
+    has_cut_hello: bool,
 }
 
 fn read_flight(bytes: &[u8]) -> Flight {
-    let mut flight = Flight { messages: Vec::new(), alert: None, is_tls: true };
+    let mut flight = Flight { messages: Vec::new(), alert: None, is_tls: true, has_cut_hello: false };
     let mut handshake = Vec::new();
     let mut rest = bytes;
     while let [kind, 3, _, high, low, after @ ..] = rest {
@@ -257,13 +270,12 @@ fn read_flight(bytes: &[u8]) -> Flight {
     let mut rest = handshake.as_slice();
     while let [kind, a, b, c, after @ ..] = rest {
         let length = (usize::from(*a) << 16) | (usize::from(*b) << 8) | usize::from(*c);
-        // Of a message that was cut off, only a ServerHello says something: its beginning does.
-        if after.len() < length && *kind != 2 {
+        let Some((content, others)) = after.split_at_checked(length) else {
+            flight.has_cut_hello = *kind == 2;
             break;
-        }
-        let content = &after[..after.len().min(length)];
+        };
         flight.messages.push((*kind, content.to_vec()));
-        rest = &after[content.len()..];
+        rest = others;
     }
     flight
 }
@@ -276,9 +288,9 @@ pub fn read_answer(bytes: &[u8], asked: Version, offered: &[Suite]) -> Answer {
     let flight = read_flight(bytes);
     if let Some((_, hello)) = flight.messages.iter().find(|(kind, _)| *kind == 2) {
         return match server_hello(hello) {
-            None => Answer::Refused("its hello cannot be read".to_owned()),
+            None => Answer::Unclear("its hello cannot be read".to_owned()),
             Some((version, _)) if version != asked.wire() => Answer::Refused(format!("it answers with {}", Version::named(version))),
-            Some((_, suite)) if !offered.contains(&suite) => Answer::Refused(format!("it chooses a suite that was not offered, {:#06x}", suite.0)),
+            Some((_, suite)) if !offered.contains(&suite) => Answer::Unclear(format!("it chooses a suite that was not offered, {:#06x}", suite.0)),
             Some((_, suite)) => Answer::Accepted(Agreement {
                 suite,
                 chain: flight.messages.iter().find(|(kind, _)| *kind == 11).map(|(_, content)| certificates(content)).unwrap_or_default(),
@@ -288,7 +300,8 @@ pub fn read_answer(bytes: &[u8], asked: Version, offered: &[Suite]) -> Answer {
     }
     match flight.alert {
         Some((_, description)) => Answer::Refused(format!("alert {description}, {}", alert_name(description))),
-        None if flight.is_tls => Answer::Refused("its answer is no hello".to_owned()),
+        None if flight.has_cut_hello => Answer::Unclear("its hello breaks off".to_owned()),
+        None if flight.is_tls => Answer::Unclear("its answer is no hello".to_owned()),
         None => Answer::NotTls,
     }
 }
@@ -393,13 +406,15 @@ impl Probe<'_> {
             }
             Ok(())
         };
-        let ended = timeout(self.limit, talk).await;
-        match ended {
-            Ok(Ok(())) => Ok(read_answer(&bytes, version, suites)),
-            // What came before the silence still counts.
-            Ok(Err(_)) | Err(_) if !bytes.is_empty() => Ok(read_answer(&bytes, version, suites)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", self.limit.as_secs())),
+        let fault = match timeout(self.limit, talk).await {
+            Ok(Ok(())) => return Ok(read_answer(&bytes, version, suites)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no {}answer within {} s", if bytes.is_empty() { "" } else { "whole " }, self.limit.as_secs()),
+        };
+        // What came before the silence still counts, if it says something.
+        match read_answer(&bytes, version, suites) {
+            Answer::Closed | Answer::Unclear(_) => Err(fault),
+            answer => Ok(answer),
         }
     }
 
@@ -409,8 +424,12 @@ impl Probe<'_> {
     /// As [`Probe::ask`], for the first hello.
     pub async fn survey(&self, version: Version) -> Result<Survey, String> {
         let mut left = version.suites();
-        let mut survey = Survey { version, suites: Vec::new(), chain: Vec::new(), dh_bits: None, refusal: None };
-        while survey.suites.len() < MAX_SUITES && !left.is_empty() {
+        let mut survey = Survey { version, suites: Vec::new(), chain: Vec::new(), dh_bits: None, refusal: None, end: End::Told };
+        while !left.is_empty() {
+            if survey.suites.len() == MAX_SUITES {
+                survey.end = End::Limit;
+                break;
+            }
             // The certificates and the first Diffie-Hellman key are read once.
             let whole_flight = survey.suites.is_empty() || (survey.dh_bits.is_none() && left.iter().any(|suite| suite.is_dhe()));
             match self.ask(version, &left, whole_flight).await {
@@ -421,14 +440,17 @@ impl Probe<'_> {
                     if survey.chain.is_empty() {
                         survey.chain = agreement.chain;
                     }
+                    continue;
                 }
-                Ok(_) | Err(_) if !survey.suites.is_empty() => break,
-                Ok(refusal) => {
-                    survey.refusal = Some(refusal);
-                    break;
-                }
-                Err(reason) => return Err(reason),
+                Ok(refusal) if survey.suites.is_empty() => survey.refusal = Some(refusal),
+                Ok(Answer::Refused(_)) => {}
+                Ok(Answer::Unclear(what)) => survey.end = End::Open(what),
+                Ok(Answer::Closed) => survey.end = End::Open("the connection was closed".to_owned()),
+                Ok(Answer::NotTls) => survey.end = End::Open("an answer was no TLS".to_owned()),
+                Err(reason) if survey.suites.is_empty() => return Err(reason),
+                Err(reason) => survey.end = End::Lost(reason),
             }
+            break;
         }
         Ok(survey)
     }
@@ -447,6 +469,19 @@ fn is_enough(bytes: &[u8], whole_flight: bool) -> bool {
     !flight.is_tls || flight.alert.is_some() || is_tls13 || flight.messages.iter().any(|(kind, _)| *kind == last)
 }
 
+/// How the list of a version's suites ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The server accepts no more: it answered with an alert or another version, or there is nothing left to offer.
+    Told,
+    /// By an answer that may be a refusal or a fault, such as a closed connection. In words.
+    Open(String),
+    /// By the limit of suites.
+    Limit,
+    /// By a hello that got no answer. In words.
+    Lost(String),
+}
+
 /// What is known about one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
@@ -460,9 +495,17 @@ pub struct Survey {
     pub dh_bits: Option<usize>,
     /// How it refused, where it accepts nothing.
     pub refusal: Option<Answer>,
+    /// How the list of suites ends.
+    pub end: End,
 }
 
 impl Survey {
+    /// Whether it may be said that the server accepts no other suites than these. Some servers refuse by closing the connection.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        matches!(self.end, End::Told | End::Open(_))
+    }
+
     /// Whether the server offers the version.
     #[must_use]
     pub fn is_offered(&self) -> bool {
@@ -472,7 +515,7 @@ impl Survey {
     /// Whether the answer shows that the server speaks TLS at all.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
-        self.is_offered() || matches!(self.refusal, Some(Answer::Refused(_)))
+        self.is_offered() || matches!(self.refusal, Some(Answer::Refused(_) | Answer::Unclear(_)))
     }
 }
 
@@ -484,10 +527,10 @@ mod tests {
     fn the_hello_is_well_formed() {
         let suites = [Suite(0xC02F), Suite(0x009E)];
         for (version, name, minor, extensions) in [
-            (Version::Tls11, None, 2, Some(4 + 12 + 6)),
-            (Version::Tls11, Some("a.test"), 2, Some(15 + 4 + 12 + 6)),
-            (Version::Tls12, None, 3, Some(4 + 12 + 6 + 4 + 2 + 38)),
-            (Version::Tls13, None, 3, Some(4 + 22 + 6 + 4 + 2 + 38 + 7 + 6)),
+            (Version::Tls11, None, 2, Some(4 + 18 + 6)),
+            (Version::Tls11, Some("a.test"), 2, Some(15 + 4 + 18 + 6)),
+            (Version::Tls12, None, 3, Some(4 + 18 + 6 + 4 + 2 + 44)),
+            (Version::Tls13, None, 3, Some(4 + 28 + 6 + 4 + 2 + 44 + 7 + 6)),
             (Version::Ssl30, Some("a.test"), 0, None),
         ] {
             let hello = client_hello(version, &suites, name);
@@ -511,7 +554,7 @@ mod tests {
     fn name_of(answer: &Answer) -> String {
         match answer {
             Answer::Accepted(agreement) => agreement.suite.to_string(),
-            Answer::Refused(reason) => reason.clone(),
+            Answer::Refused(reason) | Answer::Unclear(reason) => reason.clone(),
             Answer::Closed => "closed".to_owned(),
             Answer::NotTls => "no TLS".to_owned(),
         }
@@ -537,13 +580,81 @@ mod tests {
             (vec![21, 3, 1, 0, 2, 2, 70], Version::Tls10, "alert 70, protocol_version"),
             (vec![21, 3, 3, 0, 2, 2, 40], Version::Tls12, "alert 40, handshake_failure"),
             (vec![22, 3], Version::Tls12, "its answer is no hello"),
-            (hello(1, 0x33)[..20].to_vec(), Version::Tls10, "its hello cannot be read"),
+            (hello(1, 0x33)[..20].to_vec(), Version::Tls10, "its hello breaks off"),
+            (vec![22, 3, 1, 0, 6, 2, 0, 0, 2, 3, 1], Version::Tls10, "its hello cannot be read"),
             (Vec::new(), Version::Tls10, "closed"),
             (b"HTTP/1.1 400 Bad Request\r\n".to_vec(), Version::Tls10, "no TLS"),
             (b"220 ready\r\n".to_vec(), Version::Tls10, "no TLS"),
         ] {
             assert_eq!(name_of(&read_answer(&bytes, asked, &asked.suites())), expected, "{asked:?} {bytes:?}");
         }
+    }
+
+    #[test]
+    fn groups_of_every_curve_are_offered() {
+        for (version, groups) in [
+            (Version::Tls10, &[29, 23, 24, 25, 30, 26, 27, 28][..]),
+            (Version::Tls12, &[29, 23, 24, 25, 30, 26, 27, 28]),
+            (Version::Tls13, &[29, 23, 24, 25, 30, 31, 32, 33, 256, 257, 258, 259, 260]),
+        ] {
+            let mut list = Vec::new();
+            prefixed(&mut list, &groups.iter().flat_map(|group: &u16| group.to_be_bytes()).collect::<Vec<_>>());
+            let mut wanted = Vec::new();
+            extension(&mut wanted, 10, &list);
+            let hello = client_hello(version, &[Suite(0xC02F)], None);
+            assert!(hello.windows(wanted.len()).any(|window| window == wanted), "{version:?}");
+        }
+    }
+
+    /// A server that takes the first suite offered on some connections, and answers all later ones with these bytes; with none of them it holds the connection open in silence.
+    async fn server(takes: usize, then: Option<Vec<u8>>) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            for count in 0.. {
+                let Ok((mut stream, _)) = listener.accept().await else { return };
+                let mut head = [0; 5];
+                stream.read_exact(&mut head).await.unwrap();
+                let mut record = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+                stream.read_exact(&mut record).await.unwrap();
+                // The suites stand behind the message's head, the version, the random and an empty session, and their length.
+                let first = u16::from_be_bytes([record[41], record[42]]);
+                let answer = if count < takes { Some([hello(3, first), vec![22, 3, 3, 0, 4, 14, 0, 0, 0]].concat()) } else { then.clone() };
+                match answer {
+                    Some(bytes) => stream.write_all(&bytes).await.unwrap(),
+                    None => held.push(stream),
+                }
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_list_of_suites_tells_how_it_ends() {
+        let open = |what: &str| End::Open(what.to_owned());
+        for (takes, then, end) in [
+            (3, Some(vec![21, 3, 3, 0, 2, 2, 40]), End::Told),
+            (3, Some(hello(2, 0x2F)), End::Told),
+            (3, Some(Vec::new()), open("the connection was closed")),
+            (3, Some(b"HTTP/1.1 400 Bad Request\r\n".to_vec()), open("an answer was no TLS")),
+            (3, Some(hello(3, 0x2F)[..30].to_vec()), open("its hello breaks off")),
+            (3, Some(hello(3, 0x1301)), open("it chooses a suite that was not offered, 0x1301")),
+            (3, None, End::Lost("no answer within 1 s".to_owned())),
+            (MAX_SUITES, Some(Vec::new()), End::Limit),
+            (1000, None, End::Limit),
+        ] {
+            let probe = Probe { address: server(takes, then.clone()).await, name: None, limit: Duration::from_secs(1) };
+            let survey = probe.survey(Version::Tls12).await.unwrap();
+            assert_eq!((survey.suites.len(), &survey.end), (takes.min(MAX_SUITES), &end), "{then:?}");
+            assert_eq!(survey.is_whole(), matches!(end, End::Told | End::Open(_)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_version_without_an_answer_is_not_taken_for_a_refusal() {
+        let probe = Probe { address: server(0, None).await, name: None, limit: Duration::from_secs(1) };
+        assert_eq!(probe.survey(Version::Tls12).await.unwrap_err(), "no answer within 1 s");
     }
 
     fn unhex(text: &str) -> Vec<u8> {

@@ -16,7 +16,7 @@ use crate::certificate::{self, Yardstick};
 use crate::issues;
 use crate::plugin::{Finding, Meta, Outcome, Plugin, Report};
 use crate::scan::Scan;
-use crate::tls_probe::{Answer, Probe, Suite, Survey, Version};
+use crate::tls_probe::{Answer, End, Probe, Suite, Survey, Version};
 use crate::trust;
 
 static META: Meta = Meta {
@@ -70,22 +70,23 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
     let modern = handshake(address, &name, limit).await;
     let probe = Probe { address, name: sni, limit };
     let mut surveys = Vec::new();
+    let mut unchecked = Vec::new();
     let mut report = Report::default();
     for version in Version::ALL {
         match probe.survey(version).await {
             Ok(survey) => surveys.push(survey),
-            Err(reason) => report.observations.push(format!("{}: could not be checked ({reason})", version.name())),
+            Err(reason) => unchecked.push(format!("{}: could not be checked ({reason})", version.name())),
         }
         // A port that speaks something else, or nothing, is not asked five times.
-        let is_other = surveys.last().is_none_or(|survey| survey.refusal == Some(Answer::NotTls));
+        let is_other = surveys.last().map_or(unchecked.len() > 1, |survey: &Survey| survey.refusal == Some(Answer::NotTls));
         if modern.is_err() && is_other {
             break;
         }
     }
 
     let agreed = modern.as_ref().ok().map(|handshake| handshake.agreed.clone());
-    let chain = match modern {
-        Ok(handshake) => handshake.chain,
+    let chain = match &modern {
+        Ok(handshake) => handshake.chain.clone(),
         Err(reason) => {
             if !surveys.iter().any(Survey::speaks_tls) {
                 if answers_plain_http(scan, port).await {
@@ -94,11 +95,10 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
                 return Err(format!("no TLS on this port: {location}: {reason}"));
             }
             if !surveys.iter().any(Survey::is_offered) {
-                let answers: Vec<String> = surveys.iter().map(describe).collect();
-                return Err(format!(
-                    "{location} speaks TLS, but refused every version and cipher suite; its certificate was not seen ({})",
-                    answers.join("; ")
-                ));
+                let what =
+                    if unchecked.is_empty() { "refused every version and cipher suite" } else { "agreed to nothing, and not every version could be checked" };
+                let answers: Vec<String> = surveys.iter().map(describe).chain(unchecked).collect();
+                return Err(format!("{location} speaks TLS, but {what}; its certificate was not seen ({})", answers.join("; ")));
             }
             surveys.iter().map(|survey| &survey.chain).find(|chain| !chain.is_empty()).cloned().unwrap_or_default()
         }
@@ -111,8 +111,7 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
         let yardstick = Yardstick { roots: &roots, name: &name, now: scan.now, warning_days: scan.settings.expiry_warning_days };
         let judgement = certificate::judge(&chain, &yardstick, &location)?;
         report.findings = judgement.findings;
-        let unchecked = std::mem::replace(&mut report.observations, judgement.facts);
-        report.observations.extend(unchecked);
+        report.observations = judgement.facts;
     }
     if let Some(agreed) = &agreed {
         report.observations.push(format!("negotiated: {agreed}"));
@@ -121,37 +120,65 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
         report.observations.push(describe(survey));
         report.observations.extend(survey.suites.iter().map(|suite| format!("{} accepts {suite}", survey.version.name())));
     }
+    report.observations.extend(unchecked.iter().cloned());
     report.findings.extend(judge(&surveys, agreed.is_some(), &location));
-    let without_certificate = if chain.is_empty() { "; its certificate was not seen" } else { "" };
-    report.headline = match (&agreed, surveys.iter().find(|survey| survey.is_offered())) {
-        (Some(agreed), _) => format!("{location} negotiates {agreed}"),
-        (None, Some(best)) => format!("{location} speaks {} at best, with suites that browsers refuse{without_certificate}", best.version.name()),
-        (None, None) => format!("{location} speaks TLS{without_certificate}"),
+    report.headline = headline(&location, modern.as_ref().map(|handshake| handshake.agreed.as_str()).map_err(String::as_str), &surveys);
+    if chain.is_empty() {
+        report.headline.push_str("; its certificate was not seen");
+    }
+    unchecked.extend(surveys.iter().filter_map(|survey| match &survey.end {
+        End::Lost(reason) => Some(format!("{}: not every suite could be checked ({reason})", survey.version.name())),
+        _ => None,
+    }));
+    Ok(if unchecked.is_empty() { Outcome::Done(report) } else { Outcome::Partial(report, unchecked.join("; ")) })
+}
+
+/// One sentence about what the server agreed to; `modern` is the handshake that a current browser would make, or why it was not completed.
+fn headline(location: &str, modern: Result<&str, &str>, surveys: &[Survey]) -> String {
+    let best = match (modern, surveys.iter().find(|survey| survey.is_offered())) {
+        (Ok(agreed), _) => return format!("{location} negotiates {agreed}"),
+        (Err(_), None) => return format!("{location} speaks TLS"),
+        (Err(_), Some(best)) => best.version.name(),
     };
-    Ok(Outcome::Done(report))
+    let is_modern = |suite: &Suite| suite.is_of_tls13() || (suite.is_forward_secret() && suite.is_authenticated());
+    let accepts_modern = surveys.iter().flat_map(|survey| &survey.suites).any(is_modern);
+    match modern {
+        // The suites are good, so it was something else: a certificate of the client, or a group for the key exchange.
+        Err(reason) if accepts_modern => format!("{location} speaks {best} at best; a handshake was not completed ({reason})"),
+        Err(reason) if !surveys.iter().all(Survey::is_whole) => format!("{location} speaks {best}; a handshake was not completed ({reason})"),
+        _ => format!("{location} speaks {best} at best, with suites that browsers refuse"),
+    }
 }
 
 /// One line about one version.
 fn describe(survey: &Survey) -> String {
     let name = survey.version.name();
     let dh = survey.dh_bits.map(|bits| format!(", Diffie-Hellman with {bits} bits")).unwrap_or_default();
+    let (least, end) = match &survey.end {
+        End::Told => ("", String::new()),
+        End::Open(what) => ("at least ", format!(" (the list ends without a refusal: {what})")),
+        End::Limit => ("at least ", " (no more were asked for)".to_owned()),
+        End::Lost(reason) => ("at least ", format!(" (the list broke off: {reason})")),
+    };
     match (&survey.refusal, survey.suites.len()) {
-        (None, 1) => format!("{name}: offered, 1 suite{dh}"),
-        (None, count) => format!("{name}: offered, {count} suites{dh}"),
-        (Some(Answer::Refused(reason)), _) => format!("{name}: not offered ({reason})"),
+        (None, 1) => format!("{name}: offered, {least}1 suite{dh}{end}"),
+        (None, count) => format!("{name}: offered, {least}{count} suites{dh}{end}"),
+        (Some(Answer::Refused(reason) | Answer::Unclear(reason)), _) => format!("{name}: not offered ({reason})"),
         (Some(Answer::NotTls), _) => format!("{name}: not offered (the answer is no TLS)"),
         (Some(_), _) => format!("{name}: not offered (the connection was closed)"),
     }
 }
 
-/// Judges the versions and suites that a server accepts. `negotiates` says that a handshake with modern TLS was completed.
+/// Judges the versions and suites that a server accepts. `negotiates` says that a handshake with modern TLS was completed. That something is not accepted is only said of what was asked
+/// to its end.
 #[must_use]
 pub fn judge(surveys: &[Survey], negotiates: bool, location: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |issue, evidence: String| findings.push(Finding::new(issue, location, evidence));
     let offered = |version: Version| surveys.iter().any(|survey| survey.version == version && survey.is_offered());
+    let is_known = |version: Version| surveys.iter().any(|survey| survey.version == version && survey.is_whole());
     let names = |suites: &[Suite]| suites.iter().map(|suite| suite.name()).collect::<Vec<_>>().join(", ");
-    if !offered(Version::Tls13) && !offered(Version::Tls12) && !negotiates {
+    if [Version::Tls13, Version::Tls12].into_iter().all(|version| is_known(version) && !offered(version)) && !negotiates {
         add(&issues::TLS_NO_MODERN, "neither TLS 1.3 nor TLS 1.2 was agreed to".to_owned());
     }
     let withdrawn: Vec<&str> =
@@ -163,13 +190,15 @@ pub fn judge(surveys: &[Survey], negotiates: bool, location: &str) -> Vec<Findin
         add(&issues::TLS_NO_13, "a hello with TLS 1.3 only was refused".to_owned());
     }
     if let Some(tls12) = surveys.iter().find(|survey| survey.version == Version::Tls12 && survey.is_offered())
+        && tls12.is_whole()
         && !tls12.suites.iter().any(|suite| suite.is_forward_secret() && suite.is_authenticated())
     {
         add(&issues::TLS_OLD_SUITES, format!("TLS 1.2 accepts {}", names(&tls12.suites)));
     }
     let all: Vec<Suite> = surveys.iter().flat_map(|survey| survey.suites.iter().copied()).collect();
     let forward_secret: Vec<Suite> = all.iter().copied().filter(|suite| suite.is_forward_secret()).collect();
-    if !forward_secret.is_empty() && forward_secret.iter().all(|suite| suite.is_dhe()) {
+    let knows_all = is_known(Version::Tls13) && is_known(Version::Tls12) && surveys.iter().all(Survey::is_whole);
+    if knows_all && !forward_secret.is_empty() && forward_secret.iter().all(|suite| suite.is_dhe()) {
         add(&issues::TLS_DHE_ONLY, format!("the only suites with forward secrecy are {}", names(&forward_secret)));
     }
     let mut broken: Vec<Suite> = Vec::new();
@@ -227,4 +256,85 @@ const fn version_name(version: rustls::ProtocolVersion) -> &'static str {
 
 async fn answers_plain_http(scan: &Scan, port: u16) -> bool {
     scan.landing().await.is_ok_and(|landing| !landing.is_https() && landing.url().port_or_known_default() == Some(port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survey(version: Version, suites: &[u16], end: End) -> Survey {
+        let refusal = suites.is_empty().then(|| Answer::Refused("alert 70, protocol_version".to_owned()));
+        Survey { version, suites: suites.iter().map(|code| Suite(*code)).collect(), chain: Vec::new(), dh_bits: None, refusal, end }
+    }
+
+    #[test]
+    fn the_headline_blames_the_suites_only_where_they_are_to_blame() {
+        const REFUSED: &str = "with suites that browsers refuse";
+        const REASON: &str = "a handshake was not completed (the server wants a certificate)";
+        let lost = || End::Lost("no answer within 5 s".to_owned());
+        for (suites, end, expected) in [
+            (&[(Version::Tls12, &[0x002F, 0x003D][..])][..], End::Told, REFUSED),
+            (&[(Version::Tls10, &[0x000A]), (Version::Ssl30, &[0x0005])], End::Told, REFUSED),
+            (&[(Version::Tls13, &[0x1301])], End::Told, REASON),
+            (&[(Version::Tls12, &[0xC02F])], End::Told, REASON),
+            (&[(Version::Tls12, &[0x009E])], End::Told, REASON),
+            (&[(Version::Tls12, &[0x002F, 0xCCA8])], End::Told, REASON),
+            (&[(Version::Tls12, &[0x002F]), (Version::Tls13, &[0x1302])], End::Told, REASON),
+            (&[(Version::Tls12, &[0x002F])], lost(), REASON),
+            (&[(Version::Tls12, &[0x002F])], End::Limit, REASON),
+            (&[(Version::Tls12, &[0x002F])], End::Open("the connection was closed".to_owned()), REFUSED),
+        ] {
+            let surveys: Vec<_> = suites.iter().map(|(version, codes)| survey(*version, codes, end.clone())).collect();
+            let text = headline("a.test:443", Err("the server wants a certificate"), &surveys);
+            assert!(text.contains(expected) && text.contains(suites[0].0.name()), "{text}");
+            assert_eq!(headline("a.test:443", Ok("TLS 1.3"), &surveys), "a.test:443 negotiates TLS 1.3");
+        }
+    }
+
+    #[test]
+    fn a_list_that_may_be_longer_says_at_least() {
+        for (codes, end, expected) in [
+            (&[0xC02F][..], End::Told, "TLS 1.2: offered, 1 suite"),
+            (&[0xC02F, 0x002F], End::Told, "TLS 1.2: offered, 2 suites"),
+            (&[0xC02F], End::Limit, "TLS 1.2: offered, at least 1 suite (no more were asked for)"),
+            (&[0xC02F, 0x002F], End::Lost("no answer within 5 s".to_owned()), "TLS 1.2: offered, at least 2 suites (the list broke off: no answer within 5 s)"),
+            (
+                &[0xC02F, 0x002F],
+                End::Open("the connection was closed".to_owned()),
+                "TLS 1.2: offered, at least 2 suites (the list ends without a refusal: the connection was closed)",
+            ),
+            (&[], End::Told, "TLS 1.2: not offered (alert 70, protocol_version)"),
+        ] {
+            assert_eq!(describe(&survey(Version::Tls12, codes, end)), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_missing_that_was_not_asked_to_its_end() {
+        let lost = || End::Lost("no answer within 5 s".to_owned());
+        let closed = || End::Open("the connection was closed".to_owned());
+        for (surveys, expected) in [
+            (
+                vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x002F], End::Told)],
+                &["tls_1_3_not_offered", "tls_obsolete_cipher_suites_only"][..],
+            ),
+            (
+                vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x002F], closed())],
+                &["tls_1_3_not_offered", "tls_obsolete_cipher_suites_only"],
+            ),
+            (vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x002F], lost())], &["tls_1_3_not_offered"]),
+            (vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x009E], End::Limit)], &["tls_1_3_not_offered"]),
+            (vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x009E], End::Told)], &["tls_1_3_not_offered", "tls_dhe_only"]),
+            (vec![survey(Version::Tls12, &[0x009E], End::Told)], &[]),
+            (vec![survey(Version::Tls12, &[], End::Told), survey(Version::Tls10, &[0x002F], End::Told)], &["tls_legacy_protocol"]),
+            (
+                vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[], End::Told), survey(Version::Tls10, &[0x002F], End::Told)],
+                &["tls_no_modern_protocol", "tls_legacy_protocol"],
+            ),
+            (vec![survey(Version::Tls12, &[0x0005], lost())], &["tls_broken_cipher_suites"]),
+        ] {
+            let found: Vec<_> = judge(&surveys, false, "a.test:443").iter().map(|finding| finding.issue.id).collect();
+            assert_eq!(found, expected, "{surveys:?}");
+        }
+    }
 }

@@ -17,6 +17,8 @@ type Accepts = &'static [(u8, &'static [u16])];
 enum Refusal {
     Alert(u8),
     Close,
+    /// By saying nothing for ever.
+    Silence,
 }
 
 /// A server that answers the first flight as OpenSSL does, and knows nothing of what comes after.
@@ -45,8 +47,10 @@ async fn answer(mut stream: TcpStream, accepts: Accepts, dh_bits: u16, refusal: 
     let known = accepts.iter().find(|(version, _)| *version == minor);
     let chosen = known.and_then(|(_, known)| known.iter().find(|suite| suites.contains(suite)));
     let Some(suite) = chosen else {
-        if let Refusal::Alert(description) = refusal {
-            stream.write_all(&[21, 3, minor.min(3), 0, 2, 2, description]).await?;
+        match refusal {
+            Refusal::Alert(description) => stream.write_all(&[21, 3, minor.min(3), 0, 2, 2, description]).await?,
+            Refusal::Close => {}
+            Refusal::Silence => return stream.read_to_end(&mut Vec::new()).await.map(|_| ()),
         }
         return stream.shutdown().await;
     };
@@ -225,6 +229,31 @@ async fn versions_and_suites_are_those_that_sslyze_finds() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_got_no_answer_is_said_and_is_no_plain_success() {
+    let target = server(&[(3, &[0xC02F, 0x002F])], 2048, Refusal::Silence).await;
+    let folder = tempdir().unwrap();
+    let info = scan(&target, &["tls_certificate"], folder.path(), &["http.connect_timeout_seconds=1"]).await;
+    assert_eq!(status(&info, "tls_certificate"), "fail");
+    let file = processed(folder.path(), "tls_certificate");
+    let details = file["details"].as_str().unwrap();
+    assert!(details.contains("TLS 1.2: offered, at least 2 suites"), "{details}");
+    for version in ["TLS 1.3", "TLS 1.1", "TLS 1.0", "SSL 3.0"] {
+        assert!(details.contains(&format!("{version}: could not be checked (no answer within 1 s)")), "{details}");
+    }
+    let reason = info.plugins[0].reason.as_deref().unwrap();
+    assert!(reason.contains("TLS 1.0: could not be checked") && reason.contains("TLS 1.2: not every suite could be checked"), "{reason}");
+    // What was found is kept, and nothing is said about what was not seen.
+    assert_eq!(issues(folder.path(), "tls_certificate"), ["tls_self_signed"]);
+    assert_eq!(file["findings"]["disposition"], "fail");
+    assert_eq!(file["findings"]["results"].as_array().unwrap().len(), 1);
+    assert!(file["findings"]["error"].as_str().unwrap().contains("TLS 1.0"));
+    assert!(file["summary"].as_str().unwrap().contains("not everything was checked"), "{file:#}");
+    assert!(!file["summary"].as_str().unwrap().contains("browsers refuse"), "{file:#}");
+    let page = std::fs::read_to_string(folder.path().join("kast_report.html")).unwrap();
+    assert!(page.contains("Not everything was checked") && page.contains("Certificate is self-signed"));
 }
 
 #[tokio::test]
