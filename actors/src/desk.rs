@@ -229,7 +229,7 @@ impl ScanDesk {
             let locked = self.overrides.check(one, &known);
             if locked.is_empty() {
                 errors.extend(schema.as_ref().map(|schema| schema.check(one)).unwrap_or_default());
-                errors.extend(self.scope.check_overrides(one));
+                errors.extend(self.scope.check_overrides(one, &known));
             }
             errors.extend(locked);
         }

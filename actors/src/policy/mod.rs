@@ -20,6 +20,7 @@ pub mod reports;
 pub mod restart;
 pub mod scope;
 pub mod selection;
+mod setting_hosts;
 pub mod suit;
 pub mod transition;
 pub mod wait_parts;

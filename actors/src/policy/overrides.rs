@@ -40,6 +40,9 @@ fn refused_by(rule: &SettingRule, value: &str, is_secret: bool) -> Option<String
     if !rule.kinds.is_empty() && !rule.kinds.iter().any(fits) {
         return Some(format!("expected {}, not `{shown}`", expected(rule)));
     }
+    if rule.format == "address" && text.parse::<std::net::SocketAddr>().is_err() {
+        return Some(format!("expected an address with its port, such as 192.0.2.53:53, not `{shown}`"));
+    }
     let is_nothing = rule.kinds.contains(&ValueKind::Nothing) && fits(&ValueKind::Nothing);
     if !rule.words.is_empty() && !is_nothing && !rule.words.iter().any(|word| word == text) {
         return Some(format!("expected one of {}, not `{shown}`", rule.words.join(", ")));
@@ -150,6 +153,7 @@ mod tests {
             ("hosts", rule(&[ValueKind::List], None, None, &[])),
             ("ports", SettingRule { items: vec![ValueKind::Integer], ..rule(&[ValueKind::List, ValueKind::Nothing], None, None, &[]) }),
             ("names", SettingRule { items: vec![ValueKind::Text], ..rule(&[ValueKind::Text, ValueKind::List], None, None, &[]) }),
+            ("nameserver", SettingRule { format: "address".into(), ..rule(&[ValueKind::Text], None, None, &[]) }),
         ];
         SettingsSchema { plugins: [("zap".to_owned(), keys.into_iter().map(|(key, rule)| (key.to_owned(), rule)).collect())].into() }
     }
@@ -181,6 +185,8 @@ mod tests {
             ("ports", "none"),
             ("names", r#"a, ["b"#),
             ("names", r#"["a", "b"]"#),
+            ("nameserver", "8.8.8.8:53"),
+            ("nameserver", "[::1]:5353"),
         ] {
             assert_eq!(problem("zap", key, value), None, "{key}={value}");
         }
@@ -226,6 +232,11 @@ mod tests {
             ("zap", "ports", "[[80]]", "without lists and objects"),
             ("zap", "hosts", r#"[{"a": 1}]"#, "without lists and objects"),
             ("zap", "names", "[1]", "elements of text, not `1`"),
+            ("zap", "nameserver", "8.8.8.8", "an address with its port, such as 192.0.2.53:53, not `8.8.8.8`"),
+            ("zap", "nameserver", "dns.example.com:53", "an address with its port"),
+            ("zap", "nameserver", "::1", "an address with its port"),
+            ("zap", "nameserver", "8.8.8.8:65536", "an address with its port"),
+            ("zap", "nameserver", "", "an address with its port"),
         ] {
             let message = problem(plugin, key, value).unwrap();
             assert!(message.contains(part) && message.contains(&format!("`{plugin}.{key}`")), "{message}");

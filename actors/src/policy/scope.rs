@@ -1,13 +1,14 @@
 //! Which targets may be scanned: allow and deny lists, and private ranges. Checked at submission and again at dispatch.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::addresses::{embedded, is_local, is_special};
-use crate::model::{ConfigOverride, FieldError, Host, Target};
+pub use super::setting_hosts::{AddressError, hosts_in, hosts_of};
+use crate::model::{ConfigOverride, FieldError, Host, SettingNatures, Target};
 
 /// One entry of an allow or deny list: a name (with its subdomains), an address, or an address range in CIDR form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,42 +191,23 @@ impl ScopePolicy {
 }
 
 impl ScopePolicy {
-    /// Checks the hosts in a scan's settings by what is written. A sealed value is checked where it is opened. No error repeats a secret.
+    /// Checks the hosts in a scan's settings by what is written, and that the value of a setting that takes an address is one. A sealed value is checked where it is opened. No error repeats a secret.
     #[must_use]
-    pub fn check_overrides(&self, overrides: &[ConfigOverride]) -> Vec<FieldError> {
+    pub fn check_overrides(&self, overrides: &[ConfigOverride], natures: &SettingNatures) -> Vec<FieldError> {
         let refusal = |one: &ConfigOverride| {
-            let hosts = one.value.clear().map(hosts_in).unwrap_or_default();
-            let (host, why) = hosts.into_iter().find_map(|host| self.check_host(&host).err().map(|why| (host, why)))?;
-            let host = if one.is_secret() { "an address in it".to_owned() } else { host.to_string() };
-            Some(FieldError::new("overrides", format!("`{}`: {host} {why}", one.name())))
+            let nature = natures.nature(&one.plugin, &one.key);
+            let is_secret = one.is_secret() || nature.secret;
+            let why = match hosts_of(one.value.clear()?, nature) {
+                Ok(hosts) => {
+                    let (host, why) = hosts.into_iter().find_map(|host| self.check_host(&host).err().map(|why| (host, why)))?;
+                    if is_secret { format!("an address in it {why}") } else { format!("{host} {why}") }
+                }
+                Err(_) if is_secret => format!("an address in it {}, or programs read it differently", AddressError::Form),
+                Err(why) => format!("the address {why}"),
+            };
+            Some(FieldError::new("overrides", format!("`{}`: {why}", one.name())))
         };
         overrides.iter().filter_map(refusal).collect()
-    }
-}
-
-/// The hosts that the value of a setting names in a form that cannot be mistaken: addresses, `address:port`, `localhost` and URLs. Names without a scheme are not told from other words.
-#[must_use]
-pub fn hosts_in(value: &str) -> Vec<Host> {
-    let words = value.split(|c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '"' | '\'' | '<' | '>' | '(' | ')' | '{' | '}'));
-    words.filter_map(host_of).collect()
-}
-
-fn host_of(word: &str) -> Option<Host> {
-    let literal = word.trim_start_matches('[').trim_end_matches(']');
-    if let Some(address) = literal.parse().ok().or_else(|| word.parse::<SocketAddr>().ok().map(|socket| socket.ip())) {
-        return Some(of_address(address));
-    }
-    let (host, port) = word.rsplit_once(':').unwrap_or((word, "0"));
-    let lower = host.trim_end_matches('.').to_ascii_lowercase();
-    if (lower == "localhost" || lower.ends_with(".localhost")) && port.parse::<u16>().is_ok() {
-        return Some(Host::Name(lower));
-    }
-    let (_, rest) = word.split_once("://").or_else(|| Some(("", word.strip_prefix("//")?)))?;
-    // The scheme does not matter; http is one whose hosts are normalised.
-    match url::Url::parse(&format!("http://{rest}")).ok()?.host()?.to_owned() {
-        url::Host::Domain(name) => Some(Host::Name(name.trim_end_matches('.').to_owned())),
-        url::Host::Ipv4(address) => Some(Host::V4(address)),
-        url::Host::Ipv6(address) => Some(Host::V6(address)),
     }
 }
 
@@ -418,42 +400,15 @@ mod tests {
     #[test]
     fn overrides_are_checked_by_the_same_policy() {
         let change = |value: &str| ConfigOverride { plugin: "dns_posture".into(), key: "nameserver".into(), value: value.into() };
-        let server = policy(&[], &["9.9.9.9"], false);
-        let errors = server.check_overrides(&[change("8.8.8.8:53"), change("127.0.0.1:53"), change("[64:ff9b::9.9.9.9]:53"), change("quick")]);
+        let (server, none) = (policy(&[], &["9.9.9.9"], false), SettingNatures::default());
+        let errors = server.check_overrides(&[change("8.8.8.8:53"), change("127.0.0.1:53"), change("[64:ff9b::9.9.9.9]:53"), change("ns.example.com")], &none);
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(errors[0].message.starts_with("`dns_posture.nameserver`: 127.0.0.1 is in a private"), "{}", errors[0].message);
         assert!(errors[1].message.contains("deny list"), "{}", errors[1].message);
-        assert!(policy(&[], &[], true).check_overrides(&[change("127.0.0.1:53")]).is_empty());
+        assert!(policy(&[], &[], true).check_overrides(&[change("127.0.0.1:53")], &none).is_empty());
         let secret = ConfigOverride { value: SettingValue::Secret("http://10.9.8.7/".into()), ..change("") };
-        let errors = server.check_overrides(&[secret, ConfigOverride { value: SettingValue::Sealed("10.0.0.1".into()), ..change("") }]);
+        let errors = server.check_overrides(&[secret, ConfigOverride { value: SettingValue::Sealed("10.0.0.1".into()), ..change("") }], &none);
         assert!(errors.len() == 1 && !errors[0].message.contains("10.9.8.7"), "{errors:?}");
-    }
-
-    #[test]
-    fn hosts_in_the_value_of_a_setting() {
-        for (value, expected) in [
-            ("127.0.0.1", "127.0.0.1"),
-            ("127.0.0.1:8080", "127.0.0.1"),
-            ("[::1]:53", "[::1]"),
-            ("[::1]", "[::1]"),
-            ("::ffff:10.0.0.1", "[::ffff:10.0.0.1]"),
-            ("localhost:8080", "localhost"),
-            ("LOCALHOST", "localhost"),
-            ("http://169.254.169.254/latest", "169.254.169.254"),
-            ("socks5://user:pw@10.0.0.1:1080", "10.0.0.1"),
-            ("http://2130706433/", "127.0.0.1"),
-            ("http://0x7f.1/", "127.0.0.1"),
-            ("//inside.corp/x", "inside.corp"),
-            ("HTTPS://Example.COM./x, 8.8.8.8", "example.com 8.8.8.8"),
-            ("Mozilla/5.0 (compatible; +https://example.com/bot)", "example.com"),
-            ("10", ""),
-            ("quick", ""),
-            ("a,b;c", ""),
-            ("/admin,/x", ""),
-        ] {
-            let found: Vec<String> = hosts_in(value).iter().map(ToString::to_string).collect();
-            assert_eq!(found.join(" "), expected, "{value}");
-        }
     }
 
     #[test]

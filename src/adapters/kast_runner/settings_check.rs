@@ -1,17 +1,34 @@
 //! The settings of a scan once more, right before the start: opened, and held against the operator's policy and what this node's scanner says of its settings and their values.
 
-use kastrel_actors::model::{ConfigOverride, Failure, FailureKind, ScanRequest, SettingValue};
+use std::ops::Deref;
+
+use kastrel_actors::model::{ConfigOverride, Failure, FailureKind, ScanRequest, SettingNatures, SettingValue};
 use kastrel_actors::policy::override_policy::{OverridePolicy, natures_of};
 use kastrel_actors::policy::overrides::SettingsSchema;
 use kastrel_actors::ports::{SecretSealer, secret_sealer};
 
-/// The settings of a request with their secrets in clear.
+/// The settings of a request with their secrets in clear, and what they are by what this node's scanner says.
+#[derive(Debug)]
+pub(super) struct OpenSettings {
+    pub(super) overrides: Vec<ConfigOverride>,
+    pub(super) natures: SettingNatures,
+}
+
+impl Deref for OpenSettings {
+    type Target = [ConfigOverride];
+
+    fn deref(&self) -> &Self::Target {
+        &self.overrides
+    }
+}
+
+/// Opens the settings of a request.
 pub(super) fn open(
     request: &ScanRequest,
     policy: &OverridePolicy,
     sealer: &dyn SecretSealer,
     schema: Option<&SettingsSchema>,
-) -> Result<Vec<ConfigOverride>, Failure> {
+) -> Result<OpenSettings, Failure> {
     let natures = schema.map(natures_of).unwrap_or_default();
     let mut overrides = request.overrides.clone();
     let out_of_scope = |why: String| Failure::new(FailureKind::OutOfScope, why);
@@ -35,7 +52,7 @@ pub(super) fn open(
     locked(&overrides)?;
     // The submission may have come on a way, or to a process, that knows no schema. The policy relies on the types: a number names nothing because it is one.
     let wrong: Vec<String> = schema.map(|schema| schema.check(&overrides)).unwrap_or_default().into_iter().map(|error| error.message).collect();
-    if wrong.is_empty() { Ok(overrides) } else { Err(Failure::new(FailureKind::NotStarted, wrong.join("; "))) }
+    if wrong.is_empty() { Ok(OpenSettings { overrides, natures }) } else { Err(Failure::new(FailureKind::NotStarted, wrong.join("; "))) }
 }
 
 /// The secret values in clear.
