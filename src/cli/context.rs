@@ -117,10 +117,25 @@ impl Opener {
     /// # Errors
     /// Neither is to be had.
     pub async fn open(&self, server: Option<&str>, config: &Config, role: Role) -> Result<Session, CliError> {
+        match self.open_shared(server, config, role).await? {
+            Some(session) => Ok(session),
+            None => self.start(config, role).await,
+        }
+    }
+
+    /// The same, but only where other processes run the scans. Where none do (`None`), nothing was opened.
+    ///
+    /// # Errors
+    /// As [`Opener::open`].
+    pub async fn open_shared(&self, server: Option<&str>, config: &Config, role: Role) -> Result<Option<Session>, CliError> {
         self.host.init_logging(config, role)?;
         if let Some(remote) = self.server(server, config).await? {
-            return Ok(Session { backend: Box::new(remote.clone()), remote: Some(remote), app: None, others_run_scans: true });
+            return Ok(Some(Session { backend: Box::new(remote.clone()), remote: Some(remote), app: None, others_run_scans: true }));
         }
+        if config.database.url.is_none() { Ok(None) } else { self.start(config, role).await.map(Some) }
+    }
+
+    async fn start(&self, config: &Config, role: Role) -> Result<Session, CliError> {
         let app = self.host.start(config, role).await?;
         Ok(Session { backend: Box::new(app.backend()), remote: None, app: Some(app), others_run_scans: config.database.url.is_some() })
     }

@@ -56,15 +56,27 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
         // Workers run the scan, in their network and by their rules.
         config = context.resolve(&args.config, args.flags(), None)?.config;
     }
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::OneShot).await? else { return Ok(Exit::Interrupted) };
+    let secrets = tokio::select! {
+        secrets = secrets(args) => secrets?,
+        () = context.interrupts.next() => return Ok(Exit::Interrupted),
+    };
+    let opener = context.opener();
+    let open = async {
+        let server = args.server.server.as_deref();
+        if !args.no_wait {
+            return opener.open(server, &config, Role::OneShot).await;
+        }
+        let lonely = || CliError::Usage("--no-wait needs a server that runs the scan: start `kastrel serve`, or name one with --server".into());
+        opener.open_shared(server, &config, Role::OneShot).await?.ok_or_else(lonely)
+    };
+    let session = tokio::select! {
+        session = open => session?,
+        () = context.interrupts.next() => return Ok(Exit::Interrupted),
+    };
     if session.others_run_scans() && args.scanner.is_given() {
         context.output.note("note: the server or its workers have their own scanner; --kast and --scanner change nothing there");
     }
-    if args.no_wait && !session.others_run_scans() {
-        session.close().await;
-        return Err(CliError::Usage("--no-wait needs a server that runs the scan: start `kastrel serve`, or name one with --server".into()));
-    }
-    let ended = submit_and_follow(args, context, &session).await;
+    let ended = submit_and_follow(args, secrets, context, &session).await;
     match ended {
         // Dropping the session kills what it runs: that is what a second interrupt asks for.
         Ok(Ended::Abandoned) => Ok(Exit::Interrupted),
@@ -85,9 +97,9 @@ enum Ended {
     Abandoned,
 }
 
-async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Session) -> Result<Ended, CliError> {
+async fn submit_and_follow(args: &ScanArgs, secrets: Vec<String>, context: &mut Context, session: &Session) -> Result<Ended, CliError> {
     let mut draft = args.draft();
-    draft.overrides.extend(args.secrets(read_secret).map_err(CliError::Usage)?);
+    draft.overrides.extend(secrets);
     for name in args.exposed() {
         context.output.note(&format!("warning: the value of {name} stands in the list of processes; give it with --set-secret {name}=FILE"));
     }
@@ -128,6 +140,18 @@ async fn submit_and_follow(args: &ScanArgs, context: &mut Context, session: &Ses
             Ok(Ended::Exit(exit))
         }
     }
+}
+
+/// The settings of `--set-secret`. They are read on a thread of their own, which nobody waits for at the end: a pipe may never give anything.
+async fn secrets(args: &ScanArgs) -> Result<Vec<String>, CliError> {
+    if args.set_secret.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (sender, read) = tokio::sync::oneshot::channel();
+    let args = args.clone();
+    std::thread::Builder::new().name("secrets".into()).spawn(move || sender.send(args.secrets(read_secret)))?;
+    let read = read.await.map_err(|_| std::io::Error::other("the reading of --set-secret ended early"))?;
+    read.map_err(CliError::Usage)
 }
 
 /// A secret from a file, or from standard input. What is longer than any setting is refused later.

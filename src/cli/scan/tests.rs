@@ -192,8 +192,45 @@ async fn what_cannot_be_scanned_is_refused_with_its_fields() {
     let text = chain(&error);
     assert!(text.contains("target: the target contains white space") && text.contains("max_workers: expected 1 to 32"), "{text}");
     assert!(world.is_stopped());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_nobody_would_run_is_refused_before_the_store_is_opened() {
+    let mut world = World::new(Script::Busy);
     let error = world.run(&["scan", "example.com", "--no-wait"]).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
+    assert!(chain(&error).contains("--no-wait needs a server"), "{}", chain(&error));
+    assert!(!world.is_stopped(), "nothing was started");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pipe_that_gives_no_secret_can_be_interrupted() {
+    let mut world = World::new(Script::Busy);
+    let pipe = world.context.directory.join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    world.interrupt.send(()).await.unwrap();
+    let setting = format!("zap.remote.api_key={}", pipe.display());
+    assert_eq!(world.run(&["scan", "example.com", "--set-secret", &setting]).await.unwrap(), Exit::Interrupted);
+    assert!(!world.is_stopped() && world.cluster.runner.runs().is_empty(), "nothing was started");
+}
+
+#[tokio::test]
+async fn a_secret_is_read_from_its_file_and_from_a_pipe() {
+    let mut world = World::new(Script::Complete(Duration::from_millis(1)));
+    let (file, pipe) = (world.context.directory.join("file"), world.context.directory.join("pipe"));
+    std::fs::write(&file, "hunter2\n").unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    let writer = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || std::fs::write(pipe, "hunter3\n"))
+    };
+    let settings = [&file, &pipe].map(|path| format!("zap.remote.api_key={}", path.display()));
+    for setting in settings {
+        assert_eq!(world.run(&["scan", "example.com", "--set-secret", &setting]).await.unwrap(), Exit::Done, "{}", world.err.text());
+    }
+    writer.join().unwrap().unwrap();
+    let error = world.run(&["scan", "example.com", "--set-secret", "zap.remote.api_key=/does/not/exist"]).await.unwrap_err();
+    assert!(error.exit() == Exit::Usage && !chain(&error).contains("/does/not/exist"), "{}", chain(&error));
 }
 
 #[tokio::test(start_paused = true)]
