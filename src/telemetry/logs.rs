@@ -42,8 +42,11 @@ pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(config: &LogConfig, 
     }
 }
 
-/// At the end of the process the database complains of its own background tasks; every commit is on disk by then. Of exports that fail Kastrel speaks itself, once.
-const LIBRARIES: &str = "ractor=error,surrealdb_core::kvs::tasks=off,opentelemetry=off";
+/// At the end of the process the database complains of its own background tasks; every commit is on disk by then. It also complains of a transaction whose work was given up, which is rolled back as it
+/// should be. Of exports that fail Kastrel speaks itself, once.
+const LIBRARIES: &str = "ractor=error,surrealdb_core::kvs::tasks=off,surrealdb_datastore::tr=off,opentelemetry=off";
+/// What the database's upper layers say is returned as an error as well, and a command tells of it in its own words. What could not be written to disk is said by the storage engine alone.
+const OF_COMMANDS: &str = "surrealdb=off,surrealdb_core=off,surrealdb_datastore=off,surrealdb::core::kvs::rocksdb=error";
 
 /// The directives of a server or of a command.
 fn directives_of(level: &str, is_server: bool) -> String {
@@ -53,7 +56,7 @@ fn directives_of(level: &str, is_server: bool) -> String {
             // Its own progress it shows by itself; what the command line itself warns of is meant for its user.
             let own = if level == "info" { "error,kastrel::cli=warn" } else { level };
             let below = if level == "info" { "error" } else { level };
-            format!("error,kastrel={own},kastrel_actors={below},{LIBRARIES}")
+            format!("error,kastrel={own},kastrel_actors={below},{OF_COMMANDS},{LIBRARIES}")
         }
         _ => directives(level),
     }
@@ -186,7 +189,10 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_ours_alone() {
-        assert_eq!(directives("debug"), "warn,kastrel=DEBUG,kastrel_actors=DEBUG,ractor=error,surrealdb_core::kvs::tasks=off,opentelemetry=off");
+        assert_eq!(
+            directives("debug"),
+            "warn,kastrel=DEBUG,kastrel_actors=DEBUG,ractor=error,surrealdb_core::kvs::tasks=off,surrealdb_datastore::tr=off,opentelemetry=off"
+        );
         assert_eq!(directives("off"), "off");
         assert_eq!(directives("off,kastrel=info"), "off,kastrel=info");
     }
@@ -194,7 +200,7 @@ mod tests {
     #[test]
     fn a_command_shows_no_warnings_of_the_engine() {
         for (level, own, below) in [("info", "error,kastrel::cli=warn", "error"), ("warn", "warn", "warn"), ("debug", "debug", "debug")] {
-            assert_eq!(directives_of(level, false), format!("error,kastrel={own},kastrel_actors={below},{LIBRARIES}"));
+            assert_eq!(directives_of(level, false), format!("error,kastrel={own},kastrel_actors={below},{OF_COMMANDS},{LIBRARIES}"));
             assert_eq!(directives_of(level, true), directives(level), "a server's log is its operator's");
         }
         assert_eq!(directives_of("off", false), "off");
@@ -205,13 +211,23 @@ mod tests {
             tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
                 tracing::warn!(target: "surrealdb::core::kvs", "the engine's own");
                 tracing::warn!(target: "surrealdb_rocksdb", "the engine's own");
+                tracing::error!(target: "surrealdb_datastore::tr", "a transaction was dropped");
+                tracing::error!(target: "surrealdb_core::kvs::tasks", "a task");
+                tracing::error!(target: "surrealdb::core::kvs::ds", "all attempts failed");
+                tracing::error!(target: "surrealdb_core::doc::event", "an event");
+                tracing::error!(target: "surrealdb::core::kvs::rocksdb", "not written");
                 tracing::error!(target: "kastrel::app", "ours");
             });
             String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
         };
         let of_command = filter(directives_of("info", false));
-        assert!(of_command.contains("ours") && !of_command.contains("engine"), "{of_command}");
-        assert!(filter(directives_of("info", true)).contains("engine"));
+        assert!(of_command.contains("ours") && of_command.contains("not written"), "{of_command}");
+        let of_server = filter(directives_of("info", true));
+        assert!(of_server.contains("engine") && of_server.contains("all attempts failed"), "{of_server}");
+        for (said, is_for_servers) in [("engine", true), ("all attempts failed", true), ("an event", true), ("a transaction", false), ("a task", false)] {
+            assert!(!of_command.contains(said), "{of_command}");
+            assert_eq!(of_server.contains(said), is_for_servers, "{of_server}");
+        }
     }
 
     #[test]
