@@ -117,9 +117,12 @@ pub enum TargetError {
     /// Names a network interface.
     #[error("has an IPv6 zone (`%`); zones are not supported")]
     Zone,
-    /// More than one address.
-    #[error("is a range of addresses; ranges are not supported: give one address for each scan")]
+    /// More than one address or port.
+    #[error("is a range of addresses or ports; ranges are not supported: give one address for each scan")]
     Range,
+    /// `[127.0.0.1]`.
+    #[error("has brackets, which belong around IPv6 addresses only; leave them out")]
+    Brackets,
     /// More than one name.
     #[error("contains `*`; patterns are not supported: give one host for each scan")]
     Pattern,
@@ -269,6 +272,14 @@ impl FromStr for Target {
 
 fn parse(text: &str, reading: Reading) -> Result<Target, TargetError> {
     refuse_hostile_text(text)?;
+    if reading == Reading::Typed
+        && let Some(plain) = without_typography(text)
+    {
+        return match parse(&plain, reading) {
+            Ok(_) | Err(TargetError::Path) => Err(TargetError::Lookalike(plain)),
+            Err(why) => Err(why),
+        };
+    }
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (Some(parse_scheme(scheme)?), rest),
         None => (None, text),
@@ -285,6 +296,13 @@ fn parse(text: &str, reading: Reading) -> Result<Target, TargetError> {
         Some(at) => rest.split_at(at),
         None => (rest, ""),
     };
+    let is_colons = authority.matches(':').count() > 1;
+    if authority.contains('%') && (is_colons || authority.starts_with('[')) {
+        return Err(TargetError::Zone);
+    }
+    if reading == Reading::Typed && is_range_of_numbers(authority) {
+        return Err(TargetError::Range);
+    }
     // `example.com/` is what a browser's address line gives.
     let path = if path == "/" { "" } else { path };
     if scheme.is_none() && !path.is_empty() {
@@ -300,16 +318,10 @@ fn parse(text: &str, reading: Reading) -> Result<Target, TargetError> {
     if reading == Reading::Typed {
         refuse_misread_path(path)?;
     }
-    let is_colons = authority.matches(':').count() > 1;
-    if authority.contains('%') && (is_colons || authority.starts_with('[')) {
-        return Err(TargetError::Zone);
-    }
     let (host, port) = match authority.parse() {
         // A bare IPv6 address can have no port, so it needs no brackets to be understood.
         Ok(address) => (Host::V6(address), None),
-        Err(_) if is_colons && !authority.contains('[') => {
-            return Err(if authority.contains('-') { TargetError::Range } else { TargetError::Ipv6 });
-        }
+        Err(_) if is_colons && !authority.contains('[') => return Err(why_no_v6(authority)),
         Err(_) => split_port(authority).and_then(|(host, port)| Ok((parse_host(host, reading)?, port)))?,
     };
     Ok(Target { scheme, host, port, path: path.to_owned() })
@@ -335,6 +347,50 @@ fn refuse_misread_path(path: &str) -> Result<(), TargetError> {
 /// `24` and `255.255.255.0`, but not `2024`: that is a path.
 fn is_mask(text: &str) -> bool {
     text.parse::<Ipv4Addr>().is_ok() || text.parse::<u8>().is_ok_and(|bits| bits <= 128)
+}
+
+/// What stands between the ends of a range, or between its members.
+const RANGE_SIGNS: [char; 4] = ['-', '~', '…', ','];
+
+/// The text with plain characters for the dashes, slashes and tildes of typography, which word processors put in; `None` where it has none of them.
+fn without_typography(text: &str) -> Option<String> {
+    let plain = |c: char| match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => '-',
+        '\u{2044}' | '\u{2215}' | '\u{ff0f}' => '/',
+        '\u{223c}' | '\u{301c}' | '\u{ff5e}' => '~',
+        other => other,
+    };
+    let mapped: String = text.chars().map(plain).collect();
+    (mapped != text).then_some(mapped)
+}
+
+/// `10.0.0.1-5`, `10.0.0.{1,5}`, `10.0.0.[1-5]`, `10.0.0.1~5`, `10.0.0.1..10.0.0.5` and `10.0.0.1:80-90`.
+fn is_range_of_numbers(authority: &str) -> bool {
+    let of_numbers = authority.chars().all(|c| c.is_ascii_digit() || ".:*[]{}".contains(c) || RANGE_SIGNS.contains(&c));
+    let is_several = authority.contains(RANGE_SIGNS) || authority.contains(['*', '{']) || authority.rfind('[').is_some_and(|at| at > 0);
+    let is_address = |text: &str| text.parse::<Ipv4Addr>().is_ok();
+    // `10.0.0.x`, as people write any number.
+    let host = authority.split(':').next().unwrap_or_default();
+    let is_any = |part: &str| part.eq_ignore_ascii_case("x");
+    let is_number_or_any = |part: &str| is_any(part) || (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if host.split('.').count() == 4 && host.split('.').all(is_number_or_any) && host.split('.').any(is_any) && !host.split('.').all(is_any) {
+        return true;
+    }
+    let is_from_to = || authority.split_once("..").is_some_and(|(from, to)| is_address(from) && is_address(to));
+    authority.contains(|c: char| c.is_ascii_digit()) && of_numbers && (is_several || is_from_to())
+}
+
+/// Why a text with colons or in brackets is no IPv6 address.
+fn why_no_v6(text: &str) -> TargetError {
+    if text.contains(RANGE_SIGNS) {
+        return TargetError::Range;
+    }
+    match text.rsplit_once(':') {
+        None => TargetError::Brackets,
+        // `::ffff:127.0.0.01`
+        Some((_, last)) if last.contains('.') => parse_v4(last).err().unwrap_or(TargetError::Ipv6),
+        Some(_) => TargetError::Ipv6,
+    }
 }
 
 /// `10.0.0.0/24`, `10.0.0.0:80/24` and `10.0.0.0/255.255.255.0`.
@@ -392,6 +448,10 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), TargetError> {
         },
     };
     let Some(port) = port else { return Ok((host, None)) };
+    let is_range = |port: &str| port.starts_with(|c: char| c.is_ascii_digit()) && port.chars().all(|c| c.is_ascii_digit() || RANGE_SIGNS.contains(&c));
+    if is_range(port) && port.contains(RANGE_SIGNS) {
+        return Err(TargetError::Range);
+    }
     // `parse` would also take a leading `+`, and other programs read leading zeros as octal.
     if !port.bytes().all(|b| b.is_ascii_digit()) || port.starts_with('0') {
         return Err(TargetError::Port);
@@ -405,8 +465,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), TargetError> {
 fn parse_host(text: &str, reading: Reading) -> Result<Host, TargetError> {
     if let Some(inner) = text.strip_prefix('[') {
         let inner = inner.strip_suffix(']').ok_or(TargetError::Host)?;
-        let wrong = if inner.contains('-') { TargetError::Range } else { TargetError::Ipv6 };
-        return inner.parse().map(Host::V6).map_err(|_| wrong);
+        return inner.parse().map(Host::V6).map_err(|_| why_no_v6(inner));
     }
     if text.contains('%') {
         return Err(TargetError::Host);
@@ -642,6 +701,38 @@ mod tests {
             ("10.0.0.1,2", E::Range),
             ("10.0.0.1-5:80", E::Range),
             ("10.0.0.0/24", E::Range),
+            ("10.0.0.1\u{2013}5", E::Range),
+            ("10.0.0.1\u{2011}5", E::Range),
+            ("10.0.0.1\u{2010}10.0.0.5", E::Range),
+            ("10.0.0.1\u{2212}5:80", E::Range),
+            ("10.0.0.1\u{2015}5", E::Range),
+            ("10.0.0.1\u{ff5e}5", E::Range),
+            ("10.0.0.0\u{2215}24", E::Range),
+            ("10.0.0.0\u{2044}24", E::Range),
+            ("http:\u{ff0f}\u{ff0f}10.0.0.0\u{ff0f}24", E::Range),
+            ("10.0.0.{1,5}", E::Range),
+            ("10.0.0.[1-5]", E::Range),
+            ("10.0.0.[15]", E::Range),
+            ("10.0.0.1~5", E::Range),
+            ("10.0.0.1…10.0.0.5", E::Range),
+            ("10.0.0.1..10.0.0.5", E::Range),
+            ("10.0.0.1:80-90", E::Range),
+            ("10.0.0.1:80,443", E::Range),
+            ("http://example.com:80-90/x", E::Range),
+            ("[::1]:80-90", E::Range),
+            ("[fe80::1~5]", E::Range),
+            ("1.2.3.4\u{2044}x", lookalike("1.2.3.4/x")),
+            ("a\u{2011}b.example", lookalike("a-b.example")),
+            ("http://example.com\u{2215}a", lookalike("http://example.com/a")),
+            ("\u{2013}oX", E::LeadingDash),
+            ("fe80::1%eth0/64", E::Zone),
+            ("::ffff:127.0.0.01", E::LeadingZeros),
+            ("[::ffff:127.0.0.01]:80", E::LeadingZeros),
+            ("::ffff:127.0.0.256", E::NumberTooLarge),
+            ("[127.0.0.1]", E::Brackets),
+            ("10.0.0.x", E::Range),
+            ("10.0.X.x:80", E::Range),
+            ("http://[example.com]/", E::Brackets),
             ("10.0.0.0/255.255.255.0", E::Range),
             ("http://10.0.0.0/24", E::Range),
             ("https://10.0.0.0:8443/255.255.255.0", E::Range),
@@ -658,7 +749,6 @@ mod tests {
             ("a.example,b.example", E::Several),
             ("fe80::1%eth0", E::Zone),
             ("[fe80::1%25eth0]:80", E::Zone),
-            ("[127.0.0.1]", E::Ipv6),
             ("1:2:3", E::Ipv6),
             ("１２７.0.0.1", lookalike("127.0.0.1")),
             ("127。0。0。1", lookalike("127.0.0.1")),
