@@ -10,7 +10,8 @@ pub const HIDDEN_VALUE: &str = "••••••";
 /// Parts of a name that make its value a secret, wherever they stand in it.
 const SECRET_PARTS: &[&str] = &["password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "cookie", "bearer"];
 /// Words of a name that make its value a secret.
-const SECRET_WORDS: &[&str] = &["pass", "pwd", "key", "keys", "creds", "session", "sessionid", "jwt", "dsn", "otp", "totp", "login"];
+const SECRET_WORDS: &[&str] =
+    &["pass", "pwd", "key", "keys", "creds", "session", "sessionid", "jwt", "dsn", "otp", "totp", "login", "passcode", "pin", "psk", "pat"];
 
 /// Whether the value of a setting of this name is a secret: `shodan_api_key`, `custom_headers.Authorization`, `authCookie`.
 #[must_use]
@@ -25,12 +26,18 @@ pub fn is_secret_name(name: &str) -> bool {
     })
 }
 
-/// Whether a value is a secret whatever its setting is called: it holds an address with a password, sends its scan through a proxy as somebody, or gives a secret name a value, as
-/// `{"Authorization": "…"}` does.
+/// Whether a value is a secret whatever its setting is called: it holds an address with a password, sends its scan through a proxy as somebody, gives a secret name a value, as
+/// `{"Authorization": "…"}` does, or begins with `Basic` or `Bearer`.
 #[must_use]
 pub fn is_secret_value(key: &str, value: &str) -> bool {
     let is_proxy = words(key).iter().any(|word| word.ends_with("proxy"));
-    texts(value).iter().any(|text| holds_a_password(text) || (is_proxy && text.contains('@')) || assigns_a_secret(text))
+    texts(value).iter().any(|text| holds_a_password(text) || (is_proxy && text.contains('@')) || assigns_a_secret(text) || is_authorization(text))
+}
+
+/// Whether a text is what stands in a header such as `Authorization`: `Bearer x`, `Basic x`.
+fn is_authorization(text: &str) -> bool {
+    let (scheme, rest) = text.trim_start().split_once(char::is_whitespace).unwrap_or_default();
+    (scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("bearer")) && !rest.trim().is_empty()
 }
 
 /// Whether a text is, or holds, an address with a password in it: `http://user:password@proxy:3128`.
@@ -233,12 +240,30 @@ mod tests {
             "credentials",
             "bearer",
             "dsn",
+            "passcode",
+            "login_pin",
+            "wifiPsk",
+            "github_pat",
         ] {
             assert!(is_secret_name(name), "{name}");
         }
-        for name in
-            ["timeout", "author", "keyword", "known_files", "user_agent", "passive", "bypass_waf", "api_url", "custom_headers.X-Test", "depth", "compass"]
-        {
+        for name in [
+            "timeout",
+            "author",
+            "keyword",
+            "known_files",
+            "user_agent",
+            "passive",
+            "bypass_waf",
+            "api_url",
+            "custom_headers.X-Test",
+            "depth",
+            "compass",
+            "pattern",
+            "ping",
+            "path",
+            "spin",
+        ] {
             assert!(!is_secret_name(name), "{name}");
         }
     }
@@ -260,6 +285,9 @@ mod tests {
             ("custom_headers", r#"{"Authorization": "Bearer hunter2"}"#),
             ("custom_headers", "Cookie: a=b"),
             ("user_agent", "x zap.remote.api_key=hunter2"),
+            ("x", "Bearer hunter2"),
+            ("x", " basic dXNlcjpodW50ZXIy"),
+            ("x", r#"["Basic\u0020aHVudGVyMg=="]"#),
         ] {
             assert!(is_secret_value(key, value), "{key}={value}");
         }
@@ -271,6 +299,9 @@ mod tests {
             ("proxy", "http://proxy:3128"),
             ("ports", "[80, 443]"),
             ("x", "key"),
+            ("x", "Basic"),
+            ("x", "bearer "),
+            ("x", "basically all"),
             ("x", "a:b"),
             ("x", ""),
         ] {
