@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
+use kastrel_actors::policy::listing::search_text;
 use kastrel_actors::ports::{ListPlace, ListQuery};
 use url::form_urlencoded;
 
@@ -125,7 +126,7 @@ impl ScanListQuery {
     pub(crate) fn for_store(&self) -> ListQuery {
         ListQuery {
             statuses: self.statuses.clone(),
-            target: self.target.clone(),
+            target: self.target.as_deref().map(search_text),
             mode: self.mode,
             created_from: self.from.as_ref().map(|day| day.begins),
             created_until: self.to.as_ref().map(|day| day.ends),

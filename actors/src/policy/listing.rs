@@ -57,6 +57,14 @@ pub fn target_text(record: &ScanRecord) -> String {
     record.request.target.to_string().to_lowercase()
 }
 
+/// A text that is looked for in targets, as lists know them: without the slash of a browser's address line, which no target has.
+#[must_use]
+pub fn search_text(text: &str) -> String {
+    let text = text.trim().to_lowercase();
+    let bare = text.strip_suffix('/').filter(|bare| !bare.is_empty() && !bare.split_once("://").map_or(*bare, |(_, rest)| rest).contains('/'));
+    bare.map_or_else(|| text.clone(), str::to_owned)
+}
+
 /// Whether a target, as lists know it, contains a text in one of its forms: an internationalised name is found as it is written, and as `xn--`.
 #[must_use]
 pub fn target_contains(target: &str, text: &str) -> bool {
@@ -103,6 +111,25 @@ mod tests {
     use super::*;
     use crate::model::{PluginStatus, ScanId, ScanMode, ScanState, ScanStatus, Verdict};
     use crate::testing::fixtures;
+
+    #[test]
+    fn a_text_that_is_looked_for_has_no_slash_that_a_target_drops() {
+        for (given, looked_for) in [
+            ("bücher.example/", "bücher.example"),
+            (" Example.COM/ ", "example.com"),
+            ("https://example.com/", "https://example.com"),
+            ("example.com:8443/", "example.com:8443"),
+            ("https://example.com/app/", "https://example.com/app/"),
+            ("example.com/app", "example.com/app"),
+            ("/app/", "/app/"),
+            ("https://", "https://"),
+            ("/", "/"),
+            ("", ""),
+        ] {
+            assert_eq!(search_text(given), looked_for);
+        }
+        assert!(target_contains("http://xn--bcher-kva.example", &search_text("bücher.example/")));
+    }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

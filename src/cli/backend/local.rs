@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use kastrel_actors::desk::{CancelOutcome, ScanDesk, SubmitError};
 use kastrel_actors::model::{CancelledBy, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
+use kastrel_actors::policy::listing::search_text;
 use kastrel_actors::policy::reports::missing_of;
 use kastrel_actors::ports::{ListQuery, ScanStore};
 use tokio::sync::mpsc;
@@ -151,7 +152,7 @@ impl ScanBackend for LocalBackend {
     async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError> {
         let query = ListQuery {
             statuses: filter.status.into_iter().collect(),
-            target: filter.target.as_ref().map(|text| text.to_lowercase()),
+            target: filter.target.as_deref().map(search_text),
             limit: filter.limit,
             count: true,
             ..ListQuery::default()
