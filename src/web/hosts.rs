@@ -116,7 +116,7 @@ pub(crate) fn has_at_most_one_host(headers: &HeaderMap) -> bool {
 fn is_host(text: &str) -> bool {
     let name = without_port(text);
     let port = text[name.len()..].strip_prefix(':');
-    let is_port = port.is_none_or(|port| port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_port = port.is_none_or(|port| port.is_empty() || (port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()));
     let is_name = match name.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
         None => !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')),
@@ -177,7 +177,9 @@ mod tests {
             }
             named_host(&uri.parse().unwrap(), &headers).map(str::to_owned)
         };
-        for host in ["localhost", "localhost:5000", "LOCALHOST:", "127.0.0.1:5000", "[::1]", "[::1]:5000", "a_b.example", "xn--bcher-kva.example:80"] {
+        for host in
+            ["localhost", "localhost:5000", "LOCALHOST:", "localhost:65535", "127.0.0.1:5000", "[::1]", "[::1]:5000", "a_b.example", "xn--bcher-kva.example:80"]
+        {
             assert_eq!(named("/", &[host]).as_deref(), Ok(host));
         }
         for wrong in [
@@ -195,6 +197,9 @@ mod tests {
             "localhost:80:80",
             "localhost:x",
             "localhost:123456",
+            "127.0.0.1:99999",
+            "localhost:65536",
+            "[::1]:70000",
             "[::1",
             "::1",
             "[::1]x",
