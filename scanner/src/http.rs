@@ -76,11 +76,18 @@ impl Page {
         joined(&self.headers, name)
     }
 
+    /// The body without a byte order mark of UTF-8. It is a sign of the encoding, no part of the text (Encoding Standard, 6.1).
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        self.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.body)
+    }
+
     /// The beginning of the body as text, for [`crate::markup`]. The second value is a remark where something was left out.
     #[must_use]
     pub fn html(&self) -> (String, Option<String>) {
-        let start = &self.body[..self.body.len().min(MAX_HTML_BYTES)];
-        let cut = self.truncated || start.len() < self.body.len();
+        let content = self.content();
+        let start = &content[..content.len().min(MAX_HTML_BYTES)];
+        let cut = self.truncated || start.len() < content.len();
         let remark = cut.then(|| format!("only the first {} KiB of the page were parsed", start.len() / 1024));
         (String::from_utf8_lossy(start).into_owned(), remark)
     }
@@ -88,7 +95,7 @@ impl Page {
     /// The body as text; bytes that are no UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        String::from_utf8_lossy(self.content()).into_owned()
     }
 }
 
@@ -265,4 +272,31 @@ impl Client {
 #[must_use]
 pub fn user_agent() -> String {
     format!("Kastrel-Scanner/{} (+passive security check)", crate::VERSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::csp::Policies;
+    use crate::markup::elements;
+
+    fn page(body: &[u8]) -> Page {
+        Page { url: Url::parse("http://a.test/").unwrap(), status: 200, headers: HeaderMap::new(), body: body.to_vec(), truncated: false }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text() {
+        for (body, text) in
+            [("\u{feff}<!DOCTYPE html>", "<!DOCTYPE html>"), ("<p>\u{feff}", "<p>\u{feff}"), ("\u{feff}\u{feff}x", "\u{feff}x"), ("\u{feff}", ""), ("", "")]
+        {
+            let page = page(body.as_bytes());
+            assert_eq!((page.text().as_str(), page.html().0.as_str(), page.content()), (text, text, text.as_bytes()), "{body:?}");
+            assert_eq!(page.html().1, None);
+        }
+        // The first two bytes of the mark alone are no mark.
+        assert_eq!(page(b"\xef\xbbx").text(), "\u{fffd}x");
+        let head = "\u{feff}<!DOCTYPE html><html><head><meta http-equiv=Content-Security-Policy content=\"default-src 'self'\"></head>";
+        let page = page(head.as_bytes());
+        assert_eq!(Policies::read(&page.headers, &elements(&page.html().0)).text(), "default-src 'self' (meta element)");
+    }
 }

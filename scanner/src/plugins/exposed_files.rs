@@ -98,7 +98,7 @@ async fn check(scan: &Scan) -> Result<Report, String> {
     }
 
     let page = landing.visit.page();
-    if page.status == 200 && is_listing(&page.body) {
+    if page.status == 200 && is_listing(page.content()) {
         report.findings.push(Finding::new(&issues::DIRECTORY_LISTING, page.url.as_str(), "the landing page is an automatic listing of files"));
     }
     let mut asked = 0_u32;
@@ -110,7 +110,7 @@ async fn check(scan: &Scan) -> Result<Report, String> {
             let Some(page) = silent.hear(answer, probe.path)? else { continue };
             asked += 1;
             // Both guards are needed: a soft 404 page may quote the path or the word that the content check looks for.
-            if page.status == 200 && !soft.resembles(&page) && (probe.matches)(&page.body) {
+            if page.status == 200 && !soft.resembles(&page) && (probe.matches)(page.content()) {
                 let evidence = format!("HTTP 200, {} bytes, content is {}", page.body.len(), probe.what);
                 report.findings.push(Finding::new(probe.issue, page.url.as_str(), evidence));
             }
@@ -222,7 +222,7 @@ fn judge_robots(visit: &Visit, soft: &Baseline, report: &mut Report) {
         report.observations.push(format!("robots.txt: redirects to {}, which was not read", clip(place, 200)));
         return;
     }
-    if page.status != 200 || soft.resembles(page) || is_html(&page.body) {
+    if page.status != 200 || soft.resembles(page) || is_html(page.content()) {
         report.observations.push("robots.txt: none".to_owned());
         return;
     }
@@ -264,7 +264,7 @@ fn judge_security(visit: &Visit, soft: &Baseline, now: Timestamp, report: &mut R
     }
     // An error text that comes with status 200 has none of the fields.
     let is_one = ["contact:", "expires:"].iter().any(|field| page.text().to_ascii_lowercase().contains(field));
-    if page.status != 200 || soft.resembles(page) || is_html(&page.body) || !is_one {
+    if page.status != 200 || soft.resembles(page) || is_html(page.content()) || !is_one {
         return false;
     }
     match security_txt_fault(&page.text(), now) {
@@ -277,12 +277,24 @@ fn judge_security(visit: &Visit, soft: &Baseline, now: Timestamp, report: &mut R
 /// What is wrong with a security.txt, if anything is (RFC 9116, 2.5).
 #[must_use]
 pub fn security_txt_fault(text: &str, now: Timestamp) -> Option<String> {
-    let field =
-        |name: &str| text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim());
-    if field("contact").is_none() {
+    let values = |name: &str| -> Vec<&str> {
+        let fields = text.lines().filter_map(|line| line.split_once(':'));
+        fields.filter(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
+    };
+    let contacts = values("contact");
+    if contacts.is_empty() {
         return Some("no Contact".to_owned());
     }
-    let Some(expires) = field("expires") else { return Some("no Expires".to_owned()) };
+    if contacts.iter().any(|contact| contact.is_empty()) {
+        return Some("an empty Contact".to_owned());
+    }
+    for name in ["Expires", "Preferred-Languages"] {
+        let count = values(name).len();
+        if count > 1 {
+            return Some(format!("{count} fields {name}, and one is allowed"));
+        }
+    }
+    let Some(expires) = values("expires").pop() else { return Some("no Expires".to_owned()) };
     match expires.parse::<Timestamp>() {
         Ok(time) if time > now => None,
         Ok(_) => Some(format!("expired: {}", clip(expires, 60))),
@@ -399,12 +411,23 @@ mod tests {
     #[test]
     fn security_txt() {
         let now = "2030-01-01T00:00:00Z".parse().unwrap();
-        assert_eq!(security_txt_fault("Contact: mailto:a@a.test\nExpires: 2031-01-01T00:00:00.000Z", now), None);
+        for text in [
+            "Contact: mailto:a@a.test\nExpires: 2031-01-01T00:00:00.000Z",
+            "# Contact:\r\nContact: mailto:a@a.test\r\ncontact: https://a.test/\r\nEXPIRES: 2031-01-01T00:00:00Z\r\nPreferred-Languages: en, de\r\n",
+        ] {
+            assert_eq!(security_txt_fault(text, now), None, "{text}");
+        }
         for (text, part) in [
             ("Expires: 2031-01-01T00:00:00Z", "no Contact"),
             ("Contact: mailto:a@a.test", "no Expires"),
             ("Contact: a\nExpires: 2029-01-01T00:00:00Z", "expired"),
             ("Contact: a\nExpires: soon", "no date"),
+            ("Contact: a\nExpires:", "no date"),
+            ("Contact:\nExpires: 2031-01-01T00:00:00Z", "an empty Contact"),
+            ("Contact: a\nContact: \t\nExpires: 2031-01-01T00:00:00Z", "an empty Contact"),
+            ("Contact: a\nExpires: 2031-01-01T00:00:00Z\nexpires: 2020-01-01T00:00:00Z", "2 fields Expires"),
+            ("Contact: a\nExpires: 2031-01-01T00:00:00Z\nExpires: 2031-01-01T00:00:00Z", "2 fields Expires"),
+            ("Contact: a\nExpires: 2031-01-01T00:00:00Z\nPreferred-Languages: en\nPreferred-Languages: de", "2 fields Preferred-Languages"),
         ] {
             assert!(security_txt_fault(text, now).unwrap().contains(part), "{text}");
         }
