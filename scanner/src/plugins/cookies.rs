@@ -39,11 +39,11 @@ impl Plugin for CookieFlags {
                 let line = String::from_utf8_lossy(line.as_bytes());
                 let Some(cookie) = Cookie::parse(&line, scan.now) else { continue };
                 count += 1;
-                report.observations.push(format!("cookie {} {} by {}", cookie.name, if cookie.deletes { "deleted" } else { "set" }, page.url));
+                report.observations.push(format!("cookie {} {} by {}", cookie.label(), if cookie.deletes { "deleted" } else { "set" }, page.url));
                 report.findings.extend(
                     judge(&cookie, page.url.scheme() == "https")
                         .into_iter()
-                        .map(|(issue, evidence)| Finding::new(issue, format!("{} at {}", cookie.name, page.url), evidence)),
+                        .map(|(issue, evidence)| Finding::new(issue, format!("{} at {}", cookie.label(), page.url), evidence)),
                 );
             }
         }
@@ -59,7 +59,7 @@ impl Plugin for CookieFlags {
 /// One `Set-Cookie` line, without the cookie's value: a report is no place for a session token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cookie {
-    /// The name, shortened where it is very long.
+    /// The name, shortened where it is very long. Empty where the cookie has none.
     pub name: String,
     /// Whether `Secure` is there.
     pub secure: bool,
@@ -76,15 +76,19 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// Reads one `Set-Cookie` value (RFC 6265, 5.2). `None` for a line that browsers ignore. `now` decides whether an expiry date deletes the cookie.
+    /// Reads one `Set-Cookie` value (RFC 6265bis, 5.6). `None` for a line that browsers ignore. `now` decides whether an expiry date deletes the cookie.
     #[must_use]
     pub fn parse(line: &str, now: Timestamp) -> Option<Self> {
         let mut parts = line.split(';');
-        let (name, _) = parts.next()?.split_once('=')?;
-        if name.trim().is_empty() {
+        let pair = parts.next()?;
+        // Browsers keep a cookie without a name: `=value`, or a word alone, which is the value.
+        let (name, value) = pair.split_once('=').map_or(("", pair.trim()), |(name, value)| (name.trim(), value.trim()));
+        // Its value may not look like one of the names that ask for something (RFC 6265bis, 5.7).
+        let is_posing = |value: &str| ["__secure-", "__host-"].iter().any(|prefix| value.to_ascii_lowercase().starts_with(prefix));
+        if name.is_empty() && (value.is_empty() || is_posing(value)) {
             return None;
         }
-        let mut cookie = Self { name: clip(name.trim(), 80), ..Self::default() };
+        let mut cookie = Self { name: clip(name, 80), ..Self::default() };
         let (mut max_age, mut expires) = (None, None);
         for part in parts {
             let (key, value) = part.split_once('=').map_or((part.trim(), ""), |(key, value)| (key.trim(), value.trim()));
@@ -102,6 +106,12 @@ impl Cookie {
         // Max-Age beats Expires, and the last readable one of each counts (RFC 6265, 5.3).
         cookie.deletes = max_age.or(expires).unwrap_or(false);
         Some(cookie)
+    }
+
+    /// The name, or words where there is none.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        if self.name.is_empty() { "without a name" } else { &self.name }
     }
 
     /// Whether the name looks like a session or login token.
@@ -234,6 +244,11 @@ mod tests {
             ("__Host-id=1; Secure; HttpOnly; SameSite=Lax; Path=/; Domain=a.test", &["cookie_prefix_violation", "cookie_wide_domain"]),
             ("__Secure-id=1; HttpOnly; SameSite=Lax", &["cookie_without_secure", "cookie_prefix_violation"]),
             ("id=; Max-Age=0", &[]),
+            ("sessionid", &["cookie_without_secure", "cookie_without_httponly", "cookie_without_samesite"]),
+            ("=token; path=/; Secure; SameSite=Lax", &["cookie_without_httponly"]),
+            ("token; Secure; HttpOnly; SameSite=None", &[]),
+            (" = token ; HttpOnly; SameSite=None", &["cookie_samesite_none_insecure"]),
+            ("token; Max-Age=0", &[]),
         ];
         for (line, expected) in cases {
             assert_eq!(&ids(line, true), expected, "{line}");
@@ -294,8 +309,14 @@ mod tests {
 
     #[test]
     fn ignores_what_browsers_ignore_and_keeps_no_value() {
-        assert_eq!(Cookie::parse("nonsense", now()), None);
-        assert_eq!(Cookie::parse("=x", now()), None);
+        for line in ["", "=", " = ; Secure", "; Secure", "__Host-id; Secure", "=__secure-id=1; Secure"] {
+            assert_eq!(Cookie::parse(line, now()), None, "{line}");
+        }
+        for line in ["s3cret", "=s3cret", "s3cret; Secure"] {
+            let cookie = Cookie::parse(line, now()).unwrap();
+            assert_eq!((cookie.name.as_str(), cookie.label()), ("", "without a name"), "{line}");
+            assert!(!format!("{cookie:?}").contains("s3cret"), "{line}");
+        }
         assert!(!format!("{:?}", Cookie::parse("sid=s3cret; Secure", now())).contains("s3cret"));
     }
 }

@@ -97,7 +97,9 @@ pub fn recognise(headers: &HeaderMap, html: &str) -> Vec<Hint> {
     }
     for line in headers.get_all("set-cookie") {
         let line = String::from_utf8_lossy(line.as_bytes());
-        let cookie = line.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+        // A word alone is the value of a cookie without a name.
+        let Some((cookie, _)) = line.split(';').next().unwrap_or_default().split_once('=') else { continue };
+        let cookie = cookie.trim().to_ascii_lowercase();
         if let Some((start, product)) = COOKIES.iter().find(|(start, _)| cookie.starts_with(start)) {
             add(&mut hints, (*product).to_owned(), format!("a cookie named {start}…"), false);
         }
@@ -163,6 +165,7 @@ mod tests {
         assert_eq!(names(&[("server", "cloudflare")], ""), [("cloudflare".to_owned(), false)]);
         assert_eq!(names(&[("via", "1.1 vegur")], ""), [("1.1 vegur".to_owned(), false)]);
         assert_eq!(names(&[("set-cookie", "PHPSESSID=1; path=/")], ""), [("PHP".to_owned(), false)]);
+        assert_eq!(names(&[("set-cookie", "PHPSESSID; path=/")], ""), []);
         assert_eq!(names(&[], r#"<meta name="Generator" content="WordPress 6.4.2">"#), [("WordPress 6.4.2".to_owned(), true)]);
         assert_eq!(names(&[], r#"<script src="/wp-content/a.js"></script><link href="/wp-includes/b.css">"#), [("WordPress".to_owned(), false)]);
         assert_eq!(names(&[], "<p>nothing</p>"), []);
