@@ -8,7 +8,7 @@
 //! - [`target`]: what is scanned and which addresses belong to it; [`scope`]: which addresses it may connect to; [`settings`]: what `--set` changes.
 //! - [`run`]: the order of plugins and files; [`scan`]: what the plugins of one scan share.
 //! - [`http`]: the bounded client; [`markup`]: the bounded reader of pages; [`files`]: the bounded reader of files; `trust`, `certificate` and `tls_probe`: the TLS side.
-//! - [`csp`]: Content Security Policies.
+//! - [`csp`]: Content Security Policies; [`css`]: the imports of style sheets.
 //! - [`plugin`]: the contract of a check; [`plugins`]: the checks; [`issues`]: everything that a check can find.
 //! - [`output`], [`info`], [`report`] and `html`: the files.
 
@@ -16,6 +16,7 @@ pub mod certificate;
 pub mod cli;
 mod clock;
 pub mod csp;
+pub mod css;
 pub mod files;
 mod html;
 pub mod http;

@@ -4,10 +4,13 @@
 //! a page as the tokenizer of the HTML standard (13.2.5) does, and tracks just what changes how text is read: raw text, scripts, templates, foreign content and the end of the head.
 
 /// The elements that checks look at. Others are read and dropped.
-const KEPT: [&str; 8] = ["base", "embed", "frame", "iframe", "link", "meta", "object", "script"];
+const KEPT: [&str; 9] = ["base", "embed", "frame", "iframe", "link", "meta", "object", "script", "style"];
 
 /// How many elements of one page are kept. Real pages have some hundreds.
 const MAX_ELEMENTS: usize = 5000;
+
+/// How much text of one style sheet is kept, in bytes. Its imports stand at its beginning.
+const MAX_STYLE_BYTES: usize = 64 * 1024;
 
 /// How many attributes of one element are kept.
 const MAX_ATTRIBUTES: usize = 64;
@@ -19,6 +22,10 @@ pub struct Element {
     pub name: &'static str,
     /// Whether it belongs to the head of the document.
     pub in_head: bool,
+    /// Whether it stands within SVG or MathML.
+    pub in_foreign: bool,
+    /// The beginning of the text of a `style` element.
+    pub text: String,
     attributes: Vec<(String, String)>,
 }
 
@@ -214,7 +221,8 @@ impl Reader<'_> {
             self.in_head = false;
         }
         if let Some(kept) = KEPT.iter().find(|kept| **kept == name && self.templates == 0) {
-            self.found.push(Element { name: kept, in_head: self.in_head, attributes: tag.attributes });
+            let text = if *kept == "style" { self.style_text() } else { String::new() };
+            self.found.push(Element { name: kept, in_head: self.in_head, in_foreign: self.foreign > 0, text, attributes: tag.attributes });
         }
         if matches!(name, "svg" | "math") || self.foreign > 0 {
             // Within foreign content every element nests the same way; only the outer ones are counted.
@@ -237,6 +245,15 @@ impl Reader<'_> {
             "body" | "html" | "br" if self.templates == 0 => self.in_head = false,
             _ => {}
         }
+    }
+
+    /// The beginning of the style sheet that begins here. Within SVG its text is read as markup, so it ends at the next tag.
+    fn style_text(&self) -> String {
+        let rest = &self.bytes[self.at..];
+        let rest = &rest[..rest.len().min(MAX_STYLE_BYTES)];
+        let is_end = |window: &[u8]| window == b"</" || (self.foreign > 0 && window[0] == b'<' && window[1] != b'!');
+        let end = rest.windows(2).position(is_end).unwrap_or(rest.len());
+        String::from_utf8_lossy(&rest[..end]).into_owned()
     }
 
     /// Skips text that ends at `</name` and a delimiter. The end tag itself is read next.
@@ -401,7 +418,7 @@ mod tests {
     /// What a parser of the HTML standard says: names and attributes in the order of the document.
     fn by_the_standard(html: &str) -> Vec<(String, Vec<(String, String)>)> {
         let document = scraper::Html::parse_document(html);
-        let all = scraper::Selector::parse("base, embed, frame, iframe, link, meta, object, script").unwrap();
+        let all = scraper::Selector::parse("base, embed, frame, iframe, link, meta, object, script, style").unwrap();
         let read = |element: scraper::ElementRef<'_>| {
             let mut attributes: Vec<_> = element.value().attrs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             attributes.sort();
@@ -458,6 +475,24 @@ mod tests {
     }
 
     #[test]
+    fn style_sheets_keep_the_beginning_of_their_text() {
+        for (html, expected) in [
+            ("<style>a{}</style>", "a{}"),
+            ("<style>a<b{}</STYLE>", "a<b{}"),
+            ("<style>", ""),
+            ("<style>x", "x"),
+            ("<svg><style>a{}</style></svg>", "a{}"),
+            ("<svg><style>a{}<g/>b</style></svg>", "a{}"),
+            ("<svg><style><![CDATA[a{}]]></style></svg>", "<![CDATA[a{}]]>"),
+        ] {
+            assert_eq!(elements(html)[0].text, expected, "{html}");
+        }
+        let found = elements("<script></script><svg><script></script></svg><script></script>");
+        assert_eq!(found.iter().map(|element| element.in_foreign).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(elements(&format!("<style>{}", "a".repeat(100_000)))[0].text.len(), MAX_STYLE_BYTES);
+    }
+
+    #[test]
     fn templates_load_nothing() {
         let names: Vec<_> = elements("<template><script></script><template><link></template><meta></template><link>").iter().map(|one| one.name).collect();
         assert_eq!(names, ["link"]);
@@ -505,6 +540,10 @@ mod tests {
             fill("<a b='"),
             fill("&#"),
             fill("<link href=x>"),
+            fill("<style>"),
+            fill("<style></style>"),
+            fill("<svg><style>"),
+            format!("<svg>{}", fill("<style>")),
             format!("<link href='{}'>", fill("&")),
             format!("<!--{}", fill("--")),
             format!("<title>{}", fill("</titl")),
@@ -513,7 +552,7 @@ mod tests {
         ] {
             assert!(elements(&page).len() <= MAX_ELEMENTS);
         }
-        // Some nineteen pages of half a megabyte; a parser that builds trees needs minutes for one of them.
+        // Some two dozen pages of half a megabyte; a parser that builds trees needs minutes for one of them.
         assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     }
 }

@@ -1,13 +1,18 @@
 //! `script_integrity`: the scripts, stylesheets and frames that the landing page loads, their Subresource Integrity and their transport.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use url::Url;
 
 use crate::csp::Policies;
+use crate::css::imports;
 use crate::issues::{self, Issue};
 use crate::markup::{Element, elements};
 use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
 use crate::scan::Scan;
+use crate::target::is_local;
 
 static META: Meta = Meta {
     name: "script_integrity",
@@ -73,14 +78,43 @@ impl Kind {
 /// How many elements of one page are looked at. Real pages have some dozens; a hostile one could fill the disk with findings.
 const MAX_ELEMENTS: usize = 500;
 
-/// What an element loads and from where; `None` where it loads nothing of the kinds that matter. An inline script has no address.
-fn loads(element: &Element) -> Option<(Kind, Option<&str>)> {
-    match element.name {
-        "script" => Some((Kind::Script, element.attr("src"))),
-        "link" if is_stylesheet(element) => Some((Kind::Style, Some(element.attr("href")?))),
+/// One thing that an element loads.
+struct Load<'a> {
+    kind: Kind,
+    /// From where; an inline script has no address.
+    address: Option<Cow<'a, str>>,
+    /// Whether it runs or is shown by this element, so that `integrity` belongs there. What is only fetched ahead or imported is judged by its transport alone.
+    is_use: bool,
+}
+
+/// What an element loads, of the kinds that matter.
+fn loads(element: &Element) -> Vec<Load<'_>> {
+    let load = |kind, address: &'static str| element.attr(address).map(|address| Load { kind, address: Some(address.into()), is_use: true });
+    let one = match element.name {
+        // SVG names the address otherwise.
+        "script" if element.in_foreign => {
+            load(Kind::Script, "href").or_else(|| load(Kind::Script, "xlink:href")).or(Some(Load { kind: Kind::Script, address: None, is_use: true }))
+        }
+        "script" => load(Kind::Script, "src").or(Some(Load { kind: Kind::Script, address: None, is_use: true })),
+        "style" => return imports(&element.text).into_iter().map(|address| Load { kind: Kind::Style, address: Some(address.into()), is_use: false }).collect(),
+        "link" if has_rel(element, "stylesheet") => load(Kind::Style, "href"),
+        "link" => preloads(element).and_then(|kind| Some(Load { is_use: false, ..load(kind, "href")? })),
         // What a plug-in would load is framed today.
-        "iframe" | "frame" | "embed" => Some((Kind::Frame, Some(element.attr("src")?))),
-        "object" => Some((Kind::Frame, Some(element.attr("data")?))),
+        "iframe" | "frame" | "embed" => load(Kind::Frame, "src"),
+        "object" => load(Kind::Frame, "data"),
+        _ => None,
+    };
+    one.into_iter().collect()
+}
+
+/// What a `link` fetches ahead (HTML, 4.6.7.10 and 4.6.7.20).
+fn preloads(element: &Element) -> Option<Kind> {
+    if has_rel(element, "modulepreload") {
+        return Some(Kind::Script);
+    }
+    match element.attr("as").filter(|_| has_rel(element, "preload")).map(str::to_ascii_lowercase).as_deref() {
+        Some("script") => Some(Kind::Script),
+        Some("style") => Some(Kind::Style),
         _ => None,
     }
 }
@@ -92,11 +126,12 @@ pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
     let base = base.and_then(|href| page.join(href).ok()).unwrap_or_else(|| page.clone());
     let mut report = Report::default();
     let (mut own, mut foreign, mut inline) = (0, 0, 0);
-    let loading: Vec<_> = elements.iter().filter_map(|element| Some((element, loads(element)?))).collect();
+    let mut told_mixed = HashSet::new();
+    let loading: Vec<_> = elements.iter().flat_map(|element| loads(element).into_iter().map(move |load| (element, load))).collect();
     if loading.len() > MAX_ELEMENTS {
         report.observations.push(format!("the page loads {} scripts, stylesheets and frames; the first {MAX_ELEMENTS} were looked at", loading.len()));
     }
-    for (element, (kind, address)) in loading.into_iter().take(MAX_ELEMENTS) {
+    for (element, Load { kind, address, is_use }) in loading.into_iter().take(MAX_ELEMENTS) {
         let Some(address) = address else {
             inline += 1;
             continue;
@@ -107,17 +142,21 @@ pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
         }
         let location = clip(url.as_str(), 300);
         let same_origin = url.origin() == page.origin();
-        if same_origin {
+        if !is_use {
+            report.observations.push(format!("{} imported or fetched ahead: {location}", kind.name()));
+        } else if same_origin {
             own += 1;
         } else {
             foreign += 1;
             report.observations.push(format!("{} from another origin: {location}", kind.name()));
         }
         let mut add = |issue, evidence: &str| report.findings.push(Finding::new(issue, location.clone(), evidence));
-        if page.scheme() == "https" && url.scheme() == "http" && !upgrades {
+        let is_plain = url.scheme() == "http" && !url.host_str().is_some_and(is_local);
+        // What is fetched ahead and used later is one fault.
+        if page.scheme() == "https" && is_plain && !upgrades && told_mixed.insert((kind.name(), location.clone())) {
             add(kind.over_http(), &format!("the page is HTTPS, the {} is not", kind.name()));
         }
-        if kind == Kind::Frame {
+        if kind == Kind::Frame || !is_use {
             continue;
         }
         match element.attr("integrity").map(str::trim).filter(|value| !value.is_empty()) {
@@ -133,8 +172,8 @@ pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
     report
 }
 
-fn is_stylesheet(element: &Element) -> bool {
-    element.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("stylesheet")))
+fn has_rel(element: &Element, wanted: &str) -> bool {
+    element.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(wanted)))
 }
 
 /// Whether an `integrity` value holds at least one hash that browsers check (SRI, 3.3.2): the algorithm and its full length in base64.
@@ -196,6 +235,34 @@ mod tests {
         ];
         for (html, expected) in cases {
             assert_eq!(&ids(html), expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn mixed_content() {
+        for (html, expected) in [
+            ("<style>@import url(http://e.test/a.css);</style>", &["stylesheet_over_http"][..]),
+            ("<style>@import \"http://e.test/a.css\" screen; @import 'HTTP://e.test/b.css'; p{}</style>", &["stylesheet_over_http", "stylesheet_over_http"]),
+            ("<style>@import url(https://e.test/a.css);</style>", &[]),
+            ("<style>p{} @import url(http://e.test/a.css);</style>", &[]),
+            ("<svg><style>@import url(http://e.test/a.css);</style></svg>", &["stylesheet_over_http"]),
+            ("<base href=http://e.test/><style>@import 'a.css'</style>", &["stylesheet_over_http"]),
+            ("<svg><script href=http://a.test/a.js></script></svg>", &["script_over_http", "script_without_integrity"]),
+            ("<svg><script xlink:href=http://a.test/a.js /></svg>", &["script_over_http", "script_without_integrity"]),
+            ("<svg><script src=http://a.test/a.js></script></svg>", &[]),
+            ("<script href=http://a.test/a.js></script>", &[]),
+            ("<link rel=modulepreload href=http://e.test/a.js>", &["script_over_http"]),
+            ("<link rel='x PRELOAD' as=STYLE href=http://e.test/a.css>", &["stylesheet_over_http"]),
+            ("<link rel=preload as=script href=http://e.test/a.js>", &["script_over_http"]),
+            ("<link rel=preload as=script href=https://e.test/a.js>", &[]),
+            ("<link rel=preload as=image href=http://e.test/a.png><link rel=preload href=http://e.test/x><link rel=preload as=style>", &[]),
+            ("<link rel=preload as=script href=http://e.test/a.js><script src=http://e.test/a.js></script>", &["script_over_http", "script_without_integrity"]),
+            ("<iframe src=http://127.0.0.1/></iframe><iframe src=http://127.1.2.3:8080/></iframe>", &[]),
+            ("<iframe src=http://localhost:3000/></iframe><iframe src=http://x.LOCALHOST/></iframe><iframe src=http://[::1]/></iframe>", &[]),
+            ("<iframe src=http://localhost.e.test/></iframe>", &["frame_over_http"]),
+            ("<iframe src=http://10.0.0.1/></iframe>", &["frame_over_http"]),
+        ] {
+            assert_eq!(ids(html), expected, "{html}");
         }
     }
 
