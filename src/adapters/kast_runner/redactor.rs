@@ -5,31 +5,50 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kastrel_actors::model::{HIDDEN_VALUE, texts};
+use percent_encoding::percent_decode_str;
+
+use self::forms::{Form, Forms};
+
+mod forms;
 
 /// The least length of a secret that is looked for: a shorter one stands in every text by chance.
-pub(super) const LEAST_CHARS: usize = 4;
+const LEAST_CHARS: usize = 4;
+/// Of how many secrets, and of which length in bytes, the encoded forms are looked for, too. A scan has fewer and shorter ones in practice.
+const MOST_ENCODED: usize = 256;
+const MOST_ENCODED_BYTES: usize = 16 << 10;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Redactor {
-    /// The longest first, so that of two secrets of which one contains the other nothing is left.
-    secrets: Vec<Vec<u8>>,
+    forms: Arc<[Form]>,
+    /// The forms that may begin with a byte.
+    by_first: Vec<Vec<usize>>,
     /// The end of what came: it may be the beginning of a secret.
     held: Vec<u8>,
 }
 
 impl Redactor {
     pub(super) fn new(secrets: Arc<[String]>) -> Self {
-        let forms: BTreeSet<String> =
-            secrets.iter().flat_map(|secret| parts(secret)).filter(|one| one.chars().count() >= LEAST_CHARS).flat_map(|one| forms(&one)).collect();
-        let mut secrets: Vec<Vec<u8>> = forms.into_iter().map(String::into_bytes).collect();
-        secrets.sort_unstable_by_key(|one| std::cmp::Reverse(one.len()));
-        Self { secrets, held: Vec::new() }
+        let parts: BTreeSet<String> = secrets.iter().flat_map(|secret| parts(secret)).filter(|one| one.chars().count() >= LEAST_CHARS).collect();
+        let (mut maker, mut forms) = (Forms::default(), Vec::new());
+        for (at, part) in parts.iter().enumerate() {
+            forms.extend(maker.escaped(part));
+            if at < MOST_ENCODED && part.len() <= MOST_ENCODED_BYTES {
+                forms.extend(maker.encoded(part));
+            }
+        }
+        let mut by_first = if forms.is_empty() { Vec::new() } else { vec![Vec::new(); 256] };
+        for (at, form) in forms.iter().enumerate() {
+            for byte in form.first_bytes() {
+                by_first[usize::from(byte)].push(at);
+            }
+        }
+        Self { forms: forms.into(), by_first, held: Vec::new() }
     }
 
-    /// What may be recorded of `chunk` and of what was held back before. At the end of the stream nothing is held back.
+    /// What may be recorded of `chunk` and of what was held back before. At the end of the stream nothing is held back. Of secrets that begin alike the longest is taken, so that nothing of it is left.
     pub(super) fn pass<'a>(&mut self, chunk: &'a [u8], is_end: bool) -> Cow<'a, [u8]> {
-        if self.secrets.is_empty() {
+        if self.forms.is_empty() {
             return Cow::Borrowed(chunk);
         }
         let mut bytes = std::mem::take(&mut self.held);
@@ -38,15 +57,21 @@ impl Redactor {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
-            if !is_end && self.secrets.iter().any(|secret| secret.len() > rest.len() && secret.starts_with(rest)) {
+            let (mut whole, mut may_go_on) = (None, false);
+            for form in &self.by_first[usize::from(rest[0])] {
+                let found = self.forms[*form].find(rest);
+                whole = whole.max(found.whole);
+                may_go_on |= found.may_go_on;
+            }
+            if may_go_on && !is_end {
                 self.held = rest.to_vec();
                 break;
             }
-            if let Some(secret) = self.secrets.iter().find(|secret| rest.starts_with(secret)) {
+            if let Some(length) = whole {
                 passed.extend_from_slice(HIDDEN_VALUE.as_bytes());
-                at += secret.len();
+                at += length;
             } else {
-                passed.push(bytes[at]);
+                passed.push(rest[0]);
                 at += 1;
             }
         }
@@ -54,44 +79,23 @@ impl Redactor {
     }
 }
 
-/// A value, the elements of a list, the strings of JSON, and the password of an address.
+/// A value, the elements of a list, the strings of JSON, what follows the scheme of an authorization, and the user and the password of an address, as they are written and as they are meant.
 fn parts(secret: &str) -> Vec<String> {
     let mut parts = texts(secret);
     parts.extend(secret.split(',').map(|part| part.trim().to_owned()));
-    let user = |text: &String| Some(text.split_once("://")?.1.split(['/', '?', '#']).next()?.rsplit_once('@')?.0.to_owned());
+    let credentials = |text: &String| {
+        let (scheme, rest) = text.trim().split_once(' ')?;
+        (scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("bearer")).then(|| rest.trim().to_owned())
+    };
+    parts.extend(parts.iter().filter_map(credentials).collect::<Vec<_>>());
+    let user =
+        |text: &String| Some(text.split_once("://").map_or(text.as_str(), |(_, rest)| rest).split(['/', '?', '#']).next()?.rsplit_once('@')?.0.to_owned());
     let users: Vec<String> = parts.iter().filter_map(user).collect();
-    parts.extend(users.iter().filter_map(|user| user.split_once(':')).map(|(_, password)| password.to_owned()));
-    parts.extend(users);
+    let passwords = users.iter().filter_map(|user| user.split_once(':')).map(|(_, password)| password.to_owned());
+    let found: Vec<String> = passwords.chain(users.iter().cloned()).collect();
+    parts.extend(found.iter().filter_map(|text| percent_decode_str(text).decode_utf8().ok()).map(Cow::into_owned).collect::<Vec<_>>());
+    parts.extend(found);
     parts
-}
-
-/// A text as it is, within JSON, and within an address.
-fn forms(text: &str) -> Vec<String> {
-    let json = serde_json::Value::from(text).to_string();
-    let json = json.trim_start_matches('"').strip_suffix('"').unwrap_or(&json).to_owned();
-    let ascii: String = json
-        .encode_utf16()
-        .map(|unit| u8::try_from(unit).ok().filter(u8::is_ascii).map_or_else(|| format!("\\u{unit:04x}"), |byte| char::from(byte).to_string()))
-        .collect();
-    let path = percent_encoding::utf8_percent_encode(text, PATH).to_string();
-    let query = percent_encoding::utf8_percent_encode(text, QUERY).to_string();
-    let form = query.replace("%20", "+");
-    let lower: Vec<String> = [&path, &query, &form].into_iter().map(|text| in_lower_case(text)).collect();
-    [text.to_owned(), json, ascii, path, query, form].into_iter().chain(lower).collect()
-}
-
-/// What Python's `quote` encodes, and most other programs.
-const QUERY: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-const PATH: &percent_encoding::AsciiSet = &QUERY.remove(b'/');
-
-/// `%2F` as `%2f`.
-fn in_lower_case(encoded: &str) -> String {
-    let mut parts = encoded.split('%');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        let (digits, rest) = part.split_at(part.len().min(2));
-        text + "%" + &digits.to_ascii_lowercase() + rest
-    })
 }
 
 #[cfg(test)]
@@ -148,6 +152,101 @@ mod tests {
         ] {
             let shown = pass(&[secret], &["a ", printed, " b"]);
             assert_eq!(shown, "a •••••• b", "{secret} as {printed}");
+        }
+    }
+
+    const ODD: &str = "pä\"ss&w/o<r'd\\=+9>";
+
+    #[test]
+    fn an_odd_secret_is_found_in_every_usual_form_wherever_reads_split_it() {
+        let bytes: Vec<u8> = ODD.bytes().collect();
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        for (form, printed) in [
+            ("as it is", ODD.to_owned()),
+            ("JSON", r#"pä\"ss&w/o<r'd\\=+9>"#.into()),
+            ("JSON, ASCII", r#"p\u00e4\"ss&w/o<r'd\\=+9>"#.into()),
+            ("JSON, ASCII, large digits", r#"p\u00E4\"ss&w/o<r'd\\=+9>"#.into()),
+            ("JSON of Go", r#"pä\"ss\u0026w/o\u003cr'd\\=+9\u003e"#.into()),
+            ("JSON of PHP", r#"p\u00e4\"ss&w\/o<r'd\\=+9>"#.into()),
+            ("JSON in JSON", r#"pä\\\"ss&w/o<r'd\\\\=+9>"#.into()),
+            ("JSON of Go in JSON", r#"pä\\\"ss\\u0026w/o\\u003cr'd\\\\=+9\\u003e"#.into()),
+            ("JSON in a literal of Python", r#"p\\u00e4\\"ss&w/o<r\'d\\\\=+9>"#.into()),
+            ("JSON in HTML", r#"pä\&#34;ss&amp;w/o&lt;r&#39;d\\=+9&gt;"#.into()),
+            ("HTML of Python", "pä&quot;ss&amp;w/o&lt;r&#x27;d\\=+9&gt;".into()),
+            ("HTML of Go", "pä&#34;ss&amp;w/o&lt;r&#39;d\\=&#43;9&gt;".into()),
+            ("HTML of PHP", "pä&quot;ss&amp;w/o&lt;r&#039;d\\=+9&gt;".into()),
+            ("HTML of JavaScript", "pä&quot;ss&amp;w&#x2F;o&lt;r&apos;d\\&#x3D;+9&gt;".into()),
+            ("HTML, ASCII", "p&#228;&quot;ss&amp;w/o&lt;r&#39;d&#92;=+9&gt;".into()),
+            ("XML, ASCII", "p&#xE4;&quot;ss&amp;w/o&lt;r'd\\=+9&gt;".into()),
+            ("a literal of Python", r#"pä"ss&w/o<r\'d\\=+9>"#.into()),
+            ("ascii() of Python", r#"p\xe4"ss&w/o<r\'d\\=+9>"#.into()),
+            ("bytes of Python", r#"p\xc3\xa4"ss&w/o<r\'d\\=+9>"#.into()),
+            ("an address", "p%C3%A4%22ss%26w%2Fo%3Cr%27d%5C%3D%2B9%3E".into()),
+            ("an address, small digits", "p%c3%a4%22ss%26w%2fo%3cr%27d%5c%3d%2b9%3e".into()),
+            ("an address with more as it is", "p%C3%A4%22ss&w/o%3Cr'd%5C=+9%3E".into()),
+            ("a shell", r#"pä"ss&w/o<r'\''d\=+9>"#.into()),
+            ("shlex of Python", r#"pä"ss&w/o<r'"'"'d\=+9>"#.into()),
+            ("printf %q", r#"pä\"ss\&w/o\<r\'d\\=+9\>"#.into()),
+            ("hexadecimal", hex.clone()),
+            ("hexadecimal, large digits", hex.to_uppercase()),
+        ] {
+            let text = format!("a {printed} b");
+            assert_eq!(pass(&[ODD], &[&text]), "a •••••• b", "{form}: {printed}");
+            for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+                assert_eq!(pass(&[ODD], &[&text[..at], &text[at..]]), "a •••••• b", "{form} at {at}");
+            }
+        }
+    }
+
+    /// From the standard's own encoder of another program (`base64`).
+    #[test]
+    fn base64_is_found_in_its_three_alignments() {
+        for (printed, shown) in [
+            ("aHVudGVyMg==", "••••••"),
+            ("aHVudGVyMg", "••••••"),
+            ("dXNlcjpodW50ZXIy", "dXNlcjp••••••"),
+            ("dTpodW50ZXIy", "dTp••••••"),
+            ("YWI6aHVudGVyMg==", "YWI6••••••"),
+            ("YTphOmh1bnRlcjI=", "YTphOm••••••"),
+            ("aHVudGVyMjp4", "••••••jp4"),
+        ] {
+            for at in 0..printed.len() {
+                let passed = pass(&["hunter2"], &["x ", &printed[..at], &printed[at..], " y"]);
+                assert_eq!(passed, format!("x {shown} y"), "{printed} at {at}");
+            }
+        }
+        let odd = "a>>?b~~?";
+        for printed in ["YT4+P2J+fj8=", "YT4-P2J-fj8=", r"YT4+P2J+fj8\u003d", "YT4%2BP2J%2Bfj8%3D"] {
+            assert_eq!(pass(&[odd], &["x ", printed, " y"]), "x •••••• y", "{printed}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_secret_are_found_alone() {
+        for (secret, printed) in [
+            ("Bearer hunter2", "hunter2"),
+            ("basic dXNlcjpodW50ZXIy", "dXNlcjpodW50ZXIy"),
+            ("user:hunter2@proxy:3128", "hunter2"),
+            ("http://user:hun%40ter2@proxy", "hun@ter2"),
+            ("http://user:hun%40ter2@proxy", "user:hun@ter2"),
+        ] {
+            assert_eq!(pass(&[secret], &["a ", printed, " b"]), "a •••••• b", "{secret}");
+        }
+    }
+
+    /// The work stays small also where every byte may begin a secret or an escape.
+    #[test]
+    fn secrets_that_are_made_to_cost_time_do_not() {
+        for (secret, text) in
+            [("\\".repeat(2_000), "\\".repeat(20_000)), ("&".repeat(2_000), "&amp;".repeat(20_000)), ("%25".repeat(1_000), "%25".repeat(20_000))]
+        {
+            let mut redactor = Redactor::new(Arc::new([secret]));
+            let mut passed = Vec::new();
+            for chunk in text.as_bytes().chunks(1 << 10) {
+                passed.extend_from_slice(&redactor.pass(chunk, false));
+            }
+            passed.extend_from_slice(&redactor.pass(b"", true));
+            assert_eq!(String::from_utf8(passed).unwrap().replace(HIDDEN_VALUE, ""), "");
         }
     }
 
