@@ -60,10 +60,20 @@ pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(headers: &He
     if !value.is_object() {
         return Err(Problem::new(ProblemKind::Malformed, "the body must be a JSON object"));
     }
+    let names: Vec<String> = value.as_object().into_iter().flat_map(Map::keys).cloned().collect();
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let field = printable(&error.path().to_string());
-        Problem::fields(ProblemKind::InvalidFields, vec![FieldError::new(field, printable(&error.into_inner().to_string()))])
+        let shown = |text: String| printable(&names.iter().fold(text, |text, name| without_value(&text, name)));
+        let field = shown(error.path().to_string());
+        Problem::fields(ProblemKind::InvalidFields, vec![FieldError::new(field, shown(error.into_inner().to_string()))])
     })
+}
+
+/// A text without what stands behind the `=` in the name of a field: who writes a setting where a field belongs writes its value, too.
+fn without_value(text: &str, name: &str) -> String {
+    match name.split_once('=') {
+        Some((before, _)) => text.replace(name, &format!("{before}=…")),
+        None => text.to_owned(),
+    }
 }
 
 /// The client's key against double submission.
@@ -97,10 +107,10 @@ fn typed(fields: Map<String, Value>) -> (ScanRequestDraft, Vec<FieldError>) {
             }
             Err(error) => {
                 let at = error.path().to_string();
-                let field = if root(&at) == name { at } else { printable(&name) };
+                let field = without_value(if root(&at) == name { &at } else { &name }, &name);
                 // What was given may be a setting with its value, and is not repeated.
-                let why = if name == "overrides" { OVERRIDES_FORM.to_owned() } else { printable(&error.into_inner().to_string()) };
-                errors.push(FieldError::new(field, why));
+                let why = if name == "overrides" { OVERRIDES_FORM.to_owned() } else { printable(&without_value(&error.into_inner().to_string(), &name)) };
+                errors.push(FieldError::new(printable(&field), why));
             }
         }
     }
@@ -130,6 +140,19 @@ mod tests {
         named.sort_unstable();
         assert_eq!(named, ["colour", "dry_run", "plugins[1]", "target"]);
         assert_eq!(draft.max_workers, Some(3));
+    }
+
+    #[test]
+    fn a_setting_in_place_of_a_field_is_named_without_its_value() {
+        for name in ["zap.remote.api_key=hunter2", "secret:zap.x=hunter2=hunter2", "=hunter2", "overrides=hunter2"] {
+            let (_, errors) = typed(Map::from_iter([(name.to_owned(), json!(1))]));
+            let shown = format!("{}=…", name.split('=').next().unwrap());
+            assert!(errors.len() == 1 && errors[0].field == shown && errors[0].message.contains(&shown), "{errors:?}");
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, "application/json".parse().unwrap())]);
+            let problem = read_object::<crate::web::api::scans::RerunBody>(&headers, Ok(json!({ name: 1 }).to_string().into())).unwrap_err();
+            let said = format!("{problem:?}{errors:?}");
+            assert!(said.contains(&shown) && !said.contains("hunter2"), "{said}");
+        }
     }
 
     #[test]
