@@ -14,7 +14,12 @@ const STACK: usize = 8 << 20;
 /// How long threads may take to end when the command is done. What they run then is blocking work that nobody waits for.
 const LAST_GRACE: Duration = Duration::from_secs(2);
 
+/// The first descriptor that is not a standard stream.
+const FIRST_BEYOND_STANDARD: i32 = 3;
+
 fn main() -> ExitCode {
+    // Whatever started us may have left descriptors open: nothing that we start gets them, scanners least of all.
+    close_fds::set_fds_cloexec(FIRST_BEYOND_STANDARD, &[]);
     let args: Vec<OsString> = std::env::args_os().collect();
     if let Some(args) = cli::args::scanner_arguments(&args) {
         return kastrel_scanner::main(args);

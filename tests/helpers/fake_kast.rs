@@ -21,7 +21,7 @@
 //! | `eat` | takes memory until the system refuses more, at most 2 GiB, and prints how much it got |
 //! | `look` | prints what it may do and where it is |
 //! | `spy` | tries to read the files that `FAKE_KAST_SPY` names, and to signal the processes, and prints what came of it |
-//! | `reach` | tries to connect to the addresses that `FAKE_KAST_REACH` names, and prints what came of it; `dns` is the resolver, `turned` the address of `rebound.test` once it is not 203.0.113.1 |
+//! | `reach` | tries to connect to the addresses that `FAKE_KAST_REACH` names, and prints what came of it; `dns` is the resolver, `multicast` a group of each family, `device:` before an address binds to the interface, `turned` the address of `rebound.test` once it is not 203.0.113.1 |
 //! | `closed` | closes its results to everybody but itself |
 //! | `flood` | writes 1 GiB to stdout, 64 MiB of it to stderr, then goes on |
 //! | `truncated`, `huge`, `deep`, `latin1`, `linked`, `fifo` | `kast_info.json` is that |
@@ -383,6 +383,13 @@ fn look() {
     }
     let parent = std::os::unix::process::parent_id();
     println!("look keeper {} {parent}", std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap().trim());
+    for descriptor in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
+        if let Ok(file) = std::fs::read_link(descriptor.path()).map(|file| file.display().to_string()).map_err(drop)
+            && file.starts_with("/etc")
+        {
+            println!("look open {file}");
+        }
+    }
     println!("look core {:?}", rustix::process::getrlimit(rustix::process::Resource::Core).maximum);
     for name in ["TMPDIR", "HOME", "USER"] {
         println!("look {name} {}", std::env::var(name).unwrap_or_default());
@@ -434,10 +441,44 @@ fn reach() {
                     asked => break asked,
                 }
             },
-            _ => connect(wanted).map(|()| "yes".to_owned()),
+            "multicast" => Ok(python(MULTICAST, "")),
+            _ => match wanted.strip_prefix("device:") {
+                Some(address) => Ok(python(BOUND, address)),
+                None => connect(wanted).map(|()| "yes".to_owned()),
+            },
         };
         println!("reach {wanted} {}", came.unwrap_or_else(|error| format!("{:?}", error.kind())));
     }
+}
+
+/// Connects over the first interface that is not the loopback one, whatever the routes say.
+const BOUND: &str = "
+import socket, sys
+host, port = sys.argv[1].rsplit(':', 1)
+name = [name for _, name in socket.if_nameindex() if name != 'lo'][0]
+s = socket.socket(socket.AF_INET6 if '[' in host else socket.AF_INET)
+s.settimeout(3)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode())
+s.connect((host.strip('[]'), int(port)))
+print('yes')
+";
+
+/// Sends a datagram to a group of each family.
+const MULTICAST: &str = "
+import socket
+index = [index for index, name in socket.if_nameindex() if name != 'lo'][0]
+socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'x', ('ff02::fb', 8085, 0, index))
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton('0.0.0.0') * 2 + index.to_bytes(4, 'little'))
+s.sendto(b'x', ('239.1.2.3', 8085))
+print('yes')
+";
+
+/// What a program in Python prints; its last line if it fails.
+fn python(program: &str, argument: &str) -> String {
+    let output = Command::new("python3").args(["-c", program, argument]).output().unwrap();
+    let text = if output.status.success() { output.stdout } else { output.stderr };
+    String::from_utf8_lossy(&text).trim().lines().last().unwrap_or_default().to_owned()
 }
 
 /// Asks the resolver for `rebound.test` without looking into any file of names; the address.

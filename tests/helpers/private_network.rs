@@ -66,6 +66,34 @@ pub(crate) fn open_tun(folder: &Path) {
     rustix::mount::mount_bind(&device, "/dev/net/tun").unwrap();
 }
 
+/// Members of a group of each family, on the interface to the outside.
+pub(crate) fn join_groups(port: u16) -> [UdpSocket; 2] {
+    let v4 = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+    v4.join_multicast_v4(&Ipv4Addr::new(239, 1, 2, 3), &HERE).unwrap();
+    let v6 = socket_of_v6(port);
+    let index = std::fs::read_to_string("/proc/thread-self/net/igmp6")
+        .unwrap()
+        .lines()
+        .find(|line| line.contains(" outside "))
+        .and_then(|line| line.split_whitespace().next()?.parse().ok());
+    v6.join_multicast_v6(&"ff02::fb".parse().unwrap(), index.unwrap()).unwrap();
+    [v4, v6]
+}
+
+fn socket_of_v6(port: u16) -> UdpSocket {
+    use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
+    let socket = socket(AddressFamily::INET6, SocketType::DGRAM, None).unwrap();
+    sockopt::set_ipv6_v6only(&socket, true).unwrap();
+    bind(&socket, &std::net::SocketAddrV6::new(std::net::Ipv6Addr::UNSPECIFIED, port, 0, 0)).unwrap();
+    socket.into()
+}
+
+/// Whether nothing has come.
+pub(crate) fn is_silent(socket: &UdpSocket) -> bool {
+    socket.set_nonblocking(true).unwrap();
+    socket.recv(&mut [0; 8]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
 /// A server that accepts connections, and counts them.
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
@@ -99,7 +127,12 @@ pub(crate) struct NameServer {
 impl NameServer {
     /// Serves on this address, which the machine's `resolv.conf` is made to name.
     pub(crate) fn serve(address: Ipv4Addr) -> Self {
-        let files = [replace("/etc/resolv.conf", &format!("nameserver {address}\n")), replace("/etc/hosts", "127.0.0.1 localhost\n")];
+        Self::serve_beside(address, "127.0.0.1 localhost\n")
+    }
+
+    /// The same beside a file of names.
+    pub(crate) fn serve_beside(address: Ipv4Addr, hosts: &str) -> Self {
+        let files = [replace("/etc/resolv.conf", &format!("nameserver {address}\n")), replace("/etc/hosts", hosts)];
         let socket = UdpSocket::bind((address, 53)).unwrap();
         let turned = Arc::new(AtomicUsize::new(0));
         let state = Arc::clone(&turned);

@@ -266,6 +266,9 @@ pub(super) async fn run(attempt: Attempt) {
         let answers = ask(&probe, &concluded.unsure, &mut wish).await;
         verdict::settle(&mut concluded.plugins, &concluded.unsure, &answers);
     }
+    if cleared.is_cut_off && termination == Termination::NotAsked {
+        verdict::cut_off(&mut concluded.plugins);
+    }
     let mut notes = clearing_notes(&cleared, termination);
     notes.extend(output.notes);
     notes.extend(concluded.notes);
@@ -375,7 +378,7 @@ mod tests {
 
     #[test]
     fn what_outlived_the_scanner_is_named_unless_we_killed_it() {
-        let cleared = Cleared { found: ["sleep".to_owned(), "na\u{1b}me".to_owned()].into(), count: 3, left: 0 };
+        let cleared = Cleared { found: ["sleep".to_owned(), "na\u{1b}me".to_owned()].into(), count: 3, left: 0, is_cut_off: false };
         assert_eq!(clearing_notes(&cleared, Termination::NotAsked), ["processes outlived the scanner and were killed: 3 (nae, sleep)"]);
         assert!(clearing_notes(&cleared, Termination::Killed).is_empty());
         assert!(clearing_notes(&Cleared::default(), Termination::NotAsked).is_empty());

@@ -117,6 +117,16 @@ pub(super) fn base(own: impl IntoIterator<Item = (OsString, OsString)>, extra: &
     all
 }
 
+/// The first argument of the process that connects an attempt's network: its program's name is the last part, as that program wants it.
+pub(super) fn connection_name(marker: &str) -> String {
+    format!("{MARKER_VARIABLE}={marker}/pasta")
+}
+
+/// The marker in such a name.
+pub(super) fn marker_of_connection(name: &str) -> Option<&str> {
+    name.strip_prefix(MARKER_VARIABLE)?.strip_prefix('=')?.strip_suffix("/pasta")
+}
+
 /// Where the scanner's programs are.
 pub(super) fn path(environment: &[(OsString, OsString)]) -> Option<&OsStr> {
     environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str())
@@ -141,6 +151,16 @@ pub(super) fn of_user(user: &RunAs, tmp: &Path) -> [(OsString, OsString); 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_says_whose_it_is() {
+        let name = connection_name("d1:12:3:run");
+        assert!(name.ends_with("/pasta"));
+        assert_eq!(marker_of_connection(&name), Some("d1:12:3:run"));
+        for other in ["pasta", "/usr/bin/pasta", "KASTREL_ATTEMPT=d1", "x/pasta"] {
+            assert_eq!(marker_of_connection(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn only_what_is_allowed_passes() {

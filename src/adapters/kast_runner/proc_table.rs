@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::environment::MARKER_VARIABLE;
+use super::environment::{MARKER_VARIABLE, marker_of_connection};
 use super::keeper::KEEPER_VARIABLE;
 
 /// The most of an environment that is searched for the marker.
@@ -59,7 +59,14 @@ impl Process {
                 Some(String::from_utf8_lossy(value).into_owned())
             })
         };
-        Marks { attempt: value(MARKER_VARIABLE), keeper: value(KEEPER_VARIABLE) }
+        Marks { attempt: value(MARKER_VARIABLE).or_else(|| self.marker_of_connection()), keeper: value(KEEPER_VARIABLE) }
+    }
+
+    /// The marker of what connects an attempt's network, whose environment its own user cannot read.
+    fn marker_of_connection(&self) -> Option<String> {
+        let line = read_bounded(Path::new(&format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())), MOST_ENVIRONMENT)?;
+        let name = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
+        marker_of_connection(&name).map(str::to_owned)
     }
 
     /// Kills exactly this process: not another one that got its id meanwhile.

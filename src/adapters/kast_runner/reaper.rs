@@ -34,6 +34,8 @@ pub(super) struct Cleared {
     pub(super) count: usize,
     /// How many are alive still.
     pub(super) left: usize,
+    /// Whether the attempt had a network that nothing connected any more.
+    pub(super) is_cut_off: bool,
 }
 
 struct Request {
@@ -49,12 +51,14 @@ struct Hunt {
     until: Instant,
     clean: u32,
     seen: HashSet<(i32, u64)>,
+    /// What connected the attempt's network.
+    connection: Option<(i32, u64)>,
     cleared: Cleared,
 }
 
 impl Hunt {
     fn new(marks: Marks, outsiders: HashSet<(i32, u64)>) -> Self {
-        Self { marks, outsiders, until: Instant::now() + LIMIT, clean: 0, seen: HashSet::new(), cleared: Cleared::default() }
+        Self { marks, outsiders, until: Instant::now() + LIMIT, clean: 0, seen: HashSet::new(), connection: None, cleared: Cleared::default() }
     }
 
     /// The members of the attempt in `table`, the leader and the keeper left out.
@@ -89,14 +93,18 @@ impl Hunt {
         let mut count = 0;
         for process in alive {
             count += 1;
-            // Where egress is limited, the attempt's connection is there until the end, and is ended like the rest.
-            if self.seen.insert(process.identity()) && !(self.marks.is_connected && egress::is_connection(&process.name)) {
+            // Where egress is limited, one of them is the attempt's connection, which is there until the end and is ended like the rest.
+            let is_new = self.seen.insert(process.identity());
+            if is_new && self.marks.is_connected && self.connection.is_none() && egress::is_connection(&process.name) {
+                self.connection = Some(process.identity());
+            } else if is_new {
                 self.cleared.count += 1;
                 self.cleared.found.insert(process.name.clone());
             }
             process::end(process);
         }
         self.cleared.left = count;
+        self.cleared.is_cut_off = self.marks.is_connected && self.connection.is_none();
         self.clean = if count == 0 { self.clean + 1 } else { 0 };
         self.clean >= CLEAN_PASSES || Instant::now() >= self.until
     }
@@ -234,7 +242,7 @@ mod tests {
         let mut hunt = Hunt::new(marks, HashSet::from([table[7].identity(), (id(9), 101)]));
         assert!(!hunt.pass(&table, &origins));
         let expected: BTreeSet<String> = [2, 3, 4, 8].map(|n| format!("p{}", id(n))).into();
-        assert_eq!(hunt.cleared, Cleared { found: expected, count: 4, left: 4 });
+        assert_eq!(hunt.cleared, Cleared { found: expected, count: 4, left: 4, is_cut_off: false });
         assert!(!hunt.pass(&table[..1], &origins));
         assert!(hunt.pass(&table[..1], &origins), "two clean passes are the end");
         assert_eq!((hunt.cleared.count, hunt.cleared.left), (4, 0));

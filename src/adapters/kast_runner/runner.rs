@@ -163,6 +163,7 @@ impl KastRunner {
         let keepers = config.isolation.as_ref().map(|isolation| keepers(isolation, &config, &environment, &tmp_root, &run)).transpose()?;
         let egress = match (&keepers, config.isolation.as_ref().and_then(|isolation| isolation.egress.clone())) {
             (Some(keepers), Some(limit)) => {
+                egress::named_proxies(&environment).map_err(std::io::Error::other)?;
                 let group = config.isolation.as_ref().and_then(|isolation| isolation.run_as.as_ref()).map(|user| user.gid);
                 Some((limit, egress::prepare(keepers, environment::path(&environment), &tmp_root, group).map_err(std::io::Error::other)?))
             }

@@ -61,6 +61,70 @@ fn an_attempt_reaches_its_target_and_the_resolver_alone() {
 }
 
 #[test]
+fn a_program_that_binds_to_the_interface_gets_no_further() {
+    private_network::within(|| async {
+        let _names = NameServer::serve(HERE);
+        let (target, other) = (Listener::bind(HERE).await, Listener::bind(ELSEWHERE).await);
+        let other_v6 = Listener::bind(ELSEWHERE_V6.parse::<std::net::Ipv6Addr>().unwrap()).await;
+        let group = private_network::join_groups(8085);
+        let bound = |one: &Listener| format!("device:{}", one.address);
+        let wanted = [bound(&target), bound(&other), bound(&other_v6), "multicast".into()];
+        let stage = reaching(&wanted, Some(EgressLimit::default()), |_| ()).await;
+        let came = scan(&stage, "203.0.113.1").await;
+        assert_eq!((came[&wanted[0]].as_str(), came["multicast"].as_str()), ("yes", "yes"), "{came:?}");
+        assert!(came[&wanted[1]] != "yes" && came[&wanted[2]] != "yes", "{came:?}");
+        assert_eq!((other.accepted(), other_v6.accepted()), (0, 0));
+        assert!(group.iter().all(private_network::is_silent), "no datagram came out");
+    });
+}
+
+#[test]
+fn a_connection_that_ends_early_is_no_clean_scan() {
+    private_network::within(|| async {
+        let _names = NameServer::serve(HERE);
+        let gates = tempfile::tempdir().unwrap();
+        let stage = reaching(&[], Some(EgressLimit::default()), |config| {
+            config.env_extra = vec![("FAKE_KAST".into(), "gated-1p".into()), ("FAKE_KAST_GATES".into(), gates.path().into())];
+        })
+        .await;
+        let mut running = stage.start(stage.job("203.0.113.1")).await.unwrap();
+        running.in_progress().await;
+        let connections: Vec<String> = marked(&stage.id).into_iter().filter(|process| process.contains(" pas")).collect();
+        assert_eq!(connections.len(), 1, "{connections:?}");
+        let pid = connections[0].split(' ').next().unwrap().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        let handle = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::KILL).unwrap();
+        let gone = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut { gone }, None).unwrap();
+        for plugin in ["whatweb", "wafw00f"] {
+            std::fs::write(gates.path().join(plugin), "").unwrap();
+        }
+        let ended = running.ended(None).await;
+        assert_eq!(ended.name, "nothing_checked", "{:?}", ended.report);
+        assert!(ended.report.plugins[0].message.as_deref().unwrap().contains("nothing shows what this plugin reached"), "{:?}", ended.report.plugins);
+    });
+}
+
+#[test]
+fn a_large_list_of_hosts_and_hosts_of_secrets_are_no_argument() {
+    private_network::within(|| async {
+        let _names = NameServer::serve_beside(HERE, &"203.0.113.99 blocked.example.com\n".repeat(10_000));
+        let target = Listener::bind(HERE).await;
+        let wanted = [target.address.to_string()];
+        let stage = reaching(&wanted, Some(EgressLimit::default()), |config| config.env_extra[0].1 = "reach-hang".into()).await;
+        let mut running = stage.start(stage.job("203.0.113.1")).await.unwrap();
+        running.in_progress().await;
+        // The scanner is told its target; the others are ours.
+        for process in marked(&stage.id).into_iter().filter(|process| !process.ends_with("fake-kast")) {
+            let line = std::fs::read(format!("/proc/{}/cmdline", process.split(' ').next().unwrap())).unwrap_or_default();
+            assert!(!String::from_utf8_lossy(&line).contains("203.0.113.1"), "{process}");
+        }
+        running.control.as_ref().unwrap().stop(StopMode::Kill);
+        running.ended(None).await;
+    });
+}
+
+#[test]
 fn a_name_leads_where_it_was_checked_to_lead() {
     private_network::within(|| async {
         let names = NameServer::serve(Ipv4Addr::new(127, 0, 0, 53));

@@ -67,6 +67,17 @@ async fn a_server_without_root_runs_scanners_as_another_user() {
     assert!(ended.stderr.contains("it lacks CAP_SETUID, CAP_SETGID, CAP_KILL"), "{}", ended.stderr);
 }
 
+#[tokio::test]
+async fn a_scanner_inherits_no_descriptor_of_whoever_started_the_server() {
+    let mut app = TestApp::prepare(&[]).after("exec 9</etc/hostname");
+    app.restart().await;
+    let id = app.submit("look-1p.test").await;
+    app.until_status(id, "completed").await;
+    let lines = log(&app.data());
+    assert!(lines.iter().any(|line| line.starts_with("look core")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.starts_with("look open")), "{lines:#?}");
+}
+
 /// Starts the server, and has a scanner try what it must not.
 async fn spied(app: &mut TestApp) {
     let data = app.data().display().to_string();

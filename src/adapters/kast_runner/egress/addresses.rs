@@ -12,8 +12,10 @@ use super::{EgressLimit, Tools};
 
 /// How long a name may take to resolve.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
-/// The variables that send a scanner's requests to somebody else, or name somebody it works with.
-const HELPERS: [&str; 5] = ["http_proxy", "https_proxy", "all_proxy", "kast_zap_url", "docker_host"];
+/// The variables that send all of a scanner's requests to somebody else.
+const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
+/// Those that name somebody whom one of its plugins works with.
+const HELPERS: [&str; 2] = ["kast_zap_url", "docker_host"];
 
 /// The network of an attempt that was checked to lead to `checked`, with what the operator allows and what the scanner's environment names.
 ///
@@ -33,22 +35,57 @@ pub(in super::super) async fn reachable(
             ScopeRule::Name(name) => wanted.push((format!("scans.egress_allow: {name}"), Host::Name(name.clone()))),
         }
     }
-    for (name, value) in environment {
-        if HELPERS.iter().any(|helper| name.eq_ignore_ascii_case(helper)) {
-            let shown = name.to_string_lossy();
-            wanted.extend(value.to_str().into_iter().flat_map(hosts_in).map(|host| (format!("the scanner's variable {shown}"), host)));
-        }
-    }
+    wanted.extend(named_in(environment, &PROXIES));
     for (what, host) in wanted {
-        let addresses = match &host {
-            Host::Name(name) => look_up(name).await.map_err(|why| format!("{what} {why}"))?,
-            Host::V4(address) => vec![(*address).into()],
-            Host::V6(address) => vec![(*address).into()],
-        };
-        checked.push(Resolved { what, host, addresses });
+        let addresses = addresses_of(&host).await.map_err(|why| format!("{what} {why}"))?;
+        checked.push(Resolved { what, is_secret: false, host, addresses });
+    }
+    for (what, host) in named_in(environment, &HELPERS) {
+        // Without it that one plugin fails and says so.
+        let addresses: Vec<IpAddr> = addresses_of(&host).await.unwrap_or_default().into_iter().filter(|address| !address.is_loopback()).collect();
+        checked.push(Resolved { what, is_secret: false, host, addresses });
     }
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     Network::new(tools, &checked, &ranges, &read("/etc/hosts"), &read("/etc/resolv.conf"))
+}
+
+/// What is wrong with the proxies of the scanner's environment whatever the target is.
+///
+/// # Errors
+/// One of them listens on this machine's loopback interface, by what is written.
+pub(in super::super) fn named_proxies(environment: &[(OsString, OsString)]) -> Result<(), String> {
+    let is_local = |host: &Host| match host {
+        Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::V4(address) => address.is_loopback(),
+        Host::V6(address) => address.is_loopback(),
+    };
+    match named_in(environment, &PROXIES).into_iter().find(|(_, host)| is_local(host)) {
+        None => Ok(()),
+        Some((what, host)) => Err(format!("{what} names {host}, this machine itself, which an attempt cannot reach with scans.egress_limit")),
+    }
+}
+
+/// The hosts that these variables name. What has no scheme is read as the tools read it, and a socket is no host.
+fn named_in(environment: &[(OsString, OsString)], names: &[&str]) -> Vec<(String, Host)> {
+    let is_named = |name: &OsString| names.iter().any(|one| name.eq_ignore_ascii_case(one));
+    let values = environment.iter().filter(|(name, _)| is_named(name)).filter_map(|(name, value)| Some((name.to_string_lossy(), value.to_str()?)));
+    let hosts = values.flat_map(|(name, value)| {
+        let hosts = match value.split_once("://") {
+            Some(("unix" | "npipe" | "fd", _)) => Vec::new(),
+            Some(_) => hosts_in(value),
+            None => hosts_in(&format!("http://{value}")),
+        };
+        hosts.into_iter().map(move |host| (format!("the scanner's variable {name}"), host))
+    });
+    hosts.collect()
+}
+
+async fn addresses_of(host: &Host) -> Result<Vec<IpAddr>, String> {
+    match host {
+        Host::Name(name) => look_up(name).await,
+        Host::V4(address) => Ok(vec![(*address).into()]),
+        Host::V6(address) => Ok(vec![(*address).into()]),
+    }
 }
 
 async fn look_up(name: &str) -> Result<Vec<IpAddr>, String> {
@@ -67,7 +104,7 @@ mod tests {
         let limit = EgressLimit { allow: allow.iter().map(|rule| rule.parse().unwrap()).collect() };
         let environment: Vec<(OsString, OsString)> = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let tools = Tools { pasta: "pasta".into(), ip: "ip".into() };
-        reachable(&limit, tools, Vec::new(), &environment).await.map(|network| network.routes(false))
+        reachable(&limit, tools, Vec::new(), &environment).await.map(|network| network.router(false, 1))
     }
 
     #[tokio::test]
@@ -79,8 +116,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_helper_that_cannot_be_reached_is_named() {
+        let local = |value: &str| named_proxies(&[("ALL_PROXY".into(), value.into())]);
+        assert!(local("localhost:3128").is_err() && local("http://[::1]:1").is_err() && local("proxy.example.com:3128").is_ok() && local("").is_ok());
         let why = made(&[], &[("http_proxy", "http://127.0.0.1:3128")]).await.unwrap_err();
         assert!(why.starts_with("the scanner's variable http_proxy leads to 127.0.0.1"), "{why}");
+        for fine in ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375", "npipe:////./pipe/docker"] {
+            made(&[], &[("DOCKER_HOST", fine), ("KAST_ZAP_URL", "http://localhost:8080"), ("HTTP_PROXY", "")]).await.unwrap();
+        }
+        let routes = made(&[], &[("HTTPS_PROXY", "203.0.113.2:3128")]).await.unwrap();
+        assert!(routes.contains("route add 203.0.113.2/32 dev"), "a proxy needs no scheme: {routes}");
         let why = made(&["does-not-resolve.invalid"], &[]).await.unwrap_err();
         assert!(why.starts_with("scans.egress_allow: does-not-resolve.invalid does not resolve"), "{why}");
     }

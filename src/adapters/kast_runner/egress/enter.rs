@@ -1,27 +1,36 @@
 //! The process that makes an attempt's network, enters it and becomes the scanner.
 //!
 //! It is started in the scanner's place, with the scanner's user, limits and environment, and has one thread, as a new user namespace wants it. In that order:
-//! 1. A shell is started that waits: it becomes pasta, and must not be in the new network.
-//! 2. The process gets user, network and mount namespaces of its own. Its user keeps its number, and has rights over the new network alone.
-//! 3. Pasta attaches the network to the outside and goes to the background, where the attempt's keeper finds it like everything else that the attempt started.
-//! 4. All routes are removed but those to what may be reached, and the kernel's list is read to see that it is so.
-//! 5. All rights over the network are given up, for whatever is started from here on, and the scanner takes the process over.
+//! 1. A second process is started that waits: it becomes pasta, and must not be in a new network.
+//! 2. The process gets a user and a mount namespace, and two networks: the scanner's, and a router's. Its user keeps its number, and has rights over these alone.
+//! 3. Pasta attaches the router to the outside and goes to the background, where the attempt's keeper finds it like everything else that the attempt started.
+//! 4. The router has routes to what may be reached and to nobody else, and the kernel's list is read to see that it is so. The scanner's network has one neighbour, the router: whatever a program sends,
+//!    and to whatever interface it binds, the router forwards by its own list. It forwards no multicast.
+//! 5. The process leaves the router for good, gives up all rights over the networks for whatever is started from here on, and the scanner takes it over.
 //!
 //! Whatever fails ends the process with [`EXIT_CODE`] and the reason on its standard error, which is the attempt's log: without its network a scanner does not start.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
+use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, UnshareFlags};
 
-use super::super::environment::MARKER_VARIABLE;
-use super::network::{GATEWAYS, INTERFACE, Network, OWN, RESOLVERS};
+use super::super::environment::{MARKER_VARIABLE, connection_name};
+use super::Tools;
+use super::network::{GATEWAYS, Network, OUTSIDE, OWN, RESOLVERS};
 
-/// The word on the command line.
+/// The word on the command line, and what follows it: become the scanner, or its connection.
 pub(in super::super) const COMMAND: &str = "scanner-network";
+pub(in super::super) const RUN: &str = "run";
+const CONNECT: &str = "connect";
+/// This program, also for a user who cannot reach its folder.
+const OURSELVES: &str = "/proc/self/exe";
+const OWN_NETWORK: &str = "/proc/self/ns/net";
 /// As env(1) and the like say it of themselves.
 const EXIT_CODE: u8 = 125;
 
@@ -32,56 +41,100 @@ pub fn network_arguments(args: &[OsString]) -> Option<&[OsString]> {
     (command == COMMAND).then_some(rest)
 }
 
-/// Enters the network that the first argument describes, and becomes the program that the others name.
+/// Enters the network that the standard input describes, and becomes the program that the arguments name; or waits, and becomes the connection of such a network.
 #[must_use]
 pub fn network_main(args: &[OsString]) -> ExitCode {
     let why = match args {
-        [network, program, args @ ..] => match network.to_str().and_then(|text| serde_json::from_str::<Network>(text).ok()) {
-            Some(network) => match enter(&network) {
-                Ok(()) => failed("cannot run the scanner", Command::new(program).args(args).exec()),
-                Err(why) => why,
-            },
-            None => "the network's description cannot be read".to_owned(),
+        [what, program, args @ ..] if what == RUN => match read_network().and_then(|network| enter(&network)) {
+            Ok(()) => failed("cannot run the scanner", Command::new(program).args(args).stdin(Stdio::null()).exec()),
+            Err(why) => why,
         },
+        [what, pasta, args @ ..] if what == CONNECT => become_connection(pasta, args),
         _ => "it is started by Kastrel itself, and is no command for people".to_owned(),
     };
     let _nobody_reads_it = writeln!(io::stderr(), "error: scans.egress_limit: {why}");
     ExitCode::from(EXIT_CODE)
 }
 
+/// The description may name hosts of secret settings, and so is neither an argument nor a variable, which others can read.
+fn read_network() -> Result<Network, String> {
+    let text = io::read_to_string(io::stdin()).map_err(|error| failed("the network's description cannot be read", error))?;
+    serde_json::from_str(&text).map_err(|error| format!("the network's description cannot be read: {error}"))
+}
+
 fn enter(network: &Network) -> Result<(), String> {
     match &network.tools {
         None => separate()?,
-        Some(tools) => {
-            let mut said = tempfile::tempfile().map_err(|error| failed("cannot write a temporary file", error))?;
-            let connection = prepare_connection(&tools.pasta, &said).map_err(|error| failed("cannot start pasta", error))?;
-            separate()?;
-            connect(connection, &mut said)?;
-            for is_v6 in [false, true] {
-                set_routes(&tools.ip, network, is_v6)?;
-            }
-        }
+        Some(tools) => connect_through_router(network, tools)?,
     }
-    let read = |file: &str| std::fs::read_to_string(file).map_err(|error| failed("cannot read the kernel's routes", error));
-    // A kernel without IPv6 has no such list.
-    let v6 = if Path::new("/proc/self/net/ipv6_route").exists() { read("/proc/self/net/ipv6_route")? } else { String::new() };
-    network.verify(&read("/proc/self/net/route")?, &v6)?;
     for (file, text) in [("/etc/hosts", &network.hosts), ("/etc/resolv.conf", &network.resolv_conf)].into_iter().filter(|_| network.tools.is_some()) {
         replace(Path::new(file), text).map_err(|error| failed(&format!("cannot replace {file}"), error))?;
     }
     give_up_rights().map_err(|error| failed("cannot give up the rights over the network", error))
 }
 
+/// Makes both networks, and ends in the scanner's.
+fn connect_through_router(network: &Network, tools: &Tools) -> Result<(), String> {
+    let mut said = tempfile::tempfile().map_err(|error| failed("cannot write a temporary file", error))?;
+    let connection = prepare_connection(&tools.pasta, &said).map_err(|error| failed("cannot start pasta", error))?;
+    separate()?;
+    let has_v6 = use_v6()?;
+    let own = File::open(OWN_NETWORK).map_err(|error| failed("cannot open the scanner's network", error))?;
+    // The scanner's end of the link is given to the network that this process is in.
+    let mut holder = Command::new("/bin/sh").args(["-c", "read -r _"]).env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let holder = holder.as_mut().map_err(|error| format!("cannot start /bin/sh: {error}"))?;
+    new_network().map_err(|error| failed("this machine gives no second network namespace", error))?;
+    let has_v6 = has_v6 && use_v6()?;
+    connect(connection, &mut said)?;
+    forward(has_v6)?;
+    for is_v6 in [false, true].into_iter().filter(|is_v6| !is_v6 || has_v6) {
+        set_up(&tools.ip, is_v6, &network.router(is_v6, holder.id()))?;
+    }
+    let read = |file: &str| std::fs::read_to_string(file).map_err(|error| failed("cannot read the kernel's routes", error));
+    let v6 = if Path::new(ROUTES_V6).exists() { read(ROUTES_V6)? } else { String::new() };
+    network.verify(&read("/proc/self/net/route")?, &v6)?;
+    rustix::thread::move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))
+        .map_err(|error| failed("cannot enter the scanner's network", error))?;
+    for is_v6 in [false, true].into_iter().filter(|is_v6| !is_v6 || has_v6) {
+        set_up(&tools.ip, is_v6, &Network::scanner(is_v6))?;
+    }
+    drop(holder.stdin.take());
+    holder.wait().map(drop).map_err(|error| failed("cannot wait for /bin/sh", error))
+}
+
+/// The kernel's list of IPv6 routes, which one without IPv6 does not have.
+const ROUTES_V6: &str = "/proc/self/net/ipv6_route";
+
+/// Sets a switch of the network that this process is in.
+fn set(file: &str, value: &str) -> Result<(), String> {
+    let is_set = std::fs::read_to_string(file).is_ok_and(|now| now.trim() == value);
+    if is_set { Ok(()) } else { std::fs::write(file, value).map_err(|error| failed(&format!("cannot set {file}"), error)) }
+}
+
+/// Switches IPv6 on in the network that this process is in, for interfaces to come as well, and has nobody wait until an address is known to be unique; tells whether there is IPv6.
+fn use_v6() -> Result<bool, String> {
+    let all = |name: &str, value: &str| ["all", "default"].iter().try_for_each(|one| set(&format!("/proc/sys/net/ipv6/conf/{one}/{name}"), value));
+    if !Path::new(ROUTES_V6).exists() || all("disable_ipv6", "0").is_err() {
+        return Ok(false);
+    }
+    all("accept_dad", "0").map(|()| true)
+}
+
+/// Makes a router of the network that this process is in.
+fn forward(has_v6: bool) -> Result<(), String> {
+    set("/proc/sys/net/ipv4/ip_forward", "1")?;
+    if has_v6 { set("/proc/sys/net/ipv6/conf/all/forwarding", "1") } else { Ok(()) }
+}
+
 fn failed(what: &str, error: impl Into<io::Error>) -> String {
     format!("{what}: {}", error.into())
 }
 
-/// Starts the shell that becomes pasta. `said` gets what it says.
-fn prepare_connection(pasta: &Path, said: &std::fs::File) -> io::Result<Child> {
+/// Starts the process that becomes pasta. `said` gets what it says.
+fn prepare_connection(pasta: &Path, said: &File) -> io::Result<Child> {
     let own = rustix::process::getpid().as_raw_nonzero().to_string();
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "read -r _ && exec \"$@\"", "sh"]).arg(pasta);
-    command.args(["--quiet", "--config-net", "--ns-ifname", INTERFACE]);
+    let mut command = Command::new(OURSELVES);
+    command.args([COMMAND, CONNECT]).arg(pasta).args(["--quiet", "--config-net", "--ns-ifname", OUTSIDE]);
     // Nobody connects to the attempt, and the attempt reaches the machine by its addresses alone.
     command.args(["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none", "--no-map-gw"]);
     command.args(["--no-dhcp", "--no-dhcpv6", "--no-ra", "--netmask", "30"]);
@@ -96,6 +149,16 @@ fn prepare_connection(pasta: &Path, said: &std::fs::File) -> io::Result<Child> {
     let marker = std::env::var_os(MARKER_VARIABLE);
     command.env_clear().envs(marker.iter().map(|marker| (OsStr::new(MARKER_VARIABLE), marker)));
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said.try_clone()?).spawn()
+}
+
+/// Waits for the word, and becomes pasta. Pasta hides its environment from its own user, so that the marker of the attempt stands before its name as well.
+fn become_connection(pasta: &OsStr, args: &[OsString]) -> String {
+    let mut word = [0];
+    if let Err(error) = io::Read::read_exact(&mut io::stdin(), &mut word) {
+        return failed("nobody wants to be connected", error);
+    }
+    let marker = std::env::var(MARKER_VARIABLE).unwrap_or_default();
+    failed("cannot start pasta", Command::new(pasta).arg0(connection_name(&marker)).args(args).stdin(Stdio::null()).exec())
 }
 
 /// Puts this process into namespaces of its own, where it is the same user.
@@ -113,8 +176,14 @@ fn separate() -> Result<(), String> {
     mapped.map_err(|error| failed("this machine gives no user and network namespace", error))
 }
 
-/// Lets the shell become pasta, and waits until pasta has attached the network and gone to the background.
-fn connect(mut connection: Child, said: &mut std::fs::File) -> Result<(), String> {
+/// Another network for this process, in the same user namespace.
+#[expect(deprecated, reason = "its replacement is unsafe for the sake of descriptors, which stay as they are")]
+fn new_network() -> io::Result<()> {
+    Ok(rustix::thread::unshare(UnshareFlags::NEWNET)?)
+}
+
+/// Lets the waiting process become pasta, and waits until pasta has attached the network and gone to the background.
+fn connect(mut connection: Child, said: &mut File) -> Result<(), String> {
     let go = connection.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(b"\n"));
     let status = go.and_then(|()| connection.wait()).map_err(|error| failed("cannot wait for pasta", error))?;
     if status.success() {
@@ -128,27 +197,26 @@ fn connect(mut connection: Child, said: &mut std::fs::File) -> Result<(), String
     Err(format!("pasta could not connect the network: {}", if lines.is_empty() { status.to_string() } else { lines.join("; ") }))
 }
 
-/// Removes all routes and adds those that are meant.
-fn set_routes(ip: &Path, network: &Network, is_v6: bool) -> Result<(), String> {
-    let admin = CapabilitySet::NET_ADMIN;
+/// Has `ip` do what the lines say, in the network that this process is in.
+fn set_up(ip: &Path, is_v6: bool, lines: &str) -> Result<(), String> {
+    let admin = CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN;
     // What `ip` is started with: a program of a user other than root has no rights of its own.
     let all = rustix::thread::capabilities(None).map_err(|error| failed("cannot read the rights", error))?;
-    let lent = rustix::thread::set_capabilities(None, CapabilitySets { inheritable: admin, ..all })
-        .and_then(|()| rustix::thread::configure_capability_in_ambient_set(admin, true));
-    lent.map_err(|error| failed("cannot lend the right to set routes", error))?;
+    let lent = rustix::thread::set_capabilities(None, CapabilitySets { inheritable: admin, ..all });
+    let lent = lent.and_then(|()| admin.iter().try_for_each(|right| rustix::thread::configure_capability_in_ambient_set(right, true)));
+    lent.map_err(|error| failed("cannot lend the right to set up the network", error))?;
     let family = if is_v6 { "-6" } else { "-4" };
     let ran = Command::new(ip).args([family, "-batch", "-"]).env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let ran = ran.and_then(|mut ip| {
-        let written = ip.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(network.routes(is_v6).as_bytes()));
+        let written = ip.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(lines.as_bytes()));
         let output = ip.wait_with_output()?;
         written.map(|()| output)
     });
-    let output = ran.map_err(|error| failed("cannot set the routes", error))?;
-    // Without IPv6 in the kernel there is nothing to set; what is there is verified in any case.
-    if output.status.success() || (is_v6 && !Path::new("/proc/self/net/ipv6_route").exists()) {
+    let output = ran.map_err(|error| failed("cannot set up the network", error))?;
+    if output.status.success() {
         return Ok(());
     }
-    Err(format!("cannot set the routes: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")))
+    Err(format!("cannot set up the network: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")))
 }
 
 /// Puts a text in the place of a file, for this process and what it starts. Where there is no such file, nobody reads it.
@@ -186,9 +254,8 @@ mod tests {
     #[test]
     fn the_command_line_is_the_keepers() {
         let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(network_arguments(&args(&["kastrel", "scanner-network", "{}", "kast", "-v"])), Some(&args(&["{}", "kast", "-v"])[..]));
+        assert_eq!(network_arguments(&args(&["kastrel", "scanner-network", "run", "kast", "-v"])), Some(&args(&["run", "kast", "-v"])[..]));
         assert_eq!(network_arguments(&args(&["kastrel", "scan", "scanner-network"])), None);
-        assert_eq!(network_main(&args(&["{}"])), ExitCode::from(EXIT_CODE));
-        assert_eq!(network_main(&args(&["{", "true"])), ExitCode::from(EXIT_CODE));
+        assert_eq!(network_main(&args(&["kast"])), ExitCode::from(EXIT_CODE));
     }
 }

@@ -1,7 +1,7 @@
 //! The egress limit: a network of its own for each attempt, in which its target's addresses and the resolvers are all there is.
 //!
-//! Kastrel checks the addresses of a target before a scan starts, but KAST and its tools look names up again. Here the answer of a later look-up does not matter: an address that was not checked has
-//! no route. The connection to the outside is [pasta](https://passt.top), which carries what a process in the network sends with sockets of its own outside; it needs no rights but those over the
+//! Kastrel checks the addresses of a target before a scan starts, but KAST and its tools look names up again. Here the answer of a later look-up does not matter: between the scanner and the outside
+//! stands a router in a network of its own, which has no route to an address that was not checked. The connection to the outside is [pasta](https://passt.top), which carries what a process in the network sends with sockets of its own outside; it needs no rights but those over the
 //! new network, and changes nothing of the machine's.
 //!
 //! - [`network`] decides what can be reached, and writes it down: routes, names, resolvers. Nothing there touches the system.
@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 use kastrel_actors::policy::scope::ScopeRule;
 
-pub(super) use addresses::reachable;
-pub(super) use enter::COMMAND;
+pub(super) use addresses::{named_proxies, reachable};
+pub(super) use enter::{COMMAND, RUN};
 pub use enter::{network_arguments, network_main};
 pub(super) use network::{Network, Resolved};
 pub(super) use trial::{holds, prepare};

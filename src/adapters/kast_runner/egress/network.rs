@@ -9,11 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Tools;
 
-/// The network's one interface to the outside.
-pub(super) const INTERFACE: &str = "kastrel0";
-/// Its addresses: of ranges that name nobody (RFC 2544 and RFC 4193). Who is connected to sees an address of the machine.
+/// The router's interface to the outside, which pasta makes.
+pub(super) const OUTSIDE: &str = "kastrel0";
+/// The router's interface to the scanner, and the scanner's only one beside its loopback interface.
+const ROUTER_SIDE: &str = "scanner0";
+const SCANNER_SIDE: &str = "eth0";
+/// The scanner's addresses and the router's: of ranges that name nobody (RFC 2544 and RFC 4193). Who is connected to sees an address of the machine.
 pub(super) const OWN: [&str; 2] = ["198.18.0.1", "fd00:6b61::1"];
 pub(super) const GATEWAYS: [&str; 2] = ["198.18.0.2", "fd00:6b61::2"];
+/// As large as pasta's: smaller ones cost throughput.
+const MTU: u32 = 65_520;
 /// Stand for the machine's resolver where that listens on a loopback address, which is another one in here.
 pub(super) const RESOLVERS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(198, 18, 0, 53)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0x6b61, 0, 0, 0, 0, 0, 0x53))];
 
@@ -22,6 +27,8 @@ pub(super) const RESOLVERS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(198, 18, 0, 
 pub(in super::super) struct Resolved {
     /// Whose it is, for messages: "the target".
     pub(in super::super) what: String,
+    /// Whether no message may say where it leads.
+    pub(in super::super) is_secret: bool,
     pub(in super::super) host: Host,
     pub(in super::super) addresses: Vec<IpAddr>,
 }
@@ -50,7 +57,8 @@ impl Network {
         for resolved in hosts {
             for address in resolved.addresses.iter().map(IpAddr::to_canonical) {
                 if address.is_loopback() || address.is_unspecified() {
-                    return Err(format!("{} leads to {address}, this machine itself, which an attempt cannot reach with scans.egress_limit", resolved.what));
+                    let where_to = if resolved.is_secret { String::new() } else { format!("{address}, ") };
+                    return Err(format!("{} leads to {where_to}this machine itself, which an attempt cannot reach with scans.egress_limit", resolved.what));
                 }
                 reach.insert((address, bits(address)));
                 if let Host::Name(name) = &resolved.host {
@@ -76,16 +84,36 @@ impl Network {
         serde_json::to_string(self).map_err(|error| format!("the network cannot be described: {error}"))
     }
 
-    /// What `ip -4 -batch` or `ip -6 -batch` reads: all routes away, and those that are meant.
-    pub(super) fn routes(&self, is_v6: bool) -> String {
-        let mut text = "route flush table main\n".to_owned();
+    /// What `ip -4 -batch` or `ip -6 -batch` reads in the router, first for IPv4: the link to the scanner, whose network `holder` is in; all routes away, and those that are meant.
+    pub(super) fn router(&self, is_v6: bool, holder: u32) -> String {
+        let (own, gateway) = (OWN[usize::from(is_v6)], GATEWAYS[usize::from(is_v6)]);
+        let mut text = if is_v6 {
+            format!("address flush dev {OUTSIDE} scope global\naddress add {gateway}/128 dev {ROUTER_SIDE} nodad\n")
+        } else {
+            format!(
+                "address flush dev {OUTSIDE}\nlink add {ROUTER_SIDE} mtu {MTU} type veth peer name {SCANNER_SIDE} mtu {MTU}\nlink set {SCANNER_SIDE} netns {holder}\n\
+                 address add {gateway}/32 dev {ROUTER_SIDE}\nlink set {ROUTER_SIDE} up\n"
+            )
+        };
+        let _ = writeln!(text, "route flush table main\nroute add {own} dev {ROUTER_SIDE}");
         for (address, bits) in self.reach.iter().filter(|(address, _)| address.is_ipv6() == is_v6) {
-            let _ = writeln!(text, "route add {address}/{bits} dev {INTERFACE}");
+            let _ = writeln!(text, "route add {address}/{bits} dev {OUTSIDE}");
         }
         text
     }
 
-    /// Checks what the kernel says in `/proc/net/route` and `/proc/net/ipv6_route`: nobody but whom it is meant for can be reached.
+    /// What `ip -4 -batch` or `ip -6 -batch` reads in the scanner's network, first for IPv4: the router is the only neighbour.
+    pub(super) fn scanner(is_v6: bool) -> String {
+        let (own, gateway) = (OWN[usize::from(is_v6)], GATEWAYS[usize::from(is_v6)]);
+        let first = if is_v6 {
+            format!("address add {own}/128 dev {SCANNER_SIDE} nodad\n")
+        } else {
+            format!("link set lo up\naddress add {own}/32 dev {SCANNER_SIDE}\nlink set {SCANNER_SIDE} up\n")
+        };
+        format!("{first}route add {gateway} dev {SCANNER_SIDE}\nroute add default via {gateway} dev {SCANNER_SIDE}\n")
+    }
+
+    /// Checks what the kernel says of the router in `/proc/net/route` and `/proc/net/ipv6_route`: it forwards to nobody but whom it is meant for.
     pub(super) fn verify(&self, v4: &str, v6: &str) -> Result<(), String> {
         let routes = v4.lines().skip(1).map(route_of_v4).chain(v6.lines().map(route_of_v6));
         for route in routes {
@@ -141,7 +169,7 @@ fn resolvers(text: &str) -> (String, Vec<IpAddr>) {
 /// A route of the kernel's lists.
 struct Route {
     to: (IpAddr, u8),
-    /// It leads to the network itself.
+    /// It leads to the network itself, or to what a router does not forward.
     is_harmless: bool,
 }
 
@@ -152,7 +180,7 @@ fn route_of_v4(line: &str) -> Option<Route> {
     let (to, mask) = (number(1)?, number(7)?);
     let address = Ipv4Addr::from(to.to_ne_bytes());
     let bits = u8::try_from(mask.count_ones()).ok()?;
-    Some(Route { to: (address.into(), bits), is_harmless: columns.first() == Some(&"lo") })
+    Some(Route { to: (address.into(), bits), is_harmless: columns.first().is_some_and(|name| matches!(*name, "lo" | ROUTER_SIDE)) })
 }
 
 /// A line of `/proc/net/ipv6_route`.
@@ -163,9 +191,10 @@ fn route_of_v6(line: &str) -> Option<Route> {
     let address = Ipv6Addr::from(u128::from_str_radix(columns.first()?, 16).ok()?);
     let bits = u8::from_str_radix(columns.get(1)?, 16).ok()?;
     let flags = u32::from_str_radix(columns.get(8)?, 16).ok()?;
-    // Neighbours on the link and multicast groups: there is nobody but the connection.
+    // Neither link-local nor multicast addresses are forwarded (RFC 4291; the kernel only with a multicast routing daemon).
     let is_link = address.is_unicast_link_local() || address.is_multicast();
-    Some(Route { to: (address.into(), bits), is_harmless: columns.last() == Some(&"lo") || flags & LOCAL != 0 || is_link })
+    let is_inside = columns.last().is_some_and(|name| matches!(*name, "lo" | ROUTER_SIDE));
+    Some(Route { to: (address.into(), bits), is_harmless: is_inside || flags & LOCAL != 0 || is_link })
 }
 
 #[cfg(test)]
@@ -178,11 +207,35 @@ mod tests {
 
     fn resolved(host: &str, addresses: &[&str]) -> Resolved {
         let host = host.parse::<kastrel_actors::model::Target>().unwrap().host().clone();
-        Resolved { what: "the target".into(), host, addresses: addresses.iter().map(|text| text.parse().unwrap()).collect() }
+        Resolved { what: "the target".into(), is_secret: false, host, addresses: addresses.iter().map(|text| text.parse().unwrap()).collect() }
     }
 
     fn network(hosts: &[Resolved], ranges: &[(IpAddr, u8)], resolv_conf: &str) -> Result<Network, String> {
         Network::new(tools(), hosts, ranges, "127.0.0.1 localhost\n", resolv_conf)
+    }
+
+    /// What the router forwards to.
+    fn routes(network: &Network, is_v6: bool) -> String {
+        let text = network.router(is_v6, 7);
+        let (_, routes) = text.split_once(&format!("route flush table main\nroute add {} dev scanner0\n", OWN[usize::from(is_v6)])).unwrap();
+        routes.to_owned()
+    }
+
+    #[test]
+    fn the_scanner_has_one_neighbour_the_router() {
+        assert_eq!(
+            Network::scanner(false),
+            "link set lo up\naddress add 198.18.0.1/32 dev eth0\nlink set eth0 up\nroute add 198.18.0.2 dev eth0\nroute add default via 198.18.0.2 dev eth0\n"
+        );
+        assert_eq!(
+            Network::scanner(true),
+            "address add fd00:6b61::1/128 dev eth0 nodad\nroute add fd00:6b61::2 dev eth0\nroute add default via fd00:6b61::2 dev eth0\n"
+        );
+        let router = network(&[], &[], "nameserver 10.0.0.53").unwrap().router(false, 7);
+        assert!(
+            router.starts_with("address flush dev kastrel0\nlink add scanner0 mtu 65520 type veth peer name eth0 mtu 65520\nlink set eth0 netns 7\n"),
+            "{router}"
+        );
     }
 
     #[test]
@@ -190,14 +243,14 @@ mod tests {
         let hosts = [resolved("example.com", &["203.0.113.5", "2001:db8::5"]), resolved("198.51.100.7", &["198.51.100.7"])];
         let made = network(&hosts, &[("192.0.2.0".parse().unwrap(), 24)], "# x\nnameserver 10.0.0.53\noptions edns0\n").unwrap();
         assert_eq!(
-            made.routes(false),
-            "route flush table main\nroute add 10.0.0.53/32 dev kastrel0\nroute add 192.0.2.0/24 dev kastrel0\nroute add 198.51.100.7/32 dev kastrel0\nroute add 203.0.113.5/32 dev kastrel0\n"
+            routes(&made, false),
+            "route add 10.0.0.53/32 dev kastrel0\nroute add 192.0.2.0/24 dev kastrel0\nroute add 198.51.100.7/32 dev kastrel0\nroute add 203.0.113.5/32 dev kastrel0\n"
         );
         let ranges = [("10.1.2.3".parse().unwrap(), 8), ("2001:db8::7".parse().unwrap(), 64), ("::".parse().unwrap(), 0)];
         let of_ranges = network(&[], &ranges, "nameserver 10.0.0.53").unwrap();
-        assert_eq!(of_ranges.routes(false), "route flush table main\nroute add 10.0.0.0/8 dev kastrel0\nroute add 10.0.0.53/32 dev kastrel0\n");
-        assert_eq!(of_ranges.routes(true), "route flush table main\nroute add ::/0 dev kastrel0\nroute add 2001:db8::/64 dev kastrel0\n");
-        assert_eq!(made.routes(true), "route flush table main\nroute add 2001:db8::5/128 dev kastrel0\n");
+        assert_eq!(routes(&of_ranges, false), "route add 10.0.0.0/8 dev kastrel0\nroute add 10.0.0.53/32 dev kastrel0\n");
+        assert_eq!(routes(&of_ranges, true), "route add ::/0 dev kastrel0\nroute add 2001:db8::/64 dev kastrel0\n");
+        assert_eq!(routes(&made, true), "route add 2001:db8::5/128 dev kastrel0\n");
         assert_eq!(made.hosts, "203.0.113.5 example.com\n2001:db8::5 example.com\n127.0.0.1 localhost\n", "what was checked comes first");
         assert_eq!(made.resolv_conf, "# x\nnameserver 10.0.0.53\noptions edns0\n");
     }
@@ -214,7 +267,7 @@ mod tests {
         ] {
             let made = network(&[], &[], text).unwrap();
             assert_eq!(made.resolv_conf, rewritten);
-            assert!(format!("{}{}", made.routes(false), made.routes(true)).contains(&format!("route add {reached} dev")), "{text}: {made:?}");
+            assert!(format!("{}{}", routes(&made, false), routes(&made, true)).contains(&format!("route add {reached} dev")), "{text}: {made:?}");
         }
     }
 
@@ -245,25 +298,28 @@ mod tests {
         let made = network(&[resolved("x.test", &["203.0.113.5", "2001:db8::5"])], &[("192.0.2.0".parse().unwrap(), 24)], "nameserver 10.0.0.53").unwrap();
         let verify = |v4: &str, v6: &str| made.verify(v4, v6);
         assert_eq!(verify("", ""), Ok(()));
-        for fine in [v4(INTERFACE, "203.0.113.5", 32), v4(INTERFACE, "192.0.2.0", 24), v4("lo", "127.0.0.0", 8)] {
+        for fine in [v4(OUTSIDE, "203.0.113.5", 32), v4(OUTSIDE, "192.0.2.0", 24), v4("lo", "127.0.0.0", 8), v4("scanner0", "198.18.0.1", 32)] {
             assert_eq!(verify(&fine, ""), Ok(()), "{fine}");
         }
-        for (wrong, named) in
-            [(v4(INTERFACE, "0.0.0.0", 0), "0.0.0.0/0"), (v4(INTERFACE, "203.0.113.0", 24), "203.0.113.0/24"), (v4("eth0", "198.18.0.0", 30), "198.18.0.0/30")]
-        {
+        for (wrong, named) in [
+            (v4(OUTSIDE, "0.0.0.0", 0), "0.0.0.0/0"),
+            (v4(OUTSIDE, "203.0.113.0", 24), "203.0.113.0/24"),
+            (v4("eth0", "198.18.0.0", 30), "198.18.0.0/30"),
+            (v4(OUTSIDE, "198.18.0.1", 32), "198.18.0.1/32"),
+        ] {
             assert!(verify(&wrong, "").unwrap_err().contains(named), "{wrong}");
         }
         let local = 0x8020_0001;
         for fine in [
-            v6("2001:db8::5", 128, 1, INTERFACE),
-            v6("fd00:6b61::1", 128, local, INTERFACE),
-            v6("ff00::", 8, 1, INTERFACE),
-            v6("fe80::", 64, 1, INTERFACE),
+            v6("2001:db8::5", 128, 1, OUTSIDE),
+            v6("fd00:6b61::1", 128, local, OUTSIDE),
+            v6("ff00::", 8, 1, OUTSIDE),
+            v6("fe80::", 64, 1, OUTSIDE),
             v6("::", 0, 0x0020_0200, "lo"),
         ] {
             assert_eq!(verify("", &fine), Ok(()), "{fine}");
         }
-        for (wrong, named) in [(v6("::", 0, 3, INTERFACE), "::/0"), (v6("2001:db8::", 64, 1, INTERFACE), "2001:db8::/64")] {
+        for (wrong, named) in [(v6("::", 0, 3, OUTSIDE), "::/0"), (v6("2001:db8::", 64, 1, OUTSIDE), "2001:db8::/64")] {
             assert!(verify("", &wrong).unwrap_err().contains(named), "{wrong}");
         }
         assert!(verify(&format!("{V4_HEAD}kastrel0 x"), "").is_err());

@@ -4,7 +4,7 @@
 //! with them.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -53,14 +53,20 @@ pub(super) fn spawn(settings: &KeeperSettings, start: &Start, stdout: OwnedFd, s
     let child = confined(settings, Some(&start.tmp), || {
         let mut command = match &start.network {
             None => Command::new(&start.program),
-            Some(network) => {
+            Some(_) => {
                 let mut entering = Command::new(OURSELVES);
-                entering.args([egress::COMMAND, network]).arg(&start.program);
+                entering.args([egress::COMMAND, egress::RUN]).arg(&start.program);
                 entering
             }
         };
         command.args(&start.args).env_clear().envs(start.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0).spawn()
+        let stdin = if start.network.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child = command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0).spawn()?;
+        if let (Some(network), Some(mut stdin)) = (&start.network, child.stdin.take()) {
+            // Where it cannot be read as a whole the scanner does not start, and says so.
+            let _ended = stdin.write_all(network.as_bytes());
+        }
+        Ok(child)
     });
     if settings.user.is_some() {
         stay_readable();

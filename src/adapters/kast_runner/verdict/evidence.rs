@@ -241,6 +241,15 @@ pub(in crate::adapters::kast_runner) fn settle(plugins: &mut [PluginResult], uns
     judge_readers(plugins, Moment::Over);
 }
 
+/// Takes back that plugins have checked anything: their network was cut off at a time that nobody knows.
+pub(in crate::adapters::kast_runner) fn cut_off(plugins: &mut [PluginResult]) {
+    const WHY: &str =
+        "The connection of the attempt's network ended before the scanner did (scans.egress_limit), so that nothing shows what this plugin reached";
+    for plugin in plugins.iter_mut().filter(|plugin| plugin.status == PluginStatus::Completed) {
+        (plugin.status, plugin.message) = (PluginStatus::Failed, said(WHY));
+    }
+}
+
 /// The plugin of this key, where it ended well and found nothing, and how those of `others` stand that are there.
 fn found_nothing<'a>(plugins: &'a mut [PluginResult], key: &str, others: &[&'static str]) -> Option<(&'a mut PluginResult, Vec<(&'static str, PluginStatus)>)> {
     let state = |other: &str| plugins.iter().find(|plugin| plugin_name::key(&plugin.name) == other).map(|plugin| plugin.status);

@@ -18,7 +18,7 @@ mod times;
 
 use super::text::clean;
 
-pub(super) use evidence::{Moment, Unsure, judge, settle};
+pub(super) use evidence::{Moment, Unsure, cut_off, judge, settle};
 pub(super) use info::Info;
 pub(super) use merge::{broken_off, merge, not_read, running, so_far};
 pub(super) use processed::Own;
