@@ -27,7 +27,7 @@ pub(super) async fn check(policy: &ScopePolicy, target: &Target, settings: &Open
     let what = format!("the target {target}");
     policy.check(target).map_err(|error| refuse(&what, &error))?;
     let addresses = check_addresses(policy, target.host(), needs_addresses).await.map_err(|why| refuse(&what, &why))?;
-    found.push(Resolved { what, host: target.host().clone(), addresses });
+    found.push(Resolved { what, is_secret: false, host: target.host().clone(), addresses });
     for change in settings.iter() {
         let nature = settings.natures.nature(&change.plugin, &change.key);
         let is_secret = change.is_secret() || nature.secret;
@@ -49,7 +49,7 @@ pub(super) async fn check(policy: &ScopePolicy, target: &Target, settings: &Open
                     refuse(&format!("the setting {} names {host}, which", change.name()), &why)
                 }
             })?;
-            found.push(Resolved { what: format!("the setting {}", change.name()), host, addresses });
+            found.push(Resolved { what: format!("the setting {}", change.name()), is_secret, host, addresses });
         }
     }
     Ok(found)
