@@ -30,9 +30,13 @@ const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 4;
 /// How many archives are made at once: each holds a thread.
 const AT_ONCE: usize = 4;
-/// The longest part of a name, in bytes, and the longest extension in it.
-const MOST_PART: usize = 200;
+/// The longest path of an entry below its attempt's folder, in bytes: Windows takes 260 characters together with the folder that it unpacks into.
+const MOST_PATH: usize = 180;
+/// The longest file name in a path that is longer, in bytes, and the longest extension in any.
+const MOST_FILE: usize = 100;
 const MOST_EXTENSION: usize = 20;
+/// The least that is left of the name of a folder, in bytes.
+const LEAST_FOLDER: usize = 8;
 /// The number of the second entry of a name.
 const FIRST_NUMBER: u32 = 2;
 
@@ -167,30 +171,53 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
 /// A name that unpacks beneath the archive's folder on any system, and looks like what it is: no absolute path, no `..`, nothing that Windows reads as a drive, a stream or a device, and nothing
 /// that turns the direction of text around.
 fn entry_name(path: &str) -> String {
-    path.split('/').filter(|one| !matches!(*one, "" | "." | "..")).map(part_name).collect::<Vec<_>>().join("/")
+    let names: Vec<String> = path.split('/').filter(|one| !matches!(*one, "" | "." | "..")).map(|part| part_name(part, MOST_PATH)).collect();
+    let whole = names.join("/");
+    let Some((file, folders)) = names.split_last().filter(|_| whole.len() > MOST_PATH) else { return whole };
+    let file = part_name(file, if folders.is_empty() { MOST_PATH } else { MOST_FILE });
+    // Each folder has the same room; where there are too many, the inner ones are left out.
+    let room = MOST_PATH - file.len();
+    let most = (room / folders.len().max(1)).saturating_sub(1).max(LEAST_FOLDER);
+    let mut path = String::new();
+    for folder in folders.iter().map(|folder| part_name(folder, most)) {
+        if path.len() + folder.len() + 1 > room {
+            break;
+        }
+        path.push_str(&folder);
+        path.push('/');
+    }
+    path + &file
 }
 
-fn part_name(part: &str) -> String {
-    let mut name: String = part.chars().map(|c| if c.is_control() || is_invisible(c) || "<>:\"\\|?*".contains(c) { '_' } else { c }).collect();
-    // Windows drops dots and spaces at the end: two names become one, or one that nobody can open.
+/// A part of a path, in at most so many bytes.
+fn part_name(part: &str, most: usize) -> String {
+    let name: String = part.chars().map(|c| if c.is_control() || is_invisible(c) || "<>:\"\\|?*".contains(c) { '_' } else { c }).collect();
+    let mut name = with_plain_ends(cut(name, most));
+    if is_device(&name) {
+        name.insert(0, '_');
+    }
+    name
+}
+
+/// Windows drops dots and spaces at the end: two names become one, or one that nobody can open. And leading spaces look like none.
+fn with_plain_ends(mut name: String) -> String {
     let kept = name.trim_end_matches(['.', ' ']).len();
     let dropped = name.split_off(kept);
     name.extend(dropped.chars().map(|_| '_'));
-    // And leading ones look like none.
     if name.starts_with(' ') {
         name.replace_range(..1, "_");
     }
-    let name = cut(name);
-    if is_device(&name) { format!("_{name}") } else { name }
+    name
 }
 
-/// A name that fits on any file system, also with a number in it: most take 255 bytes. What it ends with stays.
-fn cut(name: String) -> String {
-    if name.len() <= MOST_PART {
+/// A name in at most so many bytes. What it ends with stays.
+fn cut(name: String, most: usize) -> String {
+    if name.len() <= most {
         return name;
     }
     let (stem, extension) = split_extension(&name);
-    let end = stem.floor_char_boundary(MOST_PART - extension.len());
+    let extension = if extension.len() < most { extension } else { "" };
+    let end = stem.floor_char_boundary(most - extension.len());
     format!("{}{extension}", &stem[..end])
 }
 
@@ -202,7 +229,7 @@ fn split_extension(name: &str) -> (&str, &str) {
 
 /// Marks and controls of the direction of text, and what takes no room: a name with them reads as another one.
 const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Whether Windows takes a name for a device, whatever follows its first dot.
@@ -327,6 +354,7 @@ mod tests {
             ("c:", "c_"),
             ("gpj.\u{202e}exe", "gpj._exe"),
             ("a\u{2066}b\u{2069}\u{200f}\u{61c}\u{200b}\u{feff}c", "a_b_____c"),
+            ("gpj\u{e0065}\u{e0000}\u{e007f}.exe", "gpj___.exe"),
             ("\u{5d0}\u{5d1}.txt", "\u{5d0}\u{5d1}.txt"),
             ("b\u{fc}cher \u{1f600}.txt", "b\u{fc}cher \u{1f600}.txt"),
         ] {
@@ -365,18 +393,43 @@ mod tests {
     fn long_names_are_cut_and_keep_their_extension() {
         let long = "x".repeat(300);
         for (path, name) in [
-            (long.clone(), "x".repeat(200)),
-            (format!("{long}.html"), format!("{}.html", "x".repeat(195))),
-            (format!("a/{long}/b"), format!("a/{}/b", "x".repeat(200))),
-            ("\u{fc}".repeat(150), "\u{fc}".repeat(100)),
-            (format!("x{}.txt", "\u{fc}".repeat(150)), format!("x{}.txt", "\u{fc}".repeat(97))),
-            (format!("a.{long}"), format!("a.{}", "x".repeat(198))),
+            (long.clone(), "x".repeat(180)),
+            (format!("{long}.html"), format!("{}.html", "x".repeat(175))),
+            (format!("a/{long}/b"), format!("a/{}/b", "x".repeat(88))),
+            ("\u{fc}".repeat(150), "\u{fc}".repeat(90)),
+            (format!("x{}.txt", "\u{fc}".repeat(150)), format!("x{}.txt", "\u{fc}".repeat(87))),
+            (format!("a.{long}"), format!("a.{}", "x".repeat(178))),
+            (format!("{}. {long}", "x".repeat(178)), format!("{}__", "x".repeat(178))),
         ] {
             assert_eq!(entry_name(&path), name);
         }
         let mut names = Names::default();
         let [first, second] = ["y", "z"].map(|end| names.take(&entry_name(&format!("{long}{end}.html"))));
-        assert_eq!((first, second), (format!("{}.html", "x".repeat(195)), format!("{}~2.html", "x".repeat(195))));
+        assert_eq!((first, second), (format!("{}.html", "x".repeat(175)), format!("{}~2.html", "x".repeat(175))));
+    }
+
+    #[test]
+    fn whole_paths_are_short_enough_for_windows() {
+        let mut names = Names::default();
+        let mut seen = HashSet::new();
+        let deep = |part: &str, count: usize| vec![part; count].join("/");
+        for (folders, kept) in [
+            (deep("katana_responses", 9), "katana_r"),
+            (deep("com1.example.com", 40), "_com.com/"),
+            (deep(&"\u{fc}".repeat(100), 5), "\u{fc}\u{fc}\u{fc}"),
+            (deep("d", 200), "d/d/d/"),
+            (deep("a. . . . . . . . . . . b", 20), "a"),
+        ] {
+            for number in 0..20 {
+                for file in [format!("resp_{number}.txt"), format!("{}{number}.json", "y".repeat(200))] {
+                    let name = names.take(&format!("attempt-12/{}", entry_name(&format!("{folders}/{file}"))));
+                    assert!(name.len() <= 200 && name.starts_with(&format!("attempt-12/{kept}")), "{} {name}", name.len());
+                    let extension = file.rsplit_once('.').unwrap().1;
+                    assert!(name.ends_with(extension) && !name.split('/').any(|part| part.ends_with(['.', ' ']) || is_device(part)), "{name}");
+                    assert!(seen.insert(name.to_lowercase()), "{name}");
+                }
+            }
+        }
     }
 
     #[tokio::test]
