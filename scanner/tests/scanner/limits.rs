@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kastrel_scanner::http::{Client, HttpError};
@@ -14,6 +14,7 @@ use kastrel_scanner::settings::Settings;
 use kastrel_scanner::target::Target;
 use tempfile::tempdir;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::server::{Server, options, processed, response, scan, status};
@@ -196,4 +197,45 @@ async fn a_plugin_that_never_waits_ends_with_the_limit_of_the_scan() {
         assert_eq!(status(&info, plugin), "fail", "{plugin}");
         assert!(processed(folder.path(), plugin)["summary"].as_str().unwrap().contains("http.scan_timeout_seconds"), "{plugin}");
     }
+}
+
+/// The other half of the test below; alone it has nothing to do.
+#[tokio::test]
+#[ignore = "runs as a process of its own, started by the test of a process that ends"]
+async fn child_with_a_plugin_that_spins_for_ever() {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    static SPINNING_PLUGIN: Spinning = Spinning(&NEVER);
+    let folder = std::path::PathBuf::from(std::env::var("SCANNER_TEST_OUT").unwrap());
+    let mut scanning = options("http://127.0.0.1:9", &[], &folder, &[]);
+    scanning.plugins = vec![&SPINNING_PLUGIN];
+    scanning.settings.plugin_timeout = Duration::from_secs(1);
+    let info = run_scan(scanning, &Journal::silent()).await.unwrap();
+    assert_eq!(status(&info, "spinning"), "fail");
+}
+
+#[tokio::test]
+async fn a_process_ends_while_a_plugin_still_spins() {
+    let folder = tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "limits::child_with_a_plugin_that_spins_for_ever", "--ignored"])
+        .env("SCANNER_TEST_OUT", folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        let mut pace = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            pace.tick().await;
+            if let Some(ended) = child.try_wait().unwrap() {
+                break ended;
+            }
+        }
+    })
+    .await;
+    if waited.is_err() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(waited.expect("the process did not end").success());
+    assert!(folder.path().join("kast_info.json").exists() && folder.path().join("kast_report.html").exists());
 }
