@@ -30,6 +30,7 @@ pub(crate) fn within<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + '
 
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of descriptors, which stay shared")]
 fn enter() {
+    make_tun(Path::new("/dev/net/tun"), "600");
     rustix::thread::unshare(UnshareFlags::NEWNET | UnshareFlags::NEWNS | UnshareFlags::FS).unwrap();
     rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).unwrap();
     for line in [
@@ -61,8 +62,7 @@ fn replace(path: &str, text: &str) -> tempfile::NamedTempFile {
 /// Lets every user connect networks, as most machines do.
 pub(crate) fn open_tun(folder: &Path) {
     let device = folder.join("tun");
-    let status = Command::new("mknod").args(["-m", "666", device.to_str().unwrap(), "c", "10", "200"]).status().unwrap();
-    assert!(status.success(), "mknod");
+    make_tun(&device, "666");
     rustix::mount::mount_bind(&device, "/dev/net/tun").unwrap();
 }
 
@@ -92,6 +92,16 @@ fn socket_of_v6(port: u16) -> UdpSocket {
 pub(crate) fn is_silent(socket: &UdpSocket) -> bool {
     socket.set_nonblocking(true).unwrap();
     socket.recv(&mut [0; 8]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// Makes the device of virtual interfaces where there is none, as in some containers.
+fn make_tun(device: &Path, mode: &str) {
+    let make = || {
+        std::fs::create_dir_all(device.parent().unwrap()).unwrap();
+        Command::new("mknod").args(["-m", mode, device.to_str().unwrap(), "c", "10", "200"]).status().unwrap().success()
+    };
+    // Another test may have made it meanwhile.
+    assert!(device.exists() || make() || device.exists(), "{} cannot be made", device.display());
 }
 
 /// A server that accepts connections, and counts them.
