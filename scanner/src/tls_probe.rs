@@ -424,7 +424,7 @@ impl Probe<'_> {
     /// As [`Probe::ask`], for the first hello.
     pub async fn survey(&self, version: Version) -> Result<Survey, String> {
         let mut left = version.suites();
-        let mut survey = Survey { version, suites: Vec::new(), chain: Vec::new(), dh_bits: None, refusal: None, end: End::Told };
+        let mut survey = Survey { version, suites: Vec::new(), chain: Vec::new(), dh_bits: None, refusal: None, end: End::Complete };
         while !left.is_empty() {
             if survey.suites.len() == MAX_SUITES {
                 survey.end = End::Limit;
@@ -473,7 +473,7 @@ fn is_enough(bytes: &[u8], whole_flight: bool) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// The server accepts no more: it answered with an alert or another version, or there is nothing left to offer.
-    Told,
+    Complete,
     /// By an answer that may be a refusal or a fault, such as a closed connection. In words.
     Open(String),
     /// By the limit of suites.
@@ -503,7 +503,7 @@ impl Survey {
     /// Whether it may be said that the server accepts no other suites than these. Some servers refuse by closing the connection.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
-        matches!(self.end, End::Told | End::Open(_))
+        matches!(self.end, End::Complete | End::Open(_))
     }
 
     /// Whether the server offers the version.
@@ -634,8 +634,8 @@ mod tests {
     async fn a_list_of_suites_tells_how_it_ends() {
         let open = |what: &str| End::Open(what.to_owned());
         for (takes, then, end) in [
-            (3, Some(vec![21, 3, 3, 0, 2, 2, 40]), End::Told),
-            (3, Some(hello(2, 0x2F)), End::Told),
+            (3, Some(vec![21, 3, 3, 0, 2, 2, 40]), End::Complete),
+            (3, Some(hello(2, 0x2F)), End::Complete),
             (3, Some(Vec::new()), open("the connection was closed")),
             (3, Some(b"HTTP/1.1 400 Bad Request\r\n".to_vec()), open("an answer was no TLS")),
             (3, Some(hello(3, 0x2F)[..30].to_vec()), open("its hello breaks off")),
@@ -647,7 +647,7 @@ mod tests {
             let probe = Probe { address: server(takes, then.clone()).await, name: None, limit: Duration::from_secs(1) };
             let survey = probe.survey(Version::Tls12).await.unwrap();
             assert_eq!((survey.suites.len(), &survey.end), (takes.min(MAX_SUITES), &end), "{then:?}");
-            assert_eq!(survey.is_whole(), matches!(end, End::Told | End::Open(_)));
+            assert_eq!(survey.is_whole(), matches!(end, End::Complete | End::Open(_)));
         }
     }
 

@@ -8,11 +8,11 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use kastrel_actors::policy::access::Group;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::access::Grouped;
+use super::access::guarded;
 use super::api::openapi::{describe, hot_routes, routes};
 use super::api::{health, metrics};
 use super::edge::around;
@@ -31,8 +31,9 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
     let (body_bytes, edge) = (limits.body_bytes, state.edge.clone());
     let web: Web = Arc::new(WebInner::new(state, limits, description));
 
+    let pages = page_routes().into_iter().fold(Router::new(), |pages, (group, path, methods)| pages.route(path, guarded(group, methods)));
     let api = api
-        .merge(page_routes())
+        .merge(pages)
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(body_bytes))
@@ -66,68 +67,38 @@ async fn of_one_host(request: Request, next: Next) -> Response {
     }
 }
 
-fn page_routes() -> Router<Web> {
+/// The pages and what their forms send, each with its group.
+pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
     use Group::{Admin, Auditor, Operator, Public, Scanner, Viewer};
-    Router::new()
-        .grouped(Viewer, ("/", get(pages::overview::show)))
-        .grouped(Scanner, ("/new", get(pages::new_scan::show)))
-        .grouped(Scanner, ("/new/preview", post(pages::new_scan::preview)))
-        .grouped(Viewer, ("/scans", get(pages::scan_list::show)))
-        .grouped(Scanner, ("/scans", post(pages::new_scan::submit)))
-        .grouped(Operator, ("/scans/bulk", post(pages::bulk::act)))
-        .grouped(Viewer, ("/scans/{id}", get(pages::scan_detail::show)))
-        .grouped(Scanner, ("/scans/{id}/cancel", post(pages::scan_detail::actions::cancel)))
-        .grouped(Scanner, ("/scans/{id}/rerun", post(pages::scan_detail::actions::rerun)))
-        .grouped(Operator, ("/scans/{id}/delete", get(pages::scan_detail::actions::ask_delete).post(pages::scan_detail::actions::delete)))
-        .grouped(Scanner, ("/scans/{id}/render", post(pages::scan_detail::actions::render)))
-        .grouped(Viewer, ("/scans/{id}/plugins/{name}", get(pages::plugin_detail::show)))
-        .grouped(Viewer, ("/scans/{id}/report", get(pages::report::show)))
-        .grouped(Viewer, ("/scans/{id}/log", get(pages::log::show)))
-        .grouped(Viewer, ("/scans/{id}/trace", get(pages::scan_trace::show)))
-        .grouped(Viewer, ("/scans/{id}/files", get(pages::file_list::show)))
-        .grouped(Viewer, ("/scans/{id}/files.zip", get(archive::serve)))
-        .grouped(Viewer, ("/scans/{id}/attempts/{n}/files/{*path}", get(files::serve)))
-        .grouped(Viewer, ("/scans/{id}/attempts/{n}/view/{*path}", get(pages::file_view::show)))
-        .grouped(Viewer, ("/supervision", get(pages::supervision::show)))
-        .grouped(Auditor, ("/settings", get(pages::settings::show)))
-        .grouped(Admin, ("/queue/pause", post(pages::queue::pause)))
-        .grouped(Admin, ("/queue/resume", post(pages::queue::resume)))
-        .grouped(Public, ("/theme", post(pages::theme::choose)))
-        .grouped(Public, ("/zone", post(pages::zone::choose)))
-        .grouped(Public, ("/assets/{name}", get(assets::serve)))
+    vec![
+        (Viewer, "/", get(pages::overview::show)),
+        (Scanner, "/new", get(pages::new_scan::show)),
+        (Scanner, "/new/preview", post(pages::new_scan::preview)),
+        (Viewer, "/scans", get(pages::scan_list::show)),
+        (Scanner, "/scans", post(pages::new_scan::submit)),
+        (Operator, "/scans/bulk", post(pages::bulk::act)),
+        (Viewer, "/scans/{id}", get(pages::scan_detail::show)),
+        (Scanner, "/scans/{id}/cancel", post(pages::scan_detail::actions::cancel)),
+        (Scanner, "/scans/{id}/rerun", post(pages::scan_detail::actions::rerun)),
+        (Operator, "/scans/{id}/delete", get(pages::scan_detail::actions::ask_delete).post(pages::scan_detail::actions::delete)),
+        (Scanner, "/scans/{id}/render", post(pages::scan_detail::actions::render)),
+        (Viewer, "/scans/{id}/plugins/{name}", get(pages::plugin_detail::show)),
+        (Viewer, "/scans/{id}/report", get(pages::report::show)),
+        (Viewer, "/scans/{id}/log", get(pages::log::show)),
+        (Viewer, "/scans/{id}/trace", get(pages::scan_trace::show)),
+        (Viewer, "/scans/{id}/files", get(pages::file_list::show)),
+        (Viewer, "/scans/{id}/files.zip", get(archive::serve)),
+        (Viewer, "/scans/{id}/attempts/{n}/files/{*path}", get(files::serve)),
+        (Viewer, "/scans/{id}/attempts/{n}/view/{*path}", get(pages::file_view::show)),
+        (Viewer, "/supervision", get(pages::supervision::show)),
+        (Auditor, "/settings", get(pages::settings::show)),
+        (Admin, "/queue/pause", post(pages::queue::pause)),
+        (Admin, "/queue/resume", post(pages::queue::resume)),
+        (Public, "/theme", post(pages::theme::choose)),
+        (Public, "/zone", post(pages::zone::choose)),
+        (Public, "/assets/{name}", get(assets::serve)),
+    ]
 }
-
-/// The routes of pages, for tests that walk all routes: axum does not list them. A test holds each of them, and the number of those above.
-#[cfg(test)]
-pub(crate) const PAGE_ROUTES: &[(&str, &str)] = &[
-    ("GET", "/"),
-    ("GET", "/new"),
-    ("POST", "/new/preview"),
-    ("GET", "/scans"),
-    ("POST", "/scans"),
-    ("POST", "/scans/bulk"),
-    ("GET", "/scans/{id}"),
-    ("POST", "/scans/{id}/cancel"),
-    ("POST", "/scans/{id}/rerun"),
-    ("GET", "/scans/{id}/delete"),
-    ("POST", "/scans/{id}/delete"),
-    ("POST", "/scans/{id}/render"),
-    ("GET", "/scans/{id}/plugins/{name}"),
-    ("GET", "/scans/{id}/report"),
-    ("GET", "/scans/{id}/log"),
-    ("GET", "/scans/{id}/trace"),
-    ("GET", "/scans/{id}/files"),
-    ("GET", "/scans/{id}/files.zip"),
-    ("GET", "/scans/{id}/attempts/{n}/files/{*path}"),
-    ("GET", "/scans/{id}/attempts/{n}/view/{*path}"),
-    ("GET", "/supervision"),
-    ("GET", "/settings"),
-    ("POST", "/queue/pause"),
-    ("POST", "/queue/resume"),
-    ("POST", "/theme"),
-    ("POST", "/zone"),
-    ("GET", "/assets/{name}"),
-];
 
 async fn wrong_method() -> Problem {
     Problem::new(ProblemKind::MethodNotAllowed, "the `Allow` header names the methods that it takes")

@@ -43,7 +43,7 @@ pub use request::{
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};
 pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};
-pub use setting_value::{HIDDEN_VALUE, SettingValue, holds_a_password, is_secret_name, is_secret_value, texts, words};
+pub use setting_value::{HIDDEN_VALUE, SettingValue, holds_a_password, is_secret_name, is_secret_value, json_texts, texts, words};
 pub use snapshot::{AttemptPhase, ScanSnapshot};
 pub use target::{Host, Scheme, Target, TargetError};
 pub use trace_context::{TraceContext, TraceContextError};

@@ -75,27 +75,43 @@ fn assigns_a_secret(text: &str) -> bool {
     false
 }
 
-/// The texts of a value: itself and, where it is a list or an object of JSON, the strings in it, which may be written with escapes.
+/// The texts of a value: itself and, where it is JSON, the keys and strings in it.
 #[must_use]
 pub fn texts(value: &str) -> Vec<String> {
-    fn strings(value: serde_json::Value, found: &mut Vec<String>) {
+    let inner = json_leaves(value).unwrap_or_default().into_iter().filter_map(|leaf| match leaf {
+        serde_json::Value::String(text) => Some(text),
+        _ => None,
+    });
+    std::iter::once(value.to_owned()).chain(inner).collect()
+}
+
+/// The keys, strings and numbers of a list, an object or a string of JSON, which may be written with escapes; `None`: the value is none of these.
+#[must_use]
+pub fn json_texts(value: &str) -> Option<Vec<String>> {
+    let texts = json_leaves(value)?.into_iter().map(|leaf| match leaf {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    });
+    Some(texts.collect())
+}
+
+/// The keys, strings and numbers of a value that is JSON.
+fn json_leaves(value: &str) -> Option<Vec<serde_json::Value>> {
+    fn collect(value: serde_json::Value, found: &mut Vec<serde_json::Value>) {
         match value {
-            serde_json::Value::String(text) => found.push(text),
-            serde_json::Value::Array(list) => list.into_iter().for_each(|one| strings(one, found)),
+            serde_json::Value::Array(list) => list.into_iter().for_each(|one| collect(one, found)),
             serde_json::Value::Object(map) => map.into_iter().for_each(|(key, one)| {
-                found.push(key);
-                strings(one, found);
+                found.push(key.into());
+                collect(one, found);
             }),
-            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+            serde_json::Value::Null | serde_json::Value::Bool(_) => {}
+            leaf => found.push(leaf),
         }
     }
-    let mut found = vec![value.to_owned()];
-    if value.trim_start().starts_with(['[', '{', '"'])
-        && let Ok(json) = serde_json::from_str(value)
-    {
-        strings(json, &mut found);
-    }
-    found
+    let json = value.trim_start().starts_with(['[', '{', '"']).then(|| serde_json::from_str(value))?.ok()?;
+    let mut found = Vec::new();
+    collect(json, &mut found);
+    Some(found)
 }
 
 /// The words of a name in lower case: `apiKey`, `api_key` and `Api-Key` have the same two.

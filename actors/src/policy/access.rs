@@ -1,4 +1,4 @@
-//! Who may do what: the rights of a role on a group of routes. One table, asked for every request.
+//! Who may do what: the rights of a role on a group of routes. One table decides each request.
 
 /// What somebody may do on this server. `Viewer`, `Scanner`, `Operator` and `Owner` each include the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,9 +30,9 @@ pub enum Group {
     Operator,
     /// Changes members and secrets.
     Owner,
-    /// Changes what concerns the whole server.
+    /// Changes the server itself: its queue and its nodes.
     Admin,
-    /// Reads what concerns the whole server.
+    /// Reads the settings and backups of the server.
     Auditor,
 }
 

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::{Host, Lock, SettingNature, Target, TargetError};
+use crate::model::{Host, Lock, SettingNature, Target, TargetError, json_texts};
 
 /// Why the value of a setting cannot be judged. Each completes "the address …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,26 +100,9 @@ fn found_in(value: &str) -> Result<Vec<Host>, AddressError> {
     Ok(found)
 }
 
-/// The texts of a value: itself, or the single values in its JSON, which may be written with escapes.
+/// The texts of a value: itself, or the single values in its JSON.
 fn texts(value: &str) -> Vec<String> {
-    fn singles(value: serde_json::Value, found: &mut Vec<String>) {
-        match value {
-            serde_json::Value::String(text) => found.push(text),
-            serde_json::Value::Number(number) => found.push(number.to_string()),
-            serde_json::Value::Array(list) => list.into_iter().for_each(|one| singles(one, found)),
-            serde_json::Value::Object(map) => map.into_iter().for_each(|(key, one)| {
-                found.push(key);
-                singles(one, found);
-            }),
-            serde_json::Value::Null | serde_json::Value::Bool(_) => {}
-        }
-    }
-    let mut found = Vec::new();
-    match value.trim_start().starts_with(['[', '{', '"']).then(|| serde_json::from_str(value)) {
-        Some(Ok(json)) => singles(json, &mut found),
-        _ => found.push(value.to_owned()),
-    }
-    found
+    json_texts(value).unwrap_or_else(|| vec![value.to_owned()])
 }
 
 /// What separates words.
@@ -169,7 +152,7 @@ fn of_url(host: url::Host) -> Host {
     }
 }
 
-/// The words that are addresses. Names are not told from other words.
+/// The words that are addresses. Names cannot be distinguished from other words.
 fn words(text: &str) -> impl Iterator<Item = Host> {
     text.split(is_separator).filter(|word| !word.contains("://")).filter_map(host_of_word)
 }

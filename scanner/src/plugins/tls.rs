@@ -155,7 +155,7 @@ fn describe(survey: &Survey) -> String {
     let name = survey.version.name();
     let dh = survey.dh_bits.map(|bits| format!(", Diffie-Hellman with {bits} bits")).unwrap_or_default();
     let (least, end) = match &survey.end {
-        End::Told => ("", String::new()),
+        End::Complete => ("", String::new()),
         End::Open(what) => ("at least ", format!(" (the list ends without a refusal: {what})")),
         End::Limit => ("at least ", " (no more were asked for)".to_owned()),
         End::Lost(reason) => ("at least ", format!(" (the list broke off: {reason})")),
@@ -273,13 +273,13 @@ mod tests {
         const REASON: &str = "a handshake was not completed (the server wants a certificate)";
         let lost = || End::Lost("no answer within 5 s".to_owned());
         for (suites, end, expected) in [
-            (&[(Version::Tls12, &[0x002F, 0x003D][..])][..], End::Told, REFUSED),
-            (&[(Version::Tls10, &[0x000A]), (Version::Ssl30, &[0x0005])], End::Told, REFUSED),
-            (&[(Version::Tls13, &[0x1301])], End::Told, REASON),
-            (&[(Version::Tls12, &[0xC02F])], End::Told, REASON),
-            (&[(Version::Tls12, &[0x009E])], End::Told, REASON),
-            (&[(Version::Tls12, &[0x002F, 0xCCA8])], End::Told, REASON),
-            (&[(Version::Tls12, &[0x002F]), (Version::Tls13, &[0x1302])], End::Told, REASON),
+            (&[(Version::Tls12, &[0x002F, 0x003D][..])][..], End::Complete, REFUSED),
+            (&[(Version::Tls10, &[0x000A]), (Version::Ssl30, &[0x0005])], End::Complete, REFUSED),
+            (&[(Version::Tls13, &[0x1301])], End::Complete, REASON),
+            (&[(Version::Tls12, &[0xC02F])], End::Complete, REASON),
+            (&[(Version::Tls12, &[0x009E])], End::Complete, REASON),
+            (&[(Version::Tls12, &[0x002F, 0xCCA8])], End::Complete, REASON),
+            (&[(Version::Tls12, &[0x002F]), (Version::Tls13, &[0x1302])], End::Complete, REASON),
             (&[(Version::Tls12, &[0x002F])], lost(), REASON),
             (&[(Version::Tls12, &[0x002F])], End::Limit, REASON),
             (&[(Version::Tls12, &[0x002F])], End::Open("the connection was closed".to_owned()), REFUSED),
@@ -294,8 +294,8 @@ mod tests {
     #[test]
     fn a_list_that_may_be_longer_says_at_least() {
         for (codes, end, expected) in [
-            (&[0xC02F][..], End::Told, "TLS 1.2: offered, 1 suite"),
-            (&[0xC02F, 0x002F], End::Told, "TLS 1.2: offered, 2 suites"),
+            (&[0xC02F][..], End::Complete, "TLS 1.2: offered, 1 suite"),
+            (&[0xC02F, 0x002F], End::Complete, "TLS 1.2: offered, 2 suites"),
             (&[0xC02F], End::Limit, "TLS 1.2: offered, at least 1 suite (no more were asked for)"),
             (&[0xC02F, 0x002F], End::Lost("no answer within 5 s".to_owned()), "TLS 1.2: offered, at least 2 suites (the list broke off: no answer within 5 s)"),
             (
@@ -303,7 +303,7 @@ mod tests {
                 End::Open("the connection was closed".to_owned()),
                 "TLS 1.2: offered, at least 2 suites (the list ends without a refusal: the connection was closed)",
             ),
-            (&[], End::Told, "TLS 1.2: not offered (alert 70, protocol_version)"),
+            (&[], End::Complete, "TLS 1.2: not offered (alert 70, protocol_version)"),
         ] {
             assert_eq!(describe(&survey(Version::Tls12, codes, end)), expected);
         }
@@ -315,20 +315,20 @@ mod tests {
         let closed = || End::Open("the connection was closed".to_owned());
         for (surveys, expected) in [
             (
-                vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x002F], End::Told)],
+                vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x002F], End::Complete)],
                 &["tls_1_3_not_offered", "tls_obsolete_cipher_suites_only"][..],
             ),
             (
-                vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x002F], closed())],
+                vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x002F], closed())],
                 &["tls_1_3_not_offered", "tls_obsolete_cipher_suites_only"],
             ),
-            (vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x002F], lost())], &["tls_1_3_not_offered"]),
-            (vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x009E], End::Limit)], &["tls_1_3_not_offered"]),
-            (vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[0x009E], End::Told)], &["tls_1_3_not_offered", "tls_dhe_only"]),
-            (vec![survey(Version::Tls12, &[0x009E], End::Told)], &[]),
-            (vec![survey(Version::Tls12, &[], End::Told), survey(Version::Tls10, &[0x002F], End::Told)], &["tls_legacy_protocol"]),
+            (vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x002F], lost())], &["tls_1_3_not_offered"]),
+            (vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x009E], End::Limit)], &["tls_1_3_not_offered"]),
+            (vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x009E], End::Complete)], &["tls_1_3_not_offered", "tls_dhe_only"]),
+            (vec![survey(Version::Tls12, &[0x009E], End::Complete)], &[]),
+            (vec![survey(Version::Tls12, &[], End::Complete), survey(Version::Tls10, &[0x002F], End::Complete)], &["tls_legacy_protocol"]),
             (
-                vec![survey(Version::Tls13, &[], End::Told), survey(Version::Tls12, &[], End::Told), survey(Version::Tls10, &[0x002F], End::Told)],
+                vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[], End::Complete), survey(Version::Tls10, &[0x002F], End::Complete)],
                 &["tls_no_modern_protocol", "tls_legacy_protocol"],
             ),
             (vec![survey(Version::Tls12, &[0x0005], lost())], &["tls_broken_cipher_suites"]),

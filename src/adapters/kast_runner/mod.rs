@@ -22,6 +22,7 @@ mod isolation;
 mod json;
 mod kast_log;
 mod keeper;
+mod lookup;
 mod observer;
 mod output;
 mod plugin_name;
@@ -51,6 +52,9 @@ mod text;
 mod verdict;
 mod warden;
 mod watch;
+
+/// This program, also for a user who cannot reach its folder.
+const OURSELVES: &str = "/proc/self/exe";
 
 pub use catalogue::{Catalogue, IssueKind};
 pub use config_file::{KastConfigError, NodeConfig};

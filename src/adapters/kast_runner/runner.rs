@@ -161,12 +161,8 @@ impl KastRunner {
         let was_mount_point = is_mount_point(&config.results_dir).unwrap_or(false);
         let tmp_root = std::path::absolute(&config.cache_dir)?.join(TMP_NAME);
         let keepers = config.isolation.as_ref().map(|isolation| keepers(isolation, &config, &environment, &tmp_root, &run)).transpose()?;
-        let egress = match (&keepers, config.isolation.as_ref().and_then(|isolation| isolation.egress.clone())) {
-            (Some(keepers), Some(limit)) => {
-                egress::named_proxies(&environment).map_err(std::io::Error::other)?;
-                let group = config.isolation.as_ref().and_then(|isolation| isolation.run_as.as_ref()).map(|user| user.gid);
-                Some((limit, egress::prepare(keepers, environment::path(&environment), &tmp_root, group).map_err(std::io::Error::other)?))
-            }
+        let egress = match (&config.isolation, &keepers) {
+            (Some(isolation), Some(keepers)) => egress::prepare(isolation, keepers, &environment, &tmp_root).map_err(std::io::Error::other)?,
             _ => None,
         };
         let (hub, reaper) = (WatchHub::start(config.file_notices), Reaper::start()?);

@@ -1,16 +1,13 @@
 //! The scope policy once more, right before the start: what was a public name at submission may lead inside by now. So may an address in the scan's own settings.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use kastrel_actors::model::{Failure, FailureKind, Host, Target};
 use kastrel_actors::policy::scope::{ScopePolicy, ScopeRule, hosts_of};
 
 use super::egress::Resolved;
+use super::lookup::{LookupError, look_up};
 use super::settings_check::OpenSettings;
-
-/// How long a name may take to resolve.
-const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Whether any resolved address could be refused; if not, the lookup is spared.
 fn lookup_can_refuse(policy: &ScopePolicy) -> bool {
@@ -56,21 +53,16 @@ pub(super) async fn check(policy: &ScopePolicy, target: &Target, settings: &Open
 }
 
 async fn check_addresses(policy: &ScopePolicy, host: &Host, needs_addresses: bool) -> Result<Vec<IpAddr>, String> {
-    let name = match host {
-        Host::Name(name) => name,
-        Host::V4(address) => return Ok(vec![(*address).into()]),
-        Host::V6(address) => return Ok(vec![(*address).into()]),
-    };
+    if let Some(address) = host.address() {
+        return Ok(vec![address]);
+    }
     if !needs_addresses && !lookup_can_refuse(policy) {
         return Ok(Vec::new());
     }
-    match tokio::time::timeout(LOOKUP_LIMIT, tokio::net::lookup_host((name.as_str(), 0))).await {
-        Ok(Ok(found)) => {
-            let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-            judge(policy, host, found.iter().copied()).map(|()| found)
-        }
-        Ok(Err(_)) => Ok(Vec::new()),
-        Err(_) => Err(format!("did not resolve within {} s, so its addresses could not be checked", LOOKUP_LIMIT.as_secs())),
+    match look_up(host).await {
+        Ok(found) => judge(policy, host, found.iter().copied()).map(|()| found),
+        Err(LookupError::Missing(_)) => Ok(Vec::new()),
+        Err(late @ LookupError::Late) => Err(format!("{late}, so its addresses could not be checked")),
     }
 }
 

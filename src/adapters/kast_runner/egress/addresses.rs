@@ -2,16 +2,14 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use kastrel_actors::model::Host;
 use kastrel_actors::policy::scope::{ScopeRule, hosts_in};
 
+use super::super::lookup::look_up;
 use super::network::{Network, Resolved};
 use super::{EgressLimit, Tools};
 
-/// How long a name may take to resolve.
-const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 /// The variables that send all of a scanner's requests to somebody else.
 const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
 /// Those that name somebody whom one of its plugins works with.
@@ -37,12 +35,12 @@ pub(in super::super) async fn reachable(
     }
     wanted.extend(named_in(environment, &PROXIES));
     for (what, host) in wanted {
-        let addresses = addresses_of(&host).await.map_err(|why| format!("{what} {why}"))?;
+        let addresses = look_up(&host).await.map_err(|why| format!("{what} {why}"))?;
         checked.push(Resolved { what, is_secret: false, host, addresses });
     }
     for (what, host) in named_in(environment, &HELPERS) {
         // Without it that one plugin fails and says so.
-        let addresses: Vec<IpAddr> = addresses_of(&host).await.unwrap_or_default().into_iter().filter(|address| !address.is_loopback()).collect();
+        let addresses: Vec<IpAddr> = look_up(&host).await.unwrap_or_default().into_iter().filter(|address| !address.is_loopback()).collect();
         checked.push(Resolved { what, is_secret: false, host, addresses });
     }
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
@@ -53,11 +51,10 @@ pub(in super::super) async fn reachable(
 ///
 /// # Errors
 /// One of them listens on this machine's loopback interface, by what is written.
-pub(in super::super) fn named_proxies(environment: &[(OsString, OsString)]) -> Result<(), String> {
+pub(super) fn named_proxies(environment: &[(OsString, OsString)]) -> Result<(), String> {
     let is_local = |host: &Host| match host {
         Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
-        Host::V4(address) => address.is_loopback(),
-        Host::V6(address) => address.is_loopback(),
+        Host::V4(_) | Host::V6(_) => host.address().is_some_and(|address| address.is_loopback()),
     };
     match named_in(environment, &PROXIES).into_iter().find(|(_, host)| is_local(host)) {
         None => Ok(()),
@@ -78,22 +75,6 @@ fn named_in(environment: &[(OsString, OsString)], names: &[&str]) -> Vec<(String
         hosts.into_iter().map(move |host| (format!("the scanner's variable {name}"), host))
     });
     hosts.collect()
-}
-
-async fn addresses_of(host: &Host) -> Result<Vec<IpAddr>, String> {
-    match host {
-        Host::Name(name) => look_up(name).await,
-        Host::V4(address) => Ok(vec![(*address).into()]),
-        Host::V6(address) => Ok(vec![(*address).into()]),
-    }
-}
-
-async fn look_up(name: &str) -> Result<Vec<IpAddr>, String> {
-    match tokio::time::timeout(LOOKUP_LIMIT, tokio::net::lookup_host((name, 0))).await {
-        Ok(Ok(found)) => Ok(found.map(|address| address.ip()).collect()),
-        Ok(Err(error)) => Err(format!("does not resolve: {error}")),
-        Err(_) => Err(format!("did not resolve within {} s", LOOKUP_LIMIT.as_secs())),
-    }
 }
 
 #[cfg(test)]

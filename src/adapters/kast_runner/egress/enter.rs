@@ -20,6 +20,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, UnshareFlags};
 
+use super::super::OURSELVES;
 use super::super::environment::{MARKER_VARIABLE, connection_name};
 use super::Tools;
 use super::network::{GATEWAYS, Network, OUTSIDE, OWN, RESOLVERS};
@@ -28,8 +29,6 @@ use super::network::{GATEWAYS, Network, OUTSIDE, OWN, RESOLVERS};
 pub(in super::super) const COMMAND: &str = "scanner-network";
 pub(in super::super) const RUN: &str = "run";
 const CONNECT: &str = "connect";
-/// This program, also for a user who cannot reach its folder.
-const OURSELVES: &str = "/proc/self/exe";
 const OWN_NETWORK: &str = "/proc/self/ns/net";
 /// As env(1) and the like say it of themselves.
 const EXIT_CODE: u8 = 125;

@@ -1,8 +1,8 @@
 //! The egress limit: a network of its own for each attempt, in which its target's addresses and the resolvers are all there is.
 //!
 //! Kastrel checks the addresses of a target before a scan starts, but KAST and its tools look names up again. Here the answer of a later look-up does not matter: between the scanner and the outside
-//! stands a router in a network of its own, which has no route to an address that was not checked. The connection to the outside is [pasta](https://passt.top), which carries what a process in the network sends with sockets of its own outside; it needs no rights but those over the
-//! new network, and changes nothing of the machine's.
+//! stands a router in a network of its own, which has no route to an address that was not checked. The connection to the outside is [pasta](https://passt.top), which carries what a process in the network
+//! sends with sockets of its own outside; it needs no rights but those over the new network, and changes nothing of the machine's.
 //!
 //! - [`network`] decides what can be reached, and writes it down: routes, names, resolvers. Nothing there touches the system.
 //! - [`addresses`] looks up what that decision needs.
@@ -14,11 +14,13 @@ mod enter;
 mod network;
 mod trial;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kastrel_actors::policy::scope::ScopeRule;
 
-pub(super) use addresses::{named_proxies, reachable};
+use super::scanner::is_executable;
+
+pub(super) use addresses::reachable;
 pub(super) use enter::{COMMAND, RUN};
 pub use enter::{network_arguments, network_main};
 pub(super) use network::{Network, Resolved};
@@ -48,7 +50,7 @@ impl Tools {
         const ALWAYS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];
         let folders: Vec<PathBuf> =
             path.into_iter().flat_map(std::env::split_paths).chain(ALWAYS.map(PathBuf::from)).filter(|folder| folder.is_absolute()).collect();
-        let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|path| is_program(path));
+        let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|path| is_executable(path));
         match (find("pasta"), find("ip")) {
             (Some(pasta), Some(ip)) => Ok(Self { pasta, ip }),
             (pasta, ip) => {
@@ -57,11 +59,6 @@ impl Tools {
             }
         }
     }
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// Whether a process is the one that connects an attempt's network, by its name. It ends with the attempt and is nothing that the scanner left.

@@ -121,7 +121,7 @@ impl Network {
                 None => return Err("the kernel's list of routes cannot be read".to_owned()),
                 Some(Route { is_harmless: true, .. }) => {}
                 Some(Route { to, .. }) if self.reach.contains(&to) => {}
-                Some(Route { to: (address, bits), .. }) => return Err(format!("a route to {address}/{bits} is there that nobody asked for")),
+                Some(Route { to: (address, bits), .. }) => return Err(format!("there is an unexpected route to {address}/{bits}")),
             }
         }
         Ok(())

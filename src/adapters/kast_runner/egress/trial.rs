@@ -1,6 +1,6 @@
 //! Whether this machine lets us limit what an attempt reaches, found out by doing it.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -13,45 +13,54 @@ use super::super::folder::TmpFolder;
 use super::super::isolation::Isolation;
 use super::super::keeper::{KeeperSettings, Keepers, Start};
 use super::super::run::Run;
-use super::{Network, Tools};
+use super::super::{OURSELVES, environment};
+use super::addresses::named_proxies;
+use super::{EgressLimit, Network, Tools};
 
 /// The longest that making a network may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The programs that limit egress, once they were seen to do it. Blocks for as long as that takes.
+/// The limit and the programs that it needs, once they were seen to hold it; `None`: it is not set. Blocks for as long as that takes.
 ///
 /// # Errors
-/// Why it cannot be limited here.
-pub(in super::super) fn prepare(keepers: &Keepers, path: Option<&OsStr>, tmp_root: &Path, group: Option<u32>) -> Result<Tools, String> {
-    let tools = Tools::find(path)?;
+/// Why egress cannot be limited here.
+pub(in super::super) fn prepare(
+    isolation: &Isolation,
+    keepers: &Keepers,
+    environment: &[(OsString, OsString)],
+    tmp_root: &Path,
+) -> Result<Option<(EgressLimit, Tools)>, String> {
+    let Some(limit) = isolation.egress.clone() else { return Ok(None) };
+    named_proxies(environment)?;
+    let tools = Tools::find(environment::path(environment))?;
+    let group = isolation.run_as.as_ref().map(|user| user.gid);
     let tmp = TmpFolder::create(tmp_root, &format!("egress-{}", std::process::id()), group).map_err(|error| broken(&error))?;
-    let tried = try_out(keepers, tools.clone(), Path::new("/proc/self/exe"), &tmp.0);
+    let tried = try_out(keepers, tools.clone(), &tmp.0);
     tmp.remove();
-    tried.map(|()| tools)
+    tried.map(|()| Some((limit, tools)))
 }
 
 /// Whether egress can be limited on this machine as the isolation would have it; `None`: it is not asked for.
 pub(in super::super) fn holds(isolation: &Isolation) -> Option<Result<(), String>> {
     isolation.egress.as_ref()?;
-    let user = isolation.run_as.as_ref();
-    let settings = KeeperSettings { user: KeeperSettings::of_user(user), ..KeeperSettings::default() };
+    let settings = KeeperSettings { user: KeeperSettings::of_user(isolation.run_as.as_ref()), ..KeeperSettings::default() };
     let keepers = Keepers::start(isolation.keeper.clone(), settings, &Run::new("doctor"), None);
-    let path = std::env::var_os("PATH");
-    Some(prepare(&keepers, path.as_deref(), &std::env::temp_dir(), user.map(|user| user.gid)).map(drop))
+    let environment = environment::base(std::env::vars_os(), &[], &[]);
+    Some(prepare(isolation, &keepers, &environment, &std::env::temp_dir()).map(drop))
 }
 
 fn broken(error: &dyn std::fmt::Display) -> String {
     format!("scans.egress_limit could not be tried out: {error}")
 }
 
-/// Has `program` print its version in a network in which only the resolvers can be reached, as the scanners' user. Blocks.
+/// Has this program print its version in a network in which only the resolvers can be reached, as the scanners' user. Blocks.
 ///
 /// # Errors
 /// Why it could not.
-fn try_out(keepers: &Keepers, tools: Tools, program: &Path, folder: &Path) -> Result<(), String> {
+fn try_out(keepers: &Keepers, tools: Tools, folder: &Path) -> Result<(), String> {
     let network = Network::new(tools, &[], &[], "", "")?;
     let environment = vec![("TMPDIR".into(), folder.into())];
-    let start = Start { program: program.to_owned(), tmp: folder.to_owned(), args: vec!["--version".into()], environment, network: Some(network.to_text()?) };
+    let start = Start { program: OURSELVES.into(), tmp: folder.to_owned(), args: vec!["--version".into()], environment, network: Some(network.to_text()?) };
     let mut keeper = keepers.fresh().map_err(|error| broken(&error))?;
     let (_stdout, stdout_end) = std::io::pipe().map_err(|error| broken(&error))?;
     let (mut stderr, stderr_end) = std::io::pipe().map_err(|error| broken(&error))?;

@@ -47,7 +47,7 @@ pub struct Isolation {
 impl Default for Isolation {
     fn default() -> Self {
         Self {
-            keeper: "/proc/self/exe".into(),
+            keeper: super::OURSELVES.into(),
             run_as: None,
             limits: Limits::default(),
             private_tmp: true,

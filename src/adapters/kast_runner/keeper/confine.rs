@@ -15,15 +15,13 @@ use rustix::mount::MountPropagationFlags;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
-use super::super::egress;
 use super::super::isolation::{self, RlimitRule};
+use super::super::{OURSELVES, egress};
 use super::message::Start;
 use super::settings::KeeperSettings;
 
 /// How much sooner than others a scanner is ended when memory runs out: half of the scale.
 const OOM_SCORE: &str = "500";
-/// This program, also for a user who cannot reach its folder.
-const OURSELVES: &str = "/proc/self/exe";
 const OOM_FILE: &str = "/proc/self/oom_score_adj";
 
 /// What is set for the keeper itself, once; its scanners have it from it.
