@@ -1,6 +1,8 @@
-//! The limit of open files: raised for this process at its start, and as it was before for what it starts.
+//! The limit of open files: raised for this process at its start, and as it was before for what it
+//! starts.
 //!
-//! The soft limit of most systems, 1024, is for programs that use `select`. This one does not; the tools of a scanner may.
+//! The soft limit of most systems, 1024, is for programs that use `select`. This one does not; the
+//! tools of a scanner may.
 
 use std::io;
 use std::sync::OnceLock;
@@ -28,7 +30,8 @@ pub fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Starts a program with the limit of open files that this process had at its start. All programs are started so.
+/// Starts a program with the limit of open files that this process had at its start. All programs
+/// are started so.
 pub(crate) trait SpawnAsBefore {
     /// A running program.
     type Child;
@@ -62,7 +65,8 @@ impl SpawnAsBefore for tokio::process::Command {
     }
 }
 
-/// Gives a process that was just started the limits that this one had at its start. A process that has ended needs none.
+/// Gives a process that was just started the limits that this one had at its start. A process that
+/// has ended needs none.
 fn restore_for(process: Pid) {
     if let Some(limit) = AT_START.get()
         && limit.current != limit.maximum
@@ -80,7 +84,8 @@ mod tests {
         raise();
         let before = *AT_START.get().unwrap();
         assert_eq!(limit(), before.maximum, "this process has all that it may");
-        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn_as_before().unwrap();
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn_as_before().unwrap();
         let text = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
         let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
         let shown = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());

@@ -1,4 +1,5 @@
-//! An error with its causes as one line: for values that are text and not an error, such as a state that is shown.
+//! An error with its causes as one line: for values that are text and not an error, such as a state
+//! that is shown.
 
 /// The error and each of its causes, with colons between them.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

@@ -1,11 +1,15 @@
-//! Times and durations as people read them: one place, so that pages, the command line and messages round alike.
+//! Times and durations as people read them: one place, so that pages, the command line and messages
+//! round alike.
 //!
-//! Everything rounds down, as a clock does: a scan that has run for 59.9 s says `59 s`, and no text ever runs ahead of the time. Machines get exact values elsewhere (`datetime` attributes, `--json`).
+//! Everything rounds down, as a clock does: a scan that has run for 59.9 s says `59 s`, and no text
+//! ever runs ahead of the time. Machines get exact values elsewhere (`datetime` attributes,
+//! `--json`).
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// A duration in at most two units: `0.8 s`, `42 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`. A negative one is `0.0 s`.
+/// A duration in at most two units: `0.8 s`, `42 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`. A
+/// negative one is `0.0 s`.
 #[must_use]
 pub fn duration(duration: SignedDuration) -> String {
     let duration = duration.max(SignedDuration::ZERO);
@@ -19,13 +23,15 @@ pub fn duration(duration: SignedDuration) -> String {
     }
 }
 
-/// As [`duration`], from seconds as the API has them. What is no duration (negative, infinite, not a number) is `0.0 s`.
+/// As [`duration`], from seconds as the API has them. What is no duration (negative, infinite, not
+/// a number) is `0.0 s`.
 #[must_use]
 pub fn seconds(seconds: f64) -> String {
     duration(SignedDuration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
-/// How far a moment is from `now`, in one unit: `just now`, `42 s ago`, `5 min ago`, `3 h ago`, `12 d ago`, `in 20 s`.
+/// How far a moment is from `now`, in one unit: `just now`, `42 s ago`, `5 min ago`, `3 h ago`,
+/// `12 d ago`, `in 20 s`.
 #[must_use]
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let distance = now.duration_since(at);
@@ -41,7 +47,8 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     if is_past { format!("{text} ago") } else { format!("in {text}") }
 }
 
-/// A moment on the clock of `zone`, with 24 hours: `14:03:22` today, `27 Nov 14:03` on another day of the year, `27 Nov 2025 14:03` in another year.
+/// A moment on the clock of `zone`, with 24 hours: `14:03:22` today, `27 Nov 14:03` on another day
+/// of the year, `27 Nov 2025 14:03` in another year.
 #[must_use]
 pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, now) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()));
@@ -53,7 +60,8 @@ pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     at.strftime(format).to_string()
 }
 
-/// A moment with its date and its zone, for a tooltip or where nothing says which day it is: `2025-11-27 14:03:22 UTC`.
+/// A moment with its date and its zone, for a tooltip or where nothing says which day it is:
+/// `2025-11-27 14:03:22 UTC`.
 #[must_use]
 pub fn full(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
@@ -91,9 +99,15 @@ mod tests {
 
     #[test]
     fn seconds_of_the_api_round_as_durations_do() {
-        for (given, text) in
-            [(0.25, "0.2 s"), (59.6, "59 s"), (61.0, "1 min 1 s"), (-1.0, "0.0 s"), (f64::NAN, "0.0 s"), (f64::INFINITY, "0.0 s"), (1e300, "0.0 s")]
-        {
+        for (given, text) in [
+            (0.25, "0.2 s"),
+            (59.6, "59 s"),
+            (61.0, "1 min 1 s"),
+            (-1.0, "0.0 s"),
+            (f64::NAN, "0.0 s"),
+            (f64::INFINITY, "0.0 s"),
+            (1e300, "0.0 s"),
+        ] {
             assert_eq!(seconds(given), text, "{given}");
         }
     }
@@ -127,7 +141,11 @@ mod tests {
             ("2025-01-03T23:30:00Z", "3 Jan 23:30", "4 Jan 00:30"),
             ("2024-12-31T23:30:00Z", "31 Dec 2024 23:30", "1 Jan 00:30"),
         ] {
-            assert_eq!((clock(at(moment), now, &TimeZone::UTC).as_str(), clock(at(moment), now, &paris).as_str()), (utc, there), "{moment}");
+            assert_eq!(
+                (clock(at(moment), now, &TimeZone::UTC).as_str(), clock(at(moment), now, &paris).as_str()),
+                (utc, there),
+                "{moment}"
+            );
         }
         assert_eq!(full(now, &TimeZone::UTC), "2025-11-27 12:00:00 UTC");
     }

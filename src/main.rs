@@ -5,20 +5,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel::adapters::kast_runner::{keeper_arguments, keeper_main, network_arguments, network_main, warden_arguments, warden_main};
+use kastrel::adapters::kast_runner::{
+    keeper_arguments, keeper_main, network_arguments, network_main, warden_arguments, warden_main,
+};
 use kastrel::cli;
 
 /// The embedded database's parser recurses deeply: tokio's default of 2 MiB is not enough for it.
 const STACK: usize = 8 << 20;
 
-/// How long threads may take to end when the command is done. What they run then is blocking work that nobody waits for.
+/// How long threads may take to end when the command is done. What they run then is blocking work
+/// that nobody waits for.
 const LAST_GRACE: Duration = Duration::from_secs(2);
 
 /// The first descriptor that is not a standard stream.
 const FIRST_BEYOND_STANDARD: i32 = 3;
 
 fn main() -> ExitCode {
-    // Whatever started us may have left descriptors open: nothing that we start gets them, scanners least of all.
+    // Whatever started us may have left descriptors open: nothing that we start gets them, scanners
+    // least of all.
     close_fds::set_fds_cloexec(FIRST_BEYOND_STANDARD, &[]);
     let args: Vec<OsString> = std::env::args_os().collect();
     if let Some(args) = cli::args::scanner_arguments(&args) {
@@ -42,7 +46,8 @@ fn main() -> ExitCode {
     let host = cli::KastrelHost::default();
     let command = runtime.spawn(cli::run(args, Arc::new(host.clone())));
     let code = runtime.block_on(command).unwrap_or_else(|panic| cli::refuse(&panic));
-    // While the runtime is still there, over which gRPC delivers; and after everything that could still have something to tell.
+    // While the runtime is still there, over which gRPC delivers; and after everything that could
+    // still have something to tell.
     host.flush();
     runtime.shutdown_timeout(LAST_GRACE);
     code

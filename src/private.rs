@@ -1,6 +1,8 @@
-//! Files that nobody but their owner may read: the data folder and what is in it, whatever the umask.
+//! Files that nobody but their owner may read: the data folder and what is in it, whatever the
+//! umask.
 //!
-//! Programs that this one starts inherit its umask, so that what a scanner writes is private as well.
+//! Programs that this one starts inherit its umask, so that what a scanner writes is private as
+//! well.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -23,7 +25,8 @@ pub fn hide_new_files() {
     rustix::process::umask(Mode::from_raw_mode(OTHERS));
 }
 
-/// What the group of `scans.run_as` may do with a folder that leads to those of attempts: pass through it, and not list it.
+/// What the group of `scans.run_as` may do with a folder that leads to those of attempts: pass
+/// through it, and not list it.
 pub const PASSAGE: u32 = 0o010;
 
 /// Makes a folder that only its owner may enter. One that is there stays as it is.
@@ -42,7 +45,8 @@ pub fn tighten(path: &Path) -> io::Result<()> {
     tighten_but_for(path, None)
 }
 
-/// The same, but a folder that was opened to the group `through` stays so: another process may run scanners of that group in it.
+/// The same, but a folder that was opened to the group `through` stays so: another process may run
+/// scanners of that group in it.
 fn tighten_but_for(path: &Path, through: Option<u32>) -> io::Result<()> {
     let about = path.metadata()?;
     let kept = if about.is_dir() && through == Some(about.gid()) { PASSAGE } else { 0 };
@@ -53,8 +57,9 @@ fn tighten_but_for(path: &Path, through: Option<u32>) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o7777 & (!OTHERS | kept)))
 }
 
-/// Whether a folder is Kastrel's own, so that its rights may change. Call it before anything is written there: a folder that holds other files, such as `/tmp` or a home directory, is not, and is
-/// marked as such, because later it holds Kastrel's files as well.
+/// Whether a folder is Kastrel's own, so that its rights may change. Call it before anything is
+/// written there: a folder that holds other files, such as `/tmp` or a home directory, is not, and
+/// is marked as such, because later it holds Kastrel's files as well.
 pub fn is_own_data_folder(path: &Path) -> bool {
     if is_shared(path) || path.join(FOREIGN).exists() {
         return false;
@@ -70,14 +75,16 @@ pub fn is_own_data_folder(path: &Path) -> bool {
     is_own
 }
 
-/// What a data folder may hold before it has its id, or instead of one, on a node that runs no scans.
+/// What a data folder may hold before it has its id, or instead of one, on a node that runs no
+/// scans.
 fn is_name_in_data_folder(name: &str) -> bool {
     let known = ["kastrel.lock", "nodes", "high-water", "results", "backups", "cache", "server.json", "secrets.key"];
     known.contains(&name) || name.starts_with("database") || name.starts_with("server.key")
 }
 
-/// Takes the rights of others off Kastrel's own data folder and what lies directly in it: what is deeper cannot be reached then. Links lead elsewhere and stay.
-/// `through`: the group of `scans.run_as`.
+/// Takes the rights of others off Kastrel's own data folder and what lies directly in it: what is
+/// deeper cannot be reached then. Links lead elsewhere and stay. `through`: the group of
+/// `scans.run_as`.
 ///
 /// # Errors
 /// The first thing that is not this user's to change; all others are changed.
@@ -97,7 +104,8 @@ pub fn tighten_data_folder(path: &Path, through: Option<u32>) -> io::Result<()> 
     ended
 }
 
-/// The same for a folder of results, if it holds nothing else. Its folders are made for their owner alone, or for the group `through`.
+/// The same for a folder of results, if it holds nothing else. Its folders are made for their owner
+/// alone, or for the group `through`.
 ///
 /// # Errors
 /// It is not this user's to change.
@@ -110,7 +118,9 @@ pub fn tighten_results_folder(path: &Path, through: Option<u32>) -> io::Result<(
 /// # Errors
 /// It is not this user's to change.
 pub fn tighten_backup_folder(path: &Path) -> io::Result<()> {
-    let is_backup = |name: &str| name.starts_with(".unfinished-backup-") || (name.starts_with("kastrel-") && name.ends_with(".backup"));
+    let is_backup = |name: &str| {
+        name.starts_with(".unfinished-backup-") || (name.starts_with("kastrel-") && name.ends_with(".backup"))
+    };
     if !is_shared(path) && holds_only(path, is_backup) { tighten(path) } else { Ok(()) }
 }
 
@@ -119,10 +129,13 @@ fn is_shared(path: &Path) -> bool {
     path.metadata().map_or(true, |about| !about.is_dir() || about.mode() & STICKY != 0)
 }
 
-/// Whether all names in a folder are as wanted. The folder that a new file system has counts for nothing.
+/// Whether all names in a folder are as wanted. The folder that a new file system has counts for
+/// nothing.
 fn holds_only(path: &Path, is_wanted: impl Fn(&str) -> bool) -> bool {
     let Ok(mut entries) = std::fs::read_dir(path) else { return false };
-    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(|name| name == "lost+found" || is_wanted(name))))
+    entries.all(|entry| {
+        entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(|name| name == "lost+found" || is_wanted(name)))
+    })
 }
 
 /// Whether a name is that of a scan's folder: `<target>-<YYYYmmdd-HHMMSS>-<scan id>`.
@@ -130,10 +143,15 @@ fn is_scan_folder(name: &str) -> bool {
     let parts: Vec<&str> = name.rsplitn(4, '-').collect();
     let [scan, time, day, target] = parts[..] else { return false };
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    !target.is_empty() && !scan.is_empty() && time.len() == 6 && day.len() == 8 && [scan, time, day].into_iter().all(is_number)
+    !target.is_empty()
+        && !scan.is_empty()
+        && time.len() == 6
+        && day.len() == 8
+        && [scan, time, day].into_iter().all(is_number)
 }
 
-/// The rights on a folder, where other users have more than the `allowed` ones: then they could read what is in it.
+/// The rights on a folder, where other users have more than the `allowed` ones: then they could
+/// read what is in it.
 #[must_use]
 pub fn rights_of_others(path: &Path, allowed: u32) -> Option<u32> {
     path.metadata().ok().map(|folder| folder.mode() & 0o777).filter(|mode| mode & OTHERS & !allowed != 0)
@@ -174,7 +192,11 @@ mod tests {
         assert_eq!((rights_of_others(&data, 0), rights_of_others(&data, PASSAGE)), (Some(0o710), None));
         assert!(is_own_data_folder(&data), "it has its id");
         tighten_data_folder(&data, None).unwrap();
-        assert_eq!([&data, &file, &sub, &outside].map(|path| mode(path)), [0o700, 0o600, 0o700, 0o644], "a link leads elsewhere");
+        assert_eq!(
+            [&data, &file, &sub, &outside].map(|path| mode(path)),
+            [0o700, 0o600, 0o700, 0o644],
+            "a link leads elsewhere"
+        );
         assert_eq!((rights_of_others(&data, 0), rights_of_others(&dir.path().join("none"), 0)), (None, None));
     }
 

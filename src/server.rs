@@ -63,7 +63,8 @@ pub struct Server {
     proof: Option<ServerProof>,
 }
 
-/// `server.json`, removed with its holder, unless another server of the same data folder has written its own there meanwhile: two web nodes may share one.
+/// `server.json`, removed with its holder, unless another server of the same data folder has
+/// written its own there meanwhile: two web nodes may share one.
 #[derive(Debug)]
 struct ServerFile {
     path: PathBuf,
@@ -87,7 +88,8 @@ impl ServerFile {
         }
     }
 
-    /// Whether the file is still the one that was written here. The process id alone would not tell: in containers, each server may be process 1.
+    /// Whether the file is still the one that was written here. The process id alone would not
+    /// tell: in containers, each server may be process 1.
     fn is_ours(&self) -> bool {
         std::fs::read_to_string(&self.path).is_ok_and(|found| found == self.content)
     }
@@ -108,7 +110,8 @@ fn connections_of(config: &Config) -> usize {
     connections_within(descriptors::limit(), config.scans.concurrency, config.server.max_connections)
 }
 
-/// What the settings page shows of the configuration: the limits that people meet. `kastrel config show` tells all of it, and where each value came from.
+/// What the settings page shows of the configuration: the limits that people meet.
+/// `kastrel config show` tells all of it, and where each value came from.
 fn setting_lines(config: &Config) -> Vec<SettingLine> {
     let seconds = |duration: Duration| format!("{} s", duration.as_secs());
     [
@@ -143,7 +146,11 @@ impl Server {
         let wanted = if is_worker { config.worker.listen } else { config.server.listen };
         if !wanted.ip().is_loopback() {
             if !config.server.allow_any_address {
-                return Err(if is_worker { ServerError::WorkerNotLoopback(wanted) } else { ServerError::NotLoopback(wanted) });
+                return Err(if is_worker {
+                    ServerError::WorkerNotLoopback(wanted)
+                } else {
+                    ServerError::NotLoopback(wanted)
+                });
             }
             if is_worker {
                 warn!(address = %wanted, "whoever reaches this address can read this worker's health and metrics: server.allow_any_address is set");
@@ -151,7 +158,8 @@ impl Server {
                 warn!(address = %wanted, "whoever reaches this address may start scans and read results: there are no user accounts, and server.allow_any_address is set");
             }
         }
-        let listener = TcpListener::bind(wanted).await.map_err(|source| ServerError::Bind { address: wanted, source })?;
+        let listener =
+            TcpListener::bind(wanted).await.map_err(|source| ServerError::Bind { address: wanted, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: wanted, source })?;
         Ok(Self { listener, address, role, file: None, proof: None })
     }
@@ -163,7 +171,8 @@ impl Server {
     pub fn announce(mut self, config: &Config) -> Result<Self, ServerError> {
         if self.role != Role::Worker {
             // The key first: whoever finds the file asks for a proof.
-            let key = ServerKey::open(&config.data.dir).map_err(|source| ServerError::ServerFile { path: config.data.dir.join("server.key"), source })?;
+            let key = ServerKey::open(&config.data.dir)
+                .map_err(|source| ServerError::ServerFile { path: config.data.dir.join("server.key"), source })?;
             let file = ServerFile::write(config.server_file(), self.address)?;
             self.proof = Some(ServerProof { key, url: file.url.clone() });
             self.file = Some(file);
@@ -190,8 +199,15 @@ impl Server {
             telemetry: app.telemetry.clone(),
             sources: app.sources.clone(),
             trace_url: config.telemetry.trace_url.clone().map(Arc::new),
-            hosts: HostRule { loopback: self.address.ip().is_loopback(), names: config.server.allowed_hosts.clone(), port: self.address.port() },
-            edge: Edge { base: config.server.base_path.clone(), trusted: TrustedProxies(config.server.trusted_proxies.rules().to_vec()) },
+            hosts: HostRule {
+                loopback: self.address.ip().is_loopback(),
+                names: config.server.allowed_hosts.clone(),
+                port: self.address.port(),
+            },
+            edge: Edge {
+                base: config.server.base_path.clone(),
+                trusted: TrustedProxies(config.server.trusted_proxies.rules().to_vec()),
+            },
             // Without accounts everybody who reaches the server runs it; it listens on loopback.
             anonymous: Some(access::Role::Admin),
             proof: self.proof.clone(),
@@ -214,11 +230,16 @@ impl Server {
             event_streams: config.server.max_event_streams.min(connections / 4 * 3),
             ..RequestLimits::default()
         };
-        let connection_limits =
-            ConnectionLimits { connections, head: config.server.header_timeout_seconds, idle: config.server.idle_timeout_seconds, stall: STALL };
+        let connection_limits = ConnectionLimits {
+            connections,
+            head: config.server.header_timeout_seconds,
+            idle: config.server.idle_timeout_seconds,
+            stall: STALL,
+        };
         // A worker has no base path.
         let base = if self.role == Role::Worker { BasePath::default() } else { config.server.base_path.clone() };
-        let router = if self.role == Role::Worker { web::health_router(state, limits) } else { web::router(state, limits) };
+        let router =
+            if self.role == Role::Worker { web::health_router(state, limits) } else { web::router(state, limits) };
         let reserved_use = move |path: &str| web::reserved_use_under(&base, path);
         let serve = Connections::new(connection_limits, router, reserved_use).serve(self.listener, stop.clone());
         let drained = async {

@@ -1,7 +1,9 @@
 //! How a server proves to commands of its data folder that it holds that folder.
 //!
-//! `server.json` says where the server of a data folder is. The file may outlive it, and by then its port may be somebody else's. So a command sends a random challenge first and nothing else, and
-//! goes on only when the answer was made with the key that lies in the data folder, readable by its owner alone. The answer also covers the address that `server.json` names: whoever passes the
+//! `server.json` says where the server of a data folder is. The file may outlive it, and by then
+//! its port may be somebody else's. So a command sends a random challenge first and nothing else,
+//! and goes on only when the answer was made with the key that lies in the data folder, readable by
+//! its owner alone. The answer also covers the address that `server.json` names: whoever passes the
 //! challenge on to a true server at another port gets an answer for that one.
 
 use std::fs::OpenOptions;
@@ -32,7 +34,8 @@ impl std::fmt::Debug for ServerKey {
 }
 
 impl ServerKey {
-    /// The key of a data folder, made at its first use. Several servers may share a folder; they share the key.
+    /// The key of a data folder, made at its first use. Several servers may share a folder; they
+    /// share the key.
     ///
     /// # Errors
     /// The file cannot be read or written, or holds something else.
@@ -41,9 +44,16 @@ impl ServerKey {
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 private::tighten(&path)?;
-                parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it should hold 64 hexadecimal digits; delete it, and start again"))
+                parse(&text).ok_or_else(|| {
+                    io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "it should hold 64 hexadecimal digits; delete it, and start again",
+                    )
+                })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(data_dir, &path, |from, to| std::fs::hard_link(from, to)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self::make(data_dir, &path, |from, to| std::fs::hard_link(from, to))
+            }
             Err(error) => Err(error),
         }
     }
@@ -54,7 +64,8 @@ impl ServerKey {
         std::fs::read_to_string(data_dir.join(FILE_NAME)).ok().as_deref().and_then(parse)
     }
 
-    /// Written whole, and then named by a hard link: no other server ever reads half of it. Where the file system has no hard links, it is written under its name, by the first server alone.
+    /// Written whole, and then named by a hard link: no other server ever reads half of it. Where
+    /// the file system has no hard links, it is written under its name, by the first server alone.
     fn make(data_dir: &Path, path: &Path, link: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<Self> {
         let text = format!("{}\n", hex(&rand::random::<[u8; SIZE]>()));
         let fresh = data_dir.join(format!("{FILE_NAME}.{}", uuid::Uuid::new_v4().simple()));
@@ -66,7 +77,9 @@ impl ServerKey {
         let _none = std::fs::remove_file(&fresh);
         match named {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Self::read(data_dir).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the key that was just written cannot be read")),
+            _ => Self::read(data_dir).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, "the key that was just written cannot be read")
+            }),
         }
     }
 
@@ -83,7 +96,8 @@ impl ServerKey {
     }
 
     fn mac(&self, challenge: &Challenge, url: &str) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| unreachable!("a key of any length will do"));
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| unreachable!("a key of any length will do"));
         mac.update(PURPOSE);
         mac.update(&challenge.0);
         mac.update(url.trim_end_matches('/').as_bytes());
@@ -115,7 +129,8 @@ impl std::fmt::Display for Challenge {
     }
 }
 
-/// Writes a file that was not there, for its owner alone. One that cannot be written whole is removed.
+/// Writes a file that was not there, for its owner alone. One that cannot be written whole is
+/// removed.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
@@ -158,7 +173,10 @@ mod tests {
         let (challenge, url) = (Challenge::random(), "http://127.0.0.1:5000");
         let proof = key.prove(&challenge, url);
         assert!(key.accepts(&proof, &challenge, url) && key.accepts(&proof, &challenge, "http://127.0.0.1:5000/"));
-        assert!(ServerKey::read(folder.path()).unwrap().accepts(&proof, &challenge, url), "the next process has the same key");
+        assert!(
+            ServerKey::read(folder.path()).unwrap().accepts(&proof, &challenge, url),
+            "the next process has the same key"
+        );
         assert!(!ServerKey::open(other.path()).unwrap().accepts(&proof, &challenge, url));
         assert!(!key.accepts(&proof, &Challenge::random(), url));
         assert!(!key.accepts(&proof, &challenge, "http://127.0.0.1:5001"), "an answer that was passed on");

@@ -1,6 +1,8 @@
-//! What programs write for a terminal, as text that can be shown anywhere: whole escape sequences go, and of a line that is written again and again the last state stays.
+//! What programs write for a terminal, as text that can be shown anywhere: whole escape sequences
+//! go, and of a line that is written again and again the last state stays.
 //!
-//! One small parser of ECMA-48 sequences (the states are those of Paul Williams' "A parser for DEC's ANSI-compatible video terminals") is behind all of it: [`plain`] for names and messages,
+//! One small parser of ECMA-48 sequences (the states are those of Paul Williams' "A parser for
+//! DEC's ANSI-compatible video terminals") is behind all of it: [`plain`] for names and messages,
 //! [`lines`] for logs, and [`safe_end`] for readers of a log in parts.
 
 /// A control string (an OSC, a DCS) ends here at the latest: what follows is shown again.
@@ -55,7 +57,8 @@ impl Parser {
     }
 
     fn feed(&mut self, c: char) -> Step {
-        // A line feed ends whatever was begun: no sequence goes over the end of a line, so an open one cannot swallow a log. CAN and SUB abort one.
+        // A line feed ends whatever was begun: no sequence goes over the end of a line, so an open
+        // one cannot swallow a log. CAN and SUB abort one.
         if matches!(c, '\n' | '\u{18}' | '\u{1a}') {
             self.0 = State::Ground;
             return if c == '\n' { Step::Show(c) } else { Step::Nothing };
@@ -134,12 +137,14 @@ fn sequence(parameters: &str, last: char) -> Step {
     }
 }
 
-/// Characters that show nothing, and could hide a text or turn its direction: bidirectional controls, zero-width characters, tags, the byte order mark.
+/// Characters that show nothing, and could hide a text or turn its direction: bidirectional
+/// controls, zero-width characters, tags, the byte order mark.
 const fn is_hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The characters of a text that are shown, line feeds and tabs among them; nothing is overwritten. A carriage return alone shows nothing.
+/// The characters of a text that are shown, line feeds and tabs among them; nothing is overwritten.
+/// A carriage return alone shows nothing.
 pub(crate) fn shown(text: &str) -> impl Iterator<Item = char> {
     let mut parser = Parser::default();
     text.chars().filter_map(move |c| match parser.feed(c) {
@@ -149,7 +154,8 @@ pub(crate) fn shown(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// A text without escape sequences, control characters and those that turn the direction of what follows; line feeds and tabs stay.
+/// A text without escape sequences, control characters and those that turn the direction of what
+/// follows; line feeds and tabs stay.
 pub(crate) fn plain(text: &str) -> String {
     shown(text).collect()
 }
@@ -229,7 +235,8 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> {
     text.split_terminator('\n').map(line)
 }
 
-/// How many of these bytes can be shown without what follows them: the rest is the beginning of a character or of a sequence.
+/// How many of these bytes can be shown without what follows them: the rest is the beginning of a
+/// character or of a sequence.
 pub(crate) fn safe_end(bytes: &[u8]) -> usize {
     let (mut parser, mut at, mut safe) = (Parser::default(), 0, 0);
     let mut chunks = bytes.utf8_chunks().peekable();
@@ -244,7 +251,8 @@ pub(crate) fn safe_end(bytes: &[u8]) -> usize {
         let invalid = chunk.invalid();
         at += invalid.len();
         // Of the last bytes, those may be missing that would make them a character.
-        let may_go_on = chunks.peek().is_none() && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+        let may_go_on =
+            chunks.peek().is_none() && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
         if !invalid.is_empty() && !may_go_on && parser.is_between() {
             safe = at;
         }
@@ -310,9 +318,19 @@ mod tests {
             ("", ""),
         ] {
             let shown = line(given);
-            assert!(if expected == "a" { shown.starts_with('a') && shown.len() <= MOST_COLUMNS + 1 } else { shown == expected }, "{given:?}: {shown:?}");
+            assert!(
+                if expected == "a" {
+                    shown.starts_with('a') && shown.len() <= MOST_COLUMNS + 1
+                } else {
+                    shown == expected
+                },
+                "{given:?}: {shown:?}"
+            );
         }
-        assert_eq!(lines("one\r\ntwo\rthree\n\n four  \nfive").collect::<Vec<_>>(), ["one", "three", "", " four", "five"]);
+        assert_eq!(
+            lines("one\r\ntwo\rthree\n\n four  \nfive").collect::<Vec<_>>(),
+            ["one", "three", "", " four", "five"]
+        );
     }
 
     #[test]

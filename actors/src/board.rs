@@ -1,6 +1,7 @@
 //! The live board: what is true right now, for readers that must never wait for an actor.
 //!
-//! Owns the last snapshot of each scan that changed recently and the state of each actor. Actors, the desk and the mirror publish to it; the web only reads. It never decides anything, and
+//! Owns the last snapshot of each scan that changed recently and the state of each actor. Actors,
+//! the desk and the mirror publish to it; the web only reads. It never decides anything, and
 //! everything on it can be rebuilt from the store.
 
 use std::collections::{BTreeMap, HashMap, VecDeque, hash_map};
@@ -15,8 +16,8 @@ use tokio::time::Instant;
 use crate::changes::Changes;
 use crate::holds::Holds;
 use crate::model::{
-    ActorFailure, ActorView, AttemptPhase, FencingToken, NodeHold, NodeId, NodeRecord, PluginResult, PluginStatus, ScanId, ScanRecord, ScanSnapshot,
-    ScanStatus, total_count,
+    ActorFailure, ActorView, AttemptPhase, FencingToken, NodeHold, NodeId, NodeRecord, PluginResult, PluginStatus,
+    ScanId, ScanRecord, ScanSnapshot, ScanStatus, total_count,
 };
 use crate::offered::Offered;
 use crate::policy::restart::RestartBudget;
@@ -24,7 +25,8 @@ use crate::queue_gate::QueueGate;
 use crate::queue_watch::QueueWatch;
 use crate::reads::Reads;
 
-/// How many scans that do not run are kept: enough for every page that people look at, bounded for those that nobody does.
+/// How many scans that do not run are kept: enough for every page that people look at, bounded for
+/// those that nobody does.
 const KEPT: usize = 2_000;
 
 /// See the module.
@@ -102,19 +104,22 @@ impl LiveBoard {
         self.read(|scans| scans.by_id.get(&id).map(|entry| (entry.sender.borrow().clone(), entry.age(now))))
     }
 
-    /// Whether the caller is the one to confirm this scan: at most one every `every`, so that a thousand readers of a stale snapshot ask the store once.
+    /// Whether the caller is the one to confirm this scan: at most one every `every`, so that a
+    /// thousand readers of a stale snapshot ask the store once.
     pub fn claim_refresh(&self, id: ScanId, every: Duration) -> bool {
         let now = self.now_ms();
         self.read(|scans| scans.by_id.get(&id).is_some_and(|entry| claim(&entry.asked_ms, now, every)))
     }
 
-    /// Whether the caller is the one to ask the scan's own node to publish it: at most one every `every`.
+    /// Whether the caller is the one to ask the scan's own node to publish it: at most one every
+    /// `every`.
     pub fn claim_follow(&self, id: ScanId, every: Duration) -> bool {
         let now = self.now_ms();
         self.read(|scans| scans.by_id.get(&id).is_some_and(|entry| claim(&entry.followed_ms, now, every)))
     }
 
-    /// The scans that somebody watches and that have not ended, with the time for which nobody has confirmed them.
+    /// The scans that somebody watches and that have not ended, with the time for which nobody has
+    /// confirmed them.
     #[must_use]
     pub fn watched(&self) -> Vec<(Arc<ScanSnapshot>, Duration)> {
         let now = self.now_ms();
@@ -125,7 +130,8 @@ impl LiveBoard {
         })
     }
 
-    /// Shows what another process tells of a scan. What is older than the board's own knowledge changes nothing.
+    /// Shows what another process tells of a scan. What is older than the board's own knowledge
+    /// changes nothing.
     pub fn absorb(&self, told: ScanSnapshot) {
         let id = told.record.id;
         self.see(&told.record);
@@ -141,13 +147,15 @@ impl LiveBoard {
         self.changes.note(id);
     }
 
-    /// Every snapshot from now on, beginning with the present one; the scan is put on the board if it is not there.
+    /// Every snapshot from now on, beginning with the present one; the scan is put on the board if
+    /// it is not there.
     pub fn watch(&self, record: ScanRecord) -> watch::Receiver<Arc<ScanSnapshot>> {
         let now = self.now_ms();
         self.write(|scans| scans.put(record, now).sender.subscribe())
     }
 
-    /// Shows a row as it was committed. An older version than the one on the board changes nothing, so the order of publications does not matter.
+    /// Shows a row as it was committed. An older version than the one on the board changes nothing,
+    /// so the order of publications does not matter.
     pub fn publish(&self, record: ScanRecord) {
         let id = record.id;
         self.see(&record);
@@ -165,7 +173,8 @@ impl LiveBoard {
         }
     }
 
-    /// Takes a scan that was deleted off the board; whoever watches it sees that there is nothing more to come.
+    /// Takes a scan that was deleted off the board; whoever watches it sees that there is nothing
+    /// more to come.
     pub fn remove(&self, id: ScanId) {
         self.gate.left(id);
         self.write(|scans| {
@@ -206,14 +215,16 @@ impl LiveBoard {
     /// Whether this process runs the attempt of this row.
     #[must_use]
     pub fn is_own(&self, record: &ScanRecord) -> bool {
-        record.status() == ScanStatus::Running && self.read(|scans| scans.by_id.get(&record.id).is_some_and(|entry| entry.own == Some(record.token)))
+        record.status() == ScanStatus::Running
+            && self.read(|scans| scans.by_id.get(&record.id).is_some_and(|entry| entry.own == Some(record.token)))
     }
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NEVER - 1)
     }
 
-    /// Shows what the attempt under `token` tells of itself; ignored if the row on the board is not running under that token.
+    /// Shows what the attempt under `token` tells of itself; ignored if the row on the board is not
+    /// running under that token.
     pub fn update_attempt(&self, id: ScanId, token: FencingToken, change: impl FnOnce(&mut LiveAttempt<'_>)) {
         self.read(|scans| {
             let Some(entry) = scans.by_id.get(&id) else { return };
@@ -233,7 +244,9 @@ impl LiveBoard {
     /// All scans that this process runs now, oldest first.
     #[must_use]
     pub fn running(&self) -> Vec<Arc<ScanSnapshot>> {
-        let mut running: Vec<_> = self.read(|scans| scans.by_id.values().filter(|entry| entry.is_own()).map(|entry| entry.sender.borrow().clone()).collect());
+        let mut running: Vec<_> = self.read(|scans| {
+            scans.by_id.values().filter(|entry| entry.is_own()).map(|entry| entry.sender.borrow().clone()).collect()
+        });
         running.sort_by_key(|snapshot| snapshot.record.id);
         running
     }
@@ -252,7 +265,8 @@ impl LiveBoard {
         }
     }
 
-    /// Why scans wait is another reason now: that is news for all who look at many scans, or at one that waits.
+    /// Why scans wait is another reason now: that is news for all who look at many scans, or at one
+    /// that waits.
     pub(crate) fn reasons_changed(&self) {
         self.changes.note_all();
         self.places_changed();
@@ -300,7 +314,12 @@ impl LiveBoard {
     /// How much of each budget is left.
     #[must_use]
     pub fn budgets(&self, now: Instant) -> Vec<(&'static str, usize)> {
-        self.budgets.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, budget)| (*name, budget.left(now))).collect()
+        self.budgets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(name, budget)| (*name, budget.left(now)))
+            .collect()
     }
 
     /// The actor tree as it is now.
@@ -375,13 +394,15 @@ impl Scans {
     }
 
     fn forget_some(&mut self) {
-        // Looks at a few only, so that an insertion stays cheap even when everything old is still needed.
+        // Looks at a few only, so that an insertion stays cheap even when everything old is still
+        // needed.
         for _ in 0..4 {
             if self.order.len() <= KEPT {
                 break;
             }
             let Some(oldest) = self.order.pop_front() else { break };
-            let needed = self.by_id.get(&oldest).is_some_and(|entry| entry.sender.receiver_count() > 0 || entry.is_own());
+            let needed =
+                self.by_id.get(&oldest).is_some_and(|entry| entry.sender.receiver_count() > 0 || entry.is_own());
             if needed {
                 self.order.push_back(oldest);
             } else {
@@ -402,9 +423,11 @@ fn succeed(current: &ScanSnapshot, record: ScanRecord) -> ScanSnapshot {
     }
 }
 
-/// The snapshot that follows `current` when another process tells of the scan; `None` if that is nothing new.
+/// The snapshot that follows `current` when another process tells of the scan; `None` if that is
+/// nothing new.
 ///
-/// What is told of the attempt that is shown counts even where it is told with an older row: an attempt's plugins only ever go forward.
+/// What is told of the attempt that is shown counts even where it is told with an older row: an
+/// attempt's plugins only ever go forward.
 fn absorb(current: &ScanSnapshot, told: ScanSnapshot) -> Option<ScanSnapshot> {
     if !is_same_attempt(&current.record, &told.record) {
         return None;
@@ -424,7 +447,8 @@ fn is_same_attempt(one: &ScanRecord, other: &ScanRecord) -> bool {
     one.status() == ScanStatus::Running && other.status() == ScanStatus::Running && one.token == other.token
 }
 
-/// Of two tellings of one attempt's plugins, the one that has got further; the second of two equal ones.
+/// Of two tellings of one attempt's plugins, the one that has got further; the second of two equal
+/// ones.
 fn further(one: Vec<PluginResult>, other: Vec<PluginResult>) -> Vec<PluginResult> {
     let way = |plugins: &[PluginResult]| {
         let count = |state: fn(PluginStatus) -> bool| plugins.iter().filter(|plugin| state(plugin.status)).count();
@@ -456,7 +480,9 @@ fn scan_view(snapshot: &ScanSnapshot) -> Option<ActorView> {
     let phase = snapshot.phase?;
     let attempt = snapshot.record.last_attempt()?;
     let failure = snapshot.record.attempts.iter().rev().find_map(|attempt| match (&attempt.end, attempt.ended_at) {
-        (Some(crate::model::AttemptEnd::Failed(failure)), Some(at)) => Some(ActorFailure { at, reason: format!("{}: {}", failure.kind, failure.detail) }),
+        (Some(crate::model::AttemptEnd::Failed(failure)), Some(at)) => {
+            Some(ActorFailure { at, reason: format!("{}: {}", failure.kind, failure.detail) })
+        }
         _ => None,
     });
     Some(ActorView {
@@ -525,7 +551,14 @@ mod tests {
     fn an_older_row_never_replaces_a_newer_one() {
         let board = LiveBoard::default();
         let running = leased(1);
-        let done = after(&running, Command::Finish { token: running.token, resolution: Resolution::Complete(Verdict::default()), plugins: None });
+        let done = after(
+            &running,
+            Command::Finish {
+                token: running.token,
+                resolution: Resolution::Complete(Verdict::default()),
+                plugins: None,
+            },
+        );
         board.publish(done);
         board.publish(running);
         assert_eq!(board.get(ScanId(1)).unwrap().status(), ScanStatus::Completed);
@@ -545,7 +578,11 @@ mod tests {
         assert_eq!(board.get(ScanId(1)).unwrap().plugins.len(), 1);
         board.publish(after(
             &asked,
-            Command::Finish { token: asked.token, resolution: Resolution::Requeue(crate::model::Interruption::Shutdown), plugins: None },
+            Command::Finish {
+                token: asked.token,
+                resolution: Resolution::Requeue(crate::model::Interruption::Shutdown),
+                plugins: None,
+            },
         ));
         let ended = board.get(ScanId(1)).unwrap();
         assert_eq!((ended.pid, ended.phase, ended.status()), (None, None, ScanStatus::Cancelled));
@@ -594,7 +631,8 @@ mod tests {
         let tree = board.supervision(at(9));
         assert_eq!(tree.name, "node");
         let supervisor = tree.children.iter().find(|child| child.name == "supervisor").unwrap();
-        let shown: Vec<_> = supervisor.children.iter().map(|child| (child.name.as_str(), child.state.as_str())).collect();
+        let shown: Vec<_> =
+            supervisor.children.iter().map(|child| (child.name.as_str(), child.state.as_str())).collect();
         assert_eq!(shown, [("scan-4", "stopping")], "a scan that runs elsewhere is not this supervisor's");
         board.disown(running.id, running.token);
         assert!(board.running().is_empty() && !board.is_own(&running));

@@ -1,6 +1,7 @@
 //! Which scans changed lately: what a page of many scans follows instead of each of them.
 //!
-//! Holds each scan once, with the revision of its last change, and forgets the oldest beyond a bound: a reader that is behind by more is told to look at everything.
+//! Holds each scan once, with the revision of its last change, and forgets the oldest beyond a
+//! bound: a reader that is behind by more is told to look at everything.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

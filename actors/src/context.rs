@@ -1,4 +1,5 @@
-//! What all actors of a node share: its configuration, its ports, and the few values that they publish to each other.
+//! What all actors of a node share: its configuration, its ports, and the few values that they
+//! publish to each other.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::board::LiveBoard;
 use crate::model::{
-    AttemptNumber, FaultKind, FencingToken, HeldBack, NodeFault, NodeHold, NodeId, NodeRegistration, ScanId, ScanRecord, ScanSnapshot, ScanState, ScannerKind,
-    ScannerOffer, TargetHold,
+    AttemptNumber, FaultKind, FencingToken, HeldBack, NodeFault, NodeHold, NodeId, NodeRegistration, ScanId,
+    ScanRecord, ScanSnapshot, ScanState, ScannerKind, ScannerOffer, TargetHold,
 };
 use crate::policy::breaker::{Breaker, BreakerPolicy};
 use crate::policy::deadline::Limits;
@@ -21,7 +22,10 @@ use crate::policy::infrastructure::Wellness;
 use crate::policy::lease::{LeasePolicy, trusted_until};
 use crate::policy::orders::Orders;
 use crate::policy::restart::{Intensity, RetryPolicy};
-use crate::ports::{Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, Presences, ScanRunner, ScanStore};
+use crate::ports::{
+    Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, Presences, ScanRunner,
+    ScanStore,
+};
 use crate::supervisor;
 
 /// The numbers of a node.
@@ -43,21 +47,27 @@ pub struct NodeConfig {
     pub retry: RetryPolicy,
     /// An attempt's limits.
     pub limits: Limits,
-    /// How often the rescuer looks around; the nodes of a cluster take turns in looking at all of it.
+    /// How often the rescuer looks around; the nodes of a cluster take turns in looking at all of
+    /// it.
     pub rescue_every: Duration,
     /// How many failures of its own actors the node bears before it gives up.
     pub actor_intensity: Intensity,
-    /// How many failed attempts of a target, and of several, the node bears before it holds new ones back, and for how long.
+    /// How many failed attempts of a target, and of several, the node bears before it holds new
+    /// ones back, and for how long.
     pub breaker: BreakerPolicy,
-    /// Whether scans wait while the node lacks something that every scan needs; else they fail. A command that runs one scan and ends has nobody who would repair it.
+    /// Whether scans wait while the node lacks something that every scan needs; else they fail. A
+    /// command that runs one scan and ends has nobody who would repair it.
     pub waits_for_repair: bool,
     /// The shortest time between two progress writes of one scan.
     pub progress_every: Duration,
-    /// Whether the store can be held by one process only, so that every other node in it must be dead.
+    /// Whether the store can be held by one process only, so that every other node in it must be
+    /// dead.
     pub sole_node: bool,
-    /// Nodes of earlier runs of which nothing is left: their scans are taken over at once, whatever their leases say.
+    /// Nodes of earlier runs of which nothing is left: their scans are taken over at once, whatever
+    /// their leases say.
     pub previous: Vec<NodeId>,
-    /// Whether the node also runs scans that were waiting before it started, or only those that are signalled to it.
+    /// Whether the node also runs scans that were waiting before it started, or only those that are
+    /// signalled to it.
     pub adopts_waiting: bool,
 }
 
@@ -139,8 +149,9 @@ pub(crate) enum LeaseState {
 impl LeaseState {
     /// Whether the lease is good at `now`, which is `guard_now` by the guard's clock.
     ///
-    /// Both clocks must say so: this program's stands still while the machine sleeps, the guard's and the database's do not. So after a sleep the guard kills what this program still believes in,
-    /// and what it kills must not count as a failure of the scan.
+    /// Both clocks must say so: this program's stands still while the machine sleeps, the guard's
+    /// and the database's do not. So after a sleep the guard kills what this program still believes
+    /// in, and what it kills must not count as a failure of the scan.
     #[must_use]
     pub(crate) fn is_good(self, now: Instant, guard_now: Duration) -> bool {
         matches!(self, Self::Trusted { until, guard_until, .. } if now < until && guard_now < guard_until)
@@ -156,7 +167,8 @@ pub(crate) struct RosterEntry {
     pub(crate) presences: Arc<Presences>,
 }
 
-/// Everything that this node has leased. It outlives the supervisor, so that a new one can clean up after the old.
+/// Everything that this node has leased. It outlives the supervisor, so that a new one can clean up
+/// after the old.
 #[derive(Debug, Default)]
 pub(crate) struct Roster(Mutex<HashMap<ScanId, RosterEntry>>);
 
@@ -189,7 +201,8 @@ pub(crate) struct Shared {
     pub(crate) breaker: watch::Sender<Breaker>,
     /// What operators have ordered, as the last renewal told.
     pub(crate) orders: watch::Sender<Orders>,
-    /// Changes when the node has news of itself that must not wait for the next renewal in turn: its last scan is gone while it drains, or it holds scans back, or no longer.
+    /// Changes when the node has news of itself that must not wait for the next renewal in turn:
+    /// its last scan is gone while it drains, or it holds scans back, or no longer.
     pub(crate) news: watch::Sender<()>,
     /// This node has met a scan that its scanner cannot run, and others may.
     wary: AtomicBool,
@@ -220,10 +233,12 @@ impl Shared {
         })
     }
 
-    /// The renewal that was sent at `sent` was granted; `guard_sent` is the same moment, or one before it, by the guard's clock.
+    /// The renewal that was sent at `sent` was granted; `guard_sent` is the same moment, or one
+    /// before it, by the guard's clock.
     pub(crate) fn trust_lease(&self, sent: Instant, guard_sent: Duration) {
         let until = trusted_until(self.config.lease, sent);
-        // Before anything can start under this lease: who starts later is covered by what the guard has been told.
+        // Before anything can start under this lease: who starts later is covered by what the guard
+        // has been told.
         let guard_until = guard_sent + self.config.lease.trusted_for();
         self.ports.guard.trust_until(guard_until);
         self.lease.send_replace(LeaseState::Trusted { sent, until, guard_until });
@@ -234,10 +249,13 @@ impl Shared {
         self.lease.borrow().is_good(Instant::now(), self.ports.guard.now())
     }
 
-    /// Whether this node must look at a scan before it leases it, because others may have another scanner: one with the built-in scanner, which has few plugins, always, and any node once it has met a
-    /// scan that it cannot run. For all others the lease itself is the first look, which saves every start of a scan a read.
+    /// Whether this node must look at a scan before it leases it, because others may have another
+    /// scanner: one with the built-in scanner, which has few plugins, always, and any node once it
+    /// has met a scan that it cannot run. For all others the lease itself is the first look, which
+    /// saves every start of a scan a read.
     pub(crate) fn is_wary(&self) -> bool {
-        let is_small = || self.ports.offer.borrow().as_ref().is_some_and(|offer| offer.scanner.kind == ScannerKind::Builtin);
+        let is_small =
+            || self.ports.offer.borrow().as_ref().is_some_and(|offer| offer.scanner.kind == ScannerKind::Builtin);
         !self.config.sole_node && (self.wary.load(Ordering::Relaxed) || is_small())
     }
 
@@ -270,11 +288,21 @@ impl Shared {
             Some(ahead) => clock.checked_add(ahead).unwrap_or(clock),
             None => clock.checked_sub(now.duration_since(at)).unwrap_or(clock),
         };
-        let held = |since: Instant, until: Instant, faults: Vec<NodeFault>| HeldBack { since: moment(since), until: moment(until), faults };
-        let failing = |text: String| NodeFault::new(FaultKind::Failures, text, "the failed attempts say why; scans start again by themselves");
+        let held = |since: Instant, until: Instant, faults: Vec<NodeFault>| HeldBack {
+            since: moment(since),
+            until: moment(until),
+            faults,
+        };
+        let failing = |text: String| {
+            NodeFault::new(FaultKind::Failures, text, "the failed attempts say why; scans start again by themselves")
+        };
         let missing = self.health.borrow().missing().map(|(faults, since, until)| held(since, until, faults.to_vec()));
         let breaker = self.breaker.borrow();
-        let storm = || breaker.node_held(now).map(|(since, until)| held(since, until, vec![failing("too many attempts of several targets failed".into())]));
+        let storm = || {
+            breaker.node_held(now).map(|(since, until)| {
+                held(since, until, vec![failing("too many attempts of several targets failed".into())])
+            })
+        };
         let targets = breaker.targets_held(now).take(MOST_TARGETS).map(|(target, since, until)| TargetHold {
             target: target.to_owned(),
             held: held(since, until, vec![failing(format!("too many attempts of {target} failed"))]),
@@ -282,7 +310,8 @@ impl Shared {
         NodeHold { node: missing.or_else(storm), targets: targets.collect() }
     }
 
-    /// Shows what the node does not start now, here at once and elsewhere with a renewal out of turn.
+    /// Shows what the node does not start now, here at once and elsewhere with a renewal out of
+    /// turn.
     pub(crate) fn show_hold(&self) {
         self.ports.board.hold(&self.config.id, self.hold());
         self.news.send_replace(());
@@ -319,7 +348,10 @@ impl Shared {
         crate::health::log(before.as_deref(), after.as_deref());
         match &after {
             None => self.show("health", "well"),
-            Some(faults) => self.show("health", format!("held back: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+            Some(faults) => self.show(
+                "health",
+                format!("held back: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            ),
         }
         if before.is_some() || after.is_some() {
             self.show_hold();
@@ -333,7 +365,8 @@ impl Shared {
             None => Err(Box::new(message)),
             Some(actor) => actor.cast(message).map_err(|error| match error {
                 ractor::MessagingErr::SendErr(message) => Box::new(message),
-                // Of the other errors none can come from a cast to a local actor; nothing is left to give back.
+                // Of the other errors none can come from a cast to a local actor; nothing is left
+                // to give back.
                 _ => Box::new(supervisor::Message::Settle),
             }),
         }
@@ -343,7 +376,8 @@ impl Shared {
     pub(crate) async fn announce(&self, record: ScanRecord) {
         let signal = match &record.state {
             ScanState::Pending { due, .. } => {
-                let signal = JobSignal { id: record.id, priority: record.request.priority, due: *due, trace: record.trace };
+                let signal =
+                    JobSignal { id: record.id, priority: record.request.priority, due: *due, trace: record.trace };
                 Some((signal, record.wait_after_last_change()))
             }
             _ => None,
@@ -353,7 +387,11 @@ impl Shared {
         if let Some((signal, wait)) = signal
             && let Err(error) = self.ports.queue.signal(signal, wait).await
         {
-            tracing::warn!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not signal a waiting scan; the rescuer will");
+            tracing::warn!(
+                scan.id = id.0,
+                error = &error as &dyn std::error::Error,
+                "could not signal a waiting scan; the rescuer will"
+            );
         }
     }
 
@@ -381,7 +419,8 @@ impl Shared {
         }
     }
 
-    /// Somebody elsewhere watches this scan: they are told what is known now, and for a while what its attempt tells.
+    /// Somebody elsewhere watches this scan: they are told what is known now, and for a while what
+    /// its attempt tells.
     pub(crate) fn follow(&self, id: ScanId) {
         let now = Instant::now();
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -393,7 +432,12 @@ impl Shared {
 
     /// Publishes a scan as it is shown here, if somebody elsewhere watches it.
     pub(crate) fn tell_followers(&self, id: ScanId) {
-        let is_followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner).get(&id).is_some_and(|until| *until > Instant::now());
+        let is_followed = self
+            .followed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .is_some_and(|until| *until > Instant::now());
         if is_followed && let Some(snapshot) = self.ports.board.get(id) {
             self.ports.feed.publish(ScanSnapshot::clone(&snapshot));
         }
@@ -414,8 +458,14 @@ mod tests {
         let sent = Instant::now();
         let (until, guard_until) = (sent + Duration::from_secs(22), Duration::from_secs(122));
         let lease = LeaseState::Trusted { sent, until, guard_until };
-        for (now, guard_now, good) in [(0, 100, true), (21, 121, true), (22, 122, false), (22, 121, false), (5, 122, false), (5, 9_999, false)] {
-            assert_eq!(lease.is_good(sent + Duration::from_secs(now), Duration::from_secs(guard_now)), good, "{now} {guard_now}");
+        for (now, guard_now, good) in
+            [(0, 100, true), (21, 121, true), (22, 122, false), (22, 121, false), (5, 122, false), (5, 9_999, false)]
+        {
+            assert_eq!(
+                lease.is_good(sent + Duration::from_secs(now), Duration::from_secs(guard_now)),
+                good,
+                "{now} {guard_now}"
+            );
             assert!(!LeaseState::None.is_good(sent + Duration::from_secs(now), Duration::from_secs(guard_now)));
         }
     }

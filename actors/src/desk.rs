@@ -1,6 +1,8 @@
-//! The desk: where scans are handed in, asked about and called off. What the web, the API and the command line have in common.
+//! The desk: where scans are handed in, asked about and called off. What the web, the API and the
+//! command line have in common.
 //!
-//! Owns nothing but handles to the ports. It may be called from any task on any node. A queue that does not answer never loses a scan: the row is the truth, and the rescuer signals it later.
+//! Owns nothing but handles to the ports. It may be called from any task on any node. A queue that
+//! does not answer never loses a scan: the row is the truth, and the rescuer signals it later.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +12,8 @@ use tracing::warn;
 
 use crate::board::LiveBoard;
 use crate::model::{
-    CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanMode, ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot,
-    ScanState, ScanStatus, TraceContext,
+    CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanMode, ScanOrder, ScanRecord,
+    ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus, TraceContext,
 };
 use crate::policy::admission::{QueueLimit, QueueLimits, QueueRefusal};
 use crate::policy::override_policy::OverridePolicy;
@@ -21,8 +23,8 @@ use crate::policy::selection::{Selection, select};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
 use crate::ports::{
-    Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, LiveFeed, ScanStore, SecretSealer, StoreError, StoreStats,
-    Submitted, secret_sealer,
+    Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, LiveFeed, ScanStore,
+    SecretSealer, StoreError, StoreStats, Submitted, secret_sealer,
 };
 use crate::queue_gate::{Client, Place};
 
@@ -151,7 +153,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// For how long such a snapshot is still shown while the store does not answer.
 const STALE: Duration = Duration::from_secs(5);
 
-/// How often the node that runs a scan is asked to publish it, as long as somebody asks for it here.
+/// How often the node that runs a scan is asked to publish it, as long as somebody asks for it
+/// here.
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
 
 impl ScanDesk {
@@ -159,7 +162,12 @@ impl ScanDesk {
     ///
     /// # Errors
     /// Every wrong field, or the store's failure.
-    pub async fn submit(&self, draft: &ScanRequestDraft, idempotency_key: Option<String>, trace: TraceContext) -> Result<Accepted, SubmitError> {
+    pub async fn submit(
+        &self,
+        draft: &ScanRequestDraft,
+        idempotency_key: Option<String>,
+        trace: TraceContext,
+    ) -> Result<Accepted, SubmitError> {
         self.submit_from(Client::Local, draft, idempotency_key, trace).await
     }
 
@@ -174,7 +182,10 @@ impl ScanDesk {
         idempotency_key: Option<String>,
         trace: TraceContext,
     ) -> Result<Accepted, SubmitError> {
-        if !draft.plugins.is_empty() || !draft.overrides.is_empty() || draft.mode.as_deref().is_some_and(|mode| mode != ScanMode::Passive.as_str()) {
+        if !draft.plugins.is_empty()
+            || !draft.overrides.is_empty()
+            || draft.mode.as_deref().is_some_and(|mode| mode != ScanMode::Passive.as_str())
+        {
             self.board.offered.first().await;
         }
         let (request, selection) = self.examine(draft)?;
@@ -196,11 +207,21 @@ impl ScanDesk {
             Ok(mut request) => {
                 let target = request.target.clone();
                 let known = self.board.offered.known_settings();
-                let resolved = secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &draft.kept, known.as_deref()).err().unwrap_or_default();
+                let resolved = secret_sealer::resolve(
+                    &*self.sealer,
+                    &target,
+                    &mut request.overrides,
+                    &draft.kept,
+                    known.as_deref(),
+                )
+                .err()
+                .unwrap_or_default();
                 match self.permit(&request, is_confirmed) {
                     Ok(selection) if resolved.is_empty() => Ok((request, selection)),
                     Ok(_) => Err(SubmitError::Invalid(resolved)),
-                    Err(SubmitError::Invalid(errors)) => Err(SubmitError::Invalid(errors.into_iter().chain(resolved).collect())),
+                    Err(SubmitError::Invalid(errors)) => {
+                        Err(SubmitError::Invalid(errors.into_iter().chain(resolved).collect()))
+                    }
                     Err(other) => Err(other),
                 }
             }
@@ -212,13 +233,16 @@ impl ScanDesk {
         }
     }
 
-    /// Whether a request may be submitted, on whichever way it comes: its target and the addresses in its settings are in scope, a client may set what it sets, the
-    /// scanner can run something of what it selects, and its user has confirmed what needs that.
+    /// Whether a request may be submitted, on whichever way it comes: its target and the addresses
+    /// in its settings are in scope, a client may set what it sets, the scanner can run something
+    /// of what it selects, and its user has confirmed what needs that.
     fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, SubmitError> {
         let mut errors = Vec::new();
         // A scan of an earlier version may have a target that is not accepted any more.
         errors.extend(request.target.check().err().map(|why| FieldError::new("target", format!("the target {why}"))));
-        errors.extend(self.scope.check(&request.target).err().map(|why| FieldError::new("target", format!("the target {why}"))));
+        errors.extend(
+            self.scope.check(&request.target).err().map(|why| FieldError::new("target", format!("the target {why}"))),
+        );
         let selection = select(request, &self.board.offered.get()).unwrap_or_else(|error| {
             errors.push(error);
             Selection::default()
@@ -237,12 +261,20 @@ impl ScanDesk {
         if errors.is_empty() { Ok(selection) } else { Err(SubmitError::Invalid(errors)) }
     }
 
-    /// Submits the request of a scan that has ended once more, for `client`. `confirm_active`: its user confirms that active plugins may run; what was confirmed for the earlier scan does not count.
-    /// `None`: no such scan.
+    /// Submits the request of a scan that has ended once more, for `client`. `confirm_active`: its
+    /// user confirms that active plugins may run; what was confirmed for the earlier scan does not
+    /// count. `None`: no such scan.
     ///
     /// # Errors
-    /// The scan goes on, the target may be out of scope by now, a confirmation may be missing, there may be no room in the queue, or the store fails.
-    pub async fn rerun(&self, client: Client, id: ScanId, trace: TraceContext, confirm_active: bool) -> Result<Option<Accepted>, SubmitError> {
+    /// The scan goes on, the target may be out of scope by now, a confirmation may be missing,
+    /// there may be no room in the queue, or the store fails.
+    pub async fn rerun(
+        &self,
+        client: Client,
+        id: ScanId,
+        trace: TraceContext,
+        confirm_active: bool,
+    ) -> Result<Option<Accepted>, SubmitError> {
         let Some(scan) = self.scan(id).await? else { return Ok(None) };
         if !scan.status().is_terminal() {
             return Err(SubmitError::NotEnded(id, scan.status()));
@@ -251,11 +283,15 @@ impl ScanDesk {
         self.board.offered.first().await;
         // Earlier versions stored secrets in clear.
         let (target, known) = (request.target.clone(), self.board.offered.known_settings());
-        secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &[], known.as_deref()).map_err(SubmitError::Invalid)?;
+        secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &[], known.as_deref())
+            .map_err(SubmitError::Invalid)?;
         // What this key does not open would be accepted here and fail where it starts.
-        secret_sealer::open_all(&*self.sealer, &target, &mut request.overrides.clone()).map_err(|error| SubmitError::Invalid(vec![error]))?;
+        secret_sealer::open_all(&*self.sealer, &target, &mut request.overrides.clone())
+            .map_err(|error| SubmitError::Invalid(vec![error]))?;
         let Selection { left_out, warnings } = self.permit(&request, confirm_active)?;
-        self.accept(client, NewScan { request, left_out, idempotency_key: None, trace, rerun_of: Some(id) }, warnings).await.map(Some)
+        self.accept(client, NewScan { request, left_out, idempotency_key: None, trace, rerun_of: Some(id) }, warnings)
+            .await
+            .map(Some)
     }
 
     /// Asks for a scan's end.
@@ -338,7 +374,10 @@ impl ScanDesk {
 
     /// Asks the node that runs a scan to publish what its attempt tells, from time to time.
     pub(crate) async fn follow(&self, record: &ScanRecord) {
-        if matches!(record.state, ScanState::Running { .. }) && !self.is_sure_of(record) && self.board.claim_follow(record.id, FOLLOW_EVERY) {
+        if matches!(record.state, ScanState::Running { .. })
+            && !self.is_sure_of(record)
+            && self.board.claim_follow(record.id, FOLLOW_EVERY)
+        {
             self.bus.publish(Control::Follow(record.id)).await;
         }
     }
@@ -352,7 +391,8 @@ impl ScanDesk {
         }
     }
 
-    /// Tells a node to take no new scan and to be without any `within` this time; `None` takes that back. `false`: no such node.
+    /// Tells a node to take no new scan and to be without any `within` this time; `None` takes that
+    /// back. `false`: no such node.
     ///
     /// # Errors
     /// The store's failure.
@@ -407,7 +447,8 @@ impl ScanDesk {
         })
     }
 
-    /// Forgets a scan that has ended. Its files are not the desk's: whoever keeps them removes them after a [`Deleted::Gone`].
+    /// Forgets a scan that has ended. Its files are not the desk's: whoever keeps them removes them
+    /// after a [`Deleted::Gone`].
     ///
     /// # Errors
     /// The store's failure.
@@ -448,7 +489,8 @@ impl ScanDesk {
 
     async fn accept(&self, client: Client, mut scan: NewScan, notes: Vec<String>) -> Result<Accepted, SubmitError> {
         let target = scan.request.target.clone();
-        secret_sealer::seal_all(&*self.sealer, &target, &mut scan.request.overrides).map_err(|error| SubmitError::Invalid(vec![error]))?;
+        secret_sealer::seal_all(&*self.sealer, &target, &mut scan.request.overrides)
+            .map_err(|error| SubmitError::Invalid(vec![error]))?;
         let request = scan.request.clone();
         let submitted = match self.enter(client).await? {
             Ok(place) => {
@@ -466,7 +508,9 @@ impl ScanDesk {
         };
         let (record, created) = match submitted {
             Submitted::Created(record) => (record, true),
-            Submitted::Existing(record) if !self.is_same(&record.request, &request) => return Err(SubmitError::KeyReused(record.id)),
+            Submitted::Existing(record) if !self.is_same(&record.request, &request) => {
+                return Err(SubmitError::KeyReused(record.id));
+            }
             Submitted::Existing(record) => (record, false),
         };
         self.publish(record.clone());
@@ -483,17 +527,25 @@ impl ScanDesk {
         Ok(Accepted { scan, created, notes, waiting })
     }
 
-    /// Whether two requests ask for the same, also where one was sealed before it was known which of its settings are secrets.
+    /// Whether two requests ask for the same, also where one was sealed before it was known which
+    /// of its settings are secrets.
     fn is_same(&self, one: &ScanRequest, other: &ScanRequest) -> bool {
         let without = |request: &ScanRequest| ScanRequest { overrides: Vec::new(), ..request.clone() };
-        one == other || (without(one) == without(other) && secret_sealer::are_same(&*self.sealer, &one.target, &one.overrides, &other.overrides))
+        one == other
+            || (without(one) == without(other)
+                && secret_sealer::are_same(&*self.sealer, &one.target, &one.overrides, &other.overrides))
     }
 
     /// Signals the scan. Why the queue did not take the signal.
     async fn wake(&self, record: &ScanRecord) -> Option<String> {
-        let signal = JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
+        let signal =
+            JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
         let error = self.queue.signal(signal, Duration::ZERO).await.err()?;
-        warn!(scan.id = record.id.0, error = &error as &dyn std::error::Error, "accepted a scan but could not signal it; it starts when the queue is back");
+        warn!(
+            scan.id = record.id.0,
+            error = &error as &dyn std::error::Error,
+            "accepted a scan but could not signal it; it starts when the queue is back"
+        );
         Some(self.queue.trouble().unwrap_or_else(|| error.0.to_string()))
     }
 }

@@ -1,4 +1,5 @@
-//! What the nodes hold back, as far as this process knows: its own node's at once, those of other processes as their rows say.
+//! What the nodes hold back, as far as this process knows: its own node's at once, those of other
+//! processes as their rows say.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -43,19 +44,24 @@ impl Holds {
         is_new
     }
 
-    /// What the rows of all nodes say. The own node's row is older than what is known of it here. Whether there is news.
+    /// What the rows of all nodes say. The own node's row is older than what is known of it here.
+    /// Whether there is news.
     pub(crate) fn see(&self, nodes: &[NodeRecord]) -> bool {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let own = known.own.as_ref().map(|(id, _)| id.clone());
         let others = takers(nodes).filter(|node| own.as_ref() != Some(&node.registration.id));
-        let others: Vec<_> = others.map(|node| (node.registration.id.clone(), node.registration.hold.clone())).collect();
-        let held = |nodes: &[(NodeId, NodeHold)]| nodes.iter().filter(|(_, hold)| !hold.is_empty()).cloned().collect::<Vec<_>>();
+        let others: Vec<_> =
+            others.map(|node| (node.registration.id.clone(), node.registration.hold.clone())).collect();
+        let held = |nodes: &[(NodeId, NodeHold)]| {
+            nodes.iter().filter(|(_, hold)| !hold.is_empty()).cloned().collect::<Vec<_>>()
+        };
         let is_new = held(&known.others) != held(&others);
         known.others = others;
         is_new
     }
 
-    /// Why no node starts a scan of `target`; of several reasons the one that may end first. `None`: some node does, or none is known.
+    /// Why no node starts a scan of `target`; of several reasons the one that may end first.
+    /// `None`: some node does, or none is known.
     #[must_use]
     pub fn of(&self, target: &str) -> Option<HeldBack> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -75,7 +81,12 @@ impl Holds {
     #[must_use]
     pub fn nodes(&self) -> (Vec<HeldNode>, bool) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let held = known.all().filter_map(|(node, hold)| hold.node.as_ref().map(|held| HeldNode { node: node.clone(), held: held.clone() })).collect();
+        let held = known
+            .all()
+            .filter_map(|(node, hold)| {
+                hold.node.as_ref().map(|held| HeldNode { node: node.clone(), held: held.clone() })
+            })
+            .collect();
         (held, known.all().any(|(_, hold)| hold.node.is_none()))
     }
 }
@@ -126,7 +137,9 @@ mod tests {
             }
             assert_eq!(
                 holds.see(&others),
-                others.iter().any(|node| node.is_alive && node.registration.id.as_str() != "own" && !node.registration.hold.is_empty())
+                others.iter().any(|node| node.is_alive
+                    && node.registration.id.as_str() != "own"
+                    && !node.registration.hold.is_empty())
             );
             assert!(!holds.see(&others), "no news");
             if let Some(own) = own.clone() {

@@ -1,6 +1,8 @@
-//! The orchestration of Kastrel: what a scan is, what may happen to it, and the actors that make it happen.
+//! The orchestration of Kastrel: what a scan is, what may happen to it, and the actors that make it
+//! happen.
 //!
-//! Dependencies point one way: `model <- policy <- actors -> ports`. Nothing here touches a process, a database or a socket; the application hands in adapters for the [`ports`].
+//! Dependencies point one way: `model <- policy <- actors -> ports`. Nothing here touches a
+//! process, a database or a socket; the application hands in adapters for the [`ports`].
 //!
 //! ```text
 //! Node                 root; a child that spends its restart budget stops the node with a failure

@@ -1,8 +1,11 @@
 //! The mirror: keeps this process's board true about scans that run elsewhere.
 //!
-//! - **Owns** one task that reads the live feed and looks after the scans that somebody watches here twice a second.
-//! - **Notify to be fast, ask to be right**: news from other processes are shown at once; a watched scan of which nobody has told anything for a second and a half is read from the store. So a lost message,
-//!   a node that publishes nothing, or a Redis that is down cost a delay of seconds and never the truth.
+//! - **Owns** one task that reads the live feed and looks after the scans that somebody watches
+//!   here twice a second.
+//! - **Notify to be fast, ask to be right**: news from other processes are shown at once; a watched
+//!   scan of which nobody has told anything for a second and a half is read from the store. So a
+//!   lost message, a node that publishes nothing, or a Redis that is down cost a delay of seconds
+//!   and never the truth.
 //! - **It never** decides anything, and it never touches a scan that this process's own node runs.
 
 use std::time::Duration;
@@ -68,7 +71,11 @@ async fn read(desk: &ScanDesk, id: ScanId) {
     match desk.store.get(id).await {
         Ok(Some(record)) => desk.board.publish(record),
         Ok(None) => {}
-        Err(error) => debug!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not read a watched scan; the next look does"),
+        Err(error) => debug!(
+            scan.id = id.0,
+            error = &error as &dyn std::error::Error,
+            "could not read a watched scan; the next look does"
+        ),
     }
 }
 
@@ -110,8 +117,13 @@ mod tests {
         let id = submit(&world.web).await;
         let mut watched = world.web.watch(id).await.unwrap().unwrap();
         let begun = tokio::time::Instant::now();
-        let live =
-            watched.wait_for(|now| now.pid.is_some() && now.plugins.iter().any(|plugin| plugin.status == PluginStatus::InProgress)).await.unwrap().clone();
+        let live = watched
+            .wait_for(|now| {
+                now.pid.is_some() && now.plugins.iter().any(|plugin| plugin.status == PluginStatus::InProgress)
+            })
+            .await
+            .unwrap()
+            .clone();
         assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
         assert_eq!(live.status(), ScanStatus::Running);
         watched.wait_for(|now| now.last_progress_at > live.last_progress_at).await.unwrap();
@@ -128,7 +140,10 @@ mod tests {
         let begun = tokio::time::Instant::now();
         watched.wait_for(|now| now.status() == ScanStatus::Running).await.unwrap();
         assert!(begun.elapsed() <= 3 * SECOND, "{:?}", begun.elapsed());
-        watched.wait_for(|now| now.plugins.iter().any(|plugin| plugin.status == PluginStatus::InProgress)).await.unwrap();
+        watched
+            .wait_for(|now| now.plugins.iter().any(|plugin| plugin.status == PluginStatus::InProgress))
+            .await
+            .unwrap();
         assert!(begun.elapsed() <= 5 * SECOND, "{:?}", begun.elapsed());
         watched.wait_for(|now| now.status() == ScanStatus::Completed).await.unwrap();
         assert!(begun.elapsed() <= 33 * SECOND, "{:?}", begun.elapsed());
@@ -163,7 +178,15 @@ mod tests {
     async fn a_scan_that_another_process_deleted_is_gone_here_within_seconds() {
         let world = world(Script::Complete(SECOND)).await;
         let id = submit(&world.web).await;
-        world.web.watch(id).await.unwrap().unwrap().wait_for(|now| now.status() == ScanStatus::Completed).await.unwrap();
+        world
+            .web
+            .watch(id)
+            .await
+            .unwrap()
+            .unwrap()
+            .wait_for(|now| now.status() == ScanStatus::Completed)
+            .await
+            .unwrap();
         let other = world.cluster.desk_elsewhere();
         assert!(matches!(other.delete(id).await.unwrap(), crate::ports::Deleted::Gone(_)));
         tokio::time::sleep(2 * SECOND).await;

@@ -1,4 +1,5 @@
-//! What the scanner offers, as far as this process knows: its own scanner's plugins, or those of the nodes together.
+//! What the scanner offers, as far as this process knows: its own scanner's plugins, or those of
+//! the nodes together.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,7 +20,11 @@ pub struct Offered {
 
 impl Default for Offered {
     fn default() -> Self {
-        Self { plugins: watch::Sender::new(Arc::default()), settings: RwLock::default(), expected_until: Mutex::default() }
+        Self {
+            plugins: watch::Sender::new(Arc::default()),
+            settings: RwLock::default(),
+            expected_until: Mutex::default(),
+        }
     }
 }
 
@@ -32,7 +37,8 @@ impl Offered {
     /// The scanner has said what it offers.
     pub fn set(&self, plugins: &[PluginInfo], settings: &SettingNatures, schema: Option<&SettingsSchema>) {
         // The settings first: a task that waits for the plugins reads both.
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(settings.clone()), schema.cloned().map(Arc::new));
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) =
+            (Arc::new(settings.clone()), schema.cloned().map(Arc::new));
         self.plugins.send_replace(plugins.into());
     }
 
@@ -42,7 +48,8 @@ impl Offered {
         Arc::clone(&self.plugins.borrow())
     }
 
-    /// The same, but while the first answer is expected it is waited for: neither a selection nor a setting can be judged without it.
+    /// The same, but while the first answer is expected it is waited for: neither a selection nor a
+    /// setting can be judged without it.
     pub async fn first(&self) -> Arc<[PluginInfo]> {
         let until = *self.expected_until.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until.filter(|until| *until > Instant::now()) {

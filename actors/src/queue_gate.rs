@@ -1,9 +1,14 @@
-//! The gate of the queue: counts what waits, so that a submission that finds no room is refused before it is stored.
+//! The gate of the queue: counts what waits, so that a submission that finds no room is refused
+//! before it is stored.
 //!
-//! - **All that waits** is what the store counted last, and what was accepted here since. Scans that left the queue meanwhile still count, so the sum is never too small; where it reaches the limit, and at
-//!   least every [`COUNT_EVERY`], the store counts anew. Only other servers' submissions are missing from it, for at most that long.
-//! - **What waits of a client** is what this process accepted from it and has not seen leave the queue for the first time. A restart begins at zero.
-//! - **A submission holds its place** from the decision until its scan is stored or refused, so that parallel ones cannot pass the limit together.
+//! - **All that waits** is what the store counted last, and what was accepted here since. Scans
+//!   that left the queue meanwhile still count, so the sum is never too small; where it reaches the
+//!   limit, and at least every [`COUNT_EVERY`], the store counts anew. Only other servers'
+//!   submissions are missing from it, for at most that long.
+//! - **What waits of a client** is what this process accepted from it and has not seen leave the
+//!   queue for the first time. A restart begins at zero.
+//! - **A submission holds its place** from the decision until its scan is stored or refused, so
+//!   that parallel ones cannot pass the limit together.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -66,7 +71,8 @@ struct Count {
     /// When it was asked.
     at: Instant,
     waiting: u64,
-    /// What `accepted` was then. Scans that were stored while it counted are in both; the next count mends that.
+    /// What `accepted` was then. Scans that were stored while it counted are in both; the next
+    /// count mends that.
     accepted: u64,
 }
 
@@ -121,7 +127,8 @@ impl QueueGate {
         self.state().leave(id, Instant::now());
     }
 
-    /// Scans of a client to look up that may have left the queue without this process seeing it; none where some were looked up just now.
+    /// Scans of a client to look up that may have left the queue without this process seeing it;
+    /// none where some were looked up just now.
     pub(crate) fn doubtful(&self, client: Client) -> Vec<ScanId> {
         let mut state = self.state();
         let now = Instant::now();
@@ -240,7 +247,12 @@ mod tests {
     }
 
     impl Store {
-        async fn enter<'a>(&self, gate: &'a QueueGate, client: Client, limits: QueueLimits) -> Result<Place<'a>, QueueRefusal> {
+        async fn enter<'a>(
+            &self,
+            gate: &'a QueueGate,
+            client: Client,
+            limits: QueueLimits,
+        ) -> Result<Place<'a>, QueueRefusal> {
             let count = async {
                 self.asked.set(self.asked.get() + 1);
                 Ok(self.waiting.get())

@@ -1,8 +1,12 @@
-//! What is known of the queue, for the reasons why scans wait: the pause, the nodes, the job queue's own trouble, and the order of what is due.
+//! What is known of the queue, for the reasons why scans wait: the pause, the nodes, the job
+//! queue's own trouble, and the order of what is due.
 //!
-//! - **Owns** the last look at each. A look is shared by all who want one at the same time, and is bounded in time: a store that does not answer changes nothing of what was known.
-//! - **Who looks**: this process after an order of its own, a page or an answer that must be true at this moment, and one task every few seconds, as long as somebody wants to know.
-//! - **What is seen is news**: when the reason for waiting changes, everybody who watches a scan that waits hears of it.
+//! - **Owns** the last look at each. A look is shared by all who want one at the same time, and is
+//!   bounded in time: a store that does not answer changes nothing of what was known.
+//! - **Who looks**: this process after an order of its own, a page or an answer that must be true
+//!   at this moment, and one task every few seconds, as long as somebody wants to know.
+//! - **What is seen is news**: when the reason for waiting changes, everybody who watches a scan
+//!   that waits hears of it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +34,8 @@ const OLD: Duration = Duration::from_secs(3);
 /// How often the task looks while somebody wants to know.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How often it looks where other processes change the queue, also while nobody asks: what the nodes hold back is news for every page.
+/// How often it looks where other processes change the queue, also while nobody asks: what the
+/// nodes hold back is news for every page.
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 
 /// So many scans that are due have a place in line; those behind them have none to tell.
@@ -67,7 +72,9 @@ impl Known {
 }
 
 /// What matters of a node here; the rest of its row changes with every renewal.
-fn sketch(node: &NodeRecord) -> (crate::model::NodeId, bool, crate::model::NodeActivity, Option<crate::model::ScannerOffer>) {
+fn sketch(
+    node: &NodeRecord,
+) -> (crate::model::NodeId, bool, crate::model::NodeActivity, Option<crate::model::ScannerOffer>) {
     (node.registration.id.clone(), node.is_alive, node.activity(), node.registration.offer.clone())
 }
 
@@ -99,7 +106,8 @@ fn places(mut due: Vec<DueScan>) -> HashMap<ScanId, u64> {
 }
 
 impl ScanDesk {
-    /// Everything that keeps a scan from starting at this moment, what decides first; empty: it does not wait.
+    /// Everything that keeps a scan from starting at this moment, what decides first; empty: it
+    /// does not wait.
     pub async fn reasons(&self, record: &ScanRecord) -> Vec<Waiting> {
         if record.status() != ScanStatus::Pending {
             return Vec::new();
@@ -113,7 +121,8 @@ impl ScanDesk {
         self.reasons(record).await.into_iter().next()
     }
 
-    /// The same by the last look, which is a few seconds old at most while anybody asks: for answers that may wait for nothing.
+    /// The same by the last look, which is a few seconds old at most while anybody asks: for
+    /// answers that may wait for nothing.
     #[must_use]
     pub fn waiting_seen(&self, record: &ScanRecord) -> Option<Waiting> {
         if record.status() != ScanStatus::Pending {
@@ -123,7 +132,8 @@ impl ScanDesk {
         self.reasons_seen(record).into_iter().next()
     }
 
-    /// The same, but after a new look where the last one is older than three seconds, or there was none: the queue may have been paused, or have gone, since.
+    /// The same, but after a new look where the last one is older than three seconds, or there was
+    /// none: the queue may have been paused, or have gone, since.
     pub async fn waiting_soon(&self, record: &ScanRecord) -> Option<Waiting> {
         if record.status() == ScanStatus::Pending && self.board.queue.known().at.is_none_or(|at| at.elapsed() > OLD) {
             self.look().await;
@@ -155,7 +165,12 @@ impl ScanDesk {
 
     fn reasons_seen(&self, record: &ScanRecord) -> Vec<Waiting> {
         let known = self.board.queue.known();
-        reasons(record, self.facts(&known), self.held_back(&record.request).as_ref(), known.places.get(&record.id).copied())
+        reasons(
+            record,
+            self.facts(&known),
+            self.held_back(&record.request).as_ref(),
+            known.places.get(&record.id).copied(),
+        )
     }
 
     fn facts<'a>(&self, known: &'a Known) -> QueueFacts<'a> {
@@ -176,7 +191,8 @@ impl ScanDesk {
         }
     }
 
-    /// Looks at the queue, whatever is known already; for what this process has just changed itself.
+    /// Looks at the queue, whatever is known already; for what this process has just changed
+    /// itself.
     pub(crate) async fn look_now(&self) {
         let asked = Instant::now();
         let look = async {
@@ -210,8 +226,13 @@ impl ScanDesk {
 
     fn know(&self, known: Known) {
         let before = self.board.queue.known();
-        // Before the first look every scan that waits is shown as queued: what blocks none of them is no news.
-        let is_news = if before.at.is_none() { !start_blockers(self.facts(&known), None).is_empty() } else { known.differs(&before) };
+        // Before the first look every scan that waits is shown as queued: what blocks none of them
+        // is no news.
+        let is_news = if before.at.is_none() {
+            !start_blockers(self.facts(&known), None).is_empty()
+        } else {
+            known.differs(&before)
+        };
         let are_places_news = before.at.is_none() || known.places != before.places;
         self.board.queue.learn(known);
         if is_news {
@@ -306,7 +327,8 @@ mod tests {
         until("no_worker").await;
         web.pause(Some("an upgrade".into())).await.unwrap();
         until("paused").await;
-        let _node = node::start(crate::NodeConfig::new("a".parse().unwrap(), 1), cluster.ports_elsewhere()).await.unwrap();
+        let _node =
+            node::start(crate::NodeConfig::new("a".parse().unwrap(), 1), cluster.ports_elsewhere()).await.unwrap();
         web.resume().await.unwrap();
         // The one slot goes to the first scan; the second has a place.
         let second_scan = cluster.submit().await;
@@ -316,7 +338,10 @@ mod tests {
         assert_eq!(web.waiting(&record).await, Some(Waiting::Queued { position: Some(1), interrupted: None }));
         let blockers = web.start_blockers().await;
         assert!(blockers.is_empty(), "{blockers:?}");
-        let hold = TargetHold { target: "example.com".into(), held: HeldBack { since: Timestamp::UNIX_EPOCH, until: Timestamp::MAX, faults: Vec::new() } };
+        let hold = TargetHold {
+            target: "example.com".into(),
+            held: HeldBack { since: Timestamp::UNIX_EPOCH, until: Timestamp::MAX, faults: Vec::new() },
+        };
         web.board.hold(&"own".parse().unwrap(), crate::model::NodeHold { node: None, targets: vec![hold] });
         assert!(web.start_blockers_seen().is_empty(), "a target that is held back blocks no other");
     }

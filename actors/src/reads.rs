@@ -1,4 +1,6 @@
-//! Reads of rows that are on their way: who asks for a row that is being read already waits for that answer, so that a thousand who begin to watch one scan at the same time cost the store one read.
+//! Reads of rows that are on their way: who asks for a row that is being read already waits for
+//! that answer, so that a thousand who begin to watch one scan at the same time cost the store one
+//! read.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -29,7 +31,8 @@ impl Reads {
         self.join(store, id).await.map_err(told_again)
     }
 
-    /// The read that is on its way, or a new one. It goes on as long as anybody waits for it, whoever began it.
+    /// The read that is on its way, or a new one. It goes on as long as anybody waits for it,
+    /// whoever began it.
     fn join(&self, store: &Arc<dyn ScanStore>, id: ScanId) -> Shared<Read> {
         let mut reads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(read) = reads.get(&id).and_then(WeakShared::upgrade).filter(|read| read.peek().is_none()) {

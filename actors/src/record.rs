@@ -6,7 +6,10 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::context::Shared;
-use crate::model::{AttemptEnd, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, PluginResult, Resolution, ScanId};
+use crate::model::{
+    AttemptEnd, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, PluginResult, Resolution,
+    ScanId,
+};
 use crate::policy::restart::after_failure;
 use crate::ports::{Applied, StoreError};
 use crate::task::persistence;
@@ -19,7 +22,8 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) enum Recorded {
     /// Committed.
     Done,
-    /// The row has moved on without us, or this is a repetition of what was committed: nothing changed.
+    /// The row has moved on without us, or this is a repetition of what was committed: nothing
+    /// changed.
     Stale,
     /// Given up.
     Abandoned,
@@ -30,7 +34,9 @@ pub(crate) enum Recorded {
 pub(crate) fn resolve(shared: &Shared, end: AttemptEnd, failures_before: u32, by: CancelledBy) -> Resolution {
     match end {
         AttemptEnd::Completed(verdict) => Resolution::Complete(verdict),
-        AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail } => Resolution::HoldBack(detail.unwrap_or_default()),
+        AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail } => {
+            Resolution::HoldBack(detail.unwrap_or_default())
+        }
         AttemptEnd::Interrupted { why, .. } => Resolution::Requeue(why),
         AttemptEnd::Cancelled => Resolution::Cancel(by),
         AttemptEnd::Failed(failure) => retry_or_fail(shared, failure, failures_before),
@@ -54,7 +60,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) const fn new(scan: ScanId, token: FencingToken, resolution: Resolution, plugins: Option<Vec<PluginResult>>) -> Self {
+    pub(crate) const fn new(
+        scan: ScanId,
+        token: FencingToken,
+        resolution: Resolution,
+        plugins: Option<Vec<PluginResult>>,
+    ) -> Self {
         Self { scan, token, resolution, plugins, shortened: false }
     }
 
@@ -62,7 +73,10 @@ impl Record {
     fn shorten(self) -> Self {
         let resolution = match self.resolution {
             Resolution::Complete(_) | Resolution::Adopt(_) | Resolution::Fail(_) | Resolution::Retry { .. } => {
-                Resolution::Fail(Failure::new(FailureKind::UnreadableResult, "the results are too large to be stored; the scan's files hold them"))
+                Resolution::Fail(Failure::new(
+                    FailureKind::UnreadableResult,
+                    "the results are too large to be stored; the scan's files hold them",
+                ))
             }
             kept @ (Resolution::Cancel(_) | Resolution::Requeue(_) | Resolution::HoldBack(_)) => kept,
         };
@@ -74,7 +88,11 @@ impl Record {
         let mut failed = 0;
         let mut record = self;
         loop {
-            let command = Command::Finish { token: record.token, resolution: record.resolution.clone(), plugins: record.plugins.clone() };
+            let command = Command::Finish {
+                token: record.token,
+                resolution: record.resolution.clone(),
+                plugins: record.plugins.clone(),
+            };
             let answer = tokio::time::timeout(WRITE_LIMIT, shared.ports.store.apply(record.scan, command)).await;
             match answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) {
                 Ok(Applied::Committed(row)) => {
@@ -102,12 +120,21 @@ impl Record {
                     record = record.shorten();
                 }
                 Err(error @ StoreError::Corrupt(_)) => {
-                    error!(scan.id = record.scan.0, error = &error as &dyn std::error::Error, "the row of a scan cannot be changed");
+                    error!(
+                        scan.id = record.scan.0,
+                        error = &error as &dyn std::error::Error,
+                        "the row of a scan cannot be changed"
+                    );
                     return Recorded::Abandoned;
                 }
                 Err(error) => {
                     failed += 1;
-                    warn!(scan.id = record.scan.0, tries = failed, error = &error as &dyn std::error::Error, "could not record the end of an attempt");
+                    warn!(
+                        scan.id = record.scan.0,
+                        tries = failed,
+                        error = &error as &dyn std::error::Error,
+                        "could not record the end of an attempt"
+                    );
                     if tries.is_some_and(|most| failed >= most) {
                         return Recorded::Abandoned;
                     }

@@ -1,4 +1,5 @@
-//! Work that an actor must not wait for: a task that answers with one message, whatever happens to it.
+//! Work that an actor must not wait for: a task that answers with one message, whatever happens to
+//! it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use ractor::{ActorRef, Message};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Runs `work` beside `actor` and sends it the outcome. A panic becomes a message as well, so that an actor never waits for a task that is gone. The task ends with its handle.
+/// Runs `work` beside `actor` and sends it the outcome. A panic becomes a message as well, so that
+/// an actor never waits for a task that is gone. The task ends with its handle.
 #[must_use = "the task ends when its handle is dropped"]
 pub(crate) fn answer<M, F>(actor: &ActorRef<M>, work: F, panicked: fn(String) -> M) -> AbortOnDropHandle<()>
 where
@@ -37,12 +39,14 @@ pub(crate) fn timer<M: Message>(actor: &ActorRef<M>, when: Instant, message: M) 
     }))
 }
 
-/// The wait before try number `tries` (from 0) of something that must succeed in the end: 100 ms, doubling up to 5 s.
+/// The wait before try number `tries` (from 0) of something that must succeed in the end: 100 ms,
+/// doubling up to 5 s.
 pub(crate) fn persistence(tries: u32) -> Duration {
     Duration::from_millis(100).saturating_mul(1 << tries.min(6)).min(Duration::from_secs(5))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text =
+        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a message".into())
 }

@@ -88,7 +88,8 @@ impl World {
         let cut_off = Arc::new(AtomicBool::new(false));
         let ports = self.ports(&cut_off);
         let limits = Limits { wall_clock: Duration::from_secs(300), no_progress: Duration::from_secs(60) };
-        let config = NodeConfig { limits, ..NodeConfig::new(format!("node-{slot}-{}", self.started).parse().unwrap(), 2) };
+        let config =
+            NodeConfig { limits, ..NodeConfig::new(format!("node-{slot}-{}", self.started).parse().unwrap(), 2) };
         let handle = node::start(config, ports).await.unwrap();
         self.slots[slot] = Slot { handle: Some(handle), cut_off };
     }
@@ -104,18 +105,28 @@ impl World {
             Event::DuplicateSignal { scan } => {
                 if let Some(id) = accepted.get(scan) {
                     let row = self.cluster.row(*id).await;
-                    let signal = JobSignal { id: *id, priority: row.request.priority, due: row.created_at, trace: fixtures::trace() };
+                    let signal = JobSignal {
+                        id: *id,
+                        priority: row.request.priority,
+                        due: row.created_at,
+                        trace: fixtures::trace(),
+                    };
                     self.cluster.desk.queue.signal(signal, Duration::ZERO).await.unwrap();
                 }
             }
             Event::CrashScan { node } => {
-                let scan = self.slots[node].handle.as_ref().and_then(|handle| handle.children().iter().flat_map(ractor::ActorCell::get_children).next());
+                let scan = self.slots[node]
+                    .handle
+                    .as_ref()
+                    .and_then(|handle| handle.children().iter().flat_map(ractor::ActorCell::get_children).next());
                 if let Some(scan) = scan {
                     scan.kill();
                 }
             }
             Event::CrashActor { node, child } => {
-                if let Some(child) = self.slots[node].handle.as_ref().and_then(|handle| handle.children().get(child).cloned()) {
+                if let Some(child) =
+                    self.slots[node].handle.as_ref().and_then(|handle| handle.children().get(child).cloned())
+                {
                     child.kill();
                 }
             }

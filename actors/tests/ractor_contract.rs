@@ -1,4 +1,5 @@
-//! What Kastrel relies on in ractor 0.16, pinned: if an upgrade changes one of these, this file says which design decision to look at again.
+//! What Kastrel relies on in ractor 0.16, pinned: if an upgrade changes one of these, this file
+//! says which design decision to look at again.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
@@ -37,7 +38,11 @@ impl Actor for Child {
     type State = ChildState;
     type Arguments = (Marks, bool);
 
-    async fn pre_start(&self, _: ActorRef<Order>, (marks, fail): Self::Arguments) -> Result<ChildState, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _: ActorRef<Order>,
+        (marks, fail): Self::Arguments,
+    ) -> Result<ChildState, ActorProcessingErr> {
         if fail { Err("no start".into()) } else { Ok(ChildState(marks)) }
     }
 
@@ -46,7 +51,12 @@ impl Actor for Child {
         Ok(())
     }
 
-    async fn handle(&self, myself: ActorRef<Order>, order: Order, _: &mut ChildState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Order>,
+        order: Order,
+        _: &mut ChildState,
+    ) -> Result<(), ActorProcessingErr> {
         match order {
             Order::Panic => panic!("a panic with {}", "words"),
             Order::Fail => return Err("an error".into()),
@@ -79,7 +89,12 @@ impl Actor for Parent {
         Ok(seen)
     }
 
-    async fn handle_supervisor_evt(&self, myself: ActorRef<()>, event: SupervisionEvent, seen: &mut Self::State) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<()>,
+        event: SupervisionEvent,
+        seen: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
         if !self.overrides {
             // What the default implementation does.
             if matches!(event, SupervisionEvent::ActorTerminated(..) | SupervisionEvent::ActorFailed(..)) {
@@ -206,7 +221,12 @@ async fn mailboxes_are_unbounded() {
         async fn pre_start(&self, _: ActorRef<Self::Msg>, (): ()) -> Result<(), ActorProcessingErr> {
             Ok(())
         }
-        async fn handle(&self, _: ActorRef<Self::Msg>, _hold: Self::Msg, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        async fn handle(
+            &self,
+            _: ActorRef<Self::Msg>,
+            _hold: Self::Msg,
+            (): &mut (),
+        ) -> Result<(), ActorProcessingErr> {
             self.0.fetch_add(1, Ordering::SeqCst);
             Ok(())
         }
@@ -214,7 +234,8 @@ async fn mailboxes_are_unbounded() {
     let count = Arc::new(AtomicUsize::new(0));
     let (actor, _) = Actor::spawn(None, Sink(Arc::clone(&count)), ()).await.unwrap();
     let (hold, mut all_handled) = mpsc::channel(1);
-    // Nothing is awaited, so the actor cannot run meanwhile: all messages wait in the mailbox. This is why jobs are pulled on credit.
+    // Nothing is awaited, so the actor cannot run meanwhile: all messages wait in the mailbox. This
+    // is why jobs are pulled on credit.
     for _ in 0..100_000 {
         actor.cast(hold.clone()).unwrap();
     }

@@ -1,6 +1,7 @@
 //! A large cluster in memory, under paused time: that the arithmetic of docs/scaling.md holds.
 //!
-//! By default a hundredth of it. `KASTREL_SIMULATION=full` runs 1,000 nodes and 100,000 scans, best in release: `make simulate`.
+//! By default a hundredth of it. `KASTREL_SIMULATION=full` runs 1,000 nodes and 100,000 scans, best
+//! in release: `make simulate`.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
@@ -34,7 +35,8 @@ fn size() -> Size {
 }
 
 async fn start(cluster: &Cluster, number: usize) -> NodeHandle {
-    let ports = NodePorts { board: Arc::new(LiveBoard::default()), feed: Arc::new(NoLiveFeed::default()), ..cluster.ports() };
+    let ports =
+        NodePorts { board: Arc::new(LiveBoard::default()), feed: Arc::new(NoLiveFeed::default()), ..cluster.ports() };
     let config = NodeConfig::new(format!("node-{number}").parse().unwrap(), CAPACITY);
     node::start(config, ports).await.unwrap()
 }

@@ -62,5 +62,10 @@ pub(crate) async fn fleet(report: &mut Report) {
     let took = server::now_ms() - start;
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
     let ideal = QUEUE as f64 / WORKERS as f64 * 1_000.0;
-    report.add("8 workers of concurrency 1, 400 scans of 1 s: time against the ideal 50 s", took / ideal, "", Some("at most 1.1"));
+    report.add(
+        "8 workers of concurrency 1, 400 scans of 1 s: time against the ideal 50 s",
+        took / ideal,
+        "",
+        Some("at most 1.1"),
+    );
 }

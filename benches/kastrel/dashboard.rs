@@ -1,4 +1,5 @@
-//! The dashboard with a past: its first page and its list with 100,000 scans, and what open pages cost.
+//! The dashboard with a past: its first page and its list with 100,000 scans, and what open pages
+//! cost.
 
 use std::io::Write;
 use std::path::Path;
@@ -60,18 +61,33 @@ pub(crate) async fn streams(report: &mut Report) {
         let (id, _) = server.submit("1p.test").await;
         server.ended(id).await;
     }
-    report.add("2,000 open event streams: memory of one", (server.resident_mb() - before) * 1024.0 / STREAMS as f64, "kB", Some("bounded"));
+    report.add(
+        "2,000 open event streams: memory of one",
+        (server.resident_mb() - before) * 1024.0 / STREAMS as f64,
+        "kB",
+        Some("bounded"),
+    );
     let start = server::now_ms();
     server.cancel_all(&[id]).await;
     for (number, stream) in open.iter_mut().enumerate().filter(|(number, _)| number % 2 == 1) {
         until_text(stream, "event: end").await.unwrap_or_else(|| panic!("stream {number} ended without the end"));
     }
-    report.add("2,000 open event streams: the end of a scan is told to 1,000 after", server::now_ms() - start, "ms", None);
+    report.add(
+        "2,000 open event streams: the end of a scan is told to 1,000 after",
+        server::now_ms() - start,
+        "ms",
+        None,
+    );
 }
 
 async fn open_stream(server: &Server, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\r\n", server.address).as_bytes()).await.unwrap();
+    stream
+        .write_all(
+            format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\r\n", server.address).as_bytes(),
+        )
+        .await
+        .unwrap();
     until_text(&mut stream, "event: ").await.expect("an answer with a first event");
     stream
 }
@@ -102,7 +118,14 @@ async fn pattern(dir: &Path) -> String {
     }
     let file = dir.join("pattern.backup");
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kastrel"));
-    let status = command.arg("backup").arg(&file).args(["--server", &format!("http://{}", server.address)]).stdout(Stdio::null()).status().await.unwrap();
+    let status = command
+        .arg("backup")
+        .arg(&file)
+        .args(["--server", &format!("http://{}", server.address)])
+        .stdout(Stdio::null())
+        .status()
+        .await
+        .unwrap();
     assert!(status.success());
     std::fs::read_to_string(file).unwrap()
 }

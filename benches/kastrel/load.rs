@@ -1,4 +1,5 @@
-//! Load on one route: some connections that are kept alive, each asking again as soon as it is answered.
+//! Load on one route: some connections that are kept alive, each asking again as soon as it is
+//! answered.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -18,7 +19,9 @@ pub(crate) async fn run(address: SocketAddr, path: &str, length: Duration) -> f6
     let request: Arc<[u8]> = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes().into();
     let count = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
-    let tasks: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(ask(address, Arc::clone(&request), Arc::clone(&count), start + length))).collect();
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|_| tokio::spawn(ask(address, Arc::clone(&request), Arc::clone(&count), start + length)))
+        .collect();
     for task in tasks {
         task.await.unwrap();
     }
@@ -51,7 +54,9 @@ async fn ask(address: SocketAddr, request: Arc<[u8]>, count: Arc<AtomicU64>, unt
 fn is_whole(answer: &[u8]) -> bool {
     let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
     let text = std::str::from_utf8(&answer[..head]).unwrap();
-    let length = text.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|value| value.trim().parse::<usize>().unwrap()));
+    let length = text.lines().find_map(|line| {
+        line.to_ascii_lowercase().strip_prefix("content-length:").map(|value| value.trim().parse::<usize>().unwrap())
+    });
     answer.len() >= head + 4 + length.expect("an answer of known length")
 }
 
@@ -64,7 +69,8 @@ pub(crate) struct EmptyRoute {
 impl EmptyRoute {
     pub(crate) async fn start() -> Self {
         let own = std::env::current_exe().unwrap();
-        let mut process = Command::new(own).arg("empty-route").stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut process =
+            Command::new(own).arg("empty-route").stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let line = BufReader::new(process.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
         Self { address: line.parse().unwrap(), _process: process }
     }

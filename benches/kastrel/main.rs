@@ -1,8 +1,15 @@
 //! The numbers of the README: one table, and the same as JSON in `target/bench.json`.
 //!
-//! Everything runs as in production: the release build of `kastrel serve` as a process of its own with its embedded database on disk, jobs submitted over HTTP, and the test suite's fake
-//! KAST as the program that is started. Rows of several processes run on a real Redis and a real SurrealDB server. The status route is measured against an empty axum route in the same run, turn by turn, because machines are noisy.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers: it prints, and it stops at the first surprise")]
+//! Everything runs as in production: the release build of `kastrel serve` as a process of its own
+//! with its embedded database on disk, jobs submitted over HTTP, and the test suite's fake KAST as
+//! the program that is started. Rows of several processes run on a real Redis and a real SurrealDB
+//! server. The status route is measured against an empty axum route in the same run, turn by turn,
+//! because machines are noisy.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for developers: it prints, and it stops at the first surprise"
+)]
 
 mod cluster;
 mod dashboard;

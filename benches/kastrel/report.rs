@@ -15,7 +15,13 @@ struct Row {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, target: Option<&'static str>) {
+    pub(crate) fn add(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        target: Option<&'static str>,
+    ) {
         self.rows.push(Row { name: name.into(), value, unit, target });
     }
 
@@ -31,13 +37,21 @@ impl Report {
         table.set_header(["what", "measured", "target"]);
         for row in &self.rows {
             let decimals = if row.value >= 100.0 { 0 } else { 2 };
-            table.add_row([row.name.clone(), format!("{:.decimals$} {}", row.value, row.unit).trim().to_owned(), row.target.unwrap_or_default().to_owned()]);
+            table.add_row([
+                row.name.clone(),
+                format!("{:.decimals$} {}", row.value, row.unit).trim().to_owned(),
+                row.target.unwrap_or_default().to_owned(),
+            ]);
         }
         table.to_string()
     }
 
     pub(crate) fn json(&self) -> String {
-        let rows: Vec<_> = self.rows.iter().map(|row| json!({"name": row.name, "value": row.value, "unit": row.unit, "target": row.target})).collect();
+        let rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| json!({"name": row.name, "value": row.value, "unit": row.unit, "target": row.target}))
+            .collect();
         serde_json::to_string_pretty(&json!({ "version": env!("CARGO_PKG_VERSION"), "rows": rows })).unwrap()
     }
 }
@@ -49,7 +63,12 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
 fn percentile(samples: &[f64], at: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index into a few hundred samples")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index into a few hundred samples"
+    )]
     let index = ((sorted.len() - 1) as f64 * at).round() as usize;
     sorted[index]
 }

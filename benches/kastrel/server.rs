@@ -30,7 +30,8 @@ impl Server {
     /// The same, with the rows of a backup.
     pub(crate) async fn start_restored(backup: &Path) -> Self {
         let dir = folder();
-        let status = command(dir.path(), "data", &[]).arg("restore").arg(backup).stdout(Stdio::null()).status().await.unwrap();
+        let status =
+            command(dir.path(), "data", &[]).arg("restore").arg(backup).stdout(Stdio::null()).status().await.unwrap();
         assert!(status.success(), "the backup could not be restored");
         Self::serve_in(dir, &["--concurrency", "4"], &[]).await
     }
@@ -41,7 +42,11 @@ impl Server {
     }
 
     async fn serve_in(dir: TempDir, arguments: &[&str], variables: &[(&str, String)]) -> Self {
-        let process = command(dir.path(), "data", variables).args(["serve", "--listen", "127.0.0.1:0"]).args(arguments).spawn().unwrap();
+        let process = command(dir.path(), "data", variables)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .spawn()
+            .unwrap();
         let data = dir.path().join("data");
         let address = until(|| address(&data)).await;
         // A client of reqwest wants a TLS provider even for plain HTTP.
@@ -53,7 +58,11 @@ impl Server {
     pub(crate) fn worker(&self, number: usize, concurrency: usize, variables: &[(&str, String)]) -> Child {
         let mut command = command(self.dir.path(), &format!("worker-{number}"), variables);
         command.env("KAST_RESULTS_DIR", self.dir.path().join("results"));
-        command.args(["worker", "--listen", "127.0.0.1:0", "--concurrency", &concurrency.to_string()]).stderr(Stdio::null()).spawn().unwrap()
+        command
+            .args(["worker", "--listen", "127.0.0.1:0", "--concurrency", &concurrency.to_string()])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     /// Waits until so many nodes are registered.
@@ -90,7 +99,13 @@ impl Server {
     /// Submits a scan; its id, and when the request was sent.
     pub(crate) async fn submit(&self, target: &str) -> (u64, f64) {
         let sent = now_ms();
-        let answer = self.client.post(self.url("/api/scans")).json(&serde_json::json!({ "target": target })).send().await.unwrap();
+        let answer = self
+            .client
+            .post(self.url("/api/scans"))
+            .json(&serde_json::json!({ "target": target }))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status().as_u16(), 201, "{}", answer.text().await.unwrap());
         let id = answer.headers()["location"].to_str().unwrap().rsplit('/').next().unwrap().parse().unwrap();
         (id, sent)
@@ -107,7 +122,10 @@ impl Server {
     }
 
     fn mark(&self, id: u64, attempt: u32, what: &str) -> Option<f64> {
-        std::fs::read_to_string(self.dir.path().join("starts").join(format!("{id}-{attempt}.{what}"))).ok()?.parse().ok()
+        std::fs::read_to_string(self.dir.path().join("starts").join(format!("{id}-{attempt}.{what}")))
+            .ok()?
+            .parse()
+            .ok()
     }
 
     pub(crate) async fn ended(&self, id: u64) {
@@ -145,18 +163,26 @@ impl Server {
         resident_mb(&self.process)
     }
 
-    /// Memory of the server's warden that no other process uses: both run the same program, so what is counted twice in two resident sizes is there once.
+    /// Memory of the server's warden that no other process uses: both run the same program, so what
+    /// is counted twice in two resident sizes is there once.
     pub(crate) fn wardens_own_mb(&self) -> f64 {
         let server = self.process.id().unwrap();
         // The warden may have been started by any thread of the server.
-        let all =
-            std::fs::read_dir(format!("/proc/{server}/task")).unwrap().filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
-        let pids: Vec<String> = all.flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
-        let is_warden = |pid: &&String| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kastrel-warden");
+        let all = std::fs::read_dir(format!("/proc/{server}/task"))
+            .unwrap()
+            .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
+        let pids: Vec<String> =
+            all.flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+        let is_warden = |pid: &&String| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kastrel-warden")
+        };
         let warden = pids.iter().find(is_warden).expect("the server has a warden");
         let parts = std::fs::read_to_string(format!("/proc/{warden}/smaps_rollup")).unwrap();
         let kilobytes = |name: &str| -> f64 {
-            parts.lines().find_map(|line| line.strip_prefix(name)).map_or(0.0, |value| value.trim().trim_end_matches(" kB").parse().unwrap())
+            parts
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map_or(0.0, |value| value.trim().trim_end_matches(" kB").parse().unwrap())
         };
         (kilobytes("Private_Clean:") + kilobytes("Private_Dirty:")) / 1024.0
     }
@@ -175,7 +201,14 @@ impl Server {
 /// Resident memory of a process.
 pub(crate) fn resident_mb(process: &Child) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
-    let kilobytes: f64 = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let kilobytes: f64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
     kilobytes / 1024.0
 }
 
@@ -204,7 +237,8 @@ fn folder() -> TempDir {
 }
 
 fn address(data: &Path) -> Option<SocketAddr> {
-    let file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(data.join("server.json")).ok()?).ok()?;
+    let file: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(data.join("server.json")).ok()?).ok()?;
     file["url"].as_str()?.strip_prefix("http://")?.parse().ok()
 }
 

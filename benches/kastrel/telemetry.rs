@@ -1,4 +1,5 @@
-//! What telemetry costs: two servers in one run, one of which exports everything, turn by turn, because machines are noisy.
+//! What telemetry costs: two servers in one run, one of which exports everything, turn by turn,
+//! because machines are noisy.
 
 use std::net::SocketAddr;
 
@@ -27,8 +28,12 @@ impl Collector {
 
 pub(crate) async fn cost(report: &mut Report) {
     let collector = Collector::start().await;
-    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.address)), ("OTEL_METRIC_EXPORT_INTERVAL", "5000".to_owned())];
-    let servers = [Server::serve(&["--concurrency", "4"], &[]).await, Server::serve(&["--concurrency", "4"], &variables).await];
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.address)),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "5000".to_owned()),
+    ];
+    let servers =
+        [Server::serve(&["--concurrency", "4"], &[]).await, Server::serve(&["--concurrency", "4"], &variables).await];
     let mut latencies = [Vec::new(), Vec::new()];
     for server in &servers {
         server.settle().await;
@@ -58,7 +63,12 @@ pub(crate) async fn cost(report: &mut Report) {
     report.add("status API with telemetry exported, against without", on / off, "", Some("at least 0.95"));
     let [off, on] = latencies.map(|samples| median(&samples));
     report.add(format!("submission to process start with telemetry exported: median of {SCANS}"), on, "ms", None);
-    report.add("submission to process start with telemetry exported, against without", on / off, "", Some("at most 1.05"));
+    report.add(
+        "submission to process start with telemetry exported, against without",
+        on / off,
+        "",
+        Some("at most 1.05"),
+    );
     for (server, (id, _)) in servers.iter().zip(&paths) {
         server.cancel_all(&[*id]).await;
     }

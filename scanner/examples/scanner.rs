@@ -1,4 +1,5 @@
-//! The built-in scanner alone, without the application around it: `cargo run -p kastrel-scanner --example scanner -- -t HOST`.
+//! The built-in scanner alone, without the application around it:
+//! `cargo run -p kastrel-scanner --example scanner -- -t HOST`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! Judges a certificate chain: dates, name, trust, key and signature (RFC 5280, RFC 9525). Pure; the time is an argument.
+//! Judges a certificate chain: dates, name, trust, key and signature (RFC 5280, RFC 9525). Pure;
+//! the time is an argument.
 
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ pub struct Judgement {
 /// A readable reason, when there is no certificate or the leaf cannot be parsed.
 pub fn judge(chain: &[CertificateDer<'_>], yardstick: &Yardstick<'_>, location: &str) -> Result<Judgement, String> {
     let (leaf, intermediates) = chain.split_first().ok_or("the server sent no certificate")?;
-    let (_, x509) = X509Certificate::from_der(leaf).map_err(|error| format!("the certificate cannot be parsed: {error}"))?;
+    let (_, x509) =
+        X509Certificate::from_der(leaf).map_err(|error| format!("the certificate cannot be parsed: {error}"))?;
     let mut judgement = Judgement::default();
     let mut add = |issue, evidence: String| judgement.findings.push(Finding::new(issue, location, evidence));
 
@@ -62,18 +64,30 @@ pub fn judge(chain: &[CertificateDer<'_>], yardstick: &Yardstick<'_>, location: 
     match &parsed {
         Ok(parsed) => {
             if verify_server_name(parsed, yardstick.name).is_err() {
-                add(&issues::TLS_NAME_MISMATCH, format!("asked for {}, certificate names: {}", yardstick.name.to_str(), or_none(&names)));
+                add(
+                    &issues::TLS_NAME_MISMATCH,
+                    format!("asked for {}, certificate names: {}", yardstick.name.to_str(), or_none(&names)),
+                );
             }
             if x509.issuer() == x509.subject() && x509.verify_signature(None).is_ok() {
-                add(&issues::TLS_SELF_SIGNED, format!("subject and issuer are both {}", clip(&x509.subject().to_string(), 200)));
+                add(
+                    &issues::TLS_SELF_SIGNED,
+                    format!("subject and issuer are both {}", clip(&x509.subject().to_string(), 200)),
+                );
             } else if let Err(reason) = trusted(parsed, intermediates, yardstick.roots, now.clamp(from, until)) {
                 add(
                     &issues::TLS_CHAIN_UNTRUSTED,
-                    format!("{reason}; {} certificates sent, the leaf is issued by {}", chain.len(), clip(&x509.issuer().to_string(), 200)),
+                    format!(
+                        "{reason}; {} certificates sent, the leaf is issued by {}",
+                        chain.len(),
+                        clip(&x509.issuer().to_string(), 200)
+                    ),
                 );
             }
         }
-        Err(error) => add(&issues::TLS_CHAIN_UNTRUSTED, format!("the certificate breaks the rules of the web: {error}")),
+        Err(error) => {
+            add(&issues::TLS_CHAIN_UNTRUSTED, format!("the certificate breaks the rules of the web: {error}"))
+        }
     }
 
     let key = x509.public_key().parsed();
@@ -102,17 +116,26 @@ pub fn judge(chain: &[CertificateDer<'_>], yardstick: &Yardstick<'_>, location: 
     Ok(judgement)
 }
 
-/// Whether the chain leads to a root. `at` lies within the leaf's own validity, so an expired leaf, which is a finding of
-/// its own, does not hide whether the chain was trusted.
-fn trusted(leaf: &ParsedCertificate<'_>, intermediates: &[CertificateDer<'_>], roots: &RootCertStore, at: i64) -> Result<(), String> {
+/// Whether the chain leads to a root. `at` lies within the leaf's own validity, so an expired leaf,
+/// which is a finding of its own, does not hide whether the chain was trusted.
+fn trusted(
+    leaf: &ParsedCertificate<'_>,
+    intermediates: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+    at: i64,
+) -> Result<(), String> {
     let at = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at).unwrap_or(0)));
     let algorithms = trust::provider().signature_verification_algorithms;
-    verify_server_cert_signed_by_trust_anchor(leaf, roots, intermediates, at, algorithms.all).map_err(|error| match error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => "no path to a trusted authority".to_owned(),
-        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "a certificate above the leaf has expired".to_owned()
+    verify_server_cert_signed_by_trust_anchor(leaf, roots, intermediates, at, algorithms.all).map_err(|error| {
+        match error {
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                "no path to a trusted authority".to_owned()
+            }
+            rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+                "a certificate above the leaf has expired".to_owned()
+            }
+            other => other.to_string(),
         }
-        other => other.to_string(),
     })
 }
 
@@ -144,7 +167,8 @@ pub fn broken_hash(oid: &str) -> Option<&'static str> {
 }
 
 fn day(seconds: i64) -> String {
-    Timestamp::from_second(seconds).map_or_else(|_| "an impossible date".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
+    Timestamp::from_second(seconds)
+        .map_or_else(|_| "an impossible date".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
 }
 
 #[cfg(test)]
@@ -202,7 +226,12 @@ mod tests {
             (&roots, "a.test", "2029-12-31T00:00:00Z", &["tls_certificate_not_yet_valid"]),
             (&roots, "b.test", "2030-02-01T00:00:00Z", &["tls_name_mismatch"]),
             (&none, "a.test", "2030-02-01T00:00:00Z", &["tls_chain_untrusted"]),
-            (&none, "127.0.0.1", "2031-02-01T00:00:00Z", &["tls_certificate_expired", "tls_name_mismatch", "tls_chain_untrusted"]),
+            (
+                &none,
+                "127.0.0.1",
+                "2031-02-01T00:00:00Z",
+                &["tls_certificate_expired", "tls_name_mismatch", "tls_chain_untrusted"],
+            ),
         ];
         for (roots, name, now, expected) in cases {
             assert_eq!(&ids(&chain, roots, name, now), expected, "{name} {now}");
@@ -212,16 +241,29 @@ mod tests {
     #[test]
     fn self_signed_is_told_apart_from_untrusted() {
         let certificate = leaf_params("a.test").self_signed(&KeyPair::generate().unwrap()).unwrap();
-        assert_eq!(ids(&[certificate.der().clone()], &RootCertStore::empty(), "a.test", "2030-02-01T00:00:00Z"), ["tls_self_signed"]);
+        assert_eq!(
+            ids(&[certificate.der().clone()], &RootCertStore::empty(), "a.test", "2030-02-01T00:00:00Z"),
+            ["tls_self_signed"]
+        );
     }
 
     #[test]
     fn short_keys_and_broken_hashes_are_seen() {
         use rustls::pki_types::pem::PemObject as _;
-        // A self-signed certificate with an RSA key of 1024 bits and a SHA-1 signature, valid for three days in November 2026.
+        // A self-signed certificate with an RSA key of 1024 bits and a SHA-1 signature, valid for
+        // three days in November 2026.
         let weak = CertificateDer::from_pem_slice(include_bytes!("../tests/data/rsa1024-sha1.pem")).unwrap();
         let found = ids(&[weak], &RootCertStore::empty(), "wrong.test", "2026-11-24T00:00:00Z");
-        assert_eq!(found, ["tls_certificate_expires_soon", "tls_name_mismatch", "tls_self_signed", "tls_weak_key", "tls_weak_signature"]);
+        assert_eq!(
+            found,
+            [
+                "tls_certificate_expires_soon",
+                "tls_name_mismatch",
+                "tls_self_signed",
+                "tls_weak_key",
+                "tls_weak_signature"
+            ]
+        );
     }
 
     #[test]

@@ -123,7 +123,8 @@ struct ScanArgs {
     /// Report format; only HTML is made
     #[arg(long, value_enum, default_value = "html")]
     format: Format,
-    /// A file of settings, as JSON: {"plugins": {"plugin": {"key": value}}}; "kastrel" in it sets the scope of the scan
+    /// A file of settings, as JSON: {"plugins": {"plugin": {"key": value}}}; "kastrel" in it sets
+    /// the scope of the scan
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Let a public name lead to a private address, and settings name one
@@ -166,7 +167,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are "errors" too, with code 0 and on stdout; clap knows. A closed pipe is nobody's fault.
+            // Help and version are "errors" too, with code 0 and on stdout; clap knows. A closed
+            // pipe is nobody's fault.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
@@ -178,7 +180,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Plugins { command: PluginsCommand::Show { name, json } }) => show_plugin(&name, json),
         Some(Command::Registry { command: RegistryCommand::List { json } }) => list_issues(json),
         Some(Command::Config { command: ConfigCommand::Schema }) => {
-            let plugins = plugin::all().iter().map(|plugin| (plugin.meta().name.to_owned(), plugin.meta().schema())).collect();
+            let plugins =
+                plugin::all().iter().map(|plugin| (plugin.meta().name.to_owned(), plugin.meta().schema())).collect();
             print_json(&settings::schema(plugins))
         }
     }
@@ -279,7 +282,12 @@ fn select(names: Option<&str>) -> Result<Vec<&'static dyn Plugin>, String> {
 
 fn default_folder(target: &Target) -> PathBuf {
     let home = std::env::home_dir().unwrap_or_default();
-    let name: String = target.host().to_string().chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }).collect();
+    let name: String = target
+        .host()
+        .to_string()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' })
+        .collect();
     home.join("kast_results").join(format!("{name}-{}", clock::now().strftime("%Y%m%d-%H%M%S")))
 }
 
@@ -303,7 +311,11 @@ fn arguments(args: &ScanArgs, output_dir: &Path) -> Value {
 }
 
 fn dry_run(options: &ScanOptions) -> ExitCode {
-    let mut text = format!("Dry run: nothing is sent or written.\nTarget: {}\nOutput directory: {}\n", options.target, options.output_dir.display());
+    let mut text = format!(
+        "Dry run: nothing is sent or written.\nTarget: {}\nOutput directory: {}\n",
+        options.target,
+        options.output_dir.display()
+    );
     for url in options.target.candidates() {
         text.push_str(&format!("Would try: {url}\n"));
     }
@@ -363,7 +375,9 @@ fn list_plugins(as_json: bool) -> ExitCode {
         let rows: Vec<Value> = metas.iter().map(|meta| meta.row()).collect();
         return print_json(&json!({ "kast_version": crate::version_text(), "scanner": crate::NAME, "plugins": rows }));
     }
-    let lines = metas.iter().map(|meta| format!("✓ {} (priority: {}, type: passive)\n  {}", meta.name, meta.priority, meta.description));
+    let lines = metas
+        .iter()
+        .map(|meta| format!("✓ {} (priority: {}, type: passive)\n  {}", meta.name, meta.priority, meta.description));
     say(&format!("Plugins of Kastrel's built-in scanner:\n\n{}", lines.collect::<Vec<_>>().join("\n\n")))
 }
 
@@ -373,14 +387,21 @@ fn show_plugin(name: &str, as_json: bool) -> ExitCode {
     let mut row = meta.row();
     row["dependencies"] = json!([]);
     row["config_schema"] = meta.schema();
-    if as_json { print_json(&row) } else { say(&format!("{} ({})\n{}\n{}", meta.display_name, meta.name, meta.description, meta.website_url)) }
+    if as_json {
+        print_json(&row)
+    } else {
+        say(&format!("{} ({})\n{}\n{}", meta.display_name, meta.name, meta.description, meta.website_url))
+    }
 }
 
 fn list_issues(as_json: bool) -> ExitCode {
     if as_json {
         return print_json(&json!({ "registry": issues::ALL }));
     }
-    let lines: Vec<_> = issues::ALL.iter().map(|issue| format!("{:<14} {:<42} {}", issue.severity.name(), issue.id, issue.title)).collect();
+    let lines: Vec<_> = issues::ALL
+        .iter()
+        .map(|issue| format!("{:<14} {:<42} {}", issue.severity.name(), issue.id, issue.title))
+        .collect();
     say(&lines.join("\n"))
 }
 

@@ -19,7 +19,8 @@ struct Policy {
     directives: Vec<(String, Vec<String>)>,
 }
 
-/// All policies that a page is under. A browser enforces each of them, so a weakness counts only where every policy has it.
+/// All policies that a page is under. A browser enforces each of them, so a weakness counts only
+/// where every policy has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policies {
     list: Vec<Policy>,
@@ -38,13 +39,20 @@ static WEAKNESSES: [(Weakness, &str); 8] = [
     (|policy, _| allows_inline(policy.handlers()), "'unsafe-inline' for event handlers"),
     (|policy, _| policy.loads_from(is_broad), "scripts from anywhere"),
     (|policy, _| policy.loads_from(|source| source == "data:"), "scripts from data: addresses"),
-    (|policy, _| policy.scripts().is_none_or(|sources| sources.iter().any(|source| source == "'unsafe-eval'")), "'unsafe-eval' for scripts"),
-    (|policy, _| policy.objects().is_none_or(|sources| sources.iter().any(|source| is_broad(source))), "plug-ins from anywhere (object-src)"),
+    (
+        |policy, _| policy.scripts().is_none_or(|sources| sources.iter().any(|source| source == "'unsafe-eval'")),
+        "'unsafe-eval' for scripts",
+    ),
+    (
+        |policy, _| policy.objects().is_none_or(|sources| sources.iter().any(|source| is_broad(source))),
+        "plug-ins from anywhere (object-src)",
+    ),
     (|policy, https| https && policy.loads_from(is_plain), "scripts over plain HTTP"),
 ];
 
 impl Policies {
-    /// The policies of a response: those of its header fields, and those of `meta` elements in the head (HTML, 4.2.5.3).
+    /// The policies of a response: those of its header fields, and those of `meta` elements in the
+    /// head (HTML, 4.2.5.3).
     #[must_use]
     pub fn read(headers: &HeaderMap, elements: &[Element]) -> Self {
         let mut policies = Self::default();
@@ -53,7 +61,9 @@ impl Policies {
                 policies.add(part, false);
             }
         }
-        for element in elements.iter().filter(|element| element.name == "meta" && element.in_head && element.is("http-equiv", "content-security-policy")) {
+        for element in elements.iter().filter(|element| {
+            element.name == "meta" && element.in_head && element.is("http-equiv", "content-security-policy")
+        }) {
             policies.add(element.attr("content").unwrap_or_default(), true);
         }
         policies
@@ -63,7 +73,11 @@ impl Policies {
         let whole = text.trim();
         // A directive is read whole or not at all.
         let room = MAX_TEXT - self.read;
-        let text = if whole.len() <= room { whole } else { whole.as_bytes()[..room].iter().rposition(|byte| *byte == b';').map_or("", |end| &whole[..end]) };
+        let text = if whole.len() <= room {
+            whole
+        } else {
+            whole.as_bytes()[..room].iter().rposition(|byte| *byte == b';').map_or("", |end| &whole[..end])
+        };
         self.read += text.len();
         self.is_cut |= text.len() < whole.len();
         let mut directives: Vec<(String, Vec<String>)> = Vec::new();
@@ -94,7 +108,8 @@ impl Policies {
     /// What is to be said where a part of the policies was not read.
     #[must_use]
     pub fn remark(&self) -> Option<&'static str> {
-        self.is_cut.then_some("of the Content Security Policies only the first 64 KiB, and 100 directives of each, were read")
+        self.is_cut
+            .then_some("of the Content Security Policies only the first 64 KiB, and 100 directives of each, were read")
     }
 
     /// Whether there is no policy that is enforced.
@@ -109,7 +124,8 @@ impl Policies {
         &self.text
     }
 
-    /// The worst weakness that all policies share, if there is one. `https` says that the page came over TLS.
+    /// The worst weakness that all policies share, if there is one. `https` says that the page came
+    /// over TLS.
     #[must_use]
     pub fn weakness(&self, https: bool) -> Option<&'static str> {
         if self.list.is_empty() {
@@ -118,14 +134,20 @@ impl Policies {
         WEAKNESSES.iter().find(|(has, _)| self.list.iter().all(|policy| has(policy, https))).map(|(_, text)| *text)
     }
 
-    /// Whether `frame-ancestors` keeps other sites from framing the page; `None` where no policy has the directive.
+    /// Whether `frame-ancestors` keeps other sites from framing the page; `None` where no policy
+    /// has the directive.
     #[must_use]
     pub fn restricts_framing(&self) -> Option<bool> {
         let lists: Vec<_> = self.list.iter().filter_map(|policy| policy.directive(&["frame-ancestors"])).collect();
-        if lists.is_empty() { None } else { Some(lists.iter().any(|sources| !sources.iter().any(|source| is_broad(source)))) }
+        if lists.is_empty() {
+            None
+        } else {
+            Some(lists.iter().any(|sources| !sources.iter().any(|source| is_broad(source))))
+        }
     }
 
-    /// Whether browsers load over HTTPS what the page names over plain HTTP (Upgrade Insecure Requests).
+    /// Whether browsers load over HTTPS what the page names over plain HTTP (Upgrade Insecure
+    /// Requests).
     #[must_use]
     pub fn upgrades_requests(&self) -> bool {
         self.list.iter().any(|policy| policy.directive(&["upgrade-insecure-requests"]).is_some())
@@ -135,7 +157,9 @@ impl Policies {
 impl Policy {
     /// The sources of the first directive that is there.
     fn directive(&self, names: &[&str]) -> Option<&[String]> {
-        names.iter().find_map(|name| self.directives.iter().find(|(other, _)| other == name).map(|(_, sources)| sources.as_slice()))
+        names.iter().find_map(|name| {
+            self.directives.iter().find(|(other, _)| other == name).map(|(_, sources)| sources.as_slice())
+        })
     }
 
     fn scripts(&self) -> Option<&[String]> {
@@ -156,19 +180,27 @@ impl Policy {
         self.directive(&["script-src-attr", "script-src", "default-src"])
     }
 
-    /// Whether scripts load from a source of this kind. With 'strict-dynamic' browsers ignore hosts and schemes (CSP level 3, 6.7.1.1).
+    /// Whether scripts load from a source of this kind. With 'strict-dynamic' browsers ignore hosts
+    /// and schemes (CSP level 3, 6.7.1.1).
     fn loads_from(&self, is_of_kind: impl Fn(&str) -> bool) -> bool {
-        self.elements().is_none_or(|sources| !sources.iter().any(|source| source == "'strict-dynamic'") && sources.iter().any(|source| is_of_kind(source)))
+        self.elements().is_none_or(|sources| {
+            !sources.iter().any(|source| source == "'strict-dynamic'")
+                && sources.iter().any(|source| is_of_kind(source))
+        })
     }
 }
 
-/// Whether inline script of any text runs. A nonce, a hash or 'strict-dynamic' makes browsers ignore 'unsafe-inline' (CSP level 3, 6.7.3.2).
+/// Whether inline script of any text runs. A nonce, a hash or 'strict-dynamic' makes browsers
+/// ignore 'unsafe-inline' (CSP level 3, 6.7.3.2).
 fn allows_inline(sources: Option<&[String]>) -> bool {
     let overrules = |source: &String| source == "'strict-dynamic'" || is_nonce_or_hash(source);
-    sources.is_none_or(|sources| sources.iter().any(|source| source == "'unsafe-inline'") && !sources.iter().any(overrules))
+    sources.is_none_or(|sources| {
+        sources.iter().any(|source| source == "'unsafe-inline'") && !sources.iter().any(overrules)
+    })
 }
 
-/// Whether a source, in lower case, is a nonce or a hash by the grammar (CSP level 3, 2.3.1). Browsers ignore what only looks like one.
+/// Whether a source, in lower case, is a nonce or a hash by the grammar (CSP level 3, 2.3.1).
+/// Browsers ignore what only looks like one.
 fn is_nonce_or_hash(source: &str) -> bool {
     let Some(inner) = source.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) else { return false };
     let Some((kind, value)) = inner.split_once('-') else { return false };
@@ -179,14 +211,18 @@ fn is_nonce_or_hash(source: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_'))
 }
 
-/// Whether a source, in lower case, names plain HTTP or FTP. What comes from the visitor's own machine passes no network.
+/// Whether a source, in lower case, names plain HTTP or FTP. What comes from the visitor's own
+/// machine passes no network.
 fn is_plain(source: &str) -> bool {
-    let is_http =
-        source.starts_with("http:") && !source.strip_prefix("http://").is_some_and(|rest| is_local(rest.split(['/', ':']).next().unwrap_or_default()));
+    let is_http = source.starts_with("http:")
+        && !source
+            .strip_prefix("http://")
+            .is_some_and(|rest| is_local(rest.split(['/', ':']).next().unwrap_or_default()));
     is_http || source.starts_with("ftp:")
 }
 
-/// Whether a source, in lower case, covers sites of anybody: `*`, a scheme alone, `https://*`, `*:443`, or a wildcard right below a top-level domain.
+/// Whether a source, in lower case, covers sites of anybody: `*`, a scheme alone, `https://*`,
+/// `*:443`, or a wildcard right below a top-level domain.
 fn is_broad(source: &str) -> bool {
     if matches!(source, "http:" | "https:" | "ftp:" | "ws:" | "wss:") {
         return true;
@@ -286,12 +322,24 @@ mod tests {
         assert_eq!(policies(&["default-src *", "default-src 'self'"], "").weakness(true), None);
         assert_eq!(policies(&["default-src *, script-src 'self'; object-src 'none'"], "").weakness(true), None);
         assert_eq!(policies(&["script-src 'self'", "object-src 'none'"], "").weakness(true), None);
-        assert_eq!(policies(&["img-src *", "font-src *"], "").weakness(true), Some("neither script-src nor default-src"));
+        assert_eq!(
+            policies(&["img-src *", "font-src *"], "").weakness(true),
+            Some("neither script-src nor default-src")
+        );
         let meta = "<meta http-equiv=Content-Security-POLICY content=\"default-src 'self'\">";
         assert_eq!(policies(&["img-src *"], meta).weakness(true), None);
         assert!(policies(&[], meta).text().contains("meta element"));
-        assert!(policies(&[], &format!("<body>{meta}")).is_empty(), "outside of the head a meta element sets no policy");
-        assert!(policies(&[" ; ; "], "<meta http-equiv=content-security-policy content=\"frame-ancestors 'none'; sandbox\">").is_empty());
+        assert!(
+            policies(&[], &format!("<body>{meta}")).is_empty(),
+            "outside of the head a meta element sets no policy"
+        );
+        assert!(
+            policies(
+                &[" ; ; "],
+                "<meta http-equiv=content-security-policy content=\"frame-ancestors 'none'; sandbox\">"
+            )
+            .is_empty()
+        );
         assert!(policies(&["upgrade-insecure-requests"], "").upgrades_requests());
     }
 
@@ -316,7 +364,8 @@ mod tests {
     fn long_policies_are_cut_and_take_no_time() {
         let started = tokio::time::Instant::now();
         let many: String = (0..90_000).map(|n| format!("{n:x};")).collect();
-        let metas: String = (0..3).map(|_| format!("<meta http-equiv=content-security-policy content=\"{many}\">")).collect();
+        let metas: String =
+            (0..3).map(|_| format!("<meta http-equiv=content-security-policy content=\"{many}\">")).collect();
         let read = policies(&[], &metas);
         assert!(read.remark().is_some() && read.text().len() <= MAX_TEXT + 100);
         assert_eq!(read.weakness(true), Some("neither script-src nor default-src"));

@@ -3,7 +3,8 @@
 /// How many imports of one style sheet are read.
 const MAX_IMPORTS: usize = 100;
 
-/// The addresses that a style sheet imports. Imports stand before all rules but `@charset` and `@layer` (CSS Cascading and Inheritance, 2); later ones are ignored. Escapes are not resolved.
+/// The addresses that a style sheet imports. Imports stand before all rules but `@charset` and
+/// `@layer` (CSS Cascading and Inheritance, 2); later ones are ignored. Escapes are not resolved.
 #[must_use]
 pub fn imports(sheet: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -80,7 +81,10 @@ mod tests {
         for (sheet, expected) in [
             ("", &[][..]),
             ("@import url(a.css);", &["a.css"]),
-            ("@import url( a.css ) screen;@import url(\"b.css\");@IMPORT URL('c;.css');", &["a.css", "b.css", "c;.css"]),
+            (
+                "@import url( a.css ) screen;@import url(\"b.css\");@IMPORT URL('c;.css');",
+                &["a.css", "b.css", "c;.css"],
+            ),
             ("@import 'a.css'; @import \"b.css\" layer(x) supports(display: grid);", &["a.css", "b.css"]),
             ("@import'a.css'", &["a.css"]),
             ("/* @import 'x'; */ <!-- @import/**/'a.css'; -->", &["a.css"]),

@@ -1,6 +1,8 @@
-//! Reads small files that a command line or a setting names: regular files only, with a limit of their size, and within folders where those are limited.
+//! Reads small files that a command line or a setting names: regular files only, with a limit of
+//! their size, and within folders where those are limited.
 //!
-//! A device, a pipe or a file of `/proc` can be endless or block for ever, so none of them is opened for its content.
+//! A device, a pipe or a file of `/proc` can be endless or block for ever, so none of them is
+//! opened for its content.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -54,9 +56,13 @@ impl Folders {
             Self::Any => read(path, most),
             Self::Only(folders) => {
                 let outside = || FileError::Outside(folders.clone());
-                // Nothing outside is touched, and its errors are not told apart: they would say which files exist.
+                // Nothing outside is touched, and its errors are not told apart: they would say
+                // which files exist.
                 let real = path.canonicalize().map_err(|_| outside())?;
-                let within = folders.iter().filter_map(|folder| folder.canonicalize().ok()).any(|folder| real.starts_with(folder));
+                let within = folders
+                    .iter()
+                    .filter_map(|folder| folder.canonicalize().ok())
+                    .any(|folder| real.starts_with(folder));
                 if within { read(&real, most) } else { Err(outside()) }
             }
         }
@@ -68,7 +74,8 @@ impl Folders {
 /// # Errors
 /// Why it was not read.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
-    // The kind is looked at before opening, which can block or change a device, and after it, because the name may lead elsewhere by then.
+    // The kind is looked at before opening, which can block or change a device, and after it,
+    // because the name may lead elsewhere by then.
     let before = fs::metadata(path)?;
     if !before.is_file() {
         return Err(FileError::NotRegular);
@@ -100,7 +107,14 @@ mod tests {
         fs::write(path("exact"), [7; 100]).unwrap();
         fs::write(path("long"), [7; 101]).unwrap();
         File::create(path("sparse")).unwrap().set_len(1 << 40).unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR, 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
         symlink("/dev/zero", path("zero")).unwrap();
         assert_eq!(read(&path("exact"), 100).unwrap().len(), 100);
         for (file, reason) in [
@@ -114,7 +128,11 @@ mod tests {
             (path("missing"), "cannot be read"),
         ] {
             let error = read(&file, 100).map(|bytes| bytes.len());
-            assert!(error.as_ref().is_err_and(|error| error.to_string().contains(reason)), "{}: {error:?}", file.display());
+            assert!(
+                error.as_ref().is_err_and(|error| error.to_string().contains(reason)),
+                "{}: {error:?}",
+                file.display()
+            );
         }
         // The kernel's symbol list says that it is empty and has megabytes.
         assert!(read(Path::new("/proc/kallsyms"), 100).is_err());
@@ -147,7 +165,13 @@ mod tests {
             let error = only.read(&bad, 10).unwrap_err().to_string();
             assert!(error.contains("not in one of the allowed folders"), "{}: {error}", bad.display());
         }
-        assert!(Folders::Only(Vec::new()).read(&inside.join("deep/ca.pem"), 10).unwrap_err().to_string().contains("no setting may name a file"));
+        assert!(
+            Folders::Only(Vec::new())
+                .read(&inside.join("deep/ca.pem"), 10)
+                .unwrap_err()
+                .to_string()
+                .contains("no setting may name a file")
+        );
         assert!(Folders::Any.read(&outside.join("ca.pem"), 10).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! A writer of HTML that escapes everything but the program's own text.
 
-/// Collects a page. Only `'static` text goes in as it is, so text from a site cannot come in as markup.
+/// Collects a page. Only `'static` text goes in as it is, so text from a site cannot come in as
+/// markup.
 #[derive(Debug, Default)]
 pub(crate) struct Html(String);
 
@@ -21,8 +22,13 @@ impl Html {
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
                 '\n' | '\t' => self.0.push(c),
-                // Control characters and those that turn the direction of writing can make a line read as something else.
-                c if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => self.0.push('\u{fffd}'),
+                // Control characters and those that turn the direction of writing can make a line
+                // read as something else.
+                c if c.is_control()
+                    || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+                {
+                    self.0.push('\u{fffd}')
+                }
                 c => self.0.push(c),
             }
         }
@@ -62,6 +68,9 @@ mod tests {
     fn nothing_hostile_gets_through() {
         let mut html = Html::default();
         html.raw("<p title=\"").text("\"><script>alert('1')</script>&\u{1b}[31m\u{202e}\0").raw("\">");
-        assert_eq!(html.finish(), "<p title=\"&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;\u{fffd}[31m\u{fffd}\u{fffd}\">");
+        assert_eq!(
+            html.finish(),
+            "<p title=\"&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;\u{fffd}[31m\u{fffd}\u{fffd}\">"
+        );
     }
 }

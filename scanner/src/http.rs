@@ -1,5 +1,5 @@
-//! The HTTP client of one scan. It is bound to the target's host and its once-resolved, checked addresses, bounded in time,
-//! bytes, requests and concurrency, and follows no redirect by itself.
+//! The HTTP client of one scan. It is bound to the target's host and its once-resolved, checked
+//! addresses, bounded in time, bytes, requests and concurrency, and follows no redirect by itself.
 
 use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
@@ -70,19 +70,22 @@ pub struct Page {
 }
 
 impl Page {
-    /// A header's value as text; bytes that are no UTF-8 are replaced. Several fields of one name are joined by a comma (RFC 9110, 5.3).
+    /// A header's value as text; bytes that are no UTF-8 are replaced. Several fields of one name
+    /// are joined by a comma (RFC 9110, 5.3).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         joined(&self.headers, name)
     }
 
-    /// The body without a byte order mark of UTF-8. It is a sign of the encoding, no part of the text (Encoding Standard, 6.1).
+    /// The body without a byte order mark of UTF-8. It is a sign of the encoding, no part of the
+    /// text (Encoding Standard, 6.1).
     #[must_use]
     pub fn content(&self) -> &[u8] {
         self.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.body)
     }
 
-    /// The beginning of the body as text, for [`crate::markup`]. The second value is a remark where something was left out.
+    /// The beginning of the body as text, for [`crate::markup`]. The second value is a remark where
+    /// something was left out.
     #[must_use]
     pub fn html(&self) -> (String, Option<String>) {
         let content = self.content();
@@ -102,7 +105,8 @@ impl Page {
 /// The values of one header name, joined by a comma.
 #[must_use]
 pub fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
-    let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned()).collect();
+    let values: Vec<_> =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned()).collect();
     if values.is_empty() { None } else { Some(values.join(", ")) }
 }
 
@@ -119,7 +123,8 @@ impl Visit {
     /// The last response.
     #[must_use]
     pub fn page(&self) -> &Page {
-        // `Client::visit` is the only maker of a Visit and always pushes the page before it returns.
+        // `Client::visit` is the only maker of a Visit and always pushes the page before it
+        // returns.
         &self.pages[self.pages.len() - 1]
     }
 }
@@ -134,8 +139,11 @@ struct Pinned {
 impl Resolve for Pinned {
     fn resolve(&self, name: Name) -> Resolving {
         let known = name.as_str().eq_ignore_ascii_case(&self.host);
-        let answer: Result<Addrs, Box<dyn std::error::Error + Send + Sync>> =
-            if known { Ok(Box::new(self.addresses.clone().into_iter()) as Addrs) } else { Err(format!("{} is not the target", name.as_str()).into()) };
+        let answer: Result<Addrs, Box<dyn std::error::Error + Send + Sync>> = if known {
+            Ok(Box::new(self.addresses.clone().into_iter()) as Addrs)
+        } else {
+            Err(format!("{} is not the target", name.as_str()).into())
+        };
         Box::pin(std::future::ready(answer))
     }
 }
@@ -161,11 +169,15 @@ impl Client {
     pub fn new(target: &Target, addresses: &[IpAddr], settings: &Settings) -> Result<Self, HttpError> {
         let setup = |error: &dyn std::fmt::Display| HttpError::Setup(error.to_string());
         let tls = trust::lenient_config(rustls::ALL_VERSIONS, &[b"http/1.1"]).map_err(|error| setup(&error))?;
-        let pinned = Pinned { host: target.host().to_string(), addresses: addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect() };
+        let pinned = Pinned {
+            host: target.host().to_string(),
+            addresses: addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect(),
+        };
         let inner = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(user_agent())
-            // A proxy from the environment would connect to somewhere else than the pinned addresses.
+            // A proxy from the environment would connect to somewhere else than the pinned
+            // addresses.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .dns_resolver(Arc::new(pinned))
@@ -212,7 +224,13 @@ impl Client {
             }
         }
         let mut response = request.send().await.map_err(|error| self.explain(url, &error))?;
-        let mut page = Page { url: url.clone(), status: response.status().as_u16(), headers: response.headers().clone(), body: Vec::new(), truncated: false };
+        let mut page = Page {
+            url: url.clone(),
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: Vec::new(),
+            truncated: false,
+        };
         while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(url, &error))? {
             let room = self.max_body - page.body.len();
             page.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -233,11 +251,14 @@ impl Client {
         let mut url = start.clone();
         loop {
             let page = self.get(&url, &[]).await?;
-            let location = if matches!(page.status, 301 | 302 | 303 | 307 | 308) { page.headers.get(LOCATION) } else { None };
+            let location =
+                if matches!(page.status, 301 | 302 | 303 | 307 | 308) { page.headers.get(LOCATION) } else { None };
             let verdict = location.map(|location| judge_redirect(&url, &String::from_utf8_lossy(location.as_bytes())));
             visit.pages.push(page);
             match verdict {
-                Some(Redirect::Follow(next)) if visit.pages.len() <= MAX_REDIRECTS && self.target.allows(&next) => url = next,
+                Some(Redirect::Follow(next)) if visit.pages.len() <= MAX_REDIRECTS && self.target.allows(&next) => {
+                    url = next
+                }
                 Some(Redirect::Follow(next)) if !self.target.allows(&next) => {
                     visit.left_for = Some(next.to_string());
                     return Ok(visit);
@@ -281,22 +302,39 @@ mod tests {
     use crate::markup::elements;
 
     fn page(body: &[u8]) -> Page {
-        Page { url: Url::parse("http://a.test/").unwrap(), status: 200, headers: HeaderMap::new(), body: body.to_vec(), truncated: false }
+        Page {
+            url: Url::parse("http://a.test/").unwrap(),
+            status: 200,
+            headers: HeaderMap::new(),
+            body: body.to_vec(),
+            truncated: false,
+        }
     }
 
     #[test]
     fn a_byte_order_mark_is_no_text() {
-        for (body, text) in
-            [("\u{feff}<!DOCTYPE html>", "<!DOCTYPE html>"), ("<p>\u{feff}", "<p>\u{feff}"), ("\u{feff}\u{feff}x", "\u{feff}x"), ("\u{feff}", ""), ("", "")]
-        {
+        for (body, text) in [
+            ("\u{feff}<!DOCTYPE html>", "<!DOCTYPE html>"),
+            ("<p>\u{feff}", "<p>\u{feff}"),
+            ("\u{feff}\u{feff}x", "\u{feff}x"),
+            ("\u{feff}", ""),
+            ("", ""),
+        ] {
             let page = page(body.as_bytes());
-            assert_eq!((page.text().as_str(), page.html().0.as_str(), page.content()), (text, text, text.as_bytes()), "{body:?}");
+            assert_eq!(
+                (page.text().as_str(), page.html().0.as_str(), page.content()),
+                (text, text, text.as_bytes()),
+                "{body:?}"
+            );
             assert_eq!(page.html().1, None);
         }
         // The first two bytes of the mark alone are no mark.
         assert_eq!(page(b"\xef\xbbx").text(), "\u{fffd}x");
         let head = "\u{feff}<!DOCTYPE html><html><head><meta http-equiv=Content-Security-Policy content=\"default-src 'self'\"></head>";
         let page = page(head.as_bytes());
-        assert_eq!(Policies::read(&page.headers, &elements(&page.html().0)).text(), "default-src 'self' (meta element)");
+        assert_eq!(
+            Policies::read(&page.headers, &elements(&page.html().0)).text(),
+            "default-src 'self' (meta element)"
+        );
     }
 }

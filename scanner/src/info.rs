@@ -1,4 +1,5 @@
-//! `kast_info.json`: written once after the last plugin; its presence means that the scan ran to its end.
+//! `kast_info.json`: written once after the last plugin; its presence means that the scan ran to
+//! its end.
 
 use jiff::ZonedDateTime;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! The issue registry: every kind of finding this scanner can make, with its severity and its cure.
 //!
-//! A finding holds a reference into this table, so an id that is not in the registry does not compile.
+//! A finding holds a reference into this table, so an id that is not in the registry does not
+//! compile.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -36,7 +37,8 @@ impl Severity {
     }
 }
 
-/// One entry of the registry. The texts mark code by backticks, which the report shows as code and JSON leaves out.
+/// One entry of the registry. The texts mark code by backticks, which the report shows as code and
+/// JSON leaves out.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Issue {
     /// The stable id that `issues[]` of a processed file names.
@@ -324,8 +326,16 @@ mod tests {
         let mut seen = HashSet::new();
         for issue in ALL {
             assert!(seen.insert(issue.id), "{} is declared twice", issue.id);
-            assert!(issue.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'), "{}", issue.id);
-            assert!(!issue.title.is_empty() && issue.description.ends_with('.') && issue.remediation.ends_with('.'), "{}", issue.id);
+            assert!(
+                issue.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{}",
+                issue.id
+            );
+            assert!(
+                !issue.title.is_empty() && issue.description.ends_with('.') && issue.remediation.ends_with('.'),
+                "{}",
+                issue.id
+            );
             assert_eq!(find(issue.id), Some(*issue));
             for text in [issue.description, issue.remediation] {
                 assert_eq!(text.matches('`').count() % 2, 0, "{}", issue.id);

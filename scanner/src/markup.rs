@@ -1,7 +1,9 @@
 //! Reads the start tags of a page, in one pass and in bounded memory.
 //!
-//! A parser that builds a tree takes time and memory that grow with the square of the depth of a hostile page, and more. The checks only need start tags with their attributes, so this reads
-//! a page as the tokenizer of the HTML standard (13.2.5) does, and tracks just what changes how text is read: raw text, scripts, templates, foreign content and the end of the head.
+//! A parser that builds a tree takes time and memory that grow with the square of the depth of a
+//! hostile page, and more. The checks only need start tags with their attributes, so this reads a
+//! page as the tokenizer of the HTML standard (13.2.5) does, and tracks just what changes how text
+//! is read: raw text, scripts, templates, foreign content and the end of the head.
 
 /// The elements that checks look at. Others are read and dropped.
 const KEPT: [&str; 9] = ["base", "embed", "frame", "iframe", "link", "meta", "object", "script", "style"];
@@ -43,10 +45,12 @@ impl Element {
     }
 }
 
-/// The elements of a page in their order, at most 5,000 of the kinds that load something, set a policy or name software.
+/// The elements of a page in their order, at most 5,000 of the kinds that load something, set a
+/// policy or name software.
 #[must_use]
 pub fn elements(html: &str) -> Vec<Element> {
-    let mut reader = Reader { bytes: html.as_bytes(), html, at: 0, in_head: true, templates: 0, foreign: 0, found: Vec::new() };
+    let mut reader =
+        Reader { bytes: html.as_bytes(), html, at: 0, in_head: true, templates: 0, foreign: 0, found: Vec::new() };
     reader.read();
     reader.found
 }
@@ -140,7 +144,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a tag whose name begins here. `None` at the end of the page, which drops an unfinished tag.
+    /// Reads a tag whose name begins here. `None` at the end of the page, which drops an unfinished
+    /// tag.
     fn tag(&mut self) -> Option<Tag> {
         let name_start = self.at;
         while !matches!(self.peek()?, b'/' | b'>') && !is_white(self.peek()?) {
@@ -222,17 +227,26 @@ impl Reader<'_> {
         }
         if let Some(kept) = KEPT.iter().find(|kept| **kept == name && self.templates == 0) {
             let text = if *kept == "style" { self.style_text() } else { String::new() };
-            self.found.push(Element { name: kept, in_head: self.in_head, in_foreign: self.foreign > 0, text, attributes: tag.attributes });
+            self.found.push(Element {
+                name: kept,
+                in_head: self.in_head,
+                in_foreign: self.foreign > 0,
+                text,
+                attributes: tag.attributes,
+            });
         }
         if matches!(name, "svg" | "math") || self.foreign > 0 {
-            // Within foreign content every element nests the same way; only the outer ones are counted.
+            // Within foreign content every element nests the same way; only the outer ones are
+            // counted.
             self.foreign += usize::from(matches!(name, "svg" | "math") && !tag.self_closing);
             return;
         }
         match name {
             "template" => self.templates += 1,
             "script" => self.skip_script(),
-            "style" | "xmp" | "iframe" | "noembed" | "noframes" | "noscript" | "textarea" | "title" => self.skip_raw(name),
+            "style" | "xmp" | "iframe" | "noembed" | "noframes" | "noscript" | "textarea" | "title" => {
+                self.skip_raw(name)
+            }
             "plaintext" => self.at = self.bytes.len(),
             _ => {}
         }
@@ -247,7 +261,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The beginning of the style sheet that begins here. Within SVG its text is read as markup, so it ends at the next tag.
+    /// The beginning of the style sheet that begins here. Within SVG its text is read as markup, so
+    /// it ends at the next tag.
     fn style_text(&self) -> String {
         let rest = &self.bytes[self.at..];
         let rest = &rest[..rest.len().min(MAX_STYLE_BYTES)];
@@ -312,7 +327,22 @@ const fn is_white(byte: u8) -> bool {
 
 /// The elements that do not end the head (HTML, 13.2.6.4.4 and 13.2.6.4.6).
 fn belongs_to_head(name: &str) -> bool {
-    matches!(name, "html" | "head" | "base" | "basefont" | "bgsound" | "link" | "meta" | "noframes" | "script" | "style" | "template" | "title" | "noscript")
+    matches!(
+        name,
+        "html"
+            | "head"
+            | "base"
+            | "basefont"
+            | "bgsound"
+            | "link"
+            | "meta"
+            | "noframes"
+            | "script"
+            | "style"
+            | "template"
+            | "title"
+            | "noscript"
+    )
 }
 
 /// The elements that end SVG and MathML wherever they are (HTML, 13.2.6.5).
@@ -366,7 +396,8 @@ fn leaves_foreign(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
-/// Replaces the character references that occur in addresses: numbers, and the five names that XML has too.
+/// Replaces the character references that occur in addresses: numbers, and the five names that XML
+/// has too.
 fn unescape(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut rest = value;
@@ -404,7 +435,8 @@ fn reference(text: &str) -> Option<(char, usize)> {
         return None;
     }
     let number = u32::from_str_radix(&digits[..count], radix).unwrap_or(u32::MAX);
-    let character = char::from_u32(number).filter(|character| *character != '\0').unwrap_or(char::REPLACEMENT_CHARACTER);
+    let character =
+        char::from_u32(number).filter(|character| *character != '\0').unwrap_or(char::REPLACEMENT_CHARACTER);
     Some((character, before + count + usize::from(digits[count..].starts_with(';'))))
 }
 
@@ -420,7 +452,8 @@ mod tests {
         let document = scraper::Html::parse_document(html);
         let all = scraper::Selector::parse("base, embed, frame, iframe, link, meta, object, script, style").unwrap();
         let read = |element: scraper::ElementRef<'_>| {
-            let mut attributes: Vec<_> = element.value().attrs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            let mut attributes: Vec<_> =
+                element.value().attrs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             attributes.sort();
             (element.value().name().to_owned(), attributes)
         };
@@ -494,7 +527,10 @@ mod tests {
 
     #[test]
     fn templates_load_nothing() {
-        let names: Vec<_> = elements("<template><script></script><template><link></template><meta></template><link>").iter().map(|one| one.name).collect();
+        let names: Vec<_> = elements("<template><script></script><template><link></template><meta></template><link>")
+            .iter()
+            .map(|one| one.name)
+            .collect();
         assert_eq!(names, ["link"]);
     }
 
@@ -552,7 +588,8 @@ mod tests {
         ] {
             assert!(elements(&page).len() <= MAX_ELEMENTS);
         }
-        // Some two dozen pages of half a megabyte; a parser that builds trees needs minutes for one of them.
+        // Some two dozen pages of half a megabyte; a parser that builds trees needs minutes for one
+        // of them.
         assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     }
 }

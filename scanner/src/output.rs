@@ -22,7 +22,8 @@ pub enum Status {
     Skipped,
 }
 
-/// `<name>_processed.json`. Every field has a default, so that KAST's own files, which leave some out, can be read too.
+/// `<name>_processed.json`. Every field has a default, so that KAST's own files, which leave some
+/// out, can be read too.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Processed {
@@ -40,7 +41,8 @@ pub struct Processed {
     pub website_url: String,
     /// When the plugin ended, in UTC.
     pub timestamp: String,
-    /// The findings as JSON: `{name, timestamp, disposition, results}`. `results` is a list, or the reason as text.
+    /// The findings as JSON: `{name, timestamp, disposition, results}`. `results` is a list, or the
+    /// reason as text.
     pub findings: Value,
     /// How many findings there are.
     pub findings_count: u64,
@@ -90,7 +92,9 @@ pub fn processed(meta: &Meta, outcome: &Outcome, target: &str, ended: Timestamp)
                 executive_summary: format!("{} found {tally}.", meta.display_name),
                 ..base
             };
-            let Outcome::Partial(_, reason) = outcome else { return Processed { findings: findings("success", results), ..file } };
+            let Outcome::Partial(_, reason) = outcome else {
+                return Processed { findings: findings("success", results), ..file };
+            };
             let mut findings = findings("fail", results);
             findings["error"] = format!("not everything was checked: {reason}").into();
             Processed {

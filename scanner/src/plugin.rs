@@ -27,7 +27,11 @@ impl Meta {
     /// The JSON schema of the plugin's settings.
     #[must_use]
     pub fn schema(&self) -> Value {
-        settings::group_schema(self.name, &format!("{} Configuration", self.display_name), &format!("Settings of the {} plugin", self.name))
+        settings::group_schema(
+            self.name,
+            &format!("{} Configuration", self.display_name),
+            &format!("Settings of the {} plugin", self.name),
+        )
     }
 
     /// One row of `plugins list --json`.
@@ -103,7 +107,8 @@ impl Report {
 pub enum Outcome {
     /// The check was made.
     Done(Report),
-    /// A part of the check could not be made, and this is why. What was found still counts, but the plugin did not succeed.
+    /// A part of the check could not be made, and this is why. What was found still counts, but the
+    /// plugin did not succeed.
     Partial(Report, String),
     /// The check could not be made, and this is why. Never used for "found nothing".
     Failed(String),

@@ -1,6 +1,8 @@
-//! `kast_report.html`: one static page made from the files of an output folder, for reading and for printing.
+//! `kast_report.html`: one static page made from the files of an output folder, for reading and for
+//! printing.
 //!
-//! It is made from the files and not from memory, so `--report-only` gives the same page again. It holds no script.
+//! It is made from the files and not from memory, so `--report-only` gives the same page again. It
+//! holds no script.
 
 use std::fs;
 use std::io;
@@ -35,9 +37,11 @@ impl Logo {
     /// Reads a PNG or JPEG file; the content decides, not the name.
     ///
     /// # Errors
-    /// A readable reason, when the file cannot be read, is larger than 1 MiB, or is another kind of file.
+    /// A readable reason, when the file cannot be read, is larger than 1 MiB, or is another kind of
+    /// file.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let bytes = files::read(path, LOGO_LIMIT).map_err(|error| format!("logo {}: the file {error}", path.display()))?;
+        let bytes =
+            files::read(path, LOGO_LIMIT).map_err(|error| format!("logo {}: the file {error}", path.display()))?;
         let kind = match bytes.as_slice() {
             [0x89, b'P', b'N', b'G', ..] => "png",
             [0xff, 0xd8, 0xff, ..] => "jpeg",
@@ -58,7 +62,8 @@ struct Row {
     remediation: &'static str,
 }
 
-/// Renders the report of the files in `folder`, and returns its path. `target` is needed where `kast_info.json` is missing.
+/// Renders the report of the files in `folder`, and returns its path. `target` is needed where
+/// `kast_info.json` is missing.
 ///
 /// # Errors
 /// The error of the file system.
@@ -113,7 +118,9 @@ fn rows(plugins: &[Processed]) -> Vec<Row> {
             }
         }
     }
-    rows.sort_by(|a, b| (a.severity.is_none(), a.severity, &a.title).cmp(&(b.severity.is_none(), b.severity, &b.title)));
+    rows.sort_by(|a, b| {
+        (a.severity.is_none(), a.severity, &a.title).cmp(&(b.severity.is_none(), b.severity, &b.title))
+    });
     rows
 }
 
@@ -158,7 +165,11 @@ fn render(info: Option<&Info>, plugins: &[Processed], target: Option<&str>, logo
     page.raw("<p class=\"maker\">").raw(scanner).raw("</p>\n<h1>").text(target).raw("</h1>\n<p class=\"when\">");
     match info {
         Some(info) => {
-            let version = if info.scanner == crate::NAME { format!("version {}", crate::VERSION) } else { format!("KAST {}", info.kast_version) };
+            let version = if info.scanner == crate::NAME {
+                format!("version {}", crate::VERSION)
+            } else {
+                format!("KAST {}", info.kast_version)
+            };
             page.text(&format!(
                 "{} local time · {} s · {version}",
                 info.start_timestamp.get(..19).unwrap_or(&info.start_timestamp).replace('T', " "),
@@ -166,7 +177,9 @@ fn render(info: Option<&Info>, plugins: &[Processed], target: Option<&str>, logo
             ));
         }
         None => {
-            page.raw("This scan has no kast_info.json: it was interrupted, and the report shows what was done until then.");
+            page.raw(
+                "This scan has no kast_info.json: it was interrupted, and the report shows what was done until then.",
+            );
         }
     }
     page.raw("</p>\n</header>\n<main>\n");
@@ -215,8 +228,12 @@ fn counts(page: &mut Html, rows: &[Row]) {
 
 /// Says at the top which checks could not be made: a reader must not take silence for safety.
 fn unchecked(page: &mut Html, info: Option<&Info>) {
-    let failed: Vec<_> =
-        info.map(|info| info.plugins.as_slice()).unwrap_or_default().iter().filter(|run| !matches!(run.status.as_str(), "success" | "skipped")).collect();
+    let failed: Vec<_> = info
+        .map(|info| info.plugins.as_slice())
+        .unwrap_or_default()
+        .iter()
+        .filter(|run| !matches!(run.status.as_str(), "success" | "skipped"))
+        .collect();
     if !failed.is_empty() {
         let names: Vec<_> = failed.iter().map(|run| run.plugin_name.as_str()).collect();
         page.raw("<p class=\"note\">Not everything was checked. These plugins could not do all of their work: ")
@@ -250,14 +267,22 @@ fn findings(page: &mut Html, rows: &[Row], info: Option<&Info>) {
         // Several sightings of one issue share its explanation.
         for same in group.chunk_by(|a, b| a.title == b.title && a.plugin == b.plugin) {
             let first = same[0];
-            page.raw("<article>\n<h4>").text(&first.title).raw("</h4>\n<p class=\"from\">").text(&first.plugin).raw("</p>\n");
+            page.raw("<article>\n<h4>")
+                .text(&first.title)
+                .raw("</h4>\n<p class=\"from\">")
+                .text(&first.plugin)
+                .raw("</p>\n");
             if !first.description.is_empty() {
                 page.raw("<p>").prose(first.description).raw("</p>\n");
             }
             if same.iter().any(|row| !row.location.is_empty() || !row.evidence.is_empty()) {
                 page.raw("<ul class=\"evidence\">\n");
                 for row in same {
-                    page.raw("<li><code>").text(&row.location).raw("</code><span>").text(&row.evidence).raw("</span></li>\n");
+                    page.raw("<li><code>")
+                        .text(&row.location)
+                        .raw("</code><span>")
+                        .text(&row.evidence)
+                        .raw("</span></li>\n");
                 }
                 page.raw("</ul>\n");
             }
@@ -273,8 +298,14 @@ fn findings(page: &mut Html, rows: &[Row], info: Option<&Info>) {
 fn plugin_table(page: &mut Html, info: Option<&Info>, plugins: &[Processed]) {
     page.raw("<h2>Plugins</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Plugin</th><th>Status</th><th class=\"number\">Findings</th><th class=\"number\">Seconds</th><th>Result</th></tr></thead>\n<tbody>\n");
     let runs: Vec<(String, String, Option<f64>, Option<String>)> = match info {
-        Some(info) => info.plugins.iter().map(|run| (run.plugin_name.clone(), run.status.clone(), run.duration_seconds, run.reason.clone())).collect(),
-        None => plugins.iter().map(|file| (file.name.clone(), text_of(&file.findings["disposition"]), None, None)).collect(),
+        Some(info) => info
+            .plugins
+            .iter()
+            .map(|run| (run.plugin_name.clone(), run.status.clone(), run.duration_seconds, run.reason.clone()))
+            .collect(),
+        None => {
+            plugins.iter().map(|file| (file.name.clone(), text_of(&file.findings["disposition"]), None, None)).collect()
+        }
     };
     if runs.is_empty() {
         page.raw("<tr><td colspan=\"5\">No plugin ran.</td></tr>\n");
@@ -297,8 +328,15 @@ fn plugin_table(page: &mut Html, info: Option<&Info>, plugins: &[Processed]) {
             (_, Some(file)) if status == "success" || file.findings_count > 0 => file.findings_count.to_string(),
             _ => "–".to_owned(),
         };
-        page.raw("\">").text(&status).raw("</span></td><td class=\"number\">").text(&count).raw("</td><td class=\"number\">");
-        page.text(&seconds.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.2}"))).raw("</td><td>").text(&result).raw("</td></tr>\n");
+        page.raw("\">")
+            .text(&status)
+            .raw("</span></td><td class=\"number\">")
+            .text(&count)
+            .raw("</td><td class=\"number\">");
+        page.text(&seconds.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.2}")))
+            .raw("</td><td>")
+            .text(&result)
+            .raw("</td></tr>\n");
     }
     page.raw("</tbody>\n</table></div>\n");
 }
@@ -310,7 +348,11 @@ fn details(page: &mut Html, plugins: &[Processed]) {
     }
     page.raw("<h2>What was seen</h2>\n");
     for file in told {
-        page.raw("<details>\n<summary>").text(&file.display_name).raw("</summary>\n<pre>").text(&file.details).raw("</pre>\n</details>\n");
+        page.raw("<details>\n<summary>")
+            .text(&file.display_name)
+            .raw("</summary>\n<pre>")
+            .text(&file.details)
+            .raw("</pre>\n</details>\n");
     }
 }
 
@@ -323,8 +365,11 @@ mod tests {
     #[test]
     fn hostile_text_stays_text_and_there_is_no_script() {
         let evil = "\"><script>alert(1)</script><img src=x onerror=alert(1)>";
-        let report =
-            Report { findings: vec![Finding::new(&issues::CORS_WILDCARD, evil, evil)], observations: vec![evil.to_owned()], headline: evil.to_owned() };
+        let report = Report {
+            findings: vec![Finding::new(&issues::CORS_WILDCARD, evil, evil)],
+            observations: vec![evil.to_owned()],
+            headline: evil.to_owned(),
+        };
         let file = processed(all()[0].meta(), &Outcome::Done(report), evil, jiff::Timestamp::UNIX_EPOCH);
         let info = Info { notes: vec![evil.to_owned()], ..Info::default() };
         let page = render(Some(&info), &[file], Some(evil), None);

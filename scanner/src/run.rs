@@ -66,7 +66,8 @@ pub enum RunError {
     },
 }
 
-/// Runs a scan to its end and returns what `kast_info.json` says. Dropping the future stops the scan; `kast_info.json` is then missing.
+/// Runs a scan to its end and returns what `kast_info.json` says. Dropping the future stops the
+/// scan; `kast_info.json` is then missing.
 ///
 /// # Errors
 /// [`RunError::Write`] when a file cannot be written. A plugin that fails is no error of the scan.
@@ -121,10 +122,17 @@ async fn scan_and_write(options: ScanOptions, journal: &Journal) -> io::Result<I
     Ok(info)
 }
 
-async fn run_plugin(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Instant, folder: &std::path::Path, journal: &Journal) -> io::Result<PluginRun> {
+async fn run_plugin(
+    plugin: &'static dyn Plugin,
+    scan: Arc<Scan>,
+    deadline: Instant,
+    folder: &std::path::Path,
+    journal: &Journal,
+) -> io::Result<PluginRun> {
     let meta = plugin.meta();
     let start = clock::now();
-    let mut raw = json!({ "plugin": meta.name, "target": scan.target.text(), "started_at": output::utc(start.timestamp()) });
+    let mut raw =
+        json!({ "plugin": meta.name, "target": scan.target.text(), "started_at": output::utc(start.timestamp()) });
     output::write_json(folder, &format!("{}.json", meta.name), &raw)?;
     journal.info(&format!("Running {}", meta.display_name));
 
@@ -152,17 +160,26 @@ async fn run_plugin(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Inst
     Ok(PluginRun::new(meta.name, &start, &end, status, reason))
 }
 
-/// Runs the check on a thread of its own: a panic, an endless wait or an endless computation in one plugin must not take the others with it. What it waits for is served by the caller's
-/// runtime. A check that is late is stopped at its next wait; one that never waits keeps its thread, which ends with the process.
+/// Runs the check on a thread of its own: a panic, an endless wait or an endless computation in one
+/// plugin must not take the others with it. What it waits for is served by the caller's runtime. A
+/// check that is late is stopped at its next wait; one that never waits keeps its thread, which
+/// ends with the process.
 async fn guarded(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Instant) -> Outcome {
     let (of_plugin, of_scan) = (scan.settings.plugin_timeout, scan.settings.scan_timeout);
     let now = Instant::now();
-    let used_up = format!("the time limit of {} s of the scan is used up (setting http.scan_timeout_seconds)", of_scan.as_secs());
+    let used_up =
+        format!("the time limit of {} s of the scan is used up (setting http.scan_timeout_seconds)", of_scan.as_secs());
     if deadline <= now {
         return Outcome::Failed(used_up);
     }
     let end = deadline.min(now + of_plugin);
-    let late = || Outcome::Failed(if end == deadline { used_up } else { format!("the check did not end within {} s", of_plugin.as_secs()) });
+    let late = || {
+        Outcome::Failed(if end == deadline {
+            used_up
+        } else {
+            format!("the check did not end within {} s", of_plugin.as_secs())
+        })
+    };
     let (tell, told) = oneshot::channel();
     // Dropped when this function ends, and also when the scan is stopped.
     let (_stop, stopped) = oneshot::channel::<()>();

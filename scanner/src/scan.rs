@@ -1,4 +1,5 @@
-//! What the plugins of one scan share: the target, its addresses resolved and checked once, the client, and one look at the landing page.
+//! What the plugins of one scan share: the target, its addresses resolved and checked once, the
+//! client, and one look at the landing page.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -43,7 +44,8 @@ impl Landing {
     }
 }
 
-/// The shared part of one scan. Failures are kept like results: the second plugin that asks gets the same reason at once.
+/// The shared part of one scan. Failures are kept like results: the second plugin that asks gets
+/// the same reason at once.
 #[derive(Debug)]
 pub struct Scan {
     /// What is scanned.
@@ -63,16 +65,26 @@ impl Scan {
     /// Makes the shared part. Nothing is sent yet.
     #[must_use]
     pub fn new(target: Target, settings: Settings, gate: Gate, now: Timestamp) -> Arc<Self> {
-        Arc::new(Self { target, settings, gate, now, addresses: OnceCell::new(), client: OnceCell::new(), landing: OnceCell::new() })
+        Arc::new(Self {
+            target,
+            settings,
+            gate,
+            now,
+            addresses: OnceCell::new(),
+            client: OnceCell::new(),
+            landing: OnceCell::new(),
+        })
     }
 
-    /// The target's addresses, resolved once for the whole scan and checked against the scope policy: a name that changes its
-    /// address between two look-ups (DNS rebinding) cannot move a later request elsewhere.
+    /// The target's addresses, resolved once for the whole scan and checked against the scope
+    /// policy: a name that changes its address between two look-ups (DNS rebinding) cannot move a
+    /// later request elsewhere.
     ///
     /// # Errors
     /// A readable reason, when the name does not resolve in time or an address is out of scope.
     pub async fn addresses(&self) -> Result<&[IpAddr], String> {
-        let resolved = self.addresses.get_or_init(|| self.gate.addresses(self.target.host(), self.settings.connect_timeout));
+        let resolved =
+            self.addresses.get_or_init(|| self.gate.addresses(self.target.host(), self.settings.connect_timeout));
         resolved.await.as_deref().map_err(Clone::clone)
     }
 
@@ -92,7 +104,8 @@ impl Scan {
     /// A readable reason for each address that was tried.
     pub async fn landing(&self) -> Result<&Landing, String> {
         let client = self.client().await?;
-        // Each request has its limit, but a chain of slow redirects could use up the time of every plugin.
+        // Each request has its limit, but a chain of slow redirects could use up the time of every
+        // plugin.
         let limit = (self.settings.request_timeout * 3).min(self.settings.plugin_timeout / 2);
         let found = self.landing.get_or_init(|| async {
             let mut reasons = Vec::new();

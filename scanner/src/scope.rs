@@ -1,4 +1,5 @@
-//! Where a scan may connect to: every address is checked against the scope policy before the first connection, and only checked addresses are used.
+//! Where a scan may connect to: every address is checked against the scope policy before the first
+//! connection, and only checked addresses are used.
 
 use std::fmt;
 use std::io;
@@ -51,10 +52,14 @@ impl Gate {
         Self { policy, lookup }
     }
 
-    /// The gate of a command that a person typed: a target that is private by what was typed is meant, and a public name must not lead inside.
+    /// The gate of a command that a person typed: a target that is private by what was typed is
+    /// meant, and a public name must not lead inside.
     #[must_use]
     pub fn typed(host: &Host<String>, allow_private: bool) -> Self {
-        Self::new(ScopePolicy { allow_private: allow_private || is_special_host(&host_of(host)), ..ScopePolicy::default() })
+        Self::new(ScopePolicy {
+            allow_private: allow_private || is_special_host(&host_of(host)),
+            ..ScopePolicy::default()
+        })
     }
 
     /// Checks the host of a target as it is written.
@@ -77,8 +82,9 @@ impl Gate {
         self.policy.check_host(&host).map_err(|error| format!("the address {address} {error}"))
     }
 
-    /// The addresses that a scan of `host` may connect to: all that the host has now, each of them checked. One address out of scope refuses the host, because nobody says which of
-    /// several addresses a visitor gets.
+    /// The addresses that a scan of `host` may connect to: all that the host has now, each of them
+    /// checked. One address out of scope refuses the host, because nobody says which of several
+    /// addresses a visitor gets.
     ///
     /// # Errors
     /// A sentence that says why there is none.
@@ -119,12 +125,19 @@ mod tests {
     #[test]
     fn a_typed_target_may_be_private_and_a_public_name_may_not_lead_inside() {
         let inside: IpAddr = "10.0.0.1".parse().unwrap();
-        for (host, allow_private, expected) in
-            [("example.com", false, false), ("example.com", true, true), ("printer.lan", false, true), ("localhost", false, true)]
-        {
+        for (host, allow_private, expected) in [
+            ("example.com", false, false),
+            ("example.com", true, true),
+            ("printer.lan", false, true),
+            ("localhost", false, true),
+        ] {
             let gate = Gate::typed(&Host::Domain(host.to_owned()), allow_private);
             assert_eq!(gate.check_address(inside).is_ok(), expected, "{host}");
         }
-        assert!(Gate::typed(&Host::Ipv4("127.0.0.1".parse().unwrap()), false).check_host(&Host::parse("127.0.0.1").unwrap()).is_ok());
+        assert!(
+            Gate::typed(&Host::Ipv4("127.0.0.1".parse().unwrap()), false)
+                .check_host(&Host::parse("127.0.0.1").unwrap())
+                .is_ok()
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The settings that `--set group.key=value` changes, their limits, and the schema that `config schema` prints.
+//! The settings that `--set group.key=value` changes, their limits, and the schema that
+//! `config schema` prints.
 //!
 //! One table describes every key, so the parser, the schema and `plugins show` cannot disagree.
 
@@ -62,7 +63,8 @@ pub struct Settings {
     pub file_folders: Folders,
 }
 
-/// What the caller of a scan lays down beside the settings, under `kastrel` in the file of `--config`. No setting can change it.
+/// What the caller of a scan lays down beside the settings, under `kastrel` in the file of
+/// `--config`. No setting can change it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -79,7 +81,8 @@ enum Kind {
         default: u64,
         set: fn(&mut Settings, u64),
     },
-    /// The format says what the value names: Kastrel locks settings that name something beyond the target.
+    /// The format says what the value names: Kastrel locks settings that name something beyond the
+    /// target.
     Text {
         format: &'static str,
         set: fn(&mut Settings, &str) -> Result<(), String>,
@@ -167,11 +170,13 @@ static KEYS: &[Key] = &[
             // Paths of the target, which every one of them is checked to be.
             format: "target-path",
             set: |s, text| {
-                let paths: Vec<String> = text.split(',').map(str::trim).filter(|path| !path.is_empty()).map(str::to_owned).collect();
-                if let Some(bad) = paths
-                    .iter()
-                    .find(|path| !path.starts_with('/') || path.starts_with("//") || path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\'))
-                {
+                let paths: Vec<String> =
+                    text.split(',').map(str::trim).filter(|path| !path.is_empty()).map(str::to_owned).collect();
+                if let Some(bad) = paths.iter().find(|path| {
+                    !path.starts_with('/')
+                        || path.starts_with("//")
+                        || path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\')
+                }) {
                     return Err(format!("`{bad}` is not a path that starts with one slash"));
                 }
                 s.extra_paths = paths;
@@ -234,7 +239,10 @@ impl Settings {
     /// A [`SettingError`] that names the key, when it is unknown or the value does not fit.
     pub fn apply(&mut self, assignment: &str) -> Result<(), SettingError> {
         let (name, value) = assignment.split_once('=').ok_or_else(|| SettingError::Form(assignment.to_owned()))?;
-        let key = KEYS.iter().find(|key| name.split_once('.') == Some((key.group, key.name))).ok_or_else(|| SettingError::Unknown(name.to_owned()))?;
+        let key = KEYS
+            .iter()
+            .find(|key| name.split_once('.') == Some((key.group, key.name)))
+            .ok_or_else(|| SettingError::Unknown(name.to_owned()))?;
         let wrong = |reason: String| SettingError::Value { key: name.to_owned(), reason };
         match &key.kind {
             Kind::Integer { min, max, set, .. } => match value.parse::<u64>() {
@@ -246,7 +254,8 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes the settings of a file: JSON, with the groups under `plugins`, and the caller's limits under `kastrel`. Returns the limits, where the file has some.
+    /// Takes the settings of a file: JSON, with the groups under `plugins`, and the caller's limits
+    /// under `kastrel`. Returns the limits, where the file has some.
     ///
     /// # Errors
     /// It cannot be read, or a setting is refused; what came before it has been set.
@@ -264,7 +273,11 @@ impl Settings {
             for (key, value) in keys.as_object().into_iter().flatten() {
                 let value = match value {
                     Value::String(text) => text.clone(),
-                    Value::Array(list) => list.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect::<Vec<_>>().join(","),
+                    Value::Array(list) => list
+                        .iter()
+                        .map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned))
+                        .collect::<Vec<_>>()
+                        .join(","),
                     other => other.to_string(),
                 };
                 self.apply(&format!("{group}.{key}={value}")).map_err(|error| error.to_string())?;
@@ -280,7 +293,8 @@ pub fn group_schema(group: &str, title: &str, description: &str) -> Value {
     json!({ "type": "object", "title": title, "description": description, "properties": properties(group, "") })
 }
 
-/// The schema of all settings, in the shape that `kast config schema` prints. `plugins` is the groups' schemas by name.
+/// The schema of all settings, in the shape that `kast config schema` prints. `plugins` is the
+/// groups' schemas by name.
 #[must_use]
 pub fn schema(plugins: Map<String, Value>) -> Value {
     json!({

@@ -1,4 +1,5 @@
-//! What is to be scanned: a host, perhaps with a port, or an http(s) URL of one; and where the scan may go.
+//! What is to be scanned: a host, perhaps with a port, or an http(s) URL of one; and where the scan
+//! may go.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -82,7 +83,10 @@ impl Target {
         if text.starts_with('-') {
             return Err(TargetError::LeadingDash);
         }
-        if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control() || matches!(c, '@' | '\\' | '<' | '>' | '"' | '`')) {
+        if let Some(bad) = text
+            .chars()
+            .find(|c| c.is_whitespace() || c.is_control() || matches!(c, '@' | '\\' | '<' | '>' | '"' | '`'))
+        {
             return Err(TargetError::Character(bad));
         }
         if text.contains(['?', '#']) {
@@ -105,7 +109,8 @@ impl Target {
         if scheme.is_none() && rest.contains('/') {
             return Err(TargetError::PathWithoutScheme);
         }
-        // A path may hold these; in a host `Url` would decode the one, and take the other for a letter.
+        // A path may hold these; in a host `Url` would decode the one, and take the other for a
+        // letter.
         if let Some(bad) = authority.chars().find(|c| matches!(c, '%' | '\'')) {
             return Err(TargetError::Character(bad));
         }
@@ -113,13 +118,15 @@ impl Target {
         if authority.is_empty() {
             return Err(TargetError::Malformed("there is no host".to_owned()));
         }
-        // A bare IPv6 address is accepted without brackets, because there is nothing else that it could mean.
+        // A bare IPv6 address is accepted without brackets, because there is nothing else that it
+        // could mean.
         let bracketed = match authority.parse::<std::net::Ipv6Addr>() {
             Ok(address) => format!("[{address}]"),
             Err(_) => authority.to_owned(),
         };
         let port = written_port(&bracketed)?;
-        let url = Url::parse(&format!("http://{bracketed}{path}")).map_err(|error| TargetError::Malformed(error.to_string()))?;
+        let url = Url::parse(&format!("http://{bracketed}{path}"))
+            .map_err(|error| TargetError::Malformed(error.to_string()))?;
         let host = url.host().ok_or(TargetError::Empty)?.to_owned();
         Ok(Self { text: text.to_owned(), host, port, scheme, path: url.path().to_owned() })
     }
@@ -163,7 +170,8 @@ impl Target {
         self.port.unwrap_or(Scheme::Https.default_port())
     }
 
-    /// The plain HTTP address whose redirect to HTTPS may be checked. Only a bare host leaves the choice of port to us.
+    /// The plain HTTP address whose redirect to HTTPS may be checked. Only a bare host leaves the
+    /// choice of port to us.
     #[must_use]
     pub fn plain_sibling(&self) -> Option<Url> {
         if self.port.is_none() && self.scheme.is_none() { self.url(Scheme::Http, 80) } else { None }
@@ -193,7 +201,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// The port as written. `Url` drops a scheme's default port, but `host:80` does not mean the same as `host` here.
+/// The port as written. `Url` drops a scheme's default port, but `host:80` does not mean the same
+/// as `host` here.
 fn written_port(authority: &str) -> Result<Option<u16>, TargetError> {
     let after_host = match authority.rfind(']') {
         Some(end) => &authority[end + 1..],
@@ -209,19 +218,23 @@ fn written_port(authority: &str) -> Result<Option<u16>, TargetError> {
     }
 }
 
-/// Whether a host, in lower case, is the visitor's own machine. Browsers trust it over plain HTTP (Secure Contexts, 3.1).
+/// Whether a host, in lower case, is the visitor's own machine. Browsers trust it over plain HTTP
+/// (Secure Contexts, 3.1).
 #[must_use]
 pub fn is_local(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    name == "localhost" || name.ends_with(".localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// What to do with a redirect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Redirect {
-    /// It stays on the same host and port, or is the upgrade from http to https on the default ports.
+    /// It stays on the same host and port, or is the upgrade from http to https on the default
+    /// ports.
     Follow(Url),
     /// It leaves. Reported, never followed.
     Leaves(String),
@@ -237,9 +250,14 @@ pub fn judge_redirect(from: &Url, location: &str) -> Redirect {
     let same_host = from.host() == to.host();
     let same_port = from.scheme() == to.scheme() && from.port_or_known_default() == to.port_or_known_default();
     let ports = (from.port_or_known_default(), to.port_or_known_default());
-    let upgrade = from.scheme() == "http" && to.scheme() == "https" && (ports == (Some(80), Some(443)) || ports.0 == ports.1);
+    let upgrade =
+        from.scheme() == "http" && to.scheme() == "https" && (ports == (Some(80), Some(443)) || ports.0 == ports.1);
     let no_login = to.username().is_empty() && to.password().is_none();
-    if same_host && (same_port || upgrade) && no_login { Redirect::Follow(to) } else { Redirect::Leaves(to.to_string()) }
+    if same_host && (same_port || upgrade) && no_login {
+        Redirect::Follow(to)
+    } else {
+        Redirect::Leaves(to.to_string())
+    }
 }
 
 #[cfg(test)]
@@ -344,7 +362,8 @@ mod tests {
             };
             assert_eq!((ours.host(), ours.port), (&host, theirs.port()), "{shown}");
             // What is asked for is the path as it is written.
-            let written = shown.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or("/");
+            let written =
+                shown.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or("/");
             assert!(ours.candidates().iter().all(|url| url.path() == written), "{shown}: {:?}", ours.candidates());
         }
     }

@@ -1,7 +1,8 @@
 //! Asks a server which protocol versions and cipher suites it accepts, from SSL 3.0 to TLS 1.3.
 //!
-//! rustls rightly speaks only modern suites, so this file writes the ClientHello itself (RFC 5246, 7.4.1.2; RFC 8446, 4.1.2) and reads the server's first flight. The handshake is never
-//! completed. A server that answers with an alert speaks TLS and refuses what was offered.
+//! rustls rightly speaks only modern suites, so this file writes the ClientHello itself (RFC 5246,
+//! 7.4.1.2; RFC 8446, 4.1.2) and reads the server's first flight. The handshake is never completed.
+//! A server that answers with an alert speaks TLS and refuses what was offered.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -68,7 +69,10 @@ impl Version {
     }
 
     fn named(wire: [u8; 2]) -> String {
-        Self::ALL.iter().find(|version| version.wire() == wire).map_or_else(|| format!("version {}.{}", wire[0], wire[1]), |version| version.name().to_owned())
+        Self::ALL
+            .iter()
+            .find(|version| version.wire() == wire)
+            .map_or_else(|| format!("version {}.{}", wire[0], wire[1]), |version| version.name().to_owned())
     }
 
     /// The suites that can be agreed on in this version.
@@ -122,10 +126,13 @@ impl Suite {
         ["_GCM", "_CCM", "_POLY1305"].iter().any(|mode| self.name().contains(mode))
     }
 
-    /// Whether the suite can be broken with today's means: no encryption or no certificate, export keys, DES, 3DES, RC2, RC4 or MD5.
+    /// Whether the suite can be broken with today's means: no encryption or no certificate, export
+    /// keys, DES, 3DES, RC2, RC4 or MD5.
     #[must_use]
     pub fn is_broken(self) -> bool {
-        ["_NULL_", "_anon_", "_EXPORT", "_DES_", "_DES40_", "_3DES_", "_RC2_", "_RC4_", "_MD5"].iter().any(|part| self.name().contains(part))
+        ["_NULL_", "_anon_", "_EXPORT", "_DES_", "_DES40_", "_3DES_", "_RC2_", "_RC4_", "_MD5"]
+            .iter()
+            .any(|part| self.name().contains(part))
     }
 }
 
@@ -140,7 +147,8 @@ impl fmt::Display for Suite {
 pub struct Agreement {
     /// The suite that the server chose.
     pub suite: Suite,
-    /// The certificates as the server sent them, leaf first. Empty with TLS 1.3, which encrypts them, and with anonymous suites.
+    /// The certificates as the server sent them, leaf first. Empty with TLS 1.3, which encrypts
+    /// them, and with anonymous suites.
     pub chain: Vec<CertificateDer<'static>>,
     /// The length of the prime of a finite-field Diffie-Hellman key, in bits.
     pub dh_bits: Option<usize>,
@@ -162,15 +170,20 @@ pub enum Answer {
     NotTls,
 }
 
-/// The first flight of a client that speaks `version` only and these suites. `name` goes into SNI (RFC 6066, 3), which has no addresses.
+/// The first flight of a client that speaks `version` only and these suites. `name` goes into SNI
+/// (RFC 6066, 3), which has no addresses.
 #[must_use]
 pub fn client_hello(version: Version, suites: &[Suite], name: Option<&str>) -> Vec<u8> {
     let mut body = Vec::from(version.wire().min([3, 3]));
     // The random need not be random: no key is ever derived from this hello.
     body.extend(b"kastrel-scanner: one hello, no k");
     body.push(0);
-    // The last one is no suite but says that secure renegotiation is understood (RFC 5746, 3.3), which some servers insist on.
-    prefixed(&mut body, &suites.iter().map(|suite| suite.0).chain([0x00FF]).flat_map(u16::to_be_bytes).collect::<Vec<_>>());
+    // The last one is no suite but says that secure renegotiation is understood (RFC 5746, 3.3),
+    // which some servers insist on.
+    prefixed(
+        &mut body,
+        &suites.iter().map(|suite| suite.0).chain([0x00FF]).flat_map(u16::to_be_bytes).collect::<Vec<_>>(),
+    );
     body.extend([1, 0]);
     // SSL 3.0 has no extensions.
     if version > Version::Ssl30 {
@@ -195,7 +208,8 @@ fn extensions(version: Version, name: Option<&str>) -> Vec<u8> {
     // X25519, P-256, P-384, P-521 and X448 (RFC 8422).
     let mut groups: Vec<u16> = vec![29, 23, 24, 25, 30];
     if version == Version::Tls13 {
-        // The Brainpool curves by their numbers for TLS 1.3 (RFC 8734), and the groups of RFC 7919. With those in an older hello a server would have to use one of them.
+        // The Brainpool curves by their numbers for TLS 1.3 (RFC 8734), and the groups of RFC 7919.
+        // With those in an older hello a server would have to use one of them.
         groups.extend([31, 32, 33]);
         groups.extend(256..=260);
     } else {
@@ -208,10 +222,11 @@ fn extensions(version: Version, name: Option<&str>) -> Vec<u8> {
     // The uncompressed point format.
     extension(&mut extensions, 11, &[1, 0]);
     if version >= Version::Tls12 {
-        // ECDSA, RSA-PSS, RSA, Ed25519, Ed448, ECDSA with Brainpool curves (RFC 8734), and DSA, with SHA-2 and SHA-1; older versions have no such extension (RFC 5246, 7.4.1.4.1).
+        // ECDSA, RSA-PSS, RSA, Ed25519, Ed448, ECDSA with Brainpool curves (RFC 8734), and DSA,
+        // with SHA-2 and SHA-1; older versions have no such extension (RFC 5246, 7.4.1.4.1).
         const SCHEMES: [u16; 22] = [
-            0x403, 0x503, 0x603, 0x804, 0x805, 0x806, 0x809, 0x80A, 0x80B, 0x401, 0x501, 0x601, 0x807, 0x808, 0x81A, 0x81B, 0x81C, 0x203, 0x201, 0x402, 0x502,
-            0x202,
+            0x403, 0x503, 0x603, 0x804, 0x805, 0x806, 0x809, 0x80A, 0x80B, 0x401, 0x501, 0x601, 0x807, 0x808, 0x81A,
+            0x81B, 0x81C, 0x203, 0x201, 0x402, 0x502, 0x202,
         ];
         let mut list = Vec::new();
         prefixed(&mut list, &SCHEMES.iter().flat_map(|scheme| scheme.to_be_bytes()).collect::<Vec<_>>());
@@ -219,7 +234,8 @@ fn extensions(version: Version, name: Option<&str>) -> Vec<u8> {
     }
     if version == Version::Tls13 {
         extension(&mut extensions, 43, &[2, 3, 4]);
-        // No key share: the server asks for one of its groups, and so names version and suite (RFC 8446, 4.2.8).
+        // No key share: the server asks for one of its groups, and so names version and suite (RFC
+        // 8446, 4.2.8).
         extension(&mut extensions, 51, &[0, 0]);
     }
     extensions
@@ -236,12 +252,14 @@ fn extension(out: &mut Vec<u8>, kind: u16, content: &[u8]) {
     prefixed(out, content);
 }
 
-/// The handshake messages of the records in `bytes`, as far as they are complete, and how the records end.
+/// The handshake messages of the records in `bytes`, as far as they are complete, and how the
+/// records end.
 struct Flight {
     messages: Vec<(u8, Vec<u8>)>,
     alert: Option<(u8, u8)>,
     is_tls: bool,
-    /// Whether the flight breaks off within a ServerHello. The version of TLS 1.3 stands at its end, so its beginning says nothing.
+    /// Whether the flight breaks off within a ServerHello. The version of TLS 1.3 stands at its
+    /// end, so its beginning says nothing.
     has_cut_hello: bool,
 }
 
@@ -289,12 +307,25 @@ pub fn read_answer(bytes: &[u8], asked: Version, offered: &[Suite]) -> Answer {
     if let Some((_, hello)) = flight.messages.iter().find(|(kind, _)| *kind == 2) {
         return match server_hello(hello) {
             None => Answer::Unclear("its hello cannot be read".to_owned()),
-            Some((version, _)) if version != asked.wire() => Answer::Refused(format!("it answers with {}", Version::named(version))),
-            Some((_, suite)) if !offered.contains(&suite) => Answer::Unclear(format!("it chooses a suite that was not offered, {:#06x}", suite.0)),
+            Some((version, _)) if version != asked.wire() => {
+                Answer::Refused(format!("it answers with {}", Version::named(version)))
+            }
+            Some((_, suite)) if !offered.contains(&suite) => {
+                Answer::Unclear(format!("it chooses a suite that was not offered, {:#06x}", suite.0))
+            }
             Some((_, suite)) => Answer::Accepted(Agreement {
                 suite,
-                chain: flight.messages.iter().find(|(kind, _)| *kind == 11).map(|(_, content)| certificates(content)).unwrap_or_default(),
-                dh_bits: flight.messages.iter().find(|(kind, _)| *kind == 12 && suite.name().contains("_DH")).and_then(|(_, content)| prime_bits(content)),
+                chain: flight
+                    .messages
+                    .iter()
+                    .find(|(kind, _)| *kind == 11)
+                    .map(|(_, content)| certificates(content))
+                    .unwrap_or_default(),
+                dh_bits: flight
+                    .messages
+                    .iter()
+                    .find(|(kind, _)| *kind == 12 && suite.name().contains("_DH"))
+                    .and_then(|(_, content)| prime_bits(content)),
             }),
         };
     }
@@ -306,7 +337,8 @@ pub fn read_answer(bytes: &[u8], asked: Version, offered: &[Suite]) -> Answer {
     }
 }
 
-/// The version and the suite of a ServerHello. TLS 1.3 hides its version in an extension (RFC 8446, 4.2.1).
+/// The version and the suite of a ServerHello. TLS 1.3 hides its version in an extension (RFC 8446,
+/// 4.2.1).
 fn server_hello(body: &[u8]) -> Option<([u8; 2], Suite)> {
     let legacy = [*body.first()?, *body.get(1)?];
     let session = usize::from(*body.get(34)?);
@@ -336,7 +368,8 @@ fn certificates(body: &[u8]) -> Vec<CertificateDer<'static>> {
     chain
 }
 
-/// The length of the prime at the beginning of a ServerKeyExchange of finite-field Diffie-Hellman (RFC 5246, 7.4.3).
+/// The length of the prime at the beginning of a ServerKeyExchange of finite-field Diffie-Hellman
+/// (RFC 5246, 7.4.3).
 fn prime_bits(body: &[u8]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([*body.first()?, *body.get(1)?]));
     let prime = body.get(2..2 + length)?;
@@ -399,7 +432,8 @@ impl Probe<'_> {
                 match stream.read(&mut buffer).await {
                     Ok(0) => break,
                     Ok(read) => bytes.extend_from_slice(&buffer[..read]),
-                    // Some servers answer an unknown version with a reset, and some have said all by then.
+                    // Some servers answer an unknown version with a reset, and some have said all
+                    // by then.
                     Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
                     Err(error) => return Err(error),
                 }
@@ -409,7 +443,9 @@ impl Probe<'_> {
         let fault = match timeout(self.limit, talk).await {
             Ok(Ok(())) => return Ok(read_answer(&bytes, version, suites)),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no {}answer within {} s", if bytes.is_empty() { "" } else { "whole " }, self.limit.as_secs()),
+            Err(_) => {
+                format!("no {}answer within {} s", if bytes.is_empty() { "" } else { "whole " }, self.limit.as_secs())
+            }
         };
         // What came before the silence still counts, if it says something.
         match read_answer(&bytes, version, suites) {
@@ -424,14 +460,16 @@ impl Probe<'_> {
     /// As [`Probe::ask`], for the first hello.
     pub async fn survey(&self, version: Version) -> Result<Survey, String> {
         let mut left = version.suites();
-        let mut survey = Survey { version, suites: Vec::new(), chain: Vec::new(), dh_bits: None, refusal: None, end: End::Complete };
+        let mut survey =
+            Survey { version, suites: Vec::new(), chain: Vec::new(), dh_bits: None, refusal: None, end: End::Complete };
         while !left.is_empty() {
             if survey.suites.len() == MAX_SUITES {
                 survey.end = End::Limit;
                 break;
             }
             // The certificates and the first Diffie-Hellman key are read once.
-            let whole_flight = survey.suites.is_empty() || (survey.dh_bits.is_none() && left.iter().any(|suite| suite.is_dhe()));
+            let whole_flight =
+                survey.suites.is_empty() || (survey.dh_bits.is_none() && left.iter().any(|suite| suite.is_dhe()));
             match self.ask(version, &left, whole_flight).await {
                 Ok(Answer::Accepted(agreement)) => {
                     left.retain(|suite| *suite != agreement.suite);
@@ -456,7 +494,8 @@ impl Probe<'_> {
     }
 }
 
-/// Whether an answer is complete for its purpose: a hello or an alert, or everything up to ServerHelloDone.
+/// Whether an answer is complete for its purpose: a hello or an alert, or everything up to
+/// ServerHelloDone.
 fn is_enough(bytes: &[u8], whole_flight: bool) -> bool {
     if bytes.is_empty() {
         return false;
@@ -472,7 +511,8 @@ fn is_enough(bytes: &[u8], whole_flight: bool) -> bool {
 /// How the list of a version's suites ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// The server accepts no more: it answered with an alert or another version, or there is nothing left to offer.
+    /// The server accepts no more: it answered with an alert or another version, or there is
+    /// nothing left to offer.
     Complete,
     /// By an answer that may be a refusal or a fault, such as a closed connection. In words.
     Open(String),
@@ -500,7 +540,8 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Whether it may be said that the server accepts no other suites than these. Some servers refuse by closing the connection.
+    /// Whether it may be said that the server accepts no other suites than these. Some servers
+    /// refuse by closing the connection.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         matches!(self.end, End::Complete | End::Open(_))
@@ -538,7 +579,11 @@ mod tests {
             assert_eq!(usize::from(u16::from_be_bytes([hello[3], hello[4]])), hello.len() - 5);
             assert_eq!(usize::from(u16::from_be_bytes([hello[7], hello[8]])), hello.len() - 9);
             assert_eq!(&hello[9..11], &[3, minor]);
-            assert_eq!(hello.len(), 9 + 2 + 32 + 1 + 2 + 6 + 2 + extensions.map_or(0, |length| 2 + length), "{version:?}");
+            assert_eq!(
+                hello.len(),
+                9 + 2 + 32 + 1 + 2 + 6 + 2 + extensions.map_or(0, |length| 2 + length),
+                "{version:?}"
+            );
         }
     }
 
@@ -606,7 +651,8 @@ mod tests {
         }
     }
 
-    /// A server that takes the first suite offered on some connections, and answers all later ones with these bytes; with none of them it holds the connection open in silence.
+    /// A server that takes the first suite offered on some connections, and answers all later ones
+    /// with these bytes; with none of them it holds the connection open in silence.
     async fn server(takes: usize, then: Option<Vec<u8>>) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -618,9 +664,14 @@ mod tests {
                 stream.read_exact(&mut head).await.unwrap();
                 let mut record = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
                 stream.read_exact(&mut record).await.unwrap();
-                // The suites stand behind the message's head, the version, the random and an empty session, and their length.
+                // The suites stand behind the message's head, the version, the random and an empty
+                // session, and their length.
                 let first = u16::from_be_bytes([record[41], record[42]]);
-                let answer = if count < takes { Some([hello(3, first), vec![22, 3, 3, 0, 4, 14, 0, 0, 0]].concat()) } else { then.clone() };
+                let answer = if count < takes {
+                    Some([hello(3, first), vec![22, 3, 3, 0, 4, 14, 0, 0, 0]].concat())
+                } else {
+                    then.clone()
+                };
                 match answer {
                     Some(bytes) => stream.write_all(&bytes).await.unwrap(),
                     None => held.push(stream),
@@ -694,12 +745,18 @@ mod tests {
 
     #[test]
     fn nothing_breaks_on_any_cut() {
-        let whole = [hello(3, 0x9E), vec![22, 3, 3, 0, 13, 11, 0, 0, 9, 0, 0, 6, 0, 0, 3, 1, 2, 3, 22, 3, 3, 0, 4, 14, 0, 0, 0]].concat();
+        let whole = [
+            hello(3, 0x9E),
+            vec![22, 3, 3, 0, 13, 11, 0, 0, 9, 0, 0, 6, 0, 0, 3, 1, 2, 3, 22, 3, 3, 0, 4, 14, 0, 0, 0],
+        ]
+        .concat();
         for end in 0..=whole.len() {
             let _ = read_answer(&whole[..end], Version::Tls12, &Version::Tls12.suites());
             assert_eq!(is_enough(&whole[..end], true), end == whole.len());
         }
-        let Answer::Accepted(agreement) = read_answer(&whole, Version::Tls12, &Version::Tls12.suites()) else { panic!("not accepted") };
+        let Answer::Accepted(agreement) = read_answer(&whole, Version::Tls12, &Version::Tls12.suites()) else {
+            panic!("not accepted")
+        };
         assert_eq!(agreement.chain, [CertificateDer::from(vec![1, 2, 3])]);
     }
 
@@ -727,7 +784,11 @@ mod tests {
             (0xCCA8, true, true, false),
         ] {
             let suite = Suite(code);
-            assert_eq!((suite.is_forward_secret(), suite.is_authenticated(), suite.is_broken()), (forward_secret, authenticated, broken), "{suite}");
+            assert_eq!(
+                (suite.is_forward_secret(), suite.is_authenticated(), suite.is_broken()),
+                (forward_secret, authenticated, broken),
+                "{suite}"
+            );
         }
         let codes: Vec<_> = suites::TABLE.iter().map(|(code, _)| code).collect();
         for (at, code) in codes.iter().enumerate() {

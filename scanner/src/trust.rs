@@ -1,4 +1,5 @@
-//! TLS client configurations: one that looks at any certificate, and the roots by which certificates are judged.
+//! TLS client configurations: one that looks at any certificate, and the roots by which
+//! certificates are judged.
 
 use std::sync::Arc;
 
@@ -17,12 +18,16 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 
 /// A client configuration that completes the handshake whatever the certificate says.
 ///
-/// A scanner has to look behind a bad certificate, and at keys so short that the provider refuses to check their signatures.
-/// The `tls_certificate` plugin judges the certificate on its own, and nothing secret is ever sent over these connections.
+/// A scanner has to look behind a bad certificate, and at keys so short that the provider refuses
+/// to check their signatures. The `tls_certificate` plugin judges the certificate on its own, and
+/// nothing secret is ever sent over these connections.
 ///
 /// # Errors
 /// When the provider does not support `versions`.
-pub(crate) fn lenient_config(versions: &[&'static SupportedProtocolVersion], alpn: &[&[u8]]) -> Result<ClientConfig, rustls::Error> {
+pub(crate) fn lenient_config(
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[&[u8]],
+) -> Result<ClientConfig, rustls::Error> {
     let provider = provider();
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions)?
@@ -36,7 +41,8 @@ pub(crate) fn lenient_config(versions: &[&'static SupportedProtocolVersion], alp
 /// No file of authorities is larger; Mozilla's whole list has 220 KiB.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
 
-/// The authorities to trust: the system's, or Mozilla's list where the system has none, and the configured extra file.
+/// The authorities to trust: the system's, or Mozilla's list where the system has none, and the
+/// configured extra file.
 ///
 /// # Errors
 /// A readable reason, when the extra file cannot be read or holds no certificate.

@@ -1,7 +1,10 @@
-//! The machine's side of a node's health: the scanner's program, the folders, and room for open files.
+//! The machine's side of a node's health: the scanner's program, the folders, and room for open
+//! files.
 //!
-//! A folder is tried and not believed: a file is made in it, written, brought to the disk and removed. A missing folder is never made again here: where it was a mount point, or lay below one, the
-//! scans would fill another disk, and in either case somebody should hear that its files are gone.
+//! A folder is tried and not believed: a file is made in it, written, brought to the disk and
+//! removed. A missing folder is never made again here: where it was a mount point, or lay below
+//! one, the scans would fill another disk, and in either case somebody should hear that its files
+//! are gone.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,7 +28,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// So many files can be opened, at least: a start needs about a dozen.
 const FILES: usize = 24;
 
-/// The name of the file that is tried where a file needs a name; the same each time, so that a killed process leaves one at most.
+/// The name of the file that is tried where a file needs a name; the same each time, so that a
+/// killed process leaves one at most.
 const PROBE: &str = ".kastrel-health";
 
 /// A folder that scans need.
@@ -37,7 +41,8 @@ struct Folder {
     path: PathBuf,
     /// Whether something was mounted there at the start.
     was_mount_point: bool,
-    /// The check that is under way; it stays here while a disk does not answer, so that no more threads wait for it.
+    /// The check that is under way; it stays here while a disk does not answer, so that no more
+    /// threads wait for it.
     check: Mutex<Option<JoinHandle<Option<NodeFault>>>>,
 }
 
@@ -50,13 +55,23 @@ pub struct MachineHealth {
 }
 
 impl MachineHealth {
-    /// Of a node with this scanner and these folders, which exist now. `least_free`: the free bytes that each folder must have, or a tenth of its disk where that is less.
+    /// Of a node with this scanner and these folders, which exist now. `least_free`: the free bytes
+    /// that each folder must have, or a tenth of its disk where that is less.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>, results: &Path, data: &Path, least_free: u64) -> Self {
         let folder = |kind, name, path: &Path| {
-            Arc::new(Folder { kind, name, path: path.to_owned(), was_mount_point: is_mount_point(path).unwrap_or(false), check: Mutex::default() })
+            Arc::new(Folder {
+                kind,
+                name,
+                path: path.to_owned(),
+                was_mount_point: is_mount_point(path).unwrap_or(false),
+                check: Mutex::default(),
+            })
         };
-        let folders = vec![folder(FaultKind::ResultsFolder, "results folder", results), folder(FaultKind::DataFolder, "data folder", data)];
+        let folders = vec![
+            folder(FaultKind::ResultsFolder, "results folder", results),
+            folder(FaultKind::DataFolder, "data folder", data),
+        ];
         Self { program: program.into(), folders, least_free }
     }
 }
@@ -87,9 +102,14 @@ impl Folder {
         match tokio::time::timeout(LIMIT, running).await {
             Ok(found) => {
                 *check = None;
-                found.unwrap_or_else(|error| Some(self.fault(format!("could not be checked: {error}"), "look at Kastrel's log")))
+                found.unwrap_or_else(|error| {
+                    Some(self.fault(format!("could not be checked: {error}"), "look at Kastrel's log"))
+                })
             }
-            Err(_) => Some(self.fault(format!("does not answer within {} s", LIMIT.as_secs()), "look at its disk, and at the kernel's log")),
+            Err(_) => Some(self.fault(
+                format!("does not answer within {} s", LIMIT.as_secs()),
+                "look at its disk, and at the kernel's log",
+            )),
         }
     }
 
@@ -102,20 +122,30 @@ impl Folder {
             Ok(false) if self.was_mount_point => return Some(not_mounted(self.kind, self.name, &self.path)),
             Ok(_) => {}
             Err(Errno::NOENT) => return Some(self.fault("is missing", folder_remedy(Errno::NOENT))),
-            Err(errno) => return Some(self.fault(format!("cannot be read: {}", io::Error::from(errno)), folder_remedy(errno))),
+            Err(errno) => {
+                return Some(self.fault(format!("cannot be read: {}", io::Error::from(errno)), folder_remedy(errno)));
+            }
         }
         if let Err(errno) = write_and_remove(&self.path, depth) {
             let what = format!("cannot be written: {}", io::Error::from(errno));
-            return resource_fault(errno, &self.fault(&what, "").text).or_else(|| Some(self.fault(what, folder_remedy(errno))));
+            return resource_fault(errno, &self.fault(&what, "").text)
+                .or_else(|| Some(self.fault(what, folder_remedy(errno))));
         }
         let space = rustix::fs::statvfs(&self.path).ok()?;
-        let (free, all) = (space.f_bavail.saturating_mul(space.f_frsize), space.f_blocks.saturating_mul(space.f_frsize));
+        let (free, all) =
+            (space.f_bavail.saturating_mul(space.f_frsize), space.f_blocks.saturating_mul(space.f_frsize));
         let least = least(least_free, all);
-        (free < least).then(|| self.fault(format!("has {} MiB free, less than {} MiB", free >> 20, least >> 20), folder_remedy(Errno::NOSPC)))
+        (free < least).then(|| {
+            self.fault(
+                format!("has {} MiB free, less than {} MiB", free >> 20, least >> 20),
+                folder_remedy(Errno::NOSPC),
+            )
+        })
     }
 }
 
-/// The free bytes that a disk of so many must have. One that does not tell its size is taken as it is.
+/// The free bytes that a disk of so many must have. One that does not tell its size is taken as it
+/// is.
 fn least(wanted: u64, all: u64) -> u64 {
     wanted.min(all / 10)
 }
@@ -135,14 +165,19 @@ pub(crate) fn is_mount_point(path: &Path) -> Result<bool, Errno> {
     Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Makes a file without a name, which is gone however this process ends; where the file system has none such, one with a name.
+/// Makes a file without a name, which is gone however this process ends; where the file system has
+/// none such, one with a name.
 fn write_and_remove(folder: &Path, depth: CheckDepth) -> Result<(), Errno> {
     let mode = Mode::RUSR | Mode::WUSR;
     match rustix::fs::open(folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode) {
         Ok(file) => fill(&file, depth),
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
             let path = folder.join(PROBE);
-            let file = rustix::fs::open(&path, OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC, mode)?;
+            let file = rustix::fs::open(
+                &path,
+                OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                mode,
+            )?;
             let filled = fill(&file, depth);
             match rustix::fs::unlink(&path) {
                 // Another node on the same results folder was faster.
@@ -181,16 +216,26 @@ fn program(program: &Path) -> Option<NodeFault> {
         Ok(found) if !found.is_file() => "it is no file".to_owned(),
         Ok(_) => io::Error::from(rustix::fs::access(program, Access::EXEC_OK).err()?).to_string(),
     };
-    Some(NodeFault::new(FaultKind::ScannerProgram, format!("the scanner {} cannot be run: {why}", program.display()), INSTALL))
+    Some(NodeFault::new(
+        FaultKind::ScannerProgram,
+        format!("the scanner {} cannot be run: {why}", program.display()),
+        INSTALL,
+    ))
 }
 
 /// A lack of the system itself, whatever was tried. `text` says what was.
 pub(crate) fn resource_fault(errno: Errno, text: &str) -> Option<NodeFault> {
     let (kind, remedy) = match errno {
-        Errno::MFILE => (FaultKind::OpenFiles, "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service) and restart Kastrel"),
+        Errno::MFILE => (
+            FaultKind::OpenFiles,
+            "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service) and restart Kastrel",
+        ),
         Errno::NFILE => (FaultKind::OpenFiles, "raise the limit of open files of this machine (sysctl fs.file-max)"),
         Errno::NOMEM => (FaultKind::Memory, "free memory, or lower scans.concurrency"),
-        Errno::AGAIN => (FaultKind::Memory, "raise the limit of processes (ulimit -u, or TasksMax= of the service), or lower scans.concurrency"),
+        Errno::AGAIN => (
+            FaultKind::Memory,
+            "raise the limit of processes (ulimit -u, or TasksMax= of the service), or lower scans.concurrency",
+        ),
         _ => return None,
     };
     Some(NodeFault::new(kind, text, remedy))
@@ -259,9 +304,15 @@ mod tests {
         assert_eq!(
             texts(&health.check(CheckDepth::Full).await),
             [
-                (FaultKind::ScannerProgram, format!("the scanner {} cannot be run: No such file or directory (os error 2)", shown("kast"))),
+                (
+                    FaultKind::ScannerProgram,
+                    format!("the scanner {} cannot be run: No such file or directory (os error 2)", shown("kast"))
+                ),
                 (FaultKind::ResultsFolder, format!("the results folder {} is missing", shown("results"))),
-                (FaultKind::DataFolder, format!("the data folder {} cannot be read: Not a directory (os error 20)", shown("data"))),
+                (
+                    FaultKind::DataFolder,
+                    format!("the data folder {} cannot be read: Not a directory (os error 20)", shown("data"))
+                ),
             ]
         );
         assert!(!machine.path("results").exists(), "it is for somebody else to make it again");
@@ -271,14 +322,17 @@ mod tests {
         std::fs::create_dir(machine.path("data")).unwrap();
         assert_eq!(health.check(CheckDepth::Full).await, []);
         std::fs::set_permissions(machine.path("kast"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-        assert!(health.check(CheckDepth::Full).await[0].text.ends_with("cannot be run: Permission denied (os error 13)"));
+        assert!(
+            health.check(CheckDepth::Full).await[0].text.ends_with("cannot be run: Permission denied (os error 13)")
+        );
     }
 
     #[tokio::test]
     async fn too_little_space_is_a_fault() {
         let machine = Machine::new();
         let faults = machine.health(u64::MAX).check(CheckDepth::Full).await;
-        // A tenth of the disk is enough where more was asked; whether this disk has it is not this test's.
+        // A tenth of the disk is enough where more was asked; whether this disk has it is not this
+        // test's.
         assert!(faults.iter().all(|fault| fault.text.contains(" MiB free, less than ")), "{faults:?}");
         for (wanted, all, expected) in [(64, 10_000, 64), (64, 100, 10), (64, 0, 0), (0, 10_000, 0)] {
             assert_eq!(least(wanted, all), expected);
@@ -296,8 +350,13 @@ mod tests {
     #[test]
     fn a_disk_that_was_mounted_and_is_not_any_more_is_never_written() {
         let root = tempfile::tempdir().unwrap();
-        let folder =
-            Folder { kind: FaultKind::ResultsFolder, name: "results folder", path: root.path().to_owned(), was_mount_point: true, check: Mutex::default() };
+        let folder = Folder {
+            kind: FaultKind::ResultsFolder,
+            name: "results folder",
+            path: root.path().to_owned(),
+            was_mount_point: true,
+            check: Mutex::default(),
+        };
         assert!(folder.look(0, CheckDepth::Quick).unwrap().text.ends_with("is not mounted"));
     }
 

@@ -1,7 +1,10 @@
-//! Seals the values of secret settings with a key from a file: XChaCha20-Poly1305, with a nonce made from the secret itself.
+//! Seals the values of secret settings with a key from a file: XChaCha20-Poly1305, with a nonce
+//! made from the secret itself.
 //!
-//! The file holds 32 random bytes as hexadecimal digits and is made at its first use, readable by its owner alone. It is part of no backup. Because the nonce follows from the purpose and the secret, a
-//! submission that is repeated is sealed alike; whoever reads the database learns no more than that two scans of one target have the same value in one setting.
+//! The file holds 32 random bytes as hexadecimal digits and is made at its first use, readable by
+//! its owner alone. It is part of no backup. Because the nonce follows from the purpose and the
+//! secret, a submission that is repeated is sealed alike; whoever reads the database learns no more
+//! than that two scans of one target have the same value in one setting.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -80,7 +83,9 @@ impl SecretBox {
         if let Some(keys) = &*known {
             return Ok(keys.clone());
         }
-        let unusable = |error: io::Error| SealError::Unusable(format!("the key file {} cannot be used: {error}", self.path.display()));
+        let unusable = |error: io::Error| {
+            SealError::Unusable(format!("the key file {} cannot be used: {error}", self.path.display()))
+        };
         let key = match read(&self.path) {
             Ok(key) => {
                 if let Some(mode) = rights_of_others(&self.path) {
@@ -104,7 +109,8 @@ impl Keys {
 }
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; KEY_BYTES] {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap_or_else(|_| unreachable!("a key of any length will do"));
+    let mut mac =
+        <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap_or_else(|_| unreachable!("a key of any length will do"));
     for part in parts {
         // With its length, so that no two lists of parts are the same bytes.
         mac.update(&(part.len() as u64).to_be_bytes());
@@ -125,9 +131,12 @@ fn rights_of_others(path: &Path) -> Option<u32> {
 /// Reads the key.
 fn read(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let text = std::fs::read_to_string(path)?;
-    unhex(text.trim())
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "expected 64 hexadecimal digits, such as `openssl rand -hex 32` prints"))
+    unhex(text.trim()).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "expected 64 hexadecimal digits, such as `openssl rand -hex 32` prints",
+        )
+    })
 }
 
 /// Makes the key, unless another process makes it at the same time: then that one's counts.
@@ -168,15 +177,25 @@ impl SecretSealer for SecretBox {
 
     fn open(&self, purpose: &str, sealed: &str) -> Result<String, SealError> {
         let mut parts = sealed.split('.');
-        let (Some(VERSION), Some(id), Some(body), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else { return Err(SealError::Broken) };
+        let (Some(VERSION), Some(id), Some(body), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(SealError::Broken);
+        };
         let keys = self.keys(false)?;
         if id != keys.id {
             let is_id = id.len() == keys.id.len() && id.bytes().all(|b| b.is_ascii_hexdigit());
-            return Err(if is_id { SealError::OtherKey { sealed_with: id.to_owned(), own: keys.id } } else { SealError::Broken });
+            return Err(if is_id {
+                SealError::OtherKey { sealed_with: id.to_owned(), own: keys.id }
+            } else {
+                SealError::Broken
+            });
         }
         let body = unhex(body).filter(|body| body.len() > NONCE_BYTES).ok_or(SealError::Broken)?;
         let (nonce, sealed) = body.split_at(NONCE_BYTES);
-        let clear = keys.cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: purpose.as_bytes() }).map_err(|_| SealError::Broken)?;
+        let clear = keys
+            .cipher
+            .decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: purpose.as_bytes() })
+            .map_err(|_| SealError::Broken)?;
         String::from_utf8(clear).map_err(|_| SealError::Broken)
     }
 }
@@ -193,8 +212,16 @@ mod tests {
         for clear in ["hunter2", "", "ünï\n", &"x".repeat(1000)] {
             let sealed = one.seal("scan\nzap.key\na.test", clear).unwrap();
             assert!(clear.is_empty() || !sealed.contains(clear));
-            assert_eq!(same.open("scan\nzap.key\na.test", &sealed).as_deref(), Ok(clear), "another process with the same file");
-            assert_eq!(one.seal("scan\nzap.key\na.test", clear).unwrap(), sealed, "a repeated submission is the same request");
+            assert_eq!(
+                same.open("scan\nzap.key\na.test", &sealed).as_deref(),
+                Ok(clear),
+                "another process with the same file"
+            );
+            assert_eq!(
+                one.seal("scan\nzap.key\na.test", clear).unwrap(),
+                sealed,
+                "a repeated submission is the same request"
+            );
             assert_eq!(one.open("scan\nzap.key\nb.test", &sealed), Err(SealError::Broken));
             assert!(other.open("scan\nzap.key\na.test", &sealed).is_err());
             let mut spoilt = sealed.clone();
@@ -215,7 +242,8 @@ mod tests {
         assert_eq!(SecretBox::new(&path).open("x", &format!("v1.00000000.{}", "00".repeat(50))), Err(SealError::NoKey));
         assert!(!path.exists(), "only sealing makes a key");
         let sealed: Vec<String> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| SecretBox::new(&path).seal("x", "y").unwrap())).collect();
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| SecretBox::new(&path).seal("x", "y").unwrap())).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(sealed.iter().all(|one| *one == sealed[0]), "whoever comes second takes the first one's key");
@@ -250,7 +278,10 @@ mod tests {
         for text in ["", "hunter2", &"0".repeat(63), &"+0".repeat(32)] {
             std::fs::write(&path, text).unwrap();
             let why = SecretBox::new(&path).seal("x", "y").unwrap_err().to_string();
-            assert!(why.contains("secrets.key") && why.contains("64 hexadecimal digits") && !why.contains("hunter2"), "{why}");
+            assert!(
+                why.contains("secrets.key") && why.contains("64 hexadecimal digits") && !why.contains("hunter2"),
+                "{why}"
+            );
         }
     }
 }

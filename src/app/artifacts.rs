@@ -6,7 +6,9 @@ use std::sync::Arc;
 use kastrel_actors::ports::Clock;
 
 use super::AppError;
-use crate::adapters::artifacts::{ArtifactStore, Bucket, BucketArtifacts, BucketSettings, BucketUploader, FolderArtifacts, UploadRules};
+use crate::adapters::artifacts::{
+    ArtifactStore, Bucket, BucketArtifacts, BucketSettings, BucketUploader, FolderArtifacts, UploadRules,
+};
 use crate::config::Config;
 
 /// What reads the files of scans.
@@ -21,8 +23,14 @@ pub fn artifacts(config: &Config, results_dir: &Path) -> Result<Arc<dyn Artifact
     })
 }
 
-/// What brings the files of this node's scans to where others read them; `None`: they stay in the results folder.
-pub(super) fn uploader(config: &Config, results_dir: &Path, node: &str, clock: Arc<dyn Clock>) -> Result<Option<BucketUploader>, AppError> {
+/// What brings the files of this node's scans to where others read them; `None`: they stay in the
+/// results folder.
+pub(super) fn uploader(
+    config: &Config,
+    results_dir: &Path,
+    node: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<BucketUploader>, AppError> {
     let artifacts = &config.artifacts;
     let rules = UploadRules {
         live_every: artifacts.live_log_seconds,

@@ -1,4 +1,5 @@
-//! The database by itself: opened to back it up or to restore it, without anything that works on it.
+//! The database by itself: opened to back it up or to restore it, without anything that works on
+//! it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,8 @@ use crate::private;
 /// Where the engine keeps its files in the data folder.
 const FILES: &str = "database";
 
-/// Opens the database that the configuration names, as it is. An embedded one must be there already: nobody wants a backup of a folder that they have mistyped.
+/// Opens the database that the configuration names, as it is. An embedded one must be there
+/// already: nobody wants a backup of a folder that they have mistyped.
 ///
 /// # Errors
 /// There is none, another process holds it, or it does not answer.
@@ -24,7 +26,9 @@ pub async fn database_to_back_up(config: &Config) -> Result<SurrealStore, AppErr
         Some(url) => {
             let address: RemoteDatabase = url.expose().parse()?;
             // Also one that runs on an engine that loses rows: a backup is the way out of it.
-            SurrealStore::connect_with(&address, true).await.map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })
+            SurrealStore::connect_with(&address, true)
+                .await
+                .map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })
         }
     }
 }
@@ -39,7 +43,8 @@ pub enum RestoreTarget {
 }
 
 impl RestoreTarget {
-    /// Opens the database that the configuration names, or makes it. `replace`: what an embedded one holds makes way for it.
+    /// Opens the database that the configuration names, or makes it. `replace`: what an embedded
+    /// one holds makes way for it.
     ///
     /// # Errors
     /// Another process holds it, it does not answer, or it is not one that can be replaced.
@@ -54,8 +59,12 @@ impl RestoreTarget {
             }
         }
         match (&config.database.url, replace) {
-            (None, true) => Ok(Self::Replacement(Replacement::begin(dir).await.map_err(|error| folder_error(error, dir))?)),
-            (None, false) => Ok(Self::Empty(SurrealStore::open_to_restore(dir).await.map_err(|error| folder_error(error, dir))?)),
+            (None, true) => {
+                Ok(Self::Replacement(Replacement::begin(dir).await.map_err(|error| folder_error(error, dir))?))
+            }
+            (None, false) => {
+                Ok(Self::Empty(SurrealStore::open_to_restore(dir).await.map_err(|error| folder_error(error, dir))?))
+            }
             (Some(_), true) => Err(AppError::ReplaceRemote),
             (Some(url), false) => {
                 let address: RemoteDatabase = url.expose().parse()?;
@@ -84,7 +93,9 @@ impl RestoreTarget {
                 store.close().await;
                 Ok(Vec::new())
             }
-            Self::Replacement(replacement) => replacement.finish(SystemClock.now()).await.map_err(|error| folder_error(error, &config.data.dir)),
+            Self::Replacement(replacement) => {
+                replacement.finish(SystemClock.now()).await.map_err(|error| folder_error(error, &config.data.dir))
+            }
         }
     }
 }
@@ -97,7 +108,8 @@ pub fn backup_folder(config: &Config) -> Result<BackupFolder, AppError> {
     Ok(BackupFolder::new(super::absolute(&config.backup_dir())?, config.backup.keep))
 }
 
-/// The embedded database of a data folder, with the folder's lock. It is backed up before its schema changes.
+/// The embedded database of a data folder, with the folder's lock. It is backed up before its
+/// schema changes.
 pub(super) async fn embedded(config: &Config, data_dir: &Path) -> Result<SurrealStore, AppError> {
     let folder = config.makes_backups().then(|| backup_folder(config)).transpose()?;
     let before = folder.as_ref().map(|folder| folder as &dyn BeforeMigration);

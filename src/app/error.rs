@@ -40,7 +40,9 @@ pub enum AppError {
         dir: PathBuf,
     },
     /// A database on a server has its own ways to be put aside.
-    #[error("--replace works on the embedded database: for one on a server, name a new namespace or database in KASTREL_DATABASE_URL")]
+    #[error(
+        "--replace works on the embedded database: for one on a server, name a new namespace or database in KASTREL_DATABASE_URL"
+    )]
     ReplaceRemote,
     /// The address of the database is none.
     #[error("database.url cannot be used")]

@@ -1,4 +1,5 @@
-//! Who this process is: the node's id, new at each start, and the data folder's, which stays; and which nodes ran on the folder before.
+//! Who this process is: the node's id, new at each start, and the data folder's, which stays; and
+//! which nodes ran on the folder before.
 
 use std::path::Path;
 
@@ -9,18 +10,22 @@ use super::AppError;
 
 /// A readable name, cleaned, and a part that is new at each start.
 pub(super) fn node_id(name: &str) -> NodeId {
-    let clean: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).take(60).collect();
+    let clean: String =
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).take(60).collect();
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let text = format!("{}-{}", if clean.is_empty() { "node" } else { &clean }, &unique[..8]);
     text.parse().unwrap_or_else(|_| unreachable!("only characters that an id may have"))
 }
 
-/// The most nodes of earlier runs that a data folder names. More than one is there only where starts broke off before they had taken over.
+/// The most nodes of earlier runs that a data folder names. More than one is there only where
+/// starts broke off before they had taken over.
 const MOST_PREVIOUS: usize = 8;
 
-/// The nodes that ran on this data folder before, and from now on `own` as well. Call it while the folder's lock is held: then none of them lives.
+/// The nodes that ran on this data folder before, and from now on `own` as well. Call it while the
+/// folder's lock is held: then none of them lives.
 ///
-/// Without the file a successor waits for the end of their leases, so a file that cannot be read or written fails no start.
+/// Without the file a successor waits for the end of their leases, so a file that cannot be read or
+/// written fails no start.
 pub(super) fn succeed(data_dir: &Path, own: &NodeId) -> Vec<NodeId> {
     let path = data_dir.join("nodes");
     let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -29,18 +34,26 @@ pub(super) fn succeed(data_dir: &Path, own: &NodeId) -> Vec<NodeId> {
     let names: String = previous.iter().chain([own]).map(|node| format!("{node}\n")).collect();
     let fresh = path.with_extension("new");
     if let Err(error) = std::fs::write(&fresh, names).and_then(|()| std::fs::rename(&fresh, &path)) {
-        warn!(error = &error as &dyn std::error::Error, "could not write {}; the next start waits for the end of this node's lease", path.display());
+        warn!(
+            error = &error as &dyn std::error::Error,
+            "could not write {}; the next start waits for the end of this node's lease",
+            path.display()
+        );
     }
     previous
 }
 
-/// The data folder's own identity, made at its first use. Leftovers of other data folders on this machine are not ours to kill.
+/// The data folder's own identity, made at its first use. Leftovers of other data folders on this
+/// machine are not ours to kill.
 pub(super) fn data_dir_id(data_dir: &Path) -> Result<String, AppError> {
     let path = data_dir.join("id");
     let folder = |source| AppError::Folder { path: path.clone(), source };
     match std::fs::read_to_string(&path) {
         Ok(text) if uuid::Uuid::parse_str(text.trim()).is_ok() => Ok(text.trim().to_owned()),
-        Ok(_) => Err(folder(std::io::Error::new(std::io::ErrorKind::InvalidData, "the file should hold a UUID; delete it if no scan of this folder runs"))),
+        Ok(_) => Err(folder(std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "the file should hold a UUID; delete it if no scan of this folder runs",
+        ))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let id = uuid::Uuid::new_v4().to_string();
             std::fs::write(&path, format!("{id}\n")).map_err(folder)?;

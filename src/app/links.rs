@@ -1,4 +1,5 @@
-//! What connects this process with the truth and with other processes: the database, and with Redis the queue, the control bus and the live feed.
+//! What connects this process with the truth and with other processes: the database, and with Redis
+//! the queue, the control bus and the live feed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +7,9 @@ use std::time::Duration;
 
 use kastrel_actors::desk::View;
 use kastrel_actors::model::NodeId;
-use kastrel_actors::ports::{Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
+use kastrel_actors::ports::{
+    Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore,
+};
 use tracing::warn;
 
 use super::database::{embedded, folder_error};
@@ -17,8 +20,9 @@ use crate::backup::BackupSource;
 use crate::config::Config;
 use crate::telemetry::Observed;
 
-/// The least that a reader of the queue may hold a signal before it counts as dead: several times as long as it may take to lease a row. Otherwise it is two leases of a node, because a node
-/// that has not come back by then is gone.
+/// The least that a reader of the queue may hold a signal before it counts as dead: several times
+/// as long as it may take to lease a row. Otherwise it is two leases of a node, because a node that
+/// has not come back by then is gone.
 const RECLAIM_LEAST: Duration = Duration::from_secs(15);
 
 /// See the module.
@@ -40,10 +44,12 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Opens them for `role`, in a process whose node, if it has one, is `node`. What the bus and the feed say to Redis is told to `observed`; the other ports are observed from outside.
+    /// Opens them for `role`, in a process whose node, if it has one, is `node`. What the bus and
+    /// the feed say to Redis is told to `observed`; the other ports are observed from outside.
     ///
     /// # Errors
-    /// An address is wrong, or the database does not answer. A Redis that does not answer is no error.
+    /// An address is wrong, or the database does not answer. A Redis that does not answer is no
+    /// error.
     pub(super) async fn open(
         config: &Config,
         role: Role,
@@ -56,8 +62,13 @@ impl Links {
         let (store, lock) = match &config.database.url {
             None => (embedded(config, data_dir).await?, None),
             Some(url) => {
-                // Processes of scans are told apart by their data folder, so two nodes must not share one.
-                let lock = if role.runs_scans(true) { Some(FolderLock::take(data_dir).map_err(|error| folder_error(error, data_dir))?) } else { None };
+                // Processes of scans are told apart by their data folder, so two nodes must not
+                // share one.
+                let lock = if role.runs_scans(true) {
+                    Some(FolderLock::take(data_dir).map_err(|error| folder_error(error, data_dir))?)
+                } else {
+                    None
+                };
                 let address: RemoteDatabase = url.expose().parse()?;
                 let store = SurrealStore::connect_with(&address, config.database.allow_unsafe_engine)
                     .await
@@ -80,13 +91,20 @@ impl Links {
         };
         let Some(url) = config.redis.url.as_ref().filter(|_| shared || role == Role::Serve) else {
             if shared && role == Role::Serve {
-                warn!("database.url is set without redis.url: scans that other processes submit start with a delay of seconds");
+                warn!(
+                    "database.url is set without redis.url: scans that other processes submit start with a delay of seconds"
+                );
             }
             return Ok(links);
         };
         let prefix = prefix_of(&config.redis.prefix.to_string(), &store.installation().await?);
         let reclaim_after = config.node.lease_seconds.saturating_mul(2).max(RECLAIM_LEAST);
-        let options = RedisOptions { prefix, reclaim_after, calls: CallObserver::new(observed.redis_calls()), ..RedisOptions::default() };
+        let options = RedisOptions {
+            prefix,
+            reclaim_after,
+            calls: CallObserver::new(observed.redis_calls()),
+            ..RedisOptions::default()
+        };
         let redis = RedisConnections::open_with(url.expose(), node.clone(), Arc::clone(clock), &options)?;
         Ok(Self {
             queue: Arc::clone(&redis.queue) as _,

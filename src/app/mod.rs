@@ -1,7 +1,9 @@
-//! The application put together: which adapters stand behind the ports, and in which order they start and stop.
+//! The application put together: which adapters stand behind the ports, and in which order they
+//! start and stop.
 //!
-//! The order is part of the promises: the data folder's lock first, because it proves that no other process of this folder lives; only then the node, which cleans up after a crashed predecessor and
-//! starts its scans anew.
+//! The order is part of the promises: the data folder's lock first, because it proves that no other
+//! process of this folder lives; only then the node, which cleans up after a crashed predecessor
+//! and starts its scans anew.
 
 mod artifacts;
 mod database;
@@ -85,7 +87,8 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the store, cleans up after a crashed predecessor, and starts the node if `role` has one.
+    /// Opens the store, cleans up after a crashed predecessor, and starts the node if `role` has
+    /// one.
     ///
     /// # Errors
     /// What could not be opened or started; nothing is left running then.
@@ -103,7 +106,8 @@ impl App {
         let artifacts = artifacts(config, &folders.results)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let node_id = identity::node_id(config.node.name.as_deref().unwrap_or(&node::host()));
-        // From outside, so that what is told is what was committed, published and run; the orchestration knows nothing of it.
+        // From outside, so that what is told is what was committed, published and run; the
+        // orchestration knows nothing of it.
         let observed = observe(telemetry, Arc::clone(&clock));
         let links = Links::open(config, role, &folders.data, &node_id, &clock, &observed).await?;
         let database = links.database.clone();
@@ -128,8 +132,15 @@ impl App {
             } else if links.shared {
                 (None, scanner::view_of_the_nodes(Arc::clone(&desk.store)), None)
             } else {
-                let runner =
-                    scanner::runner(config, scanner::scanner(config)?, &folders.results, &folders.data, &identity::data_dir_id(&folders.data)?, None, false)?;
+                let runner = scanner::runner(
+                    config,
+                    scanner::scanner(config)?,
+                    &folders.results,
+                    &folders.data,
+                    &identity::data_dir_id(&folders.data)?,
+                    None,
+                    false,
+                )?;
                 (None, scanner::view_of(&runner), reports::renderer(config, &runner))
             };
             scanner::show_on(&desk.board, catalogue.clone());
@@ -145,7 +156,8 @@ impl App {
             }
             let queue_watch = role.follows_scans().then(|| queue_watch::start(desk.clone()));
             let backups = if role == Role::Serve && config.makes_backups() {
-                let (folder, source, clock) = (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&desk.clock));
+                let (folder, source, clock) =
+                    (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&desk.clock));
                 Some(AutomaticBackups { folder, every: config.backup_interval(), source, clock }.start())
             } else {
                 None
@@ -176,7 +188,8 @@ impl App {
         started
     }
 
-    /// Asks the scanner that the configuration leads to what it offers, without starting anything else.
+    /// Asks the scanner that the configuration leads to what it offers, without starting anything
+    /// else.
     ///
     /// # Errors
     /// It is missing, or does not answer.
@@ -199,7 +212,8 @@ impl App {
         self.catalogue.clone()
     }
 
-    /// Waits until the node gives up, which a node that does its work never does, or the database turns out to have lost rows.
+    /// Waits until the node gives up, which a node that does its work never does, or the database
+    /// turns out to have lost rows.
     pub async fn failure(&self) -> AppFailure {
         let node = async {
             match &self.node {
@@ -219,7 +233,8 @@ impl App {
         self.backups.as_ref().map(RunningBackups::status)
     }
 
-    /// Stops the node: running scans may finish for as long as is configured, and then go back to pending at no cost, within the shutdown grace. The database stays open.
+    /// Stops the node: running scans may finish for as long as is configured, and then go back to
+    /// pending at no cost, within the shutdown grace. The database stays open.
     pub async fn stop(&self) {
         if let Some(backups) = &self.backups {
             backups.stop().await;
@@ -229,16 +244,20 @@ impl App {
         }
     }
 
-    /// Closes the database, after everything else has stopped. Returns when what is committed is written out and the files are let go of.
+    /// Closes the database, after everything else has stopped. Returns when what is committed is
+    /// written out and the files are let go of.
     pub async fn close(&self) {
         self.database.close().await;
     }
 }
 
-/// Takes the rights of other users off the folders that are Kastrel's own. Where that fails, because of another owner or a disk without rights, doctor says it as well.
+/// Takes the rights of other users off the folders that are Kastrel's own. Where that fails,
+/// because of another owner or a disk without rights, doctor says it as well.
 fn keep_others_out(config: &Config, folders: &Folders, is_own: bool) -> Result<(), AppError> {
-    // A web node beside a worker on the same folder must not close it to the worker's scanners. A user that is none stops the start of the node.
-    let scanners = config.scans.run_as.as_ref().and_then(|user| RunAs::resolve(user.as_str()).ok()).map(|user| user.gid);
+    // A web node beside a worker on the same folder must not close it to the worker's scanners. A
+    // user that is none stops the start of the node.
+    let scanners =
+        config.scans.run_as.as_ref().and_then(|user| RunAs::resolve(user.as_str()).ok()).map(|user| user.gid);
     let tell = |path: &Path, ended: std::io::Result<()>| {
         if let Err(error) = ended {
             warn!(error = &error as &dyn std::error::Error, "could not keep other users out of {}", path.display());

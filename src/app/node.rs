@@ -1,7 +1,9 @@
-//! The part of a process that runs scans: the node, the runner below it, and what accompanies them (the warden, the uploader).
+//! The part of a process that runs scans: the node, the runner below it, and what accompanies them
+//! (the warden, the uploader).
 //!
-//! The order of the start is part of the promises: first the sweep of what a crashed predecessor left running, then the warden that ends the node's scans if it cannot, and only then a node that may
-//! start those scans anew.
+//! The order of the start is part of the promises: first the sweep of what a crashed predecessor
+//! left running, then the warden that ends the node's scans if it cannot, and only then a node that
+//! may start those scans anew.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -120,7 +122,8 @@ impl RunningNode {
         }
     }
 
-    /// Stops it: running scans may finish for as long as is configured, and then go back to pending at no cost, within the shutdown grace.
+    /// Stops it: running scans may finish for as long as is configured, and then go back to pending
+    /// at no cost, within the shutdown grace.
     pub(super) async fn stop(&self) {
         self.node.shutdown(self.finish, self.grace).await;
         if let Some(uploader) = &self.uploader {

@@ -11,14 +11,20 @@ use crate::web::RenderReport;
 
 struct Renderer(ReportRenderer);
 
-/// What renders reports once more. `None` where the files of scans are kept in a bucket: what is stored there is final, and a report that only this machine shows would differ from it.
+/// What renders reports once more. `None` where the files of scans are kept in a bucket: what is
+/// stored there is final, and a report that only this machine shows would differ from it.
 pub(super) fn renderer(config: &Config, runner: &KastRunner) -> Option<Arc<dyn RenderReport>> {
     config.artifacts.url.is_none().then(|| Arc::new(Renderer(runner.report_renderer())) as Arc<dyn RenderReport>)
 }
 
 #[async_trait]
 impl RenderReport for Renderer {
-    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<ReportFiles, String> {
+    async fn render(
+        &self,
+        record: &ScanRecord,
+        attempt: AttemptNumber,
+        format: ReportFormat,
+    ) -> Result<ReportFiles, String> {
         self.0.render(record, attempt, format).await.map_err(|error| {
             if let RenderError::Run(source) | RenderError::Copy(source) = &error {
                 tracing::warn!(error = source as &dyn std::error::Error, "a report could not be rendered");

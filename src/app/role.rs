@@ -11,7 +11,8 @@ pub enum Role {
     Web,
     /// Runs scans, beside other processes that share Redis and the database.
     Worker,
-    /// One scan: a worker, and nobody to talk to. Where the database is shared, workers run the scan.
+    /// One scan: a worker, and nobody to talk to. Where the database is shared, workers run the
+    /// scan.
     OneShot,
     /// Only looks at what is stored.
     Offline,
@@ -42,9 +43,13 @@ impl Role {
     /// # Errors
     /// What is missing, all of it.
     pub fn check(self, config: &Config) -> Result<(), ConfigError> {
-        let keys = [("database.url", "KASTREL_DATABASE_URL", config.database.url.is_none()), ("redis.url", "REDIS_URL", config.redis.url.is_none())];
+        let keys = [
+            ("database.url", "KASTREL_DATABASE_URL", config.database.url.is_none()),
+            ("redis.url", "REDIS_URL", config.redis.url.is_none()),
+        ];
         let missing = keys.into_iter().filter(|(_, _, is_missing)| self.needs_others() && *is_missing);
-        let problems: Vec<Problem> = missing.map(|(key, variable, _)| Problem::Missing { key, variable, command: self.command() }).collect();
+        let problems: Vec<Problem> =
+            missing.map(|(key, variable, _)| Problem::Missing { key, variable, command: self.command() }).collect();
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(problems)) }
     }
 
@@ -82,7 +87,9 @@ mod tests {
         let config = Sources::of(&BTreeMap::new()).resolve().unwrap().config;
         for role in [Role::Web, Role::Worker] {
             let told = role.check(&config).unwrap_err().to_string();
-            for part in [role.command(), "needs database.url: set KASTREL_DATABASE_URL", "needs redis.url: set REDIS_URL"] {
+            for part in
+                [role.command(), "needs database.url: set KASTREL_DATABASE_URL", "needs redis.url: set REDIS_URL"]
+            {
                 assert!(told.contains(part), "{part}: {told}");
             }
         }
@@ -93,9 +100,13 @@ mod tests {
 
     #[test]
     fn a_one_shot_leaves_the_scan_to_workers_where_there_are_some() {
-        for (role, alone, shared) in
-            [(Role::Serve, true, true), (Role::Web, false, false), (Role::Worker, true, true), (Role::OneShot, true, false), (Role::Offline, false, false)]
-        {
+        for (role, alone, shared) in [
+            (Role::Serve, true, true),
+            (Role::Web, false, false),
+            (Role::Worker, true, true),
+            (Role::OneShot, true, false),
+            (Role::Offline, false, false),
+        ] {
             assert_eq!((role.runs_scans(false), role.runs_scans(true)), (alone, shared), "{role:?}");
         }
     }

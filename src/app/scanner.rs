@@ -13,7 +13,8 @@ use tracing::debug;
 
 use super::AppError;
 use crate::adapters::kast_runner::{
-    ArtifactSink, Catalogue, EgressLimit, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits, NodeConfig, RunAs, RunAsError, ScannerCommand,
+    ArtifactSink, Catalogue, EgressLimit, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits,
+    NodeConfig, RunAs, RunAsError, ScannerCommand,
 };
 use crate::config::{Config, ScannerChoice};
 use crate::web::{CatalogueView, IssueText};
@@ -21,10 +22,12 @@ use crate::web::{CatalogueView, IssueText};
 /// How often a process without a scanner of its own asks what the nodes offer.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
-/// How long after the start a submission waits until it is known what the scanner offers. KAST starts several times to tell.
+/// How long after the start a submission waits until it is known what the scanner offers. KAST
+/// starts several times to tell.
 const FIRST_OFFER: Duration = Duration::from_secs(10);
 
-/// The scanner that the configuration asks for: `KAST_CLI_PATH` or `kast` on the PATH wins, then the built-in one.
+/// The scanner that the configuration asks for: `KAST_CLI_PATH` or `kast` on the PATH wins, then
+/// the built-in one.
 pub(super) fn scanner(config: &Config) -> Result<ScannerCommand, AppError> {
     let own_exe = std::env::current_exe().map_err(AppError::Runner)?;
     let path = std::env::var_os("PATH");
@@ -133,7 +136,8 @@ fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
     receiver
 }
 
-/// Keeps the board's view of what the scanner offers, by which submissions are checked, at the catalogue's.
+/// Keeps the board's view of what the scanner offers, by which submissions are checked, at the
+/// catalogue's.
 pub(super) fn show_on(board: &Arc<LiveBoard>, mut catalogue: watch::Receiver<Option<Arc<CatalogueView>>>) {
     board.offered.expect_within(FIRST_OFFER);
     let board = Arc::downgrade(board);
@@ -174,8 +178,10 @@ pub(super) fn view_of_the_nodes(store: Arc<dyn ScanStore>) -> watch::Receiver<Op
         while !sender.is_closed() {
             match store.nodes().await {
                 Ok(nodes) => {
-                    // Where no node is left, what the last ones offered still tells more than nothing.
-                    if let Some(offer) = merge_offers(nodes.iter().filter_map(|node| node.registration.offer.as_ref())) {
+                    // Where no node is left, what the last ones offered still tells more than
+                    // nothing.
+                    if let Some(offer) = merge_offers(nodes.iter().filter_map(|node| node.registration.offer.as_ref()))
+                    {
                         let view = CatalogueView::from(&offer);
                         sender.send_if_modified(|known| {
                             let changed = known.as_deref() != Some(&view);

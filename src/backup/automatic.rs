@@ -1,7 +1,8 @@
 //! Automatic backups: the task that makes one whenever one is due.
 //!
 //! - **Owns** the folder of backups while it runs, and says what is there in [`BackupStatus`].
-//! - **What is due** follows from the files ([`policy::backups`](kastrel_actors::policy::backups)), so that a restart neither forgets nor repeats one.
+//! - **What is due** follows from the files ([`policy::backups`](kastrel_actors::policy::backups)),
+//!   so that a restart neither forgets nor repeats one.
 //! - **When one fails**, it says so and tries again later; nothing else is affected.
 //! - **On shutdown** it drops an unfinished backup.
 //! - **Never** holds up a scan: the database is read page by page, as for any other reader.
@@ -21,7 +22,8 @@ use super::folder::{BackupFile, BackupFolder, MakeError};
 use super::source::BackupSource;
 use crate::error_chain::chain;
 
-/// The longest wait before the folder is looked at again: somebody may have removed files, and a machine may have slept.
+/// The longest wait before the folder is looked at again: somebody may have removed files, and a
+/// machine may have slept.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 
 /// What there is, and what went wrong last.
@@ -178,7 +180,11 @@ mod tests {
 
     impl Stage {
         fn new() -> Self {
-            Self { dir: TempDir::new().unwrap(), source: Arc::new(ScriptedSource::new(3)), clock: PausedClock::default() }
+            Self {
+                dir: TempDir::new().unwrap(),
+                source: Arc::new(ScriptedSource::new(3)),
+                clock: PausedClock::default(),
+            }
         }
 
         fn folder(&self) -> BackupFolder {
@@ -211,7 +217,10 @@ mod tests {
         let began = stage.clock.now();
         let status = until(&backups, newest_is(1)).await;
         let file = &status.files[0];
-        assert_eq!((file.path.metadata().unwrap().permissions().mode() & 0o777, file.path.metadata().unwrap().len()), (0o600, file.bytes));
+        assert_eq!(
+            (file.path.metadata().unwrap().permissions().mode() & 0o777, file.path.metadata().unwrap().len()),
+            (0o600, file.bytes)
+        );
         assert_eq!(file.path.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
         let status = until(&backups, newest_is(5)).await;
         assert_eq!((status.files.len(), status.failure, stage.sequences()), (3, None, vec![5, 4, 3]));
@@ -248,8 +257,12 @@ mod tests {
         tokio::time::advance(DAY).await;
         stage.source.fail("the disk is gone");
         let (backups, began) = (stage.start(), stage.clock.now());
-        let status = until(&backups, |status| status.failure.as_ref().is_some_and(|failure| failure.failures == 4)).await;
-        assert_eq!(status.failure.unwrap().why, "failed to read the database: failed to reach the store: the disk is gone");
+        let status =
+            until(&backups, |status| status.failure.as_ref().is_some_and(|failure| failure.failures == 4)).await;
+        assert_eq!(
+            status.failure.unwrap().why,
+            "failed to read the database: failed to reach the store: the disk is gone"
+        );
         let waited = stage.clock.now().duration_since(began).as_secs();
         assert!((420..430).contains(&waited), "1, 2 and 4 minutes: {waited} s");
         assert_eq!((status.files.len(), stage.sequences()), (3, vec![3, 2, 1]));

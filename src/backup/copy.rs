@@ -1,4 +1,5 @@
-//! From one place to another, looked at on the way: a backup that did not arrive whole must not be taken for one.
+//! From one place to another, looked at on the way: a backup that did not arrive whole must not be
+//! taken for one.
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -9,7 +10,8 @@ use super::reader::Reader;
 /// Passes a backup on, and flushes it.
 ///
 /// # Errors
-/// It is not a whole backup that this program can read, or it could not be written. What was written then is not a whole backup.
+/// It is not a whole backup that this program can read, or it could not be written. What was
+/// written then is not a whole backup.
 pub async fn copy(from: impl AsyncRead + Unpin, mut into: impl AsyncWrite + Unpin) -> Result<Summary, BackupError> {
     let mut reader = Reader::open(from).await?;
     into.write_all(reader.line()).await.map_err(BackupError::Write)?;

@@ -21,7 +21,9 @@ pub enum BackupError {
     #[error("the file is not a backup of Kastrel: {0}")]
     NotABackup(String),
     /// Another program wrote it.
-    #[error("the backup has format {found}, but this program reads format {FORMAT}: it was written by Kastrel {version}")]
+    #[error(
+        "the backup has format {found}, but this program reads format {FORMAT}: it was written by Kastrel {version}"
+    )]
     Format {
         /// The format's version.
         found: u32,

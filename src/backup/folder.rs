@@ -1,8 +1,11 @@
 //! The folder of the automatic backups: their names, how one is made, and which are removed.
 //!
-//! - **A name** tells what is needed to choose a file without reading it: `kastrel-000012-20261128T052000Z.backup`. The number counts up with each backup, so that names sort in the order in which
-//!   backups were made, whatever the clock said. `-schema-5` says that it was made before the migration of schema 5, `-missing-3` that 3 scans could not be read.
-//! - **A file** gets its name when it is on the disk and was read back and found whole. Files are their owner's alone.
+//! - **A name** tells what is needed to choose a file without reading it:
+//!   `kastrel-000012-20261128T052000Z.backup`. The number counts up with each backup, so that names
+//!   sort in the order in which backups were made, whatever the clock said. `-schema-5` says that
+//!   it was made before the migration of schema 5, `-missing-3` that 3 scans could not be read.
+//! - **A file** gets its name when it is on the disk and was read back and found whole. Files are
+//!   their owner's alone.
 //! - **Never** removes a file that has no such name.
 
 use std::io;
@@ -25,7 +28,8 @@ use super::source::BackupSource;
 const PREFIX: &str = "kastrel-";
 const SUFFIX: &str = ".backup";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
-/// What an unfinished file is called. Whoever makes the next backup removes it: there is one at a time.
+/// What an unfinished file is called. Whoever makes the next backup removes it: there is one at a
+/// time.
 const UNFINISHED: &str = ".unfinished-backup-";
 
 /// An automatic backup.
@@ -117,11 +121,17 @@ impl BackupFolder {
         self.blocking(Self::list).await.map_err(|source| MakeError::Folder { folder: self.path.clone(), source })
     }
 
-    /// Makes a backup, and removes old ones. `None`: the database has never had a scan, so there is nothing to keep.
+    /// Makes a backup, and removes old ones. `None`: the database has never had a scan, so there is
+    /// nothing to keep.
     ///
     /// # Errors
     /// It could not be written, or cannot be read back. The old ones stay then.
-    pub async fn make(&self, source: &dyn BackupSource, before_migration_of: Option<i64>, clock: &dyn Clock) -> Result<Option<BackupFile>, MakeError> {
+    pub async fn make(
+        &self,
+        source: &dyn BackupSource,
+        before_migration_of: Option<i64>,
+        clock: &dyn Clock,
+    ) -> Result<Option<BackupFile>, MakeError> {
         let failed = |source| MakeError::Folder { folder: self.path.clone(), source };
         let (unfinished, file) = self.blocking(Self::begin).await.map_err(failed)?;
         let to_sync = file.try_clone().map_err(failed)?;
@@ -144,7 +154,10 @@ impl BackupFolder {
     }
 
     /// Calls of the file system may block for as long as a disk takes.
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         let folder = self.clone();
         tokio::task::spawn_blocking(move || work(&folder)).await.map_err(io::Error::other)?
     }
@@ -162,9 +175,19 @@ impl BackupFolder {
         Ok((path, file))
     }
 
-    fn finish(&self, unfinished: TempPath, written: &Summary, before_migration_of: Option<i64>) -> io::Result<BackupFile> {
+    fn finish(
+        &self,
+        unfinished: TempPath,
+        written: &Summary,
+        before_migration_of: Option<i64>,
+    ) -> io::Result<BackupFile> {
         let sequence = self.list()?.first().map_or(0, |newest| newest.mark.sequence) + 1;
-        let mark = BackupMark { sequence, made_at: written.written_at, before_migration_of, missing: written.missing.len() as u64 };
+        let mark = BackupMark {
+            sequence,
+            made_at: written.written_at,
+            before_migration_of,
+            missing: written.missing.len() as u64,
+        };
         let path = self.path.join(name(&mark));
         unfinished.persist_noclobber(&path)?;
         std::fs::File::open(&self.path)?.sync_all()?;

@@ -68,7 +68,8 @@ pub(super) struct MissingScan {
 #[serde(deny_unknown_fields)]
 pub(super) struct Footer {
     pub(super) scans: u64,
-    /// Left out where nothing is missing, so that a program that does not know it can read the file.
+    /// Left out where nothing is missing, so that a program that does not know it can read the
+    /// file.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) missing: u64,
     pub(super) sha256: String,
@@ -81,7 +82,14 @@ const fn is_zero(number: &u64) -> bool {
 
 impl Header {
     pub(super) fn new(stock: Stock, schema: i64, now: Timestamp) -> Self {
-        Self { kastrel_backup: FORMAT, schema, version: env!("CARGO_PKG_VERSION").to_owned(), written_at: now, last_scan: stock.last, pause: stock.pause }
+        Self {
+            kastrel_backup: FORMAT,
+            schema,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            written_at: now,
+            last_scan: stock.last,
+            pause: stock.pause,
+        }
     }
 
     /// The version is looked at before all else: another format may have other fields.
@@ -110,7 +118,14 @@ impl Header {
     }
 
     pub(super) fn summary(&self, scans: u64, missing: Vec<ScanId>, bytes: u64) -> Summary {
-        Summary { scans, last: self.last_scan, paused: self.pause.is_some(), missing, bytes, written_at: self.written_at }
+        Summary {
+            scans,
+            last: self.last_scan,
+            paused: self.pause.is_some(),
+            missing,
+            bytes,
+            written_at: self.written_at,
+        }
     }
 }
 

@@ -14,10 +14,12 @@ const BATCH_BYTES: usize = 2 << 20;
 
 /// Restores a backup into `store`, which must be empty.
 ///
-/// The database counts as restored only when the last line was read and everything is there; until then it is marked as unfinished.
+/// The database counts as restored only when the last line was read and everything is there; until
+/// then it is marked as unfinished.
 ///
 /// # Errors
-/// The file is not a whole backup that this program can read, the database is not empty or in use, or it failed.
+/// The file is not a whole backup that this program can read, the database is not empty or in use,
+/// or it failed.
 pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<Summary, BackupError> {
     let mut reader = Reader::open(from).await?;
     let import = store.begin_import().await?;

@@ -1,4 +1,5 @@
-//! Reads the lines of a backup, one scan after the other, and holds the whole against what its last line says.
+//! Reads the lines of a backup, one scan after the other, and holds the whole against what its last
+//! line says.
 
 use kastrel_actors::model::{ScanId, ScanRecord};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};

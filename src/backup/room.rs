@@ -1,4 +1,5 @@
-//! Leaves room on the disk: a backup that fills the disk would take it from the database that it is to protect.
+//! Leaves room on the disk: a backup that fills the disk would take it from the database that it is
+//! to protect.
 
 use std::io;
 use std::path::PathBuf;
@@ -30,7 +31,11 @@ impl<W> Room<W> {
         if self.left == 0 {
             let free = (self.free)(&self.folder)?;
             if free < RESERVE + STEP {
-                let text = format!("only {} MiB are free, and a backup leaves {} MiB to the database", free >> 20, RESERVE >> 20);
+                let text = format!(
+                    "only {} MiB are free, and a backup leaves {} MiB to the database",
+                    free >> 20,
+                    RESERVE >> 20
+                );
                 return Err(io::Error::new(io::ErrorKind::StorageFull, text));
             }
             self.left = STEP;

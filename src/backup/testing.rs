@@ -57,7 +57,11 @@ impl ScriptedSource {
 
 #[async_trait]
 impl BackupSource for ScriptedSource {
-    async fn write(&self, mut into: Box<dyn AsyncWrite + Send + Unpin>, now: Timestamp) -> Result<Summary, BackupError> {
+    async fn write(
+        &self,
+        mut into: Box<dyn AsyncWrite + Send + Unpin>,
+        now: Timestamp,
+    ) -> Result<Summary, BackupError> {
         let script = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (scans, fails) = match script {
             Script::Scans(scans) => (scans, None),

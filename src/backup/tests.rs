@@ -1,10 +1,13 @@
-//! Files that are whole, and files that are not. A round trip over a database server is with the tests of the store.
+//! Files that are whole, and files that are not. A round trip over a database server is with the
+//! tests of the store.
 
 use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Command, Failure, FailureKind, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord, Verdict};
+use kastrel_actors::model::{
+    Command, Failure, FailureKind, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord, Verdict,
+};
 use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError, Submitted};
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
@@ -17,7 +20,12 @@ const TTL: Duration = Duration::from_secs(30);
 
 /// The embedded database wants threads with large stacks.
 fn run(case: impl Future<Output = ()> + Send + 'static) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(8 << 20).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(8 << 20)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(runtime.spawn(case)).unwrap();
 }
 
@@ -77,7 +85,10 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
     run(async {
         let store = full().await;
         let (file, written) = backup(&store).await;
-        assert_eq!((written.scans, written.last, written.paused, written.bytes, written.written_at), (6, ScanId(6), true, file.len() as u64, at()));
+        assert_eq!(
+            (written.scans, written.last, written.paused, written.bytes, written.written_at),
+            (6, ScanId(6), true, file.len() as u64, at())
+        );
         let folder = TempDir::new().unwrap();
         let restored = SurrealStore::open_to_restore(folder.path()).await.unwrap();
         assert_eq!(read(&restored, file.as_slice()).await.unwrap(), written);
@@ -87,18 +98,29 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
         assert_eq!(restored.stats().await.unwrap(), store.stats().await.unwrap());
         assert_eq!(restored.paused().await.unwrap(), store.paused().await.unwrap());
         assert_eq!(restored.nodes().await.unwrap(), []);
-        let waiting: Vec<ScanId> = store.due(Duration::from_secs(1), 10).await.unwrap().iter().map(|scan| scan.id).collect();
-        assert_eq!(restored.due(Duration::from_secs(1), 10).await.unwrap().iter().map(|scan| scan.id).collect::<Vec<_>>(), waiting);
+        let waiting: Vec<ScanId> =
+            store.due(Duration::from_secs(1), 10).await.unwrap().iter().map(|scan| scan.id).collect();
+        assert_eq!(
+            restored.due(Duration::from_secs(1), 10).await.unwrap().iter().map(|scan| scan.id).collect::<Vec<_>>(),
+            waiting
+        );
         // What ran is an orphan, and its node may not come back to it.
         assert_eq!(restored.orphans().await.unwrap().iter().map(|scan| scan.id).collect::<Vec<_>>(), [ScanId(2)]);
         assert!(restored.renew_node(fixtures::registration("a"), TTL).await.unwrap().is_err());
         // Keys still mean the same scans, and ids go on.
         let mut known = fixtures::new_scan("example.com");
         known.idempotency_key = Some("key\0 3\n\"é".into());
-        assert_eq!(restored.submit(known).await.unwrap(), Submitted::Existing(restored.get(ScanId(3)).await.unwrap().unwrap()));
+        assert_eq!(
+            restored.submit(known).await.unwrap(),
+            Submitted::Existing(restored.get(ScanId(3)).await.unwrap().unwrap())
+        );
         assert_eq!(restored.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id, ScanId(7));
-        // A backup of the restored one, before that, would have been the same; a second restore into it is refused.
-        assert!(matches!(read(&restored, file.as_slice()).await, Err(BackupError::Import(ImportError::NotEmpty { last: 7 }))));
+        // A backup of the restored one, before that, would have been the same; a second restore
+        // into it is refused.
+        assert!(matches!(
+            read(&restored, file.as_slice()).await,
+            Err(BackupError::Import(ImportError::NotEmpty { last: 7 }))
+        ));
     });
 }
 
@@ -174,7 +196,10 @@ fn a_file_that_is_not_whole_is_refused() {
             (b"\x1f\x8b\0\0".to_vec(), "the file is not a backup of Kastrel: its first line has no end"),
             (b"hello\n".to_vec(), "the file is not a backup of Kastrel: expected value at line 1 column 1"),
             (without(0), "the file is not a backup of Kastrel: missing field `kastrel_backup`"),
-            (changed(0, "\"kastrel_backup\":1", "\"kastrel_backup\":2"), "the backup has format 2, but this program reads format 1"),
+            (
+                changed(0, "\"kastrel_backup\":1", "\"kastrel_backup\":2"),
+                "the backup has format 2, but this program reads format 1",
+            ),
             (changed(0, "\"schema\":", "\"schema\":900"), "schema version 900"),
             (joined(&whole[..5]), "the backup is cut off after line 5"),
             (file[..file.len() - 1].to_vec(), "the backup is cut off after line 7"),
@@ -184,7 +209,10 @@ fn a_file_that_is_not_whole_is_refused() {
             (changed(7, "\"scans\":6", "\"scans\":5"), "the backup is damaged: its lines do not have the checksum"),
             (changed(3, "{\"scan\"", "{\"scam\""), "line 4 of the backup is damaged: unknown variant `scam`"),
             (twice, "line 3 of the backup is damaged: scan 1 comes after scan 1 of 6"),
-            ([file.clone(), whole[1].clone().into_bytes()].concat(), "line 9 of the backup is damaged: it follows the last line"),
+            (
+                [file.clone(), whole[1].clone().into_bytes()].concat(),
+                "line 9 of the backup is damaged: it follows the last line",
+            ),
         ] {
             let store = SurrealStore::in_memory().await.unwrap();
             for error in [read(&store, file.as_slice()).await.unwrap_err(), check(file.as_slice()).await.unwrap_err()] {
@@ -238,7 +266,10 @@ fn a_restore_that_failed_is_known_and_can_be_made_again() {
         assert!(matches!(read(&store, longer.as_slice()).await, Err(BackupError::Damaged { line: 9, .. })));
         // A process that was connected all the time gets nothing in between.
         let error = store.submit(fixtures::new_scan("example.com")).await.unwrap_err();
-        assert!(matches!(&error, StoreError::Unavailable(cause) if format!("{cause:?}").contains("being restored")), "{error:?}");
+        assert!(
+            matches!(&error, StoreError::Unavailable(cause) if format!("{cause:?}").contains("being restored")),
+            "{error:?}"
+        );
         assert!(store.register_node(fixtures::registration("b"), TTL).await.is_err());
         drop(store);
         match SurrealStore::open(folder.path()).await {

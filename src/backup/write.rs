@@ -20,8 +20,13 @@ const MAX_REASON: usize = 200;
 /// A scan that cannot be read is left out, and its number takes its place.
 ///
 /// # Errors
-/// The store or the file failed. What was written then is not a whole backup, and [`read()`](super::read()) refuses it.
-pub async fn write(store: &SurrealStore, into: impl AsyncWrite + Unpin, now: Timestamp) -> Result<Summary, BackupError> {
+/// The store or the file failed. What was written then is not a whole backup, and
+/// [`read()`](super::read()) refuses it.
+pub async fn write(
+    store: &SurrealStore,
+    into: impl AsyncWrite + Unpin,
+    now: Timestamp,
+) -> Result<Summary, BackupError> {
     write_of_schema(store, SurrealStore::schema_version(), into, now).await
 }
 
@@ -29,7 +34,12 @@ pub async fn write(store: &SurrealStore, into: impl AsyncWrite + Unpin, now: Tim
 ///
 /// # Errors
 /// As [`write()`].
-pub(super) async fn write_of_schema(store: &SurrealStore, schema: i64, mut into: impl AsyncWrite + Unpin, now: Timestamp) -> Result<Summary, BackupError> {
+pub(super) async fn write_of_schema(
+    store: &SurrealStore,
+    schema: i64,
+    mut into: impl AsyncWrite + Unpin,
+    now: Timestamp,
+) -> Result<Summary, BackupError> {
     let stock = store.stock().await.map_err(BackupError::Export)?;
     let last = stock.last.0;
     let header = Header::new(stock, schema, now);
@@ -68,7 +78,8 @@ async fn put(into: &mut (impl AsyncWrite + Unpin), tally: &mut Tally, line: &[u8
     into.write_all(line).await.map_err(BackupError::Write)
 }
 
-/// How many rows to read next, after `rows` had so many bytes; never more than twice as many, because the next ones may be larger.
+/// How many rows to read next, after `rows` had so many bytes; never more than twice as many,
+/// because the next ones may be larger.
 fn next_page(rows: u64, bytes: u64) -> u64 {
     let fitting = (PAGE_BYTES * rows).checked_div(bytes).unwrap_or(MAX_PAGE);
     fitting.clamp(1, MAX_PAGE.min(rows * 2))
@@ -80,9 +91,15 @@ mod tests {
 
     #[test]
     fn pages_follow_the_size_of_their_rows() {
-        for (rows, bytes, expected) in
-            [(16, 0, 32), (16, 16 * 1000, 32), (400, 400 * 1000, 500), (500, 500 * 100_000, 20), (500, 500 * 8_000_000, 1), (1, 8_000_000, 1), (1, 1000, 2)]
-        {
+        for (rows, bytes, expected) in [
+            (16, 0, 32),
+            (16, 16 * 1000, 32),
+            (400, 400 * 1000, 500),
+            (500, 500 * 100_000, 20),
+            (500, 500 * 8_000_000, 1),
+            (1, 8_000_000, 1),
+            (1, 1000, 2),
+        ] {
             assert_eq!(next_page(rows, bytes), expected, "{rows} rows of {bytes} bytes");
         }
     }

@@ -29,7 +29,8 @@ pub struct KastrelHost {
 }
 
 impl KastrelHost {
-    /// Delivers the telemetry that is left, within a time limit. Blocks; called when the command is done, in whichever way.
+    /// Delivers the telemetry that is left, within a time limit. Blocks; called when the command is
+    /// done, in whichever way.
     pub fn flush(&self) {
         if let Some(telemetry) = self.telemetry.get() {
             telemetry.flush();
@@ -55,13 +56,18 @@ impl AppHost for KastrelHost {
         role.check(config)?;
         // Before anything is started that inherits or counts them.
         descriptors::raise();
-        // The address first: a process that cannot have it must not have leased scans before it finds out.
+        // The address first: a process that cannot have it must not have leased scans before it
+        // finds out.
         let server = match role {
-            Role::Serve | Role::Web | Role::Worker => Some(Server::bind(config, role).await.map_err(|error| match error {
-                // Nobody tried to listen there: the configuration is what is wrong.
-                ServerError::NotLoopback(_) | ServerError::WorkerNotLoopback(_) => CliError::Usage(error.to_string()),
-                ServerError::Bind { .. } | ServerError::ServerFile { .. } => failed(error.into()),
-            })?),
+            Role::Serve | Role::Web | Role::Worker => {
+                Some(Server::bind(config, role).await.map_err(|error| match error {
+                    // Nobody tried to listen there: the configuration is what is wrong.
+                    ServerError::NotLoopback(_) | ServerError::WorkerNotLoopback(_) => {
+                        CliError::Usage(error.to_string())
+                    }
+                    ServerError::Bind { .. } | ServerError::ServerFile { .. } => failed(error.into()),
+                })?)
+            }
             Role::OneShot | Role::Offline => None,
         };
         let app = Arc::new(App::start(config, role, self.telemetry()).await?);
@@ -115,7 +121,12 @@ fn serve(server: Server, app: Arc<App>, config: Config) -> RunningServer {
 #[async_trait]
 impl RunningApp for Running {
     fn backend(&self) -> LocalBackend {
-        LocalBackend::new(self.app.desk.clone(), Arc::clone(&self.app.artifacts), Arc::new(Catalogue(self.app.catalogue())), self.app.drain_limit)
+        LocalBackend::new(
+            self.app.desk.clone(),
+            Arc::clone(&self.app.artifacts),
+            Arc::new(Catalogue(self.app.catalogue())),
+            self.app.drain_limit,
+        )
     }
 
     fn url(&self) -> Option<String> {
@@ -156,7 +167,9 @@ impl PluginSource for Catalogue {
         let known = tokio::time::timeout(CATALOGUE_LIMIT, catalogue.wait_for(Option::is_some)).await;
         match known {
             Ok(Ok(catalogue)) => Ok(catalogue.as_deref().map(plugin_list).unwrap_or_default()),
-            Ok(Err(_)) | Err(_) => Err(BackendError::Other("the scanner does not say which plugins it has; `kastrel doctor` tells more".into())),
+            Ok(Err(_)) | Err(_) => Err(BackendError::Other(
+                "the scanner does not say which plugins it has; `kastrel doctor` tells more".into(),
+            )),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `kastrel backup`: everything that the database keeps, as one file.
 //!
-//! It is read from the server that was named, from the database that `database.url` names, from the server that holds the data folder, or from the data folder itself.
+//! It is read from the server that was named, from the database that `database.url` names, from the
+//! server that holds the data folder, or from the data folder itself.
 
 use jiff::Timestamp;
 use kastrel_actors::model::ScanId;
@@ -144,7 +145,10 @@ fn text(file: &str, summary: &Summary, files: Option<String>) -> String {
     let place = if file == STANDARD { "the standard output" } else { file };
     let files = files.unwrap_or_else(|| "the server's results folder or bucket".into());
     let mut lines = vec![format!("Backed up {} ({}) to {place}", count(summary.scans, "scan"), bytes(summary.bytes))];
-    lines.extend(missing(&summary.missing).map(|missing| format!("{missing} could not be read and {} not part of it", is_or_are(&summary.missing))));
+    lines.extend(
+        missing(&summary.missing)
+            .map(|missing| format!("{missing} could not be read and {} not part of it", is_or_are(&summary.missing))),
+    );
     lines.push(format!("Reports, logs and raw results are not part of it: back up {files} separately"));
     lines.join("\n")
 }
@@ -172,7 +176,14 @@ mod tests {
 
     #[test]
     fn says_what_was_written_and_what_was_not() {
-        let mut summary = Summary { scans: 2, last: ScanId(7), paused: true, missing: Vec::new(), bytes: 4096, written_at: Timestamp::UNIX_EPOCH };
+        let mut summary = Summary {
+            scans: 2,
+            last: ScanId(7),
+            paused: true,
+            missing: Vec::new(),
+            bytes: 4096,
+            written_at: Timestamp::UNIX_EPOCH,
+        };
         assert_eq!(
             text("k.backup", &summary, Some("the results folder data/results".into())),
             "Backed up 2 scans (4 KiB) to k.backup\nReports, logs and raw results are not part of it: back up the results folder data/results separately"

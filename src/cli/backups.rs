@@ -46,12 +46,18 @@ impl From<&BackupFile> for BackupLine {
 pub(super) fn run(args: &BackupsArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let folder = backup_folder(&config).map_err(|error| CliError::App(error.into()))?;
-    let files = folder.list().map_err(|error| CliError::App(format!("failed to read {}: {error}", folder.path().display()).into()))?;
+    let files = folder
+        .list()
+        .map_err(|error| CliError::App(format!("failed to read {}: {error}", folder.path().display()).into()))?;
     let lines: Vec<BackupLine> = files.iter().map(BackupLine::from).collect();
     if args.json {
         context.output.json(&serde_json::json!({ "backups": lines }))?;
     } else if lines.is_empty() {
-        let text = if config.makes_backups() { "a running server makes the first one when there is a scan" } else { "none are made with this configuration" };
+        let text = if config.makes_backups() {
+            "a running server makes the first one when there is a scan"
+        } else {
+            "none are made with this configuration"
+        };
         context.output.line(&format!("There is no automatic backup in {}: {text}", folder.path().display()))?;
     } else {
         #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
@@ -62,10 +68,24 @@ pub(super) fn run(args: &BackupsArgs, context: &mut Context) -> Result<Exit, Cli
 }
 
 fn text(lines: &[BackupLine], now: Timestamp, style: Style) -> String {
-    let columns = [Column::new("Made", 0), Column::new("Size", 1), Column::new("Missing scans", 3), Column::text("Why", 2), Column::text("File", 0)];
+    let columns = [
+        Column::new("Made", 0),
+        Column::new("Size", 1),
+        Column::new("Missing scans", 3),
+        Column::text("Why", 2),
+        Column::text("File", 0),
+    ];
     let row = |line: &BackupLine| {
-        let why = line.before_migration_of.map_or_else(|| "regular".to_owned(), |schema| format!("before the migration of schema {schema}"));
-        vec![cell(&relative(line.made_at, now)), cell(&bytes(line.bytes)), numeric(line.missing), cell(&why), cell(&line.file)]
+        let why = line
+            .before_migration_of
+            .map_or_else(|| "regular".to_owned(), |schema| format!("before the migration of schema {schema}"));
+        vec![
+            cell(&relative(line.made_at, now)),
+            cell(&bytes(line.bytes)),
+            numeric(line.missing),
+            cell(&why),
+            cell(&line.file),
+        ]
     };
     grid(style, &columns, lines.iter().map(row).collect())
 }

@@ -15,7 +15,9 @@ use super::host::Role;
 /// There is no such scan, or nobody to ask.
 pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
+        return Ok(Exit::Interrupted);
+    };
     let answer = session.backend.cancel(args.id, CancelledBy::User).await;
     session.close().await;
     let (scan, text, exit) = match answer? {
@@ -24,8 +26,12 @@ pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exi
             let text = format!("Scan {} is already {}", args.id, scan.status);
             (scan, text, Exit::Failed)
         }
-        CancelAnswer::Accepted(scan) if scan.status == ScanStatus::Cancelled => (scan, format!("Scan {} cancelled", args.id), Exit::Done),
-        CancelAnswer::Accepted(scan) => (scan, format!("Cancelling scan {}: stopping the scanner", args.id), Exit::Done),
+        CancelAnswer::Accepted(scan) if scan.status == ScanStatus::Cancelled => {
+            (scan, format!("Scan {} cancelled", args.id), Exit::Done)
+        }
+        CancelAnswer::Accepted(scan) => {
+            (scan, format!("Cancelling scan {}: stopping the scanner", args.id), Exit::Done)
+        }
     };
     if args.json {
         context.output.json(&scan)?;

@@ -54,7 +54,13 @@ fn documents(resolved: &Resolved) -> Vec<Shown<'_>> {
             Origin::Environment(name) => ("environment", Some(name.clone())),
             Origin::Flag(name) => ("flag", Some((*name).to_owned())),
         };
-        Shown { key: one.key.name, value: plain(one.key, &one.value), source, name, default: plain(one.key, &one.key.default()) }
+        Shown {
+            key: one.key.name,
+            value: plain(one.key, &one.value),
+            source,
+            name,
+            default: plain(one.key, &one.key.default()),
+        }
     };
     resolved.effective.iter().map(shown).collect()
 }
@@ -87,7 +93,8 @@ mod tests {
         let text = text(&resolved(), Style::PLAIN);
         assert!(KEYS.iter().all(|key| text.contains(key.name)), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
-        let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let lines: Vec<String> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         for expected in [
             "server.poll_interval_seconds 5 file kastrel.toml",
             "redis.url redis://:***@redis/0 environment variable REDIS_URL",

@@ -1,4 +1,5 @@
-//! What every command has at hand: the environment, the output, interrupts, the application; and the way to the scans it speaks of.
+//! What every command has at hand: the environment, the output, interrupts, the application; and
+//! the way to the scans it speaks of.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,7 +38,8 @@ impl std::fmt::Debug for Context {
     }
 }
 
-/// Defaults of `kastrel scan` in its own process: only its own user can reach it, so it may scan what that user can reach.
+/// Defaults of `kastrel scan` in its own process: only its own user can reach it, so it may scan
+/// what that user can reach.
 pub const SCAN_DEFAULTS: (&str, &str, &str) = ("kastrel scan", "scope.allow_private", "true");
 
 impl Context {
@@ -59,7 +61,12 @@ impl Context {
     ///
     /// # Errors
     /// As [`Opener::open`].
-    pub async fn open(&mut self, server: Option<&str>, config: &Config, role: Role) -> Result<Option<Session>, CliError> {
+    pub async fn open(
+        &mut self,
+        server: Option<&str>,
+        config: &Config,
+        role: Role,
+    ) -> Result<Option<Session>, CliError> {
         let opener = self.opener();
         tokio::select! {
             session = opener.open(server, config, role) => session.map(Some),
@@ -123,32 +130,53 @@ impl Opener {
         }
     }
 
-    /// The same, but only where other processes run the scans. Where none do (`None`), nothing was opened.
+    /// The same, but only where other processes run the scans. Where none do (`None`), nothing was
+    /// opened.
     ///
     /// # Errors
     /// As [`Opener::open`].
-    pub async fn open_shared(&self, server: Option<&str>, config: &Config, role: Role) -> Result<Option<Session>, CliError> {
+    pub async fn open_shared(
+        &self,
+        server: Option<&str>,
+        config: &Config,
+        role: Role,
+    ) -> Result<Option<Session>, CliError> {
         self.host.init_logging(config, role)?;
         if let Some(remote) = self.server(server, config).await? {
-            return Ok(Some(Session { backend: Box::new(remote.clone()), remote: Some(remote), app: None, others_run_scans: true }));
+            return Ok(Some(Session {
+                backend: Box::new(remote.clone()),
+                remote: Some(remote),
+                app: None,
+                others_run_scans: true,
+            }));
         }
         if config.database.url.is_none() { Ok(None) } else { self.start(config, role).await.map(Some) }
     }
 
     async fn start(&self, config: &Config, role: Role) -> Result<Session, CliError> {
         let app = self.host.start(config, role).await?;
-        Ok(Session { backend: Box::new(app.backend()), remote: None, app: Some(app), others_run_scans: config.database.url.is_some() })
+        Ok(Session {
+            backend: Box::new(app.backend()),
+            remote: None,
+            app: Some(app),
+            others_run_scans: config.database.url.is_some(),
+        })
     }
 }
 
-/// The server at the address that `server.json` names, if it holds the data folder. The file may be the leftover of a server that was killed, and the port a stranger's by now.
+/// The server at the address that `server.json` names, if it holds the data folder. The file may be
+/// the leftover of a server that was killed, and the port a stranger's by now.
 async fn holder_at(url: Url, config: &Config) -> Result<Option<RemoteBackend>, CliError> {
     let server = RemoteBackend::new(url)?;
     Ok(match server.holds(&config.data.dir).await {
         Holder::Proven => Some(server),
         Holder::Silent => None,
         Holder::WithoutProof if ServerFile::read(&config.server_file()).is_some_and(|file| file.has_process()) => {
-            tracing::warn!("{} names {}, where a server of an earlier version runs: restart it", config.server_file().display(), server.address());
+            tracing::warn!(
+                "{} names {}, where a server of an earlier version runs: restart it",
+                config.server_file().display(),
+                server.address()
+            );
             None
         }
         Holder::Stranger | Holder::WithoutProof => {

@@ -68,7 +68,8 @@ impl From<AppFailure> for CliError {
     }
 }
 
-/// The error and its causes, each once. What a server or the scanned site said cannot steer the terminal.
+/// The error and its causes, each once. What a server or the scanned site said cannot steer the
+/// terminal.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let lines = |text: &str| text.lines().map(plain).collect::<Vec<_>>().join("\n");

@@ -31,8 +31,17 @@ pub enum Exit {
 
 impl Exit {
     /// All, in the order of their codes.
-    pub const ALL: &'static [Self] =
-        &[Self::Done, Self::Failed, Self::Usage, Self::Cancelled, Self::Unreachable, Self::Storage, Self::Found, Self::Uncovered, Self::Interrupted];
+    pub const ALL: &'static [Self] = &[
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Cancelled,
+        Self::Unreachable,
+        Self::Storage,
+        Self::Found,
+        Self::Uncovered,
+        Self::Interrupted,
+    ];
 
     /// The number.
     #[must_use]
@@ -55,7 +64,9 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done; a scan that was waited for completed, and passed its gate",
-            Self::Failed => "the scan failed, or nothing could be checked, and no gate says more; or the command failed",
+            Self::Failed => {
+                "the scan failed, or nothing could be checked, and no gate says more; or the command failed"
+            }
             Self::Usage => "wrong arguments, request or configuration",
             Self::Cancelled => "the scan was cancelled elsewhere",
             Self::Unreachable => "the server does not answer",
@@ -66,7 +77,8 @@ impl Exit {
         }
     }
 
-    /// The exit of a command that waited for a scan's end. A scan that failed never passes; what its gate says is the more exact code. A scan that was cancelled keeps its own.
+    /// The exit of a command that waited for a scan's end. A scan that failed never passes; what
+    /// its gate says is the more exact code. A scan that was cancelled keeps its own.
     #[must_use]
     pub const fn of_scan(status: ScanStatus, interrupted: bool, judgement: &Judgement) -> Self {
         match status {
@@ -85,7 +97,9 @@ impl Exit {
     /// The part of `--help` that lists the codes.
     #[must_use]
     pub fn help() -> String {
-        Self::ALL.iter().fold(String::from("Exit codes:"), |text, exit| format!("{text}\n  {:>3}  {}", exit.code(), exit.meaning()))
+        Self::ALL
+            .iter()
+            .fold(String::from("Exit codes:"), |text, exit| format!("{text}\n  {:>3}  {}", exit.code(), exit.meaning()))
     }
 }
 
@@ -122,7 +136,11 @@ mod tests {
             (S::Pending, false, &pass, 1),
             (S::Running, false, &pass, 1),
         ] {
-            assert_eq!(Exit::of_scan(status, interrupted, judgement).code(), expected, "{status} {interrupted} {judgement:?}");
+            assert_eq!(
+                Exit::of_scan(status, interrupted, judgement).code(),
+                expected,
+                "{status} {interrupted} {judgement:?}"
+            );
         }
     }
 
@@ -133,6 +151,11 @@ mod tests {
             let row = format!("| {} | {} |", exit.code(), exit.meaning());
             assert!(page.contains(&row), "docs/cli.md does not say: {row}");
         }
-        assert_eq!(page.lines().filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit())).count(), Exit::ALL.len());
+        assert_eq!(
+            page.lines()
+                .filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()))
+                .count(),
+            Exit::ALL.len()
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! The gate of `kastrel scan`: whether a scan passes, as a pure function of its view.
 //!
-//! - `--fail-on S` does not pass where an issue of severity S or worse was found. An issue whose severity nobody knows may be of any, so it counts.
-//! - `--require-coverage` does not pass where checks did not run. With `--fail-on` it is `any` unless another one is given: an unchecked target never passes.
+//! - `--fail-on S` does not pass where an issue of severity S or worse was found. An issue whose
+//!   severity nobody knows may be of any, so it counts.
+//! - `--require-coverage` does not pass where checks did not run. With `--fail-on` it is `any`
+//!   unless another one is given: an unchecked target never passes.
 //! - A scan in which nothing was checked passes no gate at all, whatever is required.
 
 use kastrel_actors::model::{Severity, SeverityCounts};
@@ -84,15 +86,22 @@ impl Gate {
     pub fn judge(&self, scan: &ScanView) -> Judgement {
         let (mut found, mut issues) = (0, Vec::new());
         if let Some(least) = self.fail_on {
-            found = at_least(&scan.severities, least).max(scan.results.iter().map(|plugin| at_least(&plugin.severities, least)).fold(0, u64::saturating_add));
+            found = at_least(&scan.severities, least).max(
+                scan.results.iter().map(|plugin| at_least(&plugin.severities, least)).fold(0, u64::saturating_add),
+            );
             issues = listed(&scan.results, least);
         }
-        Judgement { found, issues, uncovered: self.required().map(|require| uncovered(scan, require, &self.allowed)).unwrap_or_default() }
+        Judgement {
+            found,
+            issues,
+            uncovered: self.required().map(|require| uncovered(scan, require, &self.allowed)).unwrap_or_default(),
+        }
     }
 }
 
 impl Judgement {
-    /// What the gate makes of the exit. Of two reasons not to pass the issues are the weightier one; [`lines`](Self::lines) says both.
+    /// What the gate makes of the exit. Of two reasons not to pass the issues are the weightier
+    /// one; [`lines`](Self::lines) says both.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         if self.found > 0 {
@@ -138,7 +147,10 @@ fn at_least(counts: &SeverityCounts, least: Severity) -> u64 {
 fn listed(plugins: &[PluginView], least: Severity) -> Vec<String> {
     let mut issues: Vec<(Severity, String)> = Vec::new();
     for plugin in plugins {
-        let counting = plugin.issues.iter().filter(|issue| issue.severity.is_at_least(least) || issue.severity == Severity::Unknown);
+        let counting = plugin
+            .issues
+            .iter()
+            .filter(|issue| issue.severity.is_at_least(least) || issue.severity == Severity::Unknown);
         issues.extend(counting.map(|issue| {
             let name = brief(&issue.title, 120);
             let id = if issue.title == issue.id { String::new() } else { format!(" [{}]", brief(&issue.id, 80)) };
@@ -162,7 +174,8 @@ fn uncovered(scan: &ScanView, require: Require, allowed: &[String]) -> Vec<Strin
     if require == Require::None {
         return why;
     }
-    let is_allowed = |name: &String| require == Require::Any && allowed.iter().any(|one| one.eq_ignore_ascii_case(name));
+    let is_allowed =
+        |name: &String| require == Require::Any && allowed.iter().any(|one| one.eq_ignore_ascii_case(name));
     for (cause, names) in coverage.causes() {
         let names: Vec<&String> = names.iter().filter(|name| !is_allowed(name)).collect();
         if !names.is_empty() {

@@ -1,4 +1,5 @@
-//! The application, as far as commands need it in their own process. It is handed in, so that commands can be tested without one.
+//! The application, as far as commands need it in their own process. It is handed in, so that
+//! commands can be tested without one.
 
 use async_trait::async_trait;
 

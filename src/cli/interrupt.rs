@@ -15,9 +15,14 @@ impl Interrupts {
     pub fn of_process() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        // A terminal that goes away is a wish to stop, unless whoever started the program (`nohup`) had it ignored.
+        // A terminal that goes away is a wish to stop, unless whoever started the program (`nohup`)
+        // had it ignored.
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let mut hangup = if is_ignored(&status, SignalKind::hangup().as_raw_value()) { None } else { Some(signal(SignalKind::hangup())?) };
+        let mut hangup = if is_ignored(&status, SignalKind::hangup().as_raw_value()) {
+            None
+        } else {
+            Some(signal(SignalKind::hangup())?)
+        };
         let (sender, receiver) = mpsc::channel(4);
         tokio::spawn(async move {
             loop {
@@ -54,7 +59,8 @@ impl Interrupts {
     }
 }
 
-/// From now on a write beyond the limit of a file's size (`RLIMIT_FSIZE`) fails with EFBIG, which the caller can handle, and does not end the process by SIGXFSZ. Programs that this process
+/// From now on a write beyond the limit of a file's size (`RLIMIT_FSIZE`) fails with EFBIG, which
+/// the caller can handle, and does not end the process by SIGXFSZ. Programs that this process
 /// starts have the signal's default again, because a handler does not outlive `exec`.
 ///
 /// # Errors
@@ -66,10 +72,14 @@ pub fn let_large_writes_fail() -> std::io::Result<()> {
     signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
-/// Whether a process ignores a signal, by what `/proc/<pid>/status` says of it: a mask in hexadecimal, in which the lowest bit is signal 1.
+/// Whether a process ignores a signal, by what `/proc/<pid>/status` says of it: a mask in
+/// hexadecimal, in which the lowest bit is signal 1.
 #[cfg(unix)]
 fn is_ignored(status: &str, signal: i32) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 

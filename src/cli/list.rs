@@ -20,8 +20,14 @@ use jiff::Timestamp;
 /// There is nobody to ask.
 pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
-    let filter = ListFilter { status: args.status(), target: args.target.clone(), limit: usize::try_from(args.limit).unwrap_or(usize::MAX) };
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
+        return Ok(Exit::Interrupted);
+    };
+    let filter = ListFilter {
+        status: args.status(),
+        target: args.target.clone(),
+        limit: usize::try_from(args.limit).unwrap_or(usize::MAX),
+    };
     let answer = session.backend.list(&filter).await;
     session.close().await;
     let answer = answer?;

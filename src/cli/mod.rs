@@ -1,7 +1,9 @@
 //! The command line: its grammar, its commands, and how they show what they do.
 //!
-//! [`args`] is the grammar; each command has a file of its own and does its work through a [`context::Context`], which can be made of test doubles. [`backend`] is the way to the scans, of this
-//! process or of a server; [`host`] is what commands need of the application in their own process.
+//! [`args`] is the grammar; each command has a file of its own and does its work through a
+//! [`context::Context`], which can be made of test doubles. [`backend`] is the way to the scans, of
+//! this process or of a server; [`host`] is what commands need of the application in their own
+//! process.
 
 mod app_host;
 pub mod args;
@@ -53,7 +55,8 @@ pub async fn run(args: Vec<OsString>, host: Arc<dyn AppHost>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are "errors" too; clap knows their stream and code. A closed pipe is nobody's fault.
+            // Help and version are "errors" too; clap knows their stream and code. A closed pipe is
+            // nobody's fault.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
         }

@@ -1,6 +1,7 @@
 //! A file that is there as a whole or not at all.
 //!
-//! It is written under another name beside its place, readable for its owner alone, and takes its name when everything is on the disk. Whatever ends the command before that leaves nothing.
+//! It is written under another name beside its place, readable for its owner alone, and takes its
+//! name when everything is on the disk. Whatever ends the command before that leaves nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,12 +31,15 @@ impl NewFile {
     /// Begins a file for `path`. `replace`: what is there may be replaced, if it is a file.
     pub(super) fn begin(path: &Path, replace: bool) -> Result<Self, CliError> {
         match path.symlink_metadata() {
-            Ok(found) if !found.is_file() => return Err(CliError::Usage(format!("{} exists and is not a file", path.display()))),
+            Ok(found) if !found.is_file() => {
+                return Err(CliError::Usage(format!("{} exists and is not a file", path.display())));
+            }
             Ok(_) if !replace => return Err(exists(path)),
             Ok(_) | Err(_) => {}
         }
         let failed = |source| failed(path, source);
-        let unfinished = tempfile::Builder::new().prefix(".kastrel-unfinished-").tempfile_in(folder(path)).map_err(failed)?;
+        let unfinished =
+            tempfile::Builder::new().prefix(".kastrel-unfinished-").tempfile_in(folder(path)).map_err(failed)?;
         let (file, unfinished) = unfinished.into_parts();
         Ok(Self { path: path.to_owned(), replace, unfinished, file: File::from_std(file) })
     }
@@ -79,7 +83,8 @@ mod tests {
     use crate::cli::error::chain;
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -96,13 +101,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.backup");
         write(&path, false, "whole").await.unwrap();
-        assert_eq!((std::fs::read_to_string(&path).unwrap(), names(folder.path())), ("whole".into(), vec!["a.backup".into()]));
+        assert_eq!(
+            (std::fs::read_to_string(&path).unwrap(), names(folder.path())),
+            ("whole".into(), vec!["a.backup".into()])
+        );
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let error = write(&path, false, "other").await.unwrap_err();
         assert!(error.to_string().ends_with("a.backup exists; `--force` replaces it"), "{error}");
         assert_eq!(error.exit().code(), 2);
         write(&path, true, "other").await.unwrap();
-        assert_eq!((std::fs::read_to_string(&path).unwrap(), names(folder.path())), ("other".into(), vec!["a.backup".into()]));
+        assert_eq!(
+            (std::fs::read_to_string(&path).unwrap(), names(folder.path())),
+            ("other".into(), vec!["a.backup".into()])
+        );
     }
 
     #[tokio::test]

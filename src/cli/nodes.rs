@@ -22,7 +22,9 @@ use crate::human_time;
 /// There is nobody to ask.
 pub(super) async fn list(args: &NodesArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
+        return Ok(Exit::Interrupted);
+    };
     let nodes = session.backend.nodes().await;
     session.close().await;
     let nodes = nodes?;
@@ -42,9 +44,15 @@ pub(super) async fn list(args: &NodesArgs, context: &mut Context) -> Result<Exit
 /// There is no such node, or nobody to ask.
 pub(super) async fn drain(args: &DrainArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
+        return Ok(Exit::Interrupted);
+    };
     let within = args.within.map(Duration::from_secs);
-    let known = if args.undo { session.backend.undo_drain(&args.node).await } else { session.backend.drain(&args.node, within).await };
+    let known = if args.undo {
+        session.backend.undo_drain(&args.node).await
+    } else {
+        session.backend.drain(&args.node, within).await
+    };
     session.close().await;
     if !known? {
         return Err(CliError::NoNode(args.node.clone()));
@@ -53,7 +61,11 @@ pub(super) async fn drain(args: &DrainArgs, context: &mut Context) -> Result<Exi
         (true, _) => format!("Node {} takes scans again", args.node),
         (false, None) => format!("Node {} takes no new scans; `kastrel nodes` shows how it drains", args.node),
         #[expect(clippy::cast_precision_loss, reason = "a text for people")]
-        (false, Some(seconds)) => format!("Node {} takes no new scans, and requeues what still runs in {}", args.node, duration(seconds as f64)),
+        (false, Some(seconds)) => format!(
+            "Node {} takes no new scans, and requeues what still runs in {}",
+            args.node,
+            duration(seconds as f64)
+        ),
     };
     context.output.line(&text)?;
     Ok(Exit::Done)
@@ -93,7 +105,9 @@ fn text(nodes: &[NodeView], now: Timestamp, style: Style) -> String {
     }
     let held = nodes.iter().filter(|node| node.alive).filter_map(|node| Some((node, node.held_back.as_ref()?)));
     let why = held.flat_map(|(node, held)| {
-        held.faults.iter().map(|fault| format!("Node {} starts no scans: {} ({})", plain(&node.id), plain(&fault.text), plain(&fault.remedy)))
+        held.faults.iter().map(|fault| {
+            format!("Node {} starts no scans: {} ({})", plain(&node.id), plain(&fault.text), plain(&fault.remedy))
+        })
     });
     std::iter::once(grid(style, &columns, rows)).chain(why).collect::<Vec<_>>().join("\n")
 }
@@ -125,7 +139,11 @@ mod tests {
 
     #[test]
     fn nodes_stand_in_a_table() {
-        let nodes = [node("a-1", NodeActivity::Active, true), node("b-2", NodeActivity::Draining, true), node("c-3", NodeActivity::Active, false)];
+        let nodes = [
+            node("a-1", NodeActivity::Active, true),
+            node("b-2", NodeActivity::Draining, true),
+            node("c-3", NodeActivity::Active, false),
+        ];
         let now = Timestamp::from_second(3_700).unwrap();
         insta::assert_snapshot!(text(&nodes, now, Style::PLAIN), @"
         Node  State     Slots        Host      Process  Up         Scanner      Version
@@ -133,7 +151,11 @@ mod tests {
         b-2   draining  2 of 4 busy  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
         c-3   lost      2 of 4 busy  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
         ");
-        let fault = FaultView { kind: "results_folder".into(), text: "the results folder /r is missing".into(), remedy: "make it again".into() };
+        let fault = FaultView {
+            kind: "results_folder".into(),
+            text: "the results folder /r is missing".into(),
+            remedy: "make it again".into(),
+        };
         let held = HeldView { since: now, until: now, faults: vec![fault] };
         let held = NodeView { held_back: Some(held), ..node("a-1", NodeActivity::Active, true) };
         insta::assert_snapshot!(text(&[held], now, Style::PLAIN), @"

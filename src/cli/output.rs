@@ -1,4 +1,5 @@
-//! Where commands write: results to one stream, progress and errors to the other. A reader that goes away ends the writing, not the command.
+//! Where commands write: results to one stream, progress and errors to the other. A reader that
+//! goes away ends the writing, not the command.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -20,14 +21,25 @@ impl Style {
     /// Nothing but text.
     pub const PLAIN: Self = Self { colour: false, bars: false, width: None };
 
-    /// Decides by what the streams are and what the user asked for: <https://no-color.org> and <https://bixense.com/clicolors/>.
+    /// Decides by what the streams are and what the user asked for: <https://no-color.org> and
+    /// <https://bixense.com/clicolors/>.
     #[must_use]
-    pub fn decide(env: &BTreeMap<String, String>, out_is_terminal: bool, err_is_terminal: bool, width: Option<u16>) -> Self {
+    pub fn decide(
+        env: &BTreeMap<String, String>,
+        out_is_terminal: bool,
+        err_is_terminal: bool,
+        width: Option<u16>,
+    ) -> Self {
         let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
         let forced = env.get("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0");
         let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
-        let refused = set("NO_COLOR") || (dumb && !forced) || (env.get("CLICOLOR").is_some_and(|value| value == "0") && !forced);
-        Self { colour: !refused && (out_is_terminal || forced), bars: !refused && !dumb && err_is_terminal, width: if out_is_terminal { width } else { None } }
+        let refused =
+            set("NO_COLOR") || (dumb && !forced) || (env.get("CLICOLOR").is_some_and(|value| value == "0") && !forced);
+        Self {
+            colour: !refused && (out_is_terminal || forced),
+            bars: !refused && !dumb && err_is_terminal,
+            width: if out_is_terminal { width } else { None },
+        }
     }
 }
 
@@ -68,7 +80,8 @@ impl Output {
         write_line(&mut self.out, text)
     }
 
-    /// A line beside the result: progress, hints, errors. It is lost when the stream is: there is nobody left to tell.
+    /// A line beside the result: progress, hints, errors. It is lost when the stream is: there is
+    /// nobody left to tell.
     pub fn note(&mut self, text: &str) {
         let _ = write_line(&mut self.err, text);
     }
@@ -84,7 +97,8 @@ impl Output {
 }
 
 fn write_line(stream: &mut Box<dyn Write + Send>, text: &str) -> io::Result<()> {
-    let written = stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\n")).and_then(|()| stream.flush());
+    let written =
+        stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(b"\n")).and_then(|()| stream.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
@@ -159,7 +173,11 @@ pub(crate) mod tests {
             (&[("TERM", "dumb")], true, true, false, false),
         ] {
             let env = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            assert_eq!(Style::decide(&env, out, err, None), Style { colour, bars, width: None }, "{vars:?} {out} {err}");
+            assert_eq!(
+                Style::decide(&env, out, err, None),
+                Style { colour, bars, width: None },
+                "{vars:?} {out} {err}"
+            );
         }
     }
 }

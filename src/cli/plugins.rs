@@ -33,7 +33,13 @@ pub(super) async fn run(args: &PluginsArgs, context: &mut Context) -> Result<Exi
 }
 
 fn text(list: &PluginList, style: Style) -> String {
-    let columns = [Column::text("Plugin", 0), Column::new("Kind", 1), Column::new("Installed", 0), Column::text("Needs", 3), Column::text("Description", 2)];
+    let columns = [
+        Column::text("Plugin", 0),
+        Column::new("Kind", 1),
+        Column::new("Installed", 0),
+        Column::text("Needs", 3),
+        Column::text("Description", 2),
+    ];
     let row = |plugin: &PluginInfo| {
         vec![
             cell(&plugin.name),
@@ -44,7 +50,10 @@ fn text(list: &PluginList, style: Style) -> String {
         ]
     };
     let plugins = grid(style, &columns, list.plugins.iter().map(row).collect());
-    let scanner = list.scanner.as_ref().map_or_else(|| "Scanner: not known".into(), |scanner| format!("Scanner: {}", brief(&scanner.label(), 100)));
+    let scanner = list
+        .scanner
+        .as_ref()
+        .map_or_else(|| "Scanner: not known".into(), |scanner| format!("Scanner: {}", brief(&scanner.label(), 100)));
     format!("{scanner}\n\n{plugins}")
 }
 

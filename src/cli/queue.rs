@@ -14,7 +14,9 @@ use super::text::{count, plain};
 /// There is nobody to ask.
 pub(super) async fn pause(args: &PauseArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.common.config, args.common.flags(), None)?.config;
-    let Some(session) = context.open(args.common.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let Some(session) = context.open(args.common.server.server.as_deref(), &config, Role::Offline).await? else {
+        return Ok(Exit::Interrupted);
+    };
     let answer = session.backend.pause(args.reason.clone()).await;
     tell(answer, session, args.common.json, context).await
 }
@@ -25,12 +27,19 @@ pub(super) async fn pause(args: &PauseArgs, context: &mut Context) -> Result<Exi
 /// There is nobody to ask.
 pub(super) async fn resume(args: &ResumeArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.common.config, args.common.flags(), None)?.config;
-    let Some(session) = context.open(args.common.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let Some(session) = context.open(args.common.server.server.as_deref(), &config, Role::Offline).await? else {
+        return Ok(Exit::Interrupted);
+    };
     let answer = session.backend.resume().await;
     tell(answer, session, args.common.json, context).await
 }
 
-async fn tell(answer: Result<QueueView, BackendError>, session: Session, json: bool, context: &mut Context) -> Result<Exit, CliError> {
+async fn tell(
+    answer: Result<QueueView, BackendError>,
+    session: Session,
+    json: bool,
+    context: &mut Context,
+) -> Result<Exit, CliError> {
     session.close().await;
     let queue = answer?;
     if json {
@@ -59,11 +68,24 @@ mod tests {
 
     #[test]
     fn says_how_the_queue_stands() {
-        let queue = |paused, reason: Option<&str>| QueueView { paused, paused_since: None, reason: reason.map(Into::into), waiting: 2, blockers: Vec::new() };
-        assert_eq!(text(&queue(true, Some("up\u{1b}[2Jgrade"))), "Queue paused (upgrade); 2 scans queued. Running scans continue");
+        let queue = |paused, reason: Option<&str>| QueueView {
+            paused,
+            paused_since: None,
+            reason: reason.map(Into::into),
+            waiting: 2,
+            blockers: Vec::new(),
+        };
+        assert_eq!(
+            text(&queue(true, Some("up\u{1b}[2Jgrade"))),
+            "Queue paused (upgrade); 2 scans queued. Running scans continue"
+        );
         assert_eq!(text(&queue(true, None)), "Queue paused; 2 scans queued. Running scans continue");
         assert_eq!(text(&queue(false, None)), "Queue not paused; 2 scans queued");
-        let blockers = vec![BlockerView { reason: "no_worker".into(), text: "No worker connected: no scan starts.".into() }];
-        assert_eq!(text(&QueueView { blockers, ..queue(false, None) }), "Queue not paused; 2 scans queued\nNo worker connected: no scan starts.");
+        let blockers =
+            vec![BlockerView { reason: "no_worker".into(), text: "No worker connected: no scan starts.".into() }];
+        assert_eq!(
+            text(&QueueView { blockers, ..queue(false, None) }),
+            "Queue not paused; 2 scans queued\nNo worker connected: no scan starts."
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `kastrel ready`: whether a server or a worker can do its work, for the health checks of containers and service managers.
+//! `kastrel ready`: whether a server or a worker can do its work, for the health checks of
+//! containers and service managers.
 
 use super::args::ReadyArgs;
 use super::backend::RemoteBackend;
@@ -13,7 +14,9 @@ use super::text::plain;
 /// # Errors
 /// The address is none, or nobody answers there.
 pub(super) async fn run(args: &ReadyArgs, context: &mut Context) -> Result<Exit, CliError> {
-    let Place::Named(url) = locate(Some(&args.server), None, None)? else { return Err(CliError::Usage("--server: an address is needed".into())) };
+    let Place::Named(url) = locate(Some(&args.server), None, None)? else {
+        return Err(CliError::Usage("--server: an address is needed".into()));
+    };
     let readiness = RemoteBackend::new(url)?.readiness().await?;
     for check in readiness.checks {
         let state = if check.ok { "ok" } else { "failed" };

@@ -118,9 +118,16 @@ enum Source {
     Latest,
 }
 
-/// The backup, which is checked as far as it is a file, and what it is restored into. The standard input has no path.
-async fn open_both(source: Source, replace: bool, config: &Config, output: &mut Output) -> Result<(Option<PathBuf>, RestoreTarget), CliError> {
-    // A file that is not complete is known before anything is touched. What comes by a pipe is read once.
+/// The backup, which is checked as far as it is a file, and what it is restored into. The standard
+/// input has no path.
+async fn open_both(
+    source: Source,
+    replace: bool,
+    config: &Config,
+    output: &mut Output,
+) -> Result<(Option<PathBuf>, RestoreTarget), CliError> {
+    // A file that is not complete is known before anything is touched. What comes by a pipe is read
+    // once.
     let path = match source {
         Source::Standard => None,
         Source::File(path) => {
@@ -134,7 +141,12 @@ async fn open_both(source: Source, replace: bool, config: &Config, output: &mut 
 }
 
 /// Reads the backup into the target.
-async fn fill(path: Option<&Path>, target: &RestoreTarget, config: &Config, output: &mut Output) -> Result<(Summary, StoreStats), CliError> {
+async fn fill(
+    path: Option<&Path>,
+    target: &RestoreTarget,
+    config: &Config,
+    output: &mut Output,
+) -> Result<(Summary, StoreStats), CliError> {
     let summary = match path {
         Some(path) => backup::read(target.store(), open(path).await?).await,
         None => backup::read(target.store(), tokio::io::stdin()).await,
@@ -174,7 +186,11 @@ fn restored(file: String, summary: &Summary, stats: &StoreStats, put_aside: &[Pa
         file,
         missing: summary.missing.clone(),
         put_aside: put_aside.iter().map(|path| path.display().to_string()).collect(),
-        database: config.database.url.as_ref().map_or_else(|| config.data.dir.display().to_string(), ToString::to_string),
+        database: config
+            .database
+            .url
+            .as_ref()
+            .map_or_else(|| config.data.dir.display().to_string(), ToString::to_string),
         scans: summary.scans,
         last_scan_id: summary.last.0,
         pending: stats.pending,
@@ -190,15 +206,26 @@ fn restored(file: String, summary: &Summary, stats: &StoreStats, put_aside: &[Pa
 
 fn text(restored: &Restored) -> String {
     let mut lines = vec![
-        format!("Restored {} into {}, as of {}, from {}", count(restored.scans, "scan"), restored.database, restored.written_at, restored.file),
+        format!(
+            "Restored {} into {}, as of {}, from {}",
+            count(restored.scans, "scan"),
+            restored.database,
+            restored.written_at,
+            restored.file
+        ),
         format!(
             "{} pending, {} running, {} completed, {} failed, {} cancelled; new scans have numbers above {}",
-            restored.pending, restored.running, restored.completed, restored.failed, restored.cancelled, restored.last_scan_id
+            restored.pending,
+            restored.running,
+            restored.completed,
+            restored.failed,
+            restored.cancelled,
+            restored.last_scan_id
         ),
     ];
-    lines.extend(
-        missing(&restored.missing).map(|text| format!("{text} could not be read when the backup was written and {} missing", is_or_are(&restored.missing))),
-    );
+    lines.extend(missing(&restored.missing).map(|text| {
+        format!("{text} could not be read when the backup was written and {} missing", is_or_are(&restored.missing))
+    }));
     if !restored.put_aside.is_empty() {
         lines.push(format!("The database that was there before is kept: {}", restored.put_aside.join(", ")));
     }
@@ -208,7 +235,10 @@ fn text(restored: &Restored) -> String {
     if restored.queue_paused {
         lines.push("The queue is paused, as it was: `kastrel resume` lets scans start".into());
     }
-    lines.push(format!("Reports, logs and raw results are not part of a backup: bring back {} separately", restored.files));
+    lines.push(format!(
+        "Reports, logs and raw results are not part of a backup: bring back {} separately",
+        restored.files
+    ));
     lines.join("\n")
 }
 

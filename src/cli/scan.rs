@@ -66,7 +66,11 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
         if !args.no_wait {
             return opener.open(server, &config, Role::OneShot).await;
         }
-        let lonely = || CliError::Usage("--no-wait needs a server that runs the scan: start `kastrel serve`, or name one with --server".into());
+        let lonely = || {
+            CliError::Usage(
+                "--no-wait needs a server that runs the scan: start `kastrel serve`, or name one with --server".into(),
+            )
+        };
         opener.open_shared(server, &config, Role::OneShot).await?.ok_or_else(lonely)
     };
     let session = tokio::select! {
@@ -74,7 +78,9 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
     if session.others_run_scans() && args.scanner.is_given() {
-        context.output.note("note: the server or its workers have their own scanner; --kast and --scanner change nothing there");
+        context
+            .output
+            .note("note: the server or its workers have their own scanner; --kast and --scanner change nothing there");
     }
     let ended = submit_and_follow(args, secrets, context, &session).await;
     match ended {
@@ -97,11 +103,18 @@ enum Ended {
     Abandoned,
 }
 
-async fn submit_and_follow(args: &ScanArgs, secrets: Vec<String>, context: &mut Context, session: &Session) -> Result<Ended, CliError> {
+async fn submit_and_follow(
+    args: &ScanArgs,
+    secrets: Vec<String>,
+    context: &mut Context,
+    session: &Session,
+) -> Result<Ended, CliError> {
     let mut draft = args.draft();
     draft.overrides.extend(secrets);
     for name in args.exposed() {
-        context.output.note(&format!("warning: the value of {name} stands in the list of processes; give it with --set-secret {name}=FILE"));
+        context.output.note(&format!(
+            "warning: the value of {name} stands in the list of processes; give it with --set-secret {name}=FILE"
+        ));
     }
     let answer = session.backend.submit(&draft).await?;
     if let Some(warning) = &answer.warning {
@@ -125,13 +138,25 @@ async fn submit_and_follow(args: &ScanArgs, secrets: Vec<String>, context: &mut 
             Ok(Ended::Abandoned)
         }
         Followed::Ended(seen, interrupted) => {
-            // The live view names no issues. Without the scan in full what was seen is what there is to say.
-            let scan = session.backend.details(id).await.ok().flatten().filter(|full| full.status == seen.status).unwrap_or(*seen);
+            // The live view names no issues. Without the scan in full what was seen is what there
+            // is to say.
+            let scan = session
+                .backend
+                .details(id)
+                .await
+                .ok()
+                .flatten()
+                .filter(|full| full.status == seen.status)
+                .unwrap_or(*seen);
             let plan = if args.dry_run { plan(session.backend.log(id).await.unwrap_or_default()) } else { Vec::new() };
             let gate = args.gate();
             let judgement = if gate.is_set() { gate.judge(&scan) } else { Judgement::default() };
             let exit = Exit::of_scan(scan.status, interrupted, &judgement);
-            let not_passed = if matches!(scan.status, ScanStatus::Completed | ScanStatus::Failed) { judgement.lines(gate.fail_on) } else { Vec::new() };
+            let not_passed = if matches!(scan.status, ScanStatus::Completed | ScanStatus::Failed) {
+                judgement.lines(gate.fail_on)
+            } else {
+                Vec::new()
+            };
             if args.json {
                 context.output.json(&Document { scan: &scan, not_passed, plan, exit_code: exit.code() })?;
             } else {
@@ -142,7 +167,8 @@ async fn submit_and_follow(args: &ScanArgs, secrets: Vec<String>, context: &mut 
     }
 }
 
-/// The settings of `--set-secret`. They are read on a thread of their own, which nobody waits for at the end: a pipe may never give anything.
+/// The settings of `--set-secret`. They are read on a thread of their own, which nobody waits for
+/// at the end: a pipe may never give anything.
 async fn secrets(args: &ScanArgs) -> Result<Vec<String>, CliError> {
     if args.set_secret.is_empty() {
         return Ok(Vec::new());
@@ -185,9 +211,13 @@ fn show(scan: &ScanView, plan: &[String], not_passed: &[String], output: &mut Ou
     Ok(())
 }
 
-/// What a dry run printed, without what the runner wrote before it and without empty lines at the ends.
+/// What a dry run printed, without what the runner wrote before it and without empty lines at the
+/// ends.
 fn plan(log: Vec<String>) -> Vec<String> {
-    let lines: Vec<String> = log.into_iter().skip_while(|line| line.starts_with('#') || line.starts_with('$') || line.trim().is_empty()).collect();
+    let lines: Vec<String> = log
+        .into_iter()
+        .skip_while(|line| line.starts_with('#') || line.starts_with('$') || line.trim().is_empty())
+        .collect();
     let end = lines.iter().rposition(|line| !line.trim().is_empty()).map_or(0, |at| at + 1);
     lines.into_iter().take(end).collect()
 }
@@ -195,7 +225,12 @@ fn plan(log: Vec<String>) -> Vec<String> {
 async fn submitted(args: &ScanArgs, context: &mut Context, session: &Session, id: ScanId) -> Result<Exit, CliError> {
     if args.json {
         let scan = session.backend.details(id).await?.ok_or(CliError::NoScan(id))?;
-        context.output.json(&Document { scan: &scan, not_passed: Vec::new(), plan: Vec::new(), exit_code: Exit::Done.code() })?;
+        context.output.json(&Document {
+            scan: &scan,
+            not_passed: Vec::new(),
+            plan: Vec::new(),
+            exit_code: Exit::Done.code(),
+        })?;
     } else {
         let page = session.page(id).map_or_else(String::new, |page| format!(": {page}"));
         context.output.line(&format!("Scan {id} submitted{page}"))?;

@@ -15,7 +15,9 @@ use super::summary::summary;
 /// There is no such scan, or nobody to ask.
 pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else { return Ok(Exit::Interrupted) };
+    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
+        return Ok(Exit::Interrupted);
+    };
     let answer = session.backend.details(args.id).await;
     session.close().await;
     let scan = answer?.ok_or(CliError::NoScan(args.id))?;

@@ -44,7 +44,8 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
         parts.push(format!("Scanner:  {}", brief(&scanner.label(), 100)));
     }
     let times = [("submitted", scan.created_at), ("started", scan.started_at), ("ended", scan.completed_at)];
-    let times: Vec<String> = times.iter().filter_map(|(what, at)| at.map(|at| format!("{what} {}", relative(at, now)))).collect();
+    let times: Vec<String> =
+        times.iter().filter_map(|(what, at)| at.map(|at| format!("{what} {}", relative(at, now)))).collect();
     if !times.is_empty() {
         parts.push(format!("Time:     {}", times.join(", ")));
     }
@@ -69,7 +70,9 @@ fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
         return lines;
     }
     let causes = coverage.causes().into_iter().filter(|(_, names)| !names.is_empty());
-    lines.extend(causes.map(|(cause, names)| wrapped(&format!("{cause}: {}", brief(&names.join(", "), 500)), 10, style.width)));
+    lines.extend(
+        causes.map(|(cause, names)| wrapped(&format!("{cause}: {}", brief(&names.join(", "), 500)), 10, style.width)),
+    );
     if !coverage.left_out.is_empty() && scan.status.is_terminal() {
         lines.push(format!("          Not selected: {}", count(coverage.left_out.len() as u64, "plugin")));
     }
@@ -124,7 +127,11 @@ pub fn outcome(scan: &ScanView) -> String {
         }
     }
     if let Some(waiting) = &scan.waiting {
-        let reason = if waiting.text.is_empty() { waiting.detail.clone().unwrap_or_default() } else { uncapitalised(&waiting.text) };
+        let reason = if waiting.text.is_empty() {
+            waiting.detail.clone().unwrap_or_default()
+        } else {
+            uncapitalised(&waiting.text)
+        };
         text.push_str(&format!(": {}", brief(&reason, 1000)));
     } else if let Some(reason) = &scan.error_message {
         text.push_str(&format!(": {}", brief(reason, 1000)));
@@ -187,13 +194,21 @@ mod tests {
     fn no_issue_is_not_the_same_as_not_checked() {
         for (states, dry_run, expected) in [
             (vec![PluginStatus::Completed], false, "Issues:   none found\n"),
-            (vec![PluginStatus::Completed, PluginStatus::Failed], false, "Issues:   none found by the checks that ran\n"),
+            (
+                vec![PluginStatus::Completed, PluginStatus::Failed],
+                false,
+                "Issues:   none found by the checks that ran\n",
+            ),
             (vec![PluginStatus::Failed], false, "Issues:   not checked: no check ran to its end\n"),
             (vec![], false, "Issues:   not checked: no check ran to its end\n"),
             (vec![], true, "Issues:   not checked: dry run\n"),
         ] {
             let results = states.into_iter().map(|status| plugin("a", status)).collect();
-            let text = summary(&ScanView { results, dry_run, coverage: None, ..view(ScanStatus::Completed) }, now(), Style::PLAIN);
+            let text = summary(
+                &ScanView { results, dry_run, coverage: None, ..view(ScanStatus::Completed) },
+                now(),
+                Style::PLAIN,
+            );
             assert!(text.contains(expected), "{text}");
         }
     }
@@ -210,7 +225,8 @@ mod tests {
     #[test]
     fn every_line_fits_a_narrow_terminal_but_what_cannot_be_broken() {
         for width in [60, 80, 120] {
-            let text = summary(&ScanView { report: None, ..scan() }, now(), Style { width: Some(width), ..Style::PLAIN });
+            let text =
+                summary(&ScanView { report: None, ..scan() }, now(), Style { width: Some(width), ..Style::PLAIN });
             let table = text.split("\n\n").next().unwrap();
             assert!(table.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
         }

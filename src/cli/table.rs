@@ -13,7 +13,8 @@ const MAX_CELL: usize = 300;
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     title: &'static str,
-    /// 0 stays on every terminal; of the others the highest goes first where the terminal is narrow.
+    /// 0 stays on every terminal; of the others the highest goes first where the terminal is
+    /// narrow.
     rank: u8,
     /// Whether its texts may be broken over lines.
     breaks: bool,
@@ -36,16 +37,26 @@ impl Column {
 /// The least room for a column whose texts may be broken.
 const LEAST_TEXT: u16 = 14;
 
-/// A table's lines. On a narrow terminal the columns that matter least are left out, so that the others can be read; a pipe gets all of them.
+/// A table's lines. On a narrow terminal the columns that matter least are left out, so that the
+/// others can be read; a pipe gets all of them.
 #[must_use]
 pub fn grid(style: Style, columns: &[Column], rows: Vec<Vec<Cell>>) -> String {
     let mut shown: Vec<usize> = (0..columns.len()).collect();
     if let Some(width) = style.width {
         let widths = built(Style { width: None, ..style }, columns, &rows, &shown).column_max_content_widths();
         // A space on each side of a cell.
-        let needs = |at: usize| widths.get(at).map_or(0, |width| if columns[at].breaks { (*width).min(LEAST_TEXT) } else { *width }).saturating_add(2);
+        let needs = |at: usize| {
+            widths
+                .get(at)
+                .map_or(0, |width| if columns[at].breaks { (*width).min(LEAST_TEXT) } else { *width })
+                .saturating_add(2)
+        };
         while shown.iter().map(|at| needs(*at)).fold(0, u16::saturating_add) > width {
-            let Some(least) = shown.iter().copied().filter(|at| columns[*at].rank > 0).max_by_key(|at| columns[*at].rank) else { break };
+            let Some(least) =
+                shown.iter().copied().filter(|at| columns[*at].rank > 0).max_by_key(|at| columns[*at].rank)
+            else {
+                break;
+            };
             shown.retain(|at| *at != least);
         }
     }
@@ -155,9 +166,22 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_gets_fewer_columns_and_no_broken_words() {
-        let columns = [Column::new("Scan", 0), Column::new("State", 0), Column::text("Target", 0), Column::new("Took", 2), Column::new("Scanner", 9)];
-        let row = |id: u64, target: &str| vec![numeric(id), cell("completed"), cell(target), cell("12 min 30 s"), cell("KAST 3.0.40")];
-        let rows = || vec![row(1, "example.com"), row(1_234, "https://shop.example.com:8443/a/rather/long/path/that/goes/far/beyond")];
+        let columns = [
+            Column::new("Scan", 0),
+            Column::new("State", 0),
+            Column::text("Target", 0),
+            Column::new("Took", 2),
+            Column::new("Scanner", 9),
+        ];
+        let row = |id: u64, target: &str| {
+            vec![numeric(id), cell("completed"), cell(target), cell("12 min 30 s"), cell("KAST 3.0.40")]
+        };
+        let rows = || {
+            vec![
+                row(1, "example.com"),
+                row(1_234, "https://shop.example.com:8443/a/rather/long/path/that/goes/far/beyond"),
+            ]
+        };
         for (width, titles) in [
             (None, "Scan State Target Took Scanner"),
             (Some(120), "Scan State Target Took Scanner"),

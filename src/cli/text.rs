@@ -3,7 +3,8 @@
 pub use crate::human_time::seconds as duration;
 use crate::terminal_text;
 
-/// The text on one line without escape sequences and control characters, and without the invisible ones that reorder or hide text.
+/// The text on one line without escape sequences and control characters, and without the invisible
+/// ones that reorder or hide text.
 #[must_use]
 pub fn plain(text: &str) -> String {
     terminal_text::plain(&text.replace('\r', " ")).replace(['\n', '\t'], " ")
@@ -58,7 +59,10 @@ pub fn wrapped(text: &str, indent: usize, width: Option<u16>) -> String {
 #[must_use]
 pub fn bytes(number: u64) -> String {
     const STEPS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    STEPS.iter().find(|(_, size)| number >= *size).map_or_else(|| format!("{number} B"), |(unit, size)| format!("{} {unit}", number / size))
+    STEPS
+        .iter()
+        .find(|(_, size)| number >= *size)
+        .map_or_else(|| format!("{number} B"), |(unit, size)| format!("{} {unit}", number / size))
 }
 
 #[cfg(test)]

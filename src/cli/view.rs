@@ -1,9 +1,10 @@
-//! A scan as the commands show it, from whichever side it came. Its JSON is the status API's, with more fields.
+//! A scan as the commands show it, from whichever side it came. Its JSON is the status API's, with
+//! more fields.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    CancelledBy, Coverage, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, Severity, SeverityCounts, Target,
-    total_count,
+    CancelledBy, Coverage, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus,
+    ScannerInfo, Severity, SeverityCounts, Target, total_count,
 };
 use kastrel_actors::policy::waiting::Waiting;
 use serde::de::DeserializeOwned;
@@ -29,7 +30,8 @@ pub struct PluginView {
     /// Its summary, or why it failed.
     #[serde(default, deserialize_with = "lenient")]
     pub message: Option<String>,
-    /// The issues that it named, the worst of them where there are very many; only in a scan in full.
+    /// The issues that it named, the worst of them where there are very many; only in a scan in
+    /// full.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient")]
     pub issues: Vec<IssueRef>,
 }
@@ -172,7 +174,8 @@ pub struct ScanView {
     pub report: Option<String>,
 }
 
-/// What an older or newer server says differently is as if it said nothing: only the fields of the promised shape must be right.
+/// What an older or newer server says differently is as if it said nothing: only the fields of the
+/// promised shape must be right.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
@@ -263,7 +266,8 @@ impl ScanView {
         self.target.parse::<Target>().map_or_else(|_| self.target.clone(), |target| target.label())
     }
 
-    /// The view of a scan of this process. `report` is where the last attempt's report is; a scan that has not ended has none.
+    /// The view of a scan of this process. `report` is where the last attempt's report is; a scan
+    /// that has not ended has none.
     #[must_use]
     pub fn of(snapshot: &ScanSnapshot, waiting: Option<&Waiting>, report: Option<String>) -> Self {
         Self { coverage: Some(snapshot.coverage().into()), ..Self::without_coverage(snapshot, waiting, report) }
@@ -292,7 +296,10 @@ impl ScanView {
             created_at: Some(whole_seconds(record.created_at)),
             started_at: record.started_at.map(whole_seconds),
             completed_at: ended.map(whole_seconds),
-            duration: record.started_at.zip(ended).map(|(start, end)| (end.duration_since(start).as_secs_f64() * 1000.0).round() / 1000.0),
+            duration: record
+                .started_at
+                .zip(ended)
+                .map(|(start, end)| (end.duration_since(start).as_secs_f64() * 1000.0).round() / 1000.0),
             error_message: match &record.state {
                 ScanState::Failed { failure, .. } => Some(failure.detail.clone()),
                 _ => None,
@@ -316,7 +323,9 @@ impl ScanView {
     /// How much of the scan was checked; of a server that does not say, as far as its plugins tell.
     #[must_use]
     pub fn coverage_or_results(&self) -> CoverageView {
-        self.coverage.clone().unwrap_or_else(|| CoverageView::of_results(&self.results, self.dry_run, self.status.is_terminal()))
+        self.coverage
+            .clone()
+            .unwrap_or_else(|| CoverageView::of_results(&self.results, self.dry_run, self.status.is_terminal()))
     }
 
     /// How many issues it has.
@@ -376,7 +385,11 @@ pub(crate) mod tests {
     #[test]
     fn reads_back_what_it_writes() {
         let mut scan = view(ScanStatus::Completed);
-        scan.results = vec![PluginView { severities: one(Severity::Low), message: Some("m".into()), ..plugin("a", PluginStatus::Failed) }];
+        scan.results = vec![PluginView {
+            severities: one(Severity::Low),
+            message: Some("m".into()),
+            ..plugin("a", PluginStatus::Failed)
+        }];
         scan.scanner = Some(ScannerInfo { kind: kastrel_actors::model::ScannerKind::Kast, version: "3".into() });
         assert_eq!(serde_json::from_value::<ScanView>(serde_json::to_value(&scan).unwrap()).unwrap(), scan);
     }
@@ -384,10 +397,17 @@ pub(crate) mod tests {
     #[test]
     fn an_internationalised_name_is_told_in_both_forms() {
         let mut record = fixtures::record(1, Timestamp::UNIX_EPOCH);
-        assert!(!serde_json::to_string(&ScanView::of(&ScanSnapshot::of(record.clone()), None, None)).unwrap().contains("target_unicode"));
+        assert!(
+            !serde_json::to_string(&ScanView::of(&ScanSnapshot::of(record.clone()), None, None))
+                .unwrap()
+                .contains("target_unicode")
+        );
         record.request.target = "b\u{fc}cher.example".parse().unwrap();
         let scan = ScanView::of(&ScanSnapshot::of(record), None, None);
-        assert_eq!((scan.target.as_str(), scan.target_unicode.as_deref()), ("xn--bcher-kva.example", Some("b\u{fc}cher.example")));
+        assert_eq!(
+            (scan.target.as_str(), scan.target_unicode.as_deref()),
+            ("xn--bcher-kva.example", Some("b\u{fc}cher.example"))
+        );
         assert_eq!(serde_json::from_str::<ScanView>(&serde_json::to_string(&scan).unwrap()).unwrap(), scan);
     }
 
@@ -396,8 +416,15 @@ pub(crate) mod tests {
         let report = Some("/results/kast_report.html".to_owned());
         let mut record = fixtures::record(1, Timestamp::UNIX_EPOCH);
         record.started_at = Some(Timestamp::UNIX_EPOCH);
-        assert_eq!(ScanView::of(&ScanSnapshot::of(record.clone()), None, report.clone()).report, None, "a running scan has none");
-        record.state = ScanState::Failed { at: Timestamp::from_second(90).unwrap(), failure: Failure::new(FailureKind::Crashed, "broke") };
+        assert_eq!(
+            ScanView::of(&ScanSnapshot::of(record.clone()), None, report.clone()).report,
+            None,
+            "a running scan has none"
+        );
+        record.state = ScanState::Failed {
+            at: Timestamp::from_second(90).unwrap(),
+            failure: Failure::new(FailureKind::Crashed, "broke"),
+        };
         let scan = ScanView::of(&ScanSnapshot::of(record), None, report.clone());
         assert_eq!((scan.error_message.as_deref(), scan.duration), (Some("broke"), Some(90.0)));
         assert_eq!(scan.report, report);

@@ -1,4 +1,5 @@
-//! The path that the dashboard and the API are under, where a proxy does not give them a host name of their own.
+//! The path that the dashboard and the API are under, where a proxy does not give them a host name
+//! of their own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,8 +23,10 @@ impl BasePath {
         if text.is_empty() {
             return Some(Self::default());
         }
-        let is_part =
-            |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'));
+        let is_part = |part: &str| {
+            !matches!(part, "" | "." | "..")
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'))
+        };
         let mut parts = text.strip_prefix('/')?.split('/');
         let is_ours = |part: &str| OWN.contains(&part);
         let is_path = text.len() <= MOST && parts.clone().all(is_part) && !parts.next().is_some_and(is_ours);
@@ -40,7 +43,8 @@ impl BasePath {
         self.0.is_empty()
     }
 
-    /// A path without it; a path that is not under it stays as it is: a proxy may have taken it off, and commands of this machine do not use it.
+    /// A path without it; a path that is not under it stays as it is: a proxy may have taken it
+    /// off, and commands of this machine do not use it.
     pub(crate) fn off<'a>(&self, path: &'a str) -> &'a str {
         match path.strip_prefix(self.as_str()) {
             Some("") => "/",
@@ -57,7 +61,20 @@ impl fmt::Display for BasePath {
 }
 
 /// What our own paths begin with. A base path of such a name would make two paths of one.
-const OWN: &[&str] = &["api", "assets", "livez", "metrics", "new", "queue", "readyz", "scans", "settings", "supervision", "theme", "zone"];
+const OWN: &[&str] = &[
+    "api",
+    "assets",
+    "livez",
+    "metrics",
+    "new",
+    "queue",
+    "readyz",
+    "scans",
+    "settings",
+    "supervision",
+    "theme",
+    "zone",
+];
 
 impl Setting for BasePath {
     const EXPECTED: &'static str = "a path such as /kastrel, of letters, digits and -._~, that does not begin as a path of Kastrel's own (/api, /scans)";
@@ -77,7 +94,13 @@ mod tests {
 
     #[test]
     fn a_base_path_is_a_plain_path_that_is_none_of_ours() {
-        for (text, path) in [("", ""), ("/", ""), ("/kastrel", "/kastrel"), ("/kastrel/", "/kastrel"), ("/tools/Kast-rel_2.0~x", "/tools/Kast-rel_2.0~x")] {
+        for (text, path) in [
+            ("", ""),
+            ("/", ""),
+            ("/kastrel", "/kastrel"),
+            ("/kastrel/", "/kastrel"),
+            ("/tools/Kast-rel_2.0~x", "/tools/Kast-rel_2.0~x"),
+        ] {
             assert_eq!(BasePath::parse(text).unwrap().as_str(), path);
         }
         for wrong in [

@@ -34,9 +34,16 @@ impl Setting for BucketUrl {
     fn from_text(text: &str) -> Option<Self> {
         let (bucket, prefix) = text.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, "")))?;
         let prefix = prefix.trim_end_matches('/');
-        // The rules of S3 for names of buckets, of which the length and these characters matter to us: a name ends up in host names and paths.
-        let is_name = (3..=63).contains(&bucket.len()) && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
-        let is_part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._=".contains(&b)) && part != "." && part != "..";
+        // The rules of S3 for names of buckets, of which the length and these characters matter to
+        // us: a name ends up in host names and paths.
+        let is_name = (3..=63).contains(&bucket.len())
+            && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
+        let is_part = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._=".contains(&b))
+                && part != "."
+                && part != ".."
+        };
         let is_prefix = prefix.is_empty() || (prefix.len() <= 200 && prefix.split('/').all(is_part));
         (is_name && is_prefix).then(|| Self { bucket: bucket.into(), prefix: prefix.into() })
     }
@@ -68,7 +75,8 @@ impl fmt::Display for Endpoint {
 }
 
 impl Setting for Endpoint {
-    const EXPECTED: &'static str = "an http or https address without path, user or query, such as https://minio.example.com:9000";
+    const EXPECTED: &'static str =
+        "an http or https address without path, user or query, such as https://minio.example.com:9000";
 
     fn from_text(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
@@ -93,7 +101,11 @@ mod tests {
 
     #[test]
     fn buckets_are_read_back_as_they_are_written() {
-        for (text, bucket, prefix) in [("s3://scans", "scans", ""), ("s3://my.scans-1/", "my.scans-1", ""), ("s3://scans/team/a/", "scans", "team/a")] {
+        for (text, bucket, prefix) in [
+            ("s3://scans", "scans", ""),
+            ("s3://my.scans-1/", "my.scans-1", ""),
+            ("s3://scans/team/a/", "scans", "team/a"),
+        ] {
             let url = BucketUrl::from_text(text).unwrap();
             assert_eq!((url.bucket(), url.prefix()), (bucket, prefix));
             assert_eq!(BucketUrl::from_toml(&url.to_toml()), Some(url));

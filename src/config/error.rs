@@ -56,14 +56,21 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Value { key, origin, given, expected } => write!(f, "{key} (from {origin}): expected {expected}, not `{given}`"),
-            Self::Unknown { name, origin, suggestion: Some(near) } => write!(f, "`{name}` (from {origin}) is no key; did you mean `{near}`?"),
+            Self::Value { key, origin, given, expected } => {
+                write!(f, "{key} (from {origin}): expected {expected}, not `{given}`")
+            }
+            Self::Unknown { name, origin, suggestion: Some(near) } => {
+                write!(f, "`{name}` (from {origin}) is no key; did you mean `{near}`?")
+            }
             Self::Unknown { name, origin, suggestion: None } => {
                 write!(f, "`{name}` (from {origin}) is no key; `kastrel config show` lists all keys")
             }
             Self::Unusable { key, origin, why } => write!(f, "{key} (from {origin}) cannot be used: {why}"),
             Self::Missing { key, variable, command } => {
-                write!(f, "{command} works together with other processes and needs {key}: set {variable}, or use `kastrel serve`, which needs nothing")
+                write!(
+                    f,
+                    "{command} works together with other processes and needs {key}: set {variable}, or use `kastrel serve`, which needs nothing"
+                )
             }
             Self::Contradiction { text } => f.write_str(text),
         }

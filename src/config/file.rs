@@ -11,7 +11,8 @@ use super::{ConfigError, KEYS};
 /// Read from the working directory when it is there.
 pub const DEFAULT_FILE: &str = "config/kastrel.toml";
 
-/// The path and text of the file: `explicit`, which must exist, or [`DEFAULT_FILE`] below `directory`, where it exists.
+/// The path and text of the file: `explicit`, which must exist, or [`DEFAULT_FILE`] below
+/// `directory`, where it exists.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -31,7 +32,9 @@ pub fn find_file(explicit: Option<&Path>, directory: &Path) -> Result<Option<(Pa
 ///
 /// # Errors
 /// A variable of ours is not UTF-8.
-pub fn process_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<BTreeMap<String, String>, ConfigError> {
+pub fn process_environment(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut env = BTreeMap::new();
     for (name, value) in variables {
         let Ok(name) = name.into_string() else { continue };
@@ -114,7 +117,11 @@ mod tests {
         if std::env::var_os("KASTREL_BLESS").is_some() {
             std::fs::write(&path, document()).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), document(), "config/kastrel.toml differs from src/config/keys.rs");
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            document(),
+            "config/kastrel.toml differs from src/config/keys.rs"
+        );
     }
 
     #[test]
@@ -123,7 +130,8 @@ mod tests {
         let from_file = Sources { file: Some(("f.toml".into(), document())), ..Sources::of(&env) }.resolve().unwrap();
         assert_eq!(from_file.config, Sources::of(&env).resolve().unwrap().config);
         for one in from_file.effective {
-            let expected = if COMMENTED_OUT.contains(&one.key.name) { Origin::Default } else { Origin::File("f.toml".into()) };
+            let expected =
+                if COMMENTED_OUT.contains(&one.key.name) { Origin::Default } else { Origin::File("f.toml".into()) };
             assert_eq!(one.origin, expected, "{}", one.key.name);
         }
     }

@@ -92,7 +92,11 @@ impl<'a> Sources<'a> {
             Some(config) => {
                 problems.extend(super::typed::unusable(&config, &effective));
                 problems.extend(super::typed::contradictions(&config, &effective));
-                if problems.is_empty() { Ok(Resolved { config, effective }) } else { Err(ConfigError::Invalid(problems)) }
+                if problems.is_empty() {
+                    Ok(Resolved { config, effective })
+                } else {
+                    Err(ConfigError::Invalid(problems))
+                }
             }
             None => Err(ConfigError::Invalid(problems)),
         }
@@ -113,7 +117,11 @@ impl<'a> Sources<'a> {
                         }
                     }
                 }
-                Value::Table(_) => resolver.unknown(format!("[{section}]"), origin(), KEYS.iter().map(|key| section_name(key.section()))),
+                Value::Table(_) => resolver.unknown(
+                    format!("[{section}]"),
+                    origin(),
+                    KEYS.iter().map(|key| section_name(key.section())),
+                ),
                 _ => resolver.unknown(section, origin(), KEYS.iter().map(|key| key.name)),
             }
         }
@@ -133,13 +141,18 @@ impl<'a> Sources<'a> {
                 variables.insert(name, key);
             }
         }
-        for name in self.env.keys().filter(|name| name.starts_with("KASTREL_") && name.contains("__") && !variables.contains_key(*name)) {
+        for name in self
+            .env
+            .keys()
+            .filter(|name| name.starts_with("KASTREL_") && name.contains("__") && !variables.contains_key(*name))
+        {
             resolver.unknown(name.clone(), Origin::Environment(name.clone()), variables.keys().map(String::as_str));
         }
     }
 }
 
-/// What is wrong with a file that is no TOML. The line itself is not repeated: its value may be a secret.
+/// What is wrong with a file that is no TOML. The line itself is not repeated: its value may be a
+/// secret.
 fn syntax_error(path: &std::path::Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let at = error.span().map_or(0, |span| span.start).min(text.len());
     let before = text.get(..at).unwrap_or(text);
@@ -147,7 +160,9 @@ fn syntax_error(path: &std::path::Path, text: &str, error: &toml::de::Error) -> 
     let line = text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
     let (key, value) = line.split_once('=').unwrap_or(("", line));
     // What is no key of ours may be a part of a secret as well.
-    let is_key = |key: &str| KEYS.iter().any(|known| known.name == key || known.name.split_once('.').is_some_and(|(_, field)| field == key));
+    let is_key = |key: &str| {
+        KEYS.iter().any(|known| known.name == key || known.name.split_once('.').is_some_and(|(_, field)| field == key))
+    };
     let value = if is_key(key.trim()) { value } else { line };
     let key = Some(key.trim()).filter(|key| is_key(key)).map(|key| format!(", at `{key}`")).unwrap_or_default();
     let place = format!("line {number}, column {}{key}", before[start..].chars().count() + 1);
@@ -245,7 +260,10 @@ impl Resolver<'_> {
 
 /// `NAME=secret` without what may be a secret: people put values where names are wanted.
 fn without_values(text: &str) -> String {
-    text.split(',').map(|part| part.split_once('=').map_or(part.to_owned(), |(name, _)| format!("{name}=***"))).collect::<Vec<_>>().join(",")
+    text.split(',')
+        .map(|part| part.split_once('=').map_or(part.to_owned(), |(name, _)| format!("{name}=***")))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// A key's value in effect.

@@ -1,7 +1,9 @@
 //! Configuration: defaults < file < environment < flags, and where each value came from.
 //!
-//! `keys` declares every key once: the typed [`Config`], the file `config/kastrel.toml`, `kastrel config show` and the environment's names all come from that declaration. Nothing here
-//! reads the world but [`find_file`] and [`process_environment`]: files, environment and flags are arguments.
+//! `keys` declares every key once: the typed [`Config`], the file `config/kastrel.toml`,
+//! `kastrel config show` and the environment's names all come from that declaration. Nothing here
+//! reads the world but [`find_file`] and [`process_environment`]: files, environment and flags are
+//! arguments.
 
 mod base_path;
 mod bucket;
@@ -19,9 +21,11 @@ pub use bucket::{BucketUrl, Endpoint};
 pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
 pub use keys::{
-    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, OverridesConfig, RedisConfig, ScansConfig, ScopeConfig,
-    SecretsConfig, ServerConfig, SupervisionConfig, TelemetryConfig,
+    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, OverridesConfig,
+    RedisConfig, ScansConfig, ScopeConfig, SecretsConfig, ServerConfig, SupervisionConfig, TelemetryConfig,
 };
 pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
 pub use secret::{SecretText, SecretUrl, redact};
-pub use values::{LogFormat, LogLevel, ProxyRules, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, UserText, VariableNames};
+pub use values::{
+    LogFormat, LogLevel, ProxyRules, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, UserText, VariableNames,
+};

@@ -69,7 +69,8 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// The text with the password of a URL, and query values that look like secrets, hidden. Text that is no URL but holds an `@` loses everything before it.
+/// The text with the password of a URL, and query values that look like secrets, hidden. Text that
+/// is no URL but holds an `@` loses everything before it.
 #[must_use]
 pub fn redact(text: &str) -> String {
     let mut url = match (Url::parse(text), text.rsplit_once('@')) {
@@ -81,9 +82,13 @@ pub fn redact(text: &str) -> String {
         return HIDDEN.to_owned();
     }
     if url.query().is_some() {
-        let secret = |name: &str| ["pass", "secret", "token", "key", "auth"].iter().any(|word| name.to_ascii_lowercase().contains(word));
-        let pairs: Vec<(String, String)> =
-            url.query_pairs().map(|(name, value)| (name.to_string(), if secret(&name) { HIDDEN.into() } else { value.into_owned() })).collect();
+        let secret = |name: &str| {
+            ["pass", "secret", "token", "key", "auth"].iter().any(|word| name.to_ascii_lowercase().contains(word))
+        };
+        let pairs: Vec<(String, String)> = url
+            .query_pairs()
+            .map(|(name, value)| (name.to_string(), if secret(&name) { HIDDEN.into() } else { value.into_owned() }))
+            .collect();
         url.query_pairs_mut().clear().extend_pairs(pairs);
     }
     url.to_string()

@@ -1,4 +1,5 @@
-//! What a configuration means to the rest: the policies it stands for, and values that do not go together.
+//! What a configuration means to the rest: the policies it stands for, and values that do not go
+//! together.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,7 +49,11 @@ impl Config {
     /// How a scan is tried again.
     #[must_use]
     pub const fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy { max_attempts: self.scans.max_attempts, base: self.scans.backoff_base_seconds, cap: self.scans.backoff_cap_seconds }
+        RetryPolicy {
+            max_attempts: self.scans.max_attempts,
+            base: self.scans.backoff_base_seconds,
+            cap: self.scans.backoff_cap_seconds,
+        }
     }
 
     /// How long an attempt may take.
@@ -60,7 +65,11 @@ impl Config {
     /// The numbers of the node's lease.
     #[must_use]
     pub const fn lease_policy(&self) -> LeasePolicy {
-        LeasePolicy { ttl: self.node.lease_seconds, renew_every: self.node.renew_seconds, margin: self.node.lease_margin_seconds }
+        LeasePolicy {
+            ttl: self.node.lease_seconds,
+            renew_every: self.node.renew_seconds,
+            margin: self.node.lease_margin_seconds,
+        }
     }
 
     /// How many restarts of an actor are tolerated.
@@ -78,7 +87,11 @@ impl Config {
     /// Which targets may be scanned.
     #[must_use]
     pub fn scope_policy(&self) -> ScopePolicy {
-        ScopePolicy { allow: self.scope.allow.rules().to_vec(), deny: self.scope.deny.rules().to_vec(), allow_private: self.scope.allow_private }
+        ScopePolicy {
+            allow: self.scope.allow.rules().to_vec(),
+            deny: self.scope.deny.rules().to_vec(),
+            allow_private: self.scope.allow_private,
+        }
     }
 }
 
@@ -86,7 +99,10 @@ impl Config {
     /// Which settings of the scanner a client may set.
     #[must_use]
     pub fn override_policy(&self) -> OverridePolicy {
-        OverridePolicy { allow: self.overrides.allow.patterns().to_vec(), deny: self.overrides.deny.patterns().to_vec() }
+        OverridePolicy {
+            allow: self.overrides.allow.patterns().to_vec(),
+            deny: self.overrides.deny.patterns().to_vec(),
+        }
     }
 
     /// The file with the key for secret settings.
@@ -96,10 +112,17 @@ impl Config {
     }
 }
 
-/// Addresses of servers that no server can have. What such an address may be is for the adapter to say that connects to it.
+/// Addresses of servers that no server can have. What such an address may be is for the adapter to
+/// say that connects to it.
 pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem> {
-    let database = config.database.url.as_ref().and_then(|url| url.expose().parse::<RemoteDatabase>().err()).map(|error| error.to_string());
-    let redis = config.redis.url.as_ref().and_then(|url| check_redis_url(url.expose()).err()).map(|error| error.to_string());
+    let database = config
+        .database
+        .url
+        .as_ref()
+        .and_then(|url| url.expose().parse::<RemoteDatabase>().err())
+        .map(|error| error.to_string());
+    let redis =
+        config.redis.url.as_ref().and_then(|url| check_redis_url(url.expose()).err()).map(|error| error.to_string());
     let problem = |(key, why): (&str, Option<String>)| {
         let one = effective.iter().find(|one| one.key.name == key)?;
         Some(Problem::Unusable { key: one.key.name, origin: one.origin.clone(), why: why? })
@@ -109,7 +132,10 @@ pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem>
     let key_file = config.secrets.key_file.as_ref().is_some_and(|path| is_hex(path.to_string_lossy().trim()));
     let key_file = key_file
         .then(|| "it is 64 hexadecimal digits, so it is a key and no file; write them into a file that only its owner can read, and name that".to_owned());
-    [("database.url", database), ("redis.url", redis), ("secrets.key_file", key_file)].into_iter().filter_map(problem).collect()
+    [("database.url", database), ("redis.url", redis), ("secrets.key_file", key_file)]
+        .into_iter()
+        .filter_map(problem)
+        .collect()
 }
 
 /// Values that are right alone and wrong together.
@@ -146,7 +172,11 @@ pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Pr
     );
     check(
         artifacts.access_key_id.is_some() != artifacts.secret_access_key.is_some(),
-        format!("{} and {} must be set together, or neither of them", name("artifacts.access_key_id"), name("artifacts.secret_access_key")),
+        format!(
+            "{} and {} must be set together, or neither of them",
+            name("artifacts.access_key_id"),
+            name("artifacts.secret_access_key")
+        ),
     );
     problems
 }
@@ -175,17 +205,29 @@ mod tests {
     #[test]
     fn addresses_that_lead_nowhere_are_told_with_their_keys_and_without_their_passwords() {
         let problems = |variables: &[(&str, &str)]| {
-            let env: BTreeMap<String, String> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let env: BTreeMap<String, String> =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             Sources::of(&env).resolve().err().map(|error| error.to_string()).unwrap_or_default()
         };
-        assert_eq!(problems(&[("KASTREL_DATABASE_URL", "ws://root:pw@db:8000/a/b"), ("REDIS_URL", "rediss://:pw@redis/1")]), "");
+        assert_eq!(
+            problems(&[("KASTREL_DATABASE_URL", "ws://root:pw@db:8000/a/b"), ("REDIS_URL", "rediss://:pw@redis/1")]),
+            ""
+        );
         let told = problems(&[
             ("KASTREL_DATABASE_URL", "postgres://root:hunter2@db/x/y"),
             ("REDIS_URL", "redis://:hunter2@redis/jobs"),
             ("KASTREL_REDIS__PREFIX", "a b"),
         ]);
-        assert!(told.contains("redis.prefix (from environment variable KASTREL_REDIS__PREFIX): expected 1 to 48 characters"), "{told}");
-        let told = problems(&[("KASTREL_DATABASE_URL", "postgres://root:hunter2@db/x/y"), ("REDIS_URL", "redis://:hunter2@redis/jobs")]);
+        assert!(
+            told.contains(
+                "redis.prefix (from environment variable KASTREL_REDIS__PREFIX): expected 1 to 48 characters"
+            ),
+            "{told}"
+        );
+        let told = problems(&[
+            ("KASTREL_DATABASE_URL", "postgres://root:hunter2@db/x/y"),
+            ("REDIS_URL", "redis://:hunter2@redis/jobs"),
+        ]);
         for part in [
             "database.url (from environment variable KASTREL_DATABASE_URL) cannot be used: ",
             "redis.url (from environment variable REDIS_URL) cannot be used: the path of Redis's address must be empty or the number of a database, such as `/0`",

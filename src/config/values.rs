@@ -1,4 +1,5 @@
-//! The types that a key's value can have: how each is read from text and from TOML, and how it is written.
+//! The types that a key's value can have: how each is read from text and from TOML, and how it is
+//! written.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -46,7 +47,8 @@ impl Setting for String {
     }
 }
 
-/// What the names of all keys and channels in Redis begin with. It stands in the braces of a hash tag, with the database's own mark behind it.
+/// What the names of all keys and channels in Redis begin with. It stands in the braces of a hash
+/// tag, with the database's own mark behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisPrefix(String);
 
@@ -395,7 +397,8 @@ impl Setting for UserText {
     const EXPECTED: &'static str = "the name of a user, or UID:GID";
 
     fn from_text(text: &str) -> Option<Self> {
-        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:$".contains(&byte)) && !text.starts_with('-');
+        let plain =
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:$".contains(&byte)) && !text.starts_with('-');
         (plain && (1..=64).contains(&text.len())).then(|| Self(text.to_owned()))
     }
 
@@ -454,9 +457,11 @@ impl Setting for LogLevel {
 
     fn from_text(text: &str) -> Option<Self> {
         let is_level = |text: &str| text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
-        // A bare word that is no level would be taken for the name of a module, and silence everything else.
+        // A bare word that is no level would be taken for the name of a module, and silence
+        // everything else.
         let plausible = text.split(',').all(|part| part.contains(['=', ':', '[']) || is_level(part.trim()));
-        (!text.is_empty() && plausible && tracing_subscriber::EnvFilter::try_new(text).is_ok()).then(|| Self(text.to_owned()))
+        (!text.is_empty() && plausible && tracing_subscriber::EnvFilter::try_new(text).is_ok())
+            .then(|| Self(text.to_owned()))
     }
 
     fn to_toml(&self) -> Value {
@@ -604,13 +609,19 @@ mod tests {
         assert!(read::<Option<SecretUrl>>("ws://db:8000").is_some());
         assert_eq!(read::<ScopeRules>("example.com, 10.0.0.0/8").map(|rules| rules.rules().len()), Some(2));
         assert_eq!(read::<ScopeRules>("10.0.0.0/99"), None);
-        assert_eq!(read::<SettingPatterns>("zap.*, whatweb.timeout, *").map(|patterns| patterns.patterns().len()), Some(3));
+        assert_eq!(
+            read::<SettingPatterns>("zap.*, whatweb.timeout, *").map(|patterns| patterns.patterns().len()),
+            Some(3)
+        );
         assert_eq!(read::<SettingPatterns>("zap"), None);
         assert_eq!(read::<ProxyRules>("127.0.0.1, 2001:db8::/32").map(|rules| rules.rules().len()), Some(2));
         assert_eq!(read::<ProxyRules>("proxy.example"), None);
         assert_eq!(read("/kastrel/").map(|base: BasePath| base.to_string()), Some("/kastrel".to_owned()));
         assert_eq!(read::<VariableNames>("API_KEY=secret"), None);
-        assert_eq!(read::<VariableNames>("API_KEY").map(|names| names.names().to_vec()), Some(vec!["API_KEY".to_owned()]));
+        assert_eq!(
+            read::<VariableNames>("API_KEY").map(|names| names.names().to_vec()),
+            Some(vec!["API_KEY".to_owned()])
+        );
         for choice in ScannerChoice::ALL {
             assert_eq!(read(choice.as_str()), Some(*choice));
         }
@@ -623,7 +634,14 @@ mod tests {
     fn a_trace_has_an_address_on_the_web() {
         let url = read::<TraceUrl>("https://jaeger.example/trace/{trace_id}?x=1").unwrap();
         assert_eq!(url.of("4bf9"), "https://jaeger.example/trace/4bf9?x=1");
-        for bad in ["", "{trace_id}", "http://jaeger/trace", "javascript:alert('{trace_id}')", "http://u:p@jaeger/{trace_id}", "http://jaeger/ {trace_id}"] {
+        for bad in [
+            "",
+            "{trace_id}",
+            "http://jaeger/trace",
+            "javascript:alert('{trace_id}')",
+            "http://u:p@jaeger/{trace_id}",
+            "http://jaeger/ {trace_id}",
+        ] {
             assert!(read::<TraceUrl>(bad).is_none(), "{bad}");
         }
     }

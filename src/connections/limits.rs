@@ -1,4 +1,5 @@
-//! How many connections there may be, how long each of them may wait, and which one makes room: pure.
+//! How many connections there may be, how long each of them may wait, and which one makes room:
+//! pure.
 
 use std::time::Duration;
 
@@ -6,15 +7,18 @@ use tokio::time::Instant;
 
 /// Connections beyond the cap that only health checks may use.
 pub const RESERVED: usize = 16;
-/// Of these, the ones that only a liveness check may use: other health checks wait for the database.
+/// Of these, the ones that only a liveness check may use: other health checks wait for the
+/// database.
 pub const RESERVED_FOR_LIVENESS: usize = 4;
 /// Descriptors of a connection: its socket, and the file that it may be downloading.
 const DESCRIPTORS_OF_A_CONNECTION: u64 = 2;
 /// So many connections are served whatever the descriptors, or nobody could see what is wrong.
 const LEAST: usize = 16;
-/// Descriptors that the process needs without connections and scans: the database, logs, the queue, the watch on folders.
+/// Descriptors that the process needs without connections and scans: the database, logs, the queue,
+/// the watch on folders.
 const BASE_DESCRIPTORS: u64 = 256;
-/// Descriptors that a running scan needs: pipes, its log, its files while they are read, its process.
+/// Descriptors that a running scan needs: pipes, its log, its files while they are read, its
+/// process.
 const DESCRIPTORS_OF_A_SCAN: u64 = 32;
 
 /// The descriptors that a process needs beside its connections.
@@ -23,7 +27,8 @@ pub fn own_descriptors(concurrency: usize) -> u64 {
     BASE_DESCRIPTORS + DESCRIPTORS_OF_A_SCAN.saturating_mul(concurrency as u64)
 }
 
-/// How many connections fit beside the scans, where each of them downloads a file. `descriptors`: the limit of open files, `None` without one.
+/// How many connections fit beside the scans, where each of them downloads a file. `descriptors`:
+/// the limit of open files, `None` without one.
 #[must_use]
 pub fn connections_within(descriptors: Option<u64>, concurrency: usize, wanted: usize) -> usize {
     let Some(descriptors) = descriptors else { return wanted };
@@ -36,7 +41,8 @@ pub fn connections_within(descriptors: Option<u64>, concurrency: usize, wanted: 
 pub struct ConnectionLimits {
     /// How many there may be, besides the [`RESERVED`] ones.
     pub connections: usize,
-    /// How long the head of a request may take, from its first byte; and how long a new connection may send nothing.
+    /// How long the head of a request may take, from its first byte; and how long a new connection
+    /// may send nothing.
     pub head: Duration,
     /// How long a connection may wait for its next request.
     pub idle: Duration,
@@ -94,19 +100,25 @@ impl Phase {
         }
     }
 
-    /// Since when nothing would be lost with it. A part of a request counts: nothing of it has been done.
+    /// Since when nothing would be lost with it. A part of a request counts: nothing of it has been
+    /// done.
     pub(super) const fn idle_since(self) -> Option<Instant> {
         match self {
-            Self::Fresh { since } | Self::Idle { since } | Self::Head { since } | Self::Arriving { since } => Some(since),
+            Self::Fresh { since } | Self::Idle { since } | Self::Head { since } | Self::Arriving { since } => {
+                Some(since)
+            }
             Self::Busy | Self::Stalled { .. } => None,
         }
     }
 
-    /// Since when it may make room for another one: it is idle, or its client takes nothing of its answer.
+    /// Since when it may make room for another one: it is idle, or its client takes nothing of its
+    /// answer.
     const fn replaceable_since(self) -> Option<Instant> {
         match self {
             Self::Stalled { since } => Some(since),
-            Self::Fresh { .. } | Self::Idle { .. } | Self::Head { .. } | Self::Arriving { .. } | Self::Busy => self.idle_since(),
+            Self::Fresh { .. } | Self::Idle { .. } | Self::Head { .. } | Self::Arriving { .. } | Self::Busy => {
+                self.idle_since()
+            }
         }
     }
 }
@@ -145,11 +157,16 @@ pub(super) struct Open {
     pub(super) phase: Phase,
 }
 
-/// Decides where a new connection goes. The connection makes room that has been idle, or whose client has taken nothing of its answer, for longest. A client that takes its answer keeps its connection.
+/// Decides where a new connection goes. The connection makes room that has been idle, or whose
+/// client has taken nothing of its answer, for longest. A client that takes its answer keeps its
+/// connection.
 pub(super) fn place(open: impl Iterator<Item = Open> + Clone, cap: usize) -> Place {
     let count = |reserved| open.clone().filter(|one| one.reserved == reserved).count();
     let oldest = |reserved| {
-        let replaceable = open.clone().filter(|one| one.reserved == reserved).filter_map(|one| Some((one.phase.replaceable_since()?, one.id)));
+        let replaceable = open
+            .clone()
+            .filter(|one| one.reserved == reserved)
+            .filter_map(|one| Some((one.phase.replaceable_since()?, one.id)));
         replaceable.min().map(|(_, id)| id)
     };
     if count(false) < cap {
@@ -177,16 +194,27 @@ mod tests {
             (Some(0), 4, 4096, LEAST),
             (Some(1024), 1000, 4096, LEAST),
         ] {
-            assert_eq!(connections_within(descriptors, concurrency, wanted), connections, "{descriptors:?} {concurrency} {wanted}");
+            assert_eq!(
+                connections_within(descriptors, concurrency, wanted),
+                connections,
+                "{descriptors:?} {concurrency} {wanted}"
+            );
         }
         let (descriptors, scans) = (1024, 8);
         let connections = connections_within(Some(descriptors), scans, usize::MAX);
-        assert!(connections as u64 * DESCRIPTORS_OF_A_CONNECTION + RESERVED as u64 + own_descriptors(scans) <= descriptors);
+        assert!(
+            connections as u64 * DESCRIPTORS_OF_A_CONNECTION + RESERVED as u64 + own_descriptors(scans) <= descriptors
+        );
     }
 
     #[test]
     fn each_phase_has_its_own_limit() {
-        let limits = ConnectionLimits { connections: 1, head: Duration::from_secs(10), idle: Duration::from_secs(75), stall: Duration::from_secs(60) };
+        let limits = ConnectionLimits {
+            connections: 1,
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            stall: Duration::from_secs(60),
+        };
         let since = Instant::now();
         for (phase, seconds) in [
             (Phase::Fresh { since }, Some(10)),
@@ -213,17 +241,29 @@ mod tests {
         for (open, cap, expected) in [
             (vec![], 2, Place::General),
             (vec![general(1, Phase::Busy)], 2, Place::General),
-            (vec![general(1, Phase::Idle { since: late }), general(2, Phase::Idle { since: early })], 2, Place::InsteadOf(2)),
+            (
+                vec![general(1, Phase::Idle { since: late }), general(2, Phase::Idle { since: early })],
+                2,
+                Place::InsteadOf(2),
+            ),
             (vec![general(1, Phase::Busy), general(2, Phase::Head { since: late })], 2, Place::InsteadOf(2)),
             (vec![general(1, Phase::Busy), general(2, Phase::Arriving { since: late })], 2, Place::InsteadOf(2)),
-            (vec![general(1, Phase::Fresh { since: early }), general(2, Phase::Idle { since: late })], 2, Place::InsteadOf(1)),
+            (
+                vec![general(1, Phase::Fresh { since: early }), general(2, Phase::Idle { since: late })],
+                2,
+                Place::InsteadOf(1),
+            ),
             (vec![unread(1, late), general(2, Phase::Idle { since: early })], 2, Place::InsteadOf(2)),
             (vec![general(1, Phase::Fresh { since: late }), unread(2, early)], 2, Place::InsteadOf(2)),
             (vec![unread(1, late), unread(2, early)], 2, Place::InsteadOf(2)),
             (vec![general(1, Phase::Busy), unread(2, late)], 2, Place::InsteadOf(2)),
             (busy.to_vec(), 2, Place::Reserved),
             (busy.into_iter().chain(full_of(Phase::Fresh { since: late })).collect(), 2, Place::ReservedInsteadOf(100)),
-            (busy.into_iter().chain(full_of(Phase::Stalled { since: late })).collect(), 2, Place::ReservedInsteadOf(100)),
+            (
+                busy.into_iter().chain(full_of(Phase::Stalled { since: late })).collect(),
+                2,
+                Place::ReservedInsteadOf(100),
+            ),
             (busy.into_iter().chain(full_of(Phase::Busy)).collect(), 2, Place::Refused),
             // Those beyond the cap do not count against it.
             (full_of(Phase::Busy).collect(), 2, Place::General),

@@ -1,9 +1,13 @@
-//! Connections: accepted up to a cap, cut when they are slow or idle, and counted so that descriptors are left for the scans.
+//! Connections: accepted up to a cap, cut when they are slow or idle, and counted so that
+//! descriptors are left for the scans.
 //!
-//! A connection beyond the cap replaces the one that has been idle, or whose client has taken nothing of its answer, for longest. Where all of them are being served,
-//! [`RESERVED`] more are taken, for health checks alone: a process under load must not look dead. Some of these are for liveness checks alone, because a readiness check waits for the database.
-//! A request of which a part is missing counts as idle: nothing of it has been done. A head that does not arrive in time, a client that takes nothing of its answer, and a connection without a
-//! next request are cut. `web::limits` says how long the body of a request may take.
+//! A connection beyond the cap replaces the one that has been idle, or whose client has taken
+//! nothing of its answer, for longest. Where all of them are being served, [`RESERVED`] more are
+//! taken, for health checks alone: a process under load must not look dead. Some of these are for
+//! liveness checks alone, because a readiness check waits for the database. A request of which a
+//! part is missing counts as idle: nothing of it has been done. A head that does not arrive in
+//! time, a client that takes nothing of its answer, and a connection without a next request are
+//! cut. `web::limits` says how long the body of a request may take.
 
 mod limits;
 mod state;
@@ -79,7 +83,11 @@ impl Drop for Lent {
 }
 
 impl Connections {
-    pub(crate) fn new(limits: ConnectionLimits, router: Router, reserved_use: impl Fn(&str) -> ReservedUse + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(
+        limits: ConnectionLimits,
+        router: Router,
+        reserved_use: impl Fn(&str) -> ReservedUse + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let health = Semaphore::new(RESERVED - RESERVED_FOR_LIVENESS);
         Arc::new(Self { limits, router, reserved_use: Box::new(reserved_use), health, table: Mutex::default() })
     }
@@ -128,7 +136,11 @@ impl Connections {
         let place = if table.open.len() < self.limits.connections {
             Place::General
         } else {
-            let open = table.open.iter().map(|(id, held)| Open { id: *id, reserved: held.reserved, phase: held.state.phase() });
+            let open = table.open.iter().map(|(id, held)| Open {
+                id: *id,
+                reserved: held.reserved,
+                phase: held.state.phase(),
+            });
             place(open, self.limits.connections)
         };
         let reserved = matches!(place, Place::Reserved | Place::ReservedInsteadOf(_));
@@ -148,7 +160,13 @@ impl Connections {
         Some(Lent { connections: Arc::clone(self), id, reserved, state, cut })
     }
 
-    async fn answer(&self, reserved: bool, state: &Arc<State>, address: SocketAddr, request: hyper::Request<Incoming>) -> Response<Answer> {
+    async fn answer(
+        &self,
+        reserved: bool,
+        state: &Arc<State>,
+        address: SocketAddr,
+        request: hyper::Request<Incoming>,
+    ) -> Response<Answer> {
         let answering = state.begin();
         let usage = if reserved { (self.reserved_use)(request.uri().path()) } else { ReservedUse::Liveness };
         let turn = match usage {
@@ -174,10 +192,17 @@ async fn serve_one(lent: Lent, stream: TcpStream, address: SocketAddr, stop: Can
         debug!(error = &error as &dyn std::error::Error, "could not set TCP_NODELAY");
     }
     let (connections, state, reserved) = (&lent.connections, &lent.state, lent.reserved);
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(connections.answer(reserved, state, address, request).await) });
+    let service = service_fn(|request| async move {
+        Ok::<_, Infallible>(connections.answer(reserved, state, address, request).await)
+    });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(None::<Duration>).max_buf_size(MOST_HEAD).keep_alive(!reserved);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(Watched { stream, state: Arc::clone(state) }), service));
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(None::<Duration>)
+        .max_buf_size(MOST_HEAD)
+        .keep_alive(!reserved);
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(Watched { stream, state: Arc::clone(state) }), service));
     let (limits, mut stops) = (&connections.limits, false);
     loop {
         tokio::select! {

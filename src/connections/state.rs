@@ -1,4 +1,5 @@
-//! What a connection does at the moment, seen from the bytes that pass and the requests that are answered.
+//! What a connection does at the moment, seen from the bytes that pass and the requests that are
+//! answered.
 
 use std::io;
 use std::pin::Pin;
@@ -37,7 +38,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether what has arrived ends with the last request: with the empty line of its head, or with its body. Otherwise it holds a part of the next one.
+    /// Whether what has arrived ends with the last request: with the empty line of its head, or
+    /// with its body. Otherwise it holds a part of the next one.
     fn is_at_end_of_request(&self) -> bool {
         let (read, body) = (self.read.as_slice(), self.body.as_slice());
         read.ends_with(b"\n\r\n") || read.ends_with(b"\n\n") || (!body.is_empty() && read.ends_with(body))
@@ -176,7 +178,10 @@ impl HttpBody for Arriving {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(bytes) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
             self.state.has_taken(bytes);
@@ -203,7 +208,10 @@ impl HttpBody for Answer {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 
@@ -223,7 +231,11 @@ pub(super) struct Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
@@ -254,7 +266,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let answer = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.seen(answer)
     }
@@ -327,7 +343,11 @@ mod tests {
             }
             drop(request);
             let since = Instant::now();
-            assert_eq!(state.phase(), if is_next { Phase::Head { since } } else { Phase::Idle { since } }, "{first:?} {later:?}");
+            assert_eq!(
+                state.phase(),
+                if is_next { Phase::Head { since } } else { Phase::Idle { since } },
+                "{first:?} {later:?}"
+            );
         }
     }
 }

@@ -34,7 +34,14 @@ async fn serve(limits: ConnectionLimits) -> Served {
     let router = Router::new()
         .route("/", get(async || "page"))
         .route("/livez", get(async || "alive"))
-        .route("/large", get(async || Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 16 * 1024]))))))
+        .route(
+            "/large",
+            get(async || {
+                Body::from_stream(futures_util::stream::repeat_with(|| {
+                    Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 16 * 1024]))
+                }))
+            }),
+        )
         .route("/echo", post(async |body: Bytes| body))
         .route("/slow", get(slow))
         .route("/readyz", get(ready));
@@ -76,7 +83,8 @@ impl Served {
     }
 
     async fn get(&self, path: &str) -> String {
-        let mut stream = self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
+        let mut stream =
+            self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
         rest(&mut stream).await
     }
 
@@ -84,7 +92,8 @@ impl Served {
     async fn until(&self, wanted: impl Fn(&[Phase]) -> bool) {
         let looks = async {
             loop {
-                let phases: Vec<Phase> = self.connections.table().open.values().map(|held| held.state.phase()).collect();
+                let phases: Vec<Phase> =
+                    self.connections.table().open.values().map(|held| held.state.phase()).collect();
                 if wanted(&phases) {
                     return;
                 }
@@ -204,7 +213,8 @@ async fn idle_and_half_sent_requests_make_room_for_others() {
     let served = serve(patient(8)).await;
     let mut open = Vec::new();
     for number in 0..40 {
-        let sent = ["", "GET / HT", "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc"][number % 3];
+        let sent =
+            ["", "GET / HT", "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc"][number % 3];
         open.push(served.send(sent).await);
     }
     for path in ["/", "/livez"] {
@@ -234,7 +244,13 @@ async fn health_checks_are_answered_when_all_connections_are_in_use() {
         assert!(alive.starts_with("HTTP/1.1 200") && alive.ends_with("alive"), "{alive}");
     }
     let page = served.get("/").await.to_lowercase();
-    for part in ["http/1.1 503", "retry-after: 1", "connection: close", "x-content-type-options: nosniff", "cross-origin-resource-policy: same-origin"] {
+    for part in [
+        "http/1.1 503",
+        "retry-after: 1",
+        "connection: close",
+        "x-content-type-options: nosniff",
+        "cross-origin-resource-policy: same-origin",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
     served.gate.add_permits(8);
@@ -267,11 +283,15 @@ async fn requests_come_one_after_the_other_and_too_large_heads_are_refused() {
         let answer = answer(&mut stream).await;
         assert!(answer.to_lowercase().contains("content-length: 4") && answer.ends_with("body"), "{answer}");
     }
-    // No byte more than the server reads: it would close a connection with unread bytes by a reset, which may overtake the answer.
+    // No byte more than the server reads: it would close a connection with unread bytes by a reset,
+    // which may overtake the answer.
     let start = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: ";
     let large = format!("{start}{}", "x".repeat(MOST_HEAD - start.len()));
     let refused = rest(&mut served.send(&large).await).await;
-    assert!(refused.starts_with("HTTP/1.1 431") && refused.ends_with("\r\n\r\n"), "an answer without a body: {refused}");
+    assert!(
+        refused.starts_with("HTTP/1.1 431") && refused.ends_with("\r\n\r\n"),
+        "an answer without a body: {refused}"
+    );
     // Further bytes change nothing: no handler sees such a request.
     let refused = rest(&mut served.send(&format!("{large}{}\r\n\r\n", "x".repeat(200_000))).await).await;
     assert!(!refused.contains("page"), "{refused}");

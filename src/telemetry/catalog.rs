@@ -1,6 +1,7 @@
 //! The one table of everything that Kastrel tells: spans, their events, metrics and attributes.
 //!
-//! The code takes every name from here, and `docs/telemetry.md` is generated from here. Nothing in this file does anything.
+//! The code takes every name from here, and `docs/telemetry.md` is generated from here. Nothing in
+//! this file does anything.
 
 /// A span.
 #[derive(Debug, Clone, Copy)]
@@ -311,9 +312,14 @@ mod tests {
     #[test]
     fn no_metric_has_an_attribute_without_bounds() {
         for metric in METRICS {
-            for unbounded in
-                [attribute::SERVER_ADDRESS, attribute::SCAN_ID, attribute::SCAN_TOKEN, attribute::NODE_ID, attribute::PROCESS_PID, attribute::URL_PATH]
-            {
+            for unbounded in [
+                attribute::SERVER_ADDRESS,
+                attribute::SCAN_ID,
+                attribute::SCAN_TOKEN,
+                attribute::NODE_ID,
+                attribute::PROCESS_PID,
+                attribute::URL_PATH,
+            ] {
                 assert!(!metric.attributes.contains(&unbounded), "{} has {unbounded}", metric.name);
             }
         }

@@ -23,7 +23,9 @@ pub fn document() -> String {
     table(&mut text, ["variable", "instead"], UNHEEDED.iter().map(|(name, instead)| [code(name), (*instead).into()]));
 
     text.push_str("\n## Spans\n\nEach also has `scan.id`, `scan.attempt` and `node.id` where there are such.\n");
-    let rows = SPANS.iter().map(|one| [code(one.name), one.kind.into(), one.parent.into(), codes(one.attributes), one.description.into()]);
+    let rows = SPANS
+        .iter()
+        .map(|one| [code(one.name), one.kind.into(), one.parent.into(), codes(one.attributes), one.description.into()]);
     table(&mut text, ["span", "kind", "under", "attributes", "meaning"], rows);
 
     text.push_str("\n## Events within spans\n");
@@ -35,7 +37,14 @@ pub fn document() -> String {
     );
     let unit = |unit: &str| if unit.is_empty() { String::new() } else { code(unit) };
     let rows = METRICS.iter().map(|one| {
-        [code(one.name), code(&one.prometheus_name()), one.instrument.as_str().into(), unit(one.unit), codes(one.attributes), one.description.into()]
+        [
+            code(one.name),
+            code(&one.prometheus_name()),
+            one.instrument.as_str().into(),
+            unit(one.unit),
+            codes(one.attributes),
+            one.description.into(),
+        ]
     });
     table(&mut text, ["metric", "at `/metrics`", "kind", "unit", "attributes", "meaning"], rows);
 

@@ -1,10 +1,12 @@
-//! From a plan to exporters. What the plan does not hold (headers, compression, temporality) the exporters read from the same variables themselves.
+//! From a plan to exporters. What the plan does not hold (headers, compression, temporality) the
+//! exporters read from the same variables themselves.
 
 use std::path::{Path, PathBuf};
 
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity};
 use opentelemetry_otlp::{
-    ExporterBuildError, LogExporter, MetricExporter, Protocol as Encoding, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    ExporterBuildError, LogExporter, MetricExporter, Protocol as Encoding, SpanExporter, WithExportConfig,
+    WithHttpConfig, WithTonicConfig,
 };
 
 use super::variables::{Export, Protocol, TlsFiles};
@@ -29,21 +31,27 @@ pub(super) enum ExporterError {
 pub(super) fn spans(export: &Export) -> Result<SpanExporter, ExporterError> {
     Ok(match export.protocol {
         Protocol::Grpc => grpc(SpanExporter::builder().with_tonic(), export)?.build()?,
-        Protocol::HttpProtobuf => http(SpanExporter::builder().with_http().with_protocol(Encoding::HttpBinary), export)?.build()?,
+        Protocol::HttpProtobuf => {
+            http(SpanExporter::builder().with_http().with_protocol(Encoding::HttpBinary), export)?.build()?
+        }
     })
 }
 
 pub(super) fn metrics(export: &Export) -> Result<MetricExporter, ExporterError> {
     Ok(match export.protocol {
         Protocol::Grpc => grpc(MetricExporter::builder().with_tonic(), export)?.build()?,
-        Protocol::HttpProtobuf => http(MetricExporter::builder().with_http().with_protocol(Encoding::HttpBinary), export)?.build()?,
+        Protocol::HttpProtobuf => {
+            http(MetricExporter::builder().with_http().with_protocol(Encoding::HttpBinary), export)?.build()?
+        }
     })
 }
 
 pub(super) fn logs(export: &Export) -> Result<LogExporter, ExporterError> {
     Ok(match export.protocol {
         Protocol::Grpc => grpc(LogExporter::builder().with_tonic(), export)?.build()?,
-        Protocol::HttpProtobuf => http(LogExporter::builder().with_http().with_protocol(Encoding::HttpBinary), export)?.build()?,
+        Protocol::HttpProtobuf => {
+            http(LogExporter::builder().with_http().with_protocol(Encoding::HttpBinary), export)?.build()?
+        }
     })
 }
 
@@ -69,7 +77,8 @@ fn grpc<B: WithTonicConfig + WithExportConfig>(builder: B, export: &Export) -> R
 }
 
 fn http<B: WithHttpConfig + WithExportConfig>(builder: B, export: &Export) -> Result<B, ExporterError> {
-    // The exporter's client has no TLS provider of its own. Whoever was first has installed this one as well.
+    // The exporter's client has no TLS provider of its own. Whoever was first has installed this
+    // one as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = builder.with_endpoint(export.address.expose()).with_timeout(export.timeout);
     let (files, timeout) = (&export.tls, export.timeout);
@@ -113,7 +122,8 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let authority = folder.path().join("ca.pem");
-        std::fs::write(&authority, rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem()).unwrap();
+        std::fs::write(&authority, rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem())
+            .unwrap();
         let address = format!("https://{}/v1/traces", silent.local_addr().unwrap());
         let export = Export {
             protocol: Protocol::HttpProtobuf,

@@ -1,8 +1,10 @@
-//! What has no span: what programs and pages ask for again and again, and what lives as long as the process.
+//! What has no span: what programs and pages ask for again and again, and what lives as long as the
+//! process.
 
 use tracing::{Level, Metadata};
 
-/// The target of spans that become part of a trace. Nothing else does; so ractor's span of an actor, which ends when the actor does, never gets there.
+/// The target of spans that become part of a trace. Nothing else does; so ractor's span of an
+/// actor, which ends when the actor does, never gets there.
 pub(crate) const TARGET: &str = "kastrel::trace";
 
 /// Whether a span of the program is one of a trace.
@@ -30,7 +32,8 @@ const POLLED: &[&str] = &[
 /// What is asked for while somebody types; it changes nothing, although its method might.
 const TYPED: &str = "/new/preview";
 
-/// Whether a request has a span. What changes something always has; `is_poll`: a page asks for itself again, to stay true.
+/// Whether a request has a span. What changes something always has; `is_poll`: a page asks for
+/// itself again, to stay true.
 #[must_use]
 pub fn is_traced(method: &str, route: &str, is_poll: bool) -> bool {
     match method {

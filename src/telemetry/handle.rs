@@ -57,8 +57,13 @@ impl Telemetry {
     pub(super) fn new(destinations: Destinations) -> Self {
         let Destinations { resource, traces, metrics, pushes_metrics, logs, places, ignores_callers } = destinations;
         let registry = Registry::new();
-        let text = opentelemetry_prometheus::exporter().with_registry(registry.clone()).without_target_info().scope_info_enabled(false).build();
-        // A registry that is new takes the first collector. If it did not, `/metrics` would be empty and everything else as it is.
+        let text = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_target_info()
+            .scope_info_enabled(false)
+            .build();
+        // A registry that is new takes the first collector. If it did not, `/metrics` would be
+        // empty and everything else as it is.
         let metrics = match text {
             Ok(reader) => metrics.with_reader(reader),
             Err(error) => {
@@ -162,11 +167,13 @@ impl Telemetry {
         self.0.traces.as_ref().map(|provider| provider.tracer(SCOPE))
     }
 
-    /// Delivers what is left, and ends all exporting. Blocks, at most for the time limit; what is not delivered by then is lost.
+    /// Delivers what is left, and ends all exporting. Blocks, at most for the time limit; what is
+    /// not delivered by then is lost.
     pub fn flush(&self) {
         let inner = Arc::clone(&self.0);
         let (done, waiting) = std::sync::mpsc::channel::<()>();
-        // A collector that takes the connection and never answers must not hold the end of the process up: then this thread is left behind.
+        // A collector that takes the connection and never answers must not hold the end of the
+        // process up: then this thread is left behind.
         let flushing = std::thread::Builder::new().name("telemetry-flush".into()).spawn(move || {
             // The traces first, because they are what somebody will ask for.
             if let Some(traces) = &inner.traces {
@@ -187,6 +194,9 @@ impl Telemetry {
 
 impl std::fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Telemetry").field("traces", &self.0.spans.are_taken()).field("pushes_metrics", &self.0.pushes_metrics).finish_non_exhaustive()
+        f.debug_struct("Telemetry")
+            .field("traces", &self.0.spans.are_taken())
+            .field("pushes_metrics", &self.0.pushes_metrics)
+            .finish_non_exhaustive()
     }
 }

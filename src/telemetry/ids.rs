@@ -1,6 +1,8 @@
-//! Ids of spans: contexts as rows and queue entries carry them, and ids that every node works out by itself.
+//! Ids of spans: contexts as rows and queue entries carry them, and ids that every node works out
+//! by itself.
 //!
-//! The beginning and the end of an attempt are spans of their own, often written by different processes. Their ids follow from the trace and the attempt's fencing token, so that a node can
+//! The beginning and the end of an attempt are spans of their own, often written by different
+//! processes. Their ids follow from the trace and the attempt's fencing token, so that a node can
 //! name the span of another one, as parent or in a link, without having heard of it.
 
 use std::cell::Cell;
@@ -15,7 +17,11 @@ use sha2::{Digest as _, Sha256};
 #[must_use]
 pub(crate) fn of_attempt(trace: TraceContext, name: &str, token: FencingToken) -> TraceContext {
     let (trace_id, _) = trace.ids();
-    let digest = Sha256::new().chain_update(trace_id.to_be_bytes()).chain_update(token.0.to_be_bytes()).chain_update(name).finalize();
+    let digest = Sha256::new()
+        .chain_update(trace_id.to_be_bytes())
+        .chain_update(token.0.to_be_bytes())
+        .chain_update(name)
+        .finalize();
     let id = digest.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
     // An id of zero is invalid, and as likely as any other.
     TraceContext::of_span(trace_id, id.max(1), trace.is_sampled()).unwrap_or(trace)
@@ -48,7 +54,8 @@ pub fn current() -> Option<TraceContext> {
     Context::map_current(|context| stored(context.span().span_context()))
 }
 
-/// The context of the span that this task is in, or a new one where there is none: without exporters a scan has its trace id all the same.
+/// The context of the span that this task is in, or a new one where there is none: without
+/// exporters a scan has its trace id all the same.
 #[must_use]
 pub fn current_or_new() -> TraceContext {
     current().unwrap_or_else(|| TraceContext::generate(&mut rand::rng()))
@@ -95,12 +102,22 @@ mod tests {
         assert_ne!(id, of_attempt(trace, "b", FencingToken(1)));
         assert_ne!(id, of_attempt(trace, "a", FencingToken(2)));
         assert_eq!(id.trace_id(), trace.trace_id());
-        assert!(!of_attempt("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap(), "a", FencingToken(1)).is_sampled());
+        assert!(
+            !of_attempt(
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap(),
+                "a",
+                FencingToken(1)
+            )
+            .is_sampled()
+        );
     }
 
     #[test]
     fn contexts_survive_the_way_through_opentelemetry() {
-        for text in ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"] {
+        for text in [
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+        ] {
             let trace: TraceContext = text.parse().unwrap();
             assert_eq!(stored(&span_context(trace)), Some(trace));
         }

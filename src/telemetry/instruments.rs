@@ -1,4 +1,5 @@
-//! The metrics: one instrument for each entry of the catalogue. What is counted is added here as it happens; what is looked at comes from [`Readings`] at each collection.
+//! The metrics: one instrument for each entry of the catalogue. What is counted is added here as it
+//! happens; what is looked at comes from [`Readings`] at each collection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,9 +59,16 @@ impl Instruments {
     #[must_use]
     pub fn new(meter: &Meter, readings: &Readings) -> Arc<Self> {
         let histogram = |entry: MetricEntry, bounds: &[f64]| {
-            meter.f64_histogram(entry.name).with_unit(entry.unit).with_description(entry.description).with_boundaries(bounds.to_vec()).build()
+            meter
+                .f64_histogram(entry.name)
+                .with_unit(entry.unit)
+                .with_description(entry.description)
+                .with_boundaries(bounds.to_vec())
+                .build()
         };
-        let counter = |entry: MetricEntry| meter.u64_counter(entry.name).with_unit(entry.unit).with_description(entry.description).build();
+        let counter = |entry: MetricEntry| {
+            meter.u64_counter(entry.name).with_unit(entry.unit).with_description(entry.description).build()
+        };
         observe(meter, readings);
         let instruments = Self {
             http: histogram(metric::HTTP_DURATION, CALLS),
@@ -76,7 +84,11 @@ impl Instruments {
             renewals: counter(metric::LEASE_RENEWALS),
             losses: counter(metric::LEASE_LOSSES),
             kast: histogram(metric::KAST_DURATION, WORK),
-            kast_cpu: meter.f64_counter(metric::KAST_CPU.name).with_unit(metric::KAST_CPU.unit).with_description(metric::KAST_CPU.description).build(),
+            kast_cpu: meter
+                .f64_counter(metric::KAST_CPU.name)
+                .with_unit(metric::KAST_CPU.unit)
+                .with_description(metric::KAST_CPU.description)
+                .build(),
             kast_memory_peak: histogram(metric::KAST_MEMORY_PEAK, MEMORY),
             plugins: histogram(metric::PLUGIN_DURATION, WORK),
             plugins_ended: counter(metric::PLUGINS_ENDED),
@@ -86,7 +98,8 @@ impl Instruments {
         Arc::new(instruments)
     }
 
-    /// Shows every counter at 0 before anything happens. One that appeared with its first event would never have grown, and whoever waits for growth would miss that event.
+    /// Shows every counter at 0 before anything happens. One that appeared with its first event
+    /// would never have grown, and whoever waits for growth would miss that event.
     fn begin(&self) {
         for priority in Priority::ALL {
             self.submitted.add(0, &[KeyValue::new(attribute::SCAN_PRIORITY, priority.as_str())]);
@@ -100,11 +113,17 @@ impl Instruments {
         let failures = FailureKind::ALL.iter().map(|kind| ("failed", kind.as_str()));
         let interruptions = Interruption::ALL.iter().map(|why| ("interrupted", why.as_str()));
         for (end, reason) in failures.chain(interruptions) {
-            self.attempts_ended.add(0, &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, reason)]);
+            self.attempts_ended.add(
+                0,
+                &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, reason)],
+            );
             self.restarts.add(0, &[KeyValue::new(attribute::RESTART_REASON, reason)]);
         }
         for end in ["completed", "cancelled"] {
-            self.attempts_ended.add(0, &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, "none")]);
+            self.attempts_ended.add(
+                0,
+                &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, "none")],
+            );
         }
         for result in ["granted", "refused", "error"] {
             self.renewals.add(0, &[KeyValue::new(attribute::LEASE_RESULT, result)]);
@@ -147,7 +166,13 @@ impl Instruments {
     }
 
     pub(crate) fn attempt_ended(&self, end: &'static str, reason: Option<&'static str>) {
-        self.attempts_ended.add(1, &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, reason.unwrap_or("none"))]);
+        self.attempts_ended.add(
+            1,
+            &[
+                KeyValue::new(attribute::ATTEMPT_END, end),
+                KeyValue::new(attribute::ATTEMPT_REASON, reason.unwrap_or("none")),
+            ],
+        );
     }
 
     pub(crate) fn restarted(&self, reason: &'static str) {
@@ -174,15 +199,23 @@ impl Instruments {
     }
 
     pub(crate) fn plugin_ended(&self, name: &str, outcome: &'static str, took: Option<f64>) {
-        let attributes = [KeyValue::new(attribute::PLUGIN_NAME, name.to_owned()), KeyValue::new(attribute::PLUGIN_OUTCOME, outcome)];
+        let attributes =
+            [KeyValue::new(attribute::PLUGIN_NAME, name.to_owned()), KeyValue::new(attribute::PLUGIN_OUTCOME, outcome)];
         self.plugins_ended.add(1, &attributes);
         if let Some(took) = took {
             self.plugins.record(took.max(0.0), &attributes);
         }
     }
 
-    pub(crate) fn call(&self, system: &'static str, operation: &'static str, error: Option<&'static str>, took: Duration) {
-        let mut attributes = vec![KeyValue::new(attribute::DB_SYSTEM, system), KeyValue::new(attribute::DB_OPERATION, operation)];
+    pub(crate) fn call(
+        &self,
+        system: &'static str,
+        operation: &'static str,
+        error: Option<&'static str>,
+        took: Duration,
+    ) {
+        let mut attributes =
+            vec![KeyValue::new(attribute::DB_SYSTEM, system), KeyValue::new(attribute::DB_OPERATION, operation)];
         attributes.extend(error.map(|error| KeyValue::new(attribute::ERROR_TYPE, error)));
         self.calls.record(took.as_secs_f64(), &attributes);
     }
@@ -210,7 +243,9 @@ fn observe(meter: &Meter, readings: &Readings) {
             .with_callback(move |observer| latest.look(|latest| look(latest, observer)))
             .build()
     };
-    gauge(metric::BUILD, |_, observer| observer.observe(1, &[KeyValue::new(attribute::VERSION, env!("CARGO_PKG_VERSION"))]));
+    gauge(metric::BUILD, |_, observer| {
+        observer.observe(1, &[KeyValue::new(attribute::VERSION, env!("CARGO_PKG_VERSION"))])
+    });
     gauge(metric::EVENT_STREAMS, |latest, observer| plain(observer, latest.streams.as_ref().map(OpenStreams::count)));
     gauge(metric::QUEUE_SIGNALS, |latest, observer| plain(observer, latest.signals));
     gauge(metric::RUNNING, |latest, observer| plain(observer, latest.running));
@@ -226,17 +261,25 @@ fn observe(meter: &Meter, readings: &Readings) {
         }
     });
     gauge(metric::DISK_FREE, |latest, observer| {
-        latest.disks.iter().for_each(|disk| observer.observe(disk.free, &[KeyValue::new(attribute::FOLDER, disk.folder)]));
+        latest
+            .disks
+            .iter()
+            .for_each(|disk| observer.observe(disk.free, &[KeyValue::new(attribute::FOLDER, disk.folder)]));
     });
     gauge(metric::DISK_SIZE, |latest, observer| {
-        latest.disks.iter().for_each(|disk| observer.observe(disk.size, &[KeyValue::new(attribute::FOLDER, disk.folder)]));
+        latest
+            .disks
+            .iter()
+            .for_each(|disk| observer.observe(disk.size, &[KeyValue::new(attribute::FOLDER, disk.folder)]));
     });
     seconds(metric::QUEUE_AGE, |latest, observer| {
         for queue in &latest.queues {
             observer.observe(queue.oldest, &[KeyValue::new(attribute::SCAN_PRIORITY, queue.priority)]);
         }
     });
-    seconds(metric::LEASE_AGE, |latest, observer| latest.lease_granted.iter().for_each(|granted| observer.observe(granted.elapsed().as_secs_f64(), &[])));
+    seconds(metric::LEASE_AGE, |latest, observer| {
+        latest.lease_granted.iter().for_each(|granted| observer.observe(granted.elapsed().as_secs_f64(), &[]))
+    });
     let latest = readings.share();
     let entry = metric::ACTOR_RESTARTS;
     meter

@@ -1,4 +1,5 @@
-//! Log lines: readable on a terminal, JSON elsewhere, always on standard error. JSON lines carry the trace and the span that they belong to.
+//! Log lines: readable on a terminal, JSON elsewhere, always on standard error. JSON lines carry
+//! the trace and the span that they belong to.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -19,14 +20,19 @@ use super::scans::ScanPlaces;
 use crate::app::Role;
 use crate::config::{LogConfig, LogFormat};
 
-/// Which lines there are. A command that is no server shows its own progress, and so logs only what went wrong unless it is asked for more.
+/// Which lines there are. A command that is no server shows its own progress, and so logs only what
+/// went wrong unless it is asked for more.
 pub(super) fn filter(config: &LogConfig, role: Role) -> EnvFilter {
     let level = config.level.directives();
     EnvFilter::new(directives_of(level, matches!(role, Role::Serve | Role::Web | Role::Worker)))
 }
 
 /// The lines on standard error.
-pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(config: &LogConfig, role: Role, places: Arc<ScanPlaces>) -> Box<dyn Layer<S> + Send + Sync> {
+pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
+    config: &LogConfig,
+    role: Role,
+    places: Arc<ScanPlaces>,
+) -> Box<dyn Layer<S> + Send + Sync> {
     let filter = filter(config, role);
     let json = match config.format {
         LogFormat::Json => true,
@@ -36,24 +42,39 @@ pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(config: &LogConfig, 
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if json {
         let format = JsonLines { places };
-        tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(format).with_writer(std::io::stderr).with_filter(filter).boxed()
+        tracing_subscriber::fmt::layer()
+            .fmt_fields(JsonFields::new())
+            .event_format(format)
+            .with_writer(std::io::stderr)
+            .with_filter(filter)
+            .boxed()
     } else {
-        tracing_subscriber::fmt::layer().with_ansi(colour).with_target(false).with_writer(std::io::stderr).with_filter(filter).boxed()
+        tracing_subscriber::fmt::layer()
+            .with_ansi(colour)
+            .with_target(false)
+            .with_writer(std::io::stderr)
+            .with_filter(filter)
+            .boxed()
     }
 }
 
-/// At the end of the process the database complains of its own background tasks; every commit is on disk by then. It also complains of a transaction whose work was given up, which is rolled back as it
-/// should be. Of exports that fail Kastrel speaks itself, once.
+/// At the end of the process the database complains of its own background tasks; every commit is on
+/// disk by then. It also complains of a transaction whose work was given up, which is rolled back
+/// as it should be. Of exports that fail Kastrel speaks itself, once.
 const LIBRARIES: &str = "ractor=error,surrealdb_core::kvs::tasks=off,surrealdb_datastore::tr=off,opentelemetry=off";
-/// What the database's upper layers say is returned as an error as well, and a command tells of it in its own words. What could not be written to disk is said by the storage engine alone.
-const OF_COMMANDS: &str = "surrealdb=off,surrealdb_core=off,surrealdb_datastore=off,surrealdb::core::kvs::rocksdb=error";
+/// What the database's upper layers say is returned as an error as well, and a command tells of it
+/// in its own words. What could not be written to disk is said by the storage engine alone.
+const OF_COMMANDS: &str =
+    "surrealdb=off,surrealdb_core=off,surrealdb_datastore=off,surrealdb::core::kvs::rocksdb=error";
 
 /// The directives of a server or of a command.
 fn directives_of(level: &str, is_server: bool) -> String {
     match level.parse::<tracing::Level>() {
-        // On a terminal what the storage engine says of itself means nothing to anybody; what matters to the command is in its own words.
+        // On a terminal what the storage engine says of itself means nothing to anybody; what
+        // matters to the command is in its own words.
         Ok(_) if !is_server => {
-            // Its own progress it shows by itself; what the command line itself warns of is meant for its user.
+            // Its own progress it shows by itself; what the command line itself warns of is meant
+            // for its user.
             let own = if level == "info" { "error,kastrel::cli=warn" } else { level };
             let below = if level == "info" { "error" } else { level };
             format!("error,kastrel={own},kastrel_actors={below},{OF_COMMANDS},{LIBRARIES}")
@@ -62,7 +83,8 @@ fn directives_of(level: &str, is_server: bool) -> String {
     }
 }
 
-/// A bare level is meant for Kastrel; the libraries below it speak up for warnings only. Whoever names directives has the last word, because of two for one target the later one counts.
+/// A bare level is meant for Kastrel; the libraries below it speak up for warnings only. Whoever
+/// names directives has the last word, because of two for one target the later one counts.
 fn directives(level: &str) -> String {
     match level.parse::<tracing::Level>() {
         Ok(level) => format!("warn,kastrel={level},kastrel_actors={level},{LIBRARIES}"),
@@ -72,7 +94,8 @@ fn directives(level: &str) -> String {
     }
 }
 
-/// A line as one JSON object: `timestamp`, `level`, `target`, `message`, the line's own fields, and where known `trace_id`, `span_id`, `scan.id` and `scan.attempt`.
+/// A line as one JSON object: `timestamp`, `level`, `target`, `message`, the line's own fields, and
+/// where known `trace_id`, `span_id`, `scan.id` and `scan.attempt`.
 struct JsonLines {
     places: Arc<ScanPlaces>,
 }
@@ -84,10 +107,12 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Map::new();
-        // Of the spans around it, the inner ones win over the outer ones, and the line over them all.
+        // Of the spans around it, the inner ones win over the outer ones, and the line over them
+        // all.
         for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
             let extensions = span.extensions();
-            let formatted = extensions.get::<FormattedFields<N>>().map(|fields| fields.fields.as_str()).unwrap_or_default();
+            let formatted =
+                extensions.get::<FormattedFields<N>>().map(|fields| fields.fields.as_str()).unwrap_or_default();
             if let Ok(Value::Object(of_span)) = serde_json::from_str(formatted) {
                 fields.extend(of_span.into_iter().filter(|(name, _)| !name.starts_with("otel.")));
             }
@@ -119,7 +144,9 @@ where
 impl JsonLines {
     /// A line that names a scan belongs to the scan's trace, also outside of every span.
     fn complete(&self, fields: &mut Map<String, Value>) {
-        let Some(place) = fields.get("scan.id").and_then(Value::as_u64).and_then(|id| self.places.of(id)) else { return };
+        let Some(place) = fields.get("scan.id").and_then(Value::as_u64).and_then(|id| self.places.of(id)) else {
+            return;
+        };
         if let Some(attempt) = place.attempt {
             fields.entry("scan.attempt").or_insert_with(|| attempt.into());
         }
@@ -199,15 +226,25 @@ mod tests {
 
     #[test]
     fn a_command_shows_no_warnings_of_the_engine() {
-        for (level, own, below) in [("info", "error,kastrel::cli=warn", "error"), ("warn", "warn", "warn"), ("debug", "debug", "debug")] {
-            assert_eq!(directives_of(level, false), format!("error,kastrel={own},kastrel_actors={below},{OF_COMMANDS},{LIBRARIES}"));
+        for (level, own, below) in
+            [("info", "error,kastrel::cli=warn", "error"), ("warn", "warn", "warn"), ("debug", "debug", "debug")]
+        {
+            assert_eq!(
+                directives_of(level, false),
+                format!("error,kastrel={own},kastrel_actors={below},{OF_COMMANDS},{LIBRARIES}")
+            );
             assert_eq!(directives_of(level, true), directives(level), "a server's log is its operator's");
         }
         assert_eq!(directives_of("off", false), "off");
-        assert_eq!(directives_of("info,surrealdb=debug", false), directives("info,surrealdb=debug"), "whoever asks for them gets them");
+        assert_eq!(
+            directives_of("info,surrealdb=debug", false),
+            directives("info,surrealdb=debug"),
+            "whoever asks for them gets them"
+        );
         let filter = |directives: String| {
             let lines = Lines::default();
-            let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_filter(EnvFilter::new(directives));
+            let layer =
+                tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_filter(EnvFilter::new(directives));
             tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
                 tracing::warn!(target: "surrealdb::core::kvs", "the engine's own");
                 tracing::warn!(target: "surrealdb_rocksdb", "the engine's own");
@@ -224,7 +261,13 @@ mod tests {
         assert!(of_command.contains("ours") && of_command.contains("not written"), "{of_command}");
         let of_server = filter(directives_of("info", true));
         assert!(of_server.contains("engine") && of_server.contains("all attempts failed"), "{of_server}");
-        for (said, is_for_servers) in [("engine", true), ("all attempts failed", true), ("an event", true), ("a transaction", false), ("a task", false)] {
+        for (said, is_for_servers) in [
+            ("engine", true),
+            ("all attempts failed", true),
+            ("an event", true),
+            ("a transaction", false),
+            ("a task", false),
+        ] {
             assert!(!of_command.contains(said), "{of_command}");
             assert_eq!(of_server.contains(said), is_for_servers, "{of_server}");
         }
@@ -266,7 +309,10 @@ mod tests {
         let provider = SdkTracerProvider::builder().build();
         let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
         let format = JsonLines { places: Arc::new(places) };
-        let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(format).with_writer(lines.clone());
+        let layer = tracing_subscriber::fmt::layer()
+            .fmt_fields(JsonFields::new())
+            .event_format(format)
+            .with_writer(lines.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(spans).with(layer), log);
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -279,7 +325,10 @@ mod tests {
             span.in_scope(|| tracing::warn!(number = 7, flag = true, message_of = %"x", "it is \"so\""));
         });
         let line = &lines[0];
-        assert_eq!((line["level"].as_str(), line["message"].as_str(), line["number"].as_u64()), (Some("WARN"), Some("it is \"so\""), Some(7)));
+        assert_eq!(
+            (line["level"].as_str(), line["message"].as_str(), line["number"].as_u64()),
+            (Some("WARN"), Some("it is \"so\""), Some(7))
+        );
         assert_eq!((line["http.route"].as_str(), line.get("otel.kind")), (Some("/x"), None));
         assert_eq!((line["trace_id"].as_str().unwrap().len(), line["span_id"].as_str().unwrap().len()), (32, 16));
         assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));

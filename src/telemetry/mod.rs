@@ -1,9 +1,12 @@
 //! Telemetry: one trace for each scan, metrics, and logs that know their trace.
 //!
-//! - [`catalog`] is the table of everything that is told; `document` makes `docs/telemetry.md` of it.
-//! - [`variables`] reads the standard `OTEL_*` variables into a plan, `exporters` carries it out, and [`Telemetry`] holds what came of it and flushes it at the end.
-//! - The ports of the orchestration are observed from outside, and know nothing of it: `store` tells what is committed, `queue` what is published and processed, `runner` what runs. What a commit
-//!   means is a pure function in `story`.
+//! - [`catalog`] is the table of everything that is told; `document` makes `docs/telemetry.md` of
+//!   it.
+//! - [`variables`] reads the standard `OTEL_*` variables into a plan, `exporters` carries it out,
+//!   and [`Telemetry`] holds what came of it and flushes it at the end.
+//! - The ports of the orchestration are observed from outside, and know nothing of it: `store`
+//!   tells what is committed, `queue` what is published and processed, `runner` what runs. What a
+//!   commit means is a pure function in `story`.
 //! - `logs` is standard error; `instruments` and [`readings`] are the metrics.
 //!
 //! Telemetry never fails a scan: what cannot be delivered is dropped, and said once.

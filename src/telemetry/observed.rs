@@ -33,16 +33,25 @@ impl Observed {
     /// The queue, observed.
     #[must_use]
     pub fn queue(&self, inner: Arc<dyn JobQueue>, is_redis: bool) -> Arc<dyn JobQueue> {
-        Arc::new(ObservedQueue::new(inner, if is_redis { QueueSystem::Redis } else { QueueSystem::Local }, self.0.clone()))
+        Arc::new(ObservedQueue::new(
+            inner,
+            if is_redis { QueueSystem::Redis } else { QueueSystem::Local },
+            self.0.clone(),
+        ))
     }
 
     /// The runner, observed; `offer` says which plugins there are.
     #[must_use]
-    pub fn runner(&self, inner: Arc<dyn ScanRunner>, offer: watch::Receiver<Option<Arc<ScannerOffer>>>) -> Arc<dyn ScanRunner> {
+    pub fn runner(
+        &self,
+        inner: Arc<dyn ScanRunner>,
+        offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
+    ) -> Arc<dyn ScanRunner> {
         Arc::new(ObservedRunner::new(inner, self.0.clone(), offer))
     }
 
-    /// Measures calls of Redis that no port shows: what they do, the kind of error, and how long they took.
+    /// Measures calls of Redis that no port shows: what they do, the kind of error, and how long
+    /// they took.
     pub fn redis_calls(&self) -> impl Fn(&'static str, Option<&'static str>, Duration) + Send + Sync + use<> {
         let instruments = Arc::clone(&self.0.instruments);
         move |operation, error, took| instruments.call(QueueSystem::Redis.as_str(), operation, error, took)

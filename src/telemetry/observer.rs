@@ -1,4 +1,5 @@
-//! What the observed ports share: where spans and metrics go, and which deliveries of the queue are in hand.
+//! What the observed ports share: where spans and metrics go, and which deliveries of the queue are
+//! in hand.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,7 +62,8 @@ impl Observer {
         self.in_hand().insert(receipt, InHand { scan: signal.id, due: signal.due, span });
     }
 
-    /// A delivery was answered, unless the answer met with an `error`: then the queue delivers it again in its own time.
+    /// A delivery was answered, unless the answer met with an `error`: then the queue delivers it
+    /// again in its own time.
     pub(crate) fn put_down(&self, receipt: &Receipt, result: &'static str, error: Option<&'static str>) {
         let in_hand = self.in_hand().remove(receipt);
         if let Some(mut span) = in_hand.and_then(|in_hand| in_hand.span) {

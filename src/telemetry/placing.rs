@@ -1,4 +1,5 @@
-//! Log records of scans on their way to a collector: they get the trace of their scan where they were written outside of every span, as the lines on standard error do.
+//! Log records of scans on their way to a collector: they get the trace of their scan where they
+//! were written outside of every span, as the lines on standard error do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +22,13 @@ impl LogProcessor for Placing {
         if record.trace_context().is_some() {
             return;
         }
-        let scan = record.attributes_iter().find(|(name, _)| name.as_str() == attribute::SCAN_ID).and_then(|(_, value)| match value {
-            AnyValue::Int(id) => u64::try_from(*id).ok(),
-            _ => None,
-        });
+        let scan =
+            record.attributes_iter().find(|(name, _)| name.as_str() == attribute::SCAN_ID).and_then(|(_, value)| {
+                match value {
+                    AnyValue::Int(id) => u64::try_from(*id).ok(),
+                    _ => None,
+                }
+            });
         let Some(place) = scan.and_then(|id| self.0.of(id)) else { return };
         let has_attempt = record.attributes_iter().any(|(name, _)| name.as_str() == attribute::SCAN_ATTEMPT);
         if let Some(attempt) = place.attempt.filter(|_| !has_attempt) {

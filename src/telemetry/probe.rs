@@ -1,4 +1,5 @@
-//! Whether a collector takes what would be sent to it, for `kastrel doctor`: one span, one metric, one log record.
+//! Whether a collector takes what would be sent to it, for `kastrel doctor`: one span, one metric,
+//! one log record.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -84,7 +85,8 @@ struct Remembering<E> {
 
 impl<E> Remembering<E> {
     fn remember(&self, result: &OTelSdkResult) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.as_ref().copied().map_err(|error| causes(error)));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(result.as_ref().copied().map_err(|error| causes(error)));
     }
 }
 
@@ -140,7 +142,8 @@ impl<E: PushMetricExporter> PushMetricExporter for Remembering<E> {
     }
 }
 
-/// Sends one of `signal`, and waits for the answer; `service_name` is what `OTEL_SERVICE_NAME` says. Blocks; must be called within the runtime, which gRPC needs.
+/// Sends one of `signal`, and waits for the answer; `service_name` is what `OTEL_SERVICE_NAME`
+/// says. Blocks; must be called within the runtime, which gRPC needs.
 ///
 /// # Errors
 /// Why it did not arrive.
@@ -164,7 +167,11 @@ pub fn try_collector(signal: Signal, export: &Export, service_name: Option<&str>
 fn send_span(export: &Export, resource: Resource, last: Last) -> Result<OTelSdkResult, exporters::ExporterError> {
     let exporter = Remembering { inner: exporters::spans(export)?, last };
     // What OTEL_TRACES_SAMPLER drops says nothing of the collector.
-    let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_resource(resource).with_batch_exporter(exporter).build();
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(Sampler::AlwaysOn)
+        .with_resource(resource)
+        .with_batch_exporter(exporter)
+        .build();
     provider.tracer(SCOPE).start(span::DOCTOR).end();
     let flushed = provider.force_flush();
     let _ = provider.shutdown_with_timeout(LIMIT);

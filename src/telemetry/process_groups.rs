@@ -1,7 +1,9 @@
-//! What the scanners of this node use: processor time and memory of each attempt's process group, looked at every two seconds in `/proc`.
+//! What the scanners of this node use: processor time and memory of each attempt's process group,
+//! looked at every two seconds in `/proc`.
 //!
-//! A process that leaves its group is not seen, and what was used after the last look is not counted. The kernel adds the time of collected children to their parent's, so the sum over a group
-//! holds what its dead members used.
+//! A process that leaves its group is not seen, and what was used after the last look is not
+//! counted. The kernel adds the time of collected children to their parent's, so the sum over a
+//! group holds what its dead members used.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +16,8 @@ use super::readings::Readings;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Ticks of `/proc/<pid>/stat` in a second: what Linux shows to programs is fixed to this on every architecture that Kastrel is built for.
+/// Ticks of `/proc/<pid>/stat` in a second: what Linux shows to programs is fixed to this on every
+/// architecture that Kastrel is built for.
 const TICKS: f64 = 100.0;
 
 /// What a process group has used so far.
@@ -42,7 +45,8 @@ impl ProcessGroups {
         self.groups().remove(&leader).filter(|usage| usage.memory_peak > 0)
     }
 
-    /// Takes a look over from `seen`; gives the processor time that was used since the last one, and the memory that is used now.
+    /// Takes a look over from `seen`; gives the processor time that was used since the last one,
+    /// and the memory that is used now.
     fn update(&self, seen: &HashMap<u32, Usage>) -> (f64, u64) {
         let mut groups = self.groups();
         let (mut more, mut memory) = (0.0, 0);
@@ -50,7 +54,11 @@ impl ProcessGroups {
             let now = seen.get(leader).copied().unwrap_or_default();
             more += (now.cpu - usage.cpu).max(0.0);
             memory += now.memory;
-            *usage = Usage { cpu: usage.cpu.max(now.cpu), memory: now.memory, memory_peak: usage.memory_peak.max(now.memory) };
+            *usage = Usage {
+                cpu: usage.cpu.max(now.cpu),
+                memory: now.memory,
+                memory_peak: usage.memory_peak.max(now.memory),
+            };
         }
         (more, memory)
     }
@@ -99,7 +107,8 @@ fn look() -> HashMap<u32, Usage> {
     groups
 }
 
-/// The process group and the seconds of processor time, with those of collected children, in a line of `/proc/<pid>/stat`.
+/// The process group and the seconds of processor time, with those of collected children, in a line
+/// of `/proc/<pid>/stat`.
 fn parse(stat: &str) -> Option<(u32, f64)> {
     // The name is in brackets, and may hold anything.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
@@ -110,7 +119,8 @@ fn parse(stat: &str) -> Option<(u32, f64)> {
 
 /// Resident bytes in `/proc/<pid>/status`; none for a process that is dead.
 fn resident(status: &str) -> u64 {
-    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let kibibytes =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kibibytes.unwrap_or_default() * 1024
 }
 
@@ -132,7 +142,12 @@ mod tests {
     fn what_was_used_only_grows() {
         let groups = ProcessGroups::default();
         groups.add(7);
-        let seen = |cpu, memory| HashMap::from([(7, Usage { cpu, memory, memory_peak: 0 }), (8, Usage { cpu: 99.0, memory: 99, memory_peak: 0 })]);
+        let seen = |cpu, memory| {
+            HashMap::from([
+                (7, Usage { cpu, memory, memory_peak: 0 }),
+                (8, Usage { cpu: 99.0, memory: 99, memory_peak: 0 }),
+            ])
+        };
         assert_eq!(groups.update(&seen(2.0, 100)), (2.0, 100));
         assert_eq!(groups.update(&seen(3.0, 50)), (1.0, 50));
         assert_eq!(groups.update(&HashMap::new()), (0.0, 0), "a dead group uses nothing, and gives nothing back");

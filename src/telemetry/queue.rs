@@ -1,4 +1,5 @@
-//! The queue, observed: a span for each signal that is published and for each delivery that is processed, with the context of the first on the way to the second.
+//! The queue, observed: a span for each signal that is published and for each delivery that is
+//! processed, with the context of the first on the way to the second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,11 @@ impl ObservedQueue {
     }
 
     /// Calls of the queue in the process are no calls of Redis.
-    async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
         match self.system {
             QueueSystem::Local => call.await,
             QueueSystem::Redis => self.observer.timed(self.system.as_str(), operation, call, kind).await,
@@ -74,7 +79,13 @@ impl ObservedQueue {
 impl JobQueue for ObservedQueue {
     async fn signal(&self, mut signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
         let attributes = self.attributes(&signal, "publish", "send");
-        let mut open = self.observer.spans.open(span::QUEUE_PUBLISH, SpanKind::Producer, signal.trace, self.observer.clock.now(), attributes);
+        let mut open = self.observer.spans.open(
+            span::QUEUE_PUBLISH,
+            SpanKind::Producer,
+            signal.trace,
+            self.observer.clock.now(),
+            attributes,
+        );
         if let Some(open) = &open {
             signal.trace = open.context;
         }
@@ -98,7 +109,13 @@ impl JobQueue for ObservedQueue {
         let mut delivery = self.inner.next().await?;
         let mut attributes = self.attributes(&delivery.signal, "process", "process");
         attributes.push(KeyValue::new(attribute::MESSAGING_MESSAGE_ID, delivery.receipt.0.clone()));
-        let open = self.observer.spans.open(span::QUEUE_PROCESS, SpanKind::Consumer, delivery.signal.trace, self.observer.clock.now(), attributes);
+        let open = self.observer.spans.open(
+            span::QUEUE_PROCESS,
+            SpanKind::Consumer,
+            delivery.signal.trace,
+            self.observer.clock.now(),
+            attributes,
+        );
         if let Some(open) = &open {
             delivery.signal.trace = open.context;
         }
@@ -151,7 +168,12 @@ mod tests {
         }
 
         async fn next(&self) -> Result<Delivery, QueueError> {
-            let signal = JobSignal { id: ScanId(1), priority: Priority::Normal, due: jiff::Timestamp::UNIX_EPOCH, trace: fixtures::trace() };
+            let signal = JobSignal {
+                id: ScanId(1),
+                priority: Priority::Normal,
+                due: jiff::Timestamp::UNIX_EPOCH,
+                trace: fixtures::trace(),
+            };
             Ok(Delivery { signal, receipt: Receipt("1-0".into()) })
         }
 

@@ -1,4 +1,5 @@
-//! What metrics show by looking: counts of the store, the queue, the disk, and how this node is. Read when somebody asks, kept for the instruments, which cannot wait for an answer.
+//! What metrics show by looking: counts of the store, the queue, the disk, and how this node is.
+//! Read when somebody asks, kept for the instruments, which cannot wait for an answer.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,7 +120,9 @@ impl Readings {
         let running = desk.board.running().len() as u64;
         self.change(|latest| {
             latest.store_up = Some(stats.is_some());
-            latest.scans = stats.map(|stats| ScanStatus::ALL.iter().map(|status| (status.as_str(), stats.of(*status))).collect()).unwrap_or_default();
+            latest.scans = stats
+                .map(|stats| ScanStatus::ALL.iter().map(|status| (status.as_str(), stats.of(*status))).collect())
+                .unwrap_or_default();
             latest.queues = due.ok().and_then(Result::ok).map(|due| waiting(&due, now)).unwrap_or_default();
             latest.nodes = nodes
                 .ok()
@@ -169,7 +172,11 @@ fn disk(folder: &'static str, path: &Path) -> Option<Disk> {
     let existing = std::path::absolute(path).ok()?;
     let existing = existing.ancestors().find(|path| path.exists())?;
     let space = rustix::fs::statvfs(existing).ok()?;
-    Some(Disk { folder, free: space.f_bavail.saturating_mul(space.f_frsize), size: space.f_blocks.saturating_mul(space.f_frsize) })
+    Some(Disk {
+        folder,
+        free: space.f_bavail.saturating_mul(space.f_frsize),
+        size: space.f_blocks.saturating_mul(space.f_frsize),
+    })
 }
 
 #[cfg(test)]
@@ -182,9 +189,16 @@ mod tests {
     #[test]
     fn waiting_scans_are_counted_by_priority() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let scan = |id, priority, due| DueScan { id: ScanId(id), priority, due: at(due), wait: Duration::ZERO, trace: fixtures::trace() };
+        let scan = |id, priority, due| DueScan {
+            id: ScanId(id),
+            priority,
+            due: at(due),
+            wait: Duration::ZERO,
+            trace: fixtures::trace(),
+        };
         let due = [scan(1, Priority::High, 90), scan(2, Priority::Normal, 40), scan(3, Priority::Normal, 70)];
-        let shown: Vec<_> = waiting(&due, at(100)).into_iter().map(|one| (one.priority, one.depth, one.oldest)).collect();
+        let shown: Vec<_> =
+            waiting(&due, at(100)).into_iter().map(|one| (one.priority, one.depth, one.oldest)).collect();
         assert_eq!(shown, [("high", 1, 10.0), ("normal", 2, 60.0), ("low", 0, 0.0)]);
     }
 

@@ -1,4 +1,5 @@
-//! The spans that the program opens around its own work, through `tracing`: whatever is logged within them belongs to them.
+//! The spans that the program opens around its own work, through `tracing`: whatever is logged
+//! within them belongs to them.
 
 use kastrel_actors::model::TraceContext;
 use tracing::{Span, field};

@@ -6,7 +6,8 @@ use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector
 
 use crate::app::Role;
 
-/// The resource: ours first, then what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say instead.
+/// The resource: ours first, then what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say
+/// instead.
 pub(super) fn resource(role: Role, service_name: Option<&str>) -> Resource {
     let own = [
         KeyValue::new("service.name", "kastrel"),
@@ -16,8 +17,10 @@ pub(super) fn resource(role: Role, service_name: Option<&str>) -> Resource {
         KeyValue::new("process.pid", i64::from(std::process::id())),
         KeyValue::new("kastrel.role", word(role)),
     ];
-    let builder =
-        Resource::builder_empty().with_detector(Box::new(TelemetryResourceDetector)).with_attributes(own).with_detector(Box::new(EnvResourceDetector::new()));
+    let builder = Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attributes(own)
+        .with_detector(Box::new(EnvResourceDetector::new()));
     match service_name.filter(|name| !name.trim().is_empty()) {
         Some(name) => builder.with_service_name(name.to_owned()).build(),
         None => builder.build(),
@@ -43,7 +46,10 @@ mod tests {
     #[test]
     fn the_service_has_a_name_that_can_be_changed() {
         let name = |given| resource(Role::Worker, given).get(&Key::new("service.name")).unwrap().to_string();
-        assert_eq!((name(None), name(Some("scanners")), name(Some(" "))), ("kastrel".into(), "scanners".into(), "kastrel".into()));
+        assert_eq!(
+            (name(None), name(Some("scanners")), name(Some(" "))),
+            ("kastrel".into(), "scanners".into(), "kastrel".into())
+        );
         assert_eq!(resource(Role::Worker, None).get(&Key::new("kastrel.role")).unwrap().to_string(), "worker");
     }
 }

@@ -1,4 +1,5 @@
-//! The runner, observed: spans for the start and the end of a scanner's process and for each of its plugins, with the plugins' own times; and what all of them used.
+//! The runner, observed: spans for the start and the end of a scanner's process and for each of its
+//! plugins, with the plugins' own times; and what all of them used.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::{PluginResult, PluginStatus, ScannerInfo, ScannerOffer, TraceContext};
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, Presence, Remains, ScanRunner, StartError};
+use kastrel_actors::ports::{
+    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, Presence, Remains, ScanRunner,
+    StartError,
+};
 use opentelemetry::KeyValue;
 use tokio::sync::watch;
 
@@ -24,14 +28,23 @@ pub(crate) struct ObservedRunner {
 }
 
 impl ObservedRunner {
-    pub(crate) const fn new(inner: Arc<dyn ScanRunner>, observer: Observer, offer: watch::Receiver<Option<Arc<ScannerOffer>>>) -> Self {
+    pub(crate) const fn new(
+        inner: Arc<dyn ScanRunner>,
+        observer: Observer,
+        offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
+    ) -> Self {
         Self { inner, observer, offer }
     }
 }
 
 #[async_trait]
 impl ScanRunner for ObservedRunner {
-    async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
+    async fn start(
+        &self,
+        job: AttemptJob,
+        presence: Presence,
+        events: EventSink,
+    ) -> Result<Box<dyn AttemptControl>, StartError> {
         let process = ids::of_attempt(job.trace, span::PROCESS_START, job.token);
         let watch = Arc::new(Watch {
             observer: self.observer.clone(),
@@ -42,7 +55,8 @@ impl ScanRunner for ObservedRunner {
             asked_at: self.observer.clock.now(),
             seen: Mutex::default(),
         });
-        // Without exporters there is no such span, and what KAST gets is the trace as it was handed in.
+        // Without exporters there is no such span, and what KAST gets is the trace as it was handed
+        // in.
         let job = if self.observer.spans.are_taken() { AttemptJob { trace: process, ..job } } else { job };
         let sink: EventSink = {
             let watch = Arc::clone(&watch);
@@ -92,7 +106,9 @@ impl Watch {
             AttemptEvent::Alive => {}
             // A plugin whose start is not known yet may be told with it at the end.
             AttemptEvent::Plugins(plugins) => {
-                for plugin in plugins.iter().filter(|plugin| plugin.status.is_final() && plugin.started_at.is_some() && plugin.ended_at.is_some()) {
+                for plugin in plugins.iter().filter(|plugin| {
+                    plugin.status.is_final() && plugin.started_at.is_some() && plugin.ended_at.is_some()
+                }) {
                     self.plugin(plugin, now);
                 }
             }
@@ -105,7 +121,13 @@ impl Watch {
     }
 
     fn not_started(&self, kind: &str) {
-        let written = Written::new(span::PROCESS_START, self.attempt, self.asked_at, self.observer.clock.now(), self.attributes([]));
+        let written = Written::new(
+            span::PROCESS_START,
+            self.attempt,
+            self.asked_at,
+            self.observer.clock.now(),
+            self.attributes([]),
+        );
         self.observer.spans.write(Written { own: Some(self.process), error: Some(kind.to_owned()), ..written });
     }
 
@@ -133,17 +155,27 @@ impl Watch {
         let outcome = plugin.status.when_attempt_ends().as_str();
         let end = plugin.ended_at.unwrap_or(now);
         let took = plugin.started_at.map(|start| end.duration_since(start).as_secs_f64());
-        self.observer.instruments.plugin_ended(self.label(&plugin.name), outcome, took.filter(|_| plugin.ended_at.is_some()));
-        let mut attributes = self.attributes([KeyValue::new(attribute::PLUGIN_NAME, plugin.name.clone()), KeyValue::new(attribute::PLUGIN_OUTCOME, outcome)]);
-        attributes.push(KeyValue::new(attribute::PLUGIN_FINDINGS, i64::try_from(plugin.findings_count).unwrap_or(i64::MAX)));
+        self.observer.instruments.plugin_ended(
+            self.label(&plugin.name),
+            outcome,
+            took.filter(|_| plugin.ended_at.is_some()),
+        );
+        let mut attributes = self.attributes([
+            KeyValue::new(attribute::PLUGIN_NAME, plugin.name.clone()),
+            KeyValue::new(attribute::PLUGIN_OUTCOME, outcome),
+        ]);
+        attributes
+            .push(KeyValue::new(attribute::PLUGIN_FINDINGS, i64::try_from(plugin.findings_count).unwrap_or(i64::MAX)));
         let written = Written::new(span::PLUGIN, self.process, plugin.started_at.unwrap_or(end), end, attributes);
         let error = matches!(outcome, "failed" | "interrupted").then(|| outcome.to_owned());
         self.observer.spans.write(Written { error, ..written });
     }
 
-    /// Plugins are named by files that a scanner writes, so only names of its own list become labels.
+    /// Plugins are named by files that a scanner writes, so only names of its own list become
+    /// labels.
     fn label<'a>(&self, name: &'a str) -> &'a str {
-        let known = self.offer.borrow().as_deref().is_some_and(|offer| offer.plugins.iter().any(|plugin| plugin.name == name));
+        let known =
+            self.offer.borrow().as_deref().is_some_and(|offer| offer.plugins.iter().any(|plugin| plugin.name == name));
         if known { name } else { "other" }
     }
 
@@ -152,7 +184,9 @@ impl Watch {
         let ran = |plugin: &&PluginResult| match plugin.status {
             PluginStatus::Pending | PluginStatus::NotRun => false,
             PluginStatus::Skipped | PluginStatus::Unavailable => true,
-            PluginStatus::InProgress | PluginStatus::Completed | PluginStatus::Failed | PluginStatus::Interrupted => true,
+            PluginStatus::InProgress | PluginStatus::Completed | PluginStatus::Failed | PluginStatus::Interrupted => {
+                true
+            }
         };
         for plugin in report.plugins.iter().filter(ran) {
             self.plugin(plugin, now);
@@ -172,12 +206,15 @@ impl Watch {
         attributes.extend(pid.map(|pid| KeyValue::new(attribute::PROCESS_PID, i64::from(pid))));
         if let Some(usage) = usage {
             attributes.push(KeyValue::new(attribute::PROCESS_CPU, usage.cpu));
-            attributes.push(KeyValue::new(attribute::PROCESS_MEMORY, i64::try_from(usage.memory_peak).unwrap_or(i64::MAX)));
+            attributes
+                .push(KeyValue::new(attribute::PROCESS_MEMORY, i64::try_from(usage.memory_peak).unwrap_or(i64::MAX)));
         }
         let took = now.duration_since(started_at.unwrap_or(now)).as_secs_f64();
         self.observer.instruments.process_ended(exit, took, usage.map(|usage| usage.memory_peak));
         let error = (exit != "success").then(|| exit.to_owned());
-        self.observer.spans.write(Written { error, ..Written::new(span::PROCESS_END, self.process, now, now, attributes) });
+        self.observer
+            .spans
+            .write(Written { error, ..Written::new(span::PROCESS_END, self.process, now, now, attributes) });
     }
 }
 

@@ -1,4 +1,5 @@
-//! Which trace and attempt a scan is in, for log lines that name a scan: actors log its number and know nothing of spans.
+//! Which trace and attempt a scan is in, for log lines that name a scan: actors log its number and
+//! know nothing of spans.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

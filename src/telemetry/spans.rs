@@ -1,4 +1,5 @@
-//! Writing spans: after the fact with their true times, or opened where their context has to travel before they end.
+//! Writing spans: after the fact with their true times, or opened where their context has to travel
+//! before they end.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +17,8 @@ use super::ids;
 pub(crate) struct Written {
     pub(crate) name: &'static str,
     pub(crate) parent: TraceContext,
-    /// The span's own context, where others must be able to name it; else its id is drawn by chance.
+    /// The span's own context, where others must be able to name it; else its id is drawn by
+    /// chance.
     pub(crate) own: Option<TraceContext>,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
@@ -29,7 +31,13 @@ pub(crate) struct Written {
 
 impl Written {
     /// A span without anything special.
-    pub(crate) fn new(name: &'static str, parent: TraceContext, start: Timestamp, end: Timestamp, attributes: Vec<KeyValue>) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        parent: TraceContext,
+        start: Timestamp,
+        end: Timestamp,
+        attributes: Vec<KeyValue>,
+    ) -> Self {
         Self { name, parent, own: None, start, end, attributes, links: Vec::new(), error: None }
     }
 }
@@ -63,8 +71,12 @@ impl Spans {
         if let Some(kind) = &error {
             attributes.push(KeyValue::new(attribute::ERROR_TYPE, kind.clone()));
         }
-        let link = |(context, kind)| Link::new(ids::span_context(context), vec![KeyValue::new(attribute::LINK_KIND, kind)], 0);
-        let mut builder = SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_start_time(system_time(start)).with_attributes(attributes);
+        let link =
+            |(context, kind)| Link::new(ids::span_context(context), vec![KeyValue::new(attribute::LINK_KIND, kind)], 0);
+        let mut builder = SpanBuilder::from_name(name)
+            .with_kind(SpanKind::Internal)
+            .with_start_time(system_time(start))
+            .with_attributes(attributes);
         builder.links = Some(links.into_iter().map(link).collect());
         let mut span = ids::with_id(own, || tracer.build_with_context(builder, &ids::parent(parent)));
         if let Some(kind) = error {
@@ -73,10 +85,21 @@ impl Spans {
         span.end_with_timestamp(system_time(end.max(start)));
     }
 
-    /// Opens a span whose context has to travel. `None`: nobody takes spans, and the parent's context travels as it is.
-    pub(crate) fn open(&self, name: &'static str, kind: SpanKind, parent: TraceContext, start: Timestamp, attributes: Vec<KeyValue>) -> Option<OpenSpan> {
+    /// Opens a span whose context has to travel. `None`: nobody takes spans, and the parent's
+    /// context travels as it is.
+    pub(crate) fn open(
+        &self,
+        name: &'static str,
+        kind: SpanKind,
+        parent: TraceContext,
+        start: Timestamp,
+        attributes: Vec<KeyValue>,
+    ) -> Option<OpenSpan> {
         let tracer = self.0.as_ref()?;
-        let builder = SpanBuilder::from_name(name).with_kind(kind).with_start_time(system_time(start)).with_attributes(attributes);
+        let builder = SpanBuilder::from_name(name)
+            .with_kind(kind)
+            .with_start_time(system_time(start))
+            .with_attributes(attributes);
         let span = tracer.build_with_context(builder, &ids::parent(parent));
         // A provider that was shut down gives spans without a context.
         let context = ids::stored(span.span_context())?;

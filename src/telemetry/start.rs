@@ -25,7 +25,8 @@ use super::variables::Plan;
 use crate::app::Role;
 use crate::config::LogConfig;
 
-/// Starts logging and whatever the variables ask for. Must be called within the runtime, which gRPC needs. Of a second call only the metrics and spans count: there is one log.
+/// Starts logging and whatever the variables ask for. Must be called within the runtime, which gRPC
+/// needs. Of a second call only the metrics and spans count: there is one log.
 #[must_use]
 pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> Telemetry {
     let plan = Plan::read(env);
@@ -41,8 +42,13 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
     if let Some(export) = &plan.traces {
         made(
             "spans",
-            exporters::spans(export)
-                .map(|exporter| traces = Some(SdkTracerProvider::builder().with_batch_exporter(Told::new(exporter, "spans", export.endpoint.clone())))),
+            exporters::spans(export).map(|exporter| {
+                traces = Some(SdkTracerProvider::builder().with_batch_exporter(Told::new(
+                    exporter,
+                    "spans",
+                    export.endpoint.clone(),
+                )))
+            }),
         );
     }
     let mut metrics = SdkMeterProvider::builder();
@@ -63,7 +69,9 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
             "logs",
             exporters::logs(export).map(|exporter| {
                 let exporter = Told::new(exporter, "log records", export.endpoint.clone());
-                let builder = SdkLoggerProvider::builder().with_resource(resource.clone()).with_log_processor(Placing(Arc::clone(&places)));
+                let builder = SdkLoggerProvider::builder()
+                    .with_resource(resource.clone())
+                    .with_log_processor(Placing(Arc::clone(&places)));
                 log_provider = Some(builder.with_batch_exporter(exporter).build());
             }),
         );
@@ -90,9 +98,12 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
     // Only what is Kastrel's own: an exporter that logs must not make itself more to export.
     let bridge = log_provider.as_ref().map(|provider| {
         let filter = logs::filter(config, role);
-        OpenTelemetryTracingBridge::new(provider).with_filter(FilterFn::new(|metadata| metadata.target().starts_with("kastrel"))).with_filter(filter)
+        OpenTelemetryTracingBridge::new(provider)
+            .with_filter(FilterFn::new(|metadata| metadata.target().starts_with("kastrel")))
+            .with_filter(filter)
     });
-    // The spans before the lines, so that a line knows its span. An error says that a subscriber is set already, as a test may have done.
+    // The spans before the lines, so that a line knows its span. An error says that a subscriber is
+    // set already, as a test may have done.
     let _ = tracing_subscriber::registry().with(spans).with(bridge).with(logs::lines(config, role, places)).try_init();
 
     for problem in problems {

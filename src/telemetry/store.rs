@@ -1,4 +1,5 @@
-//! The store, observed: each commit is told as spans and counted, each call is measured. The inner store does all the work.
+//! The store, observed: each commit is told as spans and counted, each call is measured. The inner
+//! store does all the work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,8 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId};
 use kastrel_actors::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats, Submitted,
+    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
+    ScanStore, StoreError, StoreStats, Submitted,
 };
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
@@ -24,7 +26,8 @@ const SYSTEM: &str = "surrealdb";
 pub(crate) struct ObservedStore {
     inner: Arc<dyn ScanStore>,
     observer: Observer,
-    /// Whether this process's node has a lease, as far as it is seen here. A node that has one and asks for another has lost the first.
+    /// Whether this process's node has a lease, as far as it is seen here. A node that has one and
+    /// asks for another has lost the first.
     has_lease: AtomicBool,
 }
 
@@ -40,7 +43,11 @@ impl ObservedStore {
         Self { inner, observer, has_lease: AtomicBool::new(false) }
     }
 
-    async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         self.observer.timed(SYSTEM, operation, call, kind).await
     }
 
@@ -59,7 +66,8 @@ impl ObservedStore {
 
 #[async_trait]
 impl ScanStore for ObservedStore {
-    /// The row keeps the context of the span that is written here, so the span is there before the row is.
+    /// The row keeps the context of the span that is written here, so the span is there before the
+    /// row is.
     async fn submit(&self, mut scan: NewScan) -> Result<Submitted, StoreError> {
         let request = &scan.request;
         let attributes = vec![
@@ -68,7 +76,13 @@ impl ScanStore for ObservedStore {
             KeyValue::new(attribute::SERVER_ADDRESS, request.target.host().to_string()),
         ];
         let priority = request.priority.as_str();
-        let mut open = self.observer.spans.open(span::SCAN_SUBMIT, SpanKind::Internal, scan.trace, self.observer.clock.now(), attributes);
+        let mut open = self.observer.spans.open(
+            span::SCAN_SUBMIT,
+            SpanKind::Internal,
+            scan.trace,
+            self.observer.clock.now(),
+            attributes,
+        );
         if let Some(open) = &open {
             scan.trace = open.context;
         }
@@ -151,7 +165,8 @@ impl ScanStore for ObservedStore {
     }
 
     async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
-        // Whoever registers has killed what ran under an earlier lease. It counts now, because the database may not answer for long.
+        // Whoever registers has killed what ran under an earlier lease. It counts now, because the
+        // database may not answer for long.
         self.lost();
         let answer = self.timed("register_node", self.inner.register_node(node, ttl)).await;
         match &answer {
@@ -161,7 +176,11 @@ impl ScanStore for ObservedStore {
         answer
     }
 
-    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+    async fn renew_node(
+        &self,
+        node: NodeRegistration,
+        ttl: Duration,
+    ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
         let answer = self.timed("renew_node", self.inner.renew_node(node, ttl)).await;
         match &answer {
             Ok(Ok(_)) => self.granted(),
@@ -255,7 +274,8 @@ mod tests {
     async fn a_lease_that_is_given_back_is_not_lost() {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let telemetry = Telemetry::without_exporters();
-        let store = ObservedStore::new(Arc::new(MemoryStore::new(Arc::clone(&clock))), Observer::new(&telemetry, clock));
+        let store =
+            ObservedStore::new(Arc::new(MemoryStore::new(Arc::clone(&clock))), Observer::new(&telemetry, clock));
         let node = fixtures::registration("node-a");
         store.register_node(node.clone(), TTL).await.unwrap();
         store.remove_node(&node.id).await.unwrap();

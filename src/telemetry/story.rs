@@ -1,10 +1,12 @@
 //! What a change of a row says about its scan, as spans: a pure function of the committed row.
 //!
-//! It is told from rows and not from inside the actors, so it is told once for each commit, and never for something that did not happen.
+//! It is told from rows and not from inside the actors, so it is told once for each commit, and
+//! never for something that did not happen.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, NodeId, PendingReason, PluginStatus, ScanRecord, ScanState, TraceContext,
+    AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, NodeId, PendingReason, PluginStatus, ScanRecord,
+    ScanState, TraceContext,
 };
 use kastrel_actors::policy::wait_parts::before_attempt;
 use opentelemetry::KeyValue;
@@ -87,9 +89,14 @@ fn of_attempt(row: &ScanRecord, attempt: &AttemptRecord) -> Vec<KeyValue> {
 fn leased(row: &ScanRecord, call: Call) -> Vec<Written> {
     let Some((attempt, earlier)) = row.attempts.split_last() else { return Vec::new() };
     let own = |name: &str, token: FencingToken| ids::of_attempt(row.trace, name, token);
-    // What the wait before it was spent with: a scan that was held back after its moment had come was in no backoff.
+    // What the wait before it was spent with: a scan that was held back after its moment had come
+    // was in no backoff.
     let spent = |name: &str| {
-        before_attempt(row, earlier.len()).iter().filter(|part| part.name == name).map(|part| part.until.duration_since(part.from).as_secs_f64()).sum::<f64>()
+        before_attempt(row, earlier.len())
+            .iter()
+            .filter(|part| part.name == name)
+            .map(|part| part.until.duration_since(part.from).as_secs_f64())
+            .sum::<f64>()
     };
     let mut attributes = of_attempt(row, attempt);
     attributes.push(KeyValue::new(attribute::WAIT_BACKOFF, spent("Backoff")));
@@ -102,7 +109,13 @@ fn leased(row: &ScanRecord, call: Call) -> Vec<Written> {
     let start = Written {
         own: Some(own(span::ATTEMPT_START, attempt.token)),
         links: before.into_iter().collect(),
-        ..Written::new(span::ATTEMPT_START, own(span::SCAN_LEASE, attempt.token), call.end, call.end, of_attempt(row, attempt))
+        ..Written::new(
+            span::ATTEMPT_START,
+            own(span::SCAN_LEASE, attempt.token),
+            call.end,
+            call.end,
+            of_attempt(row, attempt),
+        )
     };
     vec![lease, start]
 }
@@ -127,7 +140,13 @@ fn ended(row: &ScanRecord, call: Call) -> Vec<Written> {
     let end = Written {
         own: Some(own),
         error: reason.filter(|_| is_error).map(str::to_owned),
-        ..Written::new(span::ATTEMPT_END, ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token), call.start, call.end, attributes)
+        ..Written::new(
+            span::ATTEMPT_END,
+            ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token),
+            call.start,
+            call.end,
+            attributes,
+        )
     };
     let next = next(row, own, attempt.token, call.end);
     [end].into_iter().chain(next).collect()
@@ -144,7 +163,13 @@ fn lost(row: &ScanRecord, from: &NodeId, call: Call) -> Vec<Written> {
     let lost = Written {
         own: Some(own),
         error: Some(reason.to_owned()),
-        ..Written::new(span::ATTEMPT_LOST, ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token), call.start, call.end, attributes)
+        ..Written::new(
+            span::ATTEMPT_LOST,
+            ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token),
+            call.start,
+            call.end,
+            attributes,
+        )
     };
     let next = next(row, own, attempt.token, call.end);
     [lost].into_iter().chain(next).collect()
@@ -153,8 +178,11 @@ fn lost(row: &ScanRecord, from: &NodeId, call: Call) -> Vec<Written> {
 fn cancelled(row: &ScanRecord, by: CancelledBy, call: Call) -> Vec<Written> {
     let own = ids::of_attempt(row.trace, span::SCAN_CANCEL, row.token);
     let result = if row.status().is_terminal() { "cancelled" } else { "requested" };
-    let attributes =
-        vec![number(attribute::SCAN_ID, row.id.0), KeyValue::new(attribute::CANCEL_BY, by.as_str()), KeyValue::new(attribute::CANCEL_RESULT, result)];
+    let attributes = vec![
+        number(attribute::SCAN_ID, row.id.0),
+        KeyValue::new(attribute::CANCEL_BY, by.as_str()),
+        KeyValue::new(attribute::CANCEL_RESULT, result),
+    ];
     let cancel = Written {
         own: Some(own),
         links: call.request.into_iter().map(|request| (request, "requested_by")).collect(),
@@ -184,8 +212,11 @@ fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timesta
         }
         ScanState::Running { .. } => None,
         ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {
-            let mut attributes =
-                vec![id, KeyValue::new(attribute::SCAN_OUTCOME, row.status().as_str()), number(attribute::SCAN_ATTEMPTS, row.attempts.len() as u64)];
+            let mut attributes = vec![
+                id,
+                KeyValue::new(attribute::SCAN_OUTCOME, row.status().as_str()),
+                number(attribute::SCAN_ATTEMPTS, row.attempts.len() as u64),
+            ];
             let coverage = row.coverage();
             attributes.push(number(attribute::SCAN_ISSUES, row.severities().total()));
             attributes.push(number(attribute::SCAN_CHECKS, coverage.total() as u64));

@@ -1,4 +1,5 @@
-//! Exporters that say once that nothing arrives, and once that it does again. The SDK would say it with every batch.
+//! Exporters that say once that nothing arrives, and once that it does again. The SDK would say it
+//! with every batch.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

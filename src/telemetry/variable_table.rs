@@ -1,4 +1,5 @@
-//! Every `OTEL_*` variable that Kastrel heeds, with what it takes, and those of the specification that do nothing here.
+//! Every `OTEL_*` variable that Kastrel heeds, with what it takes, and those of the specification
+//! that do nothing here.
 
 /// What a variable takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +57,14 @@ impl Takes {
             Self::Number => value.parse::<u32>().is_ok(),
             Self::Ratio => value.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio)),
             Self::Address => {
-                let is_web = |text: &str| url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+                let is_web = |text: &str| {
+                    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+                };
                 if value.contains("://") { is_web(value) } else { is_web(&format!("http://{value}")) }
             }
-            Self::Pairs => value.split(',').all(|pair| pair.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty())),
+            Self::Pairs => {
+                value.split(',').all(|pair| pair.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty()))
+            }
             Self::Text => true,
         }
     }
@@ -83,8 +88,13 @@ pub(super) fn wrong(variable: &Variable, value: &str) -> Option<String> {
     if variable.takes.accepts(value) {
         return None;
     }
-    let shown = if variable.takes.is_public() { format!(", not `{}`", value.chars().take(60).collect::<String>()) } else { String::new() };
-    // Without its address a signal has nowhere to go; to send it to the default instead would be worse.
+    let shown = if variable.takes.is_public() {
+        format!(", not `{}`", value.chars().take(60).collect::<String>())
+    } else {
+        String::new()
+    };
+    // Without its address a signal has nowhere to go; to send it to the default instead would be
+    // worse.
     let effect = if variable.takes == Takes::Address { "nothing is sent there" } else { "it is ignored" };
     Some(format!("{}: expected {}{shown}; {effect}", variable.name, variable.takes.expected()))
 }

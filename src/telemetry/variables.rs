@@ -1,7 +1,9 @@
 //! The standard `OTEL_*` variables: what they ask for, and what is wrong with them.
 //!
-//! Every variable that the specification names for exporters, sampling, resources, limits and batches is in one table. The SDK reads most of them itself; this file decides what it leaves out
-//! (which signals are exported at all and how, TLS files, the kill switch) and says what is wrong with any of them. A wrong value never keeps Kastrel from starting: it is told and ignored.
+//! Every variable that the specification names for exporters, sampling, resources, limits and
+//! batches is in one table. The SDK reads most of them itself; this file decides what it leaves out
+//! (which signals are exported at all and how, TLS files, the kill switch) and says what is wrong
+//! with any of them. A wrong value never keeps Kastrel from starting: it is told and ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -98,10 +100,12 @@ struct Signal {
 }
 
 const TRACES: Signal = Signal { name: "TRACES", path: "/v1/traces", by_endpoint: true, exporters: &["otlp"] };
-const METRICS: Signal = Signal { name: "METRICS", path: "/v1/metrics", by_endpoint: true, exporters: &["otlp", "prometheus"] };
+const METRICS: Signal =
+    Signal { name: "METRICS", path: "/v1/metrics", by_endpoint: true, exporters: &["otlp", "prometheus"] };
 const LOGS: Signal = Signal { name: "LOGS", path: "/v1/logs", by_endpoint: false, exporters: &["otlp"] };
 
-/// The variables as they are looked up: an empty one counts as not set, as the specification wants it.
+/// The variables as they are looked up: an empty one counts as not set, as the specification wants
+/// it.
 struct Variables<'a>(&'a BTreeMap<String, String>);
 
 impl Variables<'_> {
@@ -111,7 +115,8 @@ impl Variables<'_> {
 
     /// The signal's own variable before the one for all.
     fn of_signal(&self, signal: Signal, rest: &str) -> Option<&str> {
-        self.get(&format!("OTEL_EXPORTER_OTLP_{}_{rest}", signal.name)).or_else(|| self.get(&format!("OTEL_EXPORTER_OTLP_{rest}")))
+        self.get(&format!("OTEL_EXPORTER_OTLP_{}_{rest}", signal.name))
+            .or_else(|| self.get(&format!("OTEL_EXPORTER_OTLP_{rest}")))
     }
 }
 
@@ -126,10 +131,16 @@ impl Plan {
                 plan.warnings.push(problem);
             }
         }
-        plan.warnings
-            .extend(UNHEEDED.iter().filter(|(name, _)| variables.get(name).is_some()).map(|(name, instead)| format!("{name}: does nothing here; {instead}")));
+        plan.warnings.extend(
+            UNHEEDED
+                .iter()
+                .filter(|(name, _)| variables.get(name).is_some())
+                .map(|(name, instead)| format!("{name}: does nothing here; {instead}")),
+        );
         plan.warnings.extend(unknown(&variables));
-        plan.ignores_callers = variables.get("OTEL_PROPAGATORS").is_some_and(|list| !list.split(',').any(|one| one.trim() == "tracecontext"));
+        plan.ignores_callers = variables
+            .get("OTEL_PROPAGATORS")
+            .is_some_and(|list| !list.split(',').any(|one| one.trim() == "tracecontext"));
         if variables.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             plan.silence = Some(Silence::Disabled);
             return plan;
@@ -163,15 +174,22 @@ fn silence(variables: &Variables<'_>) -> Silence {
     if has_endpoint || has_chosen { Silence::Declined } else { Silence::NotAsked }
 }
 
-/// What begins as the standard variables do and is none that is known here: one warning, because it may be meant for another program.
+/// What begins as the standard variables do and is none that is known here: one warning, because it
+/// may be meant for another program.
 fn unknown(variables: &Variables<'_>) -> Option<String> {
-    let is_known = |name: &str| VARIABLES.iter().any(|one| one.name == name) || UNHEEDED.iter().any(|(one, _)| *one == name);
+    let is_known =
+        |name: &str| VARIABLES.iter().any(|one| one.name == name) || UNHEEDED.iter().any(|(one, _)| *one == name);
     let is_set = |name: &&str| name.starts_with("OTEL_") && !is_known(name) && variables.get(name).is_some();
     let names: Vec<&str> = variables.0.keys().map(String::as_str).filter(is_set).collect();
-    let shown: Vec<String> =
-        names.iter().take(MOST_UNKNOWN).map(|name| name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(80).collect()).collect();
-    let more = if names.len() > shown.len() { format!(" and {} more", names.len() - shown.len()) } else { String::new() };
-    (!shown.is_empty()).then(|| format!("{}{more}: not known here; what is meant for Kastrel does nothing", shown.join(", ")))
+    let shown: Vec<String> = names
+        .iter()
+        .take(MOST_UNKNOWN)
+        .map(|name| name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(80).collect())
+        .collect();
+    let more =
+        if names.len() > shown.len() { format!(" and {} more", names.len() - shown.len()) } else { String::new() };
+    (!shown.is_empty())
+        .then(|| format!("{}{more}: not known here; what is meant for Kastrel does nothing", shown.join(", ")))
 }
 
 /// Whether a signal is to be exported at all.
@@ -193,8 +211,13 @@ fn export(variables: &Variables<'_>, signal: Signal, warnings: &mut Vec<String>)
         Some("grpc") => Protocol::Grpc,
         _ => Protocol::HttpProtobuf,
     };
-    if protocol == Protocol::HttpProtobuf && variables.of_signal(signal, "COMPRESSION").is_some_and(|value| value.eq_ignore_ascii_case("gzip")) {
-        warnings.push(format!("OTEL_EXPORTER_OTLP_COMPRESSION: gzip works with grpc only; {} are sent as they are", signal.name.to_lowercase()));
+    if protocol == Protocol::HttpProtobuf
+        && variables.of_signal(signal, "COMPRESSION").is_some_and(|value| value.eq_ignore_ascii_case("gzip"))
+    {
+        warnings.push(format!(
+            "OTEL_EXPORTER_OTLP_COMPRESSION: gzip works with grpc only; {} are sent as they are",
+            signal.name.to_lowercase()
+        ));
     }
     let file = |rest: &str| variables.of_signal(signal, rest).map(PathBuf::from);
     let client = match (file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")) {
@@ -213,7 +236,9 @@ fn export(variables: &Variables<'_>, signal: Signal, warnings: &mut Vec<String>)
         }
     };
     let own = format!("OTEL_EXPORTER_OTLP_{}_TIMEOUT", signal.name);
-    let milliseconds = [own.as_str(), "OTEL_EXPORTER_OTLP_TIMEOUT"].into_iter().find_map(|name| variables.get(name)?.parse::<u32>().ok());
+    let milliseconds = [own.as_str(), "OTEL_EXPORTER_OTLP_TIMEOUT"]
+        .into_iter()
+        .find_map(|name| variables.get(name)?.parse::<u32>().ok());
     Some(Export {
         protocol,
         tls: TlsFiles { authority: file("CERTIFICATE"), client },
@@ -223,7 +248,8 @@ fn export(variables: &Variables<'_>, signal: Signal, warnings: &mut Vec<String>)
     })
 }
 
-/// Where a signal goes, as the specification puts it together. An error is a warning, unless the table's check has told it.
+/// Where a signal goes, as the specification puts it together. An error is a warning, unless the
+/// table's check has told it.
 fn address_of(variables: &Variables<'_>, signal: Signal, protocol: Protocol) -> Result<SecretUrl, Option<String>> {
     const COMMON: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let own = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.name);
@@ -240,7 +266,9 @@ fn address_of(variables: &Variables<'_>, signal: Signal, protocol: Protocol) -> 
         Protocol::Grpc if value.contains("://") => value.to_owned(),
         Protocol::Grpc => format!("{}://{value}", if is_insecure { "http" } else { "https" }),
         Protocol::HttpProtobuf if !value.contains("://") => {
-            return Err(Some(format!("{name}: http/protobuf needs http:// or https:// before it; nothing is sent there")));
+            return Err(Some(format!(
+                "{name}: http/protobuf needs http:// or https:// before it; nothing is sent there"
+            )));
         }
         Protocol::HttpProtobuf if name == COMMON => format!("{}{}", value.trim_end_matches('/'), signal.path),
         Protocol::HttpProtobuf => value.to_owned(),
@@ -256,11 +284,16 @@ mod tests {
         Plan::read(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
-    /// Which signals are exported, and how: `t` traces, `m` metrics, `l` logs; upper case over gRPC.
+    /// Which signals are exported, and how: `t` traces, `m` metrics, `l` logs; upper case over
+    /// gRPC.
     fn shape(plan: &Plan) -> String {
         [(&plan.traces, 't'), (&plan.metrics, 'm'), (&plan.logs, 'l')]
             .into_iter()
-            .filter_map(|(export, letter)| export.as_ref().map(|export| if export.protocol == Protocol::Grpc { letter.to_ascii_uppercase() } else { letter }))
+            .filter_map(|(export, letter)| {
+                export
+                    .as_ref()
+                    .map(|export| if export.protocol == Protocol::Grpc { letter.to_ascii_uppercase() } else { letter })
+            })
             .collect()
     }
 
@@ -273,7 +306,14 @@ mod tests {
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")], ""),
             (&[ENDPOINT], "tm"),
             (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "TM"),
-            (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")], "tM"),
+            (
+                &[
+                    ENDPOINT,
+                    ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+                    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
+                ],
+                "tM",
+            ),
             (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")], "tm"),
             (&[ENDPOINT, ("OTEL_SDK_DISABLED", "True")], ""),
             (&[ENDPOINT, ("OTEL_SDK_DISABLED", "1")], "tm"),
@@ -288,7 +328,10 @@ mod tests {
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "no address")], ""),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317")], ""),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "TM"),
-            (&[("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_METRICS_EXPORTER", "otlp"), ("OTEL_LOGS_EXPORTER", "otlp")], "tml"),
+            (
+                &[("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_METRICS_EXPORTER", "otlp"), ("OTEL_LOGS_EXPORTER", "otlp")],
+                "tml",
+            ),
         ] {
             assert_eq!(shape(&plan(pairs)), expected, "{pairs:?}");
         }
@@ -302,13 +345,29 @@ mod tests {
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1/base/")], "http://c:1/base/v1/traces"),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://c:1"),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:1"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "https://c:1"),
-            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:1"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")], "http://c:1"),
-            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://d:2/own")], "http://d:2/own"),
+            (
+                &[
+                    ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:1"),
+                    ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+                    ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
+                ],
+                "http://c:1",
+            ),
+            (
+                &[
+                    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1"),
+                    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://d:2/own"),
+                ],
+                "http://d:2/own",
+            ),
         ] {
             assert_eq!(plan(pairs).traces.unwrap().endpoint, expected, "{pairs:?}");
         }
         let secret = plan(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hunter2@c:1")]).traces.unwrap();
-        assert!(!format!("{secret:?}").contains("hunter2") && secret.address.expose() == "http://u:hunter2@c:1/v1/traces", "{secret:?}");
+        assert!(
+            !format!("{secret:?}").contains("hunter2") && secret.address.expose() == "http://u:hunter2@c:1/v1/traces",
+            "{secret:?}"
+        );
     }
 
     #[test]
@@ -332,7 +391,10 @@ mod tests {
             (&[("OTEL_BSP_SCHEDULE_DELAY", "5")], Some(Silence::NotAsked)),
             (&[ENDPOINT], None),
             (&[ENDPOINT, ("OTEL_SDK_DISABLED", "true")], Some(Silence::Disabled)),
-            (&[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "prometheus")], Some(Silence::Declined)),
+            (
+                &[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "prometheus")],
+                Some(Silence::Declined),
+            ),
             (&[("OTEL_METRICS_EXPORTER", "none")], Some(Silence::Declined)),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317")], Some(Silence::NoAddress)),
         ] {
@@ -342,10 +404,14 @@ mod tests {
 
     #[test]
     fn unknown_variables_are_one_warning() {
-        let pairs: Vec<(String, String)> = (10..22).map(|number| (format!("OTEL_X{number}"), "hunter2".to_owned())).collect();
+        let pairs: Vec<(String, String)> =
+            (10..22).map(|number| (format!("OTEL_X{number}"), "hunter2".to_owned())).collect();
         let warnings = Plan::read(&pairs.into_iter().collect()).warnings;
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].starts_with("OTEL_X10, OTEL_X11, ") && warnings[0].contains("OTEL_X19 and 2 more: "), "{warnings:?}");
+        assert!(
+            warnings[0].starts_with("OTEL_X10, OTEL_X11, ") && warnings[0].contains("OTEL_X19 and 2 more: "),
+            "{warnings:?}"
+        );
     }
 
     #[test]
@@ -373,14 +439,22 @@ mod tests {
             assert!(warnings[0].starts_with(&format!("{name}: ")) && warnings[0].contains(told), "{warnings:?}");
             assert!(!warnings[0].contains("hunter2"), "{warnings:?}");
         }
-        assert_eq!(plan(&[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.1"), ENDPOINT]).warnings, [""; 0]);
+        assert_eq!(
+            plan(&[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.1"), ENDPOINT])
+                .warnings,
+            [""; 0]
+        );
     }
 
     #[test]
     fn certificates_come_in_pairs_and_signals_have_their_own() {
         let tls = |pairs: &[(&str, &str)]| plan(&[&[ENDPOINT], pairs].concat()).traces.unwrap().tls;
-        assert_eq!(tls(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", "/a"), ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/b")]).authority, Some("/b".into()));
-        let pair = tls(&[("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c"), ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k")]).client;
+        assert_eq!(
+            tls(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", "/a"), ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/b")]).authority,
+            Some("/b".into())
+        );
+        let pair =
+            tls(&[("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c"), ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k")]).client;
         assert_eq!(pair, Some(("/c".into(), "/k".into())));
         let alone = plan(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k")]);
         assert_eq!(alone.traces.unwrap().tls.client, None);
@@ -389,7 +463,9 @@ mod tests {
 
     #[test]
     fn callers_are_believed_unless_the_propagators_leave_them_out() {
-        for (value, ignores) in [("", false), ("tracecontext", false), ("tracecontext,baggage", false), ("none", true), ("baggage", true)] {
+        for (value, ignores) in
+            [("", false), ("tracecontext", false), ("tracecontext,baggage", false), ("none", true), ("baggage", true)]
+        {
             assert_eq!(plan(&[("OTEL_PROPAGATORS", value)]).ignores_callers, ignores, "{value}");
         }
     }

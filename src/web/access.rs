@@ -1,6 +1,7 @@
 //! The groups of routes, and the check that each request passes before its handler.
 //!
-//! A route is put into a group when it is added ([`Grouped`]), and a request without a principal gets nothing: what was forgotten is denied.
+//! A route is put into a group when it is added ([`Grouped`]), and a request without a principal
+//! gets nothing: what was forgotten is denied.
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -24,7 +25,8 @@ impl Grouped for OpenApiRouter<Web> {
     }
 }
 
-/// The handlers behind the check. Methods that the address does not take are answered as such to everybody.
+/// The handlers behind the check. Methods that the address does not take are answered as such to
+/// everybody.
 pub(crate) fn guarded(group: Group, methods: MethodRouter<Web>) -> MethodRouter<Web> {
     methods.route_layer(from_fn(move |request, next| check(group, request, next)))
 }
@@ -34,7 +36,8 @@ async fn check(group: Group, request: Request, next: Next) -> Response {
     if may(principal, group) {
         return next.run(request).await;
     }
-    Problem::new(ProblemKind::Forbidden, format!("this needs the rights of the group `{}`", group.as_str())).into_response()
+    Problem::new(ProblemKind::Forbidden, format!("this needs the rights of the group `{}`", group.as_str()))
+        .into_response()
 }
 
 #[cfg(test)]
@@ -47,14 +50,27 @@ mod tests {
     use crate::web::testing::{TestApp, api_description};
 
     /// Who may do nothing gets these alone.
-    const PUBLIC: [&str; 7] = ["GET /api/openapi.json", "GET /api/proof", "GET /assets/{name}", "GET /livez", "GET /readyz", "POST /theme", "POST /zone"];
+    const PUBLIC: [&str; 7] = [
+        "GET /api/openapi.json",
+        "GET /api/proof",
+        "GET /assets/{name}",
+        "GET /livez",
+        "GET /readyz",
+        "POST /theme",
+        "POST /zone",
+    ];
 
-    /// All routes: as the description of the API names them, and the paths of pages with each method that one may take.
+    /// All routes: as the description of the API names them, and the paths of pages with each
+    /// method that one may take.
     fn all() -> Vec<(String, String)> {
         let api = api_description();
         let of_api = api["paths"].as_object().unwrap().iter();
-        let of_api = of_api.flat_map(|(path, item)| item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
-        let of_pages = page_routes().into_iter().flat_map(|(_, path, _)| ["GET", "POST"].map(|method| (method.to_owned(), path.to_owned())));
+        let of_api = of_api.flat_map(|(path, item)| {
+            item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone()))
+        });
+        let of_pages = page_routes()
+            .into_iter()
+            .flat_map(|(_, path, _)| ["GET", "POST"].map(|method| (method.to_owned(), path.to_owned())));
         of_api.chain(of_pages).collect()
     }
 
@@ -64,7 +80,9 @@ mod tests {
         for (method, path) in all() {
             // The check comes before the handler looks for what it is about.
             let address = path.replace("{id}", "1").replace("{n}", "1").replace("{*path}", "x").replace("{name}", "x");
-            let response = app.send(&method, &address, &[("sec-fetch-site", "same-origin"), ("accept", "application/json")], "").await;
+            let response = app
+                .send(&method, &address, &[("sec-fetch-site", "same-origin"), ("accept", "application/json")], "")
+                .await;
             // A page without this method.
             if response.status() != 405 {
                 found.insert(format!("{method} {path}"), response.status().as_u16());
@@ -75,7 +93,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_route_that_is_in_no_group_is_found() {
-        let open: Vec<String> = statuses(None).await.into_iter().filter(|(_, status)| *status != 403).map(|(route, _)| route).collect();
+        let open: Vec<String> =
+            statuses(None).await.into_iter().filter(|(_, status)| *status != 403).map(|(route, _)| route).collect();
         assert_eq!(open, PUBLIC);
     }
 
@@ -90,7 +109,13 @@ mod tests {
             (Role::Admin, [false; 5]),
         ] {
             let found = statuses(Some(role)).await;
-            let routes = ["GET /api/scans", "POST /api/scans", "DELETE /api/scans/{id}", "GET /settings", "POST /api/queue/pause"];
+            let routes = [
+                "GET /api/scans",
+                "POST /api/scans",
+                "DELETE /api/scans/{id}",
+                "GET /settings",
+                "POST /api/queue/pause",
+            ];
             assert_eq!(routes.map(|route| denied(&found, route)), expected, "{role:?}: {found:?}");
         }
         assert!(statuses(Some(Role::Admin)).await.values().all(|status| *status != 403));

@@ -1,6 +1,8 @@
-//! All files of a scan as one ZIP, made while it is sent: a bounded number of bytes is in memory, however large the files are.
+//! All files of a scan as one ZIP, made while it is sent: a bounded number of bytes is in memory,
+//! however large the files are.
 //!
-//! A thread that may wait for the store of files writes into a short channel, and the answer reads from it; a reader that goes away ends the thread with its next write.
+//! A thread that may wait for the store of files writes into a short channel, and the answer reads
+//! from it; a reader that goes away ends the thread with its next write.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -30,7 +32,8 @@ const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 4;
 /// How many archives are made at once: each holds a thread.
 const AT_ONCE: usize = 4;
-/// The longest path of an entry below its attempt's folder, in bytes: Windows takes 260 characters together with the folder that it unpacks into.
+/// The longest path of an entry below its attempt's folder, in bytes: Windows takes 260 characters
+/// together with the folder that it unpacks into.
 const MOST_PATH: usize = 180;
 /// The longest file name in a path that is longer, in bytes, and the longest extension in any.
 const MOST_FILE: usize = 100;
@@ -46,7 +49,9 @@ static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::ne
 pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let Ok(turn) = TURNS.clone().try_acquire_owned() else {
-        return Err(Problem::new(ProblemKind::Busy, "several archives are being made; try again in a moment").retry_after(5));
+        return Err(
+            Problem::new(ProblemKind::Busy, "several archives are being made; try again in a moment").retry_after(5)
+        );
     };
     let mut attempts = Vec::new();
     for attempt in &scan.record.attempts {
@@ -114,14 +119,20 @@ impl Missing {
         let mut text = String::from("These files of the attempt could not be read and are not in this archive:\n");
         self.named.iter().for_each(|path| text.extend([path.as_str(), "\n"]));
         if self.unnamed > 0 {
-            text.push_str(&format!("{} files or folders that cannot be read, lie too deep, or have names that are no text\n", self.unnamed));
+            text.push_str(&format!(
+                "{} files or folders that cannot be read, lie too deep, or have names that are no text\n",
+                self.unnamed
+            ));
         }
         Some(text)
     }
 }
 
 fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).unix_permissions(0o600).large_file(true);
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .unix_permissions(0o600)
+        .large_file(true);
     let mut zip = ZipWriter::new_stream(pipe);
     let mut names = Names::default();
     for key in &source.attempts {
@@ -149,7 +160,11 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
                 }
                 // The others are worth having without it.
                 Err(ArtifactError::Broken(error)) => {
-                    tracing::warn!(path = entry.path, error = &*error as &dyn std::error::Error, "a file is left out of an archive");
+                    tracing::warn!(
+                        path = entry.path,
+                        error = &*error as &dyn std::error::Error,
+                        "a file is left out of an archive"
+                    );
                     missing.add(&entry.path);
                     continue;
                 }
@@ -168,10 +183,12 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
     zip.finish().map(drop).map_err(io::Error::from)
 }
 
-/// A name that unpacks beneath the archive's folder on any system, and looks like what it is: no absolute path, no `..`, nothing that Windows reads as a drive, a stream or a device, and nothing
+/// A name that unpacks beneath the archive's folder on any system, and looks like what it is: no
+/// absolute path, no `..`, nothing that Windows reads as a drive, a stream or a device, and nothing
 /// that turns the direction of text around.
 fn entry_name(path: &str) -> String {
-    let names: Vec<String> = path.split('/').filter(|one| !matches!(*one, "" | "." | "..")).map(|part| part_name(part, MOST_PATH)).collect();
+    let names: Vec<String> =
+        path.split('/').filter(|one| !matches!(*one, "" | "." | "..")).map(|part| part_name(part, MOST_PATH)).collect();
     let whole = names.join("/");
     let Some((file, folders)) = names.split_last().filter(|_| whole.len() > MOST_PATH) else { return whole };
     let file = part_name(file, if folders.is_empty() { MOST_PATH } else { MOST_FILE });
@@ -191,7 +208,10 @@ fn entry_name(path: &str) -> String {
 
 /// A part of a path, in at most so many bytes.
 fn part_name(part: &str, most: usize) -> String {
-    let name: String = part.chars().map(|c| if c.is_control() || is_invisible(c) || "<>:\"\\|?*".contains(c) { '_' } else { c }).collect();
+    let name: String = part
+        .chars()
+        .map(|c| if c.is_control() || is_invisible(c) || "<>:\"\\|?*".contains(c) { '_' } else { c })
+        .collect();
     let mut name = with_plain_ends(cut(name, most));
     if is_device(&name) {
         name.insert(0, '_');
@@ -199,7 +219,8 @@ fn part_name(part: &str, most: usize) -> String {
     name
 }
 
-/// Windows drops dots and spaces at the end: two names become one, or one that nobody can open. And leading spaces look like none.
+/// Windows drops dots and spaces at the end: two names become one, or one that nobody can open. And
+/// leading spaces look like none.
 fn with_plain_ends(mut name: String) -> String {
     let kept = name.trim_end_matches(['.', ' ']).len();
     let dropped = name.split_off(kept);
@@ -227,7 +248,8 @@ fn split_extension(name: &str) -> (&str, &str) {
     name.split_at(dot.unwrap_or(name.len()))
 }
 
-/// Marks and controls of the direction of text, and what takes no room: a name with them reads as another one.
+/// Marks and controls of the direction of text, and what takes no room: a name with them reads as
+/// another one.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
@@ -236,12 +258,17 @@ const fn is_invisible(c: char) -> bool {
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let numbered = |device: &str| {
-        stem.strip_prefix(device).is_some_and(|rest| matches!(rest, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"))
+        stem.strip_prefix(device).is_some_and(|rest| {
+            matches!(rest, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
+        })
     };
-    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$") || numbered("COM") || numbered("LPT")
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$")
+        || numbered("COM")
+        || numbered("LPT")
 }
 
-/// The names of an archive, each once, also for a system to which large and small letters are the same; and none is both a file and a folder.
+/// The names of an archive, each once, also for a system to which large and small letters are the
+/// same; and none is both a file and a folder.
 #[derive(Debug, Default)]
 struct Names {
     files: HashSet<String>,
@@ -263,7 +290,8 @@ impl Names {
             self.folders.insert(alike(folder.trim_end_matches('/')));
         }
         let number = self.numbers.entry(alike(&format!("{folder}{last}"))).or_insert(FIRST_NUMBER);
-        let (file, next) = free(last, &folder, *number, |path| self.files.contains(path) || self.folders.contains(path));
+        let (file, next) =
+            free(last, &folder, *number, |path| self.files.contains(path) || self.folders.contains(path));
         *number = next;
         let taken = format!("{folder}{file}");
         self.files.insert(alike(&taken));
@@ -271,7 +299,8 @@ impl Names {
     }
 }
 
-/// `name`, or with a number before its extension where it is used in `folder`: `number` or a larger one. With it, the number to try next.
+/// `name`, or with a number before its extension where it is used in `folder`: `number` or a larger
+/// one. With it, the number to try next.
 fn free(name: &str, folder: &str, number: u32, is_used: impl Fn(&str) -> bool) -> (String, u32) {
     let is_free = |name: &str| !is_used(&alike(&format!("{folder}{name}")));
     if is_free(name) {
@@ -282,7 +311,8 @@ fn free(name: &str, folder: &str, number: u32, is_used: impl Fn(&str) -> bool) -
     numbered.find(|(name, _)| is_free(name)).unwrap_or_else(|| (name.to_owned(), number))
 }
 
-/// A name without the differences that some systems do not make: between large and small letters, both ways, because some letters have one only in one direction; and between a letter with a mark
+/// A name without the differences that some systems do not make: between large and small letters,
+/// both ways, because some letters have one only in one direction; and between a letter with a mark
 /// and the same two characters.
 fn alike(name: &str) -> String {
     name.nfc().collect::<String>().to_uppercase().to_lowercase().nfc().collect()
@@ -325,7 +355,13 @@ mod tests {
 
     #[test]
     fn names_stay_beneath_the_folder_on_any_system() {
-        for (path, name) in [("sub/raw.json", "sub/raw.json"), ("../a", "a"), ("/etc/x", "etc/x"), ("C:\\x\n", "C__x_"), ("a/./b", "a/b")] {
+        for (path, name) in [
+            ("sub/raw.json", "sub/raw.json"),
+            ("../a", "a"),
+            ("/etc/x", "etc/x"),
+            ("C:\\x\n", "C__x_"),
+            ("a/./b", "a/b"),
+        ] {
             assert_eq!(entry_name(path), name);
         }
     }
@@ -374,13 +410,20 @@ mod tests {
         assert_eq!(taken(&["A/b", "a"]), ["A/b", "a~2"], "and what is a folder is no file");
         assert_eq!(taken(&["stra\u{df}e", "STRASSE", "\u{17f}", "S"]), ["stra\u{df}e", "STRASSE~2", "\u{17f}", "S~2"]);
         assert_eq!(taken(&["con", "_con"]), ["_con", "_con~2"]);
-        assert_eq!(taken(&["a:.txt", "a?.txt", "A_.TXT", "b?/.x", "b:/.x"]), ["a_.txt", "a_~2.txt", "A_~3.TXT", "b_/.x", "b_/.x~2"]);
+        assert_eq!(
+            taken(&["a:.txt", "a?.txt", "A_.TXT", "b?/.x", "b:/.x"]),
+            ["a_.txt", "a_~2.txt", "A_~3.TXT", "b_/.x", "b_/.x~2"]
+        );
         assert_eq!(
             taken(&["caf\u{e9}", "cafe\u{301}", "CAFE\u{301}"]),
             ["caf\u{e9}", "cafe\u{301}~2", "CAFE\u{301}~3"],
             "a letter with a mark, in one character or two"
         );
-        assert_eq!(taken(&["a", "a/b", "a/b", "A/B"]), ["a", "a~2/b", "a~2/b~2", "A~2/B~3"], "what lies in one folder stays in one folder");
+        assert_eq!(
+            taken(&["a", "a/b", "a/b", "A/B"]),
+            ["a", "a~2/b", "a~2/b~2", "A~2/B~3"],
+            "what lies in one folder stays in one folder"
+        );
         // Each name is found in one step, not by trying all numbers before it.
         let mut names = Names::default();
         for number in 1..=20_000 {
@@ -423,9 +466,17 @@ mod tests {
             for number in 0..20 {
                 for file in [format!("resp_{number}.txt"), format!("{}{number}.json", "y".repeat(200))] {
                     let name = names.take(&format!("attempt-12/{}", entry_name(&format!("{folders}/{file}"))));
-                    assert!(name.len() <= 200 && name.starts_with(&format!("attempt-12/{kept}")), "{} {name}", name.len());
+                    assert!(
+                        name.len() <= 200 && name.starts_with(&format!("attempt-12/{kept}")),
+                        "{} {name}",
+                        name.len()
+                    );
                     let extension = file.rsplit_once('.').unwrap().1;
-                    assert!(name.ends_with(extension) && !name.split('/').any(|part| part.ends_with(['.', ' ']) || is_device(part)), "{name}");
+                    assert!(
+                        name.ends_with(extension)
+                            && !name.split('/').any(|part| part.ends_with(['.', ' ']) || is_device(part)),
+                        "{name}"
+                    );
                     assert!(seen.insert(name.to_lowercase()), "{name}");
                 }
             }

@@ -40,21 +40,31 @@ pub(crate) fn url(name: &str) -> String {
 }
 
 /// Serves an asset: for ever when asked for by its version, else with a check each time.
-pub(crate) async fn serve(Path(name): Path<String>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
-    let asset = ASSETS.iter().find(|asset| asset.name == name).ok_or_else(|| Problem::not_found("there is nothing at this address"))?;
+pub(crate) async fn serve(
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asset = ASSETS
+        .iter()
+        .find(|asset| asset.name == name)
+        .ok_or_else(|| Problem::not_found("there is nothing at this address"))?;
     let version = asset.version();
     let etag = format!("\"{version}\"");
     let asked_by_version = query.is_some_and(|query| query == format!("v={version}"));
     let cache = if asked_by_version { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let known = headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|tags| tags.to_str().is_ok_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag)));
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|tags| {
+        tags.to_str().is_ok_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag))
+    });
     let caching = [(header::ETAG, etag.as_str()), (header::CACHE_CONTROL, cache)];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
-    let about =
-        [(header::CONTENT_TYPE, asset.content_type), (header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::CONTENT_SECURITY_POLICY, "default-src 'none'")];
+    let about = [
+        (header::CONTENT_TYPE, asset.content_type),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
+    ];
     Ok((caching, about, asset.content).into_response())
 }
 
@@ -68,9 +78,15 @@ mod tests {
         let app = TestApp::new();
         for asset in ASSETS {
             let kept = app.get(&url(asset.name)).await;
-            assert_eq!((kept.status().as_u16(), header_of(&kept, "cache-control")), (200, "public, max-age=31536000, immutable"));
+            assert_eq!(
+                (kept.status().as_u16(), header_of(&kept, "cache-control")),
+                (200, "public, max-age=31536000, immutable")
+            );
             let plain = app.get(&format!("/assets/{}", asset.name)).await;
-            assert_eq!((header_of(&plain, "cache-control"), header_of(&plain, "content-type")), ("no-cache", asset.content_type));
+            assert_eq!(
+                (header_of(&plain, "cache-control"), header_of(&plain, "content-type")),
+                ("no-cache", asset.content_type)
+            );
             let etag = header_of(&plain, "etag").to_owned();
             let again = app.send("GET", &format!("/assets/{}", asset.name), &[("if-none-match", &etag)], "").await;
             assert_eq!(again.status(), 304);

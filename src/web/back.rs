@@ -10,18 +10,21 @@ const LIST: &str = "/scans";
 
 /// The path of that page, never another site's; `otherwise` where the browser does not say.
 pub(crate) fn back(headers: &HeaderMap, otherwise: &str) -> String {
-    let referer = headers.get(header::REFERER).and_then(|value| value.to_str().ok()).and_then(|text| url::Url::parse(text).ok());
+    let referer =
+        headers.get(header::REFERER).and_then(|value| value.to_str().ok()).and_then(|text| url::Url::parse(text).ok());
     let path = referer.map(|url| match (taken_off(url.path()), url.query()) {
         // What only answers a form cannot be gone back to.
         ("/new/preview", _) => "/new".to_owned(),
         (path, Some(query)) => format!("{path}?{query}"),
         (path, None) => path.to_owned(),
     });
-    path.filter(|path| path.starts_with('/') && !path.starts_with("//") && !path.contains('\\')).unwrap_or_else(|| otherwise.to_owned())
+    path.filter(|path| path.starts_with('/') && !path.starts_with("//") && !path.contains('\\'))
+        .unwrap_or_else(|| otherwise.to_owned())
 }
 
-/// The list of scans that a form was on, with its filter, as the form's `back` says. It is put together anew from what is understood of it, so that it leads nowhere else; `None` where the form
-/// was elsewhere.
+/// The list of scans that a form was on, with its filter, as the form's `back` says. It is put
+/// together anew from what is understood of it, so that it leads nowhere else; `None` where the
+/// form was elsewhere.
 pub(crate) fn to_list(form: &[u8]) -> Option<String> {
     let (_, given) = url::form_urlencoded::parse(form).find(|(name, _)| name == "back")?;
     let (path, query) = given.split_once('?').unwrap_or((&given, ""));
@@ -52,13 +55,17 @@ mod tests {
         ] {
             assert_eq!(to_list(form.as_bytes()).as_deref(), list, "{form}");
         }
-        assert_eq!(telling(Some("/scans?status=failed".into()), "done=delete&n=1"), "/scans?status=failed&done=delete&n=1");
+        assert_eq!(
+            telling(Some("/scans?status=failed".into()), "done=delete&n=1"),
+            "/scans?status=failed&done=delete&n=1"
+        );
         assert_eq!(telling(None, "done=delete&n=1"), "/scans?done=delete&n=1");
     }
 
     #[test]
     fn the_way_back_is_a_path_of_ours() {
-        let back = |referer: &str| back(&HeaderMap::from_iter([(header::REFERER, referer.parse().unwrap())]), "/otherwise");
+        let back =
+            |referer: &str| back(&HeaderMap::from_iter([(header::REFERER, referer.parse().unwrap())]), "/otherwise");
         for (referer, path) in [
             ("http://localhost:5000/scans?status=failed", "/scans?status=failed"),
             ("http://localhost:5000/new/preview", "/new"),

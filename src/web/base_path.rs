@@ -1,6 +1,8 @@
-//! The path that the dashboard and the API are under, where a proxy does not give them a host name of their own.
+//! The path that the dashboard and the API are under, where a proxy does not give them a host name
+//! of their own.
 //!
-//! Inside, all paths begin at the root. The path is taken off a request before it is routed, and put before every link, form and redirect on the way out. It is known to what runs within the
+//! Inside, all paths begin at the root. The path is taken off a request before it is routed, and
+//! put before every link, form and redirect on the way out. It is known to what runs within the
 //! request, so that nothing has to hand it on.
 
 use axum::http::uri::PathAndQuery;
@@ -17,7 +19,8 @@ pub(crate) fn current() -> BasePath {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// The path for which a browser keeps our cookies: with other programs on the same host, each has its own.
+/// The path for which a browser keeps our cookies: with other programs on the same host, each has
+/// its own.
 pub(crate) fn of_cookies() -> String {
     let base = current();
     if base.is_none() { "/".to_owned() } else { base.to_string() }
@@ -34,11 +37,16 @@ pub(crate) fn taken_off(path: &str) -> &str {
     CURRENT.try_with(|base| base.off(path)).unwrap_or(path)
 }
 
-/// The address to route by: without the base path, and without a slash at its end, which people add and which means the same.
+/// The address to route by: without the base path, and without a slash at its end, which people add
+/// and which means the same.
 pub(crate) fn routed(uri: &Uri, base: &BasePath) -> Option<Uri> {
     let path = base.off(uri.path());
     // The path of a file is the file's own.
-    let bare = if super::same_origin::is_file_of_attempt(path) { path } else { path.strip_suffix('/').filter(|bare| !bare.is_empty()).unwrap_or(path) };
+    let bare = if super::same_origin::is_file_of_attempt(path) {
+        path
+    } else {
+        path.strip_suffix('/').filter(|bare| !bare.is_empty()).unwrap_or(path)
+    };
     if bare == uri.path() {
         return None;
     }
@@ -51,7 +59,8 @@ pub(crate) fn routed(uri: &Uri, base: &BasePath) -> Option<Uri> {
 /// The attributes of our pages that hold an address.
 const ATTRIBUTES: &[&str] = &["href", "src", "action", "formaction", "data-events", "data-log-url", "data-preview-url"];
 
-/// A page with the base path before each address that begins at the root. A quote in what users or scanned sites wrote is escaped, so that `="/` only stands where a template has it.
+/// A page with the base path before each address that begins at the root. A quote in what users or
+/// scanned sites wrote is escaped, so that `="/` only stands where a template has it.
 pub(crate) fn in_page(html: String) -> String {
     let base = current();
     if base.is_none() {
@@ -77,7 +86,10 @@ pub(crate) fn in_headers(headers: &mut HeaderMap, base: &BasePath) {
     if base.is_none() {
         return;
     }
-    let ours = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).filter(|path| path.starts_with('/') && !path.starts_with("//"));
+    let ours = headers
+        .get(header::LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .filter(|path| path.starts_with('/') && !path.starts_with("//"));
     if let Some(location) = ours.and_then(|path| HeaderValue::try_from(format!("{base}{path}")).ok()) {
         headers.insert(header::LOCATION, location);
     }
@@ -118,6 +130,9 @@ mod tests {
         let changed = r#"<a class="x" href="/k/scans">/scans href=&#34;/x</a><form action="/k/new"><input value="/x" data-keep="/y"><a href="//evil" href="https://x/"><pre data-log-url="/k/api/x">"#;
         assert_eq!(in_page(html.to_owned()), html);
         let base = BasePath::parse("/k").unwrap();
-        assert_eq!(under(base, async { (in_page(html.to_owned()), taken_off("/k/scans").to_owned()) }).await, (changed.to_owned(), "/scans".to_owned()));
+        assert_eq!(
+            under(base, async { (in_page(html.to_owned()), taken_off("/k/scans").to_owned()) }).await,
+            (changed.to_owned(), "/scans".to_owned())
+        );
     }
 }

@@ -1,12 +1,18 @@
-//! What a draft is checked for beyond what the desk checks: whether this scanner has the plugins and the settings that it names.
+//! What a draft is checked for beyond what the desk checks: whether this scanner has the plugins
+//! and the settings that it names.
 
 use kastrel_actors::desk::{ScanDesk, SubmitError};
 use kastrel_actors::model::{FieldError, ScanRequestDraft};
 
 use super::state::CatalogueView;
 
-/// Everything that is wrong with a draft; empty for one that a submission will accept. As long as the scanner has not said what it offers, it is not asked.
-pub(crate) fn problems(desk: &ScanDesk, draft: &ScanRequestDraft, catalogue: Option<&CatalogueView>) -> Vec<FieldError> {
+/// Everything that is wrong with a draft; empty for one that a submission will accept. As long as
+/// the scanner has not said what it offers, it is not asked.
+pub(crate) fn problems(
+    desk: &ScanDesk,
+    draft: &ScanRequestDraft,
+    catalogue: Option<&CatalogueView>,
+) -> Vec<FieldError> {
     let request = match desk.check(draft) {
         Ok(request) => request,
         Err(SubmitError::Invalid(errors)) => return errors,
@@ -14,7 +20,8 @@ pub(crate) fn problems(desk: &ScanDesk, draft: &ScanRequestDraft, catalogue: Opt
     };
     let Some(catalogue) = catalogue else { return Vec::new() };
     let unknown = request.plugins.iter().filter(|name| !catalogue.plugins.iter().any(|plugin| plugin.name == **name));
-    let mut errors: Vec<FieldError> = unknown.map(|name| FieldError::new("plugins", format!("the scanner has no plugin `{name}`"))).collect();
+    let mut errors: Vec<FieldError> =
+        unknown.map(|name| FieldError::new("plugins", format!("the scanner has no plugin `{name}`"))).collect();
     errors.extend(catalogue.settings.iter().flat_map(|settings| settings.check(&request.overrides)));
     errors
 }
@@ -34,8 +41,12 @@ mod tests {
             ..ScanRequestDraft::default()
         };
         assert_eq!(problems(&app.desk, &draft, None), []);
-        let wrong: Vec<String> = problems(&app.desk, &draft, Some(&catalogue())).iter().map(ToString::to_string).collect();
+        let wrong: Vec<String> =
+            problems(&app.desk, &draft, Some(&catalogue())).iter().map(ToString::to_string).collect();
         assert_eq!(wrong.len(), 3, "{wrong:?}");
-        assert!(wrong[0].starts_with("plugins: ") && wrong[1].contains("`whatweb.timeout`") && wrong[2].contains("`nmap`"), "{wrong:?}");
+        assert!(
+            wrong[0].starts_with("plugins: ") && wrong[1].contains("`whatweb.timeout`") && wrong[2].contains("`nmap`"),
+            "{wrong:?}"
+        );
     }
 }

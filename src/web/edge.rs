@@ -1,4 +1,5 @@
-//! The outermost layer: what comes from proxies is read, the base path taken off and put on, and every answer gets the headers that every answer has.
+//! The outermost layer: what comes from proxies is read, the base path taken off and put on, and
+//! every answer gets the headers that every answer has.
 
 use std::net::SocketAddr;
 
@@ -40,7 +41,10 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
     let mut response = base_path::under(base.clone(), next.run(request)).await;
     let headers = response.headers_mut();
     base_path::in_headers(headers, &base);
-    for (name, value) in [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (HeaderName::from_static("cross-origin-resource-policy"), "same-origin")] {
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
@@ -89,10 +93,20 @@ mod tests {
             "/metrics",
         ];
         let mut all: Vec<(String, Response)> = Vec::new();
-        for path in gets.iter().map(ToString::to_string).chain([file("kast_report.html"), file("shot.png"), file("raw.json"), file("x.bin"), file("none")]) {
-            for (method, headers) in
-                [("GET", &[][..]), ("GET", &[("host", "evil.example")]), ("GET", &[("host", "a@localhost")]), ("DELETE", &[]), ("HEAD", &[])]
-            {
+        for path in gets.iter().map(ToString::to_string).chain([
+            file("kast_report.html"),
+            file("shot.png"),
+            file("raw.json"),
+            file("x.bin"),
+            file("none"),
+        ]) {
+            for (method, headers) in [
+                ("GET", &[][..]),
+                ("GET", &[("host", "evil.example")]),
+                ("GET", &[("host", "a@localhost")]),
+                ("DELETE", &[]),
+                ("HEAD", &[]),
+            ] {
                 all.push((format!("{method} {path} {headers:?}"), app.send(method, &path, headers, "").await));
             }
         }
@@ -103,7 +117,11 @@ mod tests {
             let policy = header_of(&response, "cross-origin-resource-policy");
             assert_eq!(header_of(&response, "x-content-type-options"), "nosniff", "{what}");
             assert!(matches!(policy, "same-origin" | "cross-origin"), "{what}: {policy}");
-            assert_eq!(policy == "cross-origin", what.contains("/files/shot.png") && response.status() == 200, "{what}");
+            assert_eq!(
+                policy == "cross-origin",
+                what.contains("/files/shot.png") && response.status() == 200,
+                "{what}"
+            );
         }
     }
 
@@ -111,13 +129,18 @@ mod tests {
     async fn a_slash_at_the_end_means_the_same() {
         let app = TestApp::new();
         app.running("example.com").await;
-        for path in ["/scans/", "/scans/1/", "/new/", "/api/scans/", "/api/scans/1/status/", "/livez/", "/settings/?x=1"] {
+        for path in
+            ["/scans/", "/scans/1/", "/new/", "/api/scans/", "/api/scans/1/status/", "/livez/", "/settings/?x=1"]
+        {
             assert_eq!(app.get(path).await.status(), 200, "{path}");
         }
         assert_eq!(app.post_form("/scans/", "target=example.com").await.status(), 303);
         for path in ["//evil.example/", "//", "/nothing/"] {
             let response = app.get(path).await;
-            assert!(matches!(response.status().as_u16(), 200 | 404) && header_of(&response, "location").is_empty(), "{path}");
+            assert!(
+                matches!(response.status().as_u16(), 200 | 404) && header_of(&response, "location").is_empty(),
+                "{path}"
+            );
         }
     }
 
@@ -130,7 +153,8 @@ mod tests {
         }
     }
 
-    /// The addresses in a page that begin at the root. The value of a field is none: it is sent back and judged there.
+    /// The addresses in a page that begin at the root. The value of a field is none: it is sent
+    /// back and judged there.
     fn addresses(html: &str) -> Vec<&str> {
         let parts: Vec<&str> = html.split("=\"/").collect();
         let addresses = parts.windows(2).filter(|pair| !pair[0].ends_with(" value"));
@@ -175,7 +199,9 @@ mod tests {
             assert!(!html.contains("/kastrel/kastrel"), "{path}");
         }
         let file = app.get("/kastrel/scans/1/attempts/1/files/kast_report.html").await;
-        assert!(header_of(&file, "content-security-policy").contains("localhost:5000/kastrel/scans/1/attempts/1/files/ "));
+        assert!(
+            header_of(&file, "content-security-policy").contains("localhost:5000/kastrel/scans/1/attempts/1/files/ ")
+        );
         assert_eq!(text_of(file).await, "<a href=\"/own\">", "a file is as it is");
         for (path, body, location) in [
             ("/kastrel/scans", "target=example.com", "/kastrel/scans/2?submitted=1"),
@@ -183,19 +209,29 @@ mod tests {
             ("/scans/1/cancel", "", "/kastrel/scans/1?notice="),
         ] {
             let response = app.post_form(path, body).await;
-            assert!(response.status() == 303 && header_of(&response, "location").starts_with(location), "{path}: {response:?}");
+            assert!(
+                response.status() == 303 && header_of(&response, "location").starts_with(location),
+                "{path}: {response:?}"
+            );
         }
         let theme = [
             ("content-type", "application/x-www-form-urlencoded"),
             ("sec-fetch-site", "same-origin"),
             ("referer", "http://localhost:5000/kastrel/scans?status=failed"),
         ];
-        assert_eq!(header_of(&app.send("POST", "/kastrel/theme", &theme, "theme=dark").await, "location"), "/kastrel/scans?status=failed");
-        for (path, body) in [("/kastrel/theme", "theme=dark"), ("/kastrel/zone", "zone=Pacific%2FAuckland"), ("/zone", "zone=local")] {
+        assert_eq!(
+            header_of(&app.send("POST", "/kastrel/theme", &theme, "theme=dark").await, "location"),
+            "/kastrel/scans?status=failed"
+        );
+        for (path, body) in
+            [("/kastrel/theme", "theme=dark"), ("/kastrel/zone", "zone=Pacific%2FAuckland"), ("/zone", "zone=local")]
+        {
             let cookie = header_of(&app.post_form(path, body).await, "set-cookie").to_owned();
             assert!(cookie.contains("; Path=/kastrel; "), "{path}: {cookie}");
         }
-        let accepted = app.send("POST", "/kastrel/api/scans", &[("content-type", "application/json")], r#"{"target":"example.com"}"#).await;
+        let accepted = app
+            .send("POST", "/kastrel/api/scans", &[("content-type", "application/json")], r#"{"target":"example.com"}"#)
+            .await;
         assert_eq!((accepted.status().as_u16(), header_of(&accepted, "location")), (201, "/kastrel/api/scans/3"));
         assert_eq!(json_of(app.get("/kastrel/api/openapi.json").await).await["servers"][0]["url"], "/kastrel");
         assert_eq!(app.get("/kastrel/livez").await.status(), 200);
@@ -204,7 +240,8 @@ mod tests {
     #[tokio::test]
     async fn a_proxy_that_drops_the_port_breaks_no_form() {
         let app = TestApp::new();
-        let form = |host, origin| [("content-type", "application/x-www-form-urlencoded"), ("host", host), ("origin", origin)];
+        let form =
+            |host, origin| [("content-type", "application/x-www-form-urlencoded"), ("host", host), ("origin", origin)];
         for (host, origin, status) in [
             ("scans.test", "http://scans.test:8080", 303),
             ("scans.test", "https://scans.test:8443", 303),
@@ -213,7 +250,11 @@ mod tests {
             ("scans.test", "http://evil.example", 403),
             ("evil.example", "http://evil.example", 421),
         ] {
-            assert_eq!(app.send("POST", "/scans", &form(host, origin), "target=example.com&mode=passive").await.status(), status, "{host} {origin}");
+            assert_eq!(
+                app.send("POST", "/scans", &form(host, origin), "target=example.com&mode=passive").await.status(),
+                status,
+                "{host} {origin}"
+            );
         }
     }
 

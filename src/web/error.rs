@@ -1,6 +1,8 @@
-//! Everything that can go wrong with a request: one type with two faces, `application/problem+json` for programs and a page for people.
+//! Everything that can go wrong with a request: one type with two faces, `application/problem+json`
+//! for programs and a page for people.
 //!
-//! A handler returns a [`Problem`]; the outermost layer, which knows the path and the trace, draws its face. What went wrong inside stays in the log, where the trace id finds it.
+//! A handler returns a [`Problem`]; the outermost layer, which knows the path and the trace, draws
+//! its face. What went wrong inside stays in the log, where the trace id finds it.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -76,24 +78,42 @@ impl ProblemKind {
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "You may not do this"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "The request did not come from this site"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This address does not take that method"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This address does not take that method")
+            }
             Self::AlreadyEnded => (StatusCode::CONFLICT, "already-ended", "The scan has already ended"),
             Self::NotEnded => (StatusCode::CONFLICT, "not-ended", "The scan has not ended"),
             Self::NotRendered => (StatusCode::CONFLICT, "not-rendered", "The report was not rendered"),
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-request", "The request arrived too slowly"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
-            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The request has the wrong content type"),
-            Self::WrongHost => (StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server does not answer to that host name"),
-            Self::InvalidFields => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "The request has invalid fields"),
-            Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key belongs to another request"),
+            Self::NotJson => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The request has the wrong content type")
+            }
+            Self::WrongHost => {
+                (StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server does not answer to that host name")
+            }
+            Self::InvalidFields => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "The request has invalid fields")
+            }
+            Self::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The idempotency key belongs to another request",
+            ),
             Self::ClientShare => (StatusCode::TOO_MANY_REQUESTS, "client-share", "Too many scans of this client wait"),
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside Kastrel"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many requests at once"),
-            Self::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", "Too many event streams are open"),
+            Self::TooManyStreams => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", "Too many event streams are open")
+            }
             Self::Loading => (StatusCode::SERVICE_UNAVAILABLE, "loading", "Not known yet"),
-            Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The database does not answer"),
-            Self::FilesUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "files-unavailable", "The store of the scans' files does not answer"),
+            Self::StoreUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The database does not answer")
+            }
+            Self::FilesUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "files-unavailable", "The store of the scans' files does not answer")
+            }
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed-out", "The request took too long"),
         }
     }
@@ -121,7 +141,10 @@ impl Problem {
 
     /// Something failed that the client can do nothing about.
     pub(crate) fn internal(source: impl Error + Send + Sync + 'static) -> Self {
-        Self { source: Some(Arc::new(source)), ..Self::new(ProblemKind::Internal, "the cause is in the server's log, under the trace id") }
+        Self {
+            source: Some(Arc::new(source)),
+            ..Self::new(ProblemKind::Internal, "the cause is in the server's log, under the trace id")
+        }
     }
 
     /// Wrong fields, all of them.
@@ -131,7 +154,9 @@ impl Problem {
             several => format!("{} fields are wrong", several.len()),
         };
         let errors = errors.into_iter().take(MOST_ERRORS);
-        let errors = errors.map(|error| FieldError::new(shortened(&error.field, MOST_NAME), shortened(&error.message, MOST_DETAIL))).collect();
+        let errors = errors
+            .map(|error| FieldError::new(shortened(&error.field, MOST_NAME), shortened(&error.message, MOST_DETAIL)))
+            .collect();
         Self { errors, ..Self::new(kind, detail) }
     }
 
@@ -162,8 +187,16 @@ impl Problem {
         let (detail, instance) = (shortened(&self.detail, MOST_DETAIL), shortened(path, MOST_NAME));
         if status.is_server_error() {
             match &self.source {
-                Some(source) => tracing::error!(trace_id, http.path = path, problem = slug, error = source.as_ref() as &dyn Error, "a request failed"),
-                None => tracing::warn!(trace_id, http.path = path, problem = slug, detail = %self.detail, "a request was turned away"),
+                Some(source) => tracing::error!(
+                    trace_id,
+                    http.path = path,
+                    problem = slug,
+                    error = source.as_ref() as &dyn Error,
+                    "a request failed"
+                ),
+                None => {
+                    tracing::warn!(trace_id, http.path = path, problem = slug, detail = %self.detail, "a request was turned away")
+                }
             }
         }
         let mut response = if is_for_programs(path) {
@@ -204,12 +237,17 @@ impl IntoResponse for Problem {
 impl From<ArtifactError> for Problem {
     fn from(error: ArtifactError) -> Self {
         match error {
-            // A path that no file can have is answered like one that no file has: whoever tries such paths learns nothing.
+            // A path that no file can have is answered like one that no file has: whoever tries
+            // such paths learns nothing.
             ArtifactError::NotFound | ArtifactError::Refused => Self::not_found("there is no such file"),
             // The route that knows ranges answers the first itself.
             ArtifactError::OutOfRange { .. } | ArtifactError::Broken(_) => Self::internal(error),
             ArtifactError::Unavailable(_) => {
-                let problem = Self::new(ProblemKind::FilesUnavailable, "the scans themselves are not affected; try again in a moment").retry_after(5);
+                let problem = Self::new(
+                    ProblemKind::FilesUnavailable,
+                    "the scans themselves are not affected; try again in a moment",
+                )
+                .retry_after(5);
                 Self { source: Some(Arc::new(error)), ..problem }
             }
         }
@@ -220,7 +258,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => {
-                let problem = Self::new(ProblemKind::StoreUnavailable, "nothing was lost; try again in a moment").retry_after(5);
+                let problem =
+                    Self::new(ProblemKind::StoreUnavailable, "nothing was lost; try again in a moment").retry_after(5);
                 Self { source: Some(Arc::new(error)), ..problem }
             }
             StoreError::Corrupt(_) => Self::internal(error),
@@ -234,7 +273,8 @@ impl From<QueueRefusal> for Problem {
             QueueLimit::Full { .. } => ProblemKind::QueueFull,
             QueueLimit::ClientShare { .. } => ProblemKind::ClientShare,
         };
-        Self::new(kind, refusal.to_string()).retry_after(u32::try_from(refusal.retry_after.as_secs()).unwrap_or(u32::MAX))
+        Self::new(kind, refusal.to_string())
+            .retry_after(u32::try_from(refusal.retry_after.as_secs()).unwrap_or(u32::MAX))
     }
 }
 
@@ -243,7 +283,10 @@ impl From<SubmitError> for Problem {
         match error {
             SubmitError::Invalid(errors) => Self::fields(ProblemKind::InvalidFields, errors),
             SubmitError::KeyReused(id) => {
-                let wrong = FieldError::new("Idempotency-Key", format!("it was used for scan {id}, which was asked for with other fields"));
+                let wrong = FieldError::new(
+                    "Idempotency-Key",
+                    format!("it was used for scan {id}, which was asked for with other fields"),
+                );
                 Self::fields(ProblemKind::KeyReused, vec![wrong])
             }
             error @ SubmitError::NotEnded(..) => Self::new(ProblemKind::NotEnded, error.to_string()),
@@ -282,7 +325,8 @@ pub(crate) struct ProblemBody<'a> {
     errors: &'a [FieldError],
 }
 
-/// What is wrong with one field. Documents `FieldError` of the model, which knows nothing of OpenAPI.
+/// What is wrong with one field. Documents `FieldError` of the model, which knows nothing of
+/// OpenAPI.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FieldError)]
 pub(crate) struct FieldErrorBody {
@@ -301,12 +345,18 @@ mod tests {
     async fn unknown_paths_have_the_face_of_their_readers() {
         let app = TestApp::new();
         let api = app.get("/api/nothing").await;
-        assert_eq!((api.status(), header_of(&api, "content-type")), (StatusCode::NOT_FOUND, "application/problem+json"));
+        assert_eq!(
+            (api.status(), header_of(&api, "content-type")),
+            (StatusCode::NOT_FOUND, "application/problem+json")
+        );
         let body = json_of(api).await;
         assert_eq!((body["status"].as_u64(), body["instance"].as_str()), (Some(404), Some("/api/nothing")));
         assert_eq!(body["trace_id"].as_str().map(str::len), Some(32));
         let page = app.get("/nothing").await;
-        assert_eq!((page.status(), header_of(&page, "content-type")), (StatusCode::NOT_FOUND, "text/html; charset=utf-8"));
+        assert_eq!(
+            (page.status(), header_of(&page, "content-type")),
+            (StatusCode::NOT_FOUND, "text/html; charset=utf-8")
+        );
     }
 
     #[tokio::test]
@@ -331,24 +381,41 @@ mod tests {
             assert!(response.status().is_client_error(), "{} {}", response.status(), &path[..20]);
             let headers: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
             let size = text_of(response).await.len();
-            assert!(headers < 2000 && size < 50_000, "{method} {}: {headers} and {size} bytes", &path[..20.min(path.len())]);
+            assert!(
+                headers < 2000 && size < 50_000,
+                "{method} {}: {headers} and {size} bytes",
+                &path[..20.min(path.len())]
+            );
         }
     }
 
     #[tokio::test]
     async fn the_wrong_method_is_a_problem_that_names_the_right_one() {
         let response = TestApp::new().send("DELETE", "/api/scans", &[], "").await;
-        assert_eq!((response.status(), header_of(&response, "content-type")), (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json"));
+        assert_eq!(
+            (response.status(), header_of(&response, "content-type")),
+            (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json")
+        );
         assert!(header_of(&response, "allow").contains("POST"), "{response:?}");
         let hot = TestApp::new().send("DELETE", "/api/scans/1/status", &[], "").await;
-        assert_eq!((hot.status(), header_of(&hot, "content-type")), (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json"));
+        assert_eq!(
+            (hot.status(), header_of(&hot, "content-type")),
+            (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json")
+        );
     }
 
     #[tokio::test]
     async fn the_causes_of_a_failure_stay_inside_and_the_callers_trace_finds_them() {
         let app = TestApp::new();
         app.store.fail_with("secret-host:8000 refused");
-        let response = app.send("GET", "/api/scans/7", &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")], "").await;
+        let response = app
+            .send(
+                "GET",
+                "/api/scans/7",
+                &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")],
+                "",
+            )
+            .await;
         assert_eq!((response.status(), header_of(&response, "retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "5"));
         let body = json_of(response).await;
         assert_eq!(body["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");

@@ -1,4 +1,5 @@
-//! How long a running scan may still take: from earlier scans of the same kind, else from its own progress, else unknown. Never more exact than what it is made of.
+//! How long a running scan may still take: from earlier scans of the same kind, else from its own
+//! progress, else unknown. Never more exact than what it is made of.
 
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ pub(crate) enum TimeLeft {
     Overdue,
 }
 
-/// Two plugins tell more about the rest than one does, and a scan that has hardly begun tells nothing.
+/// Two plugins tell more about the rest than one does, and a scan that has hardly begun tells
+/// nothing.
 const ENOUGH_ENDED: usize = 2;
 /// How far beyond the longest earlier scan is still "about the same".
 const SLACK: f64 = 1.2;
@@ -102,7 +104,13 @@ mod tests {
 
     #[test]
     fn is_said_coarsely() {
-        for (left, text) in [(0, "a few seconds left"), (30, "~30 s left"), (50, "~1 min left"), (140, "~2 min left"), (7_200, "~2 h left")] {
+        for (left, text) in [
+            (0, "a few seconds left"),
+            (30, "~30 s left"),
+            (50, "~1 min left"),
+            (140, "~2 min left"),
+            (7_200, "~2 h left"),
+        ] {
             assert_eq!(words(TimeLeft::About(Duration::from_secs(left))).as_deref(), Some(text));
         }
         assert_eq!(words(TimeLeft::Unknown), None);

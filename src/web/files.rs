@@ -1,7 +1,8 @@
 //! The files of an attempt, from wherever they are kept.
 //!
-//! Their content was chosen by scanned sites. They are served so that a browser runs nothing of it: sandboxed, without script, with the type that we name, and mostly as a download. Their paths
-//! are checked by the store; a path that leads elsewhere is answered like one that leads nowhere.
+//! Their content was chosen by scanned sites. They are served so that a browser runs nothing of it:
+//! sandboxed, without script, with the type that we name, and mostly as a download. Their paths are
+//! checked by the store; a path that leads elsewhere is answered like one that leads nowhere.
 
 use std::time::Duration;
 
@@ -32,10 +33,11 @@ const TAIL_BYTES: u64 = 64 * 1024;
 const TAIL_LINES: usize = 200;
 
 /// What people are told where not all files are there.
-pub(crate) const PARTIAL: &str =
-    "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
-const UNAVAILABLE: &str = "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
-const BROKEN: &str = "The files of this attempt cannot be read; the server's log says why. The scan itself is not affected.";
+pub(crate) const PARTIAL: &str = "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
+const UNAVAILABLE: &str =
+    "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
+const BROKEN: &str =
+    "The files of this attempt cannot be read; the server's log says why. The scan itself is not affected.";
 
 /// A part of a text file, as lines that are ready to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +47,8 @@ pub(crate) struct Tail {
     pub(crate) next: u64,
     /// Whether there was more before it that is left out.
     pub(crate) is_cut: bool,
-    /// Whether these lines replace all that came before: the log itself is on another machine, and only its end arrives from time to time.
+    /// Whether these lines replace all that came before: the log itself is on another machine, and
+    /// only its end arrives from time to time.
     pub(crate) is_window: bool,
     /// What the last line says so far, which has no end yet: the next part begins with it.
     pub(crate) growing: Option<String>,
@@ -59,31 +62,50 @@ async fn in_time<T>(call: impl Future<Output = Result<T, ArtifactError>>) -> Res
 }
 
 /// The files of an attempt, for a page.
-pub(crate) async fn list(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Result<Listing, ArtifactError> {
+pub(crate) async fn list(
+    web: &WebInner,
+    record: &ScanRecord,
+    attempt: AttemptNumber,
+) -> Result<Listing, ArtifactError> {
     let key = AttemptKey::of(record, attempt);
     let listing = in_time(web.state.artifacts.list(&key)).await;
     if let Err(error @ (ArtifactError::Unavailable(_) | ArtifactError::Broken(_))) = &listing {
-        tracing::warn!(scan.id = record.id.0, error = error as &dyn std::error::Error, "the files of a scan cannot be listed");
+        tracing::warn!(
+            scan.id = record.id.0,
+            error = error as &dyn std::error::Error,
+            "the files of a scan cannot be listed"
+        );
     }
     listing
 }
 
 /// Whether a file of an attempt is there, for a page. A list may be cut, so it is not asked.
-pub(crate) async fn has(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, path: &str) -> Result<bool, ArtifactError> {
+pub(crate) async fn has(
+    web: &WebInner,
+    record: &ScanRecord,
+    attempt: AttemptNumber,
+    path: &str,
+) -> Result<bool, ArtifactError> {
     in_time(web.state.artifacts.has(&AttemptKey::of(record, attempt), path)).await
 }
 
 /// Which reports an attempt has.
-pub(crate) async fn reports_of(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Result<ReportFiles, ArtifactError> {
+pub(crate) async fn reports_of(
+    web: &WebInner,
+    record: &ScanRecord,
+    attempt: AttemptNumber,
+) -> Result<ReportFiles, ArtifactError> {
     let (html, pdf) = tokio::join!(has(web, record, attempt, REPORT), has(web, record, attempt, PDF_REPORT));
     Ok(ReportFiles { html: html?, pdf: pdf? })
 }
 
-/// Which reports a scan that has ended has; `None`: nobody knows yet, because it has not ended, its files have not all arrived, or where they are does not answer.
+/// Which reports a scan that has ended has; `None`: nobody knows yet, because it has not ended, its
+/// files have not all arrived, or where they are does not answer.
 pub(crate) async fn reports_at_end(web: &WebInner, record: &ScanRecord) -> Option<ReportFiles> {
     let attempt = record.last_attempt().filter(|_| record.status().is_terminal())?.number;
     let found = reports_of(web, record, attempt).await.ok()?;
-    let is_sure = reports::missing_of(record, found).is_none() || list(web, record, attempt).await.is_ok_and(|listing| !listing.partial);
+    let is_sure = reports::missing_of(record, found).is_none()
+        || list(web, record, attempt).await.is_ok_and(|listing| !listing.partial);
     is_sure.then_some(found)
 }
 
@@ -98,7 +120,13 @@ pub(crate) const fn notice_of(listing: &Result<Listing, ArtifactError>) -> Optio
 }
 
 /// The beginning of a file, at most so many bytes, and the size of the whole.
-pub(crate) async fn head(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, path: &str, most: u64) -> Result<(Vec<u8>, u64), ArtifactError> {
+pub(crate) async fn head(
+    web: &WebInner,
+    record: &ScanRecord,
+    attempt: AttemptNumber,
+    path: &str,
+    most: u64,
+) -> Result<(Vec<u8>, u64), ArtifactError> {
     match part(web, record, attempt, path, ByteRange::From { first: 0, last: Some(most.saturating_sub(1)) }).await {
         Ok(part) => Ok((part.bytes, part.size)),
         Err(ArtifactError::OutOfRange { size }) => Ok((Vec::new(), size)),
@@ -113,7 +141,13 @@ struct Part {
     size: u64,
 }
 
-async fn part(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, path: &str, range: ByteRange) -> Result<Part, ArtifactError> {
+async fn part(
+    web: &WebInner,
+    record: &ScanRecord,
+    attempt: AttemptNumber,
+    path: &str,
+    range: ByteRange,
+) -> Result<Part, ArtifactError> {
     let key = AttemptKey::of(record, attempt);
     in_time(async {
         let mut file = web.state.artifacts.open(&key, path, Some(range)).await?;
@@ -132,12 +166,19 @@ pub(crate) async fn log_tail(web: &WebInner, record: &ScanRecord, attempt: Attem
 }
 
 /// At most so many of the last bytes and lines of an attempt's log.
-pub(crate) async fn log_end(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, most_bytes: u64, most_lines: usize) -> Option<Tail> {
+pub(crate) async fn log_end(
+    web: &WebInner,
+    record: &ScanRecord,
+    attempt: AttemptNumber,
+    most_bytes: u64,
+    most_lines: usize,
+) -> Option<Tail> {
     match part(web, record, attempt, LOG_NAME, ByteRange::Last(most_bytes)).await {
         Ok(part) => {
             let grows = record.attempts.iter().any(|one| one.number == attempt && one.end.is_none());
             // What is left out here, the next part begins with.
-            let end = if grows { end_of_lines(&part.bytes, part.bytes.len() as u64 >= most_bytes) } else { part.bytes.len() };
+            let end =
+                if grows { end_of_lines(&part.bytes, part.bytes.len() as u64 >= most_bytes) } else { part.bytes.len() };
             let shown = last_lines(&part.bytes[..end], part.first > 0, most_lines);
             Some(Tail { next: part.first + end as u64, growing: state_of(&part.bytes[end..]), ..shown })
         }
@@ -147,8 +188,15 @@ pub(crate) async fn log_end(web: &WebInner, record: &ScanRecord, attempt: Attemp
     }
 }
 
-/// What follows in an attempt's log after `from`: whole lines, at most [`TAIL_BYTES`], unless the log is `complete` and its last line has no end.
-pub(crate) async fn log_since(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, from: u64, complete: bool) -> Option<Tail> {
+/// What follows in an attempt's log after `from`: whole lines, at most [`TAIL_BYTES`], unless the
+/// log is `complete` and its last line has no end.
+pub(crate) async fn log_since(
+    web: &WebInner,
+    record: &ScanRecord,
+    attempt: AttemptNumber,
+    from: u64,
+    complete: bool,
+) -> Option<Tail> {
     let range = ByteRange::From { first: from, last: Some(from.saturating_add(TAIL_BYTES - 1)) };
     match part(web, record, attempt, LOG_NAME, range).await {
         Ok(part) => Some(whole_lines(&part, complete)),
@@ -159,13 +207,20 @@ pub(crate) async fn log_since(web: &WebInner, record: &ScanRecord, attempt: Atte
 }
 
 /// The end of a log that is on another machine, as far as it has arrived.
-async fn window(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber, most_bytes: u64, most_lines: usize) -> Option<Tail> {
+async fn window(
+    web: &WebInner,
+    record: &ScanRecord,
+    attempt: AttemptNumber,
+    most_bytes: u64,
+    most_lines: usize,
+) -> Option<Tail> {
     let key = AttemptKey::of(record, attempt);
     let tail = in_time(web.state.artifacts.log_tail(&key, most_bytes)).await.ok()?;
     Some(Tail { is_window: true, ..last_lines(&tail.bytes, tail.cut, most_lines) })
 }
 
-/// How many of these bytes are lines that have ended. A line that is longer than what is looked at does not hold up the rest: it is cut where it was written again, or between two characters.
+/// How many of these bytes are lines that have ended. A line that is longer than what is looked at
+/// does not hold up the rest: it is cut where it was written again, or between two characters.
 fn end_of_lines(bytes: &[u8], is_full: bool) -> usize {
     let last = |wanted: u8| bytes.iter().rposition(|byte| *byte == wanted);
     match last(b'\n') {
@@ -187,7 +242,8 @@ fn state_of(bytes: &[u8]) -> Option<String> {
 
 fn last_lines(bytes: &[u8], is_cut: bool, most_lines: usize) -> Tail {
     let text = String::from_utf8_lossy(bytes);
-    // The first line of a cut text is most likely not whole; its last state is, where it was written again.
+    // The first line of a cut text is most likely not whole; its last state is, where it was
+    // written again.
     let is_whole = |first: &str| first.trim_end().contains('\r');
     let skipped = usize::from(is_cut && !text.split('\n').next().is_some_and(is_whole));
     let count = text.split_terminator('\n').count().saturating_sub(skipped);
@@ -201,15 +257,22 @@ fn whole_lines(part: &Part, complete: bool) -> Tail {
     let is_rest = part.first + bytes.len() as u64 >= part.size;
     let end = if complete && is_rest { bytes.len() } else { end_of_lines(bytes, !is_rest) };
     let growing = if is_rest { state_of(&bytes[end..]) } else { None };
-    Tail { lines: lines(&String::from_utf8_lossy(&bytes[..end])).collect(), next: part.first + end as u64, growing, ..Tail::default() }
+    Tail {
+        lines: lines(&String::from_utf8_lossy(&bytes[..end])).collect(),
+        next: part.first + end as u64,
+        growing,
+        ..Tail::default()
+    }
 }
 
-/// A style that opens what KAST's report hides behind buttons: they need script, and a report runs none here.
+/// A style that opens what KAST's report hides behind buttons: they need script, and a report runs
+/// none here.
 const OPENED: &str = concat!("\n<style>\n", include_str!("assets/report.css"), "</style>\n");
 /// The query with which a report is served with that style behind it.
 const OPENED_QUERY: &str = "opened=1";
 
-/// Serves one file of an attempt, or the part of it that a `Range` asks for; `?download=1` as a download whatever it is, and `?opened=1` an HTML file with its hidden parts shown.
+/// Serves one file of an attempt, or the part of it that a `Range` asks for; `?download=1` as a
+/// download whatever it is, and `?opened=1` an HTML file with its hidden parts shown.
 pub(crate) async fn serve(
     State(web): State<Web>,
     _viewer: Viewer,
@@ -227,7 +290,9 @@ pub(crate) async fn serve(
     let mut response = match web.state.artifacts.open(&AttemptKey::of(&scan.record, attempt), &path, range).await {
         Ok(file) if is_opened => content(opened(file), false, is_download, &path),
         Ok(file) => content(file, range.is_some(), is_download, &path),
-        Err(ArtifactError::OutOfRange { size }) => (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, format!("bytes */{size}"))]).into_response(),
+        Err(ArtifactError::OutOfRange { size }) => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, format!("bytes */{size}"))]).into_response()
+        }
         Err(error) => return Err(error.into()),
     };
     let headers = response.headers_mut();
@@ -237,25 +302,36 @@ pub(crate) async fn serve(
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if is_loaded_by_reports(&path) {
-        headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+        headers
+            .insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
     }
     Ok(response)
 }
 
-/// Whether a report may load a file: the sandbox that it is shown in is another site to the browser, which would not let it have what is for this site alone.
+/// Whether a report may load a file: the sandbox that it is shown in is another site to the
+/// browser, which would not let it have what is for this site alone.
 fn is_loaded_by_reports(path: &str) -> bool {
     let media_type = content_kind(path).media_type;
     media_type.starts_with("image/") || media_type.starts_with("text/css")
 }
 
-/// What a file may do in a browser: show itself, with the styles and pictures beside it and nothing else of ours. What it names was chosen by a scanned site, and a request of a viewer's browser
-/// is not for that site to make.
+/// What a file may do in a browser: show itself, with the styles and pictures beside it and nothing
+/// else of ours. What it names was chosen by a scanned site, and a request of a viewer's browser is
+/// not for that site to make.
 ///
-/// A path in a policy needs a host before it: the one that the browser asked, which was admitted by now. It has no scheme, which then is that of the file itself, also behind a proxy that speaks
-/// TLS. A host that a policy cannot name, such as an IPv6 address, leaves what is in the file itself.
+/// A path in a policy needs a host before it: the one that the browser asked, which was admitted by
+/// now. It has no scheme, which then is that of the file itself, also behind a proxy that speaks
+/// TLS. A host that a policy cannot name, such as an IPv6 address, leaves what is in the file
+/// itself.
 fn file_policy(host: Option<&str>, base: &BasePath, id: ScanId, attempt: AttemptNumber) -> String {
-    let can_be_named = |host: &&str| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'*'));
-    let beside = host.filter(can_be_named).map(|host| format!("{host}{base}/scans/{id}/attempts/{attempt}/files/ ")).unwrap_or_default();
+    let can_be_named = |host: &&str| {
+        !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'*'))
+    };
+    let beside = host
+        .filter(can_be_named)
+        .map(|host| format!("{host}{base}/scans/{id}/attempts/{attempt}/files/ "))
+        .unwrap_or_default();
     format!(
         "sandbox; default-src 'none'; style-src {beside}'unsafe-inline'; img-src {beside}data:; font-src {beside}data:; form-action 'none'; base-uri 'none'; \
          frame-ancestors 'self'"
@@ -272,7 +348,11 @@ fn opened(file: OpenArtifact) -> OpenArtifact {
 fn content(file: OpenArtifact, is_part: bool, is_download: bool, path: &str) -> Response {
     let OpenArtifact { size, range, bytes, .. } = file;
     let kind = content_kind(path);
-    let disposition = format!("{}; filename=\"{}\"", if kind.inline && !is_download { "inline" } else { "attachment" }, safe_name(path));
+    let disposition = format!(
+        "{}; filename=\"{}\"",
+        if kind.inline && !is_download { "inline" } else { "attachment" },
+        safe_name(path)
+    );
     let mut response = Body::from_stream(bytes).into_response();
     if is_part {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -283,14 +363,17 @@ fn content(file: OpenArtifact, is_part: bool, is_download: bool, path: &str) -> 
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind.media_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
-    headers.extend(HeaderValue::try_from(disposition).ok().map(|disposition| (header::CONTENT_DISPOSITION, disposition)));
+    headers
+        .extend(HeaderValue::try_from(disposition).ok().map(|disposition| (header::CONTENT_DISPOSITION, disposition)));
     response
 }
 
 /// A name that can stand in a header.
 pub(crate) fn safe_name(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' ') { c } else { '_' }).collect()
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' ') { c } else { '_' })
+        .collect()
 }
 
 #[cfg(test)]
@@ -320,10 +403,21 @@ mod tests {
     async fn a_report_shows_but_runs_nothing() {
         let (app, base) = app_with_files().await;
         let response = app.get(&format!("{base}/{REPORT}")).await;
-        assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "text/html; charset=utf-8"));
+        assert_eq!(
+            (response.status().as_u16(), header_of(&response, "content-type")),
+            (200, "text/html; charset=utf-8")
+        );
         let policy = header_of(&response, "content-security-policy");
-        assert!(policy.starts_with("sandbox;") && policy.contains("default-src 'none'") && !policy.contains("allow-scripts") && !policy.contains("script-src"));
-        assert_eq!((header_of(&response, "x-content-type-options"), header_of(&response, "content-length")), ("nosniff", "25"));
+        assert!(
+            policy.starts_with("sandbox;")
+                && policy.contains("default-src 'none'")
+                && !policy.contains("allow-scripts")
+                && !policy.contains("script-src")
+        );
+        assert_eq!(
+            (header_of(&response, "x-content-type-options"), header_of(&response, "content-length")),
+            ("nosniff", "25")
+        );
         assert_eq!(text_of(response).await, "<script>alert(1)</script>");
     }
 
@@ -336,7 +430,12 @@ mod tests {
         let length: usize = header_of(&response, "content-length").parse().unwrap();
         let html = text_of(response).await;
         assert_eq!(html.len(), length);
-        assert!(html.starts_with("<script>alert(1)</script>\n<style>") && html.contains(".details-collapsible") && html.ends_with("</style>\n"), "{html}");
+        assert!(
+            html.starts_with("<script>alert(1)</script>\n<style>")
+                && html.contains(".details-collapsible")
+                && html.ends_with("</style>\n"),
+            "{html}"
+        );
         // Only HTML has a style, and the file itself is as it was.
         assert_eq!(text_of(app.get(&format!("{base}/sub/raw.json?opened=1")).await).await, "{}");
         assert_eq!(text_of(app.get(&format!("{base}/{REPORT}")).await).await, "<script>alert(1)</script>");
@@ -345,24 +444,36 @@ mod tests {
     #[tokio::test]
     async fn a_report_asks_for_nothing_but_the_files_beside_it() {
         let (app, base) = app_with_files().await;
-        for (host, beside) in
-            [("localhost:5000", "localhost:5000/scans/1/attempts/1/files/ "), ("127.0.0.1", "127.0.0.1/scans/1/attempts/1/files/ "), ("[::1]:5000", "")]
-        {
+        for (host, beside) in [
+            ("localhost:5000", "localhost:5000/scans/1/attempts/1/files/ "),
+            ("127.0.0.1", "127.0.0.1/scans/1/attempts/1/files/ "),
+            ("[::1]:5000", ""),
+        ] {
             let response = app.send("GET", &format!("{base}/{REPORT}"), &[("host", host)], "").await;
             let policy = header_of(&response, "content-security-policy");
-            for directive in [format!("style-src {beside}'unsafe-inline';"), format!("img-src {beside}data:;"), format!("font-src {beside}data:;")] {
+            for directive in [
+                format!("style-src {beside}'unsafe-inline';"),
+                format!("img-src {beside}data:;"),
+                format!("font-src {beside}data:;"),
+            ] {
                 assert!(policy.contains(&directive), "{host}: {policy}");
             }
             assert!(!policy.replace("frame-ancestors 'self'", "").contains("'self'"), "{policy}");
         }
-        assert!(!file_policy(Some("x;script-src *"), &BasePath::default(), ScanId(1), AttemptNumber(1)).contains("script-src"));
+        assert!(
+            !file_policy(Some("x;script-src *"), &BasePath::default(), ScanId(1), AttemptNumber(1))
+                .contains("script-src")
+        );
     }
 
     #[tokio::test]
     async fn data_is_plain_text_and_the_rest_a_download() {
         let (app, base) = app_with_files().await;
         let json = app.get(&format!("{base}/sub/raw.json")).await;
-        assert_eq!((header_of(&json, "content-type"), header_of(&json, "content-disposition")), ("text/plain; charset=utf-8", "inline; filename=\"raw.json\""));
+        assert_eq!(
+            (header_of(&json, "content-type"), header_of(&json, "content-disposition")),
+            ("text/plain; charset=utf-8", "inline; filename=\"raw.json\"")
+        );
         let other = app.get(&format!("{base}/odd%22.bin")).await;
         assert_eq!(
             (header_of(&other, "content-type"), header_of(&other, "content-disposition")),
@@ -410,8 +521,15 @@ mod tests {
             ("lines=1-2", 200, "", whole),
         ] {
             let response = app.send("GET", &url, &[("range", range)], "").await;
-            assert_eq!((response.status().as_u16(), header_of(&response, "content-range")), (status, content_range), "{range}");
-            assert!(header_of(&response, "content-security-policy").starts_with("sandbox;") && header_of(&response, "x-content-type-options") == "nosniff");
+            assert_eq!(
+                (response.status().as_u16(), header_of(&response, "content-range")),
+                (status, content_range),
+                "{range}"
+            );
+            assert!(
+                header_of(&response, "content-security-policy").starts_with("sandbox;")
+                    && header_of(&response, "x-content-type-options") == "nosniff"
+            );
             let length = body.len().to_string();
             assert!(status == 416 || header_of(&response, "content-length") == length, "{range}");
             assert_eq!(text_of(response).await, body, "{range}");
@@ -439,7 +557,10 @@ mod tests {
     fn a_tail_is_bounded_and_printable() {
         let lines: String = (0..40_000).map(|n| format!("line {n} \u{1b}[31mred\n")).collect();
         let tail = last_lines(lines.as_bytes(), true, TAIL_LINES);
-        assert_eq!((tail.lines.len(), tail.lines.last().map(String::as_str), tail.is_cut), (TAIL_LINES, Some("line 39999 red"), true));
+        assert_eq!(
+            (tail.lines.len(), tail.lines.last().map(String::as_str), tail.is_cut),
+            (TAIL_LINES, Some("line 39999 red"), true)
+        );
         let cut = |cut| last_lines(b"ne 1\nline 2\n", cut, TAIL_LINES).lines;
         assert_eq!((cut(true), cut(false)), (vec!["line 2".to_owned()], vec!["ne 1".to_owned(), "line 2".to_owned()]));
     }
@@ -450,16 +571,25 @@ mod tests {
         let scan = app.running("example.com").await;
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         let path = app.attempt_folder(&scan).join(LOG_NAME);
-        let since = async |from, complete| log_since(&app.web(), &scan, AttemptNumber(1), from, complete).await.unwrap();
+        let since =
+            async |from, complete| log_since(&app.web(), &scan, AttemptNumber(1), from, complete).await.unwrap();
         std::fs::write(&path, "").unwrap();
         assert_eq!(since(0, false).await, Tail::default());
         assert_eq!(log_tail(&app.web(), &scan, AttemptNumber(1)).await, Some(Tail::default()));
         std::fs::write(&path, "one\ntwo\nthr").unwrap();
         let shown = log_tail(&app.web(), &scan, AttemptNumber(1)).await.unwrap();
-        assert_eq!((shown.lines.as_slice(), shown.next), (["one".to_owned(), "two".into()].as_slice(), 8), "the next part begins with the half line");
+        assert_eq!(
+            (shown.lines.as_slice(), shown.next),
+            (["one".to_owned(), "two".into()].as_slice(), 8),
+            "the next part begins with the half line"
+        );
         let first = since(0, false).await;
         assert_eq!((first.lines.as_slice(), first.next), (["one".to_owned(), "two".into()].as_slice(), 8));
-        assert_eq!(since(8, false).await, Tail { next: 8, growing: Some("thr".into()), ..Tail::default() }, "half a line waits for its end");
+        assert_eq!(
+            since(8, false).await,
+            Tail { next: 8, growing: Some("thr".into()), ..Tail::default() },
+            "half a line waits for its end"
+        );
         assert_eq!(since(8, true).await.lines, ["thr"], "the last line of a log that grows no more is whole");
         std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
         assert_eq!(since(8, false).await.lines, ["three"]);
@@ -493,7 +623,8 @@ mod tests {
         let scan = app.running("example.com").await;
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         let path = app.attempt_folder(&scan).join(LOG_NAME);
-        let since = async |from, complete| log_since(&app.web(), &scan, AttemptNumber(1), from, complete).await.unwrap();
+        let since =
+            async |from, complete| log_since(&app.web(), &scan, AttemptNumber(1), from, complete).await.unwrap();
         for (log, growing) in [
             ("start\n\rProgress: 1/40", Some("Progress: 1/40")),
             ("start\n\rProgress: 1/40\rProgress: 2/40 \u{1b}[3", Some("Progress: 2/40")),
@@ -503,12 +634,17 @@ mod tests {
         ] {
             std::fs::write(&path, log).unwrap();
             for tail in [since(0, false).await, log_tail(&app.web(), &scan, AttemptNumber(1)).await.unwrap()] {
-                assert_eq!((tail.lines.as_slice(), tail.next, tail.growing.as_deref()), (["start".to_owned()].as_slice(), 6, growing), "{log:?}");
+                assert_eq!(
+                    (tail.lines.as_slice(), tail.next, tail.growing.as_deref()),
+                    (["start".to_owned()].as_slice(), 6, growing),
+                    "{log:?}"
+                );
             }
         }
         std::fs::write(&path, "start\n\rProgress: 1/40\rProgress: 40/40\nend\n").unwrap();
         assert_eq!(since(6, false).await.lines, ["Progress: 40/40", "end"]);
-        // A progress that fills more than a part comes in parts, each with its last state, and nothing is said twice.
+        // A progress that fills more than a part comes in parts, each with its last state, and
+        // nothing is said twice.
         let many: String = (0..9000).map(|n| format!("\rProgress: {n}/9000")).collect();
         std::fs::write(&path, &many).unwrap();
         let (mut from, mut seen) = (0, Vec::new());
@@ -521,7 +657,11 @@ mod tests {
             }
             from = tail.next;
         }
-        assert!((1..10).contains(&seen.len()) && seen.iter().all(|line| line.starts_with("Progress: ") && line.ends_with("/9000")), "{seen:?}");
+        assert!(
+            (1..10).contains(&seen.len())
+                && seen.iter().all(|line| line.starts_with("Progress: ") && line.ends_with("/9000")),
+            "{seen:?}"
+        );
         let shown = log_tail(&app.web(), &scan, AttemptNumber(1)).await.unwrap();
         assert!(shown.lines.len() == 1 && shown.lines[0].ends_with("/9000"), "{shown:?}");
     }

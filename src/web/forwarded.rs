@@ -1,7 +1,10 @@
-//! What proxies say of a request: `X-Forwarded-For`, `-Host`, `-Port`, `-Proto` and `-Prefix`, from the configured ones alone.
+//! What proxies say of a request: `X-Forwarded-For`, `-Host`, `-Port`, `-Proto` and `-Prefix`, from
+//! the configured ones alone.
 //!
-//! Anybody can send these headers. From a trusted proxy they replace what the connection itself says; from anybody else they are removed, so that nothing further in can trust them by mistake.
-//! Of a list the last entry counts, which is the one that the trusted proxy itself wrote; of the addresses, the last one that is no trusted proxy.
+//! Anybody can send these headers. From a trusted proxy they replace what the connection itself
+//! says; from anybody else they are removed, so that nothing further in can trust them by mistake.
+//! Of a list the last entry counts, which is the one that the trusted proxy itself wrote; of the
+//! addresses, the last one that is no trusted proxy.
 
 use std::net::IpAddr;
 
@@ -19,7 +22,8 @@ const FORWARDED_HOST: &str = "x-forwarded-host";
 const FORWARDED_PORT: &str = "x-forwarded-port";
 const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
 /// All that proxies say of a request. Some of it is not used; nobody should find it.
-const ALL: &[&str] = &[FORWARDED_PROTO, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PREFIX, "forwarded", "x-real-ip"];
+const ALL: &[&str] =
+    &[FORWARDED_PROTO, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PREFIX, "forwarded", "x-real-ip"];
 
 /// The proxies that are believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +60,9 @@ pub(crate) fn read(headers: &mut HeaderMap, peer: Option<IpAddr>, trusted: &Trus
     }
     let Some(said) = said else { return Forwarded::default() };
     // A malformed `Host` is the client's own, whatever the proxy says of it, and must be refused.
-    if let Some(host) = said.host.and_then(|host| HeaderValue::try_from(host).ok()).filter(|_| has_at_most_one_host(headers)) {
+    if let Some(host) =
+        said.host.and_then(|host| HeaderValue::try_from(host).ok()).filter(|_| has_at_most_one_host(headers))
+    {
         headers.insert(header::HOST, host);
     }
     if let Some(scheme) = said.scheme {
@@ -75,7 +81,11 @@ impl Said {
     fn of(headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
         let all = |name: &str| {
             let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-            values.flat_map(|value| value.split(',')).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect::<Vec<_>>()
+            values
+                .flat_map(|value| value.split(','))
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+                .collect::<Vec<_>>()
         };
         let last = |name: &str| all(name).pop();
         let port = last(FORWARDED_PORT).filter(|port| port.parse::<u16>().is_ok());
@@ -88,7 +98,8 @@ impl Said {
             Some("https") => Some("https"),
             _ => None,
         };
-        let client = all(FORWARDED_FOR).iter().rev().map_while(|text| address(text)).find(|address| !trusted.has(*address));
+        let client =
+            all(FORWARDED_FOR).iter().rev().map_while(|text| address(text)).find(|address| !trusted.has(*address));
         let base = last(FORWARDED_PREFIX).and_then(|prefix| BasePath::parse(&prefix));
         Self { host, scheme, forwarded: Forwarded { client, base } }
     }
@@ -126,19 +137,43 @@ mod tests {
             ("x-forwarded-prefix", "/kastrel"),
             ("forwarded", "for=1.1.1.1"),
         ];
-        for (peer, is_trusted) in [("127.0.0.1", true), ("::ffff:10.1.2.3", true), ("2001:db8::1", true), ("127.0.0.2", false), ("192.0.2.1", false)] {
+        for (peer, is_trusted) in [
+            ("127.0.0.1", true),
+            ("::ffff:10.1.2.3", true),
+            ("2001:db8::1", true),
+            ("127.0.0.2", false),
+            ("192.0.2.1", false),
+        ] {
             let mut headers = headers(&said);
             let forwarded = read(&mut headers, Some(peer.parse().unwrap()), &trusted());
-            let (host, proto) = (headers[header::HOST].to_str().unwrap(), headers.get(FORWARDED_PROTO).map(|proto| proto.to_str().unwrap()));
+            let (host, proto) = (
+                headers[header::HOST].to_str().unwrap(),
+                headers.get(FORWARDED_PROTO).map(|proto| proto.to_str().unwrap()),
+            );
             if is_trusted {
-                assert_eq!(forwarded, Forwarded { client: Some("203.0.113.7".parse().unwrap()), base: BasePath::parse("/kastrel") }, "{peer}");
+                assert_eq!(
+                    forwarded,
+                    Forwarded { client: Some("203.0.113.7".parse().unwrap()), base: BasePath::parse("/kastrel") },
+                    "{peer}"
+                );
                 assert_eq!((host, proto, headers.len()), ("scans.test:8443", Some("https"), 2), "{peer}");
             } else {
-                assert_eq!((forwarded, host, proto, headers.len()), (Forwarded::default(), "127.0.0.1:5000", None, 1), "{peer}");
+                assert_eq!(
+                    (forwarded, host, proto, headers.len()),
+                    (Forwarded::default(), "127.0.0.1:5000", None, 1),
+                    "{peer}"
+                );
             }
         }
-        assert_eq!(read(&mut headers(&said), None, &trusted()), Forwarded::default(), "a peer that is not known is not trusted");
-        assert_eq!(read(&mut headers(&said), "127.0.0.1".parse().ok(), &TrustedProxies::default()), Forwarded::default());
+        assert_eq!(
+            read(&mut headers(&said), None, &trusted()),
+            Forwarded::default(),
+            "a peer that is not known is not trusted"
+        );
+        assert_eq!(
+            read(&mut headers(&said), "127.0.0.1".parse().ok(), &TrustedProxies::default()),
+            Forwarded::default()
+        );
     }
 
     #[test]
@@ -177,7 +212,11 @@ mod tests {
             let forwarded = read(&mut headers(&[("x-forwarded-for", given)]), "127.0.0.1".parse().ok(), &trusted());
             assert_eq!(forwarded.client, client.map(|client| client.parse().unwrap()), "{given}");
         }
-        let mut several = headers(&[("x-forwarded-host", "evil.example, scans.test:8080"), ("x-forwarded-port", "1"), ("x-forwarded-proto", "gopher")]);
+        let mut several = headers(&[
+            ("x-forwarded-host", "evil.example, scans.test:8080"),
+            ("x-forwarded-port", "1"),
+            ("x-forwarded-proto", "gopher"),
+        ]);
         read(&mut several, "127.0.0.1".parse().ok(), &trusted());
         assert_eq!((several[header::HOST].to_str().unwrap(), several.get(FORWARDED_PROTO)), ("scans.test:8080", None));
     }

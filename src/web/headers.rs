@@ -9,7 +9,8 @@ use super::base_path::in_page;
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
                            frame-ancestors 'none'; frame-src 'self'; base-uri 'none'";
 
-/// The headers of a page. `Referrer-Policy` is `same-origin` and not `no-referrer`, because the latter makes browsers send `Origin: null` with our own forms, which then prove nothing.
+/// The headers of a page. `Referrer-Policy` is `same-origin` and not `no-referrer`, because the
+/// latter makes browsers send `Origin: null` with our own forms, which then prove nothing.
 pub(crate) struct PageHeaders;
 
 impl IntoResponseParts for PageHeaders {
@@ -22,7 +23,11 @@ impl IntoResponseParts for PageHeaders {
         set(headers, header::REFERRER_POLICY, "same-origin");
         set(headers, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
         set(headers, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
-        set(headers, HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
+        set(
+            headers,
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        );
         set(headers, header::CACHE_CONTROL, "no-store");
         Ok(parts)
     }

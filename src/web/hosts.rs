@@ -1,6 +1,7 @@
 //! Which `Host` headers are ours.
 //!
-//! A page of another site may point a name of its own at our address and then talk to us as if it were us (DNS rebinding). Its requests carry that name, so we answer to our own names only.
+//! A page of another site may point a name of its own at our address and then talk to us as if it
+//! were us (DNS rebinding). Its requests carry that name, so we answer to our own names only.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
@@ -43,21 +44,29 @@ impl HostRule {
         self.names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
     }
 
-    /// Whether a `Host` without a port was made by a proxy: a browser that speaks to us directly names our port, unless it is its scheme's own.
+    /// Whether a `Host` without a port was made by a proxy: a browser that speaks to us directly
+    /// names our port, unless it is its scheme's own.
     pub(crate) const fn hides_ports(&self) -> bool {
         !matches!(self.port, 80 | 443)
     }
 
-    /// Whether a `Host` is a loopback name with the very port that is listened on: what a proxy on this machine that passes none on makes up.
+    /// Whether a `Host` is a loopback name with the very port that is listened on: what a proxy on
+    /// this machine that passes none on makes up.
     pub(crate) fn is_own_address(&self, host: &str) -> bool {
         let name = without_port(host);
-        let is_loopback = name.eq_ignore_ascii_case("localhost") || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let is_loopback = name.eq_ignore_ascii_case("localhost")
+            || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         is_loopback && host[name.len()..].strip_prefix(':').is_some_and(|port| port.parse() == Ok(self.port))
     }
 
-    /// A host as a content policy names it: with any port, where a proxy keeps the browser's to itself.
+    /// A host as a content policy names it: with any port, where a proxy keeps the browser's to
+    /// itself.
     pub(crate) fn in_policy<'a>(&self, host: &'a str) -> Cow<'a, str> {
-        if without_port(host) == host && self.hides_ports() && self.has_name(host) { format!("{host}:*").into() } else { host.into() }
+        if without_port(host) == host && self.hides_ports() && self.has_name(host) {
+            format!("{host}:*").into()
+        } else {
+            host.into()
+        }
     }
 
     /// Whether a request names us, once and as a host.
@@ -70,7 +79,8 @@ impl HostRule {
 /// What is wrong with the host that a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostFault {
-    /// There is none, there are several, or it is none: whoever reads it may read another one than we do.
+    /// There is none, there are several, or it is none: whoever reads it may read another one than
+    /// we do.
     Malformed,
     /// It is not ours.
     Strange,
@@ -79,10 +89,13 @@ pub(crate) enum HostFault {
 impl From<HostFault> for Problem {
     fn from(fault: HostFault) -> Self {
         match fault {
-            HostFault::Malformed => {
-                Self::new(ProblemKind::Malformed, "send one Host header: a host name or an address, with a port if there is one, and nothing else")
+            HostFault::Malformed => Self::new(
+                ProblemKind::Malformed,
+                "send one Host header: a host name or an address, with a port if there is one, and nothing else",
+            ),
+            HostFault::Strange => {
+                Self::new(ProblemKind::WrongHost, "use localhost, or add the name to server.allowed_hosts")
             }
-            HostFault::Strange => Self::new(ProblemKind::WrongHost, "use localhost, or add the name to server.allowed_hosts"),
         }
     }
 }
@@ -116,10 +129,16 @@ pub(crate) fn has_at_most_one_host(headers: &HeaderMap) -> bool {
 fn is_host(text: &str) -> bool {
     let name = without_port(text);
     let port = text[name.len()..].strip_prefix(':');
-    let is_port = port.is_none_or(|port| port.is_empty() || (port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()));
+    let is_port = port.is_none_or(|port| {
+        port.is_empty()
+            || (port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+    });
     let is_name = match name.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        None => !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')),
+        None => {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+        }
     };
     is_name && is_port
 }
@@ -151,11 +170,20 @@ mod tests {
     #[test]
     fn on_loopback_only_our_own_names_are_ours() {
         let rule = HostRule { loopback: true, names: vec!["kastrel.test".into()], port: 5000 };
-        for ours in ["localhost", "LOCALHOST:5000", "127.0.0.1:5000", "127.0.0.1", "[::1]:5000", "[::1]", "kastrel.test:80"] {
+        for ours in
+            ["localhost", "LOCALHOST:5000", "127.0.0.1:5000", "127.0.0.1", "[::1]:5000", "[::1]", "kastrel.test:80"]
+        {
             assert!(rule.admits(ours), "{ours}");
         }
-        for strange in ["", "evil.example", "localhost.evil.example:5000", "10.0.0.1:5000", "[2001:db8::1]", "127.0.0.1.evil.example", "evil.example:127.0.0.1"]
-        {
+        for strange in [
+            "",
+            "evil.example",
+            "localhost.evil.example:5000",
+            "10.0.0.1:5000",
+            "[2001:db8::1]",
+            "127.0.0.1.evil.example",
+            "evil.example:127.0.0.1",
+        ] {
             assert!(!rule.admits(strange), "{strange}");
         }
     }
@@ -163,9 +191,16 @@ mod tests {
     #[test]
     fn beyond_loopback_addresses_and_the_given_names_are_ours() {
         let open = HostRule::default();
-        assert!(!open.admits("scans.example.com") && open.admits("10.0.0.1:5000") && open.admits("[2001:db8::1]:5000") && !open.admits(""));
+        assert!(
+            !open.admits("scans.example.com")
+                && open.admits("10.0.0.1:5000")
+                && open.admits("[2001:db8::1]:5000")
+                && !open.admits("")
+        );
         let named = HostRule { loopback: false, names: vec!["scans.example.com".into()], port: 5000 };
-        assert!(named.admits("scans.example.com:5000") && named.admits("10.0.0.1:5000") && !named.admits("evil.example"));
+        assert!(
+            named.admits("scans.example.com:5000") && named.admits("10.0.0.1:5000") && !named.admits("evil.example")
+        );
     }
 
     #[test]
@@ -177,9 +212,17 @@ mod tests {
             }
             named_host(&uri.parse().unwrap(), &headers).map(str::to_owned)
         };
-        for host in
-            ["localhost", "localhost:5000", "LOCALHOST:", "localhost:65535", "127.0.0.1:5000", "[::1]", "[::1]:5000", "a_b.example", "xn--bcher-kva.example:80"]
-        {
+        for host in [
+            "localhost",
+            "localhost:5000",
+            "LOCALHOST:",
+            "localhost:65535",
+            "127.0.0.1:5000",
+            "[::1]",
+            "[::1]:5000",
+            "a_b.example",
+            "xn--bcher-kva.example:80",
+        ] {
             assert_eq!(named("/", &[host]).as_deref(), Ok(host));
         }
         for wrong in [
@@ -211,7 +254,11 @@ mod tests {
         for several in [&["localhost", "localhost"][..], &["localhost", "evil.example"], &[]] {
             assert_eq!(named("/", several), Err(HostFault::Malformed), "{several:?}");
         }
-        assert_eq!(named("http://localhost:5000/", &["other"]).as_deref(), Ok("localhost:5000"), "the address goes before the header");
+        assert_eq!(
+            named("http://localhost:5000/", &["other"]).as_deref(),
+            Ok("localhost:5000"),
+            "the address goes before the header"
+        );
         assert_eq!(named("http://user@localhost/", &["localhost"]), Err(HostFault::Malformed));
         assert_eq!(named("http://localhost/", &["a@b"]), Err(HostFault::Malformed));
     }
@@ -222,7 +269,11 @@ mod tests {
         for path in ["/", "/api/scans", "/api/scans/1/status", "/livez", "/assets/app.css", "/nothing"] {
             for hosts in [&["user@localhost"][..], &["localhost", "localhost"], &["localhost,localhost"]] {
                 let headers: Vec<(&str, &str)> = hosts.iter().map(|host| ("host", *host)).collect();
-                assert_eq!(app.send("GET", path, &headers, "").await.status(), StatusCode::BAD_REQUEST, "{path} {hosts:?}");
+                assert_eq!(
+                    app.send("GET", path, &headers, "").await.status(),
+                    StatusCode::BAD_REQUEST,
+                    "{path} {hosts:?}"
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What every request passes: host, origin, load and time; and the place where a problem gets its face.
+//! What every request passes: host, origin, load and time; and the place where a problem gets its
+//! face.
 
 use std::any::Any;
 use std::time::Duration;
@@ -25,11 +26,13 @@ use crate::connections::ReservedUse;
 
 /// A body may take a second for so many bytes, besides its time limit.
 const SLOWEST: usize = 16 * 1024;
-/// So much of each body takes nothing of the memory that bodies share: small submissions arrive, however many large ones are slow.
+/// So much of each body takes nothing of the memory that bodies share: small submissions arrive,
+/// however many large ones are slow.
 const FREE: usize = 16 * 1024;
 /// The check that waits for nothing, and so takes no turn.
 const LIVENESS: &str = "/livez";
-/// The checks that have turns of their own. Commands ask for a proof to learn whether this is the server of their data folder.
+/// The checks that have turns of their own. Commands ask for a proof to learn whether this is the
+/// server of their data folder.
 const HEALTH_CHECKS: &[&str] = &["/readyz", "/api/proof"];
 /// The route that has no span.
 const HOT_ROUTE: &str = "/api/scans/{id}/status";
@@ -49,7 +52,8 @@ pub struct RequestLimits {
     pub event_streams: usize,
     /// How often an event stream shows that it lives.
     pub keep_alive: Duration,
-    /// How much memory bodies that arrive may take together, besides the beginning of each; at least that of four bodies.
+    /// How much memory bodies that arrive may take together, besides the beginning of each; at
+    /// least that of four bodies.
     pub arriving_bytes: usize,
     /// How many health checks are answered at the same time; the others wait.
     pub health_checks: usize,
@@ -90,13 +94,22 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
         };
         let answered = async {
             let Ok(_turn) = web.turn(request.uri().path()).await else {
-                return Problem::new(ProblemKind::Busy, "the server answers as many requests as it can; try again in a moment").retry_after(1).into_response();
+                return Problem::new(
+                    ProblemKind::Busy,
+                    "the server answers as many requests as it can; try again in a moment",
+                )
+                .retry_after(1)
+                .into_response();
             };
             next.run(request).await
         };
         match tokio::time::timeout(web.limits.timeout, answered).await {
             Ok(response) => response,
-            Err(_) => Problem::new(ProblemKind::TimedOut, "the answer was not ready in time; a scan that was accepted is not lost").into_response(),
+            Err(_) => Problem::new(
+                ProblemKind::TimedOut,
+                "the answer was not ready in time; a scan that was accepted is not lost",
+            )
+            .into_response(),
         }
     };
     let answer = answer.instrument(told.span.clone()).await;
@@ -105,7 +118,8 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
     answer
 }
 
-/// The layer of the hot route: what every request passes, and nothing else that costs while all is well.
+/// The layer of the hot route: what every request passes, and nothing else that costs while all is
+/// well.
 pub(crate) async fn attend_hot(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let uri = request.uri().clone();
@@ -121,7 +135,8 @@ pub(crate) async fn attend_hot(State(web): State<Web>, mut request: Request, nex
     answer
 }
 
-/// What a path may use of the turns and connections that are kept for health checks: a process under load must not look dead.
+/// What a path may use of the turns and connections that are kept for health checks: a process
+/// under load must not look dead.
 pub(crate) fn reserved_use(path: &str) -> ReservedUse {
     match path {
         LIVENESS => ReservedUse::Liveness,
@@ -136,7 +151,8 @@ pub fn reserved_use_under(base: &BasePath, path: &str) -> ReservedUse {
     reserved_use(path.strip_suffix('/').unwrap_or(path))
 }
 
-/// Whether a request is a health check in HTTP/1.0, which needs no `Host`: load balancers ask so. Browsers do not, so no page of another site can.
+/// Whether a request is a health check in HTTP/1.0, which needs no `Host`: load balancers ask so.
+/// Browsers do not, so no page of another site can.
 pub(crate) fn is_old_health_check(request: &Request) -> bool {
     let is_check = reserved_use(request.uri().path()) != ReservedUse::Nothing;
     is_check && request.method().is_safe() && request.version() <= Version::HTTP_10 && named_hosts(request) == 0
@@ -147,7 +163,8 @@ fn body_ends(began: Instant, patience: Duration, arrived: usize) -> Instant {
     began + patience + Duration::from_secs((arrived / SLOWEST) as u64)
 }
 
-/// The request with all of its body. It must arrive in time, and what arrives of all bodies beyond their first [`FREE`] bytes shares a bounded memory.
+/// The request with all of its body. It must arrive in time, and what arrives of all bodies beyond
+/// their first [`FREE`] bytes shares a bounded memory.
 async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
@@ -160,9 +177,15 @@ async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
     let (began, mut arrived, mut chunks) = (Instant::now(), Vec::new(), body.into_data_stream());
     let mut held = Vec::new();
     loop {
-        let next = tokio::time::timeout_at(body_ends(began, web.limits.body_timeout, arrived.len()), chunks.next()).await;
+        let next =
+            tokio::time::timeout_at(body_ends(began, web.limits.body_timeout, arrived.len()), chunks.next()).await;
         let chunk = match next {
-            Err(_) => return Err(Problem::new(ProblemKind::SlowBody, "the body of the request did not arrive in time; send it again")),
+            Err(_) => {
+                return Err(Problem::new(
+                    ProblemKind::SlowBody,
+                    "the body of the request did not arrive in time; send it again",
+                ));
+            }
             Ok(None) => return Ok(Request::from_parts(parts, Body::from(arrived))),
             Ok(Some(Err(_))) => return Err(Problem::new(ProblemKind::Malformed, "the body broke off")),
             Ok(Some(Ok(chunk))) => chunk,
@@ -172,7 +195,11 @@ async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
         }
         let charged = chunk.len().saturating_sub(FREE.saturating_sub(arrived.len()));
         let Ok(memory) = web.bodies.try_acquire_many(u32::try_from(charged).unwrap_or(u32::MAX)) else {
-            return Err(Problem::new(ProblemKind::Busy, "too many large requests arrive at once; try again in a moment").retry_after(1));
+            return Err(Problem::new(
+                ProblemKind::Busy,
+                "too many large requests arrive at once; try again in a moment",
+            )
+            .retry_after(1));
         };
         held.push(memory);
         arrived.extend_from_slice(&chunk);
@@ -207,8 +234,15 @@ fn admit(web: &Web, request: &Request) -> Result<(), Problem> {
     if is_proven(request.method(), uri, headers, &web.state.hosts) {
         return Ok(());
     }
-    let how = if is_for_programs(uri.path()) { "send JSON with `Content-Type: application/json`" } else { "open the page again and use its form" };
-    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).filter(|_| !headers.contains_key("sec-fetch-site"));
+    let how = if is_for_programs(uri.path()) {
+        "send JSON with `Content-Type: application/json`"
+    } else {
+        "open the page again and use its form"
+    };
+    let origin = headers
+        .get(header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok())
+        .filter(|_| !headers.contains_key("sec-fetch-site"));
     let names = match (origin, host_of(uri, headers)) {
         (Some(origin), Some(host)) => format!(
             ". Here `Origin` is `{}` and `Host` is `{}`: a proxy must pass the browser's `Host` on (nginx: `proxy_set_header Host $http_host`), and server.allowed_hosts must name it",
@@ -217,7 +251,12 @@ fn admit(web: &Web, request: &Request) -> Result<(), Problem> {
         ),
         _ => String::new(),
     };
-    Err(Problem::new(ProblemKind::CrossSite, format!("a request that changes something must come from this site's own pages or from a program; {how}{names}")))
+    Err(Problem::new(
+        ProblemKind::CrossSite,
+        format!(
+            "a request that changes something must come from this site's own pages or from a program; {how}{names}"
+        ),
+    ))
 }
 
 fn show(mut response: Response, uri: &Uri, theme: Theme, trace: impl FnOnce() -> RequestTrace) -> Response {
@@ -245,7 +284,11 @@ mod tests {
     fn a_large_body_may_take_longer() {
         let began = Instant::now();
         for (arrived, seconds) in [(0, 10), (SLOWEST - 1, 10), (SLOWEST, 11), (256 * 1024, 26)] {
-            assert_eq!(body_ends(began, Duration::from_secs(10), arrived), began + Duration::from_secs(seconds), "{arrived}");
+            assert_eq!(
+                body_ends(began, Duration::from_secs(10), arrived),
+                began + Duration::from_secs(seconds),
+                "{arrived}"
+            );
         }
     }
 
@@ -255,12 +298,20 @@ mod tests {
         let (mut client, body) = tokio::io::duplex(64);
         client.write_all(br#"{"target":"#).await.unwrap();
         let began = Instant::now();
-        let slow = app.send_body("POST", "/api/scans", &[("content-type", "application/json")], Body::from_stream(ReaderStream::new(body)));
+        let slow = app.send_body(
+            "POST",
+            "/api/scans",
+            &[("content-type", "application/json")],
+            Body::from_stream(ReaderStream::new(body)),
+        );
         let other = async {
             for path in ["/", "/api/scans", "/livez"] {
                 assert_eq!(app.get(path).await.status(), 200, "{path}");
             }
-            assert_eq!(app.post_json("/api/scans", &[], &serde_json::json!({"target": "example.com"})).await.status(), 201);
+            assert_eq!(
+                app.post_json("/api/scans", &[], &serde_json::json!({"target": "example.com"})).await.status(),
+                201
+            );
         };
         let (slow, ()) = tokio::join!(slow, other);
         assert_eq!((slow.status(), header_of(&slow, "connection")), (StatusCode::REQUEST_TIMEOUT, "close"));
@@ -270,18 +321,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_bodies_take_no_submission_down() {
-        let app = TestApp::with_limits(RequestLimits { body_bytes: 64 * 1024, arriving_bytes: 0, ..RequestLimits::default() });
+        let app = TestApp::with_limits(RequestLimits {
+            body_bytes: 64 * 1024,
+            arriving_bytes: 0,
+            ..RequestLimits::default()
+        });
         let json = [("content-type", "application/json")];
         // Together they want more memory than there is.
         let slow = (0..8).map(|_| {
             let beginning = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![b' '; 60 * 1024])]);
-            app.send_body("POST", "/api/scans", &json, Body::from_stream(beginning.chain(futures_util::stream::pending())))
+            app.send_body(
+                "POST",
+                "/api/scans",
+                &json,
+                Body::from_stream(beginning.chain(futures_util::stream::pending())),
+            )
         });
         let other = async { app.post_json("/api/scans", &[], &serde_json::json!({"target": "example.com"})).await };
         let (slow, other) = tokio::join!(futures_util::future::join_all(slow), other);
         let statuses: Vec<u16> = slow.iter().map(|answer| answer.status().as_u16()).collect();
         assert_eq!(
-            (statuses.iter().filter(|status| **status == 408).count(), statuses.iter().filter(|status| **status == 503).count()),
+            (
+                statuses.iter().filter(|status| **status == 408).count(),
+                statuses.iter().filter(|status| **status == 503).count()
+            ),
             (5, 3),
             "{statuses:?}"
         );
@@ -315,7 +378,11 @@ mod tests {
             for host in hosts {
                 request = request.header("host", *host);
             }
-            assert_eq!(app.answer(request.body(Body::empty()).unwrap()).await.status(), status, "{version:?} {path} {hosts:?}");
+            assert_eq!(
+                app.answer(request.body(Body::empty()).unwrap()).await.status(),
+                status,
+                "{version:?} {path} {hosts:?}"
+            );
         }
     }
 
@@ -352,7 +419,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_says_its_size_is_refused_before_it_is_read() {
         let app = TestApp::with_limits(RequestLimits { body_bytes: 10, ..RequestLimits::default() });
-        let response = app.send("POST", "/api/scans", &[("content-type", "application/json")], r#"{"target":"example.com"}"#).await;
+        let response = app
+            .send("POST", "/api/scans", &[("content-type", "application/json")], r#"{"target":"example.com"}"#)
+            .await;
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

@@ -35,7 +35,8 @@ impl<S: Send + Sync> FromRequestParts<S> for FilePath {
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_scan())?;
         let id = ScanId(number(&params, "id")?);
         let attempt = u32::try_from(number(&params, "n")?).map(AttemptNumber).map_err(|_| no_scan())?;
-        let path = params.iter().find(|(name, _)| *name == "path").map(|(_, value)| value.to_owned()).ok_or_else(no_scan)?;
+        let path =
+            params.iter().find(|(name, _)| *name == "path").map(|(_, value)| value.to_owned()).ok_or_else(no_scan)?;
         Ok(Self { id, attempt, path })
     }
 }

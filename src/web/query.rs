@@ -1,4 +1,5 @@
-//! The query of a list of scans, for the API, the page and the export: what is in the address is all that there is to it.
+//! The query of a list of scans, for the API, the page and the export: what is in the address is
+//! all that there is to it.
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -145,7 +146,8 @@ impl ScanListQuery {
 
     /// Whether it narrows the list.
     pub(crate) fn is_narrowed(&self) -> bool {
-        self.without_place() != Self { per_page: self.per_page, order: self.order, zone: self.zone.clone(), ..Self::default() }
+        self.without_place()
+            != Self { per_page: self.per_page, order: self.order, zone: self.zone.clone(), ..Self::default() }
     }
 
     /// The same filters and order, from their beginning.
@@ -159,7 +161,9 @@ impl ScanListQuery {
         match self.order {
             ScanOrder::Newest => Self { before: Some(place.id), ..start },
             ScanOrder::Oldest => Self { after: Some(place.id), ..start },
-            ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => Self { at: Some(place.clone()), ..start },
+            ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => {
+                Self { at: Some(place.clone()), ..start }
+            }
         }
     }
 
@@ -173,7 +177,8 @@ impl ScanListQuery {
         }
     }
 
-    /// The page on the other side of where this one begins; `None` at the beginning of the list, and in orders that do not go back.
+    /// The page on the other side of where this one begins; `None` at the beginning of the list,
+    /// and in orders that do not go back.
     pub(crate) fn turned(&self) -> Option<Self> {
         let turned = Self { back: !self.back, ..self.without_place() };
         // The scan at which this page begins is not on it.
@@ -195,7 +200,8 @@ impl ScanListQuery {
         self.statuses.is_empty() || self.statuses.iter().any(|status| status.is_terminal())
     }
 
-    /// The same, in an order in which what it asks for has a place: newest first, where none of it would.
+    /// The same, in an order in which what it asks for has a place: newest first, where none of it
+    /// would.
     pub(crate) fn in_fitting_order(self) -> Self {
         if self.is_of_ended() && !self.admits_ended() { self.newest_first() } else { self }
     }
@@ -290,12 +296,16 @@ fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
 }
 
 fn number(text: &str, most: usize) -> Result<usize, String> {
-    digits(text).filter(|number| (1..=most).contains(number)).ok_or_else(|| format!("expected a number from 1 to {most}"))
+    digits(text)
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| format!("expected a number from 1 to {most}"))
 }
 
 fn statuses(text: &str) -> Result<Vec<ScanStatus>, String> {
     let words = text.split(',').map(unspaced).filter(|word| !word.is_empty());
-    words.map(|word| word.parse::<ScanStatus>().map_err(|error| format!("expected one or more of {}", error.expected))).collect()
+    words
+        .map(|word| word.parse::<ScanStatus>().map_err(|error| format!("expected one or more of {}", error.expected)))
+        .collect()
 }
 
 /// Blanks around a word change nothing, as the description says.
@@ -308,7 +318,9 @@ fn name_of<T: std::str::FromStr<Err = kastrel_actors::model::UnknownName>>(text:
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|error: kastrel_actors::model::UnknownName| format!("expected one of {}", error.expected))
+    text.parse()
+        .map(Some)
+        .map_err(|error: kastrel_actors::model::UnknownName| format!("expected one of {}", error.expected))
 }
 
 fn text(text: &str) -> Result<Option<String>, String> {
@@ -347,18 +359,23 @@ fn day(text: &str, zone: &Zone) -> Result<Option<Day>, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(Some(Day { text: text.to_owned(), begins: moment, ends: moment }));
     }
-    // A midnight that a change of the clock leaves out, or has twice, begins with the first moment of the day.
+    // A midnight that a change of the clock leaves out, or has twice, begins with the first moment
+    // of the day.
     let begin = |date: Date| zone.zone().to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| wrong());
     let date: Date = text.parse().map_err(|_| wrong())?;
     let next = date.checked_add(1.day()).map_err(|_| wrong())?;
     Ok(Some(Day { text: text.to_owned(), begins: begin(date)?, ends: begin(next)? }))
 }
 
-/// Whether a text has the form that the API's description names; the parsers know more forms. Whether there is such a day is for them to say.
+/// Whether a text has the form that the API's description names; the parsers know more forms.
+/// Whether there is such a day is for them to say.
 fn is_day_or_moment(text: &str) -> bool {
     let has_form = |text: &str, form: &str| {
         text.len() == form.len()
-            && text.bytes().zip(form.bytes()).all(|(byte, expected)| if expected == b'0' { byte.is_ascii_digit() } else { byte == expected })
+            && text
+                .bytes()
+                .zip(form.bytes())
+                .all(|(byte, expected)| if expected == b'0' { byte.is_ascii_digit() } else { byte == expected })
     };
     let Some((date, time)) = text.split_at_checked("0000-00-00".len()) else { return false };
     if !has_form(date, "0000-00-00") || !date.starts_with(['0', '1', '2']) {
@@ -367,7 +384,9 @@ fn is_day_or_moment(text: &str) -> bool {
     if time.is_empty() {
         return true;
     }
-    let Some((clock, rest)) = time.strip_prefix('T').and_then(|time| time.split_at_checked("00:00:00".len())) else { return false };
+    let Some((clock, rest)) = time.strip_prefix('T').and_then(|time| time.split_at_checked("00:00:00".len())) else {
+        return false;
+    };
     // There are minutes of 61 seconds; nobody searches by them.
     if !has_form(clock, "00:00:00") || clock.ends_with(":60") {
         return false;
@@ -464,8 +483,14 @@ mod tests {
         assert_eq!((list.page, list.per_page, list.before), (3, 50, Some(ScanId(77))));
         assert_eq!(list.statuses, [ScanStatus::Pending, ScanStatus::Running, ScanStatus::Failed]);
         let store = list.for_store();
-        assert_eq!((store.target.as_deref(), store.offset, store.mode, store.plugin.as_deref()), (Some("example"), 100, Some(ScanMode::Both), Some("zap")));
-        assert_eq!((store.created_from, store.created_until), ("2026-11-01T00:00:00Z".parse().ok(), "2026-11-03T00:00:00Z".parse().ok()));
+        assert_eq!(
+            (store.target.as_deref(), store.offset, store.mode, store.plugin.as_deref()),
+            (Some("example"), 100, Some(ScanMode::Both), Some("zap"))
+        );
+        assert_eq!(
+            (store.created_from, store.created_until),
+            ("2026-11-01T00:00:00Z".parse().ok(), "2026-11-03T00:00:00Z".parse().ok())
+        );
         assert_eq!(store.order, ScanOrder::Oldest);
     }
 
@@ -475,8 +500,14 @@ mod tests {
             "page=0&per_page=101&status=done&before=x&target=ok&mode=loud&from=yesterday&to=2026-13-01&sort=random&after=-1&at=x&at=~&zone=..%2Fetc&sort=longest&at=x~3",
         ));
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(fields, ["page", "per_page", "status", "before", "mode", "sort", "after", "at", "at", "zone", "from", "to", "at"]);
-        assert_eq!(list, ScanListQuery { target: Some("ok".into()), order: ScanOrder::Longest, ..ScanListQuery::default() });
+        assert_eq!(
+            fields,
+            ["page", "per_page", "status", "before", "mode", "sort", "after", "at", "at", "zone", "from", "to", "at"]
+        );
+        assert_eq!(
+            list,
+            ScanListQuery { target: Some("ok".into()), order: ScanOrder::Longest, ..ScanListQuery::default() }
+        );
     }
 
     #[test]
@@ -488,7 +519,11 @@ mod tests {
             ("zone=Europe%2FBerlin&from=2026-10-25&to=2026-10-25", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
             // In Beirut that day begins at 1 o'clock: there is no midnight.
             ("zone=Asia%2FBeirut&from=2026-03-29&to=2026-03-29", "2026-03-28T22:00:00Z", "2026-03-29T21:00:00Z"),
-            ("from=2026-11-01T08:00:00Z&to=2026-11-01T09:00:00Z&zone=Pacific%2FAuckland", "2026-11-01T08:00:00Z", "2026-11-01T09:00:00Z"),
+            (
+                "from=2026-11-01T08:00:00Z&to=2026-11-01T09:00:00Z&zone=Pacific%2FAuckland",
+                "2026-11-01T08:00:00Z",
+                "2026-11-01T09:00:00Z",
+            ),
         ] {
             let (list, errors) = ScanListQuery::parse(Some(query));
             assert_eq!(errors, [], "{query}");
@@ -506,10 +541,15 @@ mod tests {
         let (list, errors) = ScanListQuery::parse(Some(asked));
         assert_eq!(errors, []);
         let link = list.link("/scans");
-        assert_eq!(link, "/scans?per_page=50&status=running&status=failed&target=a%26b&plugin=x+y&mode=active&from=2026-11-01&sort=target&at=a%7Eb%7E7");
+        assert_eq!(
+            link,
+            "/scans?per_page=50&status=running&status=failed&target=a%26b&plugin=x+y&mode=active&from=2026-11-01&sort=target&at=a%7Eb%7E7"
+        );
         assert_eq!(ScanListQuery::parse(link.split_once('?').map(|(_, query)| query)).0, list);
         assert_eq!(ScanListQuery::default().link("/scans"), "/scans");
-        assert!(list.is_narrowed() && !ScanListQuery { order: ScanOrder::Oldest, ..ScanListQuery::default() }.is_narrowed());
+        assert!(
+            list.is_narrowed() && !ScanListQuery { order: ScanOrder::Oldest, ..ScanListQuery::default() }.is_narrowed()
+        );
     }
 
     #[test]
@@ -547,13 +587,24 @@ mod tests {
     fn an_order_of_what_has_ended_is_dropped_where_it_would_hide_what_is_asked_for() {
         for (query, fitting, complete) in [
             ("status=running&sort=longest&at=9~4", "/?status=running", "/?status=running"),
-            ("status=pending,running&sort=findings", "/?status=pending&status=running", "/?status=pending&status=running"),
-            ("status=running,failed&sort=longest", "/?status=running&status=failed&sort=longest", "/?status=running&status=failed"),
+            (
+                "status=pending,running&sort=findings",
+                "/?status=pending&status=running",
+                "/?status=pending&status=running",
+            ),
+            (
+                "status=running,failed&sort=longest",
+                "/?status=running&status=failed&sort=longest",
+                "/?status=running&status=failed",
+            ),
             ("sort=findings", "/?sort=findings", "/"),
             ("status=running&sort=target", "/?status=running&sort=target", "/?status=running&sort=target"),
         ] {
             let (list, _) = ScanListQuery::parse(Some(query));
-            assert_eq!((list.clone().in_fitting_order().link("/"), list.in_complete_order().link("/")), (fitting.to_owned(), complete.to_owned()));
+            assert_eq!(
+                (list.clone().in_fitting_order().link("/"), list.in_complete_order().link("/")),
+                (fitting.to_owned(), complete.to_owned())
+            );
         }
     }
 

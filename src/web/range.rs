@@ -4,8 +4,9 @@ use axum::http::{HeaderMap, header};
 
 use crate::adapters::artifacts::ByteRange;
 
-/// The one range that a request asks for. What we do not understand, several ranges, and a range on the condition that the file is still the same are answered with the whole file, as the
-/// standard (RFC 9110, section 14.2) lets us.
+/// The one range that a request asks for. What we do not understand, several ranges, and a range on
+/// the condition that the file is still the same are answered with the whole file, as the standard
+/// (RFC 9110, section 14.2) lets us.
 pub(super) fn requested(headers: &HeaderMap) -> Option<ByteRange> {
     if headers.contains_key(header::IF_RANGE) || headers.get_all(header::RANGE).iter().count() != 1 {
         return None;

@@ -1,4 +1,5 @@
-//! Deleting a scan and what it left behind. The one place that knows how; everybody else only says which scan.
+//! Deleting a scan and what it left behind. The one place that knows how; everybody else only says
+//! which scan.
 
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ pub(crate) enum Removal {
 /// Deletes a scan that has ended, then its files.
 pub(crate) async fn remove(web: &WebInner, id: ScanId) -> Result<Removal, Problem> {
     let (desk, artifacts) = (web.desk().clone(), Arc::clone(&web.state.artifacts));
-    // A task of its own: a browser that goes away must not leave files of which no row is left, nor half of them.
+    // A task of its own: a browser that goes away must not leave files of which no row is left, nor
+    // half of them.
     let removal = tokio::spawn(async move {
         Ok::<_, StoreError>(match desk.delete(id).await? {
             Deleted::Gone(record) => Removal::Gone { files_left: !remove_files(&*artifacts, &record).await },
@@ -34,11 +36,16 @@ pub(crate) async fn remove(web: &WebInner, id: ScanId) -> Result<Removal, Proble
     Ok(removal.await.map_err(Problem::internal)??)
 }
 
-/// Removes the files of all attempts of a scan whose row is gone, and says whether it could. Those that are left are in nobody's way any more, but the operator should know.
+/// Removes the files of all attempts of a scan whose row is gone, and says whether it could. Those
+/// that are left are in nobody's way any more, but the operator should know.
 async fn remove_files(artifacts: &dyn ArtifactStore, record: &ScanRecord) -> bool {
     let removed = artifacts.delete(&ScanFolder::of(record)).await;
     if let Err(error) = &removed {
-        tracing::warn!(scan.id = record.id.0, error = error as &dyn std::error::Error, "the files of a deleted scan could not be removed");
+        tracing::warn!(
+            scan.id = record.id.0,
+            error = error as &dyn std::error::Error,
+            "the files of a deleted scan could not be removed"
+        );
     }
     removed.is_ok()
 }

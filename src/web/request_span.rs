@@ -1,4 +1,5 @@
-//! What telemetry tells of a request: a span, unless it is polling or an asset, and always a measurement.
+//! What telemetry tells of a request: a span, unless it is polling or an asset, and always a
+//! measurement.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ const POLL: &str = "x-kastrel-poll";
 pub(crate) struct RequestSpan {
     /// The span; a disabled one where there is none.
     pub(crate) span: Span,
-    /// The request's trace: that of its span, else the caller's, else a new one, so that an error can be found in the log in any case.
+    /// The request's trace: that of its span, else the caller's, else a new one, so that an error
+    /// can be found in the log in any case.
     pub(crate) trace: RequestTrace,
     method: &'static str,
     route: Option<MatchedPath>,
@@ -35,10 +37,15 @@ impl RequestSpan {
         let pattern = route.as_ref().map_or("", MatchedPath::as_str);
         let caller = if telemetry.ignores_callers() { None } else { caller(request.headers()) };
         let is_poll = request.headers().contains_key(POLL);
-        let span = if is_traced(method, pattern, is_poll) { telemetry::request_span(method, pattern, request.uri().path(), caller) } else { Span::none() };
+        let span = if is_traced(method, pattern, is_poll) {
+            telemetry::request_span(method, pattern, request.uri().path(), caller)
+        } else {
+            Span::none()
+        };
         let own = span.in_scope(telemetry::current);
         let trace = own.or(caller).unwrap_or_else(|| TraceContext::generate(&mut rand::rng()));
-        // An exported span is its trace's; without exporters the log lines of the request get the trace from here.
+        // An exported span is its trace's; without exporters the log lines of the request get the
+        // trace from here.
         if own.is_none() {
             span.record("trace_id", trace.trace_id());
         }

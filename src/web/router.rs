@@ -31,7 +31,9 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
     let (body_bytes, edge) = (limits.body_bytes, state.edge.clone());
     let web: Web = Arc::new(WebInner::new(state, limits, description));
 
-    let pages = page_routes().into_iter().fold(Router::new(), |pages, (group, path, methods)| pages.route(path, guarded(group, methods)));
+    let pages = page_routes()
+        .into_iter()
+        .fold(Router::new(), |pages, (group, path, methods)| pages.route(path, guarded(group, methods)));
     let api = api
         .merge(pages)
         .fallback(async || Problem::not_found("there is nothing at this address"))
@@ -39,11 +41,15 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(web.clone(), attend));
-    let hot = hot.method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(web.clone(), attend_hot));
+    let hot = hot
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(web.clone(), attend_hot));
     around(api.merge(hot).with_state(web), edge)
 }
 
-/// Only health checks and metrics: for a process that has no pages and no API. They are asked under any name, and change nothing.
+/// Only health checks and metrics: for a process that has no pages and no API. They are asked under
+/// any name, and change nothing.
 pub fn health_router(state: WebState, limits: RequestLimits) -> Router {
     let edge = Edge { trusted: state.edge.trusted.clone(), ..Edge::default() };
     let web: Web = Arc::new(WebInner::new(state, limits, Bytes::new()));
@@ -63,7 +69,10 @@ async fn of_one_host(request: Request, next: Next) -> Response {
     }
     match named_host(request.uri(), request.headers()) {
         Ok(_) => next.run(request).await,
-        Err(_) => (StatusCode::BAD_REQUEST, "send one Host header: a host name or an address, with a port if there is one\n").into_response(),
+        Err(_) => {
+            (StatusCode::BAD_REQUEST, "send one Host header: a host name or an address, with a port if there is one\n")
+                .into_response()
+        }
     }
 }
 
@@ -80,7 +89,11 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
         (Viewer, "/scans/{id}", get(pages::scan_detail::show)),
         (Scanner, "/scans/{id}/cancel", post(pages::scan_detail::actions::cancel)),
         (Scanner, "/scans/{id}/rerun", post(pages::scan_detail::actions::rerun)),
-        (Operator, "/scans/{id}/delete", get(pages::scan_detail::actions::ask_delete).post(pages::scan_detail::actions::delete)),
+        (
+            Operator,
+            "/scans/{id}/delete",
+            get(pages::scan_detail::actions::ask_delete).post(pages::scan_detail::actions::delete),
+        ),
         (Scanner, "/scans/{id}/render", post(pages::scan_detail::actions::render)),
         (Viewer, "/scans/{id}/plugins/{name}", get(pages::plugin_detail::show)),
         (Viewer, "/scans/{id}/report", get(pages::report::show)),

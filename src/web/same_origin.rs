@@ -1,4 +1,5 @@
-//! The proof that a request which changes something comes from our own pages, or from a program that no web page can steer.
+//! The proof that a request which changes something comes from our own pages, or from a program
+//! that no web page can steer.
 
 use axum::http::{HeaderMap, Method, Uri, header};
 
@@ -21,30 +22,40 @@ pub(crate) fn is_proven(method: &Method, uri: &Uri, headers: &HeaderMap, hosts: 
         let scheme = text(headers, FORWARDED_PROTO);
         return host_of(uri, headers).is_some_and(|host| is_same(origin, scheme, host, hosts));
     }
-    // No browser of today sends such a request for another site, and an old one could send it as a form only.
+    // No browser of today sends such a request for another site, and an old one could send it as a
+    // form only.
     is_for_programs(uri.path()) && text(headers, header::CONTENT_TYPE.as_str()).is_none_or(is_json)
 }
 
-/// Whether a request that changes nothing may have its answer. A page of another site may link to ours, and must not load anything of it: an image tag alone would take the one turn for backups,
+/// Whether a request that changes nothing may have its answer. A page of another site may link to
+/// ours, and must not load anything of it: an image tag alone would take the one turn for backups,
 /// and what loads, and how fast, tells that site something.
 pub(crate) fn may_be_seen(uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool {
-    let Some(site) = text(headers, SITE) else { return uri.path() != BACKUP || is_no_foreign_page(uri, headers, hosts) };
+    let Some(site) = text(headers, SITE) else {
+        return uri.path() != BACKUP || is_no_foreign_page(uri, headers, hosts);
+    };
     if matches!(site, "same-origin" | "none") {
         return true;
     }
-    let (mode, destination) = (text(headers, "sec-fetch-mode").unwrap_or_default(), text(headers, "sec-fetch-dest").unwrap_or_default());
+    let (mode, destination) =
+        (text(headers, "sec-fetch-mode").unwrap_or_default(), text(headers, "sec-fetch-dest").unwrap_or_default());
     // Browsers of some years ago name no destination.
     if mode == "navigate" && matches!(destination, "document" | "") {
         return uri.path() != BACKUP;
     }
-    // A report is shown in a sandbox, which is another site to the browser, and loads the files beside it. Other pages cannot frame them, and can only show them as pictures.
+    // A report is shown in a sandbox, which is another site to the browser, and loads the files
+    // beside it. Other pages cannot frame them, and can only show them as pictures.
     is_file_of_attempt(uri.path()) && matches!(destination, "iframe" | "image" | "style" | "font")
 }
 
-/// Whether a request without the browser's own word about its page does not come from another site's. Browsers leave that word out towards a plain `http` address of another machine, but name the
-/// languages of their user, which programs do not; and they name the page, unless it forbids that.
+/// Whether a request without the browser's own word about its page does not come from another
+/// site's. Browsers leave that word out towards a plain `http` address of another machine, but name
+/// the languages of their user, which programs do not; and they name the page, unless it forbids
+/// that.
 fn is_no_foreign_page(uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool {
-    let Some(referer) = text(headers, header::REFERER.as_str()) else { return !headers.contains_key(header::ACCEPT_LANGUAGE) };
+    let Some(referer) = text(headers, header::REFERER.as_str()) else {
+        return !headers.contains_key(header::ACCEPT_LANGUAGE);
+    };
     let origin = url::Url::parse(referer).ok().map(|page| page.origin().ascii_serialization());
     let scheme = text(headers, FORWARDED_PROTO);
     origin.is_some_and(|origin| host_of(uri, headers).is_some_and(|host| is_same(&origin, scheme, host, hosts)))
@@ -55,7 +66,9 @@ const BACKUP: &str = "/api/backup";
 
 /// Whether a path is that of a file that a scan left.
 pub(crate) fn is_file_of_attempt(path: &str) -> bool {
-    path.strip_prefix("/scans/").and_then(|rest| rest.split_once("/attempts/")).is_some_and(|(_, rest)| rest.contains("/files/"))
+    path.strip_prefix("/scans/")
+        .and_then(|rest| rest.split_once("/attempts/"))
+        .is_some_and(|(_, rest)| rest.contains("/files/"))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -70,9 +83,12 @@ pub(crate) fn is_json(content_type: &str) -> bool {
 
 /// Whether an origin is our own. `scheme`: that of the browser, where a trusted proxy says it.
 ///
-/// A proxy may keep the public port to itself (`Host $host`), or name us by our own address. Then the name alone decides, and only one that server.allowed_hosts has.
+/// A proxy may keep the public port to itself (`Host $host`), or name us by our own address. Then
+/// the name alone decides, and only one that server.allowed_hosts has.
 fn is_same(origin: &str, scheme: Option<&str>, host: &str, hosts: &HostRule) -> bool {
-    let Some((of_origin, rest)) = origin.split_once("://").filter(|(of_origin, _)| matches!(*of_origin, "http" | "https")) else {
+    let Some((of_origin, rest)) =
+        origin.split_once("://").filter(|(of_origin, _)| matches!(*of_origin, "http" | "https"))
+    else {
         // Also `null`, the origin of sandboxed frames.
         return false;
     };
@@ -86,7 +102,10 @@ fn is_same(origin: &str, scheme: Option<&str>, host: &str, hosts: &HostRule) -> 
     }
     let (name, host_name) = (without_port(rest), without_port(host));
     let hides_port = host_name == host || hosts.is_own_address(host);
-    hides_port && hosts.hides_ports() && hosts.has_name(name) && (name.eq_ignore_ascii_case(host_name) || hosts.is_own_address(host))
+    hides_port
+        && hosts.hides_ports()
+        && hosts.has_name(name)
+        && (name.eq_ignore_ascii_case(host_name) || hosts.is_own_address(host))
 }
 
 #[cfg(test)]
@@ -101,7 +120,10 @@ mod tests {
     }
 
     fn proven(path: &str, pairs: &[(&'static str, &str)]) -> bool {
-        let headers = pairs.iter().map(|(name, value)| (axum::http::HeaderName::from_static(name), value.parse().unwrap())).collect();
+        let headers = pairs
+            .iter()
+            .map(|(name, value)| (axum::http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
         is_proven(&Method::POST, &path.parse().unwrap(), &headers, &rule(5000))
     }
 
@@ -154,7 +176,8 @@ mod tests {
         // On a port that browsers do not name, a host without one is what the browser named.
         assert!(!is_same("http://scans.test:8080", None, "scans.test", &rule(80)));
         assert!(
-            is_same("https://scans.test", Some("https"), "scans.test", &rule(5000)) && !is_same("http://scans.test", Some("https"), "scans.test", &rule(5000))
+            is_same("https://scans.test", Some("https"), "scans.test", &rule(5000))
+                && !is_same("http://scans.test", Some("https"), "scans.test", &rule(5000))
         );
     }
 
@@ -163,20 +186,34 @@ mod tests {
         let seen = |path: &str, site: &str, mode: &str, destination: &str| {
             let pairs = [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", destination)];
             let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-            let headers = pairs.map(|(name, value)| (axum::http::HeaderName::from_static(name), value.parse().unwrap())).collect();
+            let headers = pairs
+                .map(|(name, value)| (axum::http::HeaderName::from_static(name), value.parse().unwrap()))
+                .collect();
             may_be_seen(&path.parse().unwrap(), &headers, &rule(5000))
         };
         let file = "/scans/1/attempts/1/files/shot.png";
         for path in ["/", "/scans/1", "/api/backup", "/api/scans", "/scans/1/files.zip", "/api/scans/1/events", file] {
-            assert!(seen(path, "", "", "") && seen(path, "same-origin", "cors", "empty") && seen(path, "none", "navigate", "document"), "{path}");
+            assert!(
+                seen(path, "", "", "")
+                    && seen(path, "same-origin", "cors", "empty")
+                    && seen(path, "none", "navigate", "document"),
+                "{path}"
+            );
             for site in ["cross-site", "same-site"] {
                 assert_eq!(seen(path, site, "navigate", "document"), path != "/api/backup", "{path}");
-                for (mode, destination) in
-                    [("no-cors", "script"), ("cors", "empty"), ("no-cors", "object"), ("no-cors", "video"), ("", ""), ("no-cors", "empty")]
-                {
+                for (mode, destination) in [
+                    ("no-cors", "script"),
+                    ("cors", "empty"),
+                    ("no-cors", "object"),
+                    ("no-cors", "video"),
+                    ("", ""),
+                    ("no-cors", "empty"),
+                ] {
                     assert!(!seen(path, site, mode, destination), "{path} {mode} {destination}");
                 }
-                for (mode, destination) in [("no-cors", "image"), ("navigate", "iframe"), ("no-cors", "style"), ("cors", "font")] {
+                for (mode, destination) in
+                    [("no-cors", "image"), ("navigate", "iframe"), ("no-cors", "style"), ("cors", "font")]
+                {
                     assert_eq!(seen(path, site, mode, destination), path == file, "{path} {mode} {destination}");
                 }
             }
@@ -188,7 +225,8 @@ mod tests {
     async fn an_image_tag_of_another_site_starts_no_backup() {
         let app = TestApp::new();
         let tag = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
-        for path in ["/api/backup", "/api/scans/export.csv", "/api/scans", "/scans", "/api/scans/1/status", "/metrics"] {
+        for path in ["/api/backup", "/api/scans/export.csv", "/api/scans", "/scans", "/api/scans/1/status", "/metrics"]
+        {
             assert_eq!(app.send("GET", path, &tag, "").await.status(), StatusCode::FORBIDDEN, "{path}");
         }
         let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
@@ -208,7 +246,15 @@ mod tests {
             (&[("referer", "https://localhost:5001/")], 403),
             (&[("referer", "nonsense")], 403),
             (&[languages, ("referer", "http://localhost:5000/settings?x=1")], 200),
-            (&[languages, ("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], 200),
+            (
+                &[
+                    languages,
+                    ("sec-fetch-site", "none"),
+                    ("sec-fetch-mode", "navigate"),
+                    ("sec-fetch-dest", "document"),
+                ],
+                200,
+            ),
         ] {
             // One at a time may be made, so each has a server of its own.
             assert_eq!(TestApp::new().send("GET", "/api/backup", headers, "").await.status(), status, "{headers:?}");
@@ -218,10 +264,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_names_both_values_and_the_header() {
-        let response = TestApp::new().send("POST", "/scans", &[("origin", "http://other.test:8080")], "target=example.com").await;
+        let response =
+            TestApp::new().send("POST", "/scans", &[("origin", "http://other.test:8080")], "target=example.com").await;
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         let page = crate::web::testing::text_of(response).await;
-        for part in ["http://other.test:8080", "localhost:5000", "proxy_set_header Host $http_host", "server.allowed_hosts"] {
+        for part in
+            ["http://other.test:8080", "localhost:5000", "proxy_set_header Host $http_host", "server.allowed_hosts"]
+        {
             assert!(page.contains(part), "{part}: {page}");
         }
     }

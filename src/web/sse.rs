@@ -1,6 +1,7 @@
 //! A scan's snapshots as server-sent events.
 //!
-//! Level-triggered: what is sent is the state at the moment of sending, so a slow reader costs no memory and misses nothing that still matters.
+//! Level-triggered: what is sent is the state at the moment of sending, so a slow reader costs no
+//! memory and misses nothing that still matters.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -40,7 +41,8 @@ impl EventId {
             None => (text, false),
         };
         let mut parts = rest.split('-');
-        let (of_run, version, sequence) = (u32::from_str_radix(parts.next()?, 16).ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let (of_run, version, sequence) =
+            (u32::from_str_radix(parts.next()?, 16).ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         (parts.next().is_none() && (end || of_run == run)).then_some(Self { run: of_run, version, sequence, end })
     }
 
@@ -83,7 +85,8 @@ pub(crate) struct Lag {
 }
 
 impl Lag {
-    /// Only news of the running attempt says when it happened; and only what was waited for here can be late.
+    /// Only news of the running attempt says when it happened; and only what was waited for here
+    /// can be late.
     fn measure(&self, scan: &ScanSnapshot, seen: Option<EventId>) {
         if let (Some(seen), Some(happened)) = (seen, scan.last_progress_at)
             && seen.version == scan.record.version
@@ -116,10 +119,11 @@ impl StatusStream {
             if self.seen != Some(id) {
                 let seen = self.seen.replace(id);
                 let waiting = self.shown.desk.waiting_seen(&scan.record);
-                let json = StatusBody::new(&scan, waiting.as_ref(), self.shown.max_attempts, self.shown.trace_url.as_deref())
-                    .json()
-                    .ok()
-                    .and_then(|bytes| String::from_utf8(bytes).ok())?;
+                let json =
+                    StatusBody::new(&scan, waiting.as_ref(), self.shown.max_attempts, self.shown.trace_url.as_deref())
+                        .json()
+                        .ok()
+                        .and_then(|bytes| String::from_utf8(bytes).ok())?;
                 // Signs of life change the snapshot, but nothing that is shown.
                 if json != self.last_json {
                     self.lag.measure(&scan, seen);
@@ -129,7 +133,12 @@ impl StatusStream {
             }
             if scan.status().is_terminal() {
                 self.ended = true;
-                return Some(Event::default().event("end").id(EventId { end: true, ..id }.to_string()).data(scan.status().as_str()));
+                return Some(
+                    Event::default()
+                        .event("end")
+                        .id(EventId { end: true, ..id }.to_string())
+                        .data(scan.status().as_str()),
+                );
             }
             let changed = tokio::select! {
                 changed = self.updates.changed() => changed.is_ok(),
@@ -198,7 +207,8 @@ mod tests {
         let end = next(&mut stream).await.unwrap();
         assert!(end.contains("event: end") && end.contains("data: failed"), "{end}");
         assert_eq!(next(&mut stream).await, None);
-        let again = app.send("GET", &format!("/api/scans/{}/events", running.id), &[("last-event-id", &id_of(&end))], "").await;
+        let again =
+            app.send("GET", &format!("/api/scans/{}/events", running.id), &[("last-event-id", &id_of(&end))], "").await;
         assert_eq!(again.status(), 204, "so that an EventSource does not come back");
     }
 
@@ -214,7 +224,10 @@ mod tests {
                 live.phase(phase);
             });
         }
-        assert!(next(&mut stream).await.unwrap().contains(r#""phase":"stopping""#), "the first event is the latest state, not the seen one");
+        assert!(
+            next(&mut stream).await.unwrap().contains(r#""phase":"stopping""#),
+            "the first event is the latest state, not the seen one"
+        );
     }
 
     #[tokio::test]

@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::desk::ScanDesk;
-use kastrel_actors::model::{AttemptNumber, PluginInfo, ReportFiles, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, SettingNatures, Severity};
+use kastrel_actors::model::{
+    AttemptNumber, PluginInfo, ReportFiles, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, SettingNatures,
+    Severity,
+};
 use kastrel_actors::policy::access::Role;
 use kastrel_actors::policy::overrides::SettingsSchema;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -84,8 +87,14 @@ pub struct SettingLine {
 /// Renders the reports of an ended attempt once more.
 #[async_trait]
 pub trait RenderReport: Send + Sync + 'static {
-    /// Renders them and tells which were written, one at least; or says in a sentence for people why there is none.
-    async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<ReportFiles, String>;
+    /// Renders them and tells which were written, one at least; or says in a sentence for people
+    /// why there is none.
+    async fn render(
+        &self,
+        record: &ScanRecord,
+        attempt: AttemptNumber,
+        format: ReportFormat,
+    ) -> Result<ReportFiles, String>;
 }
 
 /// The key of the data folder, and the address at which commands of this machine reach this server.
@@ -102,7 +111,8 @@ pub struct ServerProof {
 pub struct AppInfo {
     /// Kastrel's version.
     pub version: String,
-    /// Where the data is, in words for the page's foot: a folder or a database's address without its password.
+    /// Where the data is, in words for the page's foot: a folder or a database's address without
+    /// its password.
     pub data_label: String,
 }
 
@@ -149,7 +159,8 @@ pub struct WebState {
     pub proof: Option<ServerProof>,
     /// What is between the router and the proxies.
     pub edge: Edge,
-    /// Cancelled when the server begins to stop: open event streams end, so that they do not hold it up.
+    /// Cancelled when the server begins to stop: open event streams end, so that they do not hold
+    /// it up.
     pub closing: CancellationToken,
 }
 
@@ -187,11 +198,24 @@ impl WebInner {
         state.telemetry.readings().watch_streams(Arc::clone(&streams), limits.event_streams);
         let backups = Arc::new(Semaphore::new(1));
         let health = Semaphore::new(limits.health_checks);
-        let bodies = Semaphore::new(limits.arriving_bytes.max(limits.body_bytes.saturating_mul(4)).min(Semaphore::MAX_PERMITS));
-        Self { state, limits, in_flight, health, bodies, streams, backups, run: rand::random(), statuses: StatusCache::default(), openapi }
+        let bodies =
+            Semaphore::new(limits.arriving_bytes.max(limits.body_bytes.saturating_mul(4)).min(Semaphore::MAX_PERMITS));
+        Self {
+            state,
+            limits,
+            in_flight,
+            health,
+            bodies,
+            streams,
+            backups,
+            run: rand::random(),
+            statuses: StatusCache::default(),
+            openapi,
+        }
     }
 
-    /// A turn to be answered, if there is one. Health checks wait for theirs; a liveness check needs none.
+    /// A turn to be answered, if there is one. Health checks wait for theirs; a liveness check
+    /// needs none.
     pub(crate) async fn turn(&self, path: &str) -> Result<Option<SemaphorePermit<'_>>, NoTurn> {
         match reserved_use(path) {
             ReservedUse::Liveness => Ok(None),
@@ -215,7 +239,11 @@ impl WebInner {
 
     /// Why there is no catalogue yet.
     pub(crate) const fn no_catalogue(&self) -> &'static str {
-        if self.state.runs_scans { "the scanner is still being detected" } else { "no worker is connected yet, or its scanner is still being detected" }
+        if self.state.runs_scans {
+            "the scanner is still being detected"
+        } else {
+            "no worker is connected yet, or its scanner is still being detected"
+        }
     }
 
     /// Where a trace is shown, if there is such a place.

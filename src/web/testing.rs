@@ -1,4 +1,5 @@
-//! A web server without a socket: every handler test goes through the whole router. Each JSON answer is held against the API's own description.
+//! A web server without a socket: every handler test goes through the whole router. Each JSON
+//! answer is held against the API's own description.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,8 +14,8 @@ use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
 use kastrel_actors::desk::{ScanDesk, View};
 use kastrel_actors::model::{
-    Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord, ScanRequestDraft, ScanStatus, ScannerInfo,
-    ScannerKind, Severity,
+    Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord,
+    ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
 };
 use kastrel_actors::policy::access::Role;
 use kastrel_actors::policy::admission::QueueLimits;
@@ -30,7 +31,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::state::{Web, WebInner};
-use super::{AppInfo, CatalogueView, Edge, HostRule, IssueText, RequestLimits, ServerProof, SettingLine, WebState, router};
+use super::{
+    AppInfo, CatalogueView, Edge, HostRule, IssueText, RequestLimits, ServerProof, SettingLine, WebState, router,
+};
 use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
 use crate::adapters::kast_runner::AttemptPaths;
 use crate::backup::BackupStatus;
@@ -79,7 +82,9 @@ impl TestApp {
 
     /// With room for so many waiting scans, and a client's share of it in percent.
     pub(crate) fn with_room_for(max_waiting: u64, client_percent: u64) -> Self {
-        Self::build(RequestLimits::default(), None, Telemetry::without_exporters(), |desk| desk.limits = QueueLimits { max_waiting, client_percent })
+        Self::build(RequestLimits::default(), None, Telemetry::without_exporters(), |desk| {
+            desk.limits = QueueLimits { max_waiting, client_percent }
+        })
     }
 
     /// With the files of scans somewhere else than in `results`.
@@ -115,7 +120,12 @@ impl TestApp {
         Self::build(limits, artifacts, Telemetry::without_exporters(), |_| {})
     }
 
-    fn build(limits: RequestLimits, artifacts: Option<Arc<dyn ArtifactStore>>, telemetry: Telemetry, change: impl FnOnce(&mut ScanDesk)) -> Self {
+    fn build(
+        limits: RequestLimits,
+        artifacts: Option<Arc<dyn ArtifactStore>>,
+        telemetry: Telemetry,
+        change: impl FnOnce(&mut ScanDesk),
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let store = Arc::new(FaultyStore::new(memory.clone()));
@@ -161,7 +171,18 @@ impl TestApp {
             edge: Edge::default(),
             closing: closing.clone(),
         };
-        Self { desk, memory, store, closing, results, backup, backups, catalogue, router: router(state.clone(), limits), state }
+        Self {
+            desk,
+            memory,
+            store,
+            closing,
+            results,
+            backup,
+            backups,
+            catalogue,
+            router: router(state.clone(), limits),
+            state,
+        }
     }
 
     /// A request, with `Host: localhost` unless `headers` say otherwise.
@@ -183,8 +204,16 @@ impl TestApp {
     }
 
     /// A request that comes from an address.
-    pub(crate) async fn send_from(&self, peer: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
-        let mut request = Request::builder().method(method).uri(path).extension(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+    pub(crate) async fn send_from(
+        &self,
+        peer: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response {
+        let mut request =
+            Request::builder().method(method).uri(path).extension(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -201,13 +230,20 @@ impl TestApp {
     }
 
     pub(crate) async fn post_json(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
-        let headers: Vec<(&str, &str)> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().copied().chain([("content-type", "application/json")]).collect();
         self.send("POST", path, &headers, &body.to_string()).await
     }
 
     /// As a browser sends a form of ours.
     pub(crate) async fn post_form(&self, path: &str, body: &str) -> Response {
-        self.send("POST", path, &[("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")], body).await
+        self.send(
+            "POST",
+            path,
+            &[("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")],
+            body,
+        )
+        .await
     }
 
     /// A scan that waits.
@@ -243,7 +279,9 @@ impl TestApp {
     }
 
     async fn apply(&self, id: ScanId, command: Command) -> ScanRecord {
-        let Applied::Committed(record) = self.memory.apply(id, command).await.unwrap() else { panic!("the command was refused") };
+        let Applied::Committed(record) = self.memory.apply(id, command).await.unwrap() else {
+            panic!("the command was refused")
+        };
         if record.status() == ScanStatus::Running {
             self.desk.board.publish_own(record.clone());
         } else {
@@ -254,7 +292,14 @@ impl TestApp {
 
     /// Where the files of the scan's last attempt are.
     pub(crate) fn attempt_folder(&self, scan: &ScanRecord) -> PathBuf {
-        AttemptPaths::new(self.results.path(), &scan.request.target, scan.created_at, scan.id, scan.last_attempt().unwrap().number).attempt_dir
+        AttemptPaths::new(
+            self.results.path(),
+            &scan.request.target,
+            scan.created_at,
+            scan.id,
+            scan.last_attempt().unwrap().number,
+        )
+        .attempt_dir
     }
 
     /// What a handler gets.
@@ -287,8 +332,18 @@ pub(crate) fn catalogue() -> CatalogueView {
         remediation: "Turn it off.".into(),
         category: "TLS".into(),
     };
-    let timeout = SettingRule { kinds: vec![ValueKind::Integer], minimum: Some(1.0), maximum: Some(60.0), ..SettingRule::default() };
-    let text = |description: &str, secret| SettingRule { kinds: vec![ValueKind::Text], description: description.into(), secret, ..SettingRule::default() };
+    let timeout = SettingRule {
+        kinds: vec![ValueKind::Integer],
+        minimum: Some(1.0),
+        maximum: Some(60.0),
+        ..SettingRule::default()
+    };
+    let text = |description: &str, secret| SettingRule {
+        kinds: vec![ValueKind::Text],
+        description: description.into(),
+        secret,
+        ..SettingRule::default()
+    };
     let of_whatweb = [("timeout".to_owned(), timeout)];
     let of_zap = [
         ("image".to_owned(), text("A container image.", false)),
@@ -297,7 +352,9 @@ pub(crate) fn catalogue() -> CatalogueView {
         ("pin".to_owned(), text("A number to log in with.", true)),
         ("note".to_owned(), text("Any text.", false)),
     ];
-    let settings = SettingsSchema { plugins: [("whatweb".to_owned(), of_whatweb.into()), ("zap".to_owned(), of_zap.into())].into() };
+    let settings = SettingsSchema {
+        plugins: [("whatweb".to_owned(), of_whatweb.into()), ("zap".to_owned(), of_zap.into())].into(),
+    };
     CatalogueView {
         scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() },
         plugins: vec![
@@ -333,7 +390,8 @@ pub(crate) fn api_description() -> &'static Value {
     })
 }
 
-/// Holds an answer of the API against its description: status, content type and the form of the JSON.
+/// Holds an answer of the API against its description: status, content type and the form of the
+/// JSON.
 async fn as_described(method: &str, path: &str, response: Response) -> Response {
     let (path, _) = path.split_once('?').unwrap_or((path, ""));
     let Some(operation) = operation_of(method, path) else { return response };
@@ -357,7 +415,9 @@ async fn as_described(method: &str, path: &str, response: Response) -> Response 
         assert_eq!(content_type, "", "{method} {path}: {status} is described without content");
         return response;
     };
-    let Some(content) = contents.get(essence) else { panic!("{method} {path}: {status} is described as {:?}, not {content_type}", contents.keys()) };
+    let Some(content) = contents.get(essence) else {
+        panic!("{method} {path}: {status} is described as {:?}, not {content_type}", contents.keys())
+    };
     if !essence.ends_with("/json") && !essence.ends_with("+json") {
         return response;
     }
@@ -375,10 +435,12 @@ fn operation_of(method: &str, path: &str) -> Option<&'static Value> {
     let parts: Vec<&str> = path.split('/').collect();
     let matches = |template: &str| {
         let template: Vec<&str> = template.split('/').collect();
-        template.len() == parts.len() && template.iter().zip(&parts).all(|(expected, given)| expected.starts_with('{') || expected == given)
+        template.len() == parts.len()
+            && template.iter().zip(&parts).all(|(expected, given)| expected.starts_with('{') || expected == given)
     };
     let paths = api_description()["paths"].as_object().unwrap();
     // An exact path goes before one with a parameter, as in the router.
-    let item = paths.get(path).or_else(|| paths.iter().find(|(template, _)| matches(template)).map(|(_, item)| item))?;
+    let item =
+        paths.get(path).or_else(|| paths.iter().find(|(template, _)| matches(template)).map(|(_, item)| item))?;
     item.get(method.to_lowercase())
 }

@@ -37,11 +37,14 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// A path as it stands in an address: everything but the plainest characters is encoded.
 pub(crate) fn in_url(path: &str) -> String {
-    let encode = |b: u8| if b.is_ascii_alphanumeric() || b"/-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    let encode = |b: u8| {
+        if b.is_ascii_alphanumeric() || b"/-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }
+    };
     path.bytes().map(encode).collect()
 }
 
-/// The page of a plugin of a scan. A name is whatever the scanner says: it becomes one segment, and one that a browser takes for a step up (`..`) is marked, as is one that looks marked.
+/// The page of a plugin of a scan. A name is whatever the scanner says: it becomes one segment, and
+/// one that a browser takes for a step up (`..`) is marked, as is one that looks marked.
 pub(crate) fn plugin_url(scan: ScanId, name: &str) -> String {
     let mark = if matches!(name, "." | "..") || name.starts_with(PLUGIN_MARK) { "~" } else { "" };
     format!("/scans/{scan}/plugins/{mark}{}", in_url(name).replace('/', "%2F"))
@@ -53,7 +56,8 @@ pub(crate) const PLUGIN_MARK: char = '~';
 /// Targets up to this length are not broken in lines that have room.
 const SHORT: usize = 40;
 
-/// A target in pieces between which a line may be broken: behind the signs of an address, never within a word. A short one is one piece.
+/// A target in pieces between which a line may be broken: behind the signs of an address, never
+/// within a word. A short one is one piece.
 pub(crate) fn pieces(target: &str) -> Vec<&str> {
     if target.chars().count() <= SHORT {
         return vec![target];
@@ -73,7 +77,8 @@ pub(crate) fn pieces(target: &str) -> Vec<&str> {
     pieces
 }
 
-/// A text as a sentence begins: the edge at which error texts, which are fragments, become messages.
+/// A text as a sentence begins: the edge at which error texts, which are fragments, become
+/// messages.
 pub(crate) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
@@ -95,13 +100,19 @@ mod tests {
 
     #[test]
     fn sizes_are_short() {
-        assert_eq!([size(1), size(999), size(3_400), size(12_000_000), size(2_500_000_000)], ["1 byte", "999 bytes", "3.4 KB", "12.0 MB", "2.5 GB"]);
+        assert_eq!(
+            [size(1), size(999), size(3_400), size(12_000_000), size(2_500_000_000)],
+            ["1 byte", "999 bytes", "3.4 KB", "12.0 MB", "2.5 GB"]
+        );
     }
 
     #[test]
     fn a_long_target_may_be_broken_behind_its_signs_only() {
         assert_eq!(pieces("www.example.com"), ["www.example.com"]);
-        assert_eq!(pieces("https://shop.example.com:8443/some_path?a=b"), ["https://", "shop.", "example.", "com:", "8443/", "some_", "path?", "a=", "b"]);
+        assert_eq!(
+            pieces("https://shop.example.com:8443/some_path?a=b"),
+            ["https://", "shop.", "example.", "com:", "8443/", "some_", "path?", "a=", "b"]
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! No accounts yet: every request is anonymous. Handlers take `Viewer`, which also says how its pages look and in which time zone.
+//! No accounts yet: every request is anonymous. Handlers take `Viewer`, which also says how its
+//! pages look and in which time zone.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -47,7 +48,8 @@ impl Theme {
         pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| Self::named(value)).unwrap_or_default()
     }
 
-    /// What makes a browser keep the choice. It is no secret, so the script that switches at once may set it too.
+    /// What makes a browser keep the choice. It is no secret, so the script that switches at once
+    /// may set it too.
     pub(crate) fn cookie(self) -> String {
         format!("{COOKIE}={}; Path={}; Max-Age=31536000; SameSite=Lax", self.as_str(), base_path::of_cookies())
     }

@@ -1,6 +1,7 @@
 //! The viewer's time zone: which one their browser named, and moments as its clock shows them.
 //!
-//! A browser keeps the name of its zone in a cookie, so that the server writes times and reads days as the viewer does. Without that cookie, as without JavaScript, and where this machine does not
+//! A browser keeps the name of its zone in a cookie, so that the server writes times and reads days
+//! as the viewer does. Without that cookie, as without JavaScript, and where this machine does not
 //! know the zone, it is UTC; the page says which it is.
 
 use axum::http::{HeaderMap, header};
@@ -36,7 +37,8 @@ impl Zone {
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b))
     }
 
-    /// The zone of this name, such as `Pacific/Auckland`; `None` for what is no name, and for a zone that this machine does not know.
+    /// The zone of this name, such as `Pacific/Auckland`; `None` for what is no name, and for a
+    /// zone that this machine does not know.
     pub(crate) fn named(name: &str) -> Option<Self> {
         if !Self::is_name(name) {
             return None;
@@ -142,7 +144,10 @@ mod tests {
             ("09:00:00", "2025-11-07 09:00:00 UTC", "2025-11-07T09:00:00Z", "1 h ago")
         );
         let there = WallClock { now, zone: Zone::named("Pacific/Auckland").unwrap() }.moment(at);
-        assert_eq!((there.shown.as_str(), there.full.as_str()), ("22:00:00", "2025-11-07 22:00:00 NZDT (2025-11-07 09:00:00 UTC)"));
+        assert_eq!(
+            (there.shown.as_str(), there.full.as_str()),
+            ("22:00:00", "2025-11-07 22:00:00 NZDT (2025-11-07 09:00:00 UTC)")
+        );
         assert_eq!(there.exact, utc.exact);
     }
 }

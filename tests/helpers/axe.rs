@@ -1,4 +1,5 @@
-//! axe-core, which finds what keeps people from using a page: from npm, installed once into `target/axe`.
+//! axe-core, which finds what keeps people from using a page: from npm, installed once into
+//! `target/axe`.
 //!
 //! It needs `npm` (Debian: `apt-get install npm`) and, the first time, the registry.
 
@@ -17,7 +18,10 @@ pub(crate) fn script() -> String {
     let (folder, done) = (target.join("axe"), target.join("axe/installed"));
     if !std::fs::read_to_string(&done).is_ok_and(|version| version == PACKAGE) {
         let mut command = Command::new("npm");
-        command.args(["install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix"]).arg(&folder).arg(PACKAGE);
+        command
+            .args(["install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix"])
+            .arg(&folder)
+            .arg(PACKAGE);
         match command.stdin(Stdio::null()).output() {
             Ok(output) if output.status.success() => {}
             Ok(output) => panic!("{PACKAGE} could not be installed: {}", String::from_utf8_lossy(&output.stderr)),

@@ -1,6 +1,7 @@
 //! A real browser for tests: Debian's Chromium without a window, driven by its chromedriver.
 //!
-//! Each has a driver and a profile of its own, and its drop ends all processes that came of it. However many tests want one, at most [`AT_ONCE`] run at the same time on a machine. Nothing but
+//! Each has a driver and a profile of its own, and its drop ends all processes that came of it.
+//! However many tests want one, at most [`AT_ONCE`] run at the same time on a machine. Nothing but
 //! loopback is reachable from it.
 //!
 //! It needs `chromium` and `chromedriver` (Debian: `apt-get install chromium chromium-driver`).
@@ -62,7 +63,8 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromedriver");
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut driver = command.spawn().unwrap_or_else(|error| panic!("chromedriver cannot be started ({error}); {PACKAGES}"));
+        let mut driver =
+            command.spawn().unwrap_or_else(|error| panic!("chromedriver cannot be started ({error}); {PACKAGES}"));
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let ready = async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -76,8 +78,12 @@ impl Browser {
         // What else it says must go somewhere, or the full pipe would stop it.
         tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
         let wanted = capabilities(profile.path(), preferences);
-        let session = ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&format!("http://127.0.0.1:{port}")).await;
-        let client = session.unwrap_or_else(|error| panic!("chromedriver could not start a browser ({error}); {PACKAGES}"));
+        let session = ClientBuilder::new(HttpConnector::new())
+            .capabilities(wanted)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await;
+        let client =
+            session.unwrap_or_else(|error| panic!("chromedriver could not start a browser ({error}); {PACKAGES}"));
         Self { client, driver, _profile: profile, _place: place }
     }
 
@@ -93,10 +99,14 @@ impl Browser {
 
     /// The value of a JavaScript expression in the page.
     pub(crate) async fn js(&self, expression: &str) -> Value {
-        self.client.execute(&format!("return ({expression});"), Vec::new()).await.unwrap_or_else(|error| panic!("{expression}: {error}"))
+        self.client
+            .execute(&format!("return ({expression});"), Vec::new())
+            .await
+            .unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// Waits until a JavaScript expression is true; looks whenever the page changes, and once more a second for what is no change of the page.
+    /// Waits until a JavaScript expression is true; looks whenever the page changes, and once more
+    /// a second for what is no change of the page.
     pub(crate) async fn until(&self, condition: &str) {
         let script = format!(
             "const done = arguments[arguments.length - 1];
@@ -114,7 +124,9 @@ impl Browser {
                 Ok(holds) if holds == true => return,
                 Ok(_) => {}
                 // The page went away under the script.
-                Err(CmdError::Standard(error)) if !error.message.contains("SyntaxError") => last = error.message.into_owned(),
+                Err(CmdError::Standard(error)) if !error.message.contains("SyntaxError") => {
+                    last = error.message.into_owned()
+                }
                 Err(error) => panic!("{condition}: {error}"),
             }
         }
@@ -138,7 +150,13 @@ impl Browser {
 
     /// Types into an empty field.
     pub(crate) async fn fill(&self, selector: &str, text: &str) {
-        let field = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        let field = self
+            .client
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css(selector))
+            .await
+            .unwrap_or_else(|error| panic!("{selector}: {error}"));
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
@@ -151,25 +169,43 @@ impl Browser {
 
     /// The size of what is seen of a page, and how many device pixels one of its pixels has.
     pub(crate) async fn viewport(&self, width: u32, height: u32) {
-        self.protocol("Emulation.setDeviceMetricsOverride", &json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false })).await;
+        self.protocol(
+            "Emulation.setDeviceMetricsOverride",
+            &json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false }),
+        )
+        .await;
     }
 
     /// `light` or `dark`: what the user's system prefers.
     pub(crate) async fn system_prefers(&self, colours: &str) {
-        self.protocol("Emulation.setEmulatedMedia", &json!({ "features": [{ "name": "prefers-color-scheme", "value": colours }] })).await;
+        self.protocol(
+            "Emulation.setEmulatedMedia",
+            &json!({ "features": [{ "name": "prefers-color-scheme", "value": colours }] }),
+        )
+        .await;
     }
 
     /// A command of Chromium's own protocol.
     pub(crate) async fn protocol(&self, command: &str, parameters: &Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
-        self.client.issue_cmd(Extension { path: "goog/cdp/execute", body }).await.unwrap_or_else(|error| panic!("{command}: {error}"))
+        self.client
+            .issue_cmd(Extension { path: "goog/cdp/execute", body })
+            .await
+            .unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    /// What the console has got since this was last asked for: what failed, and what a policy forbade.
+    /// What the console has got since this was last asked for: what failed, and what a policy
+    /// forbade.
     pub(crate) async fn said(&self) -> Vec<Said> {
-        let entries = self.client.issue_cmd(Extension { path: "se/log", body: json!({ "type": "browser" }) }).await.unwrap();
+        let entries =
+            self.client.issue_cmd(Extension { path: "se/log", body: json!({ "type": "browser" }) }).await.unwrap();
         let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
-        entries.as_array().unwrap().iter().map(|entry| Said { source: text(entry, "source"), text: text(entry, "message") }).collect()
+        entries
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| Said { source: text(entry, "source"), text: text(entry, "message") })
+            .collect()
     }
 }
 
@@ -238,7 +274,8 @@ fn place() -> File {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     std::fs::create_dir_all(&target).unwrap();
     let open = |number: u32| File::create(target.join(format!("browser-{number}.lock"))).unwrap();
-    let free = (0..AT_ONCE).map(open).find(|file| rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok());
+    let free =
+        (0..AT_ONCE).map(open).find(|file| rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok());
     free.unwrap_or_else(|| {
         let file = open(rand::random_range(0..AT_ONCE));
         rustix::fs::flock(&file, FlockOperation::LockExclusive).unwrap();
@@ -256,13 +293,15 @@ struct Process {
 fn processes() -> Vec<Process> {
     let read = |pid: i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before the state is in parentheses and may hold anything. After it: state, parent.
+        // The name before the state is in parentheses and may hold anything. After it: state,
+        // parent.
         let mut fields = stat.rsplit_once(") ")?.1.split(' ');
         let is_dead = fields.next()?.starts_with(['Z', 'X']);
         let parent = fields.next()?.parse().ok()?;
         (!is_dead).then_some(Process { pid, parent })
     };
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids =
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(read).collect()
 }
 

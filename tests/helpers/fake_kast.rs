@@ -1,6 +1,8 @@
-//! A program that plays KAST for tests: it speaks KAST's command line, writes KAST's files in KAST's order, and misbehaves for real.
+//! A program that plays KAST for tests: it speaks KAST's command line, writes KAST's files in
+//! KAST's order, and misbehaves for real.
 //!
-//! What it does comes from the labels of the target's host name, split at `-` and `.`; where `FAKE_KAST` is set, from that instead. Words:
+//! What it does comes from the labels of the target's host name, split at `-` and `.`; where
+//! `FAKE_KAST` is set, from that instead. Words:
 //!
 //! | word | behaviour |
 //! |---|---|
@@ -42,19 +44,30 @@
 //! | `gated` | ends each plugin only when the folder that `FAKE_KAST_GATES` names has a file of the plugin's name |
 //! | `hostile` | its report, its files and its log try what they can to run script in a browser |
 //!
-//! Where `FAKE_KAST_STARTS` names a folder, it writes there when it started and when it crashed, in milliseconds since the epoch: `<scan>-<attempt>.start` and `.end`.
+//! Where `FAKE_KAST_STARTS` names a folder, it writes there when it started and when it crashed, in
+//! milliseconds since the epoch: `<scan>-<attempt>.start` and `.end`.
 //!
-//! Where `FAKE_KAST_JOURNAL` names a folder, it appends to `<scan>.journal` there: `start <attempt> <pid> <ms>` and, when it ends by itself, `finish <attempt> <pid> <ms>`. As long as it lives it
-//! holds a lock on `<scan>.lock`, which the system gives back whatever ends it; so a process that starts while another one of its scan still lives knows, and says `overlap` instead of `start`.
+//! Where `FAKE_KAST_JOURNAL` names a folder, it appends to `<scan>.journal` there:
+//! `start <attempt> <pid> <ms>` and, when it ends by itself, `finish <attempt> <pid> <ms>`. As long
+//! as it lives it holds a lock on `<scan>.lock`, which the system gives back whatever ends it; so a
+//! process that starts while another one of its scan still lives knows, and says `overlap` instead
+//! of `start`.
 //!
 //! Where `FAKE_KAST_REPLAY` names a folder, its files are all that a scan writes.
 //!
 //! Where `FAKE_KAST_ACTIVE` names a plugin, it offers that one as well, an active one.
 //!
-//! Where `FAKE_KAST_DEMO` is set, it offers the plugins and plays the scans of `fake_kast_demo.rs`, a second long where no word says otherwise.
+//! Where `FAKE_KAST_DEMO` is set, it offers the plugins and plays the scans of `fake_kast_demo.rs`,
+//! a second long where no word says otherwise.
 //!
-//! Also: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`, `--list-plugins`, `--dry-run`, `--report-only`.
-#![expect(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a program for tests that talks on its standard streams")]
+//! Also: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`,
+//! `--list-plugins`, `--dry-run`, `--report-only`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a program for tests that talks on its standard streams"
+)]
 
 #[path = "fake_kast_demo.rs"]
 mod demo;
@@ -66,7 +79,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-const FAKE_PLUGINS: &[&str] = &["whatweb", "wafw00f", "testssl", "cors_analyzer", "script_detection", "ai_surface_detection"];
+const FAKE_PLUGINS: &[&str] =
+    &["whatweb", "wafw00f", "testssl", "cors_analyzer", "script_detection", "ai_surface_detection"];
 const START: &str = "2026-11-23T19:06:59.039284";
 const END: &str = "2026-11-23T19:07:02.533311";
 
@@ -76,11 +90,20 @@ fn main() -> ExitCode {
     match words[..] {
         ["--version"] => println!("KAST version 3.0.40"),
         ["plugins", "deps", ..] if demo::is_on() => println!("{}", demo::dependencies()),
-        ["registry", "list", "--json"] if demo::is_on() => println!("{}", serde_json::json!({ "registry": demo::registry() })),
-        ["plugins", "list", "--json"] => println!("{}", serde_json::json!({"kast_version": "3.0.40", "plugins": plugin_list()})),
-        ["plugins", "deps", ..] => println!("  [✓] Priority  10 | script_detection (passive)\n      Dependencies:\n        └─ whatweb (<lambda>)"),
+        ["registry", "list", "--json"] if demo::is_on() => {
+            println!("{}", serde_json::json!({ "registry": demo::registry() }))
+        }
+        ["plugins", "list", "--json"] => {
+            println!("{}", serde_json::json!({"kast_version": "3.0.40", "plugins": plugin_list()}))
+        }
+        ["plugins", "deps", ..] => println!(
+            "  [✓] Priority  10 | script_detection (passive)\n      Dependencies:\n        └─ whatweb (<lambda>)"
+        ),
         ["registry", "list", "--json"] => {
-            println!("{}", serde_json::json!({"registry": [{"id": "FAKE-1", "display_name": "A fake issue", "severity": "High"}]}));
+            println!(
+                "{}",
+                serde_json::json!({"registry": [{"id": "FAKE-1", "display_name": "A fake issue", "severity": "High"}]})
+            );
         }
         ["config", "schema"] | ["--config-schema"] => println!("{{}}"),
         ["--list-plugins"] => println!("✓ whatweb (priority: 15, type: passive)\n  Looks."),
@@ -102,7 +125,11 @@ fn plugin_list() -> Vec<serde_json::Value> {
     }
     let plugin = |name: &str, kind: &str| serde_json::json!({"name": name, "display_name": name.to_uppercase(), "description": "Plays.", "scan_type": kind, "available": true});
     let active = std::env::var("FAKE_KAST_ACTIVE").ok();
-    FAKE_PLUGINS.iter().map(|name| plugin(name, "passive")).chain(active.iter().map(|name| plugin(name, "active"))).collect()
+    FAKE_PLUGINS
+        .iter()
+        .map(|name| plugin(name, "passive"))
+        .chain(active.iter().map(|name| plugin(name, "active")))
+        .collect()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -145,7 +172,12 @@ fn scan(args: &[String]) -> ExitCode {
     mark(Path::new(&out), "start");
     let journal = Journal::open(Path::new(&out));
     let script = std::env::var("FAKE_KAST").unwrap_or_else(|_| host(&target).to_owned());
-    let mut play = Play { behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(), out: out.into(), host: script, config: after("--config") };
+    let mut play = Play {
+        behaviour: script.split(['-', '.', ':']).map(str::to_owned).collect(),
+        out: out.into(),
+        host: script,
+        config: after("--config"),
+    };
     if demo::is_on() && play.host.starts_with("legacy") {
         play.behaviour.push("crash".into());
     }
@@ -187,7 +219,13 @@ impl Journal {
 
     fn write(&self, what: &str) {
         let line = format!("{what} {} {} {:.0}\n", self.attempt, std::process::id(), now_ms());
-        std::fs::File::options().append(true).create(true).open(&self.path).unwrap().write_all(line.as_bytes()).unwrap();
+        std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(&self.path)
+            .unwrap()
+            .write_all(line.as_bytes())
+            .unwrap();
     }
 }
 
@@ -212,7 +250,9 @@ fn mark(out: &Path, what: &str) {
 }
 
 async fn run(play: &Play) -> ExitCode {
-    let _ignored = play.is("stubborn").then(|| (signal(SignalKind::interrupt()).unwrap(), signal(SignalKind::terminate()).unwrap()));
+    let _ignored = play
+        .is("stubborn")
+        .then(|| (signal(SignalKind::interrupt()).unwrap(), signal(SignalKind::terminate()).unwrap()));
     if play.is("env") {
         std::env::vars().for_each(|(name, value)| println!("env {name}={value}"));
     }
@@ -236,7 +276,9 @@ async fn run(play: &Play) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if play.is("crash") || (play.is("flaky") && attempts_beside(&play.out) < 3) {
-        eprintln!("Traceback (most recent call last):\n  File \"kast/main.py\", line 1, in <module>\nValueError: \u{1b}[31mplayed crash\u{1b}[0m");
+        eprintln!(
+            "Traceback (most recent call last):\n  File \"kast/main.py\", line 1, in <module>\nValueError: \u{1b}[31mplayed crash\u{1b}[0m"
+        );
         mark(&play.out, "end");
         return ExitCode::FAILURE;
     }
@@ -306,8 +348,12 @@ fn family() {
 /// One that drops every mark of its origin but its parent.
 #[expect(clippy::zombie_processes, reason = "nobody waiting for it is the bad behaviour that is played")]
 fn stranger(out: &Path) {
-    let mut child =
-        Command::new(std::env::current_exe().unwrap()).args(["play-child", "session"]).env_clear().stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["play-child", "session"])
+        .env_clear()
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
     write(out, "stranger.pid", child.id().to_string().as_bytes());
@@ -320,7 +366,8 @@ fn first_line(child: &mut std::process::Child) -> String {
     line.trim().to_owned()
 }
 
-/// One that drops every mark of its origin, its parent too: a second fork, a new session, an empty environment.
+/// One that drops every mark of its origin, its parent too: a second fork, a new session, an empty
+/// environment.
 fn escape(out: &Path, is_forged: bool) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["play-child", "escape"]).env_clear().stdout(std::process::Stdio::piped());
@@ -339,7 +386,11 @@ fn escape(out: &Path, is_forged: bool) {
 /// Between the one that escapes and its scanner: it ends at once.
 fn escaping() -> ExitCode {
     rustix::process::setsid().unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap()).args(["play-child", "session"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["play-child", "session"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     first_line(&mut child);
     println!("escaped {}", child.id());
     ExitCode::SUCCESS
@@ -375,11 +426,16 @@ fn eat() {
 
 fn look() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    for line in status.lines().filter(|line| ["Uid:", "Gid:", "Groups:", "CapEff:", "CapPrm:", "NoNewPrivs:"].iter().any(|name| line.starts_with(name))) {
+    for line in status.lines().filter(|line| {
+        ["Uid:", "Gid:", "Groups:", "CapEff:", "CapPrm:", "NoNewPrivs:"].iter().any(|name| line.starts_with(name))
+    }) {
         println!("look {}", line.split_whitespace().collect::<Vec<_>>().join(" "));
     }
     for file in ["oom_score_adj", "cgroup"] {
-        println!("look {file} {}", std::fs::read_to_string(format!("/proc/self/{file}")).unwrap().lines().last().unwrap_or_default());
+        println!(
+            "look {file} {}",
+            std::fs::read_to_string(format!("/proc/self/{file}")).unwrap().lines().last().unwrap_or_default()
+        );
     }
     let parent = std::os::unix::process::parent_id();
     println!("look keeper {} {parent}", std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap().trim());
@@ -394,7 +450,10 @@ fn look() {
     for name in ["TMPDIR", "HOME", "USER"] {
         println!("look {name} {}", std::env::var(name).unwrap_or_default());
     }
-    let mut tmp: Vec<String> = std::fs::read_dir("/tmp").unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut tmp: Vec<String> = std::fs::read_dir("/tmp")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     tmp.sort();
     println!("look /tmp {}", tmp.join(","));
     std::fs::write(Path::new(&std::env::var("TMPDIR").unwrap()).join("kept"), "x").unwrap();
@@ -403,14 +462,16 @@ fn look() {
     }
 }
 
-/// `FAKE_KAST_SPY`: paths and process ids with commas between them. `@keeper` is the process that started us, and `@server` the one that started that.
+/// `FAKE_KAST_SPY`: paths and process ids with commas between them. `@keeper` is the process that
+/// started us, and `@server` the one that started that.
 fn spy() {
     let parent = |pid: &str| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().to_owned()
     };
     let keeper = parent("self");
-    let wanted = std::env::var("FAKE_KAST_SPY").unwrap().replace("@server", &parent(&keeper)).replace("@keeper", &keeper);
+    let wanted =
+        std::env::var("FAKE_KAST_SPY").unwrap().replace("@server", &parent(&keeper)).replace("@keeper", &keeper);
     for one in wanted.split(',') {
         let tried = match one.parse().ok().and_then(rustix::process::Pid::from_raw) {
             Some(pid) => rustix::process::test_kill_process(pid).map_err(std::io::Error::from),
@@ -532,7 +593,9 @@ async fn plugins(play: &Play) {
         }
         let is_last = index + 1 == count;
         let failed = play.is("allfail") || (play.is("failp") && is_last);
-        let odd = [("missingp", "unavailable"), ("skippedp", "skipped"), ("unknownp", "unknown")].into_iter().find(|(word, _)| is_last && play.is(word));
+        let odd = [("missingp", "unavailable"), ("skippedp", "skipped"), ("unknownp", "unknown")]
+            .into_iter()
+            .find(|(word, _)| is_last && play.is(word));
         let file = format!("{name}_processed.json");
         let mut text = processed(name, index, failed, play.is("clean"));
         if index == 0 {
@@ -581,7 +644,8 @@ async fn plugins(play: &Play) {
     }
 }
 
-/// What a scanned site could get into the files of its scan. Each thing that runs leaves a mark: it changes the title, or what a paragraph says.
+/// What a scanned site could get into the files of its scan. Each thing that runs leaves a mark: it
+/// changes the title, or what a paragraph says.
 fn hostile(out: &Path) {
     let script = "document.title = 'owned'; window.owned = true";
     println!("<script>{script}</script><img src=x onerror=\"{script}\">");

@@ -1,6 +1,8 @@
-//! What the fake KAST plays where `FAKE_KAST_DEMO` is set: a whole catalogue, and scans that look like those of a team at work.
+//! What the fake KAST plays where `FAKE_KAST_DEMO` is set: a whole catalogue, and scans that look
+//! like those of a team at work.
 //!
-//! The first label of the target's host name says how a scan goes: `staging` stays at work for ever, `legacy` crashes, `intranet` has a plugin that fails; any other runs to its end.
+//! The first label of the target's host name says how a scan goes: `staging` stays at work for
+//! ever, `legacy` crashes, `intranet` has a plugin that fails; any other runs to its end.
 
 use std::path::Path;
 use std::time::Duration;
@@ -138,9 +140,30 @@ const ISSUES: &[[&str; 6]] = &[
         "jQuery 1.12.4 lets markup run as script in several of its functions.",
         "Move to a version that is maintained.",
     ],
-    ["weak_cipher", "Medium", "Encryption", "A weak cipher is offered", "Connections with 3DES can be read after some hours of listening.", "Remove it."],
-    ["no_csp", "Medium", "Headers", "No Content-Security-Policy", "Nothing limits what an injected script may do.", "Send a policy; begin with report-only."],
-    ["no_hsts", "Medium", "Headers", "No Strict-Transport-Security", "A first visit can be kept on plain HTTP.", "Send the header with a long max-age."],
+    [
+        "weak_cipher",
+        "Medium",
+        "Encryption",
+        "A weak cipher is offered",
+        "Connections with 3DES can be read after some hours of listening.",
+        "Remove it.",
+    ],
+    [
+        "no_csp",
+        "Medium",
+        "Headers",
+        "No Content-Security-Policy",
+        "Nothing limits what an injected script may do.",
+        "Send a policy; begin with report-only.",
+    ],
+    [
+        "no_hsts",
+        "Medium",
+        "Headers",
+        "No Strict-Transport-Security",
+        "A first visit can be kept on plain HTTP.",
+        "Send the header with a long max-age.",
+    ],
     [
         "no_integrity",
         "Medium",
@@ -149,10 +172,38 @@ const ISSUES: &[[&str; 6]] = &[
         "Whoever controls the other host controls this page.",
         "Pin each script with its hash.",
     ],
-    ["certificate_ends", "Low", "Encryption", "The certificate ends soon", "Visitors will be warned away in 12 days.", "Renew it automatically."],
-    ["no_permissions_policy", "Low", "Headers", "No Permissions-Policy", "Embedded pages may ask for camera and location.", "Send the header."],
-    ["version_disclosed", "Informational", "Disclosure", "The server tells its version", "It saves an attacker a guess.", "Turn it off."],
-    ["no_waf", "Informational", "Defence", "No firewall in front", "Nothing filters requests before they reach the site.", "Consider one."],
+    [
+        "certificate_ends",
+        "Low",
+        "Encryption",
+        "The certificate ends soon",
+        "Visitors will be warned away in 12 days.",
+        "Renew it automatically.",
+    ],
+    [
+        "no_permissions_policy",
+        "Low",
+        "Headers",
+        "No Permissions-Policy",
+        "Embedded pages may ask for camera and location.",
+        "Send the header.",
+    ],
+    [
+        "version_disclosed",
+        "Informational",
+        "Disclosure",
+        "The server tells its version",
+        "It saves an attacker a guess.",
+        "Turn it off.",
+    ],
+    [
+        "no_waf",
+        "Informational",
+        "Defence",
+        "No firewall in front",
+        "Nothing filters requests before they reach the site.",
+        "Consider one.",
+    ],
 ];
 
 pub(crate) fn is_on() -> bool {
@@ -240,7 +291,10 @@ fn processed(plugin: &Plugin, failed: bool) -> Value {
 }
 
 fn report(host: &str) -> String {
-    let rows: String = ISSUES.iter().map(|[_, severity, _, name, description, _]| format!("<tr><td>{severity}<td>{name}<td>{description}")).collect();
+    let rows: String = ISSUES
+        .iter()
+        .map(|[_, severity, _, name, description, _]| format!("<tr><td>{severity}<td>{name}<td>{description}"))
+        .collect();
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>{host}</title><link rel=stylesheet href=kast_style.css><h1>{host}</h1><table>{rows}</table>"
     )

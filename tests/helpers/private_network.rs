@@ -1,4 +1,5 @@
-//! A network and mounts of a test's own: addresses that no other machine answers for, a name server, and nothing of the machine's.
+//! A network and mounts of a test's own: addresses that no other machine answers for, a name
+//! server, and nothing of the machine's.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -50,7 +51,8 @@ fn enter() {
     }
 }
 
-/// Puts a file with this text in the place of another one, for this test alone. It must stay as long as something may be mounted there.
+/// Puts a file with this text in the place of another one, for this test alone. It must stay as
+/// long as something may be mounted there.
 fn replace(path: &str, text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -128,7 +130,8 @@ impl Listener {
     }
 }
 
-/// A name server that tells the truth until it is turned: every name is at [`HERE`], and then at [`ELSEWHERE`].
+/// A name server that tells the truth until it is turned: every name is at [`HERE`], and then at
+/// [`ELSEWHERE`].
 pub(crate) struct NameServer {
     turned: Arc<AtomicUsize>,
     _files: [tempfile::NamedTempFile; 2],
@@ -161,7 +164,8 @@ impl NameServer {
     }
 }
 
-/// An answer with one address, or with none where something else than IPv4 addresses was asked for (RFC 1035).
+/// An answer with one address, or with none where something else than IPv4 addresses was asked for
+/// (RFC 1035).
 fn answer(query: &[u8], address: Ipv4Addr) -> Vec<u8> {
     const HEADER: usize = 12;
     let name = query[HEADER..].iter().position(|byte| *byte == 0).unwrap();

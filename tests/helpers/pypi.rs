@@ -1,6 +1,7 @@
 //! Programs from PyPI that tests use, each installed once into a folder of its own in `target`.
 //!
-//! They need `python3` with its module `venv` (Debian: `apt-get install python3-venv`) and, the first time, PyPI.
+//! They need `python3` with its module `venv` (Debian: `apt-get install python3-venv`) and, the
+//! first time, PyPI.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +9,8 @@ use std::process::{Command, Stdio};
 /// What an installation may take, in seconds. A test that waits for PyPI for longer says so.
 const LIMIT: &str = "240";
 
-/// The folder of an installed package, such as `moto[server]==5.2.5`. `constraints`: the versions of what it needs, as pip reads them. Tests run in several processes: the first one installs, the
+/// The folder of an installed package, such as `moto[server]==5.2.5`. `constraints`: the versions
+/// of what it needs, as pip reads them. Tests run in several processes: the first one installs, the
 /// others wait.
 pub(crate) fn installed(name: &str, package: &str, constraints: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
@@ -21,7 +23,10 @@ pub(crate) fn installed(name: &str, package: &str, constraints: &str) -> PathBuf
     if std::fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
         return folder;
     }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), "python3 with its module venv is missing (Debian: apt-get install python3-venv)");
+    run(
+        Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder),
+        "python3 with its module venv is missing (Debian: apt-get install python3-venv)",
+    );
     let versions = folder.join("constraints.txt");
     std::fs::write(&versions, constraints).unwrap();
     let mut pip = Command::new("timeout");
@@ -34,7 +39,11 @@ pub(crate) fn installed(name: &str, package: &str, constraints: &str) -> PathBuf
 fn run(command: &mut Command, otherwise: &str) {
     match command.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => {}
-        Ok(output) => panic!("{otherwise}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        Ok(output) => panic!(
+            "{otherwise}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ),
         Err(error) => panic!("{otherwise}: {error}"),
     }
 }

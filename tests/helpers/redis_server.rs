@@ -1,6 +1,9 @@
-//! A real Redis (or Valkey) for tests: on a free loopback port, in a folder of its own, ended by its process id.
+//! A real Redis (or Valkey) for tests: on a free loopback port, in a folder of its own, ended by
+//! its process id.
 //!
-//! Used as a module by several test programs: `#[path = "…/tests/helpers/redis_server.rs"] mod redis_server;`. It needs only std and tokio, and `redis-server` or `valkey-server` on the PATH.
+//! Used as a module by several test programs:
+//! `#[path = "…/tests/helpers/redis_server.rs"] mod redis_server;`. It needs only std and tokio,
+//! and `redis-server` or `valkey-server` on the PATH.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -49,12 +52,17 @@ impl RedisServer {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// With more options of the command line. Options that name `--tls-cert-file` make it listen with TLS only.
+    /// With more options of the command line. Options that name `--tls-cert-file` make it listen
+    /// with TLS only.
     pub(crate) async fn start_with(options: &[&str]) -> Self {
         let mut server = Self::prepare(options);
         for _ in 0..PORTS {
-            // The number is free again when the listener is gone. Somebody else may take it before the server does: then the server says so.
-            server.port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+            // The number is free again when the listener is gone. Somebody else may take it before
+            // the server does: then the server says so.
+            server.port = std::net::TcpListener::bind("127.0.0.1:0")
+                .and_then(|listener| listener.local_addr())
+                .expect("a free port")
+                .port();
             if let Start::Ready(child) = server.spawn().await {
                 server.child = Some(child);
                 return server;
@@ -63,10 +71,14 @@ impl RedisServer {
         panic!("{PORTS} free ports in a row were taken by somebody else before redis-server could bind them");
     }
 
-    /// A server that does not run yet: its port is chosen, and nobody listens there. [`restart`](Self::restart) starts it.
+    /// A server that does not run yet: its port is chosen, and nobody listens there.
+    /// [`restart`](Self::restart) starts it.
     pub(crate) fn stopped() -> Self {
         let mut server = Self::prepare(&[]);
-        server.port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        server.port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+            .port();
         server
     }
 
@@ -101,7 +113,10 @@ impl RedisServer {
     /// `kill -9`, and waits for its end.
     pub(crate) async fn kill(&mut self) {
         let mut child = self.child.take().expect("a server that runs");
-        tokio::time::timeout(PATIENCE, child.kill()).await.expect("a killed server ends").expect("the server can be killed");
+        tokio::time::timeout(PATIENCE, child.kill())
+            .await
+            .expect("a killed server ends")
+            .expect("the server can be killed");
     }
 
     /// Starts it on the port that it had; kills it first if it runs.
@@ -122,10 +137,20 @@ impl RedisServer {
     /// Starts the program and waits until it says that it is ready.
     async fn spawn(&self) -> Start {
         let port = self.port.to_string();
-        let ports = if self.encrypted { ["--port", "0", "--tls-port", &port] } else { ["--port", &port, "--tls-port", "0"] };
+        let ports =
+            if self.encrypted { ["--port", "0", "--tls-port", &port] } else { ["--port", &port, "--tls-port", "0"] };
         let mut command = Command::new(program());
-        command.args(["--bind", "127.0.0.1", "--save", "", "--dir"]).arg(&self.folder).args(if self.encrypted { &ports[..] } else { &ports[..2] });
-        command.args(&self.options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+        command.args(["--bind", "127.0.0.1", "--save", "", "--dir"]).arg(&self.folder).args(if self.encrypted {
+            &ports[..]
+        } else {
+            &ports[..2]
+        });
+        command
+            .args(&self.options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true);
         let mut child = command.spawn().expect("redis-server can be started");
         let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
         let mut said = String::new();
@@ -165,8 +190,9 @@ impl Drop for RedisServer {
 
 fn program() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        ["redis-server", "valkey-server"].iter().find_map(|name| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_file(file)));
+    let found = ["redis-server", "valkey-server"]
+        .iter()
+        .find_map(|name| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_file(file)));
     found.expect("neither redis-server nor valkey-server is on the PATH: install one, on Debian and Ubuntu with `apt-get install redis-server`")
 }
 

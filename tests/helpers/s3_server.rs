@@ -22,7 +22,8 @@ impl S3Server {
 
     /// The same on a given port. What an earlier server on it had is gone.
     pub(crate) async fn start_on(port: u16, bucket: &str) -> Self {
-        // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set it already.
+        // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set
+        // it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = tokio::task::spawn_blocking(move || spawn(port)).await.unwrap();
         let answer = reqwest::Client::new().put(format!("{}/{bucket}", server.endpoint())).send().await.unwrap();
@@ -51,7 +52,11 @@ impl Drop for S3Server {
 
 fn spawn(port: u16) -> S3Server {
     let mut command = Command::new(installed("moto", PACKAGE, "").join("bin/moto_server"));
-    command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut said = Vec::new();

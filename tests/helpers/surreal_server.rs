@@ -1,6 +1,8 @@
-//! The real SurrealDB server for tests: built once, started on a free loopback port, killed and started anew on the same port with the same data.
+//! The real SurrealDB server for tests: built once, started on a free loopback port, killed and
+//! started anew on the same port with the same data.
 //!
-//! Include it with `#[path]`. It wants tokio, tempfile and rustix. The server is the crate `tests/helpers/surreal-server`; it is built at the first use (minutes), into `surreal-server` in
+//! Include it with `#[path]`. It wants tokio, tempfile and rustix. The server is the crate
+//! `tests/helpers/surreal-server`; it is built at the first use (minutes), into `surreal-server` in
 //! the target folder. `KASTREL_TEST_SURREAL_SERVER` names one that is already built.
 
 use std::io::Write as _;
@@ -57,7 +59,8 @@ impl SurrealServer {
 
     /// One that speaks TLS, with this certificate and key, both PEM files.
     pub(crate) async fn with_tls(certificate: &Path, key: &Path) -> Self {
-        let options = ["--web-crt", &certificate.display().to_string(), "--web-key", &key.display().to_string()].map(str::to_owned);
+        let options = ["--web-crt", &certificate.display().to_string(), "--web-key", &key.display().to_string()]
+            .map(str::to_owned);
         Self::start(Storage::Memory, options.to_vec()).await
     }
 
@@ -78,7 +81,10 @@ impl SurrealServer {
         };
         let bind = self.address().to_string();
         let mut command = Command::new(program());
-        command.args(["start", "--no-banner", "--log", "warn", "--bind", &bind, "--user", USER, "--pass", PASSWORD]).args(&self.options).arg(storage);
+        command
+            .args(["start", "--no-banner", "--log", "warn", "--bind", &bind, "--user", USER, "--pass", PASSWORD])
+            .args(&self.options)
+            .arg(storage);
         command
             .env_clear()
             .env("EXIT_WITH_STDIN", "1")
@@ -105,7 +111,8 @@ impl SurrealServer {
         }
     }
 
-    /// Sends it a signal, such as STOP and CONT. Returns when a server that is stopped stands still.
+    /// Sends it a signal, such as STOP and CONT. Returns when a server that is stopped stands
+    /// still.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(self.child.as_ref().expect("the server does not run"));
         kill_process(pid, signal).unwrap();
@@ -178,15 +185,27 @@ fn build() -> PathBuf {
     }
     // Several tests may come here at once; cargo lets one of them build and the others wait.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--locked", "--manifest-path"]).arg(source.join("Cargo.toml")).env("CARGO_TARGET_DIR", &target);
-    // What the outer cargo set for this workspace is not meant for the other; build scripts watch some of it, and would build everything anew for each caller.
-    let is_of_outer_cargo = |name: &str| name.starts_with("CARGO") || name.starts_with("NEXTEST") || name.starts_with("RUST") || name == "LD_LIBRARY_PATH";
+    command
+        .args(["build", "--locked", "--manifest-path"])
+        .arg(source.join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", &target);
+    // What the outer cargo set for this workspace is not meant for the other; build scripts watch
+    // some of it, and would build everything anew for each caller.
+    let is_of_outer_cargo = |name: &str| {
+        name.starts_with("CARGO")
+            || name.starts_with("NEXTEST")
+            || name.starts_with("RUST")
+            || name == "LD_LIBRARY_PATH"
+    };
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_outer_cargo)) {
         if !["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].iter().any(|kept| name == *kept) {
             command.env_remove(name);
         }
     }
-    let _nobody_reads_it = writeln!(std::io::stderr(), "building the database server for the tests, which takes minutes; `make server` does it ahead");
+    let _nobody_reads_it = writeln!(
+        std::io::stderr(),
+        "building the database server for the tests, which takes minutes; `make server` does it ahead"
+    );
     let built = command.stdin(Stdio::null()).output().unwrap();
     assert!(built.status.success(), "failed to build the database server:\n{}", String::from_utf8_lossy(&built.stderr));
     program
@@ -194,5 +213,6 @@ fn build() -> PathBuf {
 
 fn is_newer(program: &Path, sources: &[PathBuf]) -> bool {
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    changed(program).is_some_and(|built| sources.iter().all(|source| changed(source).is_some_and(|changed| changed < built)))
+    changed(program)
+        .is_some_and(|built| sources.iter().all(|source| changed(source).is_some_and(|changed| changed < built)))
 }

@@ -15,12 +15,14 @@ pub(crate) struct Client {
 impl Client {
     /// Of a server that does not listen yet.
     pub(crate) fn new() -> Self {
-        // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set it already.
+        // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set
+        // it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { http: reqwest::Client::new(), url: Mutex::default() }
     }
 
-    /// From now on each request has a connection of its own: the server may close one that waits at the moment in which it would be used again.
+    /// From now on each request has a connection of its own: the server may close one that waits at
+    /// the moment in which it would be used again.
     pub(crate) fn reuse_no_connection(&mut self) {
         self.http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
     }
@@ -72,7 +74,10 @@ impl Client {
 
     /// Hands a scan in with an idempotency key; the status and the answer.
     pub(crate) async fn submit_with_key(&self, target: &str, key: &str) -> (u16, Value) {
-        let request = self.request(reqwest::Method::POST, "/api/scans").header("idempotency-key", key).json(&json!({ "target": target }));
+        let request = self
+            .request(reqwest::Method::POST, "/api/scans")
+            .header("idempotency-key", key)
+            .json(&json!({ "target": target }));
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
@@ -121,7 +126,10 @@ impl Client {
 
     /// Waits until the process of a scan runs and has said that it does what it is there for.
     pub(crate) async fn until_busy(&self, id: u64) -> Value {
-        self.until(id, |scan| scan["results"].as_array().is_some_and(|all| all.iter().any(|one| one["status"] == "in_progress"))).await
+        self.until(id, |scan| {
+            scan["results"].as_array().is_some_and(|all| all.iter().any(|one| one["status"] == "in_progress"))
+        })
+        .await
     }
 }
 

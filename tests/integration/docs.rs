@@ -13,7 +13,11 @@ const OF_THE_SYSTEM: &[&str] = &["Connection refused (os error 111)", "No space 
 
 #[test]
 fn the_table_of_failures_is_the_codes() {
-    let rows: Vec<Vec<&str>> = SUPERVISION.lines().filter(|line| line.starts_with("| `")).map(|line| line.split('|').map(str::trim).collect()).collect();
+    let rows: Vec<Vec<&str>> = SUPERVISION
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
     assert_eq!(rows.len(), FailureKind::ALL.len());
     for (row, kind) in rows.iter().zip(FailureKind::ALL) {
         let tried_again = if is_worth_another_try(*kind) { "yes" } else { "no" };
@@ -66,11 +70,14 @@ fn prose(document: &str) -> String {
     outside.collect::<Vec<_>>().join("\n")
 }
 
-/// All that the program can say: the sources that it is made of, with the escapes of strings undone.
+/// All that the program can say: the sources that it is made of, with the escapes of strings
+/// undone.
 fn sources() -> String {
     let mut text = String::new();
-    let mut folders: Vec<std::path::PathBuf> =
-        ["src", "actors/src", "templates"].iter().map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
+    let mut folders: Vec<std::path::PathBuf> = ["src", "actors/src", "templates"]
+        .iter()
+        .map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -92,9 +99,13 @@ fn every_message_of_the_operators_page_is_the_codes() {
     for message in messages {
         assert!(!message.contains('\n'), "a message is on one line: {message}");
         // Where the code puts several texts together, each stands for itself.
-        let parts =
-            message.split('…').flat_map(|part| OF_THE_SYSTEM.iter().fold(vec![part], |parts, of| parts.iter().flat_map(|part| part.split(of)).collect()));
-        for part in parts.map(|part| part.trim_matches(|c: char| c.is_whitespace() || ":;.,()`?".contains(c))).filter(|part| !part.is_empty()) {
+        let parts = message.split('…').flat_map(|part| {
+            OF_THE_SYSTEM.iter().fold(vec![part], |parts, of| parts.iter().flat_map(|part| part.split(of)).collect())
+        });
+        for part in parts
+            .map(|part| part.trim_matches(|c: char| c.is_whitespace() || ":;.,()`?".contains(c)))
+            .filter(|part| !part.is_empty())
+        {
             assert!(sources.contains(part), "docs/operations.md quotes ``{message}``, but no source says `{part}`");
         }
     }
@@ -113,11 +124,13 @@ fn the_operators_page_has_the_titles_of_kast_webs_guide() {
     }
 }
 
-/// Whether a source has a test of this name that runs: a function of another kind, or a test that is ignored, holds nothing.
+/// Whether a source has a test of this name that runs: a function of another kind, or a test that
+/// is ignored, holds nothing.
 fn is_a_test(source: &str, name: &str) -> bool {
     source.match_indices(&format!("fn {name}(")).any(|(at, _)| {
         let above = source[..at].lines().rev().skip(usize::from(!source[..at].ends_with('\n')));
-        let attributes: Vec<&str> = above.map(str::trim).take_while(|line| line.starts_with("#[") || line.starts_with("///")).collect();
+        let attributes: Vec<&str> =
+            above.map(str::trim).take_while(|line| line.starts_with("#[") || line.starts_with("///")).collect();
         let is_test = attributes.iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"));
         is_test && !attributes.iter().any(|line| line.starts_with("#[ignore"))
     })
@@ -143,8 +156,10 @@ fn only_a_test_that_runs_holds_a_promise() {
 #[test]
 fn every_test_that_the_security_page_names_exists() {
     let mut sources = String::new();
-    let mut folders: Vec<std::path::PathBuf> =
-        ["src", "actors", "scanner", "tests"].iter().map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).collect();
+    let mut folders: Vec<std::path::PathBuf> = ["src", "actors", "scanner", "tests"]
+        .iter()
+        .map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -155,8 +170,11 @@ fn every_test_that_the_security_page_names_exists() {
             }
         }
     }
-    let rows: Vec<Vec<&str>> =
-        SECURITY.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")).map(|line| line.split(" | ").collect()).collect();
+    let rows: Vec<Vec<&str>> = SECURITY
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| what"))
+        .map(|line| line.split(" | ").collect())
+        .collect();
     assert!(rows.len() > 20, "only {} promises were found", rows.len());
     for row in &rows {
         let [promise, _against, tests] = row.as_slice() else { panic!("{row:?}: expected three columns") };
@@ -171,19 +189,27 @@ fn every_test_that_the_security_page_names_exists() {
 #[test]
 fn every_key_and_command_of_the_operators_page_exists() {
     use clap::Parser as _;
-    let sections: std::collections::BTreeSet<&str> = kastrel::config::KEYS.iter().map(kastrel::config::Key::section).collect();
-    let spans: Vec<String> = prose(OPERATIONS).replace("``", "").split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let sections: std::collections::BTreeSet<&str> =
+        kastrel::config::KEYS.iter().map(kastrel::config::Key::section).collect();
+    let spans: Vec<String> =
+        prose(OPERATIONS).replace("``", "").split('`').skip(1).step_by(2).map(str::to_owned).collect();
     let is_key = |text: &str| {
-        text.split_once('.').is_some_and(|(section, field)| sections.contains(section) && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        text.split_once('.').is_some_and(|(section, field)| {
+            sections.contains(section) && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        })
     };
     for span in spans.iter().filter(|span| is_key(span) && !span.ends_with(".service")) {
         assert!(kastrel::config::Key::find(span).is_some(), "there is no key {span}");
     }
-    let variables: Vec<String> = kastrel::config::KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
+    let variables: Vec<String> = kastrel::config::KEYS
+        .iter()
+        .flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()]))
+        .collect();
     for span in spans.iter().filter(|span| span.starts_with("KASTREL_") && **span != "KASTREL_SERVER") {
         assert!(variables.contains(span), "there is no variable {span}");
     }
-    let in_blocks = OPERATIONS.split("\n```").skip(1).step_by(2).flat_map(str::lines).filter(|line| line.starts_with("kastrel "));
+    let in_blocks =
+        OPERATIONS.split("\n```").skip(1).step_by(2).flat_map(str::lines).filter(|line| line.starts_with("kastrel "));
     let mut commands = 0;
     for line in in_blocks {
         let words = line.split(['|', '>']).next().unwrap().replace("\"network works until noon\"", "why");

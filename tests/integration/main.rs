@@ -1,4 +1,5 @@
-//! Everything that needs real processes: the runner of scans by itself, the whole product as its users meet it, also in a browser, and clusters of it.
+//! Everything that needs real processes: the runner of scans by itself, the whole product as its
+//! users meet it, also in a browser, and clusters of it.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../helpers/axe.rs"]

@@ -39,7 +39,11 @@ impl Actor for Dispatcher {
     type State = AbortOnDropHandle<()>;
     type Arguments = Arguments;
 
-    async fn pre_start(&self, myself: ActorRef<Message>, arguments: Arguments) -> Result<Self::State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
         let pull = pull(arguments.shared, arguments.credits);
         Ok(task::answer(
             &myself,
@@ -51,7 +55,12 @@ impl Actor for Dispatcher {
         ))
     }
 
-    async fn handle(&self, _: ActorRef<Message>, message: Message, _: &mut Self::State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _: ActorRef<Message>,
+        message: Message,
+        _: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
         let Message::Ended(why) = message;
         Err(why.into())
     }
@@ -104,24 +113,36 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             }
             Ok(Dispatch::Drop) => log(shared.ports.queue.acknowledge(&delivery.receipt).await),
             Ok(Dispatch::Later(wait)) => {
-                // A queue whose clock runs ahead of the store's must not make us ask in a tight circle.
+                // A queue whose clock runs ahead of the store's must not make us ask in a tight
+                // circle.
                 log(shared.ports.queue.release(&delivery.receipt, wait.max(Duration::from_millis(100))).await);
             }
             Err(error @ StoreError::Corrupt(_)) => {
-                error!(scan.id = delivery.signal.id.0, error = &error as &dyn std::error::Error, "the row of a scan cannot be read; leaving it alone");
+                error!(
+                    scan.id = delivery.signal.id.0,
+                    error = &error as &dyn std::error::Error,
+                    "the row of a scan cannot be read; leaving it alone"
+                );
                 log(shared.ports.queue.acknowledge(&delivery.receipt).await);
             }
             Ok(Dispatch::NotNow) => {
                 // At once and at its old place: another node may lease it.
                 log(shared.ports.queue.release(&delivery.receipt, Duration::ZERO).await);
-                // The store knows of an order that this node has not heard yet. The next signal would fare no better.
+                // The store knows of an order that this node has not heard yet. The next signal
+                // would fare no better.
                 tokio::time::sleep(NOT_NOW).await;
             }
             Err(error) => {
                 failures += 1;
                 shared.show("dispatcher", "store does not answer");
-                // The lease may have been granted all the same: then the rescuer finds a running row of ours that nobody runs.
-                warn!(scan.id = delivery.signal.id.0, tries = failures, error = &error as &dyn std::error::Error, "could not lease a scan");
+                // The lease may have been granted all the same: then the rescuer finds a running
+                // row of ours that nobody runs.
+                warn!(
+                    scan.id = delivery.signal.id.0,
+                    tries = failures,
+                    error = &error as &dyn std::error::Error,
+                    "could not lease a scan"
+                );
                 log(shared.ports.queue.release(&delivery.receipt, persistence(failures)).await);
                 tokio::time::sleep(persistence(failures)).await;
             }
@@ -159,7 +180,8 @@ fn end_unstarted(shared: &Arc<Shared>, launch: Launch, resolution: Resolution) {
     });
 }
 
-/// Whether this node's scanner can run a scan, before it is leased. What cannot be found out is for the lease to find out.
+/// Whether this node's scanner can run a scan, before it is leased. What cannot be found out is for
+/// the lease to find out.
 async fn look_first(shared: &Shared, id: ScanId) -> Suit {
     let Some(offer) = shared.ports.offer.borrow().clone() else { return Suit::Here };
     // What a scan asks for never changes, so the board is as good as the store.
@@ -174,7 +196,13 @@ async fn look_first(shared: &Shared, id: ScanId) -> Suit {
         }
         let waited = shared.ports.clock.now().duration_since(due);
         let nodes = shared.ports.store.nodes().await?;
-        Ok::<Suit, StoreError>(suit(&shared.config.id, &offer, &record.request, &nodes, Duration::try_from(waited).unwrap_or_default()))
+        Ok::<Suit, StoreError>(suit(
+            &shared.config.id,
+            &offer,
+            &record.request,
+            &nodes,
+            Duration::try_from(waited).unwrap_or_default(),
+        ))
     };
     match tokio::time::timeout(LEASE_LIMIT, looked).await {
         Ok(Ok(suit)) => suit,
@@ -182,25 +210,31 @@ async fn look_first(shared: &Shared, id: ScanId) -> Suit {
     }
 }
 
-/// How long a scan must wait because its target is held back. What cannot be found out delays nothing.
+/// How long a scan must wait because its target is held back. What cannot be found out delays
+/// nothing.
 async fn held_target(shared: &Shared, id: ScanId) -> Option<Duration> {
     let now = Instant::now();
-    let held: Vec<(String, Instant)> = shared.breaker.borrow().targets_held(now).map(|(target, _, until)| (target.to_owned(), until)).collect();
+    let held: Vec<(String, Instant)> =
+        shared.breaker.borrow().targets_held(now).map(|(target, _, until)| (target.to_owned(), until)).collect();
     if held.is_empty() {
         return None;
     }
     // What a scan asks for never changes, so the board is as good as the store.
     let target = match shared.ports.board.get(id) {
         Some(known) => known.record.request.target.to_string(),
-        None => tokio::time::timeout(LEASE_LIMIT, shared.ports.store.get(id)).await.ok()?.ok()??.request.target.to_string(),
+        None => {
+            tokio::time::timeout(LEASE_LIMIT, shared.ports.store.get(id)).await.ok()?.ok()??.request.target.to_string()
+        }
     };
     held.into_iter().find(|(one, _)| *one == target).map(|(_, until)| until.saturating_duration_since(now))
 }
 
 /// Gives a signal back for a node whose scanner can run the scan.
 ///
-/// At first at once, while this node stands aside: whoever waits for a signal has it before this node asks again, also where the queue would give it to the same node again and again. If it comes
-/// back, nobody was free who could take it, and it waits for a while, so that this node gets on with what it can run.
+/// At first at once, while this node stands aside: whoever waits for a signal has it before this
+/// node asks again, also where the queue would give it to the same node again and again. If it
+/// comes back, nobody was free who could take it, and it waits for a while, so that this node gets
+/// on with what it can run.
 async fn leave(shared: &Shared, delivery: &Delivery, left: &mut HashMap<ScanId, Instant>) {
     let now = Instant::now();
     left.retain(|_, at| now.duration_since(*at) < 2 * NOT_NOW);
@@ -218,13 +252,18 @@ fn unfit(shared: &Shared, record: &ScanRecord, suit: Suit) -> Option<Resolution>
     if let Suit::Nowhere(why) = suit {
         return Some(Resolution::Fail(Failure::new(FailureKind::UsageError, why)));
     }
-    // The only node of its database leaves the answer to its scanner, which names what it does not know.
+    // The only node of its database leaves the answer to its scanner, which names what it does not
+    // know.
     let offer = shared.ports.offer.borrow().clone().filter(|_| !shared.config.sole_node)?;
     let lacking = offer.lacks(&record.request);
     if lacking.is_empty() {
         return None;
     }
-    info!(scan.id = record.id.0, scan.plugins = lacking.join(","), "this node's scanner does not have all plugins of a scan; it goes back for another node");
+    info!(
+        scan.id = record.id.0,
+        scan.plugins = lacking.join(","),
+        "this node's scanner does not have all plugins of a scan; it goes back for another node"
+    );
     shared.become_wary();
     Some(Resolution::Requeue(Interruption::NeverStarted))
 }
@@ -235,8 +274,9 @@ fn is_open(shared: &Shared) -> bool {
     is_calm && shared.lease_is_good() && shared.orders.borrow().allow_scans() && shared.health.borrow().is_well()
 }
 
-/// Waits until an order forbids new scans, or the node lacks something. A lease that is lost or too many failures may come as well while a job is awaited; those are rare, and looked at when the job
-/// is there.
+/// Waits until an order forbids new scans, or the node lacks something. A lease that is lost or too
+/// many failures may come as well while a job is awaited; those are rare, and looked at when the
+/// job is there.
 async fn until_closed(shared: &Shared) {
     let (mut orders, mut health) = (shared.orders.subscribe(), shared.health.subscribe());
     // The senders live in `shared`.
@@ -246,7 +286,8 @@ async fn until_closed(shared: &Shared) {
     }
 }
 
-/// Waits until the lease is trusted, the node is well, no order forbids new scans and no failures hold them back.
+/// Waits until the lease is trusted, the node is well, no order forbids new scans and no failures
+/// hold them back.
 async fn until_open(shared: &Shared) {
     let mut lease = shared.lease.subscribe();
     let mut orders = shared.orders.subscribe();
@@ -278,7 +319,13 @@ async fn until_open(shared: &Shared) {
         let wellness = health.borrow_and_update().clone();
         if !wellness.is_well() {
             let held = shared.hold().node;
-            shared.show("dispatcher", held.map_or_else(|| "waiting for the first check of this node".into(), |held| format!("held back: {held}")));
+            shared.show(
+                "dispatcher",
+                held.map_or_else(
+                    || "waiting for the first check of this node".into(),
+                    |held| format!("held back: {held}"),
+                ),
+            );
             let _ = health.changed().await;
             continue;
         }

@@ -25,9 +25,11 @@ pub(crate) fn decide(answer: Applied) -> Dispatch {
         Applied::Committed(record) => Dispatch::Launch(Box::new(record)),
         Applied::Refused(Refusal::NotDue(wait), _) => Dispatch::Later(wait),
         Applied::Refused(Refusal::NodeLeaseEnded | Refusal::NodeDraining | Refusal::QueuePaused, _) => Dispatch::NotNow,
-        Applied::Refused(Refusal::NotPending(_) | Refusal::StaleToken | Refusal::AlreadyEnded(_) | Refusal::AlreadyDone, _) | Applied::Missing => {
-            Dispatch::Drop
-        }
+        Applied::Refused(
+            Refusal::NotPending(_) | Refusal::StaleToken | Refusal::AlreadyEnded(_) | Refusal::AlreadyDone,
+            _,
+        )
+        | Applied::Missing => Dispatch::Drop,
     }
 }
 

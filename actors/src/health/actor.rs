@@ -13,7 +13,8 @@ use crate::policy::infrastructure::judge;
 use crate::ports::CheckDepth;
 use crate::task;
 
-/// The longest that a check may take. The port answers sooner; this is for one that does not keep to it.
+/// The longest that a check may take. The port answers sooner; this is for one that does not keep
+/// to it.
 const LIMIT: Duration = Duration::from_secs(15);
 
 pub(crate) struct Health;
@@ -23,7 +24,11 @@ impl Actor for Health {
     type State = AbortOnDropHandle<()>;
     type Arguments = Arc<Shared>;
 
-    async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<Self::State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        shared: Arc<Shared>,
+    ) -> Result<Self::State, ActorProcessingErr> {
         shared.show("health", "checking");
         Ok(task::answer(
             &myself,
@@ -35,7 +40,12 @@ impl Actor for Health {
         ))
     }
 
-    async fn handle(&self, _: ActorRef<Message>, message: Message, _: &mut Self::State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _: ActorRef<Message>,
+        message: Message,
+        _: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
         let Message::Ended(why) = message;
         Err(why.into())
     }
@@ -67,8 +77,14 @@ async fn look(shared: &Shared, depth: CheckDepth) -> Vec<NodeFault> {
     })
 }
 
-/// How an attempt ended that failed and that was started at `started`: the node may have lacked what it needed.
-pub(crate) async fn judged(shared: Arc<Shared>, failure: Failure, attempts: Vec<AttemptRecord>, started: Instant) -> AttemptEnd {
+/// How an attempt ended that failed and that was started at `started`: the node may have lacked
+/// what it needed.
+pub(crate) async fn judged(
+    shared: Arc<Shared>,
+    failure: Failure,
+    attempts: Vec<AttemptRecord>,
+    started: Instant,
+) -> AttemptEnd {
     let missed = shared.health.borrow().missed_since(started).map(<[NodeFault]>::to_vec);
     let faults = match missed {
         Some(faults) => faults,

@@ -62,7 +62,12 @@ impl Actor for Lease {
         Ok(State { shared, phase, renewal: None, timer: None, heed_again: false, bus })
     }
 
-    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Tick => state.tick(&myself),
             Message::Answer { sent, guard_sent, result } => {
@@ -114,14 +119,16 @@ impl State {
                 self.shared.show("lease", "acquiring");
                 self.renew(myself, now, true);
             }
-            Phase::Held { sent } => match step(self.shared.config.lease, sent, self.renewal.is_some(), self.shared.lease_is_good(), now) {
-                LeaseStep::WaitUntil(when) => self.look_again(myself, when),
-                LeaseStep::Renew(when) => {
-                    self.renew(myself, now, false);
-                    self.look_again(myself, when);
+            Phase::Held { sent } => {
+                match step(self.shared.config.lease, sent, self.renewal.is_some(), self.shared.lease_is_good(), now) {
+                    LeaseStep::WaitUntil(when) => self.look_again(myself, when),
+                    LeaseStep::Renew(when) => {
+                        self.renew(myself, now, false);
+                        self.look_again(myself, when);
+                    }
+                    LeaseStep::KillEverything => self.lose(myself, "the lease could not be renewed in time"),
                 }
-                LeaseStep::KillEverything => self.lose(myself, "the lease could not be renewed in time"),
-            },
+            }
             Phase::Clearing => self.clear(myself),
             Phase::Released => {}
         }
@@ -138,10 +145,20 @@ impl State {
             let ttl = shared.config.lease.ttl;
             let registration = shared.registration();
             let store = &shared.ports.store;
-            let answer = async { if register { store.register_node(registration, ttl).await.map(Ok) } else { store.renew_node(registration, ttl).await } };
+            let answer = async {
+                if register {
+                    store.register_node(registration, ttl).await.map(Ok)
+                } else {
+                    store.renew_node(registration, ttl).await
+                }
+            };
             // A renewal that takes this long is of no use any more; another one may get through.
             let result = tokio::time::timeout(shared.config.lease.renew_every, answer).await;
-            Message::Answer { sent, guard_sent, result: result.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) }
+            Message::Answer {
+                sent,
+                guard_sent,
+                result: result.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))),
+            }
         };
         self.renewal = Some(task::answer(myself, work, Message::Panicked));
     }
@@ -165,7 +182,8 @@ impl State {
                 self.shared.show("lease", "held");
                 self.shared.trust_lease(sent, guard_sent);
                 let lease = if anew { self.with_own_drain(lease) } else { lease };
-                // What the node says of itself under new orders is told at once, and not only with the next renewal in turn.
+                // What the node says of itself under new orders is told at once, and not only with
+                // the next renewal in turn.
                 self.heed_again |= self.ordered(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor nothing runs that could be cancelled.
@@ -190,7 +208,8 @@ impl State {
         }
     }
 
-    /// Renews out of turn, for the orders that come with it. A renewal on its way may be older than the order, so another one follows its answer.
+    /// Renews out of turn, for the orders that come with it. A renewal on its way may be older than
+    /// the order, so another one follows its answer.
     fn heed(&mut self, myself: &ActorRef<Message>) {
         if let Phase::Held { sent } = self.phase {
             self.heed_again = self.renewal.is_some();
@@ -201,14 +220,18 @@ impl State {
         }
     }
 
-    /// A node whose row was ended with its lease was told to drain all the same: it keeps to that, and has it written again.
+    /// A node whose row was ended with its lease was told to drain all the same: it keeps to that,
+    /// and has it written again.
     fn with_own_drain(&self, lease: NodeLease) -> NodeLease {
         let Some(by) = self.shared.orders.borrow().drain.filter(|_| lease.drain.is_none()) else { return lease };
         let left = by.saturating_duration_since(Instant::now());
         let shared = Arc::clone(&self.shared);
         drop(tokio::spawn(async move {
             if let Err(error) = shared.ports.store.order_drain(&shared.config.id, Some(left)).await {
-                warn!(error = &error as &dyn std::error::Error, "could not write the order to drain again; the next renewal takes it back");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not write the order to drain again; the next renewal takes it back"
+                );
             }
         }));
         NodeLease { drain: Some(left), ..lease }
@@ -274,7 +297,10 @@ impl State {
         let removal = self.shared.ports.store.remove_node(&self.shared.config.id);
         match tokio::time::timeout(Duration::from_secs(2), removal).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(error = &error as &dyn std::error::Error, "could not give the node's lease back; it expires by itself"),
+            Ok(Err(error)) => warn!(
+                error = &error as &dyn std::error::Error,
+                "could not give the node's lease back; it expires by itself"
+            ),
             Err(_) => warn!("could not give the node's lease back in time; it expires by itself"),
         }
         // Whoever asked may have given up.

@@ -1,4 +1,5 @@
-//! What can be asked of a row. [`crate::policy::transition`] says what each command does in each state.
+//! What can be asked of a row. [`crate::policy::transition`] says what each command does in each
+//! state.
 
 use std::time::Duration;
 
@@ -19,20 +20,23 @@ named_enum! {
 pub enum Resolution {
     /// Done.
     Complete(Verdict),
-    /// Done, as the files of the attempt say, which nobody ran any more when they were read. A cancel that was asked for by then comes first.
+    /// Done, as the files of the attempt say, which nobody ran any more when they were read. A
+    /// cancel that was asked for by then comes first.
     Adopt(Verdict),
     /// The attempt failed and the scan is tried again; counts as a failure.
     Retry {
         /// How it failed.
         failure: Failure,
-        /// How long after the end of this attempt the next may start at the earliest. A time and not a moment: the store counts it from its own now, whatever this node's clock says.
+        /// How long after the end of this attempt the next may start at the earliest. A time and
+        /// not a moment: the store counts it from its own now, whatever this node's clock says.
         after: Duration,
     },
     /// The attempt failed and the scan with it.
     Fail(Failure),
     /// We interrupted the attempt; the scan is due at once and no failure is counted.
     Requeue(Interruption),
-    /// The node lacked something that every scan needs, here in words for a person; the scan is due at once and no failure is counted.
+    /// The node lacked something that every scan needs, here in words for a person; the scan is due
+    /// at once and no failure is counted.
     HoldBack(String),
     /// A user's cancel took effect.
     Cancel(CancelledBy),
@@ -61,7 +65,8 @@ pub enum Command {
         token: FencingToken,
         /// What becomes of the scan.
         resolution: Resolution,
-        /// The plugins' last state, kept also when the attempt failed; `None` keeps what was recorded.
+        /// The plugins' last state, kept also when the attempt failed; `None` keeps what was
+        /// recorded.
         plugins: Option<Vec<PluginResult>>,
     },
     /// Asks for the scan's end.

@@ -1,6 +1,8 @@
-//! Counts that come from outside. A scanner, and so a hostile site, may name any number: each is bounded where it is read, and sums saturate.
+//! Counts that come from outside. A scanner, and so a hostile site, may name any number: each is
+//! bounded where it is read, and sums saturate.
 
-/// The largest count that is kept: exact in JSON (a JavaScript number) and in a database's signed 64 bits.
+/// The largest count that is kept: exact in JSON (a JavaScript number) and in a database's signed
+/// 64 bits.
 pub const MAX_COUNT: u64 = (1 << 53) - 1;
 
 /// The count, or the largest one that is kept.
@@ -35,20 +37,31 @@ mod tests {
 
     #[test]
     fn counts_saturate_and_never_overflow() {
-        for (counts, total) in
-            [(vec![], 0), (vec![1, 2, 3], 6), (vec![MAX_COUNT, 1], MAX_COUNT), (vec![u64::MAX, u64::MAX, 1], MAX_COUNT), (vec![u64::MAX], MAX_COUNT)]
-        {
+        for (counts, total) in [
+            (vec![], 0),
+            (vec![1, 2, 3], 6),
+            (vec![MAX_COUNT, 1], MAX_COUNT),
+            (vec![u64::MAX, u64::MAX, 1], MAX_COUNT),
+            (vec![u64::MAX], MAX_COUNT),
+        ] {
             assert_eq!(total_count(counts.clone()), total, "{counts:?}");
         }
         assert!(i64::try_from(MAX_COUNT).is_ok());
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "that it is exact is what is tested")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "that it is exact is what is tested"
+        )]
         let through_javascript = MAX_COUNT as f64 as u64;
         assert_eq!(through_javascript, MAX_COUNT);
     }
 
     #[test]
     fn large_counts_have_separators() {
-        for (count, text) in [(0, "0"), (999, "999"), (1_340, "1,340"), (1_000_000, "1,000,000"), (MAX_COUNT, "9,007,199,254,740,991")] {
+        for (count, text) in
+            [(0, "0"), (999, "999"), (1_340, "1,340"), (1_000_000, "1,000,000"), (MAX_COUNT, "9,007,199,254,740,991")]
+        {
             assert_eq!(grouped_count(count), text);
         }
     }

@@ -1,10 +1,12 @@
-//! How much of a scan was checked: which of its checks ran to their end, and which did not, and how.
+//! How much of a scan was checked: which of its checks ran to their end, and which did not, and
+//! how.
 
 use super::{PluginResult, PluginStatus, ScanRequest};
 
 /// The checks of a scan by how they ended. A check is a plugin that the scan selected.
 ///
-/// - A plugin that the user's own selection leaves out is no check of the scan: it is in `left_out` and in no number.
+/// - A plugin that the user's own selection leaves out is no check of the scan: it is in `left_out`
+///   and in no number.
 /// - A selected plugin that an ended scan does not name has not run.
 /// - A dry run checks nothing, by its nature: it has no gaps, and it is not complete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,24 +32,31 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Of the plugins of a scan's last attempt. `left_out`: the selected ones that the mode excludes, as known at submission. `ended`: nothing of it runs any more.
+    /// Of the plugins of a scan's last attempt. `left_out`: the selected ones that the mode
+    /// excludes, as known at submission. `ended`: nothing of it runs any more.
     #[must_use]
     pub fn of(request: &ScanRequest, left_out: &[String], plugins: &[PluginResult], ended: bool) -> Self {
         let mut coverage = Self { dry_run: request.dry_run, left_out: left_out.to_vec(), ..Self::default() };
-        let is_selected = |name: &str| request.plugins.is_empty() || request.plugins.iter().any(|selected| selected.eq_ignore_ascii_case(name));
+        let is_selected = |name: &str| {
+            request.plugins.is_empty() || request.plugins.iter().any(|selected| selected.eq_ignore_ascii_case(name))
+        };
         for plugin in plugins {
             let status = if ended { plugin.status.when_attempt_ends() } else { plugin.status };
             let is_left_out = left_out.iter().any(|name| name.eq_ignore_ascii_case(&plugin.name));
             match status {
                 // The submission said so, and the scanner did so.
-                PluginStatus::Skipped | PluginStatus::Unavailable | PluginStatus::NotRun | PluginStatus::Pending if is_left_out => {}
+                PluginStatus::Skipped | PluginStatus::Unavailable | PluginStatus::NotRun | PluginStatus::Pending
+                    if is_left_out => {}
                 PluginStatus::Skipped if !is_selected(&plugin.name) => coverage.left_out.push(plugin.name.clone()),
                 status => coverage.class_mut(status).push(plugin.name.clone()),
             }
         }
         let is_known = |name: &str| plugins.iter().any(|plugin| plugin.name.eq_ignore_ascii_case(name));
         for (at, name) in request.plugins.iter().enumerate() {
-            if !is_known(name) && !request.plugins[..at].contains(name) && !left_out.iter().any(|one| one.eq_ignore_ascii_case(name)) {
+            if !is_known(name)
+                && !request.plugins[..at].contains(name)
+                && !left_out.iter().any(|one| one.eq_ignore_ascii_case(name))
+            {
                 let class = if ended { &mut coverage.not_run } else { &mut coverage.unfinished };
                 class.push(name.clone());
             }
@@ -82,8 +91,13 @@ impl Coverage {
     }
 
     /// The states of a check that is a gap.
-    pub const GAPS: [PluginStatus; 5] =
-        [PluginStatus::Failed, PluginStatus::Unavailable, PluginStatus::Skipped, PluginStatus::Interrupted, PluginStatus::NotRun];
+    pub const GAPS: [PluginStatus; 5] = [
+        PluginStatus::Failed,
+        PluginStatus::Unavailable,
+        PluginStatus::Skipped,
+        PluginStatus::Interrupted,
+        PluginStatus::NotRun,
+    ];
 
     /// How many checks ran to their end.
     #[must_use]
@@ -153,13 +167,49 @@ mod tests {
         // selected, plugins, dry run, ended: ran, total, gaps, complete, nothing checked, label.
         for (selected, states, dry_run, ended, numbers, is_complete, nothing, label) in [
             (&[][..], with(&[]), false, true, (10, 10, 0), true, false, "10 of 10 checks ran"),
-            (&[], with(&[("k", Failed), ("l", Unavailable)]), false, true, (10, 12, 2), false, false, "10 of 12 checks ran"),
-            (&[], with(&[("k", Interrupted), ("l", NotRun)]), false, true, (10, 12, 2), false, false, "10 of 12 checks ran"),
+            (
+                &[],
+                with(&[("k", Failed), ("l", Unavailable)]),
+                false,
+                true,
+                (10, 12, 2),
+                false,
+                false,
+                "10 of 12 checks ran",
+            ),
+            (
+                &[],
+                with(&[("k", Interrupted), ("l", NotRun)]),
+                false,
+                true,
+                (10, 12, 2),
+                false,
+                false,
+                "10 of 12 checks ran",
+            ),
             // The scanner skipped what nobody had left out.
             (&[], with(&[("k", Skipped)]), false, true, (10, 11, 1), false, false, "10 of 11 checks ran"),
             // The user's own selection.
-            (&["a"], vec![("a", Completed), ("b", Skipped), ("c", Skipped)], false, true, (1, 1, 0), true, false, "1 of 1 checks ran"),
-            (&["a", "b"], vec![("a", Completed), ("b", Skipped)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
+            (
+                &["a"],
+                vec![("a", Completed), ("b", Skipped), ("c", Skipped)],
+                false,
+                true,
+                (1, 1, 0),
+                true,
+                false,
+                "1 of 1 checks ran",
+            ),
+            (
+                &["a", "b"],
+                vec![("a", Completed), ("b", Skipped)],
+                false,
+                true,
+                (1, 2, 1),
+                false,
+                false,
+                "1 of 2 checks ran",
+            ),
             // A dependency that ran with the selected ones is a check as well.
             (&["b"], vec![("a", Failed), ("b", Completed)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
             // Selected, and never heard of.
@@ -168,19 +218,45 @@ mod tests {
             (&[], vec![("a", Failed), ("b", Unavailable)], false, true, (0, 2, 2), false, true, "0 of 2 checks ran"),
             (&[], vec![], false, true, (0, 0, 0), false, true, "no checks ran"),
             // An old row of an ended scan.
-            (&[], vec![("a", Completed), ("b", InProgress), ("c", Pending)], false, true, (1, 3, 2), false, false, "1 of 3 checks ran"),
+            (
+                &[],
+                vec![("a", Completed), ("b", InProgress), ("c", Pending)],
+                false,
+                true,
+                (1, 3, 2),
+                false,
+                false,
+                "1 of 3 checks ran",
+            ),
             // While it runs.
-            (&[], vec![("a", Completed), ("b", InProgress), ("c", Pending)], false, false, (1, 3, 0), false, false, "1 of 3 checks ran"),
+            (
+                &[],
+                vec![("a", Completed), ("b", InProgress), ("c", Pending)],
+                false,
+                false,
+                (1, 3, 0),
+                false,
+                false,
+                "1 of 3 checks ran",
+            ),
             (&["a", "b"], vec![], false, false, (0, 2, 0), false, true, "0 of 2 checks ran"),
             // A dry run.
             (&[], vec![], true, true, (0, 0, 0), false, true, "not run: dry run"),
             (&["a"], vec![("a", Completed)], true, true, (1, 1, 0), false, true, "not run: dry run"),
             (&["a"], vec![("a", Skipped)], true, true, (0, 1, 0), false, true, "not run: dry run"),
         ] {
-            let request = ScanRequest { plugins: selected.iter().map(ToString::to_string).collect(), dry_run, ..fixtures::request("example.com") };
+            let request = ScanRequest {
+                plugins: selected.iter().map(ToString::to_string).collect(),
+                dry_run,
+                ..fixtures::request("example.com")
+            };
             let coverage = Coverage::of(&request, &[], &plugins(&states), ended);
             assert_eq!((coverage.ran(), coverage.total(), coverage.gaps()), numbers, "{selected:?} {states:?}");
-            assert_eq!((coverage.is_complete(), coverage.nothing_checked()), (is_complete, nothing), "{selected:?} {states:?}");
+            assert_eq!(
+                (coverage.is_complete(), coverage.nothing_checked()),
+                (is_complete, nothing),
+                "{selected:?} {states:?}"
+            );
             assert_eq!(coverage.label(), label, "{selected:?} {states:?}");
         }
     }
@@ -213,13 +289,17 @@ mod tests {
 
     #[test]
     fn every_state_has_its_names() {
-        let all: Vec<PluginResult> = PluginStatus::ALL.iter().map(|status| PluginResult::new(status.as_str(), *status)).collect();
+        let all: Vec<PluginResult> =
+            PluginStatus::ALL.iter().map(|status| PluginResult::new(status.as_str(), *status)).collect();
         let request = fixtures::request("example.com");
         let running = Coverage::of(&request, &[], &all, false);
         for status in PluginStatus::ALL {
             assert!(running.names(*status).contains(&status.to_string()), "{status}");
         }
-        assert_eq!((running.unfinished.len(), running.total(), running.gaps_label().as_deref()), (2, 8, Some("5 gaps")));
+        assert_eq!(
+            (running.unfinished.len(), running.total(), running.gaps_label().as_deref()),
+            (2, 8, Some("5 gaps"))
+        );
         let ended = Coverage::of(&request, &[], &all, true);
         assert_eq!(ended.not_run, ["pending", "not_run"]);
         assert_eq!(ended.interrupted, ["in_progress", "interrupted"]);

@@ -1,4 +1,5 @@
-//! Identities: of a scan, of its attempts, of a node, and the token that fences an attempt's writes.
+//! Identities: of a scan, of its attempts, of a node, and the token that fences an attempt's
+//! writes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +25,8 @@ impl FromStr for ScanId {
     }
 }
 
-/// The number of an attempt within its scan, from 1. It only grows, also over attempts that a shutdown interrupted.
+/// The number of an attempt within its scan, from 1. It only grows, also over attempts that a
+/// shutdown interrupted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttemptNumber(pub u32);
@@ -43,9 +45,11 @@ impl fmt::Display for AttemptNumber {
     }
 }
 
-/// Fences the writes of one attempt: each lease and each rescue of a scan raises it, and a write with an older token changes nothing.
+/// Fences the writes of one attempt: each lease and each rescue of a scan raises it, and a write
+/// with an older token changes nothing.
 ///
-/// The technique is described in Martin Kleppmann, "How to do distributed locking" (2016), section "Making the lock safe with fencing".
+/// The technique is described in Martin Kleppmann, "How to do distributed locking" (2016), section
+/// "Making the lock safe with fencing".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FencingToken(pub u64);

@@ -138,7 +138,9 @@ impl SeverityCounts {
     /// How many issues are as bad as `least` or worse.
     #[must_use]
     pub fn total_from(&self, least: Severity) -> u64 {
-        total_count(Severity::ALL.iter().filter(|severity| severity.is_at_least(least)).map(|severity| self.number(*severity)))
+        total_count(
+            Severity::ALL.iter().filter(|severity| severity.is_at_least(least)).map(|severity| self.number(*severity)),
+        )
     }
 
     /// The worst severity of which there is an issue.
@@ -154,7 +156,8 @@ impl SeverityCounts {
     }
 }
 
-/// Collects the issues of one plugin: counts all, keeps the worst. Among equals the first ones are kept.
+/// Collects the issues of one plugin: counts all, keeps the worst. Among equals the first ones are
+/// kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IssueCollector {
     counts: SeverityCounts,
@@ -228,7 +231,10 @@ mod tests {
         collector.push(issue(1_339, Severity::High));
         let (counts, listed) = collector.into_parts();
         assert_eq!((counts.low, counts.high, counts.total()), (1_339, 1, 1_340));
-        assert_eq!((listed.len(), listed[0].id.as_str(), listed[1].id.as_str(), listed[199].id.as_str()), (200, "1339", "0", "198"));
+        assert_eq!(
+            (listed.len(), listed[0].id.as_str(), listed[1].id.as_str(), listed[199].id.as_str()),
+            (200, "1339", "0", "198")
+        );
     }
 
     #[test]
@@ -240,7 +246,10 @@ mod tests {
         other.push(issue(600, Severity::High));
         one.append(other);
         let (counts, listed) = one.into_parts();
-        assert_eq!((counts.low, counts.high, listed.len(), listed[0].id.as_str(), listed[199].id.as_str()), (600, 1, 200, "600", "198"));
+        assert_eq!(
+            (counts.low, counts.high, listed.len(), listed[0].id.as_str(), listed[199].id.as_str()),
+            (600, 1, 200, "600", "198")
+        );
     }
 
     #[test]
@@ -260,14 +269,24 @@ mod tests {
             (vec![absurd.clone(), absurd], MAX_COUNT, 0, MAX_COUNT, Some(Severity::Critical)),
         ] {
             let counts = SeverityCounts::of(&plugins);
-            assert_eq!((counts.high, counts.low, counts.total(), counts.worst()), (high, low, total, worst), "{plugins:?}");
+            assert_eq!(
+                (counts.high, counts.low, counts.total(), counts.worst()),
+                (high, low, total, worst),
+                "{plugins:?}"
+            );
         }
     }
 
     #[test]
     fn severities_compare_from_worst_to_unknown() {
         let counts = SeverityCounts { critical: 1, high: 2, medium: 4, low: 8, informational: 16, unknown: 32 };
-        for (least, total) in [(Severity::Critical, 1), (Severity::High, 3), (Severity::Medium, 7), (Severity::Low, 15), (Severity::Unknown, 63)] {
+        for (least, total) in [
+            (Severity::Critical, 1),
+            (Severity::High, 3),
+            (Severity::Medium, 7),
+            (Severity::Low, 15),
+            (Severity::Unknown, 63),
+        ] {
             assert_eq!(counts.total_from(least), total, "{least}");
         }
     }

@@ -13,7 +13,8 @@ named_enum! {
         Longest = "longest",
         /// Most findings first; only scans that have ended.
         Findings = "findings",
-        /// Worst issues first: by the worst severity, then by how many issues have it; only scans that have ended.
+        /// Worst issues first: by the worst severity, then by how many issues have it; only scans
+        /// that have ended.
         Worst = "worst",
     }
 }

@@ -1,4 +1,5 @@
-//! The nouns of Kastrel: plain data that every other room speaks, with no behaviour that needs the outside world.
+//! The nouns of Kastrel: plain data that every other room speaks, with no behaviour that needs the
+//! outside world.
 
 #[macro_use]
 mod names;
@@ -37,13 +38,15 @@ pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
 pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
-    ConfigOverride, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat, SECRET_MARK, ScanMode, ScanRequest,
-    ScanRequestDraft,
+    ConfigOverride, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat,
+    SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft,
 };
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};
 pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};
-pub use setting_value::{HIDDEN_VALUE, SettingValue, holds_a_password, is_secret_name, is_secret_value, json_texts, texts, words};
+pub use setting_value::{
+    HIDDEN_VALUE, SettingValue, holds_a_password, is_secret_name, is_secret_value, json_texts, texts, words,
+};
 pub use snapshot::{AttemptPhase, ScanSnapshot};
 pub use target::{Host, Scheme, Target, TargetError};
 pub use trace_context::{TraceContext, TraceContextError};

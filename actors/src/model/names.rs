@@ -1,4 +1,5 @@
-//! One list for the names of an enum: what is written, what is read and what the tests round-trip come from the same lines.
+//! One list for the names of an enum: what is written, what is read and what the tests round-trip
+//! come from the same lines.
 
 /// A name that no variant carries.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -10,7 +11,8 @@ pub struct UnknownName {
     pub expected: String,
 }
 
-/// Declares a field-less enum with its stable names: `ALL`, `as_str`, `Display`, `FromStr` and serde, all from one list.
+/// Declares a field-less enum with its stable names: `ALL`, `as_str`, `Display`, `FromStr` and
+/// serde, all from one list.
 macro_rules! named_enum {
     (
         $(#[$meta:meta])*
@@ -69,7 +71,13 @@ mod tests {
 
     fn round_trips<T>(all: &[T])
     where
-        T: Copy + PartialEq + std::fmt::Debug + std::fmt::Display + std::str::FromStr<Err = UnknownName> + serde::Serialize + serde::de::DeserializeOwned,
+        T: Copy
+            + PartialEq
+            + std::fmt::Debug
+            + std::fmt::Display
+            + std::str::FromStr<Err = UnknownName>
+            + serde::Serialize
+            + serde::de::DeserializeOwned,
     {
         for one in all {
             assert_eq!(one.to_string().parse::<T>().as_ref(), Ok(one));

@@ -70,7 +70,8 @@ pub struct NodeRecord {
 }
 
 impl NodeRecord {
-    /// Whether it takes new scans. The order is the truth, and the node says the same from its next renewal on.
+    /// Whether it takes new scans. The order is the truth, and the node says the same from its next
+    /// renewal on.
     #[must_use]
     pub const fn activity(&self) -> NodeActivity {
         match (self.drain_by, self.registration.activity) {
@@ -123,7 +124,12 @@ mod tests {
             (true, Stopping, Stopping),
         ] {
             let registration = NodeRegistration { activity: said, ..fixtures::registration("a") };
-            let node = NodeRecord { registration, expires_at: Timestamp::UNIX_EPOCH, is_alive: true, drain_by: ordered.then_some(Timestamp::UNIX_EPOCH) };
+            let node = NodeRecord {
+                registration,
+                expires_at: Timestamp::UNIX_EPOCH,
+                is_alive: true,
+                drain_by: ordered.then_some(Timestamp::UNIX_EPOCH),
+            };
             assert_eq!(node.activity(), shown, "{ordered} {said}");
         }
     }

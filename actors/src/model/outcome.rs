@@ -50,7 +50,8 @@ named_enum! {
         Unowned = "unowned",
         /// The lease was granted but no process was ever started for it.
         NeverStarted = "never_started",
-        /// The node lacked something that every scan needs: the scanner's program, a folder, memory, open files.
+        /// The node lacked something that every scan needs: the scanner's program, a folder,
+        /// memory, open files.
         Infrastructure = "infrastructure",
     }
 }

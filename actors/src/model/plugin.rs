@@ -34,7 +34,9 @@ impl PluginStatus {
     pub const fn is_final(self) -> bool {
         match self {
             Self::Pending | Self::InProgress => false,
-            Self::Completed | Self::Failed | Self::Skipped | Self::Unavailable | Self::Interrupted | Self::NotRun => true,
+            Self::Completed | Self::Failed | Self::Skipped | Self::Unavailable | Self::Interrupted | Self::NotRun => {
+                true
+            }
         }
     }
 
@@ -44,14 +46,18 @@ impl PluginStatus {
         match self {
             Self::Pending => Self::NotRun,
             Self::InProgress => Self::Interrupted,
-            Self::Completed | Self::Failed | Self::Skipped | Self::Unavailable | Self::Interrupted | Self::NotRun => self,
+            Self::Completed | Self::Failed | Self::Skipped | Self::Unavailable | Self::Interrupted | Self::NotRun => {
+                self
+            }
         }
     }
 }
 
-/// One plugin of one attempt. All text in it may be chosen by the scanned site: hostile, stripped of control characters, bounded.
+/// One plugin of one attempt. All text in it may be chosen by the scanned site: hostile, stripped
+/// of control characters, bounded.
 ///
-/// What is read from rows, feeds and backups is tidy: counts are bounded, and no plugin ends before it starts.
+/// What is read from rows, feeds and backups is tidy: counts are bounded, and no plugin ends before
+/// it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct PluginResult {
@@ -59,13 +65,16 @@ pub struct PluginResult {
     pub name: String,
     /// Its state.
     pub status: PluginStatus,
-    /// How many items it says it collected, such as crawled addresses: KAST's `findings_count`. Items are no issues.
+    /// How many items it says it collected, such as crawled addresses: KAST's `findings_count`.
+    /// Items are no issues.
     #[serde(default)]
     pub findings_count: u64,
-    /// The worst of its issues, worst first, at most [`MOST_LISTED_ISSUES`](super::MOST_LISTED_ISSUES).
+    /// The worst of its issues, worst first, at most
+    /// [`MOST_LISTED_ISSUES`](super::MOST_LISTED_ISSUES).
     #[serde(default)]
     pub issues: Vec<IssueRef>,
-    /// All its issues by severity, also those that are not listed. Empty in rows of older programs: [`severity_counts`](Self::severity_counts) reads both.
+    /// All its issues by severity, also those that are not listed. Empty in rows of older programs:
+    /// [`severity_counts`](Self::severity_counts) reads both.
     #[serde(default, skip_serializing_if = "SeverityCounts::is_empty")]
     pub severities: SeverityCounts,
     /// Its summary, or why it failed.
@@ -203,7 +212,13 @@ mod tests {
 
     #[test]
     fn no_plugin_ends_before_it_starts() {
-        for (started, ended, kept) in [(at(5), at(4), None), (at(5), at(5), at(5)), (at(5), at(6), at(6)), (None, at(4), at(4)), (at(5), None, None)] {
+        for (started, ended, kept) in [
+            (at(5), at(4), None),
+            (at(5), at(5), at(5)),
+            (at(5), at(6), at(6)),
+            (None, at(4), at(4)),
+            (at(5), None, None),
+        ] {
             let plugin = PluginResult::new("a", PluginStatus::Completed).with_times(started, ended);
             assert_eq!((plugin.started_at, plugin.ended_at), (started, kept));
         }
@@ -215,7 +230,10 @@ mod tests {
     fn rows_are_read_with_bounded_counts_and_old_ones_count_their_list() {
         let old = r#"{"name":"a","status":"completed","findings_count":18446744073709551615,"issues":[{"id":"x","severity":"high","title":"X"}]}"#;
         let read: PluginResult = serde_json::from_str(old).unwrap();
-        assert_eq!((read.findings_count, read.severities.high, read.issues_count(), read.issues_note()), (MAX_COUNT, 1, 1, None));
+        assert_eq!(
+            (read.findings_count, read.severities.high, read.issues_count(), read.issues_note()),
+            (MAX_COUNT, 1, 1, None)
+        );
         let again: PluginResult = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
         assert_eq!(again, read);
         let without = serde_json::to_value(PluginResult::new("a", PluginStatus::Failed)).unwrap();
@@ -225,7 +243,9 @@ mod tests {
     #[test]
     fn a_list_that_is_cut_says_so() {
         let issue = |id: u32| IssueRef { id: id.to_string(), severity: Severity::Low, title: String::new() };
-        for (number, note) in [(0, None), (200, None), (201, Some("200 of 201 shown")), (1_340, Some("200 of 1,340 shown"))] {
+        for (number, note) in
+            [(0, None), (200, None), (201, Some("200 of 201 shown")), (1_340, Some("200 of 1,340 shown"))]
+        {
             let plugin = PluginResult::new("a", PluginStatus::Completed).with_issues((0..number).map(issue));
             assert_eq!((plugin.issues_count(), plugin.issues_note().as_deref()), (u64::from(number), note));
         }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    AttemptEnd, AttemptNumber, CancelledBy, Coverage, Failure, FencingToken, Interruption, NewScan, NodeId, PluginResult, ScanId, ScanRequest, ScannerInfo,
-    SeverityCounts, TraceContext, Verdict, end_with_attempt,
+    AttemptEnd, AttemptNumber, CancelledBy, Coverage, Failure, FencingToken, Interruption, NewScan, NodeId,
+    PluginResult, ScanId, ScanRequest, ScannerInfo, SeverityCounts, TraceContext, Verdict, end_with_attempt,
 };
 
 named_enum! {
@@ -125,7 +125,8 @@ pub struct AttemptRecord {
     pub token: FencingToken,
     /// Where it ran.
     pub node: NodeId,
-    /// From when on it could have started: a wait after that moment was for a slot or a node. Absent in rows of older programs.
+    /// From when on it could have started: a wait after that moment was for a slot or a node.
+    /// Absent in rows of older programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
     /// When its lease was granted.
@@ -143,7 +144,8 @@ pub struct AttemptRecord {
 
 /// The row.
 ///
-/// In a row that is read, no plugin of an ended attempt is unfinished, also where an older program wrote the row.
+/// In a row that is read, no plugin of an ended attempt is unfinished, also where an older program
+/// wrote the row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct ScanRecord {
@@ -235,27 +237,38 @@ impl ScanRecord {
     pub const fn ended_at(&self) -> Option<Timestamp> {
         match &self.state {
             ScanState::Pending { .. } | ScanState::Running { .. } => None,
-            ScanState::Completed { at, .. } | ScanState::Failed { at, .. } | ScanState::Cancelled { at, .. } => Some(*at),
+            ScanState::Completed { at, .. } | ScanState::Failed { at, .. } | ScanState::Cancelled { at, .. } => {
+                Some(*at)
+            }
         }
     }
 
-    /// How long after its last change the scan may start: zero for all but a scan that is tried again later.
+    /// How long after its last change the scan may start: zero for all but a scan that is tried
+    /// again later.
     #[must_use]
     pub fn wait_after_last_change(&self) -> Duration {
         let ended = self.attempts.last().and_then(|attempt| attempt.ended_at);
         match (&self.state, ended) {
-            (ScanState::Pending { due, reason: PendingReason::Retry { .. } }, Some(ended)) => Duration::try_from(due.duration_since(ended)).unwrap_or_default(),
+            (ScanState::Pending { due, reason: PendingReason::Retry { .. } }, Some(ended)) => {
+                Duration::try_from(due.duration_since(ended)).unwrap_or_default()
+            }
             _ => Duration::ZERO,
         }
     }
 
-    /// How long a waiting scan is still to wait at `now`, by the store's clock; zero for one that is due, and for one that does not wait.
+    /// How long a waiting scan is still to wait at `now`, by the store's clock; zero for one that
+    /// is due, and for one that does not wait.
     ///
-    /// A wait is never longer than it was when it began. Where `now` is before that moment, the clock has been set back, and what is left by it says nothing: the scan is due.
+    /// A wait is never longer than it was when it began. Where `now` is before that moment, the
+    /// clock has been set back, and what is left by it says nothing: the scan is due.
     #[must_use]
     pub fn left_to_wait(&self, now: Timestamp) -> Duration {
         let ScanState::Pending { due, .. } = self.state else { return Duration::ZERO };
-        if now < self.waits_since() { Duration::ZERO } else { Duration::try_from(due.duration_since(now)).unwrap_or_default() }
+        if now < self.waits_since() {
+            Duration::ZERO
+        } else {
+            Duration::try_from(due.duration_since(now)).unwrap_or_default()
+        }
     }
 
     /// When a waiting scan began to wait: with its submission, or with the end of its last attempt.
@@ -308,7 +321,9 @@ impl ScanRecord {
     #[must_use]
     pub const fn last_failure(&self) -> Option<&Failure> {
         match &self.state {
-            ScanState::Failed { failure, .. } | ScanState::Pending { reason: PendingReason::Retry { failure }, .. } => Some(failure),
+            ScanState::Failed { failure, .. } | ScanState::Pending { reason: PendingReason::Retry { failure }, .. } => {
+                Some(failure)
+            }
             _ => None,
         }
     }

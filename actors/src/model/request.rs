@@ -75,7 +75,8 @@ pub struct ConfigOverride {
     pub value: SettingValue,
 }
 
-/// What marks a setting whose value is a secret although its name does not say so: `secret:plugin.key=value`.
+/// What marks a setting whose value is a secret although its name does not say so:
+/// `secret:plugin.key=value`.
 pub const SECRET_MARK: &str = "secret:";
 
 impl ConfigOverride {
@@ -85,10 +86,13 @@ impl ConfigOverride {
         format!("{}.{}", self.plugin, self.key)
     }
 
-    /// Whether the value is a secret: by its mark, by the setting's name, or by what it says, as an address with a password does.
+    /// Whether the value is a secret: by its mark, by the setting's name, or by what it says, as an
+    /// address with a password does.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.value.is_secret() || is_secret_name(&self.key) || self.value.clear().is_some_and(|value| is_secret_value(&self.key, value))
+        self.value.is_secret()
+            || is_secret_name(&self.key)
+            || self.value.clear().is_some_and(|value| is_secret_value(&self.key, value))
     }
 
     /// `plugin.key=value`, with a secret value hidden.
@@ -113,7 +117,10 @@ impl ConfigOverride {
             return Err(format!("{FORM}; plugin and key consist of letters, digits, `_` and `-`"));
         }
         if value.len() > 1000 || value.chars().any(char::is_control) {
-            return Err(format!("`{}`: the value is longer than 1000 bytes or contains control characters", printable(path)));
+            return Err(format!(
+                "`{}`: the value is longer than 1000 bytes or contains control characters",
+                printable(path)
+            ));
         }
         let value = match value {
             HIDDEN_VALUE => SettingValue::Hidden,
@@ -133,9 +140,12 @@ pub struct KeptSecret {
     pub sealed: String,
 }
 
-/// Letters, digits, `_` and `-`, not starting with `-`: safe as a part of an argument and of a file name.
+/// Letters, digits, `_` and `-`, not starting with `-`: safe as a part of an argument and of a file
+/// name.
 fn is_name(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (1..=64).contains(&text.len())
+        && !text.starts_with('-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 /// A checked request. It is the same thing that "run again" repeats.
@@ -209,7 +219,8 @@ impl FieldError {
     }
 }
 
-/// A request as it comes in, from JSON, a form or the command line; every field but the target may be left out.
+/// A request as it comes in, from JSON, a form or the command line; every field but the target may
+/// be left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScanRequestDraft {
@@ -248,8 +259,12 @@ impl ScanRequestDraft {
     /// One [`FieldError`] for each wrong field, in the order of the fields.
     pub fn check(&self) -> Result<ScanRequest, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let target =
-            self.target.trim_matches(' ').parse::<Target>().map_err(|error| errors.push(FieldError::new("target", format!("the target {error}")))).ok();
+        let target = self
+            .target
+            .trim_matches(' ')
+            .parse::<Target>()
+            .map_err(|error| errors.push(FieldError::new("target", format!("the target {error}"))))
+            .ok();
         let mode = name_or(&mut errors, "mode", self.mode.as_deref(), ScanMode::Passive);
         let format = name_or(&mut errors, "format", self.format.as_deref(), ReportFormat::Html);
         let priority = name_or(&mut errors, "priority", self.priority.as_deref(), Priority::Normal);
@@ -274,7 +289,9 @@ impl ScanRequestDraft {
             match ConfigOverride::parse(text) {
                 Ok(one) => overrides.push(one),
                 // A line without `=` may hold a secret anywhere.
-                Err(why) if !why.starts_with('`') => errors.push(FieldError::new("overrides", format!("setting {number}: {why}"))),
+                Err(why) if !why.starts_with('`') => {
+                    errors.push(FieldError::new("overrides", format!("setting {number}: {why}")))
+                }
                 Err(why) => errors.push(FieldError::new("overrides", why)),
             }
         }
@@ -296,7 +313,12 @@ impl ScanRequestDraft {
     }
 }
 
-fn name_or<T: std::str::FromStr<Err = super::UnknownName>>(errors: &mut Vec<FieldError>, field: &str, given: Option<&str>, default: T) -> T {
+fn name_or<T: std::str::FromStr<Err = super::UnknownName>>(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    given: Option<&str>,
+    default: T,
+) -> T {
     match given.filter(|text| !text.is_empty()).map(str::parse) {
         None => default,
         Some(Ok(value)) => value,
@@ -323,7 +345,10 @@ mod tests {
     #[test]
     fn a_target_alone_is_a_passive_scan_with_defaults() {
         let request = draft("example.com").check().unwrap();
-        assert_eq!((request.mode, request.format, request.priority), (ScanMode::Passive, ReportFormat::Html, Priority::Normal));
+        assert_eq!(
+            (request.mode, request.format, request.priority),
+            (ScanMode::Passive, ReportFormat::Html, Priority::Normal)
+        );
         assert_eq!((request.max_workers, request.parallel, request.dry_run), (5, true, false));
     }
 
@@ -340,7 +365,10 @@ mod tests {
             ..ScanRequestDraft::default()
         };
         let fields: Vec<String> = wrong.check().unwrap_err().into_iter().map(|error| error.field).collect();
-        assert_eq!(fields, ["target", "mode", "format", "priority", "max_workers", "plugins", "overrides", "overrides"]);
+        assert_eq!(
+            fields,
+            ["target", "mode", "format", "priority", "max_workers", "plugins", "overrides", "overrides"]
+        );
     }
 
     #[test]
@@ -366,12 +394,21 @@ mod tests {
             ("whatweb.user_agent=plain", "whatweb.user_agent=plain"),
             ("katana.proxy=http://user:hunter2@proxy:3128", "katana.proxy=••••••"),
             ("katana.proxy=http://proxy:3128", "katana.proxy=http://proxy:3128"),
-            ("script_detection.custom_headers={\"Authorization\": \"hunter2\"}", "script_detection.custom_headers=••••••"),
+            (
+                "script_detection.custom_headers={\"Authorization\": \"hunter2\"}",
+                "script_detection.custom_headers=••••••",
+            ),
         ] {
             assert_eq!(ConfigOverride::parse(given).unwrap().shown(), shown);
         }
-        let with_breaks = ["api_key hunter2", "api_key=hunter2", "zap.a b=hunter2", "zap.token=hunter2\u{7}", "secret:hunter2"];
-        for given in with_breaks.into_iter().chain(["Authorization: Bearer hunter2.x=", "hunter2=", "--set zap.api_key hunter2.a=b", "zap.hunter2!=x"]) {
+        let with_breaks =
+            ["api_key hunter2", "api_key=hunter2", "zap.a b=hunter2", "zap.token=hunter2\u{7}", "secret:hunter2"];
+        for given in with_breaks.into_iter().chain([
+            "Authorization: Bearer hunter2.x=",
+            "hunter2=",
+            "--set zap.api_key hunter2.a=b",
+            "zap.hunter2!=x",
+        ]) {
             let why = ConfigOverride::parse(given).unwrap_err();
             assert!(!why.contains("hunter2"), "{why}");
         }

@@ -33,7 +33,8 @@ impl ScannerInfo {
         }
     }
 
-    /// The scanner in words that nobody can mistake: `KAST 3.0.40` or `built-in scanner 0.1.0 — KAST was not found`.
+    /// The scanner in words that nobody can mistake: `KAST 3.0.40` or
+    /// `built-in scanner 0.1.0 — KAST was not found`.
     #[must_use]
     pub fn headline(&self) -> String {
         match self.kind {
@@ -81,7 +82,8 @@ pub struct ScannerOffer {
     /// Its settings, as far as their names do not say what they are.
     #[serde(default)]
     pub settings: SettingNatures,
-    /// What its settings take, in short; `None` where the scanner does not say, or where it is too large for the row of a node.
+    /// What its settings take, in short; `None` where the scanner does not say, or where it is too
+    /// large for the row of a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<SettingsSchema>,
 }
@@ -97,9 +99,11 @@ impl ScannerOffer {
     }
 }
 
-/// What the nodes can run together: one scanner, and its plugins, each available if it is on any node.
+/// What the nodes can run together: one scanner, and its plugins, each available if it is on any
+/// node.
 ///
-/// Nodes may differ. The scanner that most nodes have is the one that is told, and KAST before the built-in one among equals; only its nodes' plugins count.
+/// Nodes may differ. The scanner that most nodes have is the one that is told, and KAST before the
+/// built-in one among equals; only its nodes' plugins count.
 #[must_use]
 pub fn merge_offers<'a>(offers: impl IntoIterator<Item = &'a ScannerOffer>) -> Option<ScannerOffer> {
     let mut by_scanner: Vec<(&ScannerInfo, Vec<&ScannerOffer>)> = Vec::new();
@@ -109,7 +113,9 @@ pub fn merge_offers<'a>(offers: impl IntoIterator<Item = &'a ScannerOffer>) -> O
             None => by_scanner.push((&offer.scanner, vec![offer])),
         }
     }
-    let (scanner, same) = by_scanner.into_iter().max_by_key(|(scanner, same)| (same.len(), scanner.kind == ScannerKind::Kast, scanner.version.clone()))?;
+    let (scanner, same) = by_scanner
+        .into_iter()
+        .max_by_key(|(scanner, same)| (same.len(), scanner.kind == ScannerKind::Kast, scanner.version.clone()))?;
     // Scanners of one version have one.
     let schema = same.iter().find_map(|offer| offer.schema.clone());
     let mut settings = SettingNatures::default();

@@ -1,4 +1,5 @@
-//! What a setting of a scanner is to Kastrel: whether it is locked unless the operator allows it, and whether its value is a secret.
+//! What a setting of a scanner is to Kastrel: whether it is locked unless the operator allows it,
+//! and whether its value is a secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,14 +58,20 @@ pub struct SettingNature {
 }
 
 impl SettingNature {
-    /// By the key alone: its last part, and those before it where everything below them belongs to what they name.
+    /// By the key alone: its last part, and those before it where everything below them belongs to
+    /// what they name.
     #[must_use]
     pub fn by_name(key: &str) -> Self {
         let key = key.trim_end_matches('.');
         let (above, segment) = key.rsplit_once('.').unwrap_or(("", key));
         let inherited = || {
             let mut locks = above.split('.').filter_map(|segment| by_words(&words(segment)));
-            locks.find(|lock| matches!(lock, Lock::Proxy | Lock::Image | Lock::Container | Lock::Arguments | Lock::Url | Lock::Address))
+            locks.find(|lock| {
+                matches!(
+                    lock,
+                    Lock::Proxy | Lock::Image | Lock::Container | Lock::Arguments | Lock::Url | Lock::Address
+                )
+            })
         };
         let argument = || (key == PASSED_AS_AN_ARGUMENT).then_some(Lock::Argument);
         Self { lock: argument().or_else(|| by_words(&words(segment))).or_else(inherited), secret: is_secret_name(key) }
@@ -77,7 +84,8 @@ impl SettingNature {
     }
 }
 
-/// KAST starts its own ZAP container with `-config api.key=…`; each attempt has a key of its own there.
+/// KAST starts its own ZAP container with `-config api.key=…`; each attempt has a key of its own
+/// there.
 const PASSED_AS_AN_ARGUMENT: &str = "local.api_key";
 
 /// Words that end like one of the table and are something else.
@@ -177,12 +185,15 @@ fn by_words(words: &[String]) -> Option<Lock> {
         (&["host"], Lock::Address),
         (&["path", "file", "dir"], Lock::Path),
     ];
-    let is_end = |known: &[&str]| words.iter().any(|word| !HARMLESS.contains(&word.as_str()) && known.iter().any(|end| word.ends_with(end)));
+    let is_end = |known: &[&str]| {
+        words.iter().any(|word| !HARMLESS.contains(&word.as_str()) && known.iter().any(|end| word.ends_with(end)))
+    };
     let of_table = table.into_iter().find(|(known, _)| has(known));
     of_table.or_else(|| ends.into_iter().find(|(known, _)| is_end(known))).map(|(_, lock)| lock)
 }
 
-/// What a scanner says of its settings, as far as their names do not say it: small enough for the row of a node. The keys are `plugin.key`; one that ends in `.` takes anything below it.
+/// What a scanner says of its settings, as far as their names do not say it: small enough for the
+/// row of a node. The keys are `plugin.key`; one that ends in `.` takes anything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SettingNatures(BTreeMap<String, SettingNature>);
@@ -211,7 +222,10 @@ impl SettingNatures {
     #[must_use]
     pub fn open_key(&self, plugin: &str, key: &str) -> Option<&str> {
         let name = format!("{plugin}.{key}");
-        self.0.keys().find(|open| open.ends_with('.') && name.starts_with(open.as_str())).map(|open| open.trim_end_matches('.'))
+        self.0
+            .keys()
+            .find(|open| open.ends_with('.') && name.starts_with(open.as_str()))
+            .map(|open| open.trim_end_matches('.'))
     }
 
     /// What a setting is.
@@ -269,10 +283,14 @@ mod tests {
     #[test]
     fn of_two_scanners_the_stricter_counts_also_where_one_says_nothing() {
         let open = SettingNature { lock: None, secret: false };
-        let natures = |all: &[(&str, SettingNature)]| all.iter().map(|(name, nature)| ((*name).to_owned(), *nature)).collect::<SettingNatures>();
+        let natures = |all: &[(&str, SettingNature)]| {
+            all.iter().map(|(name, nature)| ((*name).to_owned(), *nature)).collect::<SettingNatures>()
+        };
         let harmless = natures(&[("p.output", open)]);
         let locked = SettingNature { lock: Some(Lock::Path), secret: false };
-        for (mut one, other) in [(harmless.clone(), SettingNatures::default()), (SettingNatures::default(), harmless.clone())] {
+        for (mut one, other) in
+            [(harmless.clone(), SettingNatures::default()), (SettingNatures::default(), harmless.clone())]
+        {
             one.add(&other);
             assert_eq!(one.nature("p", "output"), locked);
         }

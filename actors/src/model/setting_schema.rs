@@ -47,7 +47,8 @@ pub struct SettingRule {
     /// What it is when nobody sets it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub default: String,
-    /// The form of a text, as the scanner's schema names it: `uri`, `path`, `password`; empty where it names none.
+    /// The form of a text, as the scanner's schema names it: `uri`, `path`, `password`; empty where
+    /// it names none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub format: String,
     /// Whether the schema marks the value as a secret.
@@ -58,20 +59,23 @@ pub struct SettingRule {
 /// Its numbers come from JSON, which has no value that differs from itself.
 impl Eq for SettingRule {}
 
-/// The settings of a scanner: for each plugin its keys, dotted where they are nested. A key that ends in `.` takes anything below it.
+/// The settings of a scanner: for each plugin its keys, dotted where they are nested. A key that
+/// ends in `.` takes anything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsSchema {
     /// By plugin, then by key.
     pub plugins: BTreeMap<String, BTreeMap<String, SettingRule>>,
 }
 
-/// The row of a node holds no larger one, in bytes of JSON: it is written with every renewal of the lease.
+/// The row of a node holds no larger one, in bytes of JSON: it is written with every renewal of the
+/// lease.
 const MOST_BYTES: usize = 48 << 10;
 /// So much of a description goes along.
 const MOST_DESCRIPTION: usize = 120;
 
 impl SettingsSchema {
-    /// The same in short, for the row of a node: cut descriptions, and where that is still too much, none. `None`: it is too large in any form.
+    /// The same in short, for the row of a node: cut descriptions, and where that is still too
+    /// much, none. `None`: it is too large in any form.
     #[must_use]
     pub fn in_short(&self) -> Option<Self> {
         let with = |change: fn(&mut SettingRule)| {
@@ -96,18 +100,30 @@ mod tests {
     use super::*;
 
     fn schema(settings: usize, description: &str) -> SettingsSchema {
-        let rule = SettingRule { kinds: vec![ValueKind::Integer], minimum: Some(1.0), description: description.into(), ..SettingRule::default() };
+        let rule = SettingRule {
+            kinds: vec![ValueKind::Integer],
+            minimum: Some(1.0),
+            description: description.into(),
+            ..SettingRule::default()
+        };
         let keys = (0..settings).map(|number| (format!("setting_{number}"), rule.clone())).collect();
         SettingsSchema { plugins: [("p".to_owned(), keys)].into() }
     }
 
     #[test]
     fn in_short_it_fits_the_row_of_a_node_or_stays_out_of_it() {
-        for (settings, description, shown) in
-            [(2, "short", Some(5)), (2, &*"x".repeat(5000), Some(MOST_DESCRIPTION)), (500, &*"x".repeat(120), Some(0)), (5000, "", None)]
-        {
+        for (settings, description, shown) in [
+            (2, "short", Some(5)),
+            (2, &*"x".repeat(5000), Some(MOST_DESCRIPTION)),
+            (500, &*"x".repeat(120), Some(0)),
+            (5000, "", None),
+        ] {
             let short = schema(settings, description).in_short();
-            assert_eq!(short.as_ref().map(|short| short.plugins["p"]["setting_0"].description.len()), shown, "{settings}");
+            assert_eq!(
+                short.as_ref().map(|short| short.plugins["p"]["setting_0"].description.len()),
+                shown,
+                "{settings}"
+            );
             let Some(short) = short else { continue };
             assert_eq!(short.plugins["p"].len(), settings, "no setting is left out");
             let json = serde_json::to_string(&short).unwrap();

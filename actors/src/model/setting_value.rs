@@ -1,4 +1,5 @@
-//! The value of a scanner setting, and which values are secrets. A secret is shown nowhere: it is sealed before a row holds it, and opened where a scanner gets it.
+//! The value of a scanner setting, and which values are secrets. A secret is shown nowhere: it is
+//! sealed before a row holds it, and opened where a scanner gets it.
 
 use std::fmt;
 
@@ -8,12 +9,30 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub const HIDDEN_VALUE: &str = "••••••";
 
 /// Parts of a name that make its value a secret, wherever they stand in it.
-const SECRET_PARTS: &[&str] = &["password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "cookie", "bearer"];
+const SECRET_PARTS: &[&str] =
+    &["password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "cookie", "bearer"];
 /// Words of a name that make its value a secret.
-const SECRET_WORDS: &[&str] =
-    &["pass", "pwd", "key", "keys", "creds", "session", "sessionid", "jwt", "dsn", "otp", "totp", "login", "passcode", "pin", "psk", "pat"];
+const SECRET_WORDS: &[&str] = &[
+    "pass",
+    "pwd",
+    "key",
+    "keys",
+    "creds",
+    "session",
+    "sessionid",
+    "jwt",
+    "dsn",
+    "otp",
+    "totp",
+    "login",
+    "passcode",
+    "pin",
+    "psk",
+    "pat",
+];
 
-/// Whether the value of a setting of this name is a secret: `shodan_api_key`, `custom_headers.Authorization`, `authCookie`.
+/// Whether the value of a setting of this name is a secret: `shodan_api_key`,
+/// `custom_headers.Authorization`, `authCookie`.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let squeezed: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
@@ -26,12 +45,15 @@ pub fn is_secret_name(name: &str) -> bool {
     })
 }
 
-/// Whether a value is a secret whatever its setting is called: it holds an address with a password, sends its scan through a proxy as somebody, gives a secret name a value, as
+/// Whether a value is a secret whatever its setting is called: it holds an address with a password,
+/// sends its scan through a proxy as somebody, gives a secret name a value, as
 /// `{"Authorization": "…"}` does, or begins with `Basic` or `Bearer`.
 #[must_use]
 pub fn is_secret_value(key: &str, value: &str) -> bool {
     let is_proxy = words(key).iter().any(|word| word.ends_with("proxy"));
-    texts(value).iter().any(|text| holds_a_password(text) || (is_proxy && text.contains('@')) || assigns_a_secret(text) || is_authorization(text))
+    texts(value).iter().any(|text| {
+        holds_a_password(text) || (is_proxy && text.contains('@')) || assigns_a_secret(text) || is_authorization(text)
+    })
 }
 
 /// Whether a text is what stands in a header such as `Authorization`: `Bearer x`, `Basic x`.
@@ -40,7 +62,8 @@ fn is_authorization(text: &str) -> bool {
     (scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("bearer")) && !rest.trim().is_empty()
 }
 
-/// Whether a text is, or holds, an address with a password in it: `http://user:password@proxy:3128`.
+/// Whether a text is, or holds, an address with a password in it:
+/// `http://user:password@proxy:3128`.
 #[must_use]
 pub fn holds_a_password(text: &str) -> bool {
     let with_a_scheme = text.split("://").skip(1).map(|rest| (rest, true));
@@ -50,15 +73,21 @@ pub fn holds_a_password(text: &str) -> bool {
         let authority = &rest[..end];
         match authority.rsplit_once('@') {
             Some((user, _)) => user.contains(':'),
-            // `http://user:pass/word@host`: what follows the colon is no port, so the password may go on.
+            // `http://user:pass/word@host`: what follows the colon is no port, so the password may
+            // go on.
             None => {
-                has_scheme && rest.contains('@') && authority.rsplit_once(':').is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit() || b == b']'))
+                has_scheme
+                    && rest.contains('@')
+                    && authority
+                        .rsplit_once(':')
+                        .is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit() || b == b']'))
             }
         }
     })
 }
 
-/// Whether a text gives a value to something with the name of a secret: `token=x`, `Cookie: a=b`, `"api_key": "x"`.
+/// Whether a text gives a value to something with the name of a secret: `token=x`, `Cookie: a=b`,
+/// `"api_key": "x"`.
 fn assigns_a_secret(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let mut rest = text;
@@ -85,7 +114,8 @@ pub fn texts(value: &str) -> Vec<String> {
     std::iter::once(value.to_owned()).chain(inner).collect()
 }
 
-/// The keys, strings and numbers of a list, an object or a string of JSON, which may be written with escapes; `None`: the value is none of these.
+/// The keys, strings and numbers of a list, an object or a string of JSON, which may be written
+/// with escapes; `None`: the value is none of these.
 #[must_use]
 pub fn json_texts(value: &str) -> Option<Vec<String>> {
     let texts = json_leaves(value)?.into_iter().map(|leaf| match leaf {
@@ -142,7 +172,8 @@ pub enum SettingValue {
     Secret(String),
     /// A secret as it is stored.
     Sealed(String),
-    /// A secret that is not here: its place was shown and came back, or the row of a backup left it out.
+    /// A secret that is not here: its place was shown and came back, or the row of a backup left it
+    /// out.
     Hidden,
 }
 
@@ -186,7 +217,8 @@ impl fmt::Debug for SettingValue {
     }
 }
 
-/// A setting as a row holds it. An older program reads the sealed text as the value, and so passes on nothing secret.
+/// A setting as a row holds it. An older program reads the sealed text as the value, and so passes
+/// on nothing secret.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     plugin: String,
@@ -308,7 +340,10 @@ mod tests {
             assert!(is_secret_value(key, value), "{key}={value}");
         }
         for (key, value) in [
-            ("user_agent", "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 (http://a.test:80/contact@b.test)"),
+            (
+                "user_agent",
+                "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 (http://a.test:80/contact@b.test)",
+            ),
             ("user_agent", "scanner (mail: me@a.test)"),
             ("api_url", "http://user@host:80/x"),
             ("api_url", "http://[::1]:8080/a@b"),
@@ -342,7 +377,10 @@ mod tests {
         }
         let json = |value| serde_json::to_string(&of(value)).unwrap();
         assert_eq!(json(SettingValue::Plain("1".into())), r#"{"plugin":"zap","key":"x","value":"1"}"#);
-        assert_eq!(json(SettingValue::Sealed("v1.a.b".into())), r#"{"plugin":"zap","key":"x","value":"v1.a.b","sealed":true}"#);
+        assert_eq!(
+            json(SettingValue::Sealed("v1.a.b".into())),
+            r#"{"plugin":"zap","key":"x","value":"v1.a.b","sealed":true}"#
+        );
         assert_eq!(json(SettingValue::Secret("hunter2".into())), json(SettingValue::Hidden));
         for value in [SettingValue::Plain(String::new()), SettingValue::Sealed("v1.a.b".into()), SettingValue::Hidden] {
             assert_eq!(serde_json::from_str::<ConfigOverride>(&json(value.clone())).unwrap(), of(value));

@@ -1,4 +1,5 @@
-//! What a scan is aimed at: a typed host with optional port, or an http(s) URL of one, never free text.
+//! What a scan is aimed at: a typed host with optional port, or an http(s) URL of one, never free
+//! text.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,7 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest target text, in characters: the longest DNS name (RFC 1035, 253) with scheme, port and a short path.
+/// The longest target text, in characters: the longest DNS name (RFC 1035, 253) with scheme, port
+/// and a short path.
 const MAX_LENGTH: usize = 280;
 /// The longest DNS name, in characters (RFC 1035, section 2.3.4, without the root's dot).
 const MAX_NAME_LENGTH: usize = 253;
@@ -73,7 +75,8 @@ impl Scheme {
     }
 }
 
-/// A parsed target. Its `Display` form is what a scanner gets; it never starts with `-` and holds no white space.
+/// A parsed target. Its `Display` form is what a scanner gets; it never starts with `-` and holds
+/// no white space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Target {
@@ -133,10 +136,14 @@ pub enum TargetError {
     #[error("has a number with leading zeros, which other programs read as octal; write each number without them")]
     LeadingZeros,
     /// `0x7f.0.0.1`.
-    #[error("has a hexadecimal number, which other programs read differently; write four decimal numbers, such as 192.168.1.10")]
+    #[error(
+        "has a hexadecimal number, which other programs read differently; write four decimal numbers, such as 192.168.1.10"
+    )]
     Hexadecimal,
     /// `2130706433`.
-    #[error("is a single number, which other programs read as an IPv4 address; write four numbers, such as 192.168.1.10")]
+    #[error(
+        "is a single number, which other programs read as an IPv4 address; write four numbers, such as 192.168.1.10"
+    )]
     SingleNumber,
     /// `127.1` is 127.0.0.1 to some programs.
     #[error("ends like an IPv4 address and is not four numbers, such as 192.168.1.10")]
@@ -160,7 +167,9 @@ pub enum TargetError {
     #[error("has `//` in its path, which other programs shorten; write the path that is meant")]
     EmptySegment,
     /// `xn--a.example`.
-    #[error("has a part that begins with `xn--` and stands for no internationalised name; write the name as it is spelled")]
+    #[error(
+        "has a part that begins with `xn--` and stands for no internationalised name; write the name as it is spelled"
+    )]
     Punycode,
     /// `/a/../b`.
     #[error("has `.` or `..` in its path, which other programs resolve; write the path that is meant")]
@@ -209,7 +218,8 @@ impl Target {
         self.scheme
     }
 
-    /// The target with its host in Unicode, where that differs: `https://bücher.example` for `https://xn--bcher-kva.example`.
+    /// The target with its host in Unicode, where that differs: `https://bücher.example` for
+    /// `https://xn--bcher-kva.example`.
     #[must_use]
     pub fn unicode(&self) -> Option<String> {
         let Host::Name(name) = &self.host else { return None };
@@ -218,13 +228,18 @@ impl Target {
         }
         let (host, result) = idna::domain_to_unicode(name);
         // Only what leads back to the same name, and nothing that changes how a line is drawn.
-        let is_plain =
-            !host.chars().any(|c| c.is_whitespace() || c.is_control() || ('\u{200b}'..='\u{200f}').contains(&c) || ('\u{202a}'..='\u{202e}').contains(&c));
+        let is_plain = !host.chars().any(|c| {
+            c.is_whitespace()
+                || c.is_control()
+                || ('\u{200b}'..='\u{200f}').contains(&c)
+                || ('\u{202a}'..='\u{202e}').contains(&c)
+        });
         let leads_back = idna::domain_to_ascii(&host).is_ok_and(|ascii| ascii == *name);
         (result.is_ok() && is_plain && leads_back && host != *name).then(|| self.written_with(&host))
     }
 
-    /// The target for people: in both forms where it has two, so that neither can be mistaken for another host.
+    /// The target for people: in both forms where it has two, so that neither can be mistaken for
+    /// another host.
     #[must_use]
     pub fn label(&self) -> String {
         self.unicode().map_or_else(|| self.to_string(), |unicode| format!("{unicode} ({self})"))
@@ -236,11 +251,17 @@ impl Target {
         format!("{scheme}{host}{port}{}", self.path)
     }
 
-    /// The target as a folder name: letters, digits, `.`, `-` and `_` only, at most 100 characters, never empty and never starting with `.` or `-`.
+    /// The target as a folder name: letters, digits, `.`, `-` and `_` only, at most 100 characters,
+    /// never empty and never starting with `.` or `-`.
     #[must_use]
     pub fn folder_name(&self) -> String {
-        let mut name: String =
-            self.host.to_string().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' }).take(90).collect();
+        let mut name: String = self
+            .host
+            .to_string()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' })
+            .take(90)
+            .collect();
         if let Some(port) = self.port {
             name.push('_');
             name.push_str(&port.to_string());
@@ -329,13 +350,20 @@ fn parse(text: &str, reading: Reading) -> Result<Target, TargetError> {
 
 /// `http:example.com` and `http:/example.com`, but not `http:80`: a host may have that name.
 fn lacks_slashes(text: &str) -> bool {
-    let rest = |scheme: &str| text.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &text[scheme.len()..]);
-    ["http:", "https:"].into_iter().filter_map(rest).any(|rest| !rest.is_empty() && !rest.bytes().all(|b| b.is_ascii_digit()))
+    let rest = |scheme: &str| {
+        text.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &text[scheme.len()..])
+    };
+    ["http:", "https:"]
+        .into_iter()
+        .filter_map(rest)
+        .any(|rest| !rest.is_empty() && !rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// What other programs resolve or shorten: also where a separator is encoded, and where parameters follow, which some servers take off first.
+/// What other programs resolve or shorten: also where a separator is encoded, and where parameters
+/// follow, which some servers take off first.
 fn refuse_misread_path(path: &str) -> Result<(), TargetError> {
-    let decoded = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace("%3b", ";");
+    let decoded =
+        path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace("%3b", ";");
     let name = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
     if decoded.split('/').any(name) {
         return Err(TargetError::DotSegment);
@@ -352,7 +380,8 @@ fn is_mask(text: &str) -> bool {
 /// What stands between the ends of a range, or between its members.
 const RANGE_SIGNS: [char; 4] = ['-', '~', '…', ','];
 
-/// The text with plain characters for the dashes, slashes and tildes of typography, which word processors put in; `None` where it has none of them.
+/// The text with plain characters for the dashes, slashes and tildes of typography, which word
+/// processors put in; `None` where it has none of them.
 fn without_typography(text: &str) -> Option<String> {
     let plain = |c: char| match c {
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => '-',
@@ -364,16 +393,23 @@ fn without_typography(text: &str) -> Option<String> {
     (mapped != text).then_some(mapped)
 }
 
-/// `10.0.0.1-5`, `10.0.0.{1,5}`, `10.0.0.[1-5]`, `10.0.0.1~5`, `10.0.0.1..10.0.0.5` and `10.0.0.1:80-90`.
+/// `10.0.0.1-5`, `10.0.0.{1,5}`, `10.0.0.[1-5]`, `10.0.0.1~5`, `10.0.0.1..10.0.0.5` and
+/// `10.0.0.1:80-90`.
 fn is_range_of_numbers(authority: &str) -> bool {
     let of_numbers = authority.chars().all(|c| c.is_ascii_digit() || ".:*[]{}".contains(c) || RANGE_SIGNS.contains(&c));
-    let is_several = authority.contains(RANGE_SIGNS) || authority.contains(['*', '{']) || authority.rfind('[').is_some_and(|at| at > 0);
+    let is_several = authority.contains(RANGE_SIGNS)
+        || authority.contains(['*', '{'])
+        || authority.rfind('[').is_some_and(|at| at > 0);
     let is_address = |text: &str| text.parse::<Ipv4Addr>().is_ok();
     // `10.0.0.x`, as people write any number.
     let host = authority.split(':').next().unwrap_or_default();
     let is_any = |part: &str| part.eq_ignore_ascii_case("x");
     let is_number_or_any = |part: &str| is_any(part) || (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
-    if host.split('.').count() == 4 && host.split('.').all(is_number_or_any) && host.split('.').any(is_any) && !host.split('.').all(is_any) {
+    if host.split('.').count() == 4
+        && host.split('.').all(is_number_or_any)
+        && host.split('.').any(is_any)
+        && !host.split('.').all(is_any)
+    {
         return true;
     }
     let is_from_to = || authority.split_once("..").is_some_and(|(from, to)| is_address(from) && is_address(to));
@@ -395,11 +431,13 @@ fn why_no_v6(text: &str) -> TargetError {
 
 /// `10.0.0.0/24`, `10.0.0.0:80/24` and `10.0.0.0/255.255.255.0`.
 fn is_range(authority: &str, path: &str) -> bool {
-    let without_port =
-        authority.rsplit_once(':').filter(|(host, port)| (!host.contains(':') || host.ends_with(']')) && port.bytes().all(|b| b.is_ascii_digit()));
+    let without_port = authority.rsplit_once(':').filter(|(host, port)| {
+        (!host.contains(':') || host.ends_with(']')) && port.bytes().all(|b| b.is_ascii_digit())
+    });
     let authority = without_port.map_or(authority, |(host, _)| host);
     let inner = authority.trim_start_matches('[').trim_end_matches(']');
-    let is_address = inner.parse::<IpAddr>().is_ok() || inner.bytes().all(|b| b.is_ascii_digit() || b".-*".contains(&b));
+    let is_address =
+        inner.parse::<IpAddr>().is_ok() || inner.bytes().all(|b| b.is_ascii_digit() || b".-*".contains(&b));
     let bits = &path[1..];
     is_address && !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
@@ -448,7 +486,10 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), TargetError> {
         },
     };
     let Some(port) = port else { return Ok((host, None)) };
-    let is_range = |port: &str| port.starts_with(|c: char| c.is_ascii_digit()) && port.chars().all(|c| c.is_ascii_digit() || RANGE_SIGNS.contains(&c));
+    let is_range = |port: &str| {
+        port.starts_with(|c: char| c.is_ascii_digit())
+            && port.chars().all(|c| c.is_ascii_digit() || RANGE_SIGNS.contains(&c))
+    };
     if is_range(port) && port.contains(RANGE_SIGNS) {
         return Err(TargetError::Range);
     }
@@ -488,13 +529,20 @@ fn parse_host(text: &str, reading: Reading) -> Result<Host, TargetError> {
         url::Host::Ipv6(address) => Ok(Host::V6(address)),
         url::Host::Domain(name) => {
             let host = valid_name(&name)?;
-            if reading == Reading::Typed && is_lookalike(text, &name) { Err(TargetError::Lookalike(host.to_string())) } else { Ok(host) }
+            if reading == Reading::Typed && is_lookalike(text, &name) {
+                Err(TargetError::Lookalike(host.to_string()))
+            } else {
+                Ok(host)
+            }
         }
     }
 }
 
 fn refuse_several(text: &str) -> Result<(), TargetError> {
-    let of_numbers = |more: &str| text.contains(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '.' || more.contains(c));
+    let of_numbers = |more: &str| {
+        text.contains(|c: char| c.is_ascii_digit())
+            && text.chars().all(|c| c.is_ascii_digit() || c == '.' || more.contains(c))
+    };
     if !of_numbers("") && of_numbers("-*,") {
         return Err(TargetError::Range);
     }
@@ -504,10 +552,12 @@ fn refuse_several(text: &str) -> Result<(), TargetError> {
     if text.contains(',') { Err(TargetError::Several) } else { Ok(()) }
 }
 
-/// Whether some program takes the text for an IPv4 address, whole or mistyped: its last part is a number (the URL standard's "ends in a number").
+/// Whether some program takes the text for an IPv4 address, whole or mistyped: its last part is a
+/// number (the URL standard's "ends in a number").
 fn ends_in_a_number(text: &str) -> bool {
     let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next().unwrap_or_default();
-    let is_hexadecimal = last.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x")) && last[2..].bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hexadecimal = last.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x"))
+        && last[2..].bytes().all(|b| b.is_ascii_hexdigit());
     is_hexadecimal || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -541,22 +591,29 @@ fn valid_name(text: &str) -> Result<Host, TargetError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if name.len() <= MAX_NAME_LENGTH && name.split('.').all(valid_label) { Ok(Host::Name(name)) } else { Err(TargetError::Host) }
+    if name.len() <= MAX_NAME_LENGTH && name.split('.').all(valid_label) {
+        Ok(Host::Name(name))
+    } else {
+        Err(TargetError::Host)
+    }
 }
 
-/// Whether characters beyond ASCII stand for ASCII ones: a program without the same mapping sees another host, or none.
+/// Whether characters beyond ASCII stand for ASCII ones: a program without the same mapping sees
+/// another host, or none.
 fn is_lookalike(text: &str, name: &str) -> bool {
     if text.is_ascii() {
         return false;
     }
     let (given, read): (Vec<&str>, Vec<&str>) = (text.split('.').collect(), name.split('.').collect());
-    given.len() != read.len() || given.iter().zip(&read).any(|(given, read)| !given.is_ascii() && !read.starts_with("xn--"))
+    given.len() != read.len()
+        || given.iter().zip(&read).any(|(given, read)| !given.is_ascii() && !read.starts_with("xn--"))
 }
 
 impl TryFrom<String> for Target {
     type Error = TargetError;
 
-    /// Reads what is stored, also by earlier versions, which took more texts for host names: a row must stay readable. [`Target::check`] says whether it may still be scanned.
+    /// Reads what is stored, also by earlier versions, which took more texts for host names: a row
+    /// must stay readable. [`Target::check`] says whether it may still be scanned.
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse().or_else(|error| parse(&text, Reading::Stored).map_err(|_| error))
     }
@@ -802,7 +859,10 @@ mod tests {
     fn internationalised_names_are_shown_in_both_forms() {
         for (given, label) in [
             ("bücher.example", "bücher.example (xn--bcher-kva.example)"),
-            ("https://XN--BCHER-KVA.example:444/a", "https://bücher.example:444/a (https://xn--bcher-kva.example:444/a)"),
+            (
+                "https://XN--BCHER-KVA.example:444/a",
+                "https://bücher.example:444/a (https://xn--bcher-kva.example:444/a)",
+            ),
             ("пример.испытание", "пример.испытание (xn--e1afmkfd.xn--80akhbyknj4f)"),
             ("example.com", "example.com"),
             ("127.0.0.1", "127.0.0.1"),

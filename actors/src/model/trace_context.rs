@@ -29,10 +29,15 @@ impl TraceContext {
         Self { trace_id: random.random_range(1..=u128::MAX), parent_id: random.random_range(1..=u64::MAX), flags: 1 }
     }
 
-    /// The context of a span in a trace; `None` where an id is all zero, which the specification calls invalid.
+    /// The context of a span in a trace; `None` where an id is all zero, which the specification
+    /// calls invalid.
     #[must_use]
     pub const fn of_span(trace_id: u128, span_id: u64, is_sampled: bool) -> Option<Self> {
-        if trace_id == 0 || span_id == 0 { None } else { Some(Self { trace_id, parent_id: span_id, flags: is_sampled as u8 }) }
+        if trace_id == 0 || span_id == 0 {
+            None
+        } else {
+            Some(Self { trace_id, parent_id: span_id, flags: is_sampled as u8 })
+        }
     }
 
     /// The ids of the trace and of the span, as numbers.
@@ -68,7 +73,10 @@ impl FromStr for TraceContext {
         let [version, trace_id, parent_id, flags] = parts[..] else { return Err(TraceContextError) };
         let hex = |part: &str, digits: usize| {
             let lower_hex = part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-            (part.len() == digits && lower_hex).then(|| u128::from_str_radix(part, 16).ok()).flatten().ok_or(TraceContextError)
+            (part.len() == digits && lower_hex)
+                .then(|| u128::from_str_radix(part, 16).ok())
+                .flatten()
+                .ok_or(TraceContextError)
         };
         if version != "00" {
             return Err(TraceContextError);

@@ -105,7 +105,12 @@ impl Actor for Node {
         Ok(state)
     }
 
-    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Shutdown { finish, grace, done } => {
                 if state.shutdown.is_none() {
@@ -122,7 +127,12 @@ impl Actor for Node {
         Ok(())
     }
 
-    async fn handle_supervisor_evt(&self, myself: ActorRef<Message>, event: SupervisionEvent, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         let (who, why) = match event {
             SupervisionEvent::ActorFailed(who, why) => (who, why.to_string()),
             SupervisionEvent::ActorTerminated(who, _, why) => (who, why.unwrap_or_else(|| "stopped".into())),
@@ -164,7 +174,8 @@ impl State {
         if role == Role::Supervisor {
             self.shared.supervisor.send_replace(None);
         }
-        // While the node shuts down the supervisor is still needed, because another one cleans up after it, and the lease, because scans may still finish.
+        // While the node shuts down the supervisor is still needed, because another one cleans up
+        // after it, and the lease, because scans may still finish.
         if self.shutdown.is_some() && !matches!(role, Role::Supervisor | Role::Lease) {
             return;
         }
@@ -179,9 +190,10 @@ impl State {
         self.shared.ports.board.budget(BUDGET, &self.budget);
         let result = match budget {
             Budget::Left(_) => self.start(myself, role).await.map_err(|error| error.to_string()),
-            Budget::Spent => {
-                Err(format!("more than {} failures within {:?}", self.shared.config.actor_intensity.max, self.shared.config.actor_intensity.within))
-            }
+            Budget::Spent => Err(format!(
+                "more than {} failures within {:?}",
+                self.shared.config.actor_intensity.max, self.shared.config.actor_intensity.within
+            )),
         };
         if let Err(last) = result {
             let reason = format!("the {} failed ({why}) and is not restarted: {last}", role.name());
@@ -193,13 +205,23 @@ impl State {
     }
 
     /// The dispatcher first, then the scans, then the lease.
-    fn shut_down(&mut self, myself: &ActorRef<Message>, finish: Duration, grace: Duration, done: ractor::RpcReplyPort<()>) {
+    fn shut_down(
+        &mut self,
+        myself: &ActorRef<Message>,
+        finish: Duration,
+        grace: Duration,
+        done: ractor::RpcReplyPort<()>,
+    ) {
         info!(node.id = %self.shared.config.id, finish_ms = finish.as_millis(), grace_ms = grace.as_millis(), "the node shuts down");
         self.shared.show("node", "shutting down");
         // The dispatcher finishes what it is at, and pulls no more.
         self.shared.orders.send_modify(|orders| orders.stopping = true);
-        let pullers: Vec<ActorCell> =
-            self.children.iter().filter(|child| matches!(child.role, Role::Dispatcher | Role::Rescuer)).map(|child| child.cell.clone()).collect();
+        let pullers: Vec<ActorCell> = self
+            .children
+            .iter()
+            .filter(|child| matches!(child.role, Role::Dispatcher | Role::Rescuer))
+            .map(|child| child.cell.clone())
+            .collect();
         let shared = Arc::clone(&self.shared);
         let lease = self.lease.clone();
         let work = async move {
@@ -221,7 +243,8 @@ impl State {
                     let _ = lease.call(lease::Message::Release, Some(Duration::from_secs(3))).await;
                 }
             } else {
-                // Whoever waits for the lease must wait until its end: something of ours may still run.
+                // Whoever waits for the lease must wait until its end: something of ours may still
+                // run.
                 warn!("not every scan ended; the lease is not given back and runs out by itself");
             }
             shared.lease.send_replace(LeaseState::None);
@@ -242,7 +265,8 @@ async fn finished(shared: &Shared, limit: Duration) -> bool {
     tokio::time::timeout(limit, wait).await.is_ok()
 }
 
-/// Tells the supervisor of the moment, and waits until the roster is empty. `false`: not within `limit`.
+/// Tells the supervisor of the moment, and waits until the roster is empty. `false`: not within
+/// `limit`.
 async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
     let wait = async {
         loop {
@@ -259,17 +283,23 @@ async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message,
     tokio::time::timeout(limit, wait).await.is_ok()
 }
 
-/// Hands back the rows of a lease that was granted while the dispatcher was being stopped: no process of ours is left, so none can run under them.
+/// Hands back the rows of a lease that was granted while the dispatcher was being stopped: no
+/// process of ours is left, so none can run under them.
 async fn hand_back_the_rest(shared: &Arc<Shared>) {
     let work = async {
         for scan in shared.ports.store.running_on(&shared.config.id).await? {
-            Record::new(scan.id, scan.token, Resolution::Requeue(Interruption::Shutdown), None).write(Arc::clone(shared), Some(1)).await;
+            Record::new(scan.id, scan.token, Resolution::Requeue(Interruption::Shutdown), None)
+                .write(Arc::clone(shared), Some(1))
+                .await;
         }
         Ok::<(), StoreError>(())
     };
     match tokio::time::timeout(Duration::from_secs(5), work).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(error = &error as &dyn std::error::Error, "could not look for rows to hand back; the next start finds them"),
+        Ok(Err(error)) => warn!(
+            error = &error as &dyn std::error::Error,
+            "could not look for rows to hand back; the next start finds them"
+        ),
         Err(_) => warn!("could not look for rows to hand back in time; the next start finds them"),
     }
 }

@@ -5,6 +5,7 @@
 pub enum NodeExit {
     /// As it was told.
     Stopped,
-    /// Its actors failed more often than its budget bears; the process should exit with a failure code.
+    /// Its actors failed more often than its budget bears; the process should exit with a failure
+    /// code.
     Failed(String),
 }

@@ -43,8 +43,9 @@ pub async fn start(config: NodeConfig, ports: NodePorts) -> Result<NodeHandle, N
 }
 
 impl NodeHandle {
-    /// Stops the node in order: no new scan; running ones may `finish` for so long; then every attempt is interrupted (at no cost) and recorded; the lease is given back. What is left after
-    /// `grace` is killed at once.
+    /// Stops the node in order: no new scan; running ones may `finish` for so long; then every
+    /// attempt is interrupted (at no cost) and recorded; the lease is given back. What is left
+    /// after `grace` is killed at once.
     pub async fn shutdown(&self, finish: Duration, grace: Duration) {
         // A node that has failed meanwhile is down as well.
         let _ = self.actor.call(|done| Message::Shutdown { finish, grace, done }, None).await;

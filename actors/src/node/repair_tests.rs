@@ -8,7 +8,9 @@ use jiff::Timestamp;
 
 use crate::NodePorts;
 use crate::context::NodeConfig;
-use crate::model::{ActorView, AttemptEnd, FaultKind, Interruption, NodeFault, ScanId, ScanRecord, ScanRequest, ScanStatus};
+use crate::model::{
+    ActorView, AttemptEnd, FaultKind, Interruption, NodeFault, ScanId, ScanRecord, ScanRequest, ScanStatus,
+};
 use crate::policy::breaker::BreakerPolicy;
 use crate::policy::restart::Intensity;
 use crate::policy::waiting::StartBlocker;
@@ -26,7 +28,12 @@ fn request(target: &str) -> ScanRequest {
 }
 
 fn of_the_node(row: &ScanRecord) -> usize {
-    row.attempts.iter().filter(|attempt| matches!(attempt.end, Some(AttemptEnd::Interrupted { why: Interruption::Infrastructure, .. }))).count()
+    row.attempts
+        .iter()
+        .filter(|attempt| {
+            matches!(attempt.end, Some(AttemptEnd::Interrupted { why: Interruption::Infrastructure, .. }))
+        })
+        .count()
 }
 
 /// A runner that plays `well`, and `broken` while the flag is up.
@@ -88,7 +95,11 @@ async fn two_hundred_waiting_scans_survive_a_minute_of_each_fault_at_no_cost() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_never_well_starts_nothing_until_it_is() {
     let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Complete(SECOND)));
-    cluster.health.lack(Some(NodeFault::new(FaultKind::ScannerProgram, "the scanner /opt/kast is missing", "install it, or set KAST_CLI_PATH")));
+    cluster.health.lack(Some(NodeFault::new(
+        FaultKind::ScannerProgram,
+        "the scanner /opt/kast is missing",
+        "install it, or set KAST_CLI_PATH",
+    )));
     let _node = cluster.node("a", 2).await;
     let id = cluster.submit().await;
     tokio::time::sleep(600 * SECOND).await;
@@ -125,7 +136,10 @@ async fn what_is_found_missing_while_nothing_happens_shows_within_seconds() {
     cluster.health.lack(Some(folder_gone()));
     tokio::time::sleep(11 * SECOND).await;
     assert!(cluster.desk.board.holds.of_own_node().is_some());
-    assert!(state_of(&cluster.desk.board.supervision(Timestamp::UNIX_EPOCH), "dispatcher").starts_with("held back: "), "also while it waits for a job");
+    assert!(
+        state_of(&cluster.desk.board.supervision(Timestamp::UNIX_EPOCH), "dispatcher").starts_with("held back: "),
+        "also while it waits for a job"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +154,10 @@ async fn a_scan_whose_folder_goes_while_it_runs_is_put_back_and_one_that_crashes
     // It is back before the scanner is dead: what counts is that it was gone while the attempt ran.
     cluster.health.lack(Some(folder_gone()));
     let row = cluster.until(id, |row| row.attempts[0].end.is_some()).await;
-    let expected = AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail: Some("the results folder /r is missing".into()) };
+    let expected = AttemptEnd::Interrupted {
+        why: Interruption::Infrastructure,
+        detail: Some("the results folder /r is missing".into()),
+    };
     assert_eq!((row.attempts[0].end.as_ref(), row.failures, row.status()), (Some(&expected), 0, ScanStatus::Pending));
     cluster.health.lack(None);
     let row = cluster.until(id, |row| row.failures == 1).await;
@@ -192,7 +209,8 @@ async fn another_node_runs_what_one_cannot() {
 async fn a_command_that_runs_one_scan_does_not_wait_for_a_repair() {
     for (script, expected) in [(Script::NoProgram, vec!["not_started"]), (Script::NoRoom, vec!["spawn_failed"; 3])] {
         let cluster = Cluster::new(ScriptedRunner::new(move |_| script));
-        let _node = cluster.start(NodeConfig { waits_for_repair: false, ..NodeConfig::new("a".parse().unwrap(), 1) }).await;
+        let _node =
+            cluster.start(NodeConfig { waits_for_repair: false, ..NodeConfig::new("a".parse().unwrap(), 1) }).await;
         let id = cluster.submit().await;
         assert_eq!(super::tests::ends(&cluster.until_status(id, ScanStatus::Failed).await), expected);
     }
@@ -200,16 +218,23 @@ async fn a_command_that_runs_one_scan_does_not_wait_for_a_repair() {
 
 fn breaker(target: usize, node: usize) -> BreakerPolicy {
     let within = 60 * SECOND;
-    BreakerPolicy { target: Intensity { max: target, within }, node: Intensity { max: node, within }, pause: 30 * SECOND, longest: 300 * SECOND }
+    BreakerPolicy {
+        target: Intensity { max: target, within },
+        node: Intensity { max: node, within },
+        pause: 30 * SECOND,
+        longest: 300 * SECOND,
+    }
 }
 
 /// Scans of the targets that begin with `bad` crash.
 fn bad_targets() -> ScriptedRunner {
-    ScriptedRunner::new(
-        |job| {
-            if job.request.target.to_string().starts_with("bad") { Script::Crash(Duration::from_millis(10)) } else { Script::Complete(SECOND) }
-        },
-    )
+    ScriptedRunner::new(|job| {
+        if job.request.target.to_string().starts_with("bad") {
+            Script::Crash(Duration::from_millis(10))
+        } else {
+            Script::Complete(SECOND)
+        }
+    })
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,7 +249,10 @@ async fn a_target_that_fails_delays_its_own_scans_only() {
     let ran = cluster.runner.runs().len();
     assert!((5..=6).contains(&ran), "{ran}");
     let held = cluster.desk.held_back(&request("bad.test")).unwrap();
-    assert_eq!(held.to_string(), "too many attempts of bad.test failed (the failed attempts say why; scans start again by themselves)");
+    assert_eq!(
+        held.to_string(),
+        "too many attempts of bad.test failed (the failed attempts say why; scans start again by themselves)"
+    );
     assert_eq!(held.until.duration_since(held.since).as_secs(), 30);
     assert_eq!(cluster.store.nodes().await.unwrap()[0].registration.hold.targets[0].target, "bad.test");
 
@@ -248,7 +276,8 @@ async fn a_target_that_fails_delays_its_own_scans_only() {
 #[tokio::test(start_paused = true)]
 async fn several_targets_that_fail_hold_the_node_back_and_that_ends_by_itself() {
     let cluster = Cluster::new(bad_targets());
-    let _node = cluster.start(NodeConfig { breaker: breaker(100, 4), ..NodeConfig::new("a".parse().unwrap(), 1) }).await;
+    let _node =
+        cluster.start(NodeConfig { breaker: breaker(100, 4), ..NodeConfig::new("a".parse().unwrap(), 1) }).await;
     for index in 0..5 {
         cluster.submit_to(&format!("bad-{index}.test")).await;
     }

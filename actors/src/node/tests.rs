@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::NodeExit;
 use crate::context::NodeConfig;
 use crate::desk::CancelOutcome;
-use crate::model::{AttemptEnd, CancelledBy, FailureKind, Interruption, NodeActivity, ScanRecord, ScanRequestDraft, ScanState, ScanStatus, ScannerKind};
+use crate::model::{
+    AttemptEnd, CancelledBy, FailureKind, Interruption, NodeActivity, ScanRecord, ScanRequestDraft, ScanState,
+    ScanStatus, ScannerKind,
+};
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
 use crate::ports::{LeaseGuard, ScanStore};
@@ -47,13 +50,19 @@ async fn a_scan_runs_to_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_is_tried_again_after_its_backoff() {
-    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 < 3 { Script::Crash(SECOND) } else { Script::Complete(SECOND) }));
+    let cluster = Cluster::new(ScriptedRunner::new(|job| {
+        if job.attempt.0 < 3 { Script::Crash(SECOND) } else { Script::Complete(SECOND) }
+    }));
     let _node = cluster.node("a", 2).await;
     let id = cluster.submit().await;
     let row = cluster.until_status(id, ScanStatus::Completed).await;
     assert_eq!(ends(&row), ["crashed", "crashed", "completed"]);
     assert_eq!(row.failures, 2);
-    let waits: Vec<f64> = row.attempts.windows(2).map(|pair| pair[1].started_at.duration_since(pair[0].ended_at.unwrap()).as_secs_f64()).collect();
+    let waits: Vec<f64> = row
+        .attempts
+        .windows(2)
+        .map(|pair| pair[1].started_at.duration_since(pair[0].ended_at.unwrap()).as_secs_f64())
+        .collect();
     assert!((1.0..=2.2).contains(&waits[0]) && (2.0..=4.2).contains(&waits[1]), "{waits:?}");
     cluster.check();
 }
@@ -134,7 +143,8 @@ async fn a_cancel_whose_message_is_lost_comes_with_the_lease() {
 #[tokio::test(start_paused = true)]
 async fn silence_and_length_have_limits() {
     let limits = Limits { wall_clock: 100 * SECOND, no_progress: 30 * SECOND };
-    for (script, kind, attempts) in [(Script::Hang, FailureKind::Stalled, 3), (Script::Busy, FailureKind::TimedOut, 1)] {
+    for (script, kind, attempts) in [(Script::Hang, FailureKind::Stalled, 3), (Script::Busy, FailureKind::TimedOut, 1)]
+    {
         let cluster = Cluster::new(always(script));
         let _node = cluster.start(NodeConfig { limits, ..NodeConfig::new("a".parse().unwrap(), 1) }).await;
         let id = cluster.submit().await;
@@ -149,7 +159,9 @@ async fn silence_and_length_have_limits() {
 async fn a_shutdown_costs_no_attempt_and_the_next_node_goes_on() {
     let endless = Arc::new(AtomicBool::new(true));
     let chooser = Arc::clone(&endless);
-    let cluster = Cluster::new(ScriptedRunner::new(move |_| if chooser.load(Ordering::Relaxed) { Script::Busy } else { Script::Complete(SECOND) }));
+    let cluster = Cluster::new(ScriptedRunner::new(move |_| {
+        if chooser.load(Ordering::Relaxed) { Script::Busy } else { Script::Complete(SECOND) }
+    }));
     let first = cluster.node("a", 4).await;
     let mut ids = Vec::new();
     for _ in 0..6 {
@@ -191,7 +203,10 @@ async fn a_shutdown_kills_what_does_not_end_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_nodes_scans_run_elsewhere_within_one_lease() {
-    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
+    let cluster =
+        Cluster::new(ScriptedRunner::new(
+            |job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) },
+        ));
     let first = cluster.node("a", 2).await;
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
@@ -201,18 +216,24 @@ async fn a_dead_nodes_scans_run_elsewhere_within_one_lease() {
     let row = cluster.until(id, |row| row.attempts.len() == 2).await;
     assert!(died.elapsed() <= Duration::from_secs(30 + 5 + 3), "{:?}", died.elapsed());
     assert_eq!(ends(&row)[0], "node_lost");
-    assert!(matches!(&cluster.until_status(id, ScanStatus::Completed).await.attempts[1], attempt if attempt.node.as_str() == "b"));
+    assert!(
+        matches!(&cluster.until_status(id, ScanStatus::Completed).await.attempts[1], attempt if attempt.node.as_str() == "b")
+    );
     cluster.check();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sole_node_does_not_wait_for_the_lease_of_its_predecessor() {
-    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
+    let cluster =
+        Cluster::new(ScriptedRunner::new(
+            |job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) },
+        ));
     let first = cluster.node("a", 2).await;
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
     first.crash().await;
-    // The application kills what a crashed predecessor left behind before it starts a node; here that takes the runner some seconds.
+    // The application kills what a crashed predecessor left behind before it starts a node; here
+    // that takes the runner some seconds.
     tokio::time::sleep(4 * SECOND).await;
     let started = tokio::time::Instant::now();
     let _second = cluster.start(NodeConfig { sole_node: true, ..NodeConfig::new("b".parse().unwrap(), 2) }).await;
@@ -235,7 +256,9 @@ enum Before {
 #[tokio::test(start_paused = true)]
 async fn a_restarted_node_starts_what_waits_at_once() {
     for before in [Before::KilledAlone, Before::KilledShared, Before::Stopped] {
-        let cluster = Cluster::new(ScriptedRunner::new(|job| if job.scan.0 == 1 { Script::Busy } else { Script::Complete(60 * SECOND) }));
+        let cluster = Cluster::new(ScriptedRunner::new(|job| {
+            if job.scan.0 == 1 { Script::Busy } else { Script::Complete(60 * SECOND) }
+        }));
         let first = cluster.node("a", 1).await;
         let running = cluster.submit().await;
         cluster.until_status(running, ScanStatus::Running).await;
@@ -267,7 +290,11 @@ async fn nodes_that_start_together_do_not_all_look_after_the_cluster() {
     let cluster = Cluster::new(always(Script::Busy));
     let mut nodes = Vec::new();
     for number in 0..50 {
-        nodes.push(super::start(NodeConfig::new(format!("node-{number}").parse().unwrap(), 1), cluster.ports_elsewhere()).await.unwrap());
+        nodes.push(
+            super::start(NodeConfig::new(format!("node-{number}").parse().unwrap(), 1), cluster.ports_elsewhere())
+                .await
+                .unwrap(),
+        );
     }
     tokio::time::sleep(SECOND).await;
     let calls = cluster.store.calls();
@@ -276,10 +303,15 @@ async fn nodes_that_start_together_do_not_all_look_after_the_cluster() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them() {
-    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
+    let cluster =
+        Cluster::new(ScriptedRunner::new(
+            |job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) },
+        ));
     let cut_off = Arc::new(AtomicBool::new(false));
     let chooser = Arc::clone(&cut_off);
-    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None });
+    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || {
+        if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None }
+    });
     let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
     let _isolated = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
     let id = cluster.submit().await;
@@ -316,7 +348,9 @@ impl LeaseGuard for SleepyGuard {
 #[tokio::test(start_paused = true)]
 async fn what_the_guard_kills_after_a_sleep_of_the_machine_costs_no_attempt() {
     // The guard kills it as soon as the machine wakes; to the node that looks like any other crash.
-    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Crash(13 * SECOND) } else { Script::Complete(SECOND) }));
+    let cluster = Cluster::new(ScriptedRunner::new(|job| {
+        if job.attempt.0 == 1 { Script::Crash(13 * SECOND) } else { Script::Complete(SECOND) }
+    }));
     let guard = Arc::new(SleepyGuard { start: tokio::time::Instant::now(), slept_s: AtomicU32::new(0) });
     let ports = crate::NodePorts { guard: Arc::clone(&guard) as _, ..cluster.ports() };
     let _node = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
@@ -332,7 +366,10 @@ async fn what_the_guard_kills_after_a_sleep_of_the_machine_costs_no_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_actor_of_a_scan_is_an_attempt_that_failed() {
-    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) }));
+    let cluster =
+        Cluster::new(ScriptedRunner::new(
+            |job| if job.attempt.0 == 1 { Script::Busy } else { Script::Complete(SECOND) },
+        ));
     let node = cluster.node("a", 1).await;
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
@@ -347,7 +384,9 @@ async fn a_failed_actor_of_a_scan_is_an_attempt_that_failed() {
 #[tokio::test(start_paused = true)]
 async fn every_actor_below_the_node_is_restarted_and_the_scans_end() {
     for index in 0..5 {
-        let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Complete(20 * SECOND) } else { Script::Complete(SECOND) }));
+        let cluster = Cluster::new(ScriptedRunner::new(|job| {
+            if job.attempt.0 == 1 { Script::Complete(20 * SECOND) } else { Script::Complete(SECOND) }
+        }));
         let node = cluster.node("a", 2).await;
         let first = cluster.submit().await;
         cluster.until_status(first, ScanStatus::Running).await;
@@ -369,7 +408,12 @@ async fn every_actor_below_the_node_is_restarted_and_the_scans_end() {
 #[tokio::test(start_paused = true)]
 async fn a_spent_budget_ends_the_node_with_a_failure() {
     let cluster = Cluster::new(always(Script::Busy));
-    let node = cluster.start(NodeConfig { actor_intensity: Intensity { max: 2, within: 60 * SECOND }, ..NodeConfig::new("a".parse().unwrap(), 1) }).await;
+    let node = cluster
+        .start(NodeConfig {
+            actor_intensity: Intensity { max: 2, within: 60 * SECOND },
+            ..NodeConfig::new("a".parse().unwrap(), 1)
+        })
+        .await;
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
     for _ in 0..3 {
@@ -405,13 +449,18 @@ async fn an_end_waits_for_a_store_that_does_not_answer() {
     cluster.check();
 }
 
-/// What becomes of scans that ended while the store was away for longer than the lease: one whose result is whole, one that was still running, and one whose cancel came meanwhile.
+/// What becomes of scans that ended while the store was away for longer than the lease: one whose
+/// result is whole, one that was still running, and one whose cancel came meanwhile.
 async fn ends_after_an_outage(then: AfterTheOutage) -> (Cluster, Vec<ScanRecord>) {
     let first_takes = |scan: u64| if scan == 2 { Script::Busy } else { Script::Complete(10 * SECOND) };
-    let cluster = Cluster::new(ScriptedRunner::new(move |job| if job.attempt.0 == 1 { first_takes(job.scan.0) } else { Script::Complete(SECOND) }));
+    let cluster = Cluster::new(ScriptedRunner::new(move |job| {
+        if job.attempt.0 == 1 { first_takes(job.scan.0) } else { Script::Complete(SECOND) }
+    }));
     let is_away = Arc::new(AtomicBool::new(false));
     let chooser = Arc::clone(&is_away);
-    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None });
+    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || {
+        if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None }
+    });
     let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
     let node = super::start(NodeConfig::new("a".parse().unwrap(), 3), ports.clone()).await.unwrap();
     let mut ids = Vec::new();
@@ -456,12 +505,21 @@ enum AfterTheOutage {
 
 #[tokio::test(start_paused = true)]
 async fn finished_work_outlives_the_lease_and_the_node() {
-    for then in [AfterTheOutage::Recovers, AfterTheOutage::IsReplaced { sole_node: true }, AfterTheOutage::IsReplaced { sole_node: false }] {
+    for then in [
+        AfterTheOutage::Recovers,
+        AfterTheOutage::IsReplaced { sole_node: true },
+        AfterTheOutage::IsReplaced { sole_node: false },
+    ] {
         let (cluster, rows) = ends_after_an_outage(then).await;
         assert_eq!(ends(&rows[0]), ["completed"], "{then:?}: it ran once");
         assert_eq!(rows[0].plugins.len(), 1, "{then:?}");
         assert_eq!((ends(&rows[1]).last().unwrap().as_str(), rows[1].attempts.len()), ("completed", 2), "{then:?}");
-        assert_eq!((rows[2].status(), rows[2].attempts.len()), (ScanStatus::Cancelled, 1), "{then:?}: {:?}", ends(&rows[2]));
+        assert_eq!(
+            (rows[2].status(), rows[2].attempts.len()),
+            (ScanStatus::Cancelled, 1),
+            "{then:?}: {:?}",
+            ends(&rows[2])
+        );
         let runs = |id| cluster.runner.runs().iter().filter(|run| run.scan == id).count();
         assert_eq!(rows.iter().map(|row| runs(row.id)).collect::<Vec<_>>(), [1, 2, 1], "{then:?}");
         cluster.check();
@@ -473,8 +531,9 @@ async fn a_lease_whose_answer_was_lost_is_handed_back_and_runs() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
     let lose = Arc::new(AtomicBool::new(false));
     let chooser = Arc::clone(&lose);
-    let faulty =
-        FaultyStore::new(Arc::clone(&cluster.store) as _, move || if chooser.swap(false, Ordering::Relaxed) { Fault::LostAnswer } else { Fault::None });
+    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || {
+        if chooser.swap(false, Ordering::Relaxed) { Fault::LostAnswer } else { Fault::None }
+    });
     let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
     let _node = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
     tokio::time::sleep(SECOND).await;
@@ -488,7 +547,9 @@ async fn a_lease_whose_answer_was_lost_is_handed_back_and_runs() {
 
 #[tokio::test(start_paused = true)]
 async fn a_one_shot_node_leaves_the_waiting_scans_of_others_alone() {
-    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.attempt.0 == 1 { Script::Crash(SECOND) } else { Script::Complete(SECOND) }));
+    let cluster = Cluster::new(ScriptedRunner::new(|job| {
+        if job.attempt.0 == 1 { Script::Crash(SECOND) } else { Script::Complete(SECOND) }
+    }));
     let id = cluster.submit().await;
     // The signal is lost with the process that had it.
     let delivery = cluster.desk.queue.next().await.unwrap();
@@ -514,7 +575,11 @@ async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
     let ended = cluster.until_status(running, ScanStatus::Completed).await;
     assert_eq!(ends(&ended), ["completed"]);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(cluster.store.nodes().await.unwrap()[0].registration.activity, NodeActivity::Drained, "it says so at once");
+    assert_eq!(
+        cluster.store.nodes().await.unwrap()[0].registration.activity,
+        NodeActivity::Drained,
+        "it says so at once"
+    );
     tokio::time::sleep(30 * SECOND).await;
     assert_eq!(cluster.row(waiting).await.attempts.len(), 0);
     let told = cluster.store.nodes().await.unwrap().remove(0).registration;
@@ -571,14 +636,25 @@ async fn an_order_whose_message_is_lost_comes_with_the_next_renewal() {
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
     cluster.store.order_drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
-    assert_eq!(cluster.store.nodes().await.unwrap()[0].registration.activity, NodeActivity::Active, "it has heard nothing");
+    assert_eq!(
+        cluster.store.nodes().await.unwrap()[0].registration.activity,
+        NodeActivity::Active,
+        "it has heard nothing"
+    );
     tokio::time::sleep(11 * SECOND).await;
-    assert_eq!(cluster.store.nodes().await.unwrap()[0].registration.activity, NodeActivity::Drained, "it says so as soon as it knows");
+    assert_eq!(
+        cluster.store.nodes().await.unwrap()[0].registration.activity,
+        NodeActivity::Drained,
+        "it says so as soon as it knows"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_can_wait_for_scans_to_finish() {
-    let cluster = Cluster::new(ScriptedRunner::new(|job| if job.scan.0 == 1 { Script::Complete(20 * SECOND) } else { Script::Busy }));
+    let cluster =
+        Cluster::new(ScriptedRunner::new(
+            |job| if job.scan.0 == 1 { Script::Complete(20 * SECOND) } else { Script::Busy },
+        ));
     let node = cluster.node("a", 2).await;
     let (short, long) = (cluster.submit().await, cluster.submit().await);
     cluster.until_status(long, ScanStatus::Running).await;
@@ -595,7 +671,11 @@ fn with_scanner(cluster: &Cluster, kind: ScannerKind, plugins: &[&str]) -> crate
 }
 
 async fn submit_with(cluster: &Cluster, plugins: &[&str]) -> crate::desk::Accepted {
-    let draft = ScanRequestDraft { target: "example.com".into(), plugins: plugins.iter().map(ToString::to_string).collect(), ..ScanRequestDraft::default() };
+    let draft = ScanRequestDraft {
+        target: "example.com".into(),
+        plugins: plugins.iter().map(ToString::to_string).collect(),
+        ..ScanRequestDraft::default()
+    };
     cluster.desk.submit(&draft, None, fixtures::trace()).await.unwrap()
 }
 
@@ -612,7 +692,8 @@ async fn a_scan_goes_to_a_node_whose_scanner_has_its_plugins() {
         let row = cluster.until_status(id, ScanStatus::Completed).await;
         let (last, before) = row.attempts.split_last().unwrap();
         assert_eq!((last.node.as_str(), row.failures), ("new", 0));
-        // One with the built-in scanner looks first; any other learns to with the first scan that it has to give back.
+        // One with the built-in scanner looks first; any other learns to with the first scan that
+        // it has to give back.
         assert!(before.iter().all(|attempt| attempt.node.as_str() == "old"), "{row:#?}");
         bounced += before.len();
     }
@@ -657,16 +738,26 @@ async fn who_submits_is_told_what_keeps_the_scan_from_starting() {
     let mut web = cluster.desk_elsewhere();
     web.view = crate::desk::View::Shared;
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
-    let warning = async |desk: &crate::desk::ScanDesk| desk.submit(&draft, None, fixtures::trace()).await.unwrap().warning();
-    assert_eq!(warning(&web).await.unwrap(), "The scan is accepted and stored. No worker connected. Starts when a worker connects.");
+    let warning =
+        async |desk: &crate::desk::ScanDesk| desk.submit(&draft, None, fixtures::trace()).await.unwrap().warning();
+    assert_eq!(
+        warning(&web).await.unwrap(),
+        "The scan is accepted and stored. No worker connected. Starts when a worker connects."
+    );
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
     assert_eq!(warning(&web).await, None);
     cluster.desk.pause(Some("an upgrade".into())).await.unwrap();
     tokio::time::sleep(SECOND).await;
-    assert_eq!(warning(&web).await.unwrap(), "The scan is accepted and stored. The queue is paused (an upgrade). Starts when the queue is resumed.");
+    assert_eq!(
+        warning(&web).await.unwrap(),
+        "The scan is accepted and stored. The queue is paused (an upgrade). Starts when the queue is resumed."
+    );
     cluster.desk.resume().await.unwrap();
     cluster.desk.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
     tokio::time::sleep(6 * SECOND).await;
-    assert!(warning(&web).await.unwrap().contains("No worker takes new scans: 1 connected worker drains"), "a node that drains takes none");
+    assert!(
+        warning(&web).await.unwrap().contains("No worker takes new scans: 1 connected worker drains"),
+        "a node that drains takes none"
+    );
 }

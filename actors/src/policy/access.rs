@@ -1,6 +1,7 @@
 //! Who may do what: the rights of a role on a group of routes. One table decides each request.
 
-/// What somebody may do on this server. `Viewer`, `Scanner`, `Operator` and `Owner` each include the ones before.
+/// What somebody may do on this server. `Viewer`, `Scanner`, `Operator` and `Owner` each include
+/// the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Sees scans and their results.
@@ -20,7 +21,8 @@ pub enum Role {
 /// A group of routes that need the same right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
-    /// Needs no right: health checks, the program's own assets, and what a browser keeps for itself.
+    /// Needs no right: health checks, the program's own assets, and what a browser keeps for
+    /// itself.
     Public,
     /// Reads scans and results.
     Viewer,
@@ -57,7 +59,8 @@ impl Group {
 pub enum Principal {
     /// Kastrel itself.
     System,
-    /// Somebody without a name, with the role that the server gives to such; `None`: no rights at all.
+    /// Somebody without a name, with the role that the server gives to such; `None`: no rights at
+    /// all.
     Anonymous(Option<Role>),
 }
 
@@ -80,7 +83,8 @@ pub const fn may(principal: Principal, group: Group) -> bool {
 mod tests {
     use super::*;
 
-    const GROUPS: [Group; 7] = [Group::Public, Group::Viewer, Group::Scanner, Group::Operator, Group::Owner, Group::Admin, Group::Auditor];
+    const GROUPS: [Group; 7] =
+        [Group::Public, Group::Viewer, Group::Scanner, Group::Operator, Group::Owner, Group::Admin, Group::Auditor];
 
     #[test]
     fn each_role_has_these_groups() {

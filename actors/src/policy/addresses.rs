@@ -1,6 +1,8 @@
-//! What an address means: the IPv4 addresses that an IPv6 address carries, and the special ranges of both.
+//! What an address means: the IPv4 addresses that an IPv6 address carries, and the special ranges
+//! of both.
 //!
-//! Several forms of IPv6 addresses lead to an IPv4 host through the operating system, a translator or a tunnel. A rule about the IPv4 host must hold for all of them.
+//! Several forms of IPv6 addresses lead to an IPv4 host through the operating system, a translator
+//! or a tunnel. A rule about the IPv4 host must hold for all of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Embedded {
     /// The addresses that packets end at. A rule that allows all of these allows the IPv6 address.
     pub ends: Vec<Ipv4Addr>,
-    /// All that are involved: `ends`, and those of relays and tunnels. A rule that denies one of these denies the IPv6 address.
+    /// All that are involved: `ends`, and those of relays and tunnels. A rule that denies one of
+    /// these denies the IPv6 address.
     pub involved: Vec<Ipv4Addr>,
 }
 
@@ -20,22 +23,28 @@ impl Embedded {
 }
 
 /// Reads the IPv4 addresses in an IPv6 address:
-/// - IPv4-mapped `::ffff:0:0/96` and IPv4-compatible `::/96` (RFC 4291, 2.5.5), without `::` and `::1`;
+/// - IPv4-mapped `::ffff:0:0/96` and IPv4-compatible `::/96` (RFC 4291, 2.5.5), without `::` and
+///   `::1`;
 /// - IPv4-translated `::ffff:0:0:0/96` (SIIT, RFC 2765, 2.1);
-/// - NAT64 with the well-known prefix `64:ff9b::/96` (RFC 6052) and the local-use prefix `64:ff9b:1::/48` (RFC 8215);
+/// - NAT64 with the well-known prefix `64:ff9b::/96` (RFC 6052) and the local-use prefix
+///   `64:ff9b:1::/48` (RFC 8215);
 /// - 6to4 `2002::/16` (RFC 3056) and Teredo `2001::/32` (RFC 4380);
-/// - ISATAP interface identifiers `::0:5efe:0:0` and `::200:5efe:0:0` (RFC 5214), which are involved only.
+/// - ISATAP interface identifiers `::0:5efe:0:0` and `::200:5efe:0:0` (RFC 5214), which are
+///   involved only.
 #[must_use]
 pub fn embedded(address: Ipv6Addr) -> Embedded {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match (a, b, c, d, e, f) {
         (0, 0, 0, 0, 0, 0) if address.is_unspecified() || address.is_loopback() => Embedded::default(),
-        (0, 0, 0, 0, 0, 0 | 0xffff) | (0, 0, 0, 0, 0xffff, 0) | (0x64, 0xff9b, 0, 0, 0, 0) => Embedded::ends(vec![join(g, h)]),
+        (0, 0, 0, 0, 0, 0 | 0xffff) | (0, 0, 0, 0, 0xffff, 0) | (0x64, 0xff9b, 0, 0, 0, 0) => {
+            Embedded::ends(vec![join(g, h)])
+        }
         (0x64, 0xff9b, 1, ..) => Embedded::ends(local_nat64(address)),
         (0x2002, high, low, ..) => Embedded::ends(vec![join(high, low)]),
         (0x2001, 0, server_high, server_low, ..) => {
-            // The client's address is stored inverted (RFC 4380, 4). Packets end there; the server only helps to open the way.
+            // The client's address is stored inverted (RFC 4380, 4). Packets end there; the server
+            // only helps to open the way.
             let client = join(!g, !h);
             Embedded { ends: vec![client], involved: vec![client, join(server_high, server_low)] }
         }
@@ -44,16 +53,23 @@ pub fn embedded(address: Ipv6Addr) -> Embedded {
     }
 }
 
-/// The readings of an address below the local-use NAT64 prefix. Only the network knows its prefix length, so all four layouts count (RFC 6052, 2.2).
-/// A reading in 0.0.0.0/8 comes from the zeros of another layout; it counts only where there is no other.
+/// The readings of an address below the local-use NAT64 prefix. Only the network knows its prefix
+/// length, so all four layouts count (RFC 6052, 2.2). A reading in 0.0.0.0/8 comes from the zeros
+/// of another layout; it counts only where there is no other.
 fn local_nat64(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let o = address.octets();
-    let layouts = [[o[6], o[7], o[9], o[10]], [o[7], o[9], o[10], o[11]], [o[9], o[10], o[11], o[12]], [o[12], o[13], o[14], o[15]]];
+    let layouts = [
+        [o[6], o[7], o[9], o[10]],
+        [o[7], o[9], o[10], o[11]],
+        [o[9], o[10], o[11], o[12]],
+        [o[12], o[13], o[14], o[15]],
+    ];
     let readings: Vec<Ipv4Addr> = layouts.into_iter().filter(|layout| layout[0] != 0).map(Ipv4Addr::from).collect();
     if readings.is_empty() { vec![Ipv4Addr::UNSPECIFIED] } else { readings }
 }
 
-/// Whether an address is private, loopback, link-local or otherwise special, by itself or by an IPv4 address that it carries.
+/// Whether an address is private, loopback, link-local or otherwise special, by itself or by an
+/// IPv4 address that it carries.
 #[must_use]
 pub fn is_special(address: IpAddr) -> bool {
     match address {
@@ -65,8 +81,9 @@ pub fn is_special(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address belongs to the machine itself or to its link: loopback, link-local, multicast, and the services that clouds give their machines.
-/// No name outside of the machine has a reason to lead there.
+/// Whether an address belongs to the machine itself or to its link: loopback, link-local,
+/// multicast, and the services that clouds give their machines. No name outside of the machine has
+/// a reason to lead there.
 #[must_use]
 pub fn is_local(address: IpAddr) -> bool {
     match address {
@@ -85,7 +102,12 @@ pub fn is_local(address: IpAddr) -> bool {
 }
 
 fn is_local_v4(address: Ipv4Addr) -> bool {
-    address.octets()[0] == 0 || address.is_loopback() || address.is_link_local() || address.is_broadcast() || address.is_multicast() || is_metadata(address)
+    address.octets()[0] == 0
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_broadcast()
+        || address.is_multicast()
+        || is_metadata(address)
 }
 
 /// Metadata and agent services outside of 169.254.0.0/16: Alibaba Cloud, Oracle Cloud and Azure.
@@ -111,7 +133,8 @@ fn is_special_v4(address: Ipv4Addr) -> bool {
         || a >= 240
 }
 
-/// All of IPv6 but the global unicast addresses, and the special-purpose ranges within those (the registry of RFC 6890).
+/// All of IPv6 but the global unicast addresses, and the special-purpose ranges within those (the
+/// registry of RFC 6890).
 fn is_special_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, ..] = address.segments();
     a & 0xe000 != 0x2000
@@ -242,7 +265,9 @@ mod tests {
         ] {
             assert!(is_local(address.parse().unwrap()), "{address}");
         }
-        for address in ["10.0.0.1", "192.168.1.1", "100.64.0.1", "8.8.8.8", "fd00::1", "::ffff:10.0.0.1", "2606:4700::1111"] {
+        for address in
+            ["10.0.0.1", "192.168.1.1", "100.64.0.1", "8.8.8.8", "fd00::1", "::ffff:10.0.0.1", "2606:4700::1111"]
+        {
             assert!(!is_local(address.parse().unwrap()), "{address}");
         }
     }

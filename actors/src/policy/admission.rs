@@ -74,7 +74,8 @@ pub enum Admission {
     Refuse(QueueRefusal),
 }
 
-/// Decides about one more scan. `interval`: the mean time between two scans that left the queue recently; `None` if none did.
+/// Decides about one more scan. `interval`: the mean time between two scans that left the queue
+/// recently; `None` if none did.
 pub fn admit(waiting: u64, of_client: u64, limits: QueueLimits, interval: Option<Duration>) -> Admission {
     let most_of_client = limits.of_client();
     let (limit, excess) = if limits.max_waiting == 0 {
@@ -125,16 +126,28 @@ mod tests {
             let limits = QueueLimits { max_waiting, client_percent };
             let expected = match expected {
                 None => Admission::Accept,
-                Some((limit, seconds)) => Admission::Refuse(QueueRefusal { limit, retry_after: Duration::from_secs(seconds) }),
+                Some((limit, seconds)) => {
+                    Admission::Refuse(QueueRefusal { limit, retry_after: Duration::from_secs(seconds) })
+                }
             };
-            assert_eq!(admit(waiting, of_client, limits, interval), expected, "{waiting} waiting, {of_client} of the client, {limits:?}");
+            assert_eq!(
+                admit(waiting, of_client, limits, interval),
+                expected,
+                "{waiting} waiting, {of_client} of the client, {limits:?}"
+            );
         }
     }
 
     #[test]
     fn a_refusal_names_its_limit() {
         let refusal = |limit| QueueRefusal { limit, retry_after: Duration::from_secs(30) }.to_string();
-        assert_eq!(refusal(QueueLimit::Full { most: 10 }), "the queue is full: 10 scans may wait (queue.max_waiting); try again in 30 s");
-        assert_eq!(refusal(QueueLimit::ClientShare { most: 4 }), "4 scans of one client may wait (queue.client_share); try again in 30 s");
+        assert_eq!(
+            refusal(QueueLimit::Full { most: 10 }),
+            "the queue is full: 10 scans may wait (queue.max_waiting); try again in 30 s"
+        );
+        assert_eq!(
+            refusal(QueueLimit::ClientShare { most: 4 }),
+            "4 scans of one client may wait (queue.client_share); try again in 30 s"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Whether the result of an attempt counts whose end nobody saw: its node died, or the store was away.
+//! Whether the result of an attempt counts whose end nobody saw: its node died, or the store was
+//! away.
 
 use crate::model::{AttemptEnd, Failure, FailureKind, PluginResult, Verdict};
 use crate::policy::classify::classify;
@@ -23,11 +24,13 @@ pub enum Adoption {
 
 /// Decides by what was found of the attempt.
 ///
-/// A result counts only where its files are those of exactly this attempt under exactly this token, where nothing writes to them any more, and where they are whole. What it says is read as of an
+/// A result counts only where its files are those of exactly this attempt under exactly this token,
+/// where nothing writes to them any more, and where they are whole. What it says is read as of an
 /// attempt whose end was seen. A scan whose cancel was asked for has no use for it.
 ///
-/// Scanners write `kast_info.json` at once, after the last plugin has ended. So where it is whole, another attempt is no cure for a plugin's result that cannot be read: that plugin has failed, and the
-/// others count.
+/// Scanners write `kast_info.json` at once, after the last plugin has ended. So where it is whole,
+/// another attempt is no cure for a plugin's result that cannot be read: that plugin has failed,
+/// and the others count.
 pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) -> Adoption {
     if is_cancelled {
         return Adoption::Discard("a cancel was asked for");
@@ -41,8 +44,12 @@ pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) ->
     }
     match classify(&remains.report, None, dry_run) {
         AttemptEnd::Completed(verdict) => Adoption::Adopt(verdict),
-        AttemptEnd::Failed(failure) if failure.kind == FailureKind::NothingChecked => Adoption::Fail { failure, plugins: remains.report.plugins.clone() },
-        AttemptEnd::Failed(_) | AttemptEnd::Interrupted { .. } | AttemptEnd::Cancelled => Adoption::Discard("its result is not complete"),
+        AttemptEnd::Failed(failure) if failure.kind == FailureKind::NothingChecked => {
+            Adoption::Fail { failure, plugins: remains.report.plugins.clone() }
+        }
+        AttemptEnd::Failed(_) | AttemptEnd::Interrupted { .. } | AttemptEnd::Cancelled => {
+            Adoption::Discard("its result is not complete")
+        }
     }
 }
 
@@ -61,7 +68,8 @@ mod tests {
             (true, 0, 0, Read, false, true, true),
             (false, 0, 0, Read, false, false, false),
             (true, 1, 0, Read, false, false, false),
-            // Every plugin had ended, and one of them left a result that cannot be read: so would the next attempt.
+            // Every plugin had ended, and one of them left a result that cannot be read: so would
+            // the next attempt.
             (true, 0, 1, Read, false, false, true),
             (false, 0, 1, Read, false, false, false),
             (true, 1, 1, Read, false, false, false),
@@ -75,7 +83,13 @@ mod tests {
         ] {
             let mut plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed)];
             plugins.extend((0..failed).map(|at| PluginResult::new(format!("torn-{at}"), PluginStatus::Failed)));
-            let report = AttemptReport { exit: ExitKind::Unknown, info, plugins: plugins.clone(), last_words: String::new(), notes: vec![] };
+            let report = AttemptReport {
+                exit: ExitKind::Unknown,
+                info,
+                plugins: plugins.clone(),
+                last_words: String::new(),
+                notes: vec![],
+            };
             let remains = Remains { is_marked, processes, report };
             let decided = adoption(Some(&remains), is_cancelled, dry_run);
             let verdict = Adoption::Adopt(Verdict { plugins, dry_run });
@@ -86,14 +100,28 @@ mod tests {
 
     #[test]
     fn an_attempt_that_checked_nothing_fails_and_is_not_repeated() {
-        let plugins = vec![PluginResult::new("whatweb", PluginStatus::Failed), PluginResult::new("testssl", PluginStatus::Unavailable)];
+        let plugins = vec![
+            PluginResult::new("whatweb", PluginStatus::Failed),
+            PluginResult::new("testssl", PluginStatus::Unavailable),
+        ];
         let remains = |info| {
-            let report = AttemptReport { exit: ExitKind::Unknown, info, plugins: plugins.clone(), last_words: String::new(), notes: vec![] };
+            let report = AttemptReport {
+                exit: ExitKind::Unknown,
+                info,
+                plugins: plugins.clone(),
+                last_words: String::new(),
+                notes: vec![],
+            };
             Remains { is_marked: true, processes: 0, report }
         };
-        let Adoption::Fail { failure, plugins: kept } = adoption(Some(&remains(InfoFile::Read)), false, false) else { panic!("it ended") };
+        let Adoption::Fail { failure, plugins: kept } = adoption(Some(&remains(InfoFile::Read)), false, false) else {
+            panic!("it ended")
+        };
         assert_eq!((failure.kind, kept), (FailureKind::NothingChecked, plugins.clone()));
-        assert!(matches!(adoption(Some(&remains(InfoFile::Read)), true, false), Adoption::Discard(_)), "a cancel was requested");
+        assert!(
+            matches!(adoption(Some(&remains(InfoFile::Read)), true, false), Adoption::Discard(_)),
+            "a cancel was requested"
+        );
         assert!(matches!(adoption(Some(&remains(InfoFile::Missing)), false, false), Adoption::Discard(_)));
     }
 }

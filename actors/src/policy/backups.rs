@@ -1,4 +1,5 @@
-//! When an automatic backup is due, when a failed one is tried again, and which old ones are removed.
+//! When an automatic backup is due, when a failed one is tried again, and which old ones are
+//! removed.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ pub struct BackupMark {
     pub sequence: u64,
     /// When it was made, by the machine's clock.
     pub made_at: Timestamp,
-    /// The schema version that the database had, if the backup was made because a newer program was about to change it.
+    /// The schema version that the database had, if the backup was made because a newer program was
+    /// about to change it.
     pub before_migration_of: Option<i64>,
     /// How many scans could not be read and are missing.
     pub missing: u64,
@@ -24,10 +26,13 @@ pub struct BackupMark {
 
 /// How long until the next backup is due; zero if it is due now.
 ///
-/// A backup from the future says that the clock was set back. It does not count, so that a clock cannot put the next one off by more than `every`.
+/// A backup from the future says that the clock was set back. It does not count, so that a clock
+/// cannot put the next one off by more than `every`.
 #[must_use]
 pub fn until_due(backups: &[BackupMark], every: Duration, now: Timestamp) -> Duration {
-    let Some(last) = backups.iter().map(|backup| backup.made_at).filter(|made_at| *made_at <= now).max() else { return Duration::ZERO };
+    let Some(last) = backups.iter().map(|backup| backup.made_at).filter(|made_at| *made_at <= now).max() else {
+        return Duration::ZERO;
+    };
     let age = Duration::try_from(now.duration_since(last)).unwrap_or_default();
     every.saturating_sub(age)
 }
@@ -38,7 +43,8 @@ pub fn retry_after(failures: u32) -> Duration {
     FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_RETRY)
 }
 
-/// Whether the newest backup is so old that something must be wrong: more than an interval and a retry late.
+/// Whether the newest backup is so old that something must be wrong: more than an interval and a
+/// retry late.
 #[must_use]
 pub fn is_overdue(backups: &[BackupMark], every: Duration, now: Timestamp) -> bool {
     let limit = SignedDuration::try_from(every + LONGEST_RETRY).unwrap_or(SignedDuration::MAX);
@@ -48,7 +54,8 @@ pub fn is_overdue(backups: &[BackupMark], every: Duration, now: Timestamp) -> bo
 
 /// The sequence numbers of the backups to remove, so that `keep` are left.
 ///
-/// - Of several in a row before the migration of the same schema, only the last stays: a program that cannot migrate is started again and again, and must not push out the daily ones.
+/// - Of several in a row before the migration of the same schema, only the last stays: a program
+///   that cannot migrate is started again and again, and must not push out the daily ones.
 /// - The newest one without missing scans stays beyond `keep`, until there is another one.
 #[must_use]
 pub fn surplus(backups: &[BackupMark], keep: usize) -> Vec<u64> {
@@ -106,14 +113,21 @@ mod tests {
 
     #[test]
     fn failures_are_tried_again_at_growing_intervals() {
-        let seconds: Vec<u64> = [1, 2, 3, 6, 7, 8, 1000, u32::MAX].map(|failures| retry_after(failures).as_secs()).into();
+        let seconds: Vec<u64> =
+            [1, 2, 3, 6, 7, 8, 1000, u32::MAX].map(|failures| retry_after(failures).as_secs()).into();
         assert_eq!(seconds, [60, 120, 240, 1920, 3600, 3600, 3600, 3600]);
     }
 
     #[test]
     fn a_backup_is_overdue_when_a_retry_could_have_made_it() {
-        for (made_at, now, expected) in [(&[][..], 0, false), (&[0], 24, false), (&[0], 25, false), (&[0], 26, true), (&[0, 30], 40, false), (&[50], 0, false)]
-        {
+        for (made_at, now, expected) in [
+            (&[][..], 0, false),
+            (&[0], 24, false),
+            (&[0], 25, false),
+            (&[0], 26, true),
+            (&[0, 30], 40, false),
+            (&[50], 0, false),
+        ] {
             let backups: Vec<_> = made_at.iter().zip(1..).map(|(hour, sequence)| made(sequence, *hour)).collect();
             assert_eq!(is_overdue(&backups, DAY, at(now)), expected, "{made_at:?} at {now}");
         }
@@ -121,10 +135,13 @@ mod tests {
 
     #[test]
     fn the_last_ones_are_kept() {
-        // `12` is an ordinary one, `12s4` one before the migration of schema 4, `12-` one with missing scans.
+        // `12` is an ordinary one, `12s4` one before the migration of schema 4, `12-` one with
+        // missing scans.
         let parse = |text: &str| {
             let (text, missing) = text.strip_suffix('-').map_or((text, 0), |text| (text, 3));
-            let (sequence, schema) = text.split_once('s').map_or((text, None), |(sequence, schema)| (sequence, Some(schema.parse().unwrap())));
+            let (sequence, schema) = text
+                .split_once('s')
+                .map_or((text, None), |(sequence, schema)| (sequence, Some(schema.parse().unwrap())));
             BackupMark { sequence: sequence.parse().unwrap(), made_at: at(0), before_migration_of: schema, missing }
         };
         for (backups, keep, expected) in [

@@ -1,6 +1,8 @@
-//! When failing attempts hold new ones back: those of the target that fails, and all of the node only where several targets fail.
+//! When failing attempts hold new ones back: those of the target that fails, and all of the node
+//! only where several targets fail.
 //!
-//! A target whose scans fail says nothing about others. A scanner that fails on several targets at once is broken, and must not burn every scan's attempts.
+//! A target whose scans fail says nothing about others. A scanner that fails on several targets at
+//! once is broken, and must not burn every scan's attempts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,7 +83,8 @@ impl Breaker {
             entry.failures.reset();
             return Trip::Target(now + pause);
         }
-        let counts: Vec<usize> = self.targets.values().map(|target| target.failures.spent(now)).filter(|spent| *spent > 0).collect();
+        let counts: Vec<usize> =
+            self.targets.values().map(|target| target.failures.spent(now)).filter(|spent| *spent > 0).collect();
         if counts.len() >= SEVERAL && counts.iter().sum::<usize>() > policy.node.max {
             self.targets.values_mut().for_each(|target| target.failures.reset());
             self.held = Some((now, now + policy.pause));
@@ -90,7 +93,8 @@ impl Breaker {
         Trip::None
     }
 
-    /// A scan of `target` has completed: its failures are forgotten, and its next hold is a short one again. Whether it had any.
+    /// A scan of `target` has completed: its failures are forgotten, and its next hold is a short
+    /// one again. Whether it had any.
     pub fn completed(&mut self, target: &str) -> bool {
         let Some(target) = self.targets.get_mut(target) else { return false };
         target.failures.reset();
@@ -106,7 +110,9 @@ impl Breaker {
 
     /// The targets that are held back, since when and until when.
     pub fn targets_held(&self, now: Instant) -> impl Iterator<Item = (&str, Instant, Instant)> {
-        self.targets.iter().filter_map(move |(name, target)| target.held.filter(|(_, until)| *until > now).map(|(since, until)| (name.as_str(), since, until)))
+        self.targets.iter().filter_map(move |(name, target)| {
+            target.held.filter(|(_, until)| *until > now).map(|(since, until)| (name.as_str(), since, until))
+        })
     }
 
     /// When the next hold ends.
@@ -122,10 +128,13 @@ impl Breaker {
         RestartBudget::sum(self.policy.node, self.targets.values().map(|target| &target.failures))
     }
 
-    /// Forgets targets that have not failed for a while. One that was held back is remembered for as long again, so that its next hold is longer.
+    /// Forgets targets that have not failed for a while. One that was held back is remembered for
+    /// as long again, so that its next hold is longer.
     fn forget_the_old(&mut self, now: Instant) {
         let longest = self.policy.longest;
-        self.targets.retain(|_, target| target.failures.spent(now) > 0 || target.held.is_some_and(|(_, until)| until + longest > now));
+        self.targets.retain(|_, target| {
+            target.failures.spent(now) > 0 || target.held.is_some_and(|(_, until)| until + longest > now)
+        });
     }
 }
 
@@ -139,7 +148,12 @@ mod tests {
 
     fn breaker() -> Breaker {
         let within = 60 * SECOND;
-        Breaker::new(BreakerPolicy { target: Intensity { max: 3, within }, node: Intensity { max: 6, within }, pause: 15 * SECOND, longest: 40 * SECOND })
+        Breaker::new(BreakerPolicy {
+            target: Intensity { max: 3, within },
+            node: Intensity { max: 6, within },
+            pause: 15 * SECOND,
+            longest: 40 * SECOND,
+        })
     }
 
     #[test]
@@ -154,10 +168,20 @@ mod tests {
             }
             assert_eq!(breaker.failed("bad", after(now)), Trip::Target(after(now + pause)));
             assert_eq!(breaker.failed("bad", after(now + 1)), Trip::None, "one that was running still");
-            assert_eq!(breaker.targets_held(after(now + 1)).collect::<Vec<_>>(), [("bad", after(now), after(now + pause))]);
-            assert_eq!((breaker.node_held(after(now + 1)), breaker.next_end(after(now + 1))), (None, Some(after(now + pause))));
+            assert_eq!(
+                breaker.targets_held(after(now + 1)).collect::<Vec<_>>(),
+                [("bad", after(now), after(now + pause))]
+            );
+            assert_eq!(
+                (breaker.node_held(after(now + 1)), breaker.next_end(after(now + 1))),
+                (None, Some(after(now + pause)))
+            );
             now += pause;
-            assert_eq!((breaker.targets_held(after(now)).count(), breaker.next_end(after(now))), (0, None), "it ends by itself");
+            assert_eq!(
+                (breaker.targets_held(after(now)).count(), breaker.next_end(after(now))),
+                (0, None),
+                "it ends by itself"
+            );
         }
         assert!(breaker.completed("bad"));
         for _ in 0..3 {
@@ -183,7 +207,8 @@ mod tests {
     #[test]
     fn two_targets_are_not_several() {
         let now = Instant::now();
-        let mut breaker = Breaker::new(BreakerPolicy { target: Intensity { max: 100, within: 60 * SECOND }, ..breaker().policy });
+        let mut breaker =
+            Breaker::new(BreakerPolicy { target: Intensity { max: 100, within: 60 * SECOND }, ..breaker().policy });
         for target in ["a", "b"].iter().cycle().take(40) {
             assert_eq!(breaker.failed(target, now), Trip::None);
         }

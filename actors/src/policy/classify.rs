@@ -24,15 +24,25 @@ pub enum StopCause {
 
 /// Reads the end of an attempt.
 ///
-/// An attempt that reached its end before our stop took effect is completed all the same, unless a user cancelled it. That holds for a lost lease as well: the row takes the end only under the token
-/// of this attempt, and the files are its own.
+/// An attempt that reached its end before our stop took effect is completed all the same, unless a
+/// user cancelled it. That holds for a lost lease as well: the row takes the end only under the
+/// token of this attempt, and the files are its own.
 ///
-/// An attempt that reached its end without a single check that completed has failed, whatever the exit code says. Where we stopped it, that is the reason.
+/// An attempt that reached its end without a single check that completed has failed, whatever the
+/// exit code says. Where we stopped it, that is the reason.
 #[must_use]
 pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) -> AttemptEnd {
     match stop {
         Some(StopCause::Cancel) => return AttemptEnd::Cancelled,
-        Some(StopCause::LeaseLost | StopCause::Shutdown | StopCause::ShutdownOver | StopCause::Drain | StopCause::TimedOut | StopCause::Stalled) | None => {}
+        Some(
+            StopCause::LeaseLost
+            | StopCause::Shutdown
+            | StopCause::ShutdownOver
+            | StopCause::Drain
+            | StopCause::TimedOut
+            | StopCause::Stalled,
+        )
+        | None => {}
     }
     let is_checked = report.plugins.iter().any(|plugin| plugin.status == PluginStatus::Completed);
     if report.info == InfoFile::Read && (is_checked || dry_run) {
@@ -40,31 +50,64 @@ pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) 
     }
     match stop {
         Some(StopCause::LeaseLost) => return AttemptEnd::Interrupted { why: Interruption::LeaseLost, detail: None },
-        Some(StopCause::Shutdown | StopCause::ShutdownOver) => return AttemptEnd::Interrupted { why: Interruption::Shutdown, detail: None },
+        Some(StopCause::Shutdown | StopCause::ShutdownOver) => {
+            return AttemptEnd::Interrupted { why: Interruption::Shutdown, detail: None };
+        }
         Some(StopCause::Drain) => return AttemptEnd::Interrupted { why: Interruption::Drained, detail: None },
-        Some(StopCause::TimedOut) => return failed(FailureKind::TimedOut, report, "ran longer than the wall-clock limit"),
-        Some(StopCause::Stalled) => return failed(FailureKind::Stalled, report, "showed no sign of life for longer than the no-progress limit"),
+        Some(StopCause::TimedOut) => {
+            return failed(FailureKind::TimedOut, report, "ran longer than the wall-clock limit");
+        }
+        Some(StopCause::Stalled) => {
+            return failed(
+                FailureKind::Stalled,
+                report,
+                "showed no sign of life for longer than the no-progress limit",
+            );
+        }
         _ => {}
     }
     match (report.exit, &report.info) {
         // What a signal ended may come further the next time.
-        (ExitKind::Signal(signal), _) => failed(FailureKind::KilledBySignal, report, &format!("the scanner was ended by signal {signal}")),
-        (_, InfoFile::Read) => AttemptEnd::Failed(Failure::new(FailureKind::NothingChecked, nothing_checked(&report.plugins))),
-        (ExitKind::Code(0), InfoFile::Missing) if dry_run => AttemptEnd::Completed(Verdict { plugins: Vec::new(), dry_run }),
-        (ExitKind::Code(2), _) => failed(FailureKind::UsageError, report, "the scanner refused its arguments (exit code 2)"),
-        (ExitKind::Code(code), InfoFile::Unreadable(why)) => {
-            failed(FailureKind::UnreadableResult, report, &format!("kast_info.json cannot be read: {why} (exit code {code})"))
+        (ExitKind::Signal(signal), _) => {
+            failed(FailureKind::KilledBySignal, report, &format!("the scanner was ended by signal {signal}"))
         }
-        (ExitKind::Unknown, InfoFile::Unreadable(why)) => failed(FailureKind::UnreadableResult, report, &format!("kast_info.json cannot be read: {why}")),
-        (ExitKind::Code(0), _) => failed(FailureKind::NoResult, report, "the scanner ended without kast_info.json although its exit code was 0"),
-        (ExitKind::Code(code), _) => failed(FailureKind::Crashed, report, &format!("the scanner failed with exit code {code}")),
-        (ExitKind::Unknown, _) => failed(FailureKind::NoResult, report, "the scanner ended without kast_info.json and its exit is unknown"),
+        (_, InfoFile::Read) => {
+            AttemptEnd::Failed(Failure::new(FailureKind::NothingChecked, nothing_checked(&report.plugins)))
+        }
+        (ExitKind::Code(0), InfoFile::Missing) if dry_run => {
+            AttemptEnd::Completed(Verdict { plugins: Vec::new(), dry_run })
+        }
+        (ExitKind::Code(2), _) => {
+            failed(FailureKind::UsageError, report, "the scanner refused its arguments (exit code 2)")
+        }
+        (ExitKind::Code(code), InfoFile::Unreadable(why)) => failed(
+            FailureKind::UnreadableResult,
+            report,
+            &format!("kast_info.json cannot be read: {why} (exit code {code})"),
+        ),
+        (ExitKind::Unknown, InfoFile::Unreadable(why)) => {
+            failed(FailureKind::UnreadableResult, report, &format!("kast_info.json cannot be read: {why}"))
+        }
+        (ExitKind::Code(0), _) => failed(
+            FailureKind::NoResult,
+            report,
+            "the scanner ended without kast_info.json although its exit code was 0",
+        ),
+        (ExitKind::Code(code), _) => {
+            failed(FailureKind::Crashed, report, &format!("the scanner failed with exit code {code}"))
+        }
+        (ExitKind::Unknown, _) => {
+            failed(FailureKind::NoResult, report, "the scanner ended without kast_info.json and its exit is unknown")
+        }
     }
 }
 
 fn failed(kind: FailureKind, report: &AttemptReport, what: &str) -> AttemptEnd {
     let last_line = report.last_words.lines().rev().find(|line| !line.trim().is_empty());
-    AttemptEnd::Failed(Failure::new(kind, last_line.map_or_else(|| what.to_owned(), |line| format!("{what}: {}", line.trim()))))
+    AttemptEnd::Failed(Failure::new(
+        kind,
+        last_line.map_or_else(|| what.to_owned(), |line| format!("{what}: {}", line.trim())),
+    ))
 }
 
 /// Why no check completed, in one sentence.
@@ -81,15 +124,25 @@ fn nothing_checked(plugins: &[PluginResult]) -> String {
         return "Nothing could be checked: the scanner names no plugin".into();
     }
     let number = |status| plugins.iter().filter(|plugin| plugin.status.when_attempt_ends() == status).count();
-    let classes: Vec<(usize, &str)> = CLASSES.iter().map(|(status, word)| (number(*status), *word)).filter(|(count, _)| *count > 0).collect();
+    let classes: Vec<(usize, &str)> =
+        CLASSES.iter().map(|(status, word)| (number(*status), *word)).filter(|(count, _)| *count > 0).collect();
     let noun = if total == 1 { "plugin" } else { "plugins" };
     let what = match classes.as_slice() {
         [(count, word)] => format!("{count} of {total} {noun} {word}"),
-        several => format!("of {total} {noun}, {}", several.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")),
+        several => format!(
+            "of {total} {noun}, {}",
+            several.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+        ),
     };
     let reason = |status| {
-        let said =
-            |plugin: &PluginResult| plugin.message.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(|text| format!("{}: {text}", plugin.name));
+        let said = |plugin: &PluginResult| {
+            plugin
+                .message
+                .as_deref()
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(|text| format!("{}: {text}", plugin.name))
+        };
         plugins.iter().filter(|plugin| plugin.status == status).find_map(said)
     };
     match CLASSES.iter().find_map(|(status, _)| reason(*status)) {
@@ -107,7 +160,10 @@ mod tests {
         AttemptReport {
             exit,
             info,
-            plugins: vec![PluginResult::new("testssl", PluginStatus::Completed), PluginResult::new("whatweb", PluginStatus::InProgress)],
+            plugins: vec![
+                PluginResult::new("testssl", PluginStatus::Completed),
+                PluginResult::new("whatweb", PluginStatus::InProgress),
+            ],
             last_words: "Traceback\nValueError: no\n\n".into(),
             notes: vec![],
         }
@@ -152,13 +208,19 @@ mod tests {
             (Signal(15), Missing, Some(StopCause::Stalled), false, "stalled"),
             (Code(0), Read, Some(StopCause::TimedOut), false, "completed"),
         ] {
-            assert_eq!(kind(&classify(&report(exit, info.clone()), stop, dry_run)), expected, "{exit:?} {info:?} {stop:?}");
+            assert_eq!(
+                kind(&classify(&report(exit, info.clone()), stop, dry_run)),
+                expected,
+                "{exit:?} {info:?} {stop:?}"
+            );
         }
     }
 
     #[test]
     fn the_reason_ends_with_the_scanners_last_words() {
-        let AttemptEnd::Failed(failure) = classify(&report(ExitKind::Code(1), InfoFile::Missing), None, false) else { panic!("failed") };
+        let AttemptEnd::Failed(failure) = classify(&report(ExitKind::Code(1), InfoFile::Missing), None, false) else {
+            panic!("failed")
+        };
         assert_eq!(failure.detail, "the scanner failed with exit code 1: ValueError: no");
     }
 
@@ -199,16 +261,26 @@ mod tests {
 
     #[test]
     fn the_reason_of_an_unchecked_scan_is_one_sentence() {
-        let plugin = |name: &str, status, message: &str| PluginResult { message: Some(message.into()), ..PluginResult::new(name, status) };
+        let plugin = |name: &str, status, message: &str| PluginResult {
+            message: Some(message.into()),
+            ..PluginResult::new(name, status)
+        };
         for (plugins, sentence) in [
             (vec![], "Nothing could be checked: the scanner names no plugin"),
             (vec![PluginResult::new("a", PluginStatus::Failed)], "Nothing could be checked: 1 of 1 plugin failed"),
             (
-                vec![plugin("a", PluginStatus::Failed, ""), plugin("b", PluginStatus::Failed, "the name does not resolve")],
+                vec![
+                    plugin("a", PluginStatus::Failed, ""),
+                    plugin("b", PluginStatus::Failed, "the name does not resolve"),
+                ],
                 "Nothing could be checked: 2 of 2 plugins failed; first reason: b: the name does not resolve",
             ),
             (
-                vec![plugin("a", PluginStatus::Unavailable, "no tool"), plugin("b", PluginStatus::Failed, "refused"), plugin("c", PluginStatus::Pending, "x")],
+                vec![
+                    plugin("a", PluginStatus::Unavailable, "no tool"),
+                    plugin("b", PluginStatus::Failed, "refused"),
+                    plugin("c", PluginStatus::Pending, "x"),
+                ],
                 "Nothing could be checked: of 3 plugins, 1 failed, 1 not available, 1 not run; first reason: b: refused",
             ),
         ] {

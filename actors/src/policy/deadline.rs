@@ -31,7 +31,8 @@ pub enum Deadline {
     Stalled,
 }
 
-/// Holds an attempt that started at `started` and last showed life at `last_progress` against its limits at `now`.
+/// Holds an attempt that started at `started` and last showed life at `last_progress` against its
+/// limits at `now`.
 pub fn deadline(limits: Limits, started: Instant, last_progress: Instant, now: Instant) -> Deadline {
     let ends = started + limits.wall_clock;
     let stalls = last_progress + limits.no_progress;

@@ -9,9 +9,11 @@ pub const MAX_PASSES: u32 = 8;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Passes([u32; Priority::ALL.len()]);
 
-/// The priority to serve when signals of `ready` are due, in the order of [`Priority::ALL`], and the passes after it; `None` when nothing is ready.
+/// The priority to serve when signals of `ready` are due, in the order of [`Priority::ALL`], and
+/// the passes after it; `None` when nothing is ready.
 ///
-/// Of those that were passed by too often, the lowest goes first: whoever serves a higher one passes it by once more, which the lowest cannot do to anybody.
+/// Of those that were passed by too often, the lowest goes first: whoever serves a higher one
+/// passes it by once more, which the lowest cannot do to anybody.
 #[must_use]
 pub fn pick(ready: &[Priority], passes: Passes) -> Option<(Priority, Passes)> {
     let starving = ready.iter().rev().find(|priority| passes.0[place(**priority)] >= MAX_PASSES);

@@ -1,6 +1,8 @@
-//! Whose fault a failed attempt is: the scan's, or that of the node that lacked something. And when a node that lacks something is checked again.
+//! Whose fault a failed attempt is: the scan's, or that of the node that lacked something. And when
+//! a node that lacks something is checked again.
 //!
-//! An attempt that the node could not run costs the scan nothing. A node that lacks something starts no scan, checks itself again, and starts scans by itself when it is well.
+//! An attempt that the node could not run costs the scan nothing. A node that lacks something
+//! starts no scan, checks itself again, and starts scans by itself when it is well.
 
 use std::time::Duration;
 
@@ -17,7 +19,8 @@ const FIRST: Duration = Duration::from_secs(1);
 /// … up to this.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// So many attempts of one scan may have been running when their node lacked something. A scan that takes the node down again and again, because it fills its disk, fails with the next.
+/// So many attempts of one scan may have been running when their node lacked something. A scan that
+/// takes the node down again and again, because it fills its disk, fails with the next.
 const BLAMED: usize = 10;
 
 /// Whether a node that lacks something can be the cause of such a failure.
@@ -40,7 +43,8 @@ pub const fn may_be_the_nodes(kind: FailureKind) -> bool {
     }
 }
 
-/// How an attempt ended that failed while its node lacked `faults` at some time. `attempts`: all of the scan, this one included.
+/// How an attempt ended that failed while its node lacked `faults` at some time. `attempts`: all of
+/// the scan, this one included.
 #[must_use]
 pub fn judge(failure: Failure, faults: &[NodeFault], attempts: &[AttemptRecord]) -> AttemptEnd {
     let blamed = attempts.iter().filter(|attempt| attempt.scanner.is_some() && is_of_the_node(attempt)).count();
@@ -61,7 +65,11 @@ pub fn not_run(fault: &NodeFault) -> AttemptEnd {
 pub fn failure_of(fault: &NodeFault) -> Failure {
     let kind = match fault.kind {
         FaultKind::ScannerProgram => FailureKind::NotStarted,
-        FaultKind::ResultsFolder | FaultKind::DataFolder | FaultKind::OpenFiles | FaultKind::Memory | FaultKind::Failures => FailureKind::SpawnFailed,
+        FaultKind::ResultsFolder
+        | FaultKind::DataFolder
+        | FaultKind::OpenFiles
+        | FaultKind::Memory
+        | FaultKind::Failures => FailureKind::SpawnFailed,
     };
     Failure::new(kind, fault.text.clone())
 }
@@ -72,7 +80,8 @@ pub fn is_of_the_node(attempt: &AttemptRecord) -> bool {
     matches!(attempt.end, Some(AttemptEnd::Interrupted { why: Interruption::Infrastructure, .. }))
 }
 
-/// Whether the scan's history may forget `earlier` after `later`: neither had a process, both for the node's sake. A scan that waits for days for a repair must not grow with each try.
+/// Whether the scan's history may forget `earlier` after `later`: neither had a process, both for
+/// the node's sake. A scan that waits for days for a repair must not grow with each try.
 #[must_use]
 pub fn is_repetition(earlier: &AttemptRecord, later: &AttemptRecord) -> bool {
     [earlier, later].iter().all(|attempt| attempt.scanner.is_none() && is_of_the_node(attempt))
@@ -132,7 +141,8 @@ impl Wellness {
         }
     }
 
-    /// A start has failed for the lack of something that every scan needs. Nothing starts until the next check, which may find nothing: then a start is tried again.
+    /// A start has failed for the lack of something that every scan needs. Nothing starts until the
+    /// next check, which may find nothing: then a start is tried again.
     pub fn suspect(&mut self, fault: NodeFault, now: Instant) {
         self.last = Some((now, vec![fault.clone()]));
         if self.faults.is_empty() {
@@ -201,8 +211,13 @@ mod tests {
     fn a_failure_is_the_nodes_only_while_the_node_lacks_something() {
         for kind in FailureKind::ALL {
             let failure = || Failure::new(*kind, "x");
-            assert_eq!(judge(failure(), &[], &[]), AttemptEnd::Failed(failure()), "{kind}: a crash on a healthy node is the scan's");
-            let expected = if may_be_the_nodes(*kind) { not_run(&fault("no disk")) } else { AttemptEnd::Failed(failure()) };
+            assert_eq!(
+                judge(failure(), &[], &[]),
+                AttemptEnd::Failed(failure()),
+                "{kind}: a crash on a healthy node is the scan's"
+            );
+            let expected =
+                if may_be_the_nodes(*kind) { not_run(&fault("no disk")) } else { AttemptEnd::Failed(failure()) };
             assert_eq!(judge(failure(), &[fault("no disk"), fault("other")], &[]), expected, "{kind}");
         }
         for (kind, expected) in [
@@ -222,8 +237,13 @@ mod tests {
         let of_node = |ran| attempt(Some(not_run(&fault("full"))), ran);
         let crash = || Failure::new(FailureKind::Crashed, "x");
         for (ran, unstarted, counts) in [(0, 0, false), (9, 0, false), (9, 500, false), (10, 0, true)] {
-            let attempts: Vec<_> = (0..ran).map(|_| of_node(true)).chain((0..unstarted).map(|_| of_node(false))).collect();
-            assert_eq!(judge(crash(), &[fault("full")], &attempts) == AttemptEnd::Failed(crash()), counts, "{ran} {unstarted}");
+            let attempts: Vec<_> =
+                (0..ran).map(|_| of_node(true)).chain((0..unstarted).map(|_| of_node(false))).collect();
+            assert_eq!(
+                judge(crash(), &[fault("full")], &attempts) == AttemptEnd::Failed(crash()),
+                counts,
+                "{ran} {unstarted}"
+            );
         }
     }
 
@@ -289,7 +309,10 @@ mod tests {
         assert!(!wellness.is_well());
         // One more failed start while it is held changes nothing.
         wellness.suspect(fault("other"), now + second);
-        assert_eq!((wellness.missing().unwrap().0, wellness.next_check(now)), ([fault("no memory")].as_slice(), now + 2 * second));
+        assert_eq!(
+            (wellness.missing().unwrap().0, wellness.next_check(now)),
+            ([fault("no memory")].as_slice(), now + 2 * second)
+        );
         wellness.found(Vec::new(), now + 2 * second, now + 2 * second);
         assert!(wellness.is_well());
     }

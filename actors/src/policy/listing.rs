@@ -15,11 +15,13 @@ pub fn plugin_text(name: &str) -> String {
     name.to_lowercase()
 }
 
-/// The names of the plugins that have results, collected items or issues, as lists know them, each once. A plugin may name an issue and collect nothing.
+/// The names of the plugins that have results, collected items or issues, as lists know them, each
+/// once. A plugin may name an issue and collect nothing.
 #[must_use]
 pub fn plugins_with_results(record: &ScanRecord) -> Vec<String> {
     let has_results = |plugin: &&PluginResult| plugin.findings_count > 0 || plugin.issues_count() > 0;
-    let mut names: Vec<String> = plugins_of(record).iter().filter(has_results).map(|plugin| plugin_text(&plugin.name)).collect();
+    let mut names: Vec<String> =
+        plugins_of(record).iter().filter(has_results).map(|plugin| plugin_text(&plugin.name)).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -31,20 +33,23 @@ pub fn findings_of(record: &ScanRecord) -> u64 {
     total_count(plugins_of(record).iter().map(|plugin| plugin.findings_count))
 }
 
-/// How bad a scan's issues are, as one number: the worst severity first, then how many issues have it, then how many others there are. Less than 2 to the power of 43, so that it fits an index
+/// How bad a scan's issues are, as one number: the worst severity first, then how many issues have
+/// it, then how many others there are. Less than 2 to the power of 43, so that it fits an index
 /// together with the scan's number.
 #[must_use]
 pub fn severity_rank(counts: &SeverityCounts) -> u64 {
     const COUNT_BITS: u32 = 20;
     const MOST: u64 = (1 << COUNT_BITS) - 1;
     let Some(worst) = counts.worst() else { return 0 };
-    let level = Severity::ALL.iter().rev().zip(1_u64..).find(|(severity, _)| **severity == worst).map_or(0, |(_, level)| level);
+    let level =
+        Severity::ALL.iter().rev().zip(1_u64..).find(|(severity, _)| **severity == worst).map_or(0, |(_, level)| level);
     let of_worst = counts.number(worst);
     let others = counts.total().saturating_sub(of_worst);
     (level << (2 * COUNT_BITS)) | (of_worst.min(MOST) << COUNT_BITS) | others.min(MOST)
 }
 
-/// How long a scan took from its first start to its end, in milliseconds; `None` for one that never started or has not ended.
+/// How long a scan took from its first start to its end, in milliseconds; `None` for one that never
+/// started or has not ended.
 #[must_use]
 pub fn took_ms(record: &ScanRecord) -> Option<u64> {
     let took = record.ended_at()?.duration_since(record.started_at?);
@@ -57,15 +62,19 @@ pub fn target_text(record: &ScanRecord) -> String {
     record.request.target.to_string().to_lowercase()
 }
 
-/// A text that is looked for in targets, as lists know them: without the slash of a browser's address line, which no target has.
+/// A text that is looked for in targets, as lists know them: without the slash of a browser's
+/// address line, which no target has.
 #[must_use]
 pub fn search_text(text: &str) -> String {
     let text = text.trim().to_lowercase();
-    let bare = text.strip_suffix('/').filter(|bare| !bare.is_empty() && !bare.split_once("://").map_or(*bare, |(_, rest)| rest).contains('/'));
+    let bare = text
+        .strip_suffix('/')
+        .filter(|bare| !bare.is_empty() && !bare.split_once("://").map_or(*bare, |(_, rest)| rest).contains('/'));
     bare.map_or_else(|| text.clone(), str::to_owned)
 }
 
-/// Whether a target, as lists know it, contains a text in one of its forms: an internationalised name is found as it is written, and as `xn--`.
+/// Whether a target, as lists know it, contains a text in one of its forms: an internationalised
+/// name is found as it is written, and as `xn--`.
 #[must_use]
 pub fn target_contains(target: &str, text: &str) -> bool {
     if target.contains(text) {
@@ -88,7 +97,9 @@ pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
         && query.created_until.is_none_or(|until| record.created_at < until)
         && query.target.as_deref().is_none_or(|text| text.is_empty() || target_contains(&target_text(record), text))
         && query.plugin.as_deref().is_none_or(|plugin| plugins_with_results(record).contains(&plugin_text(plugin)))
-        && query.min_severity.is_none_or(|least| record.ended_at().is_some() && record.severities().worst().is_some_and(|worst| worst.is_at_least(least)))
+        && query.min_severity.is_none_or(|least| {
+            record.ended_at().is_some() && record.severities().worst().is_some_and(|worst| worst.is_at_least(least))
+        })
 }
 
 /// Where a scan stands in an order; `None` where it has no place in it.
@@ -136,9 +147,16 @@ mod tests {
     }
 
     fn completed(findings: &[(&str, u64)]) -> ScanRecord {
-        let plugins = findings.iter().map(|(name, count)| PluginResult { findings_count: *count, ..PluginResult::new(*name, PluginStatus::Completed) });
+        let plugins = findings.iter().map(|(name, count)| PluginResult {
+            findings_count: *count,
+            ..PluginResult::new(*name, PluginStatus::Completed)
+        });
         let verdict = Verdict { plugins: plugins.collect(), dry_run: false };
-        ScanRecord { state: ScanState::Completed { at: at(90), verdict }, started_at: Some(at(30)), ..fixtures::record(7, at(10)) }
+        ScanRecord {
+            state: ScanState::Completed { at: at(90), verdict },
+            started_at: Some(at(30)),
+            ..fixtures::record(7, at(10))
+        }
     }
 
     #[test]
@@ -170,7 +188,11 @@ mod tests {
         let mut record = completed(&[("wafw00f", 0), ("WhatWeb", 0), ("whatweb", 1), ("testssl", 0)]);
         let ScanState::Completed { verdict, .. } = &mut record.state else { panic!() };
         // As KAST's own sample has it: no firewall was detected, and that is the issue.
-        verdict.plugins[0].issues = vec![crate::model::IssueRef { id: "No WAF Detected".into(), severity: Severity::High, title: String::new() }];
+        verdict.plugins[0].issues = vec![crate::model::IssueRef {
+            id: "No WAF Detected".into(),
+            severity: Severity::High,
+            title: String::new(),
+        }];
         verdict.plugins[1].severities.unknown = 1;
         assert_eq!(plugins_with_results(&record), ["wafw00f", "whatweb"]);
     }
@@ -178,7 +200,16 @@ mod tests {
     #[test]
     fn an_internationalised_name_is_found_in_both_forms() {
         let target = "https://xn--bcher-kva.example:444/a";
-        for text in ["bücher", "büch", "ücher.exa", "xn--bcher", "bcher-kva", "https://bücher.example:444", "bu\u{308}cher", "example"] {
+        for text in [
+            "bücher",
+            "büch",
+            "ücher.exa",
+            "xn--bcher",
+            "bcher-kva",
+            "https://bücher.example:444",
+            "bu\u{308}cher",
+            "example",
+        ] {
             assert!(target_contains(target, text), "{text}");
         }
         for text in ["bucher", "öcher", "bücher.com"] {
@@ -188,12 +219,17 @@ mod tests {
         // A text of ASCII may stand in the name as it is spelled and not in the other form.
         let shop = "xn--broshop-n2a.example";
         assert_eq!(shop.parse::<Target>().unwrap().unicode().as_deref(), Some("büroshop.example"));
-        assert!(target_contains(shop, "shop.example") && target_contains(shop, "roshop") && !target_contains(shop, "bueroshop"));
+        assert!(
+            target_contains(shop, "shop.example")
+                && target_contains(shop, "roshop")
+                && !target_contains(shop, "bueroshop")
+        );
     }
 
     #[test]
     fn worse_issues_rank_higher_and_no_count_overflows() {
-        let counts = |critical, high, low, unknown| SeverityCounts { critical, high, low, unknown, ..SeverityCounts::default() };
+        let counts =
+            |critical, high, low, unknown| SeverityCounts { critical, high, low, unknown, ..SeverityCounts::default() };
         let rising = [
             counts(0, 0, 0, 0),
             counts(0, 0, 0, 1),
@@ -207,7 +243,10 @@ mod tests {
             counts(u64::MAX, u64::MAX, u64::MAX, u64::MAX),
         ];
         let ranks: Vec<u64> = rising.iter().map(severity_rank).collect();
-        assert!(ranks.windows(2).all(|pair| pair[0] < pair[1]) && ranks.iter().all(|rank| *rank < 1 << 43), "{ranks:?}");
+        assert!(
+            ranks.windows(2).all(|pair| pair[0] < pair[1]) && ranks.iter().all(|rank| *rank < 1 << 43),
+            "{ranks:?}"
+        );
     }
 
     #[test]
@@ -215,9 +254,15 @@ mod tests {
         let issue = |severity| crate::model::IssueRef { id: "x".into(), severity, title: String::new() };
         let plugin = PluginResult::new("a", PluginStatus::Failed).with_issues([issue(Severity::Medium)]);
         let failure = crate::model::Failure::new(crate::model::FailureKind::Crashed, "x");
-        let ended = ScanRecord { state: ScanState::Failed { at: at(90), failure }, plugins: vec![plugin.clone()], ..fixtures::record(7, at(10)) };
+        let ended = ScanRecord {
+            state: ScanState::Failed { at: at(90), failure },
+            plugins: vec![plugin.clone()],
+            ..fixtures::record(7, at(10))
+        };
         let waits = ScanRecord { plugins: vec![plugin], ..fixtures::record(7, at(10)) };
-        for (least, listed) in [(Severity::High, false), (Severity::Medium, true), (Severity::Low, true), (Severity::Unknown, true)] {
+        for (least, listed) in
+            [(Severity::High, false), (Severity::Medium, true), (Severity::Low, true), (Severity::Unknown, true)]
+        {
             let query = ListQuery { min_severity: Some(least), ..ListQuery::default() };
             assert_eq!((matches(&ended, &query), matches(&waits, &query)), (listed, false), "{least}");
         }
@@ -233,8 +278,16 @@ mod tests {
             (ScanOrder::Findings, Some("5"), None),
             (ScanOrder::Worst, Some("0"), None),
         ] {
-            assert_eq!(place(&done, order), of_done.map(|rank| ListPlace { rank: rank.into(), id: ScanId(7) }), "{order}");
-            assert_eq!(place(&waiting, order), of_waiting.map(|rank| ListPlace { rank: rank.into(), id: ScanId(8) }), "{order}");
+            assert_eq!(
+                place(&done, order),
+                of_done.map(|rank| ListPlace { rank: rank.into(), id: ScanId(7) }),
+                "{order}"
+            );
+            assert_eq!(
+                place(&waiting, order),
+                of_waiting.map(|rank| ListPlace { rank: rank.into(), id: ScanId(8) }),
+                "{order}"
+            );
         }
     }
 }

@@ -27,12 +27,17 @@ impl Orders {
         self.drain.is_none() && !self.paused && !self.stopping
     }
 
-    /// The orders after a renewal that was answered at `now`. A deadline that is told again stays where it was.
+    /// The orders after a renewal that was answered at `now`. A deadline that is told again stays
+    /// where it was.
     #[must_use]
     pub fn after(self, lease: &NodeLease, now: Instant) -> Self {
         let drain = lease.drain.map(|left| now + left);
         let drain = match (self.drain, drain) {
-            (Some(before), Some(again)) if before.max(again) - before.min(again) <= SAME || (before <= now && again <= now) => Some(before),
+            (Some(before), Some(again))
+                if before.max(again) - before.min(again) <= SAME || (before <= now && again <= now) =>
+            {
+                Some(before)
+            }
             (_, told) => told,
         };
         Self { drain, paused: lease.paused, ..self }
@@ -57,7 +62,12 @@ mod tests {
     use super::*;
 
     fn lease(drain: Option<u64>, paused: bool) -> NodeLease {
-        NodeLease { expires_at: Timestamp::UNIX_EPOCH, cancels: Vec::new(), drain: drain.map(Duration::from_secs), paused }
+        NodeLease {
+            expires_at: Timestamp::UNIX_EPOCH,
+            cancels: Vec::new(),
+            drain: drain.map(Duration::from_secs),
+            paused,
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,9 @@
-//! Which scanner settings a client may set. Pure: names, what the scanner says of its settings, and the operator's lists.
+//! Which scanner settings a client may set. Pure: names, what the scanner says of its settings, and
+//! the operator's lists.
 //!
-//! A setting that names something on the scanner's machine or in its network, or adds to what it executes, is locked unless the operator allows exactly that one. The same question is asked where a
-//! scan is accepted and again where it starts.
+//! A setting that names something on the scanner's machine or in its network, or adds to what it
+//! executes, is locked unless the operator allows exactly that one. The same question is asked
+//! where a scan is accepted and again where it starts.
 
 use std::str::FromStr;
 
@@ -15,11 +17,15 @@ pub fn nature_of(key: &str, rule: &SettingRule) -> SettingNature {
     let is_port = words(key).iter().any(|word| word == "port");
     let lock = match by_format(&rule.format) {
         Some(lock) => lock,
-        // A number, a yes or no and a choice name nothing, but for the port of a helper. It holds only because the value is held against the schema, at the latest where the scan starts.
+        // A number, a yes or no and a choice name nothing, but for the port of a helper. It holds
+        // only because the value is held against the schema, at the latest where the scan starts.
         None if is_harmless(rule) => by_name.lock.filter(|_| is_port && rule.words.is_empty()),
         None => by_description(&rule.description).or(by_name.lock),
     };
-    SettingNature { lock, secret: by_name.secret || rule.secret || matches!(rule.format.as_str(), "password" | "secret") }
+    SettingNature {
+        lock,
+        secret: by_name.secret || rule.secret || matches!(rule.format.as_str(), "password" | "secret"),
+    }
 }
 
 /// `Some(None)`: the scanner says that the value is harmless.
@@ -34,8 +40,12 @@ fn by_format(format: &str) -> Option<Option<Lock>> {
 }
 
 fn is_harmless(rule: &SettingRule) -> bool {
-    let plain = |kinds: &[ValueKind]| !kinds.is_empty() && kinds.iter().all(|kind| !matches!(kind, ValueKind::Text | ValueKind::List));
-    let list = rule.kinds.iter().all(|kind| *kind != ValueKind::Text) && rule.kinds.contains(&ValueKind::List) && plain(&rule.items);
+    let plain = |kinds: &[ValueKind]| {
+        !kinds.is_empty() && kinds.iter().all(|kind| !matches!(kind, ValueKind::Text | ValueKind::List))
+    };
+    let list = rule.kinds.iter().all(|kind| *kind != ValueKind::Text)
+        && rule.kinds.contains(&ValueKind::List)
+        && plain(&rule.items);
     !rule.words.is_empty() || plain(&rule.kinds) || list
 }
 
@@ -74,7 +84,8 @@ pub fn natures_of(schema: &SettingsSchema) -> SettingNatures {
     told.map(|(plugin, key, nature)| (format!("{plugin}.{key}"), nature)).collect()
 }
 
-/// An entry of an operator's list: `plugin.key`, or with `*` in place of the last part, or `*` alone.
+/// An entry of an operator's list: `plugin.key`, or with `*` in place of the last part, or `*`
+/// alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingPattern(String);
 
@@ -87,7 +98,8 @@ impl FromStr for SettingPattern {
     type Err = SettingPatternError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let part =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         let named = text.strip_suffix(".*").unwrap_or(text);
         let is_whole = text.ends_with(".*") || named.contains('.');
         if text == "*" || (is_whole && named.split('.').all(part)) {
@@ -104,7 +116,8 @@ impl SettingPattern {
         (!self.0.ends_with('*')).then_some(&self.0)
     }
 
-    /// Whether it names a setting, or something above it. `is_open`: the name stands for all that is below it.
+    /// Whether it names a setting, or something above it. `is_open`: the name stands for all that
+    /// is below it.
     fn covers(&self, name: &str, is_open: bool) -> bool {
         match self.0.strip_suffix('*') {
             Some("") => true,
@@ -127,14 +140,17 @@ fn is_below(name: &str, above: &str) -> bool {
 /// The operator's lists. An entry counts for the setting that it names and for everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OverridePolicy {
-    /// If not empty, only these. A setting that is locked by its nature must be named in full; below a key that takes anything, such as the headers of a request, the name of that key is enough.
+    /// If not empty, only these. A setting that is locked by its nature must be named in full;
+    /// below a key that takes anything, such as the headers of a request, the name of that key is
+    /// enough.
     pub allow: Vec<SettingPattern>,
     /// Never these, whatever else allows them.
     pub deny: Vec<SettingPattern>,
 }
 
 impl OverridePolicy {
-    /// Why a setting of this nature is locked, whatever its value; `None`: a client may set it. A key that ends in `.` stands for all that is below it.
+    /// Why a setting of this nature is locked, whatever its value; `None`: a client may set it. A
+    /// key that ends in `.` stands for all that is below it.
     #[must_use]
     pub fn lock(&self, plugin: &str, key: &str, nature: SettingNature) -> Option<Lock> {
         let name = format!("{plugin}.{}", key.trim_end_matches('.'));
@@ -165,8 +181,11 @@ impl OverridePolicy {
         let refusal = |one: &ConfigOverride| {
             let (name, open) = (one.name(), natures.open_key(&one.plugin, &one.key));
             let is_named = self.is_named(&name) || open.is_some_and(|open| self.is_named(open));
-            let refers = !is_named && one.value.clear().is_some_and(|value| texts(value).iter().any(|text| refers_to_a_variable(text)));
-            let lock = self.lock_of(&name, false, open, natures.nature(&one.plugin, &one.key)).or(refers.then_some(Lock::Variable))?;
+            let refers = !is_named
+                && one.value.clear().is_some_and(|value| texts(value).iter().any(|text| refers_to_a_variable(text)));
+            let lock = self
+                .lock_of(&name, false, open, natures.nature(&one.plugin, &one.key))
+                .or(refers.then_some(Lock::Variable))?;
             let cure = match lock {
                 Lock::Denied => "",
                 _ => "; the operator allows it by naming it in overrides.allow",
@@ -237,7 +256,12 @@ mod tests {
             assert_eq!(message.is_some(), why.is_some(), "{text}: {message:?}");
             if let (Some(message), Some(why)) = (message, why) {
                 let name = text.split_once('=').unwrap().0;
-                assert!(message.contains(&format!("`{name}`")) && message.contains(&why.to_string()) && message.contains("overrides.allow"), "{message}");
+                assert!(
+                    message.contains(&format!("`{name}`"))
+                        && message.contains(&why.to_string())
+                        && message.contains("overrides.allow"),
+                    "{message}"
+                );
             }
         }
     }
@@ -308,8 +332,16 @@ mod tests {
                 assert!(lock_of(&policy, &none, text).is_some(), "{allow:?} {deny:?} {text}");
             }
         }
-        assert_eq!(lock_of(&policy(&["whatweb.user_agent"], &[]), &none, "whatweb.user_agent=${HOME}"), None, "named in full");
-        assert_eq!(lock_of(&policy(&["whatweb.user_agent"], &[]), &none, "whatweb.user_agent=$HOME"), None, "named in full");
+        assert_eq!(
+            lock_of(&policy(&["whatweb.user_agent"], &[]), &none, "whatweb.user_agent=${HOME}"),
+            None,
+            "named in full"
+        );
+        assert_eq!(
+            lock_of(&policy(&["whatweb.user_agent"], &[]), &none, "whatweb.user_agent=$HOME"),
+            None,
+            "named in full"
+        );
         for bad in ["", "whatweb", "whatweb.", ".*", "a b.c", "*.x", "a.*.b", "a.b*"] {
             assert!(bad.parse::<SettingPattern>().is_err(), "{bad}");
         }
@@ -324,7 +356,8 @@ mod tests {
             ("url_map.".to_owned(), SettingRule::default()),
         ];
         let natures = natures_of(&SettingsSchema { plugins: [("p".to_owned(), keys.into())].into() });
-        // The lists; what the key `headers.` and `local.image` show; settings that may be set; settings that may not.
+        // The lists; what the key `headers.` and `local.image` show; settings that may be set;
+        // settings that may not.
         type Case<'a> = (&'a [&'a str], &'a [&'a str], (bool, bool), &'a [&'a str], &'a [&'a str]);
         let cases: [Case<'_>; 14] = [
             (&[], &[], (false, true), &["p.headers.X=1", "p.headers.Cookie=1"], &["p.local.image=1", "p.url_map.a=1"]),
@@ -335,15 +368,39 @@ mod tests {
                 &["p.headers.X=1", "p.headers.Cookies=1"],
                 &["p.headers.Cookie=1", "p.headers.Cookie.a=1", "p.headers=1"],
             ),
-            (&[], &["p.headers"], (true, true), &["p.headersx=1"], &["p.headers.X=1", "p.headers.Cookie=1", "p.headers=1"]),
+            (
+                &[],
+                &["p.headers"],
+                (true, true),
+                &["p.headersx=1"],
+                &["p.headers.X=1", "p.headers.Cookie=1", "p.headers=1"],
+            ),
             (&[], &["p.headers.*"], (true, true), &["p.headersx=1"], &["p.headers.X=1", "p.headers=1"]),
-            (&[], &["p.local"], (false, true), &["p.headers.X=1"], &["p.local.image=1", "p.local.timeout=1", "p.local=1"]),
+            (
+                &[],
+                &["p.local"],
+                (false, true),
+                &["p.headers.X=1"],
+                &["p.local.image=1", "p.local.timeout=1", "p.local=1"],
+            ),
             (&["p.local.image"], &["p.local"], (true, true), &[], &["p.local.image=1"]),
-            (&["p.headers"], &[], (false, true), &["p.headers.X=1", "p.headers.Cookie=$HOME"], &["p.timeout=1", "p.local.image=1"]),
+            (
+                &["p.headers"],
+                &[],
+                (false, true),
+                &["p.headers.X=1", "p.headers.Cookie=$HOME"],
+                &["p.timeout=1", "p.local.image=1"],
+            ),
             (&["p.headers.X"], &[], (true, true), &["p.headers.X=1"], &["p.headers.Cookie=1"]),
             (&["p.headers.*"], &[], (false, true), &["p.headers.X=1"], &["p.headers.X=$HOME", "p.timeout=1"]),
             (&["p.url_map"], &[], (true, true), &["p.url_map.a=1"], &["p.headers.X=1"]),
-            (&["*", "p.url_map"], &["p.url_map.a"], (false, true), &["p.url_map.b=1", "p.headers.X=1"], &["p.url_map.a=1"]),
+            (
+                &["*", "p.url_map"],
+                &["p.url_map.a"],
+                (false, true),
+                &["p.url_map.b=1", "p.headers.X=1"],
+                &["p.url_map.a=1"],
+            ),
             (&["p.local"], &[], (true, true), &["p.local.timeout=1"], &["p.local.image=1", "p.headers.X=1"]),
             (&["p.*", "p.local.image"], &[], (false, false), &["p.local.image=1", "p.headers.X=1"], &["q.timeout=1"]),
             (&[], &["p.*"], (true, true), &["q.timeout=1"], &["p.headers.X=1", "p.timeout=1"]),

@@ -1,4 +1,5 @@
-//! Whether a scanner takes a setting: `plugin.key=value` against what the scanner says it can be set. Pure; the scanner has the last word when it starts.
+//! Whether a scanner takes a setting: `plugin.key=value` against what the scanner says it can be
+//! set. Pure; the scanner has the last word when it starts.
 
 use serde_json::Value;
 
@@ -10,20 +11,26 @@ impl SettingsSchema {
     /// Everything that is wrong with `overrides`, each error naming its setting.
     #[must_use]
     pub fn check(&self, overrides: &[ConfigOverride]) -> Vec<FieldError> {
-        let wrong = |one: &ConfigOverride| self.refusal(one).map(|why| FieldError::new("overrides", format!("`{}.{}`: {why}", one.plugin, one.key)));
+        let wrong = |one: &ConfigOverride| {
+            self.refusal(one).map(|why| FieldError::new("overrides", format!("`{}.{}`: {why}", one.plugin, one.key)))
+        };
         overrides.iter().filter_map(wrong).collect()
     }
 
     fn refusal(&self, one: &ConfigOverride) -> Option<String> {
-        let Some(keys) = self.plugins.get(&one.plugin) else { return Some(format!("the scanner has no plugin `{}` with settings", one.plugin)) };
+        let Some(keys) = self.plugins.get(&one.plugin) else {
+            return Some(format!("the scanner has no plugin `{}` with settings", one.plugin));
+        };
         let open = || keys.iter().find(|(key, _)| key.ends_with('.') && one.key.starts_with(key.as_str()));
         match keys.get_key_value(&one.key).or_else(open) {
             // What is sealed was checked before.
             Some((_, rule)) => one.value.clear().and_then(|value| refused_by(rule, value, is_secret(one, rule))),
-            None => Some(match keys.keys().min_by_key(|key| distance(key, &one.key)).filter(|key| distance(key, &one.key) <= 3) {
-                Some(near) => format!("`{}` has no such setting; did you mean `{near}`?", one.plugin),
-                None => format!("`{}` has no such setting", one.plugin),
-            }),
+            None => Some(
+                match keys.keys().min_by_key(|key| distance(key, &one.key)).filter(|key| distance(key, &one.key) <= 3) {
+                    Some(near) => format!("`{}` has no such setting; did you mean `{near}`?", one.plugin),
+                    None => format!("`{}` has no such setting", one.plugin),
+                },
+            ),
         }
     }
 }
@@ -48,30 +55,41 @@ fn refused_by(rule: &SettingRule, value: &str, is_secret: bool) -> Option<String
         return Some(format!("expected one of {}, not `{shown}`", rule.words.join(", ")));
     }
     let others = [ValueKind::Nothing, ValueKind::Boolean, ValueKind::Integer, ValueKind::Number];
-    let is_list = rule.kinds.contains(&ValueKind::List) && !others.iter().any(|kind| rule.kinds.contains(kind) && fits(kind));
+    let is_list =
+        rule.kinds.contains(&ValueKind::List) && !others.iter().any(|kind| rule.kinds.contains(kind) && fits(kind));
     if is_list && let Err(why) = elements(&rule.items, text) {
         return Some(if is_secret { "one of its elements does not fit".to_owned() } else { why });
     }
-    let is_numeric = rule.kinds.iter().any(|kind| matches!(kind, ValueKind::Integer | ValueKind::Number)) && !rule.kinds.contains(&ValueKind::Text);
+    let is_numeric = rule.kinds.iter().any(|kind| matches!(kind, ValueKind::Integer | ValueKind::Number))
+        && !rule.kinds.contains(&ValueKind::Text);
     let number = text.parse::<f64>().ok().filter(|_| is_numeric)?;
     let too_small = rule.minimum.is_some_and(|least| number < least);
     let too_large = rule.maximum.is_some_and(|most| number > most);
     (too_small || too_large).then(|| format!("expected {}, not `{shown}`", expected(rule)))
 }
 
-/// Whether each element of a list is of one of the kinds: a list of JSON with values of those types, or values separated by commas. The same text is given to the scanner as the same list.
+/// Whether each element of a list is of one of the kinds: a list of JSON with values of those
+/// types, or values separated by commas. The same text is given to the scanner as the same list.
 fn elements(kinds: &[ValueKind], text: &str) -> Result<(), String> {
     let fits = |shown: &str, is: &dyn Fn(ValueKind) -> bool| {
         let expected = || kinds.iter().map(kind_name).collect::<Vec<_>>().join(" or ");
-        if kinds.is_empty() || kinds.iter().any(|kind| is(*kind)) { Ok(()) } else { Err(format!("expected elements of {}, not `{shown}`", expected())) }
+        if kinds.is_empty() || kinds.iter().any(|kind| is(*kind)) {
+            Ok(())
+        } else {
+            Err(format!("expected elements of {}, not `{shown}`", expected()))
+        }
     };
     if text.starts_with('[')
         && let Ok(list) = serde_json::from_str::<Vec<Value>>(text)
     {
         return list.iter().try_for_each(|one| match one {
-            Value::Array(_) | Value::Object(_) => Err("expected a list of single values, without lists and objects in it".to_owned()),
+            Value::Array(_) | Value::Object(_) => {
+                Err("expected a list of single values, without lists and objects in it".to_owned())
+            }
             Value::String(text) => fits(text, &|kind| kind == ValueKind::Text),
-            Value::Number(number) => fits(&number.to_string(), &|kind| kind == ValueKind::Number || (kind == ValueKind::Integer && number.is_i64())),
+            Value::Number(number) => fits(&number.to_string(), &|kind| {
+                kind == ValueKind::Number || (kind == ValueKind::Integer && number.is_i64())
+            }),
             Value::Bool(_) => fits(&one.to_string(), &|kind| kind == ValueKind::Boolean),
             Value::Null => fits("null", &|kind| kind == ValueKind::Nothing),
         });
@@ -151,11 +169,25 @@ mod tests {
             ("local.port", rule(&[ValueKind::Integer], None, None, &[])),
             ("headers.", rule(&[], None, None, &[])),
             ("hosts", rule(&[ValueKind::List], None, None, &[])),
-            ("ports", SettingRule { items: vec![ValueKind::Integer], ..rule(&[ValueKind::List, ValueKind::Nothing], None, None, &[]) }),
-            ("names", SettingRule { items: vec![ValueKind::Text], ..rule(&[ValueKind::Text, ValueKind::List], None, None, &[]) }),
+            (
+                "ports",
+                SettingRule {
+                    items: vec![ValueKind::Integer],
+                    ..rule(&[ValueKind::List, ValueKind::Nothing], None, None, &[])
+                },
+            ),
+            (
+                "names",
+                SettingRule {
+                    items: vec![ValueKind::Text],
+                    ..rule(&[ValueKind::Text, ValueKind::List], None, None, &[])
+                },
+            ),
             ("nameserver", SettingRule { format: "address".into(), ..rule(&[ValueKind::Text], None, None, &[]) }),
         ];
-        SettingsSchema { plugins: [("zap".to_owned(), keys.into_iter().map(|(key, rule)| (key.to_owned(), rule)).collect())].into() }
+        SettingsSchema {
+            plugins: [("zap".to_owned(), keys.into_iter().map(|(key, rule)| (key.to_owned(), rule)).collect())].into(),
+        }
     }
 
     fn problem(plugin: &str, key: &str, value: &str) -> Option<String> {
@@ -195,7 +227,8 @@ mod tests {
     #[test]
     fn a_secret_that_does_not_fit_is_not_repeated() {
         let rule = SettingRule { kinds: vec![ValueKind::Integer], ..SettingRule::default() };
-        let list = SettingRule { kinds: vec![ValueKind::List], items: vec![ValueKind::Integer], ..SettingRule::default() };
+        let list =
+            SettingRule { kinds: vec![ValueKind::List], items: vec![ValueKind::Integer], ..SettingRule::default() };
         let keys = [("api_token".to_owned(), rule.clone()), ("n".to_owned(), rule), ("list".to_owned(), list)];
         let schema = SettingsSchema { plugins: [("zap".to_owned(), keys.into())].into() };
         for (key, value) in [
@@ -204,7 +237,8 @@ mod tests {
             ("n", SettingValue::Plain("http://user:hunter2@host".into())),
             ("list", SettingValue::Secret("1,hunter2".into())),
         ] {
-            let message = schema.check(&[ConfigOverride { plugin: "zap".into(), key: key.into(), value }]).pop().unwrap().message;
+            let message =
+                schema.check(&[ConfigOverride { plugin: "zap".into(), key: key.into(), value }]).pop().unwrap().message;
             assert!(!message.contains("hunter2") && message.contains(key), "{message}");
         }
     }

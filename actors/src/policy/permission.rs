@@ -1,4 +1,5 @@
-//! Whether somebody must say that they may attack the target: for every scan that can run active plugins, on every way to start one, each time.
+//! Whether somebody must say that they may attack the target: for every scan that can run active
+//! plugins, on every way to start one, each time.
 
 use crate::model::{FieldError, ScanMode};
 
@@ -20,7 +21,10 @@ pub const fn is_required(mode: ScanMode) -> bool {
 /// The scan needs one and has none; the error names [`CONFIRM_ACTIVE`].
 pub fn check(mode: ScanMode, is_confirmed: bool) -> Result<(), FieldError> {
     if is_required(mode) && !is_confirmed {
-        return Err(FieldError::new(CONFIRM_ACTIVE, "confirm that you have permission to run active plugins: they send attacks to the target"));
+        return Err(FieldError::new(
+            CONFIRM_ACTIVE,
+            "confirm that you have permission to run active plugins: they send attacks to the target",
+        ));
     }
     Ok(())
 }

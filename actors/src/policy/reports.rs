@@ -14,7 +14,8 @@ pub const fn missing(format: ReportFormat, found: ReportFiles) -> Option<ReportF
     }
 }
 
-/// The sentence about the requested reports of a scan that do not exist. A dry run writes none, and a scan that did not run to its end is not expected to.
+/// The sentence about the requested reports of a scan that do not exist. A dry run writes none, and
+/// a scan that did not run to its end is not expected to.
 #[must_use]
 pub fn missing_of(record: &ScanRecord, found: ReportFiles) -> Option<&'static str> {
     if record.status() != ScanStatus::Completed || record.request.dry_run {
@@ -39,11 +40,17 @@ mod tests {
     #[test]
     fn each_requested_report_that_is_not_there_is_missing() {
         use ReportFormat::{Both, Html, Pdf};
-        for (format, neither, only_html, only_pdf) in
-            [(Html, Some(Html), None, Some(Html)), (Pdf, Some(Pdf), Some(Pdf), None), (Both, Some(Both), Some(Pdf), Some(Html))]
-        {
+        for (format, neither, only_html, only_pdf) in [
+            (Html, Some(Html), None, Some(Html)),
+            (Pdf, Some(Pdf), Some(Pdf), None),
+            (Both, Some(Both), Some(Pdf), Some(Html)),
+        ] {
             let found = |html, pdf| missing(format, ReportFiles { html, pdf });
-            assert_eq!([found(false, false), found(true, false), found(false, true), found(true, true)], [neither, only_html, only_pdf, None], "{format}");
+            assert_eq!(
+                [found(false, false), found(true, false), found(false, true), found(true, true)],
+                [neither, only_html, only_pdf, None],
+                "{format}"
+            );
         }
     }
 
@@ -55,7 +62,14 @@ mod tests {
         };
         let waiting = fixtures::record(1, Timestamp::UNIX_EPOCH);
         let running = after(&waiting, Command::Lease { node: "a".parse().unwrap() });
-        let completed = after(&running, Command::Finish { token: FencingToken(1), resolution: Resolution::Complete(Verdict::default()), plugins: None });
+        let completed = after(
+            &running,
+            Command::Finish {
+                token: FencingToken(1),
+                resolution: Resolution::Complete(Verdict::default()),
+                plugins: None,
+            },
+        );
         let mut dry = completed.clone();
         dry.request.dry_run = true;
         for (record, is_said) in [(waiting, false), (running, false), (completed, true), (dry, false)] {

@@ -1,4 +1,5 @@
-//! Which failures are tried again, when, and how often: a scan's attempts and a node's restart intensity.
+//! Which failures are tried again, when, and how often: a scan's attempts and a node's restart
+//! intensity.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -45,10 +46,12 @@ pub const fn is_worth_another_try(kind: FailureKind) -> bool {
     }
 }
 
-/// The wait before the attempt that follows the `failures`th failure (1 for the first): exponential, capped, with equal jitter.
+/// The wait before the attempt that follows the `failures`th failure (1 for the first):
+/// exponential, capped, with equal jitter.
 ///
-/// `jitter` is from 0 to 1; half of the wait is fixed and half is drawn, so that it is never shorter than half of its nominal value. See Marc Brooker, "Exponential Backoff And Jitter",
-/// AWS Architecture Blog (2015).
+/// `jitter` is from 0 to 1; half of the wait is fixed and half is drawn, so that it is never
+/// shorter than half of its nominal value. See Marc Brooker, "Exponential Backoff And Jitter", AWS
+/// Architecture Blog (2015).
 #[must_use]
 pub fn backoff(policy: RetryPolicy, failures: u32, jitter: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(20);
@@ -58,7 +61,12 @@ pub fn backoff(policy: RetryPolicy, failures: u32, jitter: f64) -> Duration {
 
 /// What becomes of a scan after `failure`, when `failures_before` attempts had failed already.
 #[must_use]
-pub fn after_failure(policy: RetryPolicy, failure: Failure, failures_before: u32, random: &mut impl rand::Rng) -> Resolution {
+pub fn after_failure(
+    policy: RetryPolicy,
+    failure: Failure,
+    failures_before: u32,
+    random: &mut impl rand::Rng,
+) -> Resolution {
     let failures = failures_before + 1;
     if !is_worth_another_try(failure.kind) || failures >= policy.max_attempts {
         return Resolution::Fail(failure);
@@ -144,13 +152,21 @@ mod tests {
 
     use super::*;
 
-    const POLICY: RetryPolicy = RetryPolicy { max_attempts: 3, base: Duration::from_secs(2), cap: Duration::from_secs(10) };
+    const POLICY: RetryPolicy =
+        RetryPolicy { max_attempts: 3, base: Duration::from_secs(2), cap: Duration::from_secs(10) };
 
     #[test]
     fn waits_double_up_to_the_cap_and_never_fall_below_half() {
-        for (failures, jitter, seconds) in
-            [(1, 1.0, 2.0), (1, 0.0, 1.0), (2, 1.0, 4.0), (3, 1.0, 8.0), (4, 1.0, 10.0), (4, 0.0, 5.0), (4_000_000_000, 1.0, 10.0), (0, 1.0, 2.0)]
-        {
+        for (failures, jitter, seconds) in [
+            (1, 1.0, 2.0),
+            (1, 0.0, 1.0),
+            (2, 1.0, 4.0),
+            (3, 1.0, 8.0),
+            (4, 1.0, 10.0),
+            (4, 0.0, 5.0),
+            (4_000_000_000, 1.0, 10.0),
+            (0, 1.0, 2.0),
+        ] {
             assert_eq!(backoff(POLICY, failures, jitter), Duration::from_secs_f64(seconds), "{failures} {jitter}");
         }
     }
@@ -160,7 +176,11 @@ mod tests {
         let mut random = SmallRng::seed_from_u64(1);
         for (before, retried) in [(0, true), (1, true), (2, false), (3, false)] {
             let resolution = after_failure(POLICY, Failure::new(FailureKind::Crashed, "x"), before, &mut random);
-            assert_eq!(matches!(resolution, Resolution::Retry { after, .. } if after > Duration::ZERO), retried, "{before}: {resolution:?}");
+            assert_eq!(
+                matches!(resolution, Resolution::Retry { after, .. } if after > Duration::ZERO),
+                retried,
+                "{before}: {resolution:?}"
+            );
         }
     }
 
@@ -171,7 +191,9 @@ mod tests {
             let resolution = after_failure(POLICY, Failure::new(*kind, "x"), 0, &mut random);
             assert_eq!(matches!(resolution, Resolution::Retry { .. }), is_worth_another_try(*kind), "{kind}");
         }
-        for kind in [FailureKind::UsageError, FailureKind::UnreadableResult, FailureKind::NothingChecked, FailureKind::TimedOut] {
+        for kind in
+            [FailureKind::UsageError, FailureKind::UnreadableResult, FailureKind::NothingChecked, FailureKind::TimedOut]
+        {
             assert!(!is_worth_another_try(kind), "{kind} would come out the same again");
         }
         assert!(is_worth_another_try(FailureKind::Crashed));

@@ -1,4 +1,5 @@
-//! Which targets may be scanned: allow and deny lists, and private ranges. Checked at submission and again at dispatch.
+//! Which targets may be scanned: allow and deny lists, and private ranges. Checked at submission
+//! and again at dispatch.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +11,8 @@ use super::addresses::{embedded, is_local, is_special};
 pub use super::setting_hosts::{AddressError, hosts_in, hosts_of};
 use crate::model::{ConfigOverride, FieldError, Host, SettingNatures, Target};
 
-/// One entry of an allow or deny list: a name (with its subdomains), an address, or an address range in CIDR form.
+/// One entry of an allow or deny list: a name (with its subdomains), an address, or an address
+/// range in CIDR form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ScopeRule {
@@ -40,7 +42,9 @@ impl FromStr for ScopeRule {
             return match address {
                 _ if bits > most => Err(error()),
                 // A range of IPv4-mapped addresses is a range of IPv4.
-                IpAddr::V6(v6) if bits >= 96 => Ok(v6.to_ipv4_mapped().map_or(Self::Range(address, bits), |v4| Self::Range(v4.into(), bits - 96))),
+                IpAddr::V6(v6) if bits >= 96 => {
+                    Ok(v6.to_ipv4_mapped().map_or(Self::Range(address, bits), |v4| Self::Range(v4.into(), bits - 96)))
+                }
                 _ => Ok(Self::Range(address, bits)),
             };
         }
@@ -78,7 +82,8 @@ impl From<ScopeRule> for String {
 }
 
 impl ScopeRule {
-    /// Whether a host is what this rule is about, by what is written: an IPv4 address inside an IPv6 address does not count.
+    /// Whether a host is what this rule is about, by what is written: an IPv4 address inside an
+    /// IPv6 address does not count.
     #[must_use]
     pub fn covers(&self, host: &Host) -> bool {
         self.names(host) || host.address().is_some_and(|address| self.holds(address))
@@ -98,7 +103,8 @@ impl ScopeRule {
         matches!(self, Self::Range(network, bits) if in_range(address, *network, *bits))
     }
 
-    /// Whether the rule allows a host: by its name, by its address, or by all IPv4 addresses that packets to it end at.
+    /// Whether the rule allows a host: by its name, by its address, or by all IPv4 addresses that
+    /// packets to it end at.
     fn allows(&self, host: &Host) -> bool {
         let all_ends = |address: IpAddr| match address {
             IpAddr::V6(v6) => {
@@ -128,7 +134,8 @@ pub struct ScopePolicy {
     pub allow: Vec<ScopeRule>,
     /// Never these, whatever else allows them.
     pub deny: Vec<ScopeRule>,
-    /// Whether hosts in private, loopback, link-local and other special ranges may be scanned without standing in `allow`.
+    /// Whether hosts in private, loopback, link-local and other special ranges may be scanned
+    /// without standing in `allow`.
     pub allow_private: bool,
 }
 
@@ -142,7 +149,9 @@ pub enum OutOfScope {
     #[error("is not on the allow list of the scope policy")]
     NotAllowed,
     /// Private, and private targets are denied.
-    #[error("is in a private, loopback or otherwise special range; allow such targets with --allow-private-targets or scope.allow")]
+    #[error(
+        "is in a private, loopback or otherwise special range; allow such targets with --allow-private-targets or scope.allow"
+    )]
     Private,
 }
 
@@ -170,10 +179,13 @@ impl ScopePolicy {
         if !named && !self.allow_private && is_special_host(host) { Err(OutOfScope::Private) } else { Ok(()) }
     }
 
-    /// Checks an address that a name resolved to: a public name must not lead into a private network.
+    /// Checks an address that a name resolved to: a public name must not lead into a private
+    /// network.
     ///
-    /// A name on the allow list may lead into a private network, as names of an intranet do. It may lead to the machine itself, its link or its cloud's services only where the address is allowed
-    /// too, or the name says so (`localhost`): whoever controls an allowed domain controls its addresses.
+    /// A name on the allow list may lead into a private network, as names of an intranet do. It may
+    /// lead to the machine itself, its link or its cloud's services only where the address is
+    /// allowed too, or the name says so (`localhost`): whoever controls an allowed domain controls
+    /// its addresses.
     ///
     /// # Errors
     /// Why it is out of scope.
@@ -191,7 +203,9 @@ impl ScopePolicy {
 }
 
 impl ScopePolicy {
-    /// Checks the hosts in a scan's settings by what is written, and that the value of a setting that takes an address is one. A sealed value is checked where it is opened. No error repeats a secret.
+    /// Checks the hosts in a scan's settings by what is written, and that the value of a setting
+    /// that takes an address is one. A sealed value is checked where it is opened. No error repeats
+    /// a secret.
     #[must_use]
     pub fn check_overrides(&self, overrides: &[ConfigOverride], natures: &SettingNatures) -> Vec<FieldError> {
         let refusal = |one: &ConfigOverride| {
@@ -199,10 +213,13 @@ impl ScopePolicy {
             let is_secret = one.is_secret() || nature.secret;
             let why = match hosts_of(one.value.clear()?, nature) {
                 Ok(hosts) => {
-                    let (host, why) = hosts.into_iter().find_map(|host| self.check_host(&host).err().map(|why| (host, why)))?;
+                    let (host, why) =
+                        hosts.into_iter().find_map(|host| self.check_host(&host).err().map(|why| (host, why)))?;
                     if is_secret { format!("an address in it {why}") } else { format!("{host} {why}") }
                 }
-                Err(_) if is_secret => format!("an address in it {}, or programs read it differently", AddressError::Form),
+                Err(_) if is_secret => {
+                    format!("an address in it {}, or programs read it differently", AddressError::Form)
+                }
                 Err(why) => format!("the address {why}"),
             };
             Some(FieldError::new("overrides", format!("`{}`: {why}", one.name())))
@@ -220,20 +237,27 @@ fn of_address(address: IpAddr) -> Host {
 
 fn in_range(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     match (address, network) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => bits == 0 || (address.to_bits() ^ network.to_bits()) >> (32 - u32::from(bits)) == 0,
-        (IpAddr::V6(address), IpAddr::V6(network)) => bits == 0 || (address.to_bits() ^ network.to_bits()) >> (128 - u32::from(bits)) == 0,
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            bits == 0 || (address.to_bits() ^ network.to_bits()) >> (32 - u32::from(bits)) == 0
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => {
+            bits == 0 || (address.to_bits() ^ network.to_bits()) >> (128 - u32::from(bits)) == 0
+        }
         _ => false,
     }
 }
 
-/// Special addresses, names that never leave the machine or the local network (RFC 6761, RFC 6762, RFC 8375 and common practice), and names without a dot.
+/// Special addresses, names that never leave the machine or the local network (RFC 6761, RFC 6762,
+/// RFC 8375 and common practice), and names without a dot.
 #[must_use]
 pub fn is_special_host(host: &Host) -> bool {
     match host {
         Host::Name(name) => {
             let name = name.trim_end_matches('.');
             let last = name.rsplit('.').next().unwrap_or(name);
-            !name.contains('.') || matches!(last, "localhost" | "local" | "internal" | "lan" | "intranet" | "home" | "corp") || name.ends_with(".home.arpa")
+            !name.contains('.')
+                || matches!(last, "localhost" | "local" | "internal" | "lan" | "intranet" | "home" | "corp")
+                || name.ends_with(".home.arpa")
         }
         Host::V4(address) => is_special((*address).into()),
         Host::V6(address) => is_special((*address).into()),
@@ -291,7 +315,8 @@ mod tests {
 
     #[test]
     fn deny_beats_allow_beats_private() {
-        let mixed = policy(&["example.com", "10.0.0.0/8", "2001:db8::/32"], &["secret.example.com", "10.9.0.0/16"], false);
+        let mixed =
+            policy(&["example.com", "10.0.0.0/8", "2001:db8::/32"], &["secret.example.com", "10.9.0.0/16"], false);
         for (target, expected) in [
             ("example.com", Ok(())),
             ("a.b.example.com", Ok(())),
@@ -312,7 +337,9 @@ mod tests {
     #[test]
     fn a_public_name_must_not_lead_inside() {
         let name = |text: &str| Host::Name(text.to_owned());
-        let check = |policy: &ScopePolicy, host: &str, address: &str| policy.check_resolved(&name(host), address.parse().unwrap());
+        let check = |policy: &ScopePolicy, host: &str, address: &str| {
+            policy.check_resolved(&name(host), address.parse().unwrap())
+        };
         let server = policy(&[], &["9.9.9.9"], false);
         assert_eq!(check(&server, "example.com", "10.0.0.1"), Err(OutOfScope::Private));
         assert_eq!(check(&server, "example.com", "9.9.9.9"), Err(OutOfScope::Denied));
@@ -320,9 +347,22 @@ mod tests {
         assert_eq!(check(&server, "example.com", "93.184.215.14"), Ok(()));
 
         let named = policy(&["example.com", "localhost"], &[], false);
-        assert_eq!(check(&named, "example.com", "10.0.0.1"), Ok(()), "a name on the allow list may belong to an intranet");
+        assert_eq!(
+            check(&named, "example.com", "10.0.0.1"),
+            Ok(()),
+            "a name on the allow list may belong to an intranet"
+        );
         assert_eq!(check(&named, "example.com", "fd00::1"), Ok(()));
-        for inside in ["127.0.0.1", "169.254.169.254", "0.0.0.0", "::1", "fe80::1", "fd00:ec2::254", "::ffff:127.0.0.1", "64:ff9b::169.254.169.254"] {
+        for inside in [
+            "127.0.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "::1",
+            "fe80::1",
+            "fd00:ec2::254",
+            "::ffff:127.0.0.1",
+            "64:ff9b::169.254.169.254",
+        ] {
             assert_eq!(check(&named, "a.example.com", inside), Err(OutOfScope::Private), "{inside}");
         }
         assert_eq!(check(&named, "localhost", "127.0.0.1"), Ok(()));
@@ -363,7 +403,11 @@ mod tests {
             assert_eq!(both(&policy(&[], &["8.8.8.0/24"], true), public), (denied, denied), "{form}");
             assert_eq!(both(&policy(&[], &["10.0.0.0/8"], true), private), (denied, denied), "{form}");
             assert_eq!(both(&policy(&[], &["9.9.9.9"], true), public), (Ok(()), Ok(())), "{form}");
-            assert_eq!(policy(&["9.9.9.9"], &[], false).check_host(&host(public)), Err(OutOfScope::NotAllowed), "{form}");
+            assert_eq!(
+                policy(&["9.9.9.9"], &[], false).check_host(&host(public)),
+                Err(OutOfScope::NotAllowed),
+                "{form}"
+            );
             // These layouts have further readings; there the IPv6 range itself must be on the list.
             if !["/48", "/56", "/64"].iter().any(|length| form.ends_with(length)) {
                 assert_eq!(policy(&["8.8.8.0/24"], &[], false).check_host(&host(public)), Ok(()), "{form}");
@@ -383,7 +427,8 @@ mod tests {
         let mapped = policy(&[], &["::ffff:8.8.8.0/120"], true);
         assert_eq!(check(&mapped, "8.8.8.8"), Err(OutOfScope::Denied), "a mapped range is a range of IPv4");
         assert_eq!(check(&mapped, "[::ffff:8.8.8.8]"), Err(OutOfScope::Denied));
-        // An interface identifier of ISATAP says nothing about the rest of the address, so it can deny only.
+        // An interface identifier of ISATAP says nothing about the rest of the address, so it can
+        // deny only.
         let isatap = "[2606:4700::5efe:10.1.2.3]";
         assert_eq!(check(&policy(&["10.0.0.0/8"], &[], false), isatap), Err(OutOfScope::NotAllowed));
         assert_eq!(check(&policy(&[], &["10.0.0.0/8"], true), isatap), Err(OutOfScope::Denied));
@@ -399,15 +444,29 @@ mod tests {
 
     #[test]
     fn overrides_are_checked_by_the_same_policy() {
-        let change = |value: &str| ConfigOverride { plugin: "dns_posture".into(), key: "nameserver".into(), value: value.into() };
+        let change = |value: &str| ConfigOverride {
+            plugin: "dns_posture".into(),
+            key: "nameserver".into(),
+            value: value.into(),
+        };
         let (server, none) = (policy(&[], &["9.9.9.9"], false), SettingNatures::default());
-        let errors = server.check_overrides(&[change("8.8.8.8:53"), change("127.0.0.1:53"), change("[64:ff9b::9.9.9.9]:53"), change("ns.example.com")], &none);
+        let errors = server.check_overrides(
+            &[change("8.8.8.8:53"), change("127.0.0.1:53"), change("[64:ff9b::9.9.9.9]:53"), change("ns.example.com")],
+            &none,
+        );
         assert_eq!(errors.len(), 2, "{errors:?}");
-        assert!(errors[0].message.starts_with("`dns_posture.nameserver`: 127.0.0.1 is in a private"), "{}", errors[0].message);
+        assert!(
+            errors[0].message.starts_with("`dns_posture.nameserver`: 127.0.0.1 is in a private"),
+            "{}",
+            errors[0].message
+        );
         assert!(errors[1].message.contains("deny list"), "{}", errors[1].message);
         assert!(policy(&[], &[], true).check_overrides(&[change("127.0.0.1:53")], &none).is_empty());
         let secret = ConfigOverride { value: SettingValue::Secret("http://10.9.8.7/".into()), ..change("") };
-        let errors = server.check_overrides(&[secret, ConfigOverride { value: SettingValue::Sealed("10.0.0.1".into()), ..change("") }], &none);
+        let errors = server.check_overrides(
+            &[secret, ConfigOverride { value: SettingValue::Sealed("10.0.0.1".into()), ..change("") }],
+            &none,
+        );
         assert!(errors.len() == 1 && !errors[0].message.contains("10.9.8.7"), "{errors:?}");
     }
 

@@ -21,8 +21,9 @@ pub const fn runs_in(kind: PluginKind, mode: ScanMode) -> bool {
     }
 }
 
-/// Compares a selection with what a scanner offers. Without an offer nothing is refused: the scanner has the last word when it starts. A plugin that the scanner does not know is no concern of this
-/// check: it may be another node's.
+/// Compares a selection with what a scanner offers. Without an offer nothing is refused: the
+/// scanner has the last word when it starts. A plugin that the scanner does not know is no concern
+/// of this check: it may be another node's.
 ///
 /// # Errors
 /// The selection cannot check anything; the error names the field to change.
@@ -35,7 +36,10 @@ pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection
         return if offered.iter().any(|plugin| runs_in(plugin.kind, mode)) {
             Ok(Selection::default())
         } else {
-            Err(FieldError::new("mode", format!("the scanner has no {mode} plugin; choose mode {}", of_kind(other(mode)))))
+            Err(FieldError::new(
+                "mode",
+                format!("the scanner has no {mode} plugin; choose mode {}", of_kind(other(mode))),
+            ))
         };
     }
     let known = |name: &String| offered.iter().find(|plugin| plugin.name == *name);
@@ -57,7 +61,8 @@ pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection
     // All that is left out is of the one kind that the mode does not run.
     let kind = other(mode);
     let choice = format!("choose mode {} or both", of_kind(kind));
-    let (is, noun) = if left_out.len() == 1 { ("is", format!("an {kind} plugin")) } else { ("are", format!("{kind} plugins")) };
+    let (is, noun) =
+        if left_out.len() == 1 { ("is", format!("an {kind} plugin")) } else { ("are", format!("{kind} plugins")) };
     let noun = noun.replace("an passive", "a passive");
     let what = || format!("{} {is} {noun}", enumerated(&left_out));
     if runs == 0 && !left_out.is_empty() {
@@ -65,7 +70,11 @@ pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection
     }
     let mut warnings = Vec::new();
     if !left_out.is_empty() {
-        warnings.push(format!("{} and not part of this {mode} scan; to run {}, {choice}", what(), if left_out.len() == 1 { "it" } else { "them" }));
+        warnings.push(format!(
+            "{} and not part of this {mode} scan; to run {}, {choice}",
+            what(),
+            if left_out.len() == 1 { "it" } else { "them" }
+        ));
     }
     if !missing.is_empty() {
         let verb = if missing.len() == 1 { "has its tool" } else { "have their tools" };
@@ -95,7 +104,9 @@ fn enumerated(names: &[impl AsRef<str>]) -> String {
     match names {
         [] => String::new(),
         [one] => one.as_ref().to_owned(),
-        [first @ .., last] => format!("{} and {}", first.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "), last.as_ref()),
+        [first @ .., last] => {
+            format!("{} and {}", first.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "), last.as_ref())
+        }
     }
 }
 
@@ -114,7 +125,9 @@ mod tests {
             dependencies: Vec::new(),
         };
         let (passive, active) = (PluginKind::Passive, PluginKind::Active);
-        [("whatweb", passive, true), ("testssl", passive, false), ("zap", active, true), ("sqlmap", active, true)].map(plugin).into()
+        [("whatweb", passive, true), ("testssl", passive, false), ("zap", active, true), ("sqlmap", active, true)]
+            .map(plugin)
+            .into()
     }
 
     fn selected(mode: ScanMode, plugins: &[&str]) -> Result<Selection, FieldError> {
@@ -130,7 +143,11 @@ mod tests {
             (Passive, &["zap", "zap"], Some("zap is an active plugin; choose mode active or both")),
             (Passive, &["zap", "sqlmap"], Some("zap and sqlmap are active plugins; choose mode active or both")),
             (Active, &["whatweb"], Some("whatweb is a passive plugin; choose mode passive or both")),
-            (Active, &["whatweb", "testssl"], Some("whatweb and testssl are passive plugins; choose mode passive or both")),
+            (
+                Active,
+                &["whatweb", "testssl"],
+                Some("whatweb and testssl are passive plugins; choose mode passive or both"),
+            ),
             (Both, &["zap"], None),
             (Active, &["zap"], None),
             (Passive, &[], None),
@@ -156,23 +173,36 @@ mod tests {
                 ScanMode::Active,
                 &["whatweb", "testssl", "zap"],
                 &["whatweb", "testssl"],
-                &["whatweb and testssl are passive plugins and not part of this active scan; to run them, choose mode passive or both"],
+                &[
+                    "whatweb and testssl are passive plugins and not part of this active scan; to run them, choose mode passive or both",
+                ],
             ),
             (ScanMode::Passive, &["testssl"], &[], &["testssl cannot run now: no node has its tool installed"]),
             (ScanMode::Both, &["whatweb", "zap"], &[], &[]),
             (ScanMode::Passive, &[], &[], &[]),
         ] {
             let Selection { left_out: left, warnings: given } = selected(mode, plugins).unwrap();
-            assert_eq!((left, given), (left_out.iter().map(ToString::to_string).collect(), warnings.iter().map(ToString::to_string).collect()), "{plugins:?}");
+            assert_eq!(
+                (left, given),
+                (
+                    left_out.iter().map(ToString::to_string).collect(),
+                    warnings.iter().map(ToString::to_string).collect()
+                ),
+                "{plugins:?}"
+            );
         }
     }
 
     #[test]
     fn a_mode_without_plugins_is_refused_and_an_unknown_scanner_accepts_all() {
-        let passive_only: Vec<PluginInfo> = offered().into_iter().filter(|plugin| plugin.kind == PluginKind::Passive).collect();
+        let passive_only: Vec<PluginInfo> =
+            offered().into_iter().filter(|plugin| plugin.kind == PluginKind::Passive).collect();
         let request = ScanRequest { mode: ScanMode::Active, ..fixtures::request("example.com") };
         let error = select(&request, &passive_only).unwrap_err();
-        assert_eq!((error.field.as_str(), error.message.as_str()), ("mode", "the scanner has no active plugin; choose mode passive"));
+        assert_eq!(
+            (error.field.as_str(), error.message.as_str()),
+            ("mode", "the scanner has no active plugin; choose mode passive")
+        );
         assert_eq!(select(&request, &[]), Ok(Selection::default()));
         let only_zap = ScanRequest { plugins: vec!["zap".into()], ..fixtures::request("example.com") };
         assert_eq!(select(&only_zap, &[]), Ok(Selection::default()));

@@ -1,7 +1,9 @@
 //! The hosts that the value of a scanner's setting names. Pure.
 //!
-//! The value of a setting that takes an address is read as a whole and as strictly as a target: what one program reads as another address than the next one is refused. In all other values only what
-//! cannot be mistaken for something else is found: URLs, addresses, `address:port` and `localhost`.
+//! The value of a setting that takes an address is read as a whole and as strictly as a target:
+//! what one program reads as another address than the next one is refused. In all other values only
+//! what cannot be mistaken for something else is found: URLs, addresses, `address:port` and
+//! `localhost`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,10 +28,15 @@ pub enum AddressError {
 /// # Errors
 /// The value holds an address that programs read differently, or takes one and is none.
 pub fn hosts_of(value: &str, nature: SettingNature) -> Result<Vec<Host>, AddressError> {
-    if matches!(nature.lock, Some(Lock::Address | Lock::Proxy | Lock::Url)) { addresses(value) } else { found_in(value) }
+    if matches!(nature.lock, Some(Lock::Address | Lock::Proxy | Lock::Url)) {
+        addresses(value)
+    } else {
+        found_in(value)
+    }
 }
 
-/// The hosts that a text names in a form that cannot be mistaken; what programs read differently is passed over.
+/// The hosts that a text names in a form that cannot be mistaken; what programs read differently is
+/// passed over.
 #[must_use]
 pub fn hosts_in(value: &str) -> Vec<Host> {
     let mut found = Vec::new();
@@ -40,7 +47,8 @@ pub fn hosts_in(value: &str) -> Vec<Host> {
     found
 }
 
-/// The hosts of a value that is one address, or several that are separated by commas or stand in JSON.
+/// The hosts of a value that is one address, or several that are separated by commas or stand in
+/// JSON.
 fn addresses(value: &str) -> Result<Vec<Host>, AddressError> {
     let mut found = Vec::new();
     for text in texts(value) {
@@ -51,7 +59,8 @@ fn addresses(value: &str) -> Result<Vec<Host>, AddressError> {
     Ok(found)
 }
 
-/// The host of one address; none where the text is a path, a number that is no address, or says that there is no address.
+/// The host of one address; none where the text is a path, a number that is no address, or says
+/// that there is no address.
 fn address(text: &str) -> Result<Option<Host>, AddressError> {
     let is_port = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok();
     if is_port || matches!(text.to_ascii_lowercase().as_str(), "" | "none" | "null" | "true" | "false" | "yes" | "no") {
@@ -68,13 +77,15 @@ fn address(text: &str) -> Result<Option<Host>, AddressError> {
     }
     let rest = match text.split_once("://") {
         Some((scheme, rest)) => {
-            let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c));
+            let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c));
             if is_scheme { rest } else { return Err(AddressError::Form) }
         }
         None => text.strip_prefix("//").unwrap_or(text),
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // `http://a.test?@b.test` and `http://a.test#@b.test`: some programs look for the `@` first. The same where a password holds a `/`.
+    // `http://a.test?@b.test` and `http://a.test#@b.test`: some programs look for the `@` first.
+    // The same where a password holds a `/`.
     if path.starts_with(['?', '#']) || (path.contains('@') && !authority.contains('@') && port_is_odd(authority)) {
         return Err(AddressError::Form);
     }
@@ -107,18 +118,23 @@ fn texts(value: &str) -> Vec<String> {
 
 /// What separates words.
 fn is_separator(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '"' | '\'' | '<' | '>' | '(' | ')' | '{' | '}' | '=' | '|')
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c, ',' | ';' | '"' | '\'' | '<' | '>' | '(' | ')' | '{' | '}' | '=' | '|')
 }
 
-/// The hosts of the URLs in a text. A URL is looked for before the text is taken apart: its user and password may hold what separates words.
+/// The hosts of the URLs in a text. A URL is looked for before the text is taken apart: its user
+/// and password may hold what separates words.
 fn urls(text: &str) -> Vec<Result<Vec<Host>, AddressError>> {
     let starts = text.match_indices("://").map(|(at, sign)| &text[at + sign.len()..]);
     starts.map(hosts_of_url).collect()
 }
 
-/// The hosts that programs find in what follows `://`: the one after the last `@`, and the one where the URL ends before it.
+/// The hosts that programs find in what follows `://`: the one after the last `@`, and the one
+/// where the URL ends before it.
 fn hosts_of_url(rest: &str) -> Result<Vec<Host>, AddressError> {
-    let end = rest.find(|c: char| matches!(c, '/' | '?' | '#') || c.is_whitespace() || c.is_control()).unwrap_or(rest.len());
+    let end =
+        rest.find(|c: char| matches!(c, '/' | '?' | '#') || c.is_whitespace() || c.is_control()).unwrap_or(rest.len());
     let authority = &rest[..end];
     if authority.contains('\\') {
         return Err(AddressError::Backslash);
@@ -128,7 +144,11 @@ fn hosts_of_url(rest: &str) -> Result<Vec<Host>, AddressError> {
     let last = last.map(|host| &host[..host.find(is_separator).unwrap_or(host.len())]);
     let Some(last) = last else { return host_of_authority(first).into_iter().collect() };
     // Before the last `@` may stand a password as well as a URL of its own.
-    let before = if first.len() < authority.len() && !first.contains('@') { host_of_authority(first).and_then(Result::ok) } else { None };
+    let before = if first.len() < authority.len() && !first.contains('@') {
+        host_of_authority(first).and_then(Result::ok)
+    } else {
+        None
+    };
     before.map(Ok).into_iter().chain(host_of_authority(last)).collect()
 }
 
@@ -140,7 +160,8 @@ fn host_of_authority(authority: &str) -> Option<Result<Host, AddressError>> {
         return None;
     }
     // The scheme does not matter; http is one whose hosts are normalised.
-    let host = url::Url::parse(&format!("http://{authority}")).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    let host =
+        url::Url::parse(&format!("http://{authority}")).ok().and_then(|url| url.host().map(|host| host.to_owned()));
     Some(host.map(of_url).ok_or(AddressError::Form))
 }
 
@@ -166,7 +187,9 @@ fn host_of_word(word: &str) -> Option<Host> {
     let authority = word.split(['/', '?', '#']).next().unwrap_or_default();
     let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let literal = authority.trim_start_matches('[').trim_end_matches(']');
-    if let Some(address) = literal.parse().ok().or_else(|| authority.parse::<SocketAddr>().ok().map(|socket| socket.ip())) {
+    if let Some(address) =
+        literal.parse().ok().or_else(|| authority.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+    {
         return Some(match address {
             IpAddr::V4(address) => Host::V4(address),
             IpAddr::V6(address) => Host::V6(address),
@@ -174,7 +197,8 @@ fn host_of_word(word: &str) -> Option<Host> {
     }
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "0"));
     let lower = host.trim_end_matches('.').to_ascii_lowercase();
-    ((lower == "localhost" || lower.ends_with(".localhost")) && port.parse::<u16>().is_ok()).then_some(Host::Name(lower))
+    ((lower == "localhost" || lower.ends_with(".localhost")) && port.parse::<u16>().is_ok())
+        .then_some(Host::Name(lower))
 }
 
 #[cfg(test)]
@@ -221,7 +245,11 @@ mod tests {
                 ("true", ""),
                 ("", ""),
             ] {
-                assert_eq!(hosts_of(value, nature(Some(lock))).map(|hosts| shown(&hosts)), Ok(expected.to_owned()), "{value}");
+                assert_eq!(
+                    hosts_of(value, nature(Some(lock))).map(|hosts| shown(&hosts)),
+                    Ok(expected.to_owned()),
+                    "{value}"
+                );
             }
             for value in [
                 "127.1:8080",
@@ -305,10 +333,19 @@ mod tests {
             let found = hosts_of(value, nature(None)).unwrap();
             let mut names: Vec<String> = found.iter().map(ToString::to_string).collect();
             names.dedup();
-            assert_eq!(names.join(" ").split(' ').filter(|one| !one.is_empty()).collect::<Vec<_>>().join(" "), expected, "{value}");
+            assert_eq!(
+                names.join(" ").split(' ').filter(|one| !one.is_empty()).collect::<Vec<_>>().join(" "),
+                expected,
+                "{value}"
+            );
             assert_eq!(hosts_in(value).len(), found.len(), "{value}");
         }
-        for value in [r"http://8.8.8.8\@127.0.0.1/", "http://[::ffff:127.0.0.1%25lo]/", "http://[::1]:x/", "http://127.0.0.1:99999/"] {
+        for value in [
+            r"http://8.8.8.8\@127.0.0.1/",
+            "http://[::ffff:127.0.0.1%25lo]/",
+            "http://[::1]:x/",
+            "http://127.0.0.1:99999/",
+        ] {
             assert!(hosts_of(value, nature(None)).is_err(), "{value}");
         }
     }
@@ -317,7 +354,9 @@ mod tests {
     fn what_is_refused_names_the_setting_and_repeats_no_secret() {
         let change = |key: &str, value: SettingValue| ConfigOverride { plugin: "p".into(), key: key.into(), value };
         let policy = ScopePolicy::default();
-        let message = |one: ConfigOverride, natures: &SettingNatures| policy.check_overrides(&[one], natures).pop().map(|error| error.message);
+        let message = |one: ConfigOverride, natures: &SettingNatures| {
+            policy.check_overrides(&[one], natures).pop().map(|error| error.message)
+        };
         let none = SettingNatures::default();
         let by_schema: SettingNatures = [("p.source".to_owned(), nature(Some(Lock::Url)))].into_iter().collect();
         for (one, natures, part) in [
@@ -329,7 +368,11 @@ mod tests {
             let shown = message(one, natures).unwrap_or_default();
             assert!(shown.contains(part), "{shown}");
         }
-        assert_eq!(message(change("source", "intranet:80".into()), &none), None, "a word is no host where nothing says so");
+        assert_eq!(
+            message(change("source", "intranet:80".into()), &none),
+            None,
+            "a word is no host where nothing says so"
+        );
         for value in ["http://hunter2.x/", "http://u:hunter2@①27.0.0.1", "hunter2", "ftp://hunter2@1.1"] {
             let shown = message(change("api_url", SettingValue::Secret(value.into())), &none);
             assert!(!shown.unwrap_or_default().contains("hunter2"), "{value}");

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::model::{NodeActivity, NodeId, NodeRecord, ScanRequest, ScannerOffer};
 
-/// How long a scan that no living node can run waits for one that can: a node that is being restarted or upgraded is back by then. After that a clear end is worth more than a scan that may wait for
-/// ever; it can be submitted again.
+/// How long a scan that no living node can run waits for one that can: a node that is being
+/// restarted or upgraded is back by then. After that a clear end is worth more than a scan that may
+/// wait for ever; it can be submitted again.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many nodes a failure names.
@@ -23,7 +24,8 @@ pub enum Suit {
     Nowhere(String),
 }
 
-/// Decides for the node `own`, whose scanner is `offer`, about a scan that has been due for `waited`.
+/// Decides for the node `own`, whose scanner is `offer`, about a scan that has been due for
+/// `waited`.
 pub fn suit(own: &NodeId, offer: &ScannerOffer, request: &ScanRequest, nodes: &[NodeRecord], waited: Duration) -> Suit {
     if offer.lacks(request).is_empty() {
         return Suit::Here;
@@ -31,13 +33,17 @@ pub fn suit(own: &NodeId, offer: &ScannerOffer, request: &ScanRequest, nodes: &[
     // What this node's row says of its scanner may be older than what it knows of it.
     let others: Vec<&NodeRecord> = takers(nodes).filter(|node| node.registration.id != *own).collect();
     let own = std::iter::once((own, Some(offer)));
-    match nobody(own.chain(others.into_iter().map(|node| (&node.registration.id, node.registration.offer.as_ref()))), request) {
+    match nobody(
+        own.chain(others.into_iter().map(|node| (&node.registration.id, node.registration.offer.as_ref()))),
+        request,
+    ) {
         Some(why) if waited >= PATIENCE => Suit::Nowhere(why),
         Some(_) | None => Suit::Elsewhere,
     }
 }
 
-/// Why none of the nodes that take scans can run this one; `None` where one can, or may be able to, or none takes any.
+/// Why none of the nodes that take scans can run this one; `None` where one can, or may be able to,
+/// or none takes any.
 #[must_use]
 pub fn nobody_can(request: &ScanRequest, nodes: &[NodeRecord]) -> Option<String> {
     nobody(takers(nodes).map(|node| (&node.registration.id, node.registration.offer.as_ref())), request)
@@ -48,7 +54,10 @@ pub(crate) fn takers(nodes: &[NodeRecord]) -> impl Iterator<Item = &NodeRecord> 
     nodes.iter().filter(|node| node.is_alive && node.activity() == NodeActivity::Active)
 }
 
-fn nobody<'a>(nodes: impl Iterator<Item = (&'a NodeId, Option<&'a ScannerOffer>)>, request: &ScanRequest) -> Option<String> {
+fn nobody<'a>(
+    nodes: impl Iterator<Item = (&'a NodeId, Option<&'a ScannerOffer>)>,
+    request: &ScanRequest,
+) -> Option<String> {
     let mut asked = Vec::new();
     for (id, offer) in nodes {
         // Who has not said what it offers may have it.
@@ -102,7 +111,11 @@ mod tests {
         ] {
             let mut request = fixtures::request("example.com");
             request.plugins = plugins.iter().map(ToString::to_string).collect();
-            assert_eq!(suit(&own, &small, &request, &nodes, Duration::from_secs(waited)), expected, "{plugins:?} {waited}");
+            assert_eq!(
+                suit(&own, &small, &request, &nodes, Duration::from_secs(waited)),
+                expected,
+                "{plugins:?} {waited}"
+            );
         }
     }
 
@@ -110,7 +123,8 @@ mod tests {
     fn a_long_list_of_nodes_is_cut() {
         let mut request = fixtures::request("example.com");
         request.plugins = vec!["zap".into()];
-        let nodes: Vec<NodeRecord> = (0..8).map(|n| node(&format!("n{n}"), Some(fixtures::offer(ScannerKind::Builtin, &["tls"])))).collect();
+        let nodes: Vec<NodeRecord> =
+            (0..8).map(|n| node(&format!("n{n}"), Some(fixtures::offer(ScannerKind::Builtin, &["tls"])))).collect();
         let why = nobody_can(&request, &nodes).unwrap();
         assert!(why.contains("n4 (") && !why.contains("n5 (") && why.ends_with("nor has any of 3 more nodes"), "{why}");
         assert_eq!(nobody_can(&request, &[]), None, "that no node is there is another matter");

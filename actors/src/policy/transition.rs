@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::infrastructure::is_repetition;
 use crate::model::{
-    AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, Interruption, PendingReason, PluginResult, Resolution, ScanRecord, ScanState, ScanStatus,
-    Verdict, end_with_attempt,
+    AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, Interruption, PendingReason, PluginResult,
+    Resolution, ScanRecord, ScanState, ScanStatus, Verdict, end_with_attempt,
 };
 
 /// Why a command changed nothing.
@@ -75,7 +75,8 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
         }),
         Command::Rescue { from, token, resolution } => running_under(&next, *token).and_then(|()| match &next.state {
             ScanState::Running { node, .. } if node == from => {
-                // The dead node's token must not write any more, also where the scan does not run again.
+                // The dead node's token must not write any more, also where the scan does not run
+                // again.
                 next.token = next.token.next();
                 resolve(&mut next, resolution, now);
                 Ok(())
@@ -140,10 +141,18 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         Resolution::Complete(verdict) => completed(verdict),
         Resolution::Adopt(verdict) => record.cancel_requested.map_or_else(|| completed(verdict), cancelled),
         Resolution::Retry { failure, after } => {
-            let due = now.saturating_add(SignedDuration::try_from(*after).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
-            (AttemptEnd::Failed(failure.clone()), ScanState::Pending { due, reason: PendingReason::Retry { failure: failure.clone() } }, true)
+            let due = now
+                .saturating_add(SignedDuration::try_from(*after).unwrap_or(SignedDuration::MAX))
+                .unwrap_or(Timestamp::MAX);
+            (
+                AttemptEnd::Failed(failure.clone()),
+                ScanState::Pending { due, reason: PendingReason::Retry { failure: failure.clone() } },
+                true,
+            )
         }
-        Resolution::Fail(failure) => (AttemptEnd::Failed(failure.clone()), ScanState::Failed { at: now, failure: failure.clone() }, true),
+        Resolution::Fail(failure) => {
+            (AttemptEnd::Failed(failure.clone()), ScanState::Failed { at: now, failure: failure.clone() }, true)
+        }
         Resolution::Requeue(why) => interrupted(*why, None, now),
         Resolution::HoldBack(detail) => interrupted(Interruption::Infrastructure, Some(detail.clone()), now),
         Resolution::Cancel(by) => cancelled(record.cancel_requested.unwrap_or(*by)),
@@ -160,7 +169,8 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         record.attempts.remove(record.attempts.len() - 2);
     }
     record.failures = record.failures.saturating_add(u32::from(failed));
-    // A cancel that came while the attempt ran wins over another attempt, but not over an end that was reached.
+    // A cancel that came while the attempt ran wins over another attempt, but not over an end that
+    // was reached.
     record.state = match (state, record.cancel_requested) {
         (ScanState::Pending { .. }, Some(by)) => ScanState::Cancelled { at: now, by },
         (state, _) => state,
@@ -184,7 +194,9 @@ fn cancel(record: &mut ScanRecord, by: CancelledBy, now: Timestamp) -> Result<()
             record.cancel_requested = Some(by);
             Ok(())
         }
-        ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => Err(Refusal::AlreadyEnded(record.status())),
+        ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {
+            Err(Refusal::AlreadyEnded(record.status()))
+        }
     }
 }
 
@@ -240,7 +252,8 @@ mod tests {
     #[test]
     fn a_lease_needs_a_pending_row_that_is_due() {
         assert_eq!(refused(&leased(), Command::Lease { node: node("b") }, 2), Refusal::NotPending(ScanStatus::Running));
-        let waiting = changed(&leased(), finish(1, Resolution::Retry { failure: crash(), after: Duration::from_secs(8) }), 2);
+        let waiting =
+            changed(&leased(), finish(1, Resolution::Retry { failure: crash(), after: Duration::from_secs(8) }), 2);
         assert_eq!(refused(&waiting, Command::Lease { node: node("b") }, 9), Refusal::NotDue(Duration::from_secs(1)));
         let second = changed(&waiting, Command::Lease { node: node("b") }, 10);
         assert_eq!((second.token, second.attempts.len(), second.failures), (FencingToken(2), 2, 1));
@@ -253,7 +266,8 @@ mod tests {
         let submitted = fixtures::record(1, at(100));
         let leased = changed(&submitted, Command::Lease { node: node("a") }, 100);
         let requeued = changed(&leased, finish(1, Resolution::Requeue(Interruption::Shutdown)), 100);
-        let retried = changed(&leased, finish(1, Resolution::Retry { failure: crash(), after: Duration::from_secs(8) }), 100);
+        let retried =
+            changed(&leased, finish(1, Resolution::Retry { failure: crash(), after: Duration::from_secs(8) }), 100);
         for (row, now, left) in [
             (&submitted, 100, 0),
             (&submitted, 200, 0),
@@ -306,7 +320,11 @@ mod tests {
             plugin("next", PluginStatus::Pending, None),
             plugin("no tool", PluginStatus::Unavailable, None),
         ];
-        let running = changed(&leased(), Command::Progress { token: FencingToken(1), scanner: None, plugins: plugins.clone() }, 4);
+        let running = changed(
+            &leased(),
+            Command::Progress { token: FencingToken(1), scanner: None, plugins: plugins.clone() },
+            4,
+        );
         assert_eq!(running.plugins, plugins, "while the attempt runs they are as they are");
         let verdict = || Verdict { plugins: plugins.clone(), dry_run: false };
         let resolutions = || {
@@ -322,12 +340,19 @@ mod tests {
         };
         let asked = changed(&running, Command::Cancel { by: CancelledBy::User }, 4);
         let ends = resolutions().map(|resolution| finish(1, resolution)).into_iter();
-        let with_plugins = resolutions().map(|resolution| Command::Finish { token: FencingToken(1), resolution, plugins: Some(plugins.clone()) });
-        let rescues = resolutions().map(|resolution| Command::Rescue { from: node("a"), token: FencingToken(1), resolution });
+        let with_plugins = resolutions().map(|resolution| Command::Finish {
+            token: FencingToken(1),
+            resolution,
+            plugins: Some(plugins.clone()),
+        });
+        let rescues =
+            resolutions().map(|resolution| Command::Rescue { from: node("a"), token: FencingToken(1), resolution });
         for command in ends.chain(with_plugins).chain(rescues) {
             for before in [&running, &asked] {
                 let ended = changed(before, command.clone(), 7);
-                let shown = |plugins: &[PluginResult]| plugins.iter().map(|plugin| (plugin.status, plugin.ended_at)).collect::<Vec<_>>();
+                let shown = |plugins: &[PluginResult]| {
+                    plugins.iter().map(|plugin| (plugin.status, plugin.ended_at)).collect::<Vec<_>>()
+                };
                 let expected = [
                     (PluginStatus::Completed, Some(at(3))),
                     (PluginStatus::Interrupted, Some(at(7))),
@@ -348,7 +373,10 @@ mod tests {
 
     #[test]
     fn rows_that_an_older_program_ended_are_read_without_unfinished_plugins() {
-        let plugins = vec![PluginResult::new("at it", PluginStatus::InProgress), PluginResult::new("next", PluginStatus::Pending)];
+        let plugins = vec![
+            PluginResult::new("at it", PluginStatus::InProgress),
+            PluginResult::new("next", PluginStatus::Pending),
+        ];
         let ended = [
             finish(1, Resolution::Fail(crash())),
             finish(1, Resolution::Cancel(CancelledBy::User)),
@@ -374,7 +402,11 @@ mod tests {
     fn what_is_written_is_what_is_read_however_odd_a_plugin_is() {
         let odd = PluginResult {
             findings_count: u64::MAX,
-            issues: vec![crate::model::IssueRef { id: "x".into(), severity: crate::model::Severity::High, title: "X".into() }],
+            issues: vec![crate::model::IssueRef {
+                id: "x".into(),
+                severity: crate::model::Severity::High,
+                title: "X".into(),
+            }],
             started_at: Some(at(9)),
             ended_at: Some(at(3)),
             ..PluginResult::new("odd", PluginStatus::Completed)
@@ -382,12 +414,21 @@ mod tests {
         let plugins = vec![odd];
         let verdict = Verdict { plugins: plugins.clone(), dry_run: false };
         let progress = Command::Progress { token: FencingToken(1), scanner: None, plugins: plugins.clone() };
-        let finish = |resolution| Command::Finish { token: FencingToken(1), resolution, plugins: Some(plugins.clone()) };
-        for command in [progress, finish(Resolution::Fail(crash())), finish(Resolution::Complete(verdict.clone())), finish(Resolution::Adopt(verdict))] {
+        let finish =
+            |resolution| Command::Finish { token: FencingToken(1), resolution, plugins: Some(plugins.clone()) };
+        for command in [
+            progress,
+            finish(Resolution::Fail(crash())),
+            finish(Resolution::Complete(verdict.clone())),
+            finish(Resolution::Adopt(verdict)),
+        ] {
             let next = changed(&leased(), command, 5);
             assert_eq!(serde_json::from_str::<ScanRecord>(&serde_json::to_string(&next).unwrap()).unwrap(), next);
             let plugin = &next.last_plugins()[0];
-            assert_eq!((plugin.findings_count, plugin.ended_at, plugin.severities.high), (crate::model::MAX_COUNT, None, 1));
+            assert_eq!(
+                (plugin.findings_count, plugin.ended_at, plugin.severities.high),
+                (crate::model::MAX_COUNT, None, 1)
+            );
         }
     }
 
@@ -396,12 +437,19 @@ mod tests {
         let mut record = leased();
         for round in 0..500 {
             record = changed(&record, finish(record.token.0, Resolution::HoldBack(format!("no disk, {round}"))), 2);
-            let expected = PendingReason::Requeued { why: Interruption::Infrastructure, detail: Some(format!("no disk, {round}")) };
+            let expected = PendingReason::Requeued {
+                why: Interruption::Infrastructure,
+                detail: Some(format!("no disk, {round}")),
+            };
             assert_eq!(record.state, ScanState::Pending { due: at(2), reason: expected });
             record = changed(&record, Command::Lease { node: node("a") }, 3);
         }
         let numbers: Vec<u32> = record.attempts.iter().map(|attempt| attempt.number.0).collect();
-        assert_eq!((numbers, record.failures, record.token), (vec![500, 501], 0, FencingToken(501)), "numbers name folders, so none comes twice");
+        assert_eq!(
+            (numbers, record.failures, record.token),
+            (vec![500, 501], 0, FencingToken(501)),
+            "numbers name folders, so none comes twice"
+        );
         // One that ran is history.
         let scanner = Some(crate::model::ScannerInfo { kind: crate::model::ScannerKind::Kast, version: "1".into() });
         record = changed(&record, Command::Progress { token: record.token, scanner, plugins: vec![] }, 4);
@@ -413,7 +461,10 @@ mod tests {
     fn rows_of_older_programs_are_read_and_rows_without_a_detail_are_as_they_were() {
         let record = changed(&leased(), finish(1, Resolution::Requeue(Interruption::Shutdown)), 2);
         let json = serde_json::to_value(&record).unwrap();
-        assert_eq!(json["state"], serde_json::json!({"status": "pending", "due": "1970-01-01T00:00:02Z", "reason": "requeued", "why": "shutdown"}));
+        assert_eq!(
+            json["state"],
+            serde_json::json!({"status": "pending", "due": "1970-01-01T00:00:02Z", "reason": "requeued", "why": "shutdown"})
+        );
         assert_eq!(json["attempts"][0]["end"], serde_json::json!({"end": "interrupted", "why": "shutdown"}));
         assert_eq!(serde_json::from_value::<ScanRecord>(json).unwrap(), record);
         let held = changed(&leased(), finish(1, Resolution::HoldBack("no disk".into())), 2);
@@ -422,14 +473,26 @@ mod tests {
 
     #[test]
     fn a_stale_token_changes_nothing() {
-        let second = changed(&changed(&leased(), finish(1, Resolution::Requeue(Interruption::Shutdown)), 2), Command::Lease { node: node("b") }, 3);
+        let second = changed(
+            &changed(&leased(), finish(1, Resolution::Requeue(Interruption::Shutdown)), 2),
+            Command::Lease { node: node("b") },
+            3,
+        );
         for token in [0, 1, 3] {
-            assert_eq!(refused(&second, finish(token, Resolution::Complete(Verdict::default())), 4), Refusal::StaleToken);
-            assert_eq!(refused(&second, Command::Progress { token: FencingToken(token), scanner: None, plugins: vec![] }, 4), Refusal::StaleToken);
-            let rescue = Command::Rescue { from: node("b"), token: FencingToken(token), resolution: Resolution::Fail(crash()) };
+            assert_eq!(
+                refused(&second, finish(token, Resolution::Complete(Verdict::default())), 4),
+                Refusal::StaleToken
+            );
+            assert_eq!(
+                refused(&second, Command::Progress { token: FencingToken(token), scanner: None, plugins: vec![] }, 4),
+                Refusal::StaleToken
+            );
+            let rescue =
+                Command::Rescue { from: node("b"), token: FencingToken(token), resolution: Resolution::Fail(crash()) };
             assert_eq!(refused(&second, rescue, 4), Refusal::StaleToken);
         }
-        let of_another = Command::Rescue { from: node("a"), token: FencingToken(2), resolution: Resolution::Fail(crash()) };
+        let of_another =
+            Command::Rescue { from: node("a"), token: FencingToken(2), resolution: Resolution::Fail(crash()) };
         assert_eq!(refused(&second, of_another, 4), Refusal::StaleToken);
     }
 
@@ -443,7 +506,11 @@ mod tests {
     fn a_rescue_fences_the_dead_node_out() {
         let rescued = changed(
             &leased(),
-            Command::Rescue { from: node("a"), token: FencingToken(1), resolution: Resolution::Retry { failure: crash(), after: Duration::from_secs(4) } },
+            Command::Rescue {
+                from: node("a"),
+                token: FencingToken(1),
+                resolution: Resolution::Retry { failure: crash(), after: Duration::from_secs(4) },
+            },
             5,
         );
         assert_eq!((rescued.status(), rescued.token, rescued.failures), (ScanStatus::Pending, FencingToken(2), 1));
@@ -453,7 +520,10 @@ mod tests {
     #[test]
     fn cancel_works_in_every_state_that_has_not_ended() {
         let cancel = || Command::Cancel { by: CancelledBy::User };
-        assert_eq!(changed(&fixtures::record(1, at(0)), cancel(), 1).state, ScanState::Cancelled { at: at(1), by: CancelledBy::User });
+        assert_eq!(
+            changed(&fixtures::record(1, at(0)), cancel(), 1).state,
+            ScanState::Cancelled { at: at(1), by: CancelledBy::User }
+        );
         let asked = changed(&leased(), cancel(), 2);
         assert_eq!((asked.status(), asked.cancel_requested), (ScanStatus::Running, Some(CancelledBy::User)));
         assert_eq!(refused(&asked, cancel(), 3), Refusal::AlreadyDone);
@@ -464,12 +534,24 @@ mod tests {
     #[test]
     fn a_requested_cancel_wins_over_another_attempt_but_not_over_an_end() {
         let asked = changed(&leased(), Command::Cancel { by: CancelledBy::User }, 2);
-        for resolution in [Resolution::Retry { failure: crash(), after: Duration::from_secs(4) }, Resolution::Requeue(Interruption::Shutdown)] {
-            assert_eq!(changed(&asked, finish(1, resolution), 3).state, ScanState::Cancelled { at: at(3), by: CancelledBy::User });
+        for resolution in [
+            Resolution::Retry { failure: crash(), after: Duration::from_secs(4) },
+            Resolution::Requeue(Interruption::Shutdown),
+        ] {
+            assert_eq!(
+                changed(&asked, finish(1, resolution), 3).state,
+                ScanState::Cancelled { at: at(3), by: CancelledBy::User }
+            );
         }
-        assert_eq!(changed(&asked, finish(1, Resolution::Complete(Verdict::default())), 3).status(), ScanStatus::Completed);
+        assert_eq!(
+            changed(&asked, finish(1, Resolution::Complete(Verdict::default())), 3).status(),
+            ScanStatus::Completed
+        );
         let adopted = changed(&asked, finish(1, Resolution::Adopt(Verdict::default())), 3);
-        assert_eq!((&adopted.state, &adopted.attempts[0].end), (&ScanState::Cancelled { at: at(3), by: CancelledBy::User }, &Some(AttemptEnd::Cancelled)));
+        assert_eq!(
+            (&adopted.state, &adopted.attempts[0].end),
+            (&ScanState::Cancelled { at: at(3), by: CancelledBy::User }, &Some(AttemptEnd::Cancelled))
+        );
     }
 
     fn any_command() -> impl Strategy<Value = Command> {

@@ -1,4 +1,5 @@
-//! What the time between two attempts was spent with: a pure function of the row, and for a scan that waits now of the reason that is true now. A hold or a pause is no backoff.
+//! What the time between two attempts was spent with: a pure function of the row, and for a scan
+//! that waits now of the reason that is true now. A hold or a pause is no backoff.
 
 use jiff::Timestamp;
 
@@ -8,7 +9,8 @@ use crate::model::{AttemptEnd, ScanRecord, ScanState};
 /// A part of a wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitPart {
-    /// `Queued`, `Backoff`, `Held back` or `Paused`; `Waiting` where the row of an older program does not say which.
+    /// `Queued`, `Backoff`, `Held back` or `Paused`; `Waiting` where the row of an older program
+    /// does not say which.
     pub name: &'static str,
     /// What came before it, or what is in the way now, in a few words; may be empty.
     pub detail: String,
@@ -74,7 +76,9 @@ fn parts(end: Option<&AttemptEnd>, since: Timestamp, due: Option<Timestamp>, unt
         }
         (Some(AttemptEnd::Failed(failure)), None) => vec![part("Waiting", after(failure.kind.as_str()), since, until)],
         (Some(AttemptEnd::Interrupted { why, .. }), _) => vec![part("Queued", after(why.as_str()), since, until)],
-        (Some(AttemptEnd::Completed(_) | AttemptEnd::Cancelled) | None, _) => vec![part("Queued", String::new(), since, until)],
+        (Some(AttemptEnd::Completed(_) | AttemptEnd::Cancelled) | None, _) => {
+            vec![part("Queued", String::new(), since, until)]
+        }
     }
 }
 
@@ -83,7 +87,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Command, Failure, FailureKind, FaultKind, FencingToken, HeldBack, Interruption, NodeFault, QueuePause, Resolution};
+    use crate::model::{
+        Command, Failure, FailureKind, FaultKind, FencingToken, HeldBack, Interruption, NodeFault, QueuePause,
+        Resolution,
+    };
     use crate::policy::transition::{Transition, transition};
     use crate::testing::fixtures;
 
@@ -99,13 +106,21 @@ mod tests {
     }
 
     fn shown(parts: &[WaitPart]) -> Vec<String> {
-        parts.iter().map(|part| format!("{} {}-{} {}", part.name, part.from.as_second(), part.until.as_second(), part.detail).trim_end().to_owned()).collect()
+        parts
+            .iter()
+            .map(|part| {
+                format!("{} {}-{} {}", part.name, part.from.as_second(), part.until.as_second(), part.detail)
+                    .trim_end()
+                    .to_owned()
+            })
+            .collect()
     }
 
     /// Failed at 40 s, to be tried again from 50 s on.
     fn failed() -> ScanRecord {
         let leased = after(&fixtures::record(1, at(0)), Command::Lease { node: "a".parse().unwrap() }, 10);
-        let resolution = Resolution::Retry { failure: Failure::new(FailureKind::Crashed, "x"), after: Duration::from_secs(10) };
+        let resolution =
+            Resolution::Retry { failure: Failure::new(FailureKind::Crashed, "x"), after: Duration::from_secs(10) };
         after(&leased, Command::Finish { token: FencingToken(1), resolution, plugins: None }, 40)
     }
 
@@ -117,8 +132,20 @@ mod tests {
         assert!(before_attempt(&record, 2).is_empty());
         let mut old = record;
         old.attempts[1].due = None;
-        assert_eq!(shown(&before_attempt(&old, 1)), ["Waiting 40-70 after: crashed"], "a row of an older program does not say");
-        let interrupted = after(&old, Command::Finish { token: FencingToken(2), resolution: Resolution::Requeue(Interruption::Shutdown), plugins: None }, 80);
+        assert_eq!(
+            shown(&before_attempt(&old, 1)),
+            ["Waiting 40-70 after: crashed"],
+            "a row of an older program does not say"
+        );
+        let interrupted = after(
+            &old,
+            Command::Finish {
+                token: FencingToken(2),
+                resolution: Resolution::Requeue(Interruption::Shutdown),
+                plugins: None,
+            },
+            80,
+        );
         let again = after(&interrupted, Command::Lease { node: "a".parse().unwrap() }, 85);
         assert_eq!(shown(&before_attempt(&again, 2)), ["Queued 80-85 after: shutdown"]);
     }
@@ -134,9 +161,17 @@ mod tests {
             (Some(held(42)), 45, &["Backoff 40-45 after: crashed"]),
             (None, 70, &["Backoff 40-50 after: crashed", "Queued 50-70"]),
             (Some(held(42)), 70, &["Backoff 40-50 after: crashed", "Held back 50-70 /r is missing (mount it)"]),
-            (Some(held(60)), 70, &["Backoff 40-50 after: crashed", "Queued 50-60", "Held back 60-70 /r is missing (mount it)"]),
+            (
+                Some(held(60)),
+                70,
+                &["Backoff 40-50 after: crashed", "Queued 50-60", "Held back 60-70 /r is missing (mount it)"],
+            ),
             (Some(paused), 70, &["Backoff 40-50 after: crashed", "Queued 50-55", "Paused 55-70"]),
-            (Some(Waiting::NoWorker { leaving: 0 }), 70, &["Backoff 40-50 after: crashed", "Queued 50-70 no worker takes it now"]),
+            (
+                Some(Waiting::NoWorker { leaving: 0 }),
+                70,
+                &["Backoff 40-50 after: crashed", "Queued 50-70 no worker takes it now"],
+            ),
         ] {
             assert_eq!(shown(&until_now(&record, waiting.as_ref(), at(now))), expected, "{waiting:?} {now}");
         }

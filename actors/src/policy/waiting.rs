@@ -1,4 +1,5 @@
-//! Why scans wait: one pure function from what is known of the queue to what keeps all scans from starting, and one to why a single scan waits. The API, the command line, the pages and the trace
+//! Why scans wait: one pure function from what is known of the queue to what keeps all scans from
+//! starting, and one to why a single scan waits. The API, the command line, the pages and the trace
 //! all show what these two say, in the sentences that stand here.
 
 use std::fmt;
@@ -6,7 +7,9 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::suit;
-use crate::model::{Failure, HeldBack, Interruption, NodeActivity, NodeRecord, PendingReason, QueuePause, ScanRecord, ScanState};
+use crate::model::{
+    Failure, HeldBack, Interruption, NodeActivity, NodeRecord, PendingReason, QueuePause, ScanRecord, ScanState,
+};
 
 /// What is known of the queue.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +85,8 @@ pub enum Waiting {
     },
 }
 
-/// What keeps every scan from starting, the weightiest first; empty: scans start. `held`: why no node starts any scan, where that is so.
+/// What keeps every scan from starting, the weightiest first; empty: scans start. `held`: why no
+/// node starts any scan, where that is so.
 #[must_use]
 pub fn start_blockers(facts: QueueFacts<'_>, held: Option<&HeldBack>) -> Vec<StartBlocker> {
     let paused = facts.paused.cloned().map(StartBlocker::Paused);
@@ -93,13 +97,22 @@ pub fn start_blockers(facts: QueueFacts<'_>, held: Option<&HeldBack>) -> Vec<Sta
     [paused, down, no_worker, held].into_iter().flatten().collect()
 }
 
-/// Everything that keeps a scan from starting now, what decides first; empty: it does not wait. `held`: why no node starts a scan of its target. `position`: its place among the scans that are due.
+/// Everything that keeps a scan from starting now, what decides first; empty: it does not wait.
+/// `held`: why no node starts a scan of its target. `position`: its place among the scans that are
+/// due.
 #[must_use]
-pub fn reasons(record: &ScanRecord, facts: QueueFacts<'_>, held: Option<&HeldBack>, position: Option<u64>) -> Vec<Waiting> {
+pub fn reasons(
+    record: &ScanRecord,
+    facts: QueueFacts<'_>,
+    held: Option<&HeldBack>,
+    position: Option<u64>,
+) -> Vec<Waiting> {
     let ScanState::Pending { due, reason } = &record.state else { return Vec::new() };
     let mut found: Vec<Waiting> = facts.paused.cloned().map(Waiting::Paused).into_iter().collect();
     let retry = match reason {
-        PendingReason::Retry { failure } if *due > facts.now => Some(Waiting::Retry { failure: failure.clone(), failures: record.failures, at: *due }),
+        PendingReason::Retry { failure } if *due > facts.now => {
+            Some(Waiting::Retry { failure: failure.clone(), failures: record.failures, at: *due })
+        }
         _ => None,
     };
     // A hold that ends before the scan may start anyway keeps it from nothing.
@@ -114,7 +127,8 @@ pub fn reasons(record: &ScanRecord, facts: QueueFacts<'_>, held: Option<&HeldBac
     if !is_later {
         found.extend(facts.trouble.map(|why| Waiting::QueueDown { why: why.to_owned() }));
         found.extend(no_worker.map(|leaving| Waiting::NoWorker { leaving }));
-        let incapable = facts.nodes.filter(|_| no_worker.is_none()).and_then(|nodes| suit::nobody_can(&record.request, nodes));
+        let incapable =
+            facts.nodes.filter(|_| no_worker.is_none()).and_then(|nodes| suit::nobody_can(&record.request, nodes));
         found.extend(incapable.map(|why| Waiting::NoCapableWorker { why }));
     }
     found.extend(held);
@@ -187,12 +201,18 @@ impl StartBlocker {
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
-            Self::Paused(QueuePause { reason: Some(reason), .. }) => format!("Reason: {reason}. Running scans continue."),
+            Self::Paused(QueuePause { reason: Some(reason), .. }) => {
+                format!("Reason: {reason}. Running scans continue.")
+            }
             Self::Paused(QueuePause { reason: None, .. }) => "Running scans continue.".into(),
-            Self::QueueDown { why } => format!("{}. New scans are stored, and start when the queue is back.", capitalised(why)),
+            Self::QueueDown { why } => {
+                format!("{}. New scans are stored, and start when the queue is back.", capitalised(why))
+            }
             Self::NoWorker { leaving: 0 } => "Scans stay queued. Start `kastrel worker` or `kastrel serve`.".into(),
             Self::NoWorker { leaving } => format!("{}. Scans stay queued.", leaving_text(*leaving)),
-            Self::HeldBack(held) => format!("{}. Waiting scans lose no attempt and start by themselves.", capitalised(&held.to_string())),
+            Self::HeldBack(held) => {
+                format!("{}. Waiting scans lose no attempt and start by themselves.", capitalised(&held.to_string()))
+            }
         }
     }
 }
@@ -205,7 +225,8 @@ impl fmt::Display for StartBlocker {
 
 impl Waiting {
     /// The reasons' names in the API.
-    pub const NAMES: &'static [&'static str] = &["queued", "retry", "held_back", "paused", "no_worker", "no_capable_worker", "queue_down"];
+    pub const NAMES: &'static [&'static str] =
+        &["queued", "retry", "held_back", "paused", "no_worker", "no_capable_worker", "queue_down"];
 
     /// Its name in the API.
     #[must_use]
@@ -251,11 +272,16 @@ impl Waiting {
     pub const fn is_unusual(&self) -> bool {
         match self {
             Self::Queued { .. } | Self::Retry { .. } => false,
-            Self::HeldBack(_) | Self::Paused(_) | Self::NoWorker { .. } | Self::NoCapableWorker { .. } | Self::QueueDown { .. } => true,
+            Self::HeldBack(_)
+            | Self::Paused(_)
+            | Self::NoWorker { .. }
+            | Self::NoCapableWorker { .. }
+            | Self::QueueDown { .. } => true,
         }
     }
 
-    /// The earliest moment of the scan's next attempt, or of a hold's next check; `due` is the row's.
+    /// The earliest moment of the scan's next attempt, or of a hold's next check; `due` is the
+    /// row's.
     #[must_use]
     pub fn next(&self, due: Timestamp) -> Timestamp {
         match self {
@@ -266,7 +292,8 @@ impl Waiting {
     }
 }
 
-/// In sentences, without moments: those are shown beside it, in the zone and the style of the place.
+/// In sentences, without moments: those are shown beside it, in the zone and the style of the
+/// place.
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -280,20 +307,36 @@ impl fmt::Display for Waiting {
                     None => f.write_str("Queued. Starts when a slot is free."),
                 }
             }
-            Self::Retry { failure, failures, .. } => write!(f, "Attempt {failures} failed: {}. The scan is tried again.", failure.detail),
+            Self::Retry { failure, failures, .. } => {
+                write!(f, "Attempt {failures} failed: {}. The scan is tried again.", failure.detail)
+            }
             Self::HeldBack(held) => write!(f, "Held back: {held}. It loses no attempt and starts by itself."),
-            Self::Paused(QueuePause { reason: Some(reason), .. }) => write!(f, "The queue is paused ({reason}). Starts when the queue is resumed."),
-            Self::Paused(QueuePause { reason: None, .. }) => f.write_str("The queue is paused. Starts when the queue is resumed."),
+            Self::Paused(QueuePause { reason: Some(reason), .. }) => {
+                write!(f, "The queue is paused ({reason}). Starts when the queue is resumed.")
+            }
+            Self::Paused(QueuePause { reason: None, .. }) => {
+                f.write_str("The queue is paused. Starts when the queue is resumed.")
+            }
             Self::NoWorker { leaving: 0 } => f.write_str("No worker connected. Starts when a worker connects."),
-            Self::NoWorker { leaving } => write!(f, "No worker takes new scans: {}. Starts when one does.", leaving_text(*leaving)),
-            Self::NoCapableWorker { why } => write!(f, "{}. The scan fails unless a worker connects soon that has them.", capitalised(why)),
-            Self::QueueDown { why } => write!(f, "The job queue is unavailable: {why}. The scan is stored, and starts when the queue is back."),
+            Self::NoWorker { leaving } => {
+                write!(f, "No worker takes new scans: {}. Starts when one does.", leaving_text(*leaving))
+            }
+            Self::NoCapableWorker { why } => {
+                write!(f, "{}. The scan fails unless a worker connects soon that has them.", capitalised(why))
+            }
+            Self::QueueDown { why } => {
+                write!(f, "The job queue is unavailable: {why}. The scan is stored, and starts when the queue is back.")
+            }
         }
     }
 }
 
 fn leaving_text(leaving: usize) -> String {
-    if leaving == 1 { "1 connected worker drains or stops".into() } else { format!("{leaving} connected workers drain or stop") }
+    if leaving == 1 {
+        "1 connected worker drains or stops".into()
+    } else {
+        format!("{leaving} connected workers drain or stop")
+    }
 }
 
 fn capitalised(text: &str) -> String {
@@ -325,8 +368,16 @@ mod tests {
     }
 
     fn node(is_alive: bool, draining: bool, plugins: &[&str]) -> NodeRecord {
-        let registration = NodeRegistration { offer: Some(fixtures::offer(ScannerKind::Kast, plugins)), ..fixtures::registration("a") };
-        NodeRecord { registration, expires_at: Timestamp::UNIX_EPOCH, is_alive, drain_by: draining.then_some(Timestamp::UNIX_EPOCH) }
+        let registration = NodeRegistration {
+            offer: Some(fixtures::offer(ScannerKind::Kast, plugins)),
+            ..fixtures::registration("a")
+        };
+        NodeRecord {
+            registration,
+            expires_at: Timestamp::UNIX_EPOCH,
+            is_alive,
+            drain_by: draining.then_some(Timestamp::UNIX_EPOCH),
+        }
     }
 
     fn held(until: i64) -> HeldBack {
@@ -355,15 +406,39 @@ mod tests {
     #[expect(clippy::type_complexity, reason = "a table")]
     fn each_state_of_the_queue_has_its_true_reason_and_sentence() {
         let pause = |reason: Option<&str>| QueuePause { since: at(5), reason: reason.map(Into::into) };
-        let (able, other, dead, draining) =
-            (node(true, false, &["zap"]), node(true, false, &["tls"]), node(false, false, &["zap"]), node(true, true, &["zap"]));
+        let (able, other, dead, draining) = (
+            node(true, false, &["zap"]),
+            node(true, false, &["tls"]),
+            node(false, false, &["zap"]),
+            node(true, true, &["zap"]),
+        );
         let one = |node: &NodeRecord| Some(vec![node.clone()]);
         let due = || scan(PendingReason::Submitted, 100);
         let later = || scan(retry(), 160);
         let no_zap = "No connected worker has all plugins of this scan: a (KAST 1) has no zap. The scan fails unless a worker connects soon that has them.";
         let down = "Redis at r:6379/0: OOM";
-        let table: Vec<(ScanRecord, Option<QueuePause>, Option<&str>, Option<Vec<NodeRecord>>, bool, Option<HeldBack>, Option<u64>, &[&str], &str)> = vec![
-            (due(), None, None, one(&able), false, None, Some(3), &["queued"], "Queued, 3rd in line. Starts when a slot is free."),
+        let table: Vec<(
+            ScanRecord,
+            Option<QueuePause>,
+            Option<&str>,
+            Option<Vec<NodeRecord>>,
+            bool,
+            Option<HeldBack>,
+            Option<u64>,
+            &[&str],
+            &str,
+        )> = vec![
+            (
+                due(),
+                None,
+                None,
+                one(&able),
+                false,
+                None,
+                Some(3),
+                &["queued"],
+                "Queued, 3rd in line. Starts when a slot is free.",
+            ),
             (due(), None, None, None, false, None, None, &["queued"], "Queued. Starts when a slot is free."),
             (
                 scan(interrupted(), 100),
@@ -376,10 +451,40 @@ mod tests {
                 &["queued"],
                 "Kastrel interrupted the last attempt (lease lost); it does not count. Queued, 1st in line. Starts when a slot is free.",
             ),
-            (later(), None, None, one(&able), false, None, None, &["retry"], "Attempt 1 failed: it broke. The scan is tried again."),
+            (
+                later(),
+                None,
+                None,
+                one(&able),
+                false,
+                None,
+                None,
+                &["retry"],
+                "Attempt 1 failed: it broke. The scan is tried again.",
+            ),
             // Its moment has come: it waits for a slot like any other.
-            (scan(retry(), 100), None, None, one(&able), false, None, Some(2), &["queued"], "Queued, 2nd in line. Starts when a slot is free."),
-            (due(), Some(pause(None)), None, one(&able), false, None, None, &["paused"], "The queue is paused. Starts when the queue is resumed."),
+            (
+                scan(retry(), 100),
+                None,
+                None,
+                one(&able),
+                false,
+                None,
+                Some(2),
+                &["queued"],
+                "Queued, 2nd in line. Starts when a slot is free.",
+            ),
+            (
+                due(),
+                Some(pause(None)),
+                None,
+                one(&able),
+                false,
+                None,
+                None,
+                &["paused"],
+                "The queue is paused. Starts when the queue is resumed.",
+            ),
             (
                 later(),
                 Some(pause(Some("an upgrade"))),
@@ -391,8 +496,28 @@ mod tests {
                 &["paused", "retry"],
                 "The queue is paused (an upgrade). Starts when the queue is resumed.",
             ),
-            (due(), None, None, Some(vec![]), false, None, None, &["no_worker"], "No worker connected. Starts when a worker connects."),
-            (due(), None, None, one(&dead), false, Some(held(120)), None, &["no_worker"], "No worker connected. Starts when a worker connects."),
+            (
+                due(),
+                None,
+                None,
+                Some(vec![]),
+                false,
+                None,
+                None,
+                &["no_worker"],
+                "No worker connected. Starts when a worker connects.",
+            ),
+            (
+                due(),
+                None,
+                None,
+                one(&dead),
+                false,
+                Some(held(120)),
+                None,
+                &["no_worker"],
+                "No worker connected. Starts when a worker connects.",
+            ),
             (due(), None, None, one(&dead), true, None, None, &["queued"], "Queued. Starts when a slot is free."),
             (
                 due(),
@@ -405,7 +530,17 @@ mod tests {
                 &["no_worker"],
                 "No worker takes new scans: 1 connected worker drains or stops. Starts when one does.",
             ),
-            (later(), None, None, Some(vec![]), false, None, None, &["retry"], "Attempt 1 failed: it broke. The scan is tried again."),
+            (
+                later(),
+                None,
+                None,
+                Some(vec![]),
+                false,
+                None,
+                None,
+                &["retry"],
+                "Attempt 1 failed: it broke. The scan is tried again.",
+            ),
             (due(), None, None, one(&other), false, None, None, &["no_capable_worker"], no_zap),
             (
                 due(),
@@ -419,7 +554,17 @@ mod tests {
                 "Held back: the folder /r is missing (mount it). It loses no attempt and starts by itself.",
             ),
             // Of a hold and a retry the later one decides.
-            (later(), None, None, one(&able), false, Some(held(120)), None, &["retry"], "Attempt 1 failed: it broke. The scan is tried again."),
+            (
+                later(),
+                None,
+                None,
+                one(&able),
+                false,
+                Some(held(120)),
+                None,
+                &["retry"],
+                "Attempt 1 failed: it broke. The scan is tried again.",
+            ),
             (
                 later(),
                 None,
@@ -456,7 +601,8 @@ mod tests {
         ];
         let mut seen = std::collections::BTreeSet::new();
         for (record, paused, trouble, nodes, own_node, held, position, names, sentence) in table {
-            let facts = QueueFacts { now: at(100), paused: paused.as_ref(), trouble, nodes: nodes.as_deref(), own_node };
+            let facts =
+                QueueFacts { now: at(100), paused: paused.as_ref(), trouble, nodes: nodes.as_deref(), own_node };
             let found = reasons(&record, facts, held.as_ref(), position);
             assert_eq!(found.iter().map(Waiting::name).collect::<Vec<_>>(), names, "{sentence}");
             assert_eq!(found[0].to_string(), sentence);
@@ -469,7 +615,8 @@ mod tests {
     #[test]
     fn a_scan_that_does_not_wait_has_no_reason() {
         let mut record = scan(PendingReason::Submitted, 0);
-        record.state = ScanState::Running { attempt: crate::model::AttemptNumber(1), node: "a".parse().unwrap(), since: at(1) };
+        record.state =
+            ScanState::Running { attempt: crate::model::AttemptNumber(1), node: "a".parse().unwrap(), since: at(1) };
         let facts = QueueFacts { now: at(100), paused: None, trouble: Some("down"), nodes: Some(&[]), own_node: false };
         assert!(reasons(&record, facts, Some(&held(9)), None).is_empty());
     }

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-/// Tells the time of day. Durations are measured with tokio's monotonic clock instead, which tests can pause.
+/// Tells the time of day. Durations are measured with tokio's monotonic clock instead, which tests
+/// can pause.
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;

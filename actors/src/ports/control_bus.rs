@@ -1,4 +1,5 @@
-//! Messages to whichever node runs a scan. A lost one heals: cancels are also in the row and come back with each lease renewal.
+//! Messages to whichever node runs a scan. A lost one heals: cancels are also in the row and come
+//! back with each lease renewal.
 
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use crate::model::{NodeId, ScanId};
 pub enum Control {
     /// End this scan, if you run it.
     Cancel(ScanId),
-    /// The store holds a new order for this node, or for every node (`None`): renew the lease now, which brings it.
+    /// The store holds a new order for this node, or for every node (`None`): renew the lease now,
+    /// which brings it.
     Heed(Option<NodeId>),
-    /// Somebody watches this scan: if you run it, publish for the next [`FOLLOWED_FOR`] what its attempt tells, and not only its row.
+    /// Somebody watches this scan: if you run it, publish for the next [`FOLLOWED_FOR`] what its
+    /// attempt tells, and not only its row.
     Follow(ScanId),
 }
 
@@ -26,7 +29,8 @@ pub const FOLLOWED_FOR: Duration = Duration::from_secs(30);
 /// Carries [`Control`] messages to every node, at most once and without order.
 #[async_trait]
 pub trait ControlBus: Send + Sync + 'static {
-    /// Sends to every node, this one included. Best effort: a failure is logged by the implementation, never returned.
+    /// Sends to every node, this one included. Best effort: a failure is logged by the
+    /// implementation, never returned.
     async fn publish(&self, control: Control);
 
     /// Messages from now on. A slow reader loses the oldest.

@@ -1,15 +1,18 @@
-//! News of scans for the other processes: what makes every web node show a scan that runs elsewhere as it is now. A lost message heals: the rows are the truth, and the mirror reads them.
+//! News of scans for the other processes: what makes every web node show a scan that runs elsewhere
+//! as it is now. A lost message heals: the rows are the truth, and the mirror reads them.
 
 use tokio::sync::broadcast;
 
 use crate::model::ScanSnapshot;
 
-/// Carries snapshots from the process that made them to all others, at most once, in order for one sender.
+/// Carries snapshots from the process that made them to all others, at most once, in order for one
+/// sender.
 pub trait LiveFeed: Send + Sync + 'static {
     /// Sends to the other processes. Never waits and never fails; what cannot be sent is dropped.
     fn publish(&self, snapshot: ScanSnapshot);
 
-    /// What other processes publish from now on, without this one's own. A slow reader loses the oldest.
+    /// What other processes publish from now on, without this one's own. A slow reader loses the
+    /// oldest.
     fn subscribe(&self) -> broadcast::Receiver<ScanSnapshot>;
 }
 

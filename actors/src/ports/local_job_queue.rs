@@ -1,4 +1,5 @@
-//! The queue of a single process: the signals live in memory, because the rows they point to are durable.
+//! The queue of a single process: the signals live in memory, because the rows they point to are
+//! durable.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +14,11 @@ use super::{Clock, Delivery, JobQueue, JobSignal, QueueError, Receipt};
 use crate::model::{Priority, ScanId};
 use crate::policy::fairness::{self, Passes};
 
-/// See the module. Signals of the same scan are merged, so its size is bounded by the number of waiting scans.
+/// See the module. Signals of the same scan are merged, so its size is bounded by the number of
+/// waiting scans.
 ///
-/// A wait is measured by a clock that nobody sets; the wall clock only says in which order signals go that may be delivered.
+/// A wait is measured by a clock that nobody sets; the wall clock only says in which order signals
+/// go that may be delivered.
 pub struct LocalJobQueue {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -57,7 +60,9 @@ impl LocalJobQueue {
     /// Puts a signal in its place: that of its `due`, or of the end of its wait.
     fn add(&self, signal: JobSignal, wait: Duration) {
         let now = self.clock.now();
-        let ends = || now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+        let ends = || {
+            now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+        };
         let due = if wait.is_zero() { signal.due.min(now) } else { ends() };
         // A wait for longer than a life is one for a life.
         let from = Instant::now() + wait.min(Duration::from_secs(100 * 365 * 86_400));
@@ -93,8 +98,12 @@ impl State {
                 self.order.insert((signal.priority, signal.due, id));
             }
         }
-        let first =
-            |priority: &Priority| self.order.range((*priority, Timestamp::MIN, ScanId(0))..=(*priority, Timestamp::MAX, ScanId(u64::MAX))).next().copied();
+        let first = |priority: &Priority| {
+            self.order
+                .range((*priority, Timestamp::MIN, ScanId(0))..=(*priority, Timestamp::MAX, ScanId(u64::MAX)))
+                .next()
+                .copied()
+        };
         let ready: Vec<(Priority, Timestamp, ScanId)> = Priority::ALL.iter().filter_map(first).collect();
         let priorities: Vec<Priority> = ready.iter().map(|(priority, ..)| *priority).collect();
         let picked = fairness::pick(&priorities, self.passes);
@@ -182,7 +191,12 @@ mod tests {
     async fn a_clock_that_is_set_back_delays_no_signal() {
         let clock = Arc::new(SetClock(AtomicI64::new(100_000)));
         let queue = LocalJobQueue::new(Arc::clone(&clock) as Arc<dyn Clock>);
-        let signal = |id: u64| JobSignal { id: ScanId(id), priority: Priority::Normal, due: clock.now(), trace: fixtures::trace() };
+        let signal = |id: u64| JobSignal {
+            id: ScanId(id),
+            priority: Priority::Normal,
+            due: clock.now(),
+            trace: fixtures::trace(),
+        };
         queue.signal(signal(1), Duration::ZERO).await.unwrap();
         queue.signal(signal(2), Duration::from_secs(10)).await.unwrap();
         clock.0.store(50_000, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! The outside world as traits. The doc comment of each is the contract; the module `testing` holds conformance suites for them.
+//! The outside world as traits. The doc comment of each is the contract; the module `testing` holds
+//! conformance suites for them.
 
 mod clock;
 mod control_bus;
@@ -19,10 +20,11 @@ pub use live_feed::{LiveFeed, NoLiveFeed};
 pub use local_job_queue::LocalJobQueue;
 pub use node_health::{AlwaysHealthy, CheckDepth, NodeHealth};
 pub use scan_runner::{
-    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Presences, Remains, ScanRunner, StartError, StopMode,
+    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Presences,
+    Remains, ScanRunner, StartError, StopMode,
 };
 pub use scan_store::{
-    Applied, DayOutcomes, Deleted, DueScan, ListPlace, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError,
-    StoreStats, Submitted,
+    Applied, DayOutcomes, Deleted, DueScan, ListPlace, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike,
+    ScanPage, ScanStore, StoreError, StoreStats, Submitted,
 };
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::model::{AttemptNumber, Failure, FencingToken, NodeFault, PluginResult, ScanId, ScanRecord, ScanRequest, ScannerInfo, TraceContext};
+use crate::model::{
+    AttemptNumber, Failure, FencingToken, NodeFault, PluginResult, ScanId, ScanRecord, ScanRequest, ScannerInfo,
+    TraceContext,
+};
 
 /// One attempt to run.
 #[derive(Debug, Clone)]
@@ -89,16 +92,19 @@ pub struct AttemptReport {
     pub info: InfoFile,
     /// The plugins' last state, partial or final.
     pub plugins: Vec<PluginResult>,
-    /// The last lines of standard error (or output), bounded and printable: the readable reason of a crash.
+    /// The last lines of standard error (or output), bounded and printable: the readable reason of
+    /// a crash.
     pub last_words: String,
     /// Things worth a warning, such as processes that outlived the leader and were killed.
     pub notes: Vec<String>,
 }
 
-/// What is found of an attempt that nobody runs any more. [`crate::policy::adoption`] says what it is worth.
+/// What is found of an attempt that nobody runs any more. [`crate::policy::adoption`] says what it
+/// is worth.
 #[derive(Debug, Clone)]
 pub struct Remains {
-    /// Whether its folder says that it is that of exactly this attempt, under this token, of a run on this data folder.
+    /// Whether its folder says that it is that of exactly this attempt, under this token, of a run
+    /// on this data folder.
     pub is_marked: bool,
     /// How many processes of it are alive.
     pub processes: usize,
@@ -118,13 +124,16 @@ pub enum StopMode {
     Kill,
 }
 
-/// The hold on a running attempt. **Dropping it kills the attempt's processes at once**: an actor that dies takes its process with it.
+/// The hold on a running attempt. **Dropping it kills the attempt's processes at once**: an actor
+/// that dies takes its process with it.
 pub trait AttemptControl: Send + Sync + 'static {
-    /// Asks for the end; [`AttemptEvent::Ended`] follows. A `Kill` overrides an earlier `Graceful`; repetitions do nothing.
+    /// Asks for the end; [`AttemptEvent::Ended`] follows. A `Kill` overrides an earlier `Graceful`;
+    /// repetitions do nothing.
     fn stop(&self, mode: StopMode);
 }
 
-/// Held by a runner as long as any process of an attempt may be alive. [`Presences::gone`] waits for its drop.
+/// Held by a runner as long as any process of an attempt may be alive. [`Presences::gone`] waits
+/// for its drop.
 #[derive(Debug, Clone)]
 pub struct Presence(#[expect(dead_code, reason = "held for its drop")] watch::Receiver<()>);
 
@@ -159,15 +168,22 @@ pub enum StartError {
 
 /// Starts attempts.
 ///
-/// - A task owned by the runner owns the process; it sends the events, in order, ending with [`AttemptEvent::Ended`], which is sent exactly once after every `Ok`, and not before the whole
+/// - A task owned by the runner owns the process; it sends the events, in order, ending with
+///   [`AttemptEvent::Ended`], which is sent exactly once after every `Ok`, and not before the whole
 ///   process group (and every marked process outside it) is gone.
 /// - The runner holds `presence` until then, also when the control is dropped.
 /// - Memory is bounded whatever the process writes.
 #[async_trait]
 pub trait ScanRunner: Send + Sync + 'static {
     /// Starts one attempt.
-    async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError>;
+    async fn start(
+        &self,
+        job: AttemptJob,
+        presence: Presence,
+        events: EventSink,
+    ) -> Result<Box<dyn AttemptControl>, StartError>;
 
-    /// What is left here of an attempt whose end nobody saw: of this run, or of an earlier one on the same data folder. `None`: nothing. Changes nothing.
+    /// What is left here of an attempt whose end nobody saw: of this run, or of an earlier one on
+    /// the same data folder. `None`: nothing. Changes nothing.
     async fn remains(&self, job: &AttemptJob) -> Option<Remains>;
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::model::{
-    Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanMode, ScanOrder, ScanRecord, ScanStatus,
-    Severity, TraceContext,
+    Command, FencingToken, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId,
+    ScanMode, ScanOrder, ScanRecord, ScanStatus, Severity, TraceContext,
 };
 use crate::policy::transition::Refusal;
 
@@ -89,7 +89,8 @@ pub struct NodeLeaseRefused;
 /// Where a page begins or ends in an order other than that of the numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPlace {
-    /// What the order compares, as text: a target, milliseconds or a count. Empty in an order by number.
+    /// What the order compares, as text: a target, milliseconds or a count. Empty in an order by
+    /// number.
     pub rank: String,
     /// Which scan, among those of the same rank.
     pub id: ScanId,
@@ -108,7 +109,8 @@ pub struct ListQuery {
     pub created_from: Option<Timestamp>,
     /// Only scans that were accepted before then.
     pub created_until: Option<Timestamp>,
-    /// Only scans in which this plugin has results: collected items or issues. Upper and lower case are the same.
+    /// Only scans in which this plugin has results: collected items or issues. Upper and lower case
+    /// are the same.
     pub plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
     pub min_severity: Option<Severity>,
@@ -120,13 +122,15 @@ pub struct ListQuery {
     pub after: Option<ScanId>,
     /// Keyset of the orders that are not by number: only what comes after this place.
     pub from: Option<ListPlace>,
-    /// Take the page from the other end of what is left: the way back. Only in an order by number; the page itself keeps its order.
+    /// Take the page from the other end of what is left: the way back. Only in an order by number;
+    /// the page itself keeps its order.
     pub from_the_end: bool,
     /// Skip so many of what is left: for numbered pages.
     pub offset: usize,
     /// At most so many.
     pub limit: usize,
-    /// Whether to count all matches (ignoring the keysets, `offset` and `limit`), up to a bound of the store's.
+    /// Whether to count all matches (ignoring the keysets, `offset` and `limit`), up to a bound of
+    /// the store's.
     pub count: bool,
 }
 
@@ -157,13 +161,15 @@ impl Default for ListQuery {
 pub struct ScanPage {
     /// In `order`.
     pub scans: Vec<ScanRecord>,
-    /// The order that was asked for, or newest first where the store cannot give that one; then `next` is a place in it.
+    /// The order that was asked for, or newest first where the store cannot give that one; then
+    /// `next` is a place in it.
     pub order: ScanOrder,
     /// The matches, where the query asked to count.
     pub total: Option<u64>,
     /// Whether there are more matches than `total`: counting is bounded.
     pub total_is_floor: bool,
-    /// Where the walk goes on, in the direction in which this page was taken: after this place. `None`: there is no more.
+    /// Where the walk goes on, in the direction in which this page was taken: after this place.
+    /// `None`: there is no more.
     pub next: Option<ListPlace>,
     /// Whether the page is shorter than it could be: the search is bounded, and goes on at `next`.
     pub is_partial: bool,
@@ -248,17 +254,24 @@ impl StoreStats {
     /// How many there are.
     #[must_use]
     pub const fn all(&self) -> u64 {
-        self.pending.saturating_add(self.running).saturating_add(self.completed).saturating_add(self.failed).saturating_add(self.cancelled)
+        self.pending
+            .saturating_add(self.running)
+            .saturating_add(self.completed)
+            .saturating_add(self.failed)
+            .saturating_add(self.cancelled)
     }
 }
 
 /// Keeps scans and nodes. An `Ok` means committed: it survives a power cut.
 ///
-/// - All changes of a row go through [`apply`](Self::apply), which performs [`crate::policy::transition::transition`] and commits it by compare-and-set on the row's version, retrying lost
-///   races by itself. "Now" is always the store's own clock.
-/// - After a [`StoreError`] a change may have been made all the same. Repeating a command is safe: a stale token is refused, a cancel or progress is idempotent.
-/// - [`Command::Lease`] additionally checks, in the same transaction, that the queue is not paused ([`Refusal::QueuePaused`]), that the node's lease is good
-///   ([`Refusal::NodeLeaseEnded`] if not) and that the node was not told to drain ([`Refusal::NodeDraining`]).
+/// - All changes of a row go through [`apply`](Self::apply), which performs
+///   [`crate::policy::transition::transition`] and commits it by compare-and-set on the row's
+///   version, retrying lost races by itself. "Now" is always the store's own clock.
+/// - After a [`StoreError`] a change may have been made all the same. Repeating a command is safe:
+///   a stale token is refused, a cancel or progress is idempotent.
+/// - [`Command::Lease`] additionally checks, in the same transaction, that the queue is not paused
+///   ([`Refusal::QueuePaused`]), that the node's lease is good ([`Refusal::NodeLeaseEnded`] if not)
+///   and that the node was not told to drain ([`Refusal::NodeDraining`]).
 #[async_trait]
 pub trait ScanStore: Send + Sync + 'static {
     /// Accepts a scan, with the next id.
@@ -279,17 +292,20 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Forgets a scan that has ended, with all that was kept beside it. Ids are not used again.
     async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError>;
 
-    /// How scans ended, day by day since `since`, oldest first; days without an end are left out. Deleted scans do not count.
+    /// How scans ended, day by day since `since`, oldest first; days without an end are left out.
+    /// Deleted scans do not count.
     async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError>;
 
-    /// The newest completed scans, dry runs excepted, at most `limit`, newest first; only those of one target and mode where `like` says so.
+    /// The newest completed scans, dry runs excepted, at most `limit`, newest first; only those of
+    /// one target and mode where `like` says so.
     async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError>;
 
     /// Counts by state.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
 
-    /// Rows that are pending and due before now + `within`, highest priority first, then longest due, at most `limit` of each priority; then those that are due because the clock was set back
-    /// ([`ScanRecord::left_to_wait`]), as many again.
+    /// Rows that are pending and due before now + `within`, highest priority first, then longest
+    /// due, at most `limit` of each priority; then those that are due because the clock was set
+    /// back ([`ScanRecord::left_to_wait`]), as many again.
     async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError>;
 
     /// Running rows of one node.
@@ -297,35 +313,45 @@ pub trait ScanStore: Send + Sync + 'static {
 
     /// Running rows whose node has no good lease (expired, or no row at all).
     ///
-    /// Ends the leases of the expired nodes in the same step: a node that comes back is told [`NodeLeaseRefused`]. What becomes of each lease is said by [`fate`](crate::policy::lease::fate), which
-    /// bears a clock that was set back or forward.
+    /// Ends the leases of the expired nodes in the same step: a node that comes back is told
+    /// [`NodeLeaseRefused`]. What becomes of each lease is said by
+    /// [`fate`](crate::policy::lease::fate), which bears a clock that was set back or forward.
     async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError>;
 
     /// Grants a new lease to a node that has none.
     async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError>;
 
-    /// Renews a node's lease, unless it has ended (expired leases that nobody ended yet are renewed).
-    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError>;
+    /// Renews a node's lease, unless it has ended (expired leases that nobody ended yet are
+    /// renewed).
+    async fn renew_node(
+        &self,
+        node: NodeRegistration,
+        ttl: Duration,
+    ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError>;
 
     /// Gives a node's lease back and forgets the node, its turn to look after the cluster included.
     async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError>;
 
-    /// Ends the leases of all nodes but `keep`, and their turn to look after the cluster: for a store that only one process can hold, where all others must be dead.
+    /// Ends the leases of all nodes but `keep`, and their turn to look after the cluster: for a
+    /// store that only one process can hold, where all others must be dead.
     async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError>;
 
     /// All nodes with their leases, good or not.
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError>;
 
-    /// Whether `node` is the one to look after the whole cluster now: at most one every `every`, whoever asks. Any node may die with the task; the next one has it after that time, and at once
-    /// when the store has forgotten the node that had it.
+    /// Whether `node` is the one to look after the whole cluster now: at most one every `every`,
+    /// whoever asks. Any node may die with the task; the next one has it after that time, and at
+    /// once when the store has forgotten the node that had it.
     async fn claim_look(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError>;
 
-    /// Tells a node to take no new scan and to be without any `within` this time, or (`None`) takes that back. `false`: no such node.
+    /// Tells a node to take no new scan and to be without any `within` this time, or (`None`) takes
+    /// that back. `false`: no such node.
     ///
     /// A node that registers anew under the same id keeps its order.
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError>;
 
-    /// Pauses the whole queue, for a reason or none: no scan is leased any more. What runs goes on. A paused queue keeps its first time and takes the new reason.
+    /// Pauses the whole queue, for a reason or none: no scan is leased any more. What runs goes on.
+    /// A paused queue keeps its first time and takes the new reason.
     async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError>;
 
     /// Takes a pause back. `false`: the queue was not paused.

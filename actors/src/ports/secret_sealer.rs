@@ -16,20 +16,25 @@ pub enum SealError {
         own: String,
     },
     /// Not what this key sealed for this setting and target.
-    #[error("the stored value belongs to another target, or to other addresses, images or files in the settings beside it; enter it again")]
+    #[error(
+        "the stored value belongs to another target, or to other addresses, images or files in the settings beside it; enter it again"
+    )]
     Broken,
     /// Nothing is stored.
     #[error("its value is not stored; enter it again")]
     Missing,
     /// There is no key.
-    #[error("this process has no key for secrets: give it the secrets.key_file of the process that accepted the scan, or enter the value again")]
+    #[error(
+        "this process has no key for secrets: give it the secrets.key_file of the process that accepted the scan, or enter the value again"
+    )]
     NoKey,
     /// The key cannot be used.
     #[error("{0}")]
     Unusable(String),
 }
 
-/// Seals and opens secrets. The same secret for the same purpose has the same sealed form, so that a repeated submission is the same request.
+/// Seals and opens secrets. The same secret for the same purpose has the same sealed form, so that
+/// a repeated submission is the same request.
 pub trait SecretSealer: std::fmt::Debug + Send + Sync + 'static {
     /// Seals `clear` for a purpose, without which it cannot be opened.
     ///
@@ -58,7 +63,8 @@ impl SecretSealer for NoSealer {
     }
 }
 
-/// What the secret of a scan is sealed for: its setting and its target. With another target it is of no use, so that nobody sends a stored secret to a host of their own.
+/// What the secret of a scan is sealed for: its setting and its target. With another target it is
+/// of no use, so that nobody sends a stored secret to a host of their own.
 fn of_scan(name: &str, target: &Target) -> String {
     format!("scan\n{name}\n{target}")
 }
@@ -68,12 +74,14 @@ fn of_form(name: &str) -> String {
     format!("form\n{name}")
 }
 
-/// What the sealed secret of a scan is sealed for once more, on its way through a form: also for what the other settings name, so that a form that was changed does not send it elsewhere.
+/// What the sealed secret of a scan is sealed for once more, on its way through a form: also for
+/// what the other settings name, so that a form that was changed does not send it elsewhere.
 fn of_loan(name: &str, target: &Target, beside: &str) -> String {
     format!("loan\n{name}\n{target}\n{beside}")
 }
 
-/// What the locked settings of a scan name: addresses, proxies, images, files. Those whose values are kept count as unchanged; [`resolve`] holds them to it.
+/// What the locked settings of a scan name: addresses, proxies, images, files. Those whose values
+/// are kept count as unchanged; [`resolve`] holds them to it.
 fn named_beside(overrides: &[ConfigOverride], natures: &SettingNatures) -> String {
     let locked = overrides.iter().filter(|one| is_locked(one, natures));
     let mut lines: Vec<(String, String)> = locked
@@ -107,7 +115,13 @@ enum Source {
     Form,
 }
 
-fn bring_back(sealer: &dyn SecretSealer, target: &Target, name: &str, beside: &str, kept: &KeptSecret) -> Result<(String, Source), SealError> {
+fn bring_back(
+    sealer: &dyn SecretSealer,
+    target: &Target,
+    name: &str,
+    beside: &str,
+    kept: &KeptSecret,
+) -> Result<(String, Source), SealError> {
     match sealer.open(&of_loan(name, target, beside), &kept.sealed) {
         Ok(sealed) => sealer.open(&of_scan(name, target), &sealed).map(|clear| (clear, Source::Scan)),
         Err(SealError::Broken) => sealer.open(&of_form(name), &kept.sealed).map(|clear| (clear, Source::Form)),
@@ -115,8 +129,9 @@ fn bring_back(sealer: &dyn SecretSealer, target: &Target, name: &str, beside: &s
     }
 }
 
-/// Makes the values of secret settings secrets, and puts the values in place that a form kept. `natures`: what is known of the scanner's settings; `None`: no scanner is known yet, so that any value may be
-/// a secret, and is made one.
+/// Makes the values of secret settings secrets, and puts the values in place that a form kept.
+/// `natures`: what is known of the scanner's settings; `None`: no scanner is known yet, so that any
+/// value may be a secret, and is made one.
 ///
 /// # Errors
 /// A value is hidden and nothing brings it back.
@@ -136,11 +151,15 @@ pub fn resolve(
     for (at, one) in overrides.iter_mut().enumerate() {
         let name = one.name();
         match &one.value {
-            SettingValue::Plain(text) if natures.is_none() || is_secret(one, known) => one.value = SettingValue::Secret(text.clone()),
+            SettingValue::Plain(text) if natures.is_none() || is_secret(one, known) => {
+                one.value = SettingValue::Secret(text.clone())
+            }
             SettingValue::Hidden => {
-                // The last one of a name is the newest. It is the only one that counts, so that a form costs no more than it has settings.
+                // The last one of a name is the newest. It is the only one that counts, so that a
+                // form costs no more than it has settings.
                 let newest = kept.iter().rev().find(|kept| kept.name == name);
-                match newest.ok_or(SealError::Missing).and_then(|kept| bring_back(sealer, target, &name, &beside, kept)) {
+                match newest.ok_or(SealError::Missing).and_then(|kept| bring_back(sealer, target, &name, &beside, kept))
+                {
                     Ok((clear, source)) => {
                         is_changed |= source == Source::Form && is_locked(one, known);
                         of_a_scan.extend((source == Source::Scan).then_some(at));
@@ -153,7 +172,9 @@ pub fn resolve(
         }
     }
     if is_changed {
-        errors.extend(of_a_scan.into_iter().filter_map(|at| overrides.get(at)).map(|one| refused(one, &SealError::Broken)));
+        errors.extend(
+            of_a_scan.into_iter().filter_map(|at| overrides.get(at)).map(|one| refused(one, &SealError::Broken)),
+        );
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
@@ -162,7 +183,11 @@ pub fn resolve(
 ///
 /// # Errors
 /// There is no key.
-pub fn seal_all(sealer: &dyn SecretSealer, target: &Target, overrides: &mut [ConfigOverride]) -> Result<(), FieldError> {
+pub fn seal_all(
+    sealer: &dyn SecretSealer,
+    target: &Target,
+    overrides: &mut [ConfigOverride],
+) -> Result<(), FieldError> {
     for one in overrides {
         let SettingValue::Secret(clear) = &one.value else { continue };
         let sealed = sealer.seal(&of_scan(&one.name(), target), clear).map_err(|why| refused(one, &why))?;
@@ -175,7 +200,11 @@ pub fn seal_all(sealer: &dyn SecretSealer, target: &Target, overrides: &mut [Con
 ///
 /// # Errors
 /// One cannot be opened.
-pub fn open_all(sealer: &dyn SecretSealer, target: &Target, overrides: &mut [ConfigOverride]) -> Result<(), FieldError> {
+pub fn open_all(
+    sealer: &dyn SecretSealer,
+    target: &Target,
+    overrides: &mut [ConfigOverride],
+) -> Result<(), FieldError> {
     for one in overrides {
         let opened = match &one.value {
             SettingValue::Sealed(sealed) => sealer.open(&of_scan(&one.name(), target), sealed),
@@ -193,21 +222,33 @@ pub fn are_same(sealer: &dyn SecretSealer, target: &Target, one: &[ConfigOverrid
     let opened = |overrides: &[ConfigOverride]| {
         let mut overrides = overrides.to_vec();
         open_all(sealer, target, &mut overrides).ok()?;
-        Some(overrides.into_iter().map(|one| (one.name(), one.value.clear().unwrap_or_default().to_owned())).collect::<Vec<_>>())
+        Some(
+            overrides
+                .into_iter()
+                .map(|one| (one.name(), one.value.clear().unwrap_or_default().to_owned()))
+                .collect::<Vec<_>>(),
+        )
     };
     one == other || opened(one).is_some_and(|one| opened(other) == Some(one))
 }
 
-/// What a form keeps of a value that was typed into it and that it does not show. `None`: there is no key, and it must be entered again.
+/// What a form keeps of a value that was typed into it and that it does not show. `None`: there is
+/// no key, and it must be entered again.
 #[must_use]
 pub fn keep(sealer: &dyn SecretSealer, name: &str, clear: &str) -> Option<KeptSecret> {
     let sealed = sealer.seal(&of_form(name), clear).ok()?;
     Some(KeptSecret { name: name.to_owned(), sealed })
 }
 
-/// What the form of an earlier scan keeps of its secrets: of use with the same target and the same locked settings alone.
+/// What the form of an earlier scan keeps of its secrets: of use with the same target and the same
+/// locked settings alone.
 #[must_use]
-pub fn keep_of_scan(sealer: &dyn SecretSealer, target: &Target, overrides: &[ConfigOverride], natures: &SettingNatures) -> Vec<KeptSecret> {
+pub fn keep_of_scan(
+    sealer: &dyn SecretSealer,
+    target: &Target,
+    overrides: &[ConfigOverride],
+    natures: &SettingNatures,
+) -> Vec<KeptSecret> {
     let beside = named_beside(overrides, natures);
     let lend = |one: &ConfigOverride| {
         let SettingValue::Sealed(sealed) = &one.value else { return None };
@@ -234,7 +275,8 @@ mod tests {
     #[test]
     fn a_secret_is_sealed_for_its_setting_and_its_target() {
         let sealer = TestSealer;
-        let mut overrides = vec![one("zap.remote.api_key=hunter2"), one("secret:whatweb.user_agent=hunter2"), one("whatweb.timeout=5")];
+        let mut overrides =
+            vec![one("zap.remote.api_key=hunter2"), one("secret:whatweb.user_agent=hunter2"), one("whatweb.timeout=5")];
         resolve(&sealer, &target("a.test"), &mut overrides, &[], Some(&SettingNatures::default())).unwrap();
         seal_all(&sealer, &target("a.test"), &mut overrides).unwrap();
         let json = serde_json::to_string(&overrides).unwrap();
@@ -288,7 +330,12 @@ mod tests {
     #[test]
     fn a_secret_of_a_scan_comes_back_only_beside_the_same_addresses() {
         let (sealer, natures, host) = (TestSealer, SettingNatures::default(), target("a.test"));
-        let row = stored(&["zap.remote.api_url=http://zap", "katana.proxy=http://u:pw@proxy", "zap.remote.api_key=hunter2", "whatweb.timeout=5"]);
+        let row = stored(&[
+            "zap.remote.api_url=http://zap",
+            "katana.proxy=http://u:pw@proxy",
+            "zap.remote.api_key=hunter2",
+            "whatweb.timeout=5",
+        ]);
         let of_scan = keep_of_scan(&sealer, &host, &row, &natures);
         let hidden = ["zap.remote.api_url=http://zap", "katana.proxy=••••••", "zap.remote.api_key=••••••"];
         let with = |at: usize, text: &'static str| {
@@ -347,7 +394,10 @@ mod tests {
         resolve(&TestSealer, &target("a.test"), &mut given, &[], None).unwrap();
         seal_all(&TestSealer, &target("a.test"), &mut given).unwrap();
         assert!(matches!(given[0].value, SettingValue::Sealed(_)));
-        assert!(are_same(&TestSealer, &target("a.test"), &given, &[one("a.b=x")]), "and the same submission later is the same");
+        assert!(
+            are_same(&TestSealer, &target("a.test"), &given, &[one("a.b=x")]),
+            "and the same submission later is the same"
+        );
         assert!(!are_same(&TestSealer, &target("a.test"), &given, &[one("a.b=y")]));
         assert!(!are_same(&TestSealer, &target("a.test"), &given, &[]));
     }

@@ -16,7 +16,8 @@ use crate::task;
 
 /// The longest that one look-around may take.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long a row of this node must be without an owner before it is handed back: longer than a dispatcher waits for the answer to its lease, so that no owner can still be on its way.
+/// How long a row of this node must be without an owner before it is handed back: longer than a
+/// dispatcher waits for the answer to its lease, so that no owner can still be on its way.
 const GRACE: Duration = Duration::from_secs(10);
 /// How many rows a look-around signals; the rest is for the next one.
 const SIGNALS: usize = 1_000;
@@ -47,17 +48,34 @@ impl Actor for Rescuer {
         myself.cast(Message::Look)?;
         let dead = shared.config.previous.clone();
         let lease = look_with_a_new_lease(&shared, myself);
-        Ok(State { shared, suspects: Suspects::new(), dead, work: None, is_looking: false, look_again: false, _lease: lease })
+        Ok(State {
+            shared,
+            suspects: Suspects::new(),
+            dead,
+            work: None,
+            is_looking: false,
+            look_again: false,
+            _lease: lease,
+        })
     }
 
-    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Look if state.is_looking => state.look_again = true,
             Message::Look => {
                 state.is_looking = true;
                 let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects), state.dead.clone());
                 let limited = async move {
-                    Message::Looked(tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))))
+                    Message::Looked(
+                        tokio::time::timeout(LIMIT, work)
+                            .await
+                            .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))),
+                    )
                 };
                 state.work = Some(task::answer(&myself, limited, Message::Panicked));
             }
@@ -85,7 +103,8 @@ impl Actor for Rescuer {
     }
 }
 
-/// A node that has a lease again looks at once: what it finished without one must be written before others take it over.
+/// A node that has a lease again looks at once: what it finished without one must be written before
+/// others take it over.
 fn look_with_a_new_lease(shared: &Shared, rescuer: ActorRef<Message>) -> AbortOnDropHandle<()> {
     let mut lease = shared.lease.subscribe();
     AbortOnDropHandle::new(tokio::spawn(async move {
@@ -103,7 +122,8 @@ fn look_with_a_new_lease(shared: &Shared, rescuer: ActorRef<Message>) -> AbortOn
     }))
 }
 
-/// Looks after this node's own rows and those of its dead predecessors, and after those of the whole cluster when it is this node's turn.
+/// Looks after this node's own rows and those of its dead predecessors, and after those of the
+/// whole cluster when it is this node's turn.
 async fn look(shared: Arc<Shared>, suspects: Suspects, dead: Vec<NodeId>) -> Result<Suspects, StoreError> {
     let own = hand_back(&shared, suspects).await;
     for node in dead {
@@ -116,7 +136,8 @@ async fn look(shared: Arc<Shared>, suspects: Suspects, dead: Vec<NodeId>) -> Res
     own
 }
 
-/// Takes over from a node of an earlier run, without waiting for the end of its lease: whoever named it knows that nothing of it is left.
+/// Takes over from a node of an earlier run, without waiting for the end of its lease: whoever
+/// named it knows that nothing of it is left.
 async fn succeed(shared: &Arc<Shared>, node: &NodeId) -> Result<(), StoreError> {
     take_all_over(shared, shared.ports.store.running_on(node).await?).await?;
     // Its turn to look after the cluster ends with it.
@@ -124,7 +145,8 @@ async fn succeed(shared: &Arc<Shared>, node: &NodeId) -> Result<(), StoreError> 
 }
 
 async fn look_after_the_cluster(shared: &Arc<Shared>) -> Result<(), StoreError> {
-    // First what only waits for a signal: a start must not wait for the many rows that a dead node may have left.
+    // First what only waits for a signal: a start must not wait for the many rows that a dead node
+    // may have left.
     if shared.config.adopts_waiting {
         signal_what_waits(shared).await?;
     }
@@ -151,7 +173,9 @@ async fn take_all_over(shared: &Arc<Shared>, orphans: Vec<RunningScan>) -> Resul
         let id = orphan.id;
         match take_over(shared, orphan).await {
             // The others must not wait for a row that nobody can read.
-            Err(error @ StoreError::Corrupt(_)) => error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over"),
+            Err(error @ StoreError::Corrupt(_)) => {
+                error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over")
+            }
             other => other?,
         }
     }
@@ -162,7 +186,8 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
     if adopt(shared, &orphan).await? {
         return Ok(());
     }
-    // Of a node that may only be frozen, nobody here can say whether its warden is there to end its scans.
+    // Of a node that may only be frozen, nobody here can say whether its warden is there to end its
+    // scans.
     let is_dead = shared.config.sole_node || shared.config.previous.contains(&orphan.node);
     let hint = if is_dead { "" } else { "; if it is frozen together with its warden, its scanner may still run" };
     let failure = Failure::new(FailureKind::NodeLost, format!("node {} lost its lease{hint}", orphan.node));
@@ -184,17 +209,23 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
     Ok(())
 }
 
-/// Keeps the result of an attempt that came to its end unseen, where it is complete and here. `false`: there is none, and the row is as it was.
+/// Keeps the result of an attempt that came to its end unseen, where it is complete and here.
+/// `false`: there is none, and the row is as it was.
 async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreError> {
     let Some(record) = shared.ports.store.get(scan.id).await? else { return Ok(false) };
-    let is_as_seen = record.token == scan.token && matches!(&record.state, ScanState::Running { node, .. } if *node == scan.node);
+    let is_as_seen =
+        record.token == scan.token && matches!(&record.state, ScanState::Running { node, .. } if *node == scan.node);
     if !is_as_seen {
         return Ok(false);
     }
     let remains = shared.ports.runner.remains(&AttemptJob::of(&record)).await;
     match adoption(remains.as_ref(), record.cancel_requested.is_some(), record.request.dry_run) {
         Adoption::Discard(why) => {
-            debug!(scan.id = scan.id.0, scan.token = scan.token.0, "an attempt that nobody runs any more left no result that counts: {why}");
+            debug!(
+                scan.id = scan.id.0,
+                scan.token = scan.token.0,
+                "an attempt that nobody runs any more left no result that counts: {why}"
+            );
             Ok(false)
         }
         Adoption::Adopt(verdict) => {
@@ -209,20 +240,23 @@ async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreEr
     }
 }
 
-/// Writes the end of an attempt that nobody saw. `true`: whether it was written or not, it must not be thrown away; the next look-around finds out.
+/// Writes the end of an attempt that nobody saw. `true`: whether it was written or not, it must not
+/// be thrown away; the next look-around finds out.
 async fn keep(shared: &Arc<Shared>, scan: &RunningScan, resolution: Resolution, plugins: Vec<PluginResult>) -> bool {
     match Record::new(scan.id, scan.token, resolution, Some(plugins)).write(Arc::clone(shared), Some(1)).await {
         Recorded::Done | Recorded::Stale | Recorded::Abandoned => true,
     }
 }
 
-/// Hands back the rows that run on this node and have had no owner for long enough; returns the others without an owner.
+/// Hands back the rows that run on this node and have had no owner for long enough; returns the
+/// others without an owner.
 async fn hand_back(shared: &Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
     let running = shared.ports.store.running_on(&shared.config.id).await?;
     let now = Instant::now();
     let mut remaining = Suspects::new();
     for scan in running.into_iter().filter(|scan| !shared.roster.holds(scan.id, scan.token)) {
-        // One that came to its end needs no owner. It cannot be one whose owner is on its way: that has not started.
+        // One that came to its end needs no owner. It cannot be one whose owner is on its way: that
+        // has not started.
         if adopt(shared, &scan).await? {
             continue;
         }

@@ -10,19 +10,27 @@ use super::Message;
 use super::state::{OnStop, Stage, cause_of_end, on_stop};
 use crate::context::Shared;
 use crate::health;
-use crate::model::{AttemptEnd, AttemptPhase, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord, ScannerInfo, end_with_attempt};
+use crate::model::{
+    AttemptEnd, AttemptPhase, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord, ScannerInfo,
+    end_with_attempt,
+};
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
 use crate::policy::infrastructure;
-use crate::ports::{Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, Presence, Presences, StartError, StopMode, StoreError};
+use crate::ports::{
+    Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, Presence, Presences, StartError,
+    StopMode, StoreError,
+};
 use crate::record::{Record, Recorded, resolve};
 use crate::supervisor::{self, ABANDONED, RECORDED};
 use crate::task;
 
-/// How long the end of an attempt is offered to a store that does not answer, once the lease is lost. A node that shuts down in vain ends with this as well.
+/// How long the end of an attempt is offered to a store that does not answer, once the lease is
+/// lost. A node that shuts down in vain ends with this as well.
 const HASTE: Duration = Duration::from_secs(5);
 
-/// How long after the last process is gone its end may take to be told. A runner that says nothing by then never will.
+/// How long after the last process is gone its end may take to be told. A runner that says nothing
+/// by then never will.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 pub(crate) struct Scan;
@@ -66,7 +74,11 @@ impl Actor for Scan {
     type State = State;
     type Arguments = ScanArguments;
 
-    async fn pre_start(&self, myself: ActorRef<Message>, arguments: ScanArguments) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: ScanArguments,
+    ) -> Result<State, ActorProcessingErr> {
         let ScanArguments { shared, record, presence, presences, supervisor } = arguments;
         let now = Instant::now();
         let mut state = State {
@@ -97,7 +109,12 @@ impl Actor for Scan {
         Ok(state)
     }
 
-    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Started(Ok(control)) => state.started(&myself, control),
             Message::Started(Err(error)) => state.not_started(&myself, error),
@@ -116,7 +133,10 @@ impl Actor for Scan {
             Message::Recorded(Recorded::Abandoned) => myself.stop(Some(ABANDONED.into())),
             Message::Gone => {
                 if !matches!(state.stage, Stage::Recording { .. }) {
-                    return Err("the runner lost sight of the attempt: its processes are gone, and it never told their end".into());
+                    return Err(
+                        "the runner lost sight of the attempt: its processes are gone, and it never told their end"
+                            .into(),
+                    );
                 }
             }
             Message::Panicked(why) => return Err(why.into()),
@@ -128,21 +148,33 @@ impl Actor for Scan {
 impl State {
     fn start(&mut self, myself: &ActorRef<Message>, presence: Presence) {
         let job = AttemptJob::of(&self.record);
-        info!(scan.id = self.record.id.0, scan.attempt = job.attempt.0, scan.token = self.record.token.0, "starting an attempt");
+        info!(
+            scan.id = self.record.id.0,
+            scan.attempt = job.attempt.0,
+            scan.token = self.record.token.0,
+            "starting an attempt"
+        );
         self.show(|live| {
             live.phase(AttemptPhase::Starting);
         });
         let to = myself.clone();
-        // An actor that is gone has dropped its control, which ends the process: nobody needs the news.
+        // An actor that is gone has dropped its control, which ends the process: nobody needs the
+        // news.
         let events: EventSink = Arc::new(move |event| drop(to.cast(Message::Event(event))));
         let runner = Arc::clone(&self.shared.ports.runner);
-        self.starting = Some(task::answer(myself, async move { Message::Started(runner.start(job, presence, events).await) }, Message::Panicked));
+        self.starting = Some(task::answer(
+            myself,
+            async move { Message::Started(runner.start(job, presence, events).await) },
+            Message::Panicked,
+        ));
         self.check_limits(myself);
     }
 
     fn started(&mut self, myself: &ActorRef<Message>, control: Box<dyn AttemptControl>) {
         self.starting = None;
-        let Stage::Starting { stop, early } = std::mem::replace(&mut self.stage, Stage::Running { control }) else { return };
+        let Stage::Starting { stop, early } = std::mem::replace(&mut self.stage, Stage::Running { control }) else {
+            return;
+        };
         self.shared.has_started();
         for event in early {
             self.event(myself, event);
@@ -213,22 +245,32 @@ impl State {
         self.ended(myself, end, cause == Some(StopCause::LeaseLost));
     }
 
-    /// `without_lease`: the node no longer looked after the scan when the attempt ended, and may not have heard of a cancel.
+    /// `without_lease`: the node no longer looked after the scan when the attempt ended, and may
+    /// not have heard of a cancel.
     fn ended(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
-        let hasty = matches!(self.stage, Stage::Stopping { cause: StopCause::LeaseLost, .. } | Stage::Starting { stop: Some(StopCause::LeaseLost), .. });
+        let hasty = matches!(
+            self.stage,
+            Stage::Stopping { cause: StopCause::LeaseLost, .. }
+                | Stage::Starting { stop: Some(StopCause::LeaseLost), .. }
+        );
         self.stage = Stage::Recording { may_abandon: hasty };
         self.timer = None;
         self.progress.busy = None;
-        // However long the store takes: nothing of the attempt runs any more. The row gets the store's own time.
+        // However long the store takes: nothing of the attempt runs any more. The row gets the
+        // store's own time.
         let mut plugins = self.plugins.clone();
         end_with_attempt(&mut plugins, self.shared.ports.clock.now());
         self.show(|live| {
             live.phase(AttemptPhase::Recording).plugins(plugins);
         });
         match end {
-            AttemptEnd::Failed(failure) if self.shared.config.waits_for_repair && infrastructure::may_be_the_nodes(failure.kind) => {
-                let work = health::judged(Arc::clone(&self.shared), failure, self.record.attempts.clone(), self.started);
-                self.recorder = Some(task::answer(myself, async move { Message::Judged(Box::new(work.await)) }, Message::Panicked));
+            AttemptEnd::Failed(failure)
+                if self.shared.config.waits_for_repair && infrastructure::may_be_the_nodes(failure.kind) =>
+            {
+                let work =
+                    health::judged(Arc::clone(&self.shared), failure, self.record.attempts.clone(), self.started);
+                self.recorder =
+                    Some(task::answer(myself, async move { Message::Judged(Box::new(work.await)) }, Message::Panicked));
             }
             end => self.record_end(myself, end, without_lease),
         }
@@ -246,7 +288,11 @@ impl State {
                 let _ = self.supervisor.cast(supervisor::Message::AttemptFailed(failure.kind, target()));
             }
             AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail } => {
-                warn!(scan.id = self.record.id.0, "the node could not run an attempt; the scan waits at no cost: {}", detail.as_deref().unwrap_or_default());
+                warn!(
+                    scan.id = self.record.id.0,
+                    "the node could not run an attempt; the scan waits at no cost: {}",
+                    detail.as_deref().unwrap_or_default()
+                );
             }
             AttemptEnd::Completed(_) => {
                 let _ = self.supervisor.cast(supervisor::Message::AttemptCompleted(target()));
@@ -324,11 +370,17 @@ impl State {
             return;
         }
         self.progress.dirty = false;
-        let command = Command::Progress { token: self.record.token, scanner: self.scanner.clone(), plugins: self.plugins.clone() };
+        let command = Command::Progress {
+            token: self.record.token,
+            scanner: self.scanner.clone(),
+            plugins: self.plugins.clone(),
+        };
         let (store, id) = (Arc::clone(&self.shared.ports.store), self.record.id);
         let work = async move {
             let answer = tokio::time::timeout(Duration::from_secs(10), store.apply(id, command)).await;
-            Message::ProgressWritten(Box::new(answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))))
+            Message::ProgressWritten(Box::new(
+                answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))),
+            ))
         };
         self.progress.busy = Some(task::answer(myself, work, Message::Panicked));
     }
@@ -351,13 +403,18 @@ impl State {
             }
             Ok(Applied::Missing) => self.stop(myself, StopCause::LeaseLost),
             Err(error) => {
-                debug!(scan.id = self.record.id.0, error = &error as &dyn std::error::Error, "could not write progress; the next write carries it");
+                debug!(
+                    scan.id = self.record.id.0,
+                    error = &error as &dyn std::error::Error,
+                    "could not write progress; the next write carries it"
+                );
                 self.progress.dirty = true;
             }
         }
         if !matches!(self.stage, Stage::Recording { .. }) {
             // Whether or not there is more to write now, the next write waits its turn.
-            self.progress.busy = Some(task::timer(myself, Instant::now() + self.shared.config.progress_every, Message::WriteProgress));
+            self.progress.busy =
+                Some(task::timer(myself, Instant::now() + self.shared.config.progress_every, Message::WriteProgress));
         }
     }
 

@@ -45,11 +45,14 @@ pub(crate) enum OnStop {
     Hasten,
 }
 
-/// How weighty causes are, lightest first: a weightier one replaces the one under way, so that a user's cancel during a shutdown cancels, and a lost lease kills at once.
+/// How weighty causes are, lightest first: a weightier one replaces the one under way, so that a
+/// user's cancel during a shutdown cancels, and a lost lease kills at once.
 pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
     let mode = match cause {
         StopCause::LeaseLost | StopCause::ShutdownOver => StopMode::Kill,
-        StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => StopMode::Graceful,
+        StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => {
+            StopMode::Graceful
+        }
     };
     match stage {
         Stage::Starting { stop: Some(earlier), .. } if *earlier >= cause => OnStop::Ignore,
@@ -59,14 +62,17 @@ pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
         Stage::Stopping { .. } => OnStop::Stop(cause, mode),
         Stage::Recording { .. } => match cause {
             StopCause::LeaseLost | StopCause::ShutdownOver => OnStop::Hasten,
-            StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => OnStop::Ignore,
+            StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => {
+                OnStop::Ignore
+            }
         },
     }
 }
 
 /// Why an attempt ended whose processes are gone: what was asked of it, or the lease.
 ///
-/// Whatever ends once the lease can no longer be trusted counts as ended by that: the node's guard may have killed it before this node did, and the scan may be another node's by now.
+/// Whatever ends once the lease can no longer be trusted counts as ended by that: the node's guard
+/// may have killed it before this node did, and the scan may be another node's by now.
 #[must_use]
 pub(crate) fn cause_of_end(stage: &Stage, lease_is_good: bool) -> Option<StopCause> {
     let lost = (!lease_is_good).then_some(StopCause::LeaseLost);

@@ -20,7 +20,8 @@ use crate::{scan, task};
 
 /// The stop reason of a Scan actor whose end is recorded.
 pub(crate) const RECORDED: &str = "recorded";
-/// The stop reason of a Scan actor that gave its row up: the lease is lost, or the store does not answer at shutdown.
+/// The stop reason of a Scan actor that gave its row up: the lease is lost, or the store does not
+/// answer at shutdown.
 pub(crate) const ABANDONED: &str = "abandoned";
 
 /// The name of the budget of failed attempts.
@@ -38,12 +39,25 @@ impl Actor for ScanSupervisor {
         shared.ports.board.budget(BUDGET, &shared.breaker.borrow().budget());
         adopt(&shared, &myself);
         myself.cast(Message::Ordered)?;
-        let mut state = State { shared, mode: Mode::Serving, children: HashMap::new(), waiting: Vec::new(), drain: None, hold: None, bus };
+        let mut state = State {
+            shared,
+            mode: Mode::Serving,
+            children: HashMap::new(),
+            waiting: Vec::new(),
+            drain: None,
+            hold: None,
+            bus,
+        };
         state.await_end_of_hold(&myself);
         Ok(state)
     }
 
-    async fn handle(&self, myself: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Launch(launch) => state.launch(&myself, *launch).await,
             Message::Cancel(id) => state.cancel(id),
@@ -99,13 +113,24 @@ impl Actor for ScanSupervisor {
         Ok(())
     }
 
-    async fn handle_supervisor_evt(&self, myself: ActorRef<Message>, event: SupervisionEvent, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorTerminated(who, _, reason) => match reason.as_deref() {
                 Some(RECORDED | ABANDONED) => state.forget(who.get_id()),
-                other => state.clean_up(&myself, &who, format!("the scan's actor ended unexpectedly: {}", other.unwrap_or("no reason"))),
+                other => state.clean_up(
+                    &myself,
+                    &who,
+                    format!("the scan's actor ended unexpectedly: {}", other.unwrap_or("no reason")),
+                ),
             },
-            SupervisionEvent::ActorFailed(who, why) => state.clean_up(&myself, &who, format!("the scan's actor failed: {why}")),
+            SupervisionEvent::ActorFailed(who, why) => {
+                state.clean_up(&myself, &who, format!("the scan's actor failed: {why}"))
+            }
             _ => {}
         }
         Ok(())
@@ -130,14 +155,16 @@ impl State {
             presences: Arc::new(presences),
         };
         let id = record.id;
-        // The lease may have been lost since the row was leased; then nothing may start, because nothing would kill it in time.
+        // The lease may have been lost since the row was leased; then nothing may start, because
+        // nothing would kill it in time.
         let now = Instant::now();
         let drained = self.shared.orders.borrow().drain.is_some_and(|by| by <= now);
         if self.mode != Mode::Serving || drained || !self.shared.lease_is_good() {
             // Leased a moment too late. Nothing has started, so the row goes back as it was.
             let back = Record::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
             self.shared.roster.entries().insert(id, entry.clone());
-            let leaving = Leaving { shared: Arc::clone(&self.shared), scan: id, token: entry.token, supervisor: myself.clone() };
+            let leaving =
+                Leaving { shared: Arc::clone(&self.shared), scan: id, token: entry.token, supervisor: myself.clone() };
             tokio::spawn(async move {
                 back.write(Arc::clone(&leaving.shared), Some(3)).await;
                 drop((credit, presence, leaving));
@@ -147,14 +174,23 @@ impl State {
         self.shared.roster.entries().insert(id, entry.clone());
         self.shared.publish_own(record.clone());
         let (presences, target) = (Arc::clone(&entry.presences), record.request.target.to_string());
-        let arguments = ScanArguments { shared: Arc::clone(&self.shared), record, presence, presences, supervisor: myself.clone() };
+        let arguments =
+            ScanArguments { shared: Arc::clone(&self.shared), record, presence, presences, supervisor: myself.clone() };
         match Actor::spawn_linked(None, Scan, arguments, myself.get_cell()).await {
             Ok((actor, _)) => {
-                let child = Child { scan: id, target, entry, actor: actor.clone(), phase: ChildPhase::Alive, credit: Some(credit) };
+                let child = Child {
+                    scan: id,
+                    target,
+                    entry,
+                    actor: actor.clone(),
+                    phase: ChildPhase::Alive,
+                    credit: Some(credit),
+                };
                 self.children.insert(actor.get_id(), child);
             }
             Err(error) => {
-                // Its `pre_start` failed, so no process exists; the rescuer finds the row without an owner.
+                // Its `pre_start` failed, so no process exists; the rescuer finds the row without
+                // an owner.
                 error!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not start a scan's actor");
                 self.shared.leave_roster(id, entry.token);
             }
@@ -210,7 +246,8 @@ impl State {
         self.show();
     }
 
-    /// An actor died without recording its end. Its drop has killed the process; once that is certain, the row goes on.
+    /// An actor died without recording its end. Its drop has killed the process; once that is
+    /// certain, the row goes on.
     fn clean_up(&mut self, myself: &ActorRef<Message>, who: &ActorCell, why: String) {
         let id = who.get_id();
         let Some(child) = self.children.get_mut(&id) else { return };
@@ -255,12 +292,15 @@ async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RosterEntry, why: Str
     }
 }
 
-/// Cleans up after a supervisor that failed: its children died with it, but their rows are still ours.
+/// Cleans up after a supervisor that failed: its children died with it, but their rows are still
+/// ours.
 fn adopt(shared: &Arc<Shared>, supervisor: &ActorRef<Message>) {
-    let left: Vec<(ScanId, RosterEntry)> = shared.roster.entries().iter().map(|(id, entry)| (*id, entry.clone())).collect();
+    let left: Vec<(ScanId, RosterEntry)> =
+        shared.roster.entries().iter().map(|(id, entry)| (*id, entry.clone())).collect();
     for (id, entry) in left {
         info!(scan.id = id.0, "cleaning up after a failed supervisor");
-        let leaving = Leaving { shared: Arc::clone(shared), scan: id, token: entry.token, supervisor: supervisor.clone() };
+        let leaving =
+            Leaving { shared: Arc::clone(shared), scan: id, token: entry.token, supervisor: supervisor.clone() };
         tokio::spawn(async move {
             recover(Arc::clone(&leaving.shared), id, entry, "the scan's supervisor failed".into()).await;
             drop(leaving);
@@ -276,7 +316,8 @@ fn listen(bus: &dyn ControlBus, supervisor: ActorRef<Message>) -> AbortOnDropHan
             match messages.recv().await {
                 Ok(Control::Cancel(id)) if supervisor.cast(Message::Cancel(id)).is_err() => return,
                 Ok(Control::Follow(id)) if supervisor.cast(Message::Follow(id)).is_err() => return,
-                // The lease heeds the orders. What was missed comes back: a cancel with the next renewal, a follower by itself.
+                // The lease heeds the orders. What was missed comes back: a cancel with the next
+                // renewal, a follower by itself.
                 Ok(Control::Cancel(_) | Control::Follow(_) | Control::Heed(_)) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             }

@@ -43,7 +43,8 @@ pub(crate) struct Launch {
     pub(crate) credit: OwnedSemaphorePermit,
 }
 
-/// Called when the last attempt is gone; also when it is dropped, because then nobody is left who could have one.
+/// Called when the last attempt is gone; also when it is dropped, because then nobody is left who
+/// could have one.
 pub(crate) struct OnCleared(Option<Box<dyn FnOnce() + Send>>);
 
 impl OnCleared {

@@ -72,7 +72,9 @@ impl State {
         let state = match self.mode {
             Mode::ShuttingDown => "shutting down",
             Mode::Serving | Mode::Clearing if self.shared.orders.borrow().drain.is_some() => "draining",
-            Mode::Serving | Mode::Clearing if self.shared.breaker.borrow().node_held(now).is_some() => "held back: too many attempts of several targets failed",
+            Mode::Serving | Mode::Clearing if self.shared.breaker.borrow().node_held(now).is_some() => {
+                "held back: too many attempts of several targets failed"
+            }
             Mode::Serving | Mode::Clearing => "serving",
         };
         self.shared.show("supervisor", state);

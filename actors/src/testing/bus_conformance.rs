@@ -1,4 +1,5 @@
-//! What every [`ControlBus`] promises, as tests. An adapter implements [`BusHarness`] and calls [`bus_conformance_tests!`](crate::bus_conformance_tests).
+//! What every [`ControlBus`] promises, as tests. An adapter implements [`BusHarness`] and calls
+//! [`bus_conformance_tests!`](crate::bus_conformance_tests).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Makes buses for the suite.
 #[async_trait]
 pub trait BusHarness: Send + Sync + 'static {
-    /// The buses of two nodes that hear each other already. Where there is only one process, both are the same.
+    /// The buses of two nodes that hear each other already. Where there is only one process, both
+    /// are the same.
     async fn nodes(&self) -> [Arc<dyn ControlBus>; 2];
 }
 
-/// Makes one test a promise. The expression makes a [`BusHarness`](crate::testing::bus_conformance::BusHarness).
+/// Makes one test a promise. The expression makes a
+/// [`BusHarness`](crate::testing::bus_conformance::BusHarness).
 #[macro_export]
 macro_rules! bus_conformance_tests {
     ($test:meta, $harness:expr) => {
@@ -80,7 +83,9 @@ pub async fn every_kind_of_message_arrives_as_it_was_sent(harness: &impl BusHarn
     let [one, two] = harness.nodes().await;
     let mut subscriber = two.subscribe();
     let node = "node-1.example_2".parse().unwrap();
-    for control in [Control::Cancel(ScanId(u64::MAX)), Control::Heed(None), Control::Heed(Some(node)), Control::Follow(ScanId(0))] {
+    for control in
+        [Control::Cancel(ScanId(u64::MAX)), Control::Heed(None), Control::Heed(Some(node)), Control::Follow(ScanId(0))]
+    {
         one.publish(control.clone()).await;
         assert_eq!(heard(&mut subscriber).await, control);
     }

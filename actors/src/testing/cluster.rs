@@ -1,4 +1,5 @@
-//! A small cluster in memory: any number of nodes on one store, one queue and one bus, under paused time.
+//! A small cluster in memory: any number of nodes on one store, one queue and one bus, under paused
+//! time.
 
 use std::sync::Arc;
 
@@ -77,16 +78,25 @@ impl Cluster {
         NodePorts { board: Arc::new(LiveBoard::default()), feed: self.hub.member(), ..self.ports() }
     }
 
-    /// The ports of a node in a process that has just started: no signal has reached it, and its board is empty.
+    /// The ports of a node in a process that has just started: no signal has reached it, and its
+    /// board is empty.
     #[must_use]
     pub fn ports_after_restart(&self) -> NodePorts {
-        NodePorts { queue: Arc::new(LocalJobQueue::new(Arc::clone(&self.clock) as Arc<dyn Clock>)), ..self.ports_elsewhere() }
+        NodePorts {
+            queue: Arc::new(LocalJobQueue::new(Arc::clone(&self.clock) as Arc<dyn Clock>)),
+            ..self.ports_elsewhere()
+        }
     }
 
     /// The desk of a process of its own that runs nothing.
     #[must_use]
     pub fn desk_elsewhere(&self) -> ScanDesk {
-        ScanDesk { board: Arc::new(LiveBoard::default()), feed: self.hub.member(), view: View::Shared, ..self.desk.clone() }
+        ScanDesk {
+            board: Arc::new(LiveBoard::default()),
+            feed: self.hub.member(),
+            view: View::Shared,
+            ..self.desk.clone()
+        }
     }
 
     /// What connects the processes.
@@ -121,7 +131,8 @@ impl Cluster {
         self.store.get(id).await.unwrap().unwrap()
     }
 
-    /// Waits until a scan's row is as wanted. Under paused time this costs nothing; a row that never gets there fails the test after a simulated day.
+    /// Waits until a scan's row is as wanted. Under paused time this costs nothing; a row that
+    /// never gets there fails the test after a simulated day.
     pub async fn until(&self, id: ScanId, wanted: impl Fn(&ScanRecord) -> bool) -> ScanRecord {
         let wait = async {
             loop {
@@ -163,7 +174,10 @@ impl Cluster {
         for (index, run) in runs.iter().enumerate() {
             for other in runs[index + 1..].iter().filter(|other| other.scan == run.scan) {
                 assert!(other.token > run.token, "two runs under one token: {run:?} {other:?}");
-                assert!(run.to.is_some_and(|end| end <= other.from), "two processes of one scan at once: {run:?} {other:?}");
+                assert!(
+                    run.to.is_some_and(|end| end <= other.from),
+                    "two processes of one scan at once: {run:?} {other:?}"
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! A store that fails in the ways of a real one: slow, unreachable, and worst of all, committed but reported as an error.
+//! A store that fails in the ways of a real one: slow, unreachable, and worst of all, committed but
+//! reported as an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use jiff::civil::Date;
 
 use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
 use crate::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats, Submitted,
+    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
+    ScanStore, StoreError, StoreStats, Submitted,
 };
 
 /// What happens to one call.
@@ -120,7 +122,11 @@ impl ScanStore for FaultyStore {
         self.call(self.inner.register_node(node, ttl)).await
     }
 
-    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+    async fn renew_node(
+        &self,
+        node: NodeRegistration,
+        ttl: Duration,
+    ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
         self.call(self.inner.renew_node(node, ttl)).await
     }
 

@@ -1,4 +1,5 @@
-//! What every [`LiveFeed`] between processes promises, as tests. An adapter implements [`FeedHarness`] and calls [`feed_conformance_tests!`](crate::feed_conformance_tests).
+//! What every [`LiveFeed`] between processes promises, as tests. An adapter implements
+//! [`FeedHarness`] and calls [`feed_conformance_tests!`](crate::feed_conformance_tests).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,8 @@ pub trait FeedHarness: Send + Sync + 'static {
     async fn processes(&self) -> [Arc<dyn LiveFeed>; 2];
 }
 
-/// Makes one test a promise. The expression makes a [`FeedHarness`](crate::testing::feed_conformance::FeedHarness).
+/// Makes one test a promise. The expression makes a
+/// [`FeedHarness`](crate::testing::feed_conformance::FeedHarness).
 #[macro_export]
 macro_rules! feed_conformance_tests {
     ($test:meta, $harness:expr) => {

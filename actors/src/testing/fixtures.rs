@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScannerInfo,
-    ScannerKind, ScannerOffer, TraceContext,
+    NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, ScanId, ScanRecord, ScanRequest,
+    ScanRequestDraft, ScannerInfo, ScannerKind, ScannerOffer, TraceContext,
 };
 
 /// A request for a passive scan of `target`.

@@ -11,17 +11,19 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use crate::model::{
-    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanOrder, ScanRecord, ScanState, ScanStatus,
+    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanOrder,
+    ScanRecord, ScanState, ScanStatus,
 };
 use crate::policy::lease::{Fate, fate, is_over, left_to_drain};
 use crate::policy::listing::{matches, place, target_text, took_ms};
 use crate::policy::transition::{Refusal, Transition, transition};
 use crate::ports::{
-    Applied, Clock, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats,
-    Submitted,
+    Applied, Clock, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike,
+    ScanPage, ScanStore, StoreError, StoreStats, Submitted,
 };
 
-/// See the module. Every change is kept in [`MemoryStore::history`], for tests that check what may never happen.
+/// See the module. Every change is kept in [`MemoryStore::history`], for tests that check what may
+/// never happen.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -87,7 +89,10 @@ impl MemoryStore {
     }
 
     fn after(&self, wait: Duration) -> Timestamp {
-        self.clock.now().saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+        self.clock
+            .now()
+            .saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX))
+            .unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -146,11 +151,21 @@ impl State {
     }
 
     fn grant(&mut self, node: NodeRegistration, now: Timestamp, ttl: Duration) -> NodeLease {
-        let expires_at = now.saturating_add(SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
+        let expires_at =
+            now.saturating_add(SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX);
         self.ttls.insert(node.id.clone(), ttl);
-        let cancels = self.running_on(&node.id).filter(|scan| self.scans[&scan.id].cancel_requested.is_some()).map(|scan| scan.id).collect();
+        let cancels = self
+            .running_on(&node.id)
+            .filter(|scan| self.scans[&scan.id].cancel_requested.is_some())
+            .map(|scan| scan.id)
+            .collect();
         let drain_by = self.nodes.get(&node.id).and_then(|known| known.drain_by);
-        let drain = drain_by.map(|by| left_to_drain(Duration::try_from(by.duration_since(now)).unwrap_or_default(), self.drains.get(&node.id).copied()));
+        let drain = drain_by.map(|by| {
+            left_to_drain(
+                Duration::try_from(by.duration_since(now)).unwrap_or_default(),
+                self.drains.get(&node.id).copied(),
+            )
+        });
         self.nodes.insert(node.id.clone(), NodeRecord { registration: node, expires_at, is_alive: true, drain_by });
         NodeLease { expires_at, cancels, drain, paused: self.pause.is_some() }
     }
@@ -163,8 +178,12 @@ fn in_order(mut records: Vec<&ScanRecord>, order: ScanOrder) -> Vec<&ScanRecord>
     match order {
         ScanOrder::Newest => records.reverse(),
         ScanOrder::Oldest => {}
-        ScanOrder::Target => records.sort_by(|one, other| (target_text(one), other.id).cmp(&(target_text(other), one.id))),
-        ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => records.sort_by_key(|record| std::cmp::Reverse((rank(record), record.id))),
+        ScanOrder::Target => {
+            records.sort_by(|one, other| (target_text(one), other.id).cmp(&(target_text(other), one.id)))
+        }
+        ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => {
+            records.sort_by_key(|record| std::cmp::Reverse((rank(record), record.id)))
+        }
     }
     records
 }
@@ -232,10 +251,16 @@ impl ScanStore for MemoryStore {
 
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
         let state = self.state();
-        let all: Vec<&ScanRecord> = in_order(state.scans.values().filter(|record| matches(record, &query)).collect(), query.order);
+        let all: Vec<&ScanRecord> =
+            in_order(state.scans.values().filter(|record| matches(record, &query)).collect(), query.order);
         let total = query.count.then_some(all.len() as u64);
-        let begins = query.from.as_ref().and_then(|from| all.iter().position(|record| place(record, query.order).as_ref() == Some(from)));
-        let within = |record: &&&ScanRecord| query.before.is_none_or(|before| record.id < before) && query.after.is_none_or(|after| record.id > after);
+        let begins = query
+            .from
+            .as_ref()
+            .and_then(|from| all.iter().position(|record| place(record, query.order).as_ref() == Some(from)));
+        let within = |record: &&&ScanRecord| {
+            query.before.is_none_or(|before| record.id < before) && query.after.is_none_or(|after| record.id > after)
+        };
         let left: Vec<&ScanRecord> = all.iter().skip(begins.map_or(0, |at| at + 1)).filter(within).copied().collect();
         let backwards = query.from_the_end && query.order.is_by_number();
         let walked: Vec<&ScanRecord> = if backwards { left.into_iter().rev().collect() } else { left };
@@ -245,7 +270,15 @@ impl ScanStore for MemoryStore {
         if backwards {
             page.reverse();
         }
-        Ok(ScanPage { scans: page, order: query.order, total, total_is_floor: false, next, is_partial: false, unreadable: Vec::new() })
+        Ok(ScanPage {
+            scans: page,
+            order: query.order,
+            total,
+            total_is_floor: false,
+            next,
+            is_partial: false,
+            unreadable: Vec::new(),
+        })
     }
 
     async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
@@ -279,7 +312,8 @@ impl ScanStore for MemoryStore {
     async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
         let state = self.state();
         let runs = state.scans.values().rev().filter_map(past_run);
-        let wanted = |run: &PastRun| like.as_ref().is_none_or(|like| like.target == run.target && like.mode == run.mode);
+        let wanted =
+            |run: &PastRun| like.as_ref().is_none_or(|like| like.target == run.target && like.mode == run.mode);
         Ok(runs.filter(wanted).take(limit).collect())
     }
 
@@ -303,10 +337,23 @@ impl ScanStore for MemoryStore {
         state.count("due");
         let state = &*state;
         let left = |id: &ScanId| state.scans[id].left_to_wait(now);
-        let of =
-            |wanted: Priority| state.waiting.iter().filter(move |(priority, due, id)| *priority == wanted && (*due <= until || left(id).is_zero())).take(limit);
+        let of = |wanted: Priority| {
+            state
+                .waiting
+                .iter()
+                .filter(move |(priority, due, id)| *priority == wanted && (*due <= until || left(id).is_zero()))
+                .take(limit)
+        };
         let due = Priority::ALL.iter().flat_map(|priority| of(*priority));
-        Ok(due.map(|(priority, due, id)| DueScan { id: *id, priority: *priority, due: *due, wait: left(id), trace: state.scans[id].trace }).collect())
+        Ok(due
+            .map(|(priority, due, id)| DueScan {
+                id: *id,
+                priority: *priority,
+                due: *due,
+                wait: left(id),
+                trace: state.scans[id].trace,
+            })
+            .collect())
     }
 
     async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
@@ -339,7 +386,11 @@ impl ScanStore for MemoryStore {
         Ok(self.state().grant(node, self.clock.now(), ttl))
     }
 
-    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+    async fn renew_node(
+        &self,
+        node: NodeRegistration,
+        ttl: Duration,
+    ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
         let mut state = self.state();
         state.count("renew_node");
         if !state.nodes.contains_key(&node.id) {

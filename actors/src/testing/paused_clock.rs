@@ -1,4 +1,5 @@
-//! A wall clock that follows tokio's monotonic clock, so that a test with paused time moves both at once.
+//! A wall clock that follows tokio's monotonic clock, so that a test with paused time moves both at
+//! once.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;

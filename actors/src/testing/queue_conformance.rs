@@ -1,6 +1,7 @@
 //! What every [`JobQueue`] promises, as tests: one case a promise.
 //!
-//! An adapter implements [`QueueHarness`] and calls [`queue_conformance_tests!`](crate::queue_conformance_tests) in a test module of its own.
+//! An adapter implements [`QueueHarness`] and calls
+//! [`queue_conformance_tests!`](crate::queue_conformance_tests) in a test module of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +29,9 @@ pub trait QueueHarness: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
-/// Makes one test a promise. The expression makes a [`QueueHarness`](crate::testing::queue_conformance::QueueHarness); the tests run under paused time where the attribute says so.
+/// Makes one test a promise. The expression makes a
+/// [`QueueHarness`](crate::testing::queue_conformance::QueueHarness); the tests run under paused
+/// time where the attribute says so.
 #[macro_export]
 macro_rules! queue_conformance_tests {
     ($test:meta, $harness:expr) => {
@@ -64,8 +67,19 @@ macro_rules! queue_conformance_tests {
 }
 
 /// Signals a scan that is due `after` milliseconds from now, or was due so long ago.
-async fn send(harness: &impl QueueHarness, queue: &Arc<dyn JobQueue>, id: u64, priority: Priority, after: i64) -> JobSignal {
-    let signal = JobSignal { id: ScanId(id), priority, due: harness.now() + SignedDuration::from_millis(after), trace: fixtures::trace() };
+async fn send(
+    harness: &impl QueueHarness,
+    queue: &Arc<dyn JobQueue>,
+    id: u64,
+    priority: Priority,
+    after: i64,
+) -> JobSignal {
+    let signal = JobSignal {
+        id: ScanId(id),
+        priority,
+        due: harness.now() + SignedDuration::from_millis(after),
+        trace: fixtures::trace(),
+    };
     queue.signal(signal.clone(), Duration::from_millis(u64::try_from(after).unwrap_or_default())).await.unwrap();
     signal
 }
@@ -92,7 +106,10 @@ pub async fn a_signal_is_delivered_and_ends_with_its_acknowledgement(harness: &i
     let sent = send(harness, &queue, 1, Priority::High, 0).await;
     assert_eq!(queue.depth().await.unwrap(), 1);
     let delivery = next(&queue).await;
-    assert_eq!((delivery.signal.id, delivery.signal.priority, delivery.signal.trace), (sent.id, sent.priority, sent.trace));
+    assert_eq!(
+        (delivery.signal.id, delivery.signal.priority, delivery.signal.trace),
+        (sent.id, sent.priority, sent.trace)
+    );
     assert_eq!(queue.depth().await.unwrap(), 1, "in a reader's hands it still counts");
     queue.acknowledge(&delivery.receipt).await.unwrap();
     assert_eq!(queue.depth().await.unwrap(), 0);
@@ -219,7 +236,10 @@ pub async fn a_delivery_released_without_a_wait_has_its_old_place(harness: &impl
 pub async fn what_is_due_by_another_clock_is_delivered_at_once(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     let due = harness.now() + SignedDuration::from_hours(1);
-    queue.signal(JobSignal { id: ScanId(1), priority: Priority::Normal, due, trace: fixtures::trace() }, Duration::ZERO).await.unwrap();
+    queue
+        .signal(JobSignal { id: ScanId(1), priority: Priority::Normal, due, trace: fixtures::trace() }, Duration::ZERO)
+        .await
+        .unwrap();
     let delivery = next(&queue).await;
     assert!(delivery.signal.due <= harness.now());
     queue.acknowledge(&delivery.receipt).await.unwrap();
@@ -282,7 +302,8 @@ pub async fn a_repeated_signal_keeps_the_earlier_due_and_the_higher_priority(har
     assert_eq!([take(&queue).await, take(&queue).await], [1, 2]);
 }
 
-/// The acknowledgement of the first delivery must not swallow what was signalled after it: the row may have been requeued between the two.
+/// The acknowledgement of the first delivery must not swallow what was signalled after it: the row
+/// may have been requeued between the two.
 pub async fn a_signal_for_a_scan_in_hand_is_delivered_after_it(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     send(harness, &queue, 1, Priority::Normal, 0).await;

@@ -8,12 +8,17 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::model::{Failure, FailureKind, FaultKind, FencingToken, NodeFault, PluginResult, PluginStatus, ScanId, ScannerInfo, ScannerKind};
+use crate::model::{
+    Failure, FailureKind, FaultKind, FencingToken, NodeFault, PluginResult, PluginStatus, ScanId, ScannerInfo,
+    ScannerKind,
+};
 use crate::ports::{
-    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Remains, ScanRunner, StartError, StopMode,
+    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Remains,
+    ScanRunner, StartError, StopMode,
 };
 
-/// How long a killed process takes to be gone: longer than the first backoff, shorter than the lease's margin.
+/// How long a killed process takes to be gone: longer than the first backoff, shorter than the
+/// lease's margin.
 const KILL_TAKES: Duration = Duration::from_secs(3);
 
 /// What an attempt does.
@@ -106,13 +111,37 @@ enum Exit {
 
 #[async_trait]
 impl ScanRunner for ScriptedRunner {
-    async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
+    async fn start(
+        &self,
+        job: AttemptJob,
+        presence: Presence,
+        events: EventSink,
+    ) -> Result<Box<dyn AttemptControl>, StartError> {
         let script = (self.choose)(&job);
         match script {
-            Script::NoProgram => return Err(StartError::Node(NodeFault::new(FaultKind::ScannerProgram, "no such program", "install it"))),
-            Script::NoRoom => return Err(StartError::Node(NodeFault::new(FaultKind::Memory, "no room for another process", "free memory"))),
-            Script::Refused => return Err(StartError::Failed(Failure::new(FailureKind::NotStarted, "too long a list of arguments"))),
-            Script::Complete(_) | Script::Quiet(_) | Script::Crash(_) | Script::Hang | Script::Busy | Script::Stubborn(_) => {}
+            Script::NoProgram => {
+                return Err(StartError::Node(NodeFault::new(
+                    FaultKind::ScannerProgram,
+                    "no such program",
+                    "install it",
+                )));
+            }
+            Script::NoRoom => {
+                return Err(StartError::Node(NodeFault::new(
+                    FaultKind::Memory,
+                    "no room for another process",
+                    "free memory",
+                )));
+            }
+            Script::Refused => {
+                return Err(StartError::Failed(Failure::new(FailureKind::NotStarted, "too long a list of arguments")));
+            }
+            Script::Complete(_)
+            | Script::Quiet(_)
+            | Script::Crash(_)
+            | Script::Hang
+            | Script::Busy
+            | Script::Stubborn(_) => {}
         }
         let (sender, stops) = mpsc::unbounded_channel();
         let index = {
@@ -122,7 +151,10 @@ impl ScanRunner for ScriptedRunner {
         };
         let runner = self.clone();
         tokio::spawn(async move {
-            events(AttemptEvent::Started { pid: 1, scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0".into() } });
+            events(AttemptEvent::Started {
+                pid: 1,
+                scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0".into() },
+            });
             events(AttemptEvent::Plugins(vec![PluginResult::new("one", PluginStatus::InProgress)]));
             let exit = play(script, stops, &events).await;
             if matches!(exit, Exit::Code(0)) {
@@ -136,17 +168,29 @@ impl ScanRunner for ScriptedRunner {
                 Exit::Signal(signal) => (ExitKind::Signal(signal), InfoFile::Missing, PluginStatus::InProgress),
             };
             let plugins = vec![PluginResult::new("one", status)];
-            events(AttemptEvent::Ended(AttemptReport { exit, info, plugins, last_words: "last words".into(), notes: Vec::new() }));
+            events(AttemptEvent::Ended(AttemptReport {
+                exit,
+                info,
+                plugins,
+                last_words: "last words".into(),
+                notes: Vec::new(),
+            }));
         });
         Ok(Box::new(Control(sender)))
     }
 
     async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
-        let processes = self.locked().iter().filter(|run| (run.scan, run.token, run.to) == (job.scan, job.token, None)).count();
+        let processes =
+            self.locked().iter().filter(|run| (run.scan, run.token, run.to) == (job.scan, job.token, None)).count();
         let is_complete = self.complete().contains(&(job.scan, job.token));
-        let (info, status) = if is_complete { (InfoFile::Read, PluginStatus::Completed) } else { (InfoFile::Missing, PluginStatus::InProgress) };
+        let (info, status) = if is_complete {
+            (InfoFile::Read, PluginStatus::Completed)
+        } else {
+            (InfoFile::Missing, PluginStatus::InProgress)
+        };
         let plugins = vec![PluginResult::new("one", status)];
-        let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes: Vec::new() };
+        let report =
+            AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes: Vec::new() };
         Some(Remains { is_marked: true, processes, report })
     }
 }
@@ -171,7 +215,8 @@ async fn play(script: Script, mut stops: mpsc::UnboundedReceiver<StopMode>, even
             _ = pulse.tick(), if lively => events(AttemptEvent::Alive),
             stop = stops.recv() => match stop {
                 Some(StopMode::Graceful) => killed_at = Some(killed_at.unwrap_or(Instant::now() + stubborn)),
-                // A dropped control kills as well. A killed process is not gone at once: whoever starts its successor has to wait.
+                // A dropped control kills as well. A killed process is not gone at once: whoever
+                // starts its successor has to wait.
                 Some(StopMode::Kill) | None => {
                     tokio::time::sleep(KILL_TAKES).await;
                     return Exit::Signal(9);

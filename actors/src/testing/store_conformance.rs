@@ -1,6 +1,7 @@
 //! What every [`ScanStore`] promises, as tests: one case a promise.
 //!
-//! An adapter implements [`StoreHarness`] and calls [`store_conformance_tests!`](crate::store_conformance_tests) in a test module of its own.
+//! An adapter implements [`StoreHarness`] and calls
+//! [`store_conformance_tests!`](crate::store_conformance_tests) in a test module of its own.
 
 mod coverage;
 
@@ -15,17 +16,21 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 
 pub use self::coverage::{
-    a_list_has_the_worst_first, a_list_is_filtered_by_severity, counts_that_nobody_can_believe_are_kept_and_listed, no_plugin_is_unfinished_after_its_attempt,
+    a_list_has_the_worst_first, a_list_is_filtered_by_severity, counts_that_nobody_can_believe_are_kept_and_listed,
+    no_plugin_is_unfinished_after_its_attempt,
 };
 use super::fixtures;
 use crate::model::{
-    AttemptEnd, AttemptNumber, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, IssueRef, NewScan, NodeId, NodeLease, PendingReason,
-    PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanMode, ScanOrder, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity,
-    Verdict,
+    AttemptEnd, AttemptNumber, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, IssueRef,
+    NewScan, NodeId, NodeLease, PendingReason, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanMode,
+    ScanOrder, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
-use crate::ports::{Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, RunningScan, RunsLike, ScanPage, ScanStore, StoreStats, Submitted};
+use crate::ports::{
+    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, RunningScan, RunsLike, ScanPage, ScanStore,
+    StoreStats, Submitted,
+};
 
 /// For how long the suite's leases are good.
 const TTL: Duration = Duration::from_secs(30);
@@ -50,7 +55,8 @@ pub trait StoreHarness: Send + Sync + 'static {
         store
     }
 
-    /// Runs a case. A store that needs another runtime, or threads with larger stacks, brings its own.
+    /// Runs a case. A store that needs another runtime, or threads with larger stacks, brings its
+    /// own.
     fn run(case: impl Future<Output = ()> + Send + 'static)
     where
         Self: Sized,
@@ -59,7 +65,8 @@ pub trait StoreHarness: Send + Sync + 'static {
     }
 }
 
-/// Runs one case with a new store: the body of the tests that [`store_conformance_tests!`](crate::store_conformance_tests) makes.
+/// Runs one case with a new store: the body of the tests that
+/// [`store_conformance_tests!`](crate::store_conformance_tests) makes.
 pub fn run<H, F>(harness: H, case: impl FnOnce(World<H>) -> F + Send + 'static)
 where
     H: StoreHarness,
@@ -71,7 +78,8 @@ where
     });
 }
 
-/// Makes one test a promise. The expression makes a [`StoreHarness`](crate::testing::store_conformance::StoreHarness) for each.
+/// Makes one test a promise. The expression makes a
+/// [`StoreHarness`](crate::testing::store_conformance::StoreHarness) for each.
 #[macro_export]
 macro_rules! store_conformance_tests {
     ($harness:expr) => {
@@ -281,7 +289,10 @@ pub async fn a_submission_waits_and_is_due_at_once<H: StoreHarness>(world: World
     let record = world.submit(asked.clone()).await;
     assert_eq!(record.state, ScanState::Pending { due: record.created_at, reason: PendingReason::Submitted });
     assert_eq!((record.token, record.version, record.failures), (FencingToken(0), 0, 0));
-    assert_eq!((&record.attempts, &record.plugins, record.cancel_requested, record.started_at), (&vec![], &vec![], None, None));
+    assert_eq!(
+        (&record.attempts, &record.plugins, record.cancel_requested, record.started_at),
+        (&vec![], &vec![], None, None)
+    );
     assert_eq!(
         (&record.request, &record.idempotency_key, record.trace, record.rerun_of),
         (&asked.request, &asked.idempotency_key, asked.trace, asked.rerun_of)
@@ -303,7 +314,9 @@ pub async fn ids_are_unique_under_concurrency<H: StoreHarness>(world: World<H>) 
     let submissions: Vec<_> = (0..150)
         .map(|number| {
             let store = Arc::clone(&world.store);
-            tokio::spawn(async move { store.submit(fixtures::new_scan(&format!("host-{number}.example.com"))).await.unwrap().into_record() })
+            tokio::spawn(async move {
+                store.submit(fixtures::new_scan(&format!("host-{number}.example.com"))).await.unwrap().into_record()
+            })
         })
         .collect();
     let mut ids = BTreeSet::new();
@@ -322,7 +335,8 @@ pub async fn what_does_not_exist_is_missing<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A second submission with the same key is told the first one's scan, as it is now; scans without a key are never the same.
+/// A second submission with the same key is told the first one's scan, as it is now; scans without
+/// a key are never the same.
 pub async fn a_key_makes_one_scan<H: StoreHarness>(world: World<H>) {
     let first = world.submit(keyed("key")).await;
     assert_eq!(world.store.submit(keyed("key")).await.unwrap(), Submitted::Existing(first.clone()));
@@ -332,7 +346,8 @@ pub async fn a_key_makes_one_scan<H: StoreHarness>(world: World<H>) {
     assert_eq!([world.scan("example.com").await.id, world.scan("example.com").await.id], [ScanId(2), ScanId(3)]);
 }
 
-/// Keys are any text: letters' case counts, and no text is taken for "no key" or for another kind of value.
+/// Keys are any text: letters' case counts, and no text is taken for "no key" or for another kind
+/// of value.
 pub async fn keys_are_compared_exactly<H: StoreHarness>(world: World<H>) {
     let keys = ["a", "A", " a", "", "1", "NONE", "null", "a\0b", "a\0", "'; DELETE scan; --", "é", "e\u{301}"];
     for (at, key) in (1..).zip(keys) {
@@ -383,7 +398,8 @@ pub async fn a_lease_needs_a_pending_scan<H: StoreHarness>(world: World<H>) {
 pub async fn a_lease_needs_a_due_scan<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let after = Duration::from_secs(600);
-    let waiting = world.committed(running.id, finish(running.token, Resolution::Retry { failure: crash(), after })).await;
+    let waiting =
+        world.committed(running.id, finish(running.token, Resolution::Retry { failure: crash(), after })).await;
     let ScanState::Pending { due, .. } = waiting.state else { panic!("{waiting:?}") };
     assert_eq!(Some(due), waiting.attempts[0].ended_at.map(|ended| ended + after), "by the store's clock");
     let Refusal::NotDue(wait) = world.refused(running.id, lease("a")).await else { panic!("leased too early") };
@@ -394,7 +410,8 @@ pub async fn a_lease_needs_a_due_scan<H: StoreHarness>(world: World<H>) {
     assert_eq!((again.token, again.attempts.len(), again.started_at), (FencingToken(2), 2, running.started_at));
 }
 
-/// A node without a lease, with an expired one, with one that was ended or given back gets no scans.
+/// A node without a lease, with an expired one, with one that was ended or given back gets no
+/// scans.
 pub async fn a_lease_needs_a_good_node_lease<H: StoreHarness>(world: World<H>) {
     let scan = world.scan("example.com").await;
     assert_eq!(world.refused(scan.id, lease("stranger")).await, Refusal::NodeLeaseEnded);
@@ -435,20 +452,27 @@ pub async fn one_of_many_concurrent_leases_wins<H: StoreHarness>(world: World<H>
     assert_eq!(world.get(scan.id).await, granted[0]);
 }
 
-/// Changes of one row at the same time come one after the other: none is lost, and each raises the version by one.
+/// Changes of one row at the same time come one after the other: none is lost, and each raises the
+/// version by one.
 pub async fn concurrent_changes_are_all_kept<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let changes: Vec<_> = (0..16)
         .map(|number| {
             let store = Arc::clone(&world.store);
-            let command = if number % 4 == 0 { cancel() } else { progress(running.token, vec![PluginResult::new("whatweb", PluginStatus::InProgress)]) };
+            let command = if number % 4 == 0 {
+                cancel()
+            } else {
+                progress(running.token, vec![PluginResult::new("whatweb", PluginStatus::InProgress)])
+            };
             tokio::spawn(async move { store.apply(running.id, command).await.unwrap() })
         })
         .collect();
     let mut versions = BTreeSet::new();
     for change in changes {
         match change.await.unwrap() {
-            Applied::Committed(record) => assert!(versions.insert(record.version), "two changes made version {}", record.version),
+            Applied::Committed(record) => {
+                assert!(versions.insert(record.version), "two changes made version {}", record.version)
+            }
             Applied::Refused(refusal, _) => assert_eq!(refusal, Refusal::AlreadyDone, "a cancel after the first"),
             Applied::Missing => panic!("the scan is there"),
         }
@@ -458,12 +482,17 @@ pub async fn concurrent_changes_are_all_kept<H: StoreHarness>(world: World<H>) {
     assert_eq!((last.version, last.cancel_requested, last.plugins.len()), (14, Some(CancelledBy::User), 1));
 }
 
-/// Progress replaces what was known of the plugins, keeps the scanner where it brings none, and may come twice.
+/// Progress replaces what was known of the plugins, keeps the scanner where it brings none, and may
+/// come twice.
 pub async fn progress_replaces_the_plugins_and_can_be_repeated<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let scanner = ScannerInfo { kind: ScannerKind::ALL[0], version: "1".into() };
     let plugin = |status| vec![PluginResult::new("whatweb", status)];
-    let first = Command::Progress { token: running.token, scanner: Some(scanner.clone()), plugins: plugin(PluginStatus::Pending) };
+    let first = Command::Progress {
+        token: running.token,
+        scanner: Some(scanner.clone()),
+        plugins: plugin(PluginStatus::Pending),
+    };
     world.committed(running.id, first).await;
     for _ in 0..2 {
         let record = world.committed(running.id, progress(running.token, plugin(PluginStatus::Completed))).await;
@@ -484,7 +513,11 @@ pub async fn a_stale_token_changes_nothing<H: StoreHarness>(world: World<H>) {
         assert_eq!(world.refused(first.id, complete(token)).await, Refusal::StaleToken);
     }
     let done = world.committed(first.id, complete(second.token)).await;
-    assert_eq!(world.refused(first.id, finish(second.token, Resolution::Fail(crash()))).await, Refusal::StaleToken, "it has ended");
+    assert_eq!(
+        world.refused(first.id, finish(second.token, Resolution::Fail(crash()))).await,
+        Refusal::StaleToken,
+        "it has ended"
+    );
     assert_eq!(done.status(), ScanStatus::Completed);
 }
 
@@ -496,7 +529,12 @@ pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
         (Resolution::Complete(verdict.clone()), ScanStatus::Completed, AttemptEnd::Completed(verdict.clone()), 0),
         (Resolution::Retry { failure: crash(), after }, ScanStatus::Pending, AttemptEnd::Failed(crash()), 1),
         (Resolution::Fail(crash()), ScanStatus::Failed, AttemptEnd::Failed(crash()), 1),
-        (Resolution::Requeue(Interruption::Shutdown), ScanStatus::Pending, AttemptEnd::Interrupted { why: Interruption::Shutdown, detail: None }, 0),
+        (
+            Resolution::Requeue(Interruption::Shutdown),
+            ScanStatus::Pending,
+            AttemptEnd::Interrupted { why: Interruption::Shutdown, detail: None },
+            0,
+        ),
         (Resolution::Cancel(CancelledBy::Interrupt), ScanStatus::Cancelled, AttemptEnd::Cancelled, 0),
     ] {
         let running = world.running("a").await;
@@ -510,10 +548,15 @@ pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A result that is found later is that attempt's own end, whoever writes it, as long as the row still runs under its token. A scan that was to be cancelled is cancelled.
+/// A result that is found later is that attempt's own end, whoever writes it, as long as the row
+/// still runs under its token. A scan that was to be cancelled is cancelled.
 pub async fn a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for<H: StoreHarness>(world: World<H>) {
     let verdict = Verdict { plugins: vec![PluginResult::new("whatweb", PluginStatus::Completed)], dry_run: false };
-    let adopt = |token| Command::Finish { token, resolution: Resolution::Adopt(verdict.clone()), plugins: Some(verdict.plugins.clone()) };
+    let adopt = |token| Command::Finish {
+        token,
+        resolution: Resolution::Adopt(verdict.clone()),
+        plugins: Some(verdict.plugins.clone()),
+    };
     let (kept, cancelled, rescued) = (world.running("a").await, world.running("a").await, world.running("a").await);
     world.expire();
     assert_eq!(world.orphans().await.len(), 3, "the node's lease is over");
@@ -521,18 +564,26 @@ pub async fn a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for<H
         assert_eq!(world.refused(kept.id, adopt(token)).await, Refusal::StaleToken);
     }
     let ended = world.committed(kept.id, adopt(kept.token)).await;
-    assert_eq!((ended.status(), &ended.plugins, ended.failures, ended.token), (ScanStatus::Completed, &verdict.plugins, 0, kept.token));
+    assert_eq!(
+        (ended.status(), &ended.plugins, ended.failures, ended.token),
+        (ScanStatus::Completed, &verdict.plugins, 0, kept.token)
+    );
     assert_eq!(ended.attempts[0].end, Some(AttemptEnd::Completed(verdict.clone())));
     assert_eq!(world.refused(kept.id, adopt(kept.token)).await, Refusal::StaleToken, "once");
     world.committed(cancelled.id, cancel()).await;
     let ended = world.committed(cancelled.id, adopt(cancelled.token)).await;
     assert_eq!((ended.status(), &ended.attempts[0].end), (ScanStatus::Cancelled, &Some(AttemptEnd::Cancelled)));
-    let rescue = Command::Rescue { from: node("a"), token: rescued.token, resolution: Resolution::Requeue(Interruption::LeaseLost) };
+    let rescue = Command::Rescue {
+        from: node("a"),
+        token: rescued.token,
+        resolution: Resolution::Requeue(Interruption::LeaseLost),
+    };
     world.committed(rescued.id, rescue).await;
     assert_eq!(world.refused(rescued.id, adopt(rescued.token)).await, Refusal::StaleToken, "it is another's by now");
 }
 
-/// The plugins that were recorded stay, also when the attempt failed, unless the end brings newer ones.
+/// The plugins that were recorded stay, also when the attempt failed, unless the end brings newer
+/// ones.
 pub async fn a_finish_keeps_the_plugins_unless_it_brings_new_ones<H: StoreHarness>(world: World<H>) {
     let known = vec![PluginResult::new("whatweb", PluginStatus::Completed)];
     let newer = vec![PluginResult::new("whatweb", PluginStatus::Failed)];
@@ -556,7 +607,10 @@ pub async fn a_pending_scan_is_cancelled_at_once<H: StoreHarness>(world: World<H
 pub async fn a_running_scan_is_asked_to_cancel_once<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let asked = world.committed(running.id, cancel()).await;
-    assert_eq!((asked.status(), asked.cancel_requested, asked.token), (ScanStatus::Running, Some(CancelledBy::User), running.token));
+    assert_eq!(
+        (asked.status(), asked.cancel_requested, asked.token),
+        (ScanStatus::Running, Some(CancelledBy::User), running.token)
+    );
     assert_eq!(world.refused(running.id, Command::Cancel { by: CancelledBy::Interrupt }).await, Refusal::AlreadyDone);
     let ended = world.committed(running.id, finish(running.token, Resolution::Cancel(CancelledBy::User))).await;
     assert_eq!(ended.status(), ScanStatus::Cancelled);
@@ -573,7 +627,10 @@ pub async fn a_requested_cancel_wins_over_another_attempt<H: StoreHarness>(world
 
 /// What has ended stays as it ended.
 pub async fn an_ended_scan_refuses_a_cancel<H: StoreHarness>(world: World<H>) {
-    for (resolution, status) in [(Resolution::Complete(Verdict::default()), ScanStatus::Completed), (Resolution::Fail(crash()), ScanStatus::Failed)] {
+    for (resolution, status) in [
+        (Resolution::Complete(Verdict::default()), ScanStatus::Completed),
+        (Resolution::Fail(crash()), ScanStatus::Failed),
+    ] {
         let running = world.running("a").await;
         world.committed(running.id, finish(running.token, resolution)).await;
         assert_eq!(world.refused(running.id, cancel()).await, Refusal::AlreadyEnded(status));
@@ -583,7 +640,11 @@ pub async fn an_ended_scan_refuses_a_cancel<H: StoreHarness>(world: World<H>) {
 /// A rescuer must name the node and the token that it saw; afterwards the old token writes nothing.
 pub async fn a_rescue_takes_the_scan_by_node_and_token<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
-    let rescue = |from: &str, token| Command::Rescue { from: node(from), token, resolution: Resolution::Requeue(Interruption::LeaseLost) };
+    let rescue = |from: &str, token| Command::Rescue {
+        from: node(from),
+        token,
+        resolution: Resolution::Requeue(Interruption::LeaseLost),
+    };
     assert_eq!(world.refused(running.id, rescue("b", running.token)).await, Refusal::StaleToken);
     assert_eq!(world.refused(running.id, rescue("a", running.token.next())).await, Refusal::StaleToken);
     let rescued = world.committed(running.id, rescue("a", running.token)).await;
@@ -602,7 +663,8 @@ pub async fn a_good_lease_has_no_orphans<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A rescuer finds the scans of expired nodes and ends their leases: they are refused until they register anew.
+/// A rescuer finds the scans of expired nodes and ends their leases: they are refused until they
+/// register anew.
 pub async fn orphans_end_the_leases_that_expired<H: StoreHarness>(world: World<H>) {
     let (lost, waiting) = (world.running("a").await, world.scan("example.com").await);
     world.expire();
@@ -613,7 +675,11 @@ pub async fn orphans_end_the_leases_that_expired<H: StoreHarness>(world: World<H
     assert_eq!(world.renew("a").await, Err(NodeLeaseRefused));
     assert_eq!(world.refused(waiting.id, lease("a")).await, Refusal::NodeLeaseEnded);
     assert!(world.renew("b").await.is_ok(), "the lease of a good node goes on");
-    let rescue = Command::Rescue { from: node("a"), token: lost.token, resolution: Resolution::Requeue(Interruption::LeaseLost) };
+    let rescue = Command::Rescue {
+        from: node("a"),
+        token: lost.token,
+        resolution: Resolution::Requeue(Interruption::LeaseLost),
+    };
     world.committed(lost.id, rescue).await;
     assert_eq!(world.orphans().await, []);
     world.register("a").await;
@@ -622,7 +688,8 @@ pub async fn orphans_end_the_leases_that_expired<H: StoreHarness>(world: World<H
     assert_eq!(world.store.running_on(&node("b")).await.unwrap(), [as_running(&alive)]);
 }
 
-/// A node that gave its lease back, or of which nothing is known, leaves orphans just as an expired one.
+/// A node that gave its lease back, or of which nothing is known, leaves orphans just as an expired
+/// one.
 pub async fn scans_of_a_node_without_a_row_are_orphans<H: StoreHarness>(world: World<H>) {
     let scan = world.running("a").await;
     world.store.remove_node(&node("a")).await.unwrap();
@@ -650,7 +717,8 @@ pub async fn a_node_that_never_registered_or_left_is_not_renewed<H: StoreHarness
     assert_eq!(world.store.nodes().await.unwrap(), []);
 }
 
-/// The only process that can be alive ends the leases of all others, however long they would be good.
+/// The only process that can be alive ends the leases of all others, however long they would be
+/// good.
 pub async fn end_other_nodes_ends_all_but_one<H: StoreHarness>(world: World<H>) {
     let lost = world.running("a").await;
     world.register("b").await;
@@ -698,7 +766,8 @@ pub async fn nodes_are_listed_with_what_they_last_said<H: StoreHarness>(world: W
     assert_eq!((&nodes[1].registration, nodes[1].expires_at), (&busy, renewed.expires_at));
 }
 
-/// A node that was told to drain hears how long it has, and leases nothing until that is taken back.
+/// A node that was told to drain hears how long it has, and leases nothing until that is taken
+/// back.
 pub async fn a_draining_node_leases_nothing<H: StoreHarness>(world: World<H>) {
     let limit = Duration::from_secs(600);
     assert!(!world.store.order_drain(&node("a"), Some(limit)).await.unwrap(), "no such node");
@@ -740,7 +809,8 @@ pub async fn one_looks_after_the_cluster_at_a_time<H: StoreHarness>(world: World
     assert!(world.store.claim_look(&nodes[0], every).await.unwrap());
 }
 
-/// A node that leaves takes its turn with it, and nobody else's; so does one that the only process that can be alive has declared dead.
+/// A node that leaves takes its turn with it, and nobody else's; so does one that the only process
+/// that can be alive has declared dead.
 pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World<H>) {
     let every = Duration::from_secs(60);
     let (first, second, third) = (node("a"), node("b"), node("c"));
@@ -756,7 +826,8 @@ pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World
     assert!(world.store.claim_look(&third, every).await.unwrap());
 }
 
-/// What was due stays due, whatever the clock says: it is listed as due now, and leased. So is what was to wait: a wait is never longer than it was when it began.
+/// What was due stays due, whatever the clock says: it is listed as due now, and leased. So is what
+/// was to wait: a wait is never longer than it was when it began.
 pub async fn a_clock_that_is_set_back_delays_no_scan<H: StoreHarness>(world: World<H>) {
     let after = Duration::from_secs(300);
     let (retried, requeued) = (world.running("a").await, world.running("a").await);
@@ -766,15 +837,19 @@ pub async fn a_clock_that_is_set_back_delays_no_scan<H: StoreHarness>(world: Wor
     world.harness.set_back(Duration::from_secs(5 * 3600));
     let fresh = world.scan("example.com").await;
     world.register("a").await;
-    let mut due: Vec<(ScanId, Duration)> = world.store.due(Duration::ZERO, 10).await.unwrap().into_iter().map(|due| (due.id, due.wait)).collect();
+    let mut due: Vec<(ScanId, Duration)> =
+        world.store.due(Duration::ZERO, 10).await.unwrap().into_iter().map(|due| (due.id, due.wait)).collect();
     due.sort_unstable();
     assert_eq!(due, [retried.id, requeued.id, urgent.id, fresh.id].map(|id| (id, Duration::ZERO)));
     for id in [retried.id, requeued.id, urgent.id, fresh.id] {
         assert_eq!(world.committed(id, lease("a")).await.status(), ScanStatus::Running, "{id}");
     }
     // A wait that begins now is kept to.
-    let waiting = world.committed(fresh.id, finish(FencingToken(1), Resolution::Retry { failure: crash(), after })).await;
-    assert!(matches!(world.refused(waiting.id, lease("a")).await, Refusal::NotDue(wait) if wait <= after && wait > after / 2));
+    let waiting =
+        world.committed(fresh.id, finish(FencingToken(1), Resolution::Retry { failure: crash(), after })).await;
+    assert!(
+        matches!(world.refused(waiting.id, lease("a")).await, Refusal::NotDue(wait) if wait <= after && wait > after / 2)
+    );
     assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), []);
 }
 
@@ -808,7 +883,8 @@ pub async fn a_clock_that_is_set_back_delays_no_turn_and_no_drain<H: StoreHarnes
     assert!(!world.store.claim_look(&node("a"), every).await.unwrap(), "one at a time, by the new time");
 }
 
-/// A clock that leaps ends the lease of nobody who renews it within some seconds of the next look; who does not is dead.
+/// A clock that leaps ends the lease of nobody who renews it within some seconds of the next look;
+/// who does not is dead.
 pub async fn a_clock_that_is_set_forward_ends_no_living_lease<H: StoreHarness>(world: World<H>) {
     let (lost, kept) = (world.running("dead").await, world.running("alive").await);
     assert_eq!(world.orphans().await, []);
@@ -876,9 +952,21 @@ pub async fn a_list_skips_limits_and_counts<H: StoreHarness>(world: World<H>) {
         (Some(ScanId(4)), 1, 1, vec![2]),
     ] {
         // All filters that match everything give the same pages.
-        for (statuses, target) in [(vec![], None), (vec![ScanStatus::Pending, ScanStatus::Pending], None), (vec![], Some("example".to_owned()))] {
+        for (statuses, target) in [
+            (vec![], None),
+            (vec![ScanStatus::Pending, ScanStatus::Pending], None),
+            (vec![], Some("example".to_owned())),
+        ] {
             for count in [true, false] {
-                let query = ListQuery { statuses: statuses.clone(), target: target.clone(), before, offset, limit, count, ..ListQuery::default() };
+                let query = ListQuery {
+                    statuses: statuses.clone(),
+                    target: target.clone(),
+                    before,
+                    offset,
+                    limit,
+                    count,
+                    ..ListQuery::default()
+                };
                 let page = world.store.list(query.clone()).await.unwrap();
                 assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
                 assert_eq!(page.total, count.then_some(5), "{query:?}");
@@ -909,7 +997,8 @@ pub async fn a_list_is_filtered_by_status<H: StoreHarness>(world: World<H>) {
         assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
         assert_eq!(page.total, Some(expected.len() as u64), "{query:?}");
     }
-    let below = ListQuery { statuses: vec![ScanStatus::Pending], before: Some(ScanId(5)), count: true, ..ListQuery::default() };
+    let below =
+        ListQuery { statuses: vec![ScanStatus::Pending], before: Some(ScanId(5)), count: true, ..ListQuery::default() };
     let page = world.store.list(below).await.unwrap();
     assert_eq!((page.scans.len(), page.total), (1, Some(2)));
 }
@@ -937,7 +1026,12 @@ pub async fn a_list_is_filtered_by_target<H: StoreHarness>(world: World<H>) {
         assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{target:?}");
         assert_eq!(page.total, Some(expected.len() as u64), "{target:?}");
     }
-    let both = ListQuery { target: Some("example".into()), statuses: vec![ScanStatus::Pending], count: true, ..ListQuery::default() };
+    let both = ListQuery {
+        target: Some("example".into()),
+        statuses: vec![ScanStatus::Pending],
+        count: true,
+        ..ListQuery::default()
+    };
     let page = world.store.list(both).await.unwrap();
     assert_eq!((page.scans[0].id, page.scans.len(), page.total), (ScanId(2), 1, Some(1)));
 }
@@ -965,12 +1059,19 @@ pub async fn a_list_is_filtered_by_mode_and_day<H: StoreHarness>(world: World<H>
         let query = ListQuery { count: true, ..query };
         let page = world.store.list(query.clone()).await.unwrap();
         assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
-        assert_eq!((page.total, page.total_is_floor, page.next), (Some(expected.len() as u64), false, None), "{query:?}");
+        assert_eq!(
+            (page.total, page.total_is_floor, page.next),
+            (Some(expected.len() as u64), false, None),
+            "{query:?}"
+        );
     }
 }
 
 fn found(plugins: &[(&str, u64)]) -> Verdict {
-    let plugin = |(name, count): &(&str, u64)| PluginResult { findings_count: *count, ..PluginResult::new(*name, PluginStatus::Completed) };
+    let plugin = |(name, count): &(&str, u64)| PluginResult {
+        findings_count: *count,
+        ..PluginResult::new(*name, PluginStatus::Completed)
+    };
     Verdict { plugins: plugins.iter().map(plugin).collect(), dry_run: false }
 }
 
@@ -996,7 +1097,10 @@ pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: 
     let waits = world.scan("e.test").await;
     let running = world.committed(waits.id, lease("a")).await;
     let issue = IssueRef { id: "No WAF Detected".into(), severity: Severity::High, title: String::new() };
-    let plugins = vec![PluginResult::new("WafW00f", PluginStatus::Completed).with_issues([issue]), PluginResult::new("testssl", PluginStatus::Completed)];
+    let plugins = vec![
+        PluginResult::new("WafW00f", PluginStatus::Completed).with_issues([issue]),
+        PluginResult::new("testssl", PluginStatus::Completed),
+    ];
     world.committed(running.id, finish(running.token, Resolution::Complete(Verdict { plugins, dry_run: false }))).await;
     for (plugin, expected) in [
         ("whatweb", vec![3, 1]),
@@ -1013,7 +1117,11 @@ pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: 
         assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{plugin}");
         assert_eq!(page.total, Some(expected.len() as u64), "{plugin}");
         let page = world.store.list(ListQuery { order: ScanOrder::Oldest, ..query }).await.unwrap();
-        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected.into_iter().rev().collect::<Vec<_>>(), "{plugin}");
+        assert_eq!(
+            page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(),
+            expected.into_iter().rev().collect::<Vec<_>>(),
+            "{plugin}"
+        );
     }
 }
 
@@ -1031,13 +1139,31 @@ pub async fn filters_narrow_together<H: StoreHarness>(world: World<H>) {
     }
     let all = ListQuery::default;
     for (query, expected) in [
-        (ListQuery { target: Some("a.exa".into()), statuses: vec![ScanStatus::Cancelled, ScanStatus::Completed], ..all() }, vec![3, 1]),
+        (
+            ListQuery {
+                target: Some("a.exa".into()),
+                statuses: vec![ScanStatus::Cancelled, ScanStatus::Completed],
+                ..all()
+            },
+            vec![3, 1],
+        ),
         (ListQuery { target: Some("a.exa".into()), mode: Some(ScanMode::Active), ..all() }, vec![4]),
         (ListQuery { plugin: Some("whatweb".into()), target: Some("b.".into()), ..all() }, vec![2]),
         (ListQuery { plugin: Some("whatweb".into()), statuses: vec![ScanStatus::Failed], ..all() }, vec![]),
-        (ListQuery { statuses: vec![ScanStatus::Pending], mode: Some(ScanMode::Active), before: Some(ScanId(5)), ..all() }, vec![4]),
+        (
+            ListQuery {
+                statuses: vec![ScanStatus::Pending],
+                mode: Some(ScanMode::Active),
+                before: Some(ScanId(5)),
+                ..all()
+            },
+            vec![4],
+        ),
         (ListQuery { target: Some("example".into()), mode: Some(ScanMode::Active), offset: 1, ..all() }, vec![4]),
-        (ListQuery { target: Some("example".into()), statuses: vec![ScanStatus::Completed], limit: 1, ..all() }, vec![2]),
+        (
+            ListQuery { target: Some("example".into()), statuses: vec![ScanStatus::Completed], limit: 1, ..all() },
+            vec![2],
+        ),
     ] {
         let page = world.store.list(query.clone()).await.unwrap();
         assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
@@ -1060,12 +1186,24 @@ pub async fn pages_go_both_ways<H: StoreHarness>(world: World<H>) {
         (ListQuery { after: Some(ScanId(3)), from_the_end: true, ..all() }, vec![5, 4], None),
         (ListQuery { order: ScanOrder::Oldest, ..all() }, vec![1, 2], Some(2)),
         (ListQuery { order: ScanOrder::Oldest, after: Some(ScanId(4)), ..all() }, vec![5], None),
-        (ListQuery { order: ScanOrder::Oldest, before: Some(ScanId(4)), from_the_end: true, ..all() }, vec![2, 3], Some(2)),
-        (ListQuery { statuses: vec![ScanStatus::Pending], after: Some(ScanId(2)), from_the_end: true, ..all() }, vec![4, 3], Some(4)),
+        (
+            ListQuery { order: ScanOrder::Oldest, before: Some(ScanId(4)), from_the_end: true, ..all() },
+            vec![2, 3],
+            Some(2),
+        ),
+        (
+            ListQuery { statuses: vec![ScanStatus::Pending], after: Some(ScanId(2)), from_the_end: true, ..all() },
+            vec![4, 3],
+            Some(4),
+        ),
     ] {
         let query = of_two(query);
         let page = world.store.list(query.clone()).await.unwrap();
-        assert_eq!((shown(&page), page.next.map(|next| next.id.0), page.is_partial), (expected, next, false), "{query:?}");
+        assert_eq!(
+            (shown(&page), page.next.map(|next| next.id.0), page.is_partial),
+            (expected, next, false),
+            "{query:?}"
+        );
     }
 }
 
@@ -1143,8 +1281,11 @@ pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
     let day_of = |record: &ScanRecord| record.ended_at().unwrap().to_zoned_datetime(TimeZone::UTC).date();
     let mut ended = Vec::new();
-    for (name, resolution) in [("a", Resolution::Complete(Verdict::default())), ("a", Resolution::Fail(crash())), ("a", Resolution::Cancel(CancelledBy::User))]
-    {
+    for (name, resolution) in [
+        ("a", Resolution::Complete(Verdict::default())),
+        ("a", Resolution::Fail(crash())),
+        ("a", Resolution::Cancel(CancelledBy::User)),
+    ] {
         for _ in 0..2 {
             let scan = world.running(name).await;
             ended.push(world.committed(scan.id, finish(scan.token, resolution.clone())).await);
@@ -1155,7 +1296,12 @@ pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
     // From the rows, because the store's own clock may pass midnight between two of them.
     let mut by_day: BTreeMap<Date, DayOutcomes> = BTreeMap::new();
     for record in &ended {
-        let outcomes = by_day.entry(day_of(record)).or_insert(DayOutcomes { day: day_of(record), completed: 0, failed: 0, cancelled: 0 });
+        let outcomes = by_day.entry(day_of(record)).or_insert(DayOutcomes {
+            day: day_of(record),
+            completed: 0,
+            failed: 0,
+            cancelled: 0,
+        });
         match record.status() {
             ScanStatus::Completed => outcomes.completed += 1,
             ScanStatus::Failed => outcomes.failed += 1,
@@ -1180,7 +1326,10 @@ pub async fn past_runs_are_the_completed_ones<H: StoreHarness>(world: World<H>) 
     let verdict = Verdict { dry_run: true, ..Verdict::default() };
     world.committed(dry.id, finish(dry.token, Resolution::Complete(verdict))).await;
     let runs = world.store.past_runs(None, 10).await.unwrap();
-    assert_eq!(runs.iter().map(|run| (run.id.0, run.target.as_str())).collect::<Vec<_>>(), [(3, "a.test"), (2, "b.test"), (1, "a.test")]);
+    assert_eq!(
+        runs.iter().map(|run| (run.id.0, run.target.as_str())).collect::<Vec<_>>(),
+        [(3, "a.test"), (2, "b.test"), (1, "a.test")]
+    );
     for run in &runs {
         assert_eq!(took_ms(&world.get(run.id).await), Some(run.took.as_millis() as u64));
     }
@@ -1211,7 +1360,8 @@ pub async fn due_scans_come_by_priority_then_by_time<H: StoreHarness>(world: Wor
 
 /// Only pending scans, due now or within the given time.
 pub async fn due_scans_are_those_that_wait<H: StoreHarness>(world: World<H>) {
-    let (later, _running, ended) = (world.running("a").await, world.running("a").await, world.scan("example.com").await);
+    let (later, _running, ended) =
+        (world.running("a").await, world.running("a").await, world.scan("example.com").await);
     world.committed(ended.id, cancel()).await;
     let retry = Resolution::Retry { failure: crash(), after: Duration::from_secs(600) };
     let waiting = world.committed(later.id, finish(later.token, retry)).await;
@@ -1229,7 +1379,8 @@ pub async fn due_scans_are_those_that_wait<H: StoreHarness>(world: World<H>) {
 
 /// What a node runs: neither others' scans nor those that ended.
 pub async fn running_scans_are_those_of_the_node<H: StoreHarness>(world: World<H>) {
-    let (one, two, ended, other) = (world.running("a").await, world.running("a").await, world.running("a").await, world.running("b").await);
+    let (one, two, ended, other) =
+        (world.running("a").await, world.running("a").await, world.running("a").await, world.running("b").await);
     world.committed(ended.id, finish(ended.token, Resolution::Retry { failure: crash(), after: Duration::ZERO })).await;
     let on = async |name: &str| sorted(world.store.running_on(&node(name)).await.unwrap());
     assert_eq!(on("a").await, [as_running(&one), as_running(&two)]);
@@ -1252,14 +1403,18 @@ pub async fn stats_count_every_state<H: StoreHarness>(world: World<H>) {
     world.committed(completed.id, complete(completed.token)).await;
     world.committed(failed.id, finish(failed.token, Resolution::Fail(crash()))).await;
     world.committed(ScanId(1), cancel()).await;
-    assert_eq!(world.store.stats().await.unwrap(), StoreStats { pending: 3, running: 1, completed: 1, failed: 1, cancelled: 1 });
+    assert_eq!(
+        world.store.stats().await.unwrap(),
+        StoreStats { pending: 3, running: 1, completed: 1, failed: 1, cancelled: 1 }
+    );
 }
 
 /// Text that a scanned site chose, and many plugins, come back unchanged.
 pub async fn hostile_text_comes_back_as_it_was<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let text = "\0 \u{1b}[31m ' \" ` \\ {} $x <script> --; \u{202e} \u{10ffff} \n\r\t NONE".to_owned();
-    let mut plugins: Vec<_> = (0..300).map(|number| PluginResult::new(format!("plugin-{number}"), PluginStatus::Completed)).collect();
+    let mut plugins: Vec<_> =
+        (0..300).map(|number| PluginResult::new(format!("plugin-{number}"), PluginStatus::Completed)).collect();
     for plugin in &mut plugins {
         plugin.message = Some(text.repeat(10));
         plugin.findings_count = 7;

@@ -1,9 +1,13 @@
-//! Every way in which a check of a scan can fail to run, as one table: gates, pages and answers are held against it.
+//! Every way in which a check of a scan can fail to run, as one table: gates, pages and answers are
+//! held against it.
 
 use std::time::Duration;
 
 use super::fixtures;
-use crate::model::{AttemptEnd, CancelledBy, Command, Failure, FailureKind, NewScan, PluginResult, PluginStatus, Resolution, ScanRecord, ScanRequest};
+use crate::model::{
+    AttemptEnd, CancelledBy, Command, Failure, FailureKind, NewScan, PluginResult, PluginStatus, Resolution,
+    ScanRecord, ScanRequest,
+};
 use crate::policy::classify::{StopCause, classify};
 use crate::ports::{Applied, AttemptReport, ExitKind, InfoFile, ScanStore};
 
@@ -45,36 +49,64 @@ pub fn ways() -> Vec<Way> {
         selected: Vec::new(),
         dry_run: false,
         ran,
-        plugins: states.iter().enumerate().map(|(at, status)| PluginResult::new(format!("plugin_{at}"), *status)).collect(),
+        plugins: states
+            .iter()
+            .enumerate()
+            .map(|(at, status)| PluginResult::new(format!("plugin_{at}"), *status))
+            .collect(),
         how,
     };
-    let unreadable = PluginResult { message: Some("its result file cannot be read: it is truncated".into()), ..PluginResult::new("plugin_1", Failed) };
-    let failed = |name: &str, message: &str| PluginResult { message: Some(message.into()), ..PluginResult::new(name, Failed) };
+    let unreadable = PluginResult {
+        message: Some("its result file cannot be read: it is truncated".into()),
+        ..PluginResult::new("plugin_1", Failed)
+    };
+    let failed =
+        |name: &str, message: &str| PluginResult { message: Some(message.into()), ..PluginResult::new(name, Failed) };
     let many = (0..500).map(|at| PluginResult::new(format!("plugin_{at}"), Completed));
-    let many = many.chain([failed("(100 more plugins)", "Not read: a scan has results of at most 500 plugins")]).collect();
-    let ended_as = |word: &str| vec![PluginResult::new("plugin_0", Completed), failed("plugin_1", &format!("The plugin ended as \"{word}\""))];
+    let many =
+        many.chain([failed("(100 more plugins)", "Not read: a scan has results of at most 500 plugins")]).collect();
+    let ended_as = |word: &str| {
+        vec![PluginResult::new("plugin_0", Completed), failed("plugin_1", &format!("The plugin ended as \"{word}\""))]
+    };
     vec![
         way("every plugin failed", 0, &[Failed, Failed], read(0)),
         way("every tool is missing", 0, &[Unavailable, Unavailable], read(0)),
         way("one plugin failed, and the other's tool is missing", 0, &[Failed, Unavailable], read(1)),
         way("one of two plugins failed", 1, &[Completed, Failed], read(0)),
         way("one of two tools is missing", 1, &[Completed, Unavailable], read(0)),
-        Way { plugins: vec![PluginResult::new("plugin_0", Completed), unreadable.clone()], ..way("a result file cannot be read", 1, &[], read(0)) },
-        Way { plugins: vec![unreadable.clone()], ..way("the only result file was good once and cannot be read at the end", 0, &[], read(0)) },
-        Way { plugins: ended_as("timeout"), ..way("a plugin ended with a word that is not known to be good", 1, &[], read(0)) },
+        Way {
+            plugins: vec![PluginResult::new("plugin_0", Completed), unreadable.clone()],
+            ..way("a result file cannot be read", 1, &[], read(0))
+        },
+        Way {
+            plugins: vec![unreadable.clone()],
+            ..way("the only result file was good once and cannot be read at the end", 0, &[], read(0))
+        },
+        Way {
+            plugins: ended_as("timeout"),
+            ..way("a plugin ended with a word that is not known to be good", 1, &[], read(0))
+        },
         Way { plugins: ended_as("partial"), ..way("a plugin did a part of its work", 1, &[], read(0)) },
         Way { plugins: many, ..way("there are more plugins than are read", 500, &[], read(0)) },
         way("the scanner skipped a plugin by itself", 1, &[Completed, Skipped], read(0)),
         way("a plugin started and did not finish", 1, &[Completed, InProgress], read(0)),
         way("a plugin did not start", 1, &[Completed, Pending], read(0)),
         way("the scanner names no plugin", 0, &[], read(0)),
-        Way { selected: vec!["plugin_0".into(), "zap".into()], ..way("a selected plugin is not in the result", 1, &[Completed], read(0)) },
+        Way {
+            selected: vec!["plugin_0".into(), "zap".into()],
+            ..way("a selected plugin is not in the result", 1, &[Completed], read(0))
+        },
         Way { selected: vec!["zap".into()], ..way("the only selected plugin is not in the result", 0, &[], read(0)) },
         Way { dry_run: true, ..way("a dry run", 0, &[], without(ExitKind::Code(0))) },
         Way { dry_run: true, ..way("a dry run that names its plugins", 0, &[Skipped, Skipped], read(0)) },
         way("the scanner crashed", 1, &[Completed, InProgress], without(ExitKind::Code(1))),
         way("the scanner refused its arguments", 0, &[], without(ExitKind::Code(2))),
-        way("the scanner left no result although its exit code is 0", 1, &[Completed, Pending], without(ExitKind::Code(0))),
+        way(
+            "the scanner left no result although its exit code is 0",
+            1,
+            &[Completed, Pending],
+            without(ExitKind::Code(0)),
+        ),
         way("a signal ended the scanner", 0, &[InProgress], without(ExitKind::Signal(9))),
         way(
             "the result file cannot be read",
@@ -117,9 +149,11 @@ impl Way {
         apply(Command::Progress { token: running.token, scanner: None, plugins: self.plugins.clone() }).await;
         if matches!(self.how, How::NodeLost) {
             let failure = Failure::new(FailureKind::NodeLost, "node node-a lost its lease");
-            return apply(Command::Rescue { from: id, token: running.token, resolution: Resolution::Fail(failure) }).await;
+            return apply(Command::Rescue { from: id, token: running.token, resolution: Resolution::Fail(failure) })
+                .await;
         }
-        let report = AttemptReport { exit, info, plugins: self.plugins.clone(), last_words: String::new(), notes: Vec::new() };
+        let report =
+            AttemptReport { exit, info, plugins: self.plugins.clone(), last_words: String::new(), notes: Vec::new() };
         let (resolution, plugins) = match classify(&report, stop, self.dry_run) {
             AttemptEnd::Completed(verdict) => (Resolution::Complete(verdict.clone()), verdict.plugins),
             AttemptEnd::Failed(failure) => (Resolution::Fail(failure), report.plugins),

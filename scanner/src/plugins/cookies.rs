@@ -1,4 +1,5 @@
-//! `cookie_flags`: the attributes of the cookies that the landing page sets (RFC 6265 and its successor draft).
+//! `cookie_flags`: the attributes of the cookies that the landing page sets (RFC 6265 and its
+//! successor draft).
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -39,12 +40,15 @@ impl Plugin for CookieFlags {
                 let line = String::from_utf8_lossy(line.as_bytes());
                 let Some(cookie) = Cookie::parse(&line, scan.now) else { continue };
                 count += 1;
-                report.observations.push(format!("cookie {} {} by {}", cookie.label(), if cookie.deletes { "deleted" } else { "set" }, page.url));
-                report.findings.extend(
-                    judge(&cookie, page.url.scheme() == "https")
-                        .into_iter()
-                        .map(|(issue, evidence)| Finding::new(issue, format!("{} at {}", cookie.label(), page.url), evidence)),
-                );
+                report.observations.push(format!(
+                    "cookie {} {} by {}",
+                    cookie.label(),
+                    if cookie.deletes { "deleted" } else { "set" },
+                    page.url
+                ));
+                report.findings.extend(judge(&cookie, page.url.scheme() == "https").into_iter().map(
+                    |(issue, evidence)| Finding::new(issue, format!("{} at {}", cookie.label(), page.url), evidence),
+                ));
             }
         }
         report.headline = match count {
@@ -76,7 +80,8 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// Reads one `Set-Cookie` value (RFC 6265bis, 5.6). `None` for a line that browsers ignore. `now` decides whether an expiry date deletes the cookie.
+    /// Reads one `Set-Cookie` value (RFC 6265bis, 5.6). `None` for a line that browsers ignore.
+    /// `now` decides whether an expiry date deletes the cookie.
     #[must_use]
     pub fn parse(line: &str, now: Timestamp) -> Option<Self> {
         let mut parts = line.split(';');
@@ -84,14 +89,16 @@ impl Cookie {
         // Browsers keep a cookie without a name: `=value`, or a word alone, which is the value.
         let (name, value) = pair.split_once('=').map_or(("", pair.trim()), |(name, value)| (name.trim(), value.trim()));
         // Its value may not look like one of the names that ask for something (RFC 6265bis, 5.7).
-        let is_posing = |value: &str| ["__secure-", "__host-"].iter().any(|prefix| value.to_ascii_lowercase().starts_with(prefix));
+        let is_posing =
+            |value: &str| ["__secure-", "__host-"].iter().any(|prefix| value.to_ascii_lowercase().starts_with(prefix));
         if name.is_empty() && (value.is_empty() || is_posing(value)) {
             return None;
         }
         let mut cookie = Self { name: clip(name, 80), ..Self::default() };
         let (mut max_age, mut expires) = (None, None);
         for part in parts {
-            let (key, value) = part.split_once('=').map_or((part.trim(), ""), |(key, value)| (key.trim(), value.trim()));
+            let (key, value) =
+                part.split_once('=').map_or((part.trim(), ""), |(key, value)| (key.trim(), value.trim()));
             match key.to_ascii_lowercase().as_str() {
                 "secure" => cookie.secure = true,
                 "httponly" => cookie.http_only = true,
@@ -119,24 +126,31 @@ impl Cookie {
         const WORDS: [&str; 8] = ["sess", "auth", "token", "login", "jwt", "remember", "connect.sid", "identity"];
         let name = self.name.to_ascii_lowercase();
         // A CSRF token has to be readable by script in the usual double-submit pattern.
-        !name.contains("csrf") && !name.contains("xsrf") && (name == "sid" || name.ends_with("sid") || WORDS.iter().any(|word| name.contains(word)))
+        !name.contains("csrf")
+            && !name.contains("xsrf")
+            && (name == "sid" || name.ends_with("sid") || WORDS.iter().any(|word| name.contains(word)))
     }
 }
 
-/// Whether a `Max-Age` deletes the cookie; `None` for a value that browsers ignore (RFC 6265, 5.2.2).
+/// Whether a `Max-Age` deletes the cookie; `None` for a value that browsers ignore (RFC 6265,
+/// 5.2.2).
 fn deletes_by_age(value: &str) -> Option<bool> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| value.starts_with('-') || digits.bytes().all(|byte| byte == b'0'))
 }
 
-/// Reads the date of an `Expires` attribute as browsers do, who take almost any order and separators (RFC 6265, 5.1.1).
+/// Reads the date of an `Expires` attribute as browsers do, who take almost any order and
+/// separators (RFC 6265, 5.1.1).
 #[must_use]
 pub fn cookie_date(text: &str) -> Option<Timestamp> {
     const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
-    // The separators are everything but digits, letters and the colon; bytes above ASCII belong to words.
-    let is_separator = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && c != ':' && !('\u{0}'..='\u{8}').contains(&c) && c != '\u{7f}';
+    // The separators are everything but digits, letters and the colon; bytes above ASCII belong to
+    // words.
+    let is_separator = |c: char| {
+        c.is_ascii() && !c.is_ascii_alphanumeric() && c != ':' && !('\u{0}'..='\u{8}').contains(&c) && c != '\u{7f}'
+    };
     for word in text.split(is_separator).filter(|word| !word.is_empty()) {
         if time.is_none() && word.contains(':') {
             time = clock_time(word);
@@ -172,7 +186,9 @@ fn clock_time(word: &str) -> Option<Time> {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
         (part[..digits].parse::<i8>().ok().filter(|_| matches!(digits, 1 | 2)), digits == part.len())
     });
-    let ((hour, true), (minute, true), (second, _)) = (parts.next()?, parts.next()?, parts.next()?) else { return None };
+    let ((hour, true), (minute, true), (second, _)) = (parts.next()?, parts.next()?, parts.next()?) else {
+        return None;
+    };
     Time::new(hour?, minute?, second?, 0).ok()
 }
 
@@ -206,7 +222,9 @@ pub fn judge(cookie: &Cookie, https: bool) -> Vec<(&'static Issue, String)> {
     if lower.starts_with("__secure-") && !(cookie.secure && https) {
         add(&issues::COOKIE_BAD_PREFIX, "__Secure- asks for Secure, set over HTTPS");
     }
-    if lower.starts_with("__host-") && !(cookie.secure && https && cookie.domain.is_none() && cookie.path.as_deref() == Some("/")) {
+    if lower.starts_with("__host-")
+        && !(cookie.secure && https && cookie.domain.is_none() && cookie.path.as_deref() == Some("/"))
+    {
         add(&issues::COOKIE_BAD_PREFIX, "__Host- asks for Secure, Path=/ and no Domain, set over HTTPS");
     }
     if let Some(domain) = &cookie.domain {
@@ -241,7 +259,10 @@ mod tests {
             ("id=1; HttpOnly; SameSite=None", &["cookie_samesite_none_insecure"]),
             ("__Host-id=1; Secure; HttpOnly; SameSite=Lax; Path=/", &[]),
             ("__Host-id=1; Secure; HttpOnly; SameSite=Lax", &["cookie_prefix_violation"]),
-            ("__Host-id=1; Secure; HttpOnly; SameSite=Lax; Path=/; Domain=a.test", &["cookie_prefix_violation", "cookie_wide_domain"]),
+            (
+                "__Host-id=1; Secure; HttpOnly; SameSite=Lax; Path=/; Domain=a.test",
+                &["cookie_prefix_violation", "cookie_wide_domain"],
+            ),
             ("__Secure-id=1; HttpOnly; SameSite=Lax", &["cookie_without_secure", "cookie_prefix_violation"]),
             ("id=; Max-Age=0", &[]),
             ("sessionid", &["cookie_without_secure", "cookie_without_httponly", "cookie_without_samesite"]),

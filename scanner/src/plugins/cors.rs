@@ -1,4 +1,5 @@
-//! `cors_policy`: how the landing page answers requests from foreign origins (Fetch standard, "CORS protocol").
+//! `cors_policy`: how the landing page answers requests from foreign origins (Fetch standard, "CORS
+//! protocol").
 
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
@@ -41,7 +42,8 @@ impl Plugin for CorsPolicy {
             let allowed = page.header("access-control-allow-origin");
             report.observations.push(format!(
                 "Origin {origin}: {}",
-                allowed.map_or_else(|| "not allowed".to_owned(), |value| format!("Access-Control-Allow-Origin: {value}"))
+                allowed
+                    .map_or_else(|| "not allowed".to_owned(), |value| format!("Access-Control-Allow-Origin: {value}"))
             ));
             for finding in judge(&origin, &page.headers, url.as_str()) {
                 // The same fault shows for every origin; it is one finding, told once.
@@ -55,7 +57,8 @@ impl Plugin for CorsPolicy {
     }
 }
 
-/// The origins to try: a stranger, two that fool a prefix or suffix comparison, and `null`. The `.invalid` names exist nowhere (RFC 2606).
+/// The origins to try: a stranger, two that fool a prefix or suffix comparison, and `null`. The
+/// `.invalid` names exist nowhere (RFC 2606).
 #[must_use]
 pub fn origins(host: &str) -> Vec<String> {
     let mut list = vec!["https://kastrel-scanner.invalid".to_owned()];
@@ -88,9 +91,15 @@ pub fn judge(origin: &str, headers: &HeaderMap, url: &str) -> Vec<Finding> {
         _ => return Vec::new(),
     };
     let mut findings = vec![Finding::new(issue, url, evidence)];
-    let varies = joined(headers, "vary").is_some_and(|vary| vary.split(',').any(|word| word.trim().eq_ignore_ascii_case("origin") || word.trim() == "*"));
+    let varies = joined(headers, "vary").is_some_and(|vary| {
+        vary.split(',').any(|word| word.trim().eq_ignore_ascii_case("origin") || word.trim() == "*")
+    });
     if allowed != "*" && !varies {
-        findings.push(Finding::new(&issues::CORS_NO_VARY, url, "the answer changes with Origin, and Vary does not name it"));
+        findings.push(Finding::new(
+            &issues::CORS_NO_VARY,
+            url,
+            "the answer changes with Origin, and Vary does not name it",
+        ));
     }
     findings
 }
@@ -101,7 +110,10 @@ mod tests {
     use reqwest::header::{HeaderName, HeaderValue};
 
     fn ids(origin: &str, list: &[(&str, &str)]) -> Vec<&'static str> {
-        let headers: HeaderMap = list.iter().map(|(name, value)| (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())).collect();
+        let headers: HeaderMap = list
+            .iter()
+            .map(|(name, value)| (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap()))
+            .collect();
         judge(origin, &headers, "u").iter().map(|finding| finding.issue.id).collect()
     }
 
@@ -116,10 +128,16 @@ mod tests {
         assert_eq!(ids(evil, &[(ACAO, "*")]), ["cors_wildcard"]);
         assert_eq!(ids(evil, &[(ACAO, "*"), (ACAC, "true")]), ["cors_wildcard_with_credentials"]);
         assert_eq!(ids(evil, &[(ACAO, evil), ("vary", "Accept, origin")]), ["cors_reflects_origin"]);
-        assert_eq!(ids(evil, &[(ACAO, evil), (ACAC, "true"), ("vary", "Origin")]), ["cors_reflects_origin_with_credentials"]);
+        assert_eq!(
+            ids(evil, &[(ACAO, evil), (ACAC, "true"), ("vary", "Origin")]),
+            ["cors_reflects_origin_with_credentials"]
+        );
         assert_eq!(ids(evil, &[(ACAO, evil), (ACAC, "True")]), ["cors_reflects_origin", "cors_missing_vary"]);
         assert_eq!(ids("null", &[(ACAO, "null"), ("vary", "Origin")]), ["cors_null_origin"]);
-        assert_eq!(ids("null", &[(ACAO, "null"), (ACAC, "true"), ("vary", "*")]), ["cors_null_origin_with_credentials"]);
+        assert_eq!(
+            ids("null", &[(ACAO, "null"), (ACAC, "true"), ("vary", "*")]),
+            ["cors_null_origin_with_credentials"]
+        );
     }
 
     #[test]

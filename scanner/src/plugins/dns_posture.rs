@@ -71,16 +71,20 @@ async fn check(name: &str, settings: &Settings) -> Result<Report, String> {
     let resolver = resolver(settings)?;
     let domain = name.strip_prefix("www.").unwrap_or(name);
     let mut report = Report::default();
-    // A name that does not exist has no records of any kind, and "no SPF record" would be the wrong thing to say about it.
+    // A name that does not exist has no records of any kind, and "no SPF record" would be the wrong
+    // thing to say about it.
     if !exists(&resolver, name).await? {
         return Err(format!("the name servers say that {name} does not exist"));
     }
 
     let spf = texts(&resolver, domain).await?;
     report.findings.extend(judge_spf(&spf, domain));
-    report.observations.extend(spf.iter().filter(|text| is_spf(text)).map(|text| format!("SPF at {domain}: {}", clip(text, 300))));
+    report
+        .observations
+        .extend(spf.iter().filter(|text| is_spf(text)).map(|text| format!("SPF at {domain}: {}", clip(text, 300))));
 
-    // A policy of the organization's domain covers the names below it; climbing finds it without a list of public suffixes.
+    // A policy of the organization's domain covers the names below it; climbing finds it without a
+    // list of public suffixes.
     let mut dmarc = Vec::new();
     let mut found_at = domain;
     for ancestor in ancestors(domain) {
@@ -113,10 +117,17 @@ fn resolver(settings: &Settings) -> Result<TokioResolver, String> {
     let mut builder = match settings.nameserver {
         Some(address) => {
             let mut server = NameServerConfig::udp_and_tcp(address.ip());
-            server.connections.iter_mut().for_each(|connection: &mut ConnectionConfig| connection.port = address.port());
-            TokioResolver::builder_with_config(ResolverConfig::from_parts(None, Vec::new(), vec![server]), TokioRuntimeProvider::default())
+            server
+                .connections
+                .iter_mut()
+                .for_each(|connection: &mut ConnectionConfig| connection.port = address.port());
+            TokioResolver::builder_with_config(
+                ResolverConfig::from_parts(None, Vec::new(), vec![server]),
+                TokioRuntimeProvider::default(),
+            )
         }
-        None => TokioResolver::builder_tokio().map_err(|error| format!("the system's name servers cannot be read: {error}"))?,
+        None => TokioResolver::builder_tokio()
+            .map_err(|error| format!("the system's name servers cannot be read: {error}"))?,
     };
     let options = builder.options_mut();
     options.timeout = settings.dns_timeout / 3;
@@ -134,11 +145,17 @@ async fn exists(resolver: &TokioResolver, name: &str) -> Result<bool, String> {
     }
 }
 
-/// The records of one kind. "There is none" is an empty list; everything else that goes wrong is an error.
+/// The records of one kind. "There is none" is an empty list; everything else that goes wrong is an
+/// error.
 async fn records(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Vec<RData>, String> {
     // The final dot keeps the system's search list out of it.
     match resolver.lookup(format!("{name}."), kind).await {
-        Ok(lookup) => Ok(lookup.answers().iter().filter(|record| record.record_type() == kind).map(|record| record.data.clone()).collect()),
+        Ok(lookup) => Ok(lookup
+            .answers()
+            .iter()
+            .filter(|record| record.record_type() == kind)
+            .map(|record| record.data.clone())
+            .collect()),
         Err(error) if error.is_no_records_found() => Ok(Vec::new()),
         Err(error) => Err(format!("the look-up of {kind} records of {name} failed: {error}")),
     }
@@ -156,7 +173,9 @@ async fn texts(resolver: &TokioResolver, name: &str) -> Result<Vec<String>, Stri
 
 /// The name itself and the names above it, down to two labels.
 fn ancestors(name: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, rest)| rest).filter(|rest| rest.contains('.')))
+    std::iter::successors(Some(name), |name| {
+        name.split_once('.').map(|(_, rest)| rest).filter(|rest| rest.contains('.'))
+    })
 }
 
 fn is_spf(text: &str) -> bool {
@@ -186,7 +205,11 @@ pub fn judge_spf(texts: &[String], domain: &str) -> Option<Finding> {
         })
         .count();
     if lookups > 10 {
-        return Some(Finding::new(&issues::SPF_INVALID, domain, format!("{lookups} terms that need a look-up, at most 10 are allowed")));
+        return Some(Finding::new(
+            &issues::SPF_INVALID,
+            domain,
+            format!("{lookups} terms that need a look-up, at most 10 are allowed"),
+        ));
     }
     let all = terms.iter().find(|term| term.trim_start_matches(['+', '-', '~', '?']) == "all");
     match all {
@@ -206,7 +229,11 @@ pub fn judge_dmarc(texts: &[String], domain: &str) -> Option<Finding> {
         [one] => one,
         many => return Some(Finding::new(&issues::DMARC_INVALID, domain, format!("{} DMARC records", many.len()))),
     };
-    let policy = record.split(';').filter_map(|tag| tag.split_once('=')).find(|(key, _)| key.trim() == "p").map(|(_, value)| value.trim().to_ascii_lowercase());
+    let policy = record
+        .split(';')
+        .filter_map(|tag| tag.split_once('='))
+        .find(|(key, _)| key.trim() == "p")
+        .map(|(_, value)| value.trim().to_ascii_lowercase());
     match policy.as_deref() {
         Some("reject" | "quarantine") => None,
         Some("none") => Some(Finding::new(&issues::DMARC_NONE, domain, record.as_str())),

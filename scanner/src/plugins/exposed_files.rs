@@ -1,7 +1,8 @@
 //! `exposed_files`: files that are commonly left readable by mistake, robots.txt and security.txt.
 //!
-//! Each file is recognised by its content, never by the status alone, because many sites answer 200 to every path. What a
-//! recognised file holds is not kept: a report is no place for somebody's password.
+//! Each file is recognised by its content, never by the status alone, because many sites answer 200
+//! to every path. What a recognised file holds is not kept: a report is no place for somebody's
+//! password.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -45,30 +46,46 @@ static PROBES: &[Probe] = &[
     probe("/.git/HEAD", &issues::GIT_EXPOSED, "a git HEAD", is_git_head),
     probe("/.git/config", &issues::GIT_EXPOSED, "a git configuration", |b| starts(b, "[core]")),
     probe("/.svn/wc.db", &issues::VCS_EXPOSED, "a Subversion database", |b| b.starts_with(b"SQLite format 3\0")),
-    probe("/.hg/requires", &issues::VCS_EXPOSED, "a Mercurial repository", |b| has(b, "revlogv1") || has(b, "dotencode")),
+    probe("/.hg/requires", &issues::VCS_EXPOSED, "a Mercurial repository", |b| {
+        has(b, "revlogv1") || has(b, "dotencode")
+    }),
     probe("/.env", &issues::ENV_EXPOSED, "lines of KEY=value", is_env),
     probe("/.env.local", &issues::ENV_EXPOSED, "lines of KEY=value", is_env),
     probe("/.env.production", &issues::ENV_EXPOSED, "lines of KEY=value", is_env),
     probe("/.htpasswd", &issues::CREDENTIALS_EXPOSED, "password hashes", is_htpasswd),
     probe("/.aws/credentials", &issues::CREDENTIALS_EXPOSED, "an AWS key", |b| has(b, "aws_access_key_id")),
     probe("/.npmrc", &issues::CREDENTIALS_EXPOSED, "an npm token", |b| has(b, "_authToken=") || has(b, "_auth=")),
-    probe("/id_rsa", &issues::CREDENTIALS_EXPOSED, "a private key", |b| starts(b, "-----BEGIN ") && has(b, "PRIVATE KEY-----")),
+    probe("/id_rsa", &issues::CREDENTIALS_EXPOSED, "a private key", |b| {
+        starts(b, "-----BEGIN ") && has(b, "PRIVATE KEY-----")
+    }),
     probe("/wp-config.php.bak", &issues::CREDENTIALS_EXPOSED, "a WordPress configuration", |b| has(b, "DB_PASSWORD")),
     probe("/wp-config.php~", &issues::CREDENTIALS_EXPOSED, "a WordPress configuration", |b| has(b, "DB_PASSWORD")),
-    probe("/.vscode/sftp.json", &issues::CREDENTIALS_EXPOSED, "an upload configuration", |b| starts(b, "{") && has(b, "\"password\"")),
+    probe("/.vscode/sftp.json", &issues::CREDENTIALS_EXPOSED, "an upload configuration", |b| {
+        starts(b, "{") && has(b, "\"password\"")
+    }),
     probe("/backup.sql", &issues::DUMP_EXPOSED, "SQL statements", is_dump),
     probe("/dump.sql", &issues::DUMP_EXPOSED, "SQL statements", is_dump),
     probe("/phpinfo.php", &issues::SERVER_STATUS_EXPOSED, "phpinfo() output", |b| has(b, "phpinfo()</title>")),
     probe("/server-status", &issues::SERVER_STATUS_EXPOSED, "Apache's status page", |b| has(b, "Apache Server Status")),
-    probe("/actuator/env", &issues::SERVER_STATUS_EXPOSED, "Spring Boot's environment", |b| starts(b, "{") && has(b, "propertySources")),
+    probe("/actuator/env", &issues::SERVER_STATUS_EXPOSED, "Spring Boot's environment", |b| {
+        starts(b, "{") && has(b, "propertySources")
+    }),
     probe("/.DS_Store", &issues::BUILD_FILE_EXPOSED, "a macOS folder index", |b| b.starts_with(b"\0\0\0\x01Bud1")),
     probe("/docker-compose.yml", &issues::BUILD_FILE_EXPOSED, "a Compose file", |b| {
         !is_html(b) && has(b, "services:") && (has(b, "image:") || has(b, "build:"))
     }),
-    probe("/Dockerfile", &issues::BUILD_FILE_EXPOSED, "a Dockerfile", |b| !is_html(b) && has(b, "FROM ") && has(b, "RUN ")),
-    probe("/package.json", &issues::BUILD_FILE_EXPOSED, "an npm manifest", |b| starts(b, "{") && has(b, "\"dependencies\"")),
-    probe("/composer.json", &issues::BUILD_FILE_EXPOSED, "a Composer manifest", |b| starts(b, "{") && has(b, "\"require\"")),
-    probe("/openapi.json", &issues::API_DESCRIPTION, "an OpenAPI document", |b| starts(b, "{") && has(b, "\"openapi\"")),
+    probe("/Dockerfile", &issues::BUILD_FILE_EXPOSED, "a Dockerfile", |b| {
+        !is_html(b) && has(b, "FROM ") && has(b, "RUN ")
+    }),
+    probe("/package.json", &issues::BUILD_FILE_EXPOSED, "an npm manifest", |b| {
+        starts(b, "{") && has(b, "\"dependencies\"")
+    }),
+    probe("/composer.json", &issues::BUILD_FILE_EXPOSED, "a Composer manifest", |b| {
+        starts(b, "{") && has(b, "\"require\"")
+    }),
+    probe("/openapi.json", &issues::API_DESCRIPTION, "an OpenAPI document", |b| {
+        starts(b, "{") && has(b, "\"openapi\"")
+    }),
     probe("/swagger.json", &issues::API_DESCRIPTION, "a Swagger document", |b| starts(b, "{") && has(b, "\"swagger\"")),
 ];
 
@@ -94,12 +111,18 @@ async fn check(scan: &Scan) -> Result<Report, String> {
     let nowhere = fetch(client, landing, &format!("/kastrel-{nonce:016x}")).await?;
     let soft = Baseline::new(&nowhere);
     if soft.answers_everything() {
-        report.observations.push("the site answers 200 to paths that do not exist; only clear content counts".to_owned());
+        report
+            .observations
+            .push("the site answers 200 to paths that do not exist; only clear content counts".to_owned());
     }
 
     let page = landing.visit.page();
     if page.status == 200 && is_listing(page.content()) {
-        report.findings.push(Finding::new(&issues::DIRECTORY_LISTING, page.url.as_str(), "the landing page is an automatic listing of files"));
+        report.findings.push(Finding::new(
+            &issues::DIRECTORY_LISTING,
+            page.url.as_str(),
+            "the landing page is an automatic listing of files",
+        ));
     }
     let mut asked = 0_u32;
     let mut silent = Silence::default();
@@ -109,7 +132,8 @@ async fn check(scan: &Scan) -> Result<Report, String> {
         for (probe, answer) in probes.iter().zip(answers) {
             let Some(page) = silent.hear(answer, probe.path)? else { continue };
             asked += 1;
-            // Both guards are needed: a soft 404 page may quote the path or the word that the content check looks for.
+            // Both guards are needed: a soft 404 page may quote the path or the word that the
+            // content check looks for.
             if page.status == 200 && !soft.resembles(&page) && (probe.matches)(page.content()) {
                 let evidence = format!("HTTP 200, {} bytes, content is {}", page.body.len(), probe.what);
                 report.findings.push(Finding::new(probe.issue, page.url.as_str(), evidence));
@@ -126,7 +150,11 @@ async fn check(scan: &Scan) -> Result<Report, String> {
             if page.status == 200 && !there { ", but so does a path that does not exist" } else { "" }
         ));
         if there {
-            report.findings.push(Finding::new(&issues::EXTRA_PATH_FOUND, page.url.as_str(), format!("HTTP 200, {} bytes", page.body.len())));
+            report.findings.push(Finding::new(
+                &issues::EXTRA_PATH_FOUND,
+                page.url.as_str(),
+                format!("HTTP 200, {} bytes", page.body.len()),
+            ));
         }
     }
     // Both may lie behind redirects (RFC 9309, 2.3.1.2; RFC 9116, 3).
@@ -143,16 +171,23 @@ async fn check(scan: &Scan) -> Result<Report, String> {
             break;
         }
         // The place that counts is the first one.
-        missing =
-            missing.or_else(|| Some(Finding::new(&issues::SECURITY_TXT_MISSING, security.pages[0].url.as_str(), format!("HTTP {}", security.page().status))));
+        missing = missing.or_else(|| {
+            Some(Finding::new(
+                &issues::SECURITY_TXT_MISSING,
+                security.pages[0].url.as_str(),
+                format!("HTTP {}", security.page().status),
+            ))
+        });
     }
     report.findings.extend(missing);
-    report.headline = format!("{asked} paths asked for at {}{}", landing.url().origin().ascii_serialization(), silent.remark());
+    report.headline =
+        format!("{asked} paths asked for at {}{}", landing.url().origin().ascii_serialization(), silent.remark());
     report.observations.extend(silent.0);
     Ok(report)
 }
 
-/// The paths that gave no answer. One may be a firewall's doing; three mean that the check cannot be made.
+/// The paths that gave no answer. One may be a firewall's doing; three mean that the check cannot
+/// be made.
 #[derive(Default)]
 struct Silence(Vec<String>);
 
@@ -162,7 +197,11 @@ impl Silence {
             Ok(page) => Ok(Some(page)),
             Err(reason) => {
                 self.0.push(format!("{path} could not be checked: {reason}"));
-                if self.0.len() >= 3 { Err(format!("the site stopped answering: {}", self.0.join("; "))) } else { Ok(None) }
+                if self.0.len() >= 3 {
+                    Err(format!("the site stopped answering: {}", self.0.join("; ")))
+                } else {
+                    Ok(None)
+                }
             }
         }
     }
@@ -200,7 +239,8 @@ impl Baseline {
         self.status == 200
     }
 
-    /// Whether a page is most likely the same "not found" page: the same beginning, and about the same length.
+    /// Whether a page is most likely the same "not found" page: the same beginning, and about the
+    /// same length.
     fn resembles(&self, page: &Page) -> bool {
         if !self.answers_everything() {
             return false;
@@ -236,7 +276,8 @@ fn judge_robots(visit: &Visit, soft: &Baseline, report: &mut Report) {
 /// The paths of a robots.txt that look administrative or private, at most ten (RFC 9309, 2.2.2).
 #[must_use]
 pub fn sensitive_paths(robots: &str) -> Vec<String> {
-    const WORDS: [&str; 9] = ["admin", "backup", "private", "secret", "internal", "config", "staging", "phpmyadmin", ".git"];
+    const WORDS: [&str; 9] =
+        ["admin", "backup", "private", "secret", "internal", "config", "staging", "phpmyadmin", ".git"];
     let mut found: Vec<String> = Vec::new();
     for line in robots.lines() {
         let line = line.split('#').next().unwrap_or_default();
@@ -305,7 +346,9 @@ pub fn security_txt_fault(text: &str, now: Timestamp) -> Option<String> {
 /// Whether a page is a web server's automatic listing of a folder.
 #[must_use]
 pub fn is_listing(body: &[u8]) -> bool {
-    ["<title>Index of /", "<title>Directory listing for ", "<title>Directory Listing For "].iter().any(|title| has(body, title))
+    ["<title>Index of /", "<title>Directory listing for ", "<title>Directory Listing For "]
+        .iter()
+        .any(|title| has(body, title))
 }
 
 fn has(body: &[u8], needle: &str) -> bool {
@@ -325,13 +368,16 @@ fn is_git_head(body: &[u8]) -> bool {
     body.starts_with(b"ref: refs/") || (matches!(body.len(), 40 | 64) && body.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Lines of `KEY=value`, at least one, and nothing but such lines, comments and blanks among the first twenty.
+/// Lines of `KEY=value`, at least one, and nothing but such lines, comments and blanks among the
+/// first twenty.
 fn is_env(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).take(20).collect();
+    let lines: Vec<_> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).take(20).collect();
     let is_pair = |line: &&str| {
         line.trim_start_matches("export ").split_once('=').is_some_and(|(key, _)| {
-            key.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_') && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            key.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+                && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         })
     };
     !lines.is_empty() && lines.iter().all(is_pair)
@@ -347,7 +393,10 @@ fn is_htpasswd(body: &[u8]) -> bool {
 }
 
 fn is_dump(body: &[u8]) -> bool {
-    !is_html(body) && ["-- MySQL dump", "-- MariaDB dump", "-- PostgreSQL database dump", "CREATE TABLE ", "INSERT INTO "].iter().any(|mark| has(body, mark))
+    !is_html(body)
+        && ["-- MySQL dump", "-- MariaDB dump", "-- PostgreSQL database dump", "CREATE TABLE ", "INSERT INTO "]
+            .iter()
+            .any(|mark| has(body, mark))
 }
 
 #[cfg(test)]
@@ -357,7 +406,13 @@ mod tests {
     use url::Url;
 
     fn page(status: u16, body: &[u8]) -> Page {
-        Page { url: Url::parse("http://a.test/x").unwrap(), status, headers: HeaderMap::new(), body: body.to_vec(), truncated: false }
+        Page {
+            url: Url::parse("http://a.test/x").unwrap(),
+            status,
+            headers: HeaderMap::new(),
+            body: body.to_vec(),
+            truncated: false,
+        }
     }
 
     fn recognised(path: &str, body: &[u8]) -> bool {
@@ -391,12 +446,21 @@ mod tests {
 
     #[test]
     fn a_soft_404_is_known_again_and_a_real_file_is_not() {
-        let at = |path: &str, body: &str| Page { url: Url::parse("http://a.test").unwrap().join(path).unwrap(), ..page(200, body.as_bytes()) };
+        let at = |path: &str, body: &str| Page {
+            url: Url::parse("http://a.test").unwrap().join(path).unwrap(),
+            ..page(200, body.as_bytes())
+        };
         let soft = Baseline::new(&at("/kastrel-0123", "Error opening 'kastrel-0123'"));
         assert!(soft.resembles(&at("/.env", "Error opening '.env'")));
         assert!(!soft.resembles(&at("/.env", "KEY=value")));
-        let soft = Baseline::new(&page(200, b"<html>Sorry, we could not find that page: /kastrel-0123 is not here, please go home"));
-        assert!(soft.resembles(&page(200, b"<html>Sorry, we could not find that page: /kastrel-0123 is not here, please go away")));
+        let soft = Baseline::new(&page(
+            200,
+            b"<html>Sorry, we could not find that page: /kastrel-0123 is not here, please go home",
+        ));
+        assert!(soft.resembles(&page(
+            200,
+            b"<html>Sorry, we could not find that page: /kastrel-0123 is not here, please go away"
+        )));
         assert!(!soft.resembles(&page(200, b"ref: refs/heads/main")));
         let hard = Baseline::new(&page(404, b"ref: refs/heads/main"));
         assert!(!hard.resembles(&page(200, b"ref: refs/heads/main")));
@@ -404,7 +468,10 @@ mod tests {
 
     #[test]
     fn robots_paths() {
-        assert_eq!(sensitive_paths("User-agent: *\nDisallow: /admin/ # x\nDisallow: /img\ndisallow:/BACKUP\nSitemap: /admin"), ["/admin/", "/BACKUP"]);
+        assert_eq!(
+            sensitive_paths("User-agent: *\nDisallow: /admin/ # x\nDisallow: /img\ndisallow:/BACKUP\nSitemap: /admin"),
+            ["/admin/", "/BACKUP"]
+        );
         assert_eq!(sensitive_paths(""), Vec::<String>::new());
     }
 
@@ -427,7 +494,10 @@ mod tests {
             ("Contact: a\nContact: \t\nExpires: 2031-01-01T00:00:00Z", "an empty Contact"),
             ("Contact: a\nExpires: 2031-01-01T00:00:00Z\nexpires: 2020-01-01T00:00:00Z", "2 fields Expires"),
             ("Contact: a\nExpires: 2031-01-01T00:00:00Z\nExpires: 2031-01-01T00:00:00Z", "2 fields Expires"),
-            ("Contact: a\nExpires: 2031-01-01T00:00:00Z\nPreferred-Languages: en\nPreferred-Languages: de", "2 fields Preferred-Languages"),
+            (
+                "Contact: a\nExpires: 2031-01-01T00:00:00Z\nPreferred-Languages: en\nPreferred-Languages: de",
+                "2 fields Preferred-Languages",
+            ),
         ] {
             assert!(security_txt_fault(text, now).unwrap().contains(part), "{text}");
         }

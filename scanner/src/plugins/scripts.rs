@@ -1,4 +1,5 @@
-//! `script_integrity`: the scripts, stylesheets and frames that the landing page loads, their Subresource Integrity and their transport.
+//! `script_integrity`: the scripts, stylesheets and frames that the landing page loads, their
+//! Subresource Integrity and their transport.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -75,7 +76,8 @@ impl Kind {
     }
 }
 
-/// How many elements of one page are looked at. Real pages have some dozens; a hostile one could fill the disk with findings.
+/// How many elements of one page are looked at. Real pages have some dozens; a hostile one could
+/// fill the disk with findings.
 const MAX_ELEMENTS: usize = 500;
 
 /// One thing that an element loads.
@@ -83,20 +85,28 @@ struct Load<'a> {
     kind: Kind,
     /// From where; an inline script has no address.
     address: Option<Cow<'a, str>>,
-    /// Whether it runs or is shown by this element, so that `integrity` belongs there. What is only fetched ahead or imported is judged by its transport alone.
+    /// Whether it runs or is shown by this element, so that `integrity` belongs there. What is only
+    /// fetched ahead or imported is judged by its transport alone.
     is_use: bool,
 }
 
 /// What an element loads, of the kinds that matter.
 fn loads(element: &Element) -> Vec<Load<'_>> {
-    let load = |kind, address: &'static str| element.attr(address).map(|address| Load { kind, address: Some(address.into()), is_use: true });
+    let load = |kind, address: &'static str| {
+        element.attr(address).map(|address| Load { kind, address: Some(address.into()), is_use: true })
+    };
     let one = match element.name {
         // SVG names the address otherwise.
-        "script" if element.in_foreign => {
-            load(Kind::Script, "href").or_else(|| load(Kind::Script, "xlink:href")).or(Some(Load { kind: Kind::Script, address: None, is_use: true }))
-        }
+        "script" if element.in_foreign => load(Kind::Script, "href")
+            .or_else(|| load(Kind::Script, "xlink:href"))
+            .or(Some(Load { kind: Kind::Script, address: None, is_use: true })),
         "script" => load(Kind::Script, "src").or(Some(Load { kind: Kind::Script, address: None, is_use: true })),
-        "style" => return imports(&element.text).into_iter().map(|address| Load { kind: Kind::Style, address: Some(address.into()), is_use: false }).collect(),
+        "style" => {
+            return imports(&element.text)
+                .into_iter()
+                .map(|address| Load { kind: Kind::Style, address: Some(address.into()), is_use: false })
+                .collect();
+        }
         "link" if has_rel(element, "stylesheet") => load(Kind::Style, "href"),
         "link" => preloads(element).and_then(|kind| Some(Load { is_use: false, ..load(kind, "href")? })),
         // What a plug-in would load is framed today.
@@ -119,7 +129,8 @@ fn preloads(element: &Element) -> Option<Kind> {
     }
 }
 
-/// Judges one page. Nothing is loaded or run. `upgrades` says that browsers replace `http:` by `https:` in it.
+/// Judges one page. Nothing is loaded or run. `upgrades` says that browsers replace `http:` by
+/// `https:` in it.
 #[must_use]
 pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
     let base = elements.iter().find_map(|element| if element.name == "base" { element.attr("href") } else { None });
@@ -127,9 +138,13 @@ pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
     let mut report = Report::default();
     let (mut own, mut foreign, mut inline) = (0, 0, 0);
     let mut told_mixed = HashSet::new();
-    let loading: Vec<_> = elements.iter().flat_map(|element| loads(element).into_iter().map(move |load| (element, load))).collect();
+    let loading: Vec<_> =
+        elements.iter().flat_map(|element| loads(element).into_iter().map(move |load| (element, load))).collect();
     if loading.len() > MAX_ELEMENTS {
-        report.observations.push(format!("the page loads {} scripts, stylesheets and frames; the first {MAX_ELEMENTS} were looked at", loading.len()));
+        report.observations.push(format!(
+            "the page loads {} scripts, stylesheets and frames; the first {MAX_ELEMENTS} were looked at",
+            loading.len()
+        ));
     }
     for (element, Load { kind, address, is_use }) in loading.into_iter().take(MAX_ELEMENTS) {
         let Some(address) = address else {
@@ -163,8 +178,12 @@ pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
             None if same_origin => {}
             None if kind == Kind::Script => add(&issues::SCRIPT_NO_INTEGRITY, "no integrity attribute"),
             None => add(&issues::STYLE_NO_INTEGRITY, "no integrity attribute"),
-            Some(value) if !has_usable_hash(value) => add(&issues::INTEGRITY_INVALID, &format!("integrity=\"{value}\"")),
-            Some(_) if !same_origin && element.attr("crossorigin").is_none() => add(&issues::INTEGRITY_NO_CORS, "no crossorigin attribute"),
+            Some(value) if !has_usable_hash(value) => {
+                add(&issues::INTEGRITY_INVALID, &format!("integrity=\"{value}\""))
+            }
+            Some(_) if !same_origin && element.attr("crossorigin").is_none() => {
+                add(&issues::INTEGRITY_NO_CORS, "no crossorigin attribute")
+            }
             Some(_) => {}
         }
     }
@@ -176,7 +195,8 @@ fn has_rel(element: &Element, wanted: &str) -> bool {
     element.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(wanted)))
 }
 
-/// Whether an `integrity` value holds at least one hash that browsers check (SRI, 3.3.2): the algorithm and its full length in base64.
+/// Whether an `integrity` value holds at least one hash that browsers check (SRI, 3.3.2): the
+/// algorithm and its full length in base64.
 #[must_use]
 pub fn has_usable_hash(value: &str) -> bool {
     value.split_ascii_whitespace().any(|word| {
@@ -189,7 +209,8 @@ pub fn has_usable_hash(value: &str) -> bool {
             "sha512" => 86,
             _ => return false,
         };
-        digest.len() == wanted && digest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
+        digest.len() == wanted
+            && digest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
     })
 }
 
@@ -200,7 +221,11 @@ mod tests {
     const HASH: &str = "sha384-oqVuAfXRKap7fdgcCY5uykM6+R9GqQ8K/uxy9rx7HNQlGYl1kPzQho1wx4JwY8wC";
 
     fn ids_with(html: &str, page: &str, upgrades: bool) -> Vec<&'static str> {
-        judge(&elements(html), &Url::parse(page).unwrap(), upgrades).findings.iter().map(|finding| finding.issue.id).collect()
+        judge(&elements(html), &Url::parse(page).unwrap(), upgrades)
+            .findings
+            .iter()
+            .map(|finding| finding.issue.id)
+            .collect()
     }
 
     fn ids(html: &str) -> Vec<&'static str> {
@@ -220,18 +245,33 @@ mod tests {
             (r#"<script src="http://a.test/x.js"></script>"#, &["script_over_http", "script_without_integrity"]),
             (&good, &[]),
             (&no_cors, &["integrity_without_crossorigin"]),
-            (r#"<script src="https://cdn.test/x.js" integrity="md5-x" crossorigin></script>"#, &["integrity_attribute_invalid"]),
+            (
+                r#"<script src="https://cdn.test/x.js" integrity="md5-x" crossorigin></script>"#,
+                &["integrity_attribute_invalid"],
+            ),
             (r#"<link rel="preload stylesheet" href="https://cdn.test/x.css">"#, &["stylesheet_without_integrity"]),
             (r#"<link rel="icon" href="https://cdn.test/x.png">"#, &[]),
             (r#"<base href="https://cdn.test/"><script src="x.js"></script>"#, &["script_without_integrity"]),
             (r#"<script src="data:text/javascript,1"></script>"#, &[]),
-            (r#"<link rel=stylesheet href="http://a.test/x.css">"#, &["stylesheet_over_http", "stylesheet_without_integrity"]),
+            (
+                r#"<link rel=stylesheet href="http://a.test/x.css">"#,
+                &["stylesheet_over_http", "stylesheet_without_integrity"],
+            ),
             (r#"<iframe src="http://b.test/"></iframe>"#, &["frame_over_http"]),
             (r#"<frameset><frame src="http://b.test/"></frameset>"#, &["frame_over_http"]),
-            (r#"<object data="http://b.test/"></object><embed src="http://b.test/x">"#, &["frame_over_http", "frame_over_http"]),
-            (r#"<iframe src="//b.test/"></iframe><iframe srcdoc="x"></iframe><iframe src="about:blank"></iframe>"#, &[]),
+            (
+                r#"<object data="http://b.test/"></object><embed src="http://b.test/x">"#,
+                &["frame_over_http", "frame_over_http"],
+            ),
+            (
+                r#"<iframe src="//b.test/"></iframe><iframe srcdoc="x"></iframe><iframe src="about:blank"></iframe>"#,
+                &[],
+            ),
             (r#"<base href="http://b.test/"><iframe src="x"></iframe>"#, &["frame_over_http"]),
-            (r#"<noscript><iframe src="http://b.test/"></iframe></noscript><!-- <iframe src="http://b.test/"> -->"#, &[]),
+            (
+                r#"<noscript><iframe src="http://b.test/"></iframe></noscript><!-- <iframe src="http://b.test/"> -->"#,
+                &[],
+            ),
         ];
         for (html, expected) in cases {
             assert_eq!(&ids(html), expected, "{html}");
@@ -242,7 +282,10 @@ mod tests {
     fn mixed_content() {
         for (html, expected) in [
             ("<style>@import url(http://e.test/a.css);</style>", &["stylesheet_over_http"][..]),
-            ("<style>@import \"http://e.test/a.css\" screen; @import 'HTTP://e.test/b.css'; p{}</style>", &["stylesheet_over_http", "stylesheet_over_http"]),
+            (
+                "<style>@import \"http://e.test/a.css\" screen; @import 'HTTP://e.test/b.css'; p{}</style>",
+                &["stylesheet_over_http", "stylesheet_over_http"],
+            ),
             ("<style>@import url(https://e.test/a.css);</style>", &[]),
             ("<style>p{} @import url(http://e.test/a.css);</style>", &[]),
             ("<svg><style>@import url(http://e.test/a.css);</style></svg>", &["stylesheet_over_http"]),
@@ -255,10 +298,19 @@ mod tests {
             ("<link rel='x PRELOAD' as=STYLE href=http://e.test/a.css>", &["stylesheet_over_http"]),
             ("<link rel=preload as=script href=http://e.test/a.js>", &["script_over_http"]),
             ("<link rel=preload as=script href=https://e.test/a.js>", &[]),
-            ("<link rel=preload as=image href=http://e.test/a.png><link rel=preload href=http://e.test/x><link rel=preload as=style>", &[]),
-            ("<link rel=preload as=script href=http://e.test/a.js><script src=http://e.test/a.js></script>", &["script_over_http", "script_without_integrity"]),
+            (
+                "<link rel=preload as=image href=http://e.test/a.png><link rel=preload href=http://e.test/x><link rel=preload as=style>",
+                &[],
+            ),
+            (
+                "<link rel=preload as=script href=http://e.test/a.js><script src=http://e.test/a.js></script>",
+                &["script_over_http", "script_without_integrity"],
+            ),
             ("<iframe src=http://127.0.0.1/></iframe><iframe src=http://127.1.2.3:8080/></iframe>", &[]),
-            ("<iframe src=http://localhost:3000/></iframe><iframe src=http://x.LOCALHOST/></iframe><iframe src=http://[::1]/></iframe>", &[]),
+            (
+                "<iframe src=http://localhost:3000/></iframe><iframe src=http://x.LOCALHOST/></iframe><iframe src=http://[::1]/></iframe>",
+                &[],
+            ),
             ("<iframe src=http://localhost.e.test/></iframe>", &["frame_over_http"]),
             ("<iframe src=http://10.0.0.1/></iframe>", &["frame_over_http"]),
         ] {

@@ -47,8 +47,13 @@ impl Plugin for HttpHeaders {
         report.headline = format!("Grade {grade} for {url} (HTTP {})", page.status);
         if let Some(place) = &landing.visit.left_for {
             report.findings = of_redirect(report.findings, place);
-            report.headline = format!("No page to grade: {url} redirects to {}, which was not scanned", clip(place, 200));
-            report.findings.push(Finding::new(&issues::REDIRECT_OFF_HOST, url, format!("HTTP {} with Location {place}", page.status)));
+            report.headline =
+                format!("No page to grade: {url} redirects to {}, which was not scanned", clip(place, 200));
+            report.findings.push(Finding::new(
+                &issues::REDIRECT_OFF_HOST,
+                url,
+                format!("HTTP {} with Location {place}", page.status),
+            ));
         }
         report.observations = present(&page.headers);
         report.observations.extend(in_page(&elements));
@@ -65,7 +70,8 @@ impl Plugin for HttpHeaders {
     }
 }
 
-/// Whether plain HTTP on port 80 leads to HTTPS; `None` where the target names one port and the other is out of bounds.
+/// Whether plain HTTP on port 80 leads to HTTPS; `None` where the target names one port and the
+/// other is out of bounds.
 async fn redirect_check(scan: &Scan) -> Option<Result<Option<Finding>, String>> {
     let url = scan.target.plain_sibling()?;
     let client = match scan.client().await {
@@ -81,18 +87,26 @@ async fn redirect_check(scan: &Scan) -> Option<Result<Option<Finding>, String>> 
                     Redirect::Leaves(place) => place.starts_with("https://"),
                     Redirect::Unreadable(_) => false,
                 };
-            Ok((!upgraded).then(|| Finding::new(&issues::HTTP_NOT_REDIRECTED, url.as_str(), format!("HTTP {} without a redirect to HTTPS", page.status))))
+            Ok((!upgraded).then(|| {
+                Finding::new(
+                    &issues::HTTP_NOT_REDIRECTED,
+                    url.as_str(),
+                    format!("HTTP {} without a redirect to HTTPS", page.status),
+                )
+            }))
         }
         Err(error) => Err(error.to_string()),
     })
 }
 
-/// What remains of the findings where the answer is only a redirect away: it shows no content that a policy could protect,
-/// but how it travels still matters.
+/// What remains of the findings where the answer is only a redirect away: it shows no content that
+/// a policy could protect, but how it travels still matters.
 #[must_use]
 pub fn of_redirect(findings: Vec<Finding>, place: &str) -> Vec<Finding> {
     let upgrades = place.starts_with("https://");
-    let matters = |finding: &Finding| finding.issue.category == issues::PLAIN_HTTP.category && !(upgrades && finding.issue == &issues::PLAIN_HTTP);
+    let matters = |finding: &Finding| {
+        finding.issue.category == issues::PLAIN_HTTP.category && !(upgrades && finding.issue == &issues::PLAIN_HTTP)
+    };
     findings.into_iter().filter(matters).collect()
 }
 
@@ -127,7 +141,14 @@ pub fn judge(headers: &HeaderMap, elements: &[Element], context: Context, url: &
     let policies = Policies::read(headers, elements);
     if policies.is_empty() {
         let report_only = headers.contains_key("content-security-policy-report-only");
-        add(&issues::CSP_MISSING, if report_only { "only a report-only policy, which blocks nothing" } else { "neither a header nor a meta element sets one" });
+        add(
+            &issues::CSP_MISSING,
+            if report_only {
+                "only a report-only policy, which blocks nothing"
+            } else {
+                "neither a header nor a meta element sets one"
+            },
+        );
     } else if let Some(weakness) = policies.weakness(context.https) {
         let remark = policies.remark().map(|remark| format!(" ({remark})")).unwrap_or_default();
         add(&issues::CSP_WEAK, &format!("{weakness}{remark} in: {}", policies.text()));
@@ -155,16 +176,20 @@ pub fn judge(headers: &HeaderMap, elements: &[Element], context: Context, url: &
     findings
 }
 
-/// Why other sites may frame the page, if they may. `X-Frame-Options` is ignored beside `frame-ancestors` (CSP level 3, 6.4.2).
+/// Why other sites may frame the page, if they may. `X-Frame-Options` is ignored beside
+/// `frame-ancestors` (CSP level 3, 6.4.2).
 #[must_use]
 pub fn framing(policies: &Policies, frame_options: Option<&str>) -> Option<String> {
     match policies.restricts_framing() {
         Some(true) => return None,
-        Some(false) => return Some("frame-ancestors permits every site, and X-Frame-Options is ignored beside it".to_owned()),
+        Some(false) => {
+            return Some("frame-ancestors permits every site, and X-Frame-Options is ignored beside it".to_owned());
+        }
         None => {}
     }
     let Some(written) = frame_options else { return Some("neither header is set".to_owned()) };
-    // Several different values block the page if one of them means something; a single one must be known (HTML, 7.5.1).
+    // Several different values block the page if one of them means something; a single one must be
+    // known (HTML, 7.5.1).
     let mut values: Vec<String> = written.split(',').map(|value| value.trim().to_ascii_lowercase()).collect();
     values.sort();
     values.dedup();
@@ -176,13 +201,17 @@ pub fn framing(policies: &Policies, frame_options: Option<&str>) -> Option<Strin
     (!blocks).then(|| format!("X-Frame-Options: {written} is no value that browsers know"))
 }
 
-/// The referrer policies that give other sites no more than the origin, and that only over HTTPS. Mozilla's Observatory draws the same line.
-const SAFE_REFERRER_POLICIES: [&str; 4] = ["no-referrer", "same-origin", "strict-origin", "strict-origin-when-cross-origin"];
+/// The referrer policies that give other sites no more than the origin, and that only over HTTPS.
+/// Mozilla's Observatory draws the same line.
+const SAFE_REFERRER_POLICIES: [&str; 4] =
+    ["no-referrer", "same-origin", "strict-origin", "strict-origin-when-cross-origin"];
 
 /// The others that browsers know (Referrer Policy, 3).
-const UNSAFE_REFERRER_POLICIES: [&str; 4] = ["no-referrer-when-downgrade", "origin", "origin-when-cross-origin", "unsafe-url"];
+const UNSAFE_REFERRER_POLICIES: [&str; 4] =
+    ["no-referrer-when-downgrade", "origin", "origin-when-cross-origin", "unsafe-url"];
 
-/// Finds the referrer policy of a page. In a header the last word that browsers know counts (Referrer Policy, 8.1); a `meta` element that browsers understand replaces it (HTML, 4.2.5.1).
+/// Finds the referrer policy of a page. In a header the last word that browsers know counts
+/// (Referrer Policy, 8.1); a `meta` element that browsers understand replaces it (HTML, 4.2.5.1).
 ///
 /// # Errors
 /// Why there is no safe one.
@@ -202,17 +231,25 @@ pub fn referrer_policy(header: Option<&str>, elements: &[Element]) -> Result<&'s
             _ => known(word),
         }
     };
-    let in_page = elements.iter().filter(|element| element.name == "meta" && element.is("name", "referrer")).filter_map(of_meta).next_back();
+    let in_page = elements
+        .iter()
+        .filter(|element| element.name == "meta" && element.is("name", "referrer"))
+        .filter_map(of_meta)
+        .next_back();
     let in_header = header.and_then(|value| value.split(',').filter_map(known).next_back());
     match (in_page.or(in_header), header) {
         (Some(policy), _) if SAFE_REFERRER_POLICIES.contains(&policy) => Ok(policy),
-        (Some(policy), _) => Err(format!("the policy in force is {policy}{}", if in_page.is_some() { ", set by a meta element" } else { "" })),
+        (Some(policy), _) => Err(format!(
+            "the policy in force is {policy}{}",
+            if in_page.is_some() { ", set by a meta element" } else { "" }
+        )),
         (None, Some(value)) => Err(format!("Referrer-Policy: {value} holds no value that browsers know")),
         (None, None) => Err("the header is absent".to_owned()),
     }
 }
 
-/// Whether a Cross-Origin-Opener-Policy cuts the tie to openers of other origins. It is one token with parameters (HTML, 7.1.3.1); what cannot be read means `unsafe-none`.
+/// Whether a Cross-Origin-Opener-Policy cuts the tie to openers of other origins. It is one token
+/// with parameters (HTML, 7.1.3.1); what cannot be read means `unsafe-none`.
 #[must_use]
 pub fn isolates_opener(value: &str) -> bool {
     let token = value.split(';').next().unwrap_or_default().trim();
@@ -228,7 +265,8 @@ pub fn hsts_max_age(value: &str) -> Option<u64> {
     })
 }
 
-/// The grade: A+ for nothing to say but what is informational, one step down for each weight of findings.
+/// The grade: A+ for nothing to say but what is informational, one step down for each weight of
+/// findings.
 #[must_use]
 pub fn grade(findings: &[Finding]) -> &'static str {
     let points: u32 = findings
@@ -254,7 +292,8 @@ pub fn grade(findings: &[Finding]) -> &'static str {
 /// The policies that the page itself sets.
 fn in_page(elements: &[Element]) -> Vec<String> {
     let metas = elements.iter().filter(|element| element.name == "meta");
-    let policies = metas.filter(|element| element.is("http-equiv", "content-security-policy") || element.is("name", "referrer"));
+    let policies =
+        metas.filter(|element| element.is("http-equiv", "content-security-policy") || element.is("name", "referrer"));
     let describe = |element: &Element| {
         let what = if element.is("name", "referrer") { "referrer" } else { "content-security-policy" };
         format!("meta {what}: {}", clip(element.attr("content").unwrap_or_default(), 300))
@@ -274,7 +313,10 @@ fn present(headers: &HeaderMap) -> Vec<String> {
         "cross-origin-embedder-policy",
         "cross-origin-resource-policy",
     ];
-    NAMES.iter().filter_map(|name| joined(headers, name).map(|value| format!("{name}: {}", clip(&value, 300)))).collect()
+    NAMES
+        .iter()
+        .filter_map(|name| joined(headers, name).map(|value| format!("{name}: {}", clip(&value, 300))))
+        .collect()
 }
 
 #[cfg(test)]
@@ -285,7 +327,9 @@ mod tests {
     const HTTPS: Context = Context { https: true, ip_host: false };
 
     fn headers(list: &[(&str, &str)]) -> HeaderMap {
-        list.iter().map(|(name, value)| (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())).collect()
+        list.iter()
+            .map(|(name, value)| (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap()))
+            .collect()
     }
 
     fn ids(list: &[(&str, &str)], context: Context) -> Vec<&'static str> {
@@ -314,7 +358,15 @@ mod tests {
         let ids: Vec<_> = found.iter().map(|finding| finding.issue.id).collect();
         assert_eq!(
             ids,
-            ["plain_http", "csp_missing", "framing_allowed", "nosniff_missing", "referrer_policy_missing", "permissions_policy_missing", "coop_missing"]
+            [
+                "plain_http",
+                "csp_missing",
+                "framing_allowed",
+                "nosniff_missing",
+                "referrer_policy_missing",
+                "permissions_policy_missing",
+                "coop_missing"
+            ]
         );
         assert_eq!(grade(&found), "F");
     }
@@ -333,7 +385,8 @@ mod tests {
             ("cross-origin-opener-policy", "unsafe-none", "coop_missing"),
         ];
         for (name, value, id) in cases {
-            let list: Vec<_> = GOOD.iter().filter(|(other, _)| *other != name).copied().chain([(name, value)]).collect();
+            let list: Vec<_> =
+                GOOD.iter().filter(|(other, _)| *other != name).copied().chain([(name, value)]).collect();
             assert_eq!(ids(&list, HTTPS), [id], "{name}: {value}");
         }
     }
@@ -356,7 +409,9 @@ mod tests {
 
     #[test]
     fn framing_by_both_headers() {
-        let found = |csp: &str, options: Option<&str>| framing(&Policies::read(&headers(&[("content-security-policy", csp)]), &[]), options).is_some();
+        let found = |csp: &str, options: Option<&str>| {
+            framing(&Policies::read(&headers(&[("content-security-policy", csp)]), &[]), options).is_some()
+        };
         for (csp, options, expected) in [
             ("", None, true),
             ("", Some("DENY"), false),
@@ -392,7 +447,11 @@ mod tests {
             (None, "<meta name=referrer content=no-referrer>", Some("no-referrer")),
             (None, "<META NAME=Referrer CONTENT=' Never '>", Some("no-referrer")),
             (Some("no-referrer"), "<meta name=referrer content=unsafe-url>", None),
-            (Some("unsafe-url"), "<meta name=referrer content=always><meta name=referrer content=default>", Some("strict-origin-when-cross-origin")),
+            (
+                Some("unsafe-url"),
+                "<meta name=referrer content=always><meta name=referrer content=default>",
+                Some("strict-origin-when-cross-origin"),
+            ),
             (Some("same-origin"), "<meta name=referrer content=whimsy>", Some("same-origin")),
             (Some("same-origin"), "<template><meta name=referrer content=unsafe-url></template>", Some("same-origin")),
         ] {
@@ -402,7 +461,8 @@ mod tests {
 
     #[test]
     fn opener_policies() {
-        for good in ["same-origin", "same-origin-allow-popups", "noopener-allow-popups", "same-origin; report-to=\"x\""] {
+        for good in ["same-origin", "same-origin-allow-popups", "noopener-allow-popups", "same-origin; report-to=\"x\""]
+        {
             assert!(isolates_opener(good), "{good}");
         }
         for bad in ["", "unsafe-none", "same-site", "\"same-origin\"", "same-origin, same-origin", "Same-Origin"] {
@@ -412,10 +472,14 @@ mod tests {
 
     #[test]
     fn a_page_can_set_its_policies() {
-        let html =
-            "<head><meta http-equiv=Content-Security-Policy content=\"default-src 'self'; frame-ancestors 'none'\"><meta name=referrer content=same-origin>";
-        let list: Vec<_> = GOOD.iter().filter(|(name, _)| !matches!(*name, "content-security-policy" | "referrer-policy")).copied().collect();
-        let found: Vec<_> = judge(&headers(&list), &elements(html), HTTPS, "u").iter().map(|finding| finding.issue.id).collect();
+        let html = "<head><meta http-equiv=Content-Security-Policy content=\"default-src 'self'; frame-ancestors 'none'\"><meta name=referrer content=same-origin>";
+        let list: Vec<_> = GOOD
+            .iter()
+            .filter(|(name, _)| !matches!(*name, "content-security-policy" | "referrer-policy"))
+            .copied()
+            .collect();
+        let found: Vec<_> =
+            judge(&headers(&list), &elements(html), HTTPS, "u").iter().map(|finding| finding.issue.id).collect();
         assert_eq!(found, ["framing_allowed"], "frame-ancestors does not count in a page");
     }
 

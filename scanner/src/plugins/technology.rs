@@ -52,7 +52,8 @@ pub struct Hint {
     pub versioned: bool,
 }
 
-const BANNERS: [&str; 7] = ["server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-generator", "x-drupal-cache", "via"];
+const BANNERS: [&str; 7] =
+    ["server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-generator", "x-drupal-cache", "via"];
 
 const COOKIES: [(&str, &str); 10] = [
     ("phpsessid", "PHP"),
@@ -138,7 +139,11 @@ pub fn has_version(text: &str) -> bool {
 
 fn report(hints: Vec<Hint>, url: &str) -> Report {
     let names: Vec<_> = hints.iter().map(|hint| hint.name.clone()).collect();
-    let headline = if names.is_empty() { "No software recognised".to_owned() } else { format!("Recognised: {}", clip(&names.join(", "), 300)) };
+    let headline = if names.is_empty() {
+        "No software recognised".to_owned()
+    } else {
+        format!("Recognised: {}", clip(&names.join(", "), 300))
+    };
     let findings = hints
         .into_iter()
         .map(|hint| {
@@ -155,7 +160,10 @@ mod tests {
     use reqwest::header::{HeaderName, HeaderValue};
 
     fn names(list: &[(&str, &str)], html: &str) -> Vec<(String, bool)> {
-        let headers: HeaderMap = list.iter().map(|(name, value)| (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())).collect();
+        let headers: HeaderMap = list
+            .iter()
+            .map(|(name, value)| (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap()))
+            .collect();
         recognise(&headers, html).into_iter().map(|hint| (hint.name, hint.versioned)).collect()
     }
 
@@ -166,14 +174,22 @@ mod tests {
         assert_eq!(names(&[("via", "1.1 vegur")], ""), [("1.1 vegur".to_owned(), false)]);
         assert_eq!(names(&[("set-cookie", "PHPSESSID=1; path=/")], ""), [("PHP".to_owned(), false)]);
         assert_eq!(names(&[("set-cookie", "PHPSESSID; path=/")], ""), []);
-        assert_eq!(names(&[], r#"<meta name="Generator" content="WordPress 6.4.2">"#), [("WordPress 6.4.2".to_owned(), true)]);
-        assert_eq!(names(&[], r#"<script src="/wp-content/a.js"></script><link href="/wp-includes/b.css">"#), [("WordPress".to_owned(), false)]);
+        assert_eq!(
+            names(&[], r#"<meta name="Generator" content="WordPress 6.4.2">"#),
+            [("WordPress 6.4.2".to_owned(), true)]
+        );
+        assert_eq!(
+            names(&[], r#"<script src="/wp-content/a.js"></script><link href="/wp-includes/b.css">"#),
+            [("WordPress".to_owned(), false)]
+        );
         assert_eq!(names(&[], "<p>nothing</p>"), []);
     }
 
     #[test]
     fn versions() {
-        for (text, expected) in [("nginx/1.2", true), ("nginx", false), ("HTTP2", false), ("PHP/8.", false), ("Apache 2.4.1 (Unix)", true)] {
+        for (text, expected) in
+            [("nginx/1.2", true), ("nginx", false), ("HTTP2", false), ("PHP/8.", false), ("Apache 2.4.1 (Unix)", true)]
+        {
             assert_eq!(has_version(text), expected, "{text}");
         }
     }

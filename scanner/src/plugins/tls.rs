@@ -1,4 +1,5 @@
-//! `tls_certificate`: the certificate chain, and the protocol versions and cipher suites that the server accepts.
+//! `tls_certificate`: the certificate chain, and the protocol versions and cipher suites that the
+//! server accepts.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -78,7 +79,8 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
             Err(reason) => unchecked.push(format!("{}: could not be checked ({reason})", version.name())),
         }
         // A port that speaks something else, or nothing, is not asked five times.
-        let is_other = surveys.last().map_or(unchecked.len() > 1, |survey: &Survey| survey.refusal == Some(Answer::NotTls));
+        let is_other =
+            surveys.last().map_or(unchecked.len() > 1, |survey: &Survey| survey.refusal == Some(Answer::NotTls));
         if modern.is_err() && is_other {
             break;
         }
@@ -95,10 +97,16 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
                 return Err(format!("no TLS on this port: {location}: {reason}"));
             }
             if !surveys.iter().any(Survey::is_offered) {
-                let what =
-                    if unchecked.is_empty() { "refused every version and cipher suite" } else { "agreed to nothing, and not every version could be checked" };
+                let what = if unchecked.is_empty() {
+                    "refused every version and cipher suite"
+                } else {
+                    "agreed to nothing, and not every version could be checked"
+                };
                 let answers: Vec<String> = surveys.iter().map(describe).chain(unchecked).collect();
-                return Err(format!("{location} speaks TLS, but {what}; its certificate was not seen ({})", answers.join("; ")));
+                return Err(format!(
+                    "{location} speaks TLS, but {what}; its certificate was not seen ({})",
+                    answers.join("; ")
+                ));
             }
             surveys.iter().map(|survey| &survey.chain).find(|chain| !chain.is_empty()).cloned().unwrap_or_default()
         }
@@ -108,7 +116,8 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
         report.observations.push("the server's certificate was not seen".to_owned());
     } else {
         let roots = trust::roots(&scan.settings)?;
-        let yardstick = Yardstick { roots: &roots, name: &name, now: scan.now, warning_days: scan.settings.expiry_warning_days };
+        let yardstick =
+            Yardstick { roots: &roots, name: &name, now: scan.now, warning_days: scan.settings.expiry_warning_days };
         let judgement = certificate::judge(&chain, &yardstick, &location)?;
         report.findings = judgement.findings;
         report.observations = judgement.facts;
@@ -118,11 +127,17 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
     }
     for survey in &surveys {
         report.observations.push(describe(survey));
-        report.observations.extend(survey.suites.iter().map(|suite| format!("{} accepts {suite}", survey.version.name())));
+        report
+            .observations
+            .extend(survey.suites.iter().map(|suite| format!("{} accepts {suite}", survey.version.name())));
     }
     report.observations.extend(unchecked.iter().cloned());
     report.findings.extend(judge(&surveys, agreed.is_some(), &location));
-    report.headline = headline(&location, modern.as_ref().map(|handshake| handshake.agreed.as_str()).map_err(String::as_str), &surveys);
+    report.headline = headline(
+        &location,
+        modern.as_ref().map(|handshake| handshake.agreed.as_str()).map_err(String::as_str),
+        &surveys,
+    );
     if chain.is_empty() {
         report.headline.push_str("; its certificate was not seen");
     }
@@ -133,7 +148,8 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
     Ok(if unchecked.is_empty() { Outcome::Done(report) } else { Outcome::Partial(report, unchecked.join("; ")) })
 }
 
-/// One sentence about what the server agreed to; `modern` is the handshake that a current browser would make, or why it was not completed.
+/// One sentence about what the server agreed to; `modern` is the handshake that a current browser
+/// would make, or why it was not completed.
 fn headline(location: &str, modern: Result<&str, &str>, surveys: &[Survey]) -> String {
     let best = match (modern, surveys.iter().find(|survey| survey.is_offered())) {
         (Ok(agreed), _) => return format!("{location} negotiates {agreed}"),
@@ -143,9 +159,14 @@ fn headline(location: &str, modern: Result<&str, &str>, surveys: &[Survey]) -> S
     let is_modern = |suite: &Suite| suite.is_of_tls13() || (suite.is_forward_secret() && suite.is_authenticated());
     let accepts_modern = surveys.iter().flat_map(|survey| &survey.suites).any(is_modern);
     match modern {
-        // The suites are good, so it was something else: a certificate of the client, or a group for the key exchange.
-        Err(reason) if accepts_modern => format!("{location} speaks {best} at best; a handshake was not completed ({reason})"),
-        Err(reason) if !surveys.iter().all(Survey::is_whole) => format!("{location} speaks {best}; a handshake was not completed ({reason})"),
+        // The suites are good, so it was something else: a certificate of the client, or a group
+        // for the key exchange.
+        Err(reason) if accepts_modern => {
+            format!("{location} speaks {best} at best; a handshake was not completed ({reason})")
+        }
+        Err(reason) if !surveys.iter().all(Survey::is_whole) => {
+            format!("{location} speaks {best}; a handshake was not completed ({reason})")
+        }
         _ => format!("{location} speaks {best} at best, with suites that browsers refuse"),
     }
 }
@@ -169,8 +190,9 @@ fn describe(survey: &Survey) -> String {
     }
 }
 
-/// Judges the versions and suites that a server accepts. `negotiates` says that a handshake with modern TLS was completed. That something is not accepted is only said of what was asked
-/// to its end.
+/// Judges the versions and suites that a server accepts. `negotiates` says that a handshake with
+/// modern TLS was completed. That something is not accepted is only said of what was asked to its
+/// end.
 #[must_use]
 pub fn judge(surveys: &[Survey], negotiates: bool, location: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -178,15 +200,20 @@ pub fn judge(surveys: &[Survey], negotiates: bool, location: &str) -> Vec<Findin
     let offered = |version: Version| surveys.iter().any(|survey| survey.version == version && survey.is_offered());
     let is_known = |version: Version| surveys.iter().any(|survey| survey.version == version && survey.is_whole());
     let names = |suites: &[Suite]| suites.iter().map(|suite| suite.name()).collect::<Vec<_>>().join(", ");
-    if [Version::Tls13, Version::Tls12].into_iter().all(|version| is_known(version) && !offered(version)) && !negotiates {
+    if [Version::Tls13, Version::Tls12].into_iter().all(|version| is_known(version) && !offered(version)) && !negotiates
+    {
         add(&issues::TLS_NO_MODERN, "neither TLS 1.3 nor TLS 1.2 was agreed to".to_owned());
     }
-    let withdrawn: Vec<&str> =
-        surveys.iter().filter(|survey| survey.is_offered() && survey.version.is_withdrawn()).map(|survey| survey.version.name()).collect();
+    let withdrawn: Vec<&str> = surveys
+        .iter()
+        .filter(|survey| survey.is_offered() && survey.version.is_withdrawn())
+        .map(|survey| survey.version.name())
+        .collect();
     if !withdrawn.is_empty() {
         add(&issues::TLS_LEGACY_PROTOCOL, format!("the server accepts {}", withdrawn.join(" and ")));
     }
-    if offered(Version::Tls12) && surveys.iter().any(|survey| survey.version == Version::Tls13 && !survey.is_offered()) {
+    if offered(Version::Tls12) && surveys.iter().any(|survey| survey.version == Version::Tls13 && !survey.is_offered())
+    {
         add(&issues::TLS_NO_13, "a hello with TLS 1.3 only was refused".to_owned());
     }
     if let Some(tls12) = surveys.iter().find(|survey| survey.version == Version::Tls12 && survey.is_offered())
@@ -235,14 +262,26 @@ async fn handshake(address: SocketAddr, name: &ServerName<'static>, limit: Durat
     let config = trust::lenient_config(&[&TLS13, &TLS12], &[b"h2", b"http/1.1"]).map_err(|error| error.to_string())?;
     let talk = async {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).await.map_err(|error| format!("the handshake failed: {error}"))
+        TlsConnector::from(Arc::new(config))
+            .connect(name.clone(), stream)
+            .await
+            .map_err(|error| format!("the handshake failed: {error}"))
     };
-    let stream = timeout(limit, talk).await.map_err(|_| format!("no answer to the handshake within {} s", limit.as_secs()))??;
+    let stream = timeout(limit, talk)
+        .await
+        .map_err(|_| format!("no answer to the handshake within {} s", limit.as_secs()))??;
     let (_, connection) = stream.get_ref();
     let version = connection.protocol_version().map_or("an unknown version", version_name);
-    let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("an unknown suite");
-    let alpn = connection.alpn_protocol().map_or_else(|| "none".to_owned(), |name| String::from_utf8_lossy(name).into_owned());
-    let chain = connection.peer_certificates().unwrap_or_default().iter().map(|certificate| certificate.clone().into_owned()).collect();
+    let suite =
+        connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("an unknown suite");
+    let alpn =
+        connection.alpn_protocol().map_or_else(|| "none".to_owned(), |name| String::from_utf8_lossy(name).into_owned());
+    let chain = connection
+        .peer_certificates()
+        .unwrap_or_default()
+        .iter()
+        .map(|certificate| certificate.clone().into_owned())
+        .collect();
     Ok(Handshake { chain, agreed: format!("{version}, {suite}, ALPN {alpn}") })
 }
 
@@ -264,7 +303,14 @@ mod tests {
 
     fn survey(version: Version, suites: &[u16], end: End) -> Survey {
         let refusal = suites.is_empty().then(|| Answer::Refused("alert 70, protocol_version".to_owned()));
-        Survey { version, suites: suites.iter().map(|code| Suite(*code)).collect(), chain: Vec::new(), dh_bits: None, refusal, end }
+        Survey {
+            version,
+            suites: suites.iter().map(|code| Suite(*code)).collect(),
+            chain: Vec::new(),
+            dh_bits: None,
+            refusal,
+            end,
+        }
     }
 
     #[test]
@@ -297,7 +343,11 @@ mod tests {
             (&[0xC02F][..], End::Complete, "TLS 1.2: offered, 1 suite"),
             (&[0xC02F, 0x002F], End::Complete, "TLS 1.2: offered, 2 suites"),
             (&[0xC02F], End::Limit, "TLS 1.2: offered, at least 1 suite (no more were asked for)"),
-            (&[0xC02F, 0x002F], End::Lost("no answer within 5 s".to_owned()), "TLS 1.2: offered, at least 2 suites (the list broke off: no answer within 5 s)"),
+            (
+                &[0xC02F, 0x002F],
+                End::Lost("no answer within 5 s".to_owned()),
+                "TLS 1.2: offered, at least 2 suites (the list broke off: no answer within 5 s)",
+            ),
             (
                 &[0xC02F, 0x002F],
                 End::Open("the connection was closed".to_owned()),
@@ -322,13 +372,29 @@ mod tests {
                 vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x002F], closed())],
                 &["tls_1_3_not_offered", "tls_obsolete_cipher_suites_only"],
             ),
-            (vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x002F], lost())], &["tls_1_3_not_offered"]),
-            (vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x009E], End::Limit)], &["tls_1_3_not_offered"]),
-            (vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x009E], End::Complete)], &["tls_1_3_not_offered", "tls_dhe_only"]),
-            (vec![survey(Version::Tls12, &[0x009E], End::Complete)], &[]),
-            (vec![survey(Version::Tls12, &[], End::Complete), survey(Version::Tls10, &[0x002F], End::Complete)], &["tls_legacy_protocol"]),
             (
-                vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[], End::Complete), survey(Version::Tls10, &[0x002F], End::Complete)],
+                vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x002F], lost())],
+                &["tls_1_3_not_offered"],
+            ),
+            (
+                vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x009E], End::Limit)],
+                &["tls_1_3_not_offered"],
+            ),
+            (
+                vec![survey(Version::Tls13, &[], End::Complete), survey(Version::Tls12, &[0x009E], End::Complete)],
+                &["tls_1_3_not_offered", "tls_dhe_only"],
+            ),
+            (vec![survey(Version::Tls12, &[0x009E], End::Complete)], &[]),
+            (
+                vec![survey(Version::Tls12, &[], End::Complete), survey(Version::Tls10, &[0x002F], End::Complete)],
+                &["tls_legacy_protocol"],
+            ),
+            (
+                vec![
+                    survey(Version::Tls13, &[], End::Complete),
+                    survey(Version::Tls12, &[], End::Complete),
+                    survey(Version::Tls10, &[0x002F], End::Complete),
+                ],
                 &["tls_no_modern_protocol", "tls_legacy_protocol"],
             ),
             (vec![survey(Version::Tls12, &[0x0005], lost())], &["tls_broken_cipher_suites"]),

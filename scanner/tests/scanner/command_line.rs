@@ -61,7 +61,10 @@ fn usage_errors_are_exit_code_2() {
 fn a_dry_run_writes_nothing() {
     let folder = tempdir().unwrap();
     let (out, log) = (folder.path().join("out"), folder.path().join("log"));
-    assert_eq!(run(&["-t", "a.test", "--dry-run", "-o", out.to_str().unwrap(), "-l", log.to_str().unwrap()]), ExitCode::SUCCESS);
+    assert_eq!(
+        run(&["-t", "a.test", "--dry-run", "-o", out.to_str().unwrap(), "-l", log.to_str().unwrap()]),
+        ExitCode::SUCCESS
+    );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

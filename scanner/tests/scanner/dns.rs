@@ -8,7 +8,8 @@ use tokio::net::UdpSocket;
 
 use crate::server::{issues, processed, scan, status};
 
-/// Answers TXT questions from a list. Names below kastrel-site.com exist, with no other records; others do not.
+/// Answers TXT questions from a list. Names below kastrel-site.com exist, with no other records;
+/// others do not.
 async fn name_server(texts: &'static [(&'static str, &'static str)]) -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
@@ -21,9 +22,15 @@ async fn name_server(texts: &'static [(&'static str, &'static str)]) -> String {
             reply.metadata.recursion_desired = true;
             reply.metadata.recursion_available = true;
             let name = question.name().to_string();
-            let found = texts.iter().filter(|(owner, _)| question.query_type() == RecordType::TXT && format!("{owner}.") == name);
+            let found = texts
+                .iter()
+                .filter(|(owner, _)| question.query_type() == RecordType::TXT && format!("{owner}.") == name);
             for (_, text) in found {
-                reply.answers.push(Record::from_rdata(question.name().clone(), 60, RData::TXT(TXT::new(vec![(*text).to_owned()]))));
+                reply.answers.push(Record::from_rdata(
+                    question.name().clone(),
+                    60,
+                    RData::TXT(TXT::new(vec![(*text).to_owned()])),
+                ));
             }
             if !name.ends_with("kastrel-site.com.") {
                 reply.metadata.response_code = ResponseCode::NXDomain;
@@ -37,7 +44,12 @@ async fn name_server(texts: &'static [(&'static str, &'static str)]) -> String {
 
 #[tokio::test]
 async fn records_are_read_and_the_absent_is_told() {
-    let server = name_server(&[("kastrel-site.com", "v=spf1 +all"), ("kastrel-site.com", "other"), ("_dmarc.kastrel-site.com", "v=DMARC1; p=none")]).await;
+    let server = name_server(&[
+        ("kastrel-site.com", "v=spf1 +all"),
+        ("kastrel-site.com", "other"),
+        ("_dmarc.kastrel-site.com", "v=DMARC1; p=none"),
+    ])
+    .await;
     let folder = tempdir().unwrap();
     let info = scan("www.kastrel-site.com", &["dns_posture"], folder.path(), &[&server]).await;
     assert_eq!(status(&info, "dns_posture"), "success", "{:?}", info.plugins);
@@ -58,7 +70,8 @@ async fn a_silent_name_server_is_a_failure_in_time() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let folder = tempdir().unwrap();
     let setting = format!("dns_posture.nameserver={}", socket.local_addr().unwrap());
-    let info = scan("kastrel-site.com", &["dns_posture"], folder.path(), &[&setting, "dns_posture.timeout_seconds=1"]).await;
+    let info =
+        scan("kastrel-site.com", &["dns_posture"], folder.path(), &[&setting, "dns_posture.timeout_seconds=1"]).await;
     assert_eq!(status(&info, "dns_posture"), "fail");
     assert!(info.duration_seconds < 2.0, "{} s", info.duration_seconds);
     assert_eq!(processed(folder.path(), "dns_posture")["findings_count"], 0);

@@ -1,4 +1,5 @@
-//! Pages that are endless, slow, deep or huge: each check ends in time and in little memory, and says what it left out.
+//! Pages that are endless, slow, deep or huge: each check ends in time and in little memory, and
+//! says what it left out.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -18,7 +19,9 @@ use crate::server::{Server, issues, processed, response, scan, status};
 const PAGE_PLUGINS: [&str; 4] = ["http_headers", "cookie_flags", "script_integrity", "technology_hints"];
 
 /// A server that hands each connection to a test, after the head of the first request.
-async fn raw<F: Future<Output = io::Result<()>> + Send + 'static>(answer: impl Fn(TcpStream) -> F + Clone + Send + Sync + 'static) -> String {
+async fn raw<F: Future<Output = io::Result<()>> + Send + 'static>(
+    answer: impl Fn(TcpStream) -> F + Clone + Send + Sync + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -71,7 +74,10 @@ async fn just_in_time(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn compressed(mut stream: TcpStream, body: Arc<Vec<u8>>) -> io::Result<()> {
-    let head = format!("HTTP/1.1 200 X\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 X\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body).await
 }
@@ -88,7 +94,12 @@ async fn an_endless_page_is_cut() {
     for plugin in PAGE_PLUGINS {
         assert_eq!(status(&info, plugin), "success", "{plugin}");
     }
-    assert!(processed(folder.path(), "script_integrity")["details"].as_str().unwrap().contains("only the first 512 KiB of the page were parsed"));
+    assert!(
+        processed(folder.path(), "script_integrity")["details"]
+            .as_str()
+            .unwrap()
+            .contains("only the first 512 KiB of the page were parsed")
+    );
     assert!(info.duration_seconds < 5.0, "{} s", info.duration_seconds);
 }
 
@@ -99,7 +110,10 @@ async fn a_page_that_comes_drop_by_drop_ends_with_the_time_limit() {
     let info = scan(&target, &[], folder.path(), &["http.timeout_seconds=1", "http.connect_timeout_seconds=1"]).await;
     for plugin in PAGE_PLUGINS {
         assert_eq!(status(&info, plugin), "fail", "{plugin}");
-        assert!(processed(folder.path(), plugin)["summary"].as_str().unwrap().contains("no answer within 1 s"), "{plugin}");
+        assert!(
+            processed(folder.path(), plugin)["summary"].as_str().unwrap().contains("no answer within 1 s"),
+            "{plugin}"
+        );
     }
     assert!(info.duration_seconds < 8.0, "{} s", info.duration_seconds);
 }
@@ -117,10 +131,17 @@ async fn endless_headers_are_refused() {
 async fn a_chain_of_slow_redirects_costs_every_plugin_together_one_limit() {
     let target = raw(slow_redirect).await;
     let folder = tempdir().unwrap();
-    let info = scan(&target, &PAGE_PLUGINS, folder.path(), &["http.timeout_seconds=1", "http.plugin_timeout_seconds=5"]).await;
+    let info =
+        scan(&target, &PAGE_PLUGINS, folder.path(), &["http.timeout_seconds=1", "http.plugin_timeout_seconds=5"]).await;
     for plugin in PAGE_PLUGINS {
         assert_eq!(status(&info, plugin), "fail", "{plugin}");
-        assert!(processed(folder.path(), plugin)["summary"].as_str().unwrap().contains("the landing page did not arrive within 2 s"), "{plugin}");
+        assert!(
+            processed(folder.path(), plugin)["summary"]
+                .as_str()
+                .unwrap()
+                .contains("the landing page did not arrive within 2 s"),
+            "{plugin}"
+        );
     }
     assert!(info.duration_seconds < 5.0, "{} s", info.duration_seconds);
 }
@@ -134,7 +155,9 @@ async fn the_limit_of_the_scan_holds_for_all_plugins_together() {
     let info = scan(&target, &["http_headers", "cors_policy", "exposed_files"], folder.path(), &settings).await;
     assert_eq!(status(&info, "http_headers"), "success");
     assert_eq!(status(&info, "exposed_files"), "fail");
-    assert!(processed(folder.path(), "exposed_files")["summary"].as_str().unwrap().contains("http.scan_timeout_seconds"));
+    assert!(
+        processed(folder.path(), "exposed_files")["summary"].as_str().unwrap().contains("http.scan_timeout_seconds")
+    );
     assert!(info.duration_seconds < 7.0, "{} s", info.duration_seconds);
 }
 
@@ -144,7 +167,13 @@ async fn deep_and_tangled_pages_are_read_in_no_time() {
     for n in 0..40_000 {
         write!(tangled, "<b a={n}><p>x").unwrap();
     }
-    for page in ["<div>".repeat(100_000), "<b><i>".repeat(80_000), "<svg><template>".repeat(30_000), "<script><!--".repeat(40_000), tangled] {
+    for page in [
+        "<div>".repeat(100_000),
+        "<b><i>".repeat(80_000),
+        "<svg><template>".repeat(30_000),
+        "<script><!--".repeat(40_000),
+        tangled,
+    ] {
         let server = Server::start(move |_| response(200, "", &page)).await;
         let folder = tempdir().unwrap();
         let info = scan(&format!("http://{}", server.address), &PAGE_PLUGINS, folder.path(), &[]).await;
@@ -166,7 +195,10 @@ async fn a_policy_of_ninety_thousand_directives_is_cut() {
         assert_eq!(status(&info, plugin), "success", "{plugin}");
     }
     for plugin in ["http_headers", "script_integrity"] {
-        assert!(processed(folder.path(), plugin)["details"].as_str().unwrap().contains("100 directives of each, were read"), "{plugin}");
+        assert!(
+            processed(folder.path(), plugin)["details"].as_str().unwrap().contains("100 directives of each, were read"),
+            "{plugin}"
+        );
     }
     assert!(info.duration_seconds < 5.0, "{} s", info.duration_seconds);
 }
@@ -196,7 +228,11 @@ async fn what_a_site_writes_cannot_fill_the_disk() {
             }
             response(302, &headers, "")
         } else {
-            response(200, &format!("server: {}\r\n", "s".repeat(50_000)), &"<script src=//cdn.test/x></script>".repeat(15_000))
+            response(
+                200,
+                &format!("server: {}\r\n", "s".repeat(50_000)),
+                &"<script src=//cdn.test/x></script>".repeat(15_000),
+            )
         }
     })
     .await;

@@ -19,7 +19,8 @@ use url::Url;
 
 use crate::server::{Server, options, processed, response, scan, status};
 
-const HTTP_PLUGINS: [&str; 6] = ["http_headers", "cookie_flags", "script_integrity", "technology_hints", "cors_policy", "exposed_files"];
+const HTTP_PLUGINS: [&str; 6] =
+    ["http_headers", "cookie_flags", "script_integrity", "technology_hints", "cors_policy", "exposed_files"];
 
 #[tokio::test]
 async fn a_refused_connection_fails_every_plugin_with_the_reason() {
@@ -47,7 +48,10 @@ async fn silence_ends_with_the_time_limit() {
     let info = scan(&target, &HTTP_PLUGINS, folder.path(), &["http.timeout_seconds=1"]).await;
     for plugin in HTTP_PLUGINS {
         assert_eq!(status(&info, plugin), "fail", "{plugin}");
-        assert!(processed(folder.path(), plugin)["summary"].as_str().unwrap().contains("no answer within 1 s"), "{plugin}");
+        assert!(
+            processed(folder.path(), plugin)["summary"].as_str().unwrap().contains("no answer within 1 s"),
+            "{plugin}"
+        );
     }
     // All share one look at the landing page, so the whole scan costs one time-out.
     assert!(info.duration_seconds < 3.0, "{} s", info.duration_seconds);
@@ -101,7 +105,8 @@ async fn a_loop_of_redirects_ends() {
     assert_eq!(visit.pages.len(), 6);
 }
 
-static BROKEN_META: Meta = Meta { name: "broken", display_name: "Broken", description: "Panics.", website_url: "", priority: 1 };
+static BROKEN_META: Meta =
+    Meta { name: "broken", display_name: "Broken", description: "Panics.", website_url: "", priority: 1 };
 
 struct Broken;
 
@@ -129,7 +134,13 @@ async fn a_panic_of_one_plugin_is_its_own_failure() {
     assert!(processed(folder.path(), "broken")["summary"].as_str().unwrap().contains("always panics"));
 }
 
-static SPINNING_META: Meta = Meta { name: "spinning", display_name: "Spinning", description: "Computes and never waits.", website_url: "", priority: 1 };
+static SPINNING_META: Meta = Meta {
+    name: "spinning",
+    display_name: "Spinning",
+    description: "Computes and never waits.",
+    website_url: "",
+    priority: 1,
+};
 
 struct Spinning(&'static AtomicBool);
 
@@ -195,7 +206,10 @@ async fn a_plugin_that_never_waits_ends_with_the_limit_of_the_scan() {
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
     for plugin in ["spinning", "http_headers"] {
         assert_eq!(status(&info, plugin), "fail", "{plugin}");
-        assert!(processed(folder.path(), plugin)["summary"].as_str().unwrap().contains("http.scan_timeout_seconds"), "{plugin}");
+        assert!(
+            processed(folder.path(), plugin)["summary"].as_str().unwrap().contains("http.scan_timeout_seconds"),
+            "{plugin}"
+        );
     }
 }
 

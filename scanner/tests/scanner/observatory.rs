@@ -1,5 +1,6 @@
-//! Header values against Mozilla's HTTP Observatory (`@mdn/mdn-http-observatory` 1.4.8): the values of its own tests and some of ours, with its results for an HTTPS page. Where we differ on purpose,
-//! the difference is listed with its reason.
+//! Header values against Mozilla's HTTP Observatory (`@mdn/mdn-http-observatory` 1.4.8): the values
+//! of its own tests and some of ours, with its results for an HTTPS page. Where we differ on
+//! purpose, the difference is listed with its reason.
 
 use kastrel_scanner::csp::Policies;
 use kastrel_scanner::markup::elements;
@@ -21,9 +22,18 @@ static POLICIES: &[(&str, &str)] = &[
     ("default-src 'self'; img-src ftp:", "insecure-scheme-in-passive-content-only"),
     ("default-src 'self'; img-src http:", "insecure-scheme-in-passive-content-only"),
     ("default-src 'none'; img-src https:; media-src http://mozilla.org", "insecure-scheme-in-passive-content-only"),
-    ("default-src 'none'; img-src http: https:; script-src 'self'; style-src 'self'", "insecure-scheme-in-passive-content-only"),
-    ("default-src 'none'; img-src 'none'; media-src http:; script-src 'self'; style-src 'self'", "insecure-scheme-in-passive-content-only"),
-    ("default-src 'none'; img-src 'none'; media-src http:; script-src 'self'; style-src 'unsafe-inline'", "insecure-scheme-in-passive-content-only"),
+    (
+        "default-src 'none'; img-src http: https:; script-src 'self'; style-src 'self'",
+        "insecure-scheme-in-passive-content-only",
+    ),
+    (
+        "default-src 'none'; img-src 'none'; media-src http:; script-src 'self'; style-src 'self'",
+        "insecure-scheme-in-passive-content-only",
+    ),
+    (
+        "default-src 'none'; img-src 'none'; media-src http:; script-src 'self'; style-src 'unsafe-inline'",
+        "insecure-scheme-in-passive-content-only",
+    ),
     ("script-src 'unsafe-inline'", "unsafe-inline"),
     ("script-src data:", "unsafe-inline"),
     ("script-src http:", "unsafe-inline"),
@@ -42,7 +52,10 @@ static POLICIES: &[(&str, &str)] = &[
     ("default-src 'none'; script-src 'unsafe-inline' http:", "unsafe-inline"),
     ("object-src https:; script-src 'none'", "unsafe-inline"),
     ("object-src 'none'; script-src 'none'; style-src 'unsafe-inline'", "unsafe-inline-in-style-src-only"),
-    ("default-src 'none'; script-src https://mozilla.org; style-src 'unsafe-inline'", "unsafe-inline-in-style-src-only"),
+    (
+        "default-src 'none'; script-src https://mozilla.org; style-src 'unsafe-inline'",
+        "unsafe-inline-in-style-src-only",
+    ),
     ("default-src 'unsafe-inline'; script-src https://mozilla.org", "unsafe-inline-in-style-src-only"),
     ("default-src 'none';;; ;;;style-src 'self' 'unsafe-inline'", "unsafe-inline-in-style-src-only"),
     ("default-src 'none'; style-src data:", "unsafe-inline-in-style-src-only"),
@@ -54,19 +67,31 @@ static POLICIES: &[(&str, &str)] = &[
     ),
     ("default-src https://mozilla.org", "no-unsafe"),
     ("default-src https://mozilla.org;;; ;;;script-src 'none'", "no-unsafe"),
-    ("object-src 'none'; script-src https://mozilla.org; style-src https://mozilla.org; upgrade-insecure-requests;", "no-unsafe"),
+    (
+        "object-src 'none'; script-src https://mozilla.org; style-src https://mozilla.org; upgrade-insecure-requests;",
+        "no-unsafe",
+    ),
     ("object-src 'none'; script-src 'strict-dynamic' 'nonce-abc' 'unsafe-inline'; style-src 'none'", "no-unsafe"),
-    ("object-src 'none'; style-src 'self';script-src 'sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBA='", "no-unsafe"),
+    (
+        "object-src 'none'; style-src 'self';script-src 'sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBA='",
+        "no-unsafe",
+    ),
     (
         "object-src 'none'; style-src 'self'; script-src 'unsafe-inline' 'sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBA=''sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBB='",
         "no-unsafe",
     ),
     ("object-src 'none'; script-src 'unsafe-inline' 'nonce-abc123' 'unsafe-inline'; style-src 'none'", "no-unsafe"),
     ("default-src https://mozilla.org; style-src 'unsafe-inline' 'nonce-abc123' 'unsafe-inline'", "no-unsafe"),
-    ("default-src https://mozilla.org; style-src 'unsafe-inline' 'sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBB=' 'unsafe-inline'", "no-unsafe"),
+    (
+        "default-src https://mozilla.org; style-src 'unsafe-inline' 'sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBB=' 'unsafe-inline'",
+        "no-unsafe",
+    ),
     ("default-src", "no-unsafe-default-src-none"),
     ("default-src 'none'; script-src 'strict-dynamic' 'nonce-abc123' 'unsafe-inline'", "no-unsafe-default-src-none"),
-    ("default-src 'none'; script-src https://mozilla.org; style-src https://mozilla.org; upgrade-insecure-requests;", "no-unsafe-default-src-none"),
+    (
+        "default-src 'none'; script-src https://mozilla.org; style-src https://mozilla.org; upgrade-insecure-requests;",
+        "no-unsafe-default-src-none",
+    ),
     ("default-src 'none'; object-src https://mozilla.org", "no-unsafe-default-src-none"),
     ("default-src 'none'; script-src 'strict-dynamic' 'nonce-abc123'", "no-unsafe-default-src-none"),
     ("default-src 'none'; script-src 'strict-dynamic' 'sha256-abc123'", "no-unsafe-default-src-none"),
@@ -95,7 +120,10 @@ static POLICIES: &[(&str, &str)] = &[
 /// Policies that we judge otherwise, and why.
 static OTHER_POLICIES: &[(&str, &str)] = &[
     ("default-src 'none'; default-src 'none'", "browsers take the first directive of a name, so the policy works"),
-    ("default-src 'none'; img-src 'self'; default-src 'none'", "browsers take the first directive of a name, so the policy works"),
+    (
+        "default-src 'none'; img-src 'self'; default-src 'none'",
+        "browsers take the first directive of a name, so the policy works",
+    ),
     ("default-src 'none'; script-src 'strict-dynamic'", "it blocks every script, which is no weakness"),
     (
         "object-src 'none'; style-src 'self'; script-src 'unsafe-inline' 'sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBA=''sha256-hqBEA/HXB3aJU2FgOnYN8rkAgEVgyfi3Vs1j2/XMPBB='",
@@ -104,7 +132,11 @@ static OTHER_POLICIES: &[(&str, &str)] = &[
 ];
 
 /// Policies that Observatory passes and that cover sites of anybody.
-static BROADER: &[&str] = &["default-src 'self'; script-src *.com", "default-src 'self'; script-src *:443", "default-src 'self'; script-src *:*"];
+static BROADER: &[&str] = &[
+    "default-src 'self'; script-src *.com",
+    "default-src 'self'; script-src *:443",
+    "default-src 'self'; script-src *:*",
+];
 
 /// Referrer-Policy values and Observatory's result.
 static REFERRER_POLICIES: &[(&str, &str)] = &[
@@ -149,9 +181,17 @@ fn policies(field: &str, html: &str) -> Policies {
 #[test]
 fn policies_are_weak_where_observatory_fails_them() {
     for (policy, result) in POLICIES {
-        let passes = !matches!(*result, "unsafe-inline" | "unsafe-eval" | "insecure-scheme" | "header-invalid" | "not-implemented");
+        let passes = !matches!(
+            *result,
+            "unsafe-inline" | "unsafe-eval" | "insecure-scheme" | "header-invalid" | "not-implemented"
+        );
         let differs = OTHER_POLICIES.iter().any(|(other, _)| other == policy);
-        assert_eq!(policies(policy, "").weakness(true).is_none(), passes != differs, "{policy}: {result}, {:?}", policies(policy, "").weakness(true));
+        assert_eq!(
+            policies(policy, "").weakness(true).is_none(),
+            passes != differs,
+            "{policy}: {result}, {:?}",
+            policies(policy, "").weakness(true)
+        );
     }
     for policy in BROADER {
         assert_eq!(policies(policy, "").weakness(true), Some("scripts from anywhere"), "{policy}");
@@ -160,8 +200,11 @@ fn policies_are_weak_where_observatory_fails_them() {
 
 #[test]
 fn meta_elements_count_as_observatory_counts_them() {
-    let meta =
-        |policy: &str| format!("<head><meta charset=UTF-8><meta http-equiv=\"Content-SECURITY-Policy\" content=\"{policy}\"><title>Title</title></head>");
+    let meta = |policy: &str| {
+        format!(
+            "<head><meta charset=UTF-8><meta http-equiv=\"Content-SECURITY-Policy\" content=\"{policy}\"><title>Title</title></head>"
+        )
+    };
     // default-src-none, with and without a header beside it.
     for field in ["", "default-src 'none'", "img-src 'none'", "default-src http:"] {
         assert_eq!(policies(field, &meta("default-src 'none'")).weakness(true), None, "{field}");
@@ -170,10 +213,15 @@ fn meta_elements_count_as_observatory_counts_them() {
     // not-implemented: a page cannot set frame-ancestors for itself.
     assert!(policies("", &meta("frame-ancestors 'none'")).is_empty());
     // Several elements restrict each other.
-    let several = meta("default-src 'none'; object-src 'none'; media-src 'none';") + &meta("script-src 'self' 'unsafe-inline'");
+    let several =
+        meta("default-src 'none'; object-src 'none'; media-src 'none';") + &meta("script-src 'self' 'unsafe-inline'");
     assert_eq!(policies("", &several).weakness(true), None);
-    // Differs on purpose: `http:` covers `https:` too (CSP level 3, 6.7.2.8), so the two together still permit every site. Observatory compares the words.
-    assert_eq!(policies("default-src http:", &meta("default-src https:")).weakness(true), Some("scripts from anywhere"));
+    // Differs on purpose: `http:` covers `https:` too (CSP level 3, 6.7.2.8), so the two together
+    // still permit every site. Observatory compares the words.
+    assert_eq!(
+        policies("default-src http:", &meta("default-src https:")).weakness(true),
+        Some("scripts from anywhere")
+    );
 }
 
 #[test]
@@ -204,7 +252,11 @@ fn referrer_policies_are_safe_where_observatory_calls_them_private() {
     }
     // The element of the page wins over the header.
     assert!(referrer_policy(Some("unsafe-url"), &elements("<meta name=\"referRer\" content=\"no-referrer\">")).is_ok());
-    // Differs on purpose: a missing policy is a finding of low severity here, and Observatory passes it; a list in an element is no policy to browsers.
+    // Differs on purpose: a missing policy is a finding of low severity here, and Observatory
+    // passes it; a list in an element is no policy to browsers.
     assert!(referrer_policy(None, &[]).is_err());
-    assert!(referrer_policy(Some("unsafe-url"), &elements("<meta name=referrer content=\"no-referrer, same-origin\">")).is_err());
+    assert!(
+        referrer_policy(Some("unsafe-url"), &elements("<meta name=referrer content=\"no-referrer, same-origin\">"))
+            .is_err()
+    );
 }

@@ -1,4 +1,5 @@
-//! What a scan's settings cannot do: name files elsewhere, endless files, or addresses out of scope.
+//! What a scan's settings cannot do: name files elsewhere, endless files, or addresses out of
+//! scope.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -35,7 +36,10 @@ async fn an_endless_or_odd_certificate_file_fails_its_check_at_once() {
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        )
         .unwrap();
     let server = crate::server::Server::start_with(|_| crate::server::response(200, "", ""), Some(config)).await;
     let folder = tempdir().unwrap();
@@ -101,7 +105,11 @@ fn the_scope_of_the_caller_holds_for_target_and_name_server() {
         (json!({ "scope": {} }), json!({}), "example.com", false),
     ] {
         let expected = if is_fine { ExitCode::SUCCESS } else { ExitCode::from(2) };
-        assert_eq!(dry_run(&json!({ "kastrel": kastrel, "plugins": plugins }), target), expected, "{kastrel} {plugins} {target}");
+        assert_eq!(
+            dry_run(&json!({ "kastrel": kastrel, "plugins": plugins }), target),
+            expected,
+            "{kastrel} {plugins} {target}"
+        );
     }
 }
 
@@ -111,7 +119,17 @@ fn a_typed_command_may_name_what_is_private_and_says_so_for_the_rest() {
         (&["-t", "127.0.0.1", "--dry-run"][..], true),
         (&["-t", "printer.lan", "--dry-run", "--set", "dns_posture.nameserver=10.0.0.1:53"], true),
         (&["-t", "example.com", "--dry-run", "--set", "dns_posture.nameserver=10.0.0.1:53"], false),
-        (&["-t", "example.com", "--dry-run", "--allow-private-targets", "--set", "dns_posture.nameserver=10.0.0.1:53"], true),
+        (
+            &[
+                "-t",
+                "example.com",
+                "--dry-run",
+                "--allow-private-targets",
+                "--set",
+                "dns_posture.nameserver=10.0.0.1:53",
+            ],
+            true,
+        ),
         (&["-t", "example.com", "--dry-run", "--config", "/dev/zero"], false),
         (&["-t", "example.com", "--dry-run", "--logo", "/dev/zero"], false),
     ] {

@@ -19,8 +19,11 @@ async fn site() -> Server {
     Server::start(|request| match request.path.as_str() {
         "/" => {
             let origin = request.head.lines().find_map(|line| line.strip_prefix("origin: ")).unwrap_or_default();
-            let cors =
-                if origin.is_empty() { String::new() } else { format!("access-control-allow-origin: {origin}\r\naccess-control-allow-credentials: true\r\n") };
+            let cors = if origin.is_empty() {
+                String::new()
+            } else {
+                format!("access-control-allow-origin: {origin}\r\naccess-control-allow-credentials: true\r\n")
+            };
             response(200, &format!("server: <b>x</b>/1.2\r\nset-cookie: PHPSESSID=s3cret; path=/\r\n{cors}"), PAGE)
         }
         "/.git/HEAD" => response(200, "", "ref: refs/heads/main\n"),
@@ -58,17 +61,31 @@ async fn every_plugin_tells_what_is_there() {
     assert_eq!(issues(folder, "cookie_flags"), ["session_cookie_without_httponly", "cookie_without_samesite"]);
     assert_eq!(issues(folder, "script_integrity"), ["script_without_integrity"]);
     assert_eq!(issues(folder, "technology_hints"), ["version_disclosed", "technology_detected"]);
-    assert_eq!(issues(folder, "cors_policy"), ["cors_reflects_origin_with_credentials", "cors_null_origin_with_credentials", "cors_missing_vary"]);
+    assert_eq!(
+        issues(folder, "cors_policy"),
+        ["cors_reflects_origin_with_credentials", "cors_null_origin_with_credentials", "cors_missing_vary"]
+    );
     assert_eq!(
         issues(folder, "exposed_files"),
-        ["environment_file_exposed", "git_repository_exposed", "requested_path_found", "robots_names_sensitive_paths", "security_txt_missing"]
+        [
+            "environment_file_exposed",
+            "git_repository_exposed",
+            "requested_path_found",
+            "robots_names_sensitive_paths",
+            "security_txt_missing"
+        ]
     );
     assert!(processed(folder, "tls_certificate")["summary"].as_str().unwrap().contains("no TLS on this port"));
 
     for run in &info.plugins {
         let file = processed(folder, &run.plugin_name);
         let results = &file["findings"]["results"];
-        assert_eq!(file["findings_count"].as_u64().unwrap(), results.as_array().map_or(0, Vec::len) as u64, "{}", run.plugin_name);
+        assert_eq!(
+            file["findings_count"].as_u64().unwrap(),
+            results.as_array().map_or(0, Vec::len) as u64,
+            "{}",
+            run.plugin_name
+        );
         for id in file["issues"].as_array().unwrap() {
             assert!(registry::find(id.as_str().unwrap()).is_some(), "{id}");
         }
@@ -99,7 +116,8 @@ async fn the_start_marker_comes_first_and_the_info_last() {
     let (arrived, arrivals) = mpsc::channel::<()>();
     let (release, released) = mpsc::channel::<()>();
     let gate = Mutex::new((arrived, released));
-    // The handler blocks a thread of its own runtime, so that the scan cannot end before the test has looked.
+    // The handler blocks a thread of its own runtime, so that the scan cannot end before the test
+    // has looked.
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (send, receive) = mpsc::channel();
@@ -183,10 +201,21 @@ async fn a_site_that_answers_everything_exposes_nothing() {
     let page = "<html><title>Welcome</title>DB_PASSWORD aws_access_key_id Apache Server Status <p>this page is here for whatever you ask for</html>";
     let server = Server::start(move |_| response(200, "", page)).await;
     let folder = tempdir().unwrap();
-    let info = scan(&format!("http://{}", server.address), &["exposed_files"], folder.path(), &["exposed_files.extra_paths=/x"]).await;
+    let info = scan(
+        &format!("http://{}", server.address),
+        &["exposed_files"],
+        folder.path(),
+        &["exposed_files.extra_paths=/x"],
+    )
+    .await;
     assert_eq!(status(&info, "exposed_files"), "success");
     assert_eq!(issues(folder.path(), "exposed_files"), ["security_txt_missing"]);
-    assert!(processed(folder.path(), "exposed_files")["details"].as_str().unwrap().contains("answers 200 to paths that do not exist"));
+    assert!(
+        processed(folder.path(), "exposed_files")["details"]
+            .as_str()
+            .unwrap()
+            .contains("answers 200 to paths that do not exist")
+    );
 }
 
 #[tokio::test]
@@ -195,15 +224,31 @@ async fn security_txt_is_found_behind_a_redirect_and_in_its_old_place() {
     let redirect = |to: &str| response(301, &format!("location: {to}\r\n"), "");
     type Case<'a> = (&'a [(&'a str, String)], &'a [&'a str], &'a str);
     let cases: [Case<'_>; 6] = [
-        (&[("/.well-known/security.txt", redirect("/about/security.txt")), ("/about/security.txt", response(200, "", TEXT))], &[], "present and valid at"),
-        (&[("/.well-known/security.txt", redirect("https://other.example.com/security.txt"))], &[], "redirects to https://other.example.com/security.txt"),
+        (
+            &[
+                ("/.well-known/security.txt", redirect("/about/security.txt")),
+                ("/about/security.txt", response(200, "", TEXT)),
+            ],
+            &[],
+            "present and valid at",
+        ),
+        (
+            &[("/.well-known/security.txt", redirect("https://other.example.com/security.txt"))],
+            &[],
+            "redirects to https://other.example.com/security.txt",
+        ),
         (&[("/security.txt", response(200, "", TEXT))], &[], "present and valid at"),
         (&[("/.well-known/security.txt", redirect("/missing"))], &["security_txt_missing"], ""),
-        (&[("/.well-known/security.txt", redirect("/old")), ("/old", response(200, "", "Contact: a\n"))], &["security_txt_invalid"], ""),
+        (
+            &[("/.well-known/security.txt", redirect("/old")), ("/old", response(200, "", "Contact: a\n"))],
+            &["security_txt_invalid"],
+            "",
+        ),
         (&[], &["security_txt_missing"], ""),
     ];
     for (pages, expected, detail) in cases {
-        let known: Vec<(String, String)> = pages.iter().map(|(path, page)| ((*path).to_owned(), page.clone())).collect();
+        let known: Vec<(String, String)> =
+            pages.iter().map(|(path, page)| ((*path).to_owned(), page.clone())).collect();
         let server = Server::start(move |request| {
             let page = known.iter().find(|(path, _)| *path == request.path).map(|(_, page)| page.clone());
             page.unwrap_or_else(|| response(if request.path == "/" { 200 } else { 404 }, "", "nothing"))
@@ -220,13 +265,16 @@ async fn security_txt_is_found_behind_a_redirect_and_in_its_old_place() {
 #[tokio::test]
 async fn a_page_sets_its_own_policies_and_deletes_its_cookies() {
     let page = "<head><meta http-equiv=Content-Security-Policy content=\"default-src 'self'\"><meta name=referrer content=no-referrer>";
-    let headers = "set-cookie: old=; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\nset-cookie: sid=1; HttpOnly; SameSite=Lax\r\n";
+    let headers =
+        "set-cookie: old=; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\nset-cookie: sid=1; HttpOnly; SameSite=Lax\r\n";
     let server = Server::start(move |_| response(200, headers, page)).await;
     let folder = tempdir().unwrap();
     scan(&format!("http://{}", server.address), &["http_headers", "cookie_flags"], folder.path(), &[]).await;
     let found = issues(folder.path(), "http_headers");
     assert!(
-        !found.contains(&"csp_missing".to_owned()) && !found.contains(&"csp_weak".to_owned()) && !found.contains(&"referrer_policy_missing".to_owned()),
+        !found.contains(&"csp_missing".to_owned())
+            && !found.contains(&"csp_weak".to_owned())
+            && !found.contains(&"referrer_policy_missing".to_owned()),
         "{found:?}"
     );
     assert!(found.contains(&"framing_allowed".to_owned()), "{found:?}");

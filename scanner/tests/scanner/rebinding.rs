@@ -1,4 +1,5 @@
-//! Names whose addresses lie: a name server of our own answers differently each time, with several addresses, with internal ones and with IPv6 forms of them.
+//! Names whose addresses lie: a name server of our own answers differently each time, with several
+//! addresses, with internal ones and with IPv6 forms of them.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,7 +24,15 @@ use tokio::net::{TcpListener, UdpSocket};
 use crate::server::{Server, options, processed, response, status};
 
 /// The plugins that connect to the target.
-const CONNECTING: [&str; 7] = ["http_headers", "cookie_flags", "script_integrity", "technology_hints", "tls_certificate", "cors_policy", "exposed_files"];
+const CONNECTING: [&str; 7] = [
+    "http_headers",
+    "cookie_flags",
+    "script_integrity",
+    "technology_hints",
+    "tls_certificate",
+    "cors_policy",
+    "exposed_files",
+];
 
 /// The answers of one name, one list for each question of one type; the last list is repeated.
 type Script = HashMap<(&'static str, RecordType), Vec<Vec<&'static str>>>;
@@ -58,8 +67,12 @@ impl NameServer {
                         *count += 1;
                         *count
                     };
-                    let answers =
-                        |kind| script.iter().find(|((owner, of), _)| *owner == name && *of == kind).map(|(_, lists)| &lists[(count - 1).min(lists.len() - 1)]);
+                    let answers = |kind| {
+                        script
+                            .iter()
+                            .find(|((owner, of), _)| *owner == name && *of == kind)
+                            .map(|(_, lists)| &lists[(count - 1).min(lists.len() - 1)])
+                    };
                     for text in answers(kind).into_iter().flatten() {
                         let data = match text.parse().unwrap() {
                             IpAddr::V4(address) => RData::A(A(address)),
@@ -86,8 +99,14 @@ impl NameServer {
     /// A gate that asks this server.
     fn gate(&self, policy: ScopePolicy) -> Gate {
         let mut server = NameServerConfig::udp_and_tcp(self.address.ip());
-        server.connections.iter_mut().for_each(|connection: &mut ConnectionConfig| connection.port = self.address.port());
-        let mut builder = TokioResolver::builder_with_config(ResolverConfig::from_parts(None, Vec::new(), vec![server]), TokioRuntimeProvider::default());
+        server
+            .connections
+            .iter_mut()
+            .for_each(|connection: &mut ConnectionConfig| connection.port = self.address.port());
+        let mut builder = TokioResolver::builder_with_config(
+            ResolverConfig::from_parts(None, Vec::new(), vec![server]),
+            TokioRuntimeProvider::default(),
+        );
         builder.options_mut().cache_size = 0;
         Gate::with_lookup(policy, Arc::new(Asking(builder.build().unwrap())))
     }
@@ -115,7 +134,8 @@ impl Lookup for Asking {
     }
 }
 
-/// A site on 127.0.0.2, and an internal service on 127.0.0.1 with the same port, which nothing may reach.
+/// A site on 127.0.0.2, and an internal service on 127.0.0.1 with the same port, which nothing may
+/// reach.
 struct Network {
     site: Server,
     inside: Server,
@@ -133,7 +153,9 @@ impl Network {
         };
         let port = site.local_addr().unwrap().port();
         let answer = move |path: &str| match location {
-            Some(location) if path == "/" => response(302, &format!("location: {}\r\n", location.replace("PORT", &port.to_string())), ""),
+            Some(location) if path == "/" => {
+                response(302, &format!("location: {}\r\n", location.replace("PORT", &port.to_string())), "")
+            }
             _ => response(200, "", "<p>the site"),
         };
         Self {
@@ -150,7 +172,8 @@ impl Network {
 /// Scans `http://victim.example.org` with a gate and returns what was written.
 async fn scan(network: &Network, gate: Gate) -> (Info, TempDir) {
     let folder = tempdir().unwrap();
-    let mut options = options(&format!("http://victim.example.org:{}", network.port()), &CONNECTING, folder.path(), &[]);
+    let mut options =
+        options(&format!("http://victim.example.org:{}", network.port()), &CONNECTING, folder.path(), &[]);
     options.gate = gate;
     let info = run_scan(options, &Journal::silent()).await.unwrap();
     (info, folder)
@@ -180,7 +203,11 @@ fn public_only() -> ScopePolicy {
 
 /// A policy in which 127.0.0.2 stands for a public address, and 127.0.0.1 for an internal one.
 fn site_only() -> ScopePolicy {
-    ScopePolicy { allow_private: true, deny: vec!["127.0.0.1".parse().unwrap(), "169.254.0.0/16".parse().unwrap()], ..ScopePolicy::default() }
+    ScopePolicy {
+        allow_private: true,
+        deny: vec!["127.0.0.1".parse().unwrap(), "169.254.0.0/16".parse().unwrap()],
+        ..ScopePolicy::default()
+    }
 }
 
 #[tokio::test]
@@ -205,7 +232,10 @@ async fn trick_2_a_public_and_an_internal_address_in_one_answer() {
     let server = NameServer::start(answers(RecordType::A, &[&["127.0.0.2", "127.0.0.1"]])).await;
     assert_refused(&network, server.gate(site_only()), "resolves to 127.0.0.1").await;
     // The families are mixed: a public IPv4 address, an internal IPv6 one.
-    let script = HashMap::from([((VICTIM, RecordType::A), vec![vec!["93.184.215.14"]]), ((VICTIM, RecordType::AAAA), vec![vec!["::1"]])]);
+    let script = HashMap::from([
+        ((VICTIM, RecordType::A), vec![vec!["93.184.215.14"]]),
+        ((VICTIM, RecordType::AAAA), vec![vec!["::1"]]),
+    ]);
     let server = NameServer::start(script).await;
     assert_refused(&network, server.gate(public_only()), "resolves to ::1").await;
 }
@@ -279,7 +309,8 @@ async fn trick_6_a_public_name_of_a_local_service() {
     let network = Network::start(None).await;
     for address in ["127.0.0.1", "169.254.169.254", "0.0.0.0", "10.0.0.1", "100.100.100.200", "192.168.0.1"] {
         let server = NameServer::start(answers(RecordType::A, &[&[address]])).await;
-        assert_refused(&network, server.gate(public_only()), &format!("resolves to {address} and so is in a private")).await;
+        assert_refused(&network, server.gate(public_only()), &format!("resolves to {address} and so is in a private"))
+            .await;
     }
     // A name on the allow list may lead into an intranet, but not to the scanner's own machine.
     let named = || ScopePolicy { allow: vec!["example.org".parse().unwrap()], ..ScopePolicy::default() };
@@ -289,7 +320,8 @@ async fn trick_6_a_public_name_of_a_local_service() {
     }
     // A name that is not on the list is not even asked for.
     let server = NameServer::start(answers(RecordType::A, &[&["127.0.0.2"]])).await;
-    let other = ScopePolicy { allow: vec!["example.net".parse().unwrap()], allow_private: true, ..ScopePolicy::default() };
+    let other =
+        ScopePolicy { allow: vec!["example.net".parse().unwrap()], allow_private: true, ..ScopePolicy::default() };
     assert_refused(&network, server.gate(other), "is not on the allow list").await;
     assert_eq!(server.asked(VICTIM, RecordType::A), 0);
 }

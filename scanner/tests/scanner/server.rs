@@ -45,11 +45,18 @@ impl Server {
         Self::start_with(handler, None).await
     }
 
-    pub(crate) async fn start_with(handler: impl Fn(&Request) -> String + Send + Sync + 'static, tls: Option<ServerConfig>) -> Self {
+    pub(crate) async fn start_with(
+        handler: impl Fn(&Request) -> String + Send + Sync + 'static,
+        tls: Option<ServerConfig>,
+    ) -> Self {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), handler, tls)
     }
 
-    pub(crate) fn start_on(listener: TcpListener, handler: impl Fn(&Request) -> String + Send + Sync + 'static, tls: Option<ServerConfig>) -> Self {
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        handler: impl Fn(&Request) -> String + Send + Sync + 'static,
+        tls: Option<ServerConfig>,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (handler, log): (Arc<Handler>, _) = (Arc::new(handler), seen.clone());
@@ -60,7 +67,8 @@ impl Server {
                 tokio::spawn(async move {
                     match acceptor {
                         None => answer(stream, &handler, &log).await,
-                        // A probe for an old version ends in a failed handshake; that is the client's business.
+                        // A probe for an old version ends in a failed handshake; that is the
+                        // client's business.
                         Some(acceptor) => {
                             if let Ok(stream) = acceptor.accept(stream).await {
                                 answer(stream, &handler, &log).await;
@@ -87,12 +95,14 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, handler: &Arc<H
         }
         // A TLS hello on a plain port is answered at once, as real servers do.
         if head == [22] {
-            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+            let _ =
+                stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
             return;
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    let request = Request { path: head.split(' ').nth(1).unwrap_or_default().to_owned(), head: head.to_ascii_lowercase() };
+    let request =
+        Request { path: head.split(' ').nth(1).unwrap_or_default().to_owned(), head: head.to_ascii_lowercase() };
     log.lock().unwrap().push(request.clone());
     let _ = stream.write_all(handler(&request).as_bytes()).await;
     let _ = stream.shutdown().await;
@@ -111,7 +121,10 @@ pub(crate) fn options(target: &str, plugins: &[&str], folder: &Path, settings: &
     }
     ScanOptions {
         target: Target::parse(target).unwrap(),
-        plugins: plugin::all().into_iter().filter(|plugin| plugins.is_empty() || plugins.contains(&plugin.meta().name)).collect(),
+        plugins: plugin::all()
+            .into_iter()
+            .filter(|plugin| plugins.is_empty() || plugins.contains(&plugin.meta().name))
+            .collect(),
         workers: 4,
         output_dir: folder.to_owned(),
         settings: parsed,

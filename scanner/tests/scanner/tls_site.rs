@@ -41,7 +41,10 @@ impl Authority {
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+            )
             .unwrap()
     }
 }
@@ -54,7 +57,12 @@ async fn tls_issues(config: ServerConfig, trust: Option<&Authority>) -> Vec<Stri
     let info = scan(&server.address.to_string(), &["tls_certificate"], folder.path(), &settings).await;
     assert_eq!(status(&info, "tls_certificate"), "success");
     let details = processed(folder.path(), "tls_certificate")["details"].as_str().unwrap().to_owned();
-    assert!(details.contains("TLS 1.2: offered") && details.contains("TLS 1.1: not offered") && details.contains("TLS 1.0: not offered"), "{details}");
+    assert!(
+        details.contains("TLS 1.2: offered")
+            && details.contains("TLS 1.1: not offered")
+            && details.contains("TLS 1.0: not offered"),
+        "{details}"
+    );
     issues(folder.path(), "tls_certificate")
 }
 
@@ -64,10 +72,16 @@ async fn certificates_are_judged() {
     let all = rustls::ALL_VERSIONS;
     let nothing: [&str; 0] = [];
     assert_eq!(tls_issues(authority.server("127.0.0.1", 4000, all), Some(&authority)).await, nothing);
-    assert_eq!(tls_issues(authority.server("127.0.0.1", 2016, all), Some(&authority)).await, ["tls_certificate_expired"]);
+    assert_eq!(
+        tls_issues(authority.server("127.0.0.1", 2016, all), Some(&authority)).await,
+        ["tls_certificate_expired"]
+    );
     assert_eq!(tls_issues(authority.server("other.test", 4000, all), Some(&authority)).await, ["tls_name_mismatch"]);
     assert_eq!(tls_issues(authority.server("127.0.0.1", 4000, all), None).await, ["tls_chain_untrusted"]);
-    assert_eq!(tls_issues(authority.server("127.0.0.1", 4000, &[&version::TLS12]), Some(&authority)).await, ["tls_1_3_not_offered"]);
+    assert_eq!(
+        tls_issues(authority.server("127.0.0.1", 4000, &[&version::TLS12]), Some(&authority)).await,
+        ["tls_1_3_not_offered"]
+    );
 }
 
 #[tokio::test]
@@ -87,7 +101,8 @@ async fn other_plugins_look_behind_a_bad_certificate() {
 
 #[tokio::test]
 async fn obsolete_versions_are_noticed() {
-    // A server that knows only TLS 1.0: it answers every hello with a TLS 1.0 ServerHello, which rustls refuses.
+    // A server that knows only TLS 1.0: it answers every hello with a TLS 1.0 ServerHello, which
+    // rustls refuses.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(async move {

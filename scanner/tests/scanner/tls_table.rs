@@ -1,4 +1,5 @@
-//! Servers of every age against the `tls_certificate` plugin. The configurations are those of OpenSSL's `s_server`, and the versions and suites in the table are what sslyze 6 found on them.
+//! Servers of every age against the `tls_certificate` plugin. The configurations are those of
+//! OpenSSL's `s_server`, and the versions and suites in the table are what sslyze 6 found on them.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,12 @@ enum Refusal {
 async fn server(accepts: Accepts, dh_bits: u16, refusal: Refusal) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+        .unwrap()
+        .self_signed(&KeyPair::generate().unwrap())
+        .unwrap()
+        .der()
+        .to_vec();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let certificate = certificate.clone();
@@ -37,13 +43,20 @@ async fn server(accepts: Accepts, dh_bits: u16, refusal: Refusal) -> String {
     format!("https://{address}")
 }
 
-async fn answer(mut stream: TcpStream, accepts: Accepts, dh_bits: u16, refusal: Refusal, certificate: &[u8]) -> std::io::Result<()> {
+async fn answer(
+    mut stream: TcpStream,
+    accepts: Accepts,
+    dh_bits: u16,
+    refusal: Refusal,
+    certificate: &[u8],
+) -> std::io::Result<()> {
     let mut head = [0; 5];
     stream.read_exact(&mut head).await?;
     let mut record = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
     stream.read_exact(&mut record).await?;
     let (minor, suites) = hello(&record);
-    // The newest version that both know, as long as it is the client's: OpenSSL would go lower, and the probe does not accept that.
+    // The newest version that both know, as long as it is the client's: OpenSSL would go lower, and
+    // the probe does not accept that.
     let known = accepts.iter().find(|(version, _)| *version == minor);
     let chosen = known.and_then(|(_, known)| known.iter().find(|suite| suites.contains(suite)));
     let Some(suite) = chosen else {
@@ -106,13 +119,15 @@ fn hello(record: &[u8]) -> (u8, Vec<u16>) {
     let at = 39 + session;
     let length = usize::from(u16::from_be_bytes([record[at], record[at + 1]]));
     let suites = record[at + 2..at + 2 + length].chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
-    let is_tls13 = record.windows(5).any(|window| window == [0, 43, 0, 3, 2]) || record.windows(6).any(|window| window == [0, 43, 0, 5, 4, 3]);
+    let is_tls13 = record.windows(5).any(|window| window == [0, 43, 0, 3, 2])
+        || record.windows(6).any(|window| window == [0, 43, 0, 5, 4, 3]);
     (if is_tls13 { 4 } else { record[5] }, suites)
 }
 
 const TLS13: &[u16] = &[0x1302, 0x1303, 0x1301];
 
-/// One configuration: its name, what it accepts, the length of its Diffie-Hellman prime, what sslyze found, and the issues to expect.
+/// One configuration: its name, what it accepts, the length of its Diffie-Hellman prime, what
+/// sslyze found, and the issues to expect.
 struct Row {
     name: &'static str,
     accepts: Accepts,
@@ -126,7 +141,14 @@ static ROWS: &[Row] = &[
         name: "DHE only, TLS 1.2: DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-SHA256:DHE-RSA-CHACHA20-POLY1305",
         accepts: &[(3, &[0x009E, 0x006B, 0xCCAA])],
         dh_bits: 2048,
-        found: &[("TLS 1.2", &["TLS_DHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_DHE_RSA_WITH_AES_256_CBC_SHA256", "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256"])],
+        found: &[(
+            "TLS 1.2",
+            &[
+                "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
+                "TLS_DHE_RSA_WITH_AES_256_CBC_SHA256",
+                "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+            ],
+        )],
         issues: &["tls_self_signed", "tls_dhe_only", "tls_1_3_not_offered"],
     },
     Row {
@@ -163,7 +185,14 @@ static ROWS: &[Row] = &[
         dh_bits: 2048,
         found: &[
             ("TLS 1.3", &["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]),
-            ("TLS 1.2", &["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"]),
+            (
+                "TLS 1.2",
+                &[
+                    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+                    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+                    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+                ],
+            ),
         ],
         issues: &["tls_self_signed"],
     },
@@ -215,8 +244,11 @@ async fn versions_and_suites_are_those_that_sslyze_finds() {
             let file = processed(folder.path(), "tls_certificate");
             assert_eq!(status(&info, "tls_certificate"), "success", "{}: {file:#}", row.name);
             let details = file["details"].as_str().unwrap();
-            let expected: BTreeMap<String, Vec<String>> =
-                row.found.iter().map(|(version, suites)| ((*version).to_owned(), suites.iter().map(ToString::to_string).collect())).collect();
+            let expected: BTreeMap<String, Vec<String>> = row
+                .found
+                .iter()
+                .map(|(version, suites)| ((*version).to_owned(), suites.iter().map(ToString::to_string).collect()))
+                .collect();
             assert_eq!(accepted(details), expected, "{} {refusal:?}", row.name);
             let mut found = issues(folder.path(), "tls_certificate");
             let mut wanted: Vec<String> = row.issues.iter().map(ToString::to_string).collect();
@@ -225,7 +257,11 @@ async fn versions_and_suites_are_those_that_sslyze_finds() {
             assert_eq!(found, wanted, "{} {refusal:?}: {details}", row.name);
             for version in ["TLS 1.3", "TLS 1.2", "TLS 1.1", "TLS 1.0", "SSL 3.0"] {
                 let offered = if expected.contains_key(version) { "offered" } else { "not offered" };
-                assert!(details.lines().any(|line| line.starts_with(&format!("{version}: {offered}"))), "{}: {version}: {details}", row.name);
+                assert!(
+                    details.lines().any(|line| line.starts_with(&format!("{version}: {offered}"))),
+                    "{}: {version}: {details}",
+                    row.name
+                );
             }
         }
     }
@@ -244,7 +280,11 @@ async fn what_got_no_answer_is_said_and_is_no_plain_success() {
         assert!(details.contains(&format!("{version}: could not be checked (no answer within 1 s)")), "{details}");
     }
     let reason = info.plugins[0].reason.as_deref().unwrap();
-    assert!(reason.contains("TLS 1.0: could not be checked") && reason.contains("TLS 1.2: not every suite could be checked"), "{reason}");
+    assert!(
+        reason.contains("TLS 1.0: could not be checked")
+            && reason.contains("TLS 1.2: not every suite could be checked"),
+        "{reason}"
+    );
     // What was found is kept, and nothing is said about what was not seen.
     assert_eq!(issues(folder.path(), "tls_certificate"), ["tls_self_signed"]);
     assert_eq!(file["findings"]["disposition"], "fail");

@@ -1,7 +1,9 @@
 //! An S3-compatible bucket, as a reader.
 //!
-//! What this machine holds is read from its folder: that is where the scanner wrote it, it is complete while the attempt runs, and it is there when the bucket is not. Otherwise an attempt with a
-//! manifest is final, and the manifest is the list; without one there is what has arrived so far, which is said to be partial.
+//! What this machine holds is read from its folder: that is where the scanner wrote it, it is
+//! complete while the attempt runs, and it is there when the bucket is not. Otherwise an attempt
+//! with a manifest is final, and the manifest is the list; without one there is what has arrived so
+//! far, which is said to be partial.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,10 +21,14 @@ use super::manifest::{MAX_BYTES, Manifest, ManifestError};
 use super::path::ArtifactPath;
 use super::range::resolve;
 use super::store::{FileStream, Kept, MAX_LISTED, Walked};
-use super::{Artifact, ArtifactError, ArtifactStore, AttemptKey, ByteRange, FolderArtifacts, Listing, LogTail, OpenArtifact, ScanFolder};
+use super::{
+    Artifact, ArtifactError, ArtifactStore, AttemptKey, ByteRange, FolderArtifacts, Listing, LogTail, OpenArtifact,
+    ScanFolder,
+};
 use crate::adapters::kast_runner::LOG_NAME;
 
-/// So many manifests are remembered: a report is followed by its style and pictures, and a manifest never changes.
+/// So many manifests are remembered: a report is followed by its style and pictures, and a manifest
+/// never changes.
 const REMEMBERED: usize = 32;
 /// Of manifests with more files nothing is remembered.
 const REMEMBERED_FILES: usize = 5000;
@@ -65,8 +71,13 @@ impl BucketArtifacts {
     }
 
     async fn manifest(&self, key: &AttemptKey) -> Result<Option<Arc<Manifest>>, ArtifactError> {
-        let remembered =
-            self.remembered.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|(one, _)| one == key).map(|(_, manifest)| Arc::clone(manifest));
+        let remembered = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .find(|(one, _)| one == key)
+            .map(|(_, manifest)| Arc::clone(manifest));
         if remembered.is_some() {
             return Ok(remembered);
         }
@@ -80,10 +91,16 @@ impl BucketArtifacts {
     }
 
     /// The size and time of a file that is there.
-    async fn about(&self, key: &AttemptKey, path: ArtifactPath<'_>) -> Result<(Path, u64, Option<Timestamp>), ArtifactError> {
+    async fn about(
+        &self,
+        key: &AttemptKey,
+        path: ArtifactPath<'_>,
+    ) -> Result<(Path, u64, Option<Timestamp>), ArtifactError> {
         let location = self.bucket.file(key, path);
         let (size, modified) = match self.manifest(key).await? {
-            Some(manifest) => manifest.file(path.as_str()).map(|file| (file.size, file.modified)).ok_or(ArtifactError::NotFound)?,
+            Some(manifest) => {
+                manifest.file(path.as_str()).map(|file| (file.size, file.modified)).ok_or(ArtifactError::NotFound)?
+            }
             None => {
                 let meta = self.bucket.store.head(&location).await?;
                 (meta.size, written(&meta))
@@ -112,7 +129,8 @@ impl BucketArtifacts {
     /// The last bytes of an object of a known size.
     async fn tail(&self, location: &Path, size: u64, max_bytes: u64) -> Result<LogTail, ArtifactError> {
         let skip = size.saturating_sub(max_bytes);
-        let bytes = if size == 0 { Vec::new() } else { self.bucket.store.get_range(location, skip..size).await?.into() };
+        let bytes =
+            if size == 0 { Vec::new() } else { self.bucket.store.get_range(location, skip..size).await?.into() };
         Ok(LogTail { bytes, cut: skip > 0 })
     }
 }
@@ -148,7 +166,10 @@ impl ArtifactStore for BucketArtifacts {
         }
         if let Some(manifest) = self.manifest(attempt).await? {
             let count = manifest.files.len();
-            return Ok(futures_util::stream::iter((0..count).filter_map(move |at| manifest.files[at].visible()).map(|file| Ok(Walked::File(file)))).boxed());
+            return Ok(futures_util::stream::iter(
+                (0..count).filter_map(move |at| manifest.files[at].visible()).map(|file| Ok(Walked::File(file))),
+            )
+            .boxed());
         }
         let (bucket, key) = (self.bucket.clone(), attempt.clone());
         let mut objects = bucket.store.list(Some(&bucket.attempt(attempt))).peekable();
@@ -156,7 +177,8 @@ impl ArtifactStore for BucketArtifacts {
             return Err(ArtifactError::NotFound);
         }
         let file = move |object: Result<ObjectMeta, object_store::Error>| {
-            let found = object.map(|object| bucket.artifact(&key, &object).map(Walked::File)).map_err(ArtifactError::from);
+            let found =
+                object.map(|object| bucket.artifact(&key, &object).map(Walked::File)).map_err(ArtifactError::from);
             std::future::ready(found.transpose())
         };
         Ok(objects.filter_map(file).boxed())
@@ -178,11 +200,17 @@ impl ArtifactStore for BucketArtifacts {
         }
     }
 
-    async fn open(&self, attempt: &AttemptKey, path: &str, range: Option<ByteRange>) -> Result<OpenArtifact, ArtifactError> {
+    async fn open(
+        &self,
+        attempt: &AttemptKey,
+        path: &str,
+        range: Option<ByteRange>,
+    ) -> Result<OpenArtifact, ArtifactError> {
         let parsed = ArtifactPath::parse(path)?;
         if self.local.holds(attempt).await {
             match self.local.open(attempt, path, range).await {
-                // Its folder may have gone between the two looks, because the bucket has everything.
+                // Its folder may have gone between the two looks, because the bucket has
+                // everything.
                 Err(ArtifactError::NotFound) if !self.local.holds(attempt).await => {}
                 other => return other,
             }

@@ -14,7 +14,15 @@ use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, ScanFolder, Wal
 const LARGE: usize = 20 << 20;
 const REPORT: &[u8] = b"<script>alert(1)</script>";
 /// Visible names, each as hostile as a file's name can be.
-const ODD_NAMES: &[&str] = &["odd\".bin", "line\nbreak.txt", "b\u{fc}cher \u{202e}x.txt", "100%2e%2E #?&+.txt", "a..b", "~*<>|^{}[]`.txt", "manifest.json"];
+const ODD_NAMES: &[&str] = &[
+    "odd\".bin",
+    "line\nbreak.txt",
+    "b\u{fc}cher \u{202e}x.txt",
+    "100%2e%2E #?&+.txt",
+    "a..b",
+    "~*<>|^{}[]`.txt",
+    "manifest.json",
+];
 
 fn log() -> Vec<u8> {
     (0..20_000).flat_map(|line| format!("line {line}\n").into_bytes()).collect()
@@ -76,7 +84,10 @@ pub(super) async fn holds(store: &dyn ArtifactStore) {
     ranges(store).await;
     tails(store).await;
     let place = store.locate(&key(), "kast_report.html").await.unwrap();
-    assert!(place.ends_with("/kast_report.html") && place.contains("example.com-20261123-170659-7/attempt-1"), "{place}");
+    assert!(
+        place.ends_with("/kast_report.html") && place.contains("example.com-20261123-170659-7/attempt-1"),
+        "{place}"
+    );
     assert!(matches!(store.locate(&key(), "nothing.html").await, Err(ArtifactError::NotFound)));
     deletes(store).await;
 }
@@ -96,9 +107,14 @@ async fn lists(store: &dyn ArtifactStore) {
     assert_eq!((listing.total, listing.cut()), (expected.len(), None));
     assert_eq!(walked(store).await, expected);
     assert!(matches!(store.walk(&missing()).await.map(drop), Err(ArtifactError::NotFound)));
-    for (path, is_there) in
-        [("kast_report.html", true), ("sub/deep/raw.json", true), ("nothing", false), ("link.txt", false), ("../secret.txt", false), (".hidden", false)]
-    {
+    for (path, is_there) in [
+        ("kast_report.html", true),
+        ("sub/deep/raw.json", true),
+        ("nothing", false),
+        ("link.txt", false),
+        ("../secret.txt", false),
+        (".hidden", false),
+    ] {
         assert_eq!(store.has(&key(), path).await.unwrap(), is_there, "{path}");
     }
     assert!(!store.has(&missing(), "kast_report.html").await.unwrap());
@@ -107,7 +123,10 @@ async fn lists(store: &dyn ArtifactStore) {
 /// The paths of all files, sorted.
 pub(super) async fn walked(store: &dyn ArtifactStore) -> Vec<String> {
     let files: Vec<Walked> = store.walk(&key()).await.unwrap().try_collect().await.unwrap();
-    let mut paths: Vec<String> = files.into_iter().filter_map(|walked| if let Walked::File(file) = walked { Some(file.path) } else { None }).collect();
+    let mut paths: Vec<String> = files
+        .into_iter()
+        .filter_map(|walked| if let Walked::File(file) = walked { Some(file.path) } else { None })
+        .collect();
     paths.sort_unstable();
     paths
 }
@@ -143,9 +162,20 @@ async fn refuses(store: &dyn ArtifactStore) {
         assert!(matches!(read(store, path, None).await, Err(ArtifactError::Refused)), "{path:?}");
         assert!(matches!(store.locate(&key(), path).await, Err(ArtifactError::Refused)), "{path:?}");
     }
-    for path in
-        ["link.txt", "inner.html", "out/passwd", "out", "fifo", "sub", "sub/deep", "nothing", "kast.log/x", "files/kast.log", "%2e%2e/x", "sub/deep/raw.json/x"]
-    {
+    for path in [
+        "link.txt",
+        "inner.html",
+        "out/passwd",
+        "out",
+        "fifo",
+        "sub",
+        "sub/deep",
+        "nothing",
+        "kast.log/x",
+        "files/kast.log",
+        "%2e%2e/x",
+        "sub/deep/raw.json/x",
+    ] {
         assert!(matches!(read(store, path, None).await, Err(ArtifactError::NotFound)), "{path:?}");
     }
 }
@@ -162,9 +192,14 @@ async fn ranges(store: &dyn ArtifactStore) {
     ] {
         assert!(read(store, "large.bin", range).await.unwrap() == large[expected], "{range:?}");
     }
-    for (path, range) in [("large.bin", from(LARGE as u64, None)), ("empty.txt", from(0, None)), ("empty.txt", Some(ByteRange::Last(1)))] {
+    for (path, range) in
+        [("large.bin", from(LARGE as u64, None)), ("empty.txt", from(0, None)), ("empty.txt", Some(ByteRange::Last(1)))]
+    {
         let size = if path == "empty.txt" { 0 } else { LARGE as u64 };
-        assert!(matches!(read(store, path, range).await, Err(ArtifactError::OutOfRange { size: told }) if told == size), "{path} {range:?}");
+        assert!(
+            matches!(read(store, path, range).await, Err(ArtifactError::OutOfRange { size: told }) if told == size),
+            "{path} {range:?}"
+        );
     }
 }
 

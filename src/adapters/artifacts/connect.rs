@@ -12,7 +12,8 @@ use super::Bucket;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Which bucket, and how it is reached. What is not set here comes from the standard `AWS_*` variables.
+/// Which bucket, and how it is reached. What is not set here comes from the standard `AWS_*`
+/// variables.
 #[derive(Clone)]
 pub struct BucketSettings {
     /// The bucket's name.
@@ -39,7 +40,11 @@ pub struct BucketSettings {
 
 impl fmt::Debug for BucketSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BucketSettings").field("bucket", &self.bucket).field("prefix", &self.prefix).field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("BucketSettings")
+            .field("bucket", &self.bucket)
+            .field("prefix", &self.prefix)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,12 +62,19 @@ impl Bucket {
     /// # Errors
     /// The settings contradict each other, or are not complete.
     pub fn connect(settings: &BucketSettings) -> Result<Self, ConnectError> {
-        // A client of reqwest wants a TLS provider even for plain HTTP; an error says that one is set already.
+        // A client of reqwest wants a TLS provider even for plain HTTP; an error says that one is
+        // set already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // Without a limit for the whole request: a large file may take its time as long as it moves.
-        let client = ClientOptions::new().with_connect_timeout(CONNECT).with_timeout_disabled().with_read_timeout(settings.timeout);
-        let backoff = BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2.0 };
-        let retry = RetryConfig { backoff, max_retries: settings.retries, retry_timeout: settings.timeout.saturating_mul(2) };
+        // Without a limit for the whole request: a large file may take its time as long as it
+        // moves.
+        let client = ClientOptions::new()
+            .with_connect_timeout(CONNECT)
+            .with_timeout_disabled()
+            .with_read_timeout(settings.timeout);
+        let backoff =
+            BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2.0 };
+        let retry =
+            RetryConfig { backoff, max_retries: settings.retries, retry_timeout: settings.timeout.saturating_mul(2) };
         let mut builder = AmazonS3Builder::from_env()
             .with_client_options(client)
             .with_retry(retry)
@@ -79,7 +91,10 @@ impl Bucket {
         }
         if let Some(endpoint) = &settings.endpoint {
             // The service's own key: it is stronger than both of the variables.
-            builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint_of(endpoint, &settings.bucket, settings.path_style));
+            builder = builder.with_config(
+                AmazonS3ConfigKey::S3Endpoint,
+                endpoint_of(endpoint, &settings.bucket, settings.path_style),
+            );
         }
         if settings.allow_http {
             builder = builder.with_allow_http(true);
@@ -89,7 +104,8 @@ impl Bucket {
     }
 }
 
-/// The endpoint as the client wants it: with the bucket in its host name, where it is not in the path.
+/// The endpoint as the client wants it: with the bucket in its host name, where it is not in the
+/// path.
 fn endpoint_of(endpoint: &str, bucket: &str, path_style: bool) -> String {
     let endpoint = endpoint.trim_end_matches('/');
     match endpoint.split_once("://") {
@@ -126,6 +142,9 @@ mod tests {
         let shown = format!("{settings:?} {bucket:?}").to_lowercase();
         assert!(!shown.contains("hunter2") && shown.contains("s3://scans"), "{shown}");
         let half = Bucket::connect(&BucketSettings { access_key_id: None, ..settings });
-        assert!(std::env::var_os("AWS_ACCESS_KEY_ID").is_some() || half.is_err(), "half of the credentials is an error");
+        assert!(
+            std::env::var_os("AWS_ACCESS_KEY_ID").is_some() || half.is_err(),
+            "half of the credentials is an error"
+        );
     }
 }

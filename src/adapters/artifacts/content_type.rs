@@ -1,4 +1,5 @@
-//! The type under which a file is served and stored. Ours to say: what a scanner or a scanned site says of a file counts for nothing.
+//! The type under which a file is served and stored. Ours to say: what a scanner or a scanned site
+//! says of a file counts for nothing.
 
 /// What a browser is told of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,9 @@ pub fn content_kind(path: &str) -> ContentKind {
     let (media_type, inline) = match extension.as_deref() {
         Some("html" | "htm") => ("text/html; charset=utf-8", true),
         Some("css") => ("text/css; charset=utf-8", true),
-        Some("txt" | "log" | "json" | "jsonl" | "md" | "csv" | "tsv" | "yaml" | "yml") => ("text/plain; charset=utf-8", true),
+        Some("txt" | "log" | "json" | "jsonl" | "md" | "csv" | "tsv" | "yaml" | "yml") => {
+            ("text/plain; charset=utf-8", true)
+        }
         Some("png") => ("image/png", true),
         Some("jpg" | "jpeg") => ("image/jpeg", true),
         Some("gif") => ("image/gif", true),

@@ -34,9 +34,11 @@ pub(super) struct Walk {
     pub(super) files: Vec<Artifact>,
     /// How many further ones there are, beyond the reach.
     pub(super) beyond: usize,
-    /// Hidden files and folders: what a program keeps for itself. Nobody is ever shown one, so they are no part of the results.
+    /// Hidden files and folders: what a program keeps for itself. Nobody is ever shown one, so they
+    /// are no part of the results.
     pub(super) hidden: usize,
-    /// Other regular files and folders that were passed over: too deep, unreadable, or with a name that is no text or no plain one.
+    /// Other regular files and folders that were passed over: too deep, unreadable, or with a name
+    /// that is no text or no plain one.
     pub(super) left_out: usize,
 }
 
@@ -78,7 +80,8 @@ impl AttemptDir {
         if metadata.is_file() { Ok((file.into_std(), metadata)) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// Goes through the visible regular files, those of the top folder first, and gives each to `each` until that has enough. The memory does not grow with the number of files.
+    /// Goes through the visible regular files, those of the top folder first, and gives each to
+    /// `each` until that has enough. The memory does not grow with the number of files.
     pub(super) fn visit(&self, depth: usize, mut each: impl FnMut(Artifact) -> ControlFlow<()>) -> Passed {
         let mut passed = Passed::default();
         let mut folders = VecDeque::from([(String::new(), depth)]);

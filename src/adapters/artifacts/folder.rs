@@ -1,7 +1,9 @@
 //! The results folder of this machine.
 //!
-//! It reads through a directory handle (cap-std) and not through object_store's `LocalFileSystem`: that one resolves paths and follows symbolic links, and here a scanner, or whoever made it
-//! misbehave, chooses what lies in the folder. A link to `/etc/passwd` is listed by nobody and opened by nobody.
+//! It reads through a directory handle (cap-std) and not through object_store's `LocalFileSystem`:
+//! that one resolves paths and follows symbolic links, and here a scanner, or whoever made it
+//! misbehave, chooses what lies in the folder. A link to `/etc/passwd` is listed by nobody and
+//! opened by nobody.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
@@ -43,7 +45,11 @@ impl FolderArtifacts {
     }
 
     /// Does something with an attempt's folder, on a thread that may wait for a disk.
-    async fn with<T: Send + 'static>(&self, key: &AttemptKey, work: impl FnOnce(&AttemptDir) -> io::Result<T> + Send + 'static) -> Result<T, ArtifactError> {
+    async fn with<T: Send + 'static>(
+        &self,
+        key: &AttemptKey,
+        work: impl FnOnce(&AttemptDir) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, ArtifactError> {
         let (results, key) = (Arc::clone(&self.results), key.clone());
         blocking(move || AttemptDir::open(&results, &key).and_then(|dir| work(&dir))).await
     }
@@ -59,7 +65,9 @@ impl FolderArtifacts {
 }
 
 /// Runs `work` on a thread that may block.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, ArtifactError> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, ArtifactError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
         Err(broken) => Err(ArtifactError::Broken(broken.into())),
@@ -99,13 +107,22 @@ impl ArtifactStore for FolderArtifacts {
                 let _ = sender.blocking_send(Ok(Walked::LeftOut(passed.left_out)));
             }
         });
-        Ok(futures_util::stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|walked| (walked, receiver))).boxed())
+        Ok(futures_util::stream::unfold(receiver, async |mut receiver| {
+            receiver.recv().await.map(|walked| (walked, receiver))
+        })
+        .boxed())
     }
 
-    async fn open(&self, attempt: &AttemptKey, path: &str, range: Option<ByteRange>) -> Result<OpenArtifact, ArtifactError> {
+    async fn open(
+        &self,
+        attempt: &AttemptKey,
+        path: &str,
+        range: Option<ByteRange>,
+    ) -> Result<OpenArtifact, ArtifactError> {
         ArtifactPath::parse(path)?;
         let path = path.to_owned();
-        let (file, metadata) = self.with(attempt, move |dir| dir.file(ArtifactPath::parse(&path).map_err(io::Error::other)?)).await?;
+        let (file, metadata) =
+            self.with(attempt, move |dir| dir.file(ArtifactPath::parse(&path).map_err(io::Error::other)?)).await?;
         let (size, modified) = (metadata.len(), dir::modified(&metadata));
         let range = resolve(range, size)?;
         let start = range.start;
@@ -115,7 +132,8 @@ impl ArtifactStore for FolderArtifacts {
         })
         .await?;
         // No more than was there when it was opened, so that a growing log ends.
-        let bytes = ReaderStream::with_capacity(tokio::fs::File::from_std(file).take(range.end - range.start), CHUNK).boxed();
+        let bytes =
+            ReaderStream::with_capacity(tokio::fs::File::from_std(file).take(range.end - range.start), CHUNK).boxed();
         Ok(OpenArtifact { size, range, modified, bytes })
     }
 
@@ -126,7 +144,8 @@ impl ArtifactStore for FolderArtifacts {
     async fn locate(&self, attempt: &AttemptKey, path: &str) -> Result<String, ArtifactError> {
         ArtifactPath::parse(path)?;
         let name = path.to_owned();
-        self.with(attempt, move |dir| dir.file(ArtifactPath::parse(&name).map_err(io::Error::other)?).map(drop)).await?;
+        self.with(attempt, move |dir| dir.file(ArtifactPath::parse(&name).map_err(io::Error::other)?).map(drop))
+            .await?;
         Ok(self.path_of(attempt).join(path).display().to_string())
     }
 
@@ -135,7 +154,11 @@ impl ArtifactStore for FolderArtifacts {
         let deleted = blocking(move || {
             let results = dir::open_results(&results)?;
             // Of a link only the link goes.
-            if results.symlink_metadata(scan.as_str())?.is_dir() { results.remove_dir_all(scan.as_str()) } else { results.remove_file(scan.as_str()) }
+            if results.symlink_metadata(scan.as_str())?.is_dir() {
+                results.remove_dir_all(scan.as_str())
+            } else {
+                results.remove_file(scan.as_str())
+            }
         })
         .await;
         match deleted {

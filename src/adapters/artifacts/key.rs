@@ -17,7 +17,8 @@ impl ScanFolder {
         Self(scan_folder_name(&record.request.target, record.created_at, record.id))
     }
 
-    /// A folder's name, where it can be that of a scan: one plain part that ends with the scan's id.
+    /// A folder's name, where it can be that of a scan: one plain part that ends with the scan's
+    /// id.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let folder = Self(name.to_owned());
@@ -70,7 +71,8 @@ pub(super) fn attempt_of(name: &str) -> Option<AttemptNumber> {
     number(name.strip_prefix("attempt-")?).and_then(|number| u32::try_from(number).ok()).map(AttemptNumber)
 }
 
-/// A number as we write it: digits without a sign or leading zeros, so that no two names mean the same.
+/// A number as we write it: digits without a sign or leading zeros, so that no two names mean the
+/// same.
 fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|number: &u64| number.to_string() == text)
 }
@@ -81,12 +83,23 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for (name, scan) in
-            [("example.com-20261123-170659-7", Some(7)), ("-7", Some(7)), ("example.com", None), ("x-07", None), ("x-+7", None), ("../x-7", None)]
-        {
+        for (name, scan) in [
+            ("example.com-20261123-170659-7", Some(7)),
+            ("-7", Some(7)),
+            ("example.com", None),
+            ("x-07", None),
+            ("x-+7", None),
+            ("../x-7", None),
+        ] {
             assert_eq!(ScanFolder::parse(name).and_then(|folder| folder.scan()), scan.map(ScanId), "{name}");
         }
-        for (name, attempt) in [("attempt-1", Some(1)), ("attempt-01", None), ("attempt-", None), ("attempt-99999999999", None), ("attempt-1.uploaded", None)] {
+        for (name, attempt) in [
+            ("attempt-1", Some(1)),
+            ("attempt-01", None),
+            ("attempt-", None),
+            ("attempt-99999999999", None),
+            ("attempt-1.uploaded", None),
+        ] {
             assert_eq!(attempt_of(name), attempt.map(AttemptNumber), "{name}");
         }
     }

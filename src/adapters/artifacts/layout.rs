@@ -33,7 +33,11 @@ impl Bucket {
     /// Over a store, which is known as `address`, below a prefix that may be empty.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, address: impl Into<String>, prefix: &str) -> Self {
-        Self { store, address: address.into(), prefix: Path::from_iter(prefix.split('/').filter(|part| !part.is_empty())) }
+        Self {
+            store,
+            address: address.into(),
+            prefix: Path::from_iter(prefix.split('/').filter(|part| !part.is_empty())),
+        }
     }
 
     /// The address of an object.
@@ -77,7 +81,8 @@ impl Bucket {
 
     /// The path of a file that lies at `location`; `None` for what none of ours can be.
     pub(super) fn path_of(&self, key: &AttemptKey, location: &Path) -> Option<String> {
-        let parts: Option<Vec<String>> = location.prefix_match(&self.files(key))?.map(|part| decode(part.as_ref())).collect();
+        let parts: Option<Vec<String>> =
+            location.prefix_match(&self.files(key))?.map(|part| decode(part.as_ref())).collect();
         let path = parts?.join("/");
         ArtifactPath::parse(&path).is_ok().then_some(path)
     }
@@ -111,8 +116,16 @@ mod tests {
         assert_eq!(bucket.manifest(&key()).as_ref(), format!("{base}/manifest.json"));
         assert_eq!(bucket.live_tail(&key()).as_ref(), format!("{base}/live/log-tail.txt"));
         assert_eq!(bucket.url(&bucket.manifest(&key())), format!("s3://scans/{base}/manifest.json"));
-        for path in ["kast.log", "a/b c/d.json", "manifest.json", "../..".trim_matches('.'), "odd\"%2e.bin", "line\nbreak", "bücher/\u{202e}x", "a~*?#|<>^{}"]
-        {
+        for path in [
+            "kast.log",
+            "a/b c/d.json",
+            "manifest.json",
+            "../..".trim_matches('.'),
+            "odd\"%2e.bin",
+            "line\nbreak",
+            "bücher/\u{202e}x",
+            "a~*?#|<>^{}",
+        ] {
             let Ok(parsed) = ArtifactPath::parse(path) else { continue };
             let location = bucket.file(&key(), parsed);
             assert!(location.as_ref().starts_with(&format!("{base}/files/")), "{location}");

@@ -1,4 +1,5 @@
-//! The end of the log of an attempt that runs, put into the bucket again and again, so that every web node can show it, also after the worker died.
+//! The end of the log of an attempt that runs, put into the bucket again and again, so that every
+//! web node can show it, also after the worker died.
 
 use std::io;
 use std::path::Path;
@@ -31,12 +32,19 @@ pub(super) async fn keep(bucket: Bucket, results: std::sync::Arc<Path>, key: Att
         ticks.tick().await;
         match put_if_changed(&bucket, &results, &key, last).await {
             Ok(look) => last = Some(look),
-            Err(error) => debug!(attempt = %key.scan, error = &error as &dyn std::error::Error, "could not store the end of a running scan's log"),
+            Err(error) => {
+                debug!(attempt = %key.scan, error = &error as &dyn std::error::Error, "could not store the end of a running scan's log")
+            }
         }
     }
 }
 
-async fn put_if_changed(bucket: &Bucket, results: &std::sync::Arc<Path>, key: &AttemptKey, last: Option<Look>) -> Result<Look, ArtifactError> {
+async fn put_if_changed(
+    bucket: &Bucket,
+    results: &std::sync::Arc<Path>,
+    key: &AttemptKey,
+    last: Option<Look>,
+) -> Result<Look, ArtifactError> {
     let (results, of) = (std::sync::Arc::clone(results), key.clone());
     let (look, bytes) = blocking(move || {
         let folder = AttemptDir::open(&results, &of)?;
@@ -48,7 +56,10 @@ async fn put_if_changed(bucket: &Bucket, results: &std::sync::Arc<Path>, key: &A
     .await?;
     if let Some(bytes) = bytes {
         let attributes = Attributes::from_iter([(Attribute::ContentType, "text/plain; charset=utf-8")]);
-        bucket.store.put_opts(&bucket.live_tail(key), bytes.into(), PutOptions { attributes, ..PutOptions::default() }).await?;
+        bucket
+            .store
+            .put_opts(&bucket.live_tail(key), bytes.into(), PutOptions { attributes, ..PutOptions::default() })
+            .await?;
     }
     Ok(look)
 }

@@ -1,4 +1,5 @@
-//! The manifest of an attempt: which files it has. It is written after all of them, once, and never changed; an attempt that has one is final.
+//! The manifest of an attempt: which files it has. It is written after all of them, once, and never
+//! changed; an attempt that has one is final.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,8 @@ pub(super) struct Manifest {
     pub(super) node: String,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
-    /// Files that are not here: they are hidden, cannot be read, are too many, or have names that are no text.
+    /// Files that are not here: they are hidden, cannot be read, are too many, or have names that
+    /// are no text.
     pub(super) left_out: usize,
     pub(super) files: Vec<ManifestFile>,
 }
@@ -45,7 +47,11 @@ pub(super) struct ManifestFile {
 impl ManifestFile {
     /// The file for a list; `None` for one whose path nobody can ask for.
     pub(super) fn visible(&self) -> Option<Artifact> {
-        ArtifactPath::parse(&self.path).is_ok().then(|| Artifact { path: self.path.clone(), size: self.size, modified: self.modified })
+        ArtifactPath::parse(&self.path).is_ok().then(|| Artifact {
+            path: self.path.clone(),
+            size: self.size,
+            modified: self.modified,
+        })
     }
 }
 
@@ -90,7 +96,8 @@ impl Manifest {
         }
     }
 
-    /// Whether it was written for this very attempt. An attempt of the same number is another one if a backup was restored that is older than it: node ids are new at each start.
+    /// Whether it was written for this very attempt. An attempt of the same number is another one
+    /// if a backup was restored that is older than it: node ids are new at each start.
     pub(super) fn is_of(&self, about: &About) -> bool {
         (self.scan, self.attempt, self.token, &self.node) == (about.scan, about.attempt, about.token, &about.node)
     }
@@ -140,10 +147,17 @@ mod tests {
     fn covers_a_folder_only_with_every_file_at_its_size() {
         let manifest = Manifest::new(&about(), vec![file("a", 1), file("b", 2)], 0);
         let walk = |files: &[(&str, u64)]| Walk {
-            files: files.iter().map(|(path, size)| Artifact { path: (*path).into(), size: *size, modified: None }).collect(),
+            files: files
+                .iter()
+                .map(|(path, size)| Artifact { path: (*path).into(), size: *size, modified: None })
+                .collect(),
             ..Walk::default()
         };
-        assert!(manifest.covers(&walk(&[("a", 1), ("b", 2)])) && manifest.covers(&walk(&[("a", 1)])) && manifest.covers(&walk(&[])));
+        assert!(
+            manifest.covers(&walk(&[("a", 1), ("b", 2)]))
+                && manifest.covers(&walk(&[("a", 1)]))
+                && manifest.covers(&walk(&[]))
+        );
         assert!(!manifest.covers(&walk(&[("a", 2)])) && !manifest.covers(&walk(&[("a", 1), ("c", 1)])));
     }
 }

@@ -1,8 +1,10 @@
 //! The files of attempts: reports, logs and raw results.
 //!
 //! - [`ArtifactStore`] is all that the web and the command line see.
-//! - [`FolderArtifacts`] reads the results folder, where the scanner wrote them. The default; nothing is copied.
-//! - [`BucketArtifacts`] reads an S3-compatible bucket, for several machines. [`BucketUploader`] fills it from the machines that run scans: it is the runner's `ArtifactSink`.
+//! - [`FolderArtifacts`] reads the results folder, where the scanner wrote them. The default;
+//!   nothing is copied.
+//! - [`BucketArtifacts`] reads an S3-compatible bucket, for several machines. [`BucketUploader`]
+//!   fills it from the machines that run scans: it is the runner's `ArtifactSink`.
 //!
 //! The layout of a bucket, below its prefix:
 //!
@@ -13,7 +15,8 @@
 //!                                                 /manifest.json        written last and once: an attempt that has it is final
 //! ```
 //!
-//! An attempt's files are under a name of their own, so that nothing that a scanner names can be taken for the manifest.
+//! An attempt's files are under a name of their own, so that nothing that a scanner names can be
+//! taken for the manifest.
 
 mod bucket;
 mod connect;

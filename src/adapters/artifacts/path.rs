@@ -1,4 +1,5 @@
-//! Paths of files within an attempt. They come from addresses that anybody can type, and name files whose names a scanner chose.
+//! Paths of files within an attempt. They come from addresses that anybody can type, and name files
+//! whose names a scanner chose.
 
 use super::ArtifactError;
 
@@ -43,7 +44,23 @@ mod tests {
             assert!(ArtifactPath::parse(good).is_ok(), "{good:?}");
         }
         let long = "a/".repeat(3000) + "a";
-        for bad in ["", "/", "/etc/passwd", "../x", "a/../../x", "a/..", "a//b", "a/", ".", ".hidden", "a/.b/c", "a\\b", "..\\x", "nul\0", &long] {
+        for bad in [
+            "",
+            "/",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a/..",
+            "a//b",
+            "a/",
+            ".",
+            ".hidden",
+            "a/.b/c",
+            "a\\b",
+            "..\\x",
+            "nul\0",
+            &long,
+        ] {
             assert!(matches!(ArtifactPath::parse(bad), Err(ArtifactError::Refused)), "{bad:?}");
         }
     }

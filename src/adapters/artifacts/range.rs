@@ -29,7 +29,8 @@ impl ByteRange {
     }
 }
 
-/// The bytes of a file of this size, all of them without a range. The whole of an empty file is no error.
+/// The bytes of a file of this size, all of them without a range. The whole of an empty file is no
+/// error.
 pub(super) fn resolve(range: Option<ByteRange>, size: u64) -> Result<Range<u64>, ArtifactError> {
     range.map_or(Ok(0..size), |range| range.resolve(size))
 }

@@ -1,7 +1,9 @@
 //! The worker's own copies: which are stored, which wait, and how one is removed.
 //!
-//! `attempt-<n>.uploaded` beside an attempt's folder says that the bucket has all of it. It is written after the manifest: a crash in between costs nothing but a second look at the manifest. A
-//! folder without it waits to be uploaded. The marker is not in the folder, because there the scanner chooses the names.
+//! `attempt-<n>.uploaded` beside an attempt's folder says that the bucket has all of it. It is
+//! written after the manifest: a crash in between costs nothing but a second look at the manifest.
+//! A folder without it waits to be uploaded. The marker is not in the folder, because there the
+//! scanner chooses the names.
 
 use std::io;
 use std::path::Path;
@@ -64,7 +66,9 @@ pub(super) enum Waiting {
 /// Whether an attempt is over, by the scan's row.
 pub(super) fn waiting(record: Option<&ScanRecord>, key: &AttemptKey) -> Waiting {
     let Some(record) = record.filter(|record| ScanFolder::of(record) == key.scan) else { return Waiting::Unknown };
-    let Some(attempt) = record.attempts.iter().find(|attempt| attempt.number == key.attempt) else { return Waiting::Unknown };
+    let Some(attempt) = record.attempts.iter().find(|attempt| attempt.number == key.attempt) else {
+        return Waiting::Unknown;
+    };
     if matches!(record.state, ScanState::Running { attempt, .. } if attempt == key.attempt) {
         return Waiting::NotYet;
     }
@@ -95,7 +99,11 @@ pub(super) fn find(results: &Path) -> io::Result<Vec<(ScanFolder, Vec<Found>)>> 
         match attempts_in(&dir, &scan) {
             Ok(attempts) => scans.push((scan, attempts)),
             // The others must not wait for one that somebody has locked.
-            Err(error) => warn!(folder = scan.as_str(), error = &error as &dyn std::error::Error, "the folder of a scan cannot be looked through"),
+            Err(error) => warn!(
+                folder = scan.as_str(),
+                error = &error as &dyn std::error::Error,
+                "the folder of a scan cannot be looked through"
+            ),
         }
     }
     Ok(scans)
@@ -111,7 +119,11 @@ fn attempts_in(dir: &Dir, scan: &ScanFolder) -> io::Result<Vec<Found>> {
         }
         if name.starts_with(".attempt-") && name.ends_with(".removing") {
             if let Err(error) = gone(dir.remove_dir_all(&name)) {
-                warn!(folder = scan.as_str(), error = &error as &dyn std::error::Error, "could not clear away what an earlier removal left");
+                warn!(
+                    folder = scan.as_str(),
+                    error = &error as &dyn std::error::Error,
+                    "could not clear away what an earlier removal left"
+                );
             }
         } else if let Some(attempt) = attempt_of(&name) {
             let key = AttemptKey { scan: scan.clone(), attempt };
@@ -172,7 +184,10 @@ mod tests {
     use super::*;
 
     fn key(attempt: u32) -> AttemptKey {
-        AttemptKey { scan: ScanFolder::of(&fixtures::record(7, Timestamp::UNIX_EPOCH)), attempt: AttemptNumber(attempt) }
+        AttemptKey {
+            scan: ScanFolder::of(&fixtures::record(7, Timestamp::UNIX_EPOCH)),
+            attempt: AttemptNumber(attempt),
+        }
     }
 
     #[test]
@@ -180,7 +195,12 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let day = Duration::from_secs(86_400);
         let marker = Marker::Stored(at);
-        assert!(!marker.is_due(at, day) && !marker.is_due(at + day / 2, day) && marker.is_due(at + day, day) && marker.is_due(at, Duration::ZERO));
+        assert!(
+            !marker.is_due(at, day)
+                && !marker.is_due(at + day / 2, day)
+                && marker.is_due(at + day, day)
+                && marker.is_due(at, Duration::ZERO)
+        );
         assert!(!marker.is_due(at - 2 * day, day), "a clock that was set back removes nothing");
         assert!(!Marker::Kept.is_due(at + 100 * day, Duration::ZERO));
         for marker in [marker, Marker::Kept] {
@@ -206,8 +226,11 @@ mod tests {
         };
         let mut record = fixtures::record(7, Timestamp::UNIX_EPOCH);
         record.attempts = vec![attempt(1, Some(Timestamp::UNIX_EPOCH)), attempt(2, None)];
-        record.state = ScanState::Running { attempt: AttemptNumber(2), node: node.clone(), since: Timestamp::UNIX_EPOCH };
-        assert!(matches!(waiting(Some(&record), &key(1)), Waiting::Upload(about) if about.token == FencingToken(1) && about.node == "node-a"));
+        record.state =
+            ScanState::Running { attempt: AttemptNumber(2), node: node.clone(), since: Timestamp::UNIX_EPOCH };
+        assert!(
+            matches!(waiting(Some(&record), &key(1)), Waiting::Upload(about) if about.token == FencingToken(1) && about.node == "node-a")
+        );
         assert_eq!(waiting(Some(&record), &key(2)), Waiting::NotYet);
         assert_eq!(waiting(Some(&record), &key(3)), Waiting::Unknown);
         assert_eq!(waiting(None, &key(1)), Waiting::Unknown);
@@ -236,11 +259,19 @@ mod tests {
         assert_eq!(found.len(), 1);
         let mut attempts = found[0].1.clone();
         attempts.sort_by_key(|(key, _)| key.attempt);
-        assert_eq!(attempts, [(key(1), None), (key(2), Some(Marker::Stored(Timestamp::UNIX_EPOCH))), (key(4), Some(Marker::Kept))]);
+        assert_eq!(
+            attempts,
+            [(key(1), None), (key(2), Some(Marker::Stored(Timestamp::UNIX_EPOCH))), (key(4), Some(Marker::Kept))]
+        );
         remove(&results, &key(2)).unwrap();
-        let mut left: Vec<_> = std::fs::read_dir(&scan).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<_> =
+            std::fs::read_dir(&scan).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
-        assert_eq!(left, ["attempt-1", "attempt-4", "attempt-4.uploaded", "other"], "the marker and what an earlier removal left are gone as well");
+        assert_eq!(
+            left,
+            ["attempt-1", "attempt-4", "attempt-4.uploaded", "other"],
+            "the marker and what an earlier removal left are gone as well"
+        );
         assert!(remove_empty(&results, &key(1).scan).is_err());
     }
 }

@@ -53,14 +53,16 @@ impl Kept {
 
 /// What the scanner and its plugins write for people and for us.
 fn is_important(path: &str) -> bool {
-    const NAMES: [&str; 6] = ["kast_report.html", "kast_report.pdf", "kast_style.css", "kast_info.json", "kast.log", "command.sh"];
+    const NAMES: [&str; 6] =
+        ["kast_report.html", "kast_report.pdf", "kast_style.css", "kast_info.json", "kast.log", "command.sh"];
     !path.contains('/') && (NAMES.contains(&path) || path.ends_with("_processed.json"))
 }
 
 /// A file in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// Relative to the attempt's folder, with `/` between. The scanner chose it: it may hold anything but a NUL, a backslash or a hidden part.
+    /// Relative to the attempt's folder, with `/` between. The scanner chose it: it may hold
+    /// anything but a NUL, a backslash or a hidden part.
     pub path: String,
     /// In bytes.
     pub size: u64,
@@ -75,7 +77,8 @@ pub struct Listing {
     pub files: Vec<Artifact>,
     /// How many there are, as far as they are counted.
     pub total: usize,
-    /// Whether files may be missing because the attempt's own machine has not handed all of them over yet, or never will.
+    /// Whether files may be missing because the attempt's own machine has not handed all of them
+    /// over yet, or never will.
     pub partial: bool,
 }
 
@@ -89,12 +92,14 @@ impl Listing {
     /// What is to be said where the list is not all of them: `1,000 of 1,506 shown`.
     #[must_use]
     pub fn cut(&self) -> Option<String> {
-        let (shown, total) = (grouped_count(self.files.len() as u64), grouped_count(self.total.min(MAX_COUNTED) as u64));
+        let (shown, total) =
+            (grouped_count(self.files.len() as u64), grouped_count(self.total.min(MAX_COUNTED) as u64));
         let more = if self.total > MAX_COUNTED { "more than " } else { "" };
         (self.files.len() < self.total).then(|| format!("{shown} of {more}{total} shown"))
     }
 
-    /// Whether a file is in the list. One that is not may be there all the same: [`ArtifactStore::has`].
+    /// Whether a file is in the list. One that is not may be there all the same:
+    /// [`ArtifactStore::has`].
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.files.iter().any(|file| file.path == path)
@@ -124,7 +129,8 @@ impl fmt::Debug for OpenArtifact {
 pub enum Walked {
     /// A file.
     File(Artifact),
-    /// At the end: so many files or folders were passed over, because they cannot be read, lie too deep, or have names that are no text.
+    /// At the end: so many files or folders were passed over, because they cannot be read, lie too
+    /// deep, or have names that are no text.
     LeftOut(usize),
 }
 
@@ -158,24 +164,31 @@ pub enum ArtifactError {
     /// The store does not answer; another try may help.
     #[error("failed to reach the store of the scans' files")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// What is kept of this attempt cannot be read or changed. Another try does not help, and other attempts are not concerned.
+    /// What is kept of this attempt cannot be read or changed. Another try does not help, and other
+    /// attempts are not concerned.
     #[error("failed to work with the files of this attempt")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// Whether a file could not be worked with because of the moment: the same file may do later, and another one would not do now.
+/// Whether a file could not be worked with because of the moment: the same file may do later, and
+/// another one would not do now.
 pub(super) fn is_passing(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    const PASSING: [Errno; 7] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN, Errno::STALE, Errno::TIMEDOUT];
+    const PASSING: [Errno; 7] =
+        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR, Errno::AGAIN, Errno::STALE, Errno::TIMEDOUT];
     error.raw_os_error().is_some_and(|code| PASSING.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 impl From<io::Error> for ArtifactError {
     fn from(error: io::Error) -> Self {
-        // Links that lead out of the folder come as refused permissions or as loops, files in place of folders by their own kind: all of them name nothing.
+        // Links that lead out of the folder come as refused permissions or as loops, files in place
+        // of folders by their own kind: all of them name nothing.
         let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
         match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidFilename => Self::NotFound,
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::InvalidFilename => Self::NotFound,
             _ if is_link => Self::NotFound,
             _ if is_passing(&error) => Self::Unavailable(error.into()),
             _ => Self::Broken(error.into()),
@@ -192,13 +205,16 @@ impl From<object_store::Error> for ArtifactError {
     }
 }
 
-/// Reads the files of attempts, and deletes those of scans. The memory of each call is bounded, whatever the size of a file.
+/// Reads the files of attempts, and deletes those of scans. The memory of each call is bounded,
+/// whatever the size of a file.
 #[async_trait]
 pub trait ArtifactStore: Send + Sync + fmt::Debug + 'static {
-    /// The visible regular files of an attempt, at most a thousand. `NotFound` where nothing of the attempt is left, or not yet there.
+    /// The visible regular files of an attempt, at most a thousand. `NotFound` where nothing of the
+    /// attempt is left, or not yet there.
     async fn list(&self, attempt: &AttemptKey) -> Result<Listing, ArtifactError>;
 
-    /// All visible regular files of an attempt, however many there are, in no order. `NotFound` as for a list.
+    /// All visible regular files of an attempt, however many there are, in no order. `NotFound` as
+    /// for a list.
     async fn walk(&self, attempt: &AttemptKey) -> Result<FileStream, ArtifactError> {
         let files = self.list(attempt).await?.files;
         Ok(futures_util::stream::iter(files.into_iter().map(|file| Ok(Walked::File(file)))).boxed())
@@ -213,8 +229,14 @@ pub trait ArtifactStore: Send + Sync + fmt::Debug + 'static {
         }
     }
 
-    /// Opens a file, or a part of it. A file that grows is read as far as it went when it was opened.
-    async fn open(&self, attempt: &AttemptKey, path: &str, range: Option<ByteRange>) -> Result<OpenArtifact, ArtifactError>;
+    /// Opens a file, or a part of it. A file that grows is read as far as it went when it was
+    /// opened.
+    async fn open(
+        &self,
+        attempt: &AttemptKey,
+        path: &str,
+        range: Option<ByteRange>,
+    ) -> Result<OpenArtifact, ArtifactError>;
 
     /// The last bytes of the scanner's output, also while it runs.
     async fn log_tail(&self, attempt: &AttemptKey, max_bytes: u64) -> Result<LogTail, ArtifactError>;

@@ -1,4 +1,5 @@
-//! The conformance suite on each store: the folder, a bucket in memory, and a bucket of a real S3 server, which are filled by real uploads.
+//! The conformance suite on each store: the folder, a bucket in memory, and a bucket of a real S3
+//! server, which are filled by real uploads.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +22,14 @@ mod s3_server;
 use s3_server::S3Server;
 
 fn about() -> About {
-    About { scan: ScanId(7), attempt: key().attempt, token: FencingToken(3), node: "node-a".into(), started_at: None, ended_at: None }
+    About {
+        scan: ScanId(7),
+        attempt: key().attempt,
+        token: FencingToken(3),
+        node: "node-a".into(),
+        started_at: None,
+        ended_at: None,
+    }
 }
 
 fn settings(endpoint: String) -> BucketSettings {
@@ -47,7 +55,11 @@ async fn from_another_machine(bucket: Bucket) {
     let files = Semaphore::new(4);
     // Hidden files are no part of the results.
     assert_eq!(upload(&bucket, &results, &key(), &about(), &files).await.unwrap(), Uploaded::Stored { left_out: 0 });
-    assert_eq!(upload(&bucket, &results, &key(), &about(), &files).await.unwrap(), Uploaded::Stored { left_out: 0 }, "done again");
+    assert_eq!(
+        upload(&bucket, &results, &key(), &about(), &files).await.unwrap(),
+        Uploaded::Stored { left_out: 0 },
+        "done again"
+    );
     holds(&BucketArtifacts::new(bucket, FolderArtifacts::new(web.path()))).await;
 }
 
@@ -65,7 +77,11 @@ fn fill_with_many(results: &Path, beneath: &str, most: usize) {
 
 async fn shows_what_matters_and_walks_all(store: &dyn ArtifactStore, case: &str) {
     let listing = store.list(&key()).await.unwrap();
-    assert_eq!((listing.files.len(), listing.total, listing.cut().as_deref()), (1000, 1506, Some("1,000 of 1,506 shown")), "{case}");
+    assert_eq!(
+        (listing.files.len(), listing.total, listing.cut().as_deref()),
+        (1000, 1506, Some("1,000 of 1,506 shown")),
+        "{case}"
+    );
     for name in ["kast_report.html", "kast_info.json", "kast.log", "katana_processed.json"] {
         assert!(listing.has(name) && store.has(&key(), name).await.unwrap(), "{case} {name}");
     }
@@ -85,7 +101,8 @@ async fn more_files_than_a_list_shows_hide_none() {
         let elsewhere = tempfile::tempdir().unwrap();
         let store = BucketArtifacts::new(bucket.clone(), FolderArtifacts::new(elsewhere.path()));
         shows_what_matters_and_walks_all(&store, &format!("bucket {beneath}")).await;
-        // Without its manifest the attempt is not final, and what has arrived is all the same shown and walked through.
+        // Without its manifest the attempt is not final, and what has arrived is all the same shown
+        // and walked through.
         bucket.store.delete(&bucket.manifest(&key())).await.unwrap();
         let store = BucketArtifacts::new(bucket, FolderArtifacts::new(elsewhere.path()));
         shows_what_matters_and_walks_all(&store, &format!("unfinished bucket {beneath}")).await;
@@ -110,7 +127,10 @@ async fn a_link_in_place_of_a_folder_leads_nowhere() {
     let store = FolderArtifacts::new(root.path());
     assert!(store.list(&key()).await.is_err() && store.open(&key(), "kast.log", None).await.is_err());
     store.delete(&scan).await.unwrap();
-    assert!(!root.path().join(scan.as_str()).is_symlink() && elsewhere.path().join(scan.as_str()).join("attempt-1/kast.log").exists());
+    assert!(
+        !root.path().join(scan.as_str()).is_symlink()
+            && elsewhere.path().join(scan.as_str()).join("attempt-1/kast.log").exists()
+    );
 }
 
 #[tokio::test]
@@ -147,9 +167,16 @@ async fn a_real_server_lets_a_manifest_be_written_once_and_keeps_our_types() {
 async fn a_server_that_is_not_there_is_unavailable_until_it_is_back() {
     let server = S3Server::start("scans").await;
     let port = server.port();
-    let store = BucketArtifacts::new(Bucket::connect(&settings(server.endpoint())).unwrap(), FolderArtifacts::new("nowhere".as_ref()));
+    let store = BucketArtifacts::new(
+        Bucket::connect(&settings(server.endpoint())).unwrap(),
+        FolderArtifacts::new("nowhere".as_ref()),
+    );
     drop(server);
-    let down = [store.list(&key()).await.err(), store.open(&key(), "kast.log", None).await.err(), store.log_tail(&key(), 10).await.err()];
+    let down = [
+        store.list(&key()).await.err(),
+        store.open(&key(), "kast.log", None).await.err(),
+        store.log_tail(&key(), 10).await.err(),
+    ];
     assert!(down.iter().all(|error| matches!(error, Some(ArtifactError::Unavailable(_)))), "{down:?}");
     let _back = S3Server::start_on(port, "scans").await;
     assert!(matches!(store.list(&key()).await, Err(ArtifactError::NotFound)));

@@ -1,9 +1,12 @@
 //! One upload of an attempt's folder: every file, then the manifest, which makes it final.
 //!
-//! An upload may break off anywhere and be done again: each attempt has a prefix of its own, only its own files go there, and the manifest can be created only once. So a worker that was frozen
-//! and comes back writes under its old attempt's prefix and nowhere else, and a second uploader of the same attempt finds the manifest and stops.
+//! An upload may break off anywhere and be done again: each attempt has a prefix of its own, only
+//! its own files go there, and the manifest can be created only once. So a worker that was frozen
+//! and comes back writes under its old attempt's prefix and nowhere else, and a second uploader of
+//! the same attempt finds the manifest and stops.
 //!
-//! One thing is replaced: what an attempt has stored of which no row knows any more, because a backup was restored that is older than it. The attempt that has its number now takes its place.
+//! One thing is replaced: what an attempt has stored of which no row knows any more, because a
+//! backup was restored that is older than it. The attempt that has its number now takes its place.
 
 use std::io;
 use std::path::Path;
@@ -31,8 +34,10 @@ use super::{Artifact, ArtifactError, AttemptKey};
 pub(super) const REACH: Reach = Reach { depth: 32, files: 200_000 };
 /// A larger file goes in parts of this size, two of them in memory at a time.
 ///
-/// Each part is one request, and the client's limit for a silent service runs from the beginning of a request to the first byte of its answer. So a part must be through within
-/// `artifacts.request_timeout_seconds`: with the default of 30 s, a worker needs 280 KB/s for each of the [`FILES_AT_ONCE`] files that are on their way. S3 takes at most 10,000 parts, which makes
+/// Each part is one request, and the client's limit for a silent service runs from the beginning of
+/// a request to the first byte of its answer. So a part must be through within
+/// `artifacts.request_timeout_seconds`: with the default of 30 s, a worker needs 280 KB/s for each
+/// of the [`FILES_AT_ONCE`] files that are on their way. S3 takes at most 10,000 parts, which makes
 /// 78 GiB a file.
 const PART: usize = 8 << 20;
 const CHUNK: usize = 256 << 10;
@@ -54,7 +59,13 @@ pub(super) enum Uploaded {
 }
 
 /// Uploads, or finds that it was done.
-pub(super) async fn upload(bucket: &Bucket, results: &Arc<Path>, key: &AttemptKey, about: &About, files: &Semaphore) -> Result<Uploaded, ArtifactError> {
+pub(super) async fn upload(
+    bucket: &Bucket,
+    results: &Arc<Path>,
+    key: &AttemptKey,
+    about: &About,
+    files: &Semaphore,
+) -> Result<Uploaded, ArtifactError> {
     let Some((dir, walk)) = look(results, key).await? else { return Ok(Uploaded::Gone) };
     let mode = match bucket.read_manifest(key).await? {
         Some(manifest) if manifest.is_of(about) => return Ok(compare(&manifest, &walk)),
@@ -65,13 +76,15 @@ pub(super) async fn upload(bucket: &Bucket, results: &Arc<Path>, key: &AttemptKe
         None => PutMode::Create,
     };
     let dir = Arc::new(dir);
-    let uploads = futures_util::stream::iter(walk.files.clone()).map(|file| put_file(bucket, key, Arc::clone(&dir), file, files));
+    let uploads =
+        futures_util::stream::iter(walk.files.clone()).map(|file| put_file(bucket, key, Arc::clone(&dir), file, files));
     let tried: Vec<Option<ManifestFile>> = uploads.buffer_unordered(FILES_AT_ONCE).try_collect().await?;
     let found = tried.len();
     let stored: Vec<ManifestFile> = tried.into_iter().flatten().collect();
     let unreadable = found - stored.len();
     if unreadable > 0 && look(results, key).await?.is_none() {
-        // They could not be read because the whole scan is being deleted; nothing may make it final now.
+        // They could not be read because the whole scan is being deleted; nothing may make it final
+        // now.
         return Ok(Uploaded::Gone);
     }
     let left_out = walk.left_out + walk.beyond + unreadable;
@@ -121,11 +134,20 @@ enum PutError {
     Bucket(ArtifactError),
 }
 
-/// Stores one file. `None`: it cannot be read and is left out, so that one unreadable file does not keep all others of its attempt from everybody.
-async fn put_file(bucket: &Bucket, key: &AttemptKey, dir: Arc<AttemptDir>, found: Artifact, files: &Semaphore) -> Result<Option<ManifestFile>, ArtifactError> {
+/// Stores one file. `None`: it cannot be read and is left out, so that one unreadable file does not
+/// keep all others of its attempt from everybody.
+async fn put_file(
+    bucket: &Bucket,
+    key: &AttemptKey,
+    dir: Arc<AttemptDir>,
+    found: Artifact,
+    files: &Semaphore,
+) -> Result<Option<ManifestFile>, ArtifactError> {
     let _permit = files.acquire().await.map_err(|closed| ArtifactError::Unavailable(closed.into()))?;
     match put_readable(bucket, key, dir, &found).await {
-        Ok((size, digest)) => Ok(Some(ManifestFile { path: found.path, size, modified: found.modified, sha256: hex(&digest) })),
+        Ok((size, digest)) => {
+            Ok(Some(ManifestFile { path: found.path, size, modified: found.modified, sha256: hex(&digest) }))
+        }
         Err(PutError::File(error)) if is_passing(&error) => Err(ArtifactError::Unavailable(error.into())),
         Err(PutError::File(error)) => {
             warn!(attempt = %bucket.attempt(key), file = ?found.path, error = &error as &dyn std::error::Error, "a file cannot be read and is not stored in the bucket");
@@ -136,15 +158,24 @@ async fn put_file(bucket: &Bucket, key: &AttemptKey, dir: Arc<AttemptDir>, found
 }
 
 /// Its size and SHA-256.
-async fn put_readable(bucket: &Bucket, key: &AttemptKey, dir: Arc<AttemptDir>, found: &Artifact) -> Result<(u64, Vec<u8>), PutError> {
+async fn put_readable(
+    bucket: &Bucket,
+    key: &AttemptKey,
+    dir: Arc<AttemptDir>,
+    found: &Artifact,
+) -> Result<(u64, Vec<u8>), PutError> {
     let refused = |refused: ArtifactError| PutError::File(io::Error::other(refused));
     let location = bucket.file(key, ArtifactPath::parse(&found.path).map_err(refused)?);
     let path = found.path.clone();
-    let opened = tokio::task::spawn_blocking(move || dir.file(ArtifactPath::parse(&path).map_err(io::Error::other)?)).await;
+    let opened =
+        tokio::task::spawn_blocking(move || dir.file(ArtifactPath::parse(&path).map_err(io::Error::other)?)).await;
     let (file, _) = opened.map_err(io::Error::from).and_then(|opened| opened).map_err(PutError::File)?;
     // As a download: a browser that is led to the bucket must run nothing of it.
-    let kind = [(Attribute::ContentType, content_kind(&found.path).media_type), (Attribute::ContentDisposition, "attachment")];
-    let writer = BufWriter::with_capacity(Arc::clone(&bucket.store), location, PART).with_max_concurrency(1).with_attributes(Attributes::from_iter(kind));
+    let kind =
+        [(Attribute::ContentType, content_kind(&found.path).media_type), (Attribute::ContentDisposition, "attachment")];
+    let writer = BufWriter::with_capacity(Arc::clone(&bucket.store), location, PART)
+        .with_max_concurrency(1)
+        .with_attributes(Attributes::from_iter(kind));
     copy(tokio::fs::File::from_std(file), writer).await
 }
 
@@ -165,7 +196,8 @@ async fn copy(mut file: tokio::fs::File, mut writer: BufWriter) -> Result<(u64, 
             Err(error) => Err(PutError::File(error)),
         };
         if let Err(error) = put {
-            // Parts that were sent cost room until they are given up; where that fails, the bucket's own rule for them helps.
+            // Parts that were sent cost room until they are given up; where that fails, the
+            // bucket's own rule for them helps.
             let _ = writer.abort().await;
             return Err(error);
         }

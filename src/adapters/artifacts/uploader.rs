@@ -1,13 +1,19 @@
 //! Brings the files of this machine's attempts into the bucket.
 //!
-//! - Owns: the tasks that follow running attempts' logs, those that upload ended attempts, and one that goes through the results folder for what is left over.
-//! - Told by: the runner, through [`ArtifactSink`]. An attempt's end waits for its first upload, so that a scan is completed only when every web node can open its report; not longer than
-//!   [`UploadRules::wait`], and not after the first failure. A slow or absent bucket never changes a verdict, and a silent one is waited for once, not once an attempt.
-//! - When the bucket fails: the files stay in the folder, and the task that goes through the folder tries again, with growing pauses, until they are stored. After a restart it finds them by
+//! - Owns: the tasks that follow running attempts' logs, those that upload ended attempts, and one
+//!   that goes through the results folder for what is left over.
+//! - Told by: the runner, through [`ArtifactSink`]. An attempt's end waits for its first upload, so
+//!   that a scan is completed only when every web node can open its report; not longer than
+//!   [`UploadRules::wait`], and not after the first failure. A slow or absent bucket never changes
+//!   a verdict, and a silent one is waited for once, not once an attempt.
+//! - When the bucket fails: the files stay in the folder, and the task that goes through the folder
+//!   tries again, with growing pauses, until they are stored. After a restart it finds them by
 //!   their missing marker; whether their attempts are over is what their rows say.
-//! - When one attempt's row, manifest or folder cannot be read: that is said in the log, and the others go on.
+//! - When one attempt's row, manifest or folder cannot be read: that is said in the log, and the
+//!   others go on.
 //! - On stop: everything is dropped where it stands. An upload can be done again at any time.
-//! - Never: writes outside the attempt's own prefix, changes an attempt that has a manifest, or removes a file that is not stored.
+//! - Never: writes outside the attempt's own prefix, changes an attempt that has a manifest, or
+//!   removes a file that is not stored.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -33,7 +39,8 @@ use super::upload::{Uploaded, upload};
 use super::{ArtifactError, AttemptKey, ScanFolder, live};
 use crate::adapters::kast_runner::{ArtifactSink, AttemptFiles};
 
-/// So many files are on their way at once, of all attempts together; with two parts of a large file each, this bounds the memory.
+/// So many files are on their way at once, of all attempts together; with two parts of a large file
+/// each, this bounds the memory.
 const FILES_AT_ONCE: usize = 4;
 /// The first and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -64,7 +71,8 @@ struct Inner {
     files: Semaphore,
     /// The attempts that run or are being uploaded: nobody else touches their folders.
     held: Mutex<HashMap<AttemptKey, Held>>,
-    /// An attempt has waited in vain for its upload, and none was done since: the next ones do not wait.
+    /// An attempt has waited in vain for its upload, and none was done since: the next ones do not
+    /// wait.
     silent: AtomicBool,
     /// Something is left over.
     left_over: Notify,
@@ -116,14 +124,23 @@ impl RoundError {
 
 impl fmt::Debug for BucketUploader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BucketUploader").field("bucket", &self.0.bucket).field("rules", &self.0.rules).finish_non_exhaustive()
+        f.debug_struct("BucketUploader")
+            .field("bucket", &self.0.bucket)
+            .field("rules", &self.0.rules)
+            .finish_non_exhaustive()
     }
 }
 
 impl BucketUploader {
     /// From a results folder into a bucket. `node` is the name that manifests carry.
     #[must_use]
-    pub fn new(bucket: Bucket, results: &Path, node: impl Into<String>, clock: Arc<dyn Clock>, rules: UploadRules) -> Self {
+    pub fn new(
+        bucket: Bucket,
+        results: &Path,
+        node: impl Into<String>,
+        clock: Arc<dyn Clock>,
+        rules: UploadRules,
+    ) -> Self {
         Self(Arc::new(Inner {
             bucket,
             results: results.into(),
@@ -139,7 +156,8 @@ impl BucketUploader {
         }))
     }
 
-    /// Begins to go through the results folder. Nothing that an earlier run of the program started may be alive any more.
+    /// Begins to go through the results folder. Nothing that an earlier run of the program started
+    /// may be alive any more.
     pub fn start(&self, store: Arc<dyn ScanStore>) {
         let inner = Arc::clone(&self.0);
         self.0.spawn(async move { inner.go_around(store.as_ref()).await });
@@ -158,7 +176,8 @@ impl BucketUploader {
 impl ArtifactSink for BucketUploader {
     fn attempt_started(&self, attempt: &AttemptFiles) {
         let Some(key) = key_of(attempt) else { return };
-        let (bucket, results, of, every) = (self.0.bucket.clone(), Arc::clone(&self.0.results), key.clone(), self.0.rules.live_every);
+        let (bucket, results, of, every) =
+            (self.0.bucket.clone(), Arc::clone(&self.0.results), key.clone(), self.0.rules.live_every);
         let live = AbortOnDropHandle::new(tokio::spawn(async move { live::keep(bucket, results, of, every).await }));
         self.0.held().insert(key, Held { started_at: Some(self.0.clock.now()), live: Some(live) });
     }
@@ -171,7 +190,8 @@ impl ArtifactSink for BucketUploader {
             (held.started_at, held.live.take())
         };
         let AttemptFiles { scan, attempt, token, .. } = *attempt;
-        let about = About { scan, attempt, token, node: self.0.node.clone(), started_at, ended_at: Some(self.0.clock.now()) };
+        let about =
+            About { scan, attempt, token, node: self.0.node.clone(), started_at, ended_at: Some(self.0.clock.now()) };
         let inner = Arc::clone(&self.0);
         let (done, first) = tokio::sync::oneshot::channel();
         // A task of its own: whoever waits may stop waiting.
@@ -193,10 +213,16 @@ impl ArtifactSink for BucketUploader {
         }
         match tokio::time::timeout(self.0.rules.wait, first).await {
             Ok(Ok(outcome)) => notes(outcome),
-            Ok(Err(_)) => vec!["the program stops; the attempt's files stay on this machine and are stored after the next start".into()],
+            Ok(Err(_)) => vec![
+                "the program stops; the attempt's files stay on this machine and are stored after the next start"
+                    .into(),
+            ],
             Err(_) => {
                 self.0.silent.store(true, Ordering::Relaxed);
-                vec![format!("storing the attempt's files takes longer than {} s and goes on in the background", self.0.rules.wait.as_secs_f64())]
+                vec![format!(
+                    "storing the attempt's files takes longer than {} s and goes on in the background",
+                    self.0.rules.wait.as_secs_f64()
+                )]
             }
         }
     }
@@ -207,13 +233,17 @@ fn notes(outcome: Result<Uploaded, ArtifactError>) -> Vec<String> {
     match outcome {
         Ok(Uploaded::Stored { left_out: 0 }) => Vec::new(),
         Ok(Uploaded::Stored { left_out }) => {
-            vec![format!("{left_out} of the attempt's files or folders cannot be stored in the bucket and stay on this machine")]
+            vec![format!(
+                "{left_out} of the attempt's files or folders cannot be stored in the bucket and stay on this machine"
+            )]
         }
         Ok(Uploaded::Differs) => vec!["the bucket has other files of this attempt; this machine's stay here".into()],
         Ok(Uploaded::Gone) => vec!["the attempt's folder is gone; nothing of it was stored".into()],
         Err(error) => {
             let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            vec![format!("the attempt's files are not stored yet and stay on this machine until they are: {error}{why}")]
+            vec![format!(
+                "the attempt's files are not stored yet and stay on this machine until they are: {error}{why}"
+            )]
         }
     }
 }
@@ -290,8 +320,9 @@ impl Inner {
         }
     }
 
-    /// Uploads what waits, one attempt after the other, and removes what is stored for long enough. Ends with the first failure that the next attempt would meet as well; what is wrong with one attempt
-    /// is said, and looked at again with the next round.
+    /// Uploads what waits, one attempt after the other, and removes what is stored for long enough.
+    /// Ends with the first failure that the next attempt would meet as well; what is wrong with one
+    /// attempt is said, and looked at again with the next round.
     async fn round(&self, store: &dyn ScanStore) -> Result<Round, RoundError> {
         let results = Arc::clone(&self.results);
         let mut round = Round::Done;
@@ -301,7 +332,9 @@ impl Inner {
                 go_on(&scan, self.clear_away(store, &scan, id).await)?;
             }
             for (key, marker) in attempts {
-                if !self.held().contains_key(&key) && go_on(&scan, self.look_at(store, id, &key, marker).await)? == Some(Round::Waits) {
+                if !self.held().contains_key(&key)
+                    && go_on(&scan, self.look_at(store, id, &key, marker).await)? == Some(Round::Waits)
+                {
                     round = Round::Waits;
                 }
             }
@@ -310,7 +343,13 @@ impl Inner {
     }
 
     /// One attempt of a round.
-    async fn look_at(&self, store: &dyn ScanStore, id: ScanId, key: &AttemptKey, marker: Option<Marker>) -> Result<Round, RoundError> {
+    async fn look_at(
+        &self,
+        store: &dyn ScanStore,
+        id: ScanId,
+        key: &AttemptKey,
+        marker: Option<Marker>,
+    ) -> Result<Round, RoundError> {
         if let Some(marker) = marker {
             self.remove_if_due(key, marker).await?;
             return Ok(Round::Done);
@@ -318,7 +357,12 @@ impl Inner {
         match removal::waiting(store.get(id).await?.as_ref(), key) {
             Waiting::Upload(about) => {
                 let outcome = self.store(key, &about).await?;
-                info!(scan.id = id.0, scan.attempt = key.attempt.0, ?outcome, "stored the files of an attempt that had ended before");
+                info!(
+                    scan.id = id.0,
+                    scan.attempt = key.attempt.0,
+                    ?outcome,
+                    "stored the files of an attempt that had ended before"
+                );
             }
             Waiting::NotYet => return Ok(Round::Waits),
             Waiting::Unknown => debug!(folder = key.scan.as_str(), "a folder that no scan speaks of is left alone"),
@@ -343,7 +387,11 @@ fn go_on<T>(scan: &ScanFolder, step: Result<T, RoundError>) -> Result<Option<T>,
         Ok(done) => Ok(Some(done)),
         Err(error) if error.concerns_all() => Err(error),
         Err(error) => {
-            warn!(folder = scan.as_str(), error = &error as &dyn std::error::Error, "could not store the files of an attempt; the others go on");
+            warn!(
+                folder = scan.as_str(),
+                error = &error as &dyn std::error::Error,
+                "could not store the files of an attempt; the others go on"
+            );
             Ok(None)
         }
     }

@@ -8,8 +8,8 @@ use kastrel_actors::testing::{Fault, FaultyStore, MemoryStore, PausedClock, fixt
 use object_store::memory::InMemory;
 use object_store::path::Path as Location;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload,
-    PutResult,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
 use super::super::{ArtifactStore, BucketArtifacts, FolderArtifacts};
@@ -39,7 +39,11 @@ impl Service {
             std::future::pending::<()>().await;
         }
         let down = self.down.load(Ordering::SeqCst);
-        if down { Err(object_store::Error::Generic { store: "service", source: "connection refused".into() }) } else { Ok(()) }
+        if down {
+            Err(object_store::Error::Generic { store: "service", source: "connection refused".into() })
+        } else {
+            Ok(())
+        }
     }
 
     fn puts(&self) -> Vec<String> {
@@ -49,7 +53,12 @@ impl Service {
 
 #[async_trait]
 impl ObjectStore for Service {
-    async fn put_opts(&self, location: &Location, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Location,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
         self.answers().await?;
         let result = self.inner.put_opts(location, payload, options).await?;
         self.puts.lock().unwrap().push(location.to_string());
@@ -57,7 +66,11 @@ impl ObjectStore for Service {
         Ok(result)
     }
 
-    async fn put_multipart_opts(&self, location: &Location, options: PutMultipartOptions) -> object_store::Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        location: &Location,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
         self.answers().await?;
         self.inner.put_multipart_opts(location, options).await
     }
@@ -68,7 +81,10 @@ impl ObjectStore for Service {
         self.inner.get_opts(location, options).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, object_store::Result<Location>>) -> BoxStream<'static, object_store::Result<Location>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Location>>,
+    ) -> BoxStream<'static, object_store::Result<Location>> {
         self.inner.delete_stream(locations)
     }
 
@@ -124,7 +140,8 @@ impl Stage {
     }
 
     fn files_of(&self, scan: &ScanRecord) -> AttemptFiles {
-        let paths = AttemptPaths::new(self.results.path(), &scan.request.target, scan.created_at, scan.id, AttemptNumber(1));
+        let paths =
+            AttemptPaths::new(self.results.path(), &scan.request.target, scan.created_at, scan.id, AttemptNumber(1));
         AttemptFiles { scan: scan.id, attempt: AttemptNumber(1), token: scan.token, paths }
     }
 
@@ -187,11 +204,20 @@ async fn an_ended_attempt_is_stored_with_its_manifest_last() {
     assert_eq!(stage.service.puts().last(), Some(&manifest.to_string()));
     let text = stage.service.get(&manifest).await.unwrap().bytes().await.unwrap();
     let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    assert_eq!((&value["version"], &value["scan"], &value["attempt"], &value["token"]), (&1.into(), &1.into(), &1.into(), &1.into()));
-    assert_eq!((value["node"].as_str(), value["started_at"].is_string(), value["ended_at"].is_string()), (Some("node-a"), true, true));
+    assert_eq!(
+        (&value["version"], &value["scan"], &value["attempt"], &value["token"]),
+        (&1.into(), &1.into(), &1.into(), &1.into())
+    );
+    assert_eq!(
+        (value["node"].as_str(), value["started_at"].is_string(), value["ended_at"].is_string()),
+        (Some("node-a"), true, true)
+    );
     let report = value["files"].as_array().unwrap().iter().find(|file| file["path"] == "kast_report.html").unwrap();
     // `printf 'a report' | sha256sum`
-    assert_eq!((&report["size"], &report["sha256"]), (&8.into(), &"90bd35df60f1e27d2236245a4a49f73e1dfb01936f2c2159c70a2bde93eb2977".into()));
+    assert_eq!(
+        (&report["size"], &report["sha256"]),
+        (&8.into(), &"90bd35df60f1e27d2236245a4a49f73e1dfb01936f2c2159c70a2bde93eb2977".into())
+    );
     assert!(stage.has_folder() && matches!(stage.marker(), Some(Marker::Stored(_))));
     assert!(uploader.0.held().is_empty());
     uploader.stop().await;
@@ -204,9 +230,16 @@ async fn a_bucket_that_is_down_changes_nothing_but_the_time() {
     stage.service.down.store(true, Ordering::SeqCst);
     uploader.attempt_started(&stage.files());
     let notes = uploader.attempt_ended(&stage.files()).await;
-    assert!(notes.len() == 1 && notes[0].contains("not stored yet") && notes[0].contains("connection refused"), "{notes:?}");
+    assert!(
+        notes.len() == 1 && notes[0].contains("not stored yet") && notes[0].contains("connection refused"),
+        "{notes:?}"
+    );
     assert_eq!(stage.marker(), None);
-    assert_eq!(uploader.0.round(stage.rows.as_ref()).await.unwrap(), Round::Waits, "the row does not say yet that the attempt is over");
+    assert_eq!(
+        uploader.0.round(stage.rows.as_ref()).await.unwrap(),
+        Round::Waits,
+        "the row does not say yet that the attempt is over"
+    );
     stage.finish().await;
     assert!(uploader.0.round(stage.rows.as_ref()).await.is_err());
     assert!(stage.has_folder() && stage.marker().is_none());
@@ -289,7 +322,8 @@ async fn an_attempt_that_is_final_is_never_changed() {
 async fn an_attempt_that_runs_again_after_a_restore_takes_the_place_of_its_predecessor() {
     let stage = Stage::new().await;
     stage.uploader(DAY).attempt_ended(&stage.files()).await;
-    // The backup was older than the attempt, so another node runs it, under the same number and token.
+    // The backup was older than the attempt, so another node runs it, under the same number and
+    // token.
     stage.write("kast_report.html", "another report");
     let rules = UploadRules { live_every: Duration::from_secs(3), wait: Duration::from_secs(30), keep_local: DAY };
     let later = BucketUploader::new(stage.bucket.clone(), stage.results.path(), "node-b", stage.clock.clone(), rules);
@@ -330,7 +364,13 @@ async fn the_log_of_a_running_attempt_shows_elsewhere_and_after_its_worker_died(
     let uploader = stage.uploader(DAY);
     uploader.attempt_started(&stage.files());
     stage.service.put.notified().await;
-    let tail = async || stage.elsewhere().log_tail(&stage.key(), 1 << 20).await.map(|tail| (String::from_utf8(tail.bytes).unwrap(), tail.cut));
+    let tail = async || {
+        stage
+            .elsewhere()
+            .log_tail(&stage.key(), 1 << 20)
+            .await
+            .map(|tail| (String::from_utf8(tail.bytes).unwrap(), tail.cut))
+    };
     assert_eq!(tail().await.unwrap(), ("the log\n".to_owned(), false));
     let listing = stage.elsewhere().list(&stage.key()).await.unwrap();
     assert!(listing.partial && listing.files.is_empty(), "{listing:?}");
@@ -364,11 +404,14 @@ async fn this_machine_shows_what_it_holds_whatever_the_bucket_does() {
 #[test]
 fn pauses_grow_and_end_with_the_trouble() {
     let mut waits = Vec::new();
-    let _ = [Round::Failed, Round::Failed, Round::Waits, Round::Done, Round::Failed].iter().try_fold(Duration::ZERO, |last, round| {
-        let next = pause(*round, last);
-        waits.push(next.as_secs());
-        ControlFlow::<(), _>::Continue(next)
-    });
+    let _ = [Round::Failed, Round::Failed, Round::Waits, Round::Done, Round::Failed].iter().try_fold(
+        Duration::ZERO,
+        |last, round| {
+            let next = pause(*round, last);
+            waits.push(next.as_secs());
+            ControlFlow::<(), _>::Continue(next)
+        },
+    );
     assert_eq!(waits, [1, 2, 4, 3600, 1]);
     assert_eq!(pause(Round::Failed, Duration::from_secs(60)), PAUSES.1);
 }
@@ -377,8 +420,10 @@ fn pauses_grow_and_end_with_the_trouble() {
 async fn a_file_that_cannot_be_read_does_not_keep_the_others_from_the_bucket() {
     use std::os::unix::fs::PermissionsExt;
     let stage = Stage::new().await;
-    // One whose path is longer than any that can be asked for, which nobody can read; and one without rights, which only an administrator can.
-    let mut folder = cap_std::fs::Dir::open_ambient_dir(stage.files().paths.attempt_dir, cap_std::ambient_authority()).unwrap();
+    // One whose path is longer than any that can be asked for, which nobody can read; and one
+    // without rights, which only an administrator can.
+    let mut folder =
+        cap_std::fs::Dir::open_ambient_dir(stage.files().paths.attempt_dir, cap_std::ambient_authority()).unwrap();
     for _ in 0..20 {
         let name = "d".repeat(240);
         folder.create_dir(&name).unwrap();
@@ -410,10 +455,18 @@ async fn hidden_files_do_not_keep_a_copy_for_ever() {
 #[tokio::test]
 async fn a_folder_that_is_deleted_on_the_way_does_not_become_final() {
     let stage = Stage::new().await;
-    // The files are listed, and gone when they are to be read: nobody else may hold the permits then.
+    // The files are listed, and gone when they are to be read: nobody else may hold the permits
+    // then.
     let files = Semaphore::new(0);
     let (results, key) = (Arc::from(stage.results.path()), stage.key());
-    let about = About { scan: stage.scan.id, attempt: key.attempt, token: stage.scan.token, node: "node-a".into(), started_at: None, ended_at: None };
+    let about = About {
+        scan: stage.scan.id,
+        attempt: key.attempt,
+        token: stage.scan.token,
+        node: "node-a".into(),
+        started_at: None,
+        ended_at: None,
+    };
     let uploading = upload(&stage.bucket, &results, &key, &about, &files);
     let deleting = async {
         while stage.service.gets.load(Ordering::SeqCst) == 0 {
@@ -447,7 +500,8 @@ async fn a_corrupt_row_does_not_hold_up_the_other_attempts_and_a_silent_store_do
     let other = AttemptKey::of(&stage.another().await, AttemptNumber(1));
     let faults = Arc::new(Mutex::new(vec![Fault::Corrupt]));
     let chooser = Arc::clone(&faults);
-    let store = FaultyStore::new(Arc::clone(&stage.rows) as _, move || chooser.lock().unwrap().pop().unwrap_or(Fault::None));
+    let store =
+        FaultyStore::new(Arc::clone(&stage.rows) as _, move || chooser.lock().unwrap().pop().unwrap_or(Fault::None));
     let uploader = stage.uploader(DAY);
     assert_eq!(uploader.0.round(&store).await.unwrap(), Round::Done);
     let stored = |keys: &[AttemptKey]| keys.iter().filter(|key| stage.marker_of(key).is_some()).count();
@@ -479,6 +533,10 @@ async fn a_silent_bucket_is_waited_for_once() {
         tokio::task::yield_now().await;
     }
     let fourth = stage.another().await;
-    assert_eq!(uploader.attempt_ended(&stage.files_of(&fourth)).await, Vec::<String>::new(), "its upload is waited for again");
+    assert_eq!(
+        uploader.attempt_ended(&stage.files_of(&fourth)).await,
+        Vec::<String>::new(),
+        "its upload is waited for again"
+    );
     uploader.stop().await;
 }

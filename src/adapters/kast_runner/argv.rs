@@ -70,7 +70,13 @@ mod tests {
     fn shown(draft: ScanRequestDraft, leading: &[OsString], logo: Option<&Path>) -> String {
         let draft = ScanRequestDraft { target: "https://example.com:444/app".into(), ..draft };
         let request = draft.check().unwrap();
-        let paths = AttemptPaths::new(Path::new("/r"), &request.target, "2026-11-23T19:06:59Z".parse().unwrap(), ScanId(7), AttemptNumber(2));
+        let paths = AttemptPaths::new(
+            Path::new("/r"),
+            &request.target,
+            "2026-11-23T19:06:59Z".parse().unwrap(),
+            ScanId(7),
+            AttemptNumber(2),
+        );
         let parts = ArgvParts { leading, paths: &paths, plugins: &request.plugins, logo };
         argv(&request, parts).iter().map(|arg| arg.to_str().unwrap()).collect::<Vec<_>>().join("|")
     }
@@ -82,7 +88,10 @@ mod tests {
         let none = ScanRequestDraft::default;
         for (draft, expected) in [
             (none(), "-t|https://example.com:444/app|-m|passive|--format|html|-p|--max-workers|5"),
-            (ScanRequestDraft { parallel: Some(false), ..none() }, "-t|https://example.com:444/app|-m|passive|--format|html"),
+            (
+                ScanRequestDraft { parallel: Some(false), ..none() },
+                "-t|https://example.com:444/app|-m|passive|--format|html",
+            ),
             (
                 ScanRequestDraft {
                     mode: Some("both".into()),
@@ -98,15 +107,22 @@ mod tests {
                 "-t|https://example.com:444/app|-m|both|--format|pdf|--run-only|whatweb,testssl|-p|--max-workers|2|-v|--dry-run",
             ),
         ] {
-            assert_eq!(shown(draft, &[], None), format!("{expected}|--config|{FOLDER}/.kastrel-config.yaml|-l|{FOLDER}/logs|-o|{FOLDER}"));
+            assert_eq!(
+                shown(draft, &[], None),
+                format!("{expected}|--config|{FOLDER}/.kastrel-config.yaml|-l|{FOLDER}/logs|-o|{FOLDER}")
+            );
         }
     }
 
     #[test]
     fn the_node_adds_its_own() {
-        let draft = ScanRequestDraft { parallel: Some(false), mode: Some("active".into()), ..ScanRequestDraft::default() };
+        let draft =
+            ScanRequestDraft { parallel: Some(false), mode: Some("active".into()), ..ScanRequestDraft::default() };
         let text = shown(draft, &["scanner".into()], Some(Path::new("/logo.png")));
         let expected = "scanner|-t|https://example.com:444/app|-m|active|--format|html";
-        assert_eq!(text, format!("{expected}|--config|{FOLDER}/.kastrel-config.yaml|--logo|/logo.png|-l|{FOLDER}/logs|-o|{FOLDER}"));
+        assert_eq!(
+            text,
+            format!("{expected}|--config|{FOLDER}/.kastrel-config.yaml|--logo|/logo.png|-l|{FOLDER}/logs|-o|{FOLDER}")
+        );
     }
 }

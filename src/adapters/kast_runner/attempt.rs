@@ -1,7 +1,11 @@
-//! The task that owns one attempt: it selects over the leader's exit, requests, timers, output and files, and sends the events in their order.
+//! The task that owns one attempt: it selects over the leader's exit, requests, timers, output and
+//! files, and sends the events in their order.
 //!
-//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output to its end, read the results, ask the target where they do not show whether it answered, hand the files
-//! to the sink, report, and only then give up the presence. The report comes after the files, so that whoever reads of a scan's end finds its report, on any machine; the sink bounds how long that may take.
+//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output
+//! to its end, read the results, ask the target where they do not show whether it answered, hand
+//! the files to the sink, report, and only then give up the presence. The report comes after the
+//! files, so that whoever reads of a scan's end finds its report, on any machine; the sink bounds
+//! how long that may take.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -10,7 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptReport, EventSink, ExitKind, InfoFile, Presence, StopMode};
+use kastrel_actors::ports::{
+    AttemptControl, AttemptEvent, AttemptReport, EventSink, ExitKind, InfoFile, Presence, StopMode,
+};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -164,7 +170,8 @@ pub(super) async fn run(attempt: Attempt) {
     };
     let mut pulse = Pulse { events: Arc::clone(&events), last: None };
     let mut termination = Termination::NotAsked;
-    // The plugins that run, by the last look; and those that ran when the attempt was asked to end before its time.
+    // The plugins that run, by the last look; and those that ran when the attempt was asked to end
+    // before its time.
     let mut running = BTreeSet::new();
     let mut at_stop: Option<BTreeSet<String>> = None;
     let mut control_lives = true;
@@ -255,8 +262,12 @@ pub(super) async fn run(attempt: Attempt) {
             drop(watch);
             observer.map(|observer| observer.conclude(&TimeZone::system(), &at_stop.unwrap_or_default()))
         });
-        let lost =
-            || Conclusion { info: InfoFile::Unreadable("reading the results broke off".into()), plugins: Vec::new(), notes: Vec::new(), unsure: Vec::new() };
+        let lost = || Conclusion {
+            info: InfoFile::Unreadable("reading the results broke off".into()),
+            plugins: Vec::new(),
+            notes: Vec::new(),
+            unsure: Vec::new(),
+        };
         concluded.await.ok().flatten().unwrap_or_else(lost)
     };
     let (output, mut concluded, ()) = tokio::join!(output.finish(DRAIN_LIMIT), observed, container);
@@ -286,11 +297,18 @@ pub(super) async fn run(attempt: Attempt) {
         events(AttemptEvent::Alive);
         notes.extend(hand_over(sink.as_ref(), &files, &mut wish).await);
     }
-    events(AttemptEvent::Ended(AttemptReport { exit: exit_kind, info: concluded.info, plugins: concluded.plugins, last_words: output.last_words, notes }));
+    events(AttemptEvent::Ended(AttemptReport {
+        exit: exit_kind,
+        info: concluded.info,
+        plugins: concluded.plugins,
+        last_words: output.last_words,
+        notes,
+    }));
     drop(presence);
 }
 
-/// Asks the target for the plugins that do not show whether it answered. Who stops the attempt does not wait for that.
+/// Asks the target for the plugins that do not show whether it answered. Who stops the attempt does
+/// not wait for that.
 async fn ask(probe: &Probe, unsure: &[Unsure], wish: &mut watch::Receiver<Wish>) -> Vec<Result<(), Silence>> {
     let stopped = async {
         // Without a caller there was a kill before.
@@ -303,7 +321,8 @@ async fn ask(probe: &Probe, unsure: &[Unsure], wish: &mut watch::Receiver<Wish>)
     }
 }
 
-/// Has the files kept elsewhere. A kill ends the wait and not the keeping: the node may be about to lose its lease, and nobody must wait for a slow store then.
+/// Has the files kept elsewhere. A kill ends the wait and not the keeping: the node may be about to
+/// lose its lease, and nobody must wait for a slow store then.
 async fn hand_over(sink: &dyn ArtifactSink, files: &AttemptFiles, wish: &mut watch::Receiver<Wish>) -> Vec<String> {
     let killed = async {
         // Without a caller there was a kill before.
@@ -360,7 +379,8 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// The task's result, or none if it broke; pending while there is no task. Cancel-safe: the task stays where it is until it has ended.
+/// The task's result, or none if it broke; pending while there is no task. Cancel-safe: the task
+/// stays where it is until it has ended.
 async fn joined<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
     match task {
         Some(running) => running.await.ok(),
@@ -378,8 +398,16 @@ mod tests {
 
     #[test]
     fn what_outlived_the_scanner_is_named_unless_we_killed_it() {
-        let cleared = Cleared { found: ["sleep".to_owned(), "na\u{1b}me".to_owned()].into(), count: 3, left: 0, is_cut_off: false };
-        assert_eq!(clearing_notes(&cleared, Termination::NotAsked), ["processes outlived the scanner and were killed: 3 (nae, sleep)"]);
+        let cleared = Cleared {
+            found: ["sleep".to_owned(), "na\u{1b}me".to_owned()].into(),
+            count: 3,
+            left: 0,
+            is_cut_off: false,
+        };
+        assert_eq!(
+            clearing_notes(&cleared, Termination::NotAsked),
+            ["processes outlived the scanner and were killed: 3 (nae, sleep)"]
+        );
         assert!(clearing_notes(&cleared, Termination::Killed).is_empty());
         assert!(clearing_notes(&Cleared::default(), Termination::NotAsked).is_empty());
         assert_eq!(clearing_notes(&Cleared { left: 1, ..cleared }, Termination::Killed).len(), 1);

@@ -59,14 +59,17 @@ impl Catalogue {
         self.plugins.iter().find(|plugin| plugin.name == name)
     }
 
-    /// The selected plugins with all that they depend on, directly or not, in the scanner's order; unknown ones come last. An empty selection stays empty: it means all.
+    /// The selected plugins with all that they depend on, directly or not, in the scanner's order;
+    /// unknown ones come last. An empty selection stays empty: it means all.
     #[must_use]
     pub fn with_dependencies(&self, selected: &[String]) -> Vec<String> {
         let mut wanted: BTreeSet<&str> = BTreeSet::new();
         let mut next: Vec<&str> = selected.iter().map(String::as_str).collect();
         while let Some(name) = next.pop() {
             if wanted.insert(name) {
-                next.extend(self.plugin(name).into_iter().flat_map(|plugin| plugin.dependencies.iter().map(String::as_str)));
+                next.extend(
+                    self.plugin(name).into_iter().flat_map(|plugin| plugin.dependencies.iter().map(String::as_str)),
+                );
             }
         }
         let known = self.plugins.iter().map(|plugin| plugin.name.as_str()).filter(|name| wanted.contains(name));
@@ -74,7 +77,9 @@ impl Catalogue {
         known.chain(unknown).map(str::to_owned).collect()
     }
 
-    /// What a request asks the scanner to run: the selected plugins of its mode with all that they depend on. Those of another mode are left out, unless nothing remains: an empty selection means all.
+    /// What a request asks the scanner to run: the selected plugins of its mode with all that they
+    /// depend on. Those of another mode are left out, unless nothing remains: an empty selection
+    /// means all.
     #[must_use]
     pub fn selection(&self, request: &ScanRequest) -> Vec<String> {
         let runs = |name: &&String| self.plugin(name).is_none_or(|plugin| runs_in(plugin.kind, request.mode));
@@ -86,7 +91,9 @@ impl Catalogue {
     #[must_use]
     pub fn expected(&self, request: &ScanRequest) -> Vec<String> {
         let selected = self.selection(request);
-        let chosen = |plugin: &&PluginInfo| runs_in(plugin.kind, request.mode) && (selected.is_empty() || selected.contains(&plugin.name));
+        let chosen = |plugin: &&PluginInfo| {
+            runs_in(plugin.kind, request.mode) && (selected.is_empty() || selected.contains(&plugin.name))
+        };
         self.plugins.iter().filter(chosen).map(|plugin| plugin.name.clone()).collect()
     }
 
@@ -124,7 +131,10 @@ mod tests {
             (&[] as &[&str], &[] as &[&str]),
             (&["whatweb"], &["whatweb"]),
             (&["script_detection"], &["mozilla_observatory", "script_detection"]),
-            (&["ai_surface_detection", "whatweb"], &["mozilla_observatory", "script_detection", "whatweb", "katana", "ai_surface_detection"]),
+            (
+                &["ai_surface_detection", "whatweb"],
+                &["mozilla_observatory", "script_detection", "whatweb", "katana", "ai_surface_detection"],
+            ),
             (&["novel", "whatweb"], &["whatweb", "novel"]),
         ] {
             assert_eq!(catalogue().with_dependencies(&names(selected)), names(expected), "{selected:?}");
@@ -142,7 +152,12 @@ mod tests {
             ("passive", &["zap", "novel"], &["novel"], &[]),
             ("passive", &[], &[], &["all"]),
         ] {
-            let draft = ScanRequestDraft { target: "example.com".into(), mode: Some(mode.into()), plugins: names(plugins), ..ScanRequestDraft::default() };
+            let draft = ScanRequestDraft {
+                target: "example.com".into(),
+                mode: Some(mode.into()),
+                plugins: names(plugins),
+                ..ScanRequestDraft::default()
+            };
             let request = draft.check().unwrap();
             assert_eq!(catalogue().selection(&request), names(selection), "{mode} {plugins:?}");
             let runs = catalogue().expected(&request);
@@ -153,14 +168,20 @@ mod tests {
     #[test]
     fn circles_end() {
         let mut circle = catalogue();
-        circle.plugins.iter_mut().find(|plugin| plugin.name == "whatweb").unwrap().dependencies = names(&["ai_surface_detection"]);
+        circle.plugins.iter_mut().find(|plugin| plugin.name == "whatweb").unwrap().dependencies =
+            names(&["ai_surface_detection"]);
         assert_eq!(circle.with_dependencies(&names(&["whatweb"])).len(), 5);
     }
 
     #[test]
     fn what_is_expected_depends_on_mode_and_selection() {
         let expected = |mode: &str, plugins: &[&str]| {
-            let draft = ScanRequestDraft { target: "example.com".into(), mode: Some(mode.into()), plugins: names(plugins), ..ScanRequestDraft::default() };
+            let draft = ScanRequestDraft {
+                target: "example.com".into(),
+                mode: Some(mode.into()),
+                plugins: names(plugins),
+                ..ScanRequestDraft::default()
+            };
             catalogue().expected(&draft.check().unwrap())
         };
         assert_eq!((expected("passive", &[]).len(), expected("both", &[]).len()), (12, 13));

@@ -1,4 +1,5 @@
-//! Keeps the catalogue: asked for in the background, in memory for everybody, on disk for the next start. Nobody ever waits for the scanner to print it.
+//! Keeps the catalogue: asked for in the background, in memory for everybody, on disk for the next
+//! start. Nobody ever waits for the scanner to print it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -93,7 +94,8 @@ impl CatalogueCache {
         Ok(catalogue)
     }
 
-    /// Asks a scanner once more whose program was missing when it was asked, and that may be there now. One that did not answer otherwise is not asked before every scan.
+    /// Asks a scanner once more whose program was missing when it was asked, and that may be there
+    /// now. One that did not answer otherwise is not asked before every scan.
     pub(super) async fn ask_again(&self) {
         if *self.is_missing.lock().await
             && self.current().is_none()
@@ -105,11 +107,17 @@ impl CatalogueCache {
 
     pub(super) async fn ask(&self) -> Result<Catalogue, CatalogueError> {
         let version = self.answer(&["--version"]).await?;
-        let scanner = ScannerInfo { kind: self.scanner.kind, version: catalogue_text::version(&version).unwrap_or_else(|| "unknown".into()) };
+        let scanner = ScannerInfo {
+            kind: self.scanner.kind,
+            version: catalogue_text::version(&version).unwrap_or_else(|| "unknown".into()),
+        };
         let plugins = match catalogue_text::plugins_json(&self.answer(&["plugins", "list", "--json"]).await?) {
             Some(mut plugins) => {
                 if self.scanner.kind == ScannerKind::Kast {
-                    catalogue_text::add_dependencies(&mut plugins, &self.answer(&["plugins", "deps", "--mode", "both"]).await?);
+                    catalogue_text::add_dependencies(
+                        &mut plugins,
+                        &self.answer(&["plugins", "deps", "--mode", "both"]).await?,
+                    );
                 }
                 plugins
             }
@@ -118,14 +126,19 @@ impl CatalogueCache {
         if plugins.is_empty() {
             return Err(CatalogueError::NoPlugins { program: self.scanner.program.display().to_string() });
         }
-        let (registry, registry_problem) = match catalogue_text::registry(&self.answer(&["registry", "list", "--json"]).await?) {
-            Ok(registry) if registry.kinds.is_empty() => (registry.kinds, Some("the scanner's registry of issues is empty".to_owned())),
-            Ok(registry) => {
-                let problem = registry.problem();
-                (registry.kinds, problem)
-            }
-            Err(fault) => (BTreeMap::new(), Some(format!("the scanner's registry of issues cannot be read: {fault}"))),
-        };
+        let (registry, registry_problem) =
+            match catalogue_text::registry(&self.answer(&["registry", "list", "--json"]).await?) {
+                Ok(registry) if registry.kinds.is_empty() => {
+                    (registry.kinds, Some("the scanner's registry of issues is empty".to_owned()))
+                }
+                Ok(registry) => {
+                    let problem = registry.problem();
+                    (registry.kinds, problem)
+                }
+                Err(fault) => {
+                    (BTreeMap::new(), Some(format!("the scanner's registry of issues cannot be read: {fault}")))
+                }
+            };
         if let Some(problem) = &registry_problem {
             tracing::warn!(program = %self.scanner.program.display(), "{problem}; the severities of issues that were not read are unknown");
         }
@@ -136,12 +149,17 @@ impl CatalogueCache {
         Ok(Catalogue { scanner, plugins, registry, registry_problem, settings })
     }
 
-    /// What the scanner prints for `args`, whatever its exit code: what counts is whether it can be read.
+    /// What the scanner prints for `args`, whatever its exit code: what counts is whether it can be
+    /// read.
     async fn answer(&self, args: &[&str]) -> Result<String, CatalogueError> {
         let names = || (self.scanner.program.display().to_string(), args.join(" "));
         let run = async {
             let mut command = tokio::process::Command::new(&self.scanner.program);
-            command.args(&self.scanner.leading).args(args).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+            command
+                .args(&self.scanner.leading)
+                .args(args)
+                .env_clear()
+                .envs(self.environment.iter().map(|(name, value)| (name, value)));
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
             let mut child = command.spawn_as_before()?;
             let mut bytes = Vec::new();
@@ -181,14 +199,16 @@ fn load(file: &Path, scanner: &ScannerCommand) -> Option<Catalogue> {
 
 fn store(file: &Path, scanner: &ScannerCommand, catalogue: &Catalogue) -> std::io::Result<()> {
     if catalogue.registry_problem.is_some() {
-        // What could not be read now may be readable at the next start; an older copy is of another day's scanner and goes as well.
+        // What could not be read now may be readable at the next start; an older copy is of another
+        // day's scanner and goes as well.
         return match std::fs::remove_file(file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
     }
     let Some((modified, size)) = identity(scanner) else { return Ok(()) };
-    let stored = Stored { format: FORMAT, program: scanner.program.clone(), modified, size, catalogue: catalogue.clone() };
+    let stored =
+        Stored { format: FORMAT, program: scanner.program.clone(), modified, size, catalogue: catalogue.clone() };
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -1,4 +1,5 @@
-//! Reads what the scanner prints about its plugins and issues: JSON of version 3, text of version 2.
+//! Reads what the scanner prints about its plugins and issues: JSON of version 3, text of
+//! version 2.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ const MOST_TEXT: usize = 2_000;
 const MOST_TEXT_BYTES: usize = 4 * MOST_TEXT;
 const MOST_NAME_BYTES: usize = 4 << 10;
 
-/// Reads `plugins list --json`; what else the scanner prints, such as warnings, is passed over. An entry without a name is passed over; another odd value counts as absent.
+/// Reads `plugins list --json`; what else the scanner prints, such as warnings, is passed over. An
+/// entry without a name is passed over; another odd value counts as absent.
 pub(super) fn plugins_json(text: &str) -> Option<Vec<PluginInfo>> {
     let found = json::find(text, |reader| {
         let (mut plugins, mut is_list) = (Vec::new(), false);
@@ -33,7 +35,8 @@ pub(super) fn plugins_json(text: &str) -> Option<Vec<PluginInfo>> {
 }
 
 fn listed_plugin(reader: &mut JsonReader<&[u8]>, plugins: &mut Vec<PluginInfo>) -> Result<(), Fault> {
-    let (mut name, mut display_name, mut description, mut scan_type) = (String::new(), String::new(), String::new(), String::new());
+    let (mut name, mut display_name, mut description, mut scan_type) =
+        (String::new(), String::new(), String::new(), String::new());
     let (mut available, mut dependencies) = (true, Vec::new());
     reader.object(|reader, key| {
         let mut text = |most: usize| reader.value(most).map(|value| value.into_name().unwrap_or_default());
@@ -52,7 +55,17 @@ fn listed_plugin(reader: &mut JsonReader<&[u8]>, plugins: &mut Vec<PluginInfo>) 
     if !name.trim().is_empty() {
         let name = plugin_name::shown(&name);
         let display_name = or_name(clean(&display_name, 100), &name);
-        add(plugins, PluginInfo { display_name, description: clean(&description, MOST_TEXT), kind: kind(&scan_type), available, dependencies, name });
+        add(
+            plugins,
+            PluginInfo {
+                display_name,
+                description: clean(&description, MOST_TEXT),
+                kind: kind(&scan_type),
+                available,
+                dependencies,
+                name,
+            },
+        );
     }
     Ok(())
 }
@@ -89,18 +102,26 @@ fn add(plugins: &mut Vec<PluginInfo>, plugin: PluginInfo) {
     }
 }
 
-/// Reads the text form, `--list-plugins`: a line `✓ name (priority: N, type: passive)` and indented lines about it.
+/// Reads the text form, `--list-plugins`: a line `✓ name (priority: N, type: passive)` and indented
+/// lines about it.
 pub(super) fn plugins_text(text: &str) -> Vec<PluginInfo> {
     let mut plugins: Vec<PluginInfo> = Vec::new();
     for line in text.lines() {
-        let heading = line.strip_prefix('✓').map(|rest| (true, rest)).or_else(|| line.strip_prefix('✗').map(|rest| (false, rest)));
+        let heading = line
+            .strip_prefix('✓')
+            .map(|rest| (true, rest))
+            .or_else(|| line.strip_prefix('✗').map(|rest| (false, rest)));
         if let Some((available, rest)) = heading {
             let Some((name, rest)) = rest.trim().split_once(" (priority:") else { continue };
-            let kind = rest.split_once("type:").map_or(PluginKind::Passive, |(_, rest)| kind(rest.trim_end_matches(')')));
+            let kind =
+                rest.split_once("type:").map_or(PluginKind::Passive, |(_, rest)| kind(rest.trim_end_matches(')')));
             if !name.trim().is_empty() {
                 let name = plugin_name::shown(name);
                 let (display_name, description) = (name.clone(), String::new());
-                add(&mut plugins, PluginInfo { name, display_name, description, kind, available, dependencies: Vec::new() });
+                add(
+                    &mut plugins,
+                    PluginInfo { name, display_name, description, kind, available, dependencies: Vec::new() },
+                );
             }
         } else if let (Some(plugin), line) = (plugins.last_mut(), clean(line, MOST_TEXT))
             && !line.is_empty()
@@ -144,7 +165,9 @@ impl Registry {
     /// Why it is not whole, for a person.
     pub(super) fn problem(&self) -> Option<String> {
         let Self { left_out, .. } = self;
-        (*left_out > 0).then(|| format!("the scanner's registry of issues has {left_out} entries more than the {MOST_ISSUES} that are read"))
+        (*left_out > 0).then(|| {
+            format!("the scanner's registry of issues has {left_out} entries more than the {MOST_ISSUES} that are read")
+        })
     }
 }
 
@@ -168,7 +191,8 @@ pub(super) fn registry(text: &str) -> Result<Registry, Fault> {
 }
 
 fn registered(reader: &mut JsonReader<&[u8]>, registry: &mut Registry) -> Result<(), Fault> {
-    let [mut id, mut display_name, mut severity, mut description, mut remediation, mut category] = <[String; 6]>::default();
+    let [mut id, mut display_name, mut severity, mut description, mut remediation, mut category] =
+        <[String; 6]>::default();
     reader.object(|reader, key| {
         let field = match key {
             "id" => &mut id,
@@ -205,7 +229,8 @@ fn severity_of(word: &str) -> Severity {
     word.parse().unwrap_or(if word == "info" { Severity::Informational } else { Severity::Unknown })
 }
 
-/// The version in `KAST version 3.0.40` or `Kastrel built-in scanner 0.1.0`: the last word that starts with a digit.
+/// The version in `KAST version 3.0.40` or `Kastrel built-in scanner 0.1.0`: the last word that
+/// starts with a digit.
 pub(super) fn version(text: &str) -> Option<String> {
     let word = text.split_whitespace().rev().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     Some(clean(word, 40))
@@ -227,9 +252,14 @@ mod tests {
     fn both_forms_of_the_list_say_the_same() {
         let json = plugins_json(include_str!("fixtures/plugins-list.json")).unwrap();
         let text = plugins_text(include_str!("fixtures/plugins-list.txt"));
-        let facts = |plugins: &[PluginInfo]| plugins.iter().map(|p| (p.name.clone(), p.description.clone(), p.kind, p.available)).collect::<Vec<_>>();
+        let facts = |plugins: &[PluginInfo]| {
+            plugins.iter().map(|p| (p.name.clone(), p.description.clone(), p.kind, p.available)).collect::<Vec<_>>()
+        };
         assert_eq!(facts(&json), facts(&text));
-        assert_eq!((json.len(), json[12].kind, json[0].display_name.as_str()), (13, PluginKind::Active, "Organization Domain Discovery"));
+        assert_eq!(
+            (json.len(), json[12].kind, json[0].display_name.as_str()),
+            (13, PluginKind::Active, "Organization Domain Discovery")
+        );
     }
 
     #[test]
@@ -243,13 +273,19 @@ mod tests {
         );
         let listed = plugins_json("WARNING x\n{\"plugins\":[{\"name\":\"a\",\"dependencies\":[\"b\",{\"plugin\":\"c\"}]},null,7,{\"name\":\"my plugin/1\",\"available\":null,\"description\":NaN}]}").unwrap();
         assert_eq!((listed.len(), listed[0].dependencies.join(",").as_str()), (2, "b,c"));
-        assert_eq!((listed[1].name.as_str(), listed[1].available, listed[1].description.as_str()), ("my plugin/1", true, ""));
+        assert_eq!(
+            (listed[1].name.as_str(), listed[1].available, listed[1].description.as_str()),
+            ("my plugin/1", true, "")
+        );
     }
 
     #[test]
     fn the_registry_gives_severities() {
         let registry = registry(include_str!("fixtures/registry-list.json")).unwrap().kinds;
-        assert_eq!((registry.len(), registry["SWEET32"].severity, registry["SWEET32"].title.as_str()), (5, Severity::Low, "SWEET32 Vulnerability"));
+        assert_eq!(
+            (registry.len(), registry["SWEET32"].severity, registry["SWEET32"].title.as_str()),
+            (5, Severity::Low, "SWEET32 Vulnerability")
+        );
     }
 
     #[test]
@@ -262,7 +298,9 @@ mod tests {
             r#"{"id":"odd","display_name":"Odd","severity":"high","description":"cut \ud83d","waf":NaN}"#,
             r#"{"id":"odd","display_name":"Odd","display_name":"Odd","severity":" HIGH ","category":{"a":1}}"#,
         ] {
-            for (before, after) in [("", ""), ("WARNING: plugin {zap} uses an old schema\n", "\nDone {1}"), ("\u{feff}", "\n")] {
+            for (before, after) in
+                [("", ""), ("WARNING: plugin {zap} uses an old schema\n", "\nDone {1}"), ("\u{feff}", "\n")]
+            {
                 let text = format!("{before}{}{after}", sane.trim_end().replacen('[', &format!("[null, 7, {odd},"), 1));
                 let read = registry(&text).unwrap().kinds;
                 assert_eq!(read.len(), whole.len() + 1, "{text}");
@@ -270,8 +308,13 @@ mod tests {
                 assert!(whole.iter().all(|(id, kind)| read[id] == *kind));
             }
         }
-        let odd = registry(r#"{"registry":[{"id":"a","severity":null},{"id":"b","severity":"Awful"},{"id":null},{}]}"#).unwrap().kinds;
-        assert_eq!(odd.values().map(|kind| (kind.severity, kind.title.as_str())).collect::<Vec<_>>(), [(Severity::Unknown, "a"), (Severity::Unknown, "b")]);
+        let odd = registry(r#"{"registry":[{"id":"a","severity":null},{"id":"b","severity":"Awful"},{"id":null},{}]}"#)
+            .unwrap()
+            .kinds;
+        assert_eq!(
+            odd.values().map(|kind| (kind.severity, kind.title.as_str())).collect::<Vec<_>>(),
+            [(Severity::Unknown, "a"), (Severity::Unknown, "b")]
+        );
         for (text, fault) in [
             ("", Fault::NoObject),
             ("Usage: kast [OPTIONS]", Fault::NoObject),
@@ -284,9 +327,14 @@ mod tests {
 
     #[test]
     fn a_registry_that_is_not_read_to_its_end_says_so() {
-        for (entries, problem) in [(10_000, None), (10_001, Some("1 entries more than the 10000")), (12_000, Some("2000 entries more"))] {
+        for (entries, problem) in
+            [(10_000, None), (10_001, Some("1 entries more than the 10000")), (12_000, Some("2000 entries more"))]
+        {
             // An entry that is there twice is no entry more.
-            let listed: Vec<_> = (0..entries).chain([0]).map(|n| serde_json::json!({ "id": format!("issue {n}"), "severity": "low" })).collect();
+            let listed: Vec<_> = (0..entries)
+                .chain([0])
+                .map(|n| serde_json::json!({ "id": format!("issue {n}"), "severity": "low" }))
+                .collect();
             let registry = registry(&serde_json::json!({ "registry": listed }).to_string()).unwrap();
             assert_eq!(registry.kinds.len(), 10_000);
             assert_eq!(registry.problem().is_some(), problem.is_some(), "{entries}");
@@ -296,7 +344,11 @@ mod tests {
 
     #[test]
     fn versions_are_found() {
-        for (text, expected) in [("KAST version 3.0.40\n", Some("3.0.40")), ("Kastrel built-in scanner 0.1.0", Some("0.1.0")), ("no version", None)] {
+        for (text, expected) in [
+            ("KAST version 3.0.40\n", Some("3.0.40")),
+            ("Kastrel built-in scanner 0.1.0", Some("0.1.0")),
+            ("no version", None),
+        ] {
             assert_eq!(version(text).as_deref(), expected, "{text}");
         }
     }

@@ -1,12 +1,17 @@
-//! The configuration that an attempt gives its scanner with `--config`: one file with all settings, each with the type that the scanner's schema names.
+//! The configuration that an attempt gives its scanner with `--config`: one file with all settings,
+//! each with the type that the scanner's schema names.
 //!
-//! KAST's `--set` guesses types: `1` becomes `True`, and a list of one element stays a text that is later taken apart letter by letter. It also ignores a configuration file that is missing or broken,
-//! and without `--config` it takes whichever of its own files the working folder and `HOME` lead to. So every attempt gets a file of its own: the node's, then what the scan's submission set, then
-//! the attempt's own ZAP container.
+//! KAST's `--set` guesses types: `1` becomes `True`, and a list of one element stays a text that is
+//! later taken apart letter by letter. It also ignores a configuration file that is missing or
+//! broken, and without `--config` it takes whichever of its own files the working folder and `HOME`
+//! lead to. So every attempt gets a file of its own: the node's, then what the scan's submission
+//! set, then the attempt's own ZAP container.
 //!
-//! The file is JSON, which YAML contains, written so that PyYAML (YAML 1.1) reads the same values: see [`text`](write()). It may hold keys of remote services, so it is hidden, readable by its owner
-//! alone, part of no list, archive or bucket, and deleted with the scan's files. It stays until then, so that the attempt's `command.sh` can be run again; but secrets of the scan are taken out of it
-//! when the attempt ends.
+//! The file is JSON, which YAML contains, written so that PyYAML (YAML 1.1) reads the same values:
+//! see [`text`](write()). It may hold keys of remote services, so it is hidden, readable by its
+//! owner alone, part of no list, archive or bucket, and deleted with the scan's files. It stays
+//! until then, so that the attempt's `command.sh` can be run again; but secrets of the scan are
+//! taken out of it when the attempt ends.
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -24,7 +29,8 @@ use super::text::clean;
 
 /// The name of the file in an attempt's folder.
 pub(super) const CONFIG_NAME: &str = ".kastrel-config.yaml";
-/// KAST's own places for a configuration, below the home folder and on the machine. The one in the working folder is not taken: which folder that is, is chance.
+/// KAST's own places for a configuration, below the home folder and on the machine. The one in the
+/// working folder is not taken: which folder that is, is chance.
 const OF_THE_USER: &str = ".config/kast/config.yaml";
 const OF_THE_MACHINE: &str = "/etc/kast/config.yaml";
 /// No configuration is larger.
@@ -67,12 +73,18 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// Reads the configured file; without one, that of the user or of the machine, which KAST would take. Blocks.
+    /// Reads the configured file; without one, that of the user or of the machine, which KAST would
+    /// take. Blocks.
     ///
     /// # Errors
     /// It cannot be used.
     pub fn read(configured: Option<&Path>, home: Option<&Path>) -> Result<Self, KastConfigError> {
-        let of_its_own = || [home.map(|home| home.join(OF_THE_USER)), Some(OF_THE_MACHINE.into())].into_iter().flatten().find(|path| path.exists());
+        let of_its_own = || {
+            [home.map(|home| home.join(OF_THE_USER)), Some(OF_THE_MACHINE.into())]
+                .into_iter()
+                .flatten()
+                .find(|path| path.exists())
+        };
         match configured.map(Path::to_owned).or_else(of_its_own) {
             Some(path) => parse(&path).map(|tree| Self { path: Some(path), tree }),
             None => Ok(Self { path: None, tree: Map::new() }),
@@ -85,7 +97,8 @@ impl NodeConfig {
         Self { path: None, tree: Map::new() }
     }
 
-    /// The settings in it that the scanner does not know or take, each as a sentence: KAST ignores them.
+    /// The settings in it that the scanner does not know or take, each as a sentence: KAST ignores
+    /// them.
     #[must_use]
     pub fn ignored(&self, schema: &SettingsSchema) -> Vec<String> {
         let mut found = Vec::new();
@@ -105,8 +118,11 @@ impl NodeConfig {
             flatten(section, "", settings, &mut leaves);
         }
         // A number under such a name is a limit, such as `max_tokens`, and stands in every text.
-        let texts = leaves.into_iter().filter(ConfigOverride::is_secret).filter_map(|one| one.value.clear().map(str::to_owned));
-        texts.filter(|text| text.parse::<f64>().is_err() && !matches!(text.as_str(), "true" | "false" | "null" | "")).collect()
+        let texts =
+            leaves.into_iter().filter(ConfigOverride::is_secret).filter_map(|one| one.value.clear().map(str::to_owned));
+        texts
+            .filter(|text| text.parse::<f64>().is_err() && !matches!(text.as_str(), "true" | "false" | "null" | ""))
+            .collect()
     }
 }
 
@@ -123,7 +139,9 @@ fn parse(path: &Path) -> Result<Map<String, Value>, KastConfigError> {
     let Value::Object(tree) = tree else { return Err(KastConfigError::Shape(path.to_owned())) };
     let is_mapping = |value: &Value| value.is_null() || value.is_object();
     let plugins = tree.get("plugins");
-    if !plugins.is_none_or(is_mapping) || !plugins.and_then(Value::as_object).is_none_or(|plugins| plugins.values().all(is_mapping)) {
+    if !plugins.is_none_or(is_mapping)
+        || !plugins.and_then(Value::as_object).is_none_or(|plugins| plugins.values().all(is_mapping))
+    {
         return Err(KastConfigError::Shape(path.to_owned()));
     }
     Ok(tree)
@@ -142,7 +160,11 @@ fn flatten(plugin: &str, prefix: &str, value: &Value, overrides: &mut Vec<Config
         value => {
             let shown = match value {
                 Value::String(text) => text.clone(),
-                Value::Array(list) => list.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect::<Vec<_>>().join(","),
+                Value::Array(list) => list
+                    .iter()
+                    .map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned))
+                    .collect::<Vec<_>>()
+                    .join(","),
                 other => other.to_string(),
             };
             overrides.push(ConfigOverride { plugin: plugin.to_owned(), key: prefix.to_owned(), value: shown.into() });
@@ -211,7 +233,9 @@ fn typed(schema: Option<&SettingsSchema>, change: &ConfigOverride) -> Value {
     // Sealed ones were opened before.
     let value = change.value.clear().unwrap_or_default();
     let keys = schema.and_then(|schema| schema.plugins.get(&change.plugin));
-    let open = |keys: &std::collections::BTreeMap<String, SettingRule>| keys.keys().any(|key| key.ends_with('.') && change.key.starts_with(key.as_str()));
+    let open = |keys: &std::collections::BTreeMap<String, SettingRule>| {
+        keys.keys().any(|key| key.ends_with('.') && change.key.starts_with(key.as_str()))
+    };
     match keys.and_then(|keys| keys.get(&change.key)) {
         Some(rule) if !rule.kinds.is_empty() => of_kinds(&rule.kinds, &rule.items, value),
         // Below an open key, such as the headers of a request, everything is text.
@@ -237,7 +261,14 @@ fn of_kinds(kinds: &[ValueKind], items: &[ValueKind], value: &str) -> Value {
         ValueKind::List => Some(list(items, text)),
         ValueKind::Text => Some(value.into()),
     };
-    let order = [ValueKind::Nothing, ValueKind::Boolean, ValueKind::Integer, ValueKind::Number, ValueKind::List, ValueKind::Text];
+    let order = [
+        ValueKind::Nothing,
+        ValueKind::Boolean,
+        ValueKind::Integer,
+        ValueKind::Number,
+        ValueKind::List,
+        ValueKind::Text,
+    ];
     order.into_iter().filter(|kind| kinds.contains(kind)).find_map(fitting).unwrap_or_else(|| value.into())
 }
 
@@ -259,7 +290,11 @@ fn guessed(value: &str) -> Value {
         "null" | "none" | "" => return Value::Null,
         _ => {}
     }
-    let number = text.parse::<i64>().ok().map(Value::from).or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number));
+    let number = text
+        .parse::<i64>()
+        .ok()
+        .map(Value::from)
+        .or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number));
     number.unwrap_or_else(|| if text.contains(',') { list(&[], text) } else { value.into() })
 }
 
@@ -273,17 +308,23 @@ pub(super) fn write(dir: &OwnedFd, settings: &Value) -> std::io::Result<()> {
     std::fs::File::from(file).write_all(text.as_bytes())
 }
 
-/// Removes the file of an attempt whose node died before it could take the secrets out of it. Blocks.
+/// Removes the file of an attempt whose node died before it could take the secrets out of it.
+/// Blocks.
 pub(super) fn remove(results: &Path, paths: &AttemptPaths) {
-    let removed = folder::open(results, paths).and_then(|dir| Ok(rustix::fs::unlinkat(dir, CONFIG_NAME, rustix::fs::AtFlags::empty())?));
+    let removed = folder::open(results, paths)
+        .and_then(|dir| Ok(rustix::fs::unlinkat(dir, CONFIG_NAME, rustix::fs::AtFlags::empty())?));
     if let Err(error) = removed
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!(error = &error as &dyn std::error::Error, "could not remove the configuration file of an earlier attempt");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "could not remove the configuration file of an earlier attempt"
+        );
     }
 }
 
-/// A configuration file with secrets of its scan, to be written anew without them when the scanner is gone, or was never started: when this is dropped.
+/// A configuration file with secrets of its scan, to be written anew without them when the scanner
+/// is gone, or was never started: when this is dropped.
 #[derive(Debug)]
 pub(super) struct Forgetting {
     /// The attempt's folder.
@@ -306,12 +347,16 @@ impl Drop for Forgetting {
             Ok(()) | Err(_) => write(&self.dir, &self.rest),
         };
         if let Err(error) = gone {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not take the secrets out of an attempt's configuration file");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not take the secrets out of an attempt's configuration file"
+            );
         }
     }
 }
 
-/// JSON as PyYAML reads it: a float has a point and no exponent, or it would be a text; and characters that YAML takes for a fault are escaped.
+/// JSON as PyYAML reads it: a float has a point and no exponent, or it would be a text; and
+/// characters that YAML takes for a fault are escaped.
 fn put(value: &Value, depth: usize, text: &mut String) {
     let line = |text: &mut String, depth: usize| {
         text.push('\n');
@@ -353,7 +398,9 @@ fn put(value: &Value, depth: usize, text: &mut String) {
 fn put_text(string: &str, text: &mut String) {
     for c in Value::from(string).to_string().chars() {
         match c {
-            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
             c => text.push(c),
         }
     }
@@ -395,11 +442,18 @@ mod tests {
             ("whatweb.user_agent=yes", json!({"whatweb": {"user_agent": "yes"}})),
             ("whatweb.user_agent=1", json!({"whatweb": {"user_agent": "1"}})),
             ("whatweb.user_agent=a, b; rm -rf /", json!({"whatweb": {"user_agent": "a, b; rm -rf /"}})),
-            ("script_detection.custom_headers.X-Test=1", json!({"script_detection": {"custom_headers": {"X-Test": "1"}}})),
+            (
+                "script_detection.custom_headers.X-Test=1",
+                json!({"script_detection": {"custom_headers": {"X-Test": "1"}}}),
+            ),
             ("zap.local.api_port=8081", json!({"zap": {"local": {"api_port": 8081}}})),
         ] {
             let settings = settings(NodeConfig::none(), None, &[change(assignment)], None, Some(&schema()));
-            assert_eq!(settings, json!({"kast": {"config_version": "1.1"}, "global": {}, "plugins": expected}), "{assignment}");
+            assert_eq!(
+                settings,
+                json!({"kast": {"config_version": "1.1"}, "global": {}, "plugins": expected}),
+                "{assignment}"
+            );
         }
         for (value, expected) in [
             ("1", json!(1)),
@@ -422,15 +476,25 @@ mod tests {
         std::fs::write(&file, yaml).unwrap();
         let zap = ZapContainer { name: "kastrel-zap-1".into(), port: 40_000, key: "k".into() };
         let node = NodeConfig::read(Some(&file), None).unwrap();
-        let settings = settings(node, None, &[change("whatweb.timeout=5"), change("testssl.timeout=9")], Some(&zap), Some(&schema()));
+        let settings = settings(
+            node,
+            None,
+            &[change("whatweb.timeout=5"), change("testssl.timeout=9")],
+            Some(&zap),
+            Some(&schema()),
+        );
         let plugins = json!({
             "whatweb": {"aggression_level": 3, "timeout": 5},
             "zap": {"local": {"container_name": "kastrel-zap-1", "api_port": 40_000, "api_key": "k", "memory_limit": "2g"}},
             "testssl": {"timeout": 9},
             "ftap": {"aggression_level": 3, "timeout": 60},
         });
-        assert_eq!(settings, json!({"kast": {"config_version": "1.0"}, "global": {"results_dir": "/r"}, "plugins": plugins}));
-        let other = super::settings(NodeConfig::none(), None, &[change("zap.local.container_name=mine")], Some(&zap), None);
+        assert_eq!(
+            settings,
+            json!({"kast": {"config_version": "1.0"}, "global": {"results_dir": "/r"}, "plugins": plugins})
+        );
+        let other =
+            super::settings(NodeConfig::none(), None, &[change("zap.local.container_name=mine")], Some(&zap), None);
         assert_eq!(other["plugins"]["zap"]["local"]["container_name"], "mine", "who names one knows why");
     }
 
@@ -478,7 +542,10 @@ mod tests {
 
     #[test]
     fn the_built_in_scanner_gets_the_scope_and_no_override_reaches_it() {
-        let scope = ScopePolicy { deny: vec!["10.0.0.0/8".parse().unwrap(), "example.com".parse().unwrap()], ..ScopePolicy::default() };
+        let scope = ScopePolicy {
+            deny: vec!["10.0.0.0/8".parse().unwrap(), "example.com".parse().unwrap()],
+            ..ScopePolicy::default()
+        };
         let folders = ["/etc/ssl/certs".into()];
         let limits = || limits(ScannerKind::Builtin, &scope, &folders);
         let expected = json!({"scope": {"allow": [], "deny": ["10.0.0.0/8", "example.com"], "allow_private": false}, "file_folders": ["/etc/ssl/certs"]});
@@ -491,7 +558,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
         write(&dir, &settings(NodeConfig::none(), limits(), &[change("http.concurrency=2")], None, None)).unwrap();
-        let read = kastrel_scanner::settings::Settings::default().read(&root.path().join(CONFIG_NAME)).unwrap().unwrap();
+        let read =
+            kastrel_scanner::settings::Settings::default().read(&root.path().join(CONFIG_NAME)).unwrap().unwrap();
         assert_eq!((read.scope, read.file_folders.as_slice()), (scope.clone(), &folders[..]));
     }
 
@@ -518,7 +586,13 @@ mod tests {
         let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), settings);
         assert_eq!(serde_saphyr::from_str::<Value>(&text).unwrap(), settings);
-        assert!(text.contains("\"f\": 1.0") && text.contains("0.0000001") && text.contains("\\u0085") && !text.contains('\u{7f}'), "{text}");
+        assert!(
+            text.contains("\"f\": 1.0")
+                && text.contains("0.0000001")
+                && text.contains("\\u0085")
+                && !text.contains('\u{7f}'),
+            "{text}"
+        );
         assert!(write(&dir, &settings).is_err(), "it is written once");
         let rest = json!({"plugins": {"n": 1}});
         // Also where nobody says so: a start that fails drops it.

@@ -1,4 +1,5 @@
-//! The ZAP container of an attempt: KAST leaves it running and shares one by a fixed name, so each attempt gets its own and we remove it.
+//! The ZAP container of an attempt: KAST leaves it running and shares one by a fixed name, so each
+//! attempt gets its own and we remove it.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
@@ -24,7 +25,8 @@ pub(super) const KEY_SETTING: &str = "local.api_key";
 pub(super) struct ZapContainer {
     pub(super) name: String,
     pub(super) port: u16,
-    /// Good for this container alone: KAST passes it to Docker as an argument, so other users of the machine see it.
+    /// Good for this container alone: KAST passes it to Docker as an argument, so other users of
+    /// the machine see it.
     pub(super) key: String,
 }
 
@@ -42,7 +44,10 @@ pub(super) fn random_key() -> String {
 /// Whether an attempt may start a ZAP container that is ours to name and to remove.
 pub(super) fn may_start_zap(scanner: ScannerKind, request: &ScanRequest, plugins: &[String]) -> bool {
     let selected = plugins.is_empty() || plugins.iter().any(|name| name == "zap");
-    let named_by_user = request.overrides.iter().any(|change| change.plugin == "zap" && (change.key == NAME_SETTING || change.key == PORT_SETTING));
+    let named_by_user = request
+        .overrides
+        .iter()
+        .any(|change| change.plugin == "zap" && (change.key == NAME_SETTING || change.key == PORT_SETTING));
     scanner == ScannerKind::Kast && request.mode != ScanMode::Passive && selected && !request.dry_run && !named_by_user
 }
 
@@ -57,7 +62,8 @@ fn docker(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
     std::env::split_paths(path).map(|folder| folder.join("docker")).find(|file| is_executable(file))
 }
 
-/// Removes the container as well as it can in bounded time; without `docker` there is none to remove.
+/// Removes the container as well as it can in bounded time; without `docker` there is none to
+/// remove.
 pub(super) async fn remove(name: &str, environment: &[(OsString, OsString)]) {
     if let Some(docker) = docker(environment) {
         client(&docker, &["rm", "--force", "--volumes", name], environment).await;
@@ -65,10 +71,22 @@ pub(super) async fn remove(name: &str, environment: &[(OsString, OsString)]) {
 }
 
 /// Removes those containers of a data folder that are `unwanted`.
-pub(super) async fn remove_leftovers(data_dir_id: &str, unwanted: impl Fn(&str) -> bool, environment: &[(OsString, OsString)]) {
+pub(super) async fn remove_leftovers(
+    data_dir_id: &str,
+    unwanted: impl Fn(&str) -> bool,
+    environment: &[(OsString, OsString)],
+) {
     let Some(docker) = docker(environment) else { return };
     let prefix = run::container_prefix(data_dir_id);
-    let Some(listed) = client(&docker, &["ps", "--all", "--filter", &format!("name=^{prefix}"), "--format", "{{.Names}}"], environment).await else { return };
+    let Some(listed) = client(
+        &docker,
+        &["ps", "--all", "--filter", &format!("name=^{prefix}"), "--format", "{{.Names}}"],
+        environment,
+    )
+    .await
+    else {
+        return;
+    };
     for name in listed.lines().filter(|name| name.starts_with(&prefix) && unwanted(name)) {
         client(&docker, &["rm", "--force", "--volumes", name], environment).await;
     }
@@ -76,7 +94,14 @@ pub(super) async fn remove_leftovers(data_dir_id: &str, unwanted: impl Fn(&str) 
 
 async fn client(docker: &std::path::Path, args: &[&str], environment: &[(OsString, OsString)]) -> Option<String> {
     let mut command = tokio::process::Command::new(docker);
-    command.args(args).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(args)
+        .env_clear()
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let output = async { command.spawn_as_before()?.wait_with_output().await };
     match tokio::time::timeout(REMOVAL_LIMIT, output).await {
         Ok(Ok(output)) if output.status.success() => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
@@ -102,7 +127,10 @@ mod tests {
             };
             let plugins: Vec<String> = plugins.iter().map(|&name| name.into()).collect();
             let request = draft.check().unwrap();
-            (may_start_zap(ScannerKind::Kast, &request, &plugins), may_start_zap(ScannerKind::Builtin, &request, &plugins))
+            (
+                may_start_zap(ScannerKind::Kast, &request, &plugins),
+                may_start_zap(ScannerKind::Builtin, &request, &plugins),
+            )
         };
         assert_eq!(of("passive", &[], &[], false), (false, false));
         assert_eq!(of("active", &[], &[], false), (true, false));

@@ -1,4 +1,5 @@
-//! The scanner's environment: an allow-list by exact name, what every attempt gets, and the marker by which its processes are found again.
+//! The scanner's environment: an allow-list by exact name, what every attempt gets, and the marker
+//! by which its processes are found again.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,9 @@ use super::isolation::RunAs;
 /// The variable that marks every process of an attempt.
 pub(super) const MARKER_VARIABLE: &str = "KASTREL_ATTEMPT";
 
-/// The names that pass, each in full: no pattern knows what the next variable is called. An address passes only without a password. Docker's belong to it because KAST starts ZAP with the `docker` client.
+/// The names that pass, each in full: no pattern knows what the next variable is called. An address
+/// passes only without a password. Docker's belong to it because KAST starts ZAP with the `docker`
+/// client.
 const ALLOWED: &[&str] = &[
     "PATH",
     "HOME",
@@ -65,7 +68,8 @@ enum Passage {
     Unknown,
 }
 
-/// Whether a variable of our own environment may reach the scanner; `extra` are the names that the configuration allows.
+/// Whether a variable of our own environment may reach the scanner; `extra` are the names that the
+/// configuration allows.
 fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
     let Some(name) = name.to_str() else { return Passage::Unknown };
     if extra.iter().any(|one| one == name) {
@@ -76,7 +80,8 @@ fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
     }
     let value = value.to_string_lossy();
     // A user alone is the usual way to a Docker daemon: `ssh://user@host`.
-    let is_secret = (may_hold_credentials(name) && holds_credentials(&value)) || (name == "DOCKER_HOST" && holds_a_password(&value));
+    let is_secret = (may_hold_credentials(name) && holds_credentials(&value))
+        || (name == "DOCKER_HOST" && holds_a_password(&value));
     if is_secret { Passage::HoldsSecret } else { Passage::Passes }
 }
 
@@ -86,13 +91,15 @@ fn may_hold_credentials(name: &str) -> bool {
     name.ends_with("_PROXY") && name != "NO_PROXY" || name.ends_with("_URL")
 }
 
-/// Whether an address names a user before its host, or has a query, in which keys are handed over: `http://user:password@proxy:3128`, and the same without a scheme.
+/// Whether an address names a user before its host, or has a query, in which keys are handed over:
+/// `http://user:password@proxy:3128`, and the same without a scheme.
 fn holds_credentials(address: &str) -> bool {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     rest.contains(['@', '?'])
 }
 
-/// The variables of our own environment that look as if they were meant for the scanner, and that it does not get: their names.
+/// The variables of our own environment that look as if they were meant for the scanner, and that
+/// it does not get: their names.
 pub(super) fn withheld<'a>(own: &'a [(OsString, OsString)], extra: &[String]) -> Vec<&'a str> {
     let meant = |(name, value): &'a (OsString, OsString)| {
         let text = name.to_str()?;
@@ -109,15 +116,21 @@ pub(super) fn withheld<'a>(own: &'a [(OsString, OsString)], extra: &[String]) ->
 const OWN: &[&str] = &["KAST_CLI_PATH", "KAST_RESULTS_DIR"];
 
 /// The part of `own` that may reach a scanner, with what every call of it gets.
-pub(super) fn base(own: impl IntoIterator<Item = (OsString, OsString)>, extra: &[String], set: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
-    let mut all: Vec<_> = own.into_iter().filter(|(name, value)| passage(name, value, extra) == Passage::Passes).collect();
+pub(super) fn base(
+    own: impl IntoIterator<Item = (OsString, OsString)>,
+    extra: &[String],
+    set: &[(OsString, OsString)],
+) -> Vec<(OsString, OsString)> {
+    let mut all: Vec<_> =
+        own.into_iter().filter(|(name, value)| passage(name, value, extra) == Passage::Passes).collect();
     // KAST wraps its output at 80 columns without a terminal; log lines should stay whole.
     all.push(("COLUMNS".into(), "200".into()));
     all.extend(set.iter().cloned());
     all
 }
 
-/// The first argument of the process that connects an attempt's network: its program's name is the last part, as that program wants it.
+/// The first argument of the process that connects an attempt's network: its program's name is the
+/// last part, as that program wants it.
 pub(super) fn connection_name(marker: &str) -> String {
     format!("{MARKER_VARIABLE}={marker}/pasta")
 }
@@ -142,10 +155,15 @@ pub(super) fn of_attempt(marker: &str, trace: &TraceContext) -> [(OsString, OsSt
     [(MARKER_VARIABLE.into(), marker.into()), ("TRACEPARENT".into(), trace.to_string().into())]
 }
 
-/// What a scanner gets that runs as another user: that user's name and home folder. One without a home has its temporary files alone.
+/// What a scanner gets that runs as another user: that user's name and home folder. One without a
+/// home has its temporary files alone.
 pub(super) fn of_user(user: &RunAs, tmp: &Path) -> [(OsString, OsString); 3] {
     let home = user.home.as_deref().filter(|home| home.is_dir()).unwrap_or(tmp);
-    [("HOME".into(), home.into()), ("USER".into(), user.name.clone().into()), ("LOGNAME".into(), user.name.clone().into())]
+    [
+        ("HOME".into(), home.into()),
+        ("USER".into(), user.name.clone().into()),
+        ("LOGNAME".into(), user.name.clone().into()),
+    ]
 }
 
 #[cfg(test)]
@@ -218,7 +236,11 @@ mod tests {
             ("DOCKER_HOST", "tcp://user:hun/ter2@host:2376", Passage::HoldsSecret),
         ] {
             assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[]), expected, "{name}={value}");
-            assert_eq!(passage(OsStr::new(name), OsStr::new(value), &[name.to_owned()]), Passage::Passes, "{name}={value}");
+            assert_eq!(
+                passage(OsStr::new(name), OsStr::new(value), &[name.to_owned()]),
+                Passage::Passes,
+                "{name}={value}"
+            );
         }
     }
 
@@ -242,8 +264,9 @@ mod tests {
     fn what_is_set_comes_last_and_so_wins() {
         let own = [("PATH".into(), "/bin".into()), ("COLUMNS".into(), "80".into()), ("SHELL".into(), "/bin/sh".into())];
         let all = base(own, &[], &[("PATH".into(), "/opt".into())]);
-        let expected: Vec<(OsString, OsString)> =
-            [("PATH", "/bin"), ("COLUMNS", "200"), ("PATH", "/opt")].map(|(name, value)| (name.into(), value.into())).into();
+        let expected: Vec<(OsString, OsString)> = [("PATH", "/bin"), ("COLUMNS", "200"), ("PATH", "/opt")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into();
         assert_eq!(all, expected);
     }
 }

@@ -31,10 +31,12 @@ const COMMAND_NAME: &str = "command.sh";
 pub const NOTES_NAME: &str = "notes.log";
 const MOST_NOTE_CHARS: usize = 500;
 const TOOL_LOGS_NAME: &str = "logs";
-/// So many folders of one attempt are kept; more are no restored backups but something that is wrong.
+/// So many folders of one attempt are kept; more are no restored backups but something that is
+/// wrong.
 const MAX_LIVES: u32 = 100;
 
-/// The paths of one attempt, computed and not looked up, so that the web finds what the runner made.
+/// The paths of one attempt, computed and not looked up, so that the web finds what the runner
+/// made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptPaths {
     /// `<results>/<target>-<YYYYmmdd-HHMMSS>-<scan id>`: all attempts of the scan.
@@ -57,7 +59,8 @@ impl AttemptPaths {
     }
 }
 
-/// `<target>-<YYYYmmdd-HHMMSS>-<scan id>`: the name of the folder of a scan that was accepted at `created_at`, in UTC.
+/// `<target>-<YYYYmmdd-HHMMSS>-<scan id>`: the name of the folder of a scan that was accepted at
+/// `created_at`, in UTC.
 #[must_use]
 pub fn scan_folder_name(target: &Target, created_at: Timestamp, scan: ScanId) -> String {
     let time = created_at.to_zoned_datetime(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
@@ -91,7 +94,12 @@ impl Folder {
         isolation::let_through(scan_dir, group)?;
         isolation::share(&self.dir, Some(group))?;
         isolation::share(open_dir(&self.dir, Path::new(TOOL_LOGS_NAME), OFlags::NOFOLLOW)?, Some(group))?;
-        let settings = rustix::fs::openat(&self.dir, CONFIG_NAME, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        let settings = rustix::fs::openat(
+            &self.dir,
+            CONFIG_NAME,
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         rustix::fs::fchown(&settings, None, Some(rustix::fs::Gid::from_raw(group)))?;
         Ok(rustix::fs::fchmod(&settings, Mode::RUSR | Mode::WUSR | Mode::RGRP)?)
     }
@@ -103,16 +111,22 @@ impl Folder {
         std::fs::File::from(file).write_all(text.as_bytes())
     }
 
-    /// Keeps the command line for people, as a shell would take it. An attempt does not fail for the want of it.
+    /// Keeps the command line for people, as a shell would take it. An attempt does not fail for
+    /// the want of it.
     pub(super) fn keep_command(&self, program: &Path, args: &[OsString]) {
-        let words = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str)).map(|word| quoted(&word.to_string_lossy()));
+        let words = std::iter::once(program.as_os_str())
+            .chain(args.iter().map(OsString::as_os_str))
+            .map(|word| quoted(&word.to_string_lossy()));
         let line = words.collect::<Vec<_>>().join(" ") + "\n";
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
         let written = rustix::fs::openat(&self.dir, COMMAND_NAME, flags, Mode::RUSR | Mode::WUSR)
             .map_err(io::Error::from)
             .and_then(|file| std::fs::File::from(file).write_all(line.as_bytes()));
         if let Err(error) = written {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the command line of an attempt could not be kept");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the command line of an attempt could not be kept"
+            );
         }
     }
 }
@@ -122,7 +136,9 @@ pub(super) fn take_back(attempt_dir: &Path, is_shared: bool) {
     if !is_shared {
         return;
     }
-    let closed = open_dir(CWD, attempt_dir, OFlags::NOFOLLOW).map_err(io::Error::from).and_then(|dir| isolation::share(&dir, None));
+    let closed = open_dir(CWD, attempt_dir, OFlags::NOFOLLOW)
+        .map_err(io::Error::from)
+        .and_then(|dir| isolation::share(&dir, None));
     if let Err(error) = closed {
         tracing::warn!(error = &error as &dyn std::error::Error, folder = %attempt_dir.display(), "the folder of an attempt stays open to the scanner's user");
     }
@@ -146,7 +162,8 @@ pub(super) fn open_copy(folder: &Path, group: Option<u32>) -> io::Result<OwnedFd
     Ok(dir)
 }
 
-/// The folder of an attempt's temporary files. Its name is short, because programs make sockets in it.
+/// The folder of an attempt's temporary files. Its name is short, because programs make sockets in
+/// it.
 #[derive(Debug, Clone)]
 pub(super) struct TmpFolder(pub(super) PathBuf);
 
@@ -173,7 +190,8 @@ impl TmpFolder {
     }
 }
 
-/// Keeps what a user should know of an attempt beside its results, one note a line, in place of what was kept before: wherever the files go, the notes go with them.
+/// Keeps what a user should know of an attempt beside its results, one note a line, in place of
+/// what was kept before: wherever the files go, the notes go with them.
 pub(super) fn keep_notes(attempt_dir: &Path, notes: &[String]) {
     if notes.is_empty() {
         return;
@@ -193,15 +211,23 @@ pub(super) fn keep_notes(attempt_dir: &Path, notes: &[String]) {
 /// A word as a POSIX shell takes it.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Makes the folder of an attempt.
 ///
-/// The results folder itself may be a symlink (it is the operator's); nothing below it may. One that is missing was deleted, or its disk is gone: it is not made again here.
+/// The results folder itself may be a symlink (it is the operator's); nothing below it may. One
+/// that is missing was deleted, or its disk is gone: it is not made again here.
 ///
-/// An attempt runs once, so a folder of it that is not empty is from another life of the scan: a backup was restored that is older than the attempt. That folder is set aside, as
-/// `attempt-<n>.before-<k>`, and nothing in it is touched but its configuration, which may hold secrets and would be removed by nobody. The number of the attempt is the row's, and whoever looks for its files goes by it; so the old folder gives way and not the new one.
+/// An attempt runs once, so a folder of it that is not empty is from another life of the scan: a
+/// backup was restored that is older than the attempt. That folder is set aside, as
+/// `attempt-<n>.before-<k>`, and nothing in it is touched but its configuration, which may hold
+/// secrets and would be removed by nobody. The number of the attempt is the row's, and whoever
+/// looks for its files goes by it; so the old folder gives way and not the new one.
 pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder> {
     let root = open_dir(CWD, results, OFlags::empty())?;
     let (scan_dir, _) = make_dir(&root, file_name(&paths.scan_dir)?)?;
@@ -226,7 +252,8 @@ pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder>
     Ok(Folder { dir, log: log.into() })
 }
 
-/// Opens the folder of an attempt that was made before, without following a symlink below the results folder.
+/// Opens the folder of an attempt that was made before, without following a symlink below the
+/// results folder.
 pub(super) fn open(results: &Path, paths: &AttemptPaths) -> io::Result<OwnedFd> {
     let root = open_dir(CWD, results, OFlags::empty())?;
     let scan_dir = open_dir(&root, file_name(&paths.scan_dir)?, OFlags::NOFOLLOW)?;
@@ -254,7 +281,9 @@ fn set_aside(parent: &OwnedFd, name: &Path) -> io::Result<()> {
 }
 
 fn file_name(path: &Path) -> io::Result<&Path> {
-    path.file_name().map(Path::new).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a folder without a name"))
+    path.file_name()
+        .map(Path::new)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a folder without a name"))
 }
 
 fn open_dir(parent: impl std::os::fd::AsFd, name: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
@@ -287,7 +316,13 @@ mod tests {
     use super::*;
 
     fn paths(results: &Path, target: &str) -> AttemptPaths {
-        AttemptPaths::new(results, &target.parse().unwrap(), "2026-11-23T19:06:59.9+02:00".parse().unwrap(), ScanId(7), AttemptNumber(1))
+        AttemptPaths::new(
+            results,
+            &target.parse().unwrap(),
+            "2026-11-23T19:06:59.9+02:00".parse().unwrap(),
+            ScanId(7),
+            AttemptNumber(1),
+        )
     }
 
     #[test]
@@ -316,7 +351,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let results = root.path().join("results");
         let paths = paths(&results, "example.com");
-        assert_eq!(create(&results, &paths).unwrap_err().kind(), io::ErrorKind::NotFound, "a results folder that is missing is not made again");
+        assert_eq!(
+            create(&results, &paths).unwrap_err().kind(),
+            io::ErrorKind::NotFound,
+            "a results folder that is missing is not made again"
+        );
         assert!(!results.exists());
         std::fs::create_dir(&results).unwrap();
         create(&results, &paths).unwrap();
@@ -339,7 +378,10 @@ mod tests {
             assert!(!paths.scan_dir.join(folder).join(CONFIG_NAME).exists(), "secrets are not set aside");
         }
         let report = |folder: &str| std::fs::read_to_string(paths.scan_dir.join(folder).join("report")).unwrap();
-        assert_eq!((report("attempt-1.before-1"), report("attempt-1.before-2"), report("attempt-1")), ("first".into(), "second".into(), "third".to_owned()));
+        assert_eq!(
+            (report("attempt-1.before-1"), report("attempt-1.before-2"), report("attempt-1")),
+            ("first".into(), "second".into(), "third".to_owned())
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! KAST's own log, `logs/kast.log`: the only place where it says that a plugin started, and why one that is not in `kast_info.json` did not run.
+//! KAST's own log, `logs/kast.log`: the only place where it says that a plugin started, and why one
+//! that is not in `kast_info.json` did not run.
 //!
-//! Texts of scanned sites may be in it, lines that look like KAST's own included. So a line says something only of a plugin that is known, and no line makes a result good that the plugin's own file
-//! does not hold.
+//! Texts of scanned sites may be in it, lines that look like KAST's own included. So a line says
+//! something only of a plugin that is known, and no line makes a result good that the plugin's own
+//! file does not hold.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -82,7 +84,10 @@ impl KastLog {
         }
         let mut file = opened.bytes.into_inner();
         let mut fresh = Vec::new();
-        if file.seek(SeekFrom::Start(from)).is_err() || file.take(MOST_AT_ONCE.min(until - from)).read_to_end(&mut fresh).is_err() || fresh.is_empty() {
+        if file.seek(SeekFrom::Start(from)).is_err()
+            || file.take(MOST_AT_ONCE.min(until - from)).read_to_end(&mut fresh).is_err()
+            || fresh.is_empty()
+        {
             return false;
         }
         if from < self.at {
@@ -150,7 +155,8 @@ impl KastLog {
             if let Some(plugin) = self.plugin(name, is_known) {
                 plugin.is_unavailable = true;
             }
-        } else if let Some((name, reason)) = part(" failed with exception: ").or_else(|| part(" raised an exception: ")) {
+        } else if let Some((name, reason)) = part(" failed with exception: ").or_else(|| part(" raised an exception: "))
+        {
             let reason = clean(reason, MOST_REASON_CHARS);
             let is_nameless = reason.is_empty() && line.contains(" failed with exception: ");
             if let Some(plugin) = self.plugin(name, is_known) {
@@ -193,10 +199,16 @@ mod tests {
              Running plugin: stranger\nPlugin stranger failed with exception: x\nRunning plugin: cut o",
         );
         let of = |key: &str| log.of(key).cloned().unwrap_or_default();
-        assert_eq!((of("a").has_started, of("a").started_at, of("a").word.as_deref()), (true, Timestamp::from_second(7).ok(), Some("success")));
+        assert_eq!(
+            (of("a").has_started, of("a").started_at, of("a").word.as_deref()),
+            (true, Timestamp::from_second(7).ok(), Some("success"))
+        );
         assert_eq!((of("a").is_processed, of("a").failure), (true, None));
         assert_eq!((of("b").word.as_deref(), of("b").is_processed), (Some("fail"), false));
-        assert_eq!((of("c").failure.as_deref(), of("d").is_unavailable, of("d").has_started), (Some("no route"), true, false));
+        assert_eq!(
+            (of("c").failure.as_deref(), of("d").is_unavailable, of("d").has_started),
+            (Some("no route"), true, false)
+        );
         assert_eq!((of("e").failure.as_deref(), of("e").has_started), (Some("is_available broke"), false));
         assert_eq!(of("f").failure.as_deref(), Some("ValueError"));
         assert_eq!(of("g").failure.as_deref(), Some("Dependency deadlock: Dependent plugin 'h' has not run yet"));
@@ -215,7 +227,8 @@ mod tests {
         std::fs::write(&path, "Running plugin: a\nRunning pl").unwrap();
         log.look(&dir, |_| true);
         assert_eq!(log.plugins().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>(), ["a"]);
-        std::io::Write::write_all(&mut std::fs::File::options().append(true).open(&path).unwrap(), b"ugin: b\n").unwrap();
+        std::io::Write::write_all(&mut std::fs::File::options().append(true).open(&path).unwrap(), b"ugin: b\n")
+            .unwrap();
         log.look(&dir, |_| true);
         assert_eq!(log.plugins().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         // One that begins anew, a line as long as a file, and a link.

@@ -1,11 +1,17 @@
 //! Runs one attempt as one process of KAST or of the built-in scanner.
 //!
-//! - [`ScannerCommand`] is the program; [`argv`](self) and its environment are pure functions of the job.
-//! - [`KastRunner`] implements the port: it makes the attempt's folder, spawns, and hands the process to a task that owns it.
-//! - The task selects over exit, requests, timers, output and files. What it reports comes from the scanner's files, which are read as hostile input.
-//! - [`ArtifactSink`] is told of an attempt's folder when it starts and when its files are final, by whoever keeps files elsewhere.
-//! - Between us and each scanner stands a `keeper`, which confines it (`isolation`) and holds together what it starts.
-//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, `keeper` for those of a node that was killed, [`Warden`] for those of one that is frozen, and
+//! - [`ScannerCommand`] is the program; [`argv`](self) and its environment are pure functions of
+//!   the job.
+//! - [`KastRunner`] implements the port: it makes the attempt's folder, spawns, and hands the
+//!   process to a task that owns it.
+//! - The task selects over exit, requests, timers, output and files. What it reports comes from the
+//!   scanner's files, which are read as hostile input.
+//! - [`ArtifactSink`] is told of an attempt's folder when it starts and when its files are final,
+//!   by whoever keeps files elsewhere.
+//! - Between us and each scanner stands a `keeper`, which confines it (`isolation`) and holds
+//!   together what it starts.
+//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, `keeper`
+//!   for those of a node that was killed, [`Warden`] for those of one that is frozen, and
 //!   [`sweep_leftovers`] for those of earlier ones.
 
 mod argv;
@@ -59,7 +65,10 @@ const OURSELVES: &str = "/proc/self/exe";
 pub use catalogue::{Catalogue, IssueKind};
 pub use config_file::{KastConfigError, NodeConfig};
 pub use egress::{EgressLimit, network_arguments, network_main};
-pub use folder::{AttemptPaths, HTML_REPORT_NAME, LOG_NAME, NOTES_NAME, PDF_REPORT_NAME, attempt_folder_name, scan_folder_name, stored_mark_name};
+pub use folder::{
+    AttemptPaths, HTML_REPORT_NAME, LOG_NAME, NOTES_NAME, PDF_REPORT_NAME, attempt_folder_name, scan_folder_name,
+    stored_mark_name,
+};
 pub use isolation::{CgroupState, Holds, Isolation, Limits, RunAs, RunAsError, holds};
 pub use keeper::{keeper_arguments, keeper_main};
 pub use remains::{MARK_NAME, OWN_NAMES};

@@ -18,7 +18,8 @@ use super::verdict::info::{MOST_BEYOND, MOST_PLUGINS};
 use super::verdict::{self, Info, Own, Sureness, Unsure};
 
 const INFO_FILE: &str = "kast_info.json";
-/// Files are read as streams, whatever their size. No scanner writes a larger one, and reading it would keep a thread for minutes.
+/// Files are read as streams, whatever their size. No scanner writes a larger one, and reading it
+/// would keep a thread for minutes.
 const MOST_BYTES: u64 = 8 << 30;
 
 /// What a look found.
@@ -49,7 +50,8 @@ pub(super) struct Observer {
     dir: OwnedFd,
     catalogue: Option<Arc<Catalogue>>,
     known: BTreeSet<String>,
-    /// The keys of the plugins of which the scanner's log may say something; empty where none is known.
+    /// The keys of the plugins of which the scanner's log may say something; empty where none is
+    /// known.
     logged: BTreeSet<String>,
     expected: Expected,
     entries: BTreeMap<String, Entry>,
@@ -74,7 +76,11 @@ impl Observer {
     pub(super) fn look(&mut self) -> Look {
         let Ok(entries) = result_file::list(&self.dir) else { return Look { changed: false, plugins: None } };
         // Our own log is the output, which counts on its own.
-        let entries: BTreeMap<String, Entry> = entries.into_iter().filter(|entry| entry.name != LOG_NAME).map(|entry| (entry.name.clone(), entry)).collect();
+        let entries: BTreeMap<String, Entry> = entries
+            .into_iter()
+            .filter(|entry| entry.name != LOG_NAME)
+            .map(|entry| (entry.name.clone(), entry))
+            .collect();
         let changed = entries != self.entries;
         let before = std::mem::replace(&mut self.entries, entries);
         if changed {
@@ -92,7 +98,9 @@ impl Observer {
     /// The scanner's own log says something of plugins that are known.
     fn read_log(&mut self) {
         let logged = &self.logged;
-        self.seen.log.look(&self.dir, |key| if logged.is_empty() { plugin_name::is_selectable(key) } else { logged.contains(key) });
+        self.seen.log.look(&self.dir, |key| {
+            if logged.is_empty() { plugin_name::is_selectable(key) } else { logged.contains(key) }
+        });
     }
 
     fn read_changes(&mut self, before: &BTreeMap<String, Entry>) {
@@ -109,7 +117,9 @@ impl Observer {
         }
         // A result that is not there any more says nothing any more.
         let gone = before.keys().filter(|name| !self.entries.contains_key(*name));
-        let gone = gone.filter_map(|file| if let FileRole::Processed(name) = progress::role(file, &self.known) { Some(name.to_owned()) } else { None });
+        let gone = gone.filter_map(|file| {
+            if let FileRole::Processed(name) = progress::role(file, &self.known) { Some(name.to_owned()) } else { None }
+        });
         written.extend(gone);
         for name in written {
             match self.read_processed(&name) {
@@ -117,7 +127,8 @@ impl Observer {
                     self.unreadable.remove(&name);
                     self.add(own);
                 }
-                // Before the end, one that cannot be read may be half written: its plugin runs until then. What an earlier version of the file said does not count any more.
+                // Before the end, one that cannot be read may be half written: its plugin runs
+                // until then. What an earlier version of the file said does not count any more.
                 Ok(_) | Err(_) => {
                     self.seen.ended.remove(&plugin_name::key(&plugin_name::shown(&name)));
                     self.seen.mark(&name, None);
@@ -145,7 +156,8 @@ impl Observer {
     /// Reads, for the last time, what could not be read before, and what a long list did not show.
     fn read_rest(&mut self, info: &Info) {
         let unreadable = std::mem::take(&mut self.unreadable);
-        let listed: BTreeSet<&String> = info.plugins.iter().map(|listed| &listed.raw_name).filter(|name| !name.is_empty()).collect();
+        let listed: BTreeSet<&String> =
+            info.plugins.iter().map(|listed| &listed.raw_name).filter(|name| !name.is_empty()).collect();
         let names: BTreeSet<&String> = unreadable.iter().chain(listed.iter().copied()).collect();
         let mut failed = Vec::new();
         for name in names {
@@ -173,7 +185,9 @@ impl Observer {
         }
     }
 
-    /// The last look: the plugins' final state, and what became of the scanner's result file. `at_stop` are the keys of the plugins that ran when the attempt was asked to end before its time.
+    /// The last look: the plugins' final state, and what became of the scanner's result file.
+    /// `at_stop` are the keys of the plugins that ran when the attempt was asked to end before its
+    /// time.
     pub(super) fn conclude(mut self, zone: &TimeZone, at_stop: &BTreeSet<String>) -> Conclusion {
         self.look();
         let (info, written, problem) = match result_file::open(&self.dir, INFO_FILE, MOST_BYTES) {
@@ -189,7 +203,8 @@ impl Observer {
         let seen = progress::plugins(&self.expected, &self.seen);
         let mut plugins = verdict::merge(&info, &seen, &self.seen.ended, written, zone);
         let is_kast = self.catalogue.as_deref().is_none_or(|known| known.scanner.kind == ScannerKind::Kast);
-        let unsure = if is_kast { verdict::judge(&mut plugins, &self.seen.ended, verdict::Moment::Over) } else { Vec::new() };
+        let unsure =
+            if is_kast { verdict::judge(&mut plugins, &self.seen.ended, verdict::Moment::Over) } else { Vec::new() };
         verdict::broken_off(&mut plugins, at_stop);
         let mut notes: Vec<String> = self.registry_note(&plugins).into_iter().collect();
         notes.append(&mut self.expected.notes);
@@ -197,11 +212,13 @@ impl Observer {
         Conclusion { info: problem.unwrap_or(InfoFile::Read), plugins, notes, unsure }
     }
 
-    /// One result for all plugins that are known and not among `plugins`, because there are too many.
+    /// One result for all plugins that are known and not among `plugins`, because there are too
+    /// many.
     fn not_kept(&self, plugins: &[PluginResult], info: &Info) -> Option<PluginResult> {
         let kept: BTreeSet<String> = plugins.iter().map(|plugin| plugin_name::key(&plugin.name)).collect();
         let known = progress::names(&self.expected, &self.seen).map(plugin_name::key);
-        let beyond: BTreeSet<String> = known.chain(self.beyond.iter().chain(&info.beyond).cloned()).filter(|key| !kept.contains(key)).collect();
+        let beyond: BTreeSet<String> =
+            known.chain(self.beyond.iter().chain(&info.beyond).cloned()).filter(|key| !kept.contains(key)).collect();
         (!beyond.is_empty()).then(|| verdict::not_read(beyond.len()))
     }
 
@@ -209,7 +226,9 @@ impl Observer {
     fn registry_note(&self, plugins: &[PluginResult]) -> Option<String> {
         let counts = SeverityCounts::of(plugins);
         let Some(catalogue) = self.catalogue.as_deref() else {
-            return (!counts.is_empty()).then(|| "The severities of the issues are unknown: the scanner has not listed its plugins and issues".into());
+            return (!counts.is_empty()).then(|| {
+                "The severities of the issues are unknown: the scanner has not listed its plugins and issues".into()
+            });
         };
         let why = catalogue.registry_problem.as_deref()?;
         if catalogue.registry.is_empty() {
@@ -228,7 +247,9 @@ mod tests {
 
     /// How many plugins have a result that cannot be read.
     fn spoilt(ended: &Conclusion) -> usize {
-        let is_spoilt = |plugin: &&PluginResult| plugin.message.as_deref().is_some_and(|text| text.starts_with("Result file cannot be read"));
+        let is_spoilt = |plugin: &&PluginResult| {
+            plugin.message.as_deref().is_some_and(|text| text.starts_with("Result file cannot be read"))
+        };
         ended.plugins.iter().filter(is_spoilt).count()
     }
 
@@ -238,7 +259,9 @@ mod tests {
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
         let mut observer = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() });
         let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
-        let states = |look: Look| (look.changed, look.plugins.map(|plugins| plugins.iter().map(|plugin| plugin.status).collect::<Vec<_>>()));
+        let states = |look: Look| {
+            (look.changed, look.plugins.map(|plugins| plugins.iter().map(|plugin| plugin.status).collect::<Vec<_>>()))
+        };
 
         assert_eq!(states(observer.look()), (false, Some(vec![PluginStatus::Pending])));
         assert_eq!(states(observer.look()), (false, None));
@@ -258,7 +281,8 @@ mod tests {
     #[test]
     fn a_result_that_is_half_written_fails_only_at_the_end() {
         let root = tempfile::tempdir().unwrap();
-        let observer = || Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default());
+        let observer =
+            || Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default());
         let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
         let mut live = observer();
         write("whatweb.json", "[]");
@@ -275,7 +299,8 @@ mod tests {
     /// What a plugin does to its result.
     type Spoil = fn(&std::path::Path);
 
-    /// What a plugin wrote before, and what it leaves of it: the last word is that of the last version, as it is for an observer that saw no other.
+    /// What a plugin wrote before, and what it leaves of it: the last word is that of the last
+    /// version, as it is for an observer that saw no other.
     #[test]
     fn an_earlier_version_of_a_result_does_not_hide_that_it_cannot_be_read() {
         let good = r#"{"findings_count":3,"disposition":"success","issues":["a"]}"#;
@@ -307,19 +332,32 @@ mod tests {
         for (what, spoil, unreadable, message) in ways {
             for is_seen_spoilt in [true, false] {
                 let root = tempfile::tempdir().unwrap();
-                let observer = || Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default());
+                let observer = || {
+                    Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default())
+                };
                 let file = root.path().join("whatweb_processed.json");
                 std::fs::write(&file, good).unwrap();
                 let mut live = observer();
                 assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::Completed, "{what}");
                 spoil(&file);
                 if is_seen_spoilt {
-                    assert_eq!(live.look().plugins.unwrap()[0].status, PluginStatus::InProgress, "{what}: it may be half written");
+                    assert_eq!(
+                        live.look().plugins.unwrap()[0].status,
+                        PluginStatus::InProgress,
+                        "{what}: it may be half written"
+                    );
                 }
                 std::fs::write(root.path().join("kast_info.json"), info).unwrap();
-                for ended in [live.conclude(&TimeZone::UTC, &BTreeSet::new()), observer().conclude(&TimeZone::UTC, &BTreeSet::new())] {
+                for ended in [
+                    live.conclude(&TimeZone::UTC, &BTreeSet::new()),
+                    observer().conclude(&TimeZone::UTC, &BTreeSet::new()),
+                ] {
                     let plugin = &ended.plugins[0];
-                    assert_eq!((ended.plugins.len(), plugin.status, spoilt(&ended)), (1, PluginStatus::Failed, unreadable), "{what}: {plugin:?}");
+                    assert_eq!(
+                        (ended.plugins.len(), plugin.status, spoilt(&ended)),
+                        (1, PluginStatus::Failed, unreadable),
+                        "{what}: {plugin:?}"
+                    );
                     assert!(plugin.message.as_deref().unwrap().contains(message), "{what}: {plugin:?}");
                     assert_eq!(plugin.issues_count(), 0, "{what}");
                 }
@@ -331,7 +369,8 @@ mod tests {
     fn a_result_that_is_written_anew_counts_as_it_is_then() {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
-        let mut live = Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default());
+        let mut live =
+            Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default());
         write("whatweb_processed.json", r#"{"findings_count":3,"disposition":"success"}"#);
         live.look();
         write("whatweb_processed.json", r#"{"findings_"#);
@@ -339,18 +378,24 @@ mod tests {
         write("whatweb_processed.json", r#"{"findings_count":4,"disposition":"success"}"#);
         assert_eq!(live.look().plugins.unwrap()[0].findings_count, 4);
         let ended = live.conclude(&TimeZone::UTC, &BTreeSet::new());
-        assert_eq!((ended.plugins[0].status, ended.plugins[0].findings_count, spoilt(&ended)), (PluginStatus::Completed, 4, 0));
+        assert_eq!(
+            (ended.plugins[0].status, ended.plugins[0].findings_count, spoilt(&ended)),
+            (PluginStatus::Completed, 4, 0)
+        );
     }
 
     #[test]
     fn a_file_that_cannot_be_read_is_not_hidden_by_another_of_the_same_plugin() {
         for (good, torn) in [("WhatWeb", "whatweb"), ("whatweb", "WhatWeb")] {
             let root = tempfile::tempdir().unwrap();
-            let write = |name: &str, text: &str| std::fs::write(root.path().join(format!("{name}_processed.json")), text).unwrap();
+            let write = |name: &str, text: &str| {
+                std::fs::write(root.path().join(format!("{name}_processed.json")), text).unwrap()
+            };
             write(good, r#"{"disposition":"success"}"#);
             write(torn, r#"{"disposition":"suc"#);
             let ended =
-                Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC, &BTreeSet::new());
+                Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default())
+                    .conclude(&TimeZone::UTC, &BTreeSet::new());
             assert_eq!((ended.plugins.len(), ended.plugins[0].status), (1, PluginStatus::Failed), "{torn}");
         }
     }
@@ -368,7 +413,8 @@ mod tests {
         ] {
             let root = tempfile::tempdir().unwrap();
             for n in 0..files {
-                std::fs::write(root.path().join(format!("p{n}_processed.json")), r#"{"disposition":"success"}"#).unwrap();
+                std::fs::write(root.path().join(format!("p{n}_processed.json")), r#"{"disposition":"success"}"#)
+                    .unwrap();
             }
             // Some are listed twice.
             let listed_numbers = (0..listed).chain(0..listed.min(3)).chain(listed.saturating_sub(3)..listed);
@@ -376,30 +422,52 @@ mod tests {
             let text = serde_json::json!({ "plugins": listed_numbers.map(entry).collect::<Vec<_>>() }).to_string();
             std::fs::write(root.path().join("kast_info.json"), text).unwrap();
             let ended =
-                Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default()).conclude(&TimeZone::UTC, &BTreeSet::new());
+                Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default())
+                    .conclude(&TimeZone::UTC, &BTreeSet::new());
             let last = ended.plugins.last().unwrap();
             assert_eq!(ended.plugins.len(), 500 + usize::from(more.is_some()), "{listed} {files}");
-            assert_eq!((more.is_some()).then_some((last.name.as_str(), last.status)), more.map(|name| (name, PluginStatus::Failed)), "{listed} {files}");
+            assert_eq!(
+                (more.is_some()).then_some((last.name.as_str(), last.status)),
+                more.map(|name| (name, PluginStatus::Failed)),
+                "{listed} {files}"
+            );
             let others = if files == 0 { PluginStatus::Failed } else { PluginStatus::Completed };
-            assert!(ended.plugins[..500].iter().all(|plugin| plugin.status == others), "{listed} {files}: each of those that are kept has its own file read");
+            assert!(
+                ended.plugins[..500].iter().all(|plugin| plugin.status == others),
+                "{listed} {files}: each of those that are kept has its own file read"
+            );
         }
     }
 
     #[test]
     fn files_of_plugins_with_any_name_are_found() {
         let root = tempfile::tempdir().unwrap();
-        let write = |name: &str| std::fs::write(root.path().join(name), r#"{"findings_count":3,"disposition":"success"}"#).unwrap();
+        let write = |name: &str| {
+            std::fs::write(root.path().join(name), r#"{"findings_count":3,"disposition":"success"}"#).unwrap()
+        };
         std::fs::create_dir(root.path().join("my plugin")).unwrap();
         std::os::unix::fs::symlink("/etc", root.path().join("etc")).unwrap();
         let names = ["nmap.vuln", "my plugin/1", "näme", "WhatWeb"];
         names.iter().for_each(|name| write(&format!("{name}_processed.json")));
-        let listed: Vec<_> = names.iter().chain(&["../up", "etc/passwd"]).map(|name| serde_json::json!({ "plugin_name": name, "status": "success" })).collect();
-        std::fs::write(root.path().join("kast_info.json"), serde_json::json!({ "plugins": listed }).to_string()).unwrap();
+        let listed: Vec<_> = names
+            .iter()
+            .chain(&["../up", "etc/passwd"])
+            .map(|name| serde_json::json!({ "plugin_name": name, "status": "success" }))
+            .collect();
+        std::fs::write(root.path().join("kast_info.json"), serde_json::json!({ "plugins": listed }).to_string())
+            .unwrap();
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
-        let ended = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() }).conclude(&TimeZone::UTC, &BTreeSet::new());
+        let ended = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() })
+            .conclude(&TimeZone::UTC, &BTreeSet::new());
         let shown: Vec<_> = ended.plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.findings_count)).collect();
-        assert_eq!(shown, [("nmap.vuln", 3), ("my plugin/1", 3), ("näme", 3), ("whatweb", 3), ("../up", 0), ("etc/passwd", 0)]);
-        assert!(ended.plugins[4..].iter().all(|plugin| plugin.status == PluginStatus::Failed), "nothing outside the folder is read");
+        assert_eq!(
+            shown,
+            [("nmap.vuln", 3), ("my plugin/1", 3), ("näme", 3), ("whatweb", 3), ("../up", 0), ("etc/passwd", 0)]
+        );
+        assert!(
+            ended.plugins[4..].iter().all(|plugin| plugin.status == PluginStatus::Failed),
+            "nothing outside the folder is read"
+        );
     }
 
     #[test]
@@ -408,7 +476,9 @@ mod tests {
         std::fs::write(root.path().join("a_processed.json"), r#"{"issues":["X"]}"#).unwrap();
         let notes = |catalogue: Option<Catalogue>| {
             let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
-            Observer::new(dir, catalogue.map(Arc::new), Expected::default()).conclude(&TimeZone::UTC, &BTreeSet::new()).notes
+            Observer::new(dir, catalogue.map(Arc::new), Expected::default())
+                .conclude(&TimeZone::UTC, &BTreeSet::new())
+                .notes
         };
         assert!(notes(None)[0].starts_with("The severities of the issues are unknown"));
         let broken = Catalogue { registry_problem: Some("the registry is truncated".into()), ..Catalogue::default() };
@@ -441,7 +511,8 @@ mod tests {
             let root = tempfile::tempdir().unwrap();
             std::fs::create_dir(root.path().join("logs")).unwrap();
             let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
-            let expected = Expected { names: names.iter().map(|&name| name.to_owned()).collect(), ..Expected::default() };
+            let expected =
+                Expected { names: names.iter().map(|&name| name.to_owned()).collect(), ..Expected::default() };
             Self { root, observer: Observer::new(dir, None, expected) }
         }
 
@@ -470,12 +541,22 @@ mod tests {
         assert_eq!(staged.states(), [Pending, InProgress, Pending]);
         assert!(staged.observer.last[1].started_at.is_some());
         staged.log("Plugin cors_analyzer finished with disposition: success");
-        staged.write("cors_analyzer_processed.json", r#"{"findings_count":2,"issues":["a","b"],"timestamp":"2026-11-23T18:00:00Z"}"#);
-        assert_eq!(staged.states(), [Pending, InProgress, Pending], "it does not say how it ended, and nothing else does yet");
+        staged.write(
+            "cors_analyzer_processed.json",
+            r#"{"findings_count":2,"issues":["a","b"],"timestamp":"2026-11-23T18:00:00Z"}"#,
+        );
+        assert_eq!(
+            staged.states(),
+            [Pending, InProgress, Pending],
+            "it does not say how it ended, and nothing else does yet"
+        );
         staged.log("Plugin cors_analyzer post-processed output: /x/cors_analyzer_processed.json");
         assert_eq!(staged.states(), [Pending, Completed, Pending]);
         let plugin = &staged.observer.last[1];
-        assert!(plugin.ended_at.unwrap() > "2026-11-23T18:00:00Z".parse().unwrap(), "the time in the file may be that of the start: {plugin:?}");
+        assert!(
+            plugin.ended_at.unwrap() > "2026-11-23T18:00:00Z".parse().unwrap(),
+            "the time in the file may be that of the start: {plugin:?}"
+        );
         staged.log("Running plugin: org_discovery\nPlugin boom raised an exception: is_available broke");
         assert_eq!(staged.states(), [InProgress, Completed, Failed]);
         // The attempt is cut off here.
@@ -513,15 +594,26 @@ mod tests {
     fn the_reason_of_a_plugin_that_the_list_leaves_out_is_in_the_log() {
         let staged = Staged::new(&["a", "b", "c"]);
         staged.log("Running plugin: a\nDependency deadlock detected! Some plugins cannot run:\n  - b: Dependent plugin 'x' has not run yet\nPlugin c failed with exception: ");
-        staged.log("Traceback (most recent call last):\n  File \"c.py\"\nValueError\nScan complete. 1 plugins executed.");
+        staged
+            .log("Traceback (most recent call last):\n  File \"c.py\"\nValueError\nScan complete. 1 plugins executed.");
         staged.write(
             "kast_info.json",
             r#"{"plugins":[{"plugin_name":"a","status":"failed","error":"no route"},{"plugin_name":"c","status":"failed","error":""}]}"#,
         );
         let plugins = staged.observer.conclude(&TimeZone::UTC, &BTreeSet::new()).plugins;
-        let shown: Vec<_> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.status, plugin.message.as_deref().unwrap())).collect();
+        let shown: Vec<_> = plugins
+            .iter()
+            .map(|plugin| (plugin.name.as_str(), plugin.status, plugin.message.as_deref().unwrap()))
+            .collect();
         let failed = PluginStatus::Failed;
-        assert_eq!(shown, [("a", failed, "no route"), ("c", failed, "ValueError"), ("b", failed, "Dependency deadlock: Dependent plugin 'x' has not run yet")]);
+        assert_eq!(
+            shown,
+            [
+                ("a", failed, "no route"),
+                ("c", failed, "ValueError"),
+                ("b", failed, "Dependency deadlock: Dependent plugin 'x' has not run yet")
+            ]
+        );
     }
 
     #[test]
@@ -530,7 +622,10 @@ mod tests {
         staged.write("cors_analyzer_processed.json", r#"{"findings_count":0,"issues":[],"summary":"No issues"}"#);
         staged.log("Running plugin: cors_analyzer\nPlugin cors_analyzer finished with disposition: success\nPlugin cors_analyzer post-processed output: x");
         assert_eq!(staged.states()[1], PluginStatus::InProgress, "it is open whether the target answered");
-        staged.write("wafw00f_processed.json", r#"{"findings":{"disposition":"success","results":[]},"issues":["No WAF Detected"],"findings_count":0}"#);
+        staged.write(
+            "wafw00f_processed.json",
+            r#"{"findings":{"disposition":"success","results":[]},"issues":["No WAF Detected"],"findings_count":0}"#,
+        );
         assert_eq!(staged.states()[..2], [PluginStatus::Failed, PluginStatus::Failed]);
         staged.write(
             "whatweb_processed.json",
@@ -538,9 +633,13 @@ mod tests {
         );
         staged.write("ai_surface_detection_processed.json", r#"{"findings_count":0,"issues":[],"summary":"None"}"#);
         let names = ["wafw00f", "cors_analyzer", "ai_surface_detection", "whatweb"];
-        let listed: Vec<_> = names.iter().map(|name| serde_json::json!({ "plugin_name": name, "status": "success" })).collect();
+        let listed: Vec<_> =
+            names.iter().map(|name| serde_json::json!({ "plugin_name": name, "status": "success" })).collect();
         staged.write("kast_info.json", &serde_json::json!({ "plugins": listed }).to_string());
         let plugins = staged.observer.conclude(&TimeZone::UTC, &BTreeSet::new()).plugins;
-        assert!(plugins.iter().all(|plugin| plugin.status == PluginStatus::Failed && plugin.issues_count() == 0), "{plugins:?}");
+        assert!(
+            plugins.iter().all(|plugin| plugin.status == PluginStatus::Failed && plugin.issues_count() == 0),
+            "{plugins:?}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The scanner's output: drained as it comes, whoever reads it; the beginning goes to a file, the end stays in memory, both bounded.
+//! The scanner's output: drained as it comes, whoever reads it; the beginning goes to a file, the
+//! end stays in memory, both bounded.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -45,7 +46,13 @@ impl Tail {
         let text = String::from_utf8_lossy(&self.bytes);
         // A line that lost its beginning says less than none, unless it is the only one.
         let whole = if self.cut { text.split_once('\n').map_or(&*text, |(_, rest)| rest) } else { &text };
-        let mut lines: Vec<String> = whole.lines().rev().map(|line| clean(line, LAST_LINE_CHARS)).filter(|line| !line.is_empty()).take(LAST_LINES).collect();
+        let mut lines: Vec<String> = whole
+            .lines()
+            .rev()
+            .map(|line| clean(line, LAST_LINE_CHARS))
+            .filter(|line| !line.is_empty())
+            .take(LAST_LINES)
+            .collect();
         lines.reverse();
         lines
     }
@@ -81,7 +88,10 @@ impl CappedLog {
         self.left -= fits as u64;
         if fits < chunk.len() {
             self.state = LogState::Cut;
-            let notice = format!("\n[kastrel] the log is cut here: it reached its limit of {} bytes; the scanner's output goes on unrecorded\n", self.cap);
+            let notice = format!(
+                "\n[kastrel] the log is cut here: it reached its limit of {} bytes; the scanner's output goes on unrecorded\n",
+                self.cap
+            );
             result = match result {
                 Ok(()) => self.file.write_all(notice.as_bytes()).await,
                 failed => failed,
@@ -109,7 +119,14 @@ pub(super) struct Output {
 
 impl Output {
     /// Starts to drain; `activity` is notified of every chunk. `secrets` are recorded nowhere.
-    pub(super) fn drain(stdout: OwnedFd, stderr: OwnedFd, log: std::fs::File, cap: u64, activity: Arc<Notify>, secrets: &Arc<[String]>) -> io::Result<Self> {
+    pub(super) fn drain(
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+        log: std::fs::File,
+        cap: u64,
+        activity: Arc<Notify>,
+        secrets: &Arc<[String]>,
+    ) -> io::Result<Self> {
         let pipe = |end| Ok::<_, io::Error>((Receiver::from_owned_fd(end)?, Redactor::new(Arc::clone(secrets))));
         let pipes = [pipe(stdout)?, pipe(stderr)?];
         let tails: Arc<[Mutex<Tail>; 2]> = Arc::default();
@@ -120,7 +137,8 @@ impl Output {
         Ok(Self { task, tails })
     }
 
-    /// Waits until both pipes are at their end, at most `limit`: one that is open still is held by a process that could not be found.
+    /// Waits until both pipes are at their end, at most `limit`: one that is open still is held by
+    /// a process that could not be found.
     pub(super) async fn finish(mut self, limit: std::time::Duration) -> OutputEnd {
         let mut notes = Vec::new();
         match tokio::time::timeout(limit, &mut self.task).await {
@@ -142,7 +160,12 @@ impl Drop for Output {
     }
 }
 
-async fn drain(pipes: [(Receiver, Redactor); 2], tails: Arc<[Mutex<Tail>; 2]>, mut log: CappedLog, activity: Arc<Notify>) -> Option<String> {
+async fn drain(
+    pipes: [(Receiver, Redactor); 2],
+    tails: Arc<[Mutex<Tail>; 2]>,
+    mut log: CappedLog,
+    activity: Arc<Notify>,
+) -> Option<String> {
     let [stdout, stderr] = pipes;
     let (mut stdout, mut stderr) = (Some(stdout), Some(stderr));
     loop {
@@ -161,8 +184,12 @@ async fn drain(pipes: [(Receiver, Redactor); 2], tails: Arc<[Mutex<Tail>; 2]>, m
     let flushed = log.file.flush().await;
     match (log.state, flushed) {
         (LogState::Writing, Ok(())) => None,
-        (LogState::Cut, Ok(())) => Some(format!("the scanner wrote more than {} bytes of output; the rest was not recorded", log.cap)),
-        (LogState::Failed(error), _) | (_, Err(error)) => Some(format!("the scanner's output could not be recorded: {error}")),
+        (LogState::Cut, Ok(())) => {
+            Some(format!("the scanner wrote more than {} bytes of output; the rest was not recorded", log.cap))
+        }
+        (LogState::Failed(error), _) | (_, Err(error)) => {
+            Some(format!("the scanner's output could not be recorded: {error}"))
+        }
     }
 }
 
@@ -173,8 +200,14 @@ async fn readable(pipe: Option<&(Receiver, Redactor)>) -> io::Result<()> {
     }
 }
 
-/// Reads what is there, up to a bound; the buffer lives no longer, so that quiet attempts hold none. Tells whether the pipe is at its end.
-async fn drain_burst(pipe: &mut Option<(Receiver, Redactor)>, tail: &Mutex<Tail>, log: &mut CappedLog, activity: &Notify) -> bool {
+/// Reads what is there, up to a bound; the buffer lives no longer, so that quiet attempts hold
+/// none. Tells whether the pipe is at its end.
+async fn drain_burst(
+    pipe: &mut Option<(Receiver, Redactor)>,
+    tail: &Mutex<Tail>,
+    log: &mut CappedLog,
+    activity: &Notify,
+) -> bool {
     let Some((pipe, redactor)) = pipe else { return true };
     let mut buffer = vec![0; CHUNK_BYTES];
     for _ in 0..CHUNKS_IN_A_ROW {
@@ -225,8 +258,12 @@ mod tests {
 
     #[test]
     fn last_words_are_printable_and_prefer_errors() {
-        let errors = tail(&[b"Traceback (most recent call last):\n  File\n", b"ValueError: \x1b[31mno\x1b[0m \xff\n\n"]);
-        assert_eq!(last_words(&tail(&[b"INFO fine\n"]), &errors), "Traceback (most recent call last):\nFile\nValueError: no \u{fffd}");
+        let errors =
+            tail(&[b"Traceback (most recent call last):\n  File\n", b"ValueError: \x1b[31mno\x1b[0m \xff\n\n"]);
+        assert_eq!(
+            last_words(&tail(&[b"INFO fine\n"]), &errors),
+            "Traceback (most recent call last):\nFile\nValueError: no \u{fffd}"
+        );
         assert_eq!(last_words(&tail(&[b"only this\r\n"]), &tail(&[b" \n\n"])), "only this");
         let many: String = (0..5000).map(|n| format!("line {n}\n")).collect();
         let lines = tail(&[many.as_bytes()]).lines();
@@ -241,7 +278,15 @@ mod tests {
         let (out, mut out_writer) = io::pipe().unwrap();
         let (err, err_writer) = io::pipe().unwrap();
         let activity = Arc::new(Notify::new());
-        let output = Output::drain(out.into(), err.into(), std::fs::File::create(&path).unwrap(), 10, Arc::clone(&activity), &Arc::default()).unwrap();
+        let output = Output::drain(
+            out.into(),
+            err.into(),
+            std::fs::File::create(&path).unwrap(),
+            10,
+            Arc::clone(&activity),
+            &Arc::default(),
+        )
+        .unwrap();
         out_writer.write_all(b"0123456789abcdef\nlast\n").unwrap();
         activity.notified().await;
         drop((out_writer, err_writer));
@@ -258,21 +303,27 @@ mod tests {
         let (out, mut out_writer) = io::pipe().unwrap();
         let (err, mut err_writer) = io::pipe().unwrap();
         let secrets: Arc<[String]> = ["hunter2".to_owned()].into();
-        let output = Output::drain(out.into(), err.into(), log.reopen().unwrap(), 1 << 20, Arc::default(), &secrets).unwrap();
+        let output =
+            Output::drain(out.into(), err.into(), log.reopen().unwrap(), 1 << 20, Arc::default(), &secrets).unwrap();
         out_writer.write_all(b"using key hun").unwrap();
         out_writer.write_all(b"ter2 now\n").unwrap();
         err_writer.write_all(b"refused: hunter2").unwrap();
         drop((out_writer, err_writer));
         let end = output.finish(std::time::Duration::from_secs(5)).await;
         let text = std::fs::read_to_string(log.path()).unwrap();
-        assert!(!text.contains("hunter2") && text.contains("using key •••••• now") && end.last_words == "refused: ••••••", "{text} {end:?}");
+        assert!(
+            !text.contains("hunter2") && text.contains("using key •••••• now") && end.last_words == "refused: ••••••",
+            "{text} {end:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pipe_that_stays_open_is_named() {
         let (out, _out_writer) = io::pipe().unwrap();
         let (err, _err_writer) = io::pipe().unwrap();
-        let output = Output::drain(out.into(), err.into(), tempfile::tempfile().unwrap(), 10, Arc::default(), &Arc::default()).unwrap();
+        let output =
+            Output::drain(out.into(), err.into(), tempfile::tempfile().unwrap(), 10, Arc::default(), &Arc::default())
+                .unwrap();
         let end = output.finish(std::time::Duration::from_secs(2)).await;
         assert!(end.notes[0].contains("still open"), "{:?}", end.notes);
     }

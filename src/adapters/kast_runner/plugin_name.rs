@@ -1,7 +1,9 @@
 //! What a plugin is called: its identity is KAST's own name for it, whatever is in that.
 //!
-//! Names come from KAST, from the names of files and from `kast_info.json`. Each is made safe to show; two that differ in the case of letters alone are one plugin. Only names of plain letters can
-//! be chosen for a scan ([`is_selectable`]); all others are shown all the same, because a failure that is not shown looks like a pass.
+//! Names come from KAST, from the names of files and from `kast_info.json`. Each is made safe to
+//! show; two that differ in the case of letters alone are one plugin. Only names of plain letters
+//! can be chosen for a scan ([`is_selectable`]); all others are shown all the same, because a
+//! failure that is not shown looks like a pass.
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +14,8 @@ const MOST_CHARS: usize = 100;
 /// What a plugin without a name is called.
 const UNNAMED: &str = "(unnamed plugin)";
 
-/// The name to show and to keep: without control characters, never empty, of bounded length. Different long names stay different.
+/// The name to show and to keep: without control characters, never empty, of bounded length.
+/// Different long names stay different.
 pub(super) fn shown(name: &str) -> String {
     let whole = clean(name, usize::MAX);
     if whole.is_empty() {
@@ -31,9 +34,12 @@ pub(super) fn key(shown: &str) -> String {
     shown.to_lowercase()
 }
 
-/// Whether a plugin of this name can be chosen for a scan: safe as an argument, alone and in a list.
+/// Whether a plugin of this name can be chosen for a scan: safe as an argument, alone and in a
+/// list.
 pub(super) fn is_selectable(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (1..=64).contains(&name.len())
+        && !name.starts_with('-')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 #[cfg(test)]
@@ -68,7 +74,16 @@ mod tests {
 
     #[test]
     fn what_can_be_chosen_stays_one_argument() {
-        for (name, ok) in [("whatweb", true), ("a-b_C9", true), ("", false), ("-x", false), ("../x", false), ("a b", false), ("ä", false), ("a,b", false)] {
+        for (name, ok) in [
+            ("whatweb", true),
+            ("a-b_C9", true),
+            ("", false),
+            ("-x", false),
+            ("../x", false),
+            ("a b", false),
+            ("ä", false),
+            ("a,b", false),
+        ] {
             assert_eq!(is_selectable(name), ok, "{name}");
         }
     }

@@ -1,7 +1,10 @@
-//! Whether the target answers: Kastrel asks it once, at the end of an attempt with plugins that found nothing and do not show whether anybody answered them.
+//! Whether the target answers: Kastrel asks it once, at the end of an attempt with plugins that
+//! found nothing and do not show whether anybody answered them.
 //!
-//! The question is one `GET /` as the plugin would send it: its scheme, the scanner's proxy, and no look at the certificate. Any status is an answer, and no redirect is followed. A name is resolved
-//! once, each of its addresses passes the scope policy, and the connection goes to one of those.
+//! The question is one `GET /` as the plugin would send it: its scheme, the scanner's proxy, and no
+//! look at the certificate. Any status is an answer, and no redirect is followed. A name is
+//! resolved once, each of its addresses passes the scope policy, and the connection goes to one of
+//! those.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -48,7 +51,11 @@ impl Probe {
     }
 
     /// Asks by one scheme after the other, until there is an answer.
-    async fn first_answer(&self, schemes: &[Scheme], asked: &mut HashMap<Scheme, Result<(), Silence>>) -> Result<(), Silence> {
+    async fn first_answer(
+        &self,
+        schemes: &[Scheme],
+        asked: &mut HashMap<Scheme, Result<(), Silence>>,
+    ) -> Result<(), Silence> {
         let mut silences = Vec::new();
         for scheme in schemes {
             if !asked.contains_key(scheme) {
@@ -70,7 +77,11 @@ impl Probe {
         let proxy = self.proxy(scheme);
         // The provider stays when there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).referer(false).timeout(limit);
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .timeout(limit);
         let mut client = client.tls_danger_accept_invalid_certs(true);
         if let Host::Name(name) = self.target.host() {
             match self.resolve(name, port, limit).await {
@@ -96,7 +107,8 @@ impl Probe {
         let Ok(found) = tokio::time::timeout(limit, tokio::net::lookup_host((name, port))).await else {
             return Err(Unresolved::Unknown("the name is not resolved in time".to_owned()));
         };
-        let addresses: Vec<SocketAddr> = found.map_err(|error| Unresolved::Unknown(format!("the name does not resolve: {error}")))?.collect();
+        let addresses: Vec<SocketAddr> =
+            found.map_err(|error| Unresolved::Unknown(format!("the name does not resolve: {error}")))?.collect();
         scope_check::judge(&self.scope, self.target.host(), addresses.iter().map(SocketAddr::ip))
             .map_err(|why| Unresolved::OutOfScope(format!("the name {why}")))?;
         Ok(addresses)
@@ -105,7 +117,9 @@ impl Probe {
     /// The scanner's proxy for the scheme, by the variables that its HTTP client reads.
     fn proxy(&self, scheme: Scheme) -> Option<reqwest::Result<Proxy>> {
         let value = |name: &str| {
-            let is_it = |(variable, value): &&(OsString, OsString)| !value.is_empty() && variable.to_str().is_some_and(|it| it.eq_ignore_ascii_case(name));
+            let is_it = |(variable, value): &&(OsString, OsString)| {
+                !value.is_empty() && variable.to_str().is_some_and(|it| it.eq_ignore_ascii_case(name))
+            };
             self.environment.iter().rev().find(is_it).and_then(|(_, value)| value.to_str())
         };
         let proxy = value(&format!("{}_proxy", scheme.as_str())).or_else(|| value("all_proxy"))?;
@@ -144,7 +158,8 @@ mod tests {
         Probe { target: target.parse().unwrap(), keeps_scheme: false, scope, environment: Arc::new(environment) }
     }
 
-    /// A server that gives each connection the same answer; the port, and the first lines of the requests.
+    /// A server that gives each connection the same answer; the port, and the first lines of the
+    /// requests.
     async fn server(answer: &'static str) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -153,7 +168,8 @@ mod tests {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut bytes = [0; 1024];
                 let count = stream.read(&mut bytes).await.unwrap_or(0);
-                let _ = lines.send(String::from_utf8_lossy(&bytes[..count]).lines().next().unwrap_or_default().to_owned());
+                let _ =
+                    lines.send(String::from_utf8_lossy(&bytes[..count]).lines().next().unwrap_or_default().to_owned());
                 let _ = stream.write_all(answer.as_bytes()).await;
                 if answer.is_empty() {
                     std::future::pending::<()>().await;
@@ -181,7 +197,11 @@ mod tests {
             match (&asked, silence) {
                 (Ok(()), None) => {}
                 (Err(why), Some(expected)) => {
-                    assert!(why.contains(expected) && why.starts_with(&format!("{}://127.0.0.1:{port}/: ", scheme.as_str())), "{answer:?}: {why}");
+                    assert!(
+                        why.contains(expected)
+                            && why.starts_with(&format!("{}://127.0.0.1:{port}/: ", scheme.as_str())),
+                        "{answer:?}: {why}"
+                    );
                 }
                 _ => panic!("{answer:?} {scheme:?}: {asked:?}"),
             }
@@ -205,11 +225,16 @@ mod tests {
     async fn the_scanners_proxy_is_asked_where_there_is_one() {
         let (port, mut asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         let proxy = format!("http://127.0.0.1:{port}");
-        for variables in [&[("HTTP_PROXY", proxy.as_str())][..], &[("all_proxy", proxy.as_str()), ("HTTPS_PROXY", "http://127.0.0.1:1")]] {
+        for variables in [
+            &[("HTTP_PROXY", proxy.as_str())][..],
+            &[("all_proxy", proxy.as_str()), ("HTTPS_PROXY", "http://127.0.0.1:1")],
+        ] {
             probe("no-such-host.invalid", true, variables).ask_by(Scheme::Http, LIMIT).await.unwrap();
             assert_eq!(asked.recv().await.unwrap(), "GET http://no-such-host.invalid/ HTTP/1.1");
         }
-        let bypassed = probe("no-such-host.invalid", true, &[("HTTP_PROXY", proxy.as_str()), ("NO_PROXY", "invalid")]).ask_by(Scheme::Http, LIMIT).await;
+        let bypassed = probe("no-such-host.invalid", true, &[("HTTP_PROXY", proxy.as_str()), ("NO_PROXY", "invalid")])
+            .ask_by(Scheme::Http, LIMIT)
+            .await;
         assert!(bypassed.is_err() && asked.try_recv().is_err(), "{bypassed:?}");
     }
 
@@ -220,7 +245,10 @@ mod tests {
         let secure = Unsure { key: "cors_analyzer", schemes: &[Scheme::Https] };
         let mut probe = probe(&format!("http://127.0.0.1:{port}/app"), true, &[]);
         let answers = probe.ask(&[both.clone(), secure.clone(), both.clone()]).await;
-        assert!(answers[0].is_ok() && answers[1].as_ref().unwrap_err().contains("https://") && answers[2].is_ok(), "{answers:?}");
+        assert!(
+            answers[0].is_ok() && answers[1].as_ref().unwrap_err().contains("https://") && answers[2].is_ok(),
+            "{answers:?}"
+        );
         let mut lines = vec![asked.recv().await.unwrap(), asked.recv().await.unwrap()];
         assert!(asked.try_recv().is_err());
         assert_eq!(lines.pop().unwrap(), "GET / HTTP/1.1");

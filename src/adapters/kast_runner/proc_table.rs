@@ -1,4 +1,5 @@
-//! What `/proc` says about processes: who they are, who started them, and which attempt they carry the marker of.
+//! What `/proc` says about processes: who they are, who started them, and which attempt they carry
+//! the marker of.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -14,7 +15,8 @@ const MOST_ENVIRONMENT: u64 = 2 << 20;
 /// The most descendants that a walk follows.
 const MOST_DESCENDANTS: usize = 4_096;
 
-/// One process at one moment. Its id and start time together name it for good, as ids are used again.
+/// One process at one moment. Its id and start time together name it for good, as ids are used
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) pid: Pid,
@@ -59,10 +61,14 @@ impl Process {
                 Some(String::from_utf8_lossy(value).into_owned())
             })
         };
-        Marks { attempt: value(MARKER_VARIABLE).or_else(|| self.marker_of_connection()), keeper: value(KEEPER_VARIABLE) }
+        Marks {
+            attempt: value(MARKER_VARIABLE).or_else(|| self.marker_of_connection()),
+            keeper: value(KEEPER_VARIABLE),
+        }
     }
 
-    /// The marker of what connects an attempt's network, whose environment its own user cannot read.
+    /// The marker of what connects an attempt's network, whose environment its own user cannot
+    /// read.
     fn marker_of_connection(&self) -> Option<String> {
         let line = read_bounded(Path::new(&format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())), MOST_ENVIRONMENT)?;
         let name = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
@@ -72,7 +78,8 @@ impl Process {
     /// Kills exactly this process: not another one that got its id meanwhile.
     pub(super) fn kill(&self) {
         let Ok(handle) = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) else { return };
-        // The handle stands for whatever had the id when it was opened; if that is still ours, so it will be when the signal is sent.
+        // The handle stands for whatever had the id when it was opened; if that is still ours, so
+        // it will be when the signal is sent.
         if Self::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started) {
             let _gone_already = rustix::process::pidfd_send_signal(handle, Signal::KILL);
         }
@@ -85,7 +92,8 @@ pub(super) fn all() -> Vec<Process> {
     entries.flatten().filter_map(|entry| Process::read(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-/// The living descendants of a living process, by the kernel's lists of children. Empty where the kernel keeps none.
+/// The living descendants of a living process, by the kernel's lists of children. Empty where the
+/// kernel keeps none.
 pub(super) fn descendants(pid: Pid) -> Vec<Process> {
     let mut found: Vec<Process> = Vec::new();
     // What is moved to another parent while we look may turn up twice.
@@ -94,7 +102,9 @@ pub(super) fn descendants(pid: Pid) -> Vec<Process> {
         let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else { continue };
         for thread in threads.flatten() {
             let Some(list) = read_bounded(&thread.path().join("children"), 1 << 20) else { continue };
-            for child in String::from_utf8_lossy(&list).split_ascii_whitespace().filter_map(|text| text.parse::<i32>().ok()) {
+            for child in
+                String::from_utf8_lossy(&list).split_ascii_whitespace().filter_map(|text| text.parse::<i32>().ok())
+            {
                 if found.len() >= MOST_DESCENDANTS {
                     return found;
                 }
@@ -129,7 +139,8 @@ fn read_bounded(path: &Path, most: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Reads a line of `/proc/<pid>/stat`: `pid (name) state ppid pgrp …`, the start time as field 22. The name may hold anything, also `)`.
+/// Reads a line of `/proc/<pid>/stat`: `pid (name) state ppid pgrp …`, the start time as field 22.
+/// The name may hold anything, also `)`.
 fn parse_stat(line: &str) -> Option<Process> {
     let (pid, rest) = line.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
@@ -151,8 +162,12 @@ mod tests {
 
     #[test]
     fn a_name_cannot_forge_the_other_fields() {
-        let process = parse_stat("42 (a) Z 1 1 (x) S 7 40 39 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 2 3").unwrap();
-        assert_eq!((process.pid.as_raw_nonzero().get(), process.parent, process.group, process.session, process.started), (42, 7, 40, 39, 12345));
+        let process =
+            parse_stat("42 (a) Z 1 1 (x) S 7 40 39 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 2 3").unwrap();
+        assert_eq!(
+            (process.pid.as_raw_nonzero().get(), process.parent, process.group, process.session, process.started),
+            (42, 7, 40, 39, 12345)
+        );
         assert_eq!((process.name.as_str(), process.is_zombie), ("a) Z 1 1 (x", false));
         assert!(parse_stat("42 (sh) Z 7 40 39 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9").unwrap().is_zombie);
         for bad in ["", "42", "42 (x", "42 (x) S", "0 (x) S 7 40 39 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9"] {

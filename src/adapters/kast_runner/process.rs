@@ -1,7 +1,9 @@
-//! The leader of an attempt's process group: started by a [keeper](super::keeper), signalled, watched and collected in one place.
+//! The leader of an attempt's process group: started by a [keeper](super::keeper), signalled,
+//! watched and collected in one place.
 //!
-//! The leader is not collected (`wait`) before everything it started is gone: as long as it is a zombie the system gives neither its id nor its group's
-//! to anybody else, so that a signal to the group can never reach a stranger.
+//! The leader is not collected (`wait`) before everything it started is gone: as long as it is a
+//! zombie the system gives neither its id nor its group's to anybody else, so that a signal to the
+//! group can never reach a stranger.
 
 use std::collections::HashSet;
 use std::io;
@@ -34,8 +36,8 @@ pub(super) struct Leader {
 #[derive(Debug)]
 struct Held {
     keeper: Keeper,
-    /// Descendants that had left the group when a signal was sent: should their keeper be killed, nothing but the marker tells where they came from,
-    /// and they may have dropped it.
+    /// Descendants that had left the group when a signal was sent: should their keeper be killed,
+    /// nothing but the marker tells where they came from, and they may have dropped it.
     outsiders: Vec<Process>,
     #[expect(dead_code, reason = "held for its drop")]
     presence: Option<Presence>,
@@ -65,8 +67,15 @@ pub(super) struct Marks {
     pub(super) is_connected: bool,
 }
 
-/// Starts a program as the leader of a new process group, without a standard input, below a keeper. `folder` is the attempt's.
-pub(super) fn spawn(keepers: &Keepers, start: &Start, marker: &str, folder: &OwnedFd, presence: Option<Presence>) -> Result<Spawned, StartError> {
+/// Starts a program as the leader of a new process group, without a standard input, below a keeper.
+/// `folder` is the attempt's.
+pub(super) fn spawn(
+    keepers: &Keepers,
+    start: &Start,
+    marker: &str,
+    folder: &OwnedFd,
+    presence: Option<Presence>,
+) -> Result<Spawned, StartError> {
     let program = &start.program;
     let of_program = |error: &io::Error| start_error::of_program(program, error);
     let no_keeper = |error: io::Error| start_error::of_keeper(&error);
@@ -93,8 +102,16 @@ pub(super) fn spawn(keepers: &Keepers, start: &Start, marker: &str, folder: &Own
     let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
     let (identity, cgroup) = (keeper.identity(), keeper.cgroup().cloned());
     let held = Mutex::new(Some(Held { keeper, outsiders: Vec::new(), presence }));
-    let leader =
-        Leader { pid, started, marker: marker.to_owned(), keeper: identity, cgroup, is_connected: start.network.is_some(), keepers: keepers.clone(), held };
+    let leader = Leader {
+        pid,
+        started,
+        marker: marker.to_owned(),
+        keeper: identity,
+        cgroup,
+        is_connected: start.network.is_some(),
+        keepers: keepers.clone(),
+        held,
+    };
     // From here on every error drops the leader, which kills it.
     let exit = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| of_program(&error.into()))?;
     Ok(Spawned { leader, exit, stdout: stdout.into(), stderr: stderr.into() })
@@ -132,7 +149,8 @@ impl Leader {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the id is still the leader's, alive or dead: a keeper that was killed cannot hold it.
+    /// Whether the id is still the leader's, alive or dead: a keeper that was killed cannot hold
+    /// it.
     fn is_there(&self) -> bool {
         Process::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started)
     }
@@ -170,12 +188,14 @@ impl Leader {
         held.outsiders.iter().for_each(end);
     }
 
-    /// Collects the ended leader. From here on its id may name another process, and nothing is signalled any more. Waits for the keeper, which is soon.
+    /// Collects the ended leader. From here on its id may name another process, and nothing is
+    /// signalled any more. Waits for the keeper, which is soon.
     pub(super) fn collect(&self) -> ExitKind {
         let Some(Held { mut keeper, .. }) = self.held().take() else { return ExitKind::Unknown };
         let Ok(exit) = keeper.exit() else { return collect_orphan(self.pid) };
         let is_whole = self.cgroup.as_ref().is_none_or(|cgroup| cgroup.processes() == [self.keeper.0]);
-        // One that has something left, or was taken out of its cgroup, is let go, and ends with what it has.
+        // One that has something left, or was taken out of its cgroup, is let go, and ends with
+        // what it has.
         if keeper.collect().unwrap_or(false) && is_whole {
             self.keepers.give(keeper);
         }
@@ -193,7 +213,8 @@ pub(super) fn end(process: &Process) {
 }
 
 impl Drop for Leader {
-    /// Only the last resort, for when the attempt's task is gone: kills, and leaves the collecting to a thread.
+    /// Only the last resort, for when the attempt's task is gone: kills, and leaves the collecting
+    /// to a thread.
     fn drop(&mut self) {
         self.kill();
         let (marks, outsiders) = (self.marks(), self.outsiders());
@@ -202,7 +223,8 @@ impl Drop for Leader {
             reaper::clear_blocking(marks, outsiders);
             drop(held);
         };
-        // Where no thread can be had, the group is killed all the same, and the keeper sees to the rest.
+        // Where no thread can be had, the group is killed all the same, and the keeper sees to the
+        // rest.
         let _thread = std::thread::Builder::new().name("kast-burial".into()).spawn(bury);
     }
 }

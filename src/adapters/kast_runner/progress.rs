@@ -6,7 +6,8 @@
 //! | `<name>.json` or `<name>.txt`, or KAST's log says that it runs | in progress |
 //! | `<name>_processed.json` | ended, if it says how, or KAST's log does; in progress if neither does |
 //!
-//! A plugin that does not say how it ended may have failed: KAST knows, and writes it into `kast_info.json` at the end of the run and, mostly, into its log before.
+//! A plugin that does not say how it ended may have failed: KAST knows, and writes it into
+//! `kast_info.json` at the end of the run and, mostly, into its log before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,19 @@ use super::verdict::{self, Own};
 /// The end of the file that a plugin writes last.
 const PROCESSED: &str = "_processed.json";
 /// Ends of files that a plugin's tools write beside its own.
-const NO_STATE: &[&str] = &["_stdout", "_stderr", "_raw", "_tmp", "_processed", "_scan_progress", "_info", "_report", "_config", "_urls", "_targets"];
+const NO_STATE: &[&str] = &[
+    "_stdout",
+    "_stderr",
+    "_raw",
+    "_tmp",
+    "_processed",
+    "_scan_progress",
+    "_info",
+    "_report",
+    "_config",
+    "_urls",
+    "_targets",
+];
 
 /// What a file's name says about a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +47,18 @@ pub(super) enum FileRole<'a> {
     None,
 }
 
-/// Reads a file's name; `known` are the keys of the scanner's plugins, empty where they are not known.
+/// Reads a file's name; `known` are the keys of the scanner's plugins, empty where they are not
+/// known.
 pub(super) fn role<'a>(file: &'a str, known: &BTreeSet<String>) -> FileRole<'a> {
     if let Some(name) = file.strip_suffix(PROCESSED) {
         return if name.is_empty() || name.starts_with('.') { FileRole::None } else { FileRole::Processed(name) };
     }
     let Some(name) = file.strip_suffix(".json").or_else(|| file.strip_suffix(".txt")) else { return FileRole::None };
-    let is_marker =
-        if known.is_empty() { is_selectable(name) && !NO_STATE.iter().any(|end| name.ends_with(end)) } else { known.contains(&plugin_name::key(name)) };
+    let is_marker = if known.is_empty() {
+        is_selectable(name) && !NO_STATE.iter().any(|end| name.ends_with(end))
+    } else {
+        known.contains(&plugin_name::key(name))
+    };
     if is_marker { FileRole::Marker(name) } else { FileRole::None }
 }
 
@@ -81,7 +98,8 @@ impl Seen {
     }
 }
 
-/// The state of every plugin: the `expected` ones in their order, then whatever else turned up. At most so many that a row can hold them: see [`names`].
+/// The state of every plugin: the `expected` ones in their order, then whatever else turned up. At
+/// most so many that a row can hold them: see [`names`].
 pub(super) fn plugins(expected: &Expected, seen: &Seen) -> Vec<PluginResult> {
     names(expected, seen).take(MOST_PLUGINS).map(|name| plugin(name, expected, seen)).collect()
 }
@@ -96,7 +114,9 @@ pub(super) fn live(expected: &Expected, seen: &Seen) -> Vec<PluginResult> {
 /// The names of all plugins that will show up or did, each once.
 pub(super) fn names<'a>(expected: &'a Expected, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
     let ended = seen.ended.values().map(|own| own.result.name.as_str());
-    let others = ended.chain(seen.markers.values().map(|(name, _)| name.as_str())).chain(seen.log.plugins().map(|logged| logged.name.as_str()));
+    let others = ended
+        .chain(seen.markers.values().map(|(name, _)| name.as_str()))
+        .chain(seen.log.plugins().map(|logged| logged.name.as_str()));
     let mut listed = BTreeSet::new();
     expected.names.iter().map(String::as_str).chain(others).filter(move |name| listed.insert(plugin_name::key(name)))
 }
@@ -191,7 +211,8 @@ mod tests {
                 }
                 FileRole::Processed(_) | FileRole::None => {}
             }
-            let states: String = plugins(&expected, &seen).iter().map(|plugin| plugin.status.as_str().chars().next().unwrap()).collect();
+            let states: String =
+                plugins(&expected, &seen).iter().map(|plugin| plugin.status.as_str().chars().next().unwrap()).collect();
             if history.last() != Some(&states) {
                 history.push(states);
             }
@@ -204,7 +225,8 @@ mod tests {
         let mut seen = Seen::default();
         seen.markers.insert("new".into(), ("new".into(), None));
         seen.ended.insert("new".into(), own("new", PluginStatus::Failed));
-        let states: Vec<_> = plugins(&expected(&["zap", "zap"]), &seen).into_iter().map(|plugin| (plugin.name, plugin.status)).collect();
+        let states: Vec<_> =
+            plugins(&expected(&["zap", "zap"]), &seen).into_iter().map(|plugin| (plugin.name, plugin.status)).collect();
         assert_eq!(states, [("zap".to_owned(), PluginStatus::Pending), ("new".to_owned(), PluginStatus::Failed)]);
     }
 
@@ -213,13 +235,20 @@ mod tests {
         let mut seen = Seen::default();
         seen.markers.insert("whatweb".into(), ("WhatWeb".into(), None));
         seen.ended.insert("whatweb".into(), own("WHATWEB", PluginStatus::Completed));
-        let named = |expected: &Expected| plugins(expected, &seen).into_iter().map(|plugin| plugin.name).collect::<Vec<_>>();
-        assert_eq!((named(&expected(&["whatweb"])), named(&Expected::default())), (vec!["whatweb".to_owned()], vec!["WHATWEB".to_owned()]));
+        let named =
+            |expected: &Expected| plugins(expected, &seen).into_iter().map(|plugin| plugin.name).collect::<Vec<_>>();
+        assert_eq!(
+            (named(&expected(&["whatweb"])), named(&Expected::default())),
+            (vec!["whatweb".to_owned()], vec!["WHATWEB".to_owned()])
+        );
     }
 
     #[test]
     fn a_missing_tool_is_known_from_the_start_unless_the_plugin_runs_all_the_same() {
-        let expected = Expected { unavailable: ["katana".to_owned(), "ftap".to_owned()].into(), ..expected(&["katana", "ftap", "zap"]) };
+        let expected = Expected {
+            unavailable: ["katana".to_owned(), "ftap".to_owned()].into(),
+            ..expected(&["katana", "ftap", "zap"])
+        };
         let mut seen = Seen::default();
         seen.markers.insert("ftap".into(), ("ftap".into(), None));
         let states: Vec<_> = plugins(&expected, &seen).into_iter().map(|plugin| plugin.status).collect();
@@ -229,7 +258,9 @@ mod tests {
     #[test]
     fn a_start_that_is_after_the_end_is_no_start() {
         let at = |second: i64| Some(Timestamp::from_second(second).unwrap());
-        for (marker, end, expected) in [(at(5), at(9), at(5)), (at(9), at(5), None), (at(5), None, at(5)), (None, at(5), None)] {
+        for (marker, end, expected) in
+            [(at(5), at(9), at(5)), (at(9), at(5), None), (at(5), None, at(5)), (None, at(5), None)]
+        {
             let mut seen = Seen::default();
             seen.markers.insert("zap".into(), ("zap".into(), marker));
             let mut zap = own("zap", PluginStatus::Completed);

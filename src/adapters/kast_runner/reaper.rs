@@ -1,8 +1,11 @@
-//! Sees to it that nothing an attempt started survives it: what descends from its keeper, what is in its cgroup, the members of its group, and the processes that carry its marker.
+//! Sees to it that nothing an attempt started survives it: what descends from its keeper, what is
+//! in its cgroup, the members of its group, and the processes that carry its marker.
 //!
-//! One thread serves all attempts of a runner: each pass over `/proc` looks for all attempts that end at that time, so that ending 500 at once costs
-//! little more than ending one. Whatever drops its environment, its group, its session and its parent falls to the keeper. Where the keeper was killed it falls to us: a child of ours in a foreign
-//! session, which we never start ourselves but for keepers.
+//! One thread serves all attempts of a runner: each pass over `/proc` looks for all attempts that
+//! end at that time, so that ending 500 at once costs little more than ending one. Whatever drops
+//! its environment, its group, its session and its parent falls to the keeper. Where the keeper was
+//! killed it falls to us: a child of ours in a foreign session, which we never start ourselves but
+//! for keepers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -20,9 +23,11 @@ use super::process::{self, Leader, Marks};
 
 /// The pause between two passes.
 const PAUSE: Duration = Duration::from_millis(3);
-/// After this many passes in a row without a find the attempt counts as cleared: a process is invisible for a moment while it replaces its program.
+/// After this many passes in a row without a find the attempt counts as cleared: a process is
+/// invisible for a moment while it replaces its program.
 const CLEAN_PASSES: u32 = 2;
-/// A process that SIGKILL does not end within this time hangs in the kernel; we report it and go on.
+/// A process that SIGKILL does not end within this time hangs in the kernel; we report it and go
+/// on.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// What was cleared away.
@@ -58,7 +63,15 @@ struct Hunt {
 
 impl Hunt {
     fn new(marks: Marks, outsiders: HashSet<(i32, u64)>) -> Self {
-        Self { marks, outsiders, until: Instant::now() + LIMIT, clean: 0, seen: HashSet::new(), connection: None, cleared: Cleared::default() }
+        Self {
+            marks,
+            outsiders,
+            until: Instant::now() + LIMIT,
+            clean: 0,
+            seen: HashSet::new(),
+            connection: None,
+            cleared: Cleared::default(),
+        }
     }
 
     /// The members of the attempt in `table`, the leader and the keeper left out.
@@ -67,7 +80,11 @@ impl Hunt {
         let id = |process: &Process| process.pid.as_raw_nonzero().get();
         let is_marked = |process: &Process| origins.attempts.get(&process.pid) == Some(marker);
         let seeds = table.iter().filter(|process| process.started >= *since);
-        let seeds = seeds.filter(|process| process.group == group.as_raw_nonzero().get() || is_marked(process) || self.outsiders.contains(&process.identity()));
+        let seeds = seeds.filter(|process| {
+            process.group == group.as_raw_nonzero().get()
+                || is_marked(process)
+                || self.outsiders.contains(&process.identity())
+        });
         let mut members: HashSet<i32> = seeds.map(id).collect();
         members.insert(group.as_raw_nonzero().get());
         members.extend(self.marks.cgroup.iter().flat_map(super::isolation::Cgroup::processes));
@@ -84,16 +101,18 @@ impl Hunt {
     /// Kills the attempt's processes in `table`; tells whether the search is over.
     fn pass(&mut self, table: &[Process], origins: &Origins) -> bool {
         let members = self.members(table, origins);
-        for stray in
-            strays(table, origins).filter(|stray| stray.is_zombie && stray.pid != self.marks.group && members.contains(&stray.pid.as_raw_nonzero().get()))
-        {
+        for stray in strays(table, origins).filter(|stray| {
+            stray.is_zombie && stray.pid != self.marks.group && members.contains(&stray.pid.as_raw_nonzero().get())
+        }) {
             collect_orphan(stray.pid);
         }
-        let alive = table.iter().filter(|process| !process.is_zombie && members.contains(&process.pid.as_raw_nonzero().get()));
+        let alive =
+            table.iter().filter(|process| !process.is_zombie && members.contains(&process.pid.as_raw_nonzero().get()));
         let mut count = 0;
         for process in alive {
             count += 1;
-            // Where egress is limited, one of them is the attempt's connection, which is there until the end and is ended like the rest.
+            // Where egress is limited, one of them is the attempt's connection, which is there
+            // until the end and is ended like the rest.
             let is_new = self.seen.insert(process.identity());
             if is_new && self.marks.is_connected && self.connection.is_none() && egress::is_connection(&process.name) {
                 self.connection = Some(process.identity());
@@ -123,8 +142,12 @@ impl Origins {
     fn read(table: &[Process], since: u64) -> Self {
         let own = rustix::process::getpid();
         let session = table.iter().find(|process| process.pid == own).map_or(0, |process| process.session);
-        let mut origins = Self { own: (own.as_raw_nonzero().get(), session), attempts: HashMap::new(), keepers: HashSet::new() };
-        for process in table.iter().filter(|process| !process.is_zombie && (process.started >= since || process.parent == origins.own.0)) {
+        let mut origins =
+            Self { own: (own.as_raw_nonzero().get(), session), attempts: HashMap::new(), keepers: HashSet::new() };
+        for process in table
+            .iter()
+            .filter(|process| !process.is_zombie && (process.started >= since || process.parent == origins.own.0))
+        {
             let marks = process.marks();
             origins.attempts.extend(marks.attempt.map(|marker| (process.pid, marker)));
             origins.keepers.extend(marks.keeper.map(|_| process.pid));
@@ -133,11 +156,14 @@ impl Origins {
     }
 }
 
-/// What fell to us because a keeper was killed: children of ours in a session that is not ours, which we start none in but keepers.
+/// What fell to us because a keeper was killed: children of ours in a session that is not ours,
+/// which we start none in but keepers.
 fn strays<'a>(table: &'a [Process], origins: &'a Origins) -> impl Iterator<Item = &'a Process> {
     let (own, session) = origins.own;
-    let is_keeper =
-        move |process: &Process| origins.keepers.contains(&process.pid) || (process.is_zombie && process.session == process.pid.as_raw_nonzero().get());
+    let is_keeper = move |process: &Process| {
+        origins.keepers.contains(&process.pid)
+            || (process.is_zombie && process.session == process.pid.as_raw_nonzero().get())
+    };
     table.iter().filter(move |process| process.parent == own && process.session != session && !is_keeper(process))
 }
 
@@ -153,7 +179,8 @@ impl Reaper {
         Ok(Self(sender))
     }
 
-    /// Kills whatever is left of the attempt of an ended leader, which must not be collected before.
+    /// Kills whatever is left of the attempt of an ended leader, which must not be collected
+    /// before.
     pub(super) async fn clear(&self, leader: &Arc<Leader>) -> Cleared {
         let (done, answer) = oneshot::channel();
         let hunt = Hunt::new(leader.marks(), leader.outsiders());
@@ -179,7 +206,8 @@ fn serve(requests: &Receiver<Request>) {
             if request.hunt.pass(&table, &origins) {
                 let _nobody_waits = request.done.send(request.hunt.cleared);
             } else {
-                // At once and as one, so that no member can start another between two kills. Where nothing was found, the keeper and its cgroup are left as they are.
+                // At once and as one, so that no member can start another between two kills. Where
+                // nothing was found, the keeper and its cgroup are left as they are.
                 if request.hunt.cleared.left > 0 {
                     request.leader.kill();
                 } else {
@@ -218,7 +246,15 @@ mod tests {
 
     fn process(pid: i32, parent: i32, group: i32, started: u64, is_zombie: bool) -> Process {
         // Ids beyond the kernel's largest, so that no real process is ever meant.
-        Process { pid: Pid::from_raw(pid).unwrap(), parent, group, session: group, started, is_zombie, name: format!("p{pid}") }
+        Process {
+            pid: Pid::from_raw(pid).unwrap(),
+            parent,
+            group,
+            session: group,
+            started,
+            is_zombie,
+            name: format!("p{pid}"),
+        }
     }
 
     #[test]
@@ -238,7 +274,14 @@ mod tests {
         ];
         let attempts = HashMap::from([(table[2].pid, "d:1:1".to_owned()), (table[4].pid, "d:2:1".to_owned())]);
         let origins = Origins { own: (id(90), id(90)), attempts, keepers: HashSet::new() };
-        let marks = Marks { group: table[0].pid, since: 100, marker: "d:1:1".into(), keeper: (id(80), 50), cgroup: None, is_connected: false };
+        let marks = Marks {
+            group: table[0].pid,
+            since: 100,
+            marker: "d:1:1".into(),
+            keeper: (id(80), 50),
+            cgroup: None,
+            is_connected: false,
+        };
         let mut hunt = Hunt::new(marks, HashSet::from([table[7].identity(), (id(9), 101)]));
         assert!(!hunt.pass(&table, &origins));
         let expected: BTreeSet<String> = [2, 3, 4, 8].map(|n| format!("p{}", id(n))).into();
@@ -252,7 +295,10 @@ mod tests {
     fn what_escapes_falls_to_the_keeper_and_without_it_to_us() {
         const BASE: i32 = 500_000_000;
         let id = |n: i32| BASE + n;
-        let in_session = |pid, parent, session| Process { session: id(session), ..process(id(pid), id(parent), id(pid), 100, false) };
+        let in_session = |pid, parent, session| Process {
+            session: id(session),
+            ..process(id(pid), id(parent), id(pid), 100, false)
+        };
         let keeper = Process { started: 50, ..in_session(10, 90, 10) };
         let table = [
             keeper.clone(),
@@ -266,16 +312,30 @@ mod tests {
             in_session(32, 31, 32), // its child
             in_session(40, 1, 40),  // a stranger
         ];
-        let origins = Origins { own: (id(90), id(90)), attempts: HashMap::new(), keepers: [table[0].pid, table[4].pid].into() };
-        let marks = Marks { group: table[1].pid, since: 60, marker: "d:1:1".into(), keeper: keeper.identity(), cgroup: None, is_connected: false };
+        let origins =
+            Origins { own: (id(90), id(90)), attempts: HashMap::new(), keepers: [table[0].pid, table[4].pid].into() };
+        let marks = Marks {
+            group: table[1].pid,
+            since: 60,
+            marker: "d:1:1".into(),
+            keeper: keeper.identity(),
+            cgroup: None,
+            is_connected: false,
+        };
         let members = |table: &[Process]| {
-            let mut found: Vec<i32> = Hunt::new(marks.clone(), HashSet::new()).members(table, &origins).iter().map(|pid| pid - BASE).collect();
+            let mut found: Vec<i32> = Hunt::new(marks.clone(), HashSet::new())
+                .members(table, &origins)
+                .iter()
+                .map(|pid| pid - BASE)
+                .collect();
             found.sort_unstable();
             found
         };
         assert_eq!(members(&table), [11, 12, 13]);
-        let orphans: Vec<Process> =
-            table[1..].iter().map(|one| if one.parent == id(10) { Process { parent: id(90), ..one.clone() } } else { one.clone() }).collect();
+        let orphans: Vec<Process> = table[1..]
+            .iter()
+            .map(|one| if one.parent == id(10) { Process { parent: id(90), ..one.clone() } } else { one.clone() })
+            .collect();
         assert_eq!(members(&orphans), [11, 12, 13, 31, 32], "the keeper was killed");
     }
 }

@@ -1,4 +1,5 @@
-//! Takes secrets out of a stream of bytes, also where one is split between two reads, and in the forms in which programs print them.
+//! Takes secrets out of a stream of bytes, also where one is split between two reads, and in the
+//! forms in which programs print them.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,7 +14,8 @@ mod forms;
 
 /// The least length of a secret that is looked for: a shorter one stands in every text by chance.
 const LEAST_CHARS: usize = 4;
-/// Of how many secrets, and of which length in bytes, the encoded forms are looked for, too. A scan has fewer and shorter ones in practice.
+/// Of how many secrets, and of which length in bytes, the encoded forms are looked for, too. A scan
+/// has fewer and shorter ones in practice.
 const MOST_ENCODED: usize = 256;
 const MOST_ENCODED_BYTES: usize = 16 << 10;
 
@@ -29,7 +31,8 @@ pub(super) struct Redactor {
 
 impl Redactor {
     pub(super) fn new(secrets: Arc<[String]>) -> Self {
-        let parts: BTreeSet<String> = secrets.iter().flat_map(|secret| parts(secret)).filter(|one| one.chars().count() >= LEAST_CHARS).collect();
+        let parts: BTreeSet<String> =
+            secrets.iter().flat_map(|secret| parts(secret)).filter(|one| one.chars().count() >= LEAST_CHARS).collect();
         let (mut maker, mut forms) = (Forms::default(), Vec::new());
         for (at, part) in parts.iter().enumerate() {
             forms.extend(maker.escaped(part));
@@ -46,7 +49,9 @@ impl Redactor {
         Self { forms: forms.into(), by_first, held: Vec::new() }
     }
 
-    /// What may be recorded of `chunk` and of what was held back before. At the end of the stream nothing is held back. Of secrets that begin alike the longest is taken, so that nothing of it is left.
+    /// What may be recorded of `chunk` and of what was held back before. At the end of the stream
+    /// nothing is held back. Of secrets that begin alike the longest is taken, so that nothing of
+    /// it is left.
     pub(super) fn pass<'a>(&mut self, chunk: &'a [u8], is_end: bool) -> Cow<'a, [u8]> {
         if self.forms.is_empty() {
             return Cow::Borrowed(chunk);
@@ -79,7 +84,9 @@ impl Redactor {
     }
 }
 
-/// A value, the elements of a list, the strings of JSON, what follows the scheme of an authorization, and the user and the password of an address, as they are written and as they are meant.
+/// A value, the elements of a list, the strings of JSON, what follows the scheme of an
+/// authorization, and the user and the password of an address, as they are written and as they are
+/// meant.
 fn parts(secret: &str) -> Vec<String> {
     let mut parts = texts(secret);
     parts.extend(secret.split(',').map(|part| part.trim().to_owned()));
@@ -88,12 +95,27 @@ fn parts(secret: &str) -> Vec<String> {
         (scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("bearer")).then(|| rest.trim().to_owned())
     };
     parts.extend(parts.iter().filter_map(credentials).collect::<Vec<_>>());
-    let user =
-        |text: &String| Some(text.split_once("://").map_or(text.as_str(), |(_, rest)| rest).split(['/', '?', '#']).next()?.rsplit_once('@')?.0.to_owned());
+    let user = |text: &String| {
+        Some(
+            text.split_once("://")
+                .map_or(text.as_str(), |(_, rest)| rest)
+                .split(['/', '?', '#'])
+                .next()?
+                .rsplit_once('@')?
+                .0
+                .to_owned(),
+        )
+    };
     let users: Vec<String> = parts.iter().filter_map(user).collect();
     let passwords = users.iter().filter_map(|user| user.split_once(':')).map(|(_, password)| password.to_owned());
     let found: Vec<String> = passwords.chain(users.iter().cloned()).collect();
-    parts.extend(found.iter().filter_map(|text| percent_decode_str(text).decode_utf8().ok()).map(Cow::into_owned).collect::<Vec<_>>());
+    parts.extend(
+        found
+            .iter()
+            .filter_map(|text| percent_decode_str(text).decode_utf8().ok())
+            .map(Cow::into_owned)
+            .collect::<Vec<_>>(),
+    );
     parts.extend(found);
     parts
 }
@@ -237,9 +259,11 @@ mod tests {
     /// The work stays small also where every byte may begin a secret or an escape.
     #[test]
     fn secrets_that_are_made_to_cost_time_do_not() {
-        for (secret, text) in
-            [("\\".repeat(2_000), "\\".repeat(20_000)), ("&".repeat(2_000), "&amp;".repeat(20_000)), ("%25".repeat(1_000), "%25".repeat(20_000))]
-        {
+        for (secret, text) in [
+            ("\\".repeat(2_000), "\\".repeat(20_000)),
+            ("&".repeat(2_000), "&amp;".repeat(20_000)),
+            ("%25".repeat(1_000), "%25".repeat(20_000)),
+        ] {
             let mut redactor = Redactor::new(Arc::new([secret]));
             let mut passed = Vec::new();
             for chunk in text.as_bytes().chunks(1 << 10) {

@@ -1,7 +1,9 @@
-//! What an attempt left whose end nobody saw, and the mark by which its folder is known to be its own.
+//! What an attempt left whose end nobody saw, and the mark by which its folder is known to be its
+//! own.
 //!
-//! The mark is written into the new folder before the scanner starts: the attempt, and the marker of its processes, which names the data folder, the scan, the token and the run. The run's part is
-//! drawn by chance, so no file that a scanner writes is taken for it by accident.
+//! The mark is written into the new folder before the scanner starts: the attempt, and the marker
+//! of its processes, which names the data folder, the scan, the token and the run. The run's part
+//! is drawn by chance, so no file that a scanner writes is taken for it by accident.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,9 +22,11 @@ use super::sweep::Hunt;
 use super::verdict::Unsure;
 use super::{proc_table, result_file, run};
 
-/// The file in an attempt's folder that says which attempt filled it. Hidden, so that it is none of its results.
+/// The file in an attempt's folder that says which attempt filled it. Hidden, so that it is none of
+/// its results.
 pub const MARK_NAME: &str = ".kastrel-attempt";
-/// The names of the files in an attempt's folder that are Kastrel's own and no results: nobody is shown one, and none is stored elsewhere.
+/// The names of the files in an attempt's folder that are Kastrel's own and no results: nobody is
+/// shown one, and none is stored elsewhere.
 pub const OWN_NAMES: [&str; 2] = [MARK_NAME, CONFIG_NAME];
 /// The most of a mark that is read.
 const MOST_MARK_BYTES: u64 = 1024;
@@ -39,7 +43,8 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Whether a mark is that of this attempt, by whichever run on the data folder.
     fn is_named_by(&self, mark: &str) -> bool {
-        let beginning = format!("{}{}", line_start(self.attempt), run::marker_start(&self.data_dir_id, self.scan, self.token));
+        let beginning =
+            format!("{}{}", line_start(self.attempt), run::marker_start(&self.data_dir_id, self.scan, self.token));
         let run = mark.strip_prefix(&beginning).and_then(|rest| rest.strip_suffix('\n'));
         run.is_some_and(run::is_id)
     }
@@ -54,7 +59,8 @@ fn line_start(attempt: AttemptNumber) -> String {
     format!("kastrel attempt {attempt} ")
 }
 
-/// Looks at what is left, and says which plugins count as completed only if the target answers; `None` where there is no folder. Blocks.
+/// Looks at what is left, and says which plugins count as completed only if the target answers;
+/// `None` where there is no folder. Blocks.
 pub(super) fn look(
     results: &Path,
     paths: &AttemptPaths,
@@ -64,7 +70,8 @@ pub(super) fn look(
 ) -> Option<(Remains, Vec<Unsure>)> {
     let dir = folder::open(results, paths).ok()?;
     let is_marked = result_file::read(&dir, MARK_NAME, MOST_MARK_BYTES).is_ok_and(|mark| wanted.is_named_by(&mark));
-    let Conclusion { info, plugins, notes, unsure } = Observer::new(dir, catalogue, expected).conclude(&TimeZone::system(), &BTreeSet::new());
+    let Conclusion { info, plugins, notes, unsure } =
+        Observer::new(dir, catalogue, expected).conclude(&TimeZone::system(), &BTreeSet::new());
     let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);
     let processes = Hunt::default().find(&proc_table::all(), |marker| marker.starts_with(&of_attempt)).len();
     if is_marked && processes == 0 {
@@ -98,10 +105,21 @@ mod tests {
             ("d", 7, 2, 3, false),
             ("d11", 7, 2, 3, false),
         ] {
-            assert_eq!(wanted(data, scan, attempt, token).is_named_by(&text), is_named, "{data} {scan} {attempt} {token}");
+            assert_eq!(
+                wanted(data, scan, attempt, token).is_named_by(&text),
+                is_named,
+                "{data} {scan} {attempt} {token}"
+            );
         }
         let own = wanted("d1", 7, 2, 3);
-        for spoilt in [&text[..text.len() - 1], &text[..text.len() - 2], "", &text.replace('\n', "x\n"), &format!("{text}{text}"), &format!(" {text}")] {
+        for spoilt in [
+            &text[..text.len() - 1],
+            &text[..text.len() - 2],
+            "",
+            &text.replace('\n', "x\n"),
+            &format!("{text}{text}"),
+            &format!(" {text}"),
+        ] {
             assert!(!own.is_named_by(spoilt), "{spoilt:?}");
         }
     }

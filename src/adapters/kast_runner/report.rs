@@ -1,10 +1,14 @@
-//! Renders the reports of an attempt that has ended once more, from the files that it left: `--report-only`.
+//! Renders the reports of an attempt that has ended once more, from the files that it left:
+//! `--report-only`.
 //!
-//! KAST's `--report-only` alone runs every available passive plugin again in a mode that rewrites its `<name>_processed.json`, also of plugins that the scan never selected. So it gets a copy of the
-//! results, in a folder beside the attempt's, and a selection that leaves no plugin to run; the copy is checked afterwards, and only the reports are taken from it.
+//! KAST's `--report-only` alone runs every available passive plugin again in a mode that rewrites
+//! its `<name>_processed.json`, also of plugins that the scan never selected. So it gets a copy of
+//! the results, in a folder beside the attempt's, and a selection that leaves no plugin to run; the
+//! copy is checked afterwards, and only the reports are taken from it.
 //!
-//! One process below a keeper, like an attempt's: without a shell, as the same user and within the same limits, with the attempt's marker, and killed with all that it started when it takes too long
-//! or nobody waits for it any more. Results are what a scanned site had a hand in.
+//! One process below a keeper, like an attempt's: without a shell, as the same user and within the
+//! same limits, with the attempt's marker, and killed with all that it started when it takes too
+//! long or nobody waits for it any more. Results are what a scanned site had a hand in.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -52,7 +56,9 @@ pub enum RenderError {
     #[error("failed to copy the results for rendering")]
     Copy(#[source] std::io::Error),
     /// It changed the results that it was given, so that its report is not one of this scan.
-    #[error("the scanner changed {0} of the results while it rendered; the reports and the results of the scan are as they were")]
+    #[error(
+        "the scanner changed {0} of the results while it rendered; the reports and the results of the scan are as they were"
+    )]
     Changed(String),
     /// It ended well and wrote none.
     #[error("the scanner wrote no {0}; the files are as they were")]
@@ -110,14 +116,29 @@ impl ReportRenderer {
         logo: Option<PathBuf>,
         launcher: Option<Launcher>,
     ) -> Self {
-        Self { scanner, environment, catalogue, results_dir, run, logo, launcher, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self {
+            scanner,
+            environment,
+            catalogue,
+            results_dir,
+            run,
+            logo,
+            launcher,
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
-    /// Renders the reports of one attempt into its folder, and tells which were written: of both one may be missing. Nothing else in the folder changes.
+    /// Renders the reports of one attempt into its folder, and tells which were written: of both
+    /// one may be missing. Nothing else in the folder changes.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn render(&self, record: &ScanRecord, attempt: AttemptNumber, format: ReportFormat) -> Result<ReportFiles, RenderError> {
+    pub async fn render(
+        &self,
+        record: &ScanRecord,
+        attempt: AttemptNumber,
+        format: ReportFormat,
+    ) -> Result<ReportFiles, RenderError> {
         let _turn = self.at_once.try_acquire().map_err(|_| RenderError::Busy)?;
         let paths = AttemptPaths::new(&self.results_dir, &record.request.target, record.created_at, record.id, attempt);
         let folder = paths.attempt_dir.clone();
@@ -144,14 +165,16 @@ impl ReportRenderer {
         let marker = self.run.marker(record.id, record.token);
         let mut environment = self.environment.to_vec();
         environment.extend(environment::of_attempt(&marker, &record.trace));
-        let (program, args, folder) = (self.scanner.program.clone(), self.args(copied.path(), format), copied.path().to_owned());
+        let (program, args, folder) =
+            (self.scanner.program.clone(), self.args(copied.path(), format), copied.path().to_owned());
         let name = format!("report-{}", uuid::Uuid::new_v4().simple());
         let started = blocking(move || launcher.start(program, args, environment, &marker, &folder, &name)).await?;
         let (spawned, _tmp) = started.map_err(RenderError::NotStarted)?;
         // Dropped, it kills all that was started.
         let leader = spawned.leader;
         let run = async {
-            let (mut stdout, mut stderr) = (Receiver::from_owned_fd(spawned.stdout)?, Receiver::from_owned_fd(spawned.stderr)?);
+            let (mut stdout, mut stderr) =
+                (Receiver::from_owned_fd(spawned.stdout)?, Receiver::from_owned_fd(spawned.stderr)?);
             let exit = watch_exit(spawned.exit)?;
             let listen = async {
                 let mut said = Vec::new();
@@ -175,7 +198,12 @@ impl ReportRenderer {
                     Ok::<_, std::io::Error>(said)
                 }
                 // What it started may hold the pipes open after its end.
-                None => Ok(tokio::time::timeout(DRAIN_LIMIT, draining).await.ok().transpose()?.map(|(said, _)| said).unwrap_or_default()),
+                None => Ok(tokio::time::timeout(DRAIN_LIMIT, draining)
+                    .await
+                    .ok()
+                    .transpose()?
+                    .map(|(said, _)| said)
+                    .unwrap_or_default()),
             }
         };
         let ended = tokio::time::timeout(LIMIT, run).await;
@@ -203,7 +231,8 @@ impl ReportRenderer {
         if self.scanner.kind == ScannerKind::Kast {
             // A passive plugin alone in active mode: none is left to run.
             let catalogue = self.catalogue.current();
-            let passive = catalogue.iter().flat_map(|known| &known.plugins).find(|plugin| plugin.kind == PluginKind::Passive);
+            let passive =
+                catalogue.iter().flat_map(|known| &known.plugins).find(|plugin| plugin.kind == PluginKind::Passive);
             let passive = passive.map_or(PASSIVE_PLUGIN, |plugin| &plugin.name);
             args.extend(["-m".into(), "active".into(), "--run-only".into(), passive.into()]);
         }
@@ -230,8 +259,14 @@ const fn wanted(format: ReportFormat, written: ReportFiles) -> Result<ReportFile
 }
 
 /// Runs `work` on a thread that may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, RenderError> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::from).and_then(|done| done).map_err(RenderError::Copy)
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, RenderError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(std::io::Error::from)
+        .and_then(|done| done)
+        .map_err(RenderError::Copy)
 }
 
 /// What a scanner is started with, and its temporary files, which are removed with this.
@@ -255,7 +290,8 @@ impl Launcher {
         name: &str,
     ) -> std::io::Result<Result<(Spawned, Tmp), StartError>> {
         let group = self.user.as_ref().map(|user| user.gid);
-        let network = self.is_offline.then(|| Network::offline().to_text().map_err(std::io::Error::other)).transpose()?;
+        let network =
+            self.is_offline.then(|| Network::offline().to_text().map_err(std::io::Error::other)).transpose()?;
         let dir = super::folder::open_copy(folder, group)?;
         let tmp = Tmp(TmpFolder::create(&self.tmp_root, name, group)?);
         environment.push(("TMPDIR".into(), tmp.0.0.clone().into()));

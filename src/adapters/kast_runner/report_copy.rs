@@ -1,4 +1,5 @@
-//! A copy of an attempt's results, from which reports are rendered: the scanner may do to it what it likes.
+//! A copy of an attempt's results, from which reports are rendered: the scanner may do to it what
+//! it likes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -25,7 +26,8 @@ pub(super) struct Copied {
 }
 
 impl Copied {
-    /// Copies what a report is made of into a folder beside the attempt's, on the same disk. `None`: the attempt left nothing to render from.
+    /// Copies what a report is made of into a folder beside the attempt's, on the same disk.
+    /// `None`: the attempt left nothing to render from.
     pub(super) fn of(attempt_dir: &Path) -> io::Result<Option<Self>> {
         if !is_file(&attempt_dir.join(INFO_NAME)) {
             return Ok(None);
@@ -59,10 +61,14 @@ impl Copied {
 
     /// Which reports lie in the copy.
     pub(super) fn written(&self) -> ReportFiles {
-        ReportFiles { html: is_file(&self.folder.join(HTML_REPORT_NAME)), pdf: is_file(&self.folder.join(PDF_REPORT_NAME)) }
+        ReportFiles {
+            html: is_file(&self.folder.join(HTML_REPORT_NAME)),
+            pdf: is_file(&self.folder.join(PDF_REPORT_NAME)),
+        }
     }
 
-    /// Moves these reports into the attempt's folder, with the style and the logo that the HTML shows.
+    /// Moves these reports into the attempt's folder, with the style and the logo that the HTML
+    /// shows.
     pub(super) fn take(&self, attempt_dir: &Path, reports: ReportFiles, logo: Option<&OsStr>) -> io::Result<()> {
         let take = |name: &OsStr| {
             let from = self.folder.join(name);
@@ -89,7 +95,9 @@ impl Copied {
         let mut digests = BTreeMap::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;
-            let Some(name) = entry.file_name().to_str().filter(|name| is_result(name)).map(str::to_owned) else { continue };
+            let Some(name) = entry.file_name().to_str().filter(|name| is_result(name)).map(str::to_owned) else {
+                continue;
+            };
             // A link in its place is a change as well.
             let digest = if entry.file_type()?.is_file() { digest(&entry.path())? } else { Vec::new() };
             digests.insert(name, digest);
@@ -118,7 +126,10 @@ fn is_file(path: &Path) -> bool {
 
 /// Opens a file, and no link that took its place meanwhile.
 fn plain_file(path: &Path) -> io::Result<File> {
-    std::fs::OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed()).open(path)
+    std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed())
+        .open(path)
 }
 
 fn digest(path: &Path) -> io::Result<Vec<u8>> {

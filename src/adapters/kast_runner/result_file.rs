@@ -1,4 +1,5 @@
-//! Reading what a scanner wrote: regular files of bounded size beneath the attempt's folder, whatever else lies there.
+//! Reading what a scanner wrote: regular files of bounded size beneath the attempt's folder,
+//! whatever else lies there.
 
 use std::fs::File;
 use std::io::{Read, Take};
@@ -7,7 +8,8 @@ use std::os::fd::OwnedFd;
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 
-/// More entries than this are not looked at; the files of plugins are opened by their names at the end.
+/// More entries than this are not looked at; the files of plugins are opened by their names at the
+/// end.
 const MOST_ENTRIES: usize = 5_000;
 
 /// One entry of the folder; a change of it is a sign of life.

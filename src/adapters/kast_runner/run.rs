@@ -1,4 +1,5 @@
-//! One run of a node on one data folder, and the marks by which the processes and containers of its attempts are found again.
+//! One run of a node on one data folder, and the marks by which the processes and containers of its
+//! attempts are found again.
 
 use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
 
@@ -9,7 +10,8 @@ const KEEPER: &str = "keeper";
 /// How many characters name a run.
 const ID_CHARS: usize = 12;
 
-/// Names a data folder and one run on it. A successor on the same folder has another, so that whoever clears up after this run never touches the attempts of the next.
+/// Names a data folder and one run on it. A successor on the same folder has another, so that
+/// whoever clears up after this run never touches the attempts of the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub(super) data_dir_id: String,
@@ -29,7 +31,8 @@ impl Run {
         marker_start(&self.data_dir_id, scan, token) + &self.id
     }
 
-    /// The value that marks the keepers of this run: the marker of no attempt, which whoever looks for one of this run or of this data folder finds as well.
+    /// The value that marks the keepers of this run: the marker of no attempt, which whoever looks
+    /// for one of this run or of this data folder finds as well.
     pub(super) fn keeper_mark(&self) -> String {
         format!("{}:{KEEPER}:{}", self.data_dir_id, self.id)
     }
@@ -46,7 +49,8 @@ impl Run {
 
     /// Whether a container of this data folder belongs to this run.
     pub(super) fn owns_container(&self, name: &str) -> bool {
-        name.starts_with(&container_prefix(&self.data_dir_id)) && name.rsplit_once('-').is_some_and(|(_, run)| run == self.id)
+        name.starts_with(&container_prefix(&self.data_dir_id))
+            && name.rsplit_once('-').is_some_and(|(_, run)| run == self.id)
     }
 }
 
@@ -82,7 +86,9 @@ mod tests {
         let marker = own.marker(ScanId(7), FencingToken(3));
         let container = own.container(ScanId(7), AttemptNumber(2), FencingToken(3));
         assert_eq!((marker.as_str(), container.as_str()), ("d1:7:3:aa", "kastrel-zap-d1-7-2-3-aa"));
-        for (other, owned) in [(own, true), (run("d1", "bb"), false), (run("d", "aa"), false), (run("d11", "aa"), false)] {
+        for (other, owned) in
+            [(own, true), (run("d1", "bb"), false), (run("d", "aa"), false), (run("d11", "aa"), false)]
+        {
             assert_eq!((other.owns(&marker), other.owns_container(&container)), (owned, owned), "{other:?}");
         }
         for (data, is_of) in [("d1", true), ("d", false), ("d11", false)] {

@@ -12,7 +12,10 @@ use kastrel_actors::policy::adoption::{Adoption, adoption};
 use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::policy::selection::select;
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, Presence, Remains, ScanRunner, SecretSealer, StartError};
+use kastrel_actors::ports::{
+    AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, Presence, Remains, ScanRunner, SecretSealer,
+    StartError,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
@@ -63,7 +66,8 @@ pub struct KastRunnerConfig {
     pub results_dir: PathBuf,
     /// Where the plugin list is kept for the next start.
     pub cache_dir: PathBuf,
-    /// Names this data folder; part of the marker by which leftovers are found. Letters, digits, `-`, `_` and `.`.
+    /// Names this data folder; part of the marker by which leftovers are found. Letters, digits,
+    /// `-`, `_` and `.`.
     pub data_dir_id: String,
     /// The most bytes of output that are recorded of an attempt.
     pub log_cap: u64,
@@ -98,7 +102,12 @@ pub struct KastRunnerConfig {
 impl KastRunnerConfig {
     /// The defaults for a scanner, a results folder and a data folder with its id.
     #[must_use]
-    pub fn new(scanner: ScannerCommand, results_dir: impl Into<PathBuf>, cache_dir: impl Into<PathBuf>, data_dir_id: impl Into<String>) -> Self {
+    pub fn new(
+        scanner: ScannerCommand,
+        results_dir: impl Into<PathBuf>,
+        cache_dir: impl Into<PathBuf>,
+        data_dir_id: impl Into<String>,
+    ) -> Self {
         Self {
             scanner,
             results_dir: results_dir.into(),
@@ -138,12 +147,14 @@ pub struct KastRunner {
     egress: Option<(EgressLimit, Tools)>,
     /// Where attempts have their temporary files.
     tmp_root: PathBuf,
-    /// Whether something was mounted on the results folder at the start: without it scans would fill another disk.
+    /// Whether something was mounted on the results folder at the start: without it scans would
+    /// fill another disk.
     was_mount_point: bool,
 }
 
 impl KastRunner {
-    /// Starts the runner: its two threads, and a task that asks the scanner what it offers. Must be called within a tokio runtime.
+    /// Starts the runner: its two threads, and a task that asks the scanner what it offers. Must be
+    /// called within a tokio runtime.
     ///
     /// # Errors
     /// The system gave no thread, or a folder cannot be opened to the scanner's user.
@@ -152,7 +163,10 @@ impl KastRunner {
         config.results_dir = std::path::absolute(&config.results_dir)?;
         let own: Vec<_> = std::env::vars_os().collect();
         for name in environment::withheld(&own, &config.env_allow) {
-            tracing::info!(variable = name, "the scanner does not get this environment variable; name it in kast.environment if it should");
+            tracing::info!(
+                variable = name,
+                "the scanner does not get this environment variable; name it in kast.environment if it should"
+            );
         }
         let environment = Arc::new(environment::base(own, &config.env_allow, &config.env_extra));
         let catalogue = Arc::new(CatalogueCache::open(config.scanner.clone(), environment.to_vec(), &config.cache_dir));
@@ -160,13 +174,31 @@ impl KastRunner {
         let run = Run::new(&config.data_dir_id);
         let was_mount_point = is_mount_point(&config.results_dir).unwrap_or(false);
         let tmp_root = std::path::absolute(&config.cache_dir)?.join(TMP_NAME);
-        let keepers = config.isolation.as_ref().map(|isolation| keepers(isolation, &config, &environment, &tmp_root, &run)).transpose()?;
+        let keepers = config
+            .isolation
+            .as_ref()
+            .map(|isolation| keepers(isolation, &config, &environment, &tmp_root, &run))
+            .transpose()?;
         let egress = match (&config.isolation, &keepers) {
-            (Some(isolation), Some(keepers)) => egress::prepare(isolation, keepers, &environment, &tmp_root).map_err(std::io::Error::other)?,
+            (Some(isolation), Some(keepers)) => {
+                egress::prepare(isolation, keepers, &environment, &tmp_root).map_err(std::io::Error::other)?
+            }
             _ => None,
         };
         let (hub, reaper) = (WatchHub::start(config.file_notices), Reaper::start()?);
-        let runner = Self { was_mount_point, run, hub, reaper, keepers, egress, tmp_root, config, environment, catalogue, asked };
+        let runner = Self {
+            was_mount_point,
+            run,
+            hub,
+            reaper,
+            keepers,
+            egress,
+            tmp_root,
+            config,
+            environment,
+            catalogue,
+            asked,
+        };
         let asking = Arc::clone(&runner.catalogue);
         tokio::spawn(async move {
             if let Err(error) = asking.refresh().await {
@@ -189,7 +221,8 @@ impl KastRunner {
         &self.config.scanner.program
     }
 
-    /// What the scanner offers, as soon as it is known; from the last start's copy at first, where there is one.
+    /// What the scanner offers, as soon as it is known; from the last start's copy at first, where
+    /// there is one.
     #[must_use]
     pub fn catalogue(&self) -> watch::Receiver<Option<Arc<Catalogue>>> {
         self.catalogue.subscribe()
@@ -210,8 +243,17 @@ impl KastRunner {
         let (environment, catalogue) = (Arc::clone(&self.environment), Arc::clone(&self.catalogue));
         let user = config.isolation.as_ref().and_then(|isolation| isolation.run_as.clone());
         let is_offline = self.egress.is_some();
-        let launcher = self.keepers.clone().map(|keepers| Launcher { keepers, user, is_offline, tmp_root: self.tmp_root.clone() });
-        ReportRenderer::new(config.scanner.clone(), environment, catalogue, config.results_dir.clone(), self.run.clone(), config.logo.clone(), launcher)
+        let launcher =
+            self.keepers.clone().map(|keepers| Launcher { keepers, user, is_offline, tmp_root: self.tmp_root.clone() });
+        ReportRenderer::new(
+            config.scanner.clone(),
+            environment,
+            catalogue,
+            config.results_dir.clone(),
+            self.run.clone(),
+            config.logo.clone(),
+            launcher,
+        )
     }
 
     /// Which scanner this is, as far as it is known.
@@ -226,10 +268,12 @@ impl KastRunner {
         AttemptPaths::new(&self.config.results_dir, &job.request.target, job.created_at, job.scan, job.attempt)
     }
 
-    /// What the scanner offers. Only the very first scans of a data folder wait for it: without it a selection would miss what it depends on, and nobody could say which version ran.
+    /// What the scanner offers. Only the very first scans of a data folder wait for it: without it
+    /// a selection would miss what it depends on, and nobody could say which version ran.
     async fn known_catalogue(&self) -> Option<Arc<Catalogue>> {
         if self.catalogue.current().is_none() {
-            // Whether it was answered, refused or too slow: the scan goes on with what is known then.
+            // Whether it was answered, refused or too slow: the scan goes on with what is known
+            // then.
             let _ = tokio::time::timeout(FIRST_CATALOGUE, self.asked.clone().wait_for(|asked| *asked)).await;
         }
         if self.catalogue.current().is_none() {
@@ -252,12 +296,22 @@ impl KastRunner {
         if !container::may_start_zap(self.config.scanner.kind, &job.request, plugins) {
             return None;
         }
-        Some(ZapContainer { name: self.run.container(job.scan, job.attempt, job.token), port: container::free_port().ok()?, key: container::random_key() })
+        Some(ZapContainer {
+            name: self.run.container(job.scan, job.attempt, job.token),
+            port: container::free_port().ok()?,
+            key: container::random_key(),
+        })
     }
 }
 
 /// The keepers of a runner, who start its scanners as the configuration says.
-fn keepers(isolation: &Isolation, config: &KastRunnerConfig, environment: &[(OsString, OsString)], tmp_root: &Path, run: &Run) -> std::io::Result<Keepers> {
+fn keepers(
+    isolation: &Isolation,
+    config: &KastRunnerConfig,
+    environment: &[(OsString, OsString)],
+    tmp_root: &Path,
+    run: &Run,
+) -> std::io::Result<Keepers> {
     let Isolation { keeper, run_as, limits, private_tmp, egress: _, at_once, wall_clock, own_folders } = isolation;
     // What a killed keeper held falls to us.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
@@ -269,17 +323,24 @@ fn keepers(isolation: &Isolation, config: &KastRunnerConfig, environment: &[(OsS
     if let Some(user) = run_as {
         isolation::can_run_as(user).map_err(std::io::Error::other)?;
         std::fs::create_dir_all(tmp_root)?;
-        for folder in own_folders.iter().map(PathBuf::as_path).chain([config.results_dir.as_path(), config.cache_dir.as_path(), tmp_root]) {
+        for folder in own_folders.iter().map(PathBuf::as_path).chain([
+            config.results_dir.as_path(),
+            config.cache_dir.as_path(),
+            tmp_root,
+        ]) {
             if folder.exists() {
                 isolation::let_through(folder, user.gid).map_err(|error| isolation::not_open(folder, user, &error))?;
             }
         }
     }
     let needed = needed(config, environment);
-    let private_tmp = *private_tmp && isolation::may_mount() && isolation::may_be_private(needed.iter().map(PathBuf::as_path).chain([tmp_root]));
+    let private_tmp = *private_tmp
+        && isolation::may_mount()
+        && isolation::may_be_private(needed.iter().map(PathBuf::as_path).chain([tmp_root]));
     let controllers = cgroups.as_ref().map(Cgroups::controllers).unwrap_or_default();
     let rlimits = limits.rlimits(controllers, *at_once, *wall_clock, isolation::tasks_of(run_as.as_ref()));
-    let settings = KeeperSettings { user: KeeperSettings::of_user(run_as.as_ref()), rlimits, cgroup: None, private_tmp };
+    let settings =
+        KeeperSettings { user: KeeperSettings::of_user(run_as.as_ref()), rlimits, cgroup: None, private_tmp };
     Ok(Keepers::start(keeper.clone(), settings, run, cgroups))
 }
 
@@ -306,31 +367,50 @@ fn scanner_info(kind: ScannerKind, catalogue: Option<&Catalogue>) -> ScannerInfo
 
 #[async_trait]
 impl ScanRunner for KastRunner {
-    async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
+    async fn start(
+        &self,
+        job: AttemptJob,
+        presence: Presence,
+        events: EventSink,
+    ) -> Result<Box<dyn AttemptControl>, StartError> {
         let Some(keepers) = &self.keepers else {
             return Err(StartError::Failed(Failure::new(FailureKind::NotStarted, "this process runs no scans")));
         };
         let catalogue = self.known_catalogue().await;
         let schema = catalogue.as_deref().and_then(|known| known.settings.clone());
-        let overrides = settings_check::open(&job.request, &self.config.overrides, &*self.config.sealer, schema.as_ref()).map_err(StartError::Failed)?;
+        let overrides =
+            settings_check::open(&job.request, &self.config.overrides, &*self.config.sealer, schema.as_ref())
+                .map_err(StartError::Failed)?;
         let secrets = settings_check::secrets(&overrides);
         if let Some(known) = catalogue.as_deref() {
-            // A submission that came before the scanner had told what it offers could not be judged.
-            select(&job.request, &known.plugins).map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
+            // A submission that came before the scanner had told what it offers could not be
+            // judged.
+            select(&job.request, &known.plugins)
+                .map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
         }
         // Nothing waits between this check and the start but the folder's own system calls.
-        let checked = scope_check::check(&self.config.scope, &job.request.target, &overrides, self.egress.is_some()).await.map_err(StartError::Failed)?;
+        let checked = scope_check::check(&self.config.scope, &job.request.target, &overrides, self.egress.is_some())
+            .await
+            .map_err(StartError::Failed)?;
         let network = match &self.egress {
             None => None,
             Some((limit, tools)) => {
-                let network = egress::reachable(limit, tools.clone(), checked, &self.environment).await.and_then(|network| network.to_text());
+                let network = egress::reachable(limit, tools.clone(), checked, &self.environment)
+                    .await
+                    .and_then(|network| network.to_text());
                 Some(network.map_err(|why| StartError::Failed(Failure::new(FailureKind::NotStarted, why)))?)
             }
         };
-        let plugins = catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.selection(&job.request));
+        let plugins =
+            catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.selection(&job.request));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
-        let parts = ArgvParts { leading: &self.config.scanner.leading, paths: &paths, plugins: &plugins, logo: self.config.logo.as_deref() };
+        let parts = ArgvParts {
+            leading: &self.config.scanner.leading,
+            paths: &paths,
+            plugins: &plugins,
+            logo: self.config.logo.as_deref(),
+        };
         let args = argv(&job.request, parts);
         let marker = self.run.marker(job.scan, job.token);
         let mark = remains::mark(job.attempt, &marker);
@@ -344,13 +424,24 @@ impl ScanRunner for KastRunner {
         let spawning = {
             let notes = expected.notes.clone();
             let was_mount_point = self.was_mount_point;
-            let (kind, configured, home) = (self.config.scanner.kind, self.config.kast_config.clone(), environment::home(&environment));
+            let (kind, configured, home) =
+                (self.config.scanner.kind, self.config.kast_config.clone(), environment::home(&environment));
             let (zap, has_secrets) = (zap.clone(), !secrets.is_empty());
-            let of_attempt = |number| AttemptPaths::new(&self.config.results_dir, &job.request.target, job.created_at, job.scan, AttemptNumber(number));
+            let of_attempt = |number| {
+                AttemptPaths::new(
+                    &self.config.results_dir,
+                    &job.request.target,
+                    job.created_at,
+                    job.scan,
+                    AttemptNumber(number),
+                )
+            };
             let earlier: Vec<AttemptPaths> = (1..job.attempt.0).map(of_attempt).filter(|_| has_secrets).collect();
             let limits = config_file::limits(kind, &self.config.scope, &self.config.file_folders);
-            let (program, results, paths, presence) = (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
-            let (keepers, tmp_root, group) = (keepers.clone(), self.tmp_root.clone(), user.as_ref().map(|user| user.gid));
+            let (program, results, paths, presence) =
+                (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
+            let (keepers, tmp_root, group) =
+                (keepers.clone(), self.tmp_root.clone(), user.as_ref().map(|user| user.gid));
             tokio::task::spawn_blocking(move || {
                 if was_mount_point && is_mount_point(&results) == Ok(false) {
                     return Err(StartError::Node(not_mounted(FaultKind::ResultsFolder, "results folder", &results)));
@@ -359,18 +450,24 @@ impl ScanRunner for KastRunner {
                 let folder = folder::create(&results, &paths).map_err(failed)?;
                 folder.mark(&mark).map_err(failed)?;
                 let node = match kind {
-                    ScannerKind::Kast => NodeConfig::read(configured.as_deref(), home.as_deref()).map_err(|error| unusable(&error))?,
+                    ScannerKind::Kast => {
+                        NodeConfig::read(configured.as_deref(), home.as_deref()).map_err(|error| unusable(&error))?
+                    }
                     ScannerKind::Builtin => NodeConfig::none(),
                 };
-                let secrets: Vec<String> = secrets.into_iter().chain(node.secrets()).chain(zap.iter().map(|zap| zap.key.clone())).collect();
-                let of = |overrides: &[ConfigOverride]| config_file::settings(node.clone(), limits.clone(), overrides, zap.as_ref(), schema.as_ref());
+                let secrets: Vec<String> =
+                    secrets.into_iter().chain(node.secrets()).chain(zap.iter().map(|zap| zap.key.clone())).collect();
+                let of = |overrides: &[ConfigOverride]| {
+                    config_file::settings(node.clone(), limits.clone(), overrides, zap.as_ref(), schema.as_ref())
+                };
                 // Before the file is there: whatever fails from here on, its secrets go.
                 let forgetting = if has_secrets {
                     // Those of a node that died; what ended here is clean.
                     for earlier in &earlier {
                         config_file::remove(&results, earlier);
                     }
-                    let shown: Vec<ConfigOverride> = overrides.iter().filter(|one| !one.value.is_secret()).cloned().collect();
+                    let shown: Vec<ConfigOverride> =
+                        overrides.iter().filter(|one| !one.value.is_secret()).cloned().collect();
                     Some(Forgetting { dir: folder.dir.try_clone().map_err(failed)?, rest: of(&shown) })
                 } else {
                     None
@@ -381,7 +478,8 @@ impl ScanRunner for KastRunner {
                 if let Some(group) = group {
                     folder.share(&paths.scan_dir, group).map_err(failed)?;
                 }
-                let tmp = TmpFolder::create(&tmp_root, &tmp_name, group).map_err(|error| start_error::of_folder(&tmp_root, &error))?;
+                let tmp = TmpFolder::create(&tmp_root, &tmp_name, group)
+                    .map_err(|error| start_error::of_folder(&tmp_root, &error))?;
                 environment.push(("TMPDIR".into(), tmp.0.clone().into()));
                 environment.extend(user.iter().flat_map(|user| environment::of_user(user, &tmp.0)));
                 let start = Start { program, tmp: tmp.0.clone(), args, environment, network };
@@ -394,7 +492,9 @@ impl ScanRunner for KastRunner {
                 }
             })
         };
-        let broken = |error: tokio::task::JoinError| StartError::Failed(Failure::new(FailureKind::SpawnFailed, format!("the start broke off: {error}")));
+        let broken = |error: tokio::task::JoinError| {
+            StartError::Failed(Failure::new(FailureKind::SpawnFailed, format!("the start broke off: {error}")))
+        };
         let (folder, spawned, tmp, forgetting, secrets) = spawning.await.map_err(broken)??;
 
         // From here on an error drops the leader, which kills what was started.
@@ -402,7 +502,15 @@ impl ScanRunner for KastRunner {
         let leader = Arc::new(spawned.leader);
         let activity = Arc::new(Notify::new());
         let exit = watch_exit(spawned.exit).map_err(system)?;
-        let output = Output::drain(spawned.stdout, spawned.stderr, folder.log, self.config.log_cap, Arc::clone(&activity), &secrets.into()).map_err(system)?;
+        let output = Output::drain(
+            spawned.stdout,
+            spawned.stderr,
+            folder.log,
+            self.config.log_cap,
+            Arc::clone(&activity),
+            &secrets.into(),
+        )
+        .map_err(system)?;
         let pid = leader.pid().as_raw_nonzero().get().unsigned_abs();
         events(AttemptEvent::Started { pid, scanner: scanner_info(self.config.scanner.kind, catalogue.as_deref()) });
 
@@ -440,9 +548,15 @@ impl ScanRunner for KastRunner {
     async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
         let (results, paths, catalogue) = (self.config.results_dir.clone(), self.paths(job), self.catalogue.current());
         let expected = expected(self.config.scanner.kind, catalogue.as_deref(), job);
-        let wanted = Wanted { data_dir_id: self.run.data_dir_id.clone(), scan: job.scan, attempt: job.attempt, token: job.token };
+        let wanted = Wanted {
+            data_dir_id: self.run.data_dir_id.clone(),
+            scan: job.scan,
+            attempt: job.attempt,
+            token: job.token,
+        };
         let probe = self.probe(job, catalogue.as_deref());
-        let looking = tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected));
+        let looking =
+            tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected));
         let (mut remains, unsure) = looking.await.ok().flatten()?;
         // Nobody is asked for what is discarded in any case.
         if !unsure.is_empty() && !matches!(adoption(Some(&remains), false, job.request.dry_run), Adoption::Discard(_)) {
@@ -463,11 +577,15 @@ fn expected(kind: ScannerKind, catalogue: Option<&Catalogue>, job: &AttemptJob) 
     if job.request.dry_run {
         return Expected { notes, ..Expected::default() };
     }
-    let (names, unavailable) = catalogue.map(|known| (known.expected(&job.request), known.unavailable())).unwrap_or_default();
+    let (names, unavailable) =
+        catalogue.map(|known| (known.expected(&job.request), known.unavailable())).unwrap_or_default();
     Expected { names, unavailable, notes }
 }
 
-#[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not"
+)]
 pub(super) fn watch_exit(handle: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(handle, Interest::READABLE)
 }

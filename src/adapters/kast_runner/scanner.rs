@@ -32,14 +32,24 @@ impl ScannerCommand {
         Self { kind: ScannerKind::Builtin, program: own_exe.into(), leading: vec!["scanner".into()] }
     }
 
-    /// Chooses: what `KAST_CLI_PATH` names (`builtin` asks for the built-in one), else `kast` on `PATH`, else the built-in one.
+    /// Chooses: what `KAST_CLI_PATH` names (`builtin` asks for the built-in one), else `kast` on
+    /// `PATH`, else the built-in one.
     ///
-    /// A `KAST_CLI_PATH` that leads nowhere is kept: its error must be seen, a silent change of scanner must not happen.
+    /// A `KAST_CLI_PATH` that leads nowhere is kept: its error must be seen, a silent change of
+    /// scanner must not happen.
     #[must_use]
-    pub fn resolve(cli_path: Option<&OsStr>, path: Option<&OsStr>, own_exe: &Path, is_executable: impl Fn(&Path) -> bool) -> Self {
+    pub fn resolve(
+        cli_path: Option<&OsStr>,
+        path: Option<&OsStr>,
+        own_exe: &Path,
+        is_executable: impl Fn(&Path) -> bool,
+    ) -> Self {
         let search = |name: &OsStr| {
             let folders = path.into_iter().flat_map(std::env::split_paths);
-            folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(|file| is_executable(file))
+            folders
+                .filter(|folder| folder.is_absolute())
+                .map(|folder| folder.join(name))
+                .find(|file| is_executable(file))
         };
         match cli_path.filter(|given| !given.is_empty()) {
             Some(given) if given == BUILTIN => Self::builtin(own_exe),
@@ -82,8 +92,14 @@ mod tests {
             (None, Some("/bin:relative:"), builtin.clone()),
             (None, None, builtin),
         ] {
-            let found = |file: &Path| [Path::new("/opt/kast/bin/kast"), Path::new("relative/kast"), Path::new("kast")].contains(&file);
-            assert_eq!(ScannerCommand::resolve(cli_path.map(OsStr::new), path.map(OsStr::new), own, found), expected, "{cli_path:?} {path:?}");
+            let found = |file: &Path| {
+                [Path::new("/opt/kast/bin/kast"), Path::new("relative/kast"), Path::new("kast")].contains(&file)
+            };
+            assert_eq!(
+                ScannerCommand::resolve(cli_path.map(OsStr::new), path.map(OsStr::new), own, found),
+                expected,
+                "{cli_path:?} {path:?}"
+            );
         }
     }
 }

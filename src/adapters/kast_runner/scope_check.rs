@@ -1,4 +1,5 @@
-//! The scope policy once more, right before the start: what was a public name at submission may lead inside by now. So may an address in the scan's own settings.
+//! The scope policy once more, right before the start: what was a public name at submission may
+//! lead inside by now. So may an address in the scan's own settings.
 
 use std::net::IpAddr;
 
@@ -14,13 +15,22 @@ fn lookup_can_refuse(policy: &ScopePolicy) -> bool {
     !policy.allow_private || policy.deny.iter().any(|rule| matches!(rule, ScopeRule::Range(..)))
 }
 
-/// Checks the target and the addresses in the settings, whose secrets were opened; of each name, every address that it has now. Tells what it found, of names that no policy can refuse only where
-/// `needs_addresses`.
+/// Checks the target and the addresses in the settings, whose secrets were opened; of each name,
+/// every address that it has now. Tells what it found, of names that no policy can refuse only
+/// where `needs_addresses`.
 ///
-/// A name that does not resolve passes: the scanner says so itself, and asks again. A name whose servers do not answer in time is refused, because they would only have to be slow to get past this.
-pub(super) async fn check(policy: &ScopePolicy, target: &Target, settings: &OpenSettings, needs_addresses: bool) -> Result<Vec<Resolved>, Failure> {
+/// A name that does not resolve passes: the scanner says so itself, and asks again. A name whose
+/// servers do not answer in time is refused, because they would only have to be slow to get past
+/// this.
+pub(super) async fn check(
+    policy: &ScopePolicy,
+    target: &Target,
+    settings: &OpenSettings,
+    needs_addresses: bool,
+) -> Result<Vec<Resolved>, Failure> {
     let mut found = Vec::new();
-    let refuse = |what: &str, why: &dyn std::fmt::Display| Failure::new(FailureKind::OutOfScope, format!("{what} {why}"));
+    let refuse =
+        |what: &str, why: &dyn std::fmt::Display| Failure::new(FailureKind::OutOfScope, format!("{what} {why}"));
     let what = format!("the target {target}");
     policy.check(target).map_err(|error| refuse(&what, &error))?;
     let addresses = check_addresses(policy, target.host(), needs_addresses).await.map_err(|why| refuse(&what, &why))?;
@@ -31,7 +41,11 @@ pub(super) async fn check(policy: &ScopePolicy, target: &Target, settings: &Open
         let hosts = change.value.clear().map_or(Ok(Vec::new()), |value| hosts_of(value, nature));
         let hosts = hosts.map_err(|why| {
             let what = format!("the setting {}:", change.name());
-            if is_secret { refuse(&what, &"programs read an address in it differently") } else { refuse(&what, &format!("the address {why}")) }
+            if is_secret {
+                refuse(&what, &"programs read an address in it differently")
+            } else {
+                refuse(&what, &format!("the address {why}"))
+            }
         })?;
         for host in hosts {
             let checked = match policy.check_host(&host) {
@@ -41,7 +55,10 @@ pub(super) async fn check(policy: &ScopePolicy, target: &Target, settings: &Open
             // The failure is stored and shown: it repeats no secret, nor what it resolves to.
             let addresses = checked.map_err(|why| {
                 if is_secret {
-                    refuse(&format!("the setting {}", change.name()), &"names an address that is out of scope, or that did not resolve in time")
+                    refuse(
+                        &format!("the setting {}", change.name()),
+                        &"names an address that is out of scope, or that did not resolve in time",
+                    )
                 } else {
                     refuse(&format!("the setting {} names {host}, which", change.name()), &why)
                 }
@@ -98,8 +115,9 @@ mod tests {
 
     #[tokio::test]
     async fn literals_and_names_that_lead_inside_are_refused() {
-        let refused =
-            |policy: ScopePolicy, target: &'static str| async move { check(&policy, &target.parse().unwrap(), &settings(Vec::new()), false).await.err() };
+        let refused = |policy: ScopePolicy, target: &'static str| async move {
+            check(&policy, &target.parse().unwrap(), &settings(Vec::new()), false).await.err()
+        };
         let failure = refused(policy(&[], &[], false), "127.0.0.1").await.unwrap();
         assert_eq!(failure.kind, FailureKind::OutOfScope);
         // The system's own host file has this one.
@@ -112,7 +130,8 @@ mod tests {
     fn one_address_inside_refuses_a_name() {
         let public = policy(&[], &[], false);
         let host = Host::Name("example.com".into());
-        let judged = |addresses: &[&str]| judge(&public, &host, addresses.iter().map(|address| address.parse().unwrap()));
+        let judged =
+            |addresses: &[&str]| judge(&public, &host, addresses.iter().map(|address| address.parse().unwrap()));
         assert_eq!(judged(&["8.8.8.8", "2606:4700::1111"]), Ok(()));
         for inside in ["127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "64:ff9b::7f00:1"] {
             assert!(judged(&["8.8.8.8", inside]).unwrap_err().contains("private"), "{inside}");
@@ -133,11 +152,23 @@ mod tests {
             let change = ConfigOverride { plugin: "zap".into(), key: "remote.api_url".into(), value: value.into() };
             let failure = check(&public, &target, &settings(vec![change]), false).await.unwrap_err();
             assert_eq!(failure.kind, FailureKind::OutOfScope, "{value}");
-            assert!(failure.detail.contains("zap.remote.api_url") && failure.detail.contains(part), "{}", failure.detail);
+            assert!(
+                failure.detail.contains("zap.remote.api_url") && failure.detail.contains(part),
+                "{}",
+                failure.detail
+            );
         }
-        let secret = ConfigOverride { plugin: "zap".into(), key: "x".into(), value: SettingValue::Secret("http://10.9.8.7/".into()) };
+        let secret = ConfigOverride {
+            plugin: "zap".into(),
+            key: "x".into(),
+            value: SettingValue::Secret("http://10.9.8.7/".into()),
+        };
         let failure = check(&public, &target, &settings(vec![secret]), false).await.unwrap_err();
-        assert!(failure.detail.contains("zap.x names an address") && !failure.detail.contains("10.9.8.7"), "{}", failure.detail);
+        assert!(
+            failure.detail.contains("zap.x names an address") && !failure.detail.contains("10.9.8.7"),
+            "{}",
+            failure.detail
+        );
         for value in ["8.8.8.8:53", "quick", "10", "/admin"] {
             let change = ConfigOverride { plugin: "zap".into(), key: "x".into(), value: value.into() };
             assert!(check(&public, &target, &settings(vec![change]), false).await.is_ok(), "{value}");
@@ -150,16 +181,29 @@ mod tests {
         let target = "8.8.8.8".parse().unwrap();
         let change = |key: &str, value: SettingValue| ConfigOverride { plugin: "p".into(), key: key.into(), value };
         let nature = SettingNature { lock: Some(Lock::Url), secret: false };
-        let by_schema = |change| OpenSettings { overrides: vec![change], natures: [("p.source".to_owned(), nature)].into_iter().collect() };
+        let by_schema = |change| OpenSettings {
+            overrides: vec![change],
+            natures: [("p.source".to_owned(), nature)].into_iter().collect(),
+        };
         for (one, part) in [
-            (change("api_url", "127.1:80".into()), Some("the setting p.api_url: the address ends like an IPv4 address")),
-            (change("source", "0x7f000001:80".into()), Some("the setting p.source: the address has a hexadecimal number")),
+            (
+                change("api_url", "127.1:80".into()),
+                Some("the setting p.api_url: the address ends like an IPv4 address"),
+            ),
+            (
+                change("source", "0x7f000001:80".into()),
+                Some("the setting p.source: the address has a hexadecimal number"),
+            ),
             (
                 change("source", SettingValue::Secret("http://u:hunter2@①27.0.0.1".into())),
                 Some("the setting p.source: programs read an address in it differently"),
             ),
-            (change("agent", r"http://8.8.8.8\@127.0.0.1/".into()), Some("the setting p.agent: the address has a backslash")),
-            // The system's own host file has this one; only a setting that takes an address may name it by its bare name.
+            (
+                change("agent", r"http://8.8.8.8\@127.0.0.1/".into()),
+                Some("the setting p.agent: the address has a backslash"),
+            ),
+            // The system's own host file has this one; only a setting that takes an address may
+            // name it by its bare name.
             (change("source", "localhost".into()), Some("resolves to")),
             (change("source", "http://8.8.8.8:80/x".into()), None),
             (change("agent", "0.5".into()), None),
@@ -169,7 +213,12 @@ mod tests {
             let failure = check(&no_loopback, &target, &by_schema(one), false).await.err();
             assert_eq!(failure.is_some(), part.is_some(), "{name}: {failure:?}");
             if let (Some(failure), Some(part)) = (failure, part) {
-                assert!(failure.kind == FailureKind::OutOfScope && failure.detail.contains(part) && !failure.detail.contains("hunter2"), "{failure:?}");
+                assert!(
+                    failure.kind == FailureKind::OutOfScope
+                        && failure.detail.contains(part)
+                        && !failure.detail.contains("hunter2"),
+                    "{failure:?}"
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The settings of a scan once more, right before the start: opened, and held against the operator's policy and what this node's scanner says of its settings and their values.
+//! The settings of a scan once more, right before the start: opened, and held against the
+//! operator's policy and what this node's scanner says of its settings and their values.
 
 use std::ops::Deref;
 
@@ -7,7 +8,8 @@ use kastrel_actors::policy::override_policy::{OverridePolicy, natures_of};
 use kastrel_actors::policy::overrides::SettingsSchema;
 use kastrel_actors::ports::{SecretSealer, secret_sealer};
 
-/// The settings of a request with their secrets in clear, and what they are by what this node's scanner says.
+/// The settings of a request with their secrets in clear, and what they are by what this node's
+/// scanner says.
 #[derive(Debug)]
 pub(super) struct OpenSettings {
     pub(super) overrides: Vec<ConfigOverride>,
@@ -36,12 +38,17 @@ pub(super) fn open(
     request.target.check().map_err(|error| out_of_scope(format!("the target {} {error}", request.target)))?;
     let locked = |overrides: &[ConfigOverride]| {
         let errors = policy.check(overrides, &natures);
-        if errors.is_empty() { Ok(()) } else { Err(out_of_scope(errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; "))) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(out_of_scope(errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; ")))
+        }
     };
     locked(&overrides)?;
     let missing = |error: kastrel_actors::model::FieldError| Failure::new(FailureKind::NotStarted, error.message);
     secret_sealer::open_all(sealer, &request.target, &mut overrides).map_err(missing)?;
-    // What only this scanner's schema marks as a secret, and what an earlier version stored in clear.
+    // What only this scanner's schema marks as a secret, and what an earlier version stored in
+    // clear.
     for one in &mut overrides {
         if let SettingValue::Plain(text) = &one.value
             && (one.is_secret() || natures.nature(&one.plugin, &one.key).secret)
@@ -50,9 +57,19 @@ pub(super) fn open(
         }
     }
     locked(&overrides)?;
-    // The submission may have come on a way, or to a process, that knows no schema. The policy relies on the types: a number names nothing because it is one.
-    let wrong: Vec<String> = schema.map(|schema| schema.check(&overrides)).unwrap_or_default().into_iter().map(|error| error.message).collect();
-    if wrong.is_empty() { Ok(OpenSettings { overrides, natures }) } else { Err(Failure::new(FailureKind::NotStarted, wrong.join("; "))) }
+    // The submission may have come on a way, or to a process, that knows no schema. The policy
+    // relies on the types: a number names nothing because it is one.
+    let wrong: Vec<String> = schema
+        .map(|schema| schema.check(&overrides))
+        .unwrap_or_default()
+        .into_iter()
+        .map(|error| error.message)
+        .collect();
+    if wrong.is_empty() {
+        Ok(OpenSettings { overrides, natures })
+    } else {
+        Err(Failure::new(FailureKind::NotStarted, wrong.join("; ")))
+    }
 }
 
 /// The secret values in clear.
@@ -75,8 +92,16 @@ mod tests {
 
     fn request(overrides: &[&str]) -> ScanRequest {
         let overrides = overrides.iter().map(ToString::to_string).collect();
-        let mut request = ScanRequestDraft { target: "a.test".into(), overrides, ..ScanRequestDraft::default() }.check().unwrap();
-        secret_sealer::resolve(&TestSealer, &request.target.clone(), &mut request.overrides, &[], Some(&Default::default())).unwrap();
+        let mut request =
+            ScanRequestDraft { target: "a.test".into(), overrides, ..ScanRequestDraft::default() }.check().unwrap();
+        secret_sealer::resolve(
+            &TestSealer,
+            &request.target.clone(),
+            &mut request.overrides,
+            &[],
+            Some(&Default::default()),
+        )
+        .unwrap();
         secret_sealer::seal_all(&TestSealer, &request.target.clone(), &mut request.overrides).unwrap();
         request
     }
@@ -93,7 +118,8 @@ mod tests {
         }
     }
 
-    /// The settings of KAST that name something beyond the scan, and those whose values everybody on the machine sees. All others may be set, to a value of their type.
+    /// The settings of KAST that name something beyond the scan, and those whose values everybody
+    /// on the machine sees. All others may be set, to a value of their type.
     #[test]
     fn every_setting_of_kast_that_names_something_is_locked_at_the_start() {
         let schema = settings_text::settings(include_str!("fixtures/config-schema.json")).unwrap();
@@ -115,7 +141,8 @@ mod tests {
             "ftap.wordlist_source",
             "cors_analyzer.probe_paths",
         ];
-        let rules = schema.plugins.iter().flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| (plugin, key, rule)));
+        let rules =
+            schema.plugins.iter().flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| (plugin, key, rule)));
         let mut all = Vec::new();
         for (plugin, key, rule) in rules {
             let below = if key.ends_with('.') { "X-Test" } else { "" };
@@ -125,7 +152,11 @@ mod tests {
                 None => assert!(!locked.contains(&name.as_str()), "{name} is not locked"),
                 Some(failure) => {
                     assert!(locked.contains(&name.as_str()), "{name}: {failure:?}");
-                    assert!(failure.kind == FailureKind::OutOfScope && failure.detail.contains(&format!("`{name}` is locked")), "{failure:?}");
+                    assert!(
+                        failure.kind == FailureKind::OutOfScope
+                            && failure.detail.contains(&format!("`{name}` is locked")),
+                        "{failure:?}"
+                    );
                 }
             }
             all.push(name);
@@ -139,7 +170,10 @@ mod tests {
     fn a_value_that_the_scanners_schema_refuses_does_not_start() {
         let schema = settings_text::settings(include_str!("fixtures/config-schema.json")).unwrap();
         for (text, part) in [
-            ("related_sites.httpx_ports=http:1-65535", "`related_sites.httpx_ports`: expected elements of a whole number"),
+            (
+                "related_sites.httpx_ports=http:1-65535",
+                "`related_sites.httpx_ports`: expected elements of a whole number",
+            ),
             ("whatweb.timeout=fast", "`whatweb.timeout`: expected a whole number"),
             ("whatweb.speed=1", "`whatweb.speed`: `whatweb` has no such setting"),
             ("nothing.x=1", "no plugin `nothing`"),
@@ -148,19 +182,32 @@ mod tests {
             let failure = open(&request(&[text]), &OverridePolicy::default(), &TestSealer, Some(&schema)).unwrap_err();
             assert!(failure.kind == FailureKind::NotStarted && failure.detail.contains(part), "{text}: {failure:?}");
         }
-        let secret = open(&request(&["secret:whatweb.timeout=hunter2"]), &OverridePolicy::default(), &TestSealer, Some(&schema)).unwrap_err();
+        let secret =
+            open(&request(&["secret:whatweb.timeout=hunter2"]), &OverridePolicy::default(), &TestSealer, Some(&schema))
+                .unwrap_err();
         assert!(secret.kind == FailureKind::NotStarted && !secret.detail.contains("hunter2"), "{secret:?}");
     }
 
     #[test]
     fn secrets_are_opened_for_the_scanner_and_known_to_the_log() {
-        let opened = open(&request(&["zap.remote.api_key=hunter2", "whatweb.timeout=5"]), &OverridePolicy::default(), &TestSealer, None).unwrap();
+        let opened = open(
+            &request(&["zap.remote.api_key=hunter2", "whatweb.timeout=5"]),
+            &OverridePolicy::default(),
+            &TestSealer,
+            None,
+        )
+        .unwrap();
         assert_eq!(secrets(&opened), ["hunter2"]);
         let mut moved = request(&["zap.remote.api_key=hunter2"]);
         moved.target = "b.test".parse().unwrap();
         let failure = open(&moved, &OverridePolicy::default(), &TestSealer, None).unwrap_err();
-        assert!(failure.kind == FailureKind::NotStarted && failure.detail.contains("`zap.remote.api_key`"), "{failure:?}");
-        let hidden = open(&request(&["zap.remote.api_key=${AWS_SECRET}"]), &OverridePolicy::default(), &TestSealer, None).unwrap_err();
+        assert!(
+            failure.kind == FailureKind::NotStarted && failure.detail.contains("`zap.remote.api_key`"),
+            "{failure:?}"
+        );
+        let hidden =
+            open(&request(&["zap.remote.api_key=${AWS_SECRET}"]), &OverridePolicy::default(), &TestSealer, None)
+                .unwrap_err();
         assert_eq!(hidden.kind, FailureKind::OutOfScope, "the value is judged where it is known");
     }
 
@@ -168,6 +215,9 @@ mod tests {
     fn a_target_of_an_earlier_version_is_judged_again() {
         let stored = ScanRequest { target: serde_json::from_str("\"10.0.0.1-5\"").unwrap(), ..request(&[]) };
         let failure = open(&stored, &OverridePolicy::default(), &TestSealer, None).unwrap_err();
-        assert!(failure.kind == FailureKind::OutOfScope && failure.detail.contains("ranges are not supported"), "{failure:?}");
+        assert!(
+            failure.kind == FailureKind::OutOfScope && failure.detail.contains("ranges are not supported"),
+            "{failure:?}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Reads what the scanner prints about its settings, a JSON schema as `kast config schema` makes it, into the rules that overrides are checked by.
+//! Reads what the scanner prints about its settings, a JSON schema as `kast config schema` makes
+//! it, into the rules that overrides are checked by.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,10 @@ const MOST_TEXT: usize = 300;
 
 /// The rules, or `None` where the text holds no schema.
 pub(super) fn settings(text: &str) -> Option<SettingsSchema> {
-    let schema = json::find(text, |reader| tree(reader).map(|schema| schema.get("plugins").is_some_and(Value::is_object).then_some(schema))).ok()?;
+    let schema = json::find(text, |reader| {
+        tree(reader).map(|schema| schema.get("plugins").is_some_and(Value::is_object).then_some(schema))
+    })
+    .ok()?;
     let plugins = schema.get("plugins")?.as_object()?;
     let mut rules: BTreeMap<String, BTreeMap<String, SettingRule>> = BTreeMap::new();
     for (plugin, schema) in plugins.iter().filter(|(plugin, _)| is_selectable(plugin)) {
@@ -24,7 +28,8 @@ pub(super) fn settings(text: &str) -> Option<SettingsSchema> {
         collect(schema, "", 0, &mut keys);
         rules.insert(plugin.clone(), keys);
     }
-    // The built-in scanner names the group of a global setting in its key, and takes it as `group.key`. KAST takes no global setting on its command line.
+    // The built-in scanner names the group of a global setting in its key, and takes it as
+    // `group.key`. KAST takes no global setting on its command line.
     for (key, schema) in properties(schema.get("global").unwrap_or(&Value::Null)) {
         if let Some((group, key)) = key.split_once('.') {
             rules.entry(group.to_owned()).or_default().insert(key.to_owned(), rule(schema));
@@ -76,7 +81,14 @@ fn kinds(schema: &Value) -> Vec<ValueKind> {
 
 fn rule(schema: &Value) -> SettingRule {
     let number = |name: &str| schema.get(name).and_then(Value::as_f64);
-    let words = schema.get("enum").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(|word| clean(word, MOST_TEXT)).collect();
+    let words = schema
+        .get("enum")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(|word| clean(word, MOST_TEXT))
+        .collect();
     SettingRule {
         kinds: kinds(schema),
         items: schema.get("items").map(kinds).unwrap_or_default(),
@@ -85,8 +97,13 @@ fn rule(schema: &Value) -> SettingRule {
         words,
         description: clean(schema.get("description").and_then(Value::as_str).unwrap_or_default(), MOST_TEXT),
         format: clean(schema.get("format").and_then(Value::as_str).unwrap_or_default(), MOST_TEXT),
-        secret: ["writeOnly", "x-secret", "secret", "sensitive"].iter().any(|mark| schema.get(mark).and_then(Value::as_bool) == Some(true)),
-        default: schema.get("default").map(|value| clean(&value.as_str().map_or_else(|| value.to_string(), str::to_owned), MOST_TEXT)).unwrap_or_default(),
+        secret: ["writeOnly", "x-secret", "secret", "sensitive"]
+            .iter()
+            .any(|mark| schema.get(mark).and_then(Value::as_bool) == Some(true)),
+        default: schema
+            .get("default")
+            .map(|value| clean(&value.as_str().map_or_else(|| value.to_string(), str::to_owned), MOST_TEXT))
+            .unwrap_or_default(),
     }
 }
 
@@ -97,8 +114,14 @@ mod tests {
     use super::*;
 
     fn problems(schema: &SettingsSchema, assignments: &[(&str, &str, &str)]) -> Vec<String> {
-        let overrides: Vec<ConfigOverride> =
-            assignments.iter().map(|(plugin, key, value)| ConfigOverride { plugin: (*plugin).into(), key: (*key).into(), value: (*value).into() }).collect();
+        let overrides: Vec<ConfigOverride> = assignments
+            .iter()
+            .map(|(plugin, key, value)| ConfigOverride {
+                plugin: (*plugin).into(),
+                key: (*key).into(),
+                value: (*value).into(),
+            })
+            .collect();
         schema.check(&overrides).into_iter().map(|error| error.message).collect()
     }
 
@@ -113,13 +136,18 @@ mod tests {
             ("script_detection", "custom_headers.X-Test", "a"),
         ];
         assert_eq!(problems(&schema, &good), [""; 0]);
-        let bad = [("org_discovery", "confidence_threshold", "2"), ("global", "timeout", "60"), ("zap", "local.api_prot", "8081")];
+        let bad = [
+            ("org_discovery", "confidence_threshold", "2"),
+            ("global", "timeout", "60"),
+            ("zap", "local.api_prot", "8081"),
+        ];
         assert_eq!(problems(&schema, &bad).len(), 3);
     }
 
     #[test]
     fn the_built_in_scanners_schema_agrees_with_what_it_takes() {
-        let plugins = [("tls_certificate".to_owned(), kastrel_scanner::settings::group_schema("tls_certificate", "TLS", ""))];
+        let plugins =
+            [("tls_certificate".to_owned(), kastrel_scanner::settings::group_schema("tls_certificate", "TLS", ""))];
         let schema = settings(&kastrel_scanner::settings::schema(plugins.into_iter().collect()).to_string()).unwrap();
         for (plugin, key, value) in [
             ("http", "timeout_seconds", "3"),
@@ -128,7 +156,8 @@ mod tests {
             ("tls_certificate", "expiry_warning_days", "x"),
             ("nothing", "x", "1"),
         ] {
-            let takes = kastrel_scanner::settings::Settings::default().apply(&format!("{plugin}.{key}={value}")).is_ok();
+            let takes =
+                kastrel_scanner::settings::Settings::default().apply(&format!("{plugin}.{key}={value}")).is_ok();
             assert_eq!(problems(&schema, &[(plugin, key, value)]).is_empty(), takes, "{plugin}.{key}={value}");
         }
     }

@@ -1,4 +1,5 @@
-//! Whose fault a start is that failed: the node's, which lacks what every scan needs, or the scan's own.
+//! Whose fault a start is that failed: the node's, which lacks what every scan needs, or the scan's
+//! own.
 
 use std::io;
 use std::path::Path;
@@ -15,12 +16,15 @@ pub(crate) const INSTALL: &str = "install the scanner there, or set KAST_CLI_PAT
 /// The scanner's program could not be run.
 pub(super) fn of_program(program: &Path, error: &io::Error) -> StartError {
     let text = format!("cannot start {}: {error}", program.display());
-    let Some(errno) = Errno::from_io_error(error) else { return StartError::Failed(Failure::new(FailureKind::NotStarted, text)) };
+    let Some(errno) = Errno::from_io_error(error) else {
+        return StartError::Failed(Failure::new(FailureKind::NotStarted, text));
+    };
     if let Some(fault) = resource_fault(errno, &text) {
         return StartError::Node(fault);
     }
     match errno {
-        // Missing, or its interpreter is; not executable; half written by an upgrade; on a disk that is gone.
+        // Missing, or its interpreter is; not executable; half written by an upgrade; on a disk
+        // that is gone.
         Errno::NOENT
         | Errno::NOTDIR
         | Errno::ACCESS
@@ -37,7 +41,8 @@ pub(super) fn of_program(program: &Path, error: &io::Error) -> StartError {
     }
 }
 
-/// The keeper could not be started, or did not answer: our own program, so that no installation of a scanner helps.
+/// The keeper could not be started, or did not answer: our own program, so that no installation of
+/// a scanner helps.
 pub(super) fn of_keeper(error: &io::Error) -> StartError {
     let text = format!("cannot start a keeper, which runs the scanner: {error}");
     let fault = Errno::from_io_error(error).and_then(|errno| resource_fault(errno, &text));
@@ -47,7 +52,9 @@ pub(super) fn of_keeper(error: &io::Error) -> StartError {
 /// The folder of an attempt could not be made in the results folder.
 pub(super) fn of_folder(folder: &Path, error: &io::Error) -> StartError {
     let text = format!("cannot make the folder {}: {error}", folder.display());
-    let Some(errno) = Errno::from_io_error(error) else { return StartError::Failed(Failure::new(FailureKind::NotStarted, text)) };
+    let Some(errno) = Errno::from_io_error(error) else {
+        return StartError::Failed(Failure::new(FailureKind::NotStarted, text));
+    };
     if let Some(fault) = resource_fault(errno, &text) {
         return StartError::Node(fault);
     }
@@ -56,7 +63,9 @@ pub(super) fn of_folder(folder: &Path, error: &io::Error) -> StartError {
             StartError::Node(NodeFault::new(FaultKind::ResultsFolder, text, folder_remedy(errno)))
         }
         // This scan's folder alone, or the results folder: the check of the node tells.
-        Errno::ACCESS | Errno::PERM | Errno::NOTDIR | Errno::INTR => StartError::Failed(Failure::new(FailureKind::SpawnFailed, text)),
+        Errno::ACCESS | Errno::PERM | Errno::NOTDIR | Errno::INTR => {
+            StartError::Failed(Failure::new(FailureKind::SpawnFailed, text))
+        }
         _ => StartError::Failed(Failure::new(FailureKind::NotStarted, text)),
     }
 }
@@ -99,7 +108,15 @@ mod tests {
 
     #[test]
     fn the_program_and_the_folder_are_named() {
-        assert!(of_program(Path::new("/opt/kast"), &Errno::NOENT.into()).to_string().contains("cannot start /opt/kast: No such file"));
-        assert!(of_folder(Path::new("/r/x"), &Errno::ROFS.into()).to_string().contains("cannot make the folder /r/x: Read-only file system"));
+        assert!(
+            of_program(Path::new("/opt/kast"), &Errno::NOENT.into())
+                .to_string()
+                .contains("cannot start /opt/kast: No such file")
+        );
+        assert!(
+            of_folder(Path::new("/r/x"), &Errno::ROFS.into())
+                .to_string()
+                .contains("cannot make the folder /r/x: Read-only file system")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What KAST needs around it: its configuration, its registry of issues, the tools of its plugins in versions that it can drive, and Docker for ZAP.
+//! What KAST needs around it: its configuration, its registry of issues, the tools of its plugins
+//! in versions that it can drive, and Docker for ZAP.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,12 @@ struct KnownTool {
 const TOOLS: [KnownTool; 6] = [
     KnownTool { name: "whatweb", args: &["--version"], least: None, sign: None },
     KnownTool { name: "wafw00f", args: &["--version"], least: None, sign: None },
-    KnownTool { name: "testssl", args: &["--version"], least: Some((&[3, 2], "KAST calls it with --socket-timeout")), sign: None },
+    KnownTool {
+        name: "testssl",
+        args: &["--version"],
+        least: Some((&[3, 2], "KAST calls it with --socket-timeout")),
+        sign: None,
+    },
     KnownTool { name: "subfinder", args: &["-version"], least: None, sign: None },
     KnownTool { name: "katana", args: &["-version"], least: None, sign: None },
     // Python's HTTP client brings a program of the same name.
@@ -66,7 +72,8 @@ pub enum Docker {
     Running {
         /// The daemon's version.
         version: String,
-        /// ZAP containers that run and are not of our attempts, or why the containers could not be listed. KAST takes such a one for its own.
+        /// ZAP containers that run and are not of our attempts, or why the containers could not be
+        /// listed. KAST takes such a one for its own.
         strangers: Result<Vec<String>, String>,
     },
 }
@@ -74,7 +81,8 @@ pub enum Docker {
 /// Everything around KAST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings {
-    /// The configuration file that attempts get, if there is one, and the settings in it that KAST ignores; or why it cannot be used.
+    /// The configuration file that attempts get, if there is one, and the settings in it that KAST
+    /// ignores; or why it cannot be used.
     pub config: Result<(Option<PathBuf>, Vec<String>), String>,
     /// Why the severities of issues are unknown.
     pub registry_problem: Option<String>,
@@ -95,7 +103,9 @@ pub async fn surroundings(scanner: &ScannerCommand, configured: Option<PathBuf>,
     // A scanner that does not answer is another check's to name.
     let catalogue = catalogue.unwrap_or_default();
     let config = match node {
-        Ok(Ok(node)) => Ok((node.path.clone(), catalogue.settings.as_ref().map(|schema| node.ignored(schema)).unwrap_or_default())),
+        Ok(Ok(node)) => {
+            Ok((node.path.clone(), catalogue.settings.as_ref().map(|schema| node.ignored(schema)).unwrap_or_default()))
+        }
         Ok(Err(error)) => Err(chain(&error)),
         Err(error) => Err(error.to_string()),
     };
@@ -113,7 +123,14 @@ fn program(name: &str, environment: &[(OsString, OsString)]) -> Option<PathBuf> 
 /// What a program prints on both streams, and whether it ended well; `Err`: it did not answer.
 async fn answer(program: &Path, args: &[&str], environment: &[(OsString, OsString)]) -> Result<(bool, String), String> {
     let mut command = tokio::process::Command::new(program);
-    command.args(args).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(args)
+        .env_clear()
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let output = async { command.spawn_as_before()?.wait_with_output().await };
     match tokio::time::timeout(PATIENCE, output).await {
         Ok(Ok(output)) => {
@@ -140,16 +157,27 @@ fn judged(tool: &KnownTool, said: &str) -> FoundTool {
     let too_old = |(least, why): &(&'static [u32], &'static str)| {
         let numbers: Vec<u32> = version.as_deref()?.split('.').map_while(|part| part.parse().ok()).collect();
         let least_text = || least.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
-        (numbers.as_slice() < *least).then(|| format!("version {} is too old: {why}, which needs {}", version.as_deref().unwrap_or_default(), least_text()))
+        (numbers.as_slice() < *least).then(|| {
+            format!(
+                "version {} is too old: {why}, which needs {}",
+                version.as_deref().unwrap_or_default(),
+                least_text()
+            )
+        })
     };
-    let problem = if is_other { Some("this is another program of that name".to_owned()) } else { tool.least.as_ref().and_then(too_old) };
+    let problem = if is_other {
+        Some("this is another program of that name".to_owned())
+    } else {
+        tool.least.as_ref().and_then(too_old)
+    };
     FoundTool { name: tool.name, version, problem }
 }
 
 /// The first word that looks like a version: `3.2.1`, `v1.1.0`, `2.3rc1`.
 fn version(text: &str) -> Option<String> {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | ':' | '/'));
-    let looks_right = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.') && word.len() <= 30;
+    let looks_right =
+        |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.') && word.len() <= 30;
     let found = words.map(|word| word.trim_start_matches('v')).find(looks_right)?;
     let numbers: String = found.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
     Some(numbers.trim_end_matches('.').to_owned())
@@ -230,17 +258,24 @@ mod tests {
         ] {
             let root = tempfile::tempdir().unwrap();
             let program = root.path().join("docker");
-            std::fs::write(&program, format!("#!/bin/sh\nif [ \"$1\" = version ]; then echo 28.2.2; exit 0; fi\n{list}\n")).unwrap();
+            std::fs::write(
+                &program,
+                format!("#!/bin/sh\nif [ \"$1\" = version ]; then echo 28.2.2; exit 0; fi\n{list}\n"),
+            )
+            .unwrap();
             std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
             let environment = [("PATH".into(), root.path().into())];
-            assert_eq!(docker(&environment).await, Docker::Running { version: "28.2.2".into(), strangers: expected }, "{list}");
+            assert_eq!(
+                docker(&environment).await,
+                Docker::Running { version: "28.2.2".into(), strangers: expected },
+                "{list}"
+            );
         }
     }
 
     #[test]
     fn a_zap_that_is_not_ours_is_a_stranger() {
-        let listed =
-            "kastrel-zap-d1-7-1-1-aa\tghcr.io/zaproxy/zaproxy:stable\nkast-zap-local\tghcr.io/zaproxy/zaproxy:stable\nweb\tnginx\nmine\tzaproxy/zap-stable\n";
+        let listed = "kastrel-zap-d1-7-1-1-aa\tghcr.io/zaproxy/zaproxy:stable\nkast-zap-local\tghcr.io/zaproxy/zaproxy:stable\nweb\tnginx\nmine\tzaproxy/zap-stable\n";
         assert_eq!(strangers(listed), ["kast-zap-local", "mine"]);
         assert!(strangers("").is_empty());
     }

@@ -1,4 +1,5 @@
-//! Finds and kills the processes of attempts that have no owner any more, by the marker in their environment: at boot, those that earlier runs of this data folder left behind.
+//! Finds and kills the processes of attempts that have no owner any more, by the marker in their
+//! environment: at boot, those that earlier runs of this data folder left behind.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -11,7 +12,8 @@ use super::{container, environment, process, run};
 
 /// The pause between two passes.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
-/// After this many passes in a row without a find nothing is left: a process is invisible for a moment while it replaces its program.
+/// After this many passes in a row without a find nothing is left: a process is invisible for a
+/// moment while it replaces its program.
 pub(super) const CLEAN_PASSES: u32 = 2;
 
 /// What a sweep did.
@@ -23,9 +25,11 @@ pub struct Swept {
     pub left: usize,
 }
 
-/// Kills every process that carries the marker of an attempt of this data folder, and what descends from one; then removes their containers.
+/// Kills every process that carries the marker of an attempt of this data folder, and what descends
+/// from one; then removes their containers.
 ///
-/// Call it before the first attempt starts and never later: it cannot tell an attempt of this run from one of the last. `wait` bounds it.
+/// Call it before the first attempt starts and never later: it cannot tell an attempt of this run
+/// from one of the last. `wait` bounds it.
 pub async fn sweep_leftovers(data_dir_id: &str, wait: Duration) -> Swept {
     let until = Instant::now() + wait;
     let mut hunt = Hunt::default();
@@ -52,7 +56,8 @@ pub async fn sweep_leftovers(data_dir_id: &str, wait: Duration) -> Swept {
     }
 }
 
-/// How many processes of attempts of this data folder there are. Where no Kastrel runs on it, they are leftovers.
+/// How many processes of attempts of this data folder there are. Where no Kastrel runs on it, they
+/// are leftovers.
 pub async fn count_leftovers(data_dir_id: &str) -> usize {
     let wanted = data_dir_id.to_owned();
     let look = move || Hunt::default().find(&proc_table::all(), |marker| run::is_of_data_dir(&wanted, marker)).len();
@@ -62,14 +67,17 @@ pub async fn count_leftovers(data_dir_id: &str) -> usize {
 /// A search in several passes.
 #[derive(Debug, Default)]
 pub(super) struct Hunt {
-    /// The groups that marked processes lead or led, with the start of their leader: what dropped its environment and lost its parent is still in its group.
-    /// A group is forgotten as soon as a pass sees nobody in it, as from then on its id may be given to others.
+    /// The groups that marked processes lead or led, with the start of their leader: what dropped
+    /// its environment and lost its parent is still in its group. A group is forgotten as soon as a
+    /// pass sees nobody in it, as from then on its id may be given to others.
     groups: HashMap<i32, u64>,
 }
 
 impl Hunt {
-    /// The living processes of `table` that are marked so, that are in a group which such a process leads, or that descend from one of these or from a keeper that is marked so; never ourselves, and
-    /// no keeper: as long as it lives, whatever escapes falls to it, and it ends with its node.
+    /// The living processes of `table` that are marked so, that are in a group which such a process
+    /// leads, or that descend from one of these or from a keeper that is marked so; never
+    /// ourselves, and no keeper: as long as it lives, whatever escapes falls to it, and it ends
+    /// with its node.
     pub(super) fn find(&mut self, table: &[Process], is_wanted: impl Fn(&str) -> bool) -> Vec<Process> {
         let own = rustix::process::getpid();
         let (mut marked, mut keepers) = (HashSet::new(), HashSet::new());
@@ -83,20 +91,27 @@ impl Hunt {
             }
         }
         let members = self.members(table, marked, keepers);
-        let alive = table.iter().filter(|process| !process.is_zombie && process.pid != own && members.contains(&process.pid.as_raw_nonzero().get()));
+        let alive = table.iter().filter(|process| {
+            !process.is_zombie && process.pid != own && members.contains(&process.pid.as_raw_nonzero().get())
+        });
         alive.cloned().collect()
     }
 
     fn members(&mut self, table: &[Process], marked: HashSet<i32>, mut keepers: HashSet<i32>) -> HashSet<i32> {
-        let leaders = table.iter().filter(|process| process.group == process.pid.as_raw_nonzero().get() && marked.contains(&process.group));
+        let leaders = table
+            .iter()
+            .filter(|process| process.group == process.pid.as_raw_nonzero().get() && marked.contains(&process.group));
         self.groups.extend(leaders.map(|leader| (leader.group, leader.started)));
-        self.groups.retain(|group, since| table.iter().any(|process| process.group == *group && process.started >= *since));
-        let in_group = |process: &&Process| self.groups.get(&process.group).is_some_and(|since| process.started >= *since);
+        self.groups
+            .retain(|group, since| table.iter().any(|process| process.group == *group && process.started >= *since));
+        let in_group =
+            |process: &&Process| self.groups.get(&process.group).is_some_and(|since| process.started >= *since);
         let mut members = marked;
         members.extend(table.iter().filter(in_group).map(|process| process.pid.as_raw_nonzero().get()));
         proc_table::close_over_children(&mut members, table);
         // What descends from an attempt or from another keeper is no keeper, whatever it says.
-        let parents: HashMap<i32, i32> = table.iter().map(|process| (process.pid.as_raw_nonzero().get(), process.parent)).collect();
+        let parents: HashMap<i32, i32> =
+            table.iter().map(|process| (process.pid.as_raw_nonzero().get(), process.parent)).collect();
         let claimed = keepers.clone();
         keepers.retain(|keeper| {
             let mut above = std::iter::successors(parents.get(keeper), |parent| parents.get(parent)).take(table.len());
@@ -157,7 +172,11 @@ mod tests {
         assert_eq!(members(&mut hunt, &table, &[10, 13]), [10, 11, 12, 13]);
         assert_eq!(members(&mut hunt, &table[1..2], &[]), [11], "the leader is gone, its group is not");
         assert_eq!(members(&mut hunt, &table[4..5], &[]), [0; 0]);
-        assert_eq!(members(&mut hunt, &[process(11, 1, 10, 101)], &[]), [0; 0], "an empty group is forgotten: another may get its id");
+        assert_eq!(
+            members(&mut hunt, &[process(11, 1, 10, 101)], &[]),
+            [0; 0],
+            "an empty group is forgotten: another may get its id"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What KAST really scans: version 3 cuts the scheme and the path off its target, and its plugins choose a scheme by themselves.
+//! What KAST really scans: version 3 cuts the scheme and the path off its target, and its plugins
+//! choose a scheme by themselves.
 
 use kastrel_actors::model::{ScannerKind, Target};
 
@@ -28,7 +29,9 @@ pub(super) fn note(kind: ScannerKind, catalogue: Option<&Catalogue>, target: &Ta
         (None, Some(path)) => format!("the path {path}"),
         (None, None) => return None,
     };
-    Some(format!("KAST scans the host {host} and ignores {ignored}: each plugin chooses its own scheme and starts at /"))
+    Some(format!(
+        "KAST scans the host {host} and ignores {ignored}: each plugin chooses its own scheme and starts at /"
+    ))
 }
 
 #[cfg(test)]
@@ -39,12 +42,18 @@ mod tests {
 
     #[test]
     fn what_is_not_used_is_said() {
-        let of = |version: &str| Catalogue { scanner: ScannerInfo { kind: ScannerKind::Kast, version: version.into() }, ..Catalogue::default() };
+        let of = |version: &str| Catalogue {
+            scanner: ScannerInfo { kind: ScannerKind::Kast, version: version.into() },
+            ..Catalogue::default()
+        };
         for (target, expected) in [
             ("example.com", None),
             ("example.com:444", None),
             ("http://example.com", Some("the host example.com and ignores the scheme http:")),
-            ("https://example.com:444/app", Some("the host example.com:444 and ignores the scheme https and the path /app:")),
+            (
+                "https://example.com:444/app",
+                Some("the host example.com:444 and ignores the scheme https and the path /app:"),
+            ),
             ("[::1]:80", None),
         ] {
             let target = target.parse().unwrap();

@@ -1,4 +1,5 @@
-//! Ending a process in stages: SIGINT, grace, SIGTERM, grace, SIGKILL. A pure state machine; the attempt's task sends what it says.
+//! Ending a process in stages: SIGINT, grace, SIGTERM, grace, SIGKILL. A pure state machine; the
+//! attempt's task sends what it says.
 
 use std::time::Duration;
 
@@ -48,8 +49,12 @@ impl Termination {
     /// A stop was requested. A kill overrides a graceful stop; repetitions do nothing.
     pub(super) fn on_request(self, mode: StopMode, now: Instant, grace: Grace) -> Step {
         match (self, mode) {
-            (Self::NotAsked, StopMode::Graceful) => Step::Send(Signal::INT, Self::Interrupted { until: now + grace.interrupt }),
-            (Self::NotAsked | Self::Interrupted { .. } | Self::Terminated { .. }, StopMode::Kill) => Step::Send(Signal::KILL, Self::Killed),
+            (Self::NotAsked, StopMode::Graceful) => {
+                Step::Send(Signal::INT, Self::Interrupted { until: now + grace.interrupt })
+            }
+            (Self::NotAsked | Self::Interrupted { .. } | Self::Terminated { .. }, StopMode::Kill) => {
+                Step::Send(Signal::KILL, Self::Killed)
+            }
             (Self::Interrupted { .. } | Self::Terminated { .. }, StopMode::Graceful) | (Self::Killed, _) => Step::Stay,
         }
     }
@@ -57,7 +62,9 @@ impl Termination {
     /// The deadline was reached.
     pub(super) fn on_deadline(self, now: Instant, grace: Grace) -> Step {
         match self {
-            Self::Interrupted { until } if until <= now => Step::Send(Signal::TERM, Self::Terminated { until: now + grace.terminate }),
+            Self::Interrupted { until } if until <= now => {
+                Step::Send(Signal::TERM, Self::Terminated { until: now + grace.terminate })
+            }
             Self::Terminated { until } if until <= now => Step::Send(Signal::KILL, Self::Killed),
             Self::NotAsked | Self::Interrupted { .. } | Self::Terminated { .. } | Self::Killed => Step::Stay,
         }
@@ -81,8 +88,11 @@ mod tests {
         use StopMode::{Graceful, Kill};
         let grace = Grace { interrupt: Duration::from_secs(10), terminate: Duration::from_secs(5) };
         let now = Instant::now();
-        let (asked, interrupted, terminated) =
-            (Termination::NotAsked, Termination::Interrupted { until: now + grace.interrupt }, Termination::Terminated { until: now + grace.terminate });
+        let (asked, interrupted, terminated) = (
+            Termination::NotAsked,
+            Termination::Interrupted { until: now + grace.interrupt },
+            Termination::Terminated { until: now + grace.terminate },
+        );
         for (from, mode, expected) in [
             (asked, Graceful, Step::Send(Signal::INT, interrupted)),
             (asked, Kill, Step::Send(Signal::KILL, Termination::Killed)),
@@ -98,7 +108,11 @@ mod tests {
         for (from, after, expected) in [
             (asked, 100, Step::Stay),
             (interrupted, 9, Step::Stay),
-            (interrupted, 10, Step::Send(Signal::TERM, Termination::Terminated { until: now + Duration::from_secs(15) })),
+            (
+                interrupted,
+                10,
+                Step::Send(Signal::TERM, Termination::Terminated { until: now + Duration::from_secs(15) }),
+            ),
             (terminated, 4, Step::Stay),
             (terminated, 5, Step::Send(Signal::KILL, Termination::Killed)),
             (Termination::Killed, 100, Step::Stay),

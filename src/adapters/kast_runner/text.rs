@@ -2,11 +2,13 @@
 
 use crate::terminal_text;
 
-/// One line without control characters, terminal escape sequences or direction overrides, of at most `most` characters.
+/// One line without control characters, terminal escape sequences or direction overrides, of at
+/// most `most` characters.
 pub(super) fn clean(text: &str, most: usize) -> String {
     let mut line = String::new();
     let mut count = 0;
-    // A carriage return parts words here: what it overwrote on a terminal is worth reading in a message.
+    // A carriage return parts words here: what it overwrote on a terminal is worth reading in a
+    // message.
     let parted = text.replace('\r', "\n");
     for c in terminal_text::shown(&parted) {
         let c = if matches!(c, '\n' | '\t') { ' ' } else { c };

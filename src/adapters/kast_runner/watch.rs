@@ -1,7 +1,8 @@
 //! Tells when something changes in the folders of running attempts.
 //!
-//! All attempts share one inotify instance, because the system allows few (128 a user). Where there is none, and for whatever a notice is lost,
-//! the attempts list their folders again every now and then: notices make it fast, listing makes it right.
+//! All attempts share one inotify instance, because the system allows few (128 a user). Where there
+//! is none, and for whatever a notice is lost, the attempts list their folders again every now and
+//! then: notices make it fast, listing makes it right.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -34,17 +35,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl WatchHub {
-    /// Starts the watcher; without `notices`, or where the system refuses one, only listing is left.
+    /// Starts the watcher; without `notices`, or where the system refuses one, only listing is
+    /// left.
     pub(super) fn start(notices: bool) -> Arc<Self> {
         let folders: Folders = Arc::default();
         let routes = Arc::clone(&folders);
         let watcher = notices.then(|| notify::recommended_watcher(move |event| route(&routes, event)));
-        let watcher =
-            watcher.and_then(|started| started.inspect_err(|error| tracing::warn!(%error, "file notices are unavailable; folders are listed instead")).ok());
+        let watcher = watcher.and_then(|started| {
+            started
+                .inspect_err(|error| tracing::warn!(%error, "file notices are unavailable; folders are listed instead"))
+                .ok()
+        });
         Arc::new(Self { watcher: watcher.map(Mutex::new), folders })
     }
 
-    /// Watches a folder until the watch is dropped; `changed` is notified. Both may wait for the watcher's thread for a moment.
+    /// Watches a folder until the watch is dropped; `changed` is notified. Both may wait for the
+    /// watcher's thread for a moment.
     pub(super) fn watch(self: &Arc<Self>, path: &Path, changed: Arc<Notify>) -> FolderWatch {
         if let Some(watcher) = &self.watcher {
             lock(&self.folders).insert(path.to_owned(), changed);
@@ -70,7 +76,8 @@ fn route(folders: &Mutex<HashMap<PathBuf, Arc<Notify>>>, event: notify::Result<n
     let folders = lock(folders);
     match event {
         // Our own listing and reading must not look like a change.
-        Ok(event) if matches!(event.kind, EventKind::Access(kind) if !matches!(kind, AccessKind::Close(notify::event::AccessMode::Write))) => {}
+        Ok(event) if matches!(event.kind, EventKind::Access(kind) if !matches!(kind, AccessKind::Close(notify::event::AccessMode::Write))) =>
+            {}
         Ok(event) if !event.need_rescan() => {
             for path in &event.paths {
                 // The log changes with the output, which counts on its own.

@@ -13,7 +13,8 @@ pub(super) fn client(url: &str, node: &NodeId, options: &RedisOptions) -> Result
     let info = parse(url)?;
     let redis = info.redis_settings().clone().set_lib_name("kastrel", env!("CARGO_PKG_VERSION"));
     let address = format!("{}/{}", info.addr(), redis.db());
-    // Without this, a small request that follows another waits for the acknowledgement of the first.
+    // Without this, a small request that follows another waits for the acknowledgement of the
+    // first.
     let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true)).set_redis_settings(redis);
     let encrypted = matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. });
     let client = match (&options.root_certificate, encrypted) {
@@ -43,7 +44,9 @@ fn parse(text: &str) -> Result<ConnectionInfo, RedisUrlError> {
     match url.host() {
         None => return Err(RedisUrlError::NoHost),
         Some(Host::Domain("")) => return Err(RedisUrlError::NoHost),
-        Some(host) if matches!(host.to_string().as_str(), "0.0.0.0" | "[::]") => return Err(RedisUrlError::Wildcard(host.to_string())),
+        Some(host) if matches!(host.to_string().as_str(), "0.0.0.0" | "[::]") => {
+            return Err(RedisUrlError::Wildcard(host.to_string()));
+        }
         Some(_) => {}
     }
     if url.fragment().is_some() {

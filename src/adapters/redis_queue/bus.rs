@@ -14,7 +14,8 @@ use super::envelope;
 use super::link::Link;
 use super::pubsub::Heard;
 
-/// The [`ControlBus`] of a node in a group of nodes: its own subscribers hear a message at once and also without Redis, those of other nodes by a channel.
+/// The [`ControlBus`] of a node in a group of nodes: its own subscribers hear a message at once and
+/// also without Redis, those of other nodes by a channel.
 pub struct RedisBus {
     pub(super) link: Arc<Link>,
     pub(super) node: NodeId,
@@ -34,7 +35,10 @@ impl ControlBus for RedisBus {
                 let mut command = redis::cmd("PUBLISH");
                 command.arg(&self.link.keys.control).arg(message);
                 if let Err(error) = self.calls.timed("publish_control", self.link.query::<()>(&command)).await {
-                    warn!(error = &error as &dyn std::error::Error, "could not tell other nodes; they will find it in the database");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not tell other nodes; they will find it in the database"
+                    );
                 }
             }
             Err(error) => warn!(error = &error as &dyn std::error::Error, "could not write a control message"),

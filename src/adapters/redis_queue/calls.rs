@@ -10,7 +10,8 @@ use super::error::CallError;
 
 type Told = dyn Fn(&'static str, Option<&'static str>, Duration) + Send + Sync;
 
-/// Is told of each message that is published: the operation, the kind of error if it failed, and how long it took.
+/// Is told of each message that is published: the operation, the kind of error if it failed, and
+/// how long it took.
 #[derive(Clone, Default)]
 pub struct CallObserver(Option<Arc<Told>>);
 
@@ -21,7 +22,11 @@ impl CallObserver {
         Self(Some(Arc::new(told)))
     }
 
-    pub(super) async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+    pub(super) async fn timed<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
         let began = Instant::now();
         let answer = call.await;
         if let Some(told) = &self.0 {

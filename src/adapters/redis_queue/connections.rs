@@ -22,11 +22,14 @@ use super::queue::RedisQueue;
 /// What can be chosen beside the address.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
-    /// What the names of all keys and channels begin with, in braces. Groups of nodes that share a Redis need different ones.
+    /// What the names of all keys and channels begin with, in braces. Groups of nodes that share a
+    /// Redis need different ones.
     pub prefix: String,
-    /// How long a reader may hold a signal without an answer before it counts as dead. It must be longer than a lease of a row may take.
+    /// How long a reader may hold a signal without an answer before it counts as dead. It must be
+    /// longer than a lease of a row may take.
     pub reclaim_after: Duration,
-    /// The authority that signed the server's certificate, in PEM, in place of the machine's authorities. Only for `rediss://`.
+    /// The authority that signed the server's certificate, in PEM, in place of the machine's
+    /// authorities. Only for `rediss://`.
     pub root_certificate: Option<Vec<u8>>,
     /// Who is told of what the bus and the feed publish.
     pub calls: CallObserver,
@@ -34,11 +37,17 @@ pub struct RedisOptions {
 
 impl Default for RedisOptions {
     fn default() -> Self {
-        Self { prefix: "kastrel".into(), reclaim_after: Duration::from_secs(60), root_certificate: None, calls: CallObserver::default() }
+        Self {
+            prefix: "kastrel".into(),
+            reclaim_after: Duration::from_secs(60),
+            root_certificate: None,
+            calls: CallObserver::default(),
+        }
     }
 }
 
-/// The prefix of an installation that shares a Redis with others: signals and messages name scans by number, and scan 1 of one database is not scan 1 of another.
+/// The prefix of an installation that shares a Redis with others: signals and messages name scans
+/// by number, and scan 1 of one database is not scan 1 of another.
 #[must_use]
 pub fn prefix_of(prefix: &str, installation: &str) -> String {
     format!("{prefix}-{}", installation.split('-').next().unwrap_or_default())
@@ -50,7 +59,8 @@ pub(super) struct Kept {
     _tasks: Arc<[AbortOnDropHandle<()>]>,
 }
 
-/// A node's queue, bus and feed on one Redis. Each can be used for itself; the connections end when all are dropped.
+/// A node's queue, bus and feed on one Redis. Each can be used for itself; the connections end when
+/// all are dropped.
 pub struct RedisConnections {
     /// Signals.
     pub queue: Arc<RedisQueue>,
@@ -66,10 +76,12 @@ pub struct RedisConnections {
 }
 
 impl RedisConnections {
-    /// Begins to connect to Redis at `url`, and keeps on until it works: whether it does is what [`health`](Self::health) tells. Must be called in a tokio runtime.
+    /// Begins to connect to Redis at `url`, and keeps on until it works: whether it does is what
+    /// [`health`](Self::health) tells. Must be called in a tokio runtime.
     ///
     /// # Errors
-    /// The address is none, or names what is not supported. That no Redis answers there is no error.
+    /// The address is none, or names what is not supported. That no Redis answers there is no
+    /// error.
     pub fn open(url: &str, node: NodeId, clock: Arc<dyn Clock>) -> Result<Self, RedisUrlError> {
         Self::open_with(url, node, clock, &RedisOptions::default())
     }
@@ -78,19 +90,27 @@ impl RedisConnections {
     ///
     /// # Errors
     /// As [`open`](Self::open), or the options cannot be used.
-    pub fn open_with(url: &str, node: NodeId, clock: Arc<dyn Clock>, options: &RedisOptions) -> Result<Self, RedisUrlError> {
+    pub fn open_with(
+        url: &str,
+        node: NodeId,
+        clock: Arc<dyn Clock>,
+        options: &RedisOptions,
+    ) -> Result<Self, RedisUrlError> {
         let prefix_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if !(1..=64).contains(&options.prefix.len()) || !options.prefix.chars().all(prefix_char) {
             return Err(RedisUrlError::Prefix);
         }
-        // rustls knows two providers in this program and wants to be told which; whoever told it first is right, too.
+        // rustls knows two providers in this program and wants to be told which; whoever told it
+        // first is right, too.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (client, address) = address::client(url, &node, options)?;
         let link = Arc::new(Link::new(client, address.clone(), Keys::new(&options.prefix), clock));
         let heard = Arc::new(Heard::default());
         let consumer = node.to_string();
-        let keeper = Keeper { link: Arc::clone(&link), consumer: consumer.clone(), reclaim_after: options.reclaim_after };
-        let tasks = [tokio::spawn(keeper.run()), tokio::spawn(listen(Arc::clone(&link), node.clone(), Arc::clone(&heard)))];
+        let keeper =
+            Keeper { link: Arc::clone(&link), consumer: consumer.clone(), reclaim_after: options.reclaim_after };
+        let tasks =
+            [tokio::spawn(keeper.run()), tokio::spawn(listen(Arc::clone(&link), node.clone(), Arc::clone(&heard)))];
         let kept = Kept { _tasks: Arc::new(tasks.map(AbortOnDropHandle::new)) };
         Ok(Self {
             queue: Arc::new(RedisQueue::new(&link, consumer, kept.clone())),

@@ -22,10 +22,14 @@ impl Entry {
     /// Reads `[id, [field, value, …]]`.
     pub(super) fn read(priority: Priority, value: &Value) -> Result<Self, CallError> {
         let unreadable = || CallError::Answer(format!("an entry of the {priority} stream has another form"));
-        let [id, fields] = value.as_sequence().and_then(|parts| <&[Value; 2]>::try_from(parts).ok()).ok_or_else(unreadable)?;
+        let [id, fields] =
+            value.as_sequence().and_then(|parts| <&[Value; 2]>::try_from(parts).ok()).ok_or_else(unreadable)?;
         let id = bytes(id).and_then(|id| String::from_utf8(id.to_vec()).ok()).ok_or_else(unreadable)?;
         let fields = fields.as_sequence().ok_or_else(unreadable)?;
-        let fields = fields.chunks_exact(2).filter_map(|pair| Some((bytes(&pair[0])?.to_vec(), bytes(&pair[1])?.to_vec()))).collect();
+        let fields = fields
+            .chunks_exact(2)
+            .filter_map(|pair| Some((bytes(&pair[0])?.to_vec(), bytes(&pair[1])?.to_vec())))
+            .collect();
         Ok(Self { priority, id, fields })
     }
 
@@ -47,12 +51,14 @@ impl Entry {
     }
 }
 
-/// Reads the answer to XREADGROUP: `[[stream, [entry, …]], …]`, or nil when the wait ended without one.
+/// Reads the answer to XREADGROUP: `[[stream, [entry, …]], …]`, or nil when the wait ended without
+/// one.
 pub(super) fn read_streams(keys: &Keys, answer: &Value) -> Result<Vec<Entry>, CallError> {
     let unreadable = || CallError::Answer("the streams were answered in another form".into());
     let mut entries = Vec::new();
     for stream in answer.as_sequence().ok_or_else(unreadable)? {
-        let [key, list] = stream.as_sequence().and_then(|parts| <&[Value; 2]>::try_from(parts).ok()).ok_or_else(unreadable)?;
+        let [key, list] =
+            stream.as_sequence().and_then(|parts| <&[Value; 2]>::try_from(parts).ok()).ok_or_else(unreadable)?;
         let priority = bytes(key).and_then(|key| keys.priority_of(key)).ok_or_else(unreadable)?;
         for entry in list.as_sequence().ok_or_else(unreadable)? {
             entries.push(Entry::read(priority, entry)?);
@@ -70,12 +76,14 @@ pub(super) fn due_us(due: Timestamp) -> i64 {
 
 /// A wait in whole microseconds; never shorter than it is.
 pub(super) fn wait_us(wait: Duration) -> i64 {
-    // A century is as good as for ever, and added to a time it is still a number that Lua holds exactly.
+    // A century is as good as for ever, and added to a time it is still a number that Lua holds
+    // exactly.
     const LONGEST: u128 = 100 * 365 * 86_400 * 1_000_000;
     i64::try_from(wait.as_nanos().div_ceil(1_000).min(LONGEST)).unwrap_or(i64::MAX)
 }
 
-/// A scan's name in Redis. Of one width, so that scans of the same due stand in the order of their numbers.
+/// A scan's name in Redis. Of one width, so that scans of the same due stand in the order of their
+/// numbers.
 pub(super) fn scan_name(id: ScanId) -> String {
     format!("{:020}", id.0)
 }
@@ -119,9 +127,14 @@ mod tests {
 
     #[test]
     fn an_entry_is_a_signal_or_none() {
-        let good = Entry::read(Priority::Low, &entry(&["scan", "00000000000000000007", "due", "1500000", "trace", TRACE])).unwrap();
+        let good =
+            Entry::read(Priority::Low, &entry(&["scan", "00000000000000000007", "due", "1500000", "trace", TRACE]))
+                .unwrap();
         let delivery = good.delivery().unwrap();
-        assert_eq!((delivery.signal.id, delivery.signal.priority, delivery.receipt.0.as_str()), (ScanId(7), Priority::Low, "low/5-0"));
+        assert_eq!(
+            (delivery.signal.id, delivery.signal.priority, delivery.receipt.0.as_str()),
+            (ScanId(7), Priority::Low, "low/5-0")
+        );
         assert_eq!(delivery.signal.due, Timestamp::from_millisecond(1500).unwrap());
         assert_eq!(named_by(&delivery.receipt).unwrap(), (3, "5-0"));
         for poison in [
@@ -153,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_due_is_never_rounded_to_an_earlier_time() {
-        for (nanoseconds, us) in [(0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (-1, 0), (-1_000, -1), (-1_001, -1)] {
+        for (nanoseconds, us) in [(0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (-1, 0), (-1_000, -1), (-1_001, -1)]
+        {
             assert_eq!(due_us(Timestamp::from_nanosecond(nanoseconds).unwrap()), us, "{nanoseconds}");
         }
         assert!(due_us(Timestamp::MAX) > due_us(Timestamp::MIN));

@@ -31,12 +31,19 @@ mod tests {
     #[test]
     fn others_are_heard_and_oneself_is_not() {
         let (a, b): (NodeId, NodeId) = ("a".parse().unwrap(), "b".parse().unwrap());
-        for control in [Control::Cancel(ScanId(7)), Control::Heed(None), Control::Heed(Some(b.clone())), Control::Follow(ScanId(1))] {
+        for control in [
+            Control::Cancel(ScanId(7)),
+            Control::Heed(None),
+            Control::Heed(Some(b.clone())),
+            Control::Follow(ScanId(1)),
+        ] {
             let bytes = seal(&a, &control).unwrap();
             assert_eq!(open::<Control>(&b, &bytes).unwrap(), Some(control));
             assert_eq!(open::<Control>(&a, &bytes).unwrap(), None);
         }
-        for bad in [&b""[..], b"{}", br#"{"from":"a","body":"dance"}"#, br#"{"from":"a b","body":{"cancel":1}}"#, b"\xff"] {
+        for bad in
+            [&b""[..], b"{}", br#"{"from":"a","body":"dance"}"#, br#"{"from":"a b","body":{"cancel":1}}"#, b"\xff"]
+        {
             assert!(open::<Control>(&b, bad).is_err());
         }
     }

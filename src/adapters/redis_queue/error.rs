@@ -23,7 +23,9 @@ pub enum RedisUrlError {
     #[error("the path of Redis's address must be empty or the number of a database, such as `/0`")]
     Database,
     /// A user name alone.
-    #[error("the address of Redis names a user without a password; a password alone is written `redis://:password@host`")]
+    #[error(
+        "the address of Redis names a user without a password; a password alone is written `redis://:password@host`"
+    )]
     UserWithoutPassword,
     /// The password or the user is not UTF-8 after percent-decoding.
     #[error("the user or the password in the address of Redis is not UTF-8 text")]
@@ -32,7 +34,9 @@ pub enum RedisUrlError {
     #[error("the address of Redis holds the parameter `{0}`, but it can hold none")]
     Parameter(String),
     /// A fragment, such as `#insecure`.
-    #[error("the address of Redis must hold no `#`: certificates are always checked, and a `#` in a password is written `%23`")]
+    #[error(
+        "the address of Redis must hold no `#`: certificates are always checked, and a `#` in a password is written `%23`"
+    )]
     Fragment,
     /// The prefix of the keys would break their hash tag.
     #[error("the prefix of the keys in Redis must be 1 to 64 characters of a-z, A-Z, 0-9, `.`, `_` and `-`")]
@@ -93,7 +97,8 @@ impl From<CallError> for QueueError {
 /// What a Redis in protected mode means by closing every connection from another machine.
 const PROTECTED: &str = "Redis is in protected mode and refuses connections from other machines: set a password for it (`requirepass`) and name it in redis.url, or, where nobody else reaches it, set `protected-mode no`";
 
-/// What the first line of a server says that takes no connection. It says so at once, before any command, and a client that wrote first may find only a closed connection.
+/// What the first line of a server says that takes no connection. It says so at once, before any
+/// command, and a client that wrote first may find only a closed connection.
 pub(super) fn greeting(line: &str) -> Option<&'static str> {
     line.starts_with("-DENIED").then_some(PROTECTED)
 }
@@ -107,12 +112,15 @@ pub(super) fn describe(error: &redis::RedisError) -> String {
         (Some(code), Some(detail)) => format!("{code} {}", without_script(detail)),
         (Some(code), None) => code.to_owned(),
         _ if error.is_timeout() => "no answer in time".to_owned(),
-        _ if error.kind() == redis::ErrorKind::AuthenticationFailed => "the user or the password was refused".to_owned(),
+        _ if error.kind() == redis::ErrorKind::AuthenticationFailed => {
+            "the user or the password was refused".to_owned()
+        }
         _ => error.to_string(),
     }
 }
 
-/// Without the place in a script, which means nothing to people: `… 'maxmemory'. script: ec22d1, on @user_script:2.`
+/// Without the place in a script, which means nothing to people:
+/// `… 'maxmemory'. script: ec22d1, on @user_script:2.`
 fn without_script(detail: &str) -> &str {
     detail.split(" script: ").next().unwrap_or(detail).trim_end_matches('.')
 }
@@ -123,9 +131,11 @@ fn without_script(detail: &str) -> &str {
 pub(super) enum Trouble {
     /// Only this call is concerned.
     None,
-    /// The connection cannot be used any more, or leads to a server that cannot serve: another one may.
+    /// The connection cannot be used any more, or leads to a server that cannot serve: another one
+    /// may.
     Connection,
-    /// The connection is good, and the server refuses to take signals: for want of memory or disk, of replicas, or of a right.
+    /// The connection is good, and the server refuses to take signals: for want of memory or disk,
+    /// of replicas, or of a right.
     Refusal,
 }
 
@@ -137,7 +147,8 @@ pub(super) fn trouble(error: &redis::RedisError) -> Trouble {
     trouble_of(error.code(), &describe(error))
 }
 
-/// The same by the words of the server. An old one names the error of a command in a script only in the text: `ERR Error running script (…): -OOM command not allowed …`.
+/// The same by the words of the server. An old one names the error of a command in a script only in
+/// the text: `ERR Error running script (…): -OOM command not allowed …`.
 fn trouble_of(code: Option<&str>, text: &str) -> Trouble {
     const WORDS: [(&str, Trouble); 14] = [
         ("OOM", Trouble::Refusal),
@@ -187,26 +198,47 @@ mod tests {
     #[test]
     fn a_server_in_protected_mode_is_known_by_its_first_line() {
         let said = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user.";
-        assert!(greeting(said).is_some_and(|text| text.contains("protected mode") && text.contains("requirepass") && text.contains("redis.url")));
-        assert_eq!((greeting("-ERR max number of clients reached"), greeting("+PONG"), greeting("")), (None, None, None));
+        assert!(greeting(said).is_some_and(|text| text.contains("protected mode")
+            && text.contains("requirepass")
+            && text.contains("redis.url")));
+        assert_eq!(
+            (greeting("-ERR max number of clients reached"), greeting("+PONG"), greeting("")),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn what_a_server_says_is_judged_by_its_words_whatever_its_version() {
         for (code, text, expected) in [
-            (Some("OOM"), "OOM command not allowed when used memory > 'maxmemory'. script: 3f2, on @user_script:71.", Trouble::Refusal),
+            (
+                Some("OOM"),
+                "OOM command not allowed when used memory > 'maxmemory'. script: 3f2, on @user_script:71.",
+                Trouble::Refusal,
+            ),
             (
                 Some("ERR"),
                 "ERR Error running script (call to f_3f2): @user_script:71: @user_script: 71: -OOM command not allowed when used memory > 'maxmemory'. ",
                 Trouble::Refusal,
             ),
-            (Some("MISCONF"), "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", Trouble::Refusal),
+            (
+                Some("MISCONF"),
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+                Trouble::Refusal,
+            ),
             (Some("NOREPLICAS"), "NOREPLICAS Not enough good replicas to write.", Trouble::Refusal),
             (Some("NOPERM"), "NOPERM User kastrel has no permissions to run the 'xadd' command", Trouble::Refusal),
-            (Some("ERR"), "ERR The user executing the script can't run this command or subcommand script: 3f2, on @user_script:4.", Trouble::Refusal),
+            (
+                Some("ERR"),
+                "ERR The user executing the script can't run this command or subcommand script: 3f2, on @user_script:4.",
+                Trouble::Refusal,
+            ),
             (Some("BUSY"), "BUSY Redis is busy running a script.", Trouble::Refusal),
             (Some("READONLY"), "READONLY You can't write against a read only replica.", Trouble::Connection),
-            (Some("ERR"), "ERR Error running script: @user_script: 7: -READONLY You can't write against a read only replica.", Trouble::Connection),
+            (
+                Some("ERR"),
+                "ERR Error running script: @user_script: 7: -READONLY You can't write against a read only replica.",
+                Trouble::Connection,
+            ),
             (Some("LOADING"), "LOADING Redis is loading the dataset in memory", Trouble::Connection),
             (Some("CLUSTERDOWN"), "CLUSTERDOWN The cluster is down", Trouble::Connection),
             (Some("MASTERDOWN"), "MASTERDOWN Link with MASTER is down", Trouble::Connection),

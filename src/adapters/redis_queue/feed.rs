@@ -16,9 +16,11 @@ use super::envelope;
 use super::link::Link;
 use super::pubsub::Heard;
 
-/// How many snapshots may wait to be sent. One that comes then replaces the oldest, which a newer one outdates.
+/// How many snapshots may wait to be sent. One that comes then replaces the oldest, which a newer
+/// one outdates.
 const MAX_WAITING: usize = 1024;
-/// A snapshot larger than this is not sent: all nodes would have to read it, and the row says the same a little later.
+/// A snapshot larger than this is not sent: all nodes would have to read it, and the row says the
+/// same a little later.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// The [`LiveFeed`] of a node in a group of nodes.
@@ -87,7 +89,11 @@ async fn write(link: Arc<Link>, node: NodeId, outbox: Arc<Outbox>, calls: CallOb
                 Ok(message) if message.len() <= MAX_BYTES => message,
                 Ok(message) => {
                     outbox.dropped.fetch_add(1, Ordering::Relaxed);
-                    debug!(scan.id = id.0, message.bytes = message.len(), "a snapshot is too large for other nodes; they will read the row");
+                    debug!(
+                        scan.id = id.0,
+                        message.bytes = message.len(),
+                        "a snapshot is too large for other nodes; they will read the row"
+                    );
                     continue;
                 }
                 Err(error) => {
@@ -100,12 +106,17 @@ async fn write(link: Arc<Link>, node: NodeId, outbox: Arc<Outbox>, calls: CallOb
             command.arg(&link.keys.live).arg(message);
             let sent = calls.timed("publish_live", link.query::<()>(&command)).await;
             match &sent {
-                Ok(()) if failing => info!(feed.dropped = outbox.dropped.load(Ordering::Relaxed), "other nodes hear of changes again"),
+                Ok(()) if failing => {
+                    info!(feed.dropped = outbox.dropped.load(Ordering::Relaxed), "other nodes hear of changes again")
+                }
                 Ok(()) => {}
                 Err(error) => {
                     outbox.dropped.fetch_add(1, Ordering::Relaxed);
                     if !failing {
-                        warn!(error = error as &dyn std::error::Error, "other nodes do not hear of changes; they read the rows");
+                        warn!(
+                            error = error as &dyn std::error::Error,
+                            "other nodes do not hear of changes; they read the rows"
+                        );
                     }
                 }
             }

@@ -15,7 +15,8 @@ pub enum RedisState {
         /// The server and its version, such as `Redis 7.2.5`.
         version: String,
     },
-    /// The connection is good, and the server refuses to take signals, or gives this node none. Kastrel keeps trying; the rows say what waits.
+    /// The connection is good, and the server refuses to take signals, or gives this node none.
+    /// Kastrel keeps trying; the rows say what waits.
     Refusing {
         /// The server and its version.
         version: String,
@@ -40,7 +41,9 @@ impl RedisState {
         match self {
             Self::Connecting => "connecting".into(),
             Self::Connected { version } => format!("connected to {version}"),
-            Self::Refusing { version, since, error } => format!("connected to {version}, which refuses signals since {}: {error}", moment(*since)),
+            Self::Refusing { version, since, error } => {
+                format!("connected to {version}, which refuses signals since {}: {error}", moment(*since))
+            }
             Self::Down { since, error } => format!("down since {}: {error}", moment(*since)),
         }
     }
@@ -61,14 +64,23 @@ pub struct RedisHealth {
 }
 
 impl RedisHealth {
-    pub(super) const fn new(address: String, state: watch::Receiver<RedisState>, deaf: watch::Receiver<Option<String>>) -> Self {
+    pub(super) const fn new(
+        address: String,
+        state: watch::Receiver<RedisState>,
+        deaf: watch::Receiver<Option<String>>,
+    ) -> Self {
         Self { address, state, deaf }
     }
 
-    /// Why Redis does not let this node hear other nodes, in Redis's words, although the connection is good: the user may lack the right to a channel.
+    /// Why Redis does not let this node hear other nodes, in Redis's words, although the connection
+    /// is good: the user may lack the right to a channel.
     #[must_use]
     pub fn deaf(&self) -> Option<String> {
-        if matches!(*self.state.borrow(), RedisState::Connected { .. } | RedisState::Refusing { .. }) { self.deaf.borrow().clone() } else { None }
+        if matches!(*self.state.borrow(), RedisState::Connected { .. } | RedisState::Refusing { .. }) {
+            self.deaf.borrow().clone()
+        } else {
+            None
+        }
     }
 
     /// Host, port and database, without user and password.
@@ -89,14 +101,16 @@ impl RedisHealth {
         matches!(*self.state.borrow(), RedisState::Connected { .. })
     }
 
-    /// Waits until the state satisfies `wanted`, and returns it. Returns the last state when the connections were dropped.
+    /// Waits until the state satisfies `wanted`, and returns it. Returns the last state when the
+    /// connections were dropped.
     pub async fn wait_for(&mut self, wanted: impl FnMut(&RedisState) -> bool) -> RedisState {
         let found = self.state.wait_for(wanted).await.map(|state| state.clone());
         found.unwrap_or_else(|_| self.state())
     }
 }
 
-/// The server's name and version in the answer to `INFO server`, or why it is too old. A server that hides it is taken as it is.
+/// The server's name and version in the answer to `INFO server`, or why it is too old. A server
+/// that hides it is taken as it is.
 pub(super) fn version(info: &str) -> Result<String, String> {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     // Valkey tells as `redis_version` which Redis it is compatible with.
@@ -132,8 +146,12 @@ mod tests {
     fn a_state_is_one_line() {
         let since = Timestamp::from_second(1_767_225_600).unwrap();
         let down = RedisState::Down { since, error: "Connection refused (os error 111)".into() };
-        let refusing = RedisState::Refusing { version: "Redis 7.2.5".into(), since, error: "OOM command not allowed".into() };
-        assert_eq!(refusing.to_string(), "connected to Redis 7.2.5, which refuses signals since 2026-01-01T00:00:00Z: OOM command not allowed");
+        let refusing =
+            RedisState::Refusing { version: "Redis 7.2.5".into(), since, error: "OOM command not allowed".into() };
+        assert_eq!(
+            refusing.to_string(),
+            "connected to Redis 7.2.5, which refuses signals since 2026-01-01T00:00:00Z: OOM command not allowed"
+        );
         assert_eq!(down.to_string(), "down since 2026-01-01T00:00:00Z: Connection refused (os error 111)");
     }
 }

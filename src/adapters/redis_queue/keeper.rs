@@ -1,4 +1,5 @@
-//! Keeps the shared connection up, and the line moving: what becomes due is offered on time, and what a dead reader held is offered again.
+//! Keeps the shared connection up, and the line moving: what becomes due is offered on time, and
+//! what a dead reader held is offered again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +19,16 @@ use super::link::{CALL_TIMEOUT, Link};
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a server that takes no connection may take to say why.
 const GREETING_TIMEOUT: Duration = Duration::from_millis(500);
-/// How often the line is looked at when nothing is known to become due: for signals of a node that died before it could offer them, and to find out that the connection is dead.
+/// How often the line is looked at when nothing is known to become due: for signals of a node that
+/// died before it could offer them, and to find out that the connection is dead.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the server may go without a signal before it is tried out whether it still takes one.
 const TRY_EVERY: Duration = Duration::from_secs(5);
 /// How long a consumer with nothing in hand is remembered.
 const CONSUMER_KEPT: Duration = Duration::from_secs(3600);
 /// How connections are made again.
-const RECONNECT: RetryPolicy = RetryPolicy { max_attempts: u32::MAX, base: Duration::from_millis(100), cap: Duration::from_secs(3) };
+const RECONNECT: RetryPolicy =
+    RetryPolicy { max_attempts: u32::MAX, base: Duration::from_millis(100), cap: Duration::from_secs(3) };
 
 /// The wait before another connection is made, after `failures` in a row.
 pub(super) fn pause(failures: u32) -> Duration {
@@ -52,13 +55,22 @@ impl Keeper {
                         error = self.tend() => self.link.down(error.cause()),
                         () = self.link.until_lost() => {}
                     }
-                    warn!(redis.address = self.link.address, "lost the connection to Redis: {}", self.link.health().borrow().to_owned());
+                    warn!(
+                        redis.address = self.link.address,
+                        "lost the connection to Redis: {}",
+                        self.link.health().borrow().to_owned()
+                    );
                 }
                 Err(why) => {
                     if failures == 0 {
                         warn!(redis.address = self.link.address, error = why, "cannot connect to Redis; trying again");
                     } else {
-                        debug!(redis.address = self.link.address, error = why, tries = failures + 1, "still cannot connect to Redis");
+                        debug!(
+                            redis.address = self.link.address,
+                            error = why,
+                            tries = failures + 1,
+                            "still cannot connect to Redis"
+                        );
                     }
                     self.link.down(why);
                 }
@@ -91,8 +103,15 @@ impl Keeper {
 
     /// As [`connect`](Self::connect); the connection is tried with the very scripts that it is for.
     async fn try_connect(&self) -> Result<(MultiplexedConnection, String), String> {
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(CALL_TIMEOUT));
-        let mut connection = self.link.client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| describe(&error))?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(CALL_TIMEOUT));
+        let mut connection = self
+            .link
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|error| describe(&error))?;
         redis::cmd("PING").exec_async(&mut connection).await.map_err(|error| describe(&error))?;
         let version = match redis::cmd("INFO").arg("server").query_async::<String>(&mut connection).await {
             Ok(info) => health::version(&info)?,
@@ -108,7 +127,8 @@ impl Keeper {
         Ok((connection, version))
     }
 
-    /// Looks at the line whenever something becomes due, and now and then. Returns why it cannot any more.
+    /// Looks at the line whenever something becomes due, and now and then. Returns why it cannot
+    /// any more.
     async fn tend(&self) -> CallError {
         let mut look = self.link.look().subscribe();
         loop {
@@ -121,7 +141,8 @@ impl Keeper {
                     _ = look.changed() => {}
                 }
             }
-            // Before the look, so that what is signalled meanwhile is noted beside what the look finds.
+            // Before the look, so that what is signalled meanwhile is noted beside what the look
+            // finds.
             self.link.look().send_replace(None);
             match self.link.run(&self.looking()).await {
                 Ok(found) => {
@@ -157,12 +178,17 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_cap_and_are_spread() {
-        for (failures, shortest_ms, longest_ms) in [(1, 50, 100), (2, 100, 200), (3, 200, 400), (5, 800, 1600), (6, 1500, 3000), (1_000_000, 1500, 3000)] {
+        for (failures, shortest_ms, longest_ms) in
+            [(1, 50, 100), (2, 100, 200), (3, 200, 400), (5, 800, 1600), (6, 1500, 3000), (1_000_000, 1500, 3000)]
+        {
             for (jitter, expected) in [(0.0, shortest_ms), (1.0, longest_ms)] {
                 assert_eq!(backoff(RECONNECT, failures, jitter), Duration::from_millis(expected), "{failures}");
             }
             let drawn = pause(failures);
-            assert!(drawn >= Duration::from_millis(shortest_ms) && drawn <= Duration::from_millis(longest_ms), "{failures}: {drawn:?}");
+            assert!(
+                drawn >= Duration::from_millis(shortest_ms) && drawn <= Duration::from_millis(longest_ms),
+                "{failures}: {drawn:?}"
+            );
         }
     }
 }

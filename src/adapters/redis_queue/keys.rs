@@ -5,7 +5,8 @@ use kastrel_actors::model::Priority;
 /// The consumer group of every stream.
 pub(super) const GROUP: &str = "workers";
 
-/// All names begin with `{prefix}:`. The braces are a hash tag, so that a cluster keeps what one script touches in one slot:
+/// All names begin with `{prefix}:`. The braces are a hash tag, so that a cluster keeps what one
+/// script touches in one slot:
 /// <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Keys {
@@ -15,7 +16,8 @@ pub(super) struct Keys {
     lines: Vec<String>,
     traces: String,
     passes: String,
-    /// What stands for a line, the traces and a stream when it is tried out whether signals are taken.
+    /// What stands for a line, the traces and a stream when it is tried out whether signals are
+    /// taken.
     pub(super) probe: [String; 3],
     /// The channel of control messages.
     pub(super) control: String,
@@ -25,7 +27,8 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
-        let per_priority = |kind| Priority::ALL.iter().map(|priority| format!("{{{prefix}}}:{kind}:{priority}")).collect();
+        let per_priority =
+            |kind| Priority::ALL.iter().map(|priority| format!("{{{prefix}}}:{kind}:{priority}")).collect();
         let name = |name| format!("{{{prefix}}}:{name}");
         Self {
             streams: per_priority("stream"),

@@ -15,7 +15,8 @@ use super::health::RedisState;
 use super::keys::Keys;
 use super::scripts::Scripts;
 
-/// The longest that one call may take. Scripts take well under a millisecond, so a Redis that needs longer is as good as down.
+/// The longest that one call may take. Scripts take well under a millisecond, so a Redis that needs
+/// longer is as good as down.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_millis(1500);
 
 #[derive(Clone)]
@@ -104,7 +105,9 @@ impl Link {
     pub(super) fn trouble(&self) -> Option<String> {
         match &*self.health.borrow() {
             RedisState::Connecting | RedisState::Connected { .. } => None,
-            RedisState::Refusing { error, .. } | RedisState::Down { error, .. } => Some(format!("Redis at {}: {error}", self.address)),
+            RedisState::Refusing { error, .. } | RedisState::Down { error, .. } => {
+                Some(format!("Redis at {}: {error}", self.address))
+            }
         }
     }
 
@@ -145,7 +148,8 @@ impl Link {
         locked(&self.took).is_none_or(|at| at.elapsed() >= since)
     }
 
-    /// Tries out whether the server takes signals, by what takes the same rights and the same room as one.
+    /// Tries out whether the server takes signals, by what takes the same rights and the same room
+    /// as one.
     pub(super) async fn try_out(&self) -> Result<(), CallError> {
         let now = self.clock.now().as_millisecond();
         let mut probe = self.scripts.probe();
@@ -178,13 +182,19 @@ impl Link {
     pub(super) async fn wait_up(&self, patience: Duration) -> Result<(), CallError> {
         let mut state = self.state.subscribe();
         let waiting = state.wait_for(|state| matches!(state, State::Up { .. }));
-        if tokio::time::timeout(patience, waiting).await.is_ok_and(|found| found.is_ok()) { Ok(()) } else { self.connection().await.map(drop) }
+        if tokio::time::timeout(patience, waiting).await.is_ok_and(|found| found.is_ok()) {
+            Ok(())
+        } else {
+            self.connection().await.map(drop)
+        }
     }
 
-    /// The connection in use. While the first one is being made it waits for that; when there is none it fails at once.
+    /// The connection in use. While the first one is being made it waits for that; when there is
+    /// none it fails at once.
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), CallError> {
         let mut state = self.state.subscribe();
-        let known = tokio::time::timeout(CALL_TIMEOUT, state.wait_for(|state| !matches!(state, State::Connecting))).await;
+        let known =
+            tokio::time::timeout(CALL_TIMEOUT, state.wait_for(|state| !matches!(state, State::Connecting))).await;
         match known.ok().and_then(Result::ok).map(|state| state.clone()) {
             Some(State::Up { connection, generation }) => Ok((connection, generation)),
             Some(State::Down { why }) => Err(self.not_connected(why)),
@@ -204,7 +214,8 @@ impl Link {
         self.read(answer)
     }
 
-    /// The same for a script that puts a signal in line: that it ran says that the server takes signals.
+    /// The same for a script that puts a signal in line: that it ran says that the server takes
+    /// signals.
     pub(super) async fn put(&self, script: &ScriptInvocation<'_>) -> Result<Vec<Value>, CallError> {
         let answer = self.run(script).await?;
         self.takes();
@@ -244,7 +255,11 @@ impl Link {
         answer
     }
 
-    fn judge<T>(&self, generation: u64, answer: Result<redis::RedisResult<T>, tokio::time::error::Elapsed>) -> Result<T, CallError> {
+    fn judge<T>(
+        &self,
+        generation: u64,
+        answer: Result<redis::RedisResult<T>, tokio::time::error::Elapsed>,
+    ) -> Result<T, CallError> {
         let address = self.address.clone();
         match answer {
             Ok(Ok(value)) => Ok(value),

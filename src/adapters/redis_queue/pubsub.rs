@@ -27,7 +27,8 @@ const KEPT: usize = 1024;
 pub(super) struct Heard {
     pub(super) control: broadcast::Sender<Control>,
     live: broadcast::Sender<ScanSnapshot>,
-    /// Whether somebody here reads snapshots. A worker never does, and Redis would send it those of all others all the same.
+    /// Whether somebody here reads snapshots. A worker never does, and Redis would send it those of
+    /// all others all the same.
     live_wanted: watch::Sender<bool>,
     /// Whether the channel of snapshots is subscribed to just now.
     pub(super) live_heard: watch::Sender<bool>,
@@ -62,7 +63,8 @@ impl Heard {
         self.deaf.subscribe()
     }
 
-    /// Says once what Redis refuses, and once that it does so no longer. A connection that broke is its keeper's to tell.
+    /// Says once what Redis refuses, and once that it does so no longer. A connection that broke is
+    /// its keeper's to tell.
     fn judge(&self, link: &Link, answer: &redis::RedisResult<()>) {
         let why = match answer {
             Ok(()) => None,
@@ -75,7 +77,11 @@ impl Heard {
         let changed = self.deaf.send_if_modified(|deaf| std::mem::replace(deaf, why.clone()) != why);
         match why {
             Some(why) if changed => {
-                warn!(redis.address = link.address, error = why, "Redis does not let this node hear the others; cancels and live views wait for the database");
+                warn!(
+                    redis.address = link.address,
+                    error = why,
+                    "Redis does not let this node hear the others; cancels and live views wait for the database"
+                );
             }
             None if changed => info!(redis.address = link.address, "this node hears the others again"),
             Some(_) | None => {}
@@ -139,7 +145,8 @@ async fn forward(link: &Link, node: &NodeId, heard: &Heard, mut sink: PubSubSink
     }
 }
 
-/// Subscribes to the channel of snapshots, unless nobody wants it or it is subscribed to. A refusal leaves the control messages alone.
+/// Subscribes to the channel of snapshots, unless nobody wants it or it is subscribed to. A refusal
+/// leaves the control messages alone.
 async fn hear_live_if_wanted(link: &Link, heard: &Heard, wanted: &mut watch::Receiver<bool>, sink: &mut PubSubSink) {
     if !*wanted.borrow_and_update() || *heard.live_heard.borrow() {
         return;
@@ -157,6 +164,10 @@ fn deliver<T: for<'a> Deserialize<'a>>(node: &NodeId, message: &Msg, to: &broadc
         Ok(Some(body)) => drop(to.send(body)),
         Ok(None) => {}
         // From a newer program, most likely; the rows hold what it says.
-        Err(error) => debug!(redis.channel = message.get_channel_name(), error = &error as &dyn std::error::Error, "ignored a message that cannot be read"),
+        Err(error) => debug!(
+            redis.channel = message.get_channel_name(),
+            error = &error as &dyn std::error::Error,
+            "ignored a message that cannot be read"
+        ),
     }
 }

@@ -44,7 +44,12 @@ impl RedisQueue {
 impl JobQueue for RedisQueue {
     async fn signal(&self, signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
         let mut script = self.link.scripts.signal();
-        script.arg(scan_name(signal.id)).arg(level(signal.priority)).arg(due_us(signal.due)).arg(wait_us(wait)).arg(signal.trace.to_string());
+        script
+            .arg(scan_name(signal.id))
+            .arg(level(signal.priority))
+            .arg(due_us(signal.due))
+            .arg(wait_us(wait))
+            .arg(signal.trace.to_string());
         self.link.put(&script).await?;
         Ok(())
     }

@@ -1,7 +1,9 @@
-//! The one reader of a node: takes a signal only when a caller waits for one, and hands it over without losing it on the way.
+//! The one reader of a node: takes a signal only when a caller waits for one, and hands it over
+//! without losing it on the way.
 //!
 //! - **Owns** the connection for blocking reads, which is made when the first caller waits.
-//! - **A caller that goes away** takes nothing with it: what was already handed to it comes back by its drop, and what the read still brings goes to the next caller, or back in line.
+//! - **A caller that goes away** takes nothing with it: what was already handed to it comes back by
+//!   its drop, and what the read still brings goes to the next caller, or back in line.
 //! - **Never** drops a read that Redis may be answering, and never has two at once.
 
 use std::sync::Arc;
@@ -20,7 +22,8 @@ use super::keeper::CONNECT_TIMEOUT;
 use super::keys::{self, GROUP};
 use super::link::{CALL_TIMEOUT, Link};
 
-/// How long one read waits in Redis. It bounds for how long a read outlives its caller, and how late a dead connection is noticed.
+/// How long one read waits in Redis. It bounds for how long a read outlives its caller, and how
+/// late a dead connection is noticed.
 const BLOCK: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection before it is told that there is none.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,7 +33,8 @@ const MAX_FAILURES: u32 = 2;
 /// Whom to answer.
 pub(super) type Caller = oneshot::Sender<Result<Handed, CallError>>;
 
-/// A delivery on its way to its caller. If the caller is gone when it arrives, its drop gives it back.
+/// A delivery on its way to its caller. If the caller is gone when it arrives, its drop gives it
+/// back.
 #[derive(Debug)]
 pub(super) struct Handed {
     delivery: Option<Delivery>,
@@ -70,7 +74,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) const fn new(link: Arc<Link>, consumer: String, callers: mpsc::UnboundedReceiver<Caller>, back: mpsc::UnboundedSender<Receipt>) -> Self {
+    pub(super) const fn new(
+        link: Arc<Link>,
+        consumer: String,
+        callers: mpsc::UnboundedReceiver<Caller>,
+        back: mpsc::UnboundedSender<Receipt>,
+    ) -> Self {
         Self { link, consumer, callers, back, connection: None, failures: 0 }
     }
 
@@ -103,12 +112,14 @@ impl Reader {
                     obtained
                 }
                 Err(error) => {
-                    // The next look tells whether it was only this connection, and makes a group that is missing.
+                    // The next look tells whether it was only this connection, and makes a group
+                    // that is missing.
                     self.connection = None;
                     self.failures += 1;
                     debug!(error = &error as &dyn std::error::Error, tries = self.failures, "could not read the queue");
                     if self.failures > MAX_FAILURES {
-                        // The connection for commands may be good all the same: a server without room for another client keeps those that it has.
+                        // The connection for commands may be good all the same: a server without
+                        // room for another client keeps those that it has.
                         self.link.reads(Some(format!("this node gets no signals: {}", error.cause())));
                         return Err(error);
                     }
@@ -139,11 +150,13 @@ impl Reader {
         let mut take = self.link.scripts.take();
         take.arg(&self.consumer).arg(MAX_PASSES);
         if let [Value::Int(level), entry] = self.link.run(&take).await?.as_slice() {
-            let priority = keys::priority(*level).ok_or_else(|| CallError::Answer(format!("there is no level {level}")))?;
+            let priority =
+                keys::priority(*level).ok_or_else(|| CallError::Answer(format!("there is no level {level}")))?;
             return Ok(self.admit(Entry::read(priority, entry)?, true).await);
         }
         let mut entries = self.block().await?;
-        // One for each stream that had any. To hand over the only one comes first, to tell the line of it second.
+        // One for each stream that had any. To hand over the only one comes first, to tell the line
+        // of it second.
         match entries.len() {
             0 => Ok(None),
             1 => Ok(self.admit(entries.remove(0), false).await),
@@ -171,12 +184,20 @@ impl Reader {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(Some(BLOCK + CALL_TIMEOUT));
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                    .set_response_timeout(Some(BLOCK + CALL_TIMEOUT));
                 self.link.client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?
             }
         };
         let mut read = redis::cmd("XREADGROUP");
-        read.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(1).arg("BLOCK").arg(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX));
+        read.arg("GROUP")
+            .arg(GROUP)
+            .arg(&self.consumer)
+            .arg("COUNT")
+            .arg(1)
+            .arg("BLOCK")
+            .arg(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX));
         read.arg("STREAMS").arg(&self.link.keys.streams);
         for _ in &self.link.keys.streams {
             read.arg(">");
@@ -186,7 +207,8 @@ impl Reader {
         read_streams(&self.link.keys, &answer)
     }
 
-    /// Tells the line what a blocking read brought: one entry is chosen, the others go back, and what is behind them is offered. Returns the place of the chosen one.
+    /// Tells the line what a blocking read brought: one entry is chosen, the others go back, and
+    /// what is behind them is offered. Returns the place of the chosen one.
     async fn settle(&self, entries: &[Entry]) -> usize {
         let mut settle = self.link.scripts.settle();
         settle.arg(MAX_PASSES);
@@ -195,7 +217,9 @@ impl Reader {
         }
         let answer = self.link.run(&settle).await;
         let place = answer.as_ref().ok().and_then(|values| match values.first() {
-            Some(Value::Int(place)) => usize::try_from(*place).ok()?.checked_sub(1).filter(|place| *place < entries.len()),
+            Some(Value::Int(place)) => {
+                usize::try_from(*place).ok()?.checked_sub(1).filter(|place| *place < entries.len())
+            }
             _ => None,
         });
         self.log(answer);
@@ -205,7 +229,10 @@ impl Reader {
 
     fn log(&self, answer: Result<Vec<Value>, CallError>) {
         if let Err(error) = answer {
-            debug!(error = &error as &dyn std::error::Error, "could not tell Redis what became of an entry; it will be reclaimed");
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "could not tell Redis what became of an entry; it will be reclaimed"
+            );
         }
     }
 }
@@ -217,7 +244,10 @@ pub(super) async fn give_back(link: Arc<Link>, mut unheard: mpsc::UnboundedRecei
         let mut release = link.scripts.release();
         release.arg(level).arg(id).arg(0);
         if let Err(error) = link.run(&release).await {
-            debug!(error = &error as &dyn std::error::Error, "could not give a delivery back that nobody waits for; it will be reclaimed");
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "could not give a delivery back that nobody waits for; it will be reclaimed"
+            );
         }
     }
 }

@@ -66,7 +66,9 @@ async fn connect(server: &RedisServer, name: &str) -> RedisConnections {
 }
 
 async fn state(connections: &RedisConnections, wanted: impl FnMut(&RedisState) -> bool) -> RedisState {
-    tokio::time::timeout(PATIENCE, connections.health().wait_for(wanted)).await.unwrap_or_else(|_| panic!("{:?}", connections.health()))
+    tokio::time::timeout(PATIENCE, connections.health().wait_for(wanted))
+        .await
+        .unwrap_or_else(|_| panic!("{:?}", connections.health()))
 }
 
 async fn connected(connections: &RedisConnections) -> RedisState {
@@ -123,7 +125,8 @@ async fn nothing_comes(connections: &RedisConnections) {
     }
 }
 
-/// A caller that waits; when this returns, its node's reader waits in Redis. No other node's reader may.
+/// A caller that waits; when this returns, its node's reader waits in Redis. No other node's reader
+/// may.
 async fn waiting(server: &RedisServer, connections: &RedisConnections) -> tokio::task::JoinHandle<Delivery> {
     let queue = Arc::clone(&connections.queue);
     let caller = tokio::spawn(async move { queue.next().await.unwrap() });
@@ -152,7 +155,8 @@ async fn nothing_is_left(server: &RedisServer) {
     let mut raw = raw(server).await;
     for stream in STREAMS {
         assert_eq!(redis::cmd("XLEN").arg(stream).query_async::<u64>(&mut raw).await.unwrap(), 0, "{stream}");
-        let pending: redis::Value = redis::cmd("XPENDING").arg(stream).arg("workers").query_async(&mut raw).await.unwrap();
+        let pending: redis::Value =
+            redis::cmd("XPENDING").arg(stream).arg("workers").query_async(&mut raw).await.unwrap();
         assert_eq!(pending.as_sequence().unwrap()[0], redis::Value::Int(0), "{stream}");
     }
     for line in LINES {

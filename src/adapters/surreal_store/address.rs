@@ -1,4 +1,5 @@
-//! Where a database server is, and who signs in there: read from one URL, shown without its password.
+//! Where a database server is, and who signs in there: read from one URL, shown without its
+//! password.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -39,9 +40,12 @@ impl AuthLevel {
 
 /// A database server: `ws://USER:PASSWORD@HOST:PORT/NAMESPACE/DATABASE`, or `wss://` for TLS.
 ///
-/// User and password are percent-encoded. Namespace and database may be left out and are `kastrel` then; the port is 8000 then, and 443 with TLS. Parameters:
-/// - `auth=root|namespace|database`: where the user is defined; `root` unless told otherwise. A root user makes namespace and database, a namespace user the database.
-/// - `ca=FILE`: with `wss`, trust the authorities of this PEM file and no others; without it, those of the system.
+/// User and password are percent-encoded. Namespace and database may be left out and are `kastrel`
+/// then; the port is 8000 then, and 443 with TLS. Parameters:
+/// - `auth=root|namespace|database`: where the user is defined; `root` unless told otherwise. A
+///   root user makes namespace and database, a namespace user the database.
+/// - `ca=FILE`: with `wss`, trust the authorities of this PEM file and no others; without it, those
+///   of the system.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteDatabase {
     pub(super) tls: bool,
@@ -155,7 +159,10 @@ fn default_port(text: &str) -> u16 {
 }
 
 fn decode(text: &str, what: &'static str) -> Result<String, AddressError> {
-    percent_encoding::percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| AddressError::Encoding(what))
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8()
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| AddressError::Encoding(what))
 }
 
 fn names(path: &str) -> Result<(String, String), AddressError> {
@@ -168,7 +175,8 @@ fn names(path: &str) -> Result<(String, String), AddressError> {
 }
 
 fn name(text: &str, what: &'static str) -> Result<String, AddressError> {
-    let fits = (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let fits = (1..=MAX_NAME).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if fits { Ok(text.to_owned()) } else { Err(AddressError::Name { what, name: text.to_owned() }) }
 }
 
@@ -203,11 +211,18 @@ mod tests {
 
     #[test]
     fn all_parts_are_read() {
-        let address = parsed("wss://us%3Aer:p%40ss%2Fw%C3%B6rd@db.example:9000/team/scans?auth=database&ca=/etc/ca.pem");
+        let address =
+            parsed("wss://us%3Aer:p%40ss%2Fw%C3%B6rd@db.example:9000/team/scans?auth=database&ca=/etc/ca.pem");
         assert_eq!((address.tls, address.host.as_str(), address.port), (true, "db.example", 9000));
         assert_eq!((address.user.as_str(), address.password.as_str()), ("us:er", "p@ss/wörd"));
-        assert_eq!((address.namespace.as_str(), address.database.as_str(), address.auth), ("team", "scans", AuthLevel::Database));
-        assert_eq!((address.ca.as_deref(), address.endpoint().as_str()), (Some("/etc/ca.pem".as_ref()), "wss://db.example:9000/rpc"));
+        assert_eq!(
+            (address.namespace.as_str(), address.database.as_str(), address.auth),
+            ("team", "scans", AuthLevel::Database)
+        );
+        assert_eq!(
+            (address.ca.as_deref(), address.endpoint().as_str()),
+            (Some("/etc/ca.pem".as_ref()), "wss://db.example:9000/rpc")
+        );
     }
 
     #[test]
@@ -252,6 +267,9 @@ mod tests {
             assert!(error.contains(part) && !error.contains("hunter2"), "{text}: {error}");
         }
         let shown = parsed("ws://a:hunter2@host/x/y");
-        assert_eq!(format!("{shown} {shown:?}"), "ws://host:8000/x/y RemoteDatabase(ws://host:8000/x/y, Root user \"a\")");
+        assert_eq!(
+            format!("{shown} {shown:?}"),
+            "ws://host:8000/x/y RemoteDatabase(ws://host:8000/x/y, Root user \"a\")"
+        );
     }
 }

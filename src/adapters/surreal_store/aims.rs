@@ -1,6 +1,8 @@
-//! The targets that were ever scanned, each once, in memory: a part of a target is looked for among these, which are far fewer than scans and never change.
+//! The targets that were ever scanned, each once, in memory: a part of a target is looked for among
+//! these, which are far fewer than scans and never change.
 //!
-//! What is here is only what the database says; what it does not know yet is read before each search, which costs one look at the end of an index.
+//! What is here is only what the database says; what it does not know yet is read before each
+//! search, which costs one look at the end of an index.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -48,12 +50,28 @@ struct Rows {
 const NEW: &str = "RETURN { rows: (SELECT record::id(id)[0] AS target, first FROM aim WHERE first > $upto ORDER BY first LIMIT $limit) };";
 
 impl Aims {
-    /// The targets that contain `text`, in the order of the alphabet and not before `from`, at most `most`. `None`: there are more targets than are held, so nobody knows.
-    pub(super) async fn containing(&self, db: &Database, text: &str, from: &str, most: usize) -> Result<Option<Vec<String>>, StoreError> {
+    /// The targets that contain `text`, in the order of the alphabet and not before `from`, at most
+    /// `most`. `None`: there are more targets than are held, so nobody knows.
+    pub(super) async fn containing(
+        &self,
+        db: &Database,
+        text: &str,
+        from: &str,
+        most: usize,
+    ) -> Result<Option<Vec<String>>, StoreError> {
         self.catch_up(db).await?;
         let known = self.known();
         let begin = known.targets.partition_point(|target| target.as_str() < from);
-        let found = || known.targets.iter().skip(begin).filter(|target| target_contains(target, text)).take(most).cloned().collect();
+        let found = || {
+            known
+                .targets
+                .iter()
+                .skip(begin)
+                .filter(|target| target_contains(target, text))
+                .take(most)
+                .cloned()
+                .collect()
+        };
         Ok((!known.overflowing).then(found))
     }
 

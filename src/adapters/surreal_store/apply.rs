@@ -1,4 +1,5 @@
-//! Reading one row, and changing it by compare-and-set; `lease` has the one change that is made otherwise.
+//! Reading one row, and changing it by compare-and-set; `lease` has the one change that is made
+//! otherwise.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{Command, ScanId, ScanRecord, ScanState};
@@ -89,13 +90,19 @@ enum Written {
 impl Inner {
     pub(super) async fn read(&self, id: ScanId) -> Result<Option<Read>, StoreError> {
         let Some(key) = row::scan_key(id) else { return Ok(None) };
-        let answer: ReadAnswer = calls::call_again(&self.db, READ, ReadArguments { key, offset: self.offset() }).await?;
+        let answer: ReadAnswer =
+            calls::call_again(&self.db, READ, ReadArguments { key, offset: self.offset() }).await?;
         let Some(stored) = answer.row else { return Ok(None) };
         Ok(Some(Read { record: stored.into_record()?, now: row::timestamp(answer.now)? }))
     }
 
     async fn write(&self, key: RecordId, read: &ScanRecord, next: &ScanRecord) -> Result<Written, StoreError> {
-        let arguments = WriteArguments { key, expected: row::signed(read.version)?, row: Columns::of(next)?, ended: Ended::of(next)? };
+        let arguments = WriteArguments {
+            key,
+            expected: row::signed(read.version)?,
+            row: Columns::of(next)?,
+            ended: Ended::of(next)?,
+        };
         let sql = if arguments.ended.is_some() { WRITE_END } else { WRITE };
         Ok(match calls::call::<WriteAnswer>(&self.db, sql, arguments).await {
             Ok(WriteAnswer { written: 0 }) => Written::Lost,
@@ -120,7 +127,8 @@ impl SurrealStore {
         }
         let Some(key) = row::scan_key(id) else { return Ok(Applied::Missing) };
         let mut tries = Tries::default();
-        // A write whose answer was lost. It may yet be made, until the row has another version; so it is looked for first, and while the row is as it was the same write is sent again:
+        // A write whose answer was lost. It may yet be made, until the row has another version; so
+        // it is looked for first, and while the row is as it was the same write is sent again:
         // whichever of the two is made, it is ours.
         let mut unanswered: Option<ScanRecord> = None;
         loop {
@@ -149,7 +157,8 @@ impl SurrealStore {
         }
     }
 
-    /// After a write that the database did not clearly refuse: the row tells whether it was made. If it does not, the caller hears that nobody knows.
+    /// After a write that the database did not clearly refuse: the row tells whether it was made.
+    /// If it does not, the caller hears that nobody knows.
     async fn read_back(&self, id: ScanId, wanted: ScanRecord, error: CallError) -> Result<Applied, StoreError> {
         match self.read(id).await {
             Ok(Some(read)) if was_made(&wanted, &read.record) => Ok(Applied::Committed(read.record)),
@@ -160,7 +169,8 @@ impl SurrealStore {
 
 /// Whether the write of `wanted` is part of the history of `found`.
 ///
-/// The same version with the same content is ours. After later changes, a write that ended an attempt is still told by that attempt's token, node and moments, which no other write shares.
+/// The same version with the same content is ours. After later changes, a write that ended an
+/// attempt is still told by that attempt's token, node and moments, which no other write shares.
 pub(super) fn was_made(wanted: &ScanRecord, found: &ScanRecord) -> bool {
     if found.version == wanted.version {
         return found == wanted;
@@ -170,6 +180,9 @@ pub(super) fn was_made(wanted: &ScanRecord, found: &ScanRecord) -> bool {
         // It ended an attempt: nothing else makes a row wait.
         ScanState::Pending { .. } => found.attempts.contains(attempt),
         // Another progress stands in its place; and nothing changes a row that has ended.
-        ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => false,
+        ScanState::Running { .. }
+        | ScanState::Completed { .. }
+        | ScanState::Failed { .. }
+        | ScanState::Cancelled { .. } => false,
     })
 }

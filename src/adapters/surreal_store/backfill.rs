@@ -1,4 +1,5 @@
-//! Gives the scans of earlier versions the rows that this version keeps beside them. Done once, before anything else uses the database; afterwards it costs one read.
+//! Gives the scans of earlier versions the rows that this version keeps beside them. Done once,
+//! before anything else uses the database; afterwards it costs one read.
 
 use std::collections::BTreeMap;
 
@@ -94,7 +95,8 @@ const WRITE: &str = "
     DELETE $stale RETURN NONE;
     COMMIT;";
 
-/// The counts come last and together with the mark that all is done: whoever finds the mark may count on, and who was slower changes nothing any more.
+/// The counts come last and together with the mark that all is done: whoever finds the mark may
+/// count on, and who was slower changes nothing any more.
 const FINISH: &str = "
     BEGIN;
     CREATE backfill:ended SET upto = $upto RETURN NONE;
@@ -105,19 +107,24 @@ const FINISH: &str = "
     };
     COMMIT;";
 
-/// The same where the counts of the days are there already: a version that kept them did not keep severities.
+/// The same where the counts of the days are there already: a version that kept them did not keep
+/// severities.
 const FINISH_SEVERITY: &str = "
     BEGIN;
     CREATE backfill:severity SET upto = $upto RETURN NONE;
     CREATE backfill:results SET upto = $upto RETURN NONE;
     COMMIT;";
 
-/// And where severities are there as well: that version had no row for a plugin that named an issue and collected nothing.
+/// And where severities are there as well: that version had no row for a plugin that named an issue
+/// and collected nothing.
 const FINISH_RESULTS: &str = "CREATE backfill:results SET upto = $upto RETURN NONE;";
 
 /// Fills in what is missing, when the database is opened.
 pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
-    fill_in(db).await.map_err(|source| OpenError::Database { doing: "fill in what earlier versions did not keep", source: Box::new(source) })
+    fill_in(db).await.map_err(|source| OpenError::Database {
+        doing: "fill in what earlier versions did not keep",
+        source: Box::new(source),
+    })
 }
 
 /// Fills in what is missing.
@@ -140,13 +147,19 @@ pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
         (false, _) => calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await,
     };
     match finished {
-        // Another process that started at the same moment was done first, or the answer to our own was lost.
+        // Another process that started at the same moment was done first, or the answer to our own
+        // was lost.
         Err(error) if error.failure() == Failure::Exists => Ok(()),
         other => Ok(other?),
     }
 }
 
-async fn read(db: &Database, first: i64, until: i64, days: &mut BTreeMap<(i64, u64), Day>) -> Result<Beside, StoreError> {
+async fn read(
+    db: &Database,
+    first: i64,
+    until: i64,
+    days: &mut BTreeMap<(i64, u64), Day>,
+) -> Result<Beside, StoreError> {
     let range = RecordId::new("scan", RecordIdKeyRange::from(first..=until));
     let Rows { rows } = calls::call_again(db, READ, Range { range }).await?;
     let mut beside = Beside { aims: Vec::new(), all: Vec::new(), stale: Vec::new() };
@@ -156,15 +169,27 @@ async fn read(db: &Database, first: i64, until: i64, days: &mut BTreeMap<(i64, u
             Ok(record) => record,
             // The others must not wait for a row that nobody can read.
             Err(error) => {
-                tracing::error!(scan.id = number, error = &error as &dyn std::error::Error, "the row of a scan cannot be read; lists go on without it");
+                tracing::error!(
+                    scan.id = number,
+                    error = &error as &dyn std::error::Error,
+                    "the row of a scan cannot be read; lists go on without it"
+                );
                 continue;
             }
         };
-        beside.aims.push(Aim { key: text_key("aim", &kastrel_actors::policy::listing::target_text(&record)), first: number });
+        beside
+            .aims
+            .push(Aim { key: text_key("aim", &kastrel_actors::policy::listing::target_text(&record)), first: number });
         let Some(ended) = Ended::of(&record)? else { continue };
         beside.stale.extend(ended::keys_of_other_spelling(&record)?);
         let part = record.id.0 % PARTS;
-        let day = days.entry((ended.date, part)).or_insert_with(|| Day { key: ended.day.clone(), date: ended.date, completed: 0, failed: 0, cancelled: 0 });
+        let day = days.entry((ended.date, part)).or_insert_with(|| Day {
+            key: ended.day.clone(),
+            date: ended.date,
+            completed: 0,
+            failed: 0,
+            cancelled: 0,
+        });
         day.completed += ended.completed;
         day.failed += ended.failed;
         day.cancelled += ended.cancelled;

@@ -1,4 +1,5 @@
-//! One way to ask the database: with a time-out, with the most telling of its errors, with one typed answer, and again where that is right.
+//! One way to ask the database: with a time-out, with the most telling of its errors, with one
+//! typed answer, and again where that is right.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,11 @@ pub(super) enum Database {
 
 impl Database {
     /// The result of each statement.
-    pub(super) async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+    pub(super) async fn query(
+        &self,
+        sql: String,
+        variables: Value,
+    ) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
         match self {
             Self::Embedded(database) => database.query(sql, variables).await,
             Self::Engine(engine) => engine.query(sql, variables).await,
@@ -78,7 +83,8 @@ impl Database {
         }
     }
 
-    /// Makes sure that a batch of submissions which is answered with an error does not come to be later. On a server, [`settle`](super::submit) has done so where it could be reached.
+    /// Makes sure that a batch of submissions which is answered with an error does not come to be
+    /// later. On a server, [`settle`](super::submit) has done so where it could be reached.
     pub(super) async fn refuse(&self, batch: RefusedBatch) {
         if let Self::Embedded(database) = self {
             database.refuse(batch).await;
@@ -88,14 +94,25 @@ impl Database {
 
 /// Runs `sql`, whose last statement that gives a value is its answer.
 ///
-/// Answers are objects, so that "no row" is a field of the answer and not the answer's absence; statements that only do something give nothing.
-pub(super) async fn call<T: SurrealValue>(db: &Database, sql: &'static str, variables: impl SurrealValue + 'static) -> Result<T, CallError> {
-    let answer = run(db, sql.to_owned(), variables.into_value()).await?.ok_or_else(|| CallError::Shape("no answer".into()))?;
+/// Answers are objects, so that "no row" is a field of the answer and not the answer's absence;
+/// statements that only do something give nothing.
+pub(super) async fn call<T: SurrealValue>(
+    db: &Database,
+    sql: &'static str,
+    variables: impl SurrealValue + 'static,
+) -> Result<T, CallError> {
+    let answer =
+        run(db, sql.to_owned(), variables.into_value()).await?.ok_or_else(|| CallError::Shape("no answer".into()))?;
     T::from_value(answer).map_err(|error| CallError::Shape(error.to_string()))
 }
 
-/// As [`call`], made again when it collided with other writers or lost its answer: for what is the same however often it is made.
-pub(super) async fn call_again<T: SurrealValue>(db: &Database, sql: &'static str, variables: impl SurrealValue + Clone + 'static) -> Result<T, CallError> {
+/// As [`call`], made again when it collided with other writers or lost its answer: for what is the
+/// same however often it is made.
+pub(super) async fn call_again<T: SurrealValue>(
+    db: &Database,
+    sql: &'static str,
+    variables: impl SurrealValue + Clone + 'static,
+) -> Result<T, CallError> {
     let mut tries = Tries::default();
     loop {
         match call(db, sql, variables.clone()).await {
@@ -105,8 +122,13 @@ pub(super) async fn call_again<T: SurrealValue>(db: &Database, sql: &'static str
     }
 }
 
-/// As [`call`], made again only when it collided with other writers: for what must not be made twice.
-pub(super) async fn call_once<T: SurrealValue>(db: &Database, sql: &'static str, variables: impl SurrealValue + Clone + 'static) -> Result<T, CallError> {
+/// As [`call`], made again only when it collided with other writers: for what must not be made
+/// twice.
+pub(super) async fn call_once<T: SurrealValue>(
+    db: &Database,
+    sql: &'static str,
+    variables: impl SurrealValue + Clone + 'static,
+) -> Result<T, CallError> {
     let mut tries = Tries::default();
     loop {
         match call(db, sql, variables.clone()).await {
@@ -117,7 +139,11 @@ pub(super) async fn call_once<T: SurrealValue>(db: &Database, sql: &'static str,
 }
 
 /// As [`execute`], made again when it collided with other writers or lost its answer.
-pub(super) async fn execute_again(db: &Database, sql: &str, variables: impl SurrealValue + Clone + 'static) -> Result<(), CallError> {
+pub(super) async fn execute_again(
+    db: &Database,
+    sql: &str,
+    variables: impl SurrealValue + Clone + 'static,
+) -> Result<(), CallError> {
     let mut tries = Tries::default();
     loop {
         match execute(db, sql, variables.clone()).await {
@@ -128,12 +154,20 @@ pub(super) async fn execute_again(db: &Database, sql: &str, variables: impl Surr
 }
 
 /// Runs `sql` for its effect.
-pub(super) async fn execute(db: &Database, sql: impl Into<String>, variables: impl SurrealValue + 'static) -> Result<(), CallError> {
+pub(super) async fn execute(
+    db: &Database,
+    sql: impl Into<String>,
+    variables: impl SurrealValue + 'static,
+) -> Result<(), CallError> {
     run(db, sql.into(), variables.into_value()).await.map(drop)
 }
 
 /// As [`execute`], however long it takes.
-pub(super) async fn execute_to_its_end(db: &Database, sql: String, variables: impl SurrealValue + 'static) -> Result<(), CallError> {
+pub(super) async fn execute_to_its_end(
+    db: &Database,
+    sql: String,
+    variables: impl SurrealValue + 'static,
+) -> Result<(), CallError> {
     answer_of(db.query(sql, variables.into_value()).await?).map(drop)
 }
 
@@ -161,7 +195,8 @@ fn answer_of(results: Vec<surrealdb::Result<Value>>) -> Result<Option<Value>, Ca
     worst.map_or(Ok(answer), Err)
 }
 
-/// When a transaction fails, each of its statements reports an error, most of them only that another one failed. Lower is more telling.
+/// When a transaction fails, each of its statements reports an error, most of them only that
+/// another one failed. Lower is more telling.
 fn telling(error: &CallError) -> u8 {
     match (error.failure(), error) {
         (Failure::Thrown | Failure::Exists, _) => 0,
@@ -215,7 +250,8 @@ impl Tries {
         Ok(())
     }
 
-    /// As [`after`](Self::after), for a collision that was no error: a row that somebody else changed first, or made.
+    /// As [`after`](Self::after), for a collision that was no error: a row that somebody else
+    /// changed first, or made.
     pub(super) async fn after_collision(&mut self) -> Result<(), CallError> {
         match next(Failure::Conflict, self.since.elapsed(), self.collided, self.lost) {
             Next::Again(longest) => tokio::time::sleep(longest.mul_f64(rand::random_range(0.0..=1.0))).await,
@@ -226,7 +262,8 @@ impl Tries {
     }
 }
 
-/// Collisions are tried again at once at first, then after pauses that grow to 50 ms and differ from writer to writer; lost answers after a moment, in which the connection is made anew.
+/// Collisions are tried again at once at first, then after pauses that grow to 50 ms and differ
+/// from writer to writer; lost answers after a moment, in which the connection is made anew.
 fn next(failure: Failure, elapsed: Duration, collided: u32, lost: u32) -> Next {
     let in_time = elapsed < OPERATION_LIMIT;
     match failure {
@@ -260,7 +297,11 @@ mod tests {
             (Failure::Exists, soon, 0, 0, Next::Fail),
             (Failure::Unknown, soon, 0, 0, Next::Fail),
         ] {
-            assert_eq!(next(failure, elapsed, collided, lost), expected, "{failure:?} after {elapsed:?}, {collided} collisions, {lost} lost answers");
+            assert_eq!(
+                next(failure, elapsed, collided, lost),
+                expected,
+                "{failure:?} after {elapsed:?}, {collided} collisions, {lost} lost answers"
+            );
         }
     }
 }

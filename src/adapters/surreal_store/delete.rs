@@ -45,10 +45,13 @@ impl SurrealStore {
         // A deletion whose answer was lost. If the row is gone afterwards, it was made.
         let mut unanswered: Option<ScanRecord> = None;
         loop {
-            let Some(read) = self.read(id).await? else { return Ok(unanswered.map_or(Deleted::Missing, Deleted::Gone)) };
+            let Some(read) = self.read(id).await? else {
+                return Ok(unanswered.map_or(Deleted::Missing, Deleted::Gone));
+            };
             let Some(ended) = Ended::of(&read.record)? else { return Ok(Deleted::Refused(read.record)) };
             let idempotency = read.record.idempotency_key.as_deref().map(submit::key_row);
-            let arguments = Arguments { key: key.clone(), expected: row::signed(read.record.version)?, idempotency, ended };
+            let arguments =
+                Arguments { key: key.clone(), expected: row::signed(read.record.version)?, idempotency, ended };
             match calls::call::<Answer>(&self.inner.db, DELETE, arguments).await {
                 Ok(Answer { gone: 0 }) => tries.after_collision().await?,
                 Ok(_) => return Ok(Deleted::Gone(read.record)),

@@ -1,7 +1,10 @@
-//! What is kept beside the row of a scan that has ended: the few numbers that orders and trends need, which plugins have results, and the day's counts.
+//! What is kept beside the row of a scan that has ended: the few numbers that orders and trends
+//! need, which plugins have results, and the day's counts.
 
 use kastrel_actors::model::{ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
-use kastrel_actors::policy::listing::{findings_of, plugin_text, plugins_of, plugins_with_results, severity_rank, target_text, took_ms};
+use kastrel_actors::policy::listing::{
+    findings_of, plugin_text, plugins_of, plugins_with_results, severity_rank, target_text, took_ms,
+};
 use kastrel_actors::ports::{DayOutcomes, PastRun, RunsLike, StoreError};
 use std::time::Duration;
 use surrealdb::types::{Array, RecordId, RecordIdKeyRange, SurrealValue, Value};
@@ -13,7 +16,8 @@ use super::store::SurrealStore;
 /// In how many parts a day is counted.
 pub(super) const PARTS: u64 = 8;
 
-/// How many low bits of a rank hold the scan's number. The larger rest holds 278 years in milliseconds, or as many findings.
+/// How many low bits of a rank hold the scan's number. The larger rest holds 278 years in
+/// milliseconds, or as many findings.
 const NUMBER_BITS: u32 = 20;
 
 /// The rows of one scan, with their keys.
@@ -52,9 +56,10 @@ impl Ended {
         let day = at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
         let date = i64::from(day.year()) * 10_000 + i64::from(day.month()) * 100 + i64::from(day.day());
         let is = |status: ScanStatus| i64::from(record.status() == status);
-        let found = plugins_with_results(record)
-            .into_iter()
-            .map(|plugin| Found { key: array_key("found", [plugin.clone().into_value(), number.into_value()]), plugin });
+        let found = plugins_with_results(record).into_iter().map(|plugin| Found {
+            key: array_key("found", [plugin.clone().into_value(), number.into_value()]),
+            plugin,
+        });
         let severities = record.severities();
         Ok(Some(Self {
             key: RecordId::new("ended", number),
@@ -68,7 +73,10 @@ impl Ended {
             worst: severities.worst().map(|worst| worst.as_str().to_owned()),
             by_severity: rank(i64::try_from(severity_rank(&severities)).unwrap_or(i64::MAX), number),
             found: found.collect(),
-            day: array_key("day", [date.into_value(), i64::try_from(record.id.0 % PARTS).unwrap_or_default().into_value()]),
+            day: array_key(
+                "day",
+                [date.into_value(), i64::try_from(record.id.0 % PARTS).unwrap_or_default().into_value()],
+            ),
             date,
             completed: is(ScanStatus::Completed),
             failed: is(ScanStatus::Failed),
@@ -77,14 +85,16 @@ impl Ended {
     }
 }
 
-/// The keys under which an earlier version would have kept the scan's plugins with results, where it spelled them otherwise.
+/// The keys under which an earlier version would have kept the scan's plugins with results, where
+/// it spelled them otherwise.
 pub(super) fn keys_of_other_spelling(record: &ScanRecord) -> Result<Vec<RecordId>, StoreError> {
     let number = row::signed(record.id.0)?;
     let names = plugins_of(record).iter().map(|plugin| &plugin.name).filter(|name| plugin_text(name) != **name);
     Ok(names.map(|name| array_key("found", [name.clone().into_value(), number.into_value()])).collect())
 }
 
-/// A value with the scan's number in its lowest bits: the larger the later, and never the same for two scans.
+/// A value with the scan's number in its lowest bits: the larger the later, and never the same for
+/// two scans.
 pub(super) fn rank(value: i64, number: i64) -> i64 {
     let most = i64::MAX >> NUMBER_BITS;
     (value.clamp(0, most) << NUMBER_BITS) | (number & ((1 << NUMBER_BITS) - 1))
@@ -170,9 +180,11 @@ impl SurrealStore {
     /// Reads a few rows a day, however many scans ended on it.
     pub(super) async fn day_outcomes(&self, since: jiff::civil::Date) -> Result<Vec<DayOutcomes>, StoreError> {
         let first = i64::from(since.year()) * 10_000 + i64::from(since.month()) * 100 + i64::from(since.day());
-        let bound = |date: i64| surrealdb::types::RecordIdKey::Array(Array::from(vec![date.into_value(), 0_i64.into_value()]));
+        let bound =
+            |date: i64| surrealdb::types::RecordIdKey::Array(Array::from(vec![date.into_value(), 0_i64.into_value()]));
         let range = RecordIdKeyRange::from(bound(first)..bound(i64::MAX));
-        let DayRows { rows } = calls::call_again(&self.inner.db, DAYS, Days { from: RecordId::new("day", range) }).await?;
+        let DayRows { rows } =
+            calls::call_again(&self.inner.db, DAYS, Days { from: RecordId::new("day", range) }).await?;
         let mut days: Vec<DayOutcomes> = Vec::new();
         for found in rows {
             let day = date_of(found.date)?;
@@ -193,7 +205,10 @@ impl SurrealStore {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let RunRows { rows } = match like {
             None => calls::call_again(&self.inner.db, RUNS, Runs { limit }).await?,
-            Some(RunsLike { target, mode }) => calls::call_again(&self.inner.db, RUNS_LIKE, RunsOf { target, mode: mode.as_str().to_owned(), limit }).await?,
+            Some(RunsLike { target, mode }) => {
+                calls::call_again(&self.inner.db, RUNS_LIKE, RunsOf { target, mode: mode.as_str().to_owned(), limit })
+                    .await?
+            }
         };
         rows.into_iter()
             .map(|run| {

@@ -36,7 +36,9 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// A newer program has changed the database's schema.
-    #[error("the database has schema version {found}, but this program knows versions up to {known}: run the newer program, or restore a backup")]
+    #[error(
+        "the database has schema version {found}, but this program knows versions up to {known}: run the newer program, or restore a backup"
+    )]
     TooNew {
         /// The database's version.
         found: i64,
@@ -49,7 +51,8 @@ pub enum OpenError {
         /// The step.
         version: i64,
     },
-    /// A database of an earlier version could not be brought into the format of this one. The old one is as it was.
+    /// A database of an earlier version could not be brought into the format of this one. The old
+    /// one is as it was.
     #[error("failed to convert the database of an earlier version; it is unchanged")]
     Convert(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The files of the database are damaged.
@@ -65,7 +68,9 @@ pub enum OpenError {
         begun: jiff::Timestamp,
     },
     /// What must be done before the schema changes was not done, so the schema has not changed.
-    #[error("failed to back the database up before its schema changes from version {schema}; with `backup.enabled = false` it changes without a backup")]
+    #[error(
+        "failed to back the database up before its schema changes from version {schema}; with `backup.enabled = false` it changes without a backup"
+    )]
     BeforeMigration {
         /// The database's version.
         schema: i64,
@@ -74,7 +79,9 @@ pub enum OpenError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A restore that replaces the database was stopped while it put the new one in its place.
-    #[error("a restore was stopped while it put the new database in its place: run `kastrel restore` with `--replace` again")]
+    #[error(
+        "a restore was stopped while it put the new database in its place: run `kastrel restore` with `--replace` again"
+    )]
     HalfReplaced,
     /// The database is not the one that was used before its connection broke.
     #[error(
@@ -159,7 +166,9 @@ impl OpenError {
         match self {
             Self::Connect(ConnectError::Refused(_) | ConnectError::Broke | ConnectError::Slow(_)) => true,
             Self::Connect(ConnectError::SignIn { source, .. }) => !source.is_not_allowed(),
-            Self::Database { source, .. } => source.downcast_ref::<CallError>().is_some_and(|error| error.failure() == Failure::Lost),
+            Self::Database { source, .. } => {
+                source.downcast_ref::<CallError>().is_some_and(|error| error.failure() == Failure::Lost)
+            }
             _ => false,
         }
     }
@@ -214,7 +223,10 @@ impl CallError {
     pub(super) fn is_missing_ground(&self) -> bool {
         use surrealdb::types::NotFoundError;
         let Self::Failed(error) = self else { return false };
-        matches!(error.not_found_details(), Some(NotFoundError::Namespace { .. } | NotFoundError::Database { .. } | NotFoundError::Table { .. }))
+        matches!(
+            error.not_found_details(),
+            Some(NotFoundError::Namespace { .. } | NotFoundError::Database { .. } | NotFoundError::Table { .. })
+        )
     }
 
     pub(super) fn failure(&self) -> Failure {
@@ -224,8 +236,11 @@ impl CallError {
             Self::Unreachable(_) => return Failure::Unsent,
             Self::Shape(_) | Self::Abandoned | Self::Contended(_) => return Failure::Unknown,
         };
-        // The text is looked at as well because a conflict that surfaces at COMMIT may arrive wrapped.
-        if matches!(error.query_details(), Some(QueryError::TransactionConflict)) || error.message().contains("can be retried") {
+        // The text is looked at as well because a conflict that surfaces at COMMIT may arrive
+        // wrapped.
+        if matches!(error.query_details(), Some(QueryError::TransactionConflict))
+            || error.message().contains("can be retried")
+        {
             Failure::Conflict
         } else if error.is_thrown() {
             Failure::Thrown
@@ -241,9 +256,12 @@ impl From<CallError> for StoreError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Shape(_) => Self::Corrupt(Box::new(error)),
-            CallError::TimedOut(_) | CallError::Lost | CallError::Unreachable(_) | CallError::Failed(_) | CallError::Abandoned | CallError::Contended(_) => {
-                Self::Unavailable(Box::new(error))
-            }
+            CallError::TimedOut(_)
+            | CallError::Lost
+            | CallError::Unreachable(_)
+            | CallError::Failed(_)
+            | CallError::Abandoned
+            | CallError::Contended(_) => Self::Unavailable(Box::new(error)),
         }
     }
 }

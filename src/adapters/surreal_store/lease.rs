@@ -1,10 +1,14 @@
-//! The lease of a scan, in one step: a start costs one round trip, and nobody comes between a look at the row and the lease.
+//! The lease of a scan, in one step: a start costs one round trip, and nobody comes between a look
+//! at the row and the lease.
 //!
-//! The database does not edit JSON text, so the step writes columns only. The document stays the one from before the lease, beside the moment and the name of the lease; who reads such a row
-//! applies the transition ([`StoredScan::into_record`]), and the next change writes a document again. What the step demands of the row is what `policy::transition` demands.
+//! The database does not edit JSON text, so the step writes columns only. The document stays the
+//! one from before the lease, beside the moment and the name of the lease; who reads such a row
+//! applies the transition ([`StoredScan::into_record`]), and the next change writes a document
+//! again. What the step demands of the row is what `policy::transition` demands.
 //!
-//! The name makes asking again harmless: a lease whose answer was lost is found by it. One that is held up on its way for so long that the row waits again is granted to a node that does not
-//! know of it; that node's rescuer hands it back.
+//! The name makes asking again harmless: a lease whose answer was lost is found by it. One that is
+//! held up on its way for so long that the row waits again is granted to a node that does not know
+//! of it; that node's rescuer hands it back.
 
 use kastrel_actors::model::{Command, NodeId, ScanId};
 use kastrel_actors::policy::transition::{Refusal, Transition, transition};
@@ -23,7 +27,8 @@ struct Arguments {
     node: RecordId,
     name: String,
     lease: String,
-    /// The version in which a row was found to be due whatever its column says, and until when that holds.
+    /// The version in which a row was found to be due whatever its column says, and until when that
+    /// holds.
     seen: Option<i64>,
     since: Option<i64>,
     offset: i64,
@@ -34,7 +39,8 @@ struct Answer {
     row: Option<StoredScan>,
 }
 
-/// FOR UPDATE makes the commit fail if the node's row was changed meanwhile; a plain read would let this lease slip past a rescuer that ends the node's lease just now.
+/// FOR UPDATE makes the commit fail if the node's row was changed meanwhile; a plain read would let
+/// this lease slip past a rescuer that ends the node's lease just now.
 const LEASE: &str = concat!(
     "BEGIN;
     IF (SELECT VALUE lease FROM ONLY $key) != $lease {
@@ -57,7 +63,15 @@ impl SurrealStore {
     pub(super) async fn lease(&self, id: ScanId, node: &NodeId) -> Result<Applied, StoreError> {
         let Some(key) = row::scan_key(id) else { return Ok(Applied::Missing) };
         let lease = uuid::Uuid::new_v4().to_string();
-        let mut arguments = Arguments { key, node: nodes::node_key(node), name: node.to_string(), lease, seen: None, since: None, offset: self.inner.offset() };
+        let mut arguments = Arguments {
+            key,
+            node: nodes::node_key(node),
+            name: node.to_string(),
+            lease,
+            seen: None,
+            since: None,
+            offset: self.inner.offset(),
+        };
         let mut tries = Tries::default();
         loop {
             let refusal = match calls::call::<Answer>(&self.inner.db, LEASE, arguments.clone()).await {
@@ -74,8 +88,11 @@ impl SurrealStore {
             };
             let Some(read) = self.read(id).await? else { return Ok(Applied::Missing) };
             match (transition(&read.record, &Command::Lease { node: node.clone() }, read.now), refusal) {
-                (Transition::Refused(refusal), _) | (Transition::Changed(_), Some(refusal)) => return Ok(Applied::Refused(refusal, read.record)),
-                // It became due, or was handed back, after it was asked for; or the clock was set back, and it is due for the reason that only its document tells.
+                (Transition::Refused(refusal), _) | (Transition::Changed(_), Some(refusal)) => {
+                    return Ok(Applied::Refused(refusal, read.record));
+                }
+                // It became due, or was handed back, after it was asked for; or the clock was set
+                // back, and it is due for the reason that only its document tells.
                 (Transition::Changed(_), None) => {
                     arguments.seen = Some(row::signed(read.record.version)?);
                     arguments.since = Some(row::nanoseconds(read.record.waits_since()));

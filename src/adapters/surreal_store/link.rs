@@ -1,10 +1,14 @@
-//! Keeps a connection to a database server: signs in, brings the schema up to date, and does all of it again when the connection is gone.
+//! Keeps a connection to a database server: signs in, brings the schema up to date, and does all of
+//! it again when the connection is gone.
 //!
 //! - **Owns** the one connection, and a task that makes the next one as soon as it breaks.
-//! - **A database that was emptied or replaced** meanwhile is not used: the outage goes on, with that as its reason, until a backup is restored or the program is started anew.
-//! - **During an outage** a call waits for the next connection until the outage has lasted [`PATIENCE`], so that a restart of the server is a short wait; after that calls fail at
-//!   once, with the reason of the last try.
-//! - **Never** sends a request a second time: what may be sent again is decided where it is known what was asked.
+//! - **A database that was emptied or replaced** meanwhile is not used: the outage goes on, with
+//!   that as its reason, until a backup is restored or the program is started anew.
+//! - **During an outage** a call waits for the next connection until the outage has lasted
+//!   [`PATIENCE`], so that a restart of the server is a short wait; after that calls fail at once,
+//!   with the reason of the last try.
+//! - **Never** sends a request a second time: what may be sent again is decided where it is known
+//!   what was asked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +34,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const TRY_LIMIT: Duration = Duration::from_secs(10);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-/// Signing in costs the server a password hash. With a thousand nodes that come back within this time after an outage, it has some 5 ms for each.
+/// Signing in costs the server a password hash. With a thousand nodes that come back within this
+/// time after an outage, it has some 5 ms for each.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After an error that does not pass by itself.
 const PAUSE_IN_VAIN: Duration = Duration::from_secs(15);
@@ -59,9 +64,14 @@ enum State {
 }
 
 impl Link {
-    /// Connects, and tries for half a minute where the server does not answer. An error that another try does not change fails at once; so does a server on an engine that loses rows, unless
-    /// `allow_unsafe_engine` is set.
-    pub(super) async fn open(address: &RemoteDatabase, purpose: Purpose, allow_unsafe_engine: bool) -> Result<Self, OpenError> {
+    /// Connects, and tries for half a minute where the server does not answer. An error that
+    /// another try does not change fails at once; so does a server on an engine that loses rows,
+    /// unless `allow_unsafe_engine` is set.
+    pub(super) async fn open(
+        address: &RemoteDatabase,
+        purpose: Purpose,
+        allow_unsafe_engine: bool,
+    ) -> Result<Self, OpenError> {
         let start = Instant::now();
         let mut tried = 0;
         let wire = loop {
@@ -73,7 +83,8 @@ impl Link {
                 return Err(error);
             }
             tracing::warn!(database = %address, error = chain(&error), "failed to connect to the database; trying again");
-            // A server that starts is asked less often than one that is restarted: nobody waits yet.
+            // A server that starts is asked less often than one that is restarted: nobody waits
+            // yet.
             tokio::time::sleep(pause(tried + 3, Duration::ZERO)).await;
             tried += 1;
         };
@@ -81,14 +92,21 @@ impl Link {
         tracing::info!(database = %address, "connected to the database");
         let wire = Arc::new(wire);
         let identity = migrate::installation(&Database::Wire(Arc::clone(&wire))).await;
-        let identity = identity.map_err(|source| OpenError::Database { doing: "ask the database which installation it is", source: Box::new(source) })?;
+        let identity = identity.map_err(|source| OpenError::Database {
+            doing: "ask the database which installation it is",
+            source: Box::new(source),
+        })?;
         let (sender, state) = watch::channel(State::Up(Arc::clone(&wire)));
         let keeper = tokio::spawn(keep(address.clone(), purpose, identity.unwrap_or_default(), wire, sender));
         Ok(Self { state, _keeper: Arc::new(AbortOnDropHandle::new(keeper)) })
     }
 
     /// The results of the statements of `sql`.
-    pub(super) async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+    pub(super) async fn query(
+        &self,
+        sql: String,
+        variables: Value,
+    ) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
         let wire = self.wire().await?;
         let statements = query_on(&wire, sql, variables).await?;
         if statements.iter().filter_map(|result| result.as_ref().err()).any(lacks_ground) {
@@ -124,15 +142,24 @@ impl Link {
     }
 }
 
-/// The server no longer has what the connection was made for: its session ended, or its database was emptied. A new connection signs in anew and looks which database it is.
+/// The server no longer has what the connection was made for: its session ended, or its database
+/// was emptied. A new connection signs in anew and looks which database it is.
 fn lacks_ground(error: &surrealdb::Error) -> bool {
     use surrealdb::types::{AuthError, NotAllowedError};
-    matches!(error.not_allowed_details(), Some(NotAllowedError::Auth(AuthError::SessionExpired | AuthError::TokenExpired)))
-        || CallError::Failed(error.clone()).is_missing_ground()
+    matches!(
+        error.not_allowed_details(),
+        Some(NotAllowedError::Auth(AuthError::SessionExpired | AuthError::TokenExpired))
+    ) || CallError::Failed(error.clone()).is_missing_ground()
 }
 
 /// The keeper's task: one connection after the other, for as long as the store lives.
-async fn keep(address: RemoteDatabase, purpose: Purpose, installation: String, first: Arc<Wire>, state: watch::Sender<State>) {
+async fn keep(
+    address: RemoteDatabase,
+    purpose: Purpose,
+    installation: String,
+    first: Arc<Wire>,
+    state: watch::Sender<State>,
+) {
     let mut wire = first;
     loop {
         wire.gone().await;
@@ -163,36 +190,52 @@ async fn keep(address: RemoteDatabase, purpose: Purpose, installation: String, f
     }
 }
 
-/// Doubles from the shortest to the longest, but is never longer than a quarter of the outage makes worth while; half of it is chance, so that many nodes do not come all at once.
+/// Doubles from the shortest to the longest, but is never longer than a quarter of the outage makes
+/// worth while; half of it is chance, so that many nodes do not come all at once.
 fn pause(tried: u32, outage: Duration) -> Duration {
     let longest = (outage / 4).clamp(LONGEST_EARLY_PAUSE, LONGEST_PAUSE);
     let whole = SHORTEST_PAUSE.saturating_mul(1 << tried.min(8)).min(longest);
     whole.mul_f64(rand::random_range(0.5..=1.0))
 }
 
-/// A connection that is ready for calls: signed in, with the database selected and its schema up to date.
+/// A connection that is ready for calls: signed in, with the database selected and its schema up to
+/// date.
 async fn attach(address: &RemoteDatabase, purpose: Purpose, ground: Ground<'_>) -> Result<Wire, OpenError> {
     let ready = async {
         let wire = Wire::connect(address).await?;
         check_version(&wire).await?;
         sign_in(&wire, address).await?;
         let wire = Arc::new(wire);
-        migrate::prepare(&Database::Wire(Arc::clone(&wire)), &address.namespace, &address.database, address.auth, purpose, ground).await?;
+        migrate::prepare(
+            &Database::Wire(Arc::clone(&wire)),
+            &address.namespace,
+            &address.database,
+            address.auth,
+            purpose,
+            ground,
+        )
+        .await?;
         Arc::into_inner(wire).ok_or_else(|| OpenError::Connect(ConnectError::Broke))
     };
     tokio::time::timeout(TRY_LIMIT, ready).await.unwrap_or(Err(OpenError::Connect(ConnectError::Slow(TRY_LIMIT))))
 }
 
-/// A server that is restarted on another engine has another database, which is refused as such; so the first connection alone is asked.
+/// A server that is restarted on another engine has another database, which is refused as such; so
+/// the first connection alone is asked.
 async fn check_engine(wire: &Wire, address: &RemoteDatabase, allow_unsafe: bool) -> Result<(), OpenError> {
     let engine = server_engine::detect(wire).await;
-    match engine.map_err(|source| OpenError::Database { doing: "find the storage engine of the database server", source: Box::new(source) })? {
+    match engine.map_err(|source| OpenError::Database {
+        doing: "find the storage engine of the database server",
+        source: Box::new(source),
+    })? {
         ServerEngine::SurrealKv if !allow_unsafe => return Err(OpenError::UnsafeEngine),
         ServerEngine::SurrealKv => tracing::warn!(
             database = %address,
             "the database server runs on SurrealKV, which loses committed rows at a restart; it is used because database.allow_unsafe_engine is set"
         ),
-        ServerEngine::Memory => tracing::warn!(database = %address, "the database server keeps its data in memory: all scans are gone when it ends"),
+        ServerEngine::Memory => {
+            tracing::warn!(database = %address, "the database server keeps its data in memory: all scans are gone when it ends")
+        }
         ServerEngine::RocksDb | ServerEngine::Unknown => {}
     }
     Ok(())
@@ -226,11 +269,17 @@ async fn sign_in(wire: &Wire, address: &RemoteDatabase) -> Result<(), ConnectErr
     }
     match ask(wire, "signin", vec![Value::Object(credentials)]).await? {
         Ok(_) => Ok(()),
-        Err(error) => Err(ConnectError::SignIn { user: address.user.clone(), level: address.auth, source: Box::new(error) }),
+        Err(error) => {
+            Err(ConnectError::SignIn { user: address.user.clone(), level: address.auth, source: Box::new(error) })
+        }
     }
 }
 
-async fn ask(wire: &Wire, method: &'static str, parameters: Vec<Value>) -> Result<surrealdb::Result<DbResult>, ConnectError> {
+async fn ask(
+    wire: &Wire,
+    method: &'static str,
+    parameters: Vec<Value>,
+) -> Result<surrealdb::Result<DbResult>, ConnectError> {
     wire.ask(method, parameters).await.map_err(|_| ConnectError::Broke)
 }
 
@@ -240,7 +289,11 @@ pub(super) async fn select(wire: &Wire, namespace: &str, database: &str) -> Resu
     wire.ask("use", parameters).await?.map(drop).map_err(CallError::Failed)
 }
 
-pub(super) async fn query_on(wire: &Wire, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+pub(super) async fn query_on(
+    wire: &Wire,
+    sql: String,
+    variables: Value,
+) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
     match wire.ask("query", vec![sql.into_value(), variables]).await?.map_err(CallError::Failed)? {
         DbResult::Query(results) => Ok(results.into_iter().map(|result| result.result).collect()),
         DbResult::Other(_) | DbResult::Live(_) => Err(CallError::Shape("the answer to a query is not one".into())),

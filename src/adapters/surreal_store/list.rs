@@ -1,8 +1,10 @@
 //! Pages and counts.
 //!
-//! Nothing here costs more the more scans there are. A page walks one index, chosen by what the query narrows most, from the place where the page begins, and checks what that index does
-//! not say on the rows that it reads anyway; how many rows it reads in vain is bounded, and a page that ends there says so. A part of a target is looked for among the distinct targets.
-//! A row that cannot be read is left out and counted.
+//! Nothing here costs more the more scans there are. A page walks one index, chosen by what the
+//! query narrows most, from the place where the page begins, and checks what that index does not
+//! say on the rows that it reads anyway; how many rows it reads in vain is bounded, and a page that
+//! ends there says so. A part of a target is looked for among the distinct targets. A row that
+//! cannot be read is left out and counted.
 
 mod found;
 mod page;
@@ -27,7 +29,8 @@ use super::ended;
 use super::row::{self, at_most};
 use super::store::SurrealStore;
 
-/// How many targets that contain a text are walked one by one; where there are more, most scans match and are found by looking at all.
+/// How many targets that contain a text are walked one by one; where there are more, most scans
+/// match and are found by looking at all.
 const MAX_TARGETS: usize = 48;
 /// How far matches are counted where no index counts them.
 const MAX_COUNT: usize = 1000;
@@ -41,7 +44,9 @@ impl SurrealStore {
             ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => self.page_by_rank(query).await?,
             ScanOrder::Target => match self.page_by_target(query).await? {
                 Some(page) => page,
-                None => self.page_by_number(&ListQuery { order: ScanOrder::Newest, from: None, ..query.clone() }).await?,
+                None => {
+                    self.page_by_number(&ListQuery { order: ScanOrder::Newest, from: None, ..query.clone() }).await?
+                }
             },
         };
         if query.count {
@@ -88,7 +93,8 @@ impl SurrealStore {
         }
     }
 
-    /// Scans by how long they took, how much they found or how bad it is. Only those that have ended have a place here.
+    /// Scans by how long they took, how much they found or how bad it is. Only those that have
+    /// ended have a place here.
     async fn page_by_rank(&self, query: &ListQuery) -> Result<ScanPage, StoreError> {
         let sql = match query.order {
             ScanOrder::Worst => sql::WORST_FIRST,
@@ -102,13 +108,15 @@ impl SurrealStore {
         };
         while page.limit > 0 {
             let want = page.missing().clamp(20, CHUNK);
-            let RankedScans { mut ranked } = calls::call_again(&self.inner.db, sql, RankStep { below, limit: at_most(want) }).await?;
+            let RankedScans { mut ranked } =
+                calls::call_again(&self.inner.db, sql, RankStep { below, limit: at_most(want) }).await?;
             // Those without a rank come last, and have no place in the order.
             let read = ranked.len();
             ranked.retain(|one| one.rank.is_some());
             let is_last = read < want || ranked.len() < read;
             let numbers: Vec<i64> = ranked.iter().map(|one| one.number).collect();
-            let mut rows: HashMap<i64, Found> = self.rows(&numbers).await?.into_iter().map(|found| (found.number, found)).collect();
+            let mut rows: HashMap<i64, Found> =
+                self.rows(&numbers).await?.into_iter().map(|found| (found.number, found)).collect();
             for one in ranked {
                 if page.is_over() {
                     break;
@@ -126,18 +134,24 @@ impl SurrealStore {
         Ok(page.finish(query))
     }
 
-    /// Scans by target: target by target, each from its newest scan. `None`: there are more targets than can be put in order.
+    /// Scans by target: target by target, each from its newest scan. `None`: there are more targets
+    /// than can be put in order.
     async fn page_by_target(&self, query: &ListQuery) -> Result<Option<ScanPage>, StoreError> {
         let mut page = Page::new(query);
         let from = query.from.clone().unwrap_or(ListPlace { rank: String::new(), id: ScanId(u64::MAX) });
         let text = query.target.as_deref().unwrap_or_default();
-        let Some(targets) = self.inner.aims.containing(&self.inner.db, text, &from.rank, page.missing() + MAX_IN_VAIN).await? else { return Ok(None) };
+        let Some(targets) =
+            self.inner.aims.containing(&self.inner.db, text, &from.rank, page.missing() + MAX_IN_VAIN).await?
+        else {
+            return Ok(None);
+        };
         'targets: for target in targets {
             let mut hi = if target == from.rank { number_of(from.id) } else { i64::MAX };
             page.in_vain += 1;
             loop {
                 let want = page.missing().clamp(5, CHUNK);
-                let rows = self.step(&Walk::Targets(vec![target.clone()]), Between { lo: -1, hi }, false, want, 0).await?;
+                let rows =
+                    self.step(&Walk::Targets(vec![target.clone()]), Between { lo: -1, hi }, false, want, 0).await?;
                 let is_last = rows.len() < want;
                 for Found { number, record } in rows {
                     if page.is_over() {
@@ -180,18 +194,27 @@ impl SurrealStore {
     async fn between_days(&self, query: &ListQuery) -> Result<Between, StoreError> {
         let mut between = Between { lo: -1, hi: i64::MAX };
         if let Some(from) = query.created_from {
-            let Bound { number } = calls::call_again(&self.inner.db, sql::FIRST_SINCE, Moment { at: row::nanoseconds(from) }).await?;
+            let Bound { number } =
+                calls::call_again(&self.inner.db, sql::FIRST_SINCE, Moment { at: row::nanoseconds(from) }).await?;
             between.lo = number.map_or(i64::MAX, |number| number - 1);
         }
         if let Some(until) = query.created_until {
-            let Bound { number } = calls::call_again(&self.inner.db, sql::LAST_BEFORE, Moment { at: row::nanoseconds(until) }).await?;
+            let Bound { number } =
+                calls::call_again(&self.inner.db, sql::LAST_BEFORE, Moment { at: row::nanoseconds(until) }).await?;
             between.hi = number.map_or(-1, |number| number + 1);
         }
         Ok(between)
     }
 
     /// The next rows along a walk, in its order.
-    async fn step(&self, walk: &Walk, between: Between, oldest_first: bool, limit: usize, start: usize) -> Result<Vec<Found>, StoreError> {
+    async fn step(
+        &self,
+        walk: &Walk,
+        between: Between,
+        oldest_first: bool,
+        limit: usize,
+        start: usize,
+    ) -> Result<Vec<Found>, StoreError> {
         let single = match walk {
             Walk::All => Some((sql::ALL, String::new())),
             Walk::Mode(mode) => Some((sql::OF_MODE, mode.as_str().to_owned())),
@@ -207,7 +230,8 @@ impl SurrealStore {
         };
         let mut rows = if let Some((sql, value)) = single {
             let step = Step { value, bound: between.begin(oldest_first), limit: at_most(limit), start: at_most(start) };
-            let Rows { rows } = calls::call_again(&self.inner.db, if oldest_first { sql.oldest } else { sql.newest }, step).await?;
+            let Rows { rows } =
+                calls::call_again(&self.inner.db, if oldest_first { sql.oldest } else { sql.newest }, step).await?;
             self.inner.unreadable.read(rows)?
         } else {
             let numbers = self.numbers(walk, between, oldest_first, limit, start).await?;
@@ -221,27 +245,53 @@ impl SurrealStore {
         Ok(rows)
     }
 
-    /// The next numbers along a walk, in its order. A walk with several values is one walk each, merged.
-    async fn numbers(&self, walk: &Walk, between: Between, oldest_first: bool, limit: usize, start: usize) -> Result<Vec<i64>, StoreError> {
+    /// The next numbers along a walk, in its order. A walk with several values is one walk each,
+    /// merged.
+    async fn numbers(
+        &self,
+        walk: &Walk,
+        between: Between,
+        oldest_first: bool,
+        limit: usize,
+        start: usize,
+    ) -> Result<Vec<i64>, StoreError> {
         let choose = |sql: Sql| if oldest_first { sql.oldest_numbers } else { sql.newest_numbers };
         let parts: Vec<(&'static str, String)> = match walk {
             Walk::All => vec![(choose(sql::ALL), String::new())],
             Walk::Mode(mode) => vec![(choose(sql::OF_MODE), mode.as_str().to_owned())],
-            Walk::Statuses(statuses) => statuses.iter().map(|status| (choose(sql::OF_STATUS), status.as_str().to_owned())).collect(),
+            Walk::Statuses(statuses) => {
+                statuses.iter().map(|status| (choose(sql::OF_STATUS), status.as_str().to_owned())).collect()
+            }
             Walk::Targets(targets) => targets.iter().map(|target| (choose(sql::OF_TARGET), target.clone())).collect(),
-            Walk::Found(plugin) => vec![(if oldest_first { sql::FOUND_OLDEST } else { sql::FOUND_NEWEST }, plugin_text(plugin))],
+            Walk::Found(plugin) => {
+                vec![(if oldest_first { sql::FOUND_OLDEST } else { sql::FOUND_NEWEST }, plugin_text(plugin))]
+            }
             Walk::Severe(least) => {
                 let statement = if oldest_first { sql::WORST_OLDEST } else { sql::WORST_NEWEST };
-                Severity::ALL.iter().filter(|severity| severity.is_at_least(*least)).map(|severity| (statement, severity.as_str().to_owned())).collect()
+                Severity::ALL
+                    .iter()
+                    .filter(|severity| severity.is_at_least(*least))
+                    .map(|severity| (statement, severity.as_str().to_owned()))
+                    .collect()
             }
         };
         let is_single = parts.len() == 1;
         let (limit_each, start_each) = if is_single { (limit, start) } else { (limit.saturating_add(start), 0) };
         let steps = parts.into_iter().map(|(sql, value)| {
-            let step = Step { value, bound: between.begin(oldest_first), limit: at_most(limit_each), start: at_most(start_each) };
+            let step = Step {
+                value,
+                bound: between.begin(oldest_first),
+                limit: at_most(limit_each),
+                start: at_most(start_each),
+            };
             calls::call_again::<Numbers>(&self.inner.db, sql, step)
         });
-        let mut numbers: Vec<i64> = try_join_all(steps).await?.into_iter().flat_map(|found| found.numbers).filter(|number| between.holds(*number)).collect();
+        let mut numbers: Vec<i64> = try_join_all(steps)
+            .await?
+            .into_iter()
+            .flat_map(|found| found.numbers)
+            .filter(|number| between.holds(*number))
+            .collect();
         numbers.sort_unstable();
         if !oldest_first {
             numbers.reverse();
@@ -258,7 +308,8 @@ impl SurrealStore {
         Ok(self.inner.unreadable.read(rows)?)
     }
 
-    /// How many scans match, and whether there are more: counted by indexes where they know, else as far as [`MAX_COUNT`] matches or [`MAX_IN_VAIN`] others.
+    /// How many scans match, and whether there are more: counted by indexes where they know, else
+    /// as far as [`MAX_COUNT`] matches or [`MAX_IN_VAIN`] others.
     async fn count(&self, query: &ListQuery) -> Result<(u64, bool), StoreError> {
         let whole = ListQuery {
             before: None,
@@ -277,7 +328,12 @@ impl SurrealStore {
             let stats = self.counts().await?;
             match &walk {
                 Walk::All => return Ok((stats.all(), false)),
-                Walk::Statuses(statuses) => return Ok((statuses.iter().fold(0, |sum: u64, status| sum.saturating_add(stats.of(*status))), false)),
+                Walk::Statuses(statuses) => {
+                    return Ok((
+                        statuses.iter().fold(0, |sum: u64, status| sum.saturating_add(stats.of(*status))),
+                        false,
+                    ));
+                }
                 Walk::Targets(_) | Walk::Mode(_) | Walk::Found(_) | Walk::Severe(_) => {}
             }
         }

@@ -1,6 +1,7 @@
 //! The data folder belongs to one process at a time.
 //!
-//! SurrealKV has a lock of its own, but it empties that lock's file before it looks whether it gets the lock, so the holder's process id is lost to the one who would report it.
+//! SurrealKV has a lock of its own, but it empties that lock's file before it looks whether it gets
+//! the lock, so the holder's process id is lost to the one who would report it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -27,10 +28,18 @@ impl FolderLock {
     pub fn take(folder: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { folder: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(folder.join(FILE_NAME)).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(folder.join(FILE_NAME))
+            .map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(OpenError::Locked { folder: folder.to_owned(), pid: read_pid(&file) }),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(OpenError::Locked { folder: folder.to_owned(), pid: read_pid(&file) });
+            }
             Err(error) => return Err(failed(error.into())),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;

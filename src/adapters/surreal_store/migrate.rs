@@ -1,6 +1,7 @@
 //! The schema, as numbered steps that are each applied once.
 //!
-//! A step that has been released is never edited: its checksum stands in every database. Change the schema with a new step.
+//! A step that has been released is never edited: its checksum stands in every database. Change the
+//! schema with a new step.
 
 use surrealdb::types::SurrealValue;
 
@@ -23,7 +24,8 @@ pub(super) enum Purpose {
 pub(super) enum Ground<'a> {
     /// Nothing: what is missing is made.
     Any,
-    /// To be the one that was used before. One that was emptied or replaced is not made ready: to go on as if nothing had ever been submitted would hide the loss.
+    /// To be the one that was used before. One that was emptied or replaced is not made ready: to
+    /// go on as if nothing had ever been submitted would hide the loss.
     Known(&'a str),
 }
 
@@ -70,8 +72,16 @@ struct Texts {
     texts: Vec<String>,
 }
 
-/// Makes a connection, or an engine, ready for calls: the database is there and selected, and its schema is this program's.
-pub(super) async fn prepare(db: &Database, namespace: &str, database: &str, level: AuthLevel, purpose: Purpose, ground: Ground<'_>) -> Result<(), OpenError> {
+/// Makes a connection, or an engine, ready for calls: the database is there and selected, and its
+/// schema is this program's.
+pub(super) async fn prepare(
+    db: &Database,
+    namespace: &str,
+    database: &str,
+    level: AuthLevel,
+    purpose: Purpose,
+    ground: Ground<'_>,
+) -> Result<(), OpenError> {
     match ground {
         Ground::Any => select_database(db, namespace, database, level).await?,
         Ground::Known(expected) => {
@@ -90,7 +100,8 @@ pub(super) async fn prepare(db: &Database, namespace: &str, database: &str, leve
     }
 }
 
-/// What tells this database from every other; `None` where nothing was ever made, or everything was removed.
+/// What tells this database from every other; `None` where nothing was ever made, or everything was
+/// removed.
 pub(super) async fn installation(db: &Database) -> Result<Option<String>, CallError> {
     #[derive(Debug, SurrealValue)]
     struct Installation {
@@ -105,7 +116,12 @@ pub(super) async fn installation(db: &Database) -> Result<Option<String>, CallEr
 }
 
 /// Makes what the user may make, as far as it is missing, and selects it.
-pub(super) async fn select_database(db: &Database, namespace: &str, database: &str, level: AuthLevel) -> Result<(), OpenError> {
+pub(super) async fn select_database(
+    db: &Database,
+    namespace: &str,
+    database: &str,
+    level: AuthLevel,
+) -> Result<(), OpenError> {
     let define_namespace = format!("DEFINE NAMESPACE IF NOT EXISTS `{namespace}`; ");
     let define_database = format!("USE NS `{namespace}`; DEFINE DATABASE IF NOT EXISTS `{database}`;");
     let sql = match level {
@@ -135,7 +151,8 @@ async fn unfinished_restore(db: &Database) -> Result<Option<jiff::Timestamp>, Op
         since: Option<i64>,
     }
     let sql = "RETURN { since: (SELECT VALUE since FROM ONLY restore:running) };";
-    let found: Restore = calls::call_again(db, sql, Nothing {}).await.map_err(failed("look for an unfinished restore"))?;
+    let found: Restore =
+        calls::call_again(db, sql, Nothing {}).await.map_err(failed("look for an unfinished restore"))?;
     Ok(found.since.map(|since| row::timestamp(since).unwrap_or_default()))
 }
 
@@ -153,21 +170,33 @@ pub(super) async fn run_steps(db: &Database, steps: &[Step]) -> Result<(), OpenE
         };
         match apply(db, missing).await {
             Ok(()) => {}
-            // Another program that starts at the same moment has made the step, or is just making it; or it was made and the answer lost.
-            Err(error) if error.failure() == Failure::Exists => tries.after_collision().await.map_err(failed("migrate the database"))?,
-            Err(error) if matches!(error.failure(), Failure::Conflict | Failure::Lost) => tries.after(error).await.map_err(failed("migrate the database"))?,
+            // Another program that starts at the same moment has made the step, or is just making
+            // it; or it was made and the answer lost.
+            Err(error) if error.failure() == Failure::Exists => {
+                tries.after_collision().await.map_err(failed("migrate the database"))?
+            }
+            Err(error) if matches!(error.failure(), Failure::Conflict | Failure::Lost) => {
+                tries.after(error).await.map_err(failed("migrate the database"))?
+            }
             Err(error) => return Err(failed("migrate the database")(error)),
         }
     }
 }
 
-/// The schema version of a database that lacks steps of this program; `None` for a new one, and for one that has them all.
+/// The schema version of a database that lacks steps of this program; `None` for a new one, and for
+/// one that has them all.
 pub(super) async fn outdated(db: &Database) -> Result<Option<i64>, OpenError> {
     #[derive(Debug, SurrealValue)]
     struct Versions {
         versions: Vec<i64>,
     }
-    let applied = match calls::call_again::<Versions>(db, "RETURN { versions: (SELECT VALUE version FROM migration) };", Nothing {}).await {
+    let applied = match calls::call_again::<Versions>(
+        db,
+        "RETURN { versions: (SELECT VALUE version FROM migration) };",
+        Nothing {},
+    )
+    .await
+    {
         Ok(found) => found.versions.into_iter().max(),
         Err(error) if error.is_missing_ground() => None,
         Err(error) => return Err(failed("read the migrations")(error)),
@@ -217,7 +246,8 @@ async fn apply(db: &Database, step: &Step) -> Result<(), CallError> {
         COMMIT;",
         step.sql
     );
-    calls::execute_to_its_end(db, sql, Record { migration_version: step.version, migration_text: step.sql.to_owned() }).await
+    calls::execute_to_its_end(db, sql, Record { migration_version: step.version, migration_text: step.sql.to_owned() })
+        .await
 }
 
 fn failed(doing: &'static str) -> impl Fn(CallError) -> OpenError {

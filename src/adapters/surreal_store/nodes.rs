@@ -1,6 +1,7 @@
 //! Nodes and their leases, and the scans that hang on them.
 //!
-//! A node's row is its lease. Ending a lease deletes the row, in the same transaction that looks for orphans: a node that comes back finds no row and is refused.
+//! A node's row is its lease. Ending a lease deletes the row, in the same transaction that looks
+//! for orphans: a node that comes back finds no row and is refused.
 
 use std::time::Duration;
 
@@ -117,7 +118,8 @@ const RENEW: &str = "
     };
     COMMIT;";
 
-const RUNNING_ON: &str = "RETURN { running: (SELECT number, node, token, failures FROM scan WHERE node = $name ORDER BY number) };";
+const RUNNING_ON: &str =
+    "RETURN { running: (SELECT number, node, token, failures FROM scan WHERE node = $name ORDER BY number) };";
 
 /// What becomes of each lease is said by `policy::lease::fate`.
 const ORPHANS: &str = "
@@ -168,17 +170,27 @@ impl SurrealStore {
         lease(answer)?.ok_or_else(|| row::corrupt("a new lease has no end"))
     }
 
-    pub(super) async fn renew(&self, node: &NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+    pub(super) async fn renew(
+        &self,
+        node: &NodeRegistration,
+        ttl: Duration,
+    ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
         let answer: LeaseAnswer = calls::call_again(&self.inner.db, RENEW, self.lease_arguments(node, ttl)?).await?;
         Ok(lease(answer)?.ok_or(NodeLeaseRefused))
     }
 
     pub(super) async fn forget(&self, node: &NodeId) -> Result<(), StoreError> {
-        Ok(calls::execute_again(&self.inner.db, FORGET, NodeArguments { key: node_key(node), name: node.to_string() }).await?)
+        Ok(calls::execute_again(&self.inner.db, FORGET, NodeArguments { key: node_key(node), name: node.to_string() })
+            .await?)
     }
 
     pub(super) async fn end_others(&self, keep: &NodeId) -> Result<(), StoreError> {
-        Ok(calls::execute_again(&self.inner.db, END_OTHERS, NodeArguments { key: node_key(keep), name: keep.to_string() }).await?)
+        Ok(calls::execute_again(
+            &self.inner.db,
+            END_OTHERS,
+            NodeArguments { key: node_key(keep), name: keep.to_string() },
+        )
+        .await?)
     }
 
     pub(super) async fn of_node(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
@@ -188,12 +200,18 @@ impl SurrealStore {
 
     pub(super) async fn end_expired(&self) -> Result<Vec<RunningScan>, StoreError> {
         let nanoseconds = |wait: Duration| i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX);
-        let arguments = OrphanArguments { offset: self.inner.offset(), silence: nanoseconds(SILENCE), spared: nanoseconds(SPARED), for_ever: i64::MAX };
+        let arguments = OrphanArguments {
+            offset: self.inner.offset(),
+            silence: nanoseconds(SILENCE),
+            spared: nanoseconds(SPARED),
+            for_ever: i64::MAX,
+        };
         running(calls::call_again(&self.inner.db, ORPHANS, arguments).await?)
     }
 
     pub(super) async fn all_nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        let answer: NodesAnswer = calls::call_again(&self.inner.db, NODES, Offset { offset: self.inner.offset() }).await?;
+        let answer: NodesAnswer =
+            calls::call_again(&self.inner.db, NODES, Offset { offset: self.inner.offset() }).await?;
         let mut nodes = Vec::with_capacity(answer.nodes.len());
         for node in answer.nodes {
             match serde_json::from_str(&node.registration) {
@@ -203,15 +221,24 @@ impl SurrealStore {
                     is_alive: node.alive,
                     drain_by: node.drain_by.map(row::timestamp).transpose()?,
                 }),
-                // A newer program may say what this one does not know; the other nodes are shown all the same.
-                Err(error) => tracing::warn!(node.id = node.name, error = &error as &dyn std::error::Error, "cannot read what a node says of itself"),
+                // A newer program may say what this one does not know; the other nodes are shown
+                // all the same.
+                Err(error) => tracing::warn!(
+                    node.id = node.name,
+                    error = &error as &dyn std::error::Error,
+                    "cannot read what a node says of itself"
+                ),
             }
         }
         Ok(nodes)
     }
 
     pub(super) async fn claim(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
-        let arguments = ClaimArguments { name: node.to_string(), every: i64::try_from(every.as_nanos()).map_err(row::corrupt)?, offset: self.inner.offset() };
+        let arguments = ClaimArguments {
+            name: node.to_string(),
+            every: i64::try_from(every.as_nanos()).map_err(row::corrupt)?,
+            offset: self.inner.offset(),
+        };
         match calls::call::<ClaimAnswer>(&self.inner.db, CLAIM_LOOK, arguments).await {
             Ok(answer) => Ok(answer.mine),
             // Another node has it.
@@ -233,7 +260,8 @@ impl SurrealStore {
 
 fn lease(answer: LeaseAnswer) -> Result<Option<NodeLease>, StoreError> {
     let Some(expires_at) = answer.expires_at else { return Ok(None) };
-    let cancels = answer.cancels.into_iter().map(|number| row::unsigned(number).map(ScanId)).collect::<Result<_, _>>()?;
+    let cancels =
+        answer.cancels.into_iter().map(|number| row::unsigned(number).map(ScanId)).collect::<Result<_, _>>()?;
     let nanoseconds = |number: i64| Duration::from_nanos(u64::try_from(number).unwrap_or_default());
     let drain = answer.drain.map(|left| left_to_drain(nanoseconds(left), answer.within.map(nanoseconds)));
     Ok(Some(NodeLease { expires_at: row::timestamp(expires_at)?, cancels, drain, paused: answer.paused }))

@@ -1,4 +1,5 @@
-//! Opening: the folder's lock and the embedded database, or the server; then what earlier versions did not keep. And closing.
+//! Opening: the folder's lock and the embedded database, or the server; then what earlier versions
+//! did not keep. And closing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use super::migrate::{self, Ground, Purpose};
 use super::replace;
 use super::store::{Inner, SurrealStore};
 
-/// The version of the embedded engine, which tells it to nobody. A test holds it against the locked dependencies.
+/// The version of the embedded engine, which tells it to nobody. A test holds it against the locked
+/// dependencies.
 pub const ENGINE_VERSION: &str = "3.3.5";
 
 const NAMESPACE: &str = "kastrel";
@@ -26,18 +28,26 @@ impl SurrealStore {
     /// Opens, or makes, the embedded database in `folder`. What is committed is on the disk.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::Lost`] and [`OpenError::Damaged`] for a database that lacks something that was committed;
-    /// [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program; [`OpenError::HalfRestored`] after a restore that failed; else what the folder or the database said.
+    /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::Lost`] and
+    /// [`OpenError::Damaged`] for a database that lacks something that was committed;
+    /// [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program;
+    /// [`OpenError::HalfRestored`] after a restore that failed; else what the folder or the
+    /// database said.
     pub async fn open(folder: &Path) -> Result<Self, OpenError> {
         Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss: false }, None).await
     }
 
-    /// As [`open`](Self::open); `before` is run before the schema of an existing database changes. `accept_loss`: also where rows are lost or cannot be read, as far as the engine can open what is
-    /// left.
+    /// As [`open`](Self::open); `before` is run before the schema of an existing database changes.
+    /// `accept_loss`: also where rows are lost or cannot be read, as far as the engine can open
+    /// what is left.
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`OpenError::BeforeMigration`].
-    pub async fn open_with(folder: &Path, before: Option<&dyn BeforeMigration>, accept_loss: bool) -> Result<Self, OpenError> {
+    pub async fn open_with(
+        folder: &Path,
+        before: Option<&dyn BeforeMigration>,
+        accept_loss: bool,
+    ) -> Result<Self, OpenError> {
         Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss }, before).await
     }
 
@@ -49,15 +59,19 @@ impl SurrealStore {
         Self::open_folder(folder, Opening { purpose: Purpose::Restore, accept_loss: false }, None).await
     }
 
-    /// Connects to a database server, and keeps the connection. A server that does not answer is tried for half a minute, with a log line for each try.
+    /// Connects to a database server, and keeps the connection. A server that does not answer is
+    /// tried for half a minute, with a log line for each try.
     ///
     /// # Errors
-    /// [`OpenError::Connect`] says what is wrong with the server, the user or the way to it; [`OpenError::UnsafeEngine`] for a server on an engine that loses rows; else as [`open`](Self::open).
+    /// [`OpenError::Connect`] says what is wrong with the server, the user or the way to it;
+    /// [`OpenError::UnsafeEngine`] for a server on an engine that loses rows; else as
+    /// [`open`](Self::open).
     pub async fn connect(address: &RemoteDatabase) -> Result<Self, OpenError> {
         Self::connect_with(address, false).await
     }
 
-    /// As [`connect`](Self::connect). `allow_unsafe_engine`: also to a server on an engine that is known to lose rows.
+    /// As [`connect`](Self::connect). `allow_unsafe_engine`: also to a server on an engine that is
+    /// known to lose rows.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -65,7 +79,8 @@ impl SurrealStore {
         Self::connect_for(address, Purpose::Use, allow_unsafe_engine).await
     }
 
-    /// As [`connect_with`](Self::connect_with), to restore a backup: also where an earlier restore failed.
+    /// As [`connect_with`](Self::connect_with), to restore a backup: also where an earlier restore
+    /// failed.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -83,14 +98,16 @@ impl SurrealStore {
         Self::whole(db, None, Purpose::Use).await
     }
 
-    /// Closes an embedded database: calls in flight end, what is committed is written out, and the files are let go of. Later calls fail, also those of clones. Does nothing to a server.
+    /// Closes an embedded database: calls in flight end, what is committed is written out, and the
+    /// files are let go of. Later calls fail, also those of clones. Does nothing to a server.
     pub async fn close(&self) {
         if let Database::Embedded(database) = &self.inner.db {
             database.close().await;
         }
     }
 
-    /// Reads all keys and values of an embedded database, so that every checksum in its files is checked, and counts the keys. `None` on a server, whose files are its own.
+    /// Reads all keys and values of an embedded database, so that every checksum in its files is
+    /// checked, and counts the keys. `None` on a server, whose files are its own.
     ///
     /// # Errors
     /// [`OpenError::Damaged`] says what cannot be read.
@@ -101,7 +118,8 @@ impl SurrealStore {
         }
     }
 
-    /// Waits until the database turns out, while it is used, to have lost what was committed. The process must end then.
+    /// Waits until the database turns out, while it is used, to have lost what was committed. The
+    /// process must end then.
     pub async fn lost(&self) -> String {
         match &self.inner.db {
             Database::Embedded(database) => database.lost().await,
@@ -111,22 +129,34 @@ impl SurrealStore {
 
     /// Ids up to `least` count as given out: they belonged to a database that this one replaces.
     pub(super) async fn keep_ids_above(&self, least: u64) -> Result<(), OpenError> {
-        let failed = |source: super::error::CallError| OpenError::Database { doing: "keep the ids of the database that is replaced", source: Box::new(source) };
+        let failed = |source: super::error::CallError| OpenError::Database {
+            doing: "keep the ids of the database that is replaced",
+            source: Box::new(source),
+        };
         embedded::keep_ids_above(&self.inner.db, least).await.map_err(failed)
     }
 
-    async fn open_folder(folder: &Path, opening: Opening, before: Option<&dyn BeforeMigration>) -> Result<Self, OpenError> {
+    async fn open_folder(
+        folder: &Path,
+        opening: Opening,
+        before: Option<&dyn BeforeMigration>,
+    ) -> Result<Self, OpenError> {
         let lock = FolderLock::take(folder)?;
         replace::check(folder)?;
         let database = EmbeddedDatabase::open(folder, opening, before).await?;
         Self::whole(Database::Embedded(database), Some(lock), opening.purpose).await
     }
 
-    async fn connect_for(address: &RemoteDatabase, purpose: Purpose, allow_unsafe_engine: bool) -> Result<Self, OpenError> {
+    async fn connect_for(
+        address: &RemoteDatabase,
+        purpose: Purpose,
+        allow_unsafe_engine: bool,
+    ) -> Result<Self, OpenError> {
         Self::whole(Database::Remote(Link::open(address, purpose, allow_unsafe_engine).await?), None, purpose).await
     }
 
-    /// Fills in what earlier versions did not keep: here and not where connections are made, because it may take longer than those may.
+    /// Fills in what earlier versions did not keep: here and not where connections are made,
+    /// because it may take longer than those may.
     async fn whole(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
         if purpose == Purpose::Use {
             backfill::run(&db).await?;
@@ -152,6 +182,9 @@ mod tests {
     #[test]
     fn the_engines_version_is_the_one_that_is_locked() {
         let lock = include_str!("../../../Cargo.lock");
-        assert!(lock.contains(&format!("name = \"surrealdb\"\nversion = \"{ENGINE_VERSION}\"\n")), "{ENGINE_VERSION} is not what Cargo.lock says");
+        assert!(
+            lock.contains(&format!("name = \"surrealdb\"\nversion = \"{ENGINE_VERSION}\"\n")),
+            "{ENGINE_VERSION} is not what Cargo.lock says"
+        );
     }
 }

@@ -69,7 +69,8 @@ impl SurrealStore {
     }
 
     pub(super) async fn set_pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
-        let answer = calls::call_again(&self.inner.db, PAUSE, PauseArguments { reason, offset: self.inner.offset() }).await?;
+        let answer =
+            calls::call_again(&self.inner.db, PAUSE, PauseArguments { reason, offset: self.inner.offset() }).await?;
         pause(answer)?.ok_or_else(|| row::corrupt("a new pause has no beginning"))
     }
 

@@ -1,9 +1,11 @@
 //! Replaces the embedded database of a data folder by a restored one.
 //!
-//! - **The new database** is made in a folder of its own, which is a data folder in all respects; the old one stays in its place, sound or damaged, until the new one is whole. A restore that fails has
-//!   changed nothing.
+//! - **The new database** is made in a folder of its own, which is a data folder in all respects;
+//!   the old one stays in its place, sound or damaged, until the new one is whole. A restore that
+//!   fails has changed nothing.
 //! - **Nothing is deleted**: the old database is renamed, with what stands beside it.
-//! - **While files change places** a mark says so. Whoever finds it does not open the folder, which would make an empty database: another restore has to finish the work.
+//! - **While files change places** a mark says so. Whoever finds it does not open the folder, which
+//!   would make an empty database: another restore has to finish the work.
 
 use std::fs::File;
 use std::io;
@@ -24,7 +26,8 @@ const NEW: &str = "restoring";
 /// The mark.
 const MARK: &str = "replacing-database";
 
-/// A restore that replaces the database. Dropped before its [`finish`](Self::finish), it leaves the old one in its place.
+/// A restore that replaces the database. Dropped before its [`finish`](Self::finish), it leaves the
+/// old one in its place.
 #[derive(Debug)]
 pub struct Replacement {
     folder: PathBuf,
@@ -36,7 +39,8 @@ impl Replacement {
     /// Takes the data folder, and makes an empty database to restore into.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] while another process holds the folder; else what the folder or the database said.
+    /// [`OpenError::Locked`] while another process holds the folder; else what the folder or the
+    /// database said.
     pub async fn begin(folder: &Path) -> Result<Self, OpenError> {
         let lock = FolderLock::take(folder)?;
         let new = folder.join(NEW);
@@ -136,7 +140,8 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -157,10 +162,19 @@ mod tests {
         make(&path.join(NEW), "database", "new");
         std::fs::write(path.join(NEW).join("kastrel.lock"), "1").unwrap();
         let aside = swap(path, &path.join(NEW), Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(aside, [path.join("database.replaced-19700101T000000Z-2"), path.join("high-water.replaced-19700101T000000Z")]);
+        assert_eq!(
+            aside,
+            [path.join("database.replaced-19700101T000000Z-2"), path.join("high-water.replaced-19700101T000000Z")]
+        );
         assert_eq!(
             names(path),
-            ["database", "database.replaced-19700101T000000Z", "database.replaced-19700101T000000Z-2", "high-water.replaced-19700101T000000Z", "results"]
+            [
+                "database",
+                "database.replaced-19700101T000000Z",
+                "database.replaced-19700101T000000Z-2",
+                "high-water.replaced-19700101T000000Z",
+                "results"
+            ]
         );
         assert_eq!(std::fs::read_to_string(path.join("database/file")).unwrap(), "new");
         assert_eq!(std::fs::read_to_string(aside[0].join("file")).unwrap(), "old");
@@ -180,7 +194,10 @@ mod tests {
         }
         assert!(!path.join("database").exists());
         let replacement = Replacement::begin(path).await.unwrap();
-        assert!(matches!(SurrealStore::open(path).await, Err(OpenError::Locked { .. })), "the folder is held meanwhile");
+        assert!(
+            matches!(SurrealStore::open(path).await, Err(OpenError::Locked { .. })),
+            "the folder is held meanwhile"
+        );
         assert!(replacement.finish(Timestamp::UNIX_EPOCH).await.unwrap().is_empty());
         SurrealStore::open(path).await.unwrap();
         assert!(!path.join(NEW).exists() && path.join("database.replaced-19700101T000000Z").exists());

@@ -8,7 +8,8 @@ use surrealdb::types::{RecordId, RecordIdKey, SurrealValue, Value};
 
 use super::error::CallError;
 
-/// The largest document that is written. The engine's own limit is its memory table; a row beyond this is the mistake of whoever made it so large.
+/// The largest document that is written. The engine's own limit is its memory table; a row beyond
+/// this is the mistake of whoever made it so large.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// The columns of a [`StoredScan`].
@@ -36,7 +37,8 @@ impl StoredScan {
         let mut record: ScanRecord = serde_json::from_str(&self.document).map_err(corrupt)?;
         let of_document = self.version - i64::from(self.leased_at.is_some());
         if of_document == 0 {
-            // A submission is written before its id and its time are known, so its document holds neither; the first change writes both.
+            // A submission is written before its id and its time are known, so its document holds
+            // neither; the first change writes both.
             born(&mut record, self.number, self.created_at)?;
         }
         if let (Some(at), Some(node)) = (self.leased_at, &self.node) {
@@ -77,8 +79,12 @@ pub(super) fn keyed(row: Value) -> Result<Keyed, CallError> {
         _ => (None, None),
     };
     let key = key.ok_or_else(|| CallError::Shape("a row of a scan has no number as its key".into()))?;
-    let id = ScanId(u64::try_from(key).map_err(|_| CallError::Shape("a row of a scan has no number as its key".into()))?);
-    let record = match StoredScan::from_value(row).map_err(|error| corrupt(error.to_string())).and_then(StoredScan::into_record) {
+    let id =
+        ScanId(u64::try_from(key).map_err(|_| CallError::Shape("a row of a scan has no number as its key".into()))?);
+    let record = match StoredScan::from_value(row)
+        .map_err(|error| corrupt(error.to_string()))
+        .and_then(StoredScan::into_record)
+    {
         Ok(record) if record.id != id => Err(corrupt(format!("the row says that it is that of scan {}", record.id))),
         other => other,
     };
@@ -126,7 +132,11 @@ impl Columns {
         };
         let document = serde_json::to_string(record).map_err(corrupt)?;
         if document.len() > MAX_DOCUMENT_BYTES {
-            return Err(corrupt(format!("the row of scan {} would have {} bytes, more than {MAX_DOCUMENT_BYTES}", record.id, document.len())));
+            return Err(corrupt(format!(
+                "the row of scan {} would have {} bytes, more than {MAX_DOCUMENT_BYTES}",
+                record.id,
+                document.len()
+            )));
         }
         Ok(Self {
             status: record.status().as_str().to_owned(),
@@ -156,7 +166,8 @@ pub(super) const fn rank(priority: Priority) -> i64 {
     }
 }
 
-/// A time as a column: whole nanoseconds since 1970; years that a column cannot hold become its ends.
+/// A time as a column: whole nanoseconds since 1970; years that a column cannot hold become its
+/// ends.
 pub(super) fn nanoseconds(at: Timestamp) -> i64 {
     i64::try_from(at.as_nanosecond()).unwrap_or(if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
 }

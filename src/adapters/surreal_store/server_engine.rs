@@ -1,6 +1,8 @@
-//! Which storage engine a database server runs on. The server has no call that says so, but it passes on the words in which its engine reports a write conflict.
+//! Which storage engine a database server runs on. The server has no call that says so, but it
+//! passes on the words in which its engine reports a write conflict.
 //!
-//! Two transactions write the same new row; the second commit fails with those words. The row is removed again.
+//! Two transactions write the same new row; the second commit fails with those words. The row is
+//! removed again.
 
 use surrealdb::types::{Object, SurrealValue, Uuid, Value};
 use surrealdb_rpc::DbResult;
@@ -22,30 +24,44 @@ pub(super) enum ServerEngine {
 }
 
 impl ServerEngine {
-    /// The engine whose words for a write conflict these are. They are those of SurrealDB 3.3: `surrealdb-kvs-*` pass on the text of `rocksdb`, `surrealkv` and `surrealmx`.
+    /// The engine whose words for a write conflict these are. They are those of SurrealDB 3.3:
+    /// `surrealdb-kvs-*` pass on the text of `rocksdb`, `surrealkv` and `surrealmx`.
     fn of_conflict(message: &str) -> Self {
-        [("Resource busy", Self::RocksDb), ("Transaction write conflict", Self::SurrealKv), ("Write conflict, retry the transaction", Self::Memory)]
-            .into_iter()
-            .find_map(|(words, engine)| message.contains(words).then_some(engine))
-            .unwrap_or(Self::Unknown)
+        [
+            ("Resource busy", Self::RocksDb),
+            ("Transaction write conflict", Self::SurrealKv),
+            ("Write conflict, retry the transaction", Self::Memory),
+        ]
+        .into_iter()
+        .find_map(|(words, engine)| message.contains(words).then_some(engine))
+        .unwrap_or(Self::Unknown)
     }
 }
 
 /// Provokes a conflict in the selected database, whose schema is up to date.
 ///
 /// # Errors
-/// The connection broke. A server that refuses transactions over several requests is [`ServerEngine::Unknown`].
+/// The connection broke. A server that refuses transactions over several requests is
+/// [`ServerEngine::Unknown`].
 pub(super) async fn detect(wire: &Wire) -> Result<ServerEngine, CallError> {
     let row = uuid::Uuid::new_v4().to_string();
     let found = conflict(wire, &row).await?;
     // Rows of this table that stay behind are removed after a day.
-    let _ = wire.ask("query", vec!["DELETE type::record('submitter', $row) RETURN NONE;".to_owned().into_value(), variables(&row, 0)]).await?;
+    let _ = wire
+        .ask(
+            "query",
+            vec!["DELETE type::record('submitter', $row) RETURN NONE;".to_owned().into_value(), variables(&row, 0)],
+        )
+        .await?;
     match found {
         Ok(()) => Ok(ServerEngine::Unknown),
         Err(error) => {
             let engine = ServerEngine::of_conflict(error.message());
             if engine == ServerEngine::Unknown {
-                tracing::debug!(answer = error.message(), "the database server does not say which storage engine it runs on");
+                tracing::debug!(
+                    answer = error.message(),
+                    "the database server does not say which storage engine it runs on"
+                );
             }
             Ok(engine)
         }
@@ -63,9 +79,12 @@ async fn conflict(wire: &Wire, row: &str) -> Result<surrealdb::Result<()>, CallE
         };
         open.push((number, transaction));
     }
-    const WRITE: &str = "UPSERT type::record('submitter', $row) SET batch = $batch, at = time::nano(time::now()) RETURN NONE;";
+    const WRITE: &str =
+        "UPSERT type::record('submitter', $row) SET batch = $batch, at = time::nano(time::now()) RETURN NONE;";
     for (number, transaction) in &open {
-        let written = wire.ask_within(*transaction, "query", vec![WRITE.to_owned().into_value(), variables(row, *number)]).await?;
+        let written = wire
+            .ask_within(*transaction, "query", vec![WRITE.to_owned().into_value(), variables(row, *number)])
+            .await?;
         if let Err(error) = statement_error(written) {
             return Ok(Err(error));
         }
@@ -103,8 +122,14 @@ mod tests {
     fn an_engine_is_known_by_its_words_for_a_conflict() {
         for (message, engine) in [
             ("Transaction conflict: Resource busy: . This transaction can be retried", ServerEngine::RocksDb),
-            ("Transaction conflict: Transaction write conflict. This transaction can be retried", ServerEngine::SurrealKv),
-            ("Transaction conflict: Write conflict, retry the transaction. This transaction can be retried", ServerEngine::Memory),
+            (
+                "Transaction conflict: Transaction write conflict. This transaction can be retried",
+                ServerEngine::SurrealKv,
+            ),
+            (
+                "Transaction conflict: Write conflict, retry the transaction. This transaction can be retried",
+                ServerEngine::Memory,
+            ),
             ("Transaction conflict: MvccConflict. This transaction can be retried", ServerEngine::Unknown),
             ("Method not allowed", ServerEngine::Unknown),
         ] {

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
+use kastrel_actors::model::{
+    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord,
+};
 use kastrel_actors::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats, Submitted,
+    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
+    ScanStore, StoreError, StoreStats, Submitted,
 };
 use surrealdb::types::SurrealValue;
 
@@ -28,7 +31,8 @@ pub struct SurrealStore {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    // Declared before the lock, and so dropped before it: nobody is told that the folder is free while a connection is open.
+    // Declared before the lock, and so dropped before it: nobody is told that the folder is free
+    // while a connection is open.
     pub(super) db: Database,
     clock_offset_ms: Arc<AtomicI64>,
     pub(super) submissions: Queue,
@@ -39,7 +43,14 @@ pub(super) struct Inner {
 
 impl Inner {
     pub(super) fn new(db: Database, clock_offset_ms: Arc<AtomicI64>, lock: Option<FolderLock>) -> Self {
-        Self { db, clock_offset_ms, submissions: Queue::default(), aims: Aims::default(), unreadable: Unreadable::default(), _lock: lock }
+        Self {
+            db,
+            clock_offset_ms,
+            submissions: Queue::default(),
+            aims: Aims::default(),
+            unreadable: Unreadable::default(),
+            _lock: lock,
+        }
     }
 
     /// What is added to the database's clock, in nanoseconds.
@@ -67,7 +78,9 @@ impl SurrealStore {
     /// # Errors
     /// The database does not answer.
     pub async fn installation(&self) -> Result<String, StoreError> {
-        migrate::installation(&self.inner.db).await?.ok_or_else(|| row::corrupt("the database does not say which installation it is"))
+        migrate::installation(&self.inner.db)
+            .await?
+            .ok_or_else(|| row::corrupt("the database does not say which installation it is"))
     }
 }
 
@@ -133,7 +146,11 @@ impl ScanStore for SurrealStore {
         self.grant(&node, ttl).await
     }
 
-    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+    async fn renew_node(
+        &self,
+        node: NodeRegistration,
+        ttl: Duration,
+    ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
         self.renew(&node, ttl).await
     }
 
@@ -172,7 +189,12 @@ impl ScanStore for SurrealStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.db.check()?;
         // Reads a row, so that a storage engine that hangs below a healthy connection is noticed.
-        let answer: Alive = calls::call(&self.inner.db, "RETURN { alive: (SELECT VALUE value FROM ONLY counter:scan) != -1 };", Nothing {}).await?;
+        let answer: Alive = calls::call(
+            &self.inner.db,
+            "RETURN { alive: (SELECT VALUE value FROM ONLY counter:scan) != -1 };",
+            Nothing {},
+        )
+        .await?;
         if answer.alive { Ok(()) } else { Err(row::corrupt("the counter of scans is spoilt")) }
     }
 }

@@ -1,10 +1,14 @@
 //! Submissions: ids without gaps, keys that are used once, and many at a time.
 //!
-//! The id comes from a counter row in the same transaction, so a number is given out exactly when its row is there. Writers of one counter would collide, and each commit waits for
-//! the disk; so the submissions of this process queue up, and whoever's turn it is writes all that wait, in one transaction.
+//! The id comes from a counter row in the same transaction, so a number is given out exactly when
+//! its row is there. Writers of one counter would collide, and each commit waits for the disk; so
+//! the submissions of this process queue up, and whoever's turn it is writes all that wait, in one
+//! transaction.
 //!
-//! Each batch has a number, which the same transaction writes into this process's row of `submitter`. When the answer is lost, that row tells whether the batch was written; if it was not,
-//! asking ([`SETTLE`]) takes its number away in the same step, so that it never will be: a transaction may still be on its way to the server, or waiting there.
+//! Each batch has a number, which the same transaction writes into this process's row of
+//! `submitter`. When the answer is lost, that row tells whether the batch was written; if it was
+//! not, asking ([`SETTLE`]) takes its number away in the same step, so that it never will be: a
+//! transaction may still be on its way to the server, or waiting there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,10 +29,12 @@ use super::store::{Inner, SurrealStore};
 /// The most submissions in one transaction.
 const BATCH: usize = 64;
 
-/// The longest that a submission may wait for its turn and its transaction. Others may be before it, and each batch may collide for as long as an operation may.
+/// The longest that a submission may wait for its turn and its transaction. Others may be before
+/// it, and each batch may collide for as long as an operation may.
 const SUBMIT_LIMIT: Duration = OPERATION_LIMIT.saturating_mul(2);
 
-/// The longest idempotency key. It becomes part of a key of the storage engine, and one submission must not spoil the transaction of others.
+/// The longest idempotency key. It becomes part of a key of the storage engine, and one submission
+/// must not spoil the transaction of others.
 const MAX_KEY_BYTES: usize = 1024;
 
 /// Submissions that wait for their transaction.
@@ -41,7 +47,10 @@ pub(super) struct Queue {
 impl Default for Queue {
     fn default() -> Self {
         let submitter = uuid::Uuid::new_v4().to_string();
-        Self { waiting: Mutex::default(), turn: tokio::sync::Mutex::new(Turn { submitter, batch: 0, unanswered: None }) }
+        Self {
+            waiting: Mutex::default(),
+            turn: tokio::sync::Mutex::new(Turn { submitter, batch: 0, unanswered: None }),
+        }
     }
 }
 
@@ -73,7 +82,8 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(one);
     }
 
-    /// The next submissions to be written. Those whose callers have gone are left out: a caller that was told of a failure must not find the scan later.
+    /// The next submissions to be written. Those whose callers have gone are left out: a caller
+    /// that was told of a failure must not find the scan later.
     fn take_batch(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|one| !one.answer.is_closed());
@@ -243,7 +253,8 @@ const WRITE: &str = "
     RETURN { last: $last, now: $now };
     COMMIT;";
 
-/// Says what became of a batch, and takes its number away if nothing did. Both transactions write the same row, so they cannot both be committed as if the other were not there.
+/// Says what became of a batch, and takes its number away if nothing did. Both transactions write
+/// the same row, so they cannot both be committed as if the other were not there.
 const SETTLE: &str = "
     BEGIN;
     LET $known = SELECT batch, last, at FROM ONLY $submitter;
@@ -251,8 +262,13 @@ const SETTLE: &str = "
     RETURN IF $known.batch = $batch { { last: $known.last, now: $known.at } } ELSE { { last: NONE, now: NONE } };
     COMMIT;";
 
-/// Writes `scans` in one transaction and says what became of each, in their order. An error of all of them means that none was written, as far as that can be known.
-async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec<Result<Submitted, StoreError>>, WriteError> {
+/// Writes `scans` in one transaction and says what became of each, in their order. An error of all
+/// of them means that none was written, as far as that can be known.
+async fn write(
+    inner: &Inner,
+    turn: &mut Turn,
+    scans: &[&NewScan],
+) -> Result<Vec<Result<Submitted, StoreError>>, WriteError> {
     let mut tries = Tries::default();
     loop {
         let used = find_keys(inner, scans).await?;
@@ -264,7 +280,8 @@ async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec
         turn.batch += 1;
         let amount = i64::try_from(plan.records.len()).map_err(row::corrupt)?;
         turn.unanswered = Some(RefusedBatch { submitter: turn.submitter.clone(), batch: turn.batch, amount });
-        let rows = NewRows { submitter: turn.row(), batch: turn.batch, offset: inner.offset(), amount, rows: plan.rows };
+        let rows =
+            NewRows { submitter: turn.row(), batch: turn.batch, offset: inner.offset(), amount, rows: plan.rows };
         let born = match calls::call::<Born>(&inner.db, WRITE, rows).await {
             Ok(born) => born,
             Err(error) => {
@@ -274,7 +291,8 @@ async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec
                     turn.unanswered = None;
                 }
                 match failure {
-                    // Another process took the number or the key; what it wrote is seen on the next try.
+                    // Another process took the number or the key; what it wrote is seen on the next
+                    // try.
                     Failure::Exists => {
                         tries.after_collision().await?;
                         continue;
@@ -304,7 +322,8 @@ async fn write(inner: &Inner, turn: &mut Turn, scans: &[&NewScan]) -> Result<Vec
 
 /// What became of the last batch, whose answer was lost. `None`: nothing, and nothing will.
 async fn settle(inner: &Inner, turn: &Turn) -> Result<Option<Born>, CallError> {
-    let settled: Settled = calls::call_again(&inner.db, SETTLE, Batch { submitter: turn.row(), batch: turn.batch }).await?;
+    let settled: Settled =
+        calls::call_again(&inner.db, SETTLE, Batch { submitter: turn.row(), batch: turn.batch }).await?;
     Ok(settled.last.zip(settled.now).map(|(last, now)| Born { last, now }))
 }
 
@@ -330,7 +349,8 @@ pub(super) fn text_key(table: &str, text: &str) -> RecordId {
 enum Place {
     /// A scan that was there before.
     Existing(ScanId),
-    /// A new scan: the place in [`Plan::records`], and whether this is the submission that makes it.
+    /// A new scan: the place in [`Plan::records`], and whether this is the submission that makes
+    /// it.
     New { at: usize, first: bool },
 }
 
@@ -379,7 +399,8 @@ fn template(scan: &NewScan) -> ScanRecord {
     ScanRecord::submitted(ScanId(0), scan.clone(), jiff::Timestamp::UNIX_EPOCH)
 }
 
-/// The answer for each place. The transaction is committed, so what goes wrong with one answer is that place's alone.
+/// The answer for each place. The transaction is committed, so what goes wrong with one answer is
+/// that place's alone.
 async fn answers(
     inner: &Inner,
     places: Vec<Place>,
@@ -435,10 +456,15 @@ mod tests {
         let store = SurrealStore::in_memory().await.unwrap();
         let keyed = NewScan { idempotency_key: Some("key".into()), ..fixtures::new_scan("example.com") };
         store.enqueue(keyed.clone()).await.unwrap();
-        calls::execute(&store.inner.db, "UPDATE scan:1 SET document = 'spoilt';", Keys { keys: Vec::new() }).await.unwrap();
+        calls::execute(&store.inner.db, "UPDATE scan:1 SET document = 'spoilt';", Keys { keys: Vec::new() })
+            .await
+            .unwrap();
         let mut turn = store.inner.submissions.turn.lock().await;
         let other = fixtures::new_scan("example.org");
         let answers = write(&store.inner, &mut turn, &[&keyed, &other]).await.unwrap();
-        assert!(matches!(answers.as_slice(), [Err(StoreError::Corrupt(_)), Ok(Submitted::Created(record))] if record.id == ScanId(2)), "{answers:?}");
+        assert!(
+            matches!(answers.as_slice(), [Err(StoreError::Corrupt(_)), Ok(Submitted::Created(record))] if record.id == ScanId(2)),
+            "{answers:?}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The port's conformance suite, in memory, on disk and on a server, and what only this adapter promises.
+//! The port's conformance suite, in memory, on disk and on a server, and what only this adapter
+//! promises.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,9 +13,15 @@ use tempfile::TempDir;
 use super::{RemoteDatabase, SurrealStore};
 use surreal_server::SurrealServer;
 
-/// A runtime as the application builds it: several threads, with stacks that SurrealDB's parser fits into.
+/// A runtime as the application builds it: several threads, with stacks that SurrealDB's parser
+/// fits into.
 pub(super) fn run(case: impl Future<Output = ()> + Send + 'static) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(8 << 20).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(8 << 20)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(runtime.spawn(case)).unwrap();
 }
 

@@ -1,12 +1,18 @@
 //! Everything out, and everything into an empty database: the store's half of backup and restore.
 //!
-//! What goes out is records, not rows: columns, keys and the counter follow from them and are made anew on the way in, so that a backup outlives the schema. Nodes stay out: their leases
-//! are over. A scan that ran when the backup was made comes in as running on a node that does not exist, which makes it an orphan that the rescuer hands back.
+//! What goes out is records, not rows: columns, keys and the counter follow from them and are made
+//! anew on the way in, so that a backup outlives the schema. Nodes stay out: their leases are over.
+//! A scan that ran when the backup was made comes in as running on a node that does not exist,
+//! which makes it an orphan that the rescuer hands back.
 //!
-//! - **On the way out** the set of scans is that of one moment, since ids are given out in order; each scan is as it was when its page was read. A row that cannot be read is left out and named:
-//!   it must not keep the others from being backed up. A page that the engine cannot read is read in halves, down to the rows that cannot be.
-//! - **What is kept beside the rows** ([`ended`](super::ended)) is made anew at the end, as for the scans of an earlier version.
-//! - **On the way in** a mark stands in the database from the first row to the last, and who finds it does not use the database ([`OpenError::HalfRestored`](super::OpenError)).
+//! - **On the way out** the set of scans is that of one moment, since ids are given out in order;
+//!   each scan is as it was when its page was read. A row that cannot be read is left out and
+//!   named: it must not keep the others from being backed up. A page that the engine cannot read is
+//!   read in halves, down to the rows that cannot be.
+//! - **What is kept beside the rows** ([`ended`](super::ended)) is made anew at the end, as for the
+//!   scans of an earlier version.
+//! - **On the way in** a mark stands in the database from the first row to the last, and who finds
+//!   it does not use the database ([`OpenError::HalfRestored`](super::OpenError)).
 
 use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
 use kastrel_actors::policy::listing::target_text;
@@ -158,9 +164,11 @@ const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), 
 /// Columns that a database of an earlier schema does not have yet come as `NONE`.
 const EXPORT: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $range) };");
 
-/// Sets the mark, unless the database is in use, and takes back the one that says that everything beside the rows is there. Whoever registers or submits reads the mark FOR UPDATE, so that
-/// neither is committed beside this. A restore that began before and has not ended loses the mark and with it the database; the rows of nodes whose leases are over go, so that no such node
-/// comes back to life in the middle of the import.
+/// Sets the mark, unless the database is in use, and takes back the one that says that everything
+/// beside the rows is there. Whoever registers or submits reads the mark FOR UPDATE, so that
+/// neither is committed beside this. A restore that began before and has not ended loses the mark
+/// and with it the database; the rows of nodes whose leases are over go, so that no such node comes
+/// back to life in the middle of the import.
 const BEGIN: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
@@ -208,7 +216,8 @@ const IMPORT: &str = "
     };
     COMMIT;";
 
-/// The mark goes in the same step in which the counter comes, so that asking again after a lost answer finds either both or neither done.
+/// The mark goes in the same step in which the counter comes, so that asking again after a lost
+/// answer finds either both or neither done.
 const END: &str = "
     BEGIN;
     LET $found = (SELECT count() FROM scan GROUP ALL)[0].count ?? 0;
@@ -254,8 +263,12 @@ impl SurrealStore {
             match self.export_range(first, last).await {
                 Ok(page) => exported.extend(page),
                 // A database that is gone has no readable half.
-                Err(error) if error.failure() != Failure::Unknown || self.ping().await.is_err() => return Err(error.into()),
-                Err(error) if first == last => exported.push(Exported::Unreadable { id: ScanId(row::unsigned(first)?), why: chain(&error) }),
+                Err(error) if error.failure() != Failure::Unknown || self.ping().await.is_err() => {
+                    return Err(error.into());
+                }
+                Err(error) if first == last => {
+                    exported.push(Exported::Unreadable { id: ScanId(row::unsigned(first)?), why: chain(&error) })
+                }
                 Err(_) => {
                     let middle = first + (last - first) / 2;
                     ranges.extend([(middle + 1, last), (first, middle)]);
@@ -273,7 +286,8 @@ impl SurrealStore {
         Ok(exported)
     }
 
-    /// Marks the database as one that is being restored. What an earlier restore that failed has left is cleared away.
+    /// Marks the database as one that is being restored. What an earlier restore that failed has
+    /// left is cleared away.
     ///
     /// # Errors
     /// The database holds scans, is in use, or failed.
@@ -289,14 +303,16 @@ impl SurrealStore {
         }
         let mut left = begun.again;
         while left {
-            let Deleted { deleted } = calls::call_again(&self.inner.db, CLEAR, Run { run: import.run.clone() }).await.map_err(refused)?;
+            let Deleted { deleted } =
+                calls::call_again(&self.inner.db, CLEAR, Run { run: import.run.clone() }).await.map_err(refused)?;
             left = deleted > 0;
         }
         Ok(import)
     }
 }
 
-/// A restore that is under way. Dropped before its [`end`](Self::end) it leaves the mark, and nobody uses the database before another restore.
+/// A restore that is under way. Dropped before its [`end`](Self::end) it leaves the mark, and
+/// nobody uses the database before another restore.
 #[derive(Debug)]
 pub struct Import<'a> {
     store: &'a SurrealStore,
@@ -311,13 +327,16 @@ impl Import<'_> {
     /// Another restore has begun, the database failed, or a record cannot be a row.
     pub async fn add(&self, scans: &[ScanRecord]) -> Result<(), ImportError> {
         let rows = scans.iter().map(import_row).collect::<Result<_, StoreError>>()?;
-        calls::execute_again(&self.store.inner.db, IMPORT, ImportRows { run: self.run.clone(), rows }).await.map_err(refused)
+        calls::execute_again(&self.store.inner.db, IMPORT, ImportRows { run: self.run.clone(), rows })
+            .await
+            .map_err(refused)
     }
 
     /// Declares the database whole, with as many scans as were `imported`.
     ///
     /// # Errors
-    /// Another number of scans is there, another restore has begun, or the database failed. The mark stays then.
+    /// Another number of scans is there, another restore has begun, or the database failed. The
+    /// mark stays then.
     pub async fn end(self, stock: &Stock, imported: u64) -> Result<(), ImportError> {
         let end = End {
             run: self.run,
@@ -407,7 +426,8 @@ mod tests {
         let exported = store.export(ScanId(1), ScanId(9)).await.unwrap();
         let ids: Vec<u64> = exported.iter().map(|one| one.id().0).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
-        let unreadable: Vec<u64> = exported.iter().filter(|one| matches!(one, Exported::Unreadable { .. })).map(|one| one.id().0).collect();
+        let unreadable: Vec<u64> =
+            exported.iter().filter(|one| matches!(one, Exported::Unreadable { .. })).map(|one| one.id().0).collect();
         assert_eq!(unreadable, [2, 3, 4, 6], "{exported:?}");
         let mut file = Vec::new();
         let written = crate::backup::write(&store, &mut file, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
@@ -430,8 +450,15 @@ mod tests {
         assert!(slow.contains("SLEEP"));
         for _ in 0..3 {
             let store = SurrealStore::in_memory().await.unwrap();
-            let node = Registration { key: RecordId::new("node", "a"), name: "a".into(), registration: "{}".into(), ttl: 60_000_000_000, offset: 0 };
-            let (registered, begun) = tokio::join!(calls::execute(&store.inner.db, slow.clone(), node), store.begin_import());
+            let node = Registration {
+                key: RecordId::new("node", "a"),
+                name: "a".into(),
+                registration: "{}".into(),
+                ttl: 60_000_000_000,
+                offset: 0,
+            };
+            let (registered, begun) =
+                tokio::join!(calls::execute(&store.inner.db, slow.clone(), node), store.begin_import());
             assert_ne!(registered.is_ok(), begun.is_ok(), "{registered:?} {begun:?}");
         }
     }

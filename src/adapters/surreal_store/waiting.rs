@@ -50,22 +50,35 @@ const WAITING: &str = "
     RETURN { rows: (SELECT number, due, trace FROM scan WHERE rank = $rank AND due <= $until ORDER BY due LIMIT $limit) };";
 
 /// The waiting rows of a priority that are due last of all.
-const DUE_LAST: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM scan WHERE rank = $rank AND due < $until ORDER BY due DESC LIMIT $limit) };");
+const DUE_LAST: &str = concat!(
+    "RETURN { rows: (SELECT ",
+    stored!(),
+    " FROM scan WHERE rank = $rank AND due < $until ORDER BY due DESC LIMIT $limit) };"
+);
 
 impl SurrealStore {
-    /// One walk of the index a priority, each from its longest due end: a crowd of one priority must not keep the others from being signalled.
+    /// One walk of the index a priority, each from its longest due end: a crowd of one priority
+    /// must not keep the others from being signalled.
     pub(super) async fn waiting(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         let within = i64::try_from(within.as_nanos()).unwrap_or(i64::MAX / 4);
         let Now { now } = calls::call_again(&self.inner.db, NOW, Offset { offset: self.inner.offset() }).await?;
         let until = now.saturating_add(within);
         let mut due = Vec::new();
         for priority in Priority::ALL.iter().copied() {
-            let DueRows { rows } = calls::call_again(&self.inner.db, WAITING, Waiting { rank: row::rank(priority), until, limit: at_most(limit) }).await?;
+            let DueRows { rows } = calls::call_again(
+                &self.inner.db,
+                WAITING,
+                Waiting { rank: row::rank(priority), until, limit: at_most(limit) },
+            )
+            .await?;
             for found in rows {
                 let id = ScanId(row::unsigned(found.number)?);
                 // The others must not wait for a row that cannot be read.
                 let Ok(trace) = found.trace.parse() else {
-                    tracing::error!(scan.id = id.0, "the trace context of a waiting scan cannot be read; it is not signalled");
+                    tracing::error!(
+                        scan.id = id.0,
+                        "the trace context of a waiting scan cannot be read; it is not signalled"
+                    );
                     continue;
                 };
                 let wait = Duration::from_nanos(u64::try_from(found.due.saturating_sub(now)).unwrap_or_default());
@@ -76,9 +89,18 @@ impl SurrealStore {
         Ok(due)
     }
 
-    /// Rows that are due although their column says that they will be: [`left_to_wait`](kastrel_actors::model::ScanRecord::left_to_wait). They are those that are due last of all. If the very last one is none of them, then any
-    /// other waits for no longer than that one does; so a look at one row is all that this costs as long as the clock is right.
-    async fn due_by_a_clock_since_set_back(&self, priority: Priority, now: i64, until: i64, limit: usize) -> Result<Vec<DueScan>, StoreError> {
+    /// Rows that are due although their column says that they will be:
+    /// [`left_to_wait`](kastrel_actors::model::ScanRecord::left_to_wait). They are those that are
+    /// due last of all. If the very last one is none of them, then any other waits for no longer
+    /// than that one does; so a look at one row is all that this costs as long as the clock is
+    /// right.
+    async fn due_by_a_clock_since_set_back(
+        &self,
+        priority: Priority,
+        now: i64,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<DueScan>, StoreError> {
         let moment = row::timestamp(now)?;
         let mut found = Vec::new();
         for limit in [1, limit] {
@@ -89,12 +111,24 @@ impl SurrealStore {
                 let number = stored.number;
                 match stored.into_record() {
                     Ok(record) => match record.state {
-                        ScanState::Pending { due, .. } if row::nanoseconds(due) > until && record.left_to_wait(moment).is_zero() => {
-                            found.push(DueScan { id: record.id, priority, due, wait: Duration::ZERO, trace: record.trace });
+                        ScanState::Pending { due, .. }
+                            if row::nanoseconds(due) > until && record.left_to_wait(moment).is_zero() =>
+                        {
+                            found.push(DueScan {
+                                id: record.id,
+                                priority,
+                                due,
+                                wait: Duration::ZERO,
+                                trace: record.trace,
+                            });
                         }
                         _ => {}
                     },
-                    Err(error) => tracing::error!(scan.id = number, error = &error as &dyn std::error::Error, "the row of a waiting scan cannot be read"),
+                    Err(error) => tracing::error!(
+                        scan.id = number,
+                        error = &error as &dyn std::error::Error,
+                        "the row of a waiting scan cannot be read"
+                    ),
                 }
             }
             if found.is_empty() {

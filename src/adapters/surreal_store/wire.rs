@@ -1,11 +1,14 @@
 //! One connection to a database server: requests out, answers in, and the moment when it is gone.
 //!
-//! The SDK's own connection is not used: it connects anew by itself and keeps every request until it has, however long ago the caller gave up, so that a write nobody waits for any more
-//! would be made after an outage. It also lets the network hold small requests back while others are on their way. Here a connection that breaks is gone for good: every request on it
-//! fails at once, requests whose callers went away are never sent, and [`super::link`] makes another connection.
+//! The SDK's own connection is not used: it connects anew by itself and keeps every request until
+//! it has, however long ago the caller gave up, so that a write nobody waits for any more would be
+//! made after an outage. It also lets the network hold small requests back while others are on
+//! their way. Here a connection that breaks is gone for good: every request on it fails at once,
+//! requests whose callers went away are never sent, and [`super::link`] makes another connection.
 //!
 //! - **Owns** one WebSocket, in one task, and the requests that wait for an answer on it.
-//! - **Notices** a server that answers nothing: it is asked for a sign of life when it was silent for [`QUIET`], and given up after [`SILENT`].
+//! - **Notices** a server that answers nothing: it is asked for a sign of life when it was silent
+//!   for [`QUIET`], and given up after [`SILENT`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -86,11 +89,21 @@ impl Wire {
     }
 
     /// As [`ask`](Self::ask), within a transaction that `begin` opened on this connection.
-    pub(super) async fn ask_within(&self, transaction: Transaction, method: &'static str, parameters: Vec<Value>) -> Result<Answer, CallError> {
+    pub(super) async fn ask_within(
+        &self,
+        transaction: Transaction,
+        method: &'static str,
+        parameters: Vec<Value>,
+    ) -> Result<Answer, CallError> {
         self.send(method, parameters, Some(transaction)).await
     }
 
-    async fn send(&self, method: &'static str, parameters: Vec<Value>, transaction: Option<Transaction>) -> Result<Answer, CallError> {
+    async fn send(
+        &self,
+        method: &'static str,
+        parameters: Vec<Value>,
+        transaction: Option<Transaction>,
+    ) -> Result<Answer, CallError> {
         let (answer, answered) = oneshot::channel();
         // Not sent at all: the other end of the channel is gone, and the request with it.
         self.requests.send(Request { method, parameters, transaction, answer }).await.map_err(|_| CallError::Lost)?;
@@ -115,10 +128,17 @@ impl Wire {
 fn socket_error(error: SocketError) -> ConnectError {
     match error {
         // A server that is still starting, or a proxy before one.
-        SocketError::Http(response) if response.status().is_server_error() => ConnectError::Refused(format!("it answers {}", response.status()).into()),
-        // What a web server says that knows neither the path nor the protocol; so does SurrealDB before version 3.
-        SocketError::Http(_) | SocketError::Protocol(_) | SocketError::HttpFormat(_) => ConnectError::NotADatabase(error.to_string()),
-        SocketError::Io(error) if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) => {
+        SocketError::Http(response) if response.status().is_server_error() => {
+            ConnectError::Refused(format!("it answers {}", response.status()).into())
+        }
+        // What a web server says that knows neither the path nor the protocol; so does SurrealDB
+        // before version 3.
+        SocketError::Http(_) | SocketError::Protocol(_) | SocketError::HttpFormat(_) => {
+            ConnectError::NotADatabase(error.to_string())
+        }
+        SocketError::Io(error)
+            if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) =>
+        {
             ConnectError::Handshake(error.into())
         }
         SocketError::Tls(error) => ConnectError::Handshake(error.into()),
@@ -126,11 +146,15 @@ fn socket_error(error: SocketError) -> ConnectError {
     }
 }
 
-/// The provider is named, so that it does not matter whether the process has a default one: two providers are compiled in, and none of them is it by itself.
+/// The provider is named, so that it does not matter whether the process has a default one: two
+/// providers are compiled in, and none of them is it by itself.
 fn tls(address: &RemoteDatabase) -> Result<ClientConfig, ConnectError> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::Tls { ca: address.ca.clone(), source };
+    let failed =
+        |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::Tls { ca: address.ca.clone(), source };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| failed(error.into()))?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(error.into()))?;
     let builder = match &address.ca {
         None => builder.with_platform_verifier().map_err(|error| failed(error.into()))?,
         Some(file) => {
@@ -164,7 +188,8 @@ async fn serve(mut socket: Socket, mut requests: mpsc::Receiver<Request>, gone: 
                     let _ = tokio::time::timeout(SILENT, socket.close(None)).await;
                     return;
                 };
-                // Whoever gave up before the request left gets what they expect: nothing is written.
+                // Whoever gave up before the request left gets what they expect: nothing is
+                // written.
                 if request.answer.is_closed() {
                     continue;
                 }
@@ -210,7 +235,12 @@ async fn sent(socket: &mut Socket, message: Message) -> bool {
     matches!(tokio::time::timeout(SILENT, socket.send(message)).await, Ok(Ok(())))
 }
 
-fn encoded(id: i64, method: &'static str, parameters: Vec<Value>, transaction: Option<Transaction>) -> surrealdb::Result<Message> {
+fn encoded(
+    id: i64,
+    method: &'static str,
+    parameters: Vec<Value>,
+    transaction: Option<Transaction>,
+) -> surrealdb::Result<Message> {
     let mut request = Object::new();
     request.insert("id".to_owned(), id.into_value());
     request.insert("method".to_owned(), method.to_owned().into_value());
@@ -218,11 +248,13 @@ fn encoded(id: i64, method: &'static str, parameters: Vec<Value>, transaction: O
     if let Some(transaction) = transaction {
         request.insert("txn".to_owned(), Value::Uuid(transaction));
     }
-    let bytes = surrealdb::types::encode(&Value::Object(request)).map_err(|error| surrealdb::Error::internal(error.to_string()))?;
+    let bytes = surrealdb::types::encode(&Value::Object(request))
+        .map_err(|error| surrealdb::Error::internal(error.to_string()))?;
     Ok(Message::Binary(bytes.into()))
 }
 
-/// Hands an answer to whoever waits for it. An answer that cannot be read belongs to nobody knows whom, so the connection cannot be used any more: `false`.
+/// Hands an answer to whoever waits for it. An answer that cannot be read belongs to nobody knows
+/// whom, so the connection cannot be used any more: `false`.
 fn deliver(waiting: &mut HashMap<i64, oneshot::Sender<Answer>>, bytes: &[u8]) -> bool {
     match surrealdb_rpc::db_response_from_bytes(bytes) {
         Ok(DbResponse { id: Some(Value::Number(Number::Int(id))), result, .. }) => {

@@ -7,8 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::config::{FlagValue, ScannerChoice};
 
-const SERVER_HELP: &str =
-    "Work with the server at this address, such as http://127.0.0.1:5000 [env: KASTREL_SERVER]; without it, with the one that holds the data folder";
+const SERVER_HELP: &str = "Work with the server at this address, such as http://127.0.0.1:5000 [env: KASTREL_SERVER]; without it, with the one that holds the data folder";
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]

@@ -79,13 +79,16 @@ pub enum Command {
     },
 }
 
-/// The arguments of the built-in scanner, with a program name before them, if the command line asks for it.
+/// The arguments of the built-in scanner, with a program name before them, if the command line asks
+/// for it.
 ///
-/// Looked at before the command line is parsed, so that nothing of what is the scanner's is taken for ours.
+/// Looked at before the command line is parsed, so that nothing of what is the scanner's is taken
+/// for ours.
 #[must_use]
 pub fn scanner_arguments(args: &[OsString]) -> Option<Vec<OsString>> {
     let [_, command, rest @ ..] = args else { return None };
-    (command == "scanner").then(|| std::iter::once(OsString::from("kastrel scanner")).chain(rest.iter().cloned()).collect())
+    (command == "scanner")
+        .then(|| std::iter::once(OsString::from("kastrel scanner")).chain(rest.iter().cloned()).collect())
 }
 
 #[cfg(test)]

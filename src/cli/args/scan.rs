@@ -1,7 +1,9 @@
 //! `scan`: one scan and its gate.
 
 use clap::Args;
-use kastrel_actors::model::{ConfigOverride, MAX_WORKERS, Priority, ReportFormat, ScanMode, ScanRequestDraft, Severity};
+use kastrel_actors::model::{
+    ConfigOverride, MAX_WORKERS, Priority, ReportFormat, ScanMode, ScanRequestDraft, Severity,
+};
 use kastrel_actors::policy::permission;
 
 use super::common::{ConfigArgs, ScannerArgs, ServerArgs, names};
@@ -17,7 +19,8 @@ pub struct ScanArgs {
     /// Scan mode [default: passive]
     #[arg(short, long, value_name = "MODE", value_parser = names(ScanMode::ALL.iter().map(|one| one.as_str())))]
     pub mode: Option<String>,
-    /// I have the owner's permission to attack this target (needed for --mode active and both, each time)
+    /// I have the owner's permission to attack this target (needed for --mode active and both, each
+    /// time)
     #[arg(long)]
     pub confirm_active: bool,
     /// Only these plugins, separated by commas
@@ -43,7 +46,8 @@ pub struct ScanArgs {
     /// A setting of the scanner; may be repeated
     #[arg(long, value_name = "PLUGIN.KEY=VALUE")]
     pub set: Vec<String>,
-    /// A secret setting, whose value is read from a file (- for standard input) and shown nowhere; may be repeated
+    /// A secret setting, whose value is read from a file (- for standard input) and shown nowhere;
+    /// may be repeated
     #[arg(long, value_name = "PLUGIN.KEY=FILE")]
     pub set_secret: Vec<String>,
     /// Queue priority [default: normal]
@@ -52,7 +56,9 @@ pub struct ScanArgs {
     /// Exit with code 10 if an issue of this severity or worse, or of unknown severity, was found
     #[arg(long, value_name = "SEVERITY", value_parser = names(Severity::ALL.iter().map(|one| one.as_str())))]
     pub fail_on: Option<String>,
-    /// Exit with code 11 unless the checks ran: all of them; any, with all that --allow-failed does not list; or none (with --fail-on one check must have run all the same) [default with --fail-on: any]
+    /// Exit with code 11 unless the checks ran: all of them; any, with all that --allow-failed does
+    /// not list; or none (with --fail-on one check must have run all the same) [default with
+    /// --fail-on: any]
     #[arg(long, value_name = "COVERAGE", value_parser = names(Require::ALL.iter().map(|one| one.as_str())))]
     pub require_coverage: Option<String>,
     /// Checks that need not run for --require-coverage any, separated by commas
@@ -109,7 +115,9 @@ impl ScanArgs {
             let (name, file) = text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or(FORM)?;
             let name = ConfigOverride::parse(&format!("{name}=")).map_err(|_| FORM)?.name();
             // The name of the file is not repeated: people put the value in its place.
-            let value = read(file).map_err(|error| format!("--set-secret {name}: failed to read the file that is named there: {error}"))?;
+            let value = read(file).map_err(|error| {
+                format!("--set-secret {name}: failed to read the file that is named there: {error}")
+            })?;
             Ok(format!("secret:{name}={}", value.trim_end_matches(['\r', '\n'])))
         };
         self.set_secret.iter().map(&mut one).collect()
@@ -119,13 +127,17 @@ impl ScanArgs {
     #[must_use]
     pub fn exposed(&self) -> Vec<String> {
         let parsed = self.set.iter().filter_map(|text| ConfigOverride::parse(text).ok());
-        parsed.filter(|one| one.is_secret() && one.value.clear().is_some_and(|value| !value.is_empty())).map(|one| one.name()).collect()
+        parsed
+            .filter(|one| one.is_secret() && one.value.clear().is_some_and(|value| !value.is_empty()))
+            .map(|one| one.name())
+            .collect()
     }
 
     /// Whether the scan runs active plugins and nobody said that they may.
     #[must_use]
     pub fn lacks_permission(&self) -> bool {
-        !self.confirm_active && self.mode.as_deref().and_then(|mode| mode.parse().ok()).is_some_and(permission::is_required)
+        !self.confirm_active
+            && self.mode.as_deref().and_then(|mode| mode.parse().ok()).is_some_and(permission::is_required)
     }
 
     /// What is asked of the scan's result.
@@ -134,7 +146,12 @@ impl ScanArgs {
         Gate {
             fail_on: self.fail_on.as_deref().and_then(|name| name.parse().ok()),
             require: self.require_coverage.as_deref().and_then(Require::parse),
-            allowed: self.allow_failed.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+            allowed: self
+                .allow_failed
+                .iter()
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect(),
         }
     }
 }

@@ -17,7 +17,10 @@ const STATES: [(&str, ScanStatus); 6] = [
 ];
 
 fn scan_number(text: &str) -> Result<ScanId, String> {
-    text.parse().ok().filter(|id: &ScanId| id.0 > 0).ok_or_else(|| "expected a scan number, such as 12; `kastrel list` shows them".into())
+    text.parse()
+        .ok()
+        .filter(|id: &ScanId| id.0 > 0)
+        .ok_or_else(|| "expected a scan number, such as 12; `kastrel list` shows them".into())
 }
 
 /// `kastrel status` and `kastrel cancel`

@@ -1,4 +1,5 @@
-//! `serve`, `worker` and `ready`: processes that run until they are stopped, and whether they do their work.
+//! `serve`, `worker` and `ready`: processes that run until they are stopped, and whether they do
+//! their work.
 
 use clap::Args;
 
@@ -61,9 +62,13 @@ impl ServeArgs {
     /// What it says of the configuration.
     #[must_use]
     pub fn flags(&self) -> Vec<FlagValue> {
-        let private = self.allow_private_targets.then(|| FlagValue { key: "scope.allow_private", value: "true".into() });
+        let private =
+            self.allow_private_targets.then(|| FlagValue { key: "scope.allow_private", value: "true".into() });
         let loss = self.accept_loss.then(|| FlagValue { key: "database.accept_loss", value: "true".into() });
-        let own = text("server.listen", self.listen.as_ref()).into_iter().chain(text("scans.concurrency", self.concurrency.as_ref())).chain(private);
+        let own = text("server.listen", self.listen.as_ref())
+            .into_iter()
+            .chain(text("scans.concurrency", self.concurrency.as_ref()))
+            .chain(private);
         own.chain(loss).chain(self.config.flags()).chain(self.scanner.flags()).collect()
     }
 }
@@ -72,8 +77,11 @@ impl WorkerArgs {
     /// What it says of the configuration.
     #[must_use]
     pub fn flags(&self) -> Vec<FlagValue> {
-        let own = text("worker.listen", self.listen.as_ref()).into_iter().chain(text("scans.concurrency", self.concurrency.as_ref()));
-        let private = self.allow_private_targets.then(|| FlagValue { key: "scope.allow_private", value: "true".into() });
+        let own = text("worker.listen", self.listen.as_ref())
+            .into_iter()
+            .chain(text("scans.concurrency", self.concurrency.as_ref()));
+        let private =
+            self.allow_private_targets.then(|| FlagValue { key: "scope.allow_private", value: "true".into() });
         own.chain(private).chain(self.config.flags()).chain(self.scanner.flags()).collect()
     }
 }

@@ -22,7 +22,8 @@ fn the_grammar_is_sound() {
 fn every_flag_of_a_key_is_a_flag_of_serve() {
     let command = Cli::command();
     let serve = command.find_subcommand("serve").unwrap();
-    let long: Vec<String> = serve.get_arguments().filter_map(|arg| arg.get_long().map(|long| format!("--{long}"))).collect();
+    let long: Vec<String> =
+        serve.get_arguments().filter_map(|arg| arg.get_long().map(|long| format!("--{long}"))).collect();
     for flag in crate::config::KEYS.iter().filter_map(|key| key.flag) {
         assert!(long.contains(&flag.to_owned()), "{flag}");
     }
@@ -30,8 +31,17 @@ fn every_flag_of_a_key_is_a_flag_of_serve() {
 
 #[test]
 fn flags_reach_their_keys() {
-    let all =
-        ["kastrel", "serve", "--listen=[::1]:1", "--data-dir=d", "--allow-private-targets", "--concurrency=9", "--kast=/k", "--scanner=kast", "--accept-loss"];
+    let all = [
+        "kastrel",
+        "serve",
+        "--listen=[::1]:1",
+        "--data-dir=d",
+        "--allow-private-targets",
+        "--concurrency=9",
+        "--kast=/k",
+        "--scanner=kast",
+        "--accept-loss",
+    ];
     let Command::Serve(args) = Cli::try_parse_from(all).unwrap().command else { panic!("serve") };
     let flags = args.flags();
     assert_eq!(flags.len(), crate::config::KEYS.iter().filter(|key| key.flag.is_some()).count());
@@ -42,9 +52,19 @@ fn flags_reach_their_keys() {
 
 #[test]
 fn secrets_come_from_files_and_those_on_the_command_line_are_named() {
-    let args =
-        scan(&["a.test", "--set-secret", "zap.remote.api_key=/k", "--set", "zap.remote.api_key=x", "--set", "whatweb.timeout=5", "--set", "secret:a.b=x"]);
-    let read = |file: &str| if file == "/k" { Ok("hunter2\r\n".to_owned()) } else { Err(std::io::ErrorKind::NotFound.into()) };
+    let args = scan(&[
+        "a.test",
+        "--set-secret",
+        "zap.remote.api_key=/k",
+        "--set",
+        "zap.remote.api_key=x",
+        "--set",
+        "whatweb.timeout=5",
+        "--set",
+        "secret:a.b=x",
+    ]);
+    let read =
+        |file: &str| if file == "/k" { Ok("hunter2\r\n".to_owned()) } else { Err(std::io::ErrorKind::NotFound.into()) };
     assert_eq!(args.secrets(read).unwrap(), ["secret:zap.remote.api_key=hunter2"]);
     assert_eq!(args.exposed(), ["zap.remote.api_key", "a.b"]);
     for bad in ["zap.remote.api_key", "api_key=/k", "zap.key=", "zap.key=/missing"] {
@@ -58,7 +78,10 @@ fn secrets_come_from_files_and_those_on_the_command_line_are_named() {
 
 #[test]
 fn a_scan_is_what_the_words_say() {
-    assert_eq!(scan(&["example.com"]).draft(), ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() });
+    assert_eq!(
+        scan(&["example.com"]).draft(),
+        ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() }
+    );
     let all = scan(&[
         "example.com",
         "-m",
@@ -85,13 +108,20 @@ fn a_scan_is_what_the_words_say() {
         "--allow-failed",
         "testssl, zap",
     ]);
-    let gate = Gate { fail_on: Some(Severity::High), require: Some(Require::Any), allowed: vec!["testssl".into(), "zap".into()] };
+    let gate = Gate {
+        fail_on: Some(Severity::High),
+        require: Some(Require::Any),
+        allowed: vec!["testssl".into(), "zap".into()],
+    };
     assert_eq!(all.gate(), gate);
     assert!(!scan(&["example.com"]).gate().is_set());
     let draft = all.draft();
     assert_eq!(draft.plugins, ["a", "b"]);
     assert_eq!(draft.overrides, ["a.b=c,d", "a.e=f"]);
-    assert_eq!((draft.parallel, draft.max_workers, draft.verbose, draft.dry_run), (Some(false), Some(3), Some(true), Some(true)));
+    assert_eq!(
+        (draft.parallel, draft.max_workers, draft.verbose, draft.dry_run),
+        (Some(false), Some(3), Some(true), Some(true))
+    );
     assert!(draft.check().is_ok());
     assert_eq!(scan(&["x", "-p"]).draft().parallel, Some(true));
     assert_eq!(scan(&["x", "--no-parallel", "-p"]).draft().parallel, Some(true), "the last word counts");
@@ -141,8 +171,12 @@ fn a_scan_is_named_by_its_number() {
 
 #[test]
 fn states_have_the_words_of_people_and_of_the_api() {
-    for (word, status) in [("queued", ScanStatus::Pending), ("pending", ScanStatus::Pending), ("failed", ScanStatus::Failed)] {
-        let Command::List(args) = Cli::try_parse_from(["kastrel", "list", "--status", word]).unwrap().command else { panic!("list") };
+    for (word, status) in
+        [("queued", ScanStatus::Pending), ("pending", ScanStatus::Pending), ("failed", ScanStatus::Failed)]
+    {
+        let Command::List(args) = Cli::try_parse_from(["kastrel", "list", "--status", word]).unwrap().command else {
+            panic!("list")
+        };
         assert_eq!(args.status(), Some(status), "{word}");
     }
     for status in ScanStatus::ALL {

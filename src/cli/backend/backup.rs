@@ -15,13 +15,15 @@ use super::{BackendError, RemoteBackend};
 const SILENCE: Duration = Duration::from_secs(60);
 
 impl RemoteBackend {
-    /// Why the server's last automatic backup failed, if it did. A server that does not say has none.
+    /// Why the server's last automatic backup failed, if it did. A server that does not say has
+    /// none.
     pub async fn backup_failure(&self) -> Option<String> {
         let body = self.get_json("api/backups", &[]).await.ok()??;
         body["failure"]["why"].as_str().map(str::to_owned)
     }
 
-    /// A backup of everything that the server's database keeps. Whether it is whole is for the reader to see.
+    /// A backup of everything that the server's database keeps. Whether it is whole is for the
+    /// reader to see.
     ///
     /// # Errors
     /// The server does not answer, or refuses.
@@ -29,7 +31,9 @@ impl RemoteBackend {
         let response = self.download("api/backup").await?;
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(self.strange("it makes no backups; it is an older version, or a worker")),
+            StatusCode::NOT_FOUND => {
+                return Err(self.strange("it makes no backups; it is an older version, or a worker"));
+            }
             status => return Err(super::remote::problem(status, response).await),
         }
         let chunks = stream::unfold(Box::pin(response.bytes_stream()), async |mut chunks| {

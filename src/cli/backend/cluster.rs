@@ -68,7 +68,8 @@ pub struct FaultView {
 
 impl HeldView {
     fn of(held: HeldBack) -> Self {
-        let view = |fault: NodeFault| FaultView { kind: fault.kind.to_string(), text: fault.text, remedy: fault.remedy };
+        let view =
+            |fault: NodeFault| FaultView { kind: fault.kind.to_string(), text: fault.text, remedy: fault.remedy };
         Self { since: held.since, until: held.until, faults: held.faults.into_iter().map(view).collect() }
     }
 }
@@ -127,7 +128,8 @@ pub trait ClusterBackend: Send + Sync {
     /// All nodes, by id.
     async fn nodes(&self) -> Result<Vec<NodeView>, BackendError>;
 
-    /// Tells a node to drain within a time, or (`None`) as the configuration says. `false`: no such node.
+    /// Tells a node to drain within a time, or (`None`) as the configuration says. `false`: no such
+    /// node.
     async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, BackendError>;
 
     /// Takes the order back. `false`: no such node.
@@ -147,7 +149,12 @@ async fn queue(desk: &ScanDesk) -> Result<QueueView, BackendError> {
         paused_since: pause.as_ref().map(|pause| pause.since),
         reason: pause.and_then(|pause| pause.reason),
         waiting: stats.pending,
-        blockers: desk.start_blockers().await.iter().map(|blocker| BlockerView { reason: blocker.name().into(), text: blocker.to_string() }).collect(),
+        blockers: desk
+            .start_blockers()
+            .await
+            .iter()
+            .map(|blocker| BlockerView { reason: blocker.name().into(), text: blocker.to_string() })
+            .collect(),
     })
 }
 

@@ -45,7 +45,12 @@ pub struct LocalBackend {
 impl LocalBackend {
     /// Over a desk.
     #[must_use]
-    pub fn new(desk: ScanDesk, artifacts: Arc<dyn ArtifactStore>, plugins: Arc<dyn PluginSource>, drain_limit: Duration) -> Self {
+    pub fn new(
+        desk: ScanDesk,
+        artifacts: Arc<dyn ArtifactStore>,
+        plugins: Arc<dyn PluginSource>,
+        drain_limit: Duration,
+    ) -> Self {
         Self { desk, drain_limit, artifacts, plugins }
     }
 
@@ -79,7 +84,8 @@ impl Places {
     }
 }
 
-/// Looks for the reports of a scan that has ended. `None`: it has not, or where its files are does not answer now: a command does not wait for it.
+/// Looks for the reports of a scan that has ended. `None`: it has not, or where its files are does
+/// not answer now: a command does not wait for it.
 async fn reports(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<Places> {
     let attempt = record.last_attempt().filter(|_| record.status().is_terminal())?;
     let key = AttemptKey::of(record, attempt.number);
@@ -88,7 +94,8 @@ async fn reports(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<P
         Err(ArtifactError::NotFound) => Ok(None),
         Err(error) => Err(error),
     };
-    let both = async { Some(Places { html: look(HTML_REPORT_NAME).await.ok()?, pdf: look(PDF_REPORT_NAME).await.ok()? }) };
+    let both =
+        async { Some(Places { html: look(HTML_REPORT_NAME).await.ok()?, pdf: look(PDF_REPORT_NAME).await.ok()? }) };
     tokio::time::timeout(REPORT_PATIENCE, both).await.ok().flatten()
 }
 
@@ -100,7 +107,9 @@ impl ScanBackend for LocalBackend {
             Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }),
             Err(SubmitError::Invalid(errors)) => Err(BackendError::Invalid(errors)),
             Err(SubmitError::Store(error)) => Err(error.into()),
-            Err(error @ (SubmitError::KeyReused(_) | SubmitError::NotEnded(..) | SubmitError::Queue(_))) => Err(BackendError::Other(error.to_string())),
+            Err(error @ (SubmitError::KeyReused(_) | SubmitError::NotEnded(..) | SubmitError::Queue(_))) => {
+                Err(BackendError::Other(error.to_string()))
+            }
         }
     }
 
@@ -127,7 +136,9 @@ impl ScanBackend for LocalBackend {
     async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelAnswer, BackendError> {
         let seen = async |record: ScanRecord| Box::new(self.view(&ScanSnapshot::of(record)).await);
         Ok(match self.desk.cancel(id, by).await? {
-            CancelOutcome::Cancelled(record) | CancelOutcome::Requested(record) => CancelAnswer::Accepted(seen(record).await),
+            CancelOutcome::Cancelled(record) | CancelOutcome::Requested(record) => {
+                CancelAnswer::Accepted(seen(record).await)
+            }
             CancelOutcome::AlreadyEnded(record) => CancelAnswer::AlreadyEnded(seen(record).await),
             CancelOutcome::Missing => CancelAnswer::Missing,
         })

@@ -1,4 +1,5 @@
-//! Where the scans are kept that a command speaks of: the server that was named, the one that holds the data folder, or here.
+//! Where the scans are kept that a command speaks of: the server that was named, the one that holds
+//! the data folder, or here.
 
 use std::path::Path;
 
@@ -55,20 +56,29 @@ pub fn locate(flag: Option<&str>, env: Option<&str>, file: Option<&str>) -> Resu
     if let Some(text) = env.filter(|text| !text.is_empty()) {
         return server_url(text).map(Place::Named).ok_or_else(|| wrong("KASTREL_SERVER", text));
     }
-    // A file that cannot be read is the leftover of a crash: the lock of the data folder decides, not the file.
-    let found = file.and_then(|text| serde_json::from_str::<ServerFile>(text).ok()).and_then(|file| server_url(&file.url));
+    // A file that cannot be read is the leftover of a crash: the lock of the data folder decides,
+    // not the file.
+    let found =
+        file.and_then(|text| serde_json::from_str::<ServerFile>(text).ok()).and_then(|file| server_url(&file.url));
     Ok(found.map_or(Place::Here, Place::Found))
 }
 
 fn wrong(name: &str, text: &str) -> CliError {
-    CliError::Usage(format!("{name}: expected an http or https address such as http://127.0.0.1:5000, not `{}`", crate::config::redact(text)))
+    CliError::Usage(format!(
+        "{name}: expected an http or https address such as http://127.0.0.1:5000, not `{}`",
+        crate::config::redact(text)
+    ))
 }
 
 /// The address of a server; `host:port` alone is taken for http.
 fn server_url(text: &str) -> Option<Url> {
     let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let mut url = Url::parse(&text).ok()?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || url.query().is_some() || url.fragment().is_some() {
+    if !matches!(url.scheme(), "http" | "https")
+        || url.host().is_none()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
         return None;
     }
     if !url.path().ends_with('/') {

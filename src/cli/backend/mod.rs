@@ -29,7 +29,8 @@ pub trait ScanBackend: Send + Sync {
     /// Hands in a scan. When this returns `Ok`, it is committed.
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError>;
 
-    /// The scan's views from now on, beginning with the present one and ending with the one in which it has ended. `None`: no such scan.
+    /// The scan's views from now on, beginning with the present one and ending with the one in
+    /// which it has ended. `None`: no such scan.
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError>;
 
     /// Asks for a scan's end.

@@ -25,7 +25,8 @@ pub struct ProblemDetails {
 }
 
 impl ProblemDetails {
-    /// Reads the body of an answer with an error status; a body that is no problem leaves only the status.
+    /// Reads the body of an answer with an error status; a body that is no problem leaves only the
+    /// status.
     #[must_use]
     pub fn read(status: u16, body: &[u8]) -> Self {
         let mut problem: Self = serde_json::from_slice(body).unwrap_or_default();

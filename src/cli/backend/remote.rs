@@ -15,7 +15,9 @@ use tracing::Instrument as _;
 use url::Url;
 
 use super::sse::EventReader;
-use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ProblemDetails, ScanBackend, SubmitAnswer, Views};
+use super::{
+    BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ProblemDetails, ScanBackend, SubmitAnswer, Views,
+};
 use crate::cli::view::ScanView;
 use crate::server_proof::{Challenge, ServerKey};
 use crate::telemetry;
@@ -52,7 +54,8 @@ impl RemoteBackend {
         Ok(Self { client: client(&base, Policy::default())?, base })
     }
 
-    /// Whether it proves that it holds a data folder. Until then it is sent a random challenge and nothing else.
+    /// Whether it proves that it holds a data folder. Until then it is sent a random challenge and
+    /// nothing else.
     pub async fn holds(&self, data_dir: &Path) -> Holder {
         let challenge = Challenge::random();
         let Ok(url) = self.url(&format!("api/proof?challenge={challenge}")) else { return Holder::Silent };
@@ -75,13 +78,22 @@ impl RemoteBackend {
             serde_json::from_slice::<ProofAnswer>(&body).ok()
         };
         let proof = tokio::time::timeout(PROOF_PATIENCE, proof).await.ok().flatten();
-        if proof.is_some_and(|answer| key.accepts(&answer.proof, &challenge, self.base.as_str())) { Holder::Proven } else { Holder::Stranger }
+        if proof.is_some_and(|answer| key.accepts(&answer.proof, &challenge, self.base.as_str())) {
+            Holder::Proven
+        } else {
+            Holder::Stranger
+        }
     }
 
     /// Whether it can do its work.
     pub async fn is_ready(&self) -> bool {
         let Ok(url) = self.url("readyz") else { return false };
-        self.client.get(url).timeout(Duration::from_secs(5)).send().await.is_ok_and(|response| response.status().is_success())
+        self.client
+            .get(url)
+            .timeout(Duration::from_secs(5))
+            .send()
+            .await
+            .is_ok_and(|response| response.status().is_success())
     }
 
     /// What it says of its readiness.
@@ -89,7 +101,13 @@ impl RemoteBackend {
     /// # Errors
     /// It does not answer, or not as Kastrel does.
     pub async fn readiness(&self) -> Result<Readiness, BackendError> {
-        let response = self.client.get(self.url("readyz")?).timeout(Duration::from_secs(5)).send().await.map_err(|error| self.unreachable(error))?;
+        let response = self
+            .client
+            .get(self.url("readyz")?)
+            .timeout(Duration::from_secs(5))
+            .send()
+            .await
+            .map_err(|error| self.unreachable(error))?;
         let value = self.body(response).await?;
         serde_json::from_value(value).map_err(|_| self.strange("its readiness cannot be read"))
     }
@@ -124,7 +142,12 @@ impl RemoteBackend {
         BackendError::Unreachable { url: shown(&self.base), source: Some(Box::new(error.without_url())) }
     }
 
-    pub(super) async fn send(&self, method: reqwest::Method, path: &str, body: &Value) -> Result<Response, BackendError> {
+    pub(super) async fn send(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Response, BackendError> {
         let request = self.client.request(method, self.url(path)?).json(body).timeout(PATIENCE);
         request.send().await.map_err(|error| self.unreachable(error))
     }
@@ -132,7 +155,10 @@ impl RemoteBackend {
     /// Asks for something large. Only the beginning of the answer is waited for here.
     pub(super) async fn download(&self, path: &str) -> Result<Response, BackendError> {
         let answer = tokio::time::timeout(PATIENCE, self.client.get(self.url(path)?).send()).await;
-        let late = |error: tokio::time::error::Elapsed| BackendError::Unreachable { url: shown(&self.base), source: Some(Box::new(error)) };
+        let late = |error: tokio::time::error::Elapsed| BackendError::Unreachable {
+            url: shown(&self.base),
+            source: Some(Box::new(error)),
+        };
         answer.map_err(late)?.map_err(|error| self.unreachable(error))
     }
 
@@ -155,7 +181,8 @@ impl RemoteBackend {
     }
 
     fn view(&self, value: Value) -> Result<ScanView, BackendError> {
-        let view: ScanView = serde_json::from_value(value).map_err(|error| self.strange(format!("a scan that cannot be read: {error}")))?;
+        let view: ScanView = serde_json::from_value(value)
+            .map_err(|error| self.strange(format!("a scan that cannot be read: {error}")))?;
         Ok(view.with_coverage())
     }
 
@@ -176,7 +203,12 @@ impl RemoteBackend {
     }
 
     /// Follows the live stream once.
-    async fn stream(&self, id: ScanId, reader: &mut EventReader, views: &mpsc::Sender<Result<ScanView, BackendError>>) -> Streamed {
+    async fn stream(
+        &self,
+        id: ScanId,
+        reader: &mut EventReader,
+        views: &mpsc::Sender<Result<ScanView, BackendError>>,
+    ) -> Streamed {
         let Ok(url) = self.url(&format!("api/scans/{id}/events")) else { return Streamed::None };
         let mut request = self.client.get(url).header("accept", "text/event-stream");
         if let Some(last) = reader.last_id() {
@@ -198,7 +230,10 @@ impl RemoteBackend {
             let Ok(read) = reader.read(&chunk) else { return Streamed::None };
             for event in read.into_iter().filter(|event| event.name == "status") {
                 events += 1;
-                let Ok(view) = serde_json::from_str(&event.data).map_err(|_| self.strange("expected JSON")).and_then(|value| self.view(value)) else {
+                let Ok(view) = serde_json::from_str(&event.data)
+                    .map_err(|_| self.strange("expected JSON"))
+                    .and_then(|value| self.view(value))
+                else {
                     return Streamed::None;
                 };
                 let ended = view.status.is_terminal();
@@ -219,7 +254,10 @@ impl RemoteBackend {
                     Ok(view)
                 }
                 Ok(None) => Err(BackendError::Other(format!("scan {id} is gone"))),
-                Err(BackendError::Unreachable { .. } | BackendError::Problem(ProblemDetails { status: 429 | 500.., .. })) if failures < POLL_TRIES => {
+                Err(
+                    BackendError::Unreachable { .. }
+                    | BackendError::Problem(ProblemDetails { status: 429 | 500.., .. }),
+                ) if failures < POLL_TRIES => {
                     failures += 1;
                     tokio::time::sleep(POLL_EVERY).await;
                     continue;
@@ -242,7 +280,10 @@ impl RemoteBackend {
 fn client(base: &Url, redirects: Policy) -> Result<Client, BackendError> {
     // The provider is the process's; the first one to set it is right, too.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder().connect_timeout(Duration::from_secs(5)).redirect(redirects).user_agent(concat!("kastrel/", env!("CARGO_PKG_VERSION")));
+    let mut builder = Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .redirect(redirects)
+        .user_agent(concat!("kastrel/", env!("CARGO_PKG_VERSION")));
     let loopback = match base.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -318,7 +359,8 @@ impl ScanBackend for RemoteBackend {
         // A repetition after a lost answer gets the first one's scan.
         let key = uuid::Uuid::new_v4().to_string();
         let send = async {
-            let mut request = self.client.post(url).header("idempotency-key", key).json(&without_nulls(draft)).timeout(PATIENCE);
+            let mut request =
+                self.client.post(url).header("idempotency-key", key).json(&without_nulls(draft)).timeout(PATIENCE);
             // The scan's trace begins here, where telemetry is exported.
             if let Some(trace) = telemetry::current() {
                 request = request.header("traceparent", trace.to_string());
@@ -343,7 +385,8 @@ impl ScanBackend for RemoteBackend {
     }
 
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError> {
-        // The first view comes from here, so that a wrong number or an absent server is told at once.
+        // The first view comes from here, so that a wrong number or an absent server is told at
+        // once.
         let Some(first) = self.get(id).await? else { return Ok(None) };
         let (sender, views) = mpsc::channel(16);
         let ended = first.status.is_terminal();
@@ -389,8 +432,11 @@ impl ScanBackend for RemoteBackend {
 
     async fn log(&self, id: ScanId) -> Result<Vec<String>, BackendError> {
         let value = self.get_json(&format!("api/scans/{id}/log"), &[]).await?;
-        let part: LogPart =
-            value.map(serde_json::from_value).transpose().map_err(|error| self.strange(format!("a log that cannot be read: {error}")))?.unwrap_or_default();
+        let part: LogPart = value
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|error| self.strange(format!("a log that cannot be read: {error}")))?
+            .unwrap_or_default();
         Ok(part.lines)
     }
 
@@ -401,8 +447,10 @@ impl ScanBackend for RemoteBackend {
             let mut query = vec![("page", page.to_string()), ("per_page", per_page.to_string())];
             query.extend(filter.status.map(|status| ("status", status.to_string())));
             query.extend(filter.target.clone().map(|target| ("target", target)));
-            let value = self.get_json("api/scans", &query).await?.ok_or_else(|| self.strange("it has no list of scans"))?;
-            let read: ListPage = serde_json::from_value(value).map_err(|error| self.strange(format!("a list that cannot be read: {error}")))?;
+            let value =
+                self.get_json("api/scans", &query).await?.ok_or_else(|| self.strange("it has no list of scans"))?;
+            let read: ListPage = serde_json::from_value(value)
+                .map_err(|error| self.strange(format!("a list that cannot be read: {error}")))?;
             let got = read.scans.len();
             answer.total = read.total;
             for scan in read.scans {
@@ -427,7 +475,8 @@ impl ScanBackend for RemoteBackend {
             tokio::time::sleep(POLL_EVERY).await;
         };
         let value = value.ok_or_else(|| self.strange("it has no list of plugins"))?;
-        let read: PluginsPage = serde_json::from_value(value).map_err(|error| self.strange(format!("a list that cannot be read: {error}")))?;
+        let read: PluginsPage = serde_json::from_value(value)
+            .map_err(|error| self.strange(format!("a list that cannot be read: {error}")))?;
         Ok(PluginList { scanner: read.scanner, plugins: read.plugins })
     }
 }

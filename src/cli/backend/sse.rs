@@ -63,7 +63,8 @@ impl EventReader {
         if line.is_empty() {
             let (name, data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
             let data = data.strip_suffix('\n').unwrap_or(&data).to_owned();
-            return (!data.is_empty()).then(|| Event { name: if name.is_empty() { "message".into() } else { name }, data });
+            return (!data.is_empty())
+                .then(|| Event { name: if name.is_empty() { "message".into() } else { name }, data });
         }
         let (field, value) = line.split_once(':').unwrap_or((&line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);

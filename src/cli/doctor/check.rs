@@ -98,7 +98,10 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     ];
     for (name, dir, rights, readable) in open_to_others {
         let Some(rights) = rights else { continue };
-        let message = format!("{} can be entered by other users of this machine (mode {rights:o}): they could read {readable}", dir.display());
+        let message = format!(
+            "{} can be entered by other users of this machine (mode {rights:o}): they could read {readable}",
+            dir.display()
+        );
         let place = checks.iter().position(|check| check.name == name).map_or(checks.len(), |at| at + 1);
         checks.insert(place, Check::warning(name, message, format!("chmod 700 {}", quoted(&dir))));
     }
@@ -135,8 +138,10 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
             checks.push(Check::warning("leftovers", message, format!("rm {}", quoted(&path))));
         }
         ServerFileFact::Unproven { pid } => {
-            let message =
-                format!("{} names process {pid}, which does not prove that it is this folder's server: it hangs, or is of an earlier version", path.display());
+            let message = format!(
+                "{} names process {pid}, which does not prove that it is this folder's server: it hangs, or is of an earlier version",
+                path.display()
+            );
             checks.push(Check::warning("server", message, format!("restart the server, process {pid}")));
         }
     }
@@ -149,17 +154,31 @@ fn secrets(config: &Config, facts: &Facts) -> Option<Check> {
     let path = config.secrets_key_file();
     let shown = path.display();
     let keys = facts.sealed_with.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let cure = || "put the key file of the process that accepted those scans there, or of the backup they came from; or enter the secrets again".to_owned();
+    let cure = || {
+        "put the key file of the process that accepted those scans there, or of the backup they came from; or enter the secrets again".to_owned()
+    };
     Some(match &facts.key {
-        Err(why) => Check::failure(NAME, format!("the key file {shown} cannot be used: {why}"), "correct it, or set secrets.key_file to another one"),
+        Err(why) => Check::failure(
+            NAME,
+            format!("the key file {shown} cannot be used: {why}"),
+            "correct it, or set secrets.key_file to another one",
+        ),
         Ok(None) if keys.is_empty() => return None,
-        Ok(None) => Check::failure(NAME, format!("there is no key file {shown}, and stored secrets are sealed with {keys}"), cure()),
-        Ok(Some(key)) if facts.sealed_with.iter().any(|id| *id != key.id) => {
-            Check::warning(NAME, format!("the key in {shown} is {}, and stored secrets are sealed with {keys}", key.id), cure())
-        }
-        Ok(Some(KeyFile { open_to_others: Some(mode), .. })) => {
-            Check::warning(NAME, format!("other users of this machine may read the key file {shown} (mode {mode:o})"), format!("chmod 600 {}", quoted(&path)))
-        }
+        Ok(None) => Check::failure(
+            NAME,
+            format!("there is no key file {shown}, and stored secrets are sealed with {keys}"),
+            cure(),
+        ),
+        Ok(Some(key)) if facts.sealed_with.iter().any(|id| *id != key.id) => Check::warning(
+            NAME,
+            format!("the key in {shown} is {}, and stored secrets are sealed with {keys}", key.id),
+            cure(),
+        ),
+        Ok(Some(KeyFile { open_to_others: Some(mode), .. })) => Check::warning(
+            NAME,
+            format!("other users of this machine may read the key file {shown} (mode {mode:o})"),
+            format!("chmod 600 {}", quoted(&path)),
+        ),
         Ok(Some(key)) => Check::ok(NAME, format!("the key {} in {shown} is for its owner alone", key.id)),
     })
 }
@@ -171,15 +190,21 @@ fn capacity(config: &Config) -> u64 {
 fn folder(name: &'static str, variable: &str, path: &Path, fact: &Result<Folder, String>) -> Check {
     let shown = path.display();
     match fact {
-        Err(why) => {
-            Check::failure(name, format!("{shown} cannot be written: {why}"), format!("mkdir -p {0} && chown \"$USER\" {0}, or set {variable}", quoted(path)))
-        }
-        Ok(Folder { free }) if *free < NO_SPACE => {
-            Check::failure(name, format!("{shown} has only {} left", bytes(*free)), format!("free some space, or set {variable} to a larger disk"))
-        }
-        Ok(Folder { free }) if *free < LITTLE_SPACE => {
-            Check::warning(name, format!("{shown} has only {} left", bytes(*free)), format!("free some space, or set {variable} to a larger disk"))
-        }
+        Err(why) => Check::failure(
+            name,
+            format!("{shown} cannot be written: {why}"),
+            format!("mkdir -p {0} && chown \"$USER\" {0}, or set {variable}", quoted(path)),
+        ),
+        Ok(Folder { free }) if *free < NO_SPACE => Check::failure(
+            name,
+            format!("{shown} has only {} left", bytes(*free)),
+            format!("free some space, or set {variable} to a larger disk"),
+        ),
+        Ok(Folder { free }) if *free < LITTLE_SPACE => Check::warning(
+            name,
+            format!("{shown} has only {} left", bytes(*free)),
+            format!("free some space, or set {variable} to a larger disk"),
+        ),
         Ok(Folder { free }) => Check::ok(name, format!("{shown} is writable, {} free", bytes(*free))),
     }
 }
@@ -199,13 +224,19 @@ fn database(facts: &Facts) -> Check {
             };
             Check::ok("database", format!("opens ({engine}); what is written is read back"))
         }
-        Store::Held { url, ready: true } => Check::ok("database", format!("is held by the server at {url}, which is ready")),
-        Store::Held { url, ready: false } => {
-            Check::failure("database", format!("is held by the server at {url}, which is not ready"), format!("curl {url}/readyz"))
+        Store::Held { url, ready: true } => {
+            Check::ok("database", format!("is held by the server at {url}, which is ready"))
         }
-        Store::Fails(why) => {
-            Check::failure("database", format!("does not open: {why}"), "stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR")
-        }
+        Store::Held { url, ready: false } => Check::failure(
+            "database",
+            format!("is held by the server at {url}, which is not ready"),
+            format!("curl {url}/readyz"),
+        ),
+        Store::Fails(why) => Check::failure(
+            "database",
+            format!("does not open: {why}"),
+            "stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR",
+        ),
     }
 }
 
@@ -221,7 +252,9 @@ fn rows(config: &Config, rows: &Result<Rows, String>) -> Check {
             let keys = keys.map(|keys| format!(" ({})", count(keys, "key"))).unwrap_or_default();
             match missing(unreadable) {
                 None => Check::ok("rows", format!("{} read{keys}", count(*scans, "scan"))),
-                Some(names) => Check::failure("rows", format!("{names} cannot be read; {} can{keys}", count(*scans, "scan")), fix),
+                Some(names) => {
+                    Check::failure("rows", format!("{names} cannot be read; {} can{keys}", count(*scans, "scan")), fix)
+                }
             }
         }
     }
@@ -230,22 +263,43 @@ fn rows(config: &Config, rows: &Result<Rows, String>) -> Check {
 fn backups(config: &Config, facts: &Facts) -> Check {
     let folder = config.backup_dir().display().to_string();
     if !config.backup.enabled {
-        return Check::warning("backups", "none are made: backup.enabled is off", "set backup.enabled = true, or run `kastrel backup` regularly");
+        return Check::warning(
+            "backups",
+            "none are made: backup.enabled is off",
+            "set backup.enabled = true, or run `kastrel backup` regularly",
+        );
     }
     if let Some(why) = &facts.backups.failure {
-        return Check::warning("backups", format!("the last automatic backup failed: {why}"), "free some space, or set backup.dir to another disk");
+        return Check::warning(
+            "backups",
+            format!("the last automatic backup failed: {why}"),
+            "free some space, or set backup.dir to another disk",
+        );
     }
     let files = match &facts.backups.files {
         Ok(files) => files,
-        Err(why) => return Check::warning("backups", format!("{folder} cannot be read: {why}"), "make the folder readable, or set backup.dir"),
+        Err(why) => {
+            return Check::warning(
+                "backups",
+                format!("{folder} cannot be read: {why}"),
+                "make the folder readable, or set backup.dir",
+            );
+        }
     };
     let Some(newest) = files.iter().map(|file| file.made_at).max() else {
-        return Check::ok("backups", format!("none in {folder} yet: a running server makes the first one when there is a scan"));
+        return Check::ok(
+            "backups",
+            format!("none in {folder} yet: a running server makes the first one when there is a scan"),
+        );
     };
     let age = duration(facts.now.duration_since(newest).as_secs_f64());
     let message = format!("{} in {folder}, the newest {age} old", files.len());
     if is_overdue(files, config.backup_interval(), facts.now) {
-        return Check::warning("backups", message, "run `kastrel serve`, which makes them; its log says why one was not made");
+        return Check::warning(
+            "backups",
+            message,
+            "run `kastrel serve`, which makes them; its log says why one was not made",
+        );
     }
     Check::ok("backups", message)
 }
@@ -258,22 +312,35 @@ fn redis(url: &str, fact: &Result<RedisFacts, String>) -> Vec<Check> {
         }
         Ok(facts) => facts,
     };
-    let mut checks = vec![Check::ok("redis", format!("{} answers at {url}", facts.version.as_deref().unwrap_or("a server of unknown version")))];
+    let mut checks = vec![Check::ok(
+        "redis",
+        format!("{} answers at {url}", facts.version.as_deref().unwrap_or("a server of unknown version")),
+    )];
     if facts.keeps_a_log == Some(false) {
         let message = "keeps no append-only file: after a restart of Redis waiting scans start seconds late";
-        checks.push(Check::warning("redis log", message, "redis-cli CONFIG SET appendonly yes, and the same in redis.conf"));
+        checks.push(Check::warning(
+            "redis log",
+            message,
+            "redis-cli CONFIG SET appendonly yes, and the same in redis.conf",
+        ));
     }
     match facts.eviction.as_deref() {
         Some("noeviction") | None => {}
         Some(policy) => {
-            let message = format!("maxmemory-policy is {policy}: Redis may throw the queue away when its memory is full");
-            checks.push(Check::warning("redis memory", message, "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"));
+            let message =
+                format!("maxmemory-policy is {policy}: Redis may throw the queue away when its memory is full");
+            checks.push(Check::warning(
+                "redis memory",
+                message,
+                "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf",
+            ));
         }
     }
     checks
 }
 
-/// The leases are by the database's clock; certificates, schedules and what people read are by this machine's.
+/// The leases are by the database's clock; certificates, schedules and what people read are by this
+/// machine's.
 fn skew(facts: &Facts) -> Option<Check> {
     let Store::Opens { probe: Ok(Probe { skew: Some(skew) }), .. } = facts.store else { return None };
     let message = format!("differs from the database's by {}{skew:.1} s", if skew > 0.0 { "at least " } else { "" });
@@ -290,10 +357,14 @@ fn telemetry(facts: &Collector) -> Vec<Check> {
         None => None,
         Some(Silence::Disabled) => ok("nothing is exported: OTEL_SDK_DISABLED is true"),
         Some(Silence::NotAsked) => ok("nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set"),
-        Some(Silence::Declined) => ok("nothing is exported: OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER do not ask for it"),
-        Some(Silence::NoAddress) => {
-            Some(Check::warning("telemetry", "nothing is exported: there is no address that can be used", "check OTEL_EXPORTER_OTLP_ENDPOINT"))
-        }
+        Some(Silence::Declined) => ok(
+            "nothing is exported: OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER do not ask for it",
+        ),
+        Some(Silence::NoAddress) => Some(Check::warning(
+            "telemetry",
+            "nothing is exported: there is no address that can be used",
+            "check OTEL_EXPORTER_OTLP_ENDPOINT",
+        )),
     };
     let tried = facts.tried.iter().map(|tried| {
         let (endpoint, what) = (&tried.endpoint, tried.signal.what());
@@ -307,10 +378,16 @@ fn telemetry(facts: &Collector) -> Vec<Check> {
         }
     });
     let is_tried = |signal: &Signal| facts.tried.iter().any(|tried| tried.signal == *signal);
-    let left_out: Vec<String> = Signal::ALL.iter().filter(|signal| !is_tried(signal)).map(|signal| format!("{}=otlp", signal.variable())).collect();
+    let left_out: Vec<String> = Signal::ALL
+        .iter()
+        .filter(|signal| !is_tried(signal))
+        .map(|signal| format!("{}=otlp", signal.variable()))
+        .collect();
     let left_out = (facts.silence.is_none() && !left_out.is_empty())
         .then(|| Check::ok("telemetry", format!("not exported: what would be with {}", left_out.join(" and "))));
-    let warnings = facts.warnings.iter().map(|warning| Check::warning("telemetry", warning.clone(), "docs/telemetry.md lists what each variable takes"));
+    let warnings = facts.warnings.iter().map(|warning| {
+        Check::warning("telemetry", warning.clone(), "docs/telemetry.md lists what each variable takes")
+    });
     silence.into_iter().chain(tried).chain(left_out).chain(warnings).collect()
 }
 
@@ -318,20 +395,34 @@ fn scanner(config: &Config, facts: &Facts) -> Check {
     const INSTALL: &str = "install KAST and put `kast` on the PATH, or set KAST_CLI_PATH";
     let list = match &facts.scanner {
         Ok(list) => list,
-        Err(why) if config.kast.scanner == ScannerChoice::Builtin => return Check::failure("scanner", why.clone(), "install Kastrel again"),
+        Err(why) if config.kast.scanner == ScannerChoice::Builtin => {
+            return Check::failure("scanner", why.clone(), "install Kastrel again");
+        }
         Err(why) => return Check::failure("scanner", why.clone(), format!("{INSTALL}; or use --scanner builtin")),
     };
-    let label = list.scanner.as_ref().map_or_else(|| "a scanner of unknown version".to_owned(), kastrel_actors::model::ScannerInfo::label);
-    let missing: Vec<&str> = list.plugins.iter().filter(|plugin| !plugin.available).map(|plugin| plugin.name.as_str()).collect();
-    let builtin = list.scanner.as_ref().is_some_and(|scanner| scanner.kind == kastrel_actors::model::ScannerKind::Builtin);
+    let label = list
+        .scanner
+        .as_ref()
+        .map_or_else(|| "a scanner of unknown version".to_owned(), kastrel_actors::model::ScannerInfo::label);
+    let missing: Vec<&str> =
+        list.plugins.iter().filter(|plugin| !plugin.available).map(|plugin| plugin.name.as_str()).collect();
+    let builtin =
+        list.scanner.as_ref().is_some_and(|scanner| scanner.kind == kastrel_actors::model::ScannerKind::Builtin);
     if !missing.is_empty() {
         let message = format!("{label}; unavailable, because their tools are missing: {}", missing.join(", "));
         return Check::warning("scanner", message, "install the tools of these plugins, as KAST's installer does");
     }
     if builtin && config.kast.scanner == ScannerChoice::Auto {
-        return Check::warning("scanner", format!("{label}: KAST was not found, so scans are small and passive"), INSTALL);
+        return Check::warning(
+            "scanner",
+            format!("{label}: KAST was not found, so scans are small and passive"),
+            INSTALL,
+        );
     }
-    Check::ok("scanner", format!("{label} with {}", count(u64::try_from(list.plugins.len()).unwrap_or(u64::MAX), "plugin")))
+    Check::ok(
+        "scanner",
+        format!("{label} with {}", count(u64::try_from(list.plugins.len()).unwrap_or(u64::MAX), "plugin")),
+    )
 }
 
 fn listen(config: &Config, facts: &Facts) -> Check {
@@ -344,16 +435,20 @@ fn listen(config: &Config, facts: &Facts) -> Check {
             "listen on 127.0.0.1 or [::1], and put a proxy that asks for a password before it",
         ),
         Listen::OurServer => Check::ok("address", format!("{address} is used by the running server")),
-        Listen::Taken(why) => {
-            Check::failure("address", format!("{address} cannot be listened on: {why}"), "choose another one: kastrel serve --listen 127.0.0.1:5001")
-        }
+        Listen::Taken(why) => Check::failure(
+            "address",
+            format!("{address} cannot be listened on: {why}"),
+            "choose another one: kastrel serve --listen 127.0.0.1:5001",
+        ),
     }
 }
 
 fn limit(name: &'static str, command: &str, limit: Option<u64>, wanted: u64) -> Check {
     match limit {
         None => Check::ok(name, "no limit"),
-        Some(limit) if limit >= wanted => Check::ok(name, format!("at most {limit}, {wanted} are enough for this configuration")),
+        Some(limit) if limit >= wanted => {
+            Check::ok(name, format!("at most {limit}, {wanted} are enough for this configuration"))
+        }
         Some(limit) => {
             let fix = format!("{command} {wanted}, or lower scans.concurrency");
             Check::warning(name, format!("at most {limit}, but {wanted} may be needed with this configuration"), fix)
@@ -365,7 +460,11 @@ fn clock(now: Timestamp) -> Check {
     if (TOO_EARLY..TOO_LATE).contains(&now.as_second()) {
         Check::ok("clock", format!("says {now:.0}"))
     } else {
-        Check::failure("clock", format!("says {now:.0}, which cannot be; certificates and leases would be judged wrongly"), "timedatectl set-ntp true")
+        Check::failure(
+            "clock",
+            format!("says {now:.0}, which cannot be; certificates and leases would be judged wrongly"),
+            "timedatectl set-ntp true",
+        )
     }
 }
 
@@ -418,9 +517,15 @@ mod tests {
             (check.level, check.message)
         };
         assert_eq!(with(Ok(vec![]), None).0, Level::Ok);
-        assert_eq!(with(Ok(vec![made(1, 1_799_800_000)]), None), (Level::Warning, "1 in data/backups, the newest 2 d 7 h old".into()));
+        assert_eq!(
+            with(Ok(vec![made(1, 1_799_800_000)]), None),
+            (Level::Warning, "1 in data/backups, the newest 2 d 7 h old".into())
+        );
         assert_eq!(with(Err("no".into()), None).0, Level::Warning);
-        assert_eq!(with(Ok(vec![made(1, 1_799_999_000)]), Some("disk full")), (Level::Warning, "the last automatic backup failed: disk full".into()));
+        assert_eq!(
+            with(Ok(vec![made(1, 1_799_999_000)]), Some("disk full")),
+            (Level::Warning, "the last automatic backup failed: disk full".into())
+        );
         assert_eq!(backups(&config(&[("KASTREL_BACKUP__ENABLED", "false")]), &good()).level, Level::Warning);
         let remote = config(&[("KASTREL_DATABASE_URL", "ws://u:p@db:8000/a/b")]);
         assert!(judge(&remote, &good()).iter().all(|check| check.name != "backups"));
@@ -489,7 +594,11 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_told_with_its_fix() {
-        let config = config(&[("REDIS_URL", "redis://:hunter2@r"), ("KASTREL_DATA_DIR", "/srv/my data"), ("KASTREL_SCANS__CONCURRENCY", "100")]);
+        let config = config(&[
+            ("REDIS_URL", "redis://:hunter2@r"),
+            ("KASTREL_DATA_DIR", "/srv/my data"),
+            ("KASTREL_SCANS__CONCURRENCY", "100"),
+        ]);
         let facts = Facts {
             data: Err("permission denied".into()),
             data_rights: Some(0o755),
@@ -505,7 +614,11 @@ mod tests {
             server_file: ServerFileFact::Stale,
             redis: Some(Err("connection refused".into())),
             collector: Collector {
-                tried: vec![Tried { signal: Signal::Traces, endpoint: "http://c:4318/v1/traces".into(), answer: Err("refused".into()) }],
+                tried: vec![Tried {
+                    signal: Signal::Traces,
+                    endpoint: "http://c:4318/v1/traces".into(),
+                    answer: Err("refused".into()),
+                }],
                 silence: None,
                 warnings: vec!["OTEL_SDK_DISABLED: expected true or false".into()],
             },
@@ -566,10 +679,16 @@ mod tests {
     #[test]
     fn a_node_that_holds_scans_back_fails_the_check_unless_only_scans_failed() {
         for (is_fault, level) in [(true, Level::Failure), (false, Level::Warning)] {
-            let facts = Facts { held: vec![Held { is_fault, text: "a-1: the results folder /r is missing (make it again)".into() }], ..good() };
+            let facts = Facts {
+                held: vec![Held { is_fault, text: "a-1: the results folder /r is missing (make it again)".into() }],
+                ..good()
+            };
             let checks = judge(&config(&[]), &facts);
             let check = checks.iter().find(|check| check.name == "node").unwrap();
-            assert_eq!((check.level, check.message.as_str()), (level, "starts no scans: a-1: the results folder /r is missing (make it again)"));
+            assert_eq!(
+                (check.level, check.message.as_str()),
+                (level, "starts no scans: a-1: the results folder /r is missing (make it again)")
+            );
         }
     }
 
@@ -583,22 +702,40 @@ mod tests {
             ("kast", Err("no kast".to_owned()), Level::Failure),
         ] {
             let facts = Facts { scanner, ..good() };
-            assert_eq!(super::scanner(&config(&[("KASTREL_KAST__SCANNER", choice)]), &facts).level, level, "{choice} {:?}", facts.scanner);
+            assert_eq!(
+                super::scanner(&config(&[("KASTREL_KAST__SCANNER", choice)]), &facts).level,
+                level,
+                "{choice} {:?}",
+                facts.scanner
+            );
         }
     }
 
     #[test]
     fn redis_and_the_databases_clock_are_judged() {
         let redis = |keeps_a_log, eviction: &str| {
-            Some(Ok(RedisFacts { version: Some("Redis 7.4.7".into()), keeps_a_log: Some(keeps_a_log), eviction: Some(eviction.into()) }))
+            Some(Ok(RedisFacts {
+                version: Some("Redis 7.4.7".into()),
+                keeps_a_log: Some(keeps_a_log),
+                eviction: Some(eviction.into()),
+            }))
         };
         let configured = config(&[("REDIS_URL", "redis://r")]);
         let worst = |facts: Facts| judge(&configured, &facts).iter().map(|check| check.level).max().unwrap();
-        for (keeps_a_log, eviction, level) in [(true, "noeviction", Level::Ok), (false, "noeviction", Level::Warning), (true, "allkeys-lru", Level::Warning)] {
-            assert_eq!(worst(Facts { redis: redis(keeps_a_log, eviction), ..good() }), level, "{keeps_a_log} {eviction}");
+        for (keeps_a_log, eviction, level) in [
+            (true, "noeviction", Level::Ok),
+            (false, "noeviction", Level::Warning),
+            (true, "allkeys-lru", Level::Warning),
+        ] {
+            assert_eq!(
+                worst(Facts { redis: redis(keeps_a_log, eviction), ..good() }),
+                level,
+                "{keeps_a_log} {eviction}"
+            );
         }
         for (skew, level) in [(0.0, Level::Ok), (1.9, Level::Ok), (2.5, Level::Warning)] {
-            let store = Store::Opens { probe: Ok(Probe { skew: Some(skew) }), engine: Engine::Server(Some("3.3.5".into())) };
+            let store =
+                Store::Opens { probe: Ok(Probe { skew: Some(skew) }), engine: Engine::Server(Some("3.3.5".into())) };
             assert_eq!(worst(Facts { redis: redis(true, "noeviction"), store, ..good() }), level, "{skew}");
         }
         let store = Store::Opens { probe: Err("read-only".into()), engine: Engine::Embedded };
@@ -611,20 +748,35 @@ mod tests {
             let checks = judge(&config(database), &Facts { rows: Some(rows), ..good() });
             checks.into_iter().find(|check| check.name == "rows").unwrap()
         };
-        let rows = |unreadable: &[u64], keys| Rows { scans: 1_234, unreadable: unreadable.iter().copied().map(ScanId).collect(), keys };
+        let rows = |unreadable: &[u64], keys| Rows {
+            scans: 1_234,
+            unreadable: unreadable.iter().copied().map(ScanId).collect(),
+            keys,
+        };
         assert_eq!(judged(Ok(rows(&[], Some(9_000))), &[]).message, "1234 scans read (9000 keys)");
         let odd = judged(Ok(rows(&[4, 8], None)), &[]);
-        assert_eq!((odd.level, odd.message.as_str()), (Level::Failure, "2 scans (4, 8) cannot be read; 1234 scans can"));
+        assert_eq!(
+            (odd.level, odd.message.as_str()),
+            (Level::Failure, "2 scans (4, 8) cannot be read; 1234 scans can")
+        );
         assert!(odd.fix.unwrap().ends_with("--latest --replace"));
-        let failed = judged(Err("block 7".into()), &[("KASTREL_DATABASE_URL", "ws://u:p@127.0.0.1:8000/kastrel/kastrel")]);
-        assert_eq!((failed.level, failed.message.as_str()), (Level::Failure, "the database cannot be read to its end: block 7"));
+        let failed =
+            judged(Err("block 7".into()), &[("KASTREL_DATABASE_URL", "ws://u:p@127.0.0.1:8000/kastrel/kastrel")]);
+        assert_eq!(
+            (failed.level, failed.message.as_str()),
+            (Level::Failure, "the database cannot be read to its end: block 7")
+        );
         assert!(failed.fix.unwrap().ends_with("into an empty database"));
         assert!(judge(&config(&[]), &good()).iter().all(|check| check.name != "rows"));
     }
 
     #[test]
     fn a_running_server_explains_a_taken_address_and_a_held_database() {
-        let facts = Facts { listen: Listen::OurServer, store: Store::Held { url: "http://127.0.0.1:5000".into(), ready: true }, ..good() };
+        let facts = Facts {
+            listen: Listen::OurServer,
+            store: Store::Held { url: "http://127.0.0.1:5000".into(), ready: true },
+            ..good()
+        };
         assert!(judge(&config(&[]), &facts).iter().all(|check| check.level == Level::Ok));
         let facts = Facts { store: Store::Held { url: "http://127.0.0.1:5000".into(), ready: false }, ..facts };
         assert_eq!(database(&facts).level, Level::Failure);
@@ -632,7 +784,12 @@ mod tests {
 
     #[test]
     fn each_signal_is_told_and_why_there_is_none() {
-        let told = |silence, tried| telemetry(&Collector { tried, silence, warnings: Vec::new() }).into_iter().map(|check| check.message).collect::<Vec<_>>();
+        let told = |silence, tried| {
+            telemetry(&Collector { tried, silence, warnings: Vec::new() })
+                .into_iter()
+                .map(|check| check.message)
+                .collect::<Vec<_>>()
+        };
         for (silence, reason) in [
             (Silence::Disabled, "OTEL_SDK_DISABLED is true"),
             (Silence::NotAsked, "no OTEL_EXPORTER_OTLP_ENDPOINT"),
@@ -643,7 +800,10 @@ mod tests {
             assert!(lines.len() == 1 && lines[0].contains(reason), "{lines:?}");
         }
         let tried = Signal::ALL.map(|signal| Tried { signal, endpoint: "http://c".into(), answer: Ok(()) });
-        assert_eq!(told(None, tried.to_vec()), ["a span", "a metric", "a log record"].map(|what| format!("the collector at http://c took {what}")));
+        assert_eq!(
+            told(None, tried.to_vec()),
+            ["a span", "a metric", "a log record"].map(|what| format!("the collector at http://c took {what}"))
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `kastrel doctor --deep`: reads every row of the database, as a backup does, and keeps none of them.
+//! `kastrel doctor --deep`: reads every row of the database, as a backup does, and keeps none of
+//! them.
 
 use kastrel_actors::model::ScanId;
 
@@ -14,7 +15,8 @@ pub(super) struct Rows {
     pub(super) scans: u64,
     /// The scans that cannot.
     pub(super) unreadable: Vec<ScanId>,
-    /// How many keys the engine's files hold, rows and indexes: read as well where this process opens the files.
+    /// How many keys the engine's files hold, rows and indexes: read as well where this process
+    /// opens the files.
     pub(super) keys: Option<u64>,
 }
 

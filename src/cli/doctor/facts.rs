@@ -39,7 +39,8 @@ pub(super) struct Folder {
 /// What a row told that was written and read back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Probe {
-    /// By how many seconds at least this machine's clock differs from the database's, where that is another.
+    /// By how many seconds at least this machine's clock differs from the database's, where that is
+    /// another.
     pub(super) skew: Option<f64>,
 }
 
@@ -134,7 +135,8 @@ pub(super) struct Facts {
     /// The rights of the data folder, where other users have some.
     pub(super) data_rights: Option<u32>,
     pub(super) results: Result<Folder, String>,
-    /// The same rights of the folders of results and of backups, where they lie outside the data folder.
+    /// The same rights of the folders of results and of backups, where they lie outside the data
+    /// folder.
     pub(super) results_rights: Option<u32>,
     pub(super) backups_rights: Option<u32>,
     pub(super) store: Store,
@@ -161,7 +163,8 @@ pub(super) struct Facts {
     pub(super) held: Vec<Held>,
     /// The key for secrets; `None`: there is no file.
     pub(super) key: Result<Option<KeyFile>, String>,
-    /// The names of the keys with which the secrets of stored scans are sealed, as far as the newest scans tell.
+    /// The names of the keys with which the secrets of stored scans are sealed, as far as the
+    /// newest scans tell.
     pub(super) sealed_with: BTreeSet<String>,
 }
 
@@ -170,23 +173,40 @@ const NEWEST: usize = 100;
 
 /// With which keys the secrets of the newest scans are sealed.
 async fn keys_of(store: &Arc<dyn ScanStore>) -> BTreeSet<String> {
-    let newest = store.list(ListQuery { limit: NEWEST, ..ListQuery::default() }).await.map(|page| page.scans).unwrap_or_default();
+    let newest = store
+        .list(ListQuery { limit: NEWEST, ..ListQuery::default() })
+        .await
+        .map(|page| page.scans)
+        .unwrap_or_default();
     let overrides = newest.iter().flat_map(|record| &record.request.overrides);
-    let sealed = overrides.filter_map(|one| if let SettingValue::Sealed(text) = &one.value { sealed_with(text) } else { None });
+    let sealed =
+        overrides.filter_map(|one| if let SettingValue::Sealed(text) = &one.value { sealed_with(text) } else { None });
     sealed.map(str::to_owned).collect()
 }
 
 /// Looks at everything.
-pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, opener: &Opener, host: &Arc<dyn AppHost>, deep: bool) -> Facts {
+pub(super) async fn gather(
+    config: &Config,
+    env: &BTreeMap<String, String>,
+    opener: &Opener,
+    host: &Arc<dyn AppHost>,
+    deep: bool,
+) -> Facts {
     // Before anything opens it.
     let allowed = if config.scans.run_as.is_some() { private::PASSAGE } else { 0 };
     let data_rights = private::rights_of_others(&config.data.dir, allowed);
-    let outside = |path: &Path, allowed: u32| private::rights_of_others(path, allowed).filter(|_| !is_within(path, &config.data.dir));
+    let outside = |path: &Path, allowed: u32| {
+        private::rights_of_others(path, allowed).filter(|_| !is_within(path, &config.data.dir))
+    };
     let results_rights = outside(&config.results_dir(), allowed);
     let backups_rights = outside(&config.backup_dir(), 0).filter(|_| config.makes_backups());
     let server = opener.holder(config).await;
     let (store, held, sealed_with) = match server.as_ref().filter(|_| holds_the_database(config)) {
-        Some(server) => (Store::Held { url: server.address(), ready: server.is_ready().await }, held_by_the_server(server).await, BTreeSet::new()),
+        Some(server) => (
+            Store::Held { url: server.address(), ready: server.is_ready().await },
+            held_by_the_server(server).await,
+            BTreeSet::new(),
+        ),
         None => opens(config, host).await,
     };
     let is_held = is_held(&config.data.dir);
@@ -236,13 +256,15 @@ pub(super) async fn gather(config: &Config, env: &BTreeMap<String, String>, open
     }
 }
 
-/// Whether the database is the data folder's, and so its holder's alone. One on a server takes others as well, whoever uses the folder.
+/// Whether the database is the data folder's, and so its holder's alone. One on a server takes
+/// others as well, whoever uses the folder.
 const fn holds_the_database(config: &Config) -> bool {
     config.database.url.is_none()
 }
 
 async fn backups(config: &Config) -> Result<Vec<BackupMark>, String> {
-    let files = backup_folder(config).map_err(|error| error.to_string())?.read().await.map_err(|error| error.to_string())?;
+    let files =
+        backup_folder(config).map_err(|error| error.to_string())?.read().await.map_err(|error| error.to_string())?;
     Ok(files.iter().map(|file| file.mark).collect())
 }
 
@@ -261,7 +283,11 @@ async fn held_by_nodes(store: &Arc<dyn ScanStore>) -> Vec<Held> {
     let nodes = store.nodes().await.unwrap_or_default();
     let alive = nodes.into_iter().filter(|node| node.is_alive);
     let held = alive.filter_map(|node| Some((node.registration.id, node.registration.hold.node?)));
-    held.map(|(id, held)| Held { is_fault: held.faults.iter().any(|fault| fault.kind != FaultKind::Failures), text: format!("{id}: {held}") }).collect()
+    held.map(|(id, held)| Held {
+        is_fault: held.faults.iter().any(|fault| fault.kind != FaultKind::Failures),
+        text: format!("{id}: {held}"),
+    })
+    .collect()
 }
 
 async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>, BTreeSet<String>) {
@@ -308,7 +334,8 @@ fn listen(address: SocketAddr, server_runs: bool) -> Listen {
     }
 }
 
-/// Whether a file can be made there. A folder that does not exist yet is judged by the nearest one above it that does: it would be made there.
+/// Whether a file can be made there. A folder that does not exist yet is judged by the nearest one
+/// above it that does: it would be made there.
 fn folder(path: &Path) -> Result<Folder, String> {
     let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
     let existing = absolute.ancestors().find(|path| path.exists()).ok_or("no folder above it exists")?;
@@ -343,7 +370,8 @@ mod tests {
     #[test]
     fn only_the_embedded_database_is_held_by_the_server_of_its_folder() {
         let config = |url: Option<&str>| {
-            let env: BTreeMap<String, String> = url.map(|url| ("KASTREL_DATABASE_URL".to_owned(), url.to_owned())).into_iter().collect();
+            let env: BTreeMap<String, String> =
+                url.map(|url| ("KASTREL_DATABASE_URL".to_owned(), url.to_owned())).into_iter().collect();
             crate::config::Sources::of(&env).resolve().unwrap().config
         };
         assert!(holds_the_database(&config(None)));

@@ -9,7 +9,10 @@ use crate::config::Config;
 /// Looks at the machine, as the configuration would have it.
 pub(super) fn look(config: &Config) -> Result<Holds, String> {
     let isolation = crate::app::isolation(config, &config.data.dir).map_err(|error| error.to_string())?;
-    let needed: Vec<PathBuf> = [&config.data.dir, &config.results_dir()].into_iter().filter_map(|path| std::path::absolute(path).ok()).collect();
+    let needed: Vec<PathBuf> = [&config.data.dir, &config.results_dir()]
+        .into_iter()
+        .filter_map(|path| std::path::absolute(path).ok())
+        .collect();
     Ok(holds(&isolation, needed.iter().map(PathBuf::as_path)))
 }
 
@@ -33,14 +36,26 @@ pub(super) fn judge(found: &Result<Holds, String>) -> Check {
         );
     }
     let cgroup = match &holds.cgroup {
-        CgroupState::Limits(list) => format!("a cgroup for each attempt with limits ({list}) if no other processes are in Kastrel's own"),
-        CgroupState::KillOnly => "a cgroup for each attempt, which is killed as a whole; limits are those of each process".to_owned(),
+        CgroupState::Limits(list) => {
+            format!("a cgroup for each attempt with limits ({list}) if no other processes are in Kastrel's own")
+        }
+        CgroupState::KillOnly => {
+            "a cgroup for each attempt, which is killed as a whole; limits are those of each process".to_owned()
+        }
         CgroupState::Missing(why) => format!("no cgroups ({why}); limits are those of each process"),
     };
     let tmp = if holds.private_tmp { "a /tmp of its own" } else { "a TMPDIR of its own in the data folder" };
-    let who = user.as_ref().map_or_else(|| "scanners run as Kastrel's own user".to_owned(), |user| format!("scanners run as {user}"));
-    let reach = if holds.egress.is_some() { "its target and the resolvers are all that it reaches" } else { "it reaches whatever this machine reaches" };
-    let message = format!("{who}, without new privileges, first to end when memory runs out; {cgroup}; {tmp}; {reach}; what escapes is found by its keeper");
+    let who = user
+        .as_ref()
+        .map_or_else(|| "scanners run as Kastrel's own user".to_owned(), |user| format!("scanners run as {user}"));
+    let reach = if holds.egress.is_some() {
+        "its target and the resolvers are all that it reaches"
+    } else {
+        "it reaches whatever this machine reaches"
+    };
+    let message = format!(
+        "{who}, without new privileges, first to end when memory runs out; {cgroup}; {tmp}; {reach}; what escapes is found by its keeper"
+    );
     if holds.is_root && user.is_none() {
         return Check::warning(
             NAME,
@@ -72,22 +87,40 @@ mod tests {
         let (level, message) = level_and(Ok(good.clone()));
         assert_eq!(level, Level::Ok);
         assert!(
-            message.starts_with("scanners run as kastrel-scan, ") && message.contains("(memory, pids)") && message.contains("; a /tmp of its own"),
+            message.starts_with("scanners run as kastrel-scan, ")
+                && message.contains("(memory, pids)")
+                && message.contains("; a /tmp of its own"),
             "{message}"
         );
-        let plain = Holds { cgroup: CgroupState::Missing("Read-only file system".into()), private_tmp: false, user: Ok(None), ..good.clone() };
+        let plain = Holds {
+            cgroup: CgroupState::Missing("Read-only file system".into()),
+            private_tmp: false,
+            user: Ok(None),
+            ..good.clone()
+        };
         let (level, message) = level_and(Ok(plain.clone()));
         assert_eq!(level, Level::Ok);
-        assert!(message.contains("Kastrel's own user") && message.contains("no cgroups (Read-only file system)") && message.contains("TMPDIR"), "{message}");
+        assert!(
+            message.contains("Kastrel's own user")
+                && message.contains("no cgroups (Read-only file system)")
+                && message.contains("TMPDIR"),
+            "{message}"
+        );
         let (level, message) = level_and(Ok(Holds { is_root: true, cgroup: CgroupState::KillOnly, ..plain }));
         assert_eq!(level, Level::Warning);
         assert!(message.starts_with("scanners run as root: ") && message.contains("killed as a whole"), "{message}");
         assert_eq!(level_and(Ok(Holds { is_root: true, ..good.clone() })).0, Level::Ok);
-        assert_eq!(level_and(Ok(Holds { user: Err("it lacks CAP_SETUID".into()), ..good.clone() })), (Level::Failure, "it lacks CAP_SETUID".into()));
+        assert_eq!(
+            level_and(Ok(Holds { user: Err("it lacks CAP_SETUID".into()), ..good.clone() })),
+            (Level::Failure, "it lacks CAP_SETUID".into())
+        );
         assert_eq!(level_and(Err("scans.run_as: x".into())).0, Level::Failure);
         assert!(message.contains("whatever this machine reaches"), "{message}");
         let limited = |egress| level_and(Ok(Holds { egress: Some(egress), ..good.clone() }));
         assert!(limited(Ok(())).1.contains("; its target and the resolvers are all that it reaches;"));
-        assert_eq!(limited(Err("scans.egress_limit needs ip".into())), (Level::Failure, "scans.egress_limit needs ip".into()));
+        assert_eq!(
+            limited(Err("scans.egress_limit needs ip".into())),
+            (Level::Failure, "scans.egress_limit needs ip".into())
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Tries what the configuration leads to: writes a row and reads it back, asks Redis what it is, sends a span, a metric and a log record, and counts processes that nobody owns.
+//! Tries what the configuration leads to: writes a row and reads it back, asks Redis what it is,
+//! sends a span, a metric and a log record, and counts processes that nobody owns.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,10 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// For how long the row that is written counts, if nobody removes it.
 const ROW_LIVES: Duration = Duration::from_secs(30);
 
-/// Writes a row of a node that takes no scan, reads it back, and removes it. The row tells the database's clock as well.
+/// Writes a row of a node that takes no scan, reads it back, and removes it. The row tells the
+/// database's clock as well.
 pub(super) async fn write_and_read(store: &Arc<dyn ScanStore>, is_shared: bool) -> Result<Probe, String> {
     let told = |error: kastrel_actors::ports::StoreError| error.to_string();
-    let id = format!("doctor-{}", uuid::Uuid::new_v4().simple()).parse::<NodeId>().map_err(|error| error.to_string())?;
+    let id =
+        format!("doctor-{}", uuid::Uuid::new_v4().simple()).parse::<NodeId>().map_err(|error| error.to_string())?;
     let before = SystemClock.now();
     let node = NodeRegistration {
         id,
@@ -43,9 +46,15 @@ pub(super) async fn write_and_read(store: &Arc<dyn ScanStore>, is_shared: bool) 
     let after = SystemClock.now();
     let read = store.nodes().await.map_err(told);
     let removed = store.remove_node(&id).await.map_err(told);
-    let row = read?.into_iter().find(|node| node.registration.id == id).ok_or("what was written was not there when it was read")?;
+    let row = read?
+        .into_iter()
+        .find(|node| node.registration.id == id)
+        .ok_or("what was written was not there when it was read")?;
     removed?;
-    let theirs = row.expires_at.saturating_sub(SignedDuration::try_from(ROW_LIVES).unwrap_or_default()).unwrap_or(row.expires_at);
+    let theirs = row
+        .expires_at
+        .saturating_sub(SignedDuration::try_from(ROW_LIVES).unwrap_or_default())
+        .unwrap_or(row.expires_at);
     // Their moment was between our two; outside of them, by how much at least.
     let skew = if theirs < before {
         before.duration_since(theirs)
@@ -62,7 +71,8 @@ pub(super) async fn database_version(url: &str) -> Option<String> {
     let url = url::Url::parse(url).ok()?;
     let scheme = if url.scheme() == "wss" { "https" } else { "http" };
     let port = url.port();
-    let address = format!("{scheme}://{}{}/version", url.host_str()?, port.map(|port| format!(":{port}")).unwrap_or_default());
+    let address =
+        format!("{scheme}://{}{}/version", url.host_str()?, port.map(|port| format!(":{port}")).unwrap_or_default());
     let _ = rustls::crypto::ring::default_provider().install_default();
     let answer = reqwest::Client::new().get(address).timeout(PATIENCE).send().await.ok()?.text().await.ok()?;
     let version: String = answer.trim().trim_start_matches("surrealdb-").chars().take(40).collect();
@@ -95,7 +105,11 @@ fn info(said: &str) -> RedisFacts {
         (Some(version), _) => Some(format!("Valkey {version}")),
         (None, version) => version.map(|version| format!("Redis {version}")),
     };
-    RedisFacts { version, keeps_a_log: lines.get("aof_enabled").map(|value| *value == "1"), eviction: text("maxmemory_policy") }
+    RedisFacts {
+        version,
+        keeps_a_log: lines.get("aof_enabled").map(|value| *value == "1"),
+        eviction: text("maxmemory_policy"),
+    }
 }
 
 /// What the telemetry variables lead to.
@@ -107,7 +121,8 @@ pub(super) async fn collector(env: &BTreeMap<String, String>) -> Collector {
         let (export, service_name) = (signal.of(&plan)?.clone(), service_name.cloned());
         let endpoint = export.endpoint.clone();
         Some(async move {
-            let answer = tokio::task::spawn_blocking(move || try_collector(signal, &export, service_name.as_deref())).await;
+            let answer =
+                tokio::task::spawn_blocking(move || try_collector(signal, &export, service_name.as_deref())).await;
             Tried { signal, endpoint, answer: answer.unwrap_or_else(|error| Err(error.to_string())) }
         })
     });
@@ -137,7 +152,14 @@ mod tests {
     #[test]
     fn what_redis_says_is_read() {
         let said = "# Server\r\nredis_version:7.4.7\r\n# Persistence\r\naof_enabled:1\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n";
-        assert_eq!(info(said), RedisFacts { version: Some("Redis 7.4.7".into()), keeps_a_log: Some(true), eviction: Some("noeviction".into()) });
+        assert_eq!(
+            info(said),
+            RedisFacts {
+                version: Some("Redis 7.4.7".into()),
+                keeps_a_log: Some(true),
+                eviction: Some("noeviction".into())
+            }
+        );
         assert_eq!(info("redis_version:7.2.4\nvalkey_version:8.1.0").version.as_deref(), Some("Valkey 8.1.0"));
         assert_eq!(info(""), RedisFacts { version: None, keeps_a_log: None, eviction: None });
     }
@@ -159,8 +181,13 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_collector_is_tried_only_where_one_is_named() {
-        let env = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(collector(&env(&[])).await, Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() });
+        let env = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(
+            collector(&env(&[])).await,
+            Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() }
+        );
         let facts = collector(&env(&[("OTEL_SDK_DISABLED", "maybe")])).await;
         assert!(facts.tried.is_empty() && facts.warnings[0].starts_with("OTEL_SDK_DISABLED"), "{facts:?}");
     }

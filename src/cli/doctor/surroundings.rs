@@ -1,4 +1,5 @@
-//! Whether KAST finds around it what it needs. It ignores a broken configuration, and drives a tool of a wrong version all the same.
+//! Whether KAST finds around it what it needs. It ignores a broken configuration, and drives a tool
+//! of a wrong version all the same.
 
 use super::check::Check;
 use crate::adapters::kast_runner::{Docker, FoundTool, ScannerCommand, Surroundings, surroundings};
@@ -8,7 +9,11 @@ use kastrel_actors::model::ScannerKind;
 /// Looks, where the configuration leads to KAST.
 pub(super) async fn look(config: &Config) -> Option<Surroundings> {
     let own_exe = std::env::current_exe().ok()?;
-    let scanner = ScannerCommand::find(config.kast.path.as_deref().map(std::path::Path::as_os_str), std::env::var_os("PATH").as_deref(), &own_exe);
+    let scanner = ScannerCommand::find(
+        config.kast.path.as_deref().map(std::path::Path::as_os_str),
+        std::env::var_os("PATH").as_deref(),
+        &own_exe,
+    );
     if config.kast.scanner == ScannerChoice::Builtin || scanner.kind != ScannerKind::Kast {
         return None;
     }
@@ -45,16 +50,28 @@ fn configuration(found: &Surroundings) -> Check {
                 "`kast config schema` lists the settings that it takes",
             )
         }
-        Ok((Some(path), _)) => Check::ok("kast config", format!("{} is valid and is merged into each scan's configuration", path.display())),
+        Ok((Some(path), _)) => Check::ok(
+            "kast config",
+            format!("{} is valid and is merged into each scan's configuration", path.display()),
+        ),
         Ok((None, _)) => Check::ok("kast config", "no configuration file; KAST's defaults apply"),
     }
 }
 
 fn tools(tools: &[FoundTool]) -> Check {
-    let shown: Vec<String> = tools.iter().map(|tool| format!("{} {}", tool.name, tool.version.as_deref().unwrap_or("of unknown version"))).collect();
-    let problems: Vec<String> = tools.iter().filter_map(|tool| tool.problem.as_ref().map(|problem| format!("{}: {problem}", tool.name))).collect();
+    let shown: Vec<String> = tools
+        .iter()
+        .map(|tool| format!("{} {}", tool.name, tool.version.as_deref().unwrap_or("of unknown version")))
+        .collect();
+    let problems: Vec<String> = tools
+        .iter()
+        .filter_map(|tool| tool.problem.as_ref().map(|problem| format!("{}: {problem}", tool.name)))
+        .collect();
     if problems.is_empty() {
-        return Check::ok("tools", if shown.is_empty() { "no tool of KAST's plugins is installed".to_owned() } else { shown.join(", ") });
+        return Check::ok(
+            "tools",
+            if shown.is_empty() { "no tool of KAST's plugins is installed".to_owned() } else { shown.join(", ") },
+        );
     }
     Check::warning(
         "tools",
@@ -66,9 +83,11 @@ fn tools(tools: &[FoundTool]) -> Check {
 fn docker(docker: &Docker) -> Check {
     const NEEDED: &str = "active scans start ZAP with Docker";
     match docker {
-        Docker::Missing => {
-            Check::warning("zap", format!("{NEEDED}, and there is no `docker` on the PATH"), "install Docker, or set KAST_ZAP_URL to a ZAP that runs elsewhere")
-        }
+        Docker::Missing => Check::warning(
+            "zap",
+            format!("{NEEDED}, and there is no `docker` on the PATH"),
+            "install Docker, or set KAST_ZAP_URL to a ZAP that runs elsewhere",
+        ),
         Docker::Silent(why) => Check::warning(
             "zap",
             format!("{NEEDED}, and its daemon does not answer: {why}"),
@@ -89,7 +108,9 @@ fn docker(docker: &Docker) -> Check {
             ),
             format!("docker stop {}", strangers.join(" ")),
         ),
-        Docker::Running { version, strangers: Ok(_) } => Check::ok("zap", format!("Docker {version} answers; no foreign ZAP container runs")),
+        Docker::Running { version, strangers: Ok(_) } => {
+            Check::ok("zap", format!("Docker {version} answers; no foreign ZAP container runs"))
+        }
     }
 }
 
@@ -101,38 +122,72 @@ mod tests {
     fn good() -> Surroundings {
         let tool = FoundTool { name: "whatweb", version: Some("0.5.5".into()), problem: None };
         let docker = Docker::Running { version: "28.2.2".into(), strangers: Ok(Vec::new()) };
-        Surroundings { config: Ok((Some("/etc/kast/config.yaml".into()), Vec::new())), registry_problem: None, tools: vec![tool], docker: Some(docker) }
+        Surroundings {
+            config: Ok((Some("/etc/kast/config.yaml".into()), Vec::new())),
+            registry_problem: None,
+            tools: vec![tool],
+            docker: Some(docker),
+        }
     }
 
     #[test]
     fn each_gap_around_kast_is_named_with_what_to_do() {
         assert!(judge(&good()).iter().all(|check| check.level == Level::Ok), "{:?}", judge(&good()));
-        let old = FoundTool { name: "testssl", version: Some("3.0.8".into()), problem: Some("version 3.0.8 is too old".into()) };
+        let old = FoundTool {
+            name: "testssl",
+            version: Some("3.0.8".into()),
+            problem: Some("version 3.0.8 is too old".into()),
+        };
         for (found, name, level, part) in [
             (
-                Surroundings { config: Err("the KAST configuration /k.yaml cannot be read: No such file".into()), ..good() },
+                Surroundings {
+                    config: Err("the KAST configuration /k.yaml cannot be read: No such file".into()),
+                    ..good()
+                },
                 "kast config",
                 Level::Failure,
                 "/k.yaml",
             ),
             (
-                Surroundings { config: Ok((Some("/k.yaml".into()), vec!["`zap` has no such setting".into()])), ..good() },
+                Surroundings {
+                    config: Ok((Some("/k.yaml".into()), vec!["`zap` has no such setting".into()])),
+                    ..good()
+                },
                 "kast config",
                 Level::Warning,
                 "no such setting",
             ),
-            (Surroundings { registry_problem: Some("the registry is truncated".into()), ..good() }, "issues", Level::Warning, "severities"),
+            (
+                Surroundings { registry_problem: Some("the registry is truncated".into()), ..good() },
+                "issues",
+                Level::Warning,
+                "severities",
+            ),
             (Surroundings { tools: vec![old], ..good() }, "tools", Level::Warning, "testssl: version 3.0.8"),
             (Surroundings { docker: Some(Docker::Missing), ..good() }, "zap", Level::Warning, "no `docker`"),
-            (Surroundings { docker: Some(Docker::Silent("refused".into())), ..good() }, "zap", Level::Warning, "refused"),
             (
-                Surroundings { docker: Some(Docker::Running { version: "28".into(), strangers: Ok(vec!["kast-zap-local".into()]) }), ..good() },
+                Surroundings { docker: Some(Docker::Silent("refused".into())), ..good() },
+                "zap",
+                Level::Warning,
+                "refused",
+            ),
+            (
+                Surroundings {
+                    docker: Some(Docker::Running {
+                        version: "28".into(),
+                        strangers: Ok(vec!["kast-zap-local".into()]),
+                    }),
+                    ..good()
+                },
                 "zap",
                 Level::Warning,
                 "kast-zap-local",
             ),
             (
-                Surroundings { docker: Some(Docker::Running { version: "28".into(), strangers: Err("permission denied".into()) }), ..good() },
+                Surroundings {
+                    docker: Some(Docker::Running { version: "28".into(), strangers: Err("permission denied".into()) }),
+                    ..good()
+                },
                 "zap",
                 Level::Warning,
                 "could not be listed: permission denied",

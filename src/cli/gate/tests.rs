@@ -19,13 +19,17 @@ fn scan() -> ScanView {
 }
 
 fn with_coverage(change: impl FnOnce(&mut Coverage)) -> ScanView {
-    let mut coverage = Coverage { completed: (1..=12).map(|number| format!("check{number}")).collect(), ..Coverage::default() };
+    let mut coverage =
+        Coverage { completed: (1..=12).map(|number| format!("check{number}")).collect(), ..Coverage::default() };
     change(&mut coverage);
     ScanView { coverage: Some(coverage.into()), ..view(ScanStatus::Completed) }
 }
 
 fn with_issues(counts: SeverityCounts, listed: &[(&str, Severity)]) -> ScanView {
-    let issues = listed.iter().map(|(title, severity)| IssueRef { id: (*title).into(), severity: *severity, title: (*title).into() }).collect();
+    let issues = listed
+        .iter()
+        .map(|(title, severity)| IssueRef { id: (*title).into(), severity: *severity, title: (*title).into() })
+        .collect();
     let results = vec![PluginView { issues, severities: counts, ..plugin("testssl", PluginStatus::Completed) }];
     ScanView { severities: counts, results, ..scan() }
 }
@@ -57,25 +61,57 @@ fn no_way_in_which_a_check_can_fail_to_run_passes_a_gate() {
     // What happened, the scan, and the code by `any`, by `all`, and by `none`.
     let table: Vec<(&str, ScanView, [u8; 3])> = vec![
         ("a plugin failed", of(|coverage, names| coverage.failed = names), [11, 11, 0]),
-        ("a result that cannot be read makes the plugin failed", of(|coverage, names| coverage.failed = names), [11, 11, 0]),
+        (
+            "a result that cannot be read makes the plugin failed",
+            of(|coverage, names| coverage.failed = names),
+            [11, 11, 0],
+        ),
         ("a tool is not installed", of(|coverage, names| coverage.unavailable = names), [11, 11, 0]),
         ("the scanner skipped a selected plugin", of(|coverage, names| coverage.skipped = names), [11, 11, 0]),
         ("a plugin was interrupted", of(|coverage, names| coverage.interrupted = names), [11, 11, 0]),
         ("a plugin never ran", of(|coverage, names| coverage.not_run = names), [11, 11, 0]),
         ("a plugin is not finished", of(|coverage, names| coverage.unfinished = names), [11, 11, 0]),
-        ("all plugins failed", with_coverage(|coverage| coverage.failed = std::mem::take(&mut coverage.completed)), [11, 11, 11]),
-        ("all tools are missing", with_coverage(|coverage| coverage.unavailable = std::mem::take(&mut coverage.completed)), [11, 11, 11]),
-        ("nothing was selected that runs in this mode", with_coverage(|coverage| coverage.completed.clear()), [11, 11, 11]),
-        ("only plugins that were not selected are known", with_coverage(|coverage| coverage.left_out = std::mem::take(&mut coverage.completed)), [11, 11, 11]),
+        (
+            "all plugins failed",
+            with_coverage(|coverage| coverage.failed = std::mem::take(&mut coverage.completed)),
+            [11, 11, 11],
+        ),
+        (
+            "all tools are missing",
+            with_coverage(|coverage| coverage.unavailable = std::mem::take(&mut coverage.completed)),
+            [11, 11, 11],
+        ),
+        (
+            "nothing was selected that runs in this mode",
+            with_coverage(|coverage| coverage.completed.clear()),
+            [11, 11, 11],
+        ),
+        (
+            "only plugins that were not selected are known",
+            with_coverage(|coverage| coverage.left_out = std::mem::take(&mut coverage.completed)),
+            [11, 11, 11],
+        ),
         ("a dry run checks nothing", ScanView { dry_run: true, ..scan() }, [11, 11, 11]),
         ("a dry run, as its coverage has it", with_coverage(|coverage| coverage.dry_run = true), [11, 11, 11]),
-        ("a server that says nothing of coverage, and names no plugins", ScanView { coverage: None, ..scan() }, [11, 11, 11]),
+        (
+            "a server that says nothing of coverage, and names no plugins",
+            ScanView { coverage: None, ..scan() },
+            [11, 11, 11],
+        ),
         (
             "a server that says nothing of coverage, and a failed plugin",
-            ScanView { coverage: None, results: vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::Failed)], ..scan() },
+            ScanView {
+                coverage: None,
+                results: vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::Failed)],
+                ..scan()
+            },
             [11, 11, 0],
         ),
-        ("the requested report is missing", ScanView { missing_report: Some("No PDF report".into()), ..scan() }, [11, 11, 0]),
+        (
+            "the requested report is missing",
+            ScanView { missing_report: Some("No PDF report".into()), ..scan() },
+            [11, 11, 0],
+        ),
         // Scans that did not complete never reach the gate; they keep the code of their end.
         ("the scan failed: nothing could be checked", ended(ScanStatus::Failed), [1, 1, 1]),
         ("the scan failed: KAST ended without results", ended(ScanStatus::Failed), [1, 1, 1]),
@@ -86,12 +122,18 @@ fn no_way_in_which_a_check_can_fail_to_run_passes_a_gate() {
         ("a registry without severities", with_issues(unknown, &[("odd", Severity::Unknown)]), [10, 10, 10]),
         (
             "issues beyond the bound of the list are counted",
-            with_issues(SeverityCounts { high: 1, low: 1_339, ..SeverityCounts::default() }, &[("weak", Severity::Low)]),
+            with_issues(
+                SeverityCounts { high: 1, low: 1_339, ..SeverityCounts::default() },
+                &[("weak", Severity::Low)],
+            ),
             [10, 10, 10],
         ),
         (
             "issues that only the plugin counts",
-            ScanView { severities: SeverityCounts::default(), ..with_issues(SeverityCounts { critical: 1, ..SeverityCounts::default() }, &[]) },
+            ScanView {
+                severities: SeverityCounts::default(),
+                ..with_issues(SeverityCounts { critical: 1, ..SeverityCounts::default() }, &[])
+            },
             [10, 10, 10],
         ),
     ];
@@ -154,7 +196,8 @@ fn of_two_reasons_the_issues_decide_and_both_are_said() {
         SeverityCounts { critical: 1, high: 2, ..SeverityCounts::default() },
         &[("Weak cipher", Severity::High), ("Old TLS", Severity::Critical), ("Late", Severity::Low)],
     );
-    let scan = ScanView { coverage: with_coverage(|coverage| coverage.unavailable = names(&["katana"])).coverage, ..issues };
+    let scan =
+        ScanView { coverage: with_coverage(|coverage| coverage.unavailable = names(&["katana"])).coverage, ..issues };
     let gate = gate(None, &[]);
     let judgement = gate.judge(&scan);
     assert_eq!(judgement.exit(), Exit::Found);

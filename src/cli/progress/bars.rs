@@ -73,7 +73,8 @@ impl Bars {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // The templates are constants; a wrong one would be seen at once, and is no reason to stop a scan.
+    // The templates are constants; a wrong one would be seen at once, and is no reason to stop a
+    // scan.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
@@ -93,7 +94,10 @@ fn update(bar: &ProgressBar, plugin: &PluginView) {
             let mark = match status {
                 PluginStatus::Completed => "✓",
                 PluginStatus::Failed => "✗",
-                PluginStatus::Skipped | PluginStatus::Unavailable | PluginStatus::Interrupted | PluginStatus::NotRun => "-",
+                PluginStatus::Skipped
+                | PluginStatus::Unavailable
+                | PluginStatus::Interrupted
+                | PluginStatus::NotRun => "-",
                 PluginStatus::Pending | PluginStatus::InProgress => "·",
             };
             if bar.prefix() != mark {
@@ -112,7 +116,9 @@ fn message(plugin: &PluginView) -> String {
     if plugin.status == PluginStatus::Completed || plugin.findings_count > 0 {
         text.push_str(&format!(", {}", found(plugin)));
     }
-    if let Some(message) = plugin.message.as_deref().filter(|_| matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable)) {
+    if let Some(message) =
+        plugin.message.as_deref().filter(|_| matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable))
+    {
         text.push_str(&format!(": {}", brief(message, 120)));
     }
     text
@@ -121,7 +127,8 @@ fn message(plugin: &PluginView) -> String {
 /// The scan in one line.
 fn head(scan: &ScanView, now: Timestamp) -> String {
     let target = brief(&scan.target_label(), 80);
-    let scanner = scan.scanner.as_ref().map_or_else(String::new, |scanner| format!(", {}", brief(&scanner.label(), 60)));
+    let scanner =
+        scan.scanner.as_ref().map_or_else(String::new, |scanner| format!(", {}", brief(&scanner.label(), 60)));
     let attempt = if scan.attempt > 1 { format!(", attempt {}", scan.attempt) } else { String::new() };
     let state = match scan.status {
         _ if scan.cancel_requested.is_some() && !scan.status.is_terminal() => "cancelling".into(),
@@ -144,7 +151,10 @@ mod tests {
         assert_eq!(head(&scan, Timestamp::UNIX_EPOCH), "scan 3: example.com: running");
         scan.scanner = Some(ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() });
         scan.attempt = 2;
-        assert_eq!(head(&scan, Timestamp::UNIX_EPOCH), "scan 3: example.com, built-in scanner 0.1.0, attempt 2: running");
+        assert_eq!(
+            head(&scan, Timestamp::UNIX_EPOCH),
+            "scan 3: example.com, built-in scanner 0.1.0, attempt 2: running"
+        );
         scan.cancel_requested = Some(CancelledBy::User);
         assert!(head(&scan, Timestamp::UNIX_EPOCH).ends_with("cancelling"));
         let mut failed = plugin("a\u{1b}[2J", PluginStatus::Failed);

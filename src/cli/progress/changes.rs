@@ -17,12 +17,17 @@ pub fn lines(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Vec<St
     // A new attempt begins all plugins anew; that goes without saying.
     let known = before.filter(|before| before.attempt == now.attempt);
     for plugin in &now.results {
-        let last = known.and_then(|before| before.results.iter().find(|last| last.plugin_name == plugin.plugin_name)).map(|last| last.status);
+        let last = known
+            .and_then(|before| before.results.iter().find(|last| last.plugin_name == plugin.plugin_name))
+            .map(|last| last.status);
         if last != Some(plugin.status) && plugin.status != PluginStatus::Pending {
             lines.push(plugin_line(plugin));
         }
     }
-    if now.cancel_requested.is_some() && !now.status.is_terminal() && before.is_none_or(|before| before.cancel_requested.is_none()) {
+    if now.cancel_requested.is_some()
+        && !now.status.is_terminal()
+        && before.is_none_or(|before| before.cancel_requested.is_none())
+    {
         lines.push("cancelling: stopping the scanner".into());
     }
     lines.into_iter().map(|line| format!("scan {}: {line}", now.scan_id)).collect()
@@ -31,7 +36,9 @@ pub fn lines(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Vec<St
 fn headline(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Option<String> {
     let scanner = |scan: &ScanView| scan.scanner.as_ref().map(|scanner| brief(&scanner.label(), 60));
     let reason = |scan: &ScanView| scan.waiting.as_ref().map(|waiting| (waiting.reason.clone(), waiting.position));
-    let same_state = before.is_some_and(|before| before.status == now.status && before.attempt == now.attempt && reason(before) == reason(now));
+    let same_state = before.is_some_and(|before| {
+        before.status == now.status && before.attempt == now.attempt && reason(before) == reason(now)
+    });
     if same_state {
         // The scanner is known a moment after the attempt.
         return scanner(now)
@@ -45,16 +52,24 @@ fn headline(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Option<
             None => format!("attempt {} started", now.attempt),
         },
         ScanStatus::Completed | ScanStatus::Cancelled => now.status.to_string(),
-        ScanStatus::Failed => format!("failed: {}", brief(now.error_message.as_deref().unwrap_or("no reason was given"), 300)),
+        ScanStatus::Failed => {
+            format!("failed: {}", brief(now.error_message.as_deref().unwrap_or("no reason was given"), 300))
+        }
     })
 }
 
 /// Why a scan waits, in words.
 pub(super) fn waits(scan: &ScanView, at: Timestamp) -> String {
     let Some(waiting) = &scan.waiting else { return "queued".into() };
-    let detail = waiting.detail.as_deref().or(waiting.kind.as_deref()).map_or_else(String::new, |detail| format!(": {}", brief(detail, 300)));
+    let detail = waiting
+        .detail
+        .as_deref()
+        .or(waiting.kind.as_deref())
+        .map_or_else(String::new, |detail| format!(": {}", brief(detail, 300)));
     match (waiting.reason.as_str(), waiting.due) {
-        ("retry", Some(due)) if due > at => format!("attempt {} failed{detail}; retrying {}", scan.attempt, relative(due, at)),
+        ("retry", Some(due)) if due > at => {
+            format!("attempt {} failed{detail}; retrying {}", scan.attempt, relative(due, at))
+        }
         ("retry", _) => format!("attempt {} failed{detail}; retrying", scan.attempt),
         _ if waiting.text.is_empty() => format!("queued{detail}"),
         _ => uncapitalised(&brief(&waiting.text, 500)),
@@ -72,7 +87,9 @@ fn plugin_line(plugin: &PluginView) -> String {
     if plugin.status == PluginStatus::Completed {
         line.push_str(&format!(", {}", found(plugin)));
     }
-    if let Some(message) = plugin.message.as_deref().filter(|_| matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable)) {
+    if let Some(message) =
+        plugin.message.as_deref().filter(|_| matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable))
+    {
         line.push_str(&format!(": {}", brief(message, 200)));
     }
     line
@@ -98,7 +115,13 @@ mod tests {
         retry.status = ScanStatus::Pending;
         let due = Some(Timestamp::from_second(2).unwrap());
         let detail = Some("it \u{1b}[31mbroke".into());
-        retry.waiting = Some(WaitingView { reason: "retry".into(), kind: Some("crashed".into()), detail, due, ..WaitingView::default() });
+        retry.waiting = Some(WaitingView {
+            reason: "retry".into(),
+            kind: Some("crashed".into()),
+            detail,
+            due,
+            ..WaitingView::default()
+        });
         let mut second = known.clone();
         second.attempt = 2;
         second.results[0].status = PluginStatus::Failed;
@@ -109,7 +132,9 @@ mod tests {
         ended.status = ScanStatus::Cancelled;
         let mut seen = Vec::new();
         let mut last: Option<ScanView> = None;
-        for now in [pending, first.clone(), first, known.clone(), known, retry, second, stopping.clone(), stopping, ended] {
+        for now in
+            [pending, first.clone(), first, known.clone(), known, retry, second, stopping.clone(), stopping, ended]
+        {
             seen.extend(lines(last.as_ref(), &now, Timestamp::UNIX_EPOCH));
             last = Some(now);
         }
@@ -128,12 +153,23 @@ mod tests {
 
     #[test]
     fn each_change_of_the_reason_is_a_line() {
-        let waiting = |reason: &str, position, text: &str| Some(WaitingView { reason: reason.into(), position, text: text.into(), ..WaitingView::default() });
-        let queued = ScanView { waiting: waiting("queued", Some(2), "Queued, 2nd in line. Starts when a slot is free."), ..view(ScanStatus::Pending) };
-        let paused = ScanView { waiting: waiting("paused", None, "The queue is paused. Starts when the queue is resumed."), ..view(ScanStatus::Pending) };
+        let waiting = |reason: &str, position, text: &str| {
+            Some(WaitingView { reason: reason.into(), position, text: text.into(), ..WaitingView::default() })
+        };
+        let queued = ScanView {
+            waiting: waiting("queued", Some(2), "Queued, 2nd in line. Starts when a slot is free."),
+            ..view(ScanStatus::Pending)
+        };
+        let paused = ScanView {
+            waiting: waiting("paused", None, "The queue is paused. Starts when the queue is resumed."),
+            ..view(ScanStatus::Pending)
+        };
         let at = Timestamp::UNIX_EPOCH;
         assert_eq!(lines(None, &queued, at), ["scan 3: queued, 2nd in line. Starts when a slot is free."]);
-        assert_eq!(lines(Some(&queued), &paused, at), ["scan 3: the queue is paused. Starts when the queue is resumed."]);
+        assert_eq!(
+            lines(Some(&queued), &paused, at),
+            ["scan 3: the queue is paused. Starts when the queue is resumed."]
+        );
         assert!(lines(Some(&paused), &paused, at).is_empty());
     }
 
@@ -142,6 +178,9 @@ mod tests {
         let mut scan = view(ScanStatus::Completed);
         scan.attempt = 1;
         scan.results = vec![PluginView { findings_count: 1, ..plugin("whatweb", PluginStatus::Completed) }];
-        assert_eq!(lines(None, &scan, Timestamp::UNIX_EPOCH), ["scan 3: completed", "scan 3: whatweb completed, 0 issues, 1 item"]);
+        assert_eq!(
+            lines(None, &scan, Timestamp::UNIX_EPOCH),
+            ["scan 3: completed", "scan 3: whatweb completed, 0 issues, 1 item"]
+        );
     }
 }

@@ -99,7 +99,13 @@ impl World {
         let (interrupt, receiver) = mpsc::channel(4);
         let folder = tempfile::tempdir().unwrap();
         let host = Arc::new(FakeHost { cluster: cluster.clone(), stopped: stopped.clone() });
-        let context = Context { env: BTreeMap::new(), directory: folder.path().to_owned(), output, interrupts: Interrupts::from_channel(receiver), host };
+        let context = Context {
+            env: BTreeMap::new(),
+            directory: folder.path().to_owned(),
+            output,
+            interrupts: Interrupts::from_channel(receiver),
+            host,
+        };
         Self { context, cluster, stopped, interrupt, out, err, _folder: folder }
     }
 
@@ -131,7 +137,10 @@ async fn json_is_one_document() {
     let mut world = World::new(Script::Complete(Duration::from_secs(1)));
     assert_eq!(world.run(&["scan", "example.com", "--json"]).await.unwrap(), Exit::Done);
     let document: serde_json::Value = serde_json::from_str(&world.out.text()).unwrap();
-    assert_eq!((document["scan_id"].as_u64(), document["status"].as_str(), document["exit_code"].as_u64()), (Some(1), Some("completed"), Some(0)));
+    assert_eq!(
+        (document["scan_id"].as_u64(), document["status"].as_str(), document["exit_code"].as_u64()),
+        (Some(1), Some("completed"), Some(0))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +199,10 @@ async fn what_cannot_be_scanned_is_refused_with_its_fields() {
     let error = world.run(&["scan", "exa mple", "--max-workers", "99"]).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
     let text = chain(&error);
-    assert!(text.contains("target: the target contains white space") && text.contains("max_workers: expected 1 to 32"), "{text}");
+    assert!(
+        text.contains("target: the target contains white space") && text.contains("max_workers: expected 1 to 32"),
+        "{text}"
+    );
     assert!(world.is_stopped());
 }
 
@@ -226,10 +238,16 @@ async fn a_secret_is_read_from_its_file_and_from_a_pipe() {
     };
     let settings = [&file, &pipe].map(|path| format!("zap.remote.api_key={}", path.display()));
     for setting in settings {
-        assert_eq!(world.run(&["scan", "example.com", "--set-secret", &setting]).await.unwrap(), Exit::Done, "{}", world.err.text());
+        assert_eq!(
+            world.run(&["scan", "example.com", "--set-secret", &setting]).await.unwrap(),
+            Exit::Done,
+            "{}",
+            world.err.text()
+        );
     }
     writer.join().unwrap().unwrap();
-    let error = world.run(&["scan", "example.com", "--set-secret", "zap.remote.api_key=/does/not/exist"]).await.unwrap_err();
+    let error =
+        world.run(&["scan", "example.com", "--set-secret", "zap.remote.api_key=/does/not/exist"]).await.unwrap_err();
     assert!(error.exit() == Exit::Usage && !chain(&error).contains("/does/not/exist"), "{}", chain(&error));
 }
 
@@ -245,9 +263,11 @@ async fn an_active_scan_is_not_started_without_a_confirmation() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_away_has_its_own_code() {
     let mut world = World::new(Script::Busy);
-    for args in
-        [&["scan", "example.com", "--server", "http://127.0.0.1:9"][..], &["list", "--server", "127.0.0.1:9"], &["status", "1", "--server", "127.0.0.1:9"]]
-    {
+    for args in [
+        &["scan", "example.com", "--server", "http://127.0.0.1:9"][..],
+        &["list", "--server", "127.0.0.1:9"],
+        &["status", "1", "--server", "127.0.0.1:9"],
+    ] {
         let error = world.run(args).await.unwrap_err();
         assert_eq!(error.exit(), Exit::Unreachable, "{}", chain(&error));
         assert!(chain(&error).contains("http://127.0.0.1:9"));

@@ -26,7 +26,15 @@ fn each_layer_beats_the_ones_below_it() {
     for (vars, text, flags, concurrency, from, private, private_from) in [
         (&[][..], "", &[][..], "4", "default", "true", "default of `kastrel scan`"),
         (&[], file, &[], "5", "file test.toml", "false", "file test.toml"),
-        (long, file, &[], "6", "environment variable KASTREL_SCANS__CONCURRENCY", "true", "environment variable KASTREL_ALLOW_PRIVATE_TARGETS"),
+        (
+            long,
+            file,
+            &[],
+            "6",
+            "environment variable KASTREL_SCANS__CONCURRENCY",
+            "true",
+            "environment variable KASTREL_ALLOW_PRIVATE_TARGETS",
+        ),
         (long, file, flags, "7", "flag --concurrency", "true", "flag --allow-private-targets"),
     ] {
         let vars = env(vars);
@@ -58,7 +66,11 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "scans.egress_allow" | "scope.allow" | "scope.deny" => "example.com",
             "log.format" => "json",
             "log.level" => "debug",
-            "scans.egress_limit" | "scope.allow_private" | "server.allow_any_address" | "database.accept_loss" | "database.allow_unsafe_engine" => "true",
+            "scans.egress_limit"
+            | "scope.allow_private"
+            | "server.allow_any_address"
+            | "database.accept_loss"
+            | "database.allow_unsafe_engine" => "true",
             "node.lease_seconds" => "100",
             "node.lease_margin_seconds" => "4",
             "node.renew_seconds" => "5",
@@ -79,7 +91,12 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
 
 #[test]
 fn the_long_name_beats_the_short_one_and_an_empty_variable_is_not_set() {
-    let vars = env(&[("KASTREL_LISTEN", "127.0.0.1:1"), ("KASTREL_SERVER__LISTEN", "127.0.0.1:2"), ("REDIS_URL", ""), ("KASTREL_DATA_DIR", "")]);
+    let vars = env(&[
+        ("KASTREL_LISTEN", "127.0.0.1:1"),
+        ("KASTREL_SERVER__LISTEN", "127.0.0.1:2"),
+        ("REDIS_URL", ""),
+        ("KASTREL_DATA_DIR", ""),
+    ]);
     let config = Sources::of(&vars).resolve().unwrap().config;
     assert_eq!(config.server.listen.port(), 2);
     assert_eq!(config.redis.url, None);
@@ -177,11 +194,17 @@ fn a_bucket_s_settings_go_together_and_its_secret_is_never_shown() {
         ("KASTREL_ARTIFACTS__SECRET_ACCESS_KEY", secret),
     ]);
     let error = Sources::of(&vars).resolve().unwrap_err().to_string();
-    for key in ["artifacts.endpoint = http://minio:9000", "artifacts.allow_http = false", "artifacts.access_key_id", "artifacts.secret_access_key = ***"] {
+    for key in [
+        "artifacts.endpoint = http://minio:9000",
+        "artifacts.allow_http = false",
+        "artifacts.access_key_id",
+        "artifacts.secret_access_key = ***",
+    ] {
         assert!(error.contains(key), "{key} in {error}");
     }
     assert!(!error.contains("hunter2"), "{error}");
-    let error = sources(&env(&[]), "[artifacts]\nsecret_access_key = 8675309\n", &[]).resolve().unwrap_err().to_string();
+    let error =
+        sources(&env(&[]), "[artifacts]\nsecret_access_key = 8675309\n", &[]).resolve().unwrap_err().to_string();
     assert!(error.contains("artifacts.secret_access_key") && !error.contains("8675309"), "{error}");
     let vars = env(&[("KASTREL_ARTIFACTS__SECRET_ACCESS_KEY", secret)]);
     let resolved = Sources::of(&vars).resolve().unwrap();

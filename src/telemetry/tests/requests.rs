@@ -19,8 +19,15 @@ use crate::web::testing::{TestApp, json_of};
 
 /// Has the spans of this thread exported, as `start` does for the whole program.
 fn spans_of_this_thread(telemetry: &Telemetry) -> DefaultGuard {
-    let layer = tracing_opentelemetry::layer().with_tracer(telemetry.tracer().unwrap()).with_location(false).with_threads(false).with_target(false);
-    tracing::subscriber::set_default(tracing_subscriber::registry().with(layer.with_filter(FilterFn::new(is_ours).with_max_level_hint(LevelFilter::INFO))))
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(telemetry.tracer().unwrap())
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false);
+    tracing::subscriber::set_default(
+        tracing_subscriber::registry()
+            .with(layer.with_filter(FilterFn::new(is_ours).with_max_level_hint(LevelFilter::INFO))),
+    )
 }
 
 fn app(telemetry: &Telemetry) -> TestApp {
@@ -32,7 +39,10 @@ fn app(telemetry: &Telemetry) -> TestApp {
 }
 
 fn one<'a>(spans: &'a [SpanData], name: &str) -> &'a SpanData {
-    spans.iter().find(|one| one.name == name).unwrap_or_else(|| panic!("no {name} in {:?}", spans.iter().map(|one| &one.name).collect::<Vec<_>>()))
+    spans
+        .iter()
+        .find(|one| one.name == name)
+        .unwrap_or_else(|| panic!("no {name} in {:?}", spans.iter().map(|one| &one.name).collect::<Vec<_>>()))
 }
 
 async fn submitted(response: Response) -> (ScanId, String) {
@@ -47,11 +57,16 @@ async fn a_scan_goes_on_with_the_trace_of_the_request_and_that_with_its_callers(
     let _guard = spans_of_this_thread(&telemetry);
     let app = app(&telemetry);
     let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let (id, trace_id) = submitted(app.post_json("/api/scans", &[("traceparent", caller)], &json!({ "target": "example.com" })).await).await;
+    let (id, trace_id) =
+        submitted(app.post_json("/api/scans", &[("traceparent", caller)], &json!({ "target": "example.com" })).await)
+            .await;
     assert_eq!(trace_id, &caller[3..35]);
     let spans = exporter.get_finished_spans().unwrap();
     let request = one(&spans, "POST /api/scans");
-    assert_eq!((request.parent_span_id, request.span_kind.clone()), (SpanId::from(0x00f0_67aa_0ba9_02b7), SpanKind::Server));
+    assert_eq!(
+        (request.parent_span_id, request.span_kind.clone()),
+        (SpanId::from(0x00f0_67aa_0ba9_02b7), SpanKind::Server)
+    );
     assert_eq!(one(&spans, span::SCAN_SUBMIT).parent_span_id, request.span_context.span_id());
     assert_eq!(one(&spans, span::QUEUE_PUBLISH).parent_span_id, one(&spans, span::SCAN_SUBMIT).span_context.span_id());
     let row = app.memory.get(id).await.unwrap().unwrap();
@@ -83,7 +98,10 @@ async fn polling_has_no_span_and_a_problem_has_its_kind() {
     assert_eq!(app.send("GET", "/scans", &[("x-kastrel-poll", "1")], "").await.status(), 200);
     assert_eq!(app.post_form("/new/preview", "target=example.com").await.status(), 200);
     assert_eq!(exporter.get_finished_spans().unwrap().len(), 0);
-    assert!(include_str!("../../web/assets/live.js").contains(r#""x-kastrel-poll": "1""#), "the script says that it polls");
+    assert!(
+        include_str!("../../web/assets/live.js").contains(r#""x-kastrel-poll": "1""#),
+        "the script says that it polls"
+    );
     app.get("/scans").await;
     assert_eq!(exporter.get_finished_spans().unwrap().len(), 1, "who opens the page has a span");
     app.store.fail_with("down");
@@ -92,7 +110,11 @@ async fn polling_has_no_span_and_a_problem_has_its_kind() {
     let body = json_of(answer).await;
     let spans = exporter.get_finished_spans().unwrap();
     let request = one(&spans, "GET /api/scans/{id}");
-    assert_eq!(body["trace_id"], request.span_context.trace_id().to_string(), "the problem tells the trace that it is found by");
+    assert_eq!(
+        body["trace_id"],
+        request.span_context.trace_id().to_string(),
+        "the problem tells the trace that it is found by"
+    );
     assert!(matches!(request.status, Status::Error { .. }));
     assert_eq!(
         (request.events.events[0].name.as_ref(), request.events.events[0].attributes[0].value.to_string().as_str()),

@@ -9,7 +9,9 @@ use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, ScanId, ScanRequestDraft, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::restart::RetryPolicy;
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Presence, Remains, ScanRunner, StartError};
+use kastrel_actors::ports::{
+    AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Presence, Remains, ScanRunner, StartError,
+};
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
 use kastrel_actors::{NodeConfig, NodePorts};
 use opentelemetry::context::FutureExt as _;
@@ -20,7 +22,8 @@ use super::super::catalog::{ATTRIBUTES, SPANS, attribute, span};
 use super::super::spans::system_time;
 use super::super::{Telemetry, ids, observe};
 
-/// A scripted runner whose plugin runs from the first second to the third, as the scanner's files would say.
+/// A scripted runner whose plugin runs from the first second to the third, as the scanner's files
+/// would say.
 struct TimedRunner {
     inner: ScriptedRunner,
     clock: Arc<dyn Clock>,
@@ -28,11 +31,23 @@ struct TimedRunner {
 
 #[async_trait]
 impl ScanRunner for TimedRunner {
-    async fn start(&self, job: AttemptJob, presence: Presence, events: EventSink) -> Result<Box<dyn AttemptControl>, StartError> {
+    async fn start(
+        &self,
+        job: AttemptJob,
+        presence: Presence,
+        events: EventSink,
+    ) -> Result<Box<dyn AttemptControl>, StartError> {
         let start = self.clock.now();
         let timed = move |plugins: Vec<PluginResult>| -> Vec<PluginResult> {
             let at = |seconds: i64| Some(start + jiff::SignedDuration::from_secs(seconds));
-            plugins.into_iter().map(|plugin| PluginResult { started_at: at(1), ended_at: at(3).filter(|_| plugin.status.is_final()), ..plugin }).collect()
+            plugins
+                .into_iter()
+                .map(|plugin| PluginResult {
+                    started_at: at(1),
+                    ended_at: at(3).filter(|_| plugin.status.is_final()),
+                    ..plugin
+                })
+                .collect()
         };
         let sink: EventSink = Arc::new(move |event| {
             events(match event {
@@ -66,7 +81,11 @@ impl Stage {
         let (telemetry, exporter) = Telemetry::in_memory();
         let ports = cluster.ports();
         let observed = observe(&telemetry, ports.clock.clone());
-        let desk = ScanDesk { store: observed.store(ports.store), queue: observed.queue(ports.queue, false), ..cluster.desk.clone() };
+        let desk = ScanDesk {
+            store: observed.store(ports.store),
+            queue: observed.queue(ports.queue, false),
+            ..cluster.desk.clone()
+        };
         let start = system_time(ports.clock.now());
         Self { cluster, desk, telemetry, exporter, start }
     }
@@ -88,7 +107,8 @@ impl Stage {
     }
 
     async fn submit(&self) -> ScanId {
-        let draft = ScanRequestDraft { target: "https://example.com/secret-path".into(), ..ScanRequestDraft::default() };
+        let draft =
+            ScanRequestDraft { target: "https://example.com/secret-path".into(), ..ScanRequestDraft::default() };
         self.desk.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
     }
 
@@ -96,18 +116,28 @@ impl Stage {
         self.exporter.get_finished_spans().unwrap()
     }
 
-    /// The exported spans as a tree, each under its parent in the order of time: seconds since the submission, name, what the span is about, and its links.
+    /// The exported spans as a tree, each under its parent in the order of time: seconds since the
+    /// submission, name, what the span is about, and its links.
     fn tree(&self, with_times: bool) -> String {
         let spans = self.spans();
         let known: HashSet<SpanId> = spans.iter().map(|span| span.span_context.span_id()).collect();
         assert_eq!(known.len(), spans.len(), "two spans of one id");
-        let labels: HashMap<SpanId, String> = spans.iter().map(|span| (span.span_context.span_id(), label(span))).collect();
+        let labels: HashMap<SpanId, String> =
+            spans.iter().map(|span| (span.span_context.span_id(), label(span))).collect();
         let mut text = String::new();
         let mut open: Vec<(usize, &SpanData)> =
-            sorted(spans.iter().filter(|span| !known.contains(&span.parent_span_id))).into_iter().rev().map(|span| (0, span)).collect();
+            sorted(spans.iter().filter(|span| !known.contains(&span.parent_span_id)))
+                .into_iter()
+                .rev()
+                .map(|span| (0, span))
+                .collect();
         while let Some((depth, one)) = open.pop() {
             let seconds = |at: SystemTime| at.duration_since(self.start).unwrap().as_secs();
-            let times = if with_times { format!("{:>3}-{:<3} ", seconds(one.start_time), seconds(one.end_time)) } else { String::new() };
+            let times = if with_times {
+                format!("{:>3}-{:<3} ", seconds(one.start_time), seconds(one.end_time))
+            } else {
+                String::new()
+            };
             let status = match &one.status {
                 Status::Error { description } => format!(" ERROR {description}"),
                 _ => String::new(),
@@ -116,7 +146,10 @@ impl Stage {
                 .links
                 .iter()
                 .map(|link| {
-                    let to = labels.get(&link.span_context.span_id()).cloned().unwrap_or_else(|| format!("outside {}", link.span_context.span_id()));
+                    let to = labels
+                        .get(&link.span_context.span_id())
+                        .cloned()
+                        .unwrap_or_else(|| format!("outside {}", link.span_context.span_id()));
                     format!(" --{}--> {to}", link.attributes[0].value)
                 })
                 .collect();
@@ -132,7 +165,10 @@ impl Stage {
         let spans = self.spans();
         let attributes: BTreeSet<&str> = ATTRIBUTES.iter().map(|one| one.name).collect();
         for one in &spans {
-            let entry = SPANS.iter().find(|entry| entry.name == one.name).unwrap_or_else(|| panic!("{} is not in the catalogue", one.name));
+            let entry = SPANS
+                .iter()
+                .find(|entry| entry.name == one.name)
+                .unwrap_or_else(|| panic!("{} is not in the catalogue", one.name));
             let kind = match one.span_kind {
                 SpanKind::Internal => "internal",
                 SpanKind::Producer => "producer",
@@ -143,11 +179,23 @@ impl Stage {
             for pair in &one.attributes {
                 let name = pair.key.as_str();
                 let common = [attribute::SCAN_ID, attribute::SCAN_ATTEMPT, attribute::NODE_ID];
-                assert!(attributes.contains(name) && (entry.attributes.contains(&name) || common.contains(&name)), "{} has {name}", one.name);
-                assert!(!pair.value.to_string().contains("secret") && !pair.value.to_string().contains("last words"), "{name} tells too much");
+                assert!(
+                    attributes.contains(name) && (entry.attributes.contains(&name) || common.contains(&name)),
+                    "{} has {name}",
+                    one.name
+                );
+                assert!(
+                    !pair.value.to_string().contains("secret") && !pair.value.to_string().contains("last words"),
+                    "{name} tells too much"
+                );
             }
             assert!(one.end_time >= one.start_time);
-            assert_eq!(one.span_context.trace_id().to_string(), fixtures::trace().trace_id(), "{} is in another trace", one.name);
+            assert_eq!(
+                one.span_context.trace_id().to_string(),
+                fixtures::trace().trace_id(),
+                "{} is in another trace",
+                one.name
+            );
         }
     }
 }
@@ -211,8 +259,13 @@ async fn a_scan_that_succeeds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_scan_that_is_restarted_twice() {
-    let script =
-        |job: &AttemptJob| if job.attempt < AttemptNumber(3) { Script::Crash(Duration::from_secs(5)) } else { Script::Complete(Duration::from_secs(10)) };
+    let script = |job: &AttemptJob| {
+        if job.attempt < AttemptNumber(3) {
+            Script::Crash(Duration::from_secs(5))
+        } else {
+            Script::Complete(Duration::from_secs(10))
+        }
+    };
     let stage = Stage::new(ScriptedRunner::new(script));
     let id = stage.submit().await;
     let node = stage.node("a").await;
@@ -294,7 +347,9 @@ async fn a_scan_that_is_cancelled_while_it_waits_has_its_verdict_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_scan_that_another_node_takes_over() {
-    let script = |job: &AttemptJob| if job.attempt == AttemptNumber(1) { Script::Hang } else { Script::Complete(Duration::from_secs(10)) };
+    let script = |job: &AttemptJob| {
+        if job.attempt == AttemptNumber(1) { Script::Hang } else { Script::Complete(Duration::from_secs(10)) }
+    };
     let stage = Stage::new(ScriptedRunner::new(script));
     let id = stage.submit().await;
     let lost = stage.node("a").await;
@@ -329,7 +384,10 @@ async fn a_scan_that_another_node_takes_over() {
     let spans = stage.spans();
     let of = |name: &str| spans.iter().find(|one| one.name == name).unwrap();
     assert_eq!(value(of(span::ATTEMPT_LOST), attribute::NODE_ID).as_deref(), Some("a"), "the lost node's");
-    assert!(of(span::ATTEMPT_LOST).start_time >= of(span::ATTEMPT_START).end_time + Duration::from_secs(20), "not before the lease's end");
+    assert!(
+        of(span::ATTEMPT_LOST).start_time >= of(span::ATTEMPT_START).end_time + Duration::from_secs(20),
+        "not before the lease's end"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -347,8 +405,13 @@ async fn a_trace_that_is_not_sampled_is_not_exported_and_goes_on_being_handed_on
 
 #[tokio::test(start_paused = true)]
 async fn what_happens_is_counted() {
-    let script =
-        |job: &AttemptJob| if job.attempt < AttemptNumber(2) { Script::Crash(Duration::from_secs(5)) } else { Script::Complete(Duration::from_secs(10)) };
+    let script = |job: &AttemptJob| {
+        if job.attempt < AttemptNumber(2) {
+            Script::Crash(Duration::from_secs(5))
+        } else {
+            Script::Complete(Duration::from_secs(10))
+        }
+    };
     let stage = Stage::new(ScriptedRunner::new(script));
     let id = stage.submit().await;
     let node = stage.node("a").await;
@@ -373,7 +436,16 @@ async fn what_happens_is_counted() {
     ] {
         assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
     }
-    assert!(text.contains("kastrel_lease_renewals_total{lease_result=\"granted\"}") && !text.contains("kastrel_lease_losses_total 1"), "{text}");
-    assert!(text.contains("db_client_operation_duration_seconds_count{db_operation_name=\"lease\",db_system_name=\"surrealdb\"} 2"), "{text}");
+    assert!(
+        text.contains("kastrel_lease_renewals_total{lease_result=\"granted\"}")
+            && !text.contains("kastrel_lease_losses_total 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains(
+            "db_client_operation_duration_seconds_count{db_operation_name=\"lease\",db_system_name=\"surrealdb\"} 2"
+        ),
+        "{text}"
+    );
     assert!(!text.contains("example.com"));
 }

@@ -1,7 +1,8 @@
 //! `GET /api/backup`: everything that the store keeps, as one file.
 //!
-//! The file is made while it is sent, and never lies in memory: what the client does not take is not read from the database. A backup that breaks breaks the connection, too, so that nobody takes
-//! what arrived for the whole; the file's last line says the same.
+//! The file is made while it is sent, and never lies in memory: what the client does not take is
+//! not read from the database. A backup that breaks breaks the connection, too, so that nobody
+//! takes what arrived for the whole; the file's last line says the same.
 
 use std::io;
 use std::sync::Arc;
@@ -37,7 +38,9 @@ type Chunk = Result<Option<Bytes>, BackupError>;
 )]
 pub(crate) async fn download_backup(State(web): State<Web>) -> Result<Response, Problem> {
     let Ok(place) = Arc::clone(&web.backups).try_acquire_owned() else {
-        return Err(Problem::new(ProblemKind::Busy, "another backup is on its way; try again when it is done").retry_after(10));
+        return Err(
+            Problem::new(ProblemKind::Busy, "another backup is on its way; try again when it is done").retry_after(10)
+        );
     };
     let name = format!("kastrel-{}.ndjson", web.now().strftime("%Y%m%dT%H%M%SZ"));
     let (sender, mut chunks) = mpsc::channel(1);
@@ -64,7 +67,11 @@ pub(crate) async fn download_backup(State(web): State<Web>) -> Result<Response, 
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.extend(HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).ok().map(|value| (header::CONTENT_DISPOSITION, value)));
+    headers.extend(
+        HeaderValue::try_from(format!("attachment; filename=\"{name}\""))
+            .ok()
+            .map(|value| (header::CONTENT_DISPOSITION, value)),
+    );
     Ok(response)
 }
 
@@ -120,8 +127,14 @@ mod tests {
         let response = app.get("/api/backup").await;
         assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "application/x-ndjson"));
         let disposition = header_of(&response, "content-disposition");
-        assert!(disposition.starts_with("attachment; filename=\"kastrel-") && disposition.ends_with("Z.ndjson\""), "{disposition}");
-        assert_eq!((header_of(&response, "cache-control"), header_of(&response, "x-content-type-options")), ("no-store", "nosniff"));
+        assert!(
+            disposition.starts_with("attachment; filename=\"kastrel-") && disposition.ends_with("Z.ndjson\""),
+            "{disposition}"
+        );
+        assert_eq!(
+            (header_of(&response, "cache-control"), header_of(&response, "x-content-type-options")),
+            ("no-store", "nosniff")
+        );
         assert_eq!(text_of(response).await.lines().count(), 3);
     }
 

@@ -75,7 +75,11 @@ pub(crate) async fn list_backups(State(web): State<Web>, _viewer: Viewer) -> Res
     let status = web.state.backups.as_ref().map(|backups| backups.borrow().clone());
     let enabled = status.is_some();
     let status = status.unwrap_or_default();
-    let body = BackupsBody { enabled, backups: status.files.iter().map(BackupBody::from).collect(), failure: status.failure.as_ref().map(FailureBody::from) };
+    let body = BackupsBody {
+        enabled,
+        backups: status.files.iter().map(BackupBody::from).collect(),
+        failure: status.failure.as_ref().map(FailureBody::from),
+    };
     fresh(StatusCode::OK, &body)
 }
 
@@ -93,7 +97,10 @@ mod tests {
         app.backups.send_replace(backup_status());
         let body = json_of(app.get("/api/backups").await).await;
         let first = &body["backups"][0];
-        assert_eq!((&first["file"], &first["bytes"], &first["missing"]), (&json!("kastrel-000002-20260101T000000Z-missing-3.backup"), &json!(4096), &json!(3)));
+        assert_eq!(
+            (&first["file"], &first["bytes"], &first["missing"]),
+            (&json!("kastrel-000002-20260101T000000Z-missing-3.backup"), &json!(4096), &json!(3))
+        );
         assert_eq!(body["backups"][1]["before_migration_of"], 5);
         assert_eq!((&body["failure"]["failures"], &body["failure"]["why"]), (&json!(2), &json!("no space <left>")));
     }

@@ -1,8 +1,8 @@
 //! A scan in a list, and a scan in full.
 
 use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ReportFiles, ReportFormat, ScanMode, ScanRecord, ScanRequest,
-    ScanSnapshot, ScanStatus, Severity, SeverityCounts, Target,
+    AttemptEnd, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ReportFiles, ReportFormat,
+    ScanMode, ScanRecord, ScanRequest, ScanSnapshot, ScanStatus, Severity, SeverityCounts, Target,
 };
 use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
@@ -10,8 +10,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::wire::{
-    AsText, CancelledByName, CoverageBody, FormatName, IssuesBody, ModeName, Moment, PhaseName, PluginStatusName, PriorityName, ScannerBody, Severities,
-    SeverityName, StatusName, WaitingBody, count_of, duration_of, error_of, findings_of, plugins_of,
+    AsText, CancelledByName, CoverageBody, FormatName, IssuesBody, ModeName, Moment, PhaseName, PluginStatusName,
+    PriorityName, ScannerBody, Severities, SeverityName, StatusName, WaitingBody, count_of, duration_of, error_of,
+    findings_of, plugins_of,
 };
 use crate::web::state::WebInner;
 
@@ -115,7 +116,8 @@ pub(crate) struct ScanDetail<'a> {
     max_attempts: u32,
     /// The plugins of the last attempt, also when it failed.
     plugins: Vec<PluginBody<'a>>,
-    /// After the end: its reports. `null` while it goes on, in the answers to commands, and where its files cannot be looked for.
+    /// After the end: its reports. `null` while it goes on, in the answers to commands, and where
+    /// its files cannot be looked for.
     pub(crate) reports: Option<ReportsBody>,
     /// The trace that follows the scan.
     trace_id: String,
@@ -225,8 +227,12 @@ impl<'a> From<&'a AttemptRecord> for AttemptBody<'a> {
         let (end, reason, detail) = match &attempt.end {
             None => (None, None, None),
             Some(AttemptEnd::Completed(_)) => (Some("completed"), None, None),
-            Some(AttemptEnd::Failed(failure)) => (Some("failed"), Some(failure.kind.as_str()), Some(failure.detail.as_str())),
-            Some(AttemptEnd::Interrupted { why, detail }) => (Some("interrupted"), Some(why.as_str()), detail.as_deref()),
+            Some(AttemptEnd::Failed(failure)) => {
+                (Some("failed"), Some(failure.kind.as_str()), Some(failure.detail.as_str()))
+            }
+            Some(AttemptEnd::Interrupted { why, detail }) => {
+                (Some("interrupted"), Some(why.as_str()), detail.as_deref())
+            }
             Some(AttemptEnd::Cancelled) => (Some("cancelled"), None, None),
         };
         Self {

@@ -1,7 +1,8 @@
 //! `GET /api/events`: which scans changed, for pages that show many of them.
 //!
-//! Says which, not how: a reader asks for what it shows. Changes within a second are told together, so however much happens a reader is woken at most once a second and the stream holds a
-//! number and nothing else.
+//! Says which, not how: a reader asks for what it shows. Changes within a second are told together,
+//! so however much happens a reader is woken at most once a second and the stream holds a number
+//! and nothing else.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -49,7 +50,8 @@ struct ChangeStream {
 
 /// Streams an event `changed` whenever scans changed, with their numbers, at most one a second.
 ///
-/// After a lost connection, `Last-Event-ID` says what was seen; what changed meanwhile is told at once.
+/// After a lost connection, `Last-Event-ID` says what was seen; what changed meanwhile is told at
+/// once.
 #[utoipa::path(
     get, path = "/api/events", tag = "scans",
     params(("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen")),
@@ -60,15 +62,28 @@ struct ChangeStream {
 )]
 pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
     let Ok(permit) = web.streams.clone().try_acquire_owned() else {
-        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask from time to time instead").retry_after(10));
+        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask from time to time instead")
+            .retry_after(10));
     };
     let board = web.desk().board.clone();
     let follower = board.changes().follow();
-    let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| parse_id(text, web.run));
+    let seen =
+        headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| parse_id(text, web.run));
     let seen = seen.unwrap_or_else(|| *follower.borrow());
-    let stream = ChangeStream { board, follower, seen, run: web.run, closing: web.state.closing.clone(), greeted: false, _permit: permit };
+    let stream = ChangeStream {
+        board,
+        follower,
+        seen,
+        run: web.run,
+        closing: web.state.closing.clone(),
+        greeted: false,
+        _permit: permit,
+    };
     let keep_alive = KeepAlive::new().interval(web.limits.keep_alive).text("alive");
-    Ok((axum::response::AppendHeaders([("cache-control", "no-store"), ("x-accel-buffering", "no")]), Sse::new(events(stream)).keep_alive(keep_alive))
+    Ok((
+        axum::response::AppendHeaders([("cache-control", "no-store"), ("x-accel-buffering", "no")]),
+        Sse::new(events(stream)).keep_alive(keep_alive),
+    )
         .into_response())
 }
 
@@ -110,7 +125,8 @@ fn events(stream: ChangeStream) -> impl Stream<Item = Result<Event, Infallible>>
     futures_util::stream::unfold(stream, async |mut stream| stream.next().await.map(|event| (Ok(event), stream)))
 }
 
-/// The revision of an event of this run; revisions of other runs mean nothing here, and one that cannot be makes the reader look at everything.
+/// The revision of an event of this run; revisions of other runs mean nothing here, and one that
+/// cannot be makes the reader look at everything.
 fn parse_id(text: &str, run: u32) -> Option<u64> {
     let (of_run, revision) = text.split_once('-')?;
     let of_run = u32::from_str_radix(of_run, 16).ok()?;
@@ -149,12 +165,16 @@ mod tests {
             app.submitted("example.com").await;
         }
         let changed = next(&mut stream).await.unwrap();
-        assert!(changed.contains("event: changed") && changed.contains(r#"{"scans":[1,2,3],"all":false}"#), "{changed}");
+        assert!(
+            changed.contains("event: changed") && changed.contains(r#"{"scans":[1,2,3],"all":false}"#),
+            "{changed}"
+        );
         app.desk.cancel(kastrel_actors::model::ScanId(2), kastrel_actors::model::CancelledBy::User).await.unwrap();
         let cancelled = next(&mut stream).await.unwrap();
         assert!(cancelled.contains(r#"{"scans":[2],"all":false}"#), "{cancelled}");
         drop(stream);
-        // Who comes back hears what was missed, and who comes from another run of the program looks at everything.
+        // Who comes back hears what was missed, and who comes from another run of the program looks
+        // at everything.
         let mut again = body(app.send("GET", "/api/events", &[("last-event-id", &id_of(&changed))], "").await);
         next(&mut again).await.unwrap();
         assert!(next(&mut again).await.unwrap().contains(r#"{"scans":[2],"all":false}"#));

@@ -1,4 +1,5 @@
-//! What the API says of scans that were not checked, or not as a whole, and what it does not accept.
+//! What the API says of scans that were not checked, or not as a whole, and what it does not
+//! accept.
 
 use kastrel_actors::model::{IssueRef, PluginResult, PluginStatus, Resolution, Severity, Verdict};
 use kastrel_actors::testing::unchecked::ways;
@@ -20,11 +21,20 @@ async fn no_answer_is_green_for_what_was_not_checked() {
         for answer in [&status, &detail, &list["scans"][0], &export[0]] {
             let coverage = &answer["coverage"];
             assert_eq!(answer["scan_id"], record.id.0, "{}", way.name);
-            assert_eq!((&coverage["complete"], &coverage["ran"]), (&false.into(), &(way.ran as u64).into()), "{}: {coverage}", way.name);
+            assert_eq!(
+                (&coverage["complete"], &coverage["ran"]),
+                (&false.into(), &(way.ran as u64).into()),
+                "{}: {coverage}",
+                way.name
+            );
             assert_eq!(coverage["nothing_checked"], way.ran == 0, "{}: {coverage}", way.name);
             assert!(coverage["gaps"].as_u64().unwrap() > 0 || way.ran == 0, "{}: {coverage}", way.name);
             let ran_of_all = coverage["ran"] == coverage["total"] && way.ran > 0;
-            assert!(!ran_of_all && coverage["label"].as_str().is_some_and(|label| !label.is_empty()), "{}: {coverage}", way.name);
+            assert!(
+                !ran_of_all && coverage["label"].as_str().is_some_and(|label| !label.is_empty()),
+                "{}: {coverage}",
+                way.name
+            );
             assert_eq!(coverage["unfinished"], 0, "{}", way.name);
         }
         for plugin in status["results"].as_array().unwrap() {
@@ -37,29 +47,59 @@ async fn no_answer_is_green_for_what_was_not_checked() {
 async fn counts_that_nobody_can_believe_break_no_answer() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
-    let absurd = |name: &str| PluginResult { findings_count: u64::MAX, ..PluginResult::new(name, PluginStatus::Completed) };
-    let low = (0..1_339).map(|number| IssueRef { id: number.to_string(), severity: Severity::Low, title: String::new() });
+    let absurd =
+        |name: &str| PluginResult { findings_count: u64::MAX, ..PluginResult::new(name, PluginStatus::Completed) };
+    let low =
+        (0..1_339).map(|number| IssueRef { id: number.to_string(), severity: Severity::Low, title: String::new() });
     let high = IssueRef { id: "worst".into(), severity: Severity::High, title: "Worst".into() };
     let plugins = vec![absurd("one").with_issues(low.chain([high])), absurd("two")];
     app.finish(&scan, Resolution::Complete(Verdict { plugins, dry_run: false })).await;
     let detail = json_of(app.get("/api/scans/1").await).await;
-    assert_eq!((&detail["issues"]["total"], &detail["issues"]["high"], &detail["issues_count"]), (&1_340.into(), &1.into(), &1_340.into()));
+    assert_eq!(
+        (&detail["issues"]["total"], &detail["issues"]["high"], &detail["issues_count"]),
+        (&1_340.into(), &1.into(), &1_340.into())
+    );
     assert_eq!(detail["findings_count"], 9_007_199_254_740_991_u64);
     let plugin = &detail["plugins"][0];
     assert_eq!((&plugin["issues_count"], &plugin["issues_note"]), (&1_340.into(), &"200 of 1,340 shown".into()));
-    assert_eq!((plugin["issues"].as_array().unwrap().len(), &plugin["issues"][0]["id"]), (200, &"worst".into()), "the worst is first");
-    for path in ["/", "/scans", "/scans/1", "/api/scans", "/api/scans/1/status", "/api/scans/export.csv", "/api/scans/export.json", "/api/scans?sort=worst"] {
+    assert_eq!(
+        (plugin["issues"].as_array().unwrap().len(), &plugin["issues"][0]["id"]),
+        (200, &"worst".into()),
+        "the worst is first"
+    );
+    for path in [
+        "/",
+        "/scans",
+        "/scans/1",
+        "/api/scans",
+        "/api/scans/1/status",
+        "/api/scans/export.csv",
+        "/api/scans/export.json",
+        "/api/scans?sort=worst",
+    ] {
         assert_eq!(app.get(path).await.status(), 200, "{path}");
     }
-    let listed = async |query: &str| json_of(app.get(&format!("/api/scans?{query}")).await).await["scans"].as_array().unwrap().len();
-    assert_eq!((listed("min_severity=high").await, listed("min_severity=critical").await, listed("sort=worst&min_severity=low").await), (1, 0, 1));
+    let listed = async |query: &str| {
+        json_of(app.get(&format!("/api/scans?{query}")).await).await["scans"].as_array().unwrap().len()
+    };
+    assert_eq!(
+        (
+            listed("min_severity=high").await,
+            listed("min_severity=critical").await,
+            listed("sort=worst&min_severity=low").await
+        ),
+        (1, 0, 1)
+    );
     assert_eq!(app.get("/api/scans?min_severity=awful").await.status(), 400);
     let csv = text_of(app.get("/api/scans/export.csv").await).await;
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let names = reader.headers().unwrap().clone();
     let row = reader.records().next().unwrap().unwrap();
     let cell = |name: &str| row[names.iter().position(|one| one == name).unwrap()].to_owned();
-    assert_eq!(["issues", "high", "low", "coverage", "gaps"].map(cell), ["1340", "1", "1339", "2 of 2 checks ran", "0"]);
+    assert_eq!(
+        ["issues", "high", "low", "coverage", "gaps"].map(cell),
+        ["1340", "1", "1339", "2 of 2 checks ran", "0"]
+    );
 }
 
 #[tokio::test]
@@ -78,8 +118,14 @@ async fn a_selection_that_cannot_check_anything_is_refused_and_a_mixed_one_says_
     let rerun = json_of(app.send("POST", "/api/scans/1/rerun", &[], "").await).await;
     assert_eq!(rerun["errors"], expected, "nor is it repeated");
     let mixed = json_of(submit(json!({"target": "example.com", "plugins": ["whatweb", "zap"]})).await).await;
-    assert_eq!((&mixed["left_out"], &mixed["coverage"]["left_out"], &mixed["coverage"]["total"]), (&json!(["zap"]), &json!(["zap"]), &1.into()));
-    assert!(mixed["warnings"][0].as_str().unwrap().starts_with("zap is an active plugin and not part of this passive scan"), "{mixed}");
+    assert_eq!(
+        (&mixed["left_out"], &mixed["coverage"]["left_out"], &mixed["coverage"]["total"]),
+        (&json!(["zap"]), &json!(["zap"]), &1.into())
+    );
+    assert!(
+        mixed["warnings"][0].as_str().unwrap().starts_with("zap is an active plugin and not part of this passive scan"),
+        "{mixed}"
+    );
     assert_eq!(json_of(app.get("/api/scans/2").await).await["left_out"], json!(["zap"]), "the record keeps it");
 }
 
@@ -90,13 +136,18 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
         let refused = app.post_json("/api/scans", &[], &json!({"target": "example.com", "mode": mode})).await;
         assert_eq!(refused.status(), 422);
         assert_eq!(json_of(refused).await["errors"][0]["field"], "confirm_active");
-        let not = app.post_json("/api/scans", &[], &json!({"target": "example.com", "mode": mode, "confirm_active": false})).await;
+        let not = app
+            .post_json("/api/scans", &[], &json!({"target": "example.com", "mode": mode, "confirm_active": false}))
+            .await;
         assert_eq!(not.status(), 422);
     }
     let wrong = json_of(app.post_json("/api/scans", &[], &json!({"target": "-x", "mode": "active"})).await).await;
-    let fields: Vec<&str> = wrong["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
+    let fields: Vec<&str> =
+        wrong["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
     assert_eq!(fields, ["target", "confirm_active"], "all at once");
-    let accepted = app.post_json("/api/scans", &[], &json!({"target": "example.com", "mode": "active", "confirm_active": true})).await;
+    let accepted = app
+        .post_json("/api/scans", &[], &json!({"target": "example.com", "mode": "active", "confirm_active": true}))
+        .await;
     assert_eq!(accepted.status(), 201);
     // Another run is offered of what has finished.
     assert_eq!(app.post_json("/api/scans/1/rerun", &[], &json!({"confirm_active": true})).await.status(), 409);

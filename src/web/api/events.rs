@@ -12,9 +12,11 @@ use crate::web::sse::{EventId, Lag, Shown, StatusStream, events};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
-/// Streams a scan's status: an event `status` for each change, with the JSON of the status route as its data, and `end` when the scan has ended.
+/// Streams a scan's status: an event `status` for each change, with the JSON of the status route as
+/// its data, and `end` when the scan has ended.
 ///
-/// A reader that is slow misses states in between, never the last one. After a lost connection, `Last-Event-ID` says what was seen.
+/// A reader that is slow misses states in between, never the last one. After a lost connection,
+/// `Last-Event-ID` says what was seen.
 #[utoipa::path(
     get, path = "/api/scans/{id}/events", tag = "scans",
     params(
@@ -28,19 +30,35 @@ use crate::web::viewer::Viewer;
         (status = 503, description = "Too many open streams, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn scan_events(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn scan_events(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    PathId(id): PathId,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let Ok(permit) = web.streams.clone().try_acquire_owned() else {
-        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask the status route instead").retry_after(10));
+        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask the status route instead")
+            .retry_after(10));
     };
     let updates = web.desk().watch(id).await?.ok_or_else(no_scan)?;
-    let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| EventId::parse(text, web.run));
+    let seen = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| EventId::parse(text, web.run));
     if seen.is_some_and(EventId::is_end) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let shown = Shown { max_attempts: web.state.max_attempts, trace_url: web.state.trace_url.clone(), desk: web.desk().clone() };
+    let shown = Shown {
+        max_attempts: web.state.max_attempts,
+        trace_url: web.state.trace_url.clone(),
+        desk: web.desk().clone(),
+    };
     let lag = Lag { clock: web.desk().clock.clone(), instruments: web.state.telemetry.instruments().clone() };
     let stream = StatusStream::new(updates, seen, web.run, shown, web.state.closing.clone(), permit, lag);
     let keep_alive = KeepAlive::new().interval(web.limits.keep_alive).text("alive");
-    Ok((axum::response::AppendHeaders([("cache-control", "no-store"), ("x-accel-buffering", "no")]), Sse::new(events(stream)).keep_alive(keep_alive))
+    Ok((
+        axum::response::AppendHeaders([("cache-control", "no-store"), ("x-accel-buffering", "no")]),
+        Sse::new(events(stream)).keep_alive(keep_alive),
+    )
         .into_response())
 }

@@ -1,4 +1,5 @@
-//! `GET /api/scans/export.csv` and `.json`: all scans that match a list's filter, sent while they are read, page by page.
+//! `GET /api/scans/export.csv` and `.json`: all scans that match a list's filter, sent while they
+//! are read, page by page.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
@@ -72,7 +73,11 @@ pub(crate) struct UnreadableScan {
 /// A scan in an export.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, clippy::large_enum_variant, reason = "documents the items of an export, which are written one by one")]
+#[expect(
+    dead_code,
+    clippy::large_enum_variant,
+    reason = "documents the items of an export, which are written one by one"
+)]
 pub(crate) enum ExportItem<'a> {
     /// A scan as in a list.
     Scan(ScanSummary<'a>),
@@ -86,7 +91,8 @@ enum Format {
     Json,
 }
 
-/// Exports scans as CSV, in UTF-8 with a byte order mark and quotes around every cell. Nothing in it is a formula to a spreadsheet, also to one that separates cells at semicolons.
+/// Exports scans as CSV, in UTF-8 with a byte order mark and quotes around every cell. Nothing in
+/// it is a formula to a spreadsheet, also to one that separates cells at semicolons.
 #[utoipa::path(
     get, path = "/api/scans/export.csv", tag = "scans", params(ScanListParams),
     responses(
@@ -95,7 +101,11 @@ enum Format {
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn export_csv(State(web): State<Web>, _viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(crate) async fn export_csv(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     export(web, query.as_deref(), Format::Csv).await
 }
 
@@ -108,7 +118,11 @@ pub(crate) async fn export_csv(State(web): State<Web>, _viewer: Viewer, RawQuery
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn export_json(State(web): State<Web>, _viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(crate) async fn export_json(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     export(web, query.as_deref(), Format::Json).await
 }
 
@@ -186,7 +200,8 @@ fn json_rows(page: &SnapshotPage, is_first: bool, is_last: bool) -> Result<Vec<u
     }
     for id in &page.unreadable {
         begin(&mut bytes);
-        serde_json::to_writer(&mut bytes, &UnreadableScan { scan_id: id.0, unreadable: true }).map_err(Problem::internal)?;
+        serde_json::to_writer(&mut bytes, &UnreadableScan { scan_id: id.0, unreadable: true })
+            .map_err(Problem::internal)?;
     }
     if is_last {
         bytes.extend_from_slice(if is_first && bytes.is_empty() { b"[]\n" } else { b"\n]\n" });
@@ -195,7 +210,8 @@ fn json_rows(page: &SnapshotPage, is_first: bool, is_last: bool) -> Result<Vec<u
 }
 
 fn csv_rows(page: &SnapshotPage, with_names: bool) -> Result<Vec<u8>, Problem> {
-    // A byte order mark, or some spreadsheets take UTF-8 for something else; and quotes around every cell, which hold for any separator.
+    // A byte order mark, or some spreadsheets take UTF-8 for something else; and quotes around
+    // every cell, which hold for any separator.
     let begin = if with_names { BYTE_ORDER_MARK.as_bytes().to_vec() } else { Vec::new() };
     let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(begin);
     if with_names {
@@ -255,17 +271,24 @@ fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// Whether a spreadsheet takes a text that begins so for a formula: <https://owasp.org/www-community/attacks/CSV_Injection>. The wide forms count in East Asian ones.
+/// Whether a spreadsheet takes a text that begins so for a formula:
+/// <https://owasp.org/www-community/attacks/CSV_Injection>. The wide forms count in East Asian
+/// ones.
 const fn begins_formula(c: char) -> bool {
-    matches!(c, '=' | '+' | '-' | '@' | '|' | '%' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}' | '\t' | '\r' | '\n')
+    matches!(
+        c,
+        '=' | '+' | '-' | '@' | '|' | '%' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}' | '\t' | '\r' | '\n'
+    )
 }
 
-/// Whether some spreadsheet, or some country's setting of one, begins a new cell there, whatever the quotes around it.
+/// Whether some spreadsheet, or some country's setting of one, begins a new cell there, whatever
+/// the quotes around it.
 const fn separates(c: char) -> bool {
     matches!(c, ',' | ';' | '\t' | '|' | '\r' | '\n')
 }
 
-/// A cell that no spreadsheet takes for a formula, nor any part of it, where it is cut at another separator than ours: an apostrophe makes a text of it.
+/// A cell that no spreadsheet takes for a formula, nor any part of it, where it is cut at another
+/// separator than ours: an apostrophe makes a text of it.
 fn safe(cell: &str) -> String {
     let mut safe = String::with_capacity(cell.len() + 1);
     let mut is_begin = true;
@@ -321,7 +344,11 @@ mod tests {
 
     /// As a spreadsheet reads it that separates at `separator`.
     fn cells_of(text: &str, separator: u8) -> Vec<String> {
-        let mut reader = csv::ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
         reader.records().flat_map(|record| record.unwrap().iter().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
@@ -329,7 +356,11 @@ mod tests {
     async fn is_safe_for_commas_and_semicolons_and_says_its_encoding() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
-        app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "x;=cmd|' /C calc'!A1, +1\n@y;\"=2\"; \u{e4}"))).await;
+        app.finish(
+            &scan,
+            Resolution::Fail(Failure::new(FailureKind::Crashed, "x;=cmd|' /C calc'!A1, +1\n@y;\"=2\"; \u{e4}")),
+        )
+        .await;
         let text = text_of(app.get("/api/scans/export.csv").await).await;
         assert!(text.starts_with("\u{feff}\"scan_id\",\"status\","), "{text}");
         assert_eq!(text.matches('\u{feff}').count(), 1);
@@ -346,16 +377,23 @@ mod tests {
     async fn holds_all_that_match_and_nothing_that_runs() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
-        app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "=cmd|' /C calc'!A1, \"quoted\"\nnext"))).await;
+        app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "=cmd|' /C calc'!A1, \"quoted\"\nnext")))
+            .await;
         app.submitted("example.org").await;
         let response = app.get("/api/scans/export.csv?status=failed").await;
-        assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "text/csv; charset=utf-8"));
+        assert_eq!(
+            (response.status().as_u16(), header_of(&response, "content-type")),
+            (200, "text/csv; charset=utf-8")
+        );
         let text = text_of(response).await;
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         assert_eq!(reader.headers().unwrap().len(), COLUMNS.len());
         let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
         assert_eq!(rows.len(), 1);
-        assert_eq!((&rows[0][0], &rows[0][2], &rows[0][13]), ("1", "example.com", "'=cmd|' /C calc'!A1, \"quoted\"\nnext"));
+        assert_eq!(
+            (&rows[0][0], &rows[0][2], &rows[0][13]),
+            ("1", "example.com", "'=cmd|' /C calc'!A1, \"quoted\"\nnext")
+        );
         assert_eq!(app.get("/api/scans/export.csv?status=done").await.status(), 400);
     }
 

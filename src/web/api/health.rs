@@ -34,7 +34,8 @@ struct Readiness {
 struct Check {
     name: &'static str,
     ok: bool,
-    /// Whether the process is not ready without it. Without its queue it accepts scans all the same: they start when the queue is back.
+    /// Whether the process is not ready without it. Without its queue it accepts scans all the
+    /// same: they start when the queue is back.
     required: bool,
     /// What is wrong, or how it stands.
     detail: String,
@@ -101,10 +102,15 @@ struct RedisView {
 }
 
 fn queue_of(depth: Option<usize>, redis: Option<RedisView>) -> Check {
-    let queue = depth.map_or_else(|| "does not answer; scans are accepted and start when it is back".into(), |depth| format!("answers, {depth} waiting"));
+    let queue = depth.map_or_else(
+        || "does not answer; scans are accepted and start when it is back".into(),
+        |depth| format!("answers, {depth} waiting"),
+    );
     let (detail, is_well) = match redis {
         None => (queue, true),
-        Some(RedisView { address, state, is_well, deaf: None }) => (format!("Redis at {address}: {state}; {queue}"), is_well),
+        Some(RedisView { address, state, is_well, deaf: None }) => {
+            (format!("Redis at {address}: {state}; {queue}"), is_well)
+        }
         Some(RedisView { address, state, deaf: Some(why), .. }) => {
             (format!("Redis at {address}: {state}, but this node hears no other nodes: {why}; {queue}"), false)
         }
@@ -112,9 +118,14 @@ fn queue_of(depth: Option<usize>, redis: Option<RedisView>) -> Check {
     Check { name: "queue", ok: depth.is_some() && is_well, required: false, detail }
 }
 
-/// Whether scans start at all, on any node. It says nothing about this process, which accepts scans all the same.
+/// Whether scans start at all, on any node. It says nothing about this process, which accepts scans
+/// all the same.
 fn starts_check(blockers: &[StartBlocker]) -> Check {
-    let detail = if blockers.is_empty() { "scans start".into() } else { blockers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ") };
+    let detail = if blockers.is_empty() {
+        "scans start".into()
+    } else {
+        blockers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
     Check { name: "starts", ok: blockers.is_empty(), required: false, detail }
 }
 
@@ -129,10 +140,18 @@ fn node_check(web: &WebInner) -> Check {
     Check { name: "node", ok: state == "running", required: true, detail: state }
 }
 
-/// What this process's node lacks, a check each. Failed attempts hold scans back for some seconds, and say nothing about this node.
+/// What this process's node lacks, a check each. Failed attempts hold scans back for some seconds,
+/// and say nothing about this node.
 fn fault_checks(held: Option<&HeldBack>) -> Vec<Check> {
     let faults = held.into_iter().flat_map(|held| &held.faults);
-    faults.map(|fault| Check { name: fault.kind.as_str(), ok: false, required: fault.kind != FaultKind::Failures, detail: fault.to_string() }).collect()
+    faults
+        .map(|fault| Check {
+            name: fault.kind.as_str(),
+            ok: false,
+            required: fault.kind != FaultKind::Failures,
+            detail: fault.to_string(),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -148,11 +167,20 @@ mod tests {
             is_well: true,
             deaf: deaf.map(Into::into),
         };
-        let refusing = RedisView { state: "connected to Redis 7.2.5, which refuses signals since 2026: OOM".into(), is_well: false, ..redis(None) };
+        let refusing = RedisView {
+            state: "connected to Redis 7.2.5, which refuses signals since 2026: OOM".into(),
+            is_well: false,
+            ..redis(None)
+        };
         for (depth, redis, ok, detail) in [
             (Some(2), None, true, "answers, 2 waiting"),
             (None, None, false, "does not answer; scans are accepted and start when it is back"),
-            (Some(2), Some(refusing), false, "Redis at redis:6379/0: connected to Redis 7.2.5, which refuses signals since 2026: OOM; answers, 2 waiting"),
+            (
+                Some(2),
+                Some(refusing),
+                false,
+                "Redis at redis:6379/0: connected to Redis 7.2.5, which refuses signals since 2026: OOM; answers, 2 waiting",
+            ),
             (Some(2), Some(redis(None)), true, "Redis at redis:6379/0: connected to Redis 7.2.5; answers, 2 waiting"),
             (
                 Some(2),
@@ -175,8 +203,7 @@ mod tests {
             let response = app.get("/readyz").await;
             assert_eq!(response.status(), status, "{kind}");
             let check = json_of(response).await["checks"][4].clone();
-            let expected =
-                serde_json::json!({ "name": kind, "ok": false, "required": status == 503, "detail": "the results folder /r is missing (make it again)" });
+            let expected = serde_json::json!({ "name": kind, "ok": false, "required": status == 503, "detail": "the results folder /r is missing (make it again)" });
             assert_eq!(check, expected);
         }
         app.hold_nothing();
@@ -188,9 +215,15 @@ mod tests {
         let app = TestApp::new();
         app.desk.board.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         let starts = async || json_of(app.get("/readyz").await).await["checks"][3].clone();
-        assert_eq!(starts().await, serde_json::json!({ "name": "starts", "ok": true, "required": false, "detail": "scans start" }));
+        assert_eq!(
+            starts().await,
+            serde_json::json!({ "name": "starts", "ok": true, "required": false, "detail": "scans start" })
+        );
         app.desk.pause(Some("an upgrade".into())).await.unwrap();
-        assert_eq!(starts().await["detail"], "Queue paused: no scan starts. Reason: an upgrade. Running scans continue.");
+        assert_eq!(
+            starts().await["detail"],
+            "Queue paused: no scan starts. Reason: an upgrade. Running scans continue."
+        );
         assert_eq!(app.get("/readyz").await.status(), 200);
     }
 

@@ -21,13 +21,15 @@ use crate::web::viewer::Viewer;
 pub(crate) struct LogBody {
     /// Lines that have ended, each in its last state, without control characters.
     lines: Vec<String>,
-    /// What the last line says so far, where it has no end yet, such as a progress that is written again and again. The next part begins with this line.
+    /// What the last line says so far, where it has no end yet, such as a progress that is written
+    /// again and again. The next part begins with this line.
     growing: Option<String>,
     /// Where the next part begins: pass it as `from`.
     next: u64,
     /// Whether the attempt still writes.
     running: bool,
-    /// Whether these lines replace all earlier ones: the log is on another machine, of which only the end arrives here while it grows.
+    /// Whether these lines replace all earlier ones: the log is on another machine, of which only
+    /// the end arrives here while it grows.
     window: bool,
 }
 
@@ -53,7 +55,12 @@ pub(crate) struct LogParams {
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn scan_log(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(crate) async fn scan_log(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    PathId(id): PathId,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let (mut attempt, mut from, mut errors) = (None, 0, Vec::new());
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*name {
@@ -76,7 +83,9 @@ pub(crate) async fn scan_log(State(web): State<Web>, _viewer: Viewer, PathId(id)
     let running = scan.record.attempts.iter().any(|attempt| attempt.number == wanted && attempt.end.is_none());
     let part = log_since(&web, &scan.record, wanted, from, !running).await;
     let body = match part {
-        Some(part) => LogBody { lines: part.lines, growing: part.growing, next: part.next, running, window: part.is_window },
+        Some(part) => {
+            LogBody { lines: part.lines, growing: part.growing, next: part.next, running, window: part.is_window }
+        }
         None => LogBody { lines: Vec::new(), growing: None, next: from, running, window: false },
     };
     Ok(fresh(StatusCode::OK, &body))
@@ -98,7 +107,10 @@ mod tests {
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "one\n\u{1b}[31mtwo\nthr").unwrap();
         let part = json_of(app.get("/api/scans/1/log?attempt=1&from=4").await).await;
-        assert_eq!(part, serde_json::json!({"lines": ["two"], "growing": "thr", "next": 13, "running": true, "window": false}));
+        assert_eq!(
+            part,
+            serde_json::json!({"lines": ["two"], "growing": "thr", "next": 13, "running": true, "window": false})
+        );
         assert_eq!(app.get("/api/scans/1/log?from=-1&attempt=x").await.status(), 400);
         assert_eq!(app.get("/api/scans/9/log").await.status(), 404);
     }

@@ -1,6 +1,8 @@
-//! `GET /metrics` in Prometheus' text format, version 0.0.4: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+//! `GET /metrics` in Prometheus' text format, version 0.0.4:
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 //!
-//! docs/telemetry.md lists all of them. What can only be looked at is looked at for each question; what cannot be measured just now is left out.
+//! docs/telemetry.md lists all of them. What can only be looked at is looked at for each question;
+//! what cannot be measured just now is left out.
 
 use axum::extract::State;
 use axum::http::header;
@@ -16,7 +18,11 @@ use crate::web::state::Web;
 pub(crate) async fn metrics(State(web): State<Web>) -> Response {
     let telemetry = &web.state.telemetry;
     telemetry.readings().refresh(&web.state.sources).await;
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], telemetry.metrics_text()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (header::CACHE_CONTROL, "no-store")],
+        telemetry.metrics_text(),
+    )
+        .into_response()
 }
 
 #[cfg(test)]
@@ -30,11 +36,14 @@ mod tests {
     use crate::telemetry::catalog::METRICS;
     use crate::web::testing::{TestApp, text_of};
 
-    /// Reads a text as `promtool check metrics` does, and panics where it would complain: types before samples, help for each name, sound names and labels, no sample twice, histograms that are
-    /// complete and grow. Gives the names with their types.
+    /// Reads a text as `promtool check metrics` does, and panics where it would complain: types
+    /// before samples, help for each name, sound names and labels, no sample twice, histograms that
+    /// are complete and grow. Gives the names with their types.
     fn checked(text: &str) -> BTreeMap<String, String> {
         let name_is_sound = |name: &str| {
-            !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+            !name.is_empty()
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
         };
         let (mut types, mut helps, mut samples) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         assert!(text.ends_with('\n'));
@@ -52,9 +61,14 @@ mod tests {
                 let name = series.split('{').next().unwrap();
                 let family = ["_bucket", "_sum", "_count"]
                     .iter()
-                    .find_map(|end| name.strip_suffix(end).filter(|base| types.get(*base).is_some_and(|kind| kind == "histogram")))
+                    .find_map(|end| {
+                        name.strip_suffix(end).filter(|base| types.get(*base).is_some_and(|kind| kind == "histogram"))
+                    })
                     .unwrap_or(name);
-                assert!(types.contains_key(family) && helps.contains(family), "a sample before its type or help: {line}");
+                assert!(
+                    types.contains_key(family) && helps.contains(family),
+                    "a sample before its type or help: {line}"
+                );
                 assert!(name_is_sound(name) && (types[family] != "counter" || value >= 0.0), "{line}");
                 if types[family] == "counter" {
                     assert!(family.ends_with("_total"), "{line}");
@@ -75,7 +89,10 @@ mod tests {
                     .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
                     .collect();
                 assert!(
-                    !buckets.is_empty() && text.contains("le=\"+Inf\"") && text.contains(&format!("{name}_sum")) && text.contains(&format!("{name}_count")),
+                    !buckets.is_empty()
+                        && text.contains("le=\"+Inf\"")
+                        && text.contains(&format!("{name}_sum"))
+                        && text.contains(&format!("{name}_count")),
                     "{name}"
                 );
             }
@@ -85,7 +102,11 @@ mod tests {
 
     fn labels(series: &str) -> Vec<String> {
         let Some((_, rest)) = series.split_once('{') else { return Vec::new() };
-        rest.trim_end_matches('}').split("\",").filter_map(|pair| pair.split_once('=')).map(|(name, _)| name.trim_matches(',').to_owned()).collect()
+        rest.trim_end_matches('}')
+            .split("\",")
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, _)| name.trim_matches(',').to_owned())
+            .collect()
     }
 
     #[tokio::test]
@@ -147,7 +168,12 @@ mod tests {
         let app = TestApp::new();
         app.store.fail_with("down");
         let text = text_of(app.get("/metrics").await).await;
-        assert!(text.contains("\nkastrel_store_up 0\n") && !text.contains("kastrel_scans{") && !text.contains("kastrel_queue_depth"), "{text}");
+        assert!(
+            text.contains("\nkastrel_store_up 0\n")
+                && !text.contains("kastrel_scans{")
+                && !text.contains("kastrel_queue_depth"),
+            "{text}"
+        );
     }
 
     #[tokio::test]
@@ -155,7 +181,8 @@ mod tests {
         let app = TestApp::new();
         app.submitted("example.com").await;
         app.get("/").await;
-        let known: BTreeMap<String, &str> = METRICS.iter().map(|metric| (metric.prometheus_name(), metric.instrument.as_str())).collect();
+        let known: BTreeMap<String, &str> =
+            METRICS.iter().map(|metric| (metric.prometheus_name(), metric.instrument.as_str())).collect();
         for (name, kind) in checked(&text_of(app.get("/metrics").await).await) {
             assert_eq!(known.get(&name), Some(&kind.as_str()), "{name}");
         }

@@ -46,7 +46,8 @@ struct NodeBody<'a> {
     uptime_seconds: u64,
     /// The end of its lease unless it renews it, by the database's clock.
     lease_expires_at: Moment,
-    /// Whether that is still to come. A node without a good lease is lost; others take its scans over.
+    /// Whether that is still to come. A node without a good lease is lost; others take its scans
+    /// over.
     alive: bool,
     #[schema(value_type = ActivityName)]
     activity: NodeActivity,
@@ -86,7 +87,8 @@ impl<'a> NodeBody<'a> {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DrainBody {
-    /// In seconds; what still runs then is handed back and starts elsewhere at no cost. Default: `scans.drain_limit_seconds`.
+    /// In seconds; what still runs then is handed back and starts elsewhere at no cost. Default:
+    /// `scans.drain_limit_seconds`.
     #[schema(maximum = 2_592_000)]
     within_seconds: Option<u64>,
 }
@@ -103,7 +105,9 @@ pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Probl
     let mut nodes = web.desk().store.nodes().await?;
     nodes.sort_by(|one, other| one.registration.id.cmp(&other.registration.id));
     let nodes: Vec<NodeBody<'_>> = nodes.iter().map(|node| NodeBody::of(node, web.now())).collect();
-    let sum = |count: fn(&NodeBody<'_>) -> u32| nodes.iter().filter(|node| node.alive).map(|node| u64::from(count(node))).sum();
+    let sum = |count: fn(&NodeBody<'_>) -> u32| {
+        nodes.iter().filter(|node| node.alive).map(|node| u64::from(count(node))).sum()
+    };
     let (capacity, running) = (sum(|node| node.capacity), sum(|node| node.running));
     Ok(fresh(StatusCode::OK, &NodeList { nodes, capacity, running }))
 }
@@ -157,7 +161,8 @@ const MAX_DRAIN_SECONDS: u64 = 2_592_000;
 
 async fn order(web: &Web, path: &RawPathParams, within: Option<Duration>) -> Result<Response, Problem> {
     let no_node = || Problem::not_found("there is no such node");
-    let id: NodeId = path.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or_else(no_node)?;
+    let id: NodeId =
+        path.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or_else(no_node)?;
     if !web.desk().drain(&id, within).await? {
         return Err(no_node());
     }
@@ -219,7 +224,10 @@ mod tests {
             assert_eq!(wrong.status(), 422, "{body}");
             assert!(json_of(wrong).await["errors"][0]["field"].as_str().unwrap().starts_with("within"), "{body}");
         }
-        assert_eq!(app.send("POST", "/api/nodes/a/drain", &[("content-type", "application/json")], "[").await.status(), 400);
+        assert_eq!(
+            app.send("POST", "/api/nodes/a/drain", &[("content-type", "application/json")], "[").await.status(),
+            400
+        );
         assert!(app.memory.nodes().await.unwrap()[0].drain_by.is_none());
     }
 }

@@ -13,7 +13,10 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{backup, backups, changes, events, export, health, log, metrics, nodes, plugins, proof, queue, scans, stats, status, supervision};
+use super::{
+    backup, backups, changes, events, export, health, log, metrics, nodes, plugins, proof, queue, scans, stats, status,
+    supervision,
+};
 use crate::web::access::Grouped;
 use crate::web::base_path;
 use crate::web::state::Web;
@@ -86,7 +89,8 @@ pub(crate) fn describe(mut api: utoipa::openapi::OpenApi, version: &str) -> Vec<
 
 /// The time zones that this machine knows; an empty one is UTC.
 static ZONES: LazyLock<Vec<Value>> = LazyLock::new(|| {
-    let mut names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).filter(|name| Zone::is_name(name)).collect();
+    let mut names: Vec<String> =
+        jiff::tz::db().available().map(|name| name.to_string()).filter(|name| Zone::is_name(name)).collect();
     names.extend([String::new(), "UTC".to_owned()]);
     names.sort();
     names.dedup();
@@ -129,7 +133,9 @@ mod tests {
             .as_object()
             .unwrap()
             .iter()
-            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase())))
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
             .collect();
         let expected = [
             "DELETE /api/nodes/{id}/drain",
@@ -172,7 +178,8 @@ mod tests {
             for method in ["GET", "POST", "PUT", "DELETE"] {
                 let id = app.submitted("example.com").await.0.to_string();
                 app.memory.register_node(fixtures::registration(&id), Duration::from_secs(60)).await.unwrap();
-                let response = app.send(method, &path.replace("{id}", &id), &[("sec-fetch-site", "same-origin")], "").await;
+                let response =
+                    app.send(method, &path.replace("{id}", &id), &[("sec-fetch-site", "same-origin")], "").await;
                 let described = item.get(method.to_lowercase()).is_some();
                 assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());
                 assert_ne!(response.status(), 404, "{method} {path}");
@@ -183,7 +190,10 @@ mod tests {
     #[tokio::test]
     async fn is_served_and_takes_its_names_from_the_model() {
         let served = json_of(TestApp::new().get("/api/openapi.json").await).await;
-        assert_eq!((&served["info"]["version"], served["info"]["title"].as_str()), (&"0.0.0-test".into(), Some("Kastrel")));
+        assert_eq!(
+            (&served["info"]["version"], served["info"]["title"].as_str()),
+            (&"0.0.0-test".into(), Some("Kastrel"))
+        );
         let names: Vec<&str> = ScanStatus::ALL.iter().map(|one| one.as_str()).collect();
         assert_eq!(served["components"]["schemas"]["ScanStatus"]["enum"], serde_json::json!(names));
         assert!(served["components"]["schemas"]["Problem"]["properties"]["trace_id"].is_object());

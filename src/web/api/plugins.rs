@@ -90,10 +90,18 @@ impl<'a> From<&'a PluginInfo> for PluginInfoBody<'a> {
     )
 )]
 pub(crate) async fn list_plugins(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
-    let catalogue = web.catalogue().ok_or_else(|| Problem::new(ProblemKind::Loading, web.no_catalogue()).retry_after(2))?;
+    let catalogue =
+        web.catalogue().ok_or_else(|| Problem::new(ProblemKind::Loading, web.no_catalogue()).retry_after(2))?;
     let plugins = catalogue.plugins.iter().map(Into::into).collect();
-    let settings = catalogue.settings.as_ref().map(|schema| settings(schema, &catalogue.natures, &web.desk().overrides)).unwrap_or_default();
-    Ok(fresh(StatusCode::OK, &Catalogue { scanner: (&catalogue.scanner).into(), label: catalogue.scanner.headline(), plugins, settings }))
+    let settings = catalogue
+        .settings
+        .as_ref()
+        .map(|schema| settings(schema, &catalogue.natures, &web.desk().overrides))
+        .unwrap_or_default();
+    Ok(fresh(
+        StatusCode::OK,
+        &Catalogue { scanner: (&catalogue.scanner).into(), label: catalogue.scanner.headline(), plugins, settings },
+    ))
 }
 
 #[cfg(test)]
@@ -107,8 +115,14 @@ mod tests {
         assert_eq!((loading.status().as_u16(), header_of(&loading, "retry-after")), (503, "2"));
         app.load_catalogue();
         let body = json_of(app.get("/api/plugins").await).await;
-        assert_eq!((body["label"].as_str(), body["scanner"]["kind"].as_str()), (Some("built-in scanner 0.1.0 — KAST was not found"), Some("builtin")));
-        assert_eq!((body["plugins"][0]["name"].as_str(), body["plugins"][0]["available"].as_bool()), (Some("whatweb"), Some(true)));
+        assert_eq!(
+            (body["label"].as_str(), body["scanner"]["kind"].as_str()),
+            (Some("built-in scanner 0.1.0 — KAST was not found"), Some("builtin"))
+        );
+        assert_eq!(
+            (body["plugins"][0]["name"].as_str(), body["plugins"][0]["available"].as_bool()),
+            (Some("whatweb"), Some(true))
+        );
     }
 
     #[tokio::test]
@@ -116,8 +130,15 @@ mod tests {
         let app = TestApp::new();
         app.load_catalogue();
         let body = json_of(app.get("/api/plugins").await).await;
-        let of = |name: &str| body["settings"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
-        let told = |name: &str| (of(name)["locked"].as_bool().unwrap(), of(name)["reason"].as_str().map(str::to_owned), of(name)["secret"].as_bool().unwrap());
+        let of =
+            |name: &str| body["settings"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+        let told = |name: &str| {
+            (
+                of(name)["locked"].as_bool().unwrap(),
+                of(name)["reason"].as_str().map(str::to_owned),
+                of(name)["secret"].as_bool().unwrap(),
+            )
+        };
         assert_eq!(told("whatweb.timeout"), (false, None, false));
         assert_eq!(told("zap.image"), (true, Some("it names a container image".into()), false));
         assert_eq!(told("zap.report"), (true, Some("it names a file or a folder".into()), false), "by its description");

@@ -30,7 +30,8 @@ pub(crate) struct Proof {
     proof: String,
 }
 
-/// Proves that this server holds the key of its data folder. Commands of that folder ask before they send anything else.
+/// Proves that this server holds the key of its data folder. Commands of that folder ask before
+/// they send anything else.
 #[utoipa::path(
     get, path = "/api/proof", tag = "server", params(ProofParams),
     responses(
@@ -40,11 +41,18 @@ pub(crate) struct Proof {
     )
 )]
 pub(crate) async fn prove(State(web): State<Web>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let given = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(name, _)| name == "challenge").map(|(_, value)| value.into_owned());
+    let given = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .find(|(name, _)| name == "challenge")
+        .map(|(_, value)| value.into_owned());
     let Some(challenge) = given.as_deref().and_then(Challenge::parse) else {
-        return Err(Problem::fields(ProblemKind::InvalidQuery, vec![FieldError::new("challenge", "expected 64 hexadecimal digits")]));
+        return Err(Problem::fields(
+            ProblemKind::InvalidQuery,
+            vec![FieldError::new("challenge", "expected 64 hexadecimal digits")],
+        ));
     };
-    let Some(server) = &web.state.proof else { return Err(Problem::not_found("this server proves nothing to commands")) };
+    let Some(server) = &web.state.proof else {
+        return Err(Problem::not_found("this server proves nothing to commands"));
+    };
     Ok(fresh(StatusCode::OK, &Proof { proof: server.key.prove(&challenge, &server.url) }))
 }
 

@@ -72,7 +72,11 @@ pub(crate) async fn show_queue(State(web): State<Web>) -> Result<Response, Probl
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn pause_queue(State(web): State<Web>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+pub(crate) async fn pause_queue(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
     let body: PauseBody = read_object(&headers, body)?;
     let reason = body.reason.filter(|reason| !reason.trim().is_empty());
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
@@ -131,11 +135,18 @@ mod tests {
         assert_eq!((&body["paused"], &body["reason"]), (&json!(true), &json!("upgrade <b>")));
         assert!(body["paused_since"].is_string());
         assert_eq!(body["blockers"][0]["reason"], "paused");
-        assert_eq!(body["blockers"][0]["text"], "Queue paused: no scan starts. Reason: upgrade <b>. Running scans continue.");
+        assert_eq!(
+            body["blockers"][0]["text"],
+            "Queue paused: no scan starts. Reason: upgrade <b>. Running scans continue."
+        );
         let body = json_of(app.send("POST", "/api/queue/resume", &[], "").await).await;
         assert_eq!(body["paused"], false);
         assert_eq!(app.send("POST", "/api/queue/resume", &[], "").await.status(), 200, "as often as you like");
-        assert_eq!(json_of(app.send("POST", "/api/queue/pause", &[], "").await).await["paused"], true, "a reason is not needed");
+        assert_eq!(
+            json_of(app.send("POST", "/api/queue/pause", &[], "").await).await["paused"],
+            true,
+            "a reason is not needed"
+        );
     }
 
     #[tokio::test]

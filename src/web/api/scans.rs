@@ -40,9 +40,11 @@ pub(crate) struct ScanList<'a> {
     next_before: Option<u64>,
     /// For `at`, in the orders that are not by number; null after the last.
     next_at: Option<String>,
-    /// Whether the search ended before the page was full: it is bounded, and goes on at `next_before`, `after` or `next_at`.
+    /// Whether the search ended before the page was full: it is bounded, and goes on at
+    /// `next_before`, `after` or `next_at`.
     is_partial: bool,
-    /// How many scans were met whose rows cannot be read. They are left out here, and the log says why.
+    /// How many scans were met whose rows cannot be read. They are left out here, and the log says
+    /// why.
     unreadable: usize,
     /// Their numbers.
     unreadable_scans: Vec<u64>,
@@ -60,7 +62,9 @@ pub(crate) struct ScanListParams {
     #[param(minimum = 1, maximum = 100, default = 20)]
     per_page: Option<u32>,
     /// Only these states; repeated, or separated by commas.
-    #[param(pattern = "^ *(pending|running|completed|failed|cancelled)?( *,( *(pending|running|completed|failed|cancelled))?)* *$")]
+    #[param(
+        pattern = "^ *(pending|running|completed|failed|cancelled)?( *,( *(pending|running|completed|failed|cancelled))?)* *$"
+    )]
     status: Option<String>,
     /// Only targets that contain this text.
     #[param(max_length = 280)]
@@ -68,7 +72,8 @@ pub(crate) struct ScanListParams {
     /// Only this mode.
     #[param(pattern = "^ *(passive|active|both)? *$")]
     mode: Option<String>,
-    /// Only scans in which this plugin has results: collected items or issues. Upper and lower case are the same.
+    /// Only scans in which this plugin has results: collected items or issues. Upper and lower case
+    /// are the same.
     #[param(max_length = 280)]
     plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
@@ -93,7 +98,8 @@ pub(crate) struct ScanListParams {
     before: Option<u64>,
     /// Only scans with a number above this one.
     after: Option<u64>,
-    /// Where the page begins in the orders that are not by number: the `next_at` of the page before.
+    /// Where the page begins in the orders that are not by number: the `next_at` of the page
+    /// before.
     #[param(pattern = "^(.{0,280}~[0-9]{1,18})?$")]
     at: Option<String>,
 }
@@ -130,7 +136,8 @@ pub(crate) struct SubmissionBody {
     overrides: Vec<String>,
     #[schema(value_type = Option<PriorityName>, default = "normal")]
     priority: Option<String>,
-    /// That you have permission to run active plugins against the target. Mode active and both need it.
+    /// That you have permission to run active plugins against the target. Mode active and both need
+    /// it.
     #[schema(default = false)]
     confirm_active: Option<bool>,
 }
@@ -140,7 +147,8 @@ pub(crate) struct SubmissionBody {
 #[serde(default, deny_unknown_fields)]
 #[schema(as = Rerun)]
 pub(crate) struct RerunBody {
-    /// That you have permission to run active plugins against the target. A scan in mode active or both needs it each time.
+    /// That you have permission to run active plugins against the target. A scan in mode active or
+    /// both needs it each time.
     #[schema(required = false, default = false)]
     confirm_active: bool,
 }
@@ -151,9 +159,11 @@ pub(crate) struct AcceptedScan<'a> {
     #[serde(flatten)]
     #[schema(inline)]
     scan: ScanDetail<'a>,
-    /// What you should know, such as that a selected plugin is left out, the queue does not answer just now, is paused, or that no worker takes scans: all of it in one line.
+    /// What you should know, such as that a selected plugin is left out, the queue does not answer
+    /// just now, is paused, or that no worker takes scans: all of it in one line.
     warning: Option<String>,
-    /// The same, one by one; empty where nothing is left out and nothing keeps the scan from starting.
+    /// The same, one by one; empty where nothing is left out and nothing keeps the scan from
+    /// starting.
     warnings: Vec<String>,
 }
 
@@ -166,7 +176,11 @@ pub(crate) struct AcceptedScan<'a> {
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn list_scans(State(web): State<Web>, _viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(crate) async fn list_scans(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let (query, errors) = ScanListQuery::parse(query.as_deref());
     if !errors.is_empty() {
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
@@ -233,7 +247,11 @@ pub(crate) async fn submit_scan(
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn show_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn show_scan(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    PathId(id): PathId,
+) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let waiting = web.desk().waiting(&scan.record).await;
     let reports = reports_at_end(&web, &scan.record).await;
@@ -255,7 +273,11 @@ pub(crate) async fn show_scan(State(web): State<Web>, _viewer: Viewer, PathId(id
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn cancel_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn cancel_scan(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    PathId(id): PathId,
+) -> Result<Response, Problem> {
     let show = |status, record: ScanRecord| {
         let scan = web.desk().board.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
         Ok(fresh(status, &ScanDetail::new(&scan, None, &web)))
@@ -310,11 +332,17 @@ pub(crate) async fn rerun_scan(
         (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn delete_scan(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn delete_scan(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    PathId(id): PathId,
+) -> Result<Response, Problem> {
     match remove(&web, id).await? {
         // Files that are left are the operator's business.
         Removal::Gone { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
-        Removal::Refused(record) => Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status()))),
+        Removal::Refused(record) => {
+            Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status())))
+        }
         Removal::Missing => Err(no_scan()),
     }
 }
@@ -327,7 +355,11 @@ pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
 fn answer(web: &Web, accepted: &Accepted) -> Response {
     let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
     let waiting = web.desk().waiting_seen(&accepted.scan.record);
-    let body = AcceptedScan { scan: ScanDetail::new(&accepted.scan, waiting.as_ref(), web), warning: accepted.warning(), warnings: accepted.warnings() };
+    let body = AcceptedScan {
+        scan: ScanDetail::new(&accepted.scan, waiting.as_ref(), web),
+        warning: accepted.warning(),
+        warnings: accepted.warnings(),
+    };
     let mut response = fresh(status, &body);
     if let Ok(location) = HeaderValue::try_from(format!("/api/scans/{}", accepted.scan.record.id)) {
         response.headers_mut().insert(header::LOCATION, location);

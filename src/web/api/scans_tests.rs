@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use kastrel_actors::Client;
-use kastrel_actors::model::{Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId, ScanRequestDraft, Verdict};
+use kastrel_actors::model::{
+    Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId, ScanRequestDraft, Verdict,
+};
 use kastrel_actors::ports::ScanStore as _;
 use kastrel_actors::testing::fixtures;
 use serde_json::json;
@@ -16,13 +18,24 @@ fn fields(body: &serde_json::Value) -> Vec<&str> {
 #[tokio::test]
 async fn a_submission_is_stored_and_has_an_address() {
     let app = TestApp::new();
-    let response =
-        app.post_json("/api/scans", &[], &json!({"target": "Example.com", "mode": "both", "confirm_active": true, "overrides": ["zap.depth=8081"]})).await;
+    let response = app
+        .post_json(
+            "/api/scans",
+            &[],
+            &json!({"target": "Example.com", "mode": "both", "confirm_active": true, "overrides": ["zap.depth=8081"]}),
+        )
+        .await;
     assert_eq!((response.status().as_u16(), header_of(&response, "location")), (201, "/api/scans/1"));
     let body = json_of(response).await;
-    assert_eq!((&body["scan_id"], &body["status"], &body["target"]), (&1.into(), &"pending".into(), &"example.com".into()));
+    assert_eq!(
+        (&body["scan_id"], &body["status"], &body["target"]),
+        (&1.into(), &"pending".into(), &"example.com".into())
+    );
     // As long as no scanner is known, any value may be a secret.
-    assert_eq!((&body["request"]["overrides"][0], &body["warning"]), (&"zap.depth=••••••".into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&body["request"]["overrides"][0], &body["warning"]),
+        (&"zap.depth=••••••".into(), &serde_json::Value::Null)
+    );
     assert_eq!(app.memory.history().len(), 1);
     assert_eq!(json_of(app.get("/api/scans/1").await).await["request"]["mode"], "both");
 }
@@ -32,7 +45,8 @@ async fn a_submission_to_a_paused_queue_says_so_with_the_reason() {
     let app = TestApp::new();
     app.desk.pause(Some("an <upgrade>".into())).await.unwrap();
     let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
-    let expected = "The scan is accepted and stored. The queue is paused (an <upgrade>). Starts when the queue is resumed.";
+    let expected =
+        "The scan is accepted and stored. The queue is paused (an <upgrade>). Starts when the queue is resumed.";
     assert_eq!((&body["warning"], &body["warnings"]), (&expected.into(), &json!([expected])));
     app.desk.resume().await.unwrap();
     let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
@@ -56,10 +70,15 @@ async fn a_locked_setting_is_refused_by_name_at_a_submission_and_at_a_rerun() {
     let refused = json_of(app.post_json("/api/scans", &[], &body).await).await;
     assert_eq!(fields(&refused), ["overrides", "overrides"]);
     let message = refused["errors"][0]["message"].as_str().unwrap();
-    assert!(message.contains("`zap.local.docker_image` is locked: it names a container image") && message.contains("overrides.allow"), "{message}");
+    assert!(
+        message.contains("`zap.local.docker_image` is locked: it names a container image")
+            && message.contains("overrides.allow"),
+        "{message}"
+    );
     // One that an earlier version accepted.
     let mut scan = fixtures::new_scan("a.test");
-    scan.request.overrides = vec![kastrel_actors::model::ConfigOverride::parse("ftap.wordlist_path=/etc/passwd").unwrap()];
+    scan.request.overrides =
+        vec![kastrel_actors::model::ConfigOverride::parse("ftap.wordlist_path=/etc/passwd").unwrap()];
     app.memory.submit(scan).await.unwrap();
     app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let before = app.memory.history().len();
@@ -74,23 +93,32 @@ async fn a_locked_setting_is_refused_by_name_at_a_submission_and_at_a_rerun() {
 #[tokio::test]
 async fn a_secret_of_a_submission_is_sealed_shown_hidden_and_repeated_with_its_key() {
     let app = TestApp::new();
-    let body = json!({"target": "a.test", "overrides": ["zap.remote.api_key=hunter2", "secret:whatweb.user_agent=hunter2"]});
+    let body =
+        json!({"target": "a.test", "overrides": ["zap.remote.api_key=hunter2", "secret:whatweb.user_agent=hunter2"]});
     let headers = [("idempotency-key", "k")];
     let accepted = json_of(app.post_json("/api/scans", &headers, &body).await).await;
     assert_eq!(accepted["request"]["overrides"], json!(["zap.remote.api_key=••••••", "whatweb.user_agent=••••••"]));
     let again = app.post_json("/api/scans", &headers, &body).await;
-    assert_eq!((again.status().as_u16(), json_of(again).await["scan_id"].as_u64()), (200, Some(1)), "the same submission");
-    let other = json!({"target": "a.test", "overrides": ["zap.remote.api_key=other", "secret:whatweb.user_agent=hunter2"]});
+    assert_eq!(
+        (again.status().as_u16(), json_of(again).await["scan_id"].as_u64()),
+        (200, Some(1)),
+        "the same submission"
+    );
+    let other =
+        json!({"target": "a.test", "overrides": ["zap.remote.api_key=other", "secret:whatweb.user_agent=hunter2"]});
     assert_eq!(app.post_json("/api/scans", &headers, &other).await.status(), 422, "another one");
     app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let rerun = json_of(app.post_json("/api/scans/1/rerun", &[], &json!({})).await).await;
     assert_eq!(rerun["request"]["overrides"], accepted["request"]["overrides"]);
-    let (first, second) = (app.desk.scan(ScanId(1)).await.unwrap().unwrap(), app.desk.scan(ScanId(2)).await.unwrap().unwrap());
+    let (first, second) =
+        (app.desk.scan(ScanId(1)).await.unwrap().unwrap(), app.desk.scan(ScanId(2)).await.unwrap().unwrap());
     assert_eq!(first.record.request, second.record.request, "the secret goes with a rerun");
     let row = serde_json::to_string(&first.record).unwrap();
     assert!(!row.contains("hunter2") && !format!("{first:?}").contains("hunter2"), "{row}");
     // A value that is wrong is not repeated.
-    let wrong = app.post_json("/api/scans", &[], &json!({"target": "a.test", "overrides": ["zap.a b=hunter2", "token hunter2"]})).await;
+    let wrong = app
+        .post_json("/api/scans", &[], &json!({"target": "a.test", "overrides": ["zap.a b=hunter2", "token hunter2"]}))
+        .await;
     assert!(!json_of(wrong).await.to_string().contains("hunter2"));
 }
 
@@ -108,7 +136,8 @@ async fn a_submission_before_the_scanner_is_known_is_the_same_after() {
     assert_eq!(known["request"]["overrides"], json!(["whatweb.timeout=5"]));
 }
 
-/// Also where no page and no API is asked: the command line without a server, and the form and the API of a process without a scanner.
+/// Also where no page and no API is asked: the command line without a server, and the form and the
+/// API of a process without a scanner.
 #[tokio::test]
 async fn a_value_is_held_against_the_scanners_schema_on_every_way() {
     let app = TestApp::new();
@@ -132,7 +161,11 @@ async fn a_rerun_whose_secret_this_key_does_not_open_is_not_accepted() {
     let app = TestApp::new();
     let mut scan = fixtures::new_scan("a.test");
     let sealed = kastrel_actors::model::SettingValue::Sealed("sealed elsewhere".into());
-    scan.request.overrides = vec![kastrel_actors::model::ConfigOverride { plugin: "zap".into(), key: "remote.api_key".into(), value: sealed }];
+    scan.request.overrides = vec![kastrel_actors::model::ConfigOverride {
+        plugin: "zap".into(),
+        key: "remote.api_key".into(),
+        value: sealed,
+    }];
     app.memory.submit(scan).await.unwrap();
     app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let before = app.memory.history().len();
@@ -146,18 +179,31 @@ async fn a_rerun_whose_secret_this_key_does_not_open_is_not_accepted() {
 async fn an_internationalised_target_is_told_in_both_forms_and_found_by_both() {
     let app = TestApp::new();
     let accepted = json_of(app.post_json("/api/scans", &[], &json!({"target": "Bücher.example/"})).await).await;
-    assert_eq!((accepted["target"].as_str(), accepted["target_unicode"].as_str()), (Some("xn--bcher-kva.example"), Some("bücher.example")));
+    assert_eq!(
+        (accepted["target"].as_str(), accepted["target_unicode"].as_str()),
+        (Some("xn--bcher-kva.example"), Some("bücher.example"))
+    );
     for text in ["b%C3%BCch", "B%C3%9CCHER", "xn--bcher", "example"] {
         assert_eq!(json_of(app.get(&format!("/api/scans?target={text}")).await).await["total"], 1, "{text}");
     }
     assert_eq!(json_of(app.get("/api/scans?target=bucher.").await).await["total"], 0);
-    assert!(crate::web::testing::text_of(app.get("/scans/1").await).await.contains("bücher.example (xn--bcher-kva.example)"));
+    assert!(
+        crate::web::testing::text_of(app.get("/scans/1").await)
+            .await
+            .contains("bücher.example (xn--bcher-kva.example)")
+    );
 }
 
 #[tokio::test]
 async fn every_wrong_field_is_named_and_nothing_is_stored() {
     let app = TestApp::new();
-    let response = app.post_json("/api/scans", &[], &json!({"target": "-oX", "mode": 3, "max_workers": 99, "colour": "red", "plugins": ["ok", {}]})).await;
+    let response = app
+        .post_json(
+            "/api/scans",
+            &[],
+            &json!({"target": "-oX", "mode": 3, "max_workers": 99, "colour": "red", "plugins": ["ok", {}]}),
+        )
+        .await;
     assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (422, "application/problem+json"));
     let body = json_of(response).await;
     let mut named = fields(&body);
@@ -191,7 +237,11 @@ async fn bodies_that_are_no_json_object_are_problems() {
         (vec![], "{\"target\":\"example.com\"}", 415),
     ] {
         let response = app.send("POST", "/api/scans", &headers, body).await;
-        assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (status, "application/problem+json"), "{body:.20}");
+        assert_eq!(
+            (response.status().as_u16(), header_of(&response, "content-type")),
+            (status, "application/problem+json"),
+            "{body:.20}"
+        );
     }
     let deep = "[".repeat(900);
     assert_eq!(app.send("POST", "/api/scans", &[json], &format!("{{\"target\":{deep}")).await.status(), 400);
@@ -209,7 +259,10 @@ async fn a_key_makes_one_scan_of_two_submissions() {
     let other = app.post_json("/api/scans", &key, &json!({"target": "example.org"})).await;
     assert_eq!(other.status(), 422);
     let body = json_of(other).await;
-    assert_eq!((body["type"].as_str(), fields(&body)), (Some("urn:kastrel:problem:idempotency-key-reused"), vec!["Idempotency-Key"]));
+    assert_eq!(
+        (body["type"].as_str(), fields(&body)),
+        (Some("urn:kastrel:problem:idempotency-key-reused"), vec!["Idempotency-Key"])
+    );
     let bad = app.post_json("/api/scans", &[("idempotency-key", "a b")], &json!({"target": "example.com"})).await;
     assert_eq!(bad.status(), 400);
     assert_eq!(app.memory.history().len(), 1);
@@ -223,7 +276,9 @@ async fn lists_in_pages_newest_first() {
     }
     let body = json_of(app.get("/api/scans?per_page=2&page=2").await).await;
     assert_eq!((&body["total"], &body["pages"], &body["current_page"]), (&5.into(), &3.into(), &2.into()));
-    let ids = |body: &serde_json::Value| body["scans"].as_array().unwrap().iter().map(|scan| scan["scan_id"].as_u64().unwrap()).collect::<Vec<_>>();
+    let ids = |body: &serde_json::Value| {
+        body["scans"].as_array().unwrap().iter().map(|scan| scan["scan_id"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
     assert_eq!((ids(&body), &body["next_before"]), (vec![3, 2], &2.into()));
     let next = json_of(app.get("/api/scans?per_page=2&before=2").await).await;
     assert_eq!((ids(&next), &next["next_before"]), (vec![1], &serde_json::Value::Null));
@@ -243,10 +298,17 @@ async fn a_scan_in_full_tells_of_each_attempt() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     let after = Duration::from_secs(2);
-    app.finish(&scan, Resolution::Retry { failure: Failure::new(FailureKind::Stalled, "no sign of life for 300 s"), after }).await;
+    app.finish(
+        &scan,
+        Resolution::Retry { failure: Failure::new(FailureKind::Stalled, "no sign of life for 300 s"), after },
+    )
+    .await;
     let body = json_of(app.get("/api/scans/1").await).await;
     assert_eq!((&body["attempts"][0]["end"], &body["attempts"][0]["reason"]), (&"failed".into(), &"stalled".into()));
-    assert_eq!((&body["waiting"]["reason"], &body["waiting"]["kind"], &body["failures"]), (&"retry".into(), &"stalled".into(), &1.into()));
+    assert_eq!(
+        (&body["waiting"]["reason"], &body["waiting"]["kind"], &body["failures"]),
+        (&"retry".into(), &"stalled".into(), &1.into())
+    );
     let status = json_of(app.get("/api/scans/1/status").await).await;
     assert!(status["next_attempt_at"].is_string() && status["error_message"].is_null());
 }
@@ -260,7 +322,10 @@ async fn a_completed_scan_counts_its_plugins() {
     app.finish(&scan, Resolution::Complete(verdict)).await;
     let body = json_of(app.get("/api/scans").await).await;
     let row = &body["scans"][0];
-    assert_eq!((&row["status"], &row["results_count"], &row["plugins_failed"], &row["findings_count"]), (&"completed".into(), &2.into(), &1.into(), &4.into()));
+    assert_eq!(
+        (&row["status"], &row["results_count"], &row["plugins_failed"], &row["findings_count"]),
+        (&"completed".into(), &2.into(), &1.into(), &4.into())
+    );
 }
 
 #[tokio::test]
@@ -312,5 +377,10 @@ async fn a_submission_without_room_is_refused_and_one_that_was_accepted_is_not()
     assert_eq!(full.status(), 503);
     assert_eq!(json_of(full).await["type"], "urn:kastrel:problem:queue-full");
     assert_eq!(app.post_json("/api/scans", &[("idempotency-key", "a")], &body).await.status(), 200);
-    assert_eq!(app.post_json("/api/scans", &[("idempotency-key", "a")], &json!({ "target": "other.example.com" })).await.status(), 422);
+    assert_eq!(
+        app.post_json("/api/scans", &[("idempotency-key", "a")], &json!({ "target": "other.example.com" }))
+            .await
+            .status(),
+        422
+    );
 }

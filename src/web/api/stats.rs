@@ -91,7 +91,13 @@ mod tests {
         app.submitted("example.com").await;
         app.running("example.org").await;
         let body = json_of(app.get("/api/stats").await).await;
-        assert_eq!((&body["scans"]["pending"], &body["scans"]["running"], &body["scans"]["total"]), (&1.into(), &1.into(), &2.into()));
-        assert_eq!((&body["running_here"], &body["version"], &body["queue_depth"]), (&1.into(), &"0.0.0-test".into(), &2.into()));
+        assert_eq!(
+            (&body["scans"]["pending"], &body["scans"]["running"], &body["scans"]["total"]),
+            (&1.into(), &1.into(), &2.into())
+        );
+        assert_eq!(
+            (&body["running_here"], &body["version"], &body["queue_depth"]),
+            (&1.into(), &"0.0.0-test".into(), &2.into())
+        );
     }
 }

@@ -1,18 +1,22 @@
-//! `GET /api/scans/{id}/status`: the route that every open page asks every few seconds, in kast-web's shape.
+//! `GET /api/scans/{id}/status`: the route that every open page asks every few seconds, in
+//! kast-web's shape.
 //!
-//! It reads the live board only, as long as the scan is on it, writes borrowed values straight into bytes, and does so once for each change of the scan.
+//! It reads the live board only, as long as the scan is on it, writes borrowed values straight into
+//! bytes, and does so once for each change of the scan.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::{AttemptPhase, CancelledBy, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, SeverityCounts, Target};
+use kastrel_actors::model::{
+    AttemptPhase, CancelledBy, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, SeverityCounts, Target,
+};
 use kastrel_actors::policy::waiting::Waiting;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::wire::{
-    AsText, CancelledByName, CoverageBody, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName, WaitingBody, count_of, duration_of,
-    error_of, findings_of, plugins_of,
+    AsText, CancelledByName, CoverageBody, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName,
+    WaitingBody, count_of, duration_of, error_of, findings_of, plugins_of,
 };
 use crate::config::TraceUrl;
 use crate::web::error::{Problem, ProblemBody};
@@ -104,7 +108,12 @@ impl Serialize for Results<'_> {
 }
 
 impl<'a> StatusBody<'a> {
-    pub(crate) fn new(scan: &'a ScanSnapshot, waiting: Option<&Waiting>, max_attempts: u32, trace_url: Option<&TraceUrl>) -> Self {
+    pub(crate) fn new(
+        scan: &'a ScanSnapshot,
+        waiting: Option<&Waiting>,
+        max_attempts: u32,
+        trace_url: Option<&TraceUrl>,
+    ) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let severities = SeverityCounts::of(plugins);
         let attempt = record.last_attempt();
@@ -173,7 +182,9 @@ pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> R
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{AttemptPhase, Failure, FailureKind, FaultKind, PluginResult, PluginStatus, Resolution};
+    use kastrel_actors::model::{
+        AttemptPhase, Failure, FailureKind, FaultKind, PluginResult, PluginStatus, Resolution,
+    };
 
     use crate::web::testing::{TestApp, json_of};
 
@@ -184,9 +195,12 @@ mod tests {
         let response = app.get(&format!("/api/scans/{id}/status")).await;
         assert_eq!(response.status(), 200);
         let body = json_of(response).await;
-        for (key, value) in
-            [("scan_id", serde_json::json!(id.0)), ("status", "pending".into()), ("target", "example.com".into()), ("results", serde_json::json!([]))]
-        {
+        for (key, value) in [
+            ("scan_id", serde_json::json!(id.0)),
+            ("status", "pending".into()),
+            ("target", "example.com".into()),
+            ("results", serde_json::json!([])),
+        ] {
             assert_eq!(body[key], value, "{key}");
         }
         for key in ["started_at", "completed_at", "duration", "error_message"] {
@@ -204,10 +218,16 @@ mod tests {
         });
         let path = format!("/api/scans/{}/status", running.id);
         let body = json_of(app.get(&path).await).await;
-        assert_eq!((body["status"].as_str(), body["phase"].as_str(), body["attempt"].as_u64()), (Some("running"), Some("running"), Some(1)));
+        assert_eq!(
+            (body["status"].as_str(), body["phase"].as_str(), body["attempt"].as_u64()),
+            (Some("running"), Some("running"), Some(1))
+        );
         assert_eq!(body["started_at"], "2026-01-01T00:00:00Z");
         assert_eq!(body["results"][0]["plugin_name"], "whatweb");
-        assert_eq!((&body["results"][0]["status"], &body["results"][0]["executed_at"]), (&"in_progress".into(), &serde_json::Value::Null));
+        assert_eq!(
+            (&body["results"][0]["status"], &body["results"][0]["executed_at"]),
+            (&"in_progress".into(), &serde_json::Value::Null)
+        );
 
         app.finish(&running, Resolution::Fail(Failure::new(FailureKind::Crashed, "a traceback"))).await;
         let body = json_of(app.get(&path).await).await;
@@ -243,7 +263,10 @@ mod tests {
         assert_eq!(waiting(second).await["text"], "Queued, 2nd in line. Starts when a slot is free.");
         app.post_json("/api/queue/pause", &[], &serde_json::json!({ "reason": "an upgrade" })).await;
         let paused = waiting(first).await;
-        assert_eq!((&paused["reason"], &paused["detail"], &paused["position"]), (&"paused".into(), &"an upgrade".into(), &serde_json::Value::Null));
+        assert_eq!(
+            (&paused["reason"], &paused["detail"], &paused["position"]),
+            (&"paused".into(), &"an upgrade".into(), &serde_json::Value::Null)
+        );
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! The answers of the status route as they were last written: a scan that many pages watch is written once for each change, not once for each question.
+//! The answers of the status route as they were last written: a scan that many pages watch is
+//! written once for each change, not once for each question.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,7 +18,8 @@ const KEPT: usize = 512;
 #[derive(Default)]
 pub(crate) struct StatusCache(RwLock<HashMap<ScanId, Written>>);
 
-/// An answer, and the snapshot that it shows. Holding the snapshot keeps its address from being used for another one.
+/// An answer, and the snapshot that it shows. Holding the snapshot keeps its address from being
+/// used for another one.
 struct Written {
     scan: Arc<ScanSnapshot>,
     json: Bytes,
@@ -25,7 +27,12 @@ struct Written {
 
 impl StatusCache {
     /// The answer for exactly this snapshot.
-    pub(crate) fn json(&self, scan: &Arc<ScanSnapshot>, max_attempts: u32, trace_url: Option<&TraceUrl>) -> Result<Bytes, Problem> {
+    pub(crate) fn json(
+        &self,
+        scan: &Arc<ScanSnapshot>,
+        max_attempts: u32,
+        trace_url: Option<&TraceUrl>,
+    ) -> Result<Bytes, Problem> {
         if let Some(json) = self.known(scan) {
             return Ok(json);
         }

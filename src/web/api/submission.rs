@@ -1,4 +1,5 @@
-//! Reading a submission from JSON: every wrong field is named at once, whether its name, its type or its value is wrong.
+//! Reading a submission from JSON: every wrong field is named at once, whether its name, its type
+//! or its value is wrong.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -17,7 +18,8 @@ const KEY_HEADER: &str = "idempotency-key";
 const MAX_KEY: usize = 255;
 const OVERRIDES_FORM: &str = "expected a list of texts of the form plugin.key=value";
 
-/// The body of a submission, fully checked: `desk.submit` with the same draft finds nothing wrong any more.
+/// The body of a submission, fully checked: `desk.submit` with the same draft finds nothing wrong
+/// any more.
 pub(crate) fn read_draft(
     desk: &ScanDesk,
     catalogue: Option<&CatalogueView>,
@@ -29,14 +31,19 @@ pub(crate) fn read_draft(
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
     }
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let value: Value = serde_json::from_slice(&body).map_err(|error| Problem::new(ProblemKind::Malformed, format!("the body is not valid JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(&body)
+        .map_err(|error| Problem::new(ProblemKind::Malformed, format!("the body is not valid JSON: {error}")))?;
     let Value::Object(fields) = value else {
-        return Err(Problem::new(ProblemKind::Malformed, "the body must be a JSON object such as {\"target\": \"example.com\"}"));
+        return Err(Problem::new(
+            ProblemKind::Malformed,
+            "the body must be a JSON object such as {\"target\": \"example.com\"}",
+        ));
     };
     let (draft, mut errors) = typed(fields);
     let more = problems(desk, &draft, catalogue);
     if !more.is_empty() {
-        // A field that could not be read has its default in the draft; what is wrong with that is not the client's doing.
+        // A field that could not be read has its default in the draft; what is wrong with that is
+        // not the client's doing.
         let known: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
         errors.extend(more.into_iter().filter(|error| !known.iter().any(|field| root(field) == error.field)));
     }
@@ -44,7 +51,10 @@ pub(crate) fn read_draft(
 }
 
 /// A small JSON object, or nothing at all; a wrong field is named.
-pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
+pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<T, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     if body.is_empty() {
         return Ok(T::default());
@@ -53,7 +63,8 @@ pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(headers: &He
     if !is_json(content_type) {
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
     }
-    let value: Value = serde_json::from_slice(&body).map_err(|error| Problem::new(ProblemKind::Malformed, format!("the body is not valid JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(&body)
+        .map_err(|error| Problem::new(ProblemKind::Malformed, format!("the body is not valid JSON: {error}")))?;
     if value.is_null() {
         return Ok(T::default());
     }
@@ -68,7 +79,8 @@ pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(headers: &He
     })
 }
 
-/// A text without what stands behind the `=` in the name of a field: who writes a setting where a field belongs writes its value, too.
+/// A text without what stands behind the `=` in the name of a field: who writes a setting where a
+/// field belongs writes its value, too.
 fn without_value(text: &str, name: &str) -> String {
     match name.split_once('=') {
         Some((before, _)) => text.replace(name, &format!("{before}=…")),
@@ -109,7 +121,11 @@ fn typed(fields: Map<String, Value>) -> (ScanRequestDraft, Vec<FieldError>) {
                 let at = error.path().to_string();
                 let field = without_value(if root(&at) == name { &at } else { &name }, &name);
                 // What was given may be a setting with its value, and is not repeated.
-                let why = if name == "overrides" { OVERRIDES_FORM.to_owned() } else { printable(&without_value(&error.into_inner().to_string(), &name)) };
+                let why = if name == "overrides" {
+                    OVERRIDES_FORM.to_owned()
+                } else {
+                    printable(&without_value(&error.into_inner().to_string(), &name))
+                };
                 errors.push(FieldError::new(printable(&field), why));
             }
         }
@@ -134,7 +150,11 @@ mod tests {
 
     #[test]
     fn each_wrong_type_and_each_unknown_field_is_named() {
-        let Value::Object(fields) = json!({"target": 5, "plugins": ["a", 7], "max_workers": 3, "colour": "red", "dry_run": "yes"}) else { unreachable!() };
+        let Value::Object(fields) =
+            json!({"target": 5, "plugins": ["a", 7], "max_workers": 3, "colour": "red", "dry_run": "yes"})
+        else {
+            unreachable!()
+        };
         let (draft, errors) = typed(fields);
         let mut named: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
         named.sort_unstable();
@@ -149,7 +169,9 @@ mod tests {
             let shown = format!("{}=…", name.split('=').next().unwrap());
             assert!(errors.len() == 1 && errors[0].field == shown && errors[0].message.contains(&shown), "{errors:?}");
             let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, "application/json".parse().unwrap())]);
-            let problem = read_object::<crate::web::api::scans::RerunBody>(&headers, Ok(json!({ name: 1 }).to_string().into())).unwrap_err();
+            let problem =
+                read_object::<crate::web::api::scans::RerunBody>(&headers, Ok(json!({ name: 1 }).to_string().into()))
+                    .unwrap_err();
             let said = format!("{problem:?}{errors:?}");
             assert!(said.contains(&shown) && !said.contains("hunter2"), "{said}");
         }
@@ -157,15 +179,28 @@ mod tests {
 
     #[test]
     fn a_setting_of_the_wrong_type_is_not_repeated() {
-        for overrides in [json!("zap.remote.api_key=hunter2"), json!({"zap.remote.api_key": "hunter2"}), json!([{"zap": "hunter2"}]), json!([["hunter2"]])] {
+        for overrides in [
+            json!("zap.remote.api_key=hunter2"),
+            json!({"zap.remote.api_key": "hunter2"}),
+            json!([{"zap": "hunter2"}]),
+            json!([["hunter2"]]),
+        ] {
             let (_, errors) = typed(Map::from_iter([("overrides".to_owned(), overrides.clone())]));
-            assert!(errors.len() == 1 && errors[0].field.starts_with("overrides") && errors[0].message == OVERRIDES_FORM, "{overrides}: {errors:?}");
+            assert!(
+                errors.len() == 1 && errors[0].field.starts_with("overrides") && errors[0].message == OVERRIDES_FORM,
+                "{overrides}: {errors:?}"
+            );
         }
     }
 
     #[test]
     fn a_key_is_visible_ascii_of_bounded_length() {
-        let read = |text: &[u8]| read_key(&HeaderMap::from_iter([(KEY_HEADER.parse().unwrap(), axum::http::HeaderValue::from_bytes(text).unwrap())]));
+        let read = |text: &[u8]| {
+            read_key(&HeaderMap::from_iter([(
+                KEY_HEADER.parse().unwrap(),
+                axum::http::HeaderValue::from_bytes(text).unwrap(),
+            )]))
+        };
         assert_eq!(read(b"a-1").unwrap().as_deref(), Some("a-1"));
         for bad in [&b""[..], b"with blank", "\u{e9}".as_bytes(), &[b'x'; 256]] {
             assert!(read(bad).is_err());

@@ -42,7 +42,9 @@ impl From<ActorView> for ActorBody {
             state: view.state,
             since: Moment(view.since),
             restarts: view.restarts,
-            last_failure: view.last_failure.map(|failure| FailureBody { at: Moment(failure.at), reason: failure.reason }),
+            last_failure: view
+                .last_failure
+                .map(|failure| FailureBody { at: Moment(failure.at), reason: failure.reason }),
             children: view.children.into_iter().map(Into::into).collect(),
         }
     }

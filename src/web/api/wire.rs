@@ -1,11 +1,13 @@
-//! The words of the API that several resources share. They are declared here and not in the model, so that a change inside is no change of the API.
+//! The words of the API that several resources share. They are declared here and not in the model,
+//! so that a change inside is no change of the API.
 
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{
-    AttemptPhase, CancelledBy, Coverage, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority, ReportFormat, ScanMode, ScanSnapshot,
-    ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts, total_count,
+    AttemptPhase, CancelledBy, Coverage, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority,
+    ReportFormat, ScanMode, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
+    total_count,
 };
 use kastrel_actors::policy::waiting::{StartBlocker, Waiting};
 use serde::{Serialize, Serializer};
@@ -26,7 +28,11 @@ impl Serialize for Moment {
 impl PartialSchema for Moment {
     fn schema() -> RefOr<Schema> {
         let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(Some("A point in time, to the second, in UTC.")).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(format))
+            .description(Some("A point in time, to the second, in UTC."))
+            .into()
     }
 }
 
@@ -134,7 +140,8 @@ impl From<SeverityCounts> for IssuesBody {
     }
 }
 
-/// How much of a scan was checked: how its checks ended. A check is a plugin that the scan selected.
+/// How much of a scan was checked: how its checks ended. A check is a plugin that the scan
+/// selected.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Coverage)]
 pub(crate) struct CoverageBody {
@@ -217,7 +224,10 @@ pub(crate) fn seconds(duration: SignedDuration) -> f64 {
 pub(crate) fn error_of(state: &ScanState) -> Option<&str> {
     match state {
         ScanState::Failed { failure, .. } => Some(&failure.detail),
-        ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
+        ScanState::Pending { .. }
+        | ScanState::Running { .. }
+        | ScanState::Completed { .. }
+        | ScanState::Cancelled { .. } => None,
     }
 }
 
@@ -225,18 +235,23 @@ pub(crate) fn error_of(state: &ScanState) -> Option<&str> {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Waiting)]
 pub(crate) struct WaitingBody {
-    /// `queued` (for a free slot), `retry` (its last attempt failed), `held_back` (no node can start it now; it costs no attempt), `paused` (the queue is), `no_worker`, `no_capable_worker` (no worker has
-    /// all its plugins) or `queue_down` (the job queue is unavailable).
+    /// `queued` (for a free slot), `retry` (its last attempt failed), `held_back` (no node can
+    /// start it now; it costs no attempt), `paused` (the queue is), `no_worker`,
+    /// `no_capable_worker` (no worker has all its plugins) or `queue_down` (the job queue is
+    /// unavailable).
     pub(crate) reason: &'static str,
-    /// Its place among the scans that are due, from 1; null where that is not known, or it waits for something else.
+    /// Its place among the scans that are due, from 1; null where that is not known, or it waits
+    /// for something else.
     position: Option<u64>,
     /// The kind of failure or interruption, or of what is missing.
     kind: Option<&'static str>,
-    /// What is behind the reason: how the last attempt failed, what is missing and what to do, why the queue is paused.
+    /// What is behind the reason: how the last attempt failed, what is missing and what to do, why
+    /// the queue is paused.
     detail: Option<String>,
     /// All of it in sentences, for people.
     text: String,
-    /// The earliest moment of the next attempt; of a scan that is held back, the next check or the end of the hold.
+    /// The earliest moment of the next attempt; of a scan that is held back, the next check or the
+    /// end of the hold.
     pub(crate) due: Moment,
 }
 
@@ -271,7 +286,12 @@ pub(crate) struct BlockerBody {
 
 impl From<&StartBlocker> for BlockerBody {
     fn from(blocker: &StartBlocker) -> Self {
-        Self { reason: blocker.name(), text: blocker.to_string(), since: blocker.since().map(Moment), until: blocker.until().map(Moment) }
+        Self {
+            reason: blocker.name(),
+            text: blocker.to_string(),
+            since: blocker.since().map(Moment),
+            until: blocker.until().map(Moment),
+        }
     }
 }
 
@@ -300,7 +320,11 @@ struct FaultBody<'a> {
 
 impl<'a> From<&'a HeldBack> for HeldBody<'a> {
     fn from(held: &'a HeldBack) -> Self {
-        let faults = held.faults.iter().map(|fault| FaultBody { kind: fault.kind.as_str(), text: &fault.text, remedy: &fault.remedy }).collect();
+        let faults = held
+            .faults
+            .iter()
+            .map(|fault| FaultBody { kind: fault.kind.as_str(), text: &fault.text, remedy: &fault.remedy })
+            .collect();
         Self { since: Moment(held.since), until: Moment(held.until), faults }
     }
 }

@@ -82,7 +82,11 @@ pub(crate) fn severities(counts: SeverityCounts) -> Vec<SeverityChip> {
         Severity::Informational => counts.informational,
         Severity::Unknown => counts.unknown,
     };
-    Severity::ALL.iter().map(|severity| SeverityChip::new(*severity, count_of(*severity))).filter(|chip| chip.count > 0).collect()
+    Severity::ALL
+        .iter()
+        .map(|severity| SeverityChip::new(*severity, count_of(*severity)))
+        .filter(|chip| chip.count > 0)
+        .collect()
 }
 
 #[cfg(test)]
@@ -101,7 +105,10 @@ mod tests {
             icons.dedup();
             assert_eq!(icons.len(), badges.len());
         }
-        assert_eq!((Badge::from(PluginStatus::InProgress).label.as_str(), Badge::from(ScanStatus::Running).label.as_str()), ("Running", "Running"));
+        assert_eq!(
+            (Badge::from(PluginStatus::InProgress).label.as_str(), Badge::from(ScanStatus::Running).label.as_str()),
+            ("Running", "Running")
+        );
         for severity in Severity::ALL {
             assert!(sprite.contains(&format!("id=\"i-{}\"", SeverityChip::new(*severity, 1).icon)));
         }

@@ -1,4 +1,5 @@
-//! Several targets at once: what each line of a text would become. Pure; whoever calls it says which targets are accepted.
+//! Several targets at once: what each line of a text would become. Pure; whoever calls it says
+//! which targets are accepted.
 
 use std::collections::HashMap;
 
@@ -34,8 +35,9 @@ pub(crate) struct JudgedLine {
     pub(crate) fate: LineFate,
 }
 
-/// Judges the lines. `check` says how a target is written in full, or why it is refused. It is asked no more once there are [`MOST_TARGETS`], or [`MOST_OTHERS`] lines that become none: a text of any length
-/// costs no more than that, and what is left of it is one line.
+/// Judges the lines. `check` says how a target is written in full, or why it is refused. It is
+/// asked no more once there are [`MOST_TARGETS`], or [`MOST_OTHERS`] lines that become none: a text
+/// of any length costs no more than that, and what is left of it is one line.
 pub(crate) fn judge(text: &str, mut check: impl FnMut(&str) -> Result<String, String>) -> Vec<JudgedLine> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let (mut accepted, mut others, mut ignored) = (0, 0, 0);
@@ -73,7 +75,11 @@ pub(crate) fn judge(text: &str, mut check: impl FnMut(&str) -> Result<String, St
         }
         judged.push(JudgedLine { number, text: line.chars().take(MOST_SHOWN).collect(), fate });
     }
-    judged.extend(unread.map(|(number, count)| JudgedLine { number, text: String::new(), fate: LineFate::Unread(count) }));
+    judged.extend(unread.map(|(number, count)| JudgedLine {
+        number,
+        text: String::new(),
+        fate: LineFate::Unread(count),
+    }));
     judged
 }
 
@@ -88,7 +94,9 @@ mod tests {
 
     #[test]
     fn each_line_has_its_fate() {
-        let check = |line: &str| if line.starts_with('-') { Err("starts with a dash".to_owned()) } else { Ok(line.to_lowercase()) };
+        let check = |line: &str| {
+            if line.starts_with('-') { Err("starts with a dash".to_owned()) } else { Ok(line.to_lowercase()) }
+        };
         let lines = judge("a.test\n\n # a comment\n-oX\n  A.TEST  \nb.test", check);
         let fates: Vec<_> = lines.iter().map(|line| (line.number, &line.fate)).collect();
         assert_eq!(
@@ -109,7 +117,10 @@ mod tests {
     fn there_is_an_end_to_it() {
         let text: String = (0..=MOST_TARGETS).map(|n| format!("host{n}.test\n")).collect();
         let lines = judge(&text, |line| Ok(line.to_owned()));
-        assert!(matches!(lines[MOST_TARGETS - 1].fate, LineFate::Accepted(_)) && matches!(lines[MOST_TARGETS].fate, LineFate::Refused(_)));
+        assert!(
+            matches!(lines[MOST_TARGETS - 1].fate, LineFate::Accepted(_))
+                && matches!(lines[MOST_TARGETS].fate, LineFate::Refused(_))
+        );
     }
 
     #[test]
@@ -126,10 +137,17 @@ mod tests {
                 asks += 1;
                 if line.starts_with('-') { Err("starts with a dash".to_owned()) } else { Ok(line.to_owned()) }
             });
-            assert_eq!((lines.iter().filter(|line| matches!(line.fate, LineFate::Accepted(_))).count(), asks), (accepted, asked));
+            assert_eq!(
+                (lines.iter().filter(|line| matches!(line.fate, LineFate::Accepted(_))).count(), asks),
+                (accepted, asked)
+            );
             assert!(lines.len() <= MOST_TARGETS + MOST_OTHERS + 1, "{}", lines.len());
-            let unread = lines.iter().filter_map(|line| if let LineFate::Unread(count) = line.fate { Some(count) } else { None }).sum::<usize>();
-            let read = lines.iter().filter(|line| !matches!(line.fate, LineFate::Unread(_) | LineFate::Ignored)).count();
+            let unread = lines
+                .iter()
+                .filter_map(|line| if let LineFate::Unread(count) = line.fate { Some(count) } else { None })
+                .sum::<usize>();
+            let read =
+                lines.iter().filter(|line| !matches!(line.fate, LineFate::Unread(_) | LineFate::Ignored)).count();
             assert_eq!(read + unread, super::targets(&text).len(), "every target is accounted for");
         }
         assert_eq!(judge(&"x".repeat(100_000), |_| Err(String::new()))[0].text.len(), MOST_SHOWN);

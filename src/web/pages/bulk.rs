@@ -70,7 +70,8 @@ struct BulkForm {
 
 impl BulkForm {
     fn parse(body: &[u8]) -> Self {
-        let mut form = Self { action: None, scans: Vec::new(), confirmed: false, permitted: false, back: to_list(body) };
+        let mut form =
+            Self { action: None, scans: Vec::new(), confirmed: false, permitted: false, back: to_list(body) };
         for (name, value) in form_urlencoded::parse(body) {
             match &*name {
                 "action" => form.action = Action::named(&value),
@@ -87,9 +88,16 @@ impl BulkForm {
 }
 
 /// Asks, or does what was confirmed.
-pub(crate) async fn act(State(web): State<Web>, viewer: Viewer, trace: RequestTrace, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+pub(crate) async fn act(
+    State(web): State<Web>,
+    viewer: Viewer,
+    trace: RequestTrace,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
     let form = BulkForm::parse(&body.map_err(|rejection| unreadable(&rejection))?);
-    let Some(action) = form.action else { return Err(Problem::new(ProblemKind::Malformed, "the form names nothing to do: cancel, rerun or delete")) };
+    let Some(action) = form.action else {
+        return Err(Problem::new(ProblemKind::Malformed, "the form names nothing to do: cancel, rerun or delete"));
+    };
     if form.scans.len() > MOST {
         return Err(Problem::new(ProblemKind::Malformed, format!("more than {MOST} scans were chosen at once")));
     }
@@ -97,14 +105,16 @@ pub(crate) async fn act(State(web): State<Web>, viewer: Viewer, trace: RequestTr
     for id in &form.scans {
         reached.extend(web.desk().scan(*id).await?.filter(|scan| action.reaches(scan)));
     }
-    let needs_permission = action == Action::Rerun && reached.iter().any(|scan| permission::is_required(scan.record.request.mode));
+    let needs_permission =
+        action == Action::Rerun && reached.iter().any(|scan| permission::is_required(scan.record.request.mode));
     let permission = Permission::of(needs_permission, form.confirmed, form.permitted);
     if form.confirmed && !permission.is_asked() {
         return carry_out(&web, viewer.client, action, form, trace.0).await;
     }
     let asked = form.scans.len();
     let question = question(Layout::of(&web, &viewer, Here::Scans, "Are you sure?").await, action, &reached, asked);
-    Ok(ConfirmPage { permission, back_url: form.back.unwrap_or_else(|| "/scans".into()), returns: true, ..question }.answer())
+    Ok(ConfirmPage { permission, back_url: form.back.unwrap_or_else(|| "/scans".into()), returns: true, ..question }
+        .answer())
 }
 
 /// The question about `reached` scans of the `asked` ones.
@@ -112,13 +122,32 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
     let count = counted(reached.len() as u64, "scan", "scans");
     let left_out = asked - reached.len();
     let (verb, icon, consequence, why_not) = match action {
-        Action::Cancel => ("Cancel", "stop", "Queued scans are cancelled at once; running scans are stopped, and their results so far are kept.", "finished"),
-        Action::Rerun => ("Re-run", "again", "Each is submitted once more with all its options, as a new scan.", "queued, running or deleted"),
-        Action::Delete => ("Delete", "trash", "Their results, reports and files are removed. This cannot be undone.", "queued, running or deleted"),
+        Action::Cancel => (
+            "Cancel",
+            "stop",
+            "Queued scans are cancelled at once; running scans are stopped, and their results so far are kept.",
+            "finished",
+        ),
+        Action::Rerun => (
+            "Re-run",
+            "again",
+            "Each is submitted once more with all its options, as a new scan.",
+            "queued, running or deleted",
+        ),
+        Action::Delete => (
+            "Delete",
+            "trash",
+            "Their results, reports and files are removed. This cannot be undone.",
+            "queued, running or deleted",
+        ),
     };
     ConfirmPage {
         layout,
-        question: if reached.is_empty() { format!("Nothing to {}", verb.to_lowercase()) } else { format!("{verb} {count}?") },
+        question: if reached.is_empty() {
+            format!("Nothing to {}", verb.to_lowercase())
+        } else {
+            format!("{verb} {count}?")
+        },
         consequence: if reached.is_empty() {
             match asked {
                 0 => "No scan is selected.".into(),
@@ -140,23 +169,38 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
         scans: reached.iter().map(|scan| scan.record.id.0).collect(),
         named: reached.iter().take(NAMED).map(|scan| NamedScan::new(scan)).collect(),
         more: reached.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!("and {more} more")),
-        left_out: (left_out > 0 && !reached.is_empty()).then(|| format!("{} left out: {why_not}.", counted(left_out as u64, "scan is", "scans are"))),
+        left_out: (left_out > 0 && !reached.is_empty())
+            .then(|| format!("{} left out: {why_not}.", counted(left_out as u64, "scan is", "scans are"))),
     }
 }
 
-async fn carry_out(web: &WebInner, client: Client, action: Action, form: BulkForm, trace: TraceContext) -> Result<Response, Problem> {
+async fn carry_out(
+    web: &WebInner,
+    client: Client,
+    action: Action,
+    form: BulkForm,
+    trace: TraceContext,
+) -> Result<Response, Problem> {
     let BulkForm { scans, permitted, back, .. } = form;
     let (mut done, mut left) = (0, 0);
     for id in &scans {
         let worked = match action {
-            Action::Cancel => matches!(web.desk().cancel(*id, CancelledBy::User).await?, CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)),
+            Action::Cancel => matches!(
+                web.desk().cancel(*id, CancelledBy::User).await?,
+                CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)
+            ),
             Action::Rerun if !web.desk().scan(*id).await?.is_some_and(|scan| action.reaches(&scan)) => false,
-            // One whose target is out of scope by now, or that lacks a permission, does not hold up the others.
+            // One whose target is out of scope by now, or that lacks a permission, does not hold up
+            // the others.
             Action::Rerun => match web.desk().rerun(client, *id, trace, permitted).await {
                 Ok(accepted) => accepted.is_some(),
                 // What follows would find no room either.
                 Err(kastrel_actors::desk::SubmitError::Queue(refusal)) => {
-                    return Err(Problem::from(refusal).after(&format!("{} of {} were submitted", done, counted(scans.len() as u64, "scan", "scans"))));
+                    return Err(Problem::from(refusal).after(&format!(
+                        "{} of {} were submitted",
+                        done,
+                        counted(scans.len() as u64, "scan", "scans")
+                    )));
                 }
                 Err(kastrel_actors::desk::SubmitError::Store(error)) => return Err(error.into()),
                 Err(_) => false,
@@ -202,7 +246,16 @@ mod tests {
     #[test]
     fn a_form_is_read_without_trust() {
         let form = BulkForm::parse(b"action=delete&scan=3&scan=1&scan=3&scan=x&scan=-1&confirmed=yes&other=1");
-        assert_eq!(form, BulkForm { action: Some(Action::Delete), scans: vec![ScanId(1), ScanId(3)], confirmed: true, permitted: false, back: None });
+        assert_eq!(
+            form,
+            BulkForm {
+                action: Some(Action::Delete),
+                scans: vec![ScanId(1), ScanId(3)],
+                confirmed: true,
+                permitted: false,
+                back: None
+            }
+        );
         assert_eq!(BulkForm::parse(b"action=drop").action, None);
     }
 
@@ -216,10 +269,17 @@ mod tests {
         let body = format!("action=delete&scan={}&scan={waiting}&scan=99&back=%2Fscans%3Ftarget%3Dexample", ended.id);
         let asked = text_of(app.post_form("/scans/bulk", &body).await).await;
         assert!(asked.contains("Delete 1 scan?") && asked.contains("2 scans are left out"), "{asked}");
-        assert!(asked.contains(r#"href="/scans?target=example""#) && asked.contains(r#"name="back" value="/scans?target=example""#), "{asked}");
+        assert!(
+            asked.contains(r#"href="/scans?target=example""#)
+                && asked.contains(r#"name="back" value="/scans?target=example""#),
+            "{asked}"
+        );
         assert!(app.get("/scans/1").await.status().is_success(), "a question deletes nothing");
         let done = app.post_form("/scans/bulk", &format!("{body}&confirmed=yes")).await;
-        assert_eq!((done.status().as_u16(), header_of(&done, "location")), (303, "/scans?target=example&done=delete&n=1&not=2"));
+        assert_eq!(
+            (done.status().as_u16(), header_of(&done, "location")),
+            (303, "/scans?target=example&done=delete&n=1&not=2")
+        );
         assert_eq!(app.get("/scans/1").await.status(), 404);
         assert!(!app.attempt_folder(&ended).parent().unwrap().exists(), "its files are gone");
         assert_eq!(app.desk.scan(waiting).await.unwrap().unwrap().status(), ScanStatus::Pending);
@@ -233,16 +293,28 @@ mod tests {
         }
         let cancelled = app.post_form("/scans/bulk", "action=cancel&scan=1&scan=2&confirmed=yes").await;
         assert_eq!(header_of(&cancelled, "location"), "/scans?done=cancel&n=2&not=0");
-        assert_eq!(header_of(&app.post_form("/scans/bulk", "action=rerun&scan=1&scan=7&confirmed=yes").await, "location"), "/scans?done=rerun&n=1&not=1");
+        assert_eq!(
+            header_of(&app.post_form("/scans/bulk", "action=rerun&scan=1&scan=7&confirmed=yes").await, "location"),
+            "/scans?done=rerun&n=1&not=1"
+        );
         assert_eq!(app.desk.stats().await.unwrap().pending, 2);
         assert_eq!(app.post_form("/scans/bulk", "scan=1").await.status(), 400);
         let none = text_of(app.post_form("/scans/bulk", "action=cancel").await).await;
-        assert!(none.contains("Nothing to cancel") && none.contains("No scan is selected.") && !none.contains("confirmed"), "{none}");
+        assert!(
+            none.contains("Nothing to cancel") && none.contains("No scan is selected.") && !none.contains("confirmed"),
+            "{none}"
+        );
         let over = text_of(app.post_form("/scans/bulk", "action=cancel&scan=1&scan=2").await).await;
         assert!(over.contains("Nothing to cancel") && over.contains("All 2 selected scans are finished."), "{over}");
         let waits = text_of(app.post_form("/scans/bulk", "action=rerun&scan=3").await).await;
-        assert!(waits.contains("Nothing to re-run") && waits.contains("The selected scan is queued, running or deleted."), "{waits}");
-        assert_eq!(header_of(&app.post_form("/scans/bulk", "action=rerun&scan=3&confirmed=yes").await, "location"), "/scans?done=rerun&n=0&not=1");
+        assert!(
+            waits.contains("Nothing to re-run") && waits.contains("The selected scan is queued, running or deleted."),
+            "{waits}"
+        );
+        assert_eq!(
+            header_of(&app.post_form("/scans/bulk", "action=rerun&scan=3&confirmed=yes").await, "location"),
+            "/scans?done=rerun&n=0&not=1"
+        );
     }
 
     #[tokio::test]
@@ -253,7 +325,12 @@ mod tests {
         }
         app.post_form("/scans/bulk", "action=cancel&scan=1&scan=2&confirmed=yes").await;
         let asked = text_of(app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2").await).await;
-        assert!(asked.contains("Re-run 2 scans?") && asked.contains(r#"name="confirm""#) && asked.contains("permission to attack these targets"), "{asked}");
+        assert!(
+            asked.contains("Re-run 2 scans?")
+                && asked.contains(r#"name="confirm""#)
+                && asked.contains("permission to attack these targets"),
+            "{asked}"
+        );
         let passive = text_of(app.post_form("/scans/bulk", "action=rerun&scan=2").await).await;
         assert!(!passive.contains(r#"name="confirm""#), "{passive}");
         let refused = app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2&confirmed=yes").await;

@@ -1,4 +1,5 @@
-//! Charts as numbers: what stands where, in the coordinates of a picture. The templates only draw them.
+//! Charts as numbers: what stands where, in the coordinates of a picture. The templates only draw
+//! them.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -75,7 +76,9 @@ pub(crate) fn outcomes(ends: &[DayOutcomes], first: Date, today: Date) -> Outcom
     let mut bars = Vec::new();
     for (at, day) in days.iter().enumerate() {
         let mut top = HEIGHT;
-        for (class, count, word) in [("ok", day.completed, "completed"), ("no", day.failed, "failed"), ("off", day.cancelled, "cancelled")] {
+        for (class, count, word) in
+            [("ok", day.completed, "completed"), ("no", day.failed, "failed"), ("off", day.cancelled, "cancelled")]
+        {
             if count == 0 {
                 continue;
             }
@@ -83,7 +86,15 @@ pub(crate) fn outcomes(ends: &[DayOutcomes], first: Date, today: Date) -> Outcom
             top -= height;
             let title = format!("{}: {count} {word}", day.day);
             let url = format!("/scans?status={word}&from={0}&to={0}", day.day);
-            bars.push(Bar { class, x: number(at as f64 * step + step * 0.14), y: number(top), width: number(step * 0.72), height: number(height), title, url });
+            bars.push(Bar {
+                class,
+                x: number(at as f64 * step + step * 0.14),
+                y: number(top),
+                width: number(step * 0.72),
+                height: number(height),
+                title,
+                url,
+            });
         }
     }
     OutcomeChart {
@@ -122,7 +133,8 @@ pub(crate) fn durations(runs: &[PastRun]) -> DurationChart {
     let mut sorted: Vec<_> = runs.iter().map(|run| run.took).collect();
     sorted.sort_unstable();
     let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
-    let share = |took: std::time::Duration| if longest.is_zero() { 0.0 } else { took.as_secs_f64() / longest.as_secs_f64() };
+    let share =
+        |took: std::time::Duration| if longest.is_zero() { 0.0 } else { took.as_secs_f64() / longest.as_secs_f64() };
     let step = WIDTH / runs.len().max(1) as f64;
     let bar = |(at, run): (usize, &PastRun)| {
         let height = (share(run.took) * HEIGHT).max(1.5);
@@ -153,7 +165,8 @@ pub(crate) struct Span {
     pub(crate) width: u32,
 }
 
-/// Where `start..end` lies within `whole_start..whole_end`, all in seconds; at least a sliver, so that it is seen.
+/// Where `start..end` lies within `whole_start..whole_end`, all in seconds; at least a sliver, so
+/// that it is seen.
 pub(crate) fn span(start: f64, end: f64, whole_start: f64, whole_end: f64) -> Span {
     let whole = (whole_end - whole_start).max(0.001);
     let place = |at: f64| (((at - whole_start) / whole).clamp(0.0, 1.0) * 1000.0).round() as u32;
@@ -192,24 +205,44 @@ mod tests {
         assert_eq!((chart.days.len(), chart.most, chart.first.as_str()), (3, 4, "2026-11-21"));
         assert_eq!(chart.summary, "4 completed, 1 failed, 1 cancelled in 3 days");
         let shape: Vec<_> = chart.bars.iter().map(|bar| (bar.class, bar.y.as_str(), bar.height.as_str())).collect();
-        assert_eq!(shape, [("ok", "25.0", "75.0"), ("no", "0.0", "25.0"), ("ok", "75.0", "25.0"), ("off", "50.0", "25.0")]);
+        assert_eq!(
+            shape,
+            [("ok", "25.0", "75.0"), ("no", "0.0", "25.0"), ("ok", "75.0", "25.0"), ("off", "50.0", "25.0")]
+        );
         assert_eq!(chart.bars[1].url, "/scans?status=failed&from=2026-11-21&to=2026-11-21");
         assert!(outcomes(&[], today, today).is_empty);
     }
 
     #[test]
     fn durations_are_drawn_oldest_first_and_never_vanish() {
-        let run = |id, seconds| PastRun { id: ScanId(id), target: "a.test".into(), mode: ScanMode::Passive, took: Duration::from_secs(seconds) };
+        let run = |id, seconds| PastRun {
+            id: ScanId(id),
+            target: "a.test".into(),
+            mode: ScanMode::Passive,
+            took: Duration::from_secs(seconds),
+        };
         let chart = durations(&[run(3, 0), run(2, 100), run(1, 50)]);
-        assert_eq!(chart.bars.iter().map(|bar| bar.url.as_str()).collect::<Vec<_>>(), ["/scans/1", "/scans/2", "/scans/3"]);
+        assert_eq!(
+            chart.bars.iter().map(|bar| bar.url.as_str()).collect::<Vec<_>>(),
+            ["/scans/1", "/scans/2", "/scans/3"]
+        );
         assert_eq!((chart.bars[2].height.as_str(), chart.bars[1].height.as_str()), ("1.5", "100.0"));
-        assert_eq!((chart.median.as_str(), chart.longest.as_str(), chart.median_y.as_str()), ("50 s", "1 min 40 s", "50.0"));
+        assert_eq!(
+            (chart.median.as_str(), chart.longest.as_str(), chart.median_y.as_str()),
+            ("50 s", "1 min 40 s", "50.0")
+        );
         assert!(durations(&[]).is_empty);
     }
 
     #[test]
     fn a_span_stays_within_the_whole_and_is_always_seen() {
-        for (start, end, expected) in [(0.0, 5.0, (0, 500)), (5.0, 5.0, (500, 6)), (10.0, 20.0, (994, 6)), (-5.0, 2.5, (0, 250)), (9.0, 3.0, (900, 6))] {
+        for (start, end, expected) in [
+            (0.0, 5.0, (0, 500)),
+            (5.0, 5.0, (500, 6)),
+            (10.0, 20.0, (994, 6)),
+            (-5.0, 2.5, (0, 250)),
+            (9.0, 3.0, (900, 6)),
+        ] {
             assert_eq!(span(start, end, 0.0, 10.0), Span { start: expected.0, width: expected.1 }, "{start}..{end}");
         }
         assert_eq!(span(0.0, 0.0, 0.0, 0.0), Span { start: 0, width: 6 });

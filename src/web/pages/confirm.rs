@@ -1,4 +1,5 @@
-//! The question before something is done to scans. A form that a browser without JavaScript can send, too.
+//! The question before something is done to scans. A form that a browser without JavaScript can
+//! send, too.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -50,7 +51,8 @@ pub(crate) enum Permission {
 }
 
 impl Permission {
-    /// What a form has to ask, and whether it may go on: `confirmed` says that the question was answered, `given` that the box was ticked.
+    /// What a form has to ask, and whether it may go on: `confirmed` says that the question was
+    /// answered, `given` that the box was ticked.
     pub(crate) const fn of(needs_permission: bool, confirmed: bool, given: bool) -> Self {
         match (needs_permission, confirmed, given) {
             (false, _, _) | (true, _, true) => Self::NotNeeded,

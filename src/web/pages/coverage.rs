@@ -1,4 +1,5 @@
-//! What was checked and what was not, in words: the line of a scan's coverage, its badge, and the reason of each empty list. Pure; nothing here says more than the row does.
+//! What was checked and what was not, in words: the line of a scan's coverage, its badge, and the
+//! reason of each empty list. Pure; nothing here says more than the row does.
 
 use kastrel_actors::model::{Coverage, PluginResult, PluginStatus, ScanSnapshot, ScanState, ScanStatus, grouped_count};
 
@@ -42,10 +43,21 @@ impl CoverageView {
             (!names.is_empty()).then(|| Gap { name: status.as_str(), count, plugins: listed(names) })
         };
         // A dry run checks nothing by its nature: that is one reason, not one a plugin.
-        let gaps = if coverage.dry_run || scan.status() == ScanStatus::Pending { Vec::new() } else { Coverage::GAPS.into_iter().filter_map(gap).collect() };
+        let gaps = if coverage.dry_run || scan.status() == ScanStatus::Pending {
+            Vec::new()
+        } else {
+            Coverage::GAPS.into_iter().filter_map(gap).collect()
+        };
         let done = coverage.total() - coverage.unfinished.len();
-        let percent = (scan.status() == ScanStatus::Running && coverage.total() > 0).then(|| done * 100 / coverage.total());
-        Self { label: label(scan, &coverage), gaps, left_out: listed(&scan.record.left_out), percent, is_complete: coverage.is_complete() }
+        let percent =
+            (scan.status() == ScanStatus::Running && coverage.total() > 0).then(|| done * 100 / coverage.total());
+        Self {
+            label: label(scan, &coverage),
+            gaps,
+            left_out: listed(&scan.record.left_out),
+            percent,
+            is_complete: coverage.is_complete(),
+        }
     }
 }
 
@@ -108,13 +120,25 @@ pub(crate) fn no_issues(scan: &ScanSnapshot) -> String {
         ScanState::Pending { .. } => "Not checked yet: the scan is queued for another attempt.".into(),
         ScanState::Running { .. } => "No issues yet.".into(),
         ScanState::Completed { .. } if coverage.dry_run => "Not run: dry run.".into(),
-        ScanState::Cancelled { .. } if scan.record.attempts.is_empty() => "Not run: cancelled before it started.".into(),
-        ScanState::Cancelled { .. } if coverage.nothing_checked() => "Not checked: the scan was cancelled before a check completed.".into(),
-        ScanState::Failed { .. } if coverage.nothing_checked() => "Not checked: the scan failed, and no check completed.".into(),
+        ScanState::Cancelled { .. } if scan.record.attempts.is_empty() => {
+            "Not run: cancelled before it started.".into()
+        }
+        ScanState::Cancelled { .. } if coverage.nothing_checked() => {
+            "Not checked: the scan was cancelled before a check completed.".into()
+        }
+        ScanState::Failed { .. } if coverage.nothing_checked() => {
+            "Not checked: the scan failed, and no check completed.".into()
+        }
         ScanState::Completed { .. } if coverage.nothing_checked() => "Not checked: no check completed.".into(),
-        ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } if gaps.is_empty() => "No issues found.".into(),
+        ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } if gaps.is_empty() => {
+            "No issues found.".into()
+        }
         ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {
-            format!("No issues found by the {} that ran. Not checked: {}.", counted(coverage.ran() as u64, "check", "checks"), listed(&gaps))
+            format!(
+                "No issues found by the {} that ran. Not checked: {}.",
+                counted(coverage.ran() as u64, "check", "checks"),
+                listed(&gaps)
+            )
         }
     }
 }
@@ -139,7 +163,8 @@ pub(crate) const fn no_issues_of(plugin: &PluginResult, dry_run: bool, ended: bo
     }
 }
 
-/// How many issues a scan has, for a list: nothing where nothing was checked, because a zero would look clean.
+/// How many issues a scan has, for a list: nothing where nothing was checked, because a zero would
+/// look clean.
 pub(crate) fn issues_text(scan: &ScanSnapshot) -> String {
     let (issues, coverage) = (scan.severities().total(), scan.coverage());
     match scan.status() {
@@ -156,7 +181,8 @@ pub(crate) fn issues_text(scan: &ScanSnapshot) -> String {
 mod tests {
     use jiff::Timestamp;
     use kastrel_actors::model::{
-        AttemptRecord, CancelledBy, Failure, FailureKind, FencingToken, IssueRef, PendingReason, ScanRecord, ScanRequest, Severity, Verdict,
+        AttemptRecord, CancelledBy, Failure, FailureKind, FencingToken, IssueRef, PendingReason, ScanRecord,
+        ScanRequest, Severity, Verdict,
     };
     use kastrel_actors::testing::fixtures;
 
@@ -166,7 +192,8 @@ mod tests {
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn scan(state: ScanState, has_started: bool, dry_run: bool, states: &[(&str, PluginStatus)]) -> ScanSnapshot {
-        let plugins: Vec<PluginResult> = states.iter().map(|(name, status)| PluginResult::new(*name, *status)).collect();
+        let plugins: Vec<PluginResult> =
+            states.iter().map(|(name, status)| PluginResult::new(*name, *status)).collect();
         let attempt = AttemptRecord {
             number: kastrel_actors::model::AttemptNumber(1),
             token: FencingToken(1),
@@ -181,7 +208,9 @@ mod tests {
         ScanSnapshot::of(ScanRecord {
             request: ScanRequest { dry_run, ..record.request.clone() },
             state: match state {
-                ScanState::Completed { at, .. } => ScanState::Completed { at, verdict: Verdict { plugins: plugins.clone(), dry_run } },
+                ScanState::Completed { at, .. } => {
+                    ScanState::Completed { at, verdict: Verdict { plugins: plugins.clone(), dry_run } }
+                }
                 state => state,
             },
             attempts: if has_started { vec![attempt] } else { Vec::new() },
@@ -207,14 +236,28 @@ mod tests {
     }
 
     fn running() -> ScanState {
-        ScanState::Running { attempt: kastrel_actors::model::AttemptNumber(1), node: "node-a".parse().unwrap(), since: AT }
+        ScanState::Running {
+            attempt: kastrel_actors::model::AttemptNumber(1),
+            node: "node-a".parse().unwrap(),
+            since: AT,
+        }
     }
 
-    /// Every way in which a check can fail to run: none is green, and none says that there are no issues without saying what was not checked.
+    /// Every way in which a check can fail to run: none is green, and none says that there are no
+    /// issues without saying what was not checked.
     #[test]
     fn what_was_not_checked_is_never_green_and_never_called_clean() {
         for (state, has_started, dry_run, states, shown, line, why, listed) in [
-            (completed(), true, false, &[("a", Completed)][..], "completed Completed", "1 of 1 checks ran", "No issues found.", "No issues"),
+            (
+                completed(),
+                true,
+                false,
+                &[("a", Completed)][..],
+                "completed Completed",
+                "1 of 1 checks ran",
+                "No issues found.",
+                "No issues",
+            ),
             (
                 completed(),
                 true,
@@ -245,10 +288,46 @@ mod tests {
                 "Not checked: no check completed.",
                 "Not checked",
             ),
-            (completed(), true, false, &[], "partial Completed, nothing checked", "No checks ran", "Not checked: no check completed.", "Not checked"),
-            (completed(), true, true, &[("a", Completed)], "dry_run Completed, dry run", "Not run: dry run", "Not run: dry run.", "Not run"),
-            (completed(), true, true, &[], "dry_run Completed, dry run", "Not run: dry run", "Not run: dry run.", "Not run"),
-            (failed(), true, false, &[], "failed Failed", "No checks ran", "Not checked: the scan failed, and no check completed.", "Not checked"),
+            (
+                completed(),
+                true,
+                false,
+                &[],
+                "partial Completed, nothing checked",
+                "No checks ran",
+                "Not checked: no check completed.",
+                "Not checked",
+            ),
+            (
+                completed(),
+                true,
+                true,
+                &[("a", Completed)],
+                "dry_run Completed, dry run",
+                "Not run: dry run",
+                "Not run: dry run.",
+                "Not run",
+            ),
+            (
+                completed(),
+                true,
+                true,
+                &[],
+                "dry_run Completed, dry run",
+                "Not run: dry run",
+                "Not run: dry run.",
+                "Not run",
+            ),
+            (
+                failed(),
+                true,
+                false,
+                &[],
+                "failed Failed",
+                "No checks ran",
+                "Not checked: the scan failed, and no check completed.",
+                "Not checked",
+            ),
             (
                 failed(),
                 true,
@@ -280,21 +359,53 @@ mod tests {
                 "Not checked",
             ),
             (pending(), false, false, &[], "pending Queued", "", "Not checked yet: the scan is queued.", ""),
-            (pending(), true, false, &[("a", Completed)], "pending Queued", "", "Not checked yet: the scan is queued for another attempt.", ""),
-            (running(), true, false, &[("a", Completed), ("b", InProgress)], "running Running", "1 of 2 plugins done", "No issues yet.", ""),
+            (
+                pending(),
+                true,
+                false,
+                &[("a", Completed)],
+                "pending Queued",
+                "",
+                "Not checked yet: the scan is queued for another attempt.",
+                "",
+            ),
+            (
+                running(),
+                true,
+                false,
+                &[("a", Completed), ("b", InProgress)],
+                "running Running",
+                "1 of 2 plugins done",
+                "No issues yet.",
+                "",
+            ),
         ] {
             let scan = scan(state, has_started, dry_run, states);
             let badge = badge(&scan);
             assert_eq!(format!("{} {}", badge.name, badge.label), shown, "{states:?}");
-            assert_eq!((CoverageView::of(&scan).label.as_str(), no_issues(&scan).as_str(), issues_text(&scan).as_str()), (line, why, listed), "{states:?}");
-            assert_eq!(badge.name == "completed", CoverageView::of(&scan).is_complete && scan.status() == ScanStatus::Completed, "{states:?}");
+            assert_eq!(
+                (CoverageView::of(&scan).label.as_str(), no_issues(&scan).as_str(), issues_text(&scan).as_str()),
+                (line, why, listed),
+                "{states:?}"
+            );
+            assert_eq!(
+                badge.name == "completed",
+                CoverageView::of(&scan).is_complete && scan.status() == ScanStatus::Completed,
+                "{states:?}"
+            );
         }
     }
 
     #[test]
     fn gaps_are_named_by_what_happened() {
-        let view = CoverageView::of(&scan(completed(), true, false, &[("a", Completed), ("b", Unavailable), ("c", Unavailable), ("d", Failed)]));
-        let gaps: Vec<String> = view.gaps.iter().map(|gap| format!("{} {}: {}", gap.name, gap.count, gap.plugins)).collect();
+        let view = CoverageView::of(&scan(
+            completed(),
+            true,
+            false,
+            &[("a", Completed), ("b", Unavailable), ("c", Unavailable), ("d", Failed)],
+        ));
+        let gaps: Vec<String> =
+            view.gaps.iter().map(|gap| format!("{} {}: {}", gap.name, gap.count, gap.plugins)).collect();
         assert_eq!(gaps, ["failed 1 failed: d", "unavailable 2 not installed: b, c"]);
         assert_eq!(listed(&["a", "b", "c", "d", "e", "f", "g", "h"].map(str::to_owned)), "a, b, c, d, e, f and 2 more");
     }

@@ -53,7 +53,14 @@ mod tests {
 
     impl ErrorPage {
         fn sample() -> Self {
-            let page = Self::new(404, "Not found", HOSTILE, "4bf92f3577b34da6a3ce929d0e0e4736".into(), Theme::System, "/scans/17/report");
+            let page = Self::new(
+                404,
+                "Not found",
+                HOSTILE,
+                "4bf92f3577b34da6a3ce929d0e0e4736".into(),
+                Theme::System,
+                "/scans/17/report",
+            );
             Self { layout: Layout::sample("Not found"), ..page }
         }
     }

@@ -65,10 +65,21 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         let bytes = size(listing.files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size)));
         // Of a list that is cut the sum would be wrong.
         let total = cut.clone().unwrap_or(bytes);
-        attempts.push(AttemptSection { number: attempt.number.0, total, files: listing.files.into_iter().map(row).collect(), notice, cut });
+        attempts.push(AttemptSection {
+            number: attempt.number.0,
+            total,
+            files: listing.files.into_iter().map(row).collect(),
+            notice,
+            cut,
+        });
     }
     let target = clean(&scan.record.request.target.label());
-    Ok(page(&FileListPage { layout: Layout::of(&web, &viewer, Here::Scans, format!("Files of scan {id}")).await, id: id.0, target, attempts }))
+    Ok(page(&FileListPage {
+        layout: Layout::of(&web, &viewer, Here::Scans, format!("Files of scan {id}")).await,
+        id: id.0,
+        target,
+        attempts,
+    }))
 }
 
 #[cfg(test)]
@@ -130,7 +141,11 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("a b#c?.txt"), "found").unwrap();
         let html = text_of(app.get(&format!("/scans/{}/files", scan.id)).await).await;
-        let links: Vec<&str> = html.split("href=\"").map(|rest| rest.split('"').next().unwrap()).filter(|link| link.contains("/attempts/")).collect();
+        let links: Vec<&str> = html
+            .split("href=\"")
+            .map(|rest| rest.split('"').next().unwrap())
+            .filter(|link| link.contains("/attempts/"))
+            .collect();
         let [view, download] = links[..] else { panic!("{links:?}") };
         assert_eq!(text_of(app.get(download).await).await, "found");
         assert!(text_of(app.get(view).await).await.contains("found"));

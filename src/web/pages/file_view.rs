@@ -1,4 +1,5 @@
-//! One file of an attempt, on a page of ours: JSON in order, text as it is, pictures as pictures. Whatever it holds, it is shown and not run.
+//! One file of an attempt, on a page of ours: JSON in order, text as it is, pictures as pictures.
+//! Whatever it holds, it is shown and not run.
 
 use askama::Template;
 use axum::extract::State;
@@ -44,7 +45,11 @@ pub(crate) enum Content {
 }
 
 /// Shows a file.
-pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, FilePath { id, attempt, path }: FilePath) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    State(web): State<Web>,
+    viewer: Viewer,
+    FilePath { id, attempt, path }: FilePath,
+) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     // Of what is not shown as text only the size is wanted.
     let most = if content_kind(&path).media_type.starts_with("text/plain") { MOST_BYTES } else { 1 };
@@ -70,7 +75,11 @@ pub(super) fn content_of(path: &str, start: &[u8], bytes: u64) -> Content {
             let is_cut = bytes > start.len() as u64;
             let pretty = (path.ends_with(".json") && !is_cut).then(|| pretty(start)).flatten();
             let is_pretty = pretty.is_some();
-            Content::Text { text: clean(&pretty.unwrap_or_else(|| String::from_utf8_lossy(start).into_owned())), is_cut, is_pretty }
+            Content::Text {
+                text: clean(&pretty.unwrap_or_else(|| String::from_utf8_lossy(start).into_owned())),
+                is_cut,
+                is_pretty,
+            }
         }
         _ if inline => Content::Frame,
         _ => Content::Other,
@@ -106,7 +115,9 @@ mod tests {
     #[test]
     fn looks_as_it_should() {
         let text = Content::Text { text: clean(HOSTILE), is_cut: true, is_pretty: false };
-        for (name, content) in [("text", text), ("image", Content::Image), ("frame", Content::Frame), ("other", Content::Other)] {
+        for (name, content) in
+            [("text", text), ("image", Content::Image), ("frame", Content::Frame), ("other", Content::Other)]
+        {
             let html = FileViewPage::sample(content).render().unwrap();
             assert!(!html.contains("<script>"), "{name}");
             insta::assert_snapshot!(format!("file_view_{name}"), html);
@@ -136,7 +147,8 @@ mod tests {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
-        std::fs::write(app.attempt_folder(&scan).join("evil.json"), r#"{"x":"</pre><script>alert(1)</script>"}"#).unwrap();
+        std::fs::write(app.attempt_folder(&scan).join("evil.json"), r#"{"x":"</pre><script>alert(1)</script>"}"#)
+            .unwrap();
         let html = text_of(app.get("/scans/1/attempts/1/view/evil.json").await).await;
         assert!(html.contains("&#60;script&#62;alert") && !html.contains("<script>"), "{html}");
         for path in ["../../secret.txt", "%2e%2e/secret.txt", "nothing.txt", ".hidden"] {

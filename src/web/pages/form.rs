@@ -1,11 +1,12 @@
-//! The submit form: what a browser sent, as text, and what is shown of it. Nothing that was typed is lost when something is wrong, but for lines among the settings that are none: they may hold a secret
-//! anywhere.
+//! The submit form: what a browser sent, as text, and what is shown of it. Nothing that was typed
+//! is lost when something is wrong, but for lines among the settings that are none: they may hold a
+//! secret anywhere.
 
 use std::collections::HashSet;
 
 use kastrel_actors::model::{
-    ConfigOverride, FieldError, HIDDEN_VALUE, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, PluginInfo, PluginKind, Priority, ReportFormat, SECRET_MARK, ScanMode,
-    ScanRequest, ScanRequestDraft, SettingNatures, SettingValue,
+    ConfigOverride, FieldError, HIDDEN_VALUE, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, PluginInfo, PluginKind, Priority,
+    ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft, SettingNatures, SettingValue,
 };
 use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::overrides::SettingRule;
@@ -102,7 +103,11 @@ impl SubmitForm {
                 "priority" => form.priority = value,
                 "overrides" => form.overrides = value,
                 "kept" if value.len() <= MOST_SEALED_BYTES => {
-                    kept.extend(value.split_once('=').map(|(name, sealed)| KeptSecret { name: name.into(), sealed: sealed.into() }));
+                    kept.extend(
+                        value
+                            .split_once('=')
+                            .map(|(name, sealed)| KeptSecret { name: name.into(), sealed: sealed.into() }),
+                    );
                 }
                 "confirm" => form.confirm = true,
                 "action" => form.start = value == "start",
@@ -115,11 +120,13 @@ impl SubmitForm {
 
     /// The key, if it can be one.
     pub(crate) fn idempotency_key(&self, line: usize) -> Option<String> {
-        let usable = (1..=64).contains(&self.key.len()) && self.key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let usable =
+            (1..=64).contains(&self.key.len()) && self.key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         usable.then(|| if line <= 1 { format!("form-{}", self.key) } else { format!("form-{}-{line}", self.key) })
     }
 
-    /// The draft of one target, and what is wrong already with the rest. Plugins that the mode does not run stay in it: the scan names what it leaves out.
+    /// The draft of one target, and what is wrong already with the rest. Plugins that the mode does
+    /// not run stay in it: the scan names what it leaves out.
     pub(crate) fn draft_of(&self, target: &str) -> (ScanRequestDraft, Vec<FieldError>) {
         let mut errors = Vec::new();
         let max_workers = match self.max_workers.trim() {
@@ -142,7 +149,14 @@ impl SubmitForm {
             dry_run: Some(self.dry_run),
             format: Some(self.format.clone()),
             // One more than there may be, so that too many are refused, and no more.
-            overrides: self.overrides.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_OVERRIDES + 1).map(str::to_owned).collect(),
+            overrides: self
+                .overrides
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .take(MAX_OVERRIDES + 1)
+                .map(str::to_owned)
+                .collect(),
             priority: Some(self.priority.clone()),
             // The page asks by a field of its own, which is checked with the rest of the form.
             confirm_active: Some(true),
@@ -151,21 +165,25 @@ impl SubmitForm {
         (draft, errors)
     }
 
-    /// The draft by which the targets alone are judged, one after the other: without the settings, which are the same for all of them.
+    /// The draft by which the targets alone are judged, one after the other: without the settings,
+    /// which are the same for all of them.
     pub(crate) fn draft_of_targets(&self) -> ScanRequestDraft {
         ScanRequestDraft { overrides: Vec::new(), kept: Vec::new(), ..self.draft_of("").0 }
     }
 }
 
-/// One value for each name, the last one: what was typed anew replaces what came before. As many as there may be settings.
+/// One value for each name, the last one: what was typed anew replaces what came before. As many as
+/// there may be settings.
 fn newest(kept: Vec<KeptSecret>) -> Vec<KeptSecret> {
     let mut names = HashSet::new();
-    let mut newest: Vec<KeptSecret> = kept.into_iter().rev().filter(|one| names.insert(one.name.clone())).take(MAX_OVERRIDES).collect();
+    let mut newest: Vec<KeptSecret> =
+        kept.into_iter().rev().filter(|one| names.insert(one.name.clone())).take(MAX_OVERRIDES).collect();
     newest.reverse();
     newest
 }
 
-/// What a page shows of the settings that were typed: a secret is hidden, and its sealed value goes with the form. A line that is no setting may hold a secret, whatever it looks like.
+/// What a page shows of the settings that were typed: a secret is hidden, and its sealed value goes
+/// with the form. A line that is no setting may hold a secret, whatever it looks like.
 fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
     let mut kept = Vec::new();
     let mut settings = 0;
@@ -202,16 +220,19 @@ fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
     (shown, kept)
 }
 
-/// Whether a line is a part of a setting's name and nothing else: a mistake that its author should see again. A secret has a digit, a capital or a sign.
+/// Whether a line is a part of a setting's name and nothing else: a mistake that its author should
+/// see again. A secret has a digit, a capital or a sign.
 fn is_a_word(line: &str) -> bool {
     line.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte))
 }
 
-/// The name and the value of a line that is nearly a setting: `plugin.key value` or `plugin.key: value`.
+/// The name and the value of a line that is nearly a setting: `plugin.key value` or
+/// `plugin.key: value`.
 fn loosely(line: &str) -> Option<(&'static str, &str, &str)> {
     let (mark, rest) = line.strip_prefix(SECRET_MARK).map_or(("", line), |rest| (SECRET_MARK, rest.trim_start()));
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)))?;
-    let (name, value) = (&rest[..end], rest[end..].trim_start_matches(|c: char| c == '=' || c == ':' || c.is_whitespace()));
+    let (name, value) =
+        (&rest[..end], rest[end..].trim_start_matches(|c: char| c == '=' || c == ':' || c.is_whitespace()));
     // What would be a setting with this value.
     ConfigOverride::parse(&format!("{name}={value}")).ok()?;
     (!value.is_empty()).then_some((mark, name, value))
@@ -312,11 +333,20 @@ pub(crate) struct PluginChoice {
 }
 
 impl FormView {
-    pub(crate) fn new(form: &SubmitForm, errors: &[FieldError], catalogue: Option<&CatalogueView>, rules: &SettingRules<'_>) -> Self {
+    pub(crate) fn new(
+        form: &SubmitForm,
+        errors: &[FieldError],
+        catalogue: Option<&CatalogueView>,
+        rules: &SettingRules<'_>,
+    ) -> Self {
         let (overrides, kept) = hidden(&form.overrides, rules);
-        let kept = newest(form.kept.iter().cloned().chain(kept).collect()).into_iter().map(|one| clean(&format!("{}={}", one.name, one.sealed))).collect();
+        let kept = newest(form.kept.iter().cloned().chain(kept).collect())
+            .into_iter()
+            .map(|one| clean(&format!("{}={}", one.name, one.sealed)))
+            .collect();
         let error = |field: &str| {
-            let messages: Vec<String> = errors.iter().filter(|error| error.field == field).map(|error| clean(&error.message)).collect();
+            let messages: Vec<String> =
+                errors.iter().filter(|error| error.field == field).map(|error| clean(&error.message)).collect();
             (!messages.is_empty()).then(|| sentence(&messages.join("; ")))
         };
         let text = |field: &str, value: &str| Field { value: clean(value), error: error(field) };
@@ -331,7 +361,8 @@ impl FormView {
                 .map(|plugin| choice(plugin, form))
                 .collect(),
         };
-        let groups = [group(PluginKind::Passive, "Passive plugins"), group(PluginKind::Active, "Active plugins (send attacks)")];
+        let groups =
+            [group(PluginKind::Passive, "Passive plugins"), group(PluginKind::Active, "Active plugins (send attacks)")];
         Self {
             key: clean(&form.key),
             errors: errors
@@ -346,7 +377,12 @@ impl FormView {
                 "mode",
                 ScanMode::ALL
                     .iter()
-                    .map(|mode| Choice { value: mode.as_str(), label: mode_label(*mode), about: mode_about(*mode), is_chosen: form.mode == mode.as_str() })
+                    .map(|mode| Choice {
+                        value: mode.as_str(),
+                        label: mode_label(*mode),
+                        about: mode_about(*mode),
+                        is_chosen: form.mode == mode.as_str(),
+                    })
                     .collect(),
             ),
             plugins: groups.into_iter().filter(|group| !group.plugins.is_empty()).collect(),
@@ -361,7 +397,12 @@ impl FormView {
                 "format",
                 ReportFormat::ALL
                     .iter()
-                    .map(|format| Choice { value: format.as_str(), label: format_label(*format), about: "", is_chosen: form.format == format.as_str() })
+                    .map(|format| Choice {
+                        value: format.as_str(),
+                        label: format_label(*format),
+                        about: "",
+                        is_chosen: form.format == format.as_str(),
+                    })
                     .collect(),
             ),
             priority: choices(
@@ -471,7 +512,10 @@ mod tests {
         let (draft, errors) = form.draft_of(&form.target);
         assert_eq!(errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), ["confirm"]);
         assert_eq!((draft.target.as_str(), draft.parallel, draft.max_workers), ("example.com", Some(false), Some(7)));
-        assert_eq!((draft.plugins, draft.overrides), (vec!["a".to_owned(), "b".into()], vec!["a.b=1".to_owned(), "c.d=2".into()]));
+        assert_eq!(
+            (draft.plugins, draft.overrides),
+            (vec!["a".to_owned(), "b".into()], vec!["a.b=1".to_owned(), "c.d=2".into()])
+        );
     }
 
     /// What is shown of a text, and the names of what goes with the form.
@@ -493,7 +537,10 @@ mod tests {
             ("secret:whatweb.user_agent=hunter2", "secret:whatweb.user_agent=••••••"),
             ("secret: whatweb.user_agent=hunter2", "secret:whatweb.user_agent=••••••"),
             ("katana.proxy=http://user:hunter2@proxy", "katana.proxy=••••••"),
-            ("script_detection.custom_headers={\"Authorization\": \"hunter2\"}", "script_detection.custom_headers=••••••"),
+            (
+                "script_detection.custom_headers={\"Authorization\": \"hunter2\"}",
+                "script_detection.custom_headers=••••••",
+            ),
             ("whatweb.timeout=5 zap.remote.api_key=hunter2", "whatweb.timeout=••••••"),
             ("zap.token hunter2", "zap.token=••••••"),
             ("zap.token: hunter2", "zap.token=••••••"),
@@ -517,10 +564,16 @@ mod tests {
         let sent: String = (0..1000).map(|n| format!("kept=a.b{n}%3Dx&")).collect();
         assert_eq!(SubmitForm::parse(sent.as_bytes()).kept.len(), MAX_OVERRIDES);
         let twice = SubmitForm::parse(b"kept=a.b%3Dold&kept=a.c%3Dx&kept=a.b%3Dnew").kept;
-        assert_eq!(twice.iter().map(|one| (one.name.as_str(), one.sealed.as_str())).collect::<Vec<_>>(), [("a.c", "x"), ("a.b", "new")]);
+        assert_eq!(
+            twice.iter().map(|one| (one.name.as_str(), one.sealed.as_str())).collect::<Vec<_>>(),
+            [("a.c", "x"), ("a.b", "new")]
+        );
         assert!(SubmitForm::parse(format!("kept=a.b%3D{}", "x".repeat(MOST_SEALED_BYTES)).as_bytes()).kept.is_empty());
         let form = SubmitForm { overrides: "a.b=1\n".repeat(1000), ..SubmitForm::fresh() };
-        assert!(form.draft_of("a.test").0.check().is_err() && form.draft_of("a.test").0.overrides.len() == MAX_OVERRIDES + 1);
+        assert!(
+            form.draft_of("a.test").0.check().is_err()
+                && form.draft_of("a.test").0.overrides.len() == MAX_OVERRIDES + 1
+        );
         assert_eq!(form.draft_of_targets().overrides.len(), 0);
     }
 

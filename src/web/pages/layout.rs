@@ -83,7 +83,8 @@ impl Standing {
     }
 }
 
-/// Nodes that start no scan while others do, every reason once: with many nodes on one shared disk there are many nodes and one reason.
+/// Nodes that start no scan while others do, every reason once: with many nodes on one shared disk
+/// there are many nodes and one reason.
 fn held_nodes(board: &LiveBoard, clock: &WallClock) -> Vec<Standing> {
     let (nodes, others) = board.holds.nodes();
     let mut notices: Vec<(Vec<&str>, &HeldBack)> = Vec::new();
@@ -95,7 +96,11 @@ fn held_nodes(board: &LiveBoard, clock: &WallClock) -> Vec<Standing> {
     }
     let notice = |(names, held): (Vec<&str>, &HeldBack)| Standing {
         name: "held_nodes",
-        title: format!("{} {} no scans; other nodes do.", clean(&names.join(", ")), if names.len() == 1 { "starts" } else { "start" }),
+        title: format!(
+            "{} {} no scans; other nodes do.",
+            clean(&names.join(", ")),
+            if names.len() == 1 { "starts" } else { "start" }
+        ),
         detail: format!("{}.", sentence(&clean(&held.to_string()))),
         since: Some(clock.moment(held.since)),
         until: Some(clock.moment(held.until)),
@@ -118,10 +123,14 @@ impl Layout {
     pub(crate) async fn of(web: &WebInner, viewer: &Viewer, here: Here, title: impl Into<String>) -> Self {
         let (catalogue, clock) = (web.catalogue(), web.clock(viewer));
         let is_stand_in = catalogue.as_ref().is_some_and(|catalogue| catalogue.scanner.kind == ScannerKind::Builtin);
-        // A page is no worse for not knowing: a store that does not answer changes nothing of what was known.
+        // A page is no worse for not knowing: a store that does not answer changes nothing of what
+        // was known.
         let blockers = web.desk().start_blockers().await;
         Self {
-            scanner: catalogue.map_or_else(|| "Detecting scanner…".into(), |catalogue| sentence(&clean(&catalogue.scanner.headline()))),
+            scanner: catalogue.map_or_else(
+                || "Detecting scanner…".into(),
+                |catalogue| sentence(&clean(&catalogue.scanner.headline())),
+            ),
             is_stand_in,
             // While no scan starts at all, there are no other nodes that would start one.
             standing: match blockers.as_slice() {
@@ -210,7 +219,8 @@ fn nav(here: Here) -> Vec<NavLink> {
     .into()
 }
 
-/// What keeps a page up to date: its script asks for the page again when its stream of events says that something changed.
+/// What keeps a page up to date: its script asks for the page again when its stream of events says
+/// that something changed.
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
     pub(crate) script_url: String,
@@ -225,12 +235,22 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(web: &WebInner, events_url: impl Into<String>) -> Self {
         let poll = web.state.poll_interval;
-        Self { script_url: assets::url("live.js"), events_url: events_url.into(), poll_ms: poll.as_millis(), refresh_seconds: poll.as_secs().max(1) }
+        Self {
+            script_url: assets::url("live.js"),
+            events_url: events_url.into(),
+            poll_ms: poll.as_millis(),
+            refresh_seconds: poll.as_secs().max(1),
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn sample() -> Self {
-        Self { script_url: "/assets/live.js".into(), events_url: "/api/events".into(), poll_ms: 3000, refresh_seconds: 3 }
+        Self {
+            script_url: "/assets/live.js".into(),
+            events_url: "/api/events".into(),
+            poll_ms: 3000,
+            refresh_seconds: 3,
+        }
     }
 }
 
@@ -270,13 +290,17 @@ mod tests {
         let scan = format!("/scans/{id}");
         for page in ["/", "/scans", "/new", "/supervision", "/settings", scan.as_str()] {
             let html = text_of(app.get(page).await).await;
-            let expected = "<strong>Scans are held back.</strong> The results folder /r&#60;b&#62; is missing (make it again).";
+            let expected =
+                "<strong>Scans are held back.</strong> The results folder /r&#60;b&#62; is missing (make it again).";
             assert!(html.contains(expected), "{page}: {html}");
             assert!(!html.contains("Starts when a slot is free"), "{page}: it waits for something else");
         }
         let shown = text_of(app.get(&scan).await).await;
         assert!(shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). It loses no attempt and starts by itself."), "{shown}");
-        assert!(text_of(app.get("/scans").await).await.contains("Held back: the results folder"), "the list says it of each scan that waits");
+        assert!(
+            text_of(app.get("/scans").await).await.contains("Held back: the results folder"),
+            "the list says it of each scan that waits"
+        );
         app.hold_nothing();
         assert!(!text_of(app.get("/scans").await).await.contains("Held back"));
     }
@@ -291,10 +315,15 @@ mod tests {
         };
         for (name, why) in [("a", Some("no disk")), ("b", Some("no disk")), ("c", None)] {
             let hold = NodeHold { node: why.map(held), targets: Vec::new() };
-            app.memory.register_node(NodeRegistration { hold, ..fixtures::registration(name) }, Duration::from_secs(30)).await.unwrap();
+            app.memory
+                .register_node(NodeRegistration { hold, ..fixtures::registration(name) }, Duration::from_secs(30))
+                .await
+                .unwrap();
         }
         app.desk.start_blockers().await;
-        let titles = || held_nodes(&app.desk.board, &WallClock::sample()).into_iter().map(|notice| notice.title).collect::<Vec<_>>();
+        let titles = || {
+            held_nodes(&app.desk.board, &WallClock::sample()).into_iter().map(|notice| notice.title).collect::<Vec<_>>()
+        };
         assert_eq!(titles(), ["a, b start no scans; other nodes do."]);
     }
 }

@@ -1,4 +1,5 @@
-//! The log of a scan's last attempt, on a page of its own: followed while it grows, paused and searched.
+//! The log of a scan's last attempt, on a page of its own: followed while it grows, paused and
+//! searched.
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -41,11 +42,19 @@ pub(crate) struct LogPage {
 }
 
 /// Shows a log: of the last attempt, or of the one asked for.
-pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    State(web): State<Web>,
+    viewer: Viewer,
+    PathId(id): PathId,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(name, _)| name == "attempt").and_then(|(_, value)| value.parse().ok());
+    let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .find(|(name, _)| name == "attempt")
+        .and_then(|(_, value)| value.parse().ok());
     let attempts: Vec<u32> = scan.record.attempts.iter().map(|attempt| attempt.number.0).collect();
-    let attempt: u32 = asked.filter(|asked| attempts.contains(asked)).or_else(|| attempts.last().copied()).unwrap_or_default();
+    let attempt: u32 =
+        asked.filter(|asked| attempts.contains(asked)).or_else(|| attempts.last().copied()).unwrap_or_default();
     let log = log_end(&web, &scan.record, AttemptNumber(attempt), MOST_BYTES, MOST_LINES).await;
     let is_running = scan.record.attempts.iter().any(|one| one.number.0 == attempt && one.end.is_none());
     let target = clean(&scan.record.request.target.label());
@@ -83,7 +92,13 @@ mod tests {
                 target: clean(HOSTILE),
                 attempt: 2,
                 attempts: vec![1, 2],
-                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false, growing: None }),
+                log: Some(Tail {
+                    lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()],
+                    next: 412,
+                    is_cut: true,
+                    is_window: false,
+                    growing: None,
+                }),
                 size: "412 bytes".into(),
                 has_file: true,
                 is_running: true,
@@ -103,7 +118,10 @@ mod tests {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         let none = text_of(app.get("/scans/1/log").await).await;
-        assert!(none.contains("No log yet.") && none.contains(r#"data-events="/api/scans/1/events""#), "it may come: {none}");
+        assert!(
+            none.contains("No log yet.") && none.contains(r#"data-events="/api/scans/1/events""#),
+            "it may come: {none}"
+        );
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         std::fs::write(app.attempt_folder(&scan).join(LOG_NAME), "first <b>\n").unwrap();
         for path in ["/scans/1/log", "/scans/1/log?attempt=1", "/scans/1/log?attempt=9", "/scans/1/log?attempt=../x"] {
@@ -112,6 +130,9 @@ mod tests {
         assert_eq!(app.get("/scans/9/log").await.status(), 404);
         app.finish(&scan, Resolution::Complete(Verdict::default())).await;
         let ended = text_of(app.get("/scans/1/log").await).await;
-        assert!(ended.contains("first &#60;b&#62;") && ended.contains(r#"data-keep="1""#) && !ended.contains("data-live"), "{ended}");
+        assert!(
+            ended.contains("first &#60;b&#62;") && ended.contains(r#"data-keep="1""#) && !ended.contains("data-live"),
+            "{ended}"
+        );
     }
 }

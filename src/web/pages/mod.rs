@@ -1,4 +1,5 @@
-//! The pages: for each a struct of values that are ready to show, beside the handler that makes it. A template loops and branches, and computes nothing.
+//! The pages: for each a struct of values that are ready to show, beside the handler that makes it.
+//! A template loops and branches, and computes nothing.
 
 mod badge;
 mod batch;

@@ -1,4 +1,5 @@
-//! A new scan, or several: the form, the preview of what each line would become, and the submission.
+//! A new scan, or several: the form, the preview of what each line would become, and the
+//! submission.
 
 use std::collections::HashMap;
 
@@ -58,8 +59,13 @@ struct PreviewLine {
 }
 
 /// Shows the form, with the options of an earlier scan when asked for.
-pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+pub(crate) async fn show(
+    State(web): State<Web>,
+    viewer: Viewer,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let pairs: Vec<(String, String)> =
+        form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     let of = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let mut form = SubmitForm::fresh();
     let mut clone_of = None;
@@ -67,7 +73,10 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(query)
         && let Some(scan) = web.desk().scan(id).await?
     {
         let (desk, natures) = (web.desk(), web.desk().board.offered.settings());
-        form = SubmitForm::of(&scan.record.request, &SettingRules { policy: &desk.overrides, natures: &natures, sealer: &*desk.sealer });
+        form = SubmitForm::of(
+            &scan.record.request,
+            &SettingRules { policy: &desk.overrides, natures: &natures, sealer: &*desk.sealer },
+        );
         clone_of = Some(id.0);
     }
     if let Some(target) = of("target") {
@@ -77,7 +86,12 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(query)
 }
 
 /// Says what each line would become, without submitting anything.
-pub(crate) async fn preview(State(web): State<Web>, viewer: Viewer, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+pub(crate) async fn preview(
+    State(web): State<Web>,
+    viewer: Viewer,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
     let form = read(&headers, body)?;
     let catalogue = web.catalogue();
     let lines = judged(&web, &form, catalogue.as_deref());
@@ -86,7 +100,8 @@ pub(crate) async fn preview(State(web): State<Web>, viewer: Viewer, headers: Hea
     Ok(draw(&web, &viewer, &form, &errors, None, Some(preview)).await)
 }
 
-/// Takes the form: to the scan's page, to the preview of several, or back with everything that is wrong.
+/// Takes the form: to the scan's page, to the preview of several, or back with everything that is
+/// wrong.
 pub(crate) async fn submit(
     State(web): State<Web>,
     viewer: Viewer,
@@ -100,7 +115,8 @@ pub(crate) async fn submit(
     let mut errors = shared_errors(&web, &form, catalogue.as_deref());
     if !several {
         let (draft, _) = form.draft_of(targets(&form.target).first().copied().unwrap_or_default());
-        let of_target = problems(web.desk(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
+        let of_target =
+            problems(web.desk(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
         errors = of_target.chain(errors).collect();
         if !errors.is_empty() {
             return Ok(refused(draw(&web, &viewer, &form, &errors, None, None).await));
@@ -121,7 +137,13 @@ pub(crate) async fn submit(
     submit_all(&web, &viewer, &form, &lines, trace.0).await
 }
 
-async fn submit_all(web: &WebInner, viewer: &Viewer, form: &SubmitForm, lines: &[JudgedLine], trace: TraceContext) -> Result<Response, Problem> {
+async fn submit_all(
+    web: &WebInner,
+    viewer: &Viewer,
+    form: &SubmitForm,
+    lines: &[JudgedLine],
+    trace: TraceContext,
+) -> Result<Response, Problem> {
     let (mut done, mut not) = (0, 0);
     let mut stored = HashMap::new();
     let mut refusal = None;
@@ -142,7 +164,8 @@ async fn submit_all(web: &WebInner, viewer: &Viewer, form: &SubmitForm, lines: &
     if let Some(refusal) = refusal {
         let lines: Vec<JudgedLine> = lines.iter().map(|line| without_room(line, &stored, refusal)).collect();
         let problem = Problem::from(refusal);
-        let mut drawn = draw(web, viewer, form, &[], None, Some(Preview::after_refusal(&lines, &stored, refusal))).await;
+        let mut drawn =
+            draw(web, viewer, form, &[], None, Some(Preview::after_refusal(&lines, &stored, refusal))).await;
         *drawn.status_mut() = problem.status();
         drawn.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(refusal.retry_after.as_secs()));
         return Ok(drawn);
@@ -182,19 +205,25 @@ pub(crate) fn to_scan(accepted: &Accepted) -> Response {
 fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<SubmitForm, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !content_type.starts_with("application/x-www-form-urlencoded") {
-        return Err(Problem::new(ProblemKind::NotJson, "this address takes the form of a new scan; programs use /api/scans"));
+        return Err(Problem::new(
+            ProblemKind::NotJson,
+            "this address takes the form of a new scan; programs use /api/scans",
+        ));
     }
     Ok(SubmitForm::parse(&body.map_err(|rejection| unreadable(&rejection))?))
 }
 
-/// What is wrong with everything but the targets. The target that is checked along is the first that is one, because kept secrets belong to a target; without any it is one that nothing can be wrong with.
+/// What is wrong with everything but the targets. The target that is checked along is the first
+/// that is one, because kept secrets belong to a target; without any it is one that nothing can be
+/// wrong with.
 fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<FieldError> {
     let first = targets(&form.target).into_iter().take(MOST_TARGETS).find(|target| target.parse::<Target>().is_ok());
     let (draft, mut errors) = form.draft_of(first.unwrap_or("target.invalid"));
     errors.extend(problems(web.desk(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
     // Whatever the scope says of that target, the settings are checked all the same.
     if errors.is_empty()
-        && let (Some(settings), Ok(request)) = (catalogue.and_then(|catalogue| catalogue.settings.as_ref()), draft.check())
+        && let (Some(settings), Ok(request)) =
+            (catalogue.and_then(|catalogue| catalogue.settings.as_ref()), draft.check())
     {
         errors.extend(settings.check(&request.overrides));
     }
@@ -218,7 +247,14 @@ fn refused(mut response: Response) -> Response {
     response
 }
 
-async fn draw(web: &WebInner, viewer: &Viewer, form: &SubmitForm, errors: &[FieldError], clone_of: Option<u64>, preview: Option<Preview>) -> Response {
+async fn draw(
+    web: &WebInner,
+    viewer: &Viewer,
+    form: &SubmitForm,
+    errors: &[FieldError],
+    clone_of: Option<u64>,
+    preview: Option<Preview>,
+) -> Response {
     let (desk, natures) = (web.desk(), web.desk().board.offered.settings());
     let rules = SettingRules { policy: &desk.overrides, natures: &natures, sealer: &*desk.sealer };
     page(&NewScanPage {
@@ -236,7 +272,8 @@ impl Preview {
         let count = |fate: fn(&LineFate) -> bool| lines.iter().filter(|line| fate(&line.fate)).count();
         let accepted = count(|fate| matches!(fate, LineFate::Accepted(_)));
         let refused = count(|fate| matches!(fate, LineFate::Refused(_)));
-        let unread: usize = lines.iter().map(|line| if let LineFate::Unread(count) = line.fate { count } else { 0 }).sum();
+        let unread: usize =
+            lines.iter().map(|line| if let LineFate::Unread(count) = line.fate { count } else { 0 }).sum();
         let repeated = count(|fate| matches!(fate, LineFate::Duplicate(_)));
         let mut summary = counted(accepted as u64, "valid target", "valid targets");
         if refused > 0 {
@@ -249,7 +286,11 @@ impl Preview {
             summary = format!("{summary}, {} not checked", counted(unread as u64, "line", "lines"));
         }
         Self {
-            lines: lines.iter().filter(|line| line.fate != LineFate::Ignored || !line.text.is_empty()).map(PreviewLine::new).collect(),
+            lines: lines
+                .iter()
+                .filter(|line| line.fate != LineFate::Ignored || !line.text.is_empty())
+                .map(PreviewLine::new)
+                .collect(),
             summary,
             accepted,
             button: format!("Start {}", counted(accepted as u64, "scan", "scans")),
@@ -258,7 +299,8 @@ impl Preview {
 }
 
 impl Preview {
-    /// What became of each line when there was no room for all. The button tries all of them again; what is stored is not stored twice.
+    /// What became of each line when there was no room for all. The button tries all of them again;
+    /// what is stored is not stored twice.
     fn after_refusal(lines: &[JudgedLine], stored: &HashMap<usize, ScanId>, refusal: QueueRefusal) -> Self {
         let mut preview = Self::new(lines);
         for line in &mut preview.lines {
@@ -266,7 +308,10 @@ impl Preview {
                 line.outcome = format!("{}: scan {id}", line.outcome);
             }
         }
-        let left = lines.iter().filter(|line| matches!(&line.fate, LineFate::Refused(why) if *why == refusal.to_string())).count();
+        let left = lines
+            .iter()
+            .filter(|line| matches!(&line.fate, LineFate::Refused(why) if *why == refusal.to_string()))
+            .count();
         preview.summary = format!("{} queued, {left} not: {refusal}", counted(stored.len() as u64, "scan", "scans"));
         preview.accepted = stored.len() + left;
         preview.button = "Try again".into();
@@ -282,11 +327,17 @@ fn labelled(target: &str) -> String {
 impl PreviewLine {
     fn new(line: &JudgedLine) -> Self {
         let (badge, outcome) = match &line.fate {
-            LineFate::Accepted(target) => (Badge::new("completed", "completed", "OK"), format!("→ {}", labelled(target))),
+            LineFate::Accepted(target) => {
+                (Badge::new("completed", "completed", "OK"), format!("→ {}", labelled(target)))
+            }
             LineFate::Refused(why) => (Badge::new("failed", "failed", "Invalid"), sentence(why)),
-            LineFate::Duplicate(first) => (Badge::new("cancelled", "cancelled", "Duplicate"), format!("of line {first}")),
+            LineFate::Duplicate(first) => {
+                (Badge::new("cancelled", "cancelled", "Duplicate"), format!("of line {first}"))
+            }
             LineFate::Ignored => (Badge::new("skipped", "skipped", "Comment"), String::new()),
-            LineFate::Unread(count) => (Badge::new("skipped", "skipped", "Not checked"), counted(*count as u64, "more line", "more lines")),
+            LineFate::Unread(count) => {
+                (Badge::new("skipped", "skipped", "Not checked"), counted(*count as u64, "more line", "more lines"))
+            }
         };
         Self { number: line.number, text: clean(&line.text), badge, outcome: clean(&outcome) }
     }

@@ -9,12 +9,26 @@ use crate::web::testing::{TestApp, catalogue, header_of, text_of};
 
 impl NewScanPage {
     fn sample() -> Self {
-        let pairs = [("key", "sample-key"), ("target", HOSTILE), ("max_workers", "many"), ("plugins", "whatweb"), ("overrides", HOSTILE), ("mode", "both")];
-        let form = SubmitForm::parse(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().as_bytes());
-        let errors = [FieldError::new("target", HOSTILE), FieldError::new("max_workers", "expected 1 to 32"), FieldError::new("confirm", "confirm it")];
+        let pairs = [
+            ("key", "sample-key"),
+            ("target", HOSTILE),
+            ("max_workers", "many"),
+            ("plugins", "whatweb"),
+            ("overrides", HOSTILE),
+            ("mode", "both"),
+        ];
+        let form =
+            SubmitForm::parse(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().as_bytes());
+        let errors = [
+            FieldError::new("target", HOSTILE),
+            FieldError::new("max_workers", "expected 1 to 32"),
+            FieldError::new("confirm", "confirm it"),
+        ];
         let (policy, natures) = (OverridePolicy::default(), catalogue().natures);
         let rules = SettingRules { policy: &policy, natures: &natures, sealer: &TestSealer };
-        let lines = judge("a.test\n# note\n-oX\na.test\nb.test", |line| if line.starts_with('-') { Err(HOSTILE.into()) } else { Ok(line.into()) });
+        let lines = judge("a.test\n# note\n-oX\na.test\nb.test", |line| {
+            if line.starts_with('-') { Err(HOSTILE.into()) } else { Ok(line.into()) }
+        });
         Self {
             layout: Layout::sample("New scan"),
             form_script_url: "/assets/form.js".into(),
@@ -36,9 +50,19 @@ fn looks_as_it_should() {
 #[tokio::test]
 async fn a_form_makes_a_scan_and_leads_to_its_page() {
     let app = TestApp::new();
-    let response = app.post_form("/scans", "key=abc&target=example.com&mode=passive&parallel=on&max_workers=5&format=html&priority=high").await;
+    let response = app
+        .post_form(
+            "/scans",
+            "key=abc&target=example.com&mode=passive&parallel=on&max_workers=5&format=html&priority=high",
+        )
+        .await;
     assert_eq!((response.status().as_u16(), header_of(&response, "location")), (303, "/scans/1?submitted=1"));
-    let again = app.post_form("/scans", "key=abc&target=example.com&mode=passive&parallel=on&max_workers=5&format=html&priority=high").await;
+    let again = app
+        .post_form(
+            "/scans",
+            "key=abc&target=example.com&mode=passive&parallel=on&max_workers=5&format=html&priority=high",
+        )
+        .await;
     assert_eq!(header_of(&again, "location"), "/scans/1?submitted=1", "the same form sent twice is one scan");
     let changed = app.post_form("/scans", "key=abc&target=example.org").await;
     assert_eq!(header_of(&changed, "location"), "/scans/2?submitted=1", "a form that was changed is a new one");
@@ -47,7 +71,9 @@ async fn a_form_makes_a_scan_and_leads_to_its_page() {
 /// The hidden fields of a form that bring sealed values back, as a browser sends them.
 fn kept(html: &str) -> String {
     let values = html.split(r#"name="kept" value=""#).skip(1).map(|rest| rest.split('"').next().unwrap());
-    values.map(|value| format!("&kept={}", form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>())).collect()
+    values
+        .map(|value| format!("&kept={}", form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>()))
+        .collect()
 }
 
 #[tokio::test]
@@ -59,12 +85,16 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
     assert_eq!(refused.status(), 422);
     let html = text_of(refused).await;
     assert!(!html.contains("hunter2"), "{html}");
-    for line in ["zap.api_key=••••••", "zap.pin=••••••", "secret:zap.note=••••••", "zap.token=••••••", "whatweb.timeout=5"]
+    for line in
+        ["zap.api_key=••••••", "zap.pin=••••••", "secret:zap.note=••••••", "zap.token=••••••", "whatweb.timeout=5"]
     {
         assert!(html.contains(line), "{line}");
     }
     let hidden = "••••••";
-    let overrides: String = form_urlencoded::byte_serialize(format!("zap.api_key={hidden}\nzap.pin={hidden}\nsecret:zap.note={hidden}").as_bytes()).collect();
+    let overrides: String = form_urlencoded::byte_serialize(
+        format!("zap.api_key={hidden}\nzap.pin={hidden}\nsecret:zap.note={hidden}").as_bytes(),
+    )
+    .collect();
     // Several targets: the preview, and then the start.
     let form = format!("target=a.test%0Ab.test&overrides={overrides}{}", kept(&html));
     let preview = text_of(app.post_form("/scans", &form).await).await;
@@ -74,11 +104,20 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
     for (id, target) in [(1, "a.test"), (2, "b.test")] {
         let record = app.desk.scan(ScanId(id)).await.unwrap().unwrap().record.clone();
         assert_eq!(record.request.target.to_string(), target);
-        assert!(record.request.overrides.iter().all(|one| matches!(one.value, SettingValue::Sealed(_))), "{:?}", record.request.overrides);
+        assert!(
+            record.request.overrides.iter().all(|one| matches!(one.value, SettingValue::Sealed(_))),
+            "{:?}",
+            record.request.overrides
+        );
         let mut opened = record.request.overrides.clone();
         kastrel_actors::ports::secret_sealer::open_all(&TestSealer, &record.request.target, &mut opened).unwrap();
         assert!(opened.iter().all(|one| one.value.clear() == Some("hunter2")));
-        for path in [format!("/scans/{id}"), format!("/api/scans/{id}"), format!("/new?from={id}"), "/api/scans/export.json".into()] {
+        for path in [
+            format!("/scans/{id}"),
+            format!("/api/scans/{id}"),
+            format!("/new?from={id}"),
+            "/api/scans/export.json".into(),
+        ] {
             let page = text_of(app.get(&path).await).await;
             assert!(!page.contains("hunter2"), "{path}");
         }
@@ -105,7 +144,8 @@ async fn a_form_of_any_length_is_answered_with_a_bounded_page() {
     let app = TestApp::new();
     app.load_catalogue();
     let kept: String = (0..2000).map(|n| format!("&kept=zap.api_key%3D{n}")).collect();
-    let settings: String = std::iter::repeat_n("zap.api_key%3D%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%0A", 100).collect();
+    let settings: String =
+        std::iter::repeat_n("zap.api_key%3D%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%0A", 100).collect();
     let form = format!("target={}&overrides={settings}{kept}", "10.0.0.1%0A".repeat(5000));
     let refused = app.post_form("/scans", &form).await;
     assert_eq!(refused.status(), 422);
@@ -118,11 +158,18 @@ async fn a_locked_setting_is_refused_in_the_form_and_listed_with_its_reason() {
     let app = TestApp::new();
     app.load_catalogue();
     let html = text_of(app.get("/new").await).await;
-    assert!(html.contains("Locked: it names a container image.") && html.contains("Locked: it names a file or a folder."), "{html}");
-    let refused = app.post_form("/scans", "target=a.test&overrides=zap.image%3Devil%0Azap.report%3D%2Fetc%2Fpasswd").await;
+    assert!(
+        html.contains("Locked: it names a container image.") && html.contains("Locked: it names a file or a folder."),
+        "{html}"
+    );
+    let refused =
+        app.post_form("/scans", "target=a.test&overrides=zap.image%3Devil%0Azap.report%3D%2Fetc%2Fpasswd").await;
     assert_eq!(refused.status(), 422);
     let html = text_of(refused).await;
-    assert!(html.contains("`zap.image` is locked: it names a container image") && html.contains("`zap.report` is locked"), "{html}");
+    assert!(
+        html.contains("`zap.image` is locked: it names a container image") && html.contains("`zap.report` is locked"),
+        "{html}"
+    );
     assert!(app.memory.history().is_empty());
 }
 
@@ -130,15 +177,17 @@ async fn a_locked_setting_is_refused_in_the_form_and_listed_with_its_reason() {
 async fn an_internationalised_name_is_previewed_in_both_forms() {
     let app = TestApp::new();
     let html = text_of(app.post_form("/new/preview", "target=b%C3%BCcher.example%0A10.0.0.0%2F24").await).await;
-    assert!(html.contains("bücher.example (xn--bcher-kva.example)") && html.contains("ranges are not supported"), "{html}");
+    assert!(
+        html.contains("bücher.example (xn--bcher-kva.example)") && html.contains("ranges are not supported"),
+        "{html}"
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_field_keeps_everything_that_was_typed() {
     let app = TestApp::new();
     app.load_catalogue();
-    let typed =
-        "target=10.0.0.1&mode=both&confirm=yes&plugins=whatweb&max_workers=99&format=pdf&priority=low&overrides=whatweb.timeout%3D61%0Anmap.x%3D1&verbose=on";
+    let typed = "target=10.0.0.1&mode=both&confirm=yes&plugins=whatweb&max_workers=99&format=pdf&priority=low&overrides=whatweb.timeout%3D61%0Anmap.x%3D1&verbose=on";
     let response = app.post_form("/scans", typed).await;
     assert_eq!(response.status(), 422);
     let html = text_of(response).await;
@@ -163,11 +212,25 @@ async fn a_wrong_field_keeps_everything_that_was_typed() {
 async fn settings_are_checked_against_what_the_scanner_takes() {
     let app = TestApp::new();
     app.load_catalogue();
-    let html = text_of(app.post_form("/scans", "target=example.com&overrides=whatweb.timeout%3D61%0Anmap.x%3D1%0Awhatweb.timout%3D5").await).await;
-    for part in ["`whatweb.timeout`: expected a whole number from 1 to 60", "`nmap.x`: the scanner has no plugin `nmap`", "did you mean `timeout`?"] {
+    let html = text_of(
+        app.post_form("/scans", "target=example.com&overrides=whatweb.timeout%3D61%0Anmap.x%3D1%0Awhatweb.timout%3D5")
+            .await,
+    )
+    .await;
+    for part in [
+        "`whatweb.timeout`: expected a whole number from 1 to 60",
+        "`nmap.x`: the scanner has no plugin `nmap`",
+        "did you mean `timeout`?",
+    ] {
         assert!(html.contains(part), "{part} is missing in {html}");
     }
-    let api = app.post_json("/api/scans", &[], &serde_json::json!({"target": "example.com", "overrides": ["whatweb.timeout=fast"], "plugins": ["nmap"]})).await;
+    let api = app
+        .post_json(
+            "/api/scans",
+            &[],
+            &serde_json::json!({"target": "example.com", "overrides": ["whatweb.timeout=fast"], "plugins": ["nmap"]}),
+        )
+        .await;
     assert_eq!(api.status(), 422);
     assert!(app.memory.history().is_empty());
 }
@@ -177,10 +240,20 @@ async fn what_attacks_asks_for_permission() {
     let app = TestApp::new();
     app.load_catalogue();
     let refused = text_of(app.post_form("/scans", "target=example.com&mode=active").await).await;
-    assert!(refused.contains("Confirm that you have permission to run active plugins") && refused.contains(r#"aria-describedby="wrong-confirm""#), "{refused}");
-    let none = text_of(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=whatweb").await).await;
+    assert!(
+        refused.contains("Confirm that you have permission to run active plugins")
+            && refused.contains(r#"aria-describedby="wrong-confirm""#),
+        "{refused}"
+    );
+    let none =
+        text_of(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=whatweb").await).await;
     assert!(none.contains("Whatweb is a passive plugin; choose mode passive or both"), "{none}");
-    assert_eq!(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=zap&plugins=whatweb").await.status(), 303);
+    assert_eq!(
+        app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=zap&plugins=whatweb")
+            .await
+            .status(),
+        303
+    );
     let scan = app.desk.scan(ScanId(1)).await.unwrap().unwrap();
     assert_eq!(
         (&*scan.record.request.plugins, &*scan.record.left_out),
@@ -197,7 +270,14 @@ async fn several_targets_are_previewed_and_then_started_together() {
         let response = app.post_form(path, &format!("key=k&target={text}")).await;
         assert_eq!(response.status(), 200, "{path}");
         let html = text_of(response).await;
-        for part in ["2 valid targets, 1 invalid, 1 duplicate", "→ a.example.com", "of line 1", "Comment", "Start 2 scans", "a.example.com\n# note"] {
+        for part in [
+            "2 valid targets, 1 invalid, 1 duplicate",
+            "→ a.example.com",
+            "of line 1",
+            "Comment",
+            "Start 2 scans",
+            "a.example.com\n# note",
+        ] {
             assert!(html.contains(part), "{path}: {part} is missing in {html}");
         }
     }
@@ -222,7 +302,13 @@ async fn a_scan_can_be_cloned_into_the_form() {
     )
     .await;
     let html = text_of(app.get("/new?from=1").await).await;
-    for part in ["https://example.com</textarea>", r#"value="7""#, r#"id="mode-both" checked"#, "a.b=••••••</textarea>", "With the options of"] {
+    for part in [
+        "https://example.com</textarea>",
+        r#"value="7""#,
+        r#"id="mode-both" checked"#,
+        "a.b=••••••</textarea>",
+        "With the options of",
+    ] {
         assert!(html.contains(part), "{part} is missing in {html}");
     }
     assert!(!html.contains(r#"id="field-confirm" checked"#), "permission is asked for each time");
@@ -236,8 +322,23 @@ async fn a_scan_can_be_cloned_into_the_form() {
 #[tokio::test]
 async fn only_a_form_of_ours_is_taken() {
     let app = TestApp::new();
-    assert_eq!(app.send("POST", "/scans", &[("content-type", "text/plain"), ("sec-fetch-site", "same-origin")], "target=example.com").await.status(), 415);
-    assert_eq!(app.send("POST", "/new/preview", &[("content-type", "text/plain"), ("sec-fetch-site", "cross-site")], "").await.status(), 403);
+    assert_eq!(
+        app.send(
+            "POST",
+            "/scans",
+            &[("content-type", "text/plain"), ("sec-fetch-site", "same-origin")],
+            "target=example.com"
+        )
+        .await
+        .status(),
+        415
+    );
+    assert_eq!(
+        app.send("POST", "/new/preview", &[("content-type", "text/plain"), ("sec-fetch-site", "cross-site")], "")
+            .await
+            .status(),
+        403
+    );
 }
 
 #[tokio::test]
@@ -247,7 +348,13 @@ async fn a_batch_without_room_says_of_each_line_what_became_of_it() {
     let first = app.post_form("/scans", form).await;
     assert_eq!((first.status().as_u16(), header_of(&first, "retry-after")), (503, "300"));
     let html = text_of(first).await;
-    for part in ["2 scans queued, 1 not: the queue is full", "→ a.test: scan 1", "→ b.test: scan 2", "The queue is full: 2 scans may wait", "Try again"] {
+    for part in [
+        "2 scans queued, 1 not: the queue is full",
+        "→ a.test: scan 1",
+        "→ b.test: scan 2",
+        "The queue is full: 2 scans may wait",
+        "Try again",
+    ] {
         assert!(html.contains(part), "{part}: {html}");
     }
     assert_eq!(app.memory.stats().await.unwrap().pending, 2);

@@ -1,4 +1,5 @@
-//! The first page: running scans, recent failures and their reasons, the last two weeks, and the health of what scans need.
+//! The first page: running scans, recent failures and their reasons, the last two weeks, and the
+//! health of what scans need.
 
 use std::time::Duration;
 
@@ -118,11 +119,14 @@ struct FailureRow {
 /// Shows the first page.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let desk = web.desk();
-    let of = |statuses: &[ScanStatus], limit| desk.list(ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() });
+    let of = |statuses: &[ScanStatus], limit| {
+        desk.list(ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() })
+    };
     let today = web.now().to_zoned_datetime(TimeZone::UTC).date();
     let first = first_day(today, DAYS);
     let clock = web.clock(&viewer);
-    let oldest = ListQuery { statuses: vec![ScanStatus::Pending], order: ScanOrder::Oldest, limit: 1, ..ListQuery::default() };
+    let oldest =
+        ListQuery { statuses: vec![ScanStatus::Pending], order: ScanOrder::Oldest, limit: 1, ..ListQuery::default() };
     let reading = async {
         tokio::try_join!(
             desk.stats(),
@@ -147,9 +151,12 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         Err(error @ StoreError::Unavailable(_)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the overview is shown without the database");
             let health = health(None, queue.map(|_| None), &blockers, redis, catalogue.as_deref());
-            return Ok(
-                (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], page(&OverviewPage::without_store(layout, live, health))).into_response()
-            );
+            return Ok((
+                StatusCode::SERVICE_UNAVAILABLE,
+                [(header::RETRY_AFTER, "5")],
+                page(&OverviewPage::without_store(layout, live, health)),
+            )
+                .into_response());
         }
         Err(error) => return Err(error.into()),
     };
@@ -191,7 +198,10 @@ impl OverviewPage {
         Self {
             layout,
             live,
-            notice: Some(Notice::new("error", "Database not responding. Nothing is lost; the scans are shown as soon as it responds.")),
+            notice: Some(Notice::new(
+                "error",
+                "Database not responding. Nothing is lost; the scans are shown as soon as it responds.",
+            )),
             tiles: Vec::new(),
             health,
             running: Vec::new(),
@@ -205,13 +215,15 @@ impl OverviewPage {
     }
 }
 
-/// How long a running scan may still take, in words. A store that does not say only costs the estimate.
+/// How long a running scan may still take, in words. A store that does not say only costs the
+/// estimate.
 pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<String> {
     let attempt = scan.record.last_attempt().filter(|attempt| attempt.end.is_none())?;
     let like = RunsLike { target: target_text(&scan.record), mode: scan.record.request.mode };
     // Scans of other plugins take another time.
     let is_whole = scan.record.request.plugins.is_empty();
-    let runs = if is_whole { web.desk().store.past_runs(Some(like), LIKE_IT).await.unwrap_or_default() } else { Vec::new() };
+    let runs =
+        if is_whole { web.desk().store.past_runs(Some(like), LIKE_IT).await.unwrap_or_default() } else { Vec::new() };
     let before: Vec<Duration> = runs.into_iter().map(|run| run.took).collect();
     let plugins = plugins_of(scan);
     estimate::words(time_left(&Running {
@@ -223,14 +235,24 @@ pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<Strin
 }
 
 fn tiles(stats: &StoreStats) -> Vec<Tile> {
-    let order = [ScanStatus::Running, ScanStatus::Pending, ScanStatus::Failed, ScanStatus::Completed, ScanStatus::Cancelled];
-    order.map(|status| Tile { name: status.as_str(), label: state_word(status), count: stats.of(status), url: format!("/scans?status={status}") }).into()
+    let order =
+        [ScanStatus::Running, ScanStatus::Pending, ScanStatus::Failed, ScanStatus::Completed, ScanStatus::Cancelled];
+    order
+        .map(|status| Tile {
+            name: status.as_str(),
+            label: state_word(status),
+            count: stats.of(status),
+            url: format!("/scans?status={status}"),
+        })
+        .into()
 }
 
-/// Everything that scans need, in one line. `database` is what the database says of nodes and running scans, where it answers; `queue` is whether the queue answers, and then how many scans it holds
-/// and how old the oldest one is, where that is known.
+/// Everything that scans need, in one line. `database` is what the database says of nodes and
+/// running scans, where it answers; `queue` is whether the queue answers, and then how many scans
+/// it holds and how old the oldest one is, where that is known.
 ///
-/// How many scans run is said by their rows: what nodes say of themselves is as old as their last renewal.
+/// How many scans run is said by their rows: what nodes say of themselves is as old as their last
+/// renewal.
 fn health(
     database: Option<(&[NodeRecord], u64)>,
     queue: Option<Option<(u64, Option<SignedDuration>)>>,
@@ -239,8 +261,13 @@ fn health(
     catalogue: Option<&CatalogueView>,
 ) -> Vec<HealthItem> {
     let mut items = match database {
-        Some((nodes, running)) => vec![nodes_health(nodes, running), HealthItem::new("database", Some(true), "Database OK")],
-        None => vec![HealthItem::new("nodes", None, "Nodes unknown"), HealthItem::new("database", Some(false), "Database not responding")],
+        Some((nodes, running)) => {
+            vec![nodes_health(nodes, running), HealthItem::new("database", Some(true), "Database OK")]
+        }
+        None => vec![
+            HealthItem::new("nodes", None, "Nodes unknown"),
+            HealthItem::new("database", Some(false), "Database not responding"),
+        ],
     };
     items.push(queue_health(queue, blockers));
     items.extend(redis);
@@ -248,7 +275,11 @@ fn health(
         None => HealthItem::new("kast", None, "Detecting scanner…"),
         Some(catalogue) => {
             let available = catalogue.plugins.iter().filter(|plugin| plugin.available).count();
-            let text = format!("{} · {available} of {} plugins available", sentence(&catalogue.scanner.label()), catalogue.plugins.len());
+            let text = format!(
+                "{} · {available} of {} plugins available",
+                sentence(&catalogue.scanner.label()),
+                catalogue.plugins.len()
+            );
             HealthItem::new("kast", Some(available > 0), text)
         }
     });
@@ -265,9 +296,13 @@ fn queue_health(queue: Option<Option<(u64, Option<SignedDuration>)>>, blockers: 
     };
     match blockers.first() {
         None => HealthItem::new("queue", Some(true), format!("Queue OK{counts}")),
-        Some(StartBlocker::QueueDown { .. }) => HealthItem::new("queue", Some(false), format!("Queue unavailable{counts}")),
+        Some(StartBlocker::QueueDown { .. }) => {
+            HealthItem::new("queue", Some(false), format!("Queue unavailable{counts}"))
+        }
         Some(StartBlocker::Paused(_)) => HealthItem::warning("queue", format!("Queue paused{counts}")),
-        Some(StartBlocker::NoWorker { .. } | StartBlocker::HeldBack(_)) => HealthItem::warning("queue", format!("No scan starts{counts}")),
+        Some(StartBlocker::NoWorker { .. } | StartBlocker::HeldBack(_)) => {
+            HealthItem::warning("queue", format!("No scan starts{counts}"))
+        }
     }
 }
 
@@ -284,12 +319,19 @@ fn redis_health(address: &str, state: &RedisState, clock: &WallClock) -> HealthI
 /// Said only while submissions are refused.
 fn full_queue(waiting: u64, limits: QueueLimits) -> Option<HealthItem> {
     let is_full = limits.max_waiting > 0 && waiting >= limits.max_waiting;
-    is_full.then(|| HealthItem::new("queue-full", Some(false), format!("Queue full: {waiting} of {} scans queued, new ones are refused", limits.max_waiting)))
+    is_full.then(|| {
+        HealthItem::new(
+            "queue-full",
+            Some(false),
+            format!("Queue full: {waiting} of {} scans queued, new ones are refused", limits.max_waiting),
+        )
+    })
 }
 
 fn nodes_health(nodes: &[NodeRecord], running: u64) -> HealthItem {
     let (alive, lost): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.is_alive);
-    let (taking, others): (Vec<&NodeRecord>, Vec<&NodeRecord>) = alive.iter().copied().partition(|node| node.activity() == NodeActivity::Active);
+    let (taking, others): (Vec<&NodeRecord>, Vec<&NodeRecord>) =
+        alive.iter().copied().partition(|node| node.activity() == NodeActivity::Active);
     let slots: u32 = taking.iter().map(|node| node.registration.capacity).fold(0, u32::saturating_add);
     let mut text = format!("{} · {running} of {slots} slots busy", counted(alive.len() as u64, "node", "nodes"));
     for activity in [NodeActivity::Draining, NodeActivity::Drained, NodeActivity::Stopping] {
@@ -315,7 +357,11 @@ impl RunCard {
     fn new(scan: &ScanSnapshot, clock: &WallClock, left: Option<String>) -> Self {
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
-        let running: Vec<&str> = plugins.iter().filter(|plugin| plugin.status == PluginStatus::InProgress).map(|plugin| plugin.name.as_str()).collect();
+        let running: Vec<&str> = plugins
+            .iter()
+            .filter(|plugin| plugin.status == PluginStatus::InProgress)
+            .map(|plugin| plugin.name.as_str())
+            .collect();
         let started = record.last_attempt().map_or(record.created_at, |attempt| attempt.started_at);
         let number = record.last_attempt().map_or(0, |attempt| attempt.number.0);
         Self {
@@ -325,7 +371,11 @@ impl RunCard {
             mode: record.request.mode.as_str(),
             attempt: (number > 1).then(|| format!("attempt {number}")),
             percent: (!plugins.is_empty()).then(|| ended * 100 / plugins.len()),
-            plugins: if plugins.is_empty() { "Starting".into() } else { format!("{ended} of {} plugins done", plugins.len()) },
+            plugins: if plugins.is_empty() {
+                "Starting".into()
+            } else {
+                format!("{ended} of {} plugins done", plugins.len())
+            },
             doing: clean(&running.join(", ")),
             since: exact(started),
             elapsed: duration(clock.now.duration_since(started)),

@@ -1,5 +1,7 @@
 use jiff::Timestamp;
-use kastrel_actors::model::{Failure, FailureKind, HeldBack, PluginInfo, PluginResult, QueuePause, Resolution, ScannerInfo, ScannerKind, Verdict};
+use kastrel_actors::model::{
+    Failure, FailureKind, HeldBack, PluginInfo, PluginResult, QueuePause, Resolution, ScannerInfo, ScannerKind, Verdict,
+};
 use kastrel_actors::ports::{DayOutcomes, PastRun};
 use kastrel_actors::testing::fixtures;
 
@@ -23,7 +25,13 @@ impl OverviewPage {
             live: Live::sample(),
             notice: None,
             tiles: tiles(&StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5 }),
-            health: health(Some((&[], 0)), None, &[], Some(HealthItem::new("redis", Some(false), format!("Redis {HOSTILE}"))), Some(&catalogue())),
+            health: health(
+                Some((&[], 0)),
+                None,
+                &[],
+                Some(HealthItem::new("redis", Some(false), format!("Redis {HOSTILE}"))),
+                Some(&catalogue()),
+            ),
             running: vec![RunCard {
                 id: 17,
                 url: "/scans/17".into(),
@@ -39,7 +47,13 @@ impl OverviewPage {
                 is_stopping: false,
             }],
             more_running: Some("2 more running scans".into()),
-            failures: vec![FailureRow { id: 9, url: "/scans/9".into(), target: clean(HOSTILE), reason: clean(HOSTILE), at: WallClock::sample().moment(at) }],
+            failures: vec![FailureRow {
+                id: 9,
+                url: "/scans/9".into(),
+                target: clean(HOSTILE),
+                reason: clean(HOSTILE),
+                at: WallClock::sample().moment(at),
+            }],
             outcomes: outcomes(&[day], first, today),
             durations: durations(&[run(2), run(1)]),
             days: "3 days".into(),
@@ -58,34 +72,59 @@ fn looks_as_it_should() {
 #[test]
 fn health_is_told_in_one_line_and_never_better_than_it_is() {
     let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(30).unwrap());
-    let node = |name: &str, expires_at| NodeRecord { registration: fixtures::registration(name), expires_at, is_alive: expires_at > now, drain_by: None };
+    let node = |name: &str, expires_at| NodeRecord {
+        registration: fixtures::registration(name),
+        expires_at,
+        is_alive: expires_at > now,
+        drain_by: None,
+    };
     let plugins = vec![PluginInfo { available: false, ..catalogue().plugins[0].clone() }];
-    let none_available = CatalogueView { scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }, plugins, ..catalogue() };
+    let none_available = CatalogueView {
+        scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() },
+        plugins,
+        ..catalogue()
+    };
     for (nodes, running, queue, catalogue, expected) in [
         (
             vec![node("a", later)],
             3,
             Some((2, Some(SignedDuration::from_secs(40)))),
             Some(catalogue()),
-            ["is-ok 1 node · 3 of 4 slots busy", "is-ok Queue OK · 2 queued, oldest 40 s", "is-ok Built-in scanner 0.1.0 · 2 of 3 plugins available"],
+            [
+                "is-ok 1 node · 3 of 4 slots busy",
+                "is-ok Queue OK · 2 queued, oldest 40 s",
+                "is-ok Built-in scanner 0.1.0 · 2 of 3 plugins available",
+            ],
         ),
         (
             vec![node("a", later), node("b", now)],
             0,
             None,
             None,
-            ["is-bad 1 node · 0 of 4 slots busy, 1 lost", "is-bad Queue not responding", "is-unknown Detecting scanner…"],
+            [
+                "is-bad 1 node · 0 of 4 slots busy, 1 lost",
+                "is-bad Queue not responding",
+                "is-unknown Detecting scanner…",
+            ],
         ),
         (
             vec![],
             0,
             Some((0, None)),
             Some(none_available),
-            ["is-bad No worker connected; scans stay queued", "is-ok Queue OK · 0 queued", "is-bad KAST 3.0.40 · 0 of 1 plugins available"],
+            [
+                "is-bad No worker connected; scans stay queued",
+                "is-ok Queue OK · 0 queued",
+                "is-bad KAST 3.0.40 · 0 of 1 plugins available",
+            ],
         ),
     ] {
         let items = health(Some((&nodes, running)), queue.map(Some), &[], None, catalogue.as_ref());
-        let said: Vec<String> = items.iter().filter(|item| item.id != "database").map(|item| format!("{} {}", item.class, item.text)).collect();
+        let said: Vec<String> = items
+            .iter()
+            .filter(|item| item.id != "database")
+            .map(|item| format!("{} {}", item.class, item.text))
+            .collect();
         assert_eq!(said, expected);
     }
 }
@@ -94,12 +133,21 @@ fn health_is_told_in_one_line_and_never_better_than_it_is() {
 fn a_queue_that_starts_no_scan_is_not_ok() {
     let paused = StartBlocker::Paused(QueuePause { since: Timestamp::UNIX_EPOCH, reason: None });
     let down = StartBlocker::QueueDown { why: "OOM".into() };
-    let held = StartBlocker::HeldBack(HeldBack { since: Timestamp::UNIX_EPOCH, until: Timestamp::UNIX_EPOCH, faults: Vec::new() });
+    let held = StartBlocker::HeldBack(HeldBack {
+        since: Timestamp::UNIX_EPOCH,
+        until: Timestamp::UNIX_EPOCH,
+        faults: Vec::new(),
+    });
     let forty = Some(SignedDuration::from_secs(40));
     for (queue, blockers, class, text) in [
         (Some(Some((3, forty))), vec![], "is-ok", "Queue OK · 3 queued, oldest 40 s"),
         (Some(Some((0, None))), vec![], "is-ok", "Queue OK · 0 queued"),
-        (Some(Some((3, forty))), vec![paused.clone(), down.clone()], "is-warned", "Queue paused · 3 queued, oldest 40 s"),
+        (
+            Some(Some((3, forty))),
+            vec![paused.clone(), down.clone()],
+            "is-warned",
+            "Queue paused · 3 queued, oldest 40 s",
+        ),
         (Some(Some((1, None))), vec![down], "is-bad", "Queue unavailable · 1 queued"),
         (Some(Some((1, None))), vec![held], "is-warned", "No scan starts · 1 queued"),
         (Some(None), vec![StartBlocker::NoWorker { leaving: 1 }], "is-warned", "No scan starts"),
@@ -116,9 +164,15 @@ async fn an_empty_server_says_how_to_begin() {
     let response = app.get("/").await;
     assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "text/html; charset=utf-8"));
     let policy = header_of(&response, "content-security-policy");
-    assert!(policy.contains("script-src 'self'") && policy.contains("style-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    assert!(
+        policy.contains("script-src 'self'") && policy.contains("style-src 'self'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
     let html = text_of(response).await;
-    assert!(html.contains("No scans yet.") && html.contains(r#"href="/new""#) && html.contains("Detecting scanner…"), "{html}");
+    assert!(
+        html.contains("No scans yet.") && html.contains(r#"href="/new""#) && html.contains("Detecting scanner…"),
+        "{html}"
+    );
 }
 
 #[tokio::test]
@@ -130,7 +184,10 @@ async fn shows_what_runs_what_failed_and_why() {
     app.finish(&done, Resolution::Complete(Verdict::default())).await;
     let running = app.running("running.example.com").await;
     app.desk.board.update_attempt(running.id, running.token, |live| {
-        live.plugins(vec![PluginResult::new("whatweb", PluginStatus::Completed), PluginResult::new("testssl", PluginStatus::InProgress)]);
+        live.plugins(vec![
+            PluginResult::new("whatweb", PluginStatus::Completed),
+            PluginResult::new("testssl", PluginStatus::InProgress),
+        ]);
     });
     let html = text_of(app.get("/").await).await;
     for part in [
@@ -156,8 +213,14 @@ async fn a_store_that_is_gone_is_a_page_that_says_so_in_the_line_of_health() {
     assert_eq!((response.status().as_u16(), header_of(&response, "retry-after")), (503, "5"));
     let html = text_of(response).await;
     assert!(html.contains("Database not responding.") && !html.contains("secret-host"), "{html}");
-    assert!(html.contains("Database not responding</span>") && html.contains("Nodes unknown") && html.contains("Queue OK"), "{html}");
-    assert!(!html.contains("No scans running") && !html.contains("tile-running") && html.contains("data-live"), "what is not known is not said: {html}");
+    assert!(
+        html.contains("Database not responding</span>") && html.contains("Nodes unknown") && html.contains("Queue OK"),
+        "{html}"
+    );
+    assert!(
+        !html.contains("No scans running") && !html.contains("tile-running") && html.contains("data-live"),
+        "what is not known is not said: {html}"
+    );
     app.store.recover();
     assert!(text_of(app.get("/").await).await.contains("Database OK"));
 }
@@ -168,7 +231,12 @@ async fn the_first_page_is_small_with_everything_that_it_loads() {
     app.load_catalogue();
     for n in 0..20 {
         let scan = app.running(&format!("host{n}.some-department.example.com")).await;
-        let plugins = (0..13).map(|n| PluginResult { findings_count: 3, ..PluginResult::new(format!("plugin_{n}"), PluginStatus::Completed) }).collect();
+        let plugins = (0..13)
+            .map(|n| PluginResult {
+                findings_count: 3,
+                ..PluginResult::new(format!("plugin_{n}"), PluginStatus::Completed)
+            })
+            .collect();
         match n % 3 {
             0 => drop(app.finish(&scan, Resolution::Complete(Verdict { plugins, dry_run: false })).await),
             1 => drop(app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "x".repeat(200)))).await),

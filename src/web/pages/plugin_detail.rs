@@ -68,11 +68,19 @@ struct PluginFile {
 }
 
 /// Shows a plugin.
-pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id, name }: PluginPath) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    State(web): State<Web>,
+    viewer: Viewer,
+    PluginPath { id, name }: PluginPath,
+) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let plugin = plugins_of(&scan).iter().find(|plugin| plugin.name == name).ok_or_else(|| Problem::not_found("this scan has no such plugin, or not yet"))?;
+    let plugin = plugins_of(&scan)
+        .iter()
+        .find(|plugin| plugin.name == name)
+        .ok_or_else(|| Problem::not_found("this scan has no such plugin, or not yet"))?;
     let (catalogue, clock) = (web.catalogue(), web.clock(&viewer));
-    let info: Option<&PluginInfo> = catalogue.iter().flat_map(|catalogue| &catalogue.plugins).find(|info| info.name == name);
+    let info: Option<&PluginInfo> =
+        catalogue.iter().flat_map(|catalogue| &catalogue.plugins).find(|info| info.name == name);
     let attempt = scan.record.last_attempt().map(|attempt| attempt.number);
     let (files, result) = match attempt {
         Some(attempt) => {
@@ -90,7 +98,11 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
     let issues = plugin.issues_count();
     let base = format!("/scans/{id}/attempts/{}/view", attempt.unwrap_or_default());
     let took = plugin.started_at.zip(plugin.ended_at).map(|(start, end)| duration(end.duration_since(start)));
-    let file = |entry: Artifact| PluginFile { url: format!("{base}/{}", in_url(&entry.path)), name: clean(&entry.path), size: size(entry.size) };
+    let file = |entry: Artifact| PluginFile {
+        url: format!("{base}/{}", in_url(&entry.path)),
+        name: clean(&entry.path),
+        size: size(entry.size),
+    };
     let need = |needed: &String| {
         let is_here = plugins_of(&scan).iter().any(|plugin| plugin.name == *needed);
         Need { name: clean(needed), url: is_here.then(|| plugin_url(id, needed)) }
@@ -107,7 +119,9 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
         is_problem: is_problem(plugin),
         message: clean(&message_of(plugin)),
         no_issues: no_issues_of(plugin, scan.record.request.dry_run, ended),
-        issues: plugin.issues_note().unwrap_or_else(|| if issues > 0 { counted(issues, "issue", "issues") } else { String::new() }),
+        issues: plugin
+            .issues_note()
+            .unwrap_or_else(|| if issues > 0 { counted(issues, "issue", "issues") } else { String::new() }),
         items: match plugin.findings_count {
             0 => String::new(),
             1 => "1 item".into(),
@@ -127,15 +141,21 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PluginPath { id
 
 fn is_problem(plugin: &PluginResult) -> bool {
     use kastrel_actors::model::PluginStatus;
-    matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable | PluginStatus::Interrupted | PluginStatus::NotRun)
+    matches!(
+        plugin.status,
+        PluginStatus::Failed | PluginStatus::Unavailable | PluginStatus::Interrupted | PluginStatus::NotRun
+    )
 }
 
 /// The files that bear a plugin's name, and not the longer name of another one.
 fn own_files(entries: Vec<Artifact>, name: &str, plugins: &[String]) -> Vec<Artifact> {
-    let bears = |file: &str, name: &str| file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-', '/']));
+    let bears = |file: &str, name: &str| {
+        file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-', '/']))
+    };
     let is_own = |entry: &Artifact| {
         let file = entry.path.rsplit('/').next().unwrap_or_default();
-        (bears(file, name) || bears(&entry.path, name)) && !plugins.iter().any(|other| other.len() > name.len() && bears(file, other))
+        (bears(file, name) || bears(&entry.path, name))
+            && !plugins.iter().any(|other| other.len() > name.len() && bears(file, other))
     };
     entries.into_iter().filter(is_own).collect()
 }
@@ -172,7 +192,11 @@ mod tests {
                 duration: "12 s".into(),
                 needs: vec![Need { name: "whatweb".into(), url: Some("/scans/17/plugins/whatweb".into()) }],
                 groups: group(&[plugin], Some(&catalogue())),
-                files: vec![PluginFile { name: clean(HOSTILE), url: format!("/scans/17/attempts/2/view/{}", in_url(HOSTILE)), size: "412 bytes".into() }],
+                files: vec![PluginFile {
+                    name: clean(HOSTILE),
+                    url: format!("/scans/17/attempts/2/view/{}", in_url(HOSTILE)),
+                    size: "412 bytes".into(),
+                }],
                 result: Some(Content::Text { text: clean(HOSTILE), is_cut: true, is_pretty: true }),
                 again_url: "/new?from=17".into(),
             }
@@ -188,12 +212,12 @@ mod tests {
 
     #[test]
     fn a_plugin_owns_the_files_of_its_own_name() {
-        let entries = ["zap.json", "zap_processed.json", "zap_api.json", "zapper.json", "logs/zap.log", "kast.log"].map(|path| Artifact {
-            path: path.into(),
-            size: 1,
-            modified: None,
-        });
-        let own: Vec<String> = own_files(entries.into(), "zap", &["zap".into(), "zap_api".into()]).into_iter().map(|entry| entry.path).collect();
+        let entries = ["zap.json", "zap_processed.json", "zap_api.json", "zapper.json", "logs/zap.log", "kast.log"]
+            .map(|path| Artifact { path: path.into(), size: 1, modified: None });
+        let own: Vec<String> = own_files(entries.into(), "zap", &["zap".into(), "zap_api".into()])
+            .into_iter()
+            .map(|entry| entry.path)
+            .collect();
         assert_eq!(own, ["zap.json", "zap_processed.json", "logs/zap.log"]);
     }
 
@@ -203,13 +227,21 @@ mod tests {
         app.load_catalogue();
         let scan = app.running("example.com").await;
         app.desk.board.update_attempt(scan.id, scan.token, |live| {
-            live.plugins(vec![PluginResult::new("whatweb", PluginStatus::Unavailable), PluginResult::new("odd name", PluginStatus::Failed)]);
+            live.plugins(vec![
+                PluginResult::new("whatweb", PluginStatus::Unavailable),
+                PluginResult::new("odd name", PluginStatus::Failed),
+            ]);
         });
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         std::fs::write(app.attempt_folder(&scan).join("whatweb_processed.json"), r#"{"x":"<b>"}"#).unwrap();
         let html = text_of(app.get("/scans/1/plugins/whatweb").await).await;
         assert!(html.contains(r#"data-events="/api/scans/1/events""#), "what is in progress is followed: {html}");
-        assert!(html.contains("Tool not installed") && html.contains("whatweb_processed.json") && html.contains("&#60;b&#62;"), "{html}");
+        assert!(
+            html.contains("Tool not installed")
+                && html.contains("whatweb_processed.json")
+                && html.contains("&#60;b&#62;"),
+            "{html}"
+        );
         assert!(text_of(app.get("/scans/1/plugins/odd%20name").await).await.contains("Failed without a message"));
         for name in ["my plugin/1", "<b>x</b>", "../x", "..", ".", "~", "~.", "a?b#c", "%2e%2e", "näme", "\\"] {
             app.desk.board.update_attempt(scan.id, scan.token, |live| {
@@ -228,6 +260,9 @@ mod tests {
         }
         let plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed)];
         app.finish(&scan, Resolution::Complete(Verdict { plugins, dry_run: false })).await;
-        assert!(!text_of(app.get("/scans/1/plugins/whatweb").await).await.contains("data-live"), "an ended scan changes no more");
+        assert!(
+            !text_of(app.get("/scans/1/plugins/whatweb").await).await.contains("data-live"),
+            "an ended scan changes no more"
+        );
     }
 }

@@ -17,10 +17,15 @@ use crate::web::viewer::Viewer;
 const MAX_REASON: usize = 200;
 
 /// Lets no scan start from now on.
-pub(crate) async fn pause(State(web): State<Web>, _viewer: Viewer, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+pub(crate) async fn pause(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let reason = form_urlencoded::parse(&body).find(|(name, _)| name == "reason").map(|(_, value)| clean(value.trim()));
-    let reason = reason.map(|reason| reason.chars().take(MAX_REASON).collect::<String>()).filter(|reason| !reason.is_empty());
+    let reason =
+        reason.map(|reason| reason.chars().take(MAX_REASON).collect::<String>()).filter(|reason| !reason.is_empty());
     web.desk().pause(reason).await?;
     Ok(Redirect::to("/supervision").into_response())
 }
@@ -44,8 +49,14 @@ mod tests {
             let html = text_of(app.get(path).await).await;
             assert!(html.contains(r#"id="queue-paused""#) && html.contains("upgrade &#60;b&#62;"), "{path}");
         }
-        let resumed =
-            app.send("POST", "/queue/resume", &[("sec-fetch-site", "same-origin"), ("referer", "http://localhost:5000/scans?status=failed")], "").await;
+        let resumed = app
+            .send(
+                "POST",
+                "/queue/resume",
+                &[("sec-fetch-site", "same-origin"), ("referer", "http://localhost:5000/scans?status=failed")],
+                "",
+            )
+            .await;
         assert_eq!((resumed.status().as_u16(), header_of(&resumed, "location")), (303, "/scans?status=failed"));
         assert!(!text_of(app.get("/").await).await.contains("queue-paused"));
         assert_eq!(app.send("POST", "/queue/pause", &[("sec-fetch-site", "cross-site")], "").await.status(), 403);

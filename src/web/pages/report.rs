@@ -92,10 +92,16 @@ mod tests {
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
         std::fs::write(app.attempt_folder(&scan).join(PDF_REPORT), "x").unwrap();
         let answer = app.get(&path).await;
-        assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/scans/1/attempts/1/files/kast_report.pdf"));
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()),
+            (303, "/scans/1/attempts/1/files/kast_report.pdf")
+        );
         std::fs::write(app.attempt_folder(&scan).join(REPORT), "x").unwrap();
         let html = text_of(app.get(&path).await).await;
-        assert!(html.contains(r#"<iframe sandbox="" "#) && html.contains("/attempts/1/files/kast_report.html"), "{html}");
+        assert!(
+            html.contains(r#"<iframe sandbox="" "#) && html.contains("/attempts/1/files/kast_report.html"),
+            "{html}"
+        );
         assert!(text_of(app.get(&format!("/scans/{}", scan.id)).await).await.contains(&path));
     }
 }

@@ -1,9 +1,12 @@
-//! The page of one scan: where it stands, what it found, what became of each attempt, and what can be done now.
+//! The page of one scan: where it stands, what it found, what became of each attempt, and what can
+//! be done now.
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use kastrel_actors::model::{PluginStatus, ReportFiles, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::model::{
+    PluginStatus, ReportFiles, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts,
+};
 use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
 
@@ -123,13 +126,18 @@ struct Read {
 }
 
 /// Shows a scan.
-pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    State(web): State<Web>,
+    viewer: Viewer,
+    PathId(id): PathId,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let results = results_of(&web, &scan.record).await;
     let left = left_of(&web, &scan).await;
     let reasons = web.desk().reasons(&scan.record).await;
-    let notice =
-        notice_of(query.as_deref().unwrap_or_default(), &scan.record).filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
+    let notice = notice_of(query.as_deref().unwrap_or_default(), &scan.record)
+        .filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
     let title = format!("Scan {id} of {}", clean(&scan.record.request.target.label()));
     let layout = Layout::of(&web, &viewer, Here::Scans, title).await;
     Ok(page(&ScanDetailPage::new(&web, &scan, &web.clock(&viewer), Read { layout, reasons, results, left, notice })))
@@ -151,7 +159,8 @@ impl ScanDetailPage {
             status,
             badge: badge(scan),
             mode: record.request.mode.as_str(),
-            priority: (record.request.priority != kastrel_actors::model::Priority::Normal).then(|| record.request.priority.as_str()),
+            priority: (record.request.priority != kastrel_actors::model::Priority::Normal)
+                .then(|| record.request.priority.as_str()),
             is_dry_run: record.request.dry_run,
             repeats: record.rerun_of.map(|id| id.0),
             // What was true when the form was sent may be over when the page is looked at again.
@@ -161,9 +170,15 @@ impl ScanDetailPage {
             waiting: reasons.iter().map(|one| WaitingRow::new(one, web.state.max_attempts, clock)).collect(),
             error: match &record.state {
                 ScanState::Failed { failure, .. } => Some(sentence(&clean(&failure.detail))),
-                ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
+                ScanState::Pending { .. }
+                | ScanState::Running { .. }
+                | ScanState::Completed { .. }
+                | ScanState::Cancelled { .. } => None,
             },
-            error_kind: record.last_failure().map(|failure| crate::web::text::words(failure.kind.as_str())).unwrap_or_default(),
+            error_kind: record
+                .last_failure()
+                .map(|failure| crate::web::text::words(failure.kind.as_str()))
+                .unwrap_or_default(),
             is_cancelling: !status.is_terminal() && record.cancel_requested.is_some(),
             progress: Progress::new(web, clock, scan, left),
             coverage: CoverageView::of(scan),
@@ -178,7 +193,12 @@ impl ScanDetailPage {
             groups: findings::group(plugins, catalogue.as_deref()),
             plugins: plugins.iter().map(|plugin| PluginRow::new(record.id, plugin, settled, clock.now)).collect(),
             timeline: timeline(scan, clock.now),
-            attempts: record.attempts.iter().rev().map(|attempt| AttemptRow::new(attempt, &badge(scan), clock)).collect(),
+            attempts: record
+                .attempts
+                .iter()
+                .rev()
+                .map(|attempt| AttemptRow::new(attempt, &badge(scan), clock))
+                .collect(),
             can_cancel: !status.is_terminal() && record.cancel_requested.is_none(),
             has_ended: status.is_terminal(),
             can_render: status.is_terminal() && results.has_info && web.state.renderer.is_some(),
@@ -195,11 +215,19 @@ impl Progress {
         let ScanState::Running { attempt, .. } = &scan.record.state else { return None };
         let plugins = plugins_of(scan);
         let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
-        let running: Vec<&str> = plugins.iter().filter(|plugin| plugin.status == PluginStatus::InProgress).map(|plugin| plugin.name.as_str()).collect();
+        let running: Vec<&str> = plugins
+            .iter()
+            .filter(|plugin| plugin.status == PluginStatus::InProgress)
+            .map(|plugin| plugin.name.as_str())
+            .collect();
         let started = scan.record.last_attempt().map_or(scan.record.created_at, |attempt| attempt.started_at);
         Some(Self {
             percent: (!plugins.is_empty()).then(|| ended * 100 / plugins.len()),
-            text: if plugins.is_empty() { "Starting".into() } else { format!("{ended} of {} plugins done", plugins.len()) },
+            text: if plugins.is_empty() {
+                "Starting".into()
+            } else {
+                format!("{ended} of {} plugins done", plugins.len())
+            },
             since: exact(started),
             elapsed: duration(clock.now.duration_since(started)),
             left,
@@ -210,7 +238,8 @@ impl Progress {
     }
 }
 
-/// Which attempt runs. Interruptions count as attempts and not against the limit, so the two are told apart once they differ.
+/// Which attempt runs. Interruptions count as attempts and not against the limit, so the two are
+/// told apart once they differ.
 fn attempt_text(attempt: u32, failures: u32, max_attempts: u32) -> String {
     if attempt == failures.saturating_add(1) {
         format!("Attempt {attempt} of {}", max_attempts.max(attempt))
@@ -232,8 +261,13 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     // A list may be cut: files that matter are opened by their names.
     let is_there = async |path: &str| has_files && has(web, record, attempt, path).await.unwrap_or(false);
     let (report, pdf, has_info) = tokio::join!(is_there(REPORT), is_there(PDF_REPORT), is_there("kast_info.json"));
-    let missing_report = if has_files && notice.is_none() { reports::missing_of(record, ReportFiles { html: report, pdf }) } else { None };
-    let start_of = async |path: &str, most: u64| if has_files { head(web, record, attempt, path, most).await.ok() } else { None };
+    let missing_report = if has_files && notice.is_none() {
+        reports::missing_of(record, ReportFiles { html: report, pdf })
+    } else {
+        None
+    };
+    let start_of =
+        async |path: &str, most: u64| if has_files { head(web, record, attempt, path, most).await.ok() } else { None };
     // What ZAP's file says after the end is what it was doing when the scan ended.
     let zap = if is_running { start_of(zap::FILE, zap::MOST_BYTES).await } else { None };
     let command = start_of(COMMAND, MOST_COMMAND_BYTES).await;
@@ -246,7 +280,9 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
         has_files,
         missing_report,
         notice,
-        notes: notes.map(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().map(sentence).collect()).unwrap_or_default(),
+        notes: notes
+            .map(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().map(sentence).collect())
+            .unwrap_or_default(),
         has_info,
         command: command.and_then(|(bytes, _)| String::from_utf8_lossy(&bytes).lines().next().map(clean)),
         zap: zap.and_then(|(bytes, _)| zap::view(&bytes)),
@@ -254,7 +290,8 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     }
 }
 
-/// The notice that a redirect names: a fixed sentence, never text from the address, and only where the scan's row agrees.
+/// The notice that a redirect names: a fixed sentence, never text from the address, and only where
+/// the scan's row agrees.
 fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
     let has = |pair: &str| query.split('&').any(|one| one == pair);
     let status = record.status();

@@ -1,7 +1,7 @@
 use kastrel_actors::model::ScanStatus;
 use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, Failure, FailureKind, FencingToken, Interruption, IssueRef, PluginResult, PluginStatus, Resolution, ScannerInfo, ScannerKind,
-    Severity, Verdict,
+    AttemptEnd, AttemptRecord, Failure, FailureKind, FencingToken, Interruption, IssueRef, PluginResult, PluginStatus,
+    Resolution, ScannerInfo, ScannerKind, Severity, Verdict,
 };
 
 use kastrel_actors::testing::fixtures;
@@ -61,7 +61,12 @@ impl ScanDetailPage {
             )),
             live: Some(Live { events_url: "/api/scans/17/events".into(), ..Live::sample() }),
             log_script_url: "/assets/log.js".into(),
-            waiting: vec![WaitingRow { name: "retry", text: clean(HOSTILE), next: Some(WallClock::sample().moment(at)), next_label: "Retrying at" }],
+            waiting: vec![WaitingRow {
+                name: "retry",
+                text: clean(HOSTILE),
+                next: Some(WallClock::sample().moment(at)),
+                next_label: "Retrying at",
+            }],
             error: Some(clean(HOSTILE)),
             error_kind: "crashed".into(),
             is_cancelling: true,
@@ -77,7 +82,11 @@ impl ScanDetailPage {
             }),
             coverage: CoverageView {
                 label: "10 of 12 checks ran".into(),
-                gaps: vec![crate::web::pages::coverage::Gap { name: "failed", count: "1 failed".into(), plugins: clean(HOSTILE) }],
+                gaps: vec![crate::web::pages::coverage::Gap {
+                    name: "failed",
+                    count: "1 failed".into(),
+                    plugins: clean(HOSTILE),
+                }],
                 left_out: clean(HOSTILE),
                 percent: None,
                 is_complete: false,
@@ -93,7 +102,9 @@ impl ScanDetailPage {
             groups: findings::group(&plugins, Some(&crate::web::testing::catalogue())),
             plugins: plugins.iter().map(|plugin| PluginRow::new(scan, plugin, None, at)).collect(),
             timeline,
-            attempts: attempts.map(|attempt| AttemptRow::new(&attempt, &ScanStatus::Completed.into(), &WallClock::sample())).collect(),
+            attempts: attempts
+                .map(|attempt| AttemptRow::new(&attempt, &ScanStatus::Completed.into(), &WallClock::sample()))
+                .collect(),
             results: Results {
                 attempt: 3,
                 report: true,
@@ -113,7 +124,13 @@ impl ScanDetailPage {
                     warnings: vec![clean(HOSTILE)],
                 }),
                 notes: Vec::new(),
-                log: Some(Tail { lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()], next: 412, is_cut: true, is_window: false, growing: None }),
+                log: Some(Tail {
+                    lines: vec![clean(HOSTILE), "</pre><b>bold</b>".into()],
+                    next: 412,
+                    is_cut: true,
+                    is_window: false,
+                    growing: None,
+                }),
             },
             can_cancel: true,
             has_ended: true,
@@ -127,7 +144,12 @@ impl ScanDetailPage {
 #[test]
 fn looks_as_it_should() {
     let html = ScanDetailPage::sample().render().unwrap();
-    assert!(!html.contains("<script>") && !html.contains('\u{1b}') && !html.contains('\u{202e}') && !html.contains("<b>bold"));
+    assert!(
+        !html.contains("<script>")
+            && !html.contains('\u{1b}')
+            && !html.contains('\u{202e}')
+            && !html.contains("<b>bold")
+    );
     insta::assert_snapshot!(html);
 }
 
@@ -136,7 +158,10 @@ async fn a_live_page_follows_and_an_ended_one_is_still() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     app.desk.board.update_attempt(scan.id, scan.token, |live| {
-        live.plugins(vec![PluginResult::new("whatweb", PluginStatus::Completed), PluginResult::new("testssl", PluginStatus::InProgress)]);
+        live.plugins(vec![
+            PluginResult::new("whatweb", PluginStatus::Completed),
+            PluginResult::new("testssl", PluginStatus::InProgress),
+        ]);
     });
     let html = text_of(app.get("/scans/1?submitted=1").await).await;
     for part in [
@@ -152,7 +177,12 @@ async fn a_live_page_follows_and_an_ended_one_is_still() {
     }
     app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "Traceback <most recent>"))).await;
     let html = text_of(app.get("/scans/1?submitted=1").await).await;
-    assert!(!html.contains("data-live") && !html.contains("live.js") && !html.contains("http-equiv") && !html.contains("/scans/1/cancel"));
+    assert!(
+        !html.contains("data-live")
+            && !html.contains("live.js")
+            && !html.contains("http-equiv")
+            && !html.contains("/scans/1/cancel")
+    );
     assert!(
         html.contains("Traceback &#60;most recent&#62;")
             && html.contains("/scans/1/rerun")
@@ -165,8 +195,10 @@ async fn a_live_page_follows_and_an_ended_one_is_still() {
 async fn plugins_that_did_not_do_their_work_say_so_and_why() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
-    let failed = PluginResult { message: Some("timed out <b>".into()), ..PluginResult::new("testssl", PluginStatus::Failed) };
-    let verdict = Verdict { plugins: vec![failed, PluginResult::new("subfinder", PluginStatus::Unavailable)], dry_run: false };
+    let failed =
+        PluginResult { message: Some("timed out <b>".into()), ..PluginResult::new("testssl", PluginStatus::Failed) };
+    let verdict =
+        Verdict { plugins: vec![failed, PluginResult::new("subfinder", PluginStatus::Unavailable)], dry_run: false };
     app.finish(&scan, Resolution::Complete(verdict)).await;
     let html = text_of(app.get("/scans/1").await).await;
     for part in [
@@ -196,9 +228,18 @@ async fn a_scan_is_deleted_after_a_question_and_only_once_it_has_ended() {
     app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "x"))).await;
     let question = text_of(app.get("/scans/1/delete").await).await;
     assert!(question.contains("Delete scan 1?") && question.contains(r#"action="/scans/1/delete""#), "{question}");
-    assert_eq!(header_of(&app.post_form("/scans/1/delete", "confirmed=yes").await, "location"), "/scans?done=delete&n=1");
+    assert_eq!(
+        header_of(&app.post_form("/scans/1/delete", "confirmed=yes").await, "location"),
+        "/scans?done=delete&n=1"
+    );
     assert!(!app.attempt_folder(&scan).exists());
-    assert_eq!((app.get("/scans/1").await.status().as_u16(), app.send("DELETE", "/api/scans/1", &[], "").await.status().as_u16()), (404, 404));
+    assert_eq!(
+        (
+            app.get("/scans/1").await.status().as_u16(),
+            app.send("DELETE", "/api/scans/1", &[], "").await.status().as_u16()
+        ),
+        (404, 404)
+    );
     let ended = app.running("example.org").await;
     app.finish(&ended, Resolution::Fail(Failure::new(FailureKind::Crashed, "x"))).await;
     assert_eq!(app.send("DELETE", &format!("/api/scans/{}", ended.id), &[], "").await.status(), 204);
@@ -224,9 +265,18 @@ async fn buttons_lead_back_to_a_scan_that_says_what_happened() {
     assert_eq!(app.post_form("/scans/99/cancel", "").await.status(), 404);
     // From a row of the list it leads back there.
     let listed = "back=%2Fscans%3Fstatus%3Dpending";
-    assert_eq!(header_of(&app.post_form("/scans/2/cancel", listed).await, "location"), "/scans?status=pending&done=cancel&n=1&not=0");
-    assert_eq!(header_of(&app.post_form("/scans/2/cancel", listed).await, "location"), "/scans?status=pending&done=cancel&n=0&not=1");
-    assert_eq!(header_of(&app.post_form("/scans/2/rerun", listed).await, "location"), "/scans?status=pending&done=rerun&n=1&not=0");
+    assert_eq!(
+        header_of(&app.post_form("/scans/2/cancel", listed).await, "location"),
+        "/scans?status=pending&done=cancel&n=1&not=0"
+    );
+    assert_eq!(
+        header_of(&app.post_form("/scans/2/cancel", listed).await, "location"),
+        "/scans?status=pending&done=cancel&n=0&not=1"
+    );
+    assert_eq!(
+        header_of(&app.post_form("/scans/2/rerun", listed).await, "location"),
+        "/scans?status=pending&done=rerun&n=1&not=0"
+    );
 }
 
 #[tokio::test]
@@ -234,7 +284,11 @@ async fn the_notes_on_an_ended_attempt_are_shown() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
-    std::fs::write(app.attempt_folder(&scan).join("notes.log"), "processes outlived the scanner and were killed: 3 (sleep)\n<script>x</script>\n").unwrap();
+    std::fs::write(
+        app.attempt_folder(&scan).join("notes.log"),
+        "processes outlived the scanner and were killed: 3 (sleep)\n<script>x</script>\n",
+    )
+    .unwrap();
     assert!(!text_of(app.get("/scans/1").await).await.contains("no PDF report"), "nothing is known before the end");
     app.finish(&scan, Resolution::Complete(Verdict::default())).await;
     let html = text_of(app.get("/scans/1").await).await;
@@ -268,7 +322,11 @@ async fn what_is_no_scan_is_a_page_that_says_so() {
     let app = TestApp::new();
     for path in ["/scans/1", "/scans/abc", "/scans/1/report", "/scans/1/files"] {
         let response = app.get(path).await;
-        assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (404, "text/html; charset=utf-8"), "{path}");
+        assert_eq!(
+            (response.status().as_u16(), header_of(&response, "content-type")),
+            (404, "text/html; charset=utf-8"),
+            "{path}"
+        );
         assert!(text_of(response).await.contains("There is no such scan"), "{path}");
     }
 }
@@ -281,7 +339,10 @@ async fn a_scan_that_waits_says_why_with_the_reason_of_whoever_paused_the_queue(
     app.desk.pause(Some("an <upgrade>".into())).await.unwrap();
     for address in ["/scans/1", "/scans/1?submitted=1"] {
         let html = text_of(app.get(address).await).await;
-        assert!(html.contains("The queue is paused (an &#60;upgrade&#62;). Starts when the queue is resumed."), "{html}");
+        assert!(
+            html.contains("The queue is paused (an &#60;upgrade&#62;). Starts when the queue is resumed."),
+            "{html}"
+        );
     }
     app.desk.resume().await.unwrap();
     assert!(text_of(app.get("/scans/1?submitted=1").await).await.contains("Scan queued. This page"));

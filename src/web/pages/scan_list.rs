@@ -22,7 +22,8 @@ const PATH: &str = "/scans";
 const NONE_HAS_ENDED: &str = "Only finished scans can be sorted by duration, items or severity; showing newest first.";
 const TOO_MANY_TARGETS: &str = "Too many targets to sort; showing newest first. Filter by a part of the target.";
 const HIDES: &str = "finished scans only in this order";
-/// Up to so many scans in all, the tabs of a filtered list are counted; beyond, counting would cost more than the page.
+/// Up to so many scans in all, the tabs of a filtered list are counted; beyond, counting would cost
+/// more than the page.
 const COUNTED: u64 = 500;
 /// So many rows that cannot be read are named.
 const NAMED: usize = 10;
@@ -108,7 +109,8 @@ struct Heading {
 
 /// Shows the list.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
-    // A hand-written address with a wrong parameter shows what the right ones ask for, and says what is wrong.
+    // A hand-written address with a wrong parameter shows what the right ones ask for, and says
+    // what is wrong.
     let (asked, errors) = ScanListQuery::parse(raw.as_deref());
     let mut query = asked.clone().in_fitting_order();
     let mut order_notice = (query.order != asked.order).then_some(NONE_HAS_ENDED);
@@ -133,17 +135,25 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     let clock = web.clock(&viewer);
     let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web, &clock)).collect();
     let place = |id| kastrel_actors::ports::ListPlace { rank: String::new(), id };
-    let (first_row, last_row) = (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
+    let (first_row, last_row) =
+        (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
     let is_back = query.back && query.order.is_by_number();
     // A walk that ended early goes on in its own direction, from where it ended.
     let (next, rest) = if list.is_partial { (None, list.next.as_ref()) } else { (list.next.as_ref(), None) };
     let search_on = rest.and_then(|rest| if is_back { query.backward(rest.id) } else { Some(query.onward(rest)) });
-    // On the way back, what follows the page is where one came from; what precedes it is what the walk found more of. A page without rows has the place at which it begins.
+    // On the way back, what follows the page is where one came from; what precedes it is what the
+    // walk found more of. A page without rows has the place at which it begins.
     let (before, after) = if is_back {
-        (next.and(first_row).and_then(|id| query.backward(id)), last_row.map(|id| query.onward(&place(id))).or_else(|| query.turned()))
+        (
+            next.and(first_row).and_then(|id| query.backward(id)),
+            last_row.map(|id| query.onward(&place(id))).or_else(|| query.turned()),
+        )
     } else {
         let is_first = query == start;
-        (first_row.filter(|_| !is_first).and_then(|id| query.backward(id)).or_else(|| query.turned()), next.map(|next| query.onward(next)))
+        (
+            first_row.filter(|_| !is_first).and_then(|id| query.backward(id)).or_else(|| query.turned()),
+            next.map(|next| query.onward(next)),
+        )
     };
     let export = |kind: &str| start.link(&format!("/api/scans/export.{kind}"));
     Ok(page(&ScanListPage {
@@ -176,7 +186,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     }))
 }
 
-/// How many scans of each state match the filters other than the state: numbers that say something else would mislead. `None` where they are not known at a bearable cost.
+/// How many scans of each state match the filters other than the state: numbers that say something
+/// else would mislead. `None` where they are not known at a bearable cost.
 async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Result<Option<StoreStats>, Problem> {
     let all = ScanListQuery { statuses: Vec::new(), ..query.clone() };
     if !all.is_narrowed() {
@@ -186,7 +197,10 @@ async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Res
         return Ok(None);
     }
     let limit = usize::try_from(COUNTED).unwrap_or(usize::MAX);
-    let page = web.desk().list(ListQuery { limit, count: false, order: ScanOrder::Newest, ..all.newest_first().for_store() }).await?;
+    let page = web
+        .desk()
+        .list(ListQuery { limit, count: false, order: ScanOrder::Newest, ..all.newest_first().for_store() })
+        .await?;
     let mut counts = StoreStats::default();
     for scan in &page.scans {
         *match scan.status() {
@@ -200,16 +214,23 @@ async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Res
     Ok((page.next.is_none() && !page.is_partial).then_some(counts))
 }
 
-/// Rows that the store cannot read, where the search met any: they are left out of the list, and not passed over in silence.
+/// Rows that the store cannot read, where the search met any: they are left out of the list, and
+/// not passed over in silence.
 fn unreadable(scans: &[ScanId]) -> Option<String> {
     let named: Vec<String> = scans.iter().take(NAMED).map(|id| format!("#{id}")).collect();
     let more = if scans.len() > NAMED { ", …" } else { "" };
-    (!scans.is_empty())
-        .then(|| format!("{} could not be read: {}{more}. The server's log says why.", counted(scans.len() as u64, "row", "rows"), named.join(", ")))
+    (!scans.is_empty()).then(|| {
+        format!(
+            "{} could not be read: {}{more}. The server's log says why.",
+            counted(scans.len() as u64, "row", "rows"),
+            named.join(", ")
+        )
+    })
 }
 
 fn summary(query: &ScanListQuery, rows: usize) -> String {
-    let can_hide = query.is_of_ended() && (query.statuses.is_empty() || query.statuses.iter().any(|status| !status.is_terminal()));
+    let can_hide =
+        query.is_of_ended() && (query.statuses.is_empty() || query.statuses.iter().any(|status| !status.is_terminal()));
     let shown = if rows == 0 { String::new() } else { counted(rows as u64, "scan on this page", "scans on this page") };
     match (can_hide, shown.is_empty()) {
         (false, _) => shown,
@@ -224,15 +245,22 @@ fn wrong(error: &FieldError) -> String {
 
 impl FilterView {
     fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&CatalogueView>) -> Self {
-        let choice = |value: &str, label: &str, is_chosen| FilterChoice { value: value.into(), label: label.into(), is_chosen };
+        let choice =
+            |value: &str, label: &str, is_chosen| FilterChoice { value: value.into(), label: label.into(), is_chosen };
         let has_days = query.from.is_some() || query.to.is_some();
         let mut modes = vec![choice("", "Any", query.mode.is_none())];
-        modes.extend(ScanMode::ALL.iter().map(|mode| choice(mode.as_str(), &sentence(mode.as_str()), query.mode == Some(*mode))));
+        modes.extend(
+            ScanMode::ALL.iter().map(|mode| choice(mode.as_str(), &sentence(mode.as_str()), query.mode == Some(*mode))),
+        );
         Self {
             target: clean(query.target.as_deref().unwrap_or_default()),
             statuses: query.statuses.iter().map(|status| status.as_str()).collect(),
             plugin: clean(query.plugin.as_deref().unwrap_or_default()),
-            plugins: catalogue.iter().flat_map(|catalogue| &catalogue.plugins).map(|plugin| clean(&plugin.name)).collect(),
+            plugins: catalogue
+                .iter()
+                .flat_map(|catalogue| &catalogue.plugins)
+                .map(|plugin| clean(&plugin.name))
+                .collect(),
             from: query.from.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
             to: query.to.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
             zone: if has_days { query.zone.name() } else { zone.name() }.to_owned(),
@@ -244,7 +272,10 @@ impl FilterView {
                 .filter(|order| fits(query, **order))
                 .map(|order| choice(order.as_str(), order_label(*order), query.order == *order))
                 .collect(),
-            sizes: PER_PAGE.iter().map(|size| choice(&size.to_string(), &size.to_string(), query.per_page == *size)).collect(),
+            sizes: PER_PAGE
+                .iter()
+                .map(|size| choice(&size.to_string(), &size.to_string(), query.per_page == *size))
+                .collect(),
         }
     }
 }
@@ -266,7 +297,11 @@ fn least_severities(query: &ScanListQuery) -> Vec<FilterChoice> {
     };
     let any = choice("", "Any".into(), query.min_severity.is_none());
     std::iter::once(any)
-        .chain(Severity::ALL.iter().map(|severity| choice(severity.as_str(), label(*severity), query.min_severity == Some(*severity))))
+        .chain(
+            Severity::ALL
+                .iter()
+                .map(|severity| choice(severity.as_str(), label(*severity), query.min_severity == Some(*severity))),
+        )
         .collect()
 }
 
@@ -298,9 +333,15 @@ fn headings(query: &ScanListQuery) -> Vec<Heading> {
         Heading { label, class, url: to(order), is_here, arrow: if is_here { arrow } else { "" } }
     };
     let submitted = match query.order {
-        ScanOrder::Newest => Heading { url: to(ScanOrder::Oldest), ..sorted("Submitted", "", ScanOrder::Newest, "↓") },
-        ScanOrder::Oldest => Heading { url: to(ScanOrder::Newest), ..sorted("Submitted", "", ScanOrder::Oldest, "↑") },
-        ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => sorted("Submitted", "", ScanOrder::Newest, ""),
+        ScanOrder::Newest => {
+            Heading { url: to(ScanOrder::Oldest), ..sorted("Submitted", "", ScanOrder::Newest, "↓") }
+        }
+        ScanOrder::Oldest => {
+            Heading { url: to(ScanOrder::Newest), ..sorted("Submitted", "", ScanOrder::Oldest, "↑") }
+        }
+        ScanOrder::Target | ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => {
+            sorted("Submitted", "", ScanOrder::Newest, "")
+        }
     };
     vec![
         sorted("Target", "", ScanOrder::Target, "↑"),
@@ -314,7 +355,9 @@ fn headings(query: &ScanListQuery) -> Vec<Heading> {
 
 /// What was done to many scans, from numbers in the address and words of ours.
 fn notice_of(query: &str) -> Option<Notice> {
-    let of = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let of = |name: &str| {
+        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
     let count = |name: &str| of(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or_default();
     let (done, not, left) = (count("n"), count("not"), count("left"));
     let scans = counted(done, "scan", "scans");
@@ -322,12 +365,17 @@ fn notice_of(query: &str) -> Option<Notice> {
         "submitted" => format!("{scans} queued. This page updates live."),
         "cancel" => format!("Cancel requested for {scans}."),
         "rerun" => format!("{} queued.", counted(done, "new scan", "new scans")),
-        "delete" if left > 0 => format!("{scans} deleted. The files of {left} could not be removed; see the server's log."),
+        "delete" if left > 0 => {
+            format!("{scans} deleted. The files of {left} could not be removed; see the server's log.")
+        }
         "delete" => format!("{scans} deleted."),
         _ => return None,
     };
-    let rest =
-        if not > 0 { format!(" {} skipped: the state had changed, or the scan was refused.", counted(not, "scan was", "scans were")) } else { String::new() };
+    let rest = if not > 0 {
+        format!(" {} skipped: the state had changed, or the scan was refused.", counted(not, "scan was", "scans were"))
+    } else {
+        String::new()
+    };
     let kind = if not > 0 || left > 0 { "warning" } else { "done" };
     Some(Notice::new(kind, text + &rest))
 }

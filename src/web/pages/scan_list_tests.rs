@@ -4,7 +4,9 @@ use crate::web::testing::{TestApp, catalogue, header_of, text_of};
 
 impl ScanListPage {
     fn sample() -> Self {
-        let (query, errors) = ScanListQuery::parse(Some("status=failed&target=%3Cscript%3E&mode=both&plugin=zap&from=2026-11-01&sort=longest&before=x"));
+        let (query, errors) = ScanListQuery::parse(Some(
+            "status=failed&target=%3Cscript%3E&mode=both&plugin=zap&from=2026-11-01&sort=longest&before=x",
+        ));
         let tab = |status: ScanStatus| Tab {
             name: status.as_str(),
             label: state_word(status),
@@ -47,7 +49,9 @@ fn looks_as_it_should() {
 }
 
 fn link(html: &str, id: &str) -> Option<String> {
-    let tag = html.split("<a ").find(|tag| tag.contains(&format!("id=\"{id}\"")) && tag.find('>').is_some_and(|end| tag[..end].contains(id)))?;
+    let tag = html.split("<a ").find(|tag| {
+        tag.contains(&format!("id=\"{id}\"")) && tag.find('>').is_some_and(|end| tag[..end].contains(id))
+    })?;
     Some(tag.split("href=\"").nth(1)?.split('"').next()?.replace("&#38;", "&"))
 }
 
@@ -88,7 +92,10 @@ async fn a_search_that_ends_early_goes_on_the_way_it_went() {
     let first = page("/scans?target=rare&per_page=5").await;
     assert_eq!((rows(&first), link(&first, "page-next"), link(&first, "page-previous")), (vec![9], None, None));
     let second = page(&link(&first, "page-search-on").unwrap()).await;
-    assert!(rows(&second).is_empty() && second.contains("No match yet.") && second.contains("Search older scans"), "{second}");
+    assert!(
+        rows(&second).is_empty() && second.contains("No match yet.") && second.contains("Search older scans"),
+        "{second}"
+    );
     let third = page(&link(&second, "page-search-on").unwrap()).await;
     assert_eq!((rows(&third), link(&third, "page-search-on")), (vec![1], None));
     // The way back leads over the same empty stretch to the beginning.
@@ -112,14 +119,24 @@ async fn an_order_hides_no_scan_without_a_word() {
     app.running("b.example.com").await;
     app.submitted("a.example.com").await;
     let running = text_of(app.get("/scans?status=running&sort=longest").await).await;
-    assert!(rows(&running) == [1] && running.contains(NONE_HAS_ENDED) && !running.contains("sort=findings"), "{running}");
-    assert!(!running.contains(r#"value="longest""#) && running.contains(r#"value="target""#), "what has no use is not offered: {running}");
+    assert!(
+        rows(&running) == [1] && running.contains(NONE_HAS_ENDED) && !running.contains("sort=findings"),
+        "{running}"
+    );
+    assert!(
+        !running.contains(r#"value="longest""#) && running.contains(r#"value="target""#),
+        "what has no use is not offered: {running}"
+    );
     let all = text_of(app.get("/scans?sort=longest").await).await;
     assert!(all.contains(HIDES) && link(&all, "tab-running").as_deref() == Some("/scans?status=running"), "{all}");
     app.store.refuse_order();
     let by_target = text_of(app.get("/scans?sort=target&per_page=1").await).await;
     assert!(rows(&by_target) == [2] && by_target.contains(TOO_MANY_TARGETS), "{by_target}");
-    assert_eq!(rows(&text_of(app.get(&link(&by_target, "page-next").unwrap()).await).await), [1], "it goes on in the order that it is in");
+    assert_eq!(
+        rows(&text_of(app.get(&link(&by_target, "page-next").unwrap()).await).await),
+        [1],
+        "it goes on in the order that it is in"
+    );
     assert_eq!(text_of(app.get("/api/scans/export.csv?sort=target").await).await.lines().count(), 3);
 }
 
@@ -130,9 +147,15 @@ async fn the_filter_is_in_the_address_and_in_every_link() {
     app.submitted("a.example.com").await;
     let html = text_of(app.get("/scans?status=pending&target=A.EX&mode=passive").await).await;
     assert_eq!(rows(&html), [1]);
-    assert_eq!(link(&html, "export-csv").as_deref(), Some("/api/scans/export.csv?status=pending&target=a.ex&mode=passive"));
+    assert_eq!(
+        link(&html, "export-csv").as_deref(),
+        Some("/api/scans/export.csv?status=pending&target=a.ex&mode=passive")
+    );
     assert_eq!(link(&html, "tab-failed").as_deref(), Some("/scans?status=failed&target=a.ex&mode=passive"));
-    assert!(html.contains(r#"<option value="whatweb">"#) && html.contains(r#"<option value="passive" selected>"#), "{html}");
+    assert!(
+        html.contains(r#"<option value="whatweb">"#) && html.contains(r#"<option value="passive" selected>"#),
+        "{html}"
+    );
     let none = text_of(app.get("/scans?status=failed").await).await;
     assert!(none.contains("No scans match.") && none.contains("Show all scans"), "{none}");
 }
@@ -144,7 +167,12 @@ async fn a_wrong_filter_is_named_and_the_rest_is_kept() {
     let response = app.get("/scans?status=%3Cscript%3E&from=yesterday&at=x&sort=longest").await;
     assert_eq!(response.status(), 200);
     let html = text_of(response).await;
-    assert!(html.contains("Status: expected one or more of") && html.contains("From: expected a day") && !html.contains("<script>"), "{html}");
+    assert!(
+        html.contains("Status: expected one or more of")
+            && html.contains("From: expected a day")
+            && !html.contains("<script>"),
+        "{html}"
+    );
     let many = text_of(app.get(&format!("/scans?{}", "page=x&".repeat(1000))).await).await;
     assert_eq!(many.matches("Page: expected a number").count(), MOST_ERRORS);
 }
@@ -159,7 +187,9 @@ async fn the_tabs_count_what_the_filters_leave() {
         let html = text_of(app.get(path).await).await;
         html.split("<li><a href=")
             .filter(|tab| tab.contains(r#"id="tab-"#))
-            .map(|tab| tab.split("class=\"count\">").nth(1).map_or("", |rest| rest.split('<').next().unwrap()).to_owned())
+            .map(|tab| {
+                tab.split("class=\"count\">").nth(1).map_or("", |rest| rest.split('<').next().unwrap()).to_owned()
+            })
             .collect::<Vec<_>>()
     };
     assert_eq!(tabs("/scans").await, ["3", "2", "1", "0", "0", "0"]);
@@ -173,7 +203,9 @@ async fn the_tabs_count_what_the_filters_leave() {
 async fn days_are_those_of_the_viewer_and_the_address_says_whose() {
     let app = TestApp::new();
     app.submitted("a.example.com").await;
-    let seen = async |path: &str| text_of(app.send("GET", path, &[("cookie", "kastrel-zone=Pacific/Auckland")], "").await).await;
+    let seen = async |path: &str| {
+        text_of(app.send("GET", path, &[("cookie", "kastrel-zone=Pacific/Auckland")], "").await).await
+    };
     let html = seen("/scans").await;
     assert!(html.contains(r#"name="zone" value="Pacific/Auckland""#) && html.contains(">From</label>"), "{html}");
     // It was submitted at midnight UTC, which is 13:00 of that day there.
@@ -181,7 +213,10 @@ async fn days_are_those_of_the_viewer_and_the_address_says_whose() {
         assert_eq!(rows(&seen(&format!("/scans?{query}&zone=Pacific%2FAuckland")).await).len(), expected, "{query}");
     }
     let html = seen("/scans?from=2026-01-01&zone=Pacific%2FAuckland").await;
-    assert_eq!(link(&html, "export-csv").as_deref(), Some("/api/scans/export.csv?from=2026-01-01&zone=Pacific%2FAuckland"));
+    assert_eq!(
+        link(&html, "export-csv").as_deref(),
+        Some("/api/scans/export.csv?from=2026-01-01&zone=Pacific%2FAuckland")
+    );
     let other = seen("/scans?from=2026-01-01").await;
     assert!(other.contains(">From (UTC)</label>") && other.contains(r#"name="zone" value="UTC""#), "{other}");
 }
@@ -189,7 +224,10 @@ async fn days_are_those_of_the_viewer_and_the_address_says_whose() {
 #[tokio::test]
 async fn an_empty_list_says_how_to_begin() {
     let response = TestApp::new().get("/scans").await;
-    assert_eq!((header_of(&response, "x-content-type-options"), header_of(&response, "cross-origin-opener-policy")), ("nosniff", "same-origin"));
+    assert_eq!(
+        (header_of(&response, "x-content-type-options"), header_of(&response, "cross-origin-opener-policy")),
+        ("nosniff", "same-origin")
+    );
     let html = text_of(response).await;
     assert!(html.contains("No scans yet.") && html.contains(r#"href="/new""#) && !html.contains("style="), "{html}");
 }

@@ -74,7 +74,11 @@ impl ScanRow {
         use super::layout::HOSTILE;
 
         let gap = |name, count: &str| Gap { name, count: count.into(), plugins: HOSTILE.into() };
-        let gaps = if status == ScanStatus::Completed { vec![gap("failed", "2 failed"), gap("unavailable", "1 not installed")] } else { Vec::new() };
+        let gaps = if status == ScanStatus::Completed {
+            vec![gap("failed", "2 failed"), gap("unavailable", "1 not installed")]
+        } else {
+            Vec::new()
+        };
         Self {
             id,
             url: format!("/scans/{id}"),
@@ -102,7 +106,12 @@ impl ScanRow {
 /// Why a scan failed, in a line.
 pub(crate) fn reason(state: &ScanState) -> Option<String> {
     match state {
-        ScanState::Failed { failure, .. } => Some(clean(&format!("{}: {}", sentence(&words(failure.kind.as_str())), failure.detail))),
-        ScanState::Pending { .. } | ScanState::Running { .. } | ScanState::Completed { .. } | ScanState::Cancelled { .. } => None,
+        ScanState::Failed { failure, .. } => {
+            Some(clean(&format!("{}: {}", sentence(&words(failure.kind.as_str())), failure.detail)))
+        }
+        ScanState::Pending { .. }
+        | ScanState::Running { .. }
+        | ScanState::Completed { .. }
+        | ScanState::Cancelled { .. } => None,
     }
 }

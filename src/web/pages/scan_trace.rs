@@ -1,5 +1,6 @@
-//! A scan's trace as Kastrel itself remembers it: waiting, attempts, plugins and verdict, drawn without any tracing backend. The plugins are those of the last attempt, because the row keeps the
-//! results of no other.
+//! A scan's trace as Kastrel itself remembers it: waiting, attempts, plugins and verdict, drawn
+//! without any tracing backend. The plugins are those of the last attempt, because the row keeps
+//! the results of no other.
 
 use askama::Template;
 use axum::extract::State;
@@ -81,7 +82,10 @@ mod tests {
         let id = app.submitted("example.com").await;
         app.hold(kastrel_actors::model::FaultKind::ResultsFolder, "the results folder /r is missing");
         let html = text_of(app.get(&format!("/scans/{id}/trace")).await).await;
-        assert!(html.contains("held back") && html.contains("the results folder /r is missing (make it again)"), "{html}");
+        assert!(
+            html.contains("held back") && html.contains("the results folder /r is missing (make it again)"),
+            "{html}"
+        );
         assert!(!html.to_lowercase().contains("backoff"), "{html}");
     }
 
@@ -90,6 +94,9 @@ mod tests {
         let app = TestApp::new();
         let id = app.submitted("example.com").await;
         let html = text_of(app.get(&format!("/scans/{id}")).await).await;
-        assert!(html.contains(&format!("href=\"/scans/{id}/trace\"")) && html.contains("http://jaeger.test/trace/"), "{html}");
+        assert!(
+            html.contains(&format!("href=\"/scans/{id}/trace\"")) && html.contains("http://jaeger.test/trace/"),
+            "{html}"
+        );
     }
 }

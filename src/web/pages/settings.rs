@@ -67,7 +67,12 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         is_stand_in: layout.is_stand_in,
         role: if web.state.runs_scans { "Serves pages and runs scans" } else { "Serves pages; workers run the scans" },
         attempts: web.state.max_attempts,
-        settings: web.state.settings.iter().map(|line| SettingLine { key: clean(&line.key), value: clean(&line.value) }).collect(),
+        settings: web
+            .state
+            .settings
+            .iter()
+            .map(|line| SettingLine { key: clean(&line.key), value: clean(&line.value) })
+            .collect(),
         plugins: catalogue.as_deref().map(plugins).unwrap_or_default(),
         issues: catalogue
             .as_ref()
@@ -89,8 +94,14 @@ impl BackupLine {
             made: clock.moment(mark.made_at),
             age: duration(clock.now.duration_since(mark.made_at)),
             size: size(file.bytes),
-            missing: if mark.missing > 0 { counted(mark.missing, "scan could not be read", "scans could not be read") } else { String::new() },
-            why: mark.before_migration_of.map_or_else(|| "Regular".to_owned(), |schema| format!("Before the migration of schema {schema}")),
+            missing: if mark.missing > 0 {
+                counted(mark.missing, "scan could not be read", "scans could not be read")
+            } else {
+                String::new()
+            },
+            why: mark
+                .before_migration_of
+                .map_or_else(|| "Regular".to_owned(), |schema| format!("Before the migration of schema {schema}")),
             file: clean(&file.name()),
         }
     }
@@ -107,7 +118,11 @@ fn plugins(catalogue: &CatalogueView) -> Vec<PluginLine> {
         label: clean(&plugin.display_name),
         about: clean(&plugin.description),
         kind: plugin.kind.as_str(),
-        badge: if plugin.available { Badge::new("ok", "completed", "Available") } else { Badge::new("unavailable", "unavailable", "Tool not installed") },
+        badge: if plugin.available {
+            Badge::new("ok", "completed", "Available")
+        } else {
+            Badge::new("unavailable", "unavailable", "Tool not installed")
+        },
         needs: clean(&plugin.dependencies.join(", ")),
     };
     catalogue.plugins.iter().map(line).collect()
@@ -137,7 +152,15 @@ mod tests {
                 backups: backup_status()
                     .files
                     .iter()
-                    .map(|file| BackupLine::new(file, &WallClock { now: jiff::Timestamp::from_second(1_767_312_000).unwrap(), ..WallClock::sample() }))
+                    .map(|file| {
+                        BackupLine::new(
+                            file,
+                            &WallClock {
+                                now: jiff::Timestamp::from_second(1_767_312_000).unwrap(),
+                                ..WallClock::sample()
+                            },
+                        )
+                    })
                     .collect(),
                 backup_failure: failure(&BackupFailure { why: HOSTILE.into(), ..backup_status().failure.unwrap() }),
             }
@@ -156,7 +179,10 @@ mod tests {
         app.load_catalogue();
         let html = text_of(app.get("/settings").await).await;
         assert!(
-            html.contains("0.0.0-test") && html.contains("KAST was not found") && html.contains("scans.concurrency") && html.contains("Tool not installed"),
+            html.contains("0.0.0-test")
+                && html.contains("KAST was not found")
+                && html.contains("scans.concurrency")
+                && html.contains("Tool not installed"),
             "{html}"
         );
     }
@@ -167,7 +193,12 @@ mod tests {
         assert!(text_of(app.get("/settings").await).await.contains("No backup yet"));
         app.backups.send_replace(backup_status());
         let html = text_of(app.get("/settings").await).await;
-        for part in ["kastrel-000002-20260101T000000Z-missing-3.backup", "4.1 KB", "3 scans could not be read", "The last backup failed (2 tries): no space"] {
+        for part in [
+            "kastrel-000002-20260101T000000Z-missing-3.backup",
+            "4.1 KB",
+            "3 scans could not be read",
+            "The last backup failed (2 tries): no space",
+        ] {
             assert!(html.contains(part), "{part}: {html}");
         }
     }

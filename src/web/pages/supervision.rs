@@ -120,9 +120,13 @@ impl ActorRow {
 fn state_badge(state: &str) -> Badge {
     let (name, icon) = match state {
         "running" | "serving" | "held" | "watching" | "well" | "waiting for a job" => ("ok", "completed"),
-        "starting" | "acquiring" | "checking" | "restarting" | "stopping" | "shutting down" | "recording" => ("active", "running"),
+        "starting" | "acquiring" | "checking" | "restarting" | "stopping" | "shutting down" | "recording" => {
+            ("active", "running")
+        }
         state if state.starts_with("held back") || state.starts_with("waiting") => ("warning", "unavailable"),
-        state if state == "failed" || state.starts_with("lost") || state.contains("does not answer") => ("failed", "failed"),
+        state if state == "failed" || state.starts_with("lost") || state.contains("does not answer") => {
+            ("failed", "failed")
+        }
         _ => ("still", "info"),
     };
     Badge::new(name, icon, sentence(&clean(state)))
@@ -133,7 +137,9 @@ impl NodeRow {
         let registration = &node.registration;
         let badge = match (node.is_alive, node.activity()) {
             (false, _) => Badge::new("failed", "failed", "Lost"),
-            (true, NodeActivity::Active) if registration.hold.node.is_some() => Badge::new("warning", "unavailable", "Held back"),
+            (true, NodeActivity::Active) if registration.hold.node.is_some() => {
+                Badge::new("warning", "unavailable", "Held back")
+            }
             (true, NodeActivity::Active) => Badge::new("ok", "completed", "Active"),
             (true, NodeActivity::Draining) => Badge::new("warning", "pause", "Draining"),
             (true, NodeActivity::Drained) => Badge::new("skipped", "pause", "Drained"),
@@ -167,7 +173,11 @@ impl NodeRow {
 
 /// How many actors, and how often they were restarted.
 fn count(actor: &ActorView) -> (usize, u32) {
-    actor.children.iter().map(count).fold((1, actor.restarts), |(actors, restarts), (more, also)| (actors + more, restarts.saturating_add(also)))
+    actor
+        .children
+        .iter()
+        .map(count)
+        .fold((1, actor.restarts), |(actors, restarts), (more, also)| (actors + more, restarts.saturating_add(also)))
 }
 
 /// The last failure anywhere in a tree.
@@ -175,7 +185,9 @@ fn worst(actor: &ActorView) -> Option<String> {
     let own = actor.last_failure.as_ref().map(|failure| (failure.at, format!("{}: {}", actor.name, failure.reason)));
     fn all(actor: &ActorView, found: &mut Vec<(Timestamp, String)>) {
         for child in &actor.children {
-            found.extend(child.last_failure.as_ref().map(|failure| (failure.at, format!("{}: {}", child.name, failure.reason))));
+            found.extend(
+                child.last_failure.as_ref().map(|failure| (failure.at, format!("{}: {}", child.name, failure.reason))),
+            );
             all(child, found);
         }
     }
@@ -195,7 +207,14 @@ mod tests {
 
     fn actor(name: &str, children: Vec<ActorView>) -> ActorView {
         let failure = ActorFailure { at: Timestamp::UNIX_EPOCH, reason: format!("{HOSTILE} in {name}") };
-        ActorView { name: name.into(), state: "running".into(), since: Timestamp::UNIX_EPOCH, restarts: 2, last_failure: Some(failure), children }
+        ActorView {
+            name: name.into(),
+            state: "running".into(),
+            since: Timestamp::UNIX_EPOCH,
+            restarts: 2,
+            last_failure: Some(failure),
+            children,
+        }
     }
 
     impl SupervisionPage {
@@ -204,9 +223,20 @@ mod tests {
             let mut tree = Vec::new();
             let scans = (1..=52).map(|id| actor(&format!("scan-{id}"), Vec::new())).collect();
             lay_out(&actor("node", vec![actor("supervisor", scans), actor("lease", Vec::new())]), &clock, 0, &mut tree);
-            let mut node = NodeRecord { registration: fixtures::registration("node-a"), expires_at: at, is_alive: false, drain_by: None };
+            let mut node = NodeRecord {
+                registration: fixtures::registration("node-a"),
+                expires_at: at,
+                is_alive: false,
+                drain_by: None,
+            };
             node.registration.actors = Some(actor("node", vec![actor("lease", Vec::new())]));
-            Self { layout: Layout::sample("Nodes"), live: Live::sample(), is_paused: false, nodes: vec![NodeRow::new(&node, &clock)], tree }
+            Self {
+                layout: Layout::sample("Nodes"),
+                live: Live::sample(),
+                is_paused: false,
+                nodes: vec![NodeRow::new(&node, &clock)],
+                tree,
+            }
         }
     }
 
@@ -277,6 +307,9 @@ mod tests {
             live.phase(kastrel_actors::model::AttemptPhase::Running);
         });
         let html = text_of(app.get("/supervision").await).await;
-        assert!(html.contains(r#"href="/scans/1""#) && html.contains("supervisor") && html.contains("node-a"), "{html}");
+        assert!(
+            html.contains(r#"href="/scans/1""#) && html.contains("supervisor") && html.contains("node-a"),
+            "{html}"
+        );
     }
 }

@@ -12,9 +12,14 @@ use crate::web::error::{Problem, ProblemKind};
 use crate::web::viewer::{Theme, Viewer};
 
 /// Keeps a choice, and goes back to where it was made.
-pub(crate) async fn choose(_viewer: Viewer, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+pub(crate) async fn choose(
+    _viewer: Viewer,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let theme = form_urlencoded::parse(&body).find(|(name, _)| name == "theme").and_then(|(_, value)| Theme::named(&value));
+    let theme =
+        form_urlencoded::parse(&body).find(|(name, _)| name == "theme").and_then(|(_, value)| Theme::named(&value));
     let theme = theme.ok_or_else(|| Problem::new(ProblemKind::Malformed, "theme: expected system, light or dark"))?;
     let mut response = Redirect::to(&back(&headers, "/")).into_response();
     if let Ok(cookie) = HeaderValue::try_from(theme.cookie()) {
@@ -33,8 +38,17 @@ mod tests {
         let chosen = app.post_form("/theme", "theme=dark").await;
         assert_eq!((chosen.status().as_u16(), header_of(&chosen, "location")), (303, "/"));
         let cookie = header_of(&chosen, "set-cookie").split(';').next().unwrap().to_owned();
-        assert!(text_of(app.send("GET", "/", &[("cookie", &cookie)], "").await).await.contains(r#"<html lang="en" data-theme="dark">"#));
-        assert!(text_of(app.send("GET", "/nothing", &[("cookie", &cookie)], "").await).await.contains(r#"data-theme="dark""#), "also on the page of a problem");
+        assert!(
+            text_of(app.send("GET", "/", &[("cookie", &cookie)], "").await)
+                .await
+                .contains(r#"<html lang="en" data-theme="dark">"#)
+        );
+        assert!(
+            text_of(app.send("GET", "/nothing", &[("cookie", &cookie)], "").await)
+                .await
+                .contains(r#"data-theme="dark""#),
+            "also on the page of a problem"
+        );
         assert_eq!(app.post_form("/theme", "theme=pink").await.status(), 400);
     }
 }

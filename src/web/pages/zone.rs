@@ -16,11 +16,20 @@ use crate::web::zone::Zone;
 const LOCAL: &str = "local";
 
 /// Keeps a choice, and goes back to where it was made.
-pub(crate) async fn choose(_viewer: Viewer, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+pub(crate) async fn choose(
+    _viewer: Viewer,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let name = form_urlencoded::parse(&body).find(|(name, _)| name == "zone").map(|(_, value)| value.into_owned()).unwrap_or_default();
+    let name = form_urlencoded::parse(&body)
+        .find(|(name, _)| name == "zone")
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default();
     let cookie = if name == LOCAL { Some(Zone::forget()) } else { Zone::named(&name).map(|zone| zone.cookie()) };
-    let cookie = cookie.ok_or_else(|| Problem::new(ProblemKind::Malformed, "zone: expected a time zone such as Europe/Berlin, UTC or local"))?;
+    let cookie = cookie.ok_or_else(|| {
+        Problem::new(ProblemKind::Malformed, "zone: expected a time zone such as Europe/Berlin, UTC or local")
+    })?;
     let mut response = Redirect::to(&back(&headers, "/")).into_response();
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -37,16 +46,27 @@ mod tests {
         let app = TestApp::new();
         app.submitted("example.com").await;
         let plain = text_of(app.get("/scans").await).await;
-        assert!(plain.contains(r#"<b id="zone">UTC</b>"#) && plain.contains(r#"data-zone="UTC""#) && plain.contains(">00:00:00</time>"), "{plain}");
+        assert!(
+            plain.contains(r#"<b id="zone">UTC</b>"#)
+                && plain.contains(r#"data-zone="UTC""#)
+                && plain.contains(">00:00:00</time>"),
+            "{plain}"
+        );
         let chosen = app.post_form("/zone", "zone=Pacific%2FAuckland").await;
         assert_eq!((chosen.status().as_u16(), header_of(&chosen, "location")), (303, "/"));
         let cookie = header_of(&chosen, "set-cookie").split(';').next().unwrap().to_owned();
         for path in ["/", "/scans", "/scans/1", "/new", "/supervision", "/settings"] {
             let html = text_of(app.send("GET", path, &[("cookie", &cookie)], "").await).await;
-            assert!(html.contains(r#"<b id="zone">Pacific/Auckland</b>"#) && html.matches(r#"id="zone">"#).count() == 1, "{path}: {html}");
+            assert!(
+                html.contains(r#"<b id="zone">Pacific/Auckland</b>"#) && html.matches(r#"id="zone">"#).count() == 1,
+                "{path}: {html}"
+            );
         }
         let there = text_of(app.send("GET", "/scans", &[("cookie", &cookie)], "").await).await;
-        assert!(there.contains(">13:00:00</time>") && there.contains("2026-01-01 13:00:00 NZDT (2026-01-01 00:00:00 UTC)"), "{there}");
+        assert!(
+            there.contains(">13:00:00</time>") && there.contains("2026-01-01 13:00:00 NZDT (2026-01-01 00:00:00 UTC)"),
+            "{there}"
+        );
         assert!(header_of(&app.post_form("/zone", "zone=local").await, "set-cookie").contains("Max-Age=0"));
         assert_eq!(app.post_form("/zone", "zone=Nowhere%2FTown").await.status(), 400);
     }

@@ -32,7 +32,11 @@ impl Default for ScriptedBackup {
 
 #[async_trait]
 impl BackupSource for ScriptedBackup {
-    async fn write(&self, mut into: Box<dyn AsyncWrite + Send + Unpin>, now: Timestamp) -> Result<Summary, BackupError> {
+    async fn write(
+        &self,
+        mut into: Box<dyn AsyncWrite + Send + Unpin>,
+        now: Timestamp,
+    ) -> Result<Summary, BackupError> {
         let lines = self.lines.load(Ordering::SeqCst);
         for number in 0..lines {
             if number == self.fails_after.load(Ordering::SeqCst) {
@@ -41,7 +45,14 @@ impl BackupSource for ScriptedBackup {
             into.write_all(LINE).await.map_err(BackupError::Write)?;
             self.taken.fetch_add(1, Ordering::SeqCst);
         }
-        Ok(Summary { scans: lines, last: ScanId(lines), paused: false, missing: Vec::new(), bytes: lines * LINE.len() as u64, written_at: now })
+        Ok(Summary {
+            scans: lines,
+            last: ScanId(lines),
+            paused: false,
+            missing: Vec::new(),
+            bytes: lines * LINE.len() as u64,
+            written_at: now,
+        })
     }
 }
 

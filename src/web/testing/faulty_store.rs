@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanOrder, ScanRecord};
+use kastrel_actors::model::{
+    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanOrder, ScanRecord,
+};
 use kastrel_actors::policy::listing::matches;
 use kastrel_actors::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage, ScanStore, StoreError, StoreStats, Submitted,
+    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
+    ScanStore, StoreError, StoreStats, Submitted,
 };
 use kastrel_actors::testing::MemoryStore;
 
@@ -23,7 +26,12 @@ pub(crate) struct FaultyStore {
 
 impl FaultyStore {
     pub(crate) fn new(inner: Arc<MemoryStore>) -> Self {
-        Self { inner, failure: Mutex::default(), most_looked_at: Mutex::default(), refuses_order: AtomicBool::new(false) }
+        Self {
+            inner,
+            failure: Mutex::default(),
+            most_looked_at: Mutex::default(),
+            refuses_order: AtomicBool::new(false),
+        }
     }
 
     /// From now on every call fails.
@@ -79,8 +87,16 @@ impl ScanStore for FaultyStore {
         }
         let most = *self.most_looked_at.lock().unwrap();
         let Some(most) = most else { return store.list(query).await };
-        let everything =
-            ListQuery { statuses: Vec::new(), target: None, mode: None, plugin: None, created_from: None, created_until: None, limit: most, ..query.clone() };
+        let everything = ListQuery {
+            statuses: Vec::new(),
+            target: None,
+            mode: None,
+            plugin: None,
+            created_from: None,
+            created_until: None,
+            limit: most,
+            ..query.clone()
+        };
         let mut page = store.list(everything).await?;
         page.scans.retain(|record| matches(record, &query));
         page.is_partial = page.next.is_some() && page.scans.len() < query.limit;
@@ -119,7 +135,11 @@ impl ScanStore for FaultyStore {
         self.check()?.register_node(node, ttl).await
     }
 
-    async fn renew_node(&self, node: NodeRegistration, ttl: Duration) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
+    async fn renew_node(
+        &self,
+        node: NodeRegistration,
+        ttl: Duration,
+    ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
         self.check()?.renew_node(node, ttl).await
     }
 

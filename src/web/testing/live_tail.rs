@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder};
+use crate::adapters::artifacts::{
+    ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder,
+};
 
 /// See the module.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! Checks a value against a JSON schema, as far as our own description uses it. Stricter than the standard in one thing: a property that is not described is an error.
+//! Checks a value against a JSON schema, as far as our own description uses it. Stricter than the
+//! standard in one thing: a property that is not described is an error.
 
 use serde_json::{Map, Value};
 
@@ -37,7 +38,13 @@ fn check_at(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(),
     Ok(())
 }
 
-fn check_object(root: &Value, properties: &Map<String, Value>, required: &[String], value: &Value, at: &str) -> Result<(), String> {
+fn check_object(
+    root: &Value,
+    properties: &Map<String, Value>,
+    required: &[String],
+    value: &Value,
+    at: &str,
+) -> Result<(), String> {
     let Some(object) = value.as_object() else { return Err(format!("{at}: {value} is no object")) };
     if let Some(missing) = required.iter().find(|name| !object.contains_key(*name)) {
         return Err(format!("{at}: {missing} is missing"));

@@ -22,16 +22,26 @@ async fn inspect(colours: &str, options: &str) {
     let axe = tokio::task::spawn_blocking(crate::axe::script).await.unwrap();
     let stage = every_state().await;
     stage.browser.system_prefers(colours).await;
-    // Into every page that is opened from now on, before its own scripts; the policy of the page does not apply to it.
+    // Into every page that is opened from now on, before its own scripts; the policy of the page
+    // does not apply to it.
     stage.browser.protocol("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": axe })).await;
     let mut found = Vec::new();
     for path in PAGES {
         stage.open(path).await;
         stage.browser.until("document.querySelectorAll('.js[hidden]').length === 0").await;
-        let run = format!("const done = arguments[0]; axe.run(document, {options}).then((result) => done(result), (error) => done(String(error)));");
+        let run = format!(
+            "const done = arguments[0]; axe.run(document, {options}).then((result) => done(result), (error) => done(String(error)));"
+        );
         let result = stage.browser.client().execute_async(&run, Vec::new()).await.unwrap();
         assert!(result["passes"].as_array().is_some_and(|passes| !passes.is_empty()), "{path}: {result}");
-        found.extend(result["violations"].as_array().unwrap().iter().filter(|one| is_serious(one)).map(|one| format!("{path}: {}", told(one))));
+        found.extend(
+            result["violations"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|one| is_serious(one))
+                .map(|one| format!("{path}: {}", told(one))),
+        );
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
@@ -41,7 +51,13 @@ fn is_serious(violation: &Value) -> bool {
 }
 
 fn told(violation: &Value) -> String {
-    let nodes: Vec<String> = violation["nodes"].as_array().unwrap().iter().take(3).map(|node| format!("{} {}", node["html"], node["failureSummary"])).collect();
+    let nodes: Vec<String> = violation["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .take(3)
+        .map(|node| format!("{} {}", node["html"], node["failureSummary"]))
+        .collect();
     format!("{}: {}\n  {}", violation["id"], violation["help"], nodes.join("\n  "))
 }
 
@@ -54,7 +70,11 @@ async fn the_keyboard_alone_is_enough() {
     // The first stop skips what is the same on every page.
     press(&Key::Tab.to_string()).await;
     page.until("document.activeElement.classList.contains('skip')").await;
-    assert_ne!(page.js("getComputedStyle(document.activeElement).outlineStyle").await, "none", "where one is can be seen");
+    assert_ne!(
+        page.js("getComputedStyle(document.activeElement).outlineStyle").await,
+        "none",
+        "where one is can be seen"
+    );
     press(&Key::Enter.to_string()).await;
     page.until("document.activeElement.id === 'main'").await;
     stage.open("/new").await;

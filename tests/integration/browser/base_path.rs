@@ -21,7 +21,8 @@ async fn pages_forms_streams_and_cookies_work_under_a_base_path() {
     assert_eq!(page.js("document.documentElement.dataset.theme").await, "dark");
     assert_eq!(page.js("document.getElementById('zone').textContent").await, "Pacific/Auckland");
     page.click("#nav-scans").await;
-    page.until("location.pathname === '/kastrel/scans' && document.querySelectorAll('#scans tbody tr').length === 1").await;
+    page.until("location.pathname === '/kastrel/scans' && document.querySelectorAll('#scans tbody tr').length === 1")
+        .await;
     stage.all_quiet().await;
     stage.open("/elsewhere").await;
     assert_eq!(page.js("document.cookie").await, "");

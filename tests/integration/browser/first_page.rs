@@ -16,7 +16,12 @@ async fn is_light_and_comes_from_nowhere_else() {
         .await;
     let icon = page.js("document.querySelector('link[rel=icon]').href").await;
     let icon = stage.text(icon.as_str().unwrap().strip_prefix(&stage.proxy.url()).unwrap()).await.len() as u64;
-    let loaded: Vec<(&str, u64)> = loaded.as_array().unwrap().iter().map(|one| (one["url"].as_str().unwrap(), one["bytes"].as_u64().unwrap())).collect();
+    let loaded: Vec<(&str, u64)> = loaded
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["url"].as_str().unwrap(), one["bytes"].as_u64().unwrap()))
+        .collect();
     assert!(loaded.len() >= 4 && loaded.iter().all(|(_, bytes)| *bytes > 0), "page, style and scripts: {loaded:?}");
     assert!(loaded.iter().all(|(url, _)| url.starts_with(&stage.proxy.url())), "{loaded:?}");
     let sum = icon + loaded.iter().map(|(_, bytes)| bytes).sum::<u64>();

@@ -1,9 +1,12 @@
-//! What a scanned site wrote runs nowhere: not in a report, not in the view of a file, not by the name of a file, not in the log.
+//! What a scanned site wrote runs nowhere: not in a report, not in the view of a file, not by the
+//! name of a file, not in the log.
 
 use super::stage::Stage;
 
-/// What script in a page of ours, or in a frame of it, could have done. Our own script keeps the name of the time zone, and nothing else.
-const UNTOUCHED: &str = "document.title !== 'owned' && window.owned === undefined && document.cookie === 'kastrel-zone=Pacific/Auckland'";
+/// What script in a page of ours, or in a frame of it, could have done. Our own script keeps the
+/// name of the time zone, and nothing else.
+const UNTOUCHED: &str =
+    "document.title !== 'owned' && window.owned === undefined && document.cookie === 'kastrel-zone=Pacific/Auckland'";
 
 #[tokio::test]
 async fn nothing_of_it_runs_and_the_reports_own_style_works() {
@@ -64,15 +67,23 @@ async fn sandboxed(stage: &Stage) {
     let page = &stage.browser;
     page.until("document.getElementById('own').complete").await;
     assert_eq!(page.text("#canary").await, "as written");
-    assert_eq!(page.js("getComputedStyle(document.getElementById('styled')).color").await, "rgb(1, 2, 3)", "its style sheet works");
-    assert_eq!(page.js("getComputedStyle(document.getElementById('inline')).color").await, "rgb(4, 5, 6)", "and what it has in itself");
+    assert_eq!(
+        page.js("getComputedStyle(document.getElementById('styled')).color").await,
+        "rgb(1, 2, 3)",
+        "its style sheet works"
+    );
+    assert_eq!(
+        page.js("getComputedStyle(document.getElementById('inline')).color").await,
+        "rgb(4, 5, 6)",
+        "and what it has in itself"
+    );
     assert_eq!(page.js("document.getElementById('own').naturalWidth").await, 1, "its picture is there");
     assert_eq!(page.js("window.origin").await, "null", "it is nobody's page");
     for forbidden in ["document.cookie", "localStorage", "sessionStorage"] {
-        let tried = format!("(() => {{ try {{ {forbidden}; return 'allowed'; }} catch (error) {{ return error.name; }} }})()");
+        let tried =
+            format!("(() => {{ try {{ {forbidden}; return 'allowed'; }} catch (error) {{ return error.name; }} }})()");
         assert_eq!(page.js(&tried).await, "SecurityError", "{forbidden}");
     }
-    let parent =
-        "(() => { if (parent === window) return 'SecurityError'; try { parent.document.title; return 'allowed'; } catch (error) { return error.name; } })()";
+    let parent = "(() => { if (parent === window) return 'SecurityError'; try { parent.document.title; return 'allowed'; } catch (error) { return error.name; } })()";
     assert_eq!(page.js(parent).await, "SecurityError");
 }

@@ -19,13 +19,20 @@ async fn filters_live_in_the_address_and_many_are_handled_at_once() {
     page.fill("#filter-target", "hang").await;
     page.click("#filter-apply").await;
     page.until("new URLSearchParams(location.search).get('target') === 'hang'").await;
-    assert_eq!(page.js("[...document.querySelectorAll('#scans tbody tr')].map((row) => row.id)").await, json!(["row-2", "row-1"]));
+    assert_eq!(
+        page.js("[...document.querySelectorAll('#scans tbody tr')].map((row) => row.id)").await,
+        json!(["row-2", "row-1"])
+    );
     let csv = page.js("document.getElementById('export-csv').href").await;
     assert!(csv.as_str().unwrap().contains("target=hang"), "{csv}");
 
     page.click("#pick-all").await;
     page.until("document.getElementById('pick-count').textContent === '2 selected'").await;
-    assert_eq!(page.js("[...document.querySelectorAll('#bulk button:disabled')].map((button) => button.value)").await, json!(["rerun", "delete"]), "both run");
+    assert_eq!(
+        page.js("[...document.querySelectorAll('#bulk button:disabled')].map((button) => button.value)").await,
+        json!(["rerun", "delete"]),
+        "both run"
+    );
     page.click("#bulk-cancel").await;
     assert!(page.text("#question").await.contains('2'));
     assert_eq!(page.js("document.querySelectorAll('#reached .target').length").await, 2);
@@ -34,9 +41,16 @@ async fn filters_live_in_the_address_and_many_are_handled_at_once() {
     page.until("['row-1', 'row-2'].every((id) => document.getElementById(id).dataset.status === 'cancelled')").await;
 
     page.click("#tab-cancelled").await;
-    page.until("location.search.includes('status=cancelled') && document.querySelectorAll('#scans tbody tr').length === 2").await;
+    page.until(
+        "location.search.includes('status=cancelled') && document.querySelectorAll('#scans tbody tr').length === 2",
+    )
+    .await;
     page.click("#pick-1").await;
-    assert_eq!(page.js("[...document.querySelectorAll('#bulk button:disabled')].map((button) => button.value)").await, json!(["cancel"]), "it has ended");
+    assert_eq!(
+        page.js("[...document.querySelectorAll('#bulk button:disabled')].map((button) => button.value)").await,
+        json!(["cancel"]),
+        "it has ended"
+    );
     page.click("#bulk-delete").await;
     page.click("#confirm").await;
     page.until("location.pathname === '/scans' && document.querySelector('#notice') !== null").await;

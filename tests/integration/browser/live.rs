@@ -21,7 +21,8 @@ async fn a_killed_server_that_comes_back_is_noticed() {
     stage.restart().await;
     stage.browser.until(NO_TROUBLE).await;
     stage.until_shown("completed").await;
-    let attempts = "[...document.querySelectorAll('#attempt-list [data-attempt]')].map((attempt) => attempt.dataset.attempt)";
+    let attempts =
+        "[...document.querySelectorAll('#attempt-list [data-attempt]')].map((attempt) => attempt.dataset.attempt)";
     assert_eq!(stage.browser.js(attempts).await, json!(["2", "1"]));
     // The log is that of the attempt that did it.
     stage.browser.until("document.getElementById('log').dataset.logUrl.endsWith('attempt=2')").await;
@@ -62,7 +63,9 @@ async fn without_a_stream_the_page_asks_from_time_to_time() {
 
 #[tokio::test]
 async fn above_the_most_streams_the_page_polls_and_heals_when_there_is_room() {
-    let stage = Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1"), ("KASTREL_SERVER__MAX_EVENT_STREAMS", "1")]).await;
+    let stage =
+        Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1"), ("KASTREL_SERVER__MAX_EVENT_STREAMS", "1")])
+            .await;
     let page = &stage.browser;
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -101,7 +104,10 @@ async fn a_laptop_that_slept_has_a_stream_that_is_dead_without_knowing_it() {
     stage.proxy.mute_streams();
     stage.cancel(id).await;
     stage.until_status(id, "cancelled").await;
-    assert_eq!(stage.browser.js("document.querySelector('#scan-badge .badge').classList.contains('is-running')").await, true);
+    assert_eq!(
+        stage.browser.js("document.querySelector('#scan-badge .badge').classList.contains('is-running')").await,
+        true
+    );
     stage.browser.js("(() => { const now = Date.now; Date.now = () => now() + 60_000; })()").await;
     stage.until_shown("cancelled").await;
     stage.all_quiet().await;
@@ -170,7 +176,10 @@ async fn the_overview_follows_what_happens_and_whether_the_queue_is_paused() {
     assert!(page.text("main").await.contains("No scans running."));
     stage.until_live().await;
     let id = stage.submit("hang.test").await;
-    page.until(&format!("document.getElementById('run-{id}') !== null && document.querySelector('#tile-running b').textContent === '1'")).await;
+    page.until(&format!(
+        "document.getElementById('run-{id}') !== null && document.querySelector('#tile-running b').textContent === '1'"
+    ))
+    .await;
     let failed = stage.submit("usage.test").await;
     page.until(&format!("document.getElementById('failure-{failed}').textContent.includes('Usage')")).await;
     stage.post("/api/queue/pause", &json!({ "reason": "for the <b>weekend</b>" })).await;

@@ -88,7 +88,13 @@ async fn nothing_moves_for_who_wants_it_still() {
     stage.open(&format!("/scans/{id}")).await;
     stage.until_shown("running").await;
     let moving = "[...document.querySelectorAll('*')].filter((one) => getComputedStyle(one).animationName !== 'none' || !/^0s(, 0s)*$/.test(getComputedStyle(one).transitionDuration)).map((one) => one.outerHTML.slice(0, 100))";
-    stage.browser.protocol("Emulation.setEmulatedMedia", &json!({ "features": [{ "name": "prefers-reduced-motion", "value": "reduce" }] })).await;
+    stage
+        .browser
+        .protocol(
+            "Emulation.setEmulatedMedia",
+            &json!({ "features": [{ "name": "prefers-reduced-motion", "value": "reduce" }] }),
+        )
+        .await;
     assert_eq!(stage.browser.js(moving).await, json!([]));
     stage.cancel(id).await;
     stage.until_shown("cancelled").await;

@@ -17,9 +17,14 @@ async fn a_wrong_field_is_named_and_everything_typed_stays() {
     for field in ["target", "max_workers", "overrides"] {
         let wrong = page.text(&format!("#wrong-{field}")).await;
         assert!(!wrong.is_empty(), "{field}");
-        assert_eq!(page.js(&format!("document.getElementById('field-{field}').getAttribute('aria-invalid')")).await, "true");
+        assert_eq!(
+            page.js(&format!("document.getElementById('field-{field}').getAttribute('aria-invalid')")).await,
+            "true"
+        );
     }
-    let kept = page.js("['target', 'max_workers', 'overrides'].map((name) => document.getElementById('field-' + name).value)").await;
+    let kept = page
+        .js("['target', 'max_workers', 'overrides'].map((name) => document.getElementById('field-' + name).value)")
+        .await;
     assert_eq!(kept, serde_json::json!(["two words", "99", "nonsense"]));
     assert_eq!(page.js("document.getElementById('field-verbose').checked").await, true);
     // The summary leads to the field.
@@ -72,13 +77,15 @@ async fn many_targets_are_previewed_line_by_line_and_started_together() {
     stage.open("/new").await;
     page.fill("#field-target", "1p.test\n# a comment\nnot a target\n2p.test\n1p.test").await;
     page.until("document.querySelectorAll('#preview-lines [data-line]').length === 5").await;
-    let fates = page.js("[...document.querySelectorAll('#preview-lines .badge')].map((badge) => badge.textContent)").await;
+    let fates =
+        page.js("[...document.querySelectorAll('#preview-lines .badge')].map((badge) => badge.textContent)").await;
     assert_eq!(fates, serde_json::json!(["OK", "Comment", "Invalid", "OK", "Duplicate"]));
     page.click("#start-all").await;
     page.until("location.pathname === '/scans' && document.querySelectorAll('#scans tbody tr').length === 2").await;
     assert_eq!(stage.json("/api/scans").await["total"], 2);
     // The list shows their ends without being touched.
-    page.until("[...document.querySelectorAll('#scans tbody tr')].every((row) => row.dataset.status === 'completed')").await;
+    page.until("[...document.querySelectorAll('#scans tbody tr')].every((row) => row.dataset.status === 'completed')")
+        .await;
     stage.all_quiet().await;
 }
 
@@ -89,7 +96,10 @@ async fn enter_begins_a_line_and_ctrl_enter_starts() {
     stage.open("/new").await;
     assert!(page.text("#target-hint").await.contains("Ctrl+Enter starts."));
     page.fill("#field-target", "1p.test\n").await;
-    assert_eq!(page.js("[location.pathname, document.getElementById('field-target').value]").await, serde_json::json!(["/new", "1p.test\n"]));
+    assert_eq!(
+        page.js("[location.pathname, document.getElementById('field-target').value]").await,
+        serde_json::json!(["/new", "1p.test\n"])
+    );
     assert_eq!(stage.json("/api/scans").await["total"], 0);
     let field = page.client().find(fantoccini::Locator::Css("#field-target")).await.unwrap();
     field.send_keys(&format!("{}{}", fantoccini::key::Key::Control, fantoccini::key::Key::Enter)).await.unwrap();

@@ -1,4 +1,5 @@
-//! What stands between browser and server in tests: it counts, cuts and refuses, and goes on when the server comes back at another address.
+//! What stands between browser and server in tests: it counts, cuts and refuses, and goes on when
+//! the server comes back at another address.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +83,8 @@ impl Proxy {
         self.shared.refuses_streams.store(refuses, Ordering::SeqCst);
     }
 
-    /// From now on nothing that an open stream says arrives, and nobody is told: what a network does that has forgotten a connection.
+    /// From now on nothing that an open stream says arrives, and nobody is told: what a network
+    /// does that has forgotten a connection.
     pub(super) fn mute_streams(&self) {
         self.shared.mutes_streams.store(true, Ordering::SeqCst);
     }
@@ -171,7 +173,8 @@ impl Drop for OpenStream<'_> {
     }
 }
 
-/// What the browser sends. It sends the head of a request at once, and the next one only after the answer.
+/// What the browser sends. It sends the head of a request at once, and the next one only after the
+/// answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Stream,

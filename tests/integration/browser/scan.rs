@@ -5,7 +5,11 @@ use super::stage::Stage;
 #[tokio::test]
 async fn submitted_and_watched_to_the_end_without_touching_the_page() {
     let gates = tempfile::tempdir().unwrap();
-    let stage = Stage::with(&[("FAKE_KAST_GATES", gates.path().to_str().unwrap()), ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_GATES")]).await;
+    let stage = Stage::with(&[
+        ("FAKE_KAST_GATES", gates.path().to_str().unwrap()),
+        ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_GATES"),
+    ])
+    .await;
     let page = &stage.browser;
     let let_on = |plugin: &str| std::fs::write(gates.path().join(plugin), "").unwrap();
     stage.open("/new").await;
@@ -58,7 +62,10 @@ async fn cancelled_by_one_click() {
     stage.until_shown("cancelled").await;
     assert_eq!(stage.status(id).await["status"], "cancelled");
     assert!(stage.processes().is_empty(), "cancelled means that nothing is left");
-    stage.browser.until("document.getElementById('cancel') === null && document.getElementById('scan-cancelling') === null").await;
+    stage
+        .browser
+        .until("document.getElementById('cancel') === null && document.getElementById('scan-cancelling') === null")
+        .await;
     stage.browser.until("document.querySelector('#attempt-list .is-cancelled') !== null").await;
     stage.all_quiet().await;
 }
@@ -84,10 +91,15 @@ async fn run_again_and_rendered_again_and_deleted() {
     page.click("#delete").await;
     page.click("#confirm").await;
     page.until("location.pathname === '/scans'").await;
-    assert_eq!(page.js("[...document.querySelectorAll('#scans tbody tr')].map((row) => row.id)").await, serde_json::json!(["row-1"]));
+    assert_eq!(
+        page.js("[...document.querySelectorAll('#scans tbody tr')].map((row) => row.id)").await,
+        serde_json::json!(["row-1"])
+    );
     assert_eq!(stage.get("/api/scans/2").await.status(), 404);
     stage.open("/scans/2").await;
-    assert!(page.text("#problem").await.to_lowercase().contains("no such scan") || page.text("main").await.contains("404"));
+    assert!(
+        page.text("#problem").await.to_lowercase().contains("no such scan") || page.text("main").await.contains("404")
+    );
     page.click("main a[href='/']").await;
     page.until("location.pathname === '/'").await;
 }
@@ -101,7 +113,10 @@ async fn the_log_is_followed_paused_and_searched() {
     stage.open(&format!("/scans/{id}/log")).await;
     page.until("document.getElementById('log').textContent.includes('Running wafw00f')").await;
     page.fill("#log-search", "RUNNING ").await;
-    page.until("document.querySelectorAll('#log .hit').length === 2 && document.querySelectorAll('#log mark').length === 2").await;
+    page.until(
+        "document.querySelectorAll('#log .hit').length === 2 && document.querySelectorAll('#log mark').length === 2",
+    )
+    .await;
     assert!(page.text("#log-hits").await.starts_with("2 of "));
     page.click("#log-follow").await;
     page.until("document.getElementById('log-follow').textContent === 'Paused'").await;

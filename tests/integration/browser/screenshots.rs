@@ -1,6 +1,7 @@
 //! The pictures of the README: `make screenshots` writes them to `docs/images`.
 //!
-//! They show the fake KAST's demonstration: scans that ran just now, and two weeks of others that are copies of them, restored from a backup that this module writes.
+//! They show the fake KAST's demonstration: scans that ran just now, and two weeks of others that
+//! are copies of them, restored from a backup that this module writes.
 
 use std::path::Path;
 
@@ -50,13 +51,22 @@ async fn screenshots() {
         running.push(stage.submit(target).await);
     }
     for id in &running {
-        stage.until(*id, |scan| scan["results"].as_array().is_some_and(|all| all.iter().filter(|one| one["status"] == "completed").count() >= 4)).await;
+        stage
+            .until(*id, |scan| {
+                scan["results"]
+                    .as_array()
+                    .is_some_and(|all| all.iter().filter(|one| one["status"] == "completed").count() >= 4)
+            })
+            .await;
     }
     stage.browser.system_prefers("light").await;
     stage.browser.viewport(1200, 680).await;
-    for (name, path) in
-        [("overview", "/".to_owned()), ("new-scan", "/new".to_owned()), ("scans", "/scans".to_owned()), ("scan-running", format!("/scans/{}", running[0]))]
-    {
+    for (name, path) in [
+        ("overview", "/".to_owned()),
+        ("new-scan", "/new".to_owned()),
+        ("scans", "/scans".to_owned()),
+        ("scan-running", format!("/scans/{}", running[0])),
+    ] {
         shoot(&stage, &folder, name, &path).await;
     }
     stage.browser.system_prefers("dark").await;
@@ -71,7 +81,10 @@ async fn screenshots() {
 
 async fn shoot(stage: &Stage, folder: &Path, name: &str, path: &str) {
     stage.open(path).await;
-    stage.browser.until("document.readyState === 'complete' && document.querySelectorAll('.js[hidden]').length === 0").await;
+    stage
+        .browser
+        .until("document.readyState === 'complete' && document.querySelectorAll('.js[hidden]').length === 0")
+        .await;
     // The field that has the focus has a frame and a cursor that blinks.
     stage.browser.js("document.activeElement.blur()").await;
     std::fs::write(folder.join(format!("{name}.png")), stage.browser.client().screenshot().await.unwrap()).unwrap();
@@ -82,9 +95,12 @@ async fn with_history(kast: &str) -> Stage {
     let mut variables = DEMO.to_vec();
     variables.extend([("KASTREL_NODE__NAME", "scanner-1"), ("KAST_CLI_PATH", kast)]);
     let mut patterns = TestApp::with(&variables).await;
-    for (target, status) in
-        [("www.example.com", "completed"), ("legacy.example.com", "failed"), ("staging.example.com", "running"), ("intranet.example.com", "completed")]
-    {
+    for (target, status) in [
+        ("www.example.com", "completed"),
+        ("legacy.example.com", "failed"),
+        ("staging.example.com", "running"),
+        ("intranet.example.com", "completed"),
+    ] {
         let id = patterns.submit(target).await;
         if status == "running" {
             patterns.until_busy(id).await;
@@ -117,7 +133,8 @@ fn two_weeks(backup: &str) -> String {
     header["last_scan"] = json!(HISTORY);
     let mut text = format!("{header}\n");
     for id in 1..=HISTORY {
-        // Most complete, some with a plugin that failed; one in nine fails, one in seventeen was cancelled.
+        // Most complete, some with a plugin that failed; one in nine fails, one in seventeen was
+        // cancelled.
         let pattern = match id {
             id if id % 17 == 5 => 2,
             id if id % 9 == 4 => 1,

@@ -7,7 +7,8 @@ use crate::browser_driver::Browser;
 use crate::product::app::TestApp;
 
 /// The fake KAST's demonstration.
-pub(super) const DEMO: &[(&str, &str)] = &[("FAKE_KAST_DEMO", "1"), ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_DEMO"), ("KASTREL_SCANS__MAX_ATTEMPTS", "2")];
+pub(super) const DEMO: &[(&str, &str)] =
+    &[("FAKE_KAST_DEMO", "1"), ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_DEMO"), ("KASTREL_SCANS__MAX_ATTEMPTS", "2")];
 
 /// A scan in each state, and a queue that is paused.
 pub(super) async fn every_state() -> Stage {
@@ -23,7 +24,13 @@ pub(super) async fn every_state() -> Stage {
     stage.until_busy(cancelled).await;
     stage.cancel(cancelled).await;
     stage.until_status(cancelled, "cancelled").await;
-    stage.until(running, |scan| scan["results"].as_array().is_some_and(|all| all.iter().filter(|one| one["status"] == "completed").count() >= 4)).await;
+    stage
+        .until(running, |scan| {
+            scan["results"]
+                .as_array()
+                .is_some_and(|all| all.iter().filter(|one| one["status"] == "completed").count() >= 4)
+        })
+        .await;
     stage.post("/api/queue/pause", &json!({ "reason": "maintenance" })).await;
     stage.submit("waiting.example.com").await;
     stage

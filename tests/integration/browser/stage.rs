@@ -8,7 +8,8 @@ use super::proxy::Proxy;
 use crate::browser_driver::Browser;
 use crate::product::app::TestApp;
 
-/// The browser goes through the proxy; what it dereferences to is a client that goes to the server itself.
+/// The browser goes through the proxy; what it dereferences to is a client that goes to the server
+/// itself.
 pub(super) struct Stage {
     pub(super) browser: Browser,
     pub(super) proxy: Proxy,
@@ -28,7 +29,9 @@ impl Stage {
     pub(super) async fn of(browser: Browser, app: TestApp) -> Self {
         let proxy = Proxy::start(&app.url()).await;
         // Times are shown in the viewer's zone: one that is not the server's.
-        browser.protocol("Emulation.setTimezoneOverride", &serde_json::json!({ "timezoneId": "Pacific/Auckland" })).await;
+        browser
+            .protocol("Emulation.setTimezoneOverride", &serde_json::json!({ "timezoneId": "Pacific/Auckland" }))
+            .await;
         Self { browser, proxy, app }
     }
 
@@ -57,7 +60,9 @@ impl Stage {
 
     /// Waits until a plugin of the scan is shown in this state.
     pub(super) async fn until_plugin(&self, name: &str, status: &str) {
-        self.browser.until(&format!("document.querySelector('tr[data-plugin={name}]').dataset.status === '{status}'")).await;
+        self.browser
+            .until(&format!("document.querySelector('tr[data-plugin={name}]').dataset.status === '{status}'"))
+            .await;
     }
 
     /// The plugins as the page shows them: name and state.
@@ -72,7 +77,8 @@ impl Stage {
         pairs(status["results"].as_array().unwrap().iter().map(|result| (&result["plugin_name"], &result["status"])))
     }
 
-    /// Nothing went wrong in the page: no script failed, and nothing was tried that its policy forbids.
+    /// Nothing went wrong in the page: no script failed, and nothing was tried that its policy
+    /// forbids.
     pub(super) async fn all_quiet(&self) {
         // That the network was away is what some tests are about.
         let said: Vec<_> = self.browser.said().await.into_iter().filter(|said| said.source != "network").collect();

@@ -1,4 +1,5 @@
-//! One style of time: with 24 hours, in the viewer's zone or in UTC, the same from the server and from the script.
+//! One style of time: with 24 hours, in the viewer's zone or in UTC, the same from the server and
+//! from the script.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -21,15 +22,23 @@ async fn times_are_the_viewers_own_with_the_exact_one_on_hover() {
     let created: Timestamp = scan["created_at"].as_str().unwrap().parse().unwrap();
     let there = created.in_tz(HERE).unwrap().strftime("%H:%M:%S").to_string();
     let time = "(() => { const time = document.querySelector('.sub time'); return [time.dateTime, time.textContent, time.title]; })()";
-    // The first page comes in UTC, and the script knows better; the next comes in the zone that the browser named.
+    // The first page comes in UTC, and the script knows better; the next comes in the zone that the
+    // browser named.
     for visit in 1..=2 {
         stage.open(&format!("/scans/{id}")).await;
         page.until(&format!("document.getElementById('zone').textContent === '{HERE}'")).await;
         let shown = page.js(time).await;
-        assert_eq!((shown[0].as_str().unwrap(), shown[1].as_str().unwrap()), (format!("{created:.0}").as_str(), there.as_str()), "visit {visit}");
+        assert_eq!(
+            (shown[0].as_str().unwrap(), shown[1].as_str().unwrap()),
+            (format!("{created:.0}").as_str(), there.as_str()),
+            "visit {visit}"
+        );
         assert!(shown[2].as_str().unwrap().contains(&created.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()), "{shown}");
     }
-    assert!(stage.browser.js("document.querySelectorAll('#zone').length === 1").await == true, "the zone is named once");
+    assert!(
+        stage.browser.js("document.querySelectorAll('#zone').length === 1").await == true,
+        "the zone is named once"
+    );
     // As text, the server writes the same.
     let written = page.js(&format!("fetch('/scans/{id}').then((answer) => answer.text()).then((text) => new DOMParser().parseFromString(text, 'text/html').querySelector('.sub time').textContent)")).await;
     assert_eq!(written, there);
@@ -47,7 +56,8 @@ async fn times_are_the_viewers_own_with_the_exact_one_on_hover() {
 async fn the_script_writes_and_rounds_as_the_server_does() {
     let stage = Stage::start().await;
     let page = &stage.browser;
-    // The clock of the browser stands still, so that the page's is the server's at the moment of its answer.
+    // The clock of the browser stands still, so that the page's is the server's at the moment of
+    // its answer.
     let still = "{ const now = Date.now(); Date.now = () => now; }";
     page.protocol("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": still })).await;
     stage.open("/settings").await;
@@ -82,7 +92,11 @@ async fn the_script_writes_and_rounds_as_the_server_does() {
                 }})()"
             ))
             .await;
-        let expected = json!([human_time::clock(at, now, &zone), human_time::relative(at, now), human_time::duration(now.duration_since(at))]);
+        let expected = json!([
+            human_time::clock(at, now, &zone),
+            human_time::relative(at, now),
+            human_time::duration(now.duration_since(at))
+        ]);
         assert_eq!(drawn, expected, "{ago} ms ago");
     }
     stage.all_quiet().await;
@@ -99,10 +113,16 @@ async fn days_of_the_filter_are_days_of_the_viewer() {
     page.until(&format!("document.getElementById('filter-zone').value === '{HERE}'")).await;
     for (day, rows) in [(day, 1), (day.yesterday().unwrap(), 0), (day.tomorrow().unwrap(), 0)] {
         stage.open("/scans").await;
-        page.js(&format!("['from', 'to'].forEach((name) => (document.getElementById('filter-' + name).value = '{day}'))")).await;
+        page.js(&format!(
+            "['from', 'to'].forEach((name) => (document.getElementById('filter-' + name).value = '{day}'))"
+        ))
+        .await;
         page.click("#filter-apply").await;
         page.until("location.search.includes('from=')").await;
-        page.until(&format!("document.querySelectorAll('#scans tbody tr').length === {rows} && document.readyState === 'complete'")).await;
+        page.until(&format!(
+            "document.querySelectorAll('#scans tbody tr').length === {rows} && document.readyState === 'complete'"
+        ))
+        .await;
     }
     stage.all_quiet().await;
 }

@@ -1,4 +1,5 @@
-//! No page says more than is true: for each way in which a scan can stand, what its pages say, and which badges are green.
+//! No page says more than is true: for each way in which a scan can stand, what its pages say, and
+//! which badges are green.
 
 use serde_json::{Value, json};
 
@@ -42,13 +43,21 @@ const COLLECT: &str = "(() => {
 
 async fn shown(stage: &Stage, path: &str) -> Shown {
     stage.open(path).await;
-    stage.browser.until("document.readyState === 'complete' && document.querySelectorAll('.js[hidden]').length === 0").await;
+    stage
+        .browser
+        .until("document.readyState === 'complete' && document.querySelectorAll('.js[hidden]').length === 0")
+        .await;
     let page = stage.browser.js(COLLECT).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Shown {
         path: path.to_owned(),
         scans: page["scans"].as_array().unwrap().iter().map(|one| (text(&one[0]), one[1] == true)).collect(),
-        plugins: page["plugins"].as_array().unwrap().iter().map(|one| (text(&one[0]), text(&one[1]), one[2] == true)).collect(),
+        plugins: page["plugins"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (text(&one[0]), text(&one[1]), one[2] == true))
+            .collect(),
         text: text(&page["text"]),
         clocks: page["clocks"].as_u64().unwrap(),
     }
@@ -62,11 +71,17 @@ async fn submit_only(stage: &Stage, target: &str, plugins: &[&str]) -> u64 {
 }
 
 impl Shown {
-    /// No badge of a scan is green, and of plugins only those of which the API says that they completed.
+    /// No badge of a scan is green, and of plugins only those of which the API says that they
+    /// completed.
     fn has_no_false_green(&self, status: &Value) {
         assert!(self.scans.iter().all(|(_, green)| !green), "{}: {:?}", self.path, self.scans);
         for (plugin, label, green) in &self.plugins {
-            let result = status["results"].as_array().unwrap().iter().find(|result| result["plugin_name"] == plugin.as_str()).unwrap();
+            let result = status["results"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|result| result["plugin_name"] == plugin.as_str())
+                .unwrap();
             assert_eq!(*green, result["status"] == "completed", "{}: {plugin} is {label}", self.path);
         }
     }
@@ -87,7 +102,15 @@ impl Shown {
 /// What would be false on every page of a scan in which not everything was checked.
 const CLEAN: &[&str] = &["No issues found."];
 /// What would be false of a scan that has ended.
-const GOES_ON: &[&str] = &["No issues yet.", "Running:", "plugins done", "Starts when a slot is free", "Cancelling", "left ·", "This page updates live"];
+const GOES_ON: &[&str] = &[
+    "No issues yet.",
+    "Running:",
+    "plugins done",
+    "Starts when a slot is free",
+    "Cancelling",
+    "left ·",
+    "This page updates live",
+];
 /// What would be false of a scan that no free slot would start.
 const ONLY_ITS_TURN: &[&str] = &["Starts when a slot is free", "This page updates live"];
 
@@ -153,7 +176,9 @@ async fn a_failed_scan_says_why_and_no_clock_of_it_runs() {
     let id = stage.submit("crash.test").await;
     stage.until_status(id, "failed").await;
     is_over_and_not_clean(&stage, id).await;
-    shown(&stage, &format!("/scans/{id}")).await.says(&["Scan failed", "Not checked: the scan failed, and no check completed."]);
+    shown(&stage, &format!("/scans/{id}"))
+        .await
+        .says(&["Scan failed", "Not checked: the scan failed, and no check completed."]);
     shown(&stage, "/").await.says(&["Recent failures", "exit code 1"]);
 }
 
@@ -206,7 +231,11 @@ async fn a_paused_queue_is_the_reason_that_a_scan_waits() {
         page.says_none_of(&["Queue OK"]);
         page.says_none_of(ONLY_ITS_TURN);
         page.says_none_of(CLEAN);
-        assert_eq!(stage.browser.js("document.querySelectorAll('#standing .notice').length").await, 1, "{path}: one banner");
+        assert_eq!(
+            stage.browser.js("document.querySelectorAll('#standing .notice').length").await,
+            1,
+            "{path}: one banner"
+        );
     }
     stage.post("/api/queue/resume", &json!({})).await;
     stage.until_status(id, "completed").await;
@@ -236,7 +265,8 @@ async fn a_scan_that_is_held_back_says_so_and_nothing_else() {
     stage.all_quiet().await;
 }
 
-/// One banner says why no scan starts, and nothing on the pages of this scan says that a free slot would start it.
+/// One banner says why no scan starts, and nothing on the pages of this scan says that a free slot
+/// would start it.
 async fn waits_and_says_why(stage: &Stage, id: u64, sentences: &[&str]) {
     for path in pages(id) {
         let page = shown(stage, &path).await;
@@ -245,7 +275,11 @@ async fn waits_and_says_why(stage: &Stage, id: u64, sentences: &[&str]) {
         page.says_none_of(ONLY_ITS_TURN);
         page.says_none_of(CLEAN);
         page.says_none_of(&["Backoff", "crash", "Queue OK"]);
-        assert_eq!(stage.browser.js("document.querySelectorAll('#standing .notice').length").await, 1, "{path}: one banner");
+        assert_eq!(
+            stage.browser.js("document.querySelectorAll('#standing .notice').length").await,
+            1,
+            "{path}: one banner"
+        );
     }
 }
 
@@ -258,8 +292,15 @@ async fn without_a_worker_a_scan_waits_for_one() {
     let stage = Stage::of(Browser::start().await, app).await;
     let id = stage.submit("1p.test").await;
     stage.until(id, |status| status["waiting"]["reason"] == "no_worker").await;
-    waits_and_says_why(&stage, id, &["No worker connected: no scan starts.", "Start `kastrel worker` or `kastrel serve`."]).await;
-    shown(&stage, &format!("/scans/{id}")).await.says(&["Starts when a worker connects.", "Not checked yet: the scan is queued."]);
+    waits_and_says_why(
+        &stage,
+        id,
+        &["No worker connected: no scan starts.", "Start `kastrel worker` or `kastrel serve`."],
+    )
+    .await;
+    shown(&stage, &format!("/scans/{id}"))
+        .await
+        .says(&["Starts when a worker connects.", "Not checked yet: the scan is queued."]);
     stage.all_quiet().await;
 }
 
@@ -284,6 +325,10 @@ async fn a_complete_scan_may_be_green() {
     let id = submit_only(&stage, "2p.test", &["whatweb", "wafw00f"]).await;
     stage.until_status(id, "completed").await;
     let page = shown(&stage, &format!("/scans/{id}")).await;
-    assert!(page.scans.iter().any(|(label, green)| label == "Completed" && *green), "the test would see green: {:?}", page.scans);
+    assert!(
+        page.scans.iter().any(|(label, green)| label == "Completed" && *green),
+        "the test would see green: {:?}",
+        page.scans
+    );
     page.says(&["2 of 2 checks ran"]);
 }

@@ -28,7 +28,10 @@ async fn scans_are_submitted_watched_and_cancelled() {
     there("#scan-badge .is-partial").await;
     there("#report").await;
     assert_eq!(stage.plugins().await, stage.plugins_of(1).await);
-    assert!(page.js("performance.getEntriesByName('first-contentful-paint').length").await == 1, "it is painted without script");
+    assert!(
+        page.js("performance.getEntriesByName('first-contentful-paint').length").await == 1,
+        "it is painted without script"
+    );
     page.click("#report").await;
     there("#report-frame").await;
     // Several targets ask back instead of previewing by themselves.

@@ -10,7 +10,8 @@ async fn a_web_node_without_the_files_shows_what_a_worker_elsewhere_makes() {
     let endpoint = s3.endpoint();
     // A machine of its own each: a results folder that nobody else has.
     let on_machine = |folder| [in_bucket(&endpoint), vec![("KAST_RESULTS_DIR", folder)]].concat();
-    let web = cluster.member("web", &["serve", "--no-worker", "--listen", "127.0.0.1:0"], &on_machine("results-of-web"));
+    let web =
+        cluster.member("web", &["serve", "--no-worker", "--listen", "127.0.0.1:0"], &on_machine("results-of-web"));
     let worker = cluster.worker_with("worker", 2, &on_machine("results-of-worker"));
     start([&web, &worker]).await;
     let running = web.submit("hang-1p.test").await;
@@ -26,6 +27,8 @@ async fn a_web_node_without_the_files_shows_what_a_worker_elsewhere_makes() {
     let id = web.submit("ok-2p.test").await;
     web.until_status(id, "completed").await;
     is_served(&web, id).await;
-    let files = |folder: &str| std::fs::read_dir(cluster.path("web").parent().unwrap().join(folder)).map(Iterator::count).unwrap_or_default();
+    let files = |folder: &str| {
+        std::fs::read_dir(cluster.path("web").parent().unwrap().join(folder)).map(Iterator::count).unwrap_or_default()
+    };
     assert_eq!((files("web/results-of-web"), files("worker/results-of-worker")), (0, 2));
 }

@@ -25,9 +25,13 @@ async fn a_frozen_workers_scan_is_its_successors() {
     let scan = web.until(id, is_busy_with(2)).await;
     // Still frozen, and long dead below it.
     assert!(!old.iter().copied().any(is_alive));
-    assert_eq!((ends(&scan), &scan["attempts"][1]["node"]), (vec!["node_lost".to_owned(), "running".to_owned()], &second.as_str().into()));
+    assert_eq!(
+        (ends(&scan), &scan["attempts"][1]["node"]),
+        (vec!["node_lost".to_owned(), "running".to_owned()], &second.as_str().into())
+    );
     one.signal(Signal::CONT);
-    // It learns that it is no node any more, and becomes another; whatever it had still to say of the scan, it has said by then or says it in vain.
+    // It learns that it is no node any more, and becomes another; whatever it had still to say of
+    // the scan, it has said by then or says it in vain.
     let again = node_where(&web, |node| node["pid"] == one.pid().as_raw_nonzero().get() && node["alive"] == true).await;
     assert_eq!(again["id"], first.as_str(), "it is the same process, with a new lease");
     let scan = web.until_status(id, "completed").await;
@@ -74,7 +78,11 @@ async fn a_killed_workers_scans_run_elsewhere_within_one_lease() {
     assert!(took < LEASE + RESCUE + Duration::from_secs(3), "{took:?}");
     for id in ids {
         let scan = web.until_status(id, "completed").await;
-        assert_eq!((ends(&scan), &scan["attempts"][1]["node"]), (vec!["node_lost".to_owned(), "completed".to_owned()], &second.as_str().into()), "{scan:#}");
+        assert_eq!(
+            (ends(&scan), &scan["attempts"][1]["node"]),
+            (vec!["node_lost".to_owned(), "completed".to_owned()], &second.as_str().into()),
+            "{scan:#}"
+        );
     }
 }
 
@@ -102,7 +110,8 @@ async fn a_terminated_worker_lets_short_scans_finish_and_hands_long_ones_back() 
     web.until_status(long, "cancelled").await;
 }
 
-/// The data folder's lock proves that the worker before is dead, so its successor waits for no lease; what had come to its end unseen does not run again.
+/// The data folder's lock proves that the worker before is dead, so its successor waits for no
+/// lease; what had come to its end unseen does not run again.
 #[tokio::test]
 async fn a_worker_that_starts_on_the_folder_of_a_killed_one_takes_over_at_once() {
     let mut cluster = Cluster::new().await;
@@ -122,7 +131,11 @@ async fn a_worker_that_starts_on_the_folder_of_a_killed_one_takes_over_at_once()
     for (id, expected) in [(finished, &["completed"][..]), (running, &["node_lost", "completed"][..])] {
         let scan = web.until_status(id, "completed").await;
         let starts = cluster.journal(id).iter().filter(|line| line.what == "start").count();
-        assert_eq!((ends(&scan), starts), (expected.iter().map(ToString::to_string).collect(), expected.len()), "{scan:#}");
+        assert_eq!(
+            (ends(&scan), starts),
+            (expected.iter().map(ToString::to_string).collect(), expected.len()),
+            "{scan:#}"
+        );
     }
     // A third of the lease of 30 s, on a busy machine.
     assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());

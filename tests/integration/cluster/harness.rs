@@ -1,5 +1,6 @@
-//! A cluster: a real Redis, a real database server and processes of the program. Its drop fails the test if anything is left: a process, a warden, a signal in Redis, or two processes of one scan at a
-//! time. What the processes wrote is kept then, and its path is printed.
+//! A cluster: a real Redis, a real database server and processes of the program. Its drop fails the
+//! test if anything is left: a process, a warden, a signal in Redis, or two processes of one scan
+//! at a time. What the processes wrote is kept then, and its path is printed.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -23,7 +24,8 @@ use crate::surreal_server::SurrealServer;
 
 /// How long a lease is good where that is what is tested.
 pub(super) const LEASE: Duration = Duration::from_secs(4);
-/// The longest that the next look after the scans of dead nodes may be away: five seconds, and a quarter by chance.
+/// The longest that the next look after the scans of dead nodes may be away: five seconds, and a
+/// quarter by chance.
 pub(super) const RESCUE: Duration = Duration::from_millis(6_250);
 
 /// See the module.
@@ -46,7 +48,10 @@ impl Cluster {
 
     /// The same with leases of [`LEASE`]: for faults that last longer than a lease.
     pub(super) async fn with_short_lease() -> Self {
-        let lease = [("KASTREL_NODE__LEASE_SECONDS", LEASE.as_secs().to_string()), ("KASTREL_NODE__LEASE_MARGIN_SECONDS", "1.5".into())];
+        let lease = [
+            ("KASTREL_NODE__LEASE_SECONDS", LEASE.as_secs().to_string()),
+            ("KASTREL_NODE__LEASE_MARGIN_SECONDS", "1.5".into()),
+        ];
         let mut cluster = Self::new().await;
         cluster.lease = lease.into();
         cluster
@@ -56,7 +61,8 @@ impl Cluster {
         self.folder.as_ref().expect("it is there until the drop").path().join(name)
     }
 
-    /// A process that serves the dashboard and the API and runs no scans. It is still to be started, as the others are.
+    /// A process that serves the dashboard and the API and runs no scans. It is still to be
+    /// started, as the others are.
     pub(super) fn web(&mut self, name: &str) -> Arc<Member> {
         self.member(name, &["serve", "--no-worker", "--listen", "127.0.0.1:0"], &[])
     }
@@ -102,7 +108,11 @@ impl Cluster {
 
     /// Runs a command that knows the database and Redis, on a data folder of its own.
     pub(super) async fn run(&self, arguments: &[&str]) -> Ended {
-        let mut command = tokio::process::Command::from(command(&self.path("terminal"), self.folder.as_ref().unwrap().path(), &self.variables()));
+        let mut command = tokio::process::Command::from(command(
+            &self.path("terminal"),
+            self.folder.as_ref().unwrap().path(),
+            &self.variables(),
+        ));
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("the command did not end").unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -123,7 +133,8 @@ impl Cluster {
     /// Everything that should not be there when a test ends.
     fn leftovers(&self) -> Vec<String> {
         let mut left = Vec::new();
-        // Signals of scans that have ended meanwhile are still to be looked at and dropped by a worker; those of readers that died, when they have been dead for a while.
+        // Signals of scans that have ended meanwhile are still to be looked at and dropped by a
+        // worker; those of readers that died, when they have been dead for a while.
         if let Some(waiting) = until(Duration::from_secs(40), || self.signals()) {
             left.push(format!("Redis: {waiting}"));
         }
@@ -144,7 +155,10 @@ impl Cluster {
         }
         for member in &self.members {
             // A warden whose node was killed looks around for a moment before it ends.
-            let alive = || Some((member.wardens(), member.marked())).filter(|(wardens, scans)| !wardens.is_empty() || !scans.is_empty());
+            let alive = || {
+                Some((member.wardens(), member.marked()))
+                    .filter(|(wardens, scans)| !wardens.is_empty() || !scans.is_empty())
+            };
             if let Some((wardens, scans)) = until(Duration::from_secs(10), alive) {
                 left.push(format!("{}: wardens {wardens:?}, processes of scans {scans:?}", member.name()));
             }
@@ -164,17 +178,24 @@ impl Cluster {
     /// What Redis holds of signals; `None`: nothing.
     fn signals(&self) -> Option<String> {
         let count = || -> redis::RedisResult<Vec<String>> {
-            let mut connection = redis::Client::open(self.redis.url())?.get_connection_with_timeout(Duration::from_secs(2))?;
+            let mut connection =
+                redis::Client::open(self.redis.url())?.get_connection_with_timeout(Duration::from_secs(2))?;
             let mut found = Vec::new();
             for priority in ["high", "normal", "low"] {
                 let stream = format!("{{kastrel}}:stream:{priority}");
                 let length: i64 = redis::cmd("XLEN").arg(&stream).query(&mut connection)?;
-                let line: i64 = redis::cmd("ZCARD").arg(format!("{{kastrel}}:line:{priority}")).query(&mut connection)?;
+                let line: i64 =
+                    redis::cmd("ZCARD").arg(format!("{{kastrel}}:line:{priority}")).query(&mut connection)?;
                 // Without its group nothing can be pending in a stream.
-                let pending = redis::cmd("XPENDING").arg(&stream).arg("workers").query::<(i64, redis::Value, redis::Value, redis::Value)>(&mut connection);
+                let pending =
+                    redis::cmd("XPENDING")
+                        .arg(&stream)
+                        .arg("workers")
+                        .query::<(i64, redis::Value, redis::Value, redis::Value)>(&mut connection);
                 let pending = pending.map_or(0, |(count, ..)| count);
                 if (length, line, pending) != (0, 0, 0) {
-                    found.push(format!("{priority}: {length} in the stream, {pending} of them in hand, {line} in line"));
+                    found
+                        .push(format!("{priority}: {length} in the stream, {pending} of them in hand, {line} in line"));
                 }
             }
             Ok(found)
@@ -240,7 +261,10 @@ pub(super) async fn node_where(web: &Client, wanted: impl Fn(&Value) -> bool) ->
 
 /// Whether this attempt's process is at work.
 pub(super) fn is_busy_with(attempt: u64) -> impl Fn(&Value) -> bool {
-    move |scan| scan["attempt"] == attempt && scan["results"].as_array().is_some_and(|all| all.iter().any(|one| one["status"] == "in_progress"))
+    move |scan| {
+        scan["attempt"] == attempt
+            && scan["results"].as_array().is_some_and(|all| all.iter().any(|one| one["status"] == "in_progress"))
+    }
 }
 
 /// The row of a scan.
@@ -267,7 +291,8 @@ pub(super) async fn poll_within<T>(limit: Duration, what: &str, mut look: impl A
     tokio::time::timeout(limit, again).await.unwrap_or_else(|_| panic!("it never came to pass that {what}"))
 }
 
-/// For a drop, which cannot wait otherwise: looks again until nothing is there, and returns what is still there at the end.
+/// For a drop, which cannot wait otherwise: looks again until nothing is there, and returns what is
+/// still there at the end.
 fn until<T>(limit: Duration, mut left: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
     loop {

@@ -11,7 +11,8 @@ use crate::client::Client;
 use crate::product::app::{ends, is_alive};
 use crate::redis_server::Data;
 
-/// Ignores SIGINT and SIGTERM, and so do its two relatives, one of which has left the process group.
+/// Ignores SIGINT and SIGTERM, and so do its two relatives, one of which has left the process
+/// group.
 const WILD: &str = "family-hang-stubborn.test";
 
 /// How many plugins of a status are in this state.
@@ -30,7 +31,10 @@ async fn a_scan_is_seen_live_on_every_web_node() {
         seen.push(status);
     }
     for (done, working) in [(0, 1), (1, 1), (2, 1)] {
-        let is_there = |status: &Value| status["status"] == "running" && (count(status, "completed"), count(status, "in_progress")) == (done, working);
+        let is_there = |status: &Value| {
+            status["status"] == "running"
+                && (count(status, "completed"), count(status, "in_progress")) == (done, working)
+        };
         assert!(seen.iter().any(is_there), "{done} plugins done and {working} at work was never told: {seen:#?}");
     }
     let last = seen.last().unwrap();
@@ -52,7 +56,8 @@ async fn a_scan_is_seen_live_on_every_web_node() {
 /// What of a scan only grows.
 type Progress = (bool, u64, usize);
 
-/// Follows the row and what a web node's status API says of it, until the scan has ended; how far the API was behind at most.
+/// Follows the row and what a web node's status API says of it, until the scan has ended; how far
+/// the API was behind at most.
 async fn lag(cluster: &Cluster, web: &Client, id: u64) -> Duration {
     let store = cluster.store().await;
     let (mut newest, mut untold, mut worst) = (None, Vec::new(), Duration::ZERO);

@@ -1,4 +1,5 @@
-//! One process of the program in a cluster, which may end and be started anew on the same data folder.
+//! One process of the program in a cluster, which may end and be started anew on the same data
+//! folder.
 
 use std::fs::File;
 use std::ops::Deref;
@@ -30,7 +31,15 @@ impl Member {
     pub(super) fn new(name: &str, folder: PathBuf, arguments: &[&str], variables: Vec<(String, String)>) -> Self {
         std::fs::create_dir(&folder).unwrap();
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { name: name.to_owned(), folder, arguments, variables, process: Mutex::default(), written_before: AtomicUsize::new(0), client: Client::new() }
+        Self {
+            name: name.to_owned(),
+            folder,
+            arguments,
+            variables,
+            process: Mutex::default(),
+            written_before: AtomicUsize::new(0),
+            client: Client::new(),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -112,7 +121,8 @@ impl Member {
         self.buried()
     }
 
-    /// The exit code of a process that has been told to end, for those who cannot wait otherwise. `None`: it still runs.
+    /// The exit code of a process that has been told to end, for those who cannot wait otherwise.
+    /// `None`: it still runs.
     pub(super) fn try_end(&self) -> Option<Option<i32>> {
         let status = self.process().as_mut().map(|child| child.try_wait().unwrap())?;
         status.map(|_| self.buried())
@@ -134,7 +144,9 @@ impl Member {
 
     /// All processes of its scans.
     pub(super) fn marked(&self) -> Vec<String> {
-        std::fs::read_to_string(self.data().join("id")).map(|id| crate::kast_runner::stage::marked(id.trim())).unwrap_or_default()
+        std::fs::read_to_string(self.data().join("id"))
+            .map(|id| crate::kast_runner::stage::marked(id.trim()))
+            .unwrap_or_default()
     }
 }
 

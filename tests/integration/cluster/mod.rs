@@ -1,4 +1,5 @@
-//! Several processes of the real program that share a real Redis, a real database server and one folder of results.
+//! Several processes of the real program that share a real Redis, a real database server and one
+//! folder of results.
 
 mod harness;
 mod member;

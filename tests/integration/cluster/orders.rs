@@ -29,7 +29,10 @@ async fn a_drained_worker_finishes_what_runs_and_takes_nothing_new() {
     let second = node_of(&web, &two).await;
     assert_eq!(web.until_status(new, "completed").await["attempts"][0]["node"], second.as_str());
     let finished = web.until_status(running, "completed").await;
-    assert_eq!((ends(&finished), &finished["attempts"][0]["node"]), (vec!["completed".to_owned()], &first.as_str().into()));
+    assert_eq!(
+        (ends(&finished), &finished["attempts"][0]["node"]),
+        (vec!["completed".to_owned()], &first.as_str().into())
+    );
     until_activity(&web, &first, "drained").await;
     // Back again, and the other one instead, by commands.
     succeeded(&cluster.run(&["drain", &first, "--undo"]).await);
@@ -41,7 +44,11 @@ async fn a_drained_worker_finishes_what_runs_and_takes_nothing_new() {
     let listed = cluster.run(&["nodes"]).await;
     succeeded(&listed);
     for (node, state) in [(&first, "active"), (&second, "drained")] {
-        assert!(listed.stdout.lines().any(|line| line.contains(node.as_str()) && line.contains(state)), "{}", listed.stdout);
+        assert!(
+            listed.stdout.lines().any(|line| line.contains(node.as_str()) && line.contains(state)),
+            "{}",
+            listed.stdout
+        );
     }
     let nobody = cluster.run(&["drain", "nobody"]).await;
     assert_eq!(nobody.code, Some(1));
@@ -59,8 +66,15 @@ async fn what_a_draining_worker_cannot_finish_in_time_runs_elsewhere_at_no_cost(
     let (first, second) = (node_of(&web, &one).await, node_of(&web, &two).await);
     succeeded(&cluster.run(&["drain", &first, "--within", "1"]).await);
     let scan = web.until(id, is_busy_with(2)).await;
-    assert_eq!((ends(&scan), &scan["failures"]), (vec!["drained".to_owned(), "running".to_owned()], &json!(0)), "{scan:#}");
-    assert_eq!((&scan["attempts"][0]["node"], &scan["attempts"][1]["node"]), (&first.as_str().into(), &second.as_str().into()));
+    assert_eq!(
+        (ends(&scan), &scan["failures"]),
+        (vec!["drained".to_owned(), "running".to_owned()], &json!(0)),
+        "{scan:#}"
+    );
+    assert_eq!(
+        (&scan["attempts"][0]["node"], &scan["attempts"][1]["node"]),
+        (&first.as_str().into(), &second.as_str().into())
+    );
     until_activity(&web, &first, "drained").await;
     web.cancel(id).await;
     web.until_status(id, "cancelled").await;
@@ -83,7 +97,10 @@ async fn a_paused_queue_starts_nothing_and_what_runs_goes_on() {
         // The end of another scan, long after the new one would have started.
         assert_eq!(ends(&web.until_status(running, "completed").await), ["completed"]);
         let queue = web.json("/api/queue").await;
-        assert_eq!((&queue["paused"], &queue["reason"], &queue["waiting"]), (&json!(true), &json!("an upgrade"), &json!(1)));
+        assert_eq!(
+            (&queue["paused"], &queue["reason"], &queue["waiting"]),
+            (&json!(true), &json!("an upgrade"), &json!(1))
+        );
         assert_eq!(web.scan(waiting).await["attempt"], 0);
         if by_command {
             assert_eq!(web.post("/api/queue/resume", &json!({})).await.0, 200);

@@ -9,7 +9,8 @@ use crate::client::Client;
 use crate::product::app::{Watched, ends};
 use crate::redis_server::Data;
 
-/// Waits until `/readyz` answers as wanted: its status and whether the check of this name is fine; what that check says.
+/// Waits until `/readyz` answers as wanted: its status and whether the check of this name is fine;
+/// what that check says.
 async fn until_ready(member: &Client, status: u16, check: &str, ok: bool) -> String {
     let look = async || {
         let answer = member.get("/readyz").await;
@@ -37,7 +38,11 @@ async fn a_scan_that_comes_while_redis_is_down_is_accepted_and_starts_by_itself(
         let (status, body) = web.post("/api/scans", &json!({ "target": "200ms-1p.test" })).await;
         assert_eq!(status, 201, "{body}");
         let warning = body["warning"].as_str().unwrap_or_default();
-        assert!(warning.contains("The job queue is unavailable: Redis at 127.0.0.1:") && warning.contains("starts when the queue is back"), "{body}");
+        assert!(
+            warning.contains("The job queue is unavailable: Redis at 127.0.0.1:")
+                && warning.contains("starts when the queue is back"),
+            "{body}"
+        );
         let unsignalled = body["scan_id"].as_u64().unwrap();
         assert_eq!(row(&store, unsignalled).await.status(), ScanStatus::Pending);
         for member in [&web, &worker] {
@@ -51,7 +56,11 @@ async fn a_scan_that_comes_while_redis_is_down_is_accepted_and_starts_by_itself(
         web.cancel(blocker).await;
         for id in [signalled, unsignalled] {
             let scan = web.until_status(id, "completed").await;
-            assert_eq!((ends(&scan), &scan["attempts"][0]["node"]), (vec!["completed".to_owned()], &node.as_str().into()), "the same worker lives on");
+            assert_eq!(
+                (ends(&scan), &scan["attempts"][0]["node"]),
+                (vec!["completed".to_owned()], &node.as_str().into()),
+                "the same worker lives on"
+            );
         }
     }
 }
@@ -81,13 +90,23 @@ async fn running_scans_do_not_notice_that_redis_is_restarted() {
 /// Hands a scan in under a key, as often as it is refused for the database's sake.
 async fn submit_until_accepted(web: &Client, target: &str, key: &str) -> u64 {
     loop {
-        let answer = web.request(Method::POST, "/api/scans").header("idempotency-key", key).json(&json!({ "target": target })).send().await.unwrap();
+        let answer = web
+            .request(Method::POST, "/api/scans")
+            .header("idempotency-key", key)
+            .json(&json!({ "target": target }))
+            .send()
+            .await
+            .unwrap();
         let (status, kind) = (answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap().to_owned());
         let body: Value = answer.json().await.unwrap();
         if matches!(status, 200 | 201) {
             return body["scan_id"].as_u64().unwrap();
         }
-        assert_eq!((status, kind.as_str(), body["type"].as_str()), (503, "application/problem+json", Some("urn:kastrel:problem:store-unavailable")), "{body}");
+        assert_eq!(
+            (status, kind.as_str(), body["type"].as_str()),
+            (503, "application/problem+json", Some("urn:kastrel:problem:store-unavailable")),
+            "{body}"
+        );
     }
 }
 
@@ -104,11 +123,16 @@ async fn a_short_outage_of_the_database_costs_nothing() {
     web.until_busy(running).await;
     let node = node_of(&web, &worker).await;
     cluster.database.kill();
-    let (submitted, ()) = tokio::join!(submit_until_accepted(&web, "100ms-1p.test", "during-the-outage"), cluster.database.restart());
+    let (submitted, ()) =
+        tokio::join!(submit_until_accepted(&web, "100ms-1p.test", "during-the-outage"), cluster.database.restart());
     assert_eq!(stored(&web, "100ms-1p.test").await, 1);
     for id in [running, submitted] {
         let scan = web.until_status(id, "completed").await;
-        assert_eq!((ends(&scan), &scan["attempts"][0]["node"]), (vec!["completed".to_owned()], &node.as_str().into()), "{scan:#}");
+        assert_eq!(
+            (ends(&scan), &scan["attempts"][0]["node"]),
+            (vec!["completed".to_owned()], &node.as_str().into()),
+            "{scan:#}"
+        );
     }
     assert_eq!(node_of(&web, &worker).await, node);
 }
@@ -125,25 +149,38 @@ async fn a_long_outage_of_the_database_interrupts_scans_and_loses_none() {
     cluster.database.kill();
     watched.ended().await;
     let refused = web.post("/api/scans", &json!({ "target": "refused.test" })).await;
-    assert_eq!((refused.0, refused.1["type"].as_str()), (503, Some("urn:kastrel:problem:store-unavailable")), "{}", refused.1);
+    assert_eq!(
+        (refused.0, refused.1["type"].as_str()),
+        (503, Some("urn:kastrel:problem:store-unavailable")),
+        "{}",
+        refused.1
+    );
     until_ready(&web, 503, "store", false).await;
     for member in [&web, &worker] {
         assert_eq!(member.get("/livez").await.status(), 200);
     }
     // Accepted when the database is back, once, however often it is asked for.
-    let (submitted, ()) = tokio::join!(submit_until_accepted(&web, "100ms-1p.test", "the-same-again"), cluster.database.restart());
+    let (submitted, ()) =
+        tokio::join!(submit_until_accepted(&web, "100ms-1p.test", "the-same-again"), cluster.database.restart());
     assert_eq!((stored(&web, "100ms-1p.test").await, stored(&web, "refused.test").await), (json!(1), json!(0)));
     assert_eq!(ends(&web.until_status(submitted, "completed").await), ["completed"]);
     let scan = web.until_status(running, "completed").await;
-    // The end of the first attempt could not be written while the database was away. The node tries for some seconds; after that its rescuer ends the attempt that nobody owns.
+    // The end of the first attempt could not be written while the database was away. The node tries
+    // for some seconds; after that its rescuer ends the attempt that nobody owns.
     let ends = ends(&scan);
-    assert!(matches!(ends[0].as_str(), "lease_lost" | "unowned") && ends[1..] == ["completed".to_owned()] && scan["failures"] == 0, "{scan:#}");
+    assert!(
+        matches!(ends[0].as_str(), "lease_lost" | "unowned")
+            && ends[1..] == ["completed".to_owned()]
+            && scan["failures"] == 0,
+        "{scan:#}"
+    );
     for member in [&web, &worker] {
         until_ready(member, 200, "store", true).await;
     }
 }
 
-/// The end of a scan that comes while the database is away is written when it is back, also when the lease has been lost meanwhile.
+/// The end of a scan that comes while the database is away is written when it is back, also when
+/// the lease has been lost meanwhile.
 #[tokio::test]
 async fn a_scan_that_ends_while_the_database_is_away_runs_once() {
     let mut cluster = Cluster::with_short_lease().await;
@@ -178,6 +215,10 @@ async fn a_scan_that_ends_while_the_database_is_away_runs_once() {
     }
     for id in running {
         let scan = web.until_status(id, "completed").await;
-        assert_eq!((ends(&scan).last().map(String::as_str), &scan["failures"]), (Some("completed"), &json!(0)), "{scan:#}");
+        assert_eq!(
+            (ends(&scan).last().map(String::as_str), &scan["failures"]),
+            (Some("completed"), &json!(0)),
+            "{scan:#}"
+        );
     }
 }

@@ -6,8 +6,12 @@ use crate::product::app::TestApp;
 #[tokio::test]
 async fn what_needs_others_names_what_is_missing() {
     let database = ("KASTREL_DATABASE_URL", "ws://root:hunter2@127.0.0.1:9/kastrel/kastrel");
-    for (arguments, command) in [(&["worker"][..], "kastrel worker"), (&["serve", "--no-worker"], "kastrel serve --no-worker")] {
-        for (variables, key, variable) in [(&[][..], "database.url", "KASTREL_DATABASE_URL"), (&[database], "redis.url", "REDIS_URL")] {
+    for (arguments, command) in
+        [(&["worker"][..], "kastrel worker"), (&["serve", "--no-worker"], "kastrel serve --no-worker")]
+    {
+        for (variables, key, variable) in
+            [(&[][..], "database.url", "KASTREL_DATABASE_URL"), (&[database], "redis.url", "REDIS_URL")]
+        {
             let ended = TestApp::prepare(variables).run(arguments).await;
             assert_eq!(ended.code, Some(2), "{}", ended.stderr);
             for part in [command, key, variable] {
@@ -15,17 +19,28 @@ async fn what_needs_others_names_what_is_missing() {
             }
         }
     }
-    let wrong =
-        TestApp::prepare(&[("KASTREL_DATABASE_URL", "postgres://root:hunter2@127.0.0.1/x/y"), ("REDIS_URL", "redis://127.0.0.1:9/0")]).run(&["worker"]).await;
+    let wrong = TestApp::prepare(&[
+        ("KASTREL_DATABASE_URL", "postgres://root:hunter2@127.0.0.1/x/y"),
+        ("REDIS_URL", "redis://127.0.0.1:9/0"),
+    ])
+    .run(&["worker"])
+    .await;
     assert_eq!(wrong.code, Some(2));
     assert!(
-        wrong.stderr.contains("database.url (from environment variable KASTREL_DATABASE_URL) cannot be used") && !wrong.stderr.contains("hunter2"),
+        wrong.stderr.contains("database.url (from environment variable KASTREL_DATABASE_URL) cannot be used")
+            && !wrong.stderr.contains("hunter2"),
         "{}",
         wrong.stderr
     );
-    let shown = TestApp::prepare(&[("REDIS_URL", "redis://127.0.0.1:9/jobs"), ("KASTREL_REDIS__PREFIX", "a b")]).run(&["config", "show"]).await;
+    let shown = TestApp::prepare(&[("REDIS_URL", "redis://127.0.0.1:9/jobs"), ("KASTREL_REDIS__PREFIX", "a b")])
+        .run(&["config", "show"])
+        .await;
     assert_eq!(shown.code, Some(2));
-    assert!(shown.stderr.contains("redis.prefix (from environment variable KASTREL_REDIS__PREFIX)"), "{}", shown.stderr);
+    assert!(
+        shown.stderr.contains("redis.prefix (from environment variable KASTREL_REDIS__PREFIX)"),
+        "{}",
+        shown.stderr
+    );
     let shown = TestApp::prepare(&[]).run(&["config", "show", "--no-worker"]).await;
     assert_eq!(shown.code, Some(2));
     assert!(shown.stderr.contains("database.url") && shown.stderr.contains("redis.url"), "{}", shown.stderr);

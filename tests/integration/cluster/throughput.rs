@@ -1,6 +1,7 @@
 //! How close workers come to the ideal time for a full queue.
 //!
-//! The short form runs with all tests. `THROUGHPUT=8x400` measures 8 workers on 400 scans instead; from a release build that is the number to judge.
+//! The short form runs with all tests. `THROUGHPUT=8x400` measures 8 workers on 400 scans instead;
+//! from a release build that is the number to judge.
 
 use std::time::Duration;
 
@@ -33,7 +34,9 @@ async fn measure(workers: usize, scans: usize) -> Measured {
     }
     assert_eq!(web.post("/api/queue/pause", &json!({})).await.0, 200);
     let target = format!("{}ms-1p.test", SCAN.as_millis());
-    futures_util::stream::iter(0..scans).for_each_concurrent(8, |_| async { assert_ne!(web.submit(&target).await, 0) }).await;
+    futures_util::stream::iter(0..scans)
+        .for_each_concurrent(8, |_| async { assert_ne!(web.submit(&target).await, 0) })
+        .await;
     assert_eq!(web.post("/api/queue/resume", &json!({})).await.0, 200);
     let begun = Instant::now();
     let rounds = u32::try_from(scans.div_ceil(workers.len())).unwrap();
@@ -52,7 +55,13 @@ async fn workers_are_never_idle_while_scans_wait() {
     let (workers, scans) = wanted.as_deref().unwrap_or("2x10").split_once('x').expect("THROUGHPUT is like 8x400");
     let measured = measure(workers.parse().unwrap(), scans.parse().unwrap()).await;
     let over = measured.took.as_secs_f64() / measured.ideal.as_secs_f64() - 1.0;
-    println!("{workers} workers, {scans} scans of {SCAN:?}: {:.2?}, ideal {:?}, {:+.1} %", measured.took, measured.ideal, over * 100.0);
-    // A debug build on a busy machine: far from the number to hold, and near enough to show a worker that waits for a timer.
+    println!(
+        "{workers} workers, {scans} scans of {SCAN:?}: {:.2?}, ideal {:?}, {:+.1} %",
+        measured.took,
+        measured.ideal,
+        over * 100.0
+    );
+    // A debug build on a busy machine: far from the number to hold, and near enough to show a
+    // worker that waits for a timer.
     assert!(over < 0.5, "{measured:?}");
 }

@@ -1,4 +1,5 @@
-//! `docker-compose.yml` as data: merge keys resolved, variables put in, and no key that this does not know.
+//! `docker-compose.yml` as data: merge keys resolved, variables put in, and no key that this does
+//! not know.
 
 use std::collections::BTreeMap;
 
@@ -94,7 +95,12 @@ impl Compose {
 
     /// The services that run Kastrel.
     pub(super) fn kastrel(&self) -> Vec<(&str, &Service)> {
-        let ours: Vec<_> = self.services.iter().filter(|(_, one)| one.build.is_some()).map(|(name, one)| (name.as_str(), one)).collect();
+        let ours: Vec<_> = self
+            .services
+            .iter()
+            .filter(|(_, one)| one.build.is_some())
+            .map(|(name, one)| (name.as_str(), one))
+            .collect();
         assert_eq!(ours.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["web", "worker"]);
         ours
     }

@@ -1,4 +1,5 @@
-//! Each line of `docker-compose.yml` that could be wrong without anybody noticing before it is used.
+//! Each line of `docker-compose.yml` that could be wrong without anybody noticing before it is
+//! used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,11 @@ fn config(service: &Service) -> Config {
 fn every_image_is_pinned() {
     for (name, service) in &Compose::read(&[]).services {
         let (_, tag) = service.image.rsplit_once(':').unwrap_or_else(|| panic!("{name}: {} has no tag", service.image));
-        assert!(tag.matches('.').count() >= 2 && tag.contains(|c: char| c.is_ascii_digit()), "{name}: {} is not one version", service.image);
+        assert!(
+            tag.matches('.').count() >= 2 && tag.contains(|c: char| c.is_ascii_digit()),
+            "{name}: {} is not one version",
+            service.image
+        );
     }
 }
 
@@ -30,8 +35,15 @@ fn our_own_image_has_our_version_and_is_built_from_here() {
         let build = service.build.as_ref().unwrap();
         assert_eq!(build.context, ".");
         assert!(build.args["BASE"].starts_with("debian:"), "without KAST_IMAGE the base is the Dockerfile's own");
-        assert_eq!((service.cap_drop.as_slice(), service.security_opt.as_slice()), (&["ALL".to_owned()][..], &["no-new-privileges:true".to_owned()][..]));
-        assert_eq!(service.cap_add, ["SETUID", "SETGID", "KILL"], "what the image needs to run scanners as another user, and nothing else");
+        assert_eq!(
+            (service.cap_drop.as_slice(), service.security_opt.as_slice()),
+            (&["ALL".to_owned()][..], &["no-new-privileges:true".to_owned()][..])
+        );
+        assert_eq!(
+            service.cap_add,
+            ["SETUID", "SETGID", "KILL"],
+            "what the image needs to run scanners as another user, and nothing else"
+        );
         assert_eq!(service.user, None, "the image gives root up by itself");
     }
     let named = Compose::read(&[("KAST_IMAGE", "registry.example/kast:3")]);
@@ -42,8 +54,16 @@ fn our_own_image_has_our_version_and_is_built_from_here() {
 #[test]
 fn the_database_has_the_version_of_the_library() {
     let lock: toml::Table = std::fs::read_to_string(repository("Cargo.lock")).unwrap().parse().unwrap();
-    let package = lock["package"].as_array().unwrap().iter().find(|package| package["name"].as_str() == Some("surrealdb")).unwrap();
-    assert_eq!(Compose::read(&[]).service("surrealdb").image, format!("surrealdb/surrealdb:v{}", package["version"].as_str().unwrap()));
+    let package = lock["package"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|package| package["name"].as_str() == Some("surrealdb"))
+        .unwrap();
+    assert_eq!(
+        Compose::read(&[]).service("surrealdb").image,
+        format!("surrealdb/surrealdb:v{}", package["version"].as_str().unwrap())
+    );
 }
 
 #[test]
@@ -78,9 +98,18 @@ fn what_must_last_lies_in_named_volumes() {
     for (name, service) in compose.kastrel() {
         let key = service.environment["KASTREL_SECRETS__KEY_FILE"].rsplit_once('/').unwrap().0;
         let shared = [format!("results:{}", service.environment["KAST_RESULTS_DIR"]), format!("secrets:{key}")];
-        assert_eq!(service.volumes, shared, "{name}: web reads what workers write, and all have one key, apart from the results");
+        assert_eq!(
+            service.volumes, shared,
+            "{name}: web reads what workers write, and all have one key, apart from the results"
+        );
     }
-    assert!(compose.service("surrealdb").command.iter().any(|word| word.starts_with("rocksdb:///data/") && word.ends_with("?sync=every")));
+    assert!(
+        compose
+            .service("surrealdb")
+            .command
+            .iter()
+            .any(|word| word.starts_with("rocksdb:///data/") && word.ends_with("?sync=every"))
+    );
     assert_eq!(compose.service("surrealdb").volumes, ["surrealdb:/data"]);
     assert_eq!(compose.service("surrealdb").user, None, "the image's own user may write to /data");
     assert_eq!(compose.service("redis").volumes, ["redis:/data"]);
@@ -92,7 +121,10 @@ fn everything_has_a_health_check_and_waits_for_what_it_needs() {
     for (name, service) in &compose.services {
         let check = &service.healthcheck;
         assert_eq!(check.test.first().map(String::as_str), Some("CMD"), "{name}: a shell may not be there");
-        assert!(check.test.len() > 1 && check.retries > 0 && seconds(&check.interval) > 0 && seconds(&check.timeout) > 0, "{name}");
+        assert!(
+            check.test.len() > 1 && check.retries > 0 && seconds(&check.interval) > 0 && seconds(&check.timeout) > 0,
+            "{name}"
+        );
         for (needed, dependency) in &service.depends_on {
             assert_eq!(dependency.condition, "service_healthy", "{name} needs {needed}");
             assert!(compose.services.contains_key(needed), "{name} needs {needed}");
@@ -105,10 +137,14 @@ fn everything_has_a_health_check_and_waits_for_what_it_needs() {
 
 #[test]
 fn every_variable_is_a_key_and_every_value_is_valid() {
-    let known: BTreeSet<String> = KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
+    let known: BTreeSet<String> =
+        KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
     for (name, service) in Compose::read(&[]).kastrel() {
         for variable in service.environment.keys() {
-            assert!(known.contains(variable) || FOREIGN.contains(&variable.as_str()), "{name}: {variable} is no variable of Kastrel");
+            assert!(
+                known.contains(variable) || FOREIGN.contains(&variable.as_str()),
+                "{name}: {variable} is no variable of Kastrel"
+            );
         }
         let config = config(service);
         assert!(config.database.url.is_some() && config.redis.url.is_some(), "{name}");
@@ -120,8 +156,11 @@ fn the_scope_passes_through() {
     let scope = |env: &[(&str, &str)]| config(Compose::read(env).service("worker")).scope;
     let closed = scope(&[]);
     assert_eq!((closed.allow.rules().len(), closed.deny.rules().len(), closed.allow_private), (0, 0, false));
-    let opened =
-        scope(&[("KASTREL_ALLOW_PRIVATE_TARGETS", "true"), ("KASTREL_SCOPE__ALLOW", "example.com, 10.0.0.0/8"), ("KASTREL_SCOPE__DENY", "admin.example.com")]);
+    let opened = scope(&[
+        ("KASTREL_ALLOW_PRIVATE_TARGETS", "true"),
+        ("KASTREL_SCOPE__ALLOW", "example.com, 10.0.0.0/8"),
+        ("KASTREL_SCOPE__DENY", "admin.example.com"),
+    ]);
     assert_eq!((opened.allow.rules().len(), opened.deny.rules().len(), opened.allow_private), (2, 1, true));
 }
 
@@ -144,9 +183,12 @@ fn every_command_is_one_of_ours() {
     let mut told = 0;
     for line in text.lines().filter(|line| line.starts_with('#')) {
         let line = line.split("  # ").next().unwrap();
-        for command in ["docker compose run --rm web ", "docker compose run --rm -T web ", "docker compose exec -T web kastrel "] {
+        for command in
+            ["docker compose run --rm web ", "docker compose run --rm -T web ", "docker compose exec -T web kastrel "]
+        {
             let Some((_, words)) = line.split_once(command) else { continue };
-            let words: Vec<String> = words.split_whitespace().take_while(|word| !matches!(*word, "<" | ">")).map(str::to_owned).collect();
+            let words: Vec<String> =
+                words.split_whitespace().take_while(|word| !matches!(*word, "<" | ">")).map(str::to_owned).collect();
             assert_is_command(&words);
             told += 1;
         }
@@ -176,5 +218,7 @@ fn a_stop_has_time_to_hand_scans_back() {
 }
 
 fn seconds(text: &str) -> u64 {
-    text.strip_suffix('s').and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{text} is no number of seconds"))
+    text.strip_suffix('s')
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_else(|| panic!("{text} is no number of seconds"))
 }

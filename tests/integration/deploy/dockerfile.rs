@@ -13,14 +13,18 @@ use super::{assert_is_command, repository};
 fn what_it_starts_from_is_pinned() {
     let stages = stages();
     let [arguments, build, last] = stages.as_slice() else { panic!("{} stages", stages.len() - 1) };
-    let arguments: Vec<(&str, &str)> = all(arguments, "ARG").iter().map(|one| one.rest.split_once('=').unwrap()).collect();
+    let arguments: Vec<(&str, &str)> =
+        all(arguments, "ARG").iter().map(|one| one.rest.split_once('=').unwrap()).collect();
     let value = |name: &str| arguments.iter().find(|(given, _)| *given == name).unwrap().1;
     assert_eq!((build[0].rest.as_str(), last[0].rest.as_str()), ("rust:${RUST} AS build", "${BASE}"));
     let manifest: toml::Table = std::fs::read_to_string(repository("Cargo.toml")).unwrap().parse().unwrap();
     let least = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
     assert_eq!(value("RUST"), format!("{least}-bookworm"), "the compiler is the one that Cargo.toml asks for");
     let base = value("BASE");
-    assert!(base.starts_with("debian:bookworm-2") && base.ends_with("-slim"), "{base}: a dated image of the release that the program is built on");
+    assert!(
+        base.starts_with("debian:bookworm-2") && base.ends_with("-slim"),
+        "{base}: a dated image of the release that the program is built on"
+    );
     let compose = std::fs::read_to_string(repository("docker-compose.yml")).unwrap();
     assert!(compose.contains(&format!("${{KAST_IMAGE:-{base}}}")), "docker-compose.yml has another base");
 }
@@ -43,7 +47,10 @@ fn every_copy_has_a_source() {
             let (_, sources) = words.split_last().unwrap();
             match sources {
                 ["--from=build", file] => {
-                    assert!(number == 2 && all(&stages[1], "RUN").iter().any(|run| run.rest.ends_with(file)), "{copy:?}");
+                    assert!(
+                        number == 2 && all(&stages[1], "RUN").iter().any(|run| run.rest.ends_with(file)),
+                        "{copy:?}"
+                    );
                 }
                 sources => sources.iter().for_each(|source| assert!(repository(source).exists(), "{copy:?}")),
             }
@@ -51,7 +58,8 @@ fn every_copy_has_a_source() {
     }
 }
 
-/// It starts as root and gives that up before the program runs: nobody else could start scanners as another user.
+/// It starts as root and gives that up before the program runs: nobody else could start scanners as
+/// another user.
 #[test]
 fn it_runs_as_a_user_of_its_own_and_scanners_as_another() {
     let last = stages().pop().unwrap();
@@ -66,10 +74,14 @@ fn it_runs_as_a_user_of_its_own_and_scanners_as_another() {
         assert!(run.contains(wanted), "{wanted}: {run}");
     }
     let copies: Vec<&str> = all(&last, "COPY").iter().map(|one| one.rest.as_str()).collect();
-    assert_eq!(copies, ["--from=build /out/kastrel /usr/local/lib/kastrel/kastrel", "config/container/kastrel /usr/local/bin/kastrel"]);
+    assert_eq!(
+        copies,
+        ["--from=build /out/kastrel /usr/local/lib/kastrel/kastrel", "config/container/kastrel /usr/local/bin/kastrel"]
+    );
 }
 
-/// The image's `kastrel`, with the users of this machine: root is given up, and what is left is enough for `scans.run_as`.
+/// The image's `kastrel`, with the users of this machine: root is given up, and what is left is
+/// enough for `scans.run_as`.
 #[test]
 fn what_the_image_starts_gives_root_up() {
     use std::os::unix::fs::PermissionsExt;
@@ -78,7 +90,9 @@ fn what_the_image_starts_gives_root_up() {
     let at = |name: &str| folder.path().join(name);
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let script = std::fs::read_to_string(repository("config/container/kastrel")).unwrap();
-    let script = script.replace("/usr/local/lib/kastrel/kastrel", at("program").to_str().unwrap()).replace("id=kastrel", "id=nobody");
+    let script = script
+        .replace("/usr/local/lib/kastrel/kastrel", at("program").to_str().unwrap())
+        .replace("id=kastrel", "id=nobody");
     std::fs::write(at("kastrel"), script.replace("--regid=nobody", "--regid=nogroup")).unwrap();
     let program = "#!/bin/sh\ngrep -E '^(Uid|CapEff|CapAmb):' /proc/self/status | tr -s '\\t' ' '\necho \"$HOME ${KASTREL_SCANS__RUN_AS-none} $*\"\n";
     std::fs::write(at("program"), program).unwrap();
@@ -98,8 +112,14 @@ fn what_the_image_starts_gives_root_up() {
         "{text}"
     );
     assert!(text.starts_with("Uid: 65534 65534 65534 65534\n"), "{text}");
-    let bounded =
-        |set: &str| said(Command::new("setpriv").args([&format!("--bounding-set={set}"), &format!("--inh-caps={set}")]).arg(at("kastrel")).arg("ready"));
+    let bounded = |set: &str| {
+        said(
+            Command::new("setpriv")
+                .args([&format!("--bounding-set={set}"), &format!("--inh-caps={set}")])
+                .arg(at("kastrel"))
+                .arg("ready"),
+        )
+    };
     let (code, text) = bounded("-all,+setuid,+setgid");
     assert!(code == Some(0) && text.ends_with("CapAmb: 0000000000000000\n/var/lib/kastrel none ready\n"), "{text}");
     let (code, text) = bounded("-all");
@@ -113,19 +133,22 @@ fn what_it_runs_is_ours() {
     assert_eq!(one("ENTRYPOINT"), ["kastrel"]);
     assert_is_command(&one("CMD"));
     assert_eq!(all(&last, "STOPSIGNAL")[0].rest, "SIGTERM");
-    let known: BTreeSet<String> = KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
+    let known: BTreeSet<String> =
+        KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
     for (name, _) in environment() {
         assert!(known.contains(&name), "{name}");
     }
 }
 
-/// A server listens on one port and a worker on another, and the image does not know which of the two it will be.
+/// A server listens on one port and a worker on another, and the image does not know which of the
+/// two it will be.
 #[test]
 fn the_health_check_asks_whichever_runs() {
     let last = stages().pop().unwrap();
     let check = &all(&last, "HEALTHCHECK")[0].rest;
     let (_, commands) = check.split_once(" CMD ").unwrap();
-    let commands: Vec<Vec<String>> = commands.split(" || ").map(|command| command.split(' ').map(str::to_owned).collect()).collect();
+    let commands: Vec<Vec<String>> =
+        commands.split(" || ").map(|command| command.split(' ').map(str::to_owned).collect()).collect();
     for command in &commands {
         assert_eq!(command[0], "kastrel");
         assert_is_command(&command[1..]);
@@ -133,30 +156,45 @@ fn the_health_check_asks_whichever_runs() {
     let config = kastrel::config::Sources::of(&std::collections::BTreeMap::new()).resolve().unwrap().config;
     assert_eq!(
         commands,
-        [vec!["kastrel".to_owned(), "ready".into()], vec!["kastrel".into(), "ready".into(), "--server".into(), format!("http://{}", config.worker.listen)]]
+        [
+            vec!["kastrel".to_owned(), "ready".into()],
+            vec!["kastrel".into(), "ready".into(), "--server".into(), format!("http://{}", config.worker.listen)]
+        ]
     );
     assert_eq!(config.server.listen.port(), 5000);
     assert_eq!(all(&last, "EXPOSE")[0].rest, "5000");
 }
 
-/// The build sees what `.dockerignore` lets through. Copied to another place, that is a workspace whose lock file holds.
+/// The build sees what `.dockerignore` lets through. Copied to another place, that is a workspace
+/// whose lock file holds.
 #[test]
 fn what_the_build_reads_is_let_through() {
     let folder = tempfile::tempdir().unwrap();
     let copied = DockerIgnore::read().copy_admitted(folder.path());
-    assert!(copied.iter().any(|path| path == "tests/helpers/fake_kast.rs") && !copied.iter().any(|path| path.contains("target/")));
+    assert!(
+        copied.iter().any(|path| path == "tests/helpers/fake_kast.rs")
+            && !copied.iter().any(|path| path.contains("target/"))
+    );
     let host = Command::new("rustc").arg("-vV").output().unwrap();
-    let host = String::from_utf8(host.stdout).unwrap().lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned();
+    let host = String::from_utf8(host.stdout)
+        .unwrap()
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap()
+        .to_owned();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["metadata", "--locked", "--offline", "--format-version", "1", "--filter-platform", &host]).current_dir(folder.path());
+    command
+        .args(["metadata", "--locked", "--offline", "--format-version", "1", "--filter-platform", &host])
+        .current_dir(folder.path());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // What the compiler reads besides modules.
     let mut included = 0;
     for path in copied.iter().filter(|path| path.ends_with(".rs") && !path.starts_with("tests/")) {
         let text = std::fs::read_to_string(folder.path().join(path)).unwrap();
-        for (_, rest) in
-            ["include_str!(\"", "include_bytes!(\""].iter().flat_map(|word| text.match_indices(word).map(|(at, found)| (at, &text[at + found.len()..])))
+        for (_, rest) in ["include_str!(\"", "include_bytes!(\""]
+            .iter()
+            .flat_map(|word| text.match_indices(word).map(|(at, found)| (at, &text[at + found.len()..])))
         {
             let file = folder.path().join(path).parent().unwrap().join(rest.split_once('"').unwrap().0);
             assert!(file.exists(), "{path} includes {}, which .dockerignore keeps out", file.display());

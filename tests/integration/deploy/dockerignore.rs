@@ -1,4 +1,5 @@
-//! `.dockerignore`, as far as this repository uses it: the last line that matches a path or a folder above it decides.
+//! `.dockerignore`, as far as this repository uses it: the last line that matches a path or a
+//! folder above it decides.
 
 use std::path::Path;
 
@@ -26,7 +27,9 @@ impl DockerIgnore {
     }
 
     fn admits(&self, path: &str) -> bool {
-        let is_at_or_below = |pattern: &str| pattern == "*" || path == pattern || path.strip_prefix(pattern).is_some_and(|rest| rest.starts_with('/'));
+        let is_at_or_below = |pattern: &str| {
+            pattern == "*" || path == pattern || path.strip_prefix(pattern).is_some_and(|rest| rest.starts_with('/'))
+        };
         self.rules.iter().rfind(|(pattern, _)| is_at_or_below(pattern)).is_none_or(|(_, admits)| *admits)
     }
 
@@ -59,7 +62,14 @@ impl DockerIgnore {
 #[test]
 fn the_last_line_that_matches_decides() {
     let rules = DockerIgnore::parse("# x\n*\n!src\nsrc/target\n");
-    for (path, admitted) in [("src", true), ("src/a/b.rs", true), ("src/target", false), ("src/target/x", false), ("srcs", false), ("docs/a", false)] {
+    for (path, admitted) in [
+        ("src", true),
+        ("src/a/b.rs", true),
+        ("src/target", false),
+        ("src/target/x", false),
+        ("srcs", false),
+        ("docs/a", false),
+    ] {
         assert_eq!(rules.admits(path), admitted, "{path}");
     }
 }

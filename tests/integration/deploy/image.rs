@@ -19,14 +19,22 @@ impl Instruction {
 /// The stages of the file; what stands before the first one is the first part.
 pub(super) fn stages() -> Vec<Vec<Instruction>> {
     let text = std::fs::read_to_string(repository("Dockerfile")).unwrap();
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("\\\n", " ");
     let mut stages = vec![Vec::new()];
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (name, rest) = line.split_once(char::is_whitespace).unwrap();
         if name == "FROM" {
             stages.push(Vec::new());
         }
-        stages.last_mut().unwrap().push(Instruction { name: name.to_owned(), rest: rest.split_whitespace().collect::<Vec<_>>().join(" ") });
+        stages
+            .last_mut()
+            .unwrap()
+            .push(Instruction { name: name.to_owned(), rest: rest.split_whitespace().collect::<Vec<_>>().join(" ") });
     }
     stages
 }
@@ -39,6 +47,12 @@ pub(super) fn all<'a>(stage: &'a [Instruction], name: &str) -> Vec<&'a Instructi
 /// The variables that the image sets.
 pub(super) fn environment() -> Vec<(String, String)> {
     let last = stages().pop().unwrap();
-    let pairs = all(&last, "ENV").iter().flat_map(|one| one.rest.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>();
-    pairs.iter().map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()).collect()
+    let pairs = all(&last, "ENV")
+        .iter()
+        .flat_map(|one| one.rest.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .collect::<Vec<_>>();
+    pairs
+        .iter()
+        .map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap())
+        .collect()
 }

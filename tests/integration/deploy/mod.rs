@@ -1,4 +1,5 @@
-//! What is handed to operators to deploy with: read by a parser, held against the program, and run where that needs no container engine.
+//! What is handed to operators to deploy with: read by a parser, held against the program, and run
+//! where that needs no container engine.
 
 mod compose;
 mod compose_file;
@@ -19,6 +20,7 @@ fn repository(path: &str) -> PathBuf {
 /// Whether the command line's grammar takes these words after `kastrel`.
 fn assert_is_command(words: &[String]) {
     use clap::Parser as _;
-    let parsed = kastrel::cli::args::Cli::try_parse_from(std::iter::once("kastrel").chain(words.iter().map(String::as_str)));
+    let parsed =
+        kastrel::cli::args::Cli::try_parse_from(std::iter::once("kastrel").chain(words.iter().map(String::as_str)));
     assert!(parsed.is_ok(), "kastrel {}: {}", words.join(" "), parsed.unwrap_err());
 }

@@ -1,4 +1,5 @@
-//! `observability/`: every file is read, mounted where its service looks for it, and names only metrics that exist.
+//! `observability/`: every file is read, mounted where its service looks for it, and names only
+//! metrics that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,8 +54,9 @@ fn names_in(query: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut metrics, mut labels) = (BTreeSet::new(), BTreeSet::new());
     // Values in quotes are no names.
     for part in query.split('"').step_by(2) {
-        for word in
-            part.split(|c: char| !is_name(c)).filter(|word| !word.is_empty() && !word.starts_with(|c: char| c.is_ascii_digit()) && !WORDS.contains(word))
+        for word in part
+            .split(|c: char| !is_name(c))
+            .filter(|word| !word.is_empty() && !word.starts_with(|c: char| c.is_ascii_digit()) && !WORDS.contains(word))
         {
             if word.starts_with("kastrel_") || word.starts_with("http_server_") || word.starts_with("db_client_") {
                 metrics.insert(word.to_owned());
@@ -67,7 +69,8 @@ fn names_in(query: &str) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 fn check(query: &str, place: &str) {
-    let (known, attributes) = (shown_names(), ATTRIBUTES.iter().map(|one| one.name.replace('.', "_")).collect::<BTreeSet<_>>());
+    let (known, attributes) =
+        (shown_names(), ATTRIBUTES.iter().map(|one| one.name.replace('.', "_")).collect::<BTreeSet<_>>());
     let (metrics, labels) = names_in(query);
     assert!(!metrics.is_empty(), "{place}: {query}");
     for name in metrics {
@@ -113,7 +116,9 @@ fn the_alert_rules_are_whole_and_name_metrics_that_exist() {
     let rules: Vec<&Rule> = alerts.groups.iter().flat_map(|group| &group.rules).collect();
     let names: BTreeSet<&str> = rules.iter().map(|rule| rule.alert.as_str()).collect();
     assert_eq!(names.len(), rules.len(), "two rules of one name");
-    for wanted in ["KastrelQueueStuck", "KastrelRestartStorm", "KastrelNodeLost", "KastrelNoWorker", "KastrelDiskNearlyFull"] {
+    for wanted in
+        ["KastrelQueueStuck", "KastrelRestartStorm", "KastrelNodeLost", "KastrelNoWorker", "KastrelDiskNearlyFull"]
+    {
         assert!(names.contains(wanted), "{wanted} is missing");
     }
     for rule in rules {
@@ -132,7 +137,8 @@ fn the_alert_rules_are_whole_and_name_metrics_that_exist() {
     }
 }
 
-/// What happens for the first time must be seen: a counter that appears with its first step has not grown.
+/// What happens for the first time must be seen: a counter that appears with its first step has not
+/// grown.
 #[test]
 fn what_an_alert_sees_grow_is_there_from_the_start() {
     let text = std::fs::read_to_string(repository("observability/alerts.yaml")).unwrap();
@@ -144,8 +150,13 @@ fn what_an_alert_sees_grow_is_there_from_the_start() {
             let selector = rest.split('[').next().unwrap();
             let (name, labels) = selector.split_once('{').unwrap_or((selector, ""));
             // A label that is excluded may be any other.
-            let wanted = labels.trim_end_matches('}').split(',').find(|label| label.contains("=\"")).unwrap_or_default();
-            assert!(shown.lines().any(|line| line.starts_with(name) && line.contains(wanted) && line.ends_with(" 0")), "{}: {selector}", rule.alert);
+            let wanted =
+                labels.trim_end_matches('}').split(',').find(|label| label.contains("=\"")).unwrap_or_default();
+            assert!(
+                shown.lines().any(|line| line.starts_with(name) && line.contains(wanted) && line.ends_with(" 0")),
+                "{}: {selector}",
+                rule.alert
+            );
             seen += 1;
         }
         if rule.alert == "KastrelNodeLost" {
@@ -160,7 +171,12 @@ fn what_an_alert_sees_grow_is_there_from_the_start() {
 fn every_range_holds_several_pushes() {
     for path in ["alerts.yaml", "grafana/dashboards/nodes.json", "grafana/dashboards/scans.json"] {
         let text = std::fs::read_to_string(repository(&format!("observability/{path}"))).unwrap();
-        for range in text.split("_total[").chain(text.split("_bucket[")).skip(1).filter_map(|rest| rest.split_once("m]").map(|(minutes, _)| minutes)) {
+        for range in text
+            .split("_total[")
+            .chain(text.split("_bucket["))
+            .skip(1)
+            .filter_map(|rest| rest.split_once("m]").map(|(minutes, _)| minutes))
+        {
             if let Ok(minutes) = range.parse::<u32>() {
                 assert!(minutes >= 5, "{path}: [{range}m]");
             }
@@ -171,7 +187,8 @@ fn every_range_holds_several_pushes() {
 #[test]
 fn the_dashboards_name_metrics_that_exist_and_a_source_that_is_provisioned() {
     let sources = yaml("observability/grafana/provisioning/datasources/kastrel.yaml");
-    let known: Vec<&str> = sources["datasources"].as_array().unwrap().iter().map(|source| source["uid"].as_str().unwrap()).collect();
+    let known: Vec<&str> =
+        sources["datasources"].as_array().unwrap().iter().map(|source| source["uid"].as_str().unwrap()).collect();
     let mut seen = BTreeSet::new();
     for file in std::fs::read_dir(repository("observability/grafana/dashboards")).unwrap() {
         let path = file.unwrap().path();
@@ -205,13 +222,23 @@ fn what_is_mounted_exists_and_is_where_the_service_looks_for_it() {
             assert!(repository(here).exists(), "{name}: {here} does not exist");
             let is_named = service.command.iter().any(|word| word.ends_with(there));
             assert!(
-                is_named || there.starts_with("/etc/grafana/") || there == "/etc/prometheus/alerts.yaml" || there == "/var/lib/grafana/dashboards",
+                is_named
+                    || there.starts_with("/etc/grafana/")
+                    || there == "/etc/prometheus/alerts.yaml"
+                    || there == "/var/lib/grafana/dashboards",
                 "{name}: {there}"
             );
             mounted.insert(here.trim_start_matches("./").to_owned());
         }
     }
-    for part in ["jaeger.yaml", "collector.yaml", "prometheus.yaml", "alerts.yaml", "grafana/provisioning", "grafana/dashboards"] {
+    for part in [
+        "jaeger.yaml",
+        "collector.yaml",
+        "prometheus.yaml",
+        "alerts.yaml",
+        "grafana/provisioning",
+        "grafana/dashboards",
+    ] {
         assert!(mounted.contains(&format!("observability/{part}")), "nobody mounts {part}");
     }
     assert!(compose.service("jaeger").profiles.is_empty(), "traces are there by default");
@@ -232,7 +259,10 @@ fn every_part_of_a_pipeline_is_configured() {
         for (name, pipeline) in pipelines {
             for kind in ["receivers", "processors", "exporters"] {
                 for part in pipeline[kind].as_array().unwrap() {
-                    assert!(config[kind].as_object().unwrap().contains_key(part.as_str().unwrap()), "{path}: {name} uses {part}");
+                    assert!(
+                        config[kind].as_object().unwrap().contains_key(part.as_str().unwrap()),
+                        "{path}: {name} uses {part}"
+                    );
                 }
             }
         }
@@ -240,5 +270,8 @@ fn every_part_of_a_pipeline_is_configured() {
     }
     let web = Compose::read(&[("KASTREL_COLLECTOR", "http://collector:4317"), ("KASTREL_PUSH_METRICS", "otlp")]);
     assert_eq!(web.service("web").environment["OTEL_EXPORTER_OTLP_ENDPOINT"], "http://collector:4317");
-    assert_eq!(yaml("observability/prometheus.yaml")["scrape_configs"][0]["static_configs"][0]["targets"][0], "collector:8889");
+    assert_eq!(
+        yaml("observability/prometheus.yaml")["scrape_configs"][0]["static_configs"][0]["targets"][0],
+        "collector:8889"
+    );
 }

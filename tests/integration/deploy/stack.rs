@@ -1,4 +1,5 @@
-//! The services of `docker-compose.yml`, started by hand: the very commands, environment and health checks of the file, with addresses and paths that a machine without containers has.
+//! The services of `docker-compose.yml`, started by hand: the very commands, environment and health
+//! checks of the file, with addresses and paths that a machine without containers has.
 //!
 //! Jaeger is left out: it is in no registry of packages, and nothing waits for it.
 
@@ -52,12 +53,17 @@ impl Container {
         environment.extend(service.environment.clone());
         let places = places.with("/var/lib/kastrel", &data.display().to_string());
         // The scanner of the image for tests is the fake KAST, and its targets' names lead nowhere.
-        let of_test =
-            [("KAST_CLI_PATH", fake_kast().display().to_string()), ("KASTREL_ALLOW_PRIVATE_TARGETS", "true".into()), ("PATH", std::env::var("PATH").unwrap())];
-        let mut environment: Vec<(String, String)> = environment.into_iter().map(|(name, value)| (name, places.here(&value))).collect();
+        let of_test = [
+            ("KAST_CLI_PATH", fake_kast().display().to_string()),
+            ("KASTREL_ALLOW_PRIVATE_TARGETS", "true".into()),
+            ("PATH", std::env::var("PATH").unwrap()),
+        ];
+        let mut environment: Vec<(String, String)> =
+            environment.into_iter().map(|(name, value)| (name, places.here(&value))).collect();
         environment.extend(of_test.map(|(name, value)| (name.to_owned(), value)));
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let mut child = kastrel(&places.all(&service.command), &environment, data).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            kastrel(&places.all(&service.command), &environment, data).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let listening = async {
@@ -86,7 +92,11 @@ impl Container {
     /// Runs the file's health check, as Docker does: again and again until it passes.
     async fn healthy(&self, check: &HealthCheck, port: u16) {
         let here = self.url.rsplit_once(':').unwrap().1;
-        let test: Vec<String> = check.test.iter().map(|word| word.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{here}"))).collect();
+        let test: Vec<String> = check
+            .test
+            .iter()
+            .map(|word| word.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{here}")))
+            .collect();
         assert!(test.contains(&self.url), "{test:?} does not ask {}", self.url);
         assert_eq!(test[..2], ["CMD", "kastrel"]);
         until_passed(|| kastrel(&test[2..], &self.environment, Path::new("/"))).await;
@@ -121,14 +131,18 @@ async fn until_passed(check: impl Fn() -> Command) {
 
 /// The database server, with the file's arguments and environment.
 async fn start_surrealdb(service: &Service, port: u16, data: &Path) -> Child {
-    let places = Places(vec![("0.0.0.0:8000".into(), format!("127.0.0.1:{port}")), ("/data".into(), data.display().to_string())]);
+    let places = Places(vec![
+        ("0.0.0.0:8000".into(), format!("127.0.0.1:{port}")),
+        ("/data".into(), data.display().to_string()),
+    ]);
     let program: PathBuf = tokio::task::spawn_blocking(surreal_server::program).await.unwrap().to_owned();
     let mut command = Command::new(&program);
     command.args(places.all(&service.command)).env_clear().envs(&service.environment).env("EXIT_WITH_STDIN", "1");
     let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     let test = &service.healthcheck.test;
     assert_eq!(test[..2], ["CMD", "/surreal"], "the image has no shell, and this is its program");
-    let test: Vec<String> = test[2..].iter().map(|word| word.replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"))).collect();
+    let test: Vec<String> =
+        test[2..].iter().map(|word| word.replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"))).collect();
     until_passed(|| {
         let mut command = Command::new(&program);
         command.args(&test).env_clear().stdin(Stdio::null());
@@ -140,7 +154,8 @@ async fn start_surrealdb(service: &Service, port: u16, data: &Path) -> Child {
 
 #[tokio::test]
 async fn the_services_work_together_as_they_stand_in_the_file() {
-    // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set it already.
+    // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set it
+    // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let compose = Compose::read(&[("SURREAL_PASSWORD", "secret")]);
     let folder = TempDir::new().unwrap();
@@ -155,7 +170,8 @@ async fn the_services_work_together_as_they_stand_in_the_file() {
     let redis_server = RedisServer::start_with(&options).await;
     let test: Vec<&str> = redis.healthcheck.test.iter().map(String::as_str).collect();
     assert_eq!(test, ["CMD", "redis-cli", "ping"]);
-    let ping = Command::new(test[1]).args(["-p", &redis_server.port().to_string()]).args(&test[2..]).output().await.unwrap();
+    let ping =
+        Command::new(test[1]).args(["-p", &redis_server.port().to_string()]).args(&test[2..]).output().await.unwrap();
     assert_eq!((ping.status.success(), ping.stdout.as_slice()), (true, &b"PONG\n"[..]));
 
     let surrealdb_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -177,7 +193,8 @@ async fn the_services_work_together_as_they_stand_in_the_file() {
     let worker = compose.service("worker");
     // In containers of their own they could all listen on the same port.
     let any_port = ("KASTREL_WORKER__LISTEN", "127.0.0.1:0");
-    let first = Container::start(worker, &places, &path("worker-1"), &[shared[0], any_port, ("NOTIFY_SOCKET", &socket)]).await;
+    let first =
+        Container::start(worker, &places, &path("worker-1"), &[shared[0], any_port, ("NOTIFY_SOCKET", &socket)]).await;
     assert_eq!(told(&notify).await, "READY=1", "a worker is a service of Type=notify, too");
     let second = Container::start(worker, &places, &path("worker-2"), &[shared[0], any_port]).await;
     for one in [&first, &second] {
@@ -189,19 +206,28 @@ async fn the_services_work_together_as_they_stand_in_the_file() {
     let nodes = web.run(&["nodes", "--json"], folder.path()).await;
     let ids: Vec<&str> = nodes["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 2, "the web node runs no scans: {nodes:#}");
-    let whole: Value = reqwest::get(format!("{}/api/scans/{}", web.url, scan["scan_id"])).await.unwrap().json().await.unwrap();
+    let whole: Value =
+        reqwest::get(format!("{}/api/scans/{}", web.url, scan["scan_id"])).await.unwrap().json().await.unwrap();
     let ran_on = whole["attempts"][0]["node"].as_str().unwrap();
     assert!(ids.contains(&ran_on), "{ran_on} is none of {ids:?}");
-    let file = reqwest::get(format!("{}/scans/{}/attempts/1/files/kast_info.json", web.url, scan["scan_id"])).await.unwrap();
+    let file =
+        reqwest::get(format!("{}/scans/{}/attempts/1/files/kast_info.json", web.url, scan["scan_id"])).await.unwrap();
     assert_eq!(file.status(), 200, "web reads the results that the worker wrote");
 
     // As the file's comments tell: a backup of all of it, which another machine can restore.
     let written = web.run(&["backup", "kastrel.backup", "--json"], folder.path()).await;
     assert_eq!((&written["scans"], &written["last_scan_id"]), (&1.into(), &scan["scan_id"]));
-    let refused = kastrel(&["restore".into(), "kastrel.backup".into()], &web.environment, folder.path()).output().await.unwrap();
+    let refused =
+        kastrel(&["restore".into(), "kastrel.backup".into()], &web.environment, folder.path()).output().await.unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("the database is not empty"), "{refused:?}");
-    let elsewhere =
-        kastrel(&["restore".into(), "kastrel.backup".into(), "--data-dir=elsewhere".into(), "--json".into()], &[], folder.path()).output().await.unwrap();
+    let elsewhere = kastrel(
+        &["restore".into(), "kastrel.backup".into(), "--data-dir=elsewhere".into(), "--json".into()],
+        &[],
+        folder.path(),
+    )
+    .output()
+    .await
+    .unwrap();
     assert!(elsewhere.status.success(), "{}", String::from_utf8_lossy(&elsewhere.stderr));
 
     first.stop().await;

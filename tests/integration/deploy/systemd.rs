@@ -1,4 +1,5 @@
-//! The systemd units: read, held against the program, verified by systemd where it is installed, and their notification protocol for real.
+//! The systemd units: read, held against the program, verified by systemd where it is installed,
+//! and their notification protocol for real.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
@@ -49,24 +50,37 @@ fn users() -> BTreeSet<String> {
 
 #[test]
 fn the_units_fit_the_program() {
-    let known: BTreeSet<String> = KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
+    let known: BTreeSet<String> =
+        KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
     for (name, expected) in UNITS.iter().zip([["serve"], ["worker"]]) {
         let unit = unit(name);
         assert_eq!(value(&unit, "Service", "Type"), "notify", "{name}");
         assert_eq!(words(&unit), expected);
         assert_is_command(&words(&unit));
         let set = value(&unit, "Service", "Environment").split(' ').map(|one| one.split_once('=').unwrap());
-        let env: BTreeMap<String, String> = set.map(|(variable, value)| (variable.to_owned(), value.to_owned())).collect();
+        let env: BTreeMap<String, String> =
+            set.map(|(variable, value)| (variable.to_owned(), value.to_owned())).collect();
         assert!(env.keys().all(|variable| known.contains(variable)), "{env:?}");
-        assert_eq!(env["KASTREL_DATA_DIR"], format!("/var/lib/{}", value(&unit, "Service", "StateDirectory")), "the only folder that it may write to");
+        assert_eq!(
+            env["KASTREL_DATA_DIR"],
+            format!("/var/lib/{}", value(&unit, "Service", "StateDirectory")),
+            "the only folder that it may write to"
+        );
         let scans = Sources::of(&env).resolve().unwrap().config.scans;
         let stop: u64 = value(&unit, "Service", "TimeoutStopSec").parse().unwrap();
-        assert!(stop > (scans.shutdown_finish_seconds + scans.shutdown_grace_seconds).as_secs(), "{name}: scans have no time to be handed back");
+        assert!(
+            stop > (scans.shutdown_finish_seconds + scans.shutdown_grace_seconds).as_secs(),
+            "{name}: scans have no time to be handed back"
+        );
         // Scanners are ended by the program itself, in its own order.
         assert_eq!(value(&unit, "Service", "KillMode"), "mixed");
-        // What it takes to start, to read and to end scanners of another user, each in a cgroup of its own; docs/isolation.md.
+        // What it takes to start, to read and to end scanners of another user, each in a cgroup of
+        // its own; docs/isolation.md.
         const RIGHTS: &str = "CAP_SETUID CAP_SETGID CAP_KILL";
-        assert_eq!((scans.run_as.unwrap().as_str(), users()), ("kastrel-scan", ["kastrel", "kastrel-scan"].map(str::to_owned).into()));
+        assert_eq!(
+            (scans.run_as.unwrap().as_str(), users()),
+            ("kastrel-scan", ["kastrel", "kastrel-scan"].map(str::to_owned).into())
+        );
         for (key, expected) in [
             ("NoNewPrivileges", "yes"),
             ("ProtectSystem", "strict"),
@@ -104,9 +118,17 @@ async fn it_says_when_it_is_ready_and_when_it_stops() {
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kastrel"));
-    command.args(words(&unit("kastrel.service"))).env_remove("KASTREL_SERVER").env("NOTIFY_SOCKET", &path).env("KASTREL_LISTEN", "127.0.0.1:0");
-    command.env("KASTREL_DATA_DIR", folder.path().join("data")).env("KASTREL_KAST__SCANNER", "builtin").current_dir(folder.path());
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    command
+        .args(words(&unit("kastrel.service")))
+        .env_remove("KASTREL_SERVER")
+        .env("NOTIFY_SOCKET", &path)
+        .env("KASTREL_LISTEN", "127.0.0.1:0");
+    command
+        .env("KASTREL_DATA_DIR", folder.path().join("data"))
+        .env("KASTREL_KAST__SCANNER", "builtin")
+        .current_dir(folder.path());
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     assert_eq!(told(&socket).await, "READY=1");
     // Ready means that it serves: other commands find it.
     assert!(folder.path().join("data/server.json").exists());

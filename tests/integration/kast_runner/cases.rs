@@ -47,13 +47,18 @@ async fn an_unreadable_result_is_no_green_pass() {
         let ended = replay(&[("whatweb_processed.json", result.as_str()), ("kast_info.json", "info/sane.json")]).await;
         let whatweb = ended.report.plugins.iter().find(|plugin| plugin.name == "whatweb").unwrap();
         assert_eq!((whatweb.status, whatweb.findings_count), (status, findings), "{file}: {:?}", whatweb.message);
-        assert!(status == PluginStatus::Completed || whatweb.message.as_deref().unwrap().contains("cannot be read"), "{file}");
+        assert!(
+            status == PluginStatus::Completed || whatweb.message.as_deref().unwrap().contains("cannot be read"),
+            "{file}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_did_not_answer_leaves_a_failed_scan_whatever_the_scanner_calls_it() {
-    for (testssl, reason) in [("testssl-fatal.json", "Can't connect to ok.test:443"), ("testssl-empty.json", "without any test")] {
+    for (testssl, reason) in
+        [("testssl-fatal.json", "Can't connect to ok.test:443"), ("testssl-empty.json", "without any test")]
+    {
         let testssl = format!("unchecked/{testssl}");
         let ended = replay(&[
             ("kast_info.json", "unchecked/info.json"),
@@ -86,7 +91,10 @@ async fn tls_server() -> SocketAddr {
     let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -100,17 +108,27 @@ async fn tls_server() -> SocketAddr {
     address
 }
 
-/// KAST's CORS check calls itself successful when each of its requests failed. Alone, it has no plugin beside it that shows whether the target answered.
+/// KAST's CORS check calls itself successful when each of its requests failed. Alone, it has no
+/// plugin beside it that shows whether the target answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_silent_plugin_found_alone_counts_only_where_the_target_answers() {
-    let files = [("cors_analyzer_processed.json", "unchecked/cors-nothing.json"), ("kast_info.json", "unchecked/info-of-cors.json")];
+    let files = [
+        ("cors_analyzer_processed.json", "unchecked/cors-nothing.json"),
+        ("kast_info.json", "unchecked/info-of-cors.json"),
+    ];
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
-    for (target, reason) in [(closed.as_str(), "Connection refused"), ("no-such-host.invalid", "the name does not resolve")] {
+    for (target, reason) in
+        [(closed.as_str(), "Connection refused"), ("no-such-host.invalid", "the name does not resolve")]
+    {
         let ended = replay_at(target, &files).await;
         assert_eq!(ended.name, "nothing_checked", "{target}: {}", ended.detail());
         let cors = ended.report.plugins.iter().find(|plugin| plugin.name == "cors_analyzer").unwrap();
         assert!(cors.status == PluginStatus::Failed && cors.message.as_deref().unwrap().contains(reason), "{cors:?}");
-        let live = ended.events.iter().filter_map(|event| if let AttemptEvent::Plugins(plugins) = event { Some(plugins) } else { None }).flatten();
+        let live = ended
+            .events
+            .iter()
+            .filter_map(|event| if let AttemptEvent::Plugins(plugins) = event { Some(plugins) } else { None })
+            .flatten();
         assert!(live.into_iter().all(|plugin| plugin.status != PluginStatus::Completed), "it was never green");
     }
     let ended = replay_at(&tls_server().await.to_string(), &files).await;
@@ -131,7 +149,8 @@ async fn an_odd_info_file_fails_no_scan_and_a_broken_one_names_its_fault() {
         let ended = replay(&[("WhatWeb_processed.json", "results/sane.json"), ("kast_info.json", info.as_str())]).await;
         assert_eq!(ended.name, name, "{file}: {}", ended.detail());
         assert!(ended.detail().contains(reason), "{file}: {}", ended.detail());
-        let whatweb: Vec<_> = ended.report.plugins.iter().filter(|plugin| plugin.name.eq_ignore_ascii_case("whatweb")).collect();
+        let whatweb: Vec<_> =
+            ended.report.plugins.iter().filter(|plugin| plugin.name.eq_ignore_ascii_case("whatweb")).collect();
         assert_eq!((whatweb.len(), whatweb[0].status), (1, PluginStatus::Completed), "{file}");
     }
 }
@@ -144,7 +163,13 @@ async fn an_attempt_gets_its_settings_as_one_typed_file() {
     let configured = node.clone();
     let stage = Stage::with(|config| config.kast_config = Some(configured)).await;
     let overrides = vec!["whatweb.aggression_level=1".to_owned(), "katana.depth=1".to_owned()];
-    let job = || stage.draft(ScanRequestDraft { target: "http://ok.test/app".into(), overrides: overrides.clone(), ..ScanRequestDraft::default() });
+    let job = || {
+        stage.draft(ScanRequestDraft {
+            target: "http://ok.test/app".into(),
+            overrides: overrides.clone(),
+            ..ScanRequestDraft::default()
+        })
+    };
     let first = job();
     let folder = stage.runner.paths(&first).attempt_dir;
     let ended = stage.start(first).await.unwrap().ended(None).await;

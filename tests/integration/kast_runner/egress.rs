@@ -14,7 +14,8 @@ use crate::private_network::{self, ELSEWHERE, ELSEWHERE_V6, HERE, HERE_V6, Liste
 /// One on which the fake KAST tries to reach `wanted`.
 async fn reaching(wanted: &[String], limit: Option<EgressLimit>, change: impl FnOnce(&mut KastRunnerConfig)) -> Stage {
     Stage::with(|config| {
-        config.env_extra = vec![("FAKE_KAST".into(), "reach-1p".into()), ("FAKE_KAST_REACH".into(), wanted.join(",").into())];
+        config.env_extra =
+            vec![("FAKE_KAST".into(), "reach-1p".into()), ("FAKE_KAST_REACH".into(), wanted.join(",").into())];
         config.isolation.as_mut().unwrap().egress = limit;
         change(config);
     })
@@ -24,7 +25,10 @@ async fn reaching(wanted: &[String], limit: Option<EgressLimit>, change: impl Fn
 /// What the fake KAST says of each that it tried.
 fn tried(log: &Path) -> BTreeMap<String, String> {
     let log = std::fs::read_to_string(log).unwrap();
-    log.lines().filter_map(|line| line.strip_prefix("reach ")?.split_once(' ')).map(|(wanted, came)| (wanted.to_owned(), came.to_owned())).collect()
+    log.lines()
+        .filter_map(|line| line.strip_prefix("reach ")?.split_once(' '))
+        .map(|(wanted, came)| (wanted.to_owned(), came.to_owned()))
+        .collect()
 }
 
 async fn scan(stage: &Stage, target: &str) -> BTreeMap<String, String> {
@@ -43,7 +47,11 @@ fn an_attempt_reaches_its_target_and_the_resolver_alone() {
         let (target, other) = (Listener::bind(HERE).await, Listener::bind(ELSEWHERE).await);
         let other_v6 = Listener::bind(ELSEWHERE_V6.parse::<std::net::Ipv6Addr>().unwrap()).await;
         let loopback = Listener::bind(Ipv4Addr::LOCALHOST).await;
-        let wanted: Vec<String> = [&target, &other, &other_v6, &loopback].iter().map(|one| one.address.to_string()).chain(["dns".into()]).collect();
+        let wanted: Vec<String> = [&target, &other, &other_v6, &loopback]
+            .iter()
+            .map(|one| one.address.to_string())
+            .chain(["dns".into()])
+            .collect();
 
         let open = reaching(&wanted, None, |_| ()).await;
         let came = scan(&open, "203.0.113.1").await;
@@ -56,7 +64,11 @@ fn an_attempt_reaches_its_target_and_the_resolver_alone() {
         for kept_away in &wanted[1..4] {
             assert_ne!(came[kept_away], "yes", "{kept_away}");
         }
-        assert_eq!((other.accepted(), other_v6.accepted(), loopback.accepted()), before, "nobody else was connected to");
+        assert_eq!(
+            (other.accepted(), other_v6.accepted(), loopback.accepted()),
+            before,
+            "nobody else was connected to"
+        );
     });
 }
 
@@ -84,14 +96,17 @@ fn a_connection_that_ends_early_is_no_clean_scan() {
         let _names = NameServer::serve(HERE);
         let gates = tempfile::tempdir().unwrap();
         let stage = reaching(&[], Some(EgressLimit::default()), |config| {
-            config.env_extra = vec![("FAKE_KAST".into(), "gated-1p".into()), ("FAKE_KAST_GATES".into(), gates.path().into())];
+            config.env_extra =
+                vec![("FAKE_KAST".into(), "gated-1p".into()), ("FAKE_KAST_GATES".into(), gates.path().into())];
         })
         .await;
         let mut running = stage.start(stage.job("203.0.113.1")).await.unwrap();
         running.in_progress().await;
-        let connections: Vec<String> = marked(&stage.id).into_iter().filter(|process| process.contains(" pas")).collect();
+        let connections: Vec<String> =
+            marked(&stage.id).into_iter().filter(|process| process.contains(" pas")).collect();
         assert_eq!(connections.len(), 1, "{connections:?}");
-        let pid = connections[0].split(' ').next().unwrap().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        let pid =
+            connections[0].split(' ').next().unwrap().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
         let handle = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
         rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::KILL).unwrap();
         let gone = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
@@ -101,7 +116,11 @@ fn a_connection_that_ends_early_is_no_clean_scan() {
         }
         let ended = running.ended(None).await;
         assert_eq!(ended.name, "nothing_checked", "{:?}", ended.report);
-        assert!(ended.report.plugins[0].message.as_deref().unwrap().contains("nothing shows what this plugin reached"), "{:?}", ended.report.plugins);
+        assert!(
+            ended.report.plugins[0].message.as_deref().unwrap().contains("nothing shows what this plugin reached"),
+            "{:?}",
+            ended.report.plugins
+        );
     });
 }
 
@@ -111,12 +130,14 @@ fn a_large_list_of_hosts_and_hosts_of_secrets_are_no_argument() {
         let _names = NameServer::serve_beside(HERE, &"203.0.113.99 blocked.example.com\n".repeat(10_000));
         let target = Listener::bind(HERE).await;
         let wanted = [target.address.to_string()];
-        let stage = reaching(&wanted, Some(EgressLimit::default()), |config| config.env_extra[0].1 = "reach-hang".into()).await;
+        let stage =
+            reaching(&wanted, Some(EgressLimit::default()), |config| config.env_extra[0].1 = "reach-hang".into()).await;
         let mut running = stage.start(stage.job("203.0.113.1")).await.unwrap();
         running.in_progress().await;
         // The scanner is told its target; the others are ours.
         for process in marked(&stage.id).into_iter().filter(|process| !process.ends_with("fake-kast")) {
-            let line = std::fs::read(format!("/proc/{}/cmdline", process.split(' ').next().unwrap())).unwrap_or_default();
+            let line =
+                std::fs::read(format!("/proc/{}/cmdline", process.split(' ').next().unwrap())).unwrap_or_default();
             assert!(!String::from_utf8_lossy(&line).contains("203.0.113.1"), "{process}");
         }
         running.control.as_ref().unwrap().stop(StopMode::Kill);
@@ -132,7 +153,8 @@ fn a_name_leads_where_it_was_checked_to_lead() {
         let by_name = format!("rebound.test:{}", target.address.port());
         let wanted = [by_name.clone(), other.address.to_string(), "turned".into()];
         let stage = reaching(&wanted, Some(EgressLimit::default()), |_| ()).await;
-        // The fake KAST has been asked for its plugins by now. It asks the server itself below, and gets the other address.
+        // The fake KAST has been asked for its plugins by now. It asks the server itself below, and
+        // gets the other address.
         let job = stage.job("rebound.test");
         let log = stage.runner.paths(&job).log;
         let running = stage.start(job).await.unwrap();
@@ -150,7 +172,8 @@ fn a_name_leads_where_it_was_checked_to_lead() {
 fn ipv6_targets_and_what_an_operator_allows_are_reached() {
     private_network::within(|| async {
         let _names = NameServer::serve(HERE);
-        let (target, other) = (Listener::bind(HERE_V6.parse::<std::net::Ipv6Addr>().unwrap()).await, Listener::bind(ELSEWHERE).await);
+        let (target, other) =
+            (Listener::bind(HERE_V6.parse::<std::net::Ipv6Addr>().unwrap()).await, Listener::bind(ELSEWHERE).await);
         let elsewhere = Listener::bind(ELSEWHERE_V6.parse::<std::net::Ipv6Addr>().unwrap()).await;
         let wanted: Vec<String> = [&target, &other, &elsewhere].iter().map(|one| one.address.to_string()).collect();
         let limit = EgressLimit { allow: vec!["203.0.113.0/28".parse().unwrap()] };
@@ -184,7 +207,11 @@ fn another_users_attempt_is_limited_and_ended_like_any_other() {
         let came = tried(&log);
         assert!(came[&wanted[0]] == "yes" && came[&wanted[1]] != "yes", "{came:?}");
         let log = std::fs::read_to_string(log).unwrap();
-        for line in [format!("look Uid: {USER} {USER} {USER} {USER}"), "look CapPrm: 0000000000000000".into(), "look CapEff: 0000000000000000".into()] {
+        for line in [
+            format!("look Uid: {USER} {USER} {USER} {USER}"),
+            "look CapPrm: 0000000000000000".into(),
+            "look CapEff: 0000000000000000".into(),
+        ] {
             assert!(log.lines().any(|one| one == line), "{line}: {log}");
         }
 
@@ -192,7 +219,11 @@ fn another_users_attempt_is_limited_and_ended_like_any_other() {
         for mode in [StopMode::Graceful, StopMode::Kill] {
             let mut running = hanging.start(hanging.job("203.0.113.1")).await.unwrap();
             running.in_progress().await;
-            assert!(marked(&hanging.id).iter().any(|process| process.contains("pas")), "it is connected: {:?}", marked(&hanging.id));
+            assert!(
+                marked(&hanging.id).iter().any(|process| process.contains("pas")),
+                "it is connected: {:?}",
+                marked(&hanging.id)
+            );
             running.control.as_ref().unwrap().stop(mode);
             running.ended(None).await;
             assert_eq!(marked(&hanging.id), Vec::<String>::new(), "{mode:?}");
@@ -208,7 +239,11 @@ fn a_target_on_this_machine_is_refused_with_the_reason() {
             let refused = stage.start(stage.job(target)).await.err().unwrap();
             let StartError::Failed(failure) = refused else { panic!("{refused:?}") };
             assert_eq!(failure.kind, FailureKind::NotStarted);
-            assert!(failure.detail.contains("this machine itself, which an attempt cannot reach with scans.egress_limit"), "{}", failure.detail);
+            assert!(
+                failure.detail.contains("this machine itself, which an attempt cannot reach with scans.egress_limit"),
+                "{}",
+                failure.detail
+            );
         }
     });
 }
@@ -218,14 +253,24 @@ fn where_it_cannot_be_limited_nothing_starts() {
     private_network::within(|| async {
         // Nothing leads out of here, so that there is nothing to connect to.
         for family in ["-4", "-6"] {
-            assert!(std::process::Command::new("ip").args([family, "route", "del", "default"]).status().unwrap().success());
+            assert!(
+                std::process::Command::new("ip").args([family, "route", "del", "default"]).status().unwrap().success()
+            );
         }
         let root = tempfile::tempdir().unwrap();
-        let mut config = KastRunnerConfig::new(ScannerCommand::kast(super::stage::fake_kast()), root.path().join("results"), root.path().join("cache"), "x");
+        let mut config = KastRunnerConfig::new(
+            ScannerCommand::kast(super::stage::fake_kast()),
+            root.path().join("results"),
+            root.path().join("cache"),
+            "x",
+        );
         let isolation = config.isolation.as_mut().unwrap();
         isolation.keeper = env!("CARGO_BIN_EXE_kastrel").into();
         isolation.egress = Some(EgressLimit::default());
-        let made = tokio::time::timeout(PATIENCE, async { kastrel::adapters::kast_runner::KastRunner::new(config).err() }).await.unwrap();
+        let made =
+            tokio::time::timeout(PATIENCE, async { kastrel::adapters::kast_runner::KastRunner::new(config).err() })
+                .await
+                .unwrap();
         let why = made.unwrap().to_string();
         assert!(why.starts_with("scans.egress_limit: pasta could not connect the network: "), "{why}");
         assert!(!why.contains("syslog"), "{why}");

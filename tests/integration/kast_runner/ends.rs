@@ -22,7 +22,15 @@ async fn a_scan_runs_to_its_end() {
         ]
     );
     let AttemptEnd::Completed(verdict) = &ended.end else { panic!("completed") };
-    assert_eq!((verdict.findings(), verdict.count(PluginStatus::Pending), verdict.severities().high, verdict.severities().unknown), (6, 3, 3, 3));
+    assert_eq!(
+        (
+            verdict.findings(),
+            verdict.count(PluginStatus::Pending),
+            verdict.severities().high,
+            verdict.severities().unknown
+        ),
+        (6, 3, 3, 3)
+    );
     let issue = &ended.report.plugins[0].issues[0];
     assert_eq!((issue.severity, issue.title.as_str()), (Severity::High, "A fake issue"));
     assert_eq!(ended.report.notes, Vec::<String>::new());
@@ -62,7 +70,8 @@ async fn every_bad_end_has_its_name_and_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_leaves_nothing_and_is_complete() {
     let stage = Stage::new().await;
-    let job = stage.draft(ScanRequestDraft { target: "ok.test".into(), dry_run: Some(true), ..ScanRequestDraft::default() });
+    let job =
+        stage.draft(ScanRequestDraft { target: "ok.test".into(), dry_run: Some(true), ..ScanRequestDraft::default() });
     let ended = stage.start(job).await.unwrap().ended(None).await;
     assert_eq!((ended.name.as_str(), ended.report.plugins.len()), ("completed", 0));
 }
@@ -87,7 +96,9 @@ async fn attempts_lie_side_by_side() {
     }
     assert_eq!(names, ["crashed", "crashed", "completed"]);
     let paths = stage.runner.paths(&job);
-    assert!(paths.attempt_dir.join("kast_report.html").is_file() && paths.scan_dir.join("attempt-1/kast.log").is_file());
+    assert!(
+        paths.attempt_dir.join("kast_report.html").is_file() && paths.scan_dir.join("attempt-1/kast.log").is_file()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +106,11 @@ async fn what_outlives_the_scanner_is_killed_and_named() {
     let stage = Stage::new().await;
     let ended = stage.play("family-1p.test").await;
     assert_eq!(ended.name, "completed");
-    assert!(ended.report.notes.iter().any(|note| note.starts_with("processes outlived the scanner and were killed: 2")), "{:?}", ended.report.notes);
+    assert!(
+        ended.report.notes.iter().any(|note| note.starts_with("processes outlived the scanner and were killed: 2")),
+        "{:?}",
+        ended.report.notes
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

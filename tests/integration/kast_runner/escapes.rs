@@ -1,4 +1,5 @@
-//! What a scanner starts belongs to its attempt, whatever it drops: its parent, its group, its session, its environment.
+//! What a scanner starts belongs to its attempt, whatever it drops: its parent, its group, its
+//! session, its environment.
 
 use std::path::Path;
 
@@ -35,14 +36,22 @@ async fn what_escaped_is_ended_after_the_scanners_own_exit_and_named() {
         assert_eq!((ended.name.as_str(), ended.report.exit), ("completed", ExitKind::Code(0)), "{target}");
         let escaped = printed(&log, "escaped");
         assert!(escaped.len() == 1 && !is_alive(&escaped[0]), "{target}: {escaped:?}");
-        assert!(ended.report.notes.iter().any(|note| note.starts_with("processes outlived the scanner and were killed: 1")), "{:?}", ended.report.notes);
+        assert!(
+            ended.report.notes.iter().any(|note| note.starts_with("processes outlived the scanner and were killed: 1")),
+            "{:?}",
+            ended.report.notes
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_escaped_is_ended_with_a_running_scanner() {
     let stage = Stage::new().await;
-    for (target, mode) in [("escape-hang.test", StopMode::Graceful), ("escape-hang-stubborn.test", StopMode::Kill), ("forge-hang.test", StopMode::Kill)] {
+    for (target, mode) in [
+        ("escape-hang.test", StopMode::Graceful),
+        ("escape-hang-stubborn.test", StopMode::Kill),
+        ("forge-hang.test", StopMode::Kill),
+    ] {
         let (running, escaped) = hanging(&stage, target).await;
         running.control.as_ref().unwrap().stop(mode);
         let ended = running.ended(None).await;
@@ -73,7 +82,9 @@ async fn what_escaped_from_one_attempt_is_not_taken_for_anothers() {
 async fn keepers_are_used_again() {
     let stage = Stage::new().await;
     let mut keepers = Vec::new();
-    for target in ["look-1p.test", "look-1p.test", "escape-look-1p.test", "look-1p.test", "look-1p.test", "look-1p.test"] {
+    for target in
+        ["look-1p.test", "look-1p.test", "escape-look-1p.test", "look-1p.test", "look-1p.test", "look-1p.test"]
+    {
         let job = stage.job(target);
         let log = stage.runner.paths(&job).log;
         let ended = stage.start(job).await.unwrap().ended(None).await;
@@ -81,7 +92,8 @@ async fn keepers_are_used_again() {
         keepers.extend(printed(&log, "look keeper"));
     }
     assert!(keepers.len() == 6 && keepers.iter().all(|keeper| keeper.starts_with("kastrel-keeper ")), "{keepers:?}");
-    // Beside the first, one is started in advance; a further one where something was left, or where that one comes late.
+    // Beside the first, one is started in advance; a further one where something was left, or where
+    // that one comes late.
     let distinct: std::collections::BTreeSet<_> = keepers.iter().collect();
     assert!(distinct.len() < 5, "{keepers:?}");
 }

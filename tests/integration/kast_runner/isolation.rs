@@ -9,7 +9,8 @@ use kastrel_actors::ports::StopMode;
 use super::stage::{PATIENCE, Stage, fake_kast_at};
 use super::stops::is_alive;
 
-/// A stage whose scanner runs as another user, which no machine has and no other test uses. The tests run as root, as CI does.
+/// A stage whose scanner runs as another user, which no machine has and no other test uses. The
+/// tests run as root, as CI does.
 async fn as_another(user: u32, limits: Limits) -> Stage {
     assert!(rustix::process::geteuid().is_root(), "these tests start scanners as another user, and must run as root");
     let stage = Stage::without_catalogue(|config| {
@@ -28,7 +29,8 @@ async fn as_another(user: u32, limits: Limits) -> Stage {
     stage
 }
 
-/// What such a scanner must not get at: the server's environment and memory, and a file of the data folder; and the server itself.
+/// What such a scanner must not get at: the server's environment and memory, and a file of the data
+/// folder; and the server itself.
 fn spied(root: &Path) -> String {
     let own = std::process::id();
     std::fs::create_dir(root.join("database")).unwrap();
@@ -40,7 +42,9 @@ fn spied(root: &Path) -> String {
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
     let root = root.display();
-    format!("/proc/{own}/environ,/proc/{own}/fd,/proc/{own}/maps,{root}/database/rows,{root}/database,{root},{root}/results,{own}")
+    format!(
+        "/proc/{own}/environ,/proc/{own}/fd,/proc/{own}/maps,{root}/database/rows,{root}/database,{root},{root}/results,{own}"
+    )
 }
 
 async fn look(stage: &Stage, target: &str) -> Vec<String> {
@@ -78,8 +82,14 @@ async fn another_users_scanner_gets_at_nothing_of_the_server_and_its_results_com
     let id = USER.to_string();
     assert_eq!(value(&lines, "Uid:"), [id.as_str(); 4].join(" "));
     assert_eq!(value(&lines, "Gid:"), [id.as_str(); 4].join(" "));
-    assert_eq!((value(&lines, "Groups:"), value(&lines, "CapEff:"), value(&lines, "CapPrm:")), (id.as_str(), "0000000000000000", "0000000000000000"));
-    assert_eq!((value(&lines, "NoNewPrivs:"), value(&lines, "USER"), value(&lines, "oom_score_adj")), ("1", id.as_str(), "500"));
+    assert_eq!(
+        (value(&lines, "Groups:"), value(&lines, "CapEff:"), value(&lines, "CapPrm:")),
+        (id.as_str(), "0000000000000000", "0000000000000000")
+    );
+    assert_eq!(
+        (value(&lines, "NoNewPrivs:"), value(&lines, "USER"), value(&lines, "oom_score_adj")),
+        ("1", id.as_str(), "500")
+    );
     assert_eq!(value(&lines, "HOME"), value(&lines, "TMPDIR"), "a user without a home");
     let spied: Vec<&String> = lines.iter().filter(|line| line.starts_with("spy ")).collect();
     assert!(spied.len() == 8 && spied.iter().all(|line| line.ends_with(" PermissionDenied")), "{spied:#?}");
@@ -91,7 +101,11 @@ async fn another_users_scanner_gets_at_nothing_of_the_server_and_its_results_com
     assert_eq!((mode(&scan), mode(&stage.root.path().join("results"))), (0o710, 0o710));
     for (name, expected) in [("kast_info.json", 0o660), ("deep", 0o770), ("deep/file", 0o660)] {
         let metadata = std::fs::metadata(attempt.join(name)).unwrap();
-        assert_eq!((metadata.uid(), metadata.gid(), metadata.permissions().mode() & 0o777), (USER, USER, expected), "{name}");
+        assert_eq!(
+            (metadata.uid(), metadata.gid(), metadata.permissions().mode() & 0o777),
+            (USER, USER, expected),
+            "{name}"
+        );
     }
     assert_eq!(std::fs::metadata(attempt.join(".kastrel-attempt")).unwrap().uid(), 0, "what is ours stays ours");
     assert_eq!(std::fs::read_dir(stage.root.path().join("cache/tmp")).unwrap().count(), 0);
@@ -147,7 +161,9 @@ async fn memory_is_limited() {
     let ended = stage.start(job).await.unwrap().ended(None).await;
     let log = std::fs::read_to_string(log).unwrap();
     // By its own limit it is refused; in a cgroup it is killed.
-    let refused = log.lines().find_map(|line| line.strip_prefix("memory refused after ")?.strip_suffix(" MiB")?.parse::<u64>().ok());
+    let refused = log
+        .lines()
+        .find_map(|line| line.strip_prefix("memory refused after ")?.strip_suffix(" MiB")?.parse::<u64>().ok());
     match refused {
         Some(eaten) => assert!(eaten < MIB && ended.name == "completed", "{eaten}, {}", ended.name),
         None => assert_eq!(ended.name, "killed_by_signal", "{log}"),

@@ -9,7 +9,12 @@ use kastrel::adapters::kast_runner::{Swept, sweep_leftovers};
 use super::stage::{fake_kast, marked};
 
 pub(super) fn leftover(marker: &str, kind: &str) -> Child {
-    let mut child = Command::new(fake_kast()).args(["play-child", kind]).env("KASTREL_ATTEMPT", marker).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(fake_kast())
+        .args(["play-child", kind])
+        .env("KASTREL_ATTEMPT", marker)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     child
@@ -18,7 +23,11 @@ pub(super) fn leftover(marker: &str, kind: &str) -> Child {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_kills_its_own_and_nobody_elses() {
     let (own, other) = (uuid::Uuid::new_v4().to_string(), uuid::Uuid::new_v4().to_string());
-    let mut children = [leftover(&format!("{own}:1:1"), "group"), leftover(&format!("{own}:2:7"), "session"), leftover(&format!("{other}:1:1"), "session")];
+    let mut children = [
+        leftover(&format!("{own}:1:1"), "group"),
+        leftover(&format!("{own}:2:7"), "session"),
+        leftover(&format!("{other}:1:1"), "session"),
+    ];
     let swept = sweep_leftovers(&own, Duration::from_secs(20)).await;
     assert_eq!(swept, Swept { killed: 2, left: 0 });
     assert_eq!((marked(&own).len(), marked(&other).len()), (0, 1));

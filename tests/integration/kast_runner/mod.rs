@@ -1,4 +1,5 @@
-//! The runner against real processes: the fake KAST plays every bad behaviour, and no test may leave a process behind.
+//! The runner against real processes: the fake KAST plays every bad behaviour, and no test may
+//! leave a process behind.
 
 pub(crate) mod stage;
 

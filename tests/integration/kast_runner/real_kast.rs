@@ -36,23 +36,32 @@ fn serve() -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an installed KAST: KASTREL_TEST_KAST=/path/to/kast make test-kast"]
 async fn the_real_kast_is_read_right() {
-    let program = std::env::var_os("KASTREL_TEST_KAST").expect("KASTREL_TEST_KAST names the program of an installed KAST");
+    let program =
+        std::env::var_os("KASTREL_TEST_KAST").expect("KASTREL_TEST_KAST names the program of an installed KAST");
     // Tools that are written in Python lie beside it.
     let folder = Path::new(&program).parent().unwrap().to_owned();
-    let path = std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap()))).unwrap();
+    let path =
+        std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())))
+            .unwrap();
     let stage = Stage::with(|config| {
         config.scanner = ScannerCommand::kast(&program);
         config.env_extra = vec![("PATH".into(), path)];
     })
     .await;
     let catalogue = stage.runner.catalogue().borrow().clone().unwrap();
-    println!("{} with {} plugins and {} issues", catalogue.scanner.label(), catalogue.plugins.len(), catalogue.registry.len());
+    println!(
+        "{} with {} plugins and {} issues",
+        catalogue.scanner.label(),
+        catalogue.plugins.len(),
+        catalogue.registry.len()
+    );
     assert!(catalogue.plugins.len() >= 13 && catalogue.registry.len() >= 100);
     assert_eq!(catalogue.plugin("script_detection").unwrap().dependencies, ["mozilla_observatory"]);
 
     let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("http://{}", hanging.local_addr().unwrap());
-    let mut running = stage.start(stage.draft(ScanRequestDraft { target, ..ScanRequestDraft::default() })).await.unwrap();
+    let mut running =
+        stage.start(stage.draft(ScanRequestDraft { target, ..ScanRequestDraft::default() })).await.unwrap();
     running.in_progress().await;
     running.control.as_ref().unwrap().stop(StopMode::Graceful);
     let ended = running.ended(Some(StopCause::Cancel)).await;
@@ -70,7 +79,8 @@ async fn the_real_kast_is_read_right() {
     let progress = ended.events.iter().filter(|event| matches!(event, AttemptEvent::Plugins(_))).count();
     assert!(progress >= 2, "{:?}", ended.events);
 
-    let json = |name: &str| serde_json::from_slice::<serde_json::Value>(&std::fs::read(folder.join(name)).unwrap()).unwrap();
+    let json =
+        |name: &str| serde_json::from_slice::<serde_json::Value>(&std::fs::read(folder.join(name)).unwrap()).unwrap();
     let mut expected = BTreeMap::new();
     for entry in std::fs::read_dir(&folder).unwrap().flatten() {
         let file = entry.file_name().into_string().unwrap();
@@ -78,8 +88,13 @@ async fn the_real_kast_is_read_right() {
             expected.insert(name.to_owned(), json(&file)["findings_count"].as_u64().unwrap_or(0));
         }
     }
-    let ours: BTreeMap<String, u64> =
-        ended.report.plugins.iter().filter(|plugin| expected.contains_key(&plugin.name)).map(|plugin| (plugin.name.clone(), plugin.findings_count)).collect();
+    let ours: BTreeMap<String, u64> = ended
+        .report
+        .plugins
+        .iter()
+        .filter(|plugin| expected.contains_key(&plugin.name))
+        .map(|plugin| (plugin.name.clone(), plugin.findings_count))
+        .collect();
     println!("counts {ours:?}");
     for plugin in ended.report.plugins.iter().filter(|plugin| !plugin.issues.is_empty()) {
         println!("issues of {}: {:?}", plugin.name, plugin.issues);
@@ -89,7 +104,8 @@ async fn the_real_kast_is_read_right() {
         let ours = ended.report.plugins.iter().find(|one| one.name == plugin["plugin_name"]).unwrap();
         let expected = plugin["status"].as_str().unwrap();
         let status = match expected {
-            // They speak TLS to the server, which speaks none, and are called successful all the same.
+            // They speak TLS to the server, which speaks none, and are called successful all the
+            // same.
             "success" if matches!(ours.name.as_str(), "wafw00f" | "cors_analyzer") => {
                 assert!(ours.message.as_deref().unwrap().contains("the target did not answer"), "{ours:?}");
                 PluginStatus::Failed
@@ -99,10 +115,19 @@ async fn the_real_kast_is_read_right() {
             "skipped" => PluginStatus::Skipped,
             _ => PluginStatus::Failed,
         };
-        assert_eq!((ours.status, ours.started_at.is_some()), (status, !plugin["start_timestamp"].is_null()), "{}", ours.name);
+        assert_eq!(
+            (ours.status, ours.started_at.is_some()),
+            (status, !plugin["start_timestamp"].is_null()),
+            "{}",
+            ours.name
+        );
     }
 
-    let shown = std::process::Command::new(&program).args(["config", "show", "--config"]).arg(folder.join(".kastrel-config.yaml")).output().unwrap();
+    let shown = std::process::Command::new(&program)
+        .args(["config", "show", "--config"])
+        .arg(folder.join(".kastrel-config.yaml"))
+        .output()
+        .unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     println!("settings as KAST reads them:\n{shown}");
     assert!(shown.contains("aggression_level: 1\n") && shown.contains("timeout: 20\n"), "{shown}");

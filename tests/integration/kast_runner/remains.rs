@@ -46,9 +46,15 @@ async fn only_the_result_of_exactly_this_attempt_counts() {
     assert_eq!(judged(&stage, &job).await, Ok(2));
 
     let folder = stage.runner.paths(&job).attempt_dir;
-    let (info, plugin, mark) = (folder.join("kast_info.json"), folder.join("whatweb_processed.json"), folder.join(MARK_NAME));
-    // A result that cannot be read is the failure of its plugin alone: the scan had come to its end.
-    for (file, expected) in [(&plugin, Ok(1)), (&info, Err("its result is not complete")), (&mark, Err("its folder does not carry its mark"))] {
+    let (info, plugin, mark) =
+        (folder.join("kast_info.json"), folder.join("whatweb_processed.json"), folder.join(MARK_NAME));
+    // A result that cannot be read is the failure of its plugin alone: the scan had come to its
+    // end.
+    for (file, expected) in [
+        (&plugin, Ok(1)),
+        (&info, Err("its result is not complete")),
+        (&mark, Err("its folder does not carry its mark")),
+    ] {
         let whole = std::fs::read(file).unwrap();
         std::fs::remove_file(file).unwrap();
         std::fs::write(file, &whole[..whole.len() / 2]).unwrap();

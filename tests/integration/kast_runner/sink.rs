@@ -24,7 +24,12 @@ struct Recorder {
 #[async_trait]
 impl ArtifactSink for Recorder {
     fn attempt_started(&self, attempt: &AttemptFiles) {
-        self.told.lock().unwrap().push(format!("started {} {} in {:?}", attempt.attempt, attempt.token, name(&attempt.paths.attempt_dir)));
+        self.told.lock().unwrap().push(format!(
+            "started {} {} in {:?}",
+            attempt.attempt,
+            attempt.token,
+            name(&attempt.paths.attempt_dir)
+        ));
     }
 
     async fn attempt_ended(&self, attempt: &AttemptFiles) -> Vec<String> {
@@ -57,7 +62,10 @@ async fn the_files_are_handed_over_when_they_are_final_and_before_the_end_is_tol
     let recorder = Arc::new(Recorder::default());
     let ended = stage(&recorder).await.play("family-1p.test").await;
     assert_eq!(ended.name, "completed");
-    assert_eq!(*recorder.told.lock().unwrap(), ["started 1 1 in \"attempt-1\"", "ended, processes left: 0, report: true"]);
+    assert_eq!(
+        *recorder.told.lock().unwrap(),
+        ["started 1 1 in \"attempt-1\"", "ended, processes left: 0, report: true"]
+    );
     assert_eq!(ended.report.notes.last().map(String::as_str), Some("a note"));
 }
 

@@ -7,7 +7,9 @@ use kastrel::adapters::kast_runner::{Grace, Isolation, KastRunner, KastRunnerCon
 use kastrel_actors::model::{AttemptEnd, AttemptNumber, FencingToken, PluginStatus, ScanId, ScanRequestDraft};
 use kastrel_actors::policy::classify::{StopCause, classify};
 use kastrel_actors::policy::scope::ScopePolicy;
-use kastrel_actors::ports::{AttemptControl, AttemptEvent, AttemptJob, AttemptReport, Presence, Presences, ScanRunner, StartError};
+use kastrel_actors::ports::{
+    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, Presence, Presences, ScanRunner, StartError,
+};
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
@@ -27,7 +29,8 @@ pub(crate) fn fake_kast_at(path: &Path) {
     link_or_copy(&fake_kast(), path);
 }
 
-/// A program under another name. A file that was just written cannot be run as long as a child of another test still has it open, so it is a link where it can be.
+/// A program under another name. A file that was just written cannot be run as long as a child of
+/// another test still has it open, so it is a link where it can be.
 pub(crate) fn link_or_copy(program: &Path, path: &Path) {
     if std::fs::hard_link(program, path).is_err() {
         std::fs::copy(program, path).unwrap();
@@ -49,7 +52,8 @@ pub(crate) fn marked(data_dir_id: &str) -> Vec<String> {
     found
 }
 
-/// What is started ignores the signals that whoever started it ignores, and a shell has its background jobs ignore SIGINT. The program handles it, and what is handled is reset for what is
+/// What is started ignores the signals that whoever started it ignores, and a shell has its
+/// background jobs ignore SIGINT. The program handles it, and what is handled is reset for what is
 /// started; so do the tests, where they were started like that.
 fn heed_interrupts() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -90,10 +94,19 @@ impl Stage {
         let root = tempfile::tempdir_in(base).unwrap();
         std::fs::create_dir(root.path().join("results")).unwrap();
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let mut config = KastRunnerConfig::new(ScannerCommand::kast(fake_kast()), root.path().join("results"), root.path().join("cache"), &id);
+        let mut config = KastRunnerConfig::new(
+            ScannerCommand::kast(fake_kast()),
+            root.path().join("results"),
+            root.path().join("cache"),
+            &id,
+        );
         config.scope = ScopePolicy { allow_private: true, ..ScopePolicy::default() };
         config.grace = Grace { interrupt: Duration::from_millis(200), terminate: Duration::from_millis(200) };
-        config.isolation = Some(Isolation { keeper: env!("CARGO_BIN_EXE_kastrel").into(), own_folders: vec![root.path().to_owned()], ..Isolation::default() });
+        config.isolation = Some(Isolation {
+            keeper: env!("CARGO_BIN_EXE_kastrel").into(),
+            own_folders: vec![root.path().to_owned()],
+            ..Isolation::default()
+        });
         change(&mut config);
         Self { runner: KastRunner::new(config).unwrap(), id, root }
     }
@@ -119,7 +132,12 @@ impl Stage {
         self.start_with(job, presence, presences).await
     }
 
-    pub(super) async fn start_with(&self, job: AttemptJob, presence: Presence, presences: Presences) -> Result<Running, StartError> {
+    pub(super) async fn start_with(
+        &self,
+        job: AttemptJob,
+        presence: Presence,
+        presences: Presences,
+    ) -> Result<Running, StartError> {
         let (sender, events) = mpsc::unbounded_channel();
         let sink = std::sync::Arc::new(move |event| drop(sender.send(event)));
         let control = self.runner.start(job.clone(), presence, sink).await?;
@@ -190,7 +208,8 @@ impl Running {
         }
     }
 
-    /// Waits for the end, and checks what holds for every end: nothing follows it, and nothing is left at that moment.
+    /// Waits for the end, and checks what holds for every end: nothing follows it, and nothing is
+    /// left at that moment.
     pub(super) async fn ended(mut self, stop: Option<StopCause>) -> Ended {
         let mut events = Vec::new();
         let report = loop {
@@ -201,7 +220,9 @@ impl Running {
         };
         assert_eq!(marked(&self.id), Vec::<String>::new(), "processes are left after the end");
         assert!(self.next().await.is_none(), "nothing follows the end");
-        tokio::time::timeout(PATIENCE, self.presences.gone()).await.expect("the presence is given up, with the control still held");
+        tokio::time::timeout(PATIENCE, self.presences.gone())
+            .await
+            .expect("the presence is given up, with the control still held");
         drop(self.control);
         let end = classify(&report, stop, self.dry_run);
         let name = match &end {

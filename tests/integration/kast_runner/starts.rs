@@ -19,7 +19,9 @@ async fn a_program_that_cannot_run_is_named() {
     std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).unwrap();
     for program in [root.path().join("missing"), plain, root.path().to_owned()] {
         let stage = Stage::without_catalogue(|config| config.scanner = ScannerCommand::kast(&program));
-        let Some(StartError::Node(fault)) = stage.start(stage.job("ok.test")).await.err() else { panic!("the node's fault") };
+        let Some(StartError::Node(fault)) = stage.start(stage.job("ok.test")).await.err() else {
+            panic!("the node's fault")
+        };
         assert_eq!(fault.kind, FaultKind::ScannerProgram, "{}", fault.text);
         assert!(fault.text.contains(program.to_str().unwrap()), "{}", fault.text);
     }
@@ -32,7 +34,8 @@ async fn an_attempt_that_runs_again_after_a_restore_begins_with_an_empty_folder(
     stage.start(job.clone()).await.unwrap().ended(None).await;
     let folders = || -> Vec<String> {
         let scan = std::fs::read_dir(stage.root.path().join("results")).unwrap().next().unwrap().unwrap().path();
-        let mut names: Vec<String> = std::fs::read_dir(scan).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> =
+            std::fs::read_dir(scan).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     };
@@ -45,7 +48,9 @@ async fn an_attempt_that_runs_again_after_a_restore_begins_with_an_empty_folder(
 async fn what_is_out_of_scope_starts_no_process() {
     let stage = Stage::with(|config| config.scope = ScopePolicy::default()).await;
     for target in ["127.0.0.1", "[::1]:80", "localhost"] {
-        let Some(StartError::Failed(failure)) = stage.start(stage.job(target)).await.err() else { panic!("the scan's failure") };
+        let Some(StartError::Failed(failure)) = stage.start(stage.job(target)).await.err() else {
+            panic!("the scan's failure")
+        };
         assert_eq!(failure.kind, FailureKind::OutOfScope, "{target}: {}", failure.detail);
     }
     assert_eq!(std::fs::read_dir(stage.root.path().join("results")).unwrap().count(), 0);
@@ -69,7 +74,11 @@ async fn progress_is_seen_by_notices_alone_and_by_listing_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_selection_brings_its_dependencies() {
     let stage = Stage::new().await;
-    let job = stage.draft(ScanRequestDraft { target: "env-1p.test".into(), plugins: vec!["script_detection".into()], ..ScanRequestDraft::default() });
+    let job = stage.draft(ScanRequestDraft {
+        target: "env-1p.test".into(),
+        plugins: vec!["script_detection".into()],
+        ..ScanRequestDraft::default()
+    });
     let ended = stage.start(job).await.unwrap().ended(None).await;
     let names: Vec<_> = ended.report.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
     assert_eq!(names, ["whatweb", "script_detection"]);
@@ -81,8 +90,15 @@ async fn an_active_scan_has_a_container_of_its_own_and_it_is_removed() {
     let (docker, calls) = (root.path().join("docker"), root.path().join("calls"));
     std::fs::write(&docker, format!("#!/bin/sh\necho \"$@\" >>{}\n", calls.display())).unwrap();
     std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let stage = Stage::with(|config| config.env_extra = vec![("PATH".into(), root.path().into()), ("FAKE_KAST_ACTIVE".into(), "zap".into())]).await;
-    let job = stage.draft(ScanRequestDraft { target: "crash.test".into(), mode: Some("active".into()), ..ScanRequestDraft::default() });
+    let stage = Stage::with(|config| {
+        config.env_extra = vec![("PATH".into(), root.path().into()), ("FAKE_KAST_ACTIVE".into(), "zap".into())]
+    })
+    .await;
+    let job = stage.draft(ScanRequestDraft {
+        target: "crash.test".into(),
+        mode: Some("active".into()),
+        ..ScanRequestDraft::default()
+    });
     let name = format!("kastrel-zap-{}-{}-1-1-", stage.id, job.scan);
     stage.start(job).await.unwrap().ended(None).await;
     let calls = std::fs::read_to_string(&calls).unwrap();

@@ -1,4 +1,5 @@
-//! Ending an attempt: politely, firmly, by dropping its control, and by the end of the runtime. Whatever it started is gone at the end.
+//! Ending an attempt: politely, firmly, by dropping its control, and by the end of the runtime.
+//! Whatever it started is gone at the end.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A running `kastrel serve` with a data folder of its own. Its drop fails the test if any process of a scan is left, or a warden.
+//! A running `kastrel serve` with a data folder of its own. Its drop fails the test if any process
+//! of a scan is left, or a warden.
 
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
@@ -63,7 +64,14 @@ impl TestApp {
         ];
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let program = vec![env!("CARGO_BIN_EXE_kastrel").to_owned()];
-        Self { dir: tempfile::tempdir().unwrap(), variables: all, program, server: None, client: Client::new(), shell: None }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            variables: all,
+            program,
+            server: None,
+            client: Client::new(),
+            shell: None,
+        }
     }
 
     /// Starts the program from a shell that does this first, such as `umask 000`.
@@ -113,7 +121,9 @@ impl TestApp {
         };
         match tokio::time::timeout(PATIENCE, listening).await.expect("the server never listened") {
             Ok(url) => self.client.listens_on(&url),
-            Err(stderr) => return Err(Ended { code: child.wait().await.unwrap().code(), stdout: String::new(), stderr }),
+            Err(stderr) => {
+                return Err(Ended { code: child.wait().await.unwrap().code(), stdout: String::new(), stderr });
+            }
         }
         // Its log must go somewhere, or the full pipe would stop it.
         tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
@@ -194,7 +204,10 @@ impl TestApp {
 
     /// Runs a command to its end.
     pub(crate) async fn run(&self, args: &[&str]) -> Ended {
-        let output = tokio::time::timeout(PATIENCE, self.command(args).output()).await.expect("the command did not end").unwrap();
+        let output = tokio::time::timeout(PATIENCE, self.command(args).output())
+            .await
+            .expect("the command did not end")
+            .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
@@ -245,8 +258,11 @@ impl Drop for TestApp {
 pub(crate) fn wardens_of(data: &Path) -> Vec<Pid> {
     let Ok(id) = std::fs::read_to_string(data.join("id")) else { return Vec::new() };
     let wanted = format!("\0warden\0{}\0", id.trim());
-    let is_warden = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted));
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_warden = |pid: &i32| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted))
+    };
+    let pids =
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(is_warden).filter_map(Pid::from_raw).collect()
 }
 
@@ -254,8 +270,12 @@ pub(crate) fn wardens_of(data: &Path) -> Vec<Pid> {
 pub(crate) fn keepers_of(data: &Path) -> Vec<Pid> {
     let id = std::fs::read_to_string(data.join("id")).unwrap();
     let mark = format!("\0KASTREL_KEEPER={}:", id.trim());
-    let is_keeper = |pid: &i32| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| format!("\0{}", String::from_utf8_lossy(&text)).contains(&mark));
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_keeper = |pid: &i32| {
+        std::fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|text| format!("\0{}", String::from_utf8_lossy(&text)).contains(&mark))
+    };
+    let pids =
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(is_keeper).filter_map(Pid::from_raw).collect()
 }
 
@@ -278,15 +298,25 @@ pub(crate) struct Watched(Vec<OwnedFd>);
 impl Watched {
     /// Of processes that are alive.
     pub(crate) fn of(pids: &[Pid]) -> Self {
-        Self(pids.iter().map(|pid| pidfd_open(*pid, PidfdFlags::NONBLOCK).unwrap_or_else(|error: Errno| panic!("{pid:?}: {error}"))).collect())
+        Self(
+            pids.iter()
+                .map(|pid| {
+                    pidfd_open(*pid, PidfdFlags::NONBLOCK).unwrap_or_else(|error: Errno| panic!("{pid:?}: {error}"))
+                })
+                .collect(),
+        )
     }
 
     /// Waits until the last one has ended.
-    #[expect(deprecated, reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not")]
+    #[expect(
+        deprecated,
+        reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not"
+    )]
     pub(crate) async fn ended(self) {
         for handle in self.0 {
             let handle = AsyncFd::with_interest(handle, tokio::io::Interest::READABLE).unwrap();
-            let _readable = tokio::time::timeout(PATIENCE, handle.readable()).await.expect("a process never ended").unwrap();
+            let _readable =
+                tokio::time::timeout(PATIENCE, handle.readable()).await.expect("a process never ended").unwrap();
         }
     }
 }

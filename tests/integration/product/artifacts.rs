@@ -35,21 +35,39 @@ fn prepare(endpoint: &str, more: &[(&'static str, &str)]) -> TestApp {
     TestApp::prepare(&variables)
 }
 
-/// Everything that is there when a scan is complete, seen from a machine that has no files of its own.
+/// Everything that is there when a scan is complete, seen from a machine that has no files of its
+/// own.
 pub(crate) async fn is_served(app: &Client, id: u64) {
     let report = app.get(&format!("/scans/{id}/attempts/1/files/kast_report.html")).await;
-    assert_eq!((report.status().as_u16(), report.headers()["content-type"].to_str().unwrap()), (200, "text/html; charset=utf-8"));
+    assert_eq!(
+        (report.status().as_u16(), report.headers()["content-type"].to_str().unwrap()),
+        (200, "text/html; charset=utf-8")
+    );
     assert!(report.headers()["content-security-policy"].to_str().unwrap().starts_with("sandbox;"));
     assert_eq!(report.headers()["x-content-type-options"], "nosniff");
     assert_eq!(report.text().await.unwrap(), "<h1>a report</h1>");
-    assert!(app.text(&format!("/scans/{id}/report")).await.contains(&format!("/scans/{id}/attempts/1/files/kast_report.html")));
+    assert!(
+        app.text(&format!("/scans/{id}/report"))
+            .await
+            .contains(&format!("/scans/{id}/attempts/1/files/kast_report.html"))
+    );
     let files = app.text(&format!("/scans/{id}/files")).await;
-    assert!(files.contains("whatweb_processed.json") && files.contains("kast.log") && !files.contains("arrived so far"), "{files}");
+    assert!(
+        files.contains("whatweb_processed.json") && files.contains("kast.log") && !files.contains("arrived so far"),
+        "{files}"
+    );
     let page = app.text(&format!("/scans/{id}")).await;
     assert!(page.contains(r#"id="log""#) && page.contains("Running whatweb"), "{page}");
     let log = app.text(&format!("/scans/{id}/attempts/1/files/kast.log")).await;
     assert!(log.starts_with("KAST - Kali"), "{log}");
-    for escape in ["../manifest.json", "..%2fmanifest.json", "..%2f..%2f..%2fmanifest.json", "manifest.json", "live/log-tail.txt", "%2fetc%2fpasswd"] {
+    for escape in [
+        "../manifest.json",
+        "..%2fmanifest.json",
+        "..%2f..%2f..%2fmanifest.json",
+        "manifest.json",
+        "live/log-tail.txt",
+        "%2fetc%2fpasswd",
+    ] {
         let answer = app.get(&format!("/scans/{id}/attempts/1/files/{escape}")).await;
         assert!(answer.status().is_client_error(), "{escape}: {}", answer.status());
     }
@@ -68,7 +86,8 @@ fn attempt_folder(app: &TestApp) -> PathBuf {
 /// Waits until a folder is gone.
 async fn until_gone(folder: &Path) {
     let (sender, mut changes) = mpsc::unbounded_channel();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| drop(sender.send(event))).unwrap();
+    let mut watcher =
+        notify::recommended_watcher(move |event: notify::Result<notify::Event>| drop(sender.send(event))).unwrap();
     notify::Watcher::watch(&mut watcher, folder.parent().unwrap(), notify::RecursiveMode::NonRecursive).unwrap();
     while folder.exists() {
         tokio::time::timeout(PATIENCE, changes.recv()).await.expect("the folder stays");
@@ -87,9 +106,13 @@ async fn a_completed_scan_is_served_from_the_bucket() {
     is_served(&app, id).await;
     app.terminate_server().await;
     let status = app.run(&["status", &id.to_string(), "--json"]).await;
-    let scan: serde_json::Value = serde_json::from_str(&status.stdout).unwrap_or_else(|error| panic!("{error}: {}", status.stderr));
+    let scan: serde_json::Value =
+        serde_json::from_str(&status.stdout).unwrap_or_else(|error| panic!("{error}: {}", status.stderr));
     let report = scan["report"].as_str().unwrap_or_default();
-    assert!(report.starts_with("s3://scans/team/ok-2p.test-") && report.ends_with("/attempt-1/files/kast_report.html"), "{scan:#}");
+    assert!(
+        report.starts_with("s3://scans/team/ok-2p.test-") && report.ends_with("/attempt-1/files/kast_report.html"),
+        "{scan:#}"
+    );
 }
 
 #[tokio::test]
@@ -114,7 +137,11 @@ async fn a_bucket_that_is_down_costs_no_verdict_and_no_file() {
     app.until_status(id, "completed").await;
     app.kill_server().await;
     let _s3 = S3Server::start_on(port, "scans").await;
-    let folder = std::fs::read_dir(results(&app)).unwrap().map(|scan| scan.unwrap().path().join("attempt-1")).find(|folder| folder.exists()).unwrap();
+    let folder = std::fs::read_dir(results(&app))
+        .unwrap()
+        .map(|scan| scan.unwrap().path().join("attempt-1"))
+        .find(|folder| folder.exists())
+        .unwrap();
     app.restart().await;
     until_gone(&folder).await;
     is_served(&app, id).await;
@@ -132,7 +159,9 @@ async fn the_log_of_a_running_scan_shows_on_a_machine_that_does_not_run_it() {
     let arrives = async {
         loop {
             let objects: Vec<_> = bucket.list(None).try_collect().await.unwrap();
-            if let Some(tail) = objects.iter().find(|object| object.location.as_ref().ends_with("/attempt-1/live/log-tail.txt")) {
+            if let Some(tail) =
+                objects.iter().find(|object| object.location.as_ref().ends_with("/attempt-1/live/log-tail.txt"))
+            {
                 let text = bucket.get(&tail.location).await.unwrap().bytes().await.unwrap();
                 if String::from_utf8_lossy(&text).contains("hanging") {
                     return;

@@ -41,14 +41,27 @@ async fn scans_of_all_states_come_back_as_they_were() {
     let file = folder.path().join("kastrel.backup");
     let name = file.to_str().unwrap();
     let written = run(&app, &["backup", name, "--json"]).await;
-    assert_eq!((&written["scans"], &written["last_scan_id"], &written["queue_paused"]), (&json!(5), &json!(5), &json!(true)));
+    assert_eq!(
+        (&written["scans"], &written["last_scan_id"], &written["queue_paused"]),
+        (&json!(5), &json!(5), &json!(true))
+    );
     assert_eq!(written["bytes"], file.metadata().unwrap().len());
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let again = app.run(&["backup", name]).await;
-    assert_eq!((again.code, again.stderr.contains("exists; `--force` replaces it")), (Some(2), true), "{}", again.stderr);
+    assert_eq!(
+        (again.code, again.stderr.contains("exists; `--force` replaces it")),
+        (Some(2), true),
+        "{}",
+        again.stderr
+    );
     let named = app.run(&["backup", name, "--force", "--server", &app.url()]).await;
     assert_eq!(named.code, Some(0), "{}", named.stderr);
-    assert!(named.stdout.starts_with("Backed up 5 scans (") && named.stdout.contains("the server's results folder or bucket"), "{}", named.stdout);
+    assert!(
+        named.stdout.starts_with("Backed up 5 scans (")
+            && named.stdout.contains("the server's results folder or bucket"),
+        "{}",
+        named.stdout
+    );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");
 
     let mut other = TestApp::prepare(&[("KASTREL_SCANS__MAX_ATTEMPTS", "2")]);
@@ -60,10 +73,15 @@ async fn scans_of_all_states_come_back_as_they_were() {
     for id in [completed, failed, cancelled, pending] {
         assert_eq!(other.status(id).await, app.status(id).await);
     }
-    // Nobody holds the lease under which it ran: the attempt is lost, and the scan waits for another one.
+    // Nobody holds the lease under which it ran: the attempt is lost, and the scan waits for
+    // another one.
     let handed_back = other.until_status(running, "pending").await;
     assert_eq!(ends(&handed_back), ["node_lost"]);
-    assert_eq!(app.until_status(running, "running").await["attempts"].as_array().unwrap().len(), 1, "the original goes on");
+    assert_eq!(
+        app.until_status(running, "running").await["attempts"].as_array().unwrap().len(),
+        1,
+        "the original goes on"
+    );
 
     // The queue is paused there as well. Ids go on, and keys are known.
     let queue: Value = other.get("/api/queue").await.json().await.unwrap();
@@ -98,7 +116,11 @@ async fn without_a_server_the_folder_is_read_and_pipes_do() {
     let mut other = TestApp::prepare(&[]);
     let restored = pipe(&other, &["restore", "-"], &piped.stdout).await;
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);
-    assert!(restored.stdout.contains("1 completed") && restored.stdout.contains("new scans have numbers above 1"), "{}", restored.stdout);
+    assert!(
+        restored.stdout.contains("1 completed") && restored.stdout.contains("new scans have numbers above 1"),
+        "{}",
+        restored.stdout
+    );
     other.restart().await;
     assert_eq!(other.status(id).await, status);
     other.terminate_server().await;
@@ -106,7 +128,8 @@ async fn without_a_server_the_folder_is_read_and_pipes_do() {
 
 /// `kastrel restore -` and the like.
 async fn pipe(app: &TestApp, args: &[&str], file: &[u8]) -> Ended {
-    let mut child = app.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        app.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // A command that refuses does not read to the end.
     let _ = stdin.write_all(file).await;
@@ -144,17 +167,29 @@ async fn what_cannot_be_backed_up_or_restored_is_refused_in_clear_words() {
         assert!(!other.data().exists(), "{name}: nothing was touched");
     }
     assert_refused(&other.run(&["backup", &path("new")]).await, 1, "there is no database in the data folder");
-    assert_refused(&other.run(&["backup", &path("new"), "--server", "http://127.0.0.1:1"]).await, 4, "failed to reach the server");
+    assert_refused(
+        &other.run(&["backup", &path("new"), "--server", "http://127.0.0.1:1"]).await,
+        4,
+        "failed to reach the server",
+    );
     assert!(!Path::new(&path("new")).exists());
 
     // What came by a pipe was not whole: the database says so until a whole one comes.
     assert_refused(&pipe(&other, &["restore", "-"], &whole[..whole.len() - 30]).await, 1, "the backup is cut off");
-    assert_refused(&other.run(&["serve", "--listen", "127.0.0.1:0"]).await, 1, "the database holds an unfinished restore");
+    assert_refused(
+        &other.run(&["serve", "--listen", "127.0.0.1:0"]).await,
+        1,
+        "the database holds an unfinished restore",
+    );
     assert_eq!(pipe(&other, &["restore", "-"], &whole).await.code, Some(0));
 
     assert_refused(&app.run(&["restore", &path("whole")]).await, 1, "is in use by another Kastrel (process ");
     app.terminate_server().await;
-    assert_refused(&app.run(&["restore", &path("whole")]).await, 1, "the database is not empty: it has given out scan ids up to 1");
+    assert_refused(
+        &app.run(&["restore", &path("whole")]).await,
+        1,
+        "the database is not empty: it has given out scan ids up to 1",
+    );
 }
 
 /// Automatic backups as they appear in the folder of a data folder.
@@ -220,7 +255,10 @@ async fn one_command_brings_the_last_automatic_backup_back_into_a_damaged_folder
     let before = [app.status(completed).await, app.status(pending).await];
     let listed = run(&app, &["backups", "--json"]).await;
     let file = app.data().join("backups").join(&name);
-    assert_eq!((&listed["backups"][0]["file"], &listed["backups"][0]["bytes"]), (&json!(file), &json!(file.metadata().unwrap().len())));
+    assert_eq!(
+        (&listed["backups"][0]["file"], &listed["backups"][0]["bytes"]),
+        (&json!(file), &json!(file.metadata().unwrap().len()))
+    );
     assert_refused(&app.run(&["restore", "--latest", "--replace"]).await, 1, "is in use by another Kastrel (process ");
     assert_eq!(app.terminate_server().await, Some(0));
 
@@ -232,11 +270,20 @@ async fn one_command_brings_the_last_automatic_backup_back_into_a_damaged_folder
     std::fs::write(&spoilt, "{}\n").unwrap();
     let ended = app.run(&["restore", "--latest", "--replace", "--json"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("kastrel-000002-20990101T000000Z.backup cannot be used: the file is not a backup of Kastrel"), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("kastrel-000002-20990101T000000Z.backup cannot be used: the file is not a backup of Kastrel"),
+        "{}",
+        ended.stderr
+    );
     let restored: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((&restored["file"], &restored["scans"], &restored["missing"]), (&json!(file), &json!(2), &json!([])));
     let aside = Path::new(restored["put_aside"][0].as_str().unwrap());
-    assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("database.replaced-") && aside.is_dir(), "{restored:#}");
+    assert!(
+        aside.file_name().unwrap().to_str().unwrap().starts_with("database.replaced-") && aside.is_dir(),
+        "{restored:#}"
+    );
 
     app.restart().await;
     assert_eq!([app.status(completed).await, app.status(pending).await], before);
@@ -249,7 +296,8 @@ async fn one_command_brings_the_last_automatic_backup_back_into_a_damaged_folder
     assert_eq!(app.terminate_server().await, Some(0));
 }
 
-/// `kastrel doctor --deep` reads every row, from the server that holds the folder and from the folder itself.
+/// `kastrel doctor --deep` reads every row, from the server that holds the folder and from the
+/// folder itself.
 #[tokio::test]
 async fn the_doctor_reads_every_row() {
     let mut app = TestApp::start().await;
@@ -259,7 +307,10 @@ async fn the_doctor_reads_every_row() {
     let rows = |ended: &Ended| {
         let report: Value = serde_json::from_str(&ended.stdout).unwrap();
         let checks = report["checks"].as_array().unwrap().clone();
-        checks.into_iter().find(|check| check["name"] == "rows").map(|check| check["message"].as_str().unwrap().to_owned())
+        checks
+            .into_iter()
+            .find(|check| check["name"] == "rows")
+            .map(|check| check["message"].as_str().unwrap().to_owned())
     };
     assert_eq!(rows(&app.run(&["doctor", "--json"]).await), None);
     assert_eq!(rows(&app.run(&["doctor", "--deep", "--json"]).await).as_deref(), Some("3 scans read"));

@@ -38,12 +38,24 @@ async fn every_bad_behaviour_has_a_name_and_a_reason() {
 #[tokio::test]
 async fn what_can_be_read_of_bad_files_is_shown() {
     let app = TestApp::start().await;
-    for target in ["ok-2p.test", "ptruncated-2p.test", "phuge-2p.test", "pdeep-2p.test", "platin1-2p.test", "plinked-2p.test", "failp-2p.test", "flood-1p.test"]
-    {
+    for target in [
+        "ok-2p.test",
+        "ptruncated-2p.test",
+        "phuge-2p.test",
+        "pdeep-2p.test",
+        "platin1-2p.test",
+        "plinked-2p.test",
+        "failp-2p.test",
+        "flood-1p.test",
+    ] {
         let id = app.submit(target).await;
         let scan = app.until_status(id, "completed").await;
-        let states: Vec<_> = scan["plugins"].as_array().unwrap().iter().map(|plugin| plugin["status"].as_str().unwrap()).collect();
-        assert!(states.iter().all(|state| matches!(*state, "completed" | "failed" | "not_run" | "unavailable")), "{target}: {states:?}");
+        let states: Vec<_> =
+            scan["plugins"].as_array().unwrap().iter().map(|plugin| plugin["status"].as_str().unwrap()).collect();
+        assert!(
+            states.iter().all(|state| matches!(*state, "completed" | "failed" | "not_run" | "unavailable")),
+            "{target}: {states:?}"
+        );
         if target.starts_with("failp") {
             assert_eq!(scan["plugins_failed"], 1, "{scan:#}");
         }

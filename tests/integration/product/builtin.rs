@@ -6,7 +6,8 @@ use tokio::net::TcpListener;
 
 use super::app::TestApp;
 
-/// A web server with a cookie without flags and a script that breaks out of every careless page; its address.
+/// A web server with a cookie without flags and a script that breaks out of every careless page;
+/// its address.
 async fn site() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -16,7 +17,11 @@ async fn site() -> String {
                 let mut request = [0; 4096];
                 let read = stream.read(&mut request).await.unwrap_or(0);
                 let found = request[..read].starts_with(b"GET / ");
-                let body = if found { "<html><head><script src=\"https://cdn.example.com/a.js\"></script></head><body>hello</body></html>" } else { "nothing" };
+                let body = if found {
+                    "<html><head><script src=\"https://cdn.example.com/a.js\"></script></head><body>hello</body></html>"
+                } else {
+                    "nothing"
+                };
                 let status = if found { "200 OK" } else { "404 Not Found" };
                 let head = "Content-Type: text/html\r\nSet-Cookie: session=1\r\nServer: <script>alert(1)</script>/2.0\r\nConnection: close";
                 let answer = format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -38,12 +43,21 @@ async fn scans_a_real_server_and_says_which_scanner_it_is() {
     assert_eq!(document["status"], "completed", "{document:#}");
     assert!(text.contains("builtin") || text.contains("built-in"), "{text}");
     for plugin in ["http_headers", "cookie_flags", "script_integrity"] {
-        let found = document["results"].as_array().unwrap().iter().find(|one| one["plugin_name"] == plugin).unwrap_or_else(|| panic!("{plugin}: {document:#}"));
+        let found = document["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["plugin_name"] == plugin)
+            .unwrap_or_else(|| panic!("{plugin}: {document:#}"));
         assert!(found["findings_count"].as_u64().unwrap() > 0, "{plugin}: {found:#}");
     }
     let failing = app.run(&["scan", &target, "--fail-on", "low"]).await;
     assert_eq!(failing.code, Some(10), "{}", failing.stderr);
-    assert!(failing.stdout.contains("built-in scanner") && failing.stdout.contains("cookie_flags"), "{}", failing.stdout);
+    assert!(
+        failing.stdout.contains("built-in scanner") && failing.stdout.contains("cookie_flags"),
+        "{}",
+        failing.stdout
+    );
     assert!(!failing.stdout.contains('\u{1b}'), "NO_COLOR is honoured");
 }
 

@@ -8,7 +8,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::app::{TestApp, ends, is_alive, signal};
 
-/// Ignores SIGINT and SIGTERM, and so do its two relatives, one of which has left the process group.
+/// Ignores SIGINT and SIGTERM, and so do its two relatives, one of which has left the process
+/// group.
 const WILD: &str = "family-hang-stubborn.test";
 
 #[tokio::test]
@@ -57,7 +58,13 @@ async fn by_ctrl_c_at_a_scan_of_its_own() {
     for interrupt in [Signal::INT, Signal::TERM] {
         let app = TestApp::prepare(&[]);
         // A terminal sends it to the whole group.
-        let mut scan = app.command(&["scan", WILD]).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut scan = app
+            .command(&["scan", WILD])
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(scan.stderr.take().unwrap()).lines();
         let mut said = Vec::new();
         while let Some(line) = lines.next_line().await.unwrap() {

@@ -1,4 +1,5 @@
-//! Clients that are slow, silent or many, at a real server: pages and health checks are answered, and the scans have what they need.
+//! Clients that are slow, silent or many, at a real server: pages and health checks are answered,
+//! and the scans have what they need.
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ async fn send(app: &TestApp, text: &str) -> TcpStream {
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     // A reset is an end as well.
-    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection was never closed");
+    let _ =
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection was never closed");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -49,16 +51,32 @@ async fn slow_bodies_take_no_page_down_and_are_cut() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_heads_are_cut() {
-    let app = TestApp::with(&[("KASTREL_SERVER__HEADER_TIMEOUT_SECONDS", "1"), ("KASTREL_SERVER__IDLE_TIMEOUT_SECONDS", "3600")]).await;
-    for sent in ["", "G", "GET / HTTP/1.1\r\nHost: localhost\r\n", "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHo"] {
+    let app = TestApp::with(&[
+        ("KASTREL_SERVER__HEADER_TIMEOUT_SECONDS", "1"),
+        ("KASTREL_SERVER__IDLE_TIMEOUT_SECONDS", "3600"),
+    ])
+    .await;
+    for sent in [
+        "",
+        "G",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n",
+        "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHo",
+    ] {
         let answer = rest(&mut send(&app, sent).await).await;
-        assert!(answer.matches("HTTP/1.1 200").count() <= usize::from(sent.starts_with("GET /livez")), "{sent:?}: {answer}");
+        assert!(
+            answer.matches("HTTP/1.1 200").count() <= usize::from(sent.starts_with("GET /livez")),
+            "{sent:?}: {answer}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections_are_cut_and_live_streams_are_not() {
-    let mut app = TestApp::with(&[("KASTREL_SERVER__HEADER_TIMEOUT_SECONDS", "3600"), ("KASTREL_SERVER__IDLE_TIMEOUT_SECONDS", "1")]).await;
+    let mut app = TestApp::with(&[
+        ("KASTREL_SERVER__HEADER_TIMEOUT_SECONDS", "3600"),
+        ("KASTREL_SERVER__IDLE_TIMEOUT_SECONDS", "1"),
+    ])
+    .await;
     app.reuse_no_connection();
     let idle = async || rest(&mut send(&app, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await).await;
     assert!(idle().await.starts_with("HTTP/1.1 200"));
@@ -66,7 +84,10 @@ async fn idle_connections_are_cut_and_live_streams_are_not() {
     app.until_busy(id).await;
     let mut events = app.events(id).await;
     events.next().await.unwrap();
-    assert!(idle().await.starts_with("HTTP/1.1 200"), "until it is cut, the stream is silent for longer than the limit");
+    assert!(
+        idle().await.starts_with("HTTP/1.1 200"),
+        "until it is cut, the stream is silent for longer than the limit"
+    );
     assert_eq!(app.cancel(id).await.0, 202);
     let mut last = serde_json::Value::Null;
     while let Some(status) = events.next().await {
@@ -99,7 +120,8 @@ async fn idle_sockets_cost_no_scan_its_descriptors() {
     assert!(settings.contains("server.max_connections"), "{settings}");
 }
 
-/// A file that is larger than what the system keeps for a connection, in the folder of a scan that has ended; its address.
+/// A file that is larger than what the system keeps for a connection, in the folder of a scan that
+/// has ended; its address.
 async fn large_file(app: &TestApp) -> String {
     let id = app.submit("ok-1p.test").await;
     app.until_status(id, "completed").await;
@@ -118,7 +140,8 @@ async fn unread(app: &TestApp, path: &str) -> TcpStream {
     stream
 }
 
-/// Asks for a path on new connections until it is answered with 200, while liveness checks are answered all the time. The server notices a moment later that a client has gone.
+/// Asks for a path on new connections until it is answered with 200, while liveness checks are
+/// answered all the time. The server notices a moment later that a client has gone.
 async fn until_answered(app: &TestApp, path: &str) -> reqwest::Response {
     let tries = async {
         loop {
@@ -160,7 +183,8 @@ async fn streams_and_unread_downloads_leave_pages_and_health_checks() {
     let mut app = TestApp::with(&[("KASTREL_SERVER__MAX_CONNECTIONS", "16")]).await;
     app.reuse_no_connection();
     let path = large_file(&app).await;
-    // As many live streams as may be, three quarters of all connections; downloads that nobody reads for the rest, and more.
+    // As many live streams as may be, three quarters of all connections; downloads that nobody
+    // reads for the rest, and more.
     let mut streams = Vec::new();
     for _ in 0..12 {
         streams.push(until_answered(&app, "/api/events").await);
@@ -192,7 +216,14 @@ async fn what_a_scanner_may_open_is_what_it_was_before() {
     app.until_busy(id).await;
     let soft = |pid: i32| {
         let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-        limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().nth(3).unwrap().to_owned()
+        limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"))
+            .unwrap()
+            .split_whitespace()
+            .nth(3)
+            .unwrap()
+            .to_owned()
     };
     assert_ne!(soft(app.server_pid().as_raw_nonzero().get()), "512");
     for pid in app.processes_of(id) {
@@ -224,7 +255,11 @@ async fn odd_hosts_are_bad_requests_on_the_wire() {
         let answer = rest(&mut send(&app, &format!("{head}Connection: close\r\n\r\n")).await).await;
         let lower = answer.to_lowercase();
         assert_eq!(answer.split(' ').nth(1), Some(status.to_string().as_str()), "{head:?}: {answer}");
-        assert!(lower.contains("x-content-type-options: nosniff") && lower.contains("cross-origin-resource-policy: same-origin"), "{head:?}: {answer}");
+        assert!(
+            lower.contains("x-content-type-options: nosniff")
+                && lower.contains("cross-origin-resource-policy: same-origin"),
+            "{head:?}: {answer}"
+        );
     }
 }
 
@@ -249,13 +284,23 @@ async fn a_command_sends_a_stranger_a_challenge_and_nothing_else() {
             let size = stream.read(&mut bytes).await.unwrap_or_default();
             ours.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..size]));
             let body = r#"{"proof":"0000000000000000000000000000000000000000000000000000000000000000","scans":[],"total":0,"scan_id":7,"status":"alive"}"#;
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
-    std::fs::write(app.data().join("server.json"), json!({ "pid": 1, "url": format!("http://{stranger}") }).to_string()).unwrap();
+    std::fs::write(
+        app.data().join("server.json"),
+        json!({ "pid": 1, "url": format!("http://{stranger}") }).to_string(),
+    )
+    .unwrap();
     let listed = app.run(&["list", "--json"]).await;
-    assert!(listed.code == Some(0) && listed.stdout.contains("ok-1p.test"), "it works on the folder itself: {listed:?}");
+    assert!(
+        listed.code == Some(0) && listed.stdout.contains("ok-1p.test"),
+        "it works on the folder itself: {listed:?}"
+    );
     assert!(listed.stderr.contains("does not hold this data folder"), "{listed:?}");
     let seen = seen.lock().unwrap().clone();
     let lines: Vec<&str> = seen.lines().filter(|line| line.contains("HTTP/1.1")).collect();

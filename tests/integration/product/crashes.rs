@@ -76,12 +76,16 @@ async fn a_terminated_server_puts_its_scans_back_at_no_cost() {
     assert_eq!(app.terminate_server().await, Some(0));
     assert!(app.processes().is_empty(), "a server that has stopped leaves no process");
     let listed = app.run(&["list", "--status", "pending", "--json"]).await;
-    let document: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", listed.stdout, listed.stderr));
+    let document: serde_json::Value = serde_json::from_str(&listed.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}{}", listed.stdout, listed.stderr));
     assert_eq!(document["total"], 5);
     app.restart().await;
     for id in &ids {
         let scan = app.until_status(*id, "completed").await;
-        assert_eq!((ends(&scan), &scan["failures"]), (vec!["shutdown".to_owned(), "completed".to_owned()], &serde_json::json!(0)));
+        assert_eq!(
+            (ends(&scan), &scan["failures"]),
+            (vec!["shutdown".to_owned(), "completed".to_owned()], &serde_json::json!(0))
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! The API and its description agree on every request: schemathesis, from PyPI, tries a bounded number of them.
+//! The API and its description agree on every request: schemathesis, from PyPI, tries a bounded
+//! number of them.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,10 +14,13 @@ use crate::pypi::installed;
 const PACKAGE: &str = "schemathesis==4.32.5";
 /// The versions of what it needs: others try other requests.
 const VERSIONS: &str = include_str!("../../helpers/schemathesis.txt");
-/// How many requests are tried of each operation, beside those that follow from the description itself.
+/// How many requests are tried of each operation, beside those that follow from the description
+/// itself.
 const EXAMPLES: &str = "25";
-/// The same requests each time: a difference that is found can be looked at. What no schema can say is left out: where a place of a list belongs to another order, and which of the submissions
-/// that are well formed are accepted (the scope of targets, the scanner's plugins and settings, a key that belongs to another submission). What is accepted of them must still answer as described.
+/// The same requests each time: a difference that is found can be looked at. What no schema can say
+/// is left out: where a place of a list belongs to another order, and which of the submissions that
+/// are well formed are accepted (the scope of targets, the scanner's plugins and settings, a key
+/// that belongs to another submission). What is accepted of them must still answer as described.
 /// The zones of the description are those of the machine, so one that every machine knows is tried.
 const SETTINGS: &str = r#"
 seed = 1

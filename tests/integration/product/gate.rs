@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::app::TestApp;
 
-/// A way in which a check does not run; the word of the fake KAST; the exit code with `--fail-on high`, and with nothing asked.
+/// A way in which a check does not run; the word of the fake KAST; the exit code with
+/// `--fail-on high`, and with nothing asked.
 const WAYS: &[(&str, &str, i32, i32)] = &[
     ("everything ran and nothing was found", "clean-6p.test", 0, 0),
     ("a plugin failed", "failp-clean-6p.test", 11, 0),
@@ -45,7 +46,11 @@ async fn no_way_in_which_a_check_can_fail_to_run_passes() {
         if *gated == 10 {
             assert!(ended.stdout.contains("high: A fake issue [FAKE-1]"), "{what}: {}", ended.stdout);
             let is_alone = target.starts_with("pissue");
-            assert!(is_alone || ended.stdout.contains("unknown: novel"), "{what}: an issue of unknown severity counts: {}", ended.stdout);
+            assert!(
+                is_alone || ended.stdout.contains("unknown: novel"),
+                "{what}: an issue of unknown severity counts: {}",
+                ended.stdout
+            );
         }
         assert!(ended.stdout.contains("Coverage: "), "{what}: {}", ended.stdout);
         let ended = app.run(&["scan", target]).await;
@@ -62,7 +67,18 @@ async fn what_is_required_can_be_said() {
     for (args, code) in [
         (&["missingp-clean-6p.test", "--fail-on", "high", "--allow-failed", "ai_surface_detection"][..], 0),
         (&["missingp-clean-6p.test", "--fail-on", "high", "--allow-failed", "whatweb"], 11),
-        (&["missingp-clean-6p.test", "--fail-on", "high", "--allow-failed", "ai_surface_detection", "--require-coverage", "all"], 11),
+        (
+            &[
+                "missingp-clean-6p.test",
+                "--fail-on",
+                "high",
+                "--allow-failed",
+                "ai_surface_detection",
+                "--require-coverage",
+                "all",
+            ],
+            11,
+        ),
         (&["missingp-clean-6p.test", "--fail-on", "high", "--require-coverage", "none"], 0),
         (&["missingp-clean-6p.test", "--require-coverage", "any"], 11),
         (&["clean-6p.test", "--require-coverage", "all"], 0),
@@ -99,7 +115,10 @@ async fn both_reasons_are_said_and_the_issues_decide_also_with_a_server() {
     assert!(document["created_at"].is_string(), "{document:#}");
     let status = app.run(&["status", "1", "--json", "--server", &app.url()]).await;
     let document: Value = serde_json::from_str(&status.stdout).unwrap();
-    assert!(document["created_at"].is_string() && document["coverage"]["failed"][0] == "ai_surface_detection", "{document:#}");
+    assert!(
+        document["created_at"].is_string() && document["coverage"]["failed"][0] == "ai_surface_detection",
+        "{document:#}"
+    );
 }
 
 #[tokio::test]
@@ -107,16 +126,27 @@ async fn a_dry_run_prints_its_plan_and_passes_no_gate() {
     let app = app();
     let ended = app.run(&["scan", "clean-6p.test", "--dry-run"]).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
-    assert!(ended.stdout.contains("Plan:\n") && ended.stdout.contains("  [DRY RUN] would run the plugins\n"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("Plan:\n") && ended.stdout.contains("  [DRY RUN] would run the plugins\n"),
+        "{}",
+        ended.stdout
+    );
     assert!(ended.stdout.contains("Issues:   not checked: dry run"), "{}", ended.stdout);
-    let gated = app.run(&["scan", "clean-6p.test", "--dry-run", "--fail-on", "low", "--require-coverage", "none"]).await;
+    let gated =
+        app.run(&["scan", "clean-6p.test", "--dry-run", "--fail-on", "low", "--require-coverage", "none"]).await;
     assert_eq!(gated.code, Some(11), "{}{}", gated.stdout, gated.stderr);
     assert!(gated.stdout.contains("Dry run: nothing was checked"), "{}", gated.stdout);
 }
 
 #[tokio::test]
 async fn the_first_command_on_a_new_data_folder_judges_its_selection() {
-    let app = || TestApp::prepare(&[("KASTREL_SCANS__MAX_ATTEMPTS", "1"), ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_ACTIVE"), ("FAKE_KAST_ACTIVE", "zap")]);
+    let app = || {
+        TestApp::prepare(&[
+            ("KASTREL_SCANS__MAX_ATTEMPTS", "1"),
+            ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_ACTIVE"),
+            ("FAKE_KAST_ACTIVE", "zap"),
+        ])
+    };
     let refused = app().run(&["scan", "clean-6p.test", "--run-only", "zap"]).await;
     assert_eq!(refused.code, Some(2), "{}{}", refused.stdout, refused.stderr);
     assert!(refused.stderr.contains("zap is an active plugin; choose mode active or both"), "{}", refused.stderr);

@@ -12,7 +12,8 @@ use crate::kast_runner::stage::{fake_kast_at, link_or_copy};
 /// A user that no machine has.
 const USER: &str = "64331";
 
-/// An app whose scanners run as another user, with a KAST that the user can reach wherever the tests were built.
+/// An app whose scanners run as another user, with a KAST that the user can reach wherever the
+/// tests were built.
 fn prepare() -> (tempfile::TempDir, TestApp) {
     assert!(rustix::process::geteuid().is_root(), "these tests start scanners as another user, and must run as root");
     let tools = tempfile::tempdir().unwrap();
@@ -37,7 +38,8 @@ async fn a_scanner_of_another_user_gets_at_nothing_of_the_server() {
     spied(&mut app).await;
 }
 
-/// As the unit files and the image have it: a user of its own, with the right to start scanners as another one.
+/// As the unit files and the image have it: a user of its own, with the right to start scanners as
+/// another one.
 #[tokio::test]
 async fn a_server_without_root_runs_scanners_as_another_user() {
     let (tools, mut app) = prepare();
@@ -45,8 +47,18 @@ async fn a_server_without_root_runs_scanners_as_another_user() {
     link_or_copy(Path::new(env!("CARGO_BIN_EXE_kastrel")), &kastrel);
     std::os::unix::fs::chown(app.data().parent().unwrap(), Some(64_330), Some(64_330)).unwrap();
     let rights = "-all,+setuid,+setgid,+kill";
-    let (inherited, ambient, groups) = (format!("--inh-caps={rights}"), format!("--ambient-caps={rights}"), format!("--groups={USER}"));
-    let user = ["setpriv", "--reuid=64330", "--regid=64330", &groups, &inherited, &ambient, "--no-new-privs", kastrel.to_str().unwrap()];
+    let (inherited, ambient, groups) =
+        (format!("--inh-caps={rights}"), format!("--ambient-caps={rights}"), format!("--groups={USER}"));
+    let user = [
+        "setpriv",
+        "--reuid=64330",
+        "--regid=64330",
+        &groups,
+        &inherited,
+        &ambient,
+        "--no-new-privs",
+        kastrel.to_str().unwrap(),
+    ];
     app.run_by(&user);
     spied(&mut app).await;
     let id = app.submit("closed-look-2p.test").await;
@@ -57,8 +69,15 @@ async fn a_server_without_root_runs_scanners_as_another_user() {
     app.until_busy(id).await;
     app.post(&format!("/api/scans/{id}/cancel"), &serde_json::json!({})).await;
     app.until_status(id, "cancelled").await;
-    let of_user = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| entry.metadata().is_ok_and(|found| found.uid().to_string() == USER));
-    let alive: Vec<_> = of_user.filter_map(|entry| is_alive(Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?).then(|| entry.file_name())).collect();
+    let of_user = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.metadata().is_ok_and(|found| found.uid().to_string() == USER));
+    let alive: Vec<_> = of_user
+        .filter_map(|entry| {
+            is_alive(Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?).then(|| entry.file_name())
+        })
+        .collect();
     assert!(alive.is_empty(), "{alive:?}");
     // Without the rights it does not start, and says what it lacks.
     assert_eq!(app.terminate_server().await, Some(0));
@@ -81,7 +100,8 @@ async fn a_scanner_inherits_no_descriptor_of_whoever_started_the_server() {
 /// Starts the server, and has a scanner try what it must not.
 async fn spied(app: &mut TestApp) {
     let data = app.data().display().to_string();
-    let spied = ["@server", "@keeper", "/proc/@server/environ", "/proc/@server/mem", "/proc/@keeper/environ"].map(str::to_owned);
+    let spied = ["@server", "@keeper", "/proc/@server/environ", "/proc/@server/mem", "/proc/@keeper/environ"]
+        .map(str::to_owned);
     let files = ["", "/id", "/server.json", "/server.key", "/database", "/cache"].map(|name| format!("{data}{name}"));
     app.set("FAKE_KAST_SPY", &spied.iter().chain(&files).cloned().collect::<Vec<_>>().join(","));
     app.set("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_SPY");
@@ -118,12 +138,20 @@ async fn the_folder_of_a_killed_servers_attempt_is_closed_to_later_scanners() {
 
 #[tokio::test]
 async fn a_user_that_cannot_be_is_said_at_the_start_and_by_doctor() {
-    for (user, expected) in [("nobody-of-this-name", "there is no user nobody-of-this-name"), ("root", "root is root"), ("0:5", "0:5 is root")] {
+    for (user, expected) in [
+        ("nobody-of-this-name", "there is no user nobody-of-this-name"),
+        ("root", "root is root"),
+        ("0:5", "0:5 is root"),
+    ] {
         let mut app = TestApp::prepare(&[("KASTREL_SCANS__RUN_AS", user)]);
         let Err(ended) = app.try_restart().await else { panic!("{user}: it started") };
         assert!(ended.stderr.contains("scans.run_as") && ended.stderr.contains(expected), "{user}: {}", ended.stderr);
         let doctor = app.run(&["doctor"]).await;
-        assert!(doctor.code == Some(1) && doctor.stdout.contains("isolation") && doctor.stdout.contains(expected), "{user}: {}", doctor.stdout);
+        assert!(
+            doctor.code == Some(1) && doctor.stdout.contains("isolation") && doctor.stdout.contains(expected),
+            "{user}: {}",
+            doctor.stdout
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! The real program, driven over HTTP and its command line, with the fake KAST or the built-in scanner.
+//! The real program, driven over HTTP and its command line, with the fake KAST or the built-in
+//! scanner.
 
 pub(crate) mod app;
 

@@ -8,7 +8,8 @@ use super::app::TestApp;
 
 #[tokio::test]
 async fn a_full_queue_refuses_exactly_what_is_too_much_and_nothing_that_was_accepted() {
-    let app = Arc::new(TestApp::with(&[("KASTREL_QUEUE__MAX_WAITING", "5"), ("KASTREL_QUEUE__CLIENT_SHARE", "100")]).await);
+    let app =
+        Arc::new(TestApp::with(&[("KASTREL_QUEUE__MAX_WAITING", "5"), ("KASTREL_QUEUE__CLIENT_SHARE", "100")]).await);
     assert_eq!(app.post("/api/queue/pause", &json!({})).await.0, 200);
     let submissions: Vec<_> = (0..40)
         .map(|number| {
@@ -39,13 +40,22 @@ async fn a_full_queue_refuses_exactly_what_is_too_much_and_nothing_that_was_acce
         let (status, body) = app.submit_with_key("ok-1p.test", key).await;
         assert_eq!((status, body["scan_id"].as_u64()), (200, Some(*id)), "{body}");
     }
-    let answer = app.request(reqwest::Method::POST, "/api/scans").json(&json!({ "target": "ok-1p.test" })).send().await.unwrap();
+    let answer =
+        app.request(reqwest::Method::POST, "/api/scans").json(&json!({ "target": "ok-1p.test" })).send().await.unwrap();
     let retry_after: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     let body: Value = answer.json().await.unwrap();
-    assert!((1..=300).contains(&retry_after) && body["detail"].as_str().unwrap().contains("5 scans may wait (queue.max_waiting)"), "{retry_after} {body}");
+    assert!(
+        (1..=300).contains(&retry_after)
+            && body["detail"].as_str().unwrap().contains("5 scans may wait (queue.max_waiting)"),
+        "{retry_after} {body}"
+    );
     let ended = app.run(&["scan", "ok-1p.test", "--server", &app.url()]).await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("the queue is full: 5 scans may wait (queue.max_waiting); try again in "), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the queue is full: 5 scans may wait (queue.max_waiting); try again in "),
+        "{}",
+        ended.stderr
+    );
 
     // One that is cancelled makes room, and so do those that start.
     assert_eq!(app.cancel(accepted[0].1).await.0, 200);

@@ -1,4 +1,5 @@
-//! A machine that lacks something for a while: scans wait, lose no attempt, and start by themselves when it is repaired.
+//! A machine that lacks something for a while: scans wait, lose no attempt, and start by themselves
+//! when it is repaired.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,7 +34,11 @@ impl Drop for Disk {
 
 fn mount(args: &[&str]) {
     let done = Command::new("mount").args(args).output().expect("this test needs the program mount");
-    assert!(done.status.success(), "this test needs a user who may mount (root, CAP_SYS_ADMIN): {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "this test needs a user who may mount (root, CAP_SYS_ADMIN): {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 /// Waits until a scan is held back for `kind`, and checks that it is shown wherever somebody looks.
@@ -44,7 +49,13 @@ async fn held_back(app: &TestApp, id: u64, kind: &str, text: &str) {
     let ready = app.get("/readyz").await;
     assert_eq!(ready.status(), 503);
     let ready: Value = ready.json().await.unwrap();
-    let check = ready["checks"].as_array().unwrap().iter().find(|check| check["name"] == kind).unwrap_or_else(|| panic!("{ready:#}")).clone();
+    let check = ready["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|check| check["name"] == kind)
+        .unwrap_or_else(|| panic!("{ready:#}"))
+        .clone();
     assert_eq!((&check["ok"], &check["required"]), (&false.into(), &true.into()));
     for page in ["/", "/scans", "/new", "/supervision", "/settings", &format!("/scans/{id}")] {
         let html = app.text(page).await;
@@ -93,11 +104,18 @@ async fn scans_wait_while_the_scanner_is_missing() {
     assert_eq!(doctor.code, Some(1));
     assert!(doctor.stdout.contains("failure  node         starts no scans: the scanner "), "{}", doctor.stdout);
     let nodes = app.run(&["nodes"]).await;
-    assert!(nodes.stdout.contains("held back") && nodes.stdout.contains("starts no scans: the scanner "), "{}", nodes.stdout);
+    assert!(
+        nodes.stdout.contains("held back") && nodes.stdout.contains("starts no scans: the scanner "),
+        "{}",
+        nodes.stdout
+    );
 
     std::fs::rename(&away, &program).unwrap();
     app.until_status(ids[0], "completed").await;
-    assert!(!app.json("/api/plugins").await["plugins"].as_array().unwrap().is_empty(), "it was asked for its plugins as soon as it was there");
+    assert!(
+        !app.json("/api/plugins").await["plugins"].as_array().unwrap().is_empty(),
+        "it was asked for its plugins as soon as it was there"
+    );
     ids.extend(submit(&app, 20, "50ms-1p.test").await);
     std::fs::rename(&program, &away).unwrap();
     held_back(&app, ids[39], "scanner_program", program.to_str().unwrap()).await;
@@ -110,7 +128,8 @@ async fn scans_wait_while_the_results_disk_is_full_read_only_or_not_mounted() {
     let folder = tempfile::tempdir().unwrap();
     let results = folder.path().join("results");
     let disk = Disk::mount(&results);
-    let app = TestApp::with(&[("KAST_RESULTS_DIR", results.to_str().unwrap()), ("KASTREL_SCANS__CONCURRENCY", "4")]).await;
+    let app =
+        TestApp::with(&[("KAST_RESULTS_DIR", results.to_str().unwrap()), ("KASTREL_SCANS__CONCURRENCY", "4")]).await;
 
     let ids = submit(&app, 8, "1500ms-3p.test").await;
     app.until_busy(ids[3]).await;
@@ -145,7 +164,11 @@ async fn scans_wait_while_the_results_folder_is_deleted_and_nobody_makes_it_agai
     std::fs::rename(&results, &away).unwrap();
     held_back(&app, ids[7], "results_folder", results.to_str().unwrap()).await;
     let doctor = app.run(&["doctor"]).await;
-    assert!(doctor.code == Some(1) && doctor.stdout.contains("it was deleted, or its disk is gone"), "{}", doctor.stdout);
+    assert!(
+        doctor.code == Some(1) && doctor.stdout.contains("it was deleted, or its disk is gone"),
+        "{}",
+        doctor.stdout
+    );
     assert!(!results.exists());
     std::fs::create_dir(&results).unwrap();
     complete_at_no_cost(&app, &ids).await;

@@ -23,7 +23,8 @@ enum End {
     Terminated,
 }
 
-/// A server that has just started has the turn to look after the rows; its successor must not wait for the end of that.
+/// A server that has just started has the turn to look after the rows; its successor must not wait
+/// for the end of that.
 #[tokio::test]
 async fn waiting_scans_start_at_once_after_a_restart() {
     for end in [End::Killed, End::Terminated] {
@@ -58,11 +59,16 @@ fn starts_of(journal: &Path, scan: u64) -> usize {
     text.lines().filter(|line| !line.starts_with("finish ")).count()
 }
 
-/// A server and its warden are killed together. By then some scans have come to their end, which nobody has seen; the others go on until the next start kills them.
+/// A server and its warden are killed together. By then some scans have come to their end, which
+/// nobody has seen; the others go on until the next start kills them.
 #[tokio::test]
 async fn finished_work_is_kept_when_server_and_warden_are_killed_together() {
     let journal = tempfile::tempdir().unwrap();
-    let mut app = TestApp::with(&[("FAKE_KAST_JOURNAL", journal.path().to_str().unwrap()), ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_JOURNAL")]).await;
+    let mut app = TestApp::with(&[
+        ("FAKE_KAST_JOURNAL", journal.path().to_str().unwrap()),
+        ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_JOURNAL"),
+    ])
+    .await;
     let (mut finished, mut running) = (Vec::new(), Vec::new());
     for _ in 0..6 {
         finished.push(app.submit("6000ms-2p.test").await);
@@ -84,12 +90,21 @@ async fn finished_work_is_kept_when_server_and_warden_are_killed_together() {
     others.ended().await;
     for id in &finished {
         let scan = app.until_status(*id, "completed").await;
-        assert_eq!((words(&scan), starts_of(journal.path(), *id)), (vec!["completed".to_owned()], 1), "it ran once: {scan:#}");
-        let completed = scan["plugins"].as_array().unwrap().iter().filter(|plugin| plugin["status"] == "completed").count();
+        assert_eq!(
+            (words(&scan), starts_of(journal.path(), *id)),
+            (vec!["completed".to_owned()], 1),
+            "it ran once: {scan:#}"
+        );
+        let completed =
+            scan["plugins"].as_array().unwrap().iter().filter(|plugin| plugin["status"] == "completed").count();
         assert_eq!(completed, 2, "{scan:#}");
     }
     for id in &running {
         let scan = app.until_status(*id, "completed").await;
-        assert_eq!((words(&scan), starts_of(journal.path(), *id)), (vec!["node_lost".to_owned(), "completed".to_owned()], 2), "{scan:#}");
+        assert_eq!(
+            (words(&scan), starts_of(journal.path(), *id)),
+            (vec!["node_lost".to_owned(), "completed".to_owned()], 2),
+            "{scan:#}"
+        );
     }
 }

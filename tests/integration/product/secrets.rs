@@ -1,4 +1,5 @@
-//! A secret setting reaches the scanner and nothing else: no page, row, file, log, process list or backup.
+//! A secret setting reaches the scanner and nothing else: no page, row, file, log, process list or
+//! backup.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,9 @@ fn holders(folder: &Path) -> Vec<PathBuf> {
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             found.extend(holders(&path));
-        } else if std::fs::read(&path).is_ok_and(|bytes| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())) {
+        } else if std::fs::read(&path)
+            .is_ok_and(|bytes| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()))
+        {
             found.push(path);
         }
     }
@@ -28,7 +31,8 @@ fn holders(folder: &Path) -> Vec<PathBuf> {
 /// Whether the list of processes shows the secret to anybody.
 fn is_listed(pids: &[Pid]) -> bool {
     let shows = |pid: &Pid, file: &str| {
-        std::fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero())).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(SECRET))
+        std::fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero()))
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(SECRET))
     };
     pids.iter().any(|pid| shows(pid, "cmdline") || shows(pid, "environ"))
 }
@@ -47,10 +51,16 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
     let id = accepted["scan_id"].as_u64().unwrap();
     app.until_busy(id).await;
     let given = holders(&app.data());
-    assert!(given.len() == 1 && given[0].ends_with(".kastrel-config.yaml"), "the scanner's configuration alone: {given:?}");
+    assert!(
+        given.len() == 1 && given[0].ends_with(".kastrel-config.yaml"),
+        "the scanner's configuration alone: {given:?}"
+    );
     assert_eq!(given[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let settings: serde_json::Value = serde_json::from_slice(&std::fs::read(&given[0]).unwrap()).unwrap();
-    assert_eq!((&settings["plugins"]["zap"]["remote"]["api_key"], &settings["plugins"]["whatweb"]["user_agent"]), (&SECRET.into(), &SECRET.into()));
+    assert_eq!(
+        (&settings["plugins"]["zap"]["remote"]["api_key"], &settings["plugins"]["whatweb"]["user_agent"]),
+        (&SECRET.into(), &SECRET.into())
+    );
     let mut pids = app.processes_of(id);
     pids.push(app.server_pid());
     assert!(!is_listed(&pids));
@@ -61,7 +71,10 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
     app.until(id, |scan| scan["attempt"] == 2 && scan["status"] == "running").await;
     app.until_busy(id).await;
     let given = holders(&app.data());
-    assert!(given.len() == 1 && given[0].to_string_lossy().contains("attempt-2"), "that of the attempt before is gone: {given:?}");
+    assert!(
+        given.len() == 1 && given[0].to_string_lossy().contains("attempt-2"),
+        "that of the attempt before is gone: {given:?}"
+    );
     cancel(&app, id).await;
     assert_eq!(holders(&app.data()), Vec::<PathBuf>::new());
 
@@ -77,8 +90,14 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
     assert_eq!(holders(&app.data()), Vec::<PathBuf>::new());
 
     let of_the_scan = ["", "/log", "/files", "/trace"].map(|tail| format!("/scans/{rerun}{tail}"));
-    let others =
-        ["/scans".to_owned(), format!("/new?from={rerun}"), format!("/api/scans/{rerun}"), "/api/scans".into(), "/api/backup".into(), "/settings".into()];
+    let others = [
+        "/scans".to_owned(),
+        format!("/new?from={rerun}"),
+        format!("/api/scans/{rerun}"),
+        "/api/scans".into(),
+        "/api/backup".into(),
+        "/settings".into(),
+    ];
     for path in of_the_scan.into_iter().chain(others) {
         let answer = app.get(&path).await;
         assert_eq!(answer.status(), 200, "{path}");
@@ -97,7 +116,11 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
         assert!(!bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()), "{name}");
         names.push(name);
     }
-    assert!(names.iter().any(|name| name.ends_with("kast.log")) && !names.iter().any(|name| name.contains("kastrel-config")), "{names:?}");
+    assert!(
+        names.iter().any(|name| name.ends_with("kast.log"))
+            && !names.iter().any(|name| name.contains("kastrel-config")),
+        "{names:?}"
+    );
     let shown = app.scan(rerun).await["request"]["overrides"].clone();
     assert_eq!(shown, json!(["zap.remote.api_key=••••••", "whatweb.user_agent=••••••"]));
 }
@@ -113,10 +136,21 @@ async fn the_command_line_takes_a_secret_from_a_file() {
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
     assert!(!ended.stdout.contains(SECRET) && !ended.stderr.contains(SECRET));
     assert_eq!(holders(&app.data()), Vec::<PathBuf>::new());
-    let log = std::fs::read_dir(app.data().join("results")).unwrap().flatten().next().unwrap().path().join("attempt-1/kast.log");
+    let log = std::fs::read_dir(app.data().join("results"))
+        .unwrap()
+        .flatten()
+        .next()
+        .unwrap()
+        .path()
+        .join("attempt-1/kast.log");
     assert!(std::fs::read_to_string(log).unwrap().contains("\"api_key\": \"••••••\""), "the scanner had it");
     let exposed = app.run(&["scan", "clean-1p.test", "--set", &format!("zap.remote.api_key={SECRET}")]).await;
-    assert!(exposed.stderr.contains("zap.remote.api_key stands in the list of processes") && !exposed.stderr.contains(SECRET), "{}", exposed.stderr);
+    assert!(
+        exposed.stderr.contains("zap.remote.api_key stands in the list of processes")
+            && !exposed.stderr.contains(SECRET),
+        "{}",
+        exposed.stderr
+    );
     let missing = app.run(&["scan", "clean-1p.test", "--set-secret", "zap.remote.api_key=/missing/file"]).await;
     assert_eq!(missing.code, Some(2), "{}", missing.stderr);
 }
@@ -144,13 +178,20 @@ async fn locked_settings_are_refused_on_every_way_and_the_operator_may_allow_one
         assert!(body["errors"][0]["message"].as_str().unwrap().contains(&format!("`{name}` is locked")), "{body}");
     }
     let remote = app.run(&["scan", "clean-1p.test", "--set", locked[0]]).await;
-    assert!(remote.code == Some(2) && remote.stderr.contains("`zap.local.docker_image` is locked"), "{}", remote.stderr);
+    assert!(
+        remote.code == Some(2) && remote.stderr.contains("`zap.local.docker_image` is locked"),
+        "{}",
+        remote.stderr
+    );
     drop(app);
     let alone = TestApp::prepare(&[]);
     let local = alone.run(&["scan", "clean-1p.test", "--set", locked[0]]).await;
     assert!(local.code == Some(2) && local.stderr.contains("`zap.local.docker_image` is locked"), "{}", local.stderr);
     let allowing = TestApp::prepare(&[("KASTREL_OVERRIDES__ALLOW", "*, zap.local.docker_image")]);
-    assert_eq!(allowing.run(&["scan", "clean-1p.test", "--set", locked[0], "--set", "whatweb.timeout=5"]).await.code, Some(0));
+    assert_eq!(
+        allowing.run(&["scan", "clean-1p.test", "--set", locked[0], "--set", "whatweb.timeout=5"]).await.code,
+        Some(0)
+    );
     assert_eq!(allowing.run(&["scan", "clean-1p.test", "--set", locked[1]]).await.code, Some(2));
 }
 
@@ -160,7 +201,8 @@ async fn the_policy_is_asked_again_where_a_scan_starts() {
     let mut app = TestApp::with(&[("KASTREL_OVERRIDES__ALLOW", "zap.local.docker_image")]).await;
     let (status, _) = app.post("/api/queue/pause", &json!({})).await;
     assert!(status < 300, "{status}");
-    let (status, accepted) = app.post("/api/scans", &json!({"target": "ok.test", "overrides": ["zap.local.docker_image=x"]})).await;
+    let (status, accepted) =
+        app.post("/api/scans", &json!({"target": "ok.test", "overrides": ["zap.local.docker_image=x"]})).await;
     assert_eq!(status, 201, "{accepted}");
     app.terminate_server().await;
     app.set("KASTREL_OVERRIDES__ALLOW", "");
@@ -176,7 +218,9 @@ async fn the_policy_is_asked_again_where_a_scan_starts() {
 async fn a_secret_without_its_key_is_named_and_costs_one_attempt() {
     let mut app = TestApp::start().await;
     app.post("/api/queue/pause", &json!({})).await;
-    let (_, accepted) = app.post("/api/scans", &json!({"target": "ok.test", "overrides": [format!("zap.remote.api_key={SECRET}")]})).await;
+    let (_, accepted) = app
+        .post("/api/scans", &json!({"target": "ok.test", "overrides": [format!("zap.remote.api_key={SECRET}")]}))
+        .await;
     app.terminate_server().await;
     std::fs::remove_file(app.data().join("secrets.key")).unwrap();
     app.restart().await;

@@ -11,18 +11,28 @@ use tokio::time::Instant;
 use super::app::{TestApp, Watched, ends, is_alive};
 use crate::kast_runner::stage::PATIENCE;
 
-/// Ignores SIGINT and SIGTERM; one relative stays in its group, one leaves it, and one drops its environment as well.
+/// Ignores SIGINT and SIGTERM; one relative stays in its group, one leaves it, and one drops its
+/// environment as well.
 const WILD: &str = "family-stranger-hang-stubborn.test";
 
 /// A lease of 3 s that is trusted for 2 s.
-const SHORT_LEASE: &[(&str, &str)] = &[("KASTREL_NODE__LEASE_SECONDS", "3"), ("KASTREL_NODE__RENEW_SECONDS", "1"), ("KASTREL_NODE__LEASE_MARGIN_SECONDS", "1")];
+const SHORT_LEASE: &[(&str, &str)] = &[
+    ("KASTREL_NODE__LEASE_SECONDS", "3"),
+    ("KASTREL_NODE__RENEW_SECONDS", "1"),
+    ("KASTREL_NODE__LEASE_MARGIN_SECONDS", "1"),
+];
 
 /// The marked processes of a scan, and their children, who need not be marked.
 fn family(app: &TestApp, scan: u64) -> Vec<Pid> {
     let mut all = app.processes_of(scan);
-    let children = |pid: &Pid| std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero())).unwrap();
+    let children =
+        |pid: &Pid| std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero())).unwrap();
     let lists: Vec<String> = all.iter().map(children).collect();
-    for child in lists.iter().flat_map(|list| list.split_ascii_whitespace()).map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()) {
+    for child in lists
+        .iter()
+        .flat_map(|list| list.split_ascii_whitespace())
+        .map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap())
+    {
         if !all.contains(&child) {
             all.push(child);
         }
@@ -30,13 +40,17 @@ fn family(app: &TestApp, scan: u64) -> Vec<Pid> {
     all
 }
 
-/// The process that the scanner left behind without a trace: its parent, group, session and environment are gone.
+/// The process that the scanner left behind without a trace: its parent, group, session and
+/// environment are gone.
 async fn escaped(app: &TestApp) -> Pid {
     let printed = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
         loop {
             again.tick().await;
-            if let Some(pid) = logs(&app.data()).iter().find_map(|log| log.lines().find_map(|line| line.strip_prefix("escaped ")?.parse().ok())) {
+            if let Some(pid) = logs(&app.data())
+                .iter()
+                .find_map(|log| log.lines().find_map(|line| line.strip_prefix("escaped ")?.parse().ok()))
+            {
                 return Pid::from_raw(pid).unwrap();
             }
         }
@@ -96,7 +110,12 @@ async fn a_killed_servers_scans_end_with_it_and_nobody_elses() {
 #[tokio::test]
 async fn a_killed_scan_command_leaves_nothing() {
     let app = TestApp::prepare(&[]);
-    let mut scan = app.command(&["scan", WILD]).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut scan = app
+        .command(&["scan", WILD])
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(scan.stderr.take().unwrap()));
     while !lines.next_line().await.unwrap().expect("news of the scan").contains("in progress") {}
     let wild = family(&app, 1);
@@ -197,7 +216,8 @@ async fn polite_signals_do_not_end_a_warden() {
     // It takes its name after it has seen to the signals.
     let named = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
-        while std::fs::read_to_string(format!("/proc/{}/comm", warden.as_raw_nonzero())).unwrap() != "kastrel-warden\n" {
+        while std::fs::read_to_string(format!("/proc/{}/comm", warden.as_raw_nonzero())).unwrap() != "kastrel-warden\n"
+        {
             again.tick().await;
         }
     };

@@ -48,7 +48,9 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn files(data: &Path) -> Vec<PathBuf> {
-    let database = std::fs::read_dir(data.join("database")).unwrap().map(|entry| PathBuf::from("database").join(entry.unwrap().file_name()));
+    let database = std::fs::read_dir(data.join("database"))
+        .unwrap()
+        .map(|entry| PathBuf::from("database").join(entry.unwrap().file_name()));
     let mut files: Vec<PathBuf> = database.chain([PathBuf::from("high-water")]).collect();
     files.sort();
     files
@@ -62,7 +64,8 @@ async fn stop(app: &mut TestApp, kill: bool) {
     }
 }
 
-/// Damages each file of a database that was stopped in this way. `STORAGE_FLIPS`: how many single bits of each file are turned.
+/// Damages each file of a database that was stopped in this way. `STORAGE_FLIPS`: how many single
+/// bits of each file are turned.
 async fn every_start_has_all_rows_or_is_refused(kill: bool) {
     let seed = number("STORAGE_SEED", 1);
     let mut random = SmallRng::seed_from_u64(seed);
@@ -98,8 +101,13 @@ async fn every_start_has_all_rows_or_is_refused(kill: bool) {
                     whole += 1;
                 }
                 Err(Ended { code, stderr, .. }) => {
-                    let names_the_way_out = stderr.contains("kastrel restore --latest --replace") && stderr.contains("--accept-loss");
-                    assert!(code == Some(5) && names_the_way_out, "{harm:?} {} of {length} bytes: {code:?} {stderr}", file.display());
+                    let names_the_way_out =
+                        stderr.contains("kastrel restore --latest --replace") && stderr.contains("--accept-loss");
+                    assert!(
+                        code == Some(5) && names_the_way_out,
+                        "{harm:?} {} of {length} bytes: {code:?} {stderr}",
+                        file.display()
+                    );
                     refused += 1;
                 }
             }
@@ -139,7 +147,11 @@ async fn an_operator_may_accept_a_loss_and_ids_are_not_given_out_again() {
     copy(&old, &app.data().join("database"));
     let refused = app.try_restart().await.unwrap_err();
     assert_eq!(refused.code, Some(5));
-    assert!(refused.stderr.contains("scan ids up to 7 were given out, but the database ends at 3"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("scan ids up to 7 were given out, but the database ends at 3"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!(app.try_restart().await.unwrap_err().code, Some(5), "a second start is refused as well");
     app.restart_with(&["--accept-loss"]).await;
     assert_eq!(app.json("/api/scans").await["total"], 3);

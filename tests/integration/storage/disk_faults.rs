@@ -1,6 +1,8 @@
-//! A disk that fails amid submissions: what was accepted is there afterwards, and what was refused never comes to be.
+//! A disk that fails amid submissions: what was accepted is there afterwards, and what was refused
+//! never comes to be.
 //!
-//! The short form is one round for each fault. `STORAGE_ROUNDS=50` makes it as many; `STORAGE_SEED` repeats one.
+//! The short form is one round for each fault. `STORAGE_ROUNDS=50` makes it as many; `STORAGE_SEED`
+//! repeats one.
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -31,7 +33,8 @@ async fn nothing_is_lost_and_nothing_refused_runs(fault: Fault) {
         }
         disk.fail(&app);
         let mut refused = 0;
-        // The log's file was given its space before, so a full disk is felt only when that is used up.
+        // The log's file was given its space before, so a full disk is felt only when that is used
+        // up.
         while refused < 3 {
             refused += u32::from(!ledger.submit(&app, 100).await);
         }
@@ -59,7 +62,11 @@ async fn nothing_is_lost_and_nothing_refused_runs(fault: Fault) {
         assert!(ledger.submit(&app, 1).await);
         ledger.compare(&app).await;
         app.terminate_server().await;
-        println!("{fault:?} round {round}, seed {}: {} acknowledged, all there; {refused} refused, none there", seed + round, ledger.acknowledged());
+        println!(
+            "{fault:?} round {round}, seed {}: {} acknowledged, all there; {refused} refused, none there",
+            seed + round,
+            ledger.acknowledged()
+        );
     }
 }
 

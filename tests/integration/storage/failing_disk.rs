@@ -39,7 +39,10 @@ impl FailingDisk {
         if disk.mounted {
             // Root may mount one; nobody else can fill a disk without filling the machine's.
             let mut mount = Command::new("mount");
-            run(mount.args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(disk.folder()), "this test mounts a small tmpfs, which only root may do");
+            run(
+                mount.args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(disk.folder()),
+                "this test mounts a small tmpfs, which only root may do",
+            );
         }
         disk
     }
@@ -59,7 +62,11 @@ impl FailingDisk {
         let mut variables = vec![("KASTREL_DATA_DIR", data), ("KAST_RESULTS_DIR", results)];
         if matches!(self.fault, Fault::WriteError | Fault::SyncError | Fault::ReadOnly) {
             let preload = SHIM.1.to_str().unwrap();
-            variables.extend([("LD_PRELOAD", preload), ("FAILING_DISK_FOLDER", folder), ("FAILING_DISK_TRIGGER", trigger)]);
+            variables.extend([
+                ("LD_PRELOAD", preload),
+                ("FAILING_DISK_FOLDER", folder),
+                ("FAILING_DISK_TRIGGER", trigger),
+            ]);
         }
         TestApp::with(&variables).await
     }

@@ -12,12 +12,14 @@ use crate::client::Client;
 /// How many plugin settings a large submission has, of 900 bytes each.
 const LARGE: usize = 100;
 
-/// Submissions, cancels, deletions and pauses that were answered with success, in a queue that is paused throughout, so that only these change anything.
+/// Submissions, cancels, deletions and pauses that were answered with success, in a queue that is
+/// paused throughout, so that only these change anything.
 pub(super) struct Ledger {
     random: SmallRng,
     scans: BTreeMap<u64, Known>,
     deleted: Vec<u64>,
-    /// Targets of submissions that got no answer, because the server was killed: each may be there or not.
+    /// Targets of submissions that got no answer, because the server was killed: each may be there
+    /// or not.
     unanswered: BTreeSet<String>,
     reason: String,
     sent: u64,
@@ -67,7 +69,8 @@ impl Ledger {
         self.answered(target, status, &answer)
     }
 
-    /// Submits without pause until the server is gone, each scan as soon as the one before was answered.
+    /// Submits without pause until the server is gone, each scan as soon as the one before was
+    /// answered.
     pub(super) async fn submit_until_gone(&mut self, client: &Client) {
         loop {
             let (target, body) = self.next(LARGE);
@@ -90,7 +93,8 @@ impl Ledger {
     fn next(&mut self, settings: usize) -> (String, Value) {
         self.sent += 1;
         let target = format!("t{}.example.com", self.sent);
-        let overrides: Vec<String> = (0..settings).map(|number| format!("whatweb.k{number}={}", "x".repeat(900))).collect();
+        let overrides: Vec<String> =
+            (0..settings).map(|number| format!("whatweb.k{number}={}", "x".repeat(900))).collect();
         let body = json!({ "target": target, "overrides": overrides });
         (target, body)
     }
@@ -99,21 +103,28 @@ impl Ledger {
         assert!(matches!(status, 201 | 503), "{status} {answer}");
         if status == 201 {
             let id = answer["scan_id"].as_u64().unwrap();
-            assert!(self.scans.insert(id, Known { target, status: "pending" }).is_none(), "the id {id} was given out twice");
+            assert!(
+                self.scans.insert(id, Known { target, status: "pending" }).is_none(),
+                "the id {id} was given out twice"
+            );
             assert!(!self.deleted.contains(&id), "the id {id} of a deleted scan was given out again");
         }
         status == 201
     }
 
     async fn cancel(&mut self, client: &Client) {
-        let Some((id, known)) = self.scans.iter_mut().rev().find(|(_, known)| known.status == "pending") else { return };
+        let Some((id, known)) = self.scans.iter_mut().rev().find(|(_, known)| known.status == "pending") else {
+            return;
+        };
         let (status, body) = client.post(&format!("/api/scans/{id}/cancel"), &json!({})).await;
         assert!(matches!(status, 200 | 202), "{status} {body}");
         known.status = "cancelled";
     }
 
     async fn delete(&mut self, client: &Client) {
-        let Some(id) = self.scans.iter().find(|(_, known)| known.status == "cancelled").map(|(id, _)| *id) else { return };
+        let Some(id) = self.scans.iter().find(|(_, known)| known.status == "cancelled").map(|(id, _)| *id) else {
+            return;
+        };
         let answer = client.request(reqwest::Method::DELETE, &format!("/api/scans/{id}")).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
         self.scans.remove(&id);
@@ -127,15 +138,22 @@ impl Ledger {
         self.reason = reason;
     }
 
-    /// Everything that was acknowledged is there, nothing else is but what got no answer, and the numbers are true.
+    /// Everything that was acknowledged is there, nothing else is but what got no answer, and the
+    /// numbers are true.
     pub(super) async fn compare(&mut self, client: &Client) {
         let mut found = BTreeMap::new();
         let mut page = 1;
         let total = loop {
             let list = client.json(&format!("/api/scans?per_page=100&page={page}")).await;
             for scan in list["scans"].as_array().unwrap() {
-                let status = ["pending", "cancelled"].into_iter().find(|status| scan["status"] == *status).unwrap_or("another status");
-                found.insert(scan["scan_id"].as_u64().unwrap(), Known { target: scan["target"].as_str().unwrap().to_owned(), status });
+                let status = ["pending", "cancelled"]
+                    .into_iter()
+                    .find(|status| scan["status"] == *status)
+                    .unwrap_or("another status");
+                found.insert(
+                    scan["scan_id"].as_u64().unwrap(),
+                    Known { target: scan["target"].as_str().unwrap().to_owned(), status },
+                );
             }
             if page >= list["pages"].as_u64().unwrap() {
                 break list["total"].as_u64().unwrap();
@@ -177,5 +195,6 @@ impl Rotations {
 
 /// A number from the environment: how long the long form of a test runs.
 pub(super) fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+    std::env::var(variable)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }

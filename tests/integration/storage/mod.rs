@@ -1,4 +1,5 @@
-//! The promise of the storage: what was acknowledged is there after every stop, or the start is refused.
+//! The promise of the storage: what was acknowledged is there after every stop, or the start is
+//! refused.
 
 mod damage;
 mod disk_faults;

@@ -1,6 +1,8 @@
-//! Every acknowledged command is there after a stop, however often the engine has begun a new memory table and log before.
+//! Every acknowledged command is there after a stop, however often the engine has begun a new
+//! memory table and log before.
 //!
-//! The short form is one round each. `STORAGE_ROUNDS=50` makes it as many; `STORAGE_SEED` repeats one.
+//! The short form is one round each. `STORAGE_ROUNDS=50` makes it as many; `STORAGE_SEED` repeats
+//! one.
 
 use std::time::Duration;
 

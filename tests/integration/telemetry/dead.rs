@@ -8,12 +8,17 @@ use tokio::time::Instant;
 
 use crate::product::app::TestApp;
 
-/// The time limit of the flush, and what a machine with much else to do may take for everything around it.
+/// The time limit of the flush, and what a machine with much else to do may take for everything
+/// around it.
 const BEARABLE: Duration = Duration::from_secs(20);
 
 async fn a_scan_completes_and_the_server_ends(endpoint: &str, protocol: &'static str) {
-    let mut app =
-        TestApp::with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol), ("OTEL_BSP_SCHEDULE_DELAY", "100")]).await;
+    let mut app = TestApp::with(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+    ])
+    .await;
     let (status, scan) = app.post("/api/scans", &json!({ "target": "1p.test" })).await;
     assert_eq!(status, 201, "{scan}");
     let id = scan["scan_id"].as_u64().unwrap();

@@ -9,7 +9,8 @@ use crate::product::app::TestApp;
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Submits a scan that crashes once, waits for its end, and ends the server, which delivers what is left.
+/// Submits a scan that crashes once, waits for its end, and ends the server, which delivers what is
+/// left.
 async fn story(receiver: &Receiver, protocol: &'static str) -> (String, Vec<Span>) {
     let endpoint = format!("http://{}", receiver.address);
     let mut app = TestApp::with(&[
@@ -21,8 +22,13 @@ async fn story(receiver: &Receiver, protocol: &'static str) -> (String, Vec<Span
         ("KASTREL_TELEMETRY__TRACE_URL", "http://traces.test/{trace_id}"),
     ])
     .await;
-    let answer =
-        app.request(reqwest::Method::POST, "/api/scans").header("traceparent", TRACEPARENT).json(&json!({ "target": "flaky-1p.test" })).send().await.unwrap();
+    let answer = app
+        .request(reqwest::Method::POST, "/api/scans")
+        .header("traceparent", TRACEPARENT)
+        .json(&json!({ "target": "flaky-1p.test" }))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 201);
     let scan: serde_json::Value = answer.json().await.unwrap();
     let id = scan["scan_id"].as_u64().unwrap();
@@ -46,7 +52,10 @@ fn check(receiver: &Receiver, trace_id: &str, spans: &[Span]) {
     assert_eq!(ids.len(), of_trace.len(), "two spans of one id");
     for span in &of_trace {
         assert!(span.end >= span.start, "{span:?}");
-        assert!(span.parent == "00f067aa0ba902b7" || ids.contains(span.parent.as_str()), "the parent of {span:?} never arrived");
+        assert!(
+            span.parent == "00f067aa0ba902b7" || ids.contains(span.parent.as_str()),
+            "the parent of {span:?} never arrived"
+        );
         assert!(!span.attributes.values().any(|value| value.contains("hunter2")), "{span:?}");
     }
     for (name, count) in [
@@ -61,9 +70,15 @@ fn check(receiver: &Receiver, trace_id: &str, spans: &[Span]) {
         ("scan.restart", 2),
         ("scan.verdict", 1),
     ] {
-        assert_eq!(named(name).len(), count, "{name} in {:?}", of_trace.iter().map(|span| &span.name).collect::<Vec<_>>());
+        assert_eq!(
+            named(name).len(),
+            count,
+            "{name} in {:?}",
+            of_trace.iter().map(|span| &span.name).collect::<Vec<_>>()
+        );
     }
-    // A reminder may come just when the signal itself is taken; then there is a delivery that finds nothing to do.
+    // A reminder may come just when the signal itself is taken; then there is a delivery that finds
+    // nothing to do.
     assert!(named("queue.process").len() >= 3);
     let starts = named("scan.attempt.start");
     let of_attempt = |number: &str| starts.iter().find(|span| span.attributes["scan.attempt"] == number).unwrap();
@@ -71,24 +86,45 @@ fn check(receiver: &Receiver, trace_id: &str, spans: &[Span]) {
     assert_eq!(of_attempt("2").links, [of_attempt("1").id.clone()]);
     assert!(!named("kast.plugin").is_empty());
     assert_eq!(named("scan.submit")[0].parent, named("POST /api/scans")[0].id);
-    assert!(!spans.iter().any(|span| span.name.contains("/status") || span.name.contains("/livez")), "polling has no spans");
-    assert!(!spans.iter().any(|span| span.name.contains("ractor") || span.name.contains("Actor")), "ractor's spans stay out");
+    assert!(
+        !spans.iter().any(|span| span.name.contains("/status") || span.name.contains("/livez")),
+        "polling has no spans"
+    );
+    assert!(
+        !spans.iter().any(|span| span.name.contains("ractor") || span.name.contains("Actor")),
+        "ractor's spans stay out"
+    );
 
     let received = receiver.received();
-    for metric in
-        ["kastrel.attempts.started", "kastrel.restarts", "kastrel.dispatch.duration", "http.server.request.duration", "kastrel.scans", "kastrel.build.info"]
-    {
+    for metric in [
+        "kastrel.attempts.started",
+        "kastrel.restarts",
+        "kastrel.dispatch.duration",
+        "http.server.request.duration",
+        "kastrel.scans",
+        "kastrel.build.info",
+    ] {
         assert!(received.metrics.iter().any(|name| name == metric), "{metric} is not in {:?}", received.metrics);
     }
     let logged = received.logs.iter().find(|(body, _)| body.contains("the node runs")).expect("no log record arrived");
     assert_eq!(logged.1.trim_matches('0'), "", "it belongs to no trace");
-    let of_scan = received.logs.iter().find(|(body, _)| body.contains("starting an attempt")).expect("no record of the scan arrived");
+    let of_scan = received
+        .logs
+        .iter()
+        .find(|(body, _)| body.contains("starting an attempt"))
+        .expect("no record of the scan arrived");
     assert_eq!(of_scan.1, trace_id, "what actors log of a scan belongs to its trace");
     for resource in &received.resources {
-        assert_eq!((resource["service.name"].as_str(), resource["deployment.environment.name"].as_str()), ("kastrel", "test"));
+        assert_eq!(
+            (resource["service.name"].as_str(), resource["deployment.environment.name"].as_str()),
+            ("kastrel", "test")
+        );
         assert_eq!(resource["kastrel.role"], "serve");
     }
-    assert!(!received.keys.is_empty() && received.keys.iter().all(|key| key == "hunter2"), "the headers go with each request");
+    assert!(
+        !received.keys.is_empty() && received.keys.iter().all(|key| key == "hunter2"),
+        "the headers go with each request"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +147,8 @@ async fn what_is_left_is_delivered_when_the_terminal_goes_away() {
     let receiver = Receiver::http().await;
     let endpoint = format!("http://{}", receiver.address);
     // Nothing is sent by itself for as long as the test may take.
-    let mut app = TestApp::with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "600000")]).await;
+    let mut app =
+        TestApp::with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "600000")]).await;
     app.text("/scans").await;
     assert_eq!(receiver.received().spans.len(), 0);
     assert_eq!(app.end_server(rustix::process::Signal::HUP).await, Some(0));
@@ -127,7 +164,8 @@ async fn a_scan_on_the_command_line_is_a_trace_that_begins_there() {
     let ended = app.run(&["scan", "1p.test"]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let spans = receiver.received().spans.clone();
-    let one = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name} in {spans:?}"));
+    let one =
+        |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name} in {spans:?}"));
     assert_eq!((one("cli.submit").parent.as_str(), &one("scan.submit").parent), ("", &one("cli.submit").id));
     assert_eq!(one("scan.verdict").trace_id, one("cli.submit").trace_id);
     assert_eq!(receiver.received().resources[0]["kastrel.role"], "scan");
@@ -136,13 +174,15 @@ async fn a_scan_on_the_command_line_is_a_trace_that_begins_there() {
 /// The checks of `kastrel doctor` that are about telemetry: the level and the message of each.
 async fn doctor(variables: &[(&'static str, &str)]) -> Vec<(String, String)> {
     let ended = TestApp::prepare(variables).run(&["doctor", "--json"]).await;
-    let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{} {}", ended.stdout, ended.stderr));
+    let report: serde_json::Value =
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{} {}", ended.stdout, ended.stderr));
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["name"] == "telemetry");
     checks.map(|check| (text(&check["level"]), text(&check["message"]))).collect()
 }
 
-/// An authority that the machine trusts is trusted without a word, also where the address names no scheme.
+/// An authority that the machine trusts is trusted without a word, also where the address names no
+/// scheme.
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_is_spoken_with_tls_by_the_machines_authorities() {
     let (receiver, authority) = Receiver::grpc_with_tls().await;
@@ -160,15 +200,24 @@ async fn grpc_is_spoken_with_tls_by_the_machines_authorities() {
             ("OTEL_SERVICE_NAME", "probed"),
         ];
         let told = doctor(&[&variables[..], &[("SSL_CERT_FILE", file.to_str().unwrap())]].concat()).await;
-        let taken = ["a span", "a metric", "a log record"].map(|what| ("ok".to_owned(), format!("the collector at https://{bare} took {what}")));
+        let taken = ["a span", "a metric", "a log record"]
+            .map(|what| ("ok".to_owned(), format!("the collector at https://{bare} took {what}")));
         assert_eq!(told, taken);
     }
     {
         let received = receiver.received();
         assert_eq!((received.spans.len(), received.logs.len()), (2, 2));
-        assert!(received.resources.iter().all(|resource| resource["service.name"] == "probed"), "{:?}", received.resources);
+        assert!(
+            received.resources.iter().all(|resource| resource["service.name"] == "probed"),
+            "{:?}",
+            received.resources
+        );
     }
-    let stranger = [("OTEL_EXPORTER_OTLP_ENDPOINT", with_scheme.as_str()), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")];
+    let stranger = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", with_scheme.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
+    ];
     let told = doctor(&stranger).await;
     assert!(told[0].0 == "warning" && told[0].1.contains("did not take a span"), "{told:?}");
 }
@@ -186,8 +235,10 @@ async fn the_doctor_tries_the_collector() {
                 ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
             ]);
             let ended = app.run(&["doctor", "--json"]).await;
-            let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{} {}", ended.stdout, ended.stderr));
-            let check = report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "telemetry").unwrap().clone();
+            let report: serde_json::Value =
+                serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{} {}", ended.stdout, ended.stderr));
+            let check =
+                report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "telemetry").unwrap().clone();
             match check["level"].as_str() {
                 Some("ok") => right += 1,
                 Some("warning") => {

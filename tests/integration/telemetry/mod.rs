@@ -1,4 +1,5 @@
-//! The real program and a real OTLP receiver, over gRPC and over HTTP; and collectors that are dead.
+//! The real program and a real OTLP receiver, over gRPC and over HTTP; and collectors that are
+//! dead.
 
 mod dead;
 mod export;

@@ -1,4 +1,5 @@
-//! A receiver of OTLP: protobuf over HTTP/1.1 by axum, and gRPC by HTTP/2 frames, so that what is decoded here was really put on the wire in both ways.
+//! A receiver of OTLP: protobuf over HTTP/1.1 by axum, and gRPC by HTTP/2 frames, so that what is
+//! decoded here was really put on the wire in both ways.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -83,10 +84,14 @@ impl Receiver {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let certificate =
+            CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let mut config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        let mut config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
         config.alpn_protocols.push(b"h2".to_vec());
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (listener, address) = listen().await;
@@ -118,7 +123,12 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-async fn take_http(State(received): State<Arc<Mutex<Received>>>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take_http(
+    State(received): State<Arc<Mutex<Received>>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     assert_eq!(headers["content-type"], "application/x-protobuf");
     let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
     received.keys.extend(headers.get("x-api-key").map(|key| key.to_str().unwrap().to_owned()));
@@ -150,11 +160,15 @@ async fn take_grpc(stream: impl AsyncRead + AsyncWrite + Unpin, received: Arc<Mu
                 let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
                 received.keys.extend(head.headers.get("x-api-key").map(|key| key.to_str().unwrap().to_owned()));
                 match head.uri.path() {
-                    "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => received.spans(&ExportTraceServiceRequest::decode(message).unwrap()),
+                    "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => {
+                        received.spans(&ExportTraceServiceRequest::decode(message).unwrap())
+                    }
                     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => {
                         received.metrics(&ExportMetricsServiceRequest::decode(message).unwrap());
                     }
-                    "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => received.logs(&ExportLogsServiceRequest::decode(message).unwrap()),
+                    "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => {
+                        received.logs(&ExportLogsServiceRequest::decode(message).unwrap())
+                    }
                     other => panic!("{other}"),
                 }
             }
@@ -191,7 +205,9 @@ impl Received {
     fn metrics(&mut self, request: &ExportMetricsServiceRequest) {
         for of_resource in &request.resource_metrics {
             self.resource(of_resource.resource.as_ref());
-            self.metrics.extend(of_resource.scope_metrics.iter().flat_map(|scope| &scope.metrics).map(|metric| metric.name.clone()));
+            self.metrics.extend(
+                of_resource.scope_metrics.iter().flat_map(|scope| &scope.metrics).map(|metric| metric.name.clone()),
+            );
         }
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{StoreHarness, World, cancel, crash, finish, lease, progress};
 use crate::model::{
-    Command, Interruption, IssueRef, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanRecord, ScanStatus, Severity, SeverityCounts,
-    Verdict,
+    Command, Interruption, IssueRef, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanRecord,
+    ScanStatus, Severity, SeverityCounts, Verdict,
 };
 use crate::ports::{ListQuery, ScanStore};
 
@@ -15,11 +15,16 @@ fn issues(severity: Severity, count: usize) -> impl Iterator<Item = IssueRef> {
 
 impl<H: StoreHarness> World<H> {
     /// A scan with these issues that ended so.
-    async fn ended_with(&self, counts: &[(Severity, usize)], resolution: impl FnOnce(Vec<PluginResult>) -> Resolution) -> ScanRecord {
+    async fn ended_with(
+        &self,
+        counts: &[(Severity, usize)],
+        resolution: impl FnOnce(Vec<PluginResult>) -> Resolution,
+    ) -> ScanRecord {
         let running = self.running("a").await;
         let all = counts.iter().flat_map(|(severity, count)| issues(*severity, *count));
         let plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed).with_issues(all)];
-        let end = Command::Finish { token: running.token, resolution: resolution(plugins.clone()), plugins: Some(plugins) };
+        let end =
+            Command::Finish { token: running.token, resolution: resolution(plugins.clone()), plugins: Some(plugins) };
         self.committed(running.id, end).await
     }
 
@@ -41,7 +46,8 @@ fn complete(plugins: Vec<PluginResult>) -> Resolution {
 
 /// However an attempt ends: its unfinished plugins end with it, in the row itself.
 pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: World<H>) {
-    let plugins = || vec![PluginResult::new("one", PluginStatus::InProgress), PluginResult::new("two", PluginStatus::Pending)];
+    let plugins =
+        || vec![PluginResult::new("one", PluginStatus::InProgress), PluginResult::new("two", PluginStatus::Pending)];
     let after = Duration::from_secs(600);
     for resolution in [
         complete(plugins()),
@@ -75,16 +81,27 @@ pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: W
 /// Absurd counts of a scanner are bounded, and neither a row nor a list fails on them.
 pub async fn counts_that_nobody_can_believe_are_kept_and_listed<H: StoreHarness>(world: World<H>) {
     let counts = SeverityCounts { critical: u64::MAX, low: u64::MAX, ..SeverityCounts::default() };
-    let odd = |name: &str| PluginResult { findings_count: u64::MAX, severities: counts, ..PluginResult::new(name, PluginStatus::Completed) };
+    let odd = |name: &str| PluginResult {
+        findings_count: u64::MAX,
+        severities: counts,
+        ..PluginResult::new(name, PluginStatus::Completed)
+    };
     let running = world.running("a").await;
     let plugins = vec![odd("one"), odd("two")];
     let end = Command::Finish { token: running.token, resolution: complete(plugins.clone()), plugins: Some(plugins) };
     let ended = world.committed(running.id, end).await;
-    assert_eq!((ended.last_plugins()[0].findings_count, ended.severities().critical, ended.severities().total()), (MAX_COUNT, MAX_COUNT, MAX_COUNT));
+    assert_eq!(
+        (ended.last_plugins()[0].findings_count, ended.severities().critical, ended.severities().total()),
+        (MAX_COUNT, MAX_COUNT, MAX_COUNT)
+    );
     world.ended_with(&[(Severity::High, 1)], complete).await;
     for order in ScanOrder::ALL {
         let query = ListQuery { order: *order, ..ListQuery::default() };
-        let mut listed = if order.is_by_number() { world.listed(query).await } else { world.pages(ListQuery { limit: 1, ..query }).await };
+        let mut listed = if order.is_by_number() {
+            world.listed(query).await
+        } else {
+            world.pages(ListQuery { limit: 1, ..query }).await
+        };
         listed.sort_unstable();
         assert_eq!(listed, [1, 2], "{order}");
     }
@@ -99,7 +116,8 @@ pub async fn a_list_is_filtered_by_severity<H: StoreHarness>(world: World<H>) {
     world.ended_with(&[(Severity::Unknown, 2)], complete).await;
     // One that runs has no last word.
     let running = world.running("a").await;
-    let plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed).with_issues(issues(Severity::Critical, 1))];
+    let plugins =
+        vec![PluginResult::new("whatweb", PluginStatus::Completed).with_issues(issues(Severity::Critical, 1))];
     world.committed(running.id, progress(running.token, plugins)).await;
     for (least, statuses, expected) in [
         (Severity::Critical, vec![], vec![4]),
@@ -122,7 +140,8 @@ pub async fn a_list_is_filtered_by_severity<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// By the worst severity, then by how many issues have it, then by all others; of equal ones the newest first. A deleted scan leaves no gap.
+/// By the worst severity, then by how many issues have it, then by all others; of equal ones the
+/// newest first. A deleted scan leaves no gap.
 pub async fn a_list_has_the_worst_first<H: StoreHarness>(world: World<H>) {
     world.ended_with(&[(Severity::Low, 40)], complete).await;
     world.ended_with(&[(Severity::High, 1)], complete).await;
@@ -141,5 +160,8 @@ pub async fn a_list_has_the_worst_first<H: StoreHarness>(world: World<H>) {
     }
     world.store.delete(ScanId(3)).await.unwrap();
     world.committed(waiting.id, lease("a")).await;
-    assert_eq!(world.pages(ListQuery { order: ScanOrder::Worst, limit: 2, ..ListQuery::default() }).await, [6, 4, 7, 2, 1, 8, 5]);
+    assert_eq!(
+        world.pages(ListQuery { order: ScanOrder::Worst, limit: 2, ..ListQuery::default() }).await,
+        [6, 4, 7, 2, 1, 8, 5]
+    );
 }

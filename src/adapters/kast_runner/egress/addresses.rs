@@ -15,7 +15,8 @@ const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
 /// Those that name somebody whom one of its plugins works with.
 const HELPERS: [&str; 2] = ["kast_zap_url", "docker_host"];
 
-/// The network of an attempt that was checked to lead to `checked`, with what the operator allows and what the scanner's environment names.
+/// The network of an attempt that was checked to lead to `checked`, with what the operator allows
+/// and what the scanner's environment names.
 ///
 /// # Errors
 /// Why there is none; it completes "the attempt cannot start: ".
@@ -40,7 +41,8 @@ pub(in super::super) async fn reachable(
     }
     for (what, host) in named_in(environment, &HELPERS) {
         // Without it that one plugin fails and says so.
-        let addresses: Vec<IpAddr> = look_up(&host).await.unwrap_or_default().into_iter().filter(|address| !address.is_loopback()).collect();
+        let addresses: Vec<IpAddr> =
+            look_up(&host).await.unwrap_or_default().into_iter().filter(|address| !address.is_loopback()).collect();
         checked.push(Resolved { what, is_secret: false, host, addresses });
     }
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
@@ -58,14 +60,20 @@ pub(super) fn named_proxies(environment: &[(OsString, OsString)]) -> Result<(), 
     };
     match named_in(environment, &PROXIES).into_iter().find(|(_, host)| is_local(host)) {
         None => Ok(()),
-        Some((what, host)) => Err(format!("{what} names {host}, this machine itself, which an attempt cannot reach with scans.egress_limit")),
+        Some((what, host)) => Err(format!(
+            "{what} names {host}, this machine itself, which an attempt cannot reach with scans.egress_limit"
+        )),
     }
 }
 
-/// The hosts that these variables name. What has no scheme is read as the tools read it, and a socket is no host.
+/// The hosts that these variables name. What has no scheme is read as the tools read it, and a
+/// socket is no host.
 fn named_in(environment: &[(OsString, OsString)], names: &[&str]) -> Vec<(String, Host)> {
     let is_named = |name: &OsString| names.iter().any(|one| name.eq_ignore_ascii_case(one));
-    let values = environment.iter().filter(|(name, _)| is_named(name)).filter_map(|(name, value)| Some((name.to_string_lossy(), value.to_str()?)));
+    let values = environment
+        .iter()
+        .filter(|(name, _)| is_named(name))
+        .filter_map(|(name, value)| Some((name.to_string_lossy(), value.to_str()?)));
     let hosts = values.flat_map(|(name, value)| {
         let hosts = match value.split_once("://") {
             Some(("unix" | "npipe" | "fd", _)) => Vec::new(),
@@ -83,26 +91,43 @@ mod tests {
 
     async fn made(allow: &[&str], environment: &[(&str, &str)]) -> Result<String, String> {
         let limit = EgressLimit { allow: allow.iter().map(|rule| rule.parse().unwrap()).collect() };
-        let environment: Vec<(OsString, OsString)> = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let environment: Vec<(OsString, OsString)> =
+            environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let tools = Tools { pasta: "pasta".into(), ip: "ip".into() };
         reachable(&limit, tools, Vec::new(), &environment).await.map(|network| network.router(false, 1))
     }
 
     #[tokio::test]
     async fn ranges_and_proxies_can_be_reached() {
-        let routes =
-            made(&["192.0.2.0/25"], &[("HTTPS_PROXY", "http://198.51.100.4:3128"), ("no_proxy", "203.0.113.9"), ("LANG", "203.0.113.8")]).await.unwrap();
-        assert!(routes.contains("add 192.0.2.0/25 ") && routes.contains("add 198.51.100.4/32 ") && !routes.contains("203.0.113"), "{routes}");
+        let routes = made(
+            &["192.0.2.0/25"],
+            &[("HTTPS_PROXY", "http://198.51.100.4:3128"), ("no_proxy", "203.0.113.9"), ("LANG", "203.0.113.8")],
+        )
+        .await
+        .unwrap();
+        assert!(
+            routes.contains("add 192.0.2.0/25 ")
+                && routes.contains("add 198.51.100.4/32 ")
+                && !routes.contains("203.0.113"),
+            "{routes}"
+        );
     }
 
     #[tokio::test]
     async fn a_helper_that_cannot_be_reached_is_named() {
         let local = |value: &str| named_proxies(&[("ALL_PROXY".into(), value.into())]);
-        assert!(local("localhost:3128").is_err() && local("http://[::1]:1").is_err() && local("proxy.example.com:3128").is_ok() && local("").is_ok());
+        assert!(
+            local("localhost:3128").is_err()
+                && local("http://[::1]:1").is_err()
+                && local("proxy.example.com:3128").is_ok()
+                && local("").is_ok()
+        );
         let why = made(&[], &[("http_proxy", "http://127.0.0.1:3128")]).await.unwrap_err();
         assert!(why.starts_with("the scanner's variable http_proxy leads to 127.0.0.1"), "{why}");
         for fine in ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375", "npipe:////./pipe/docker"] {
-            made(&[], &[("DOCKER_HOST", fine), ("KAST_ZAP_URL", "http://localhost:8080"), ("HTTP_PROXY", "")]).await.unwrap();
+            made(&[], &[("DOCKER_HOST", fine), ("KAST_ZAP_URL", "http://localhost:8080"), ("HTTP_PROXY", "")])
+                .await
+                .unwrap();
         }
         let routes = made(&[], &[("HTTPS_PROXY", "203.0.113.2:3128")]).await.unwrap();
         assert!(routes.contains("route add 203.0.113.2/32 dev"), "a proxy needs no scheme: {routes}");

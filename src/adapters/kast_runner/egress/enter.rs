@@ -1,14 +1,21 @@
 //! The process that makes an attempt's network, enters it and becomes the scanner.
 //!
-//! It is started in the scanner's place, with the scanner's user, limits and environment, and has one thread, as a new user namespace wants it. In that order:
+//! It is started in the scanner's place, with the scanner's user, limits and environment, and has
+//! one thread, as a new user namespace wants it. In that order:
 //! 1. A second process is started that waits: it becomes pasta, and must not be in a new network.
-//! 2. The process gets a user and a mount namespace, and two networks: the scanner's, and a router's. Its user keeps its number, and has rights over these alone.
-//! 3. Pasta attaches the router to the outside and goes to the background, where the attempt's keeper finds it like everything else that the attempt started.
-//! 4. The router has routes to what may be reached and to nobody else, and the kernel's list is read to see that it is so. The scanner's network has one neighbour, the router: whatever a program sends,
-//!    and to whatever interface it binds, the router forwards by its own list. It forwards no multicast.
-//! 5. The process leaves the router for good, gives up all rights over the networks for whatever is started from here on, and the scanner takes it over.
+//! 2. The process gets a user and a mount namespace, and two networks: the scanner's, and a
+//!    router's. Its user keeps its number, and has rights over these alone.
+//! 3. Pasta attaches the router to the outside and goes to the background, where the attempt's
+//!    keeper finds it like everything else that the attempt started.
+//! 4. The router has routes to what may be reached and to nobody else, and the kernel's list is
+//!    read to see that it is so. The scanner's network has one neighbour, the router: whatever a
+//!    program sends, and to whatever interface it binds, the router forwards by its own list. It
+//!    forwards no multicast.
+//! 5. The process leaves the router for good, gives up all rights over the networks for whatever is
+//!    started from here on, and the scanner takes it over.
 //!
-//! Whatever fails ends the process with [`EXIT_CODE`] and the reason on its standard error, which is the attempt's log: without its network a scanner does not start.
+//! Whatever fails ends the process with [`EXIT_CODE`] and the reason on its standard error, which
+//! is the attempt's log: without its network a scanner does not start.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -33,14 +40,16 @@ const OWN_NETWORK: &str = "/proc/self/ns/net";
 /// As env(1) and the like say it of themselves.
 const EXIT_CODE: u8 = 125;
 
-/// The arguments of this process, if the command line asks for it. Only a keeper starts one; it is no command for people.
+/// The arguments of this process, if the command line asks for it. Only a keeper starts one; it is
+/// no command for people.
 #[must_use]
 pub fn network_arguments(args: &[OsString]) -> Option<&[OsString]> {
     let [_, command, rest @ ..] = args else { return None };
     (command == COMMAND).then_some(rest)
 }
 
-/// Enters the network that the standard input describes, and becomes the program that the arguments name; or waits, and becomes the connection of such a network.
+/// Enters the network that the standard input describes, and becomes the program that the arguments
+/// name; or waits, and becomes the connection of such a network.
 #[must_use]
 pub fn network_main(args: &[OsString]) -> ExitCode {
     let why = match args {
@@ -55,9 +64,11 @@ pub fn network_main(args: &[OsString]) -> ExitCode {
     ExitCode::from(EXIT_CODE)
 }
 
-/// The description may name hosts of secret settings, and so is neither an argument nor a variable, which others can read.
+/// The description may name hosts of secret settings, and so is neither an argument nor a variable,
+/// which others can read.
 fn read_network() -> Result<Network, String> {
-    let text = io::read_to_string(io::stdin()).map_err(|error| failed("the network's description cannot be read", error))?;
+    let text =
+        io::read_to_string(io::stdin()).map_err(|error| failed("the network's description cannot be read", error))?;
     serde_json::from_str(&text).map_err(|error| format!("the network's description cannot be read: {error}"))
 }
 
@@ -66,7 +77,10 @@ fn enter(network: &Network) -> Result<(), String> {
         None => separate()?,
         Some(tools) => connect_through_router(network, tools)?,
     }
-    for (file, text) in [("/etc/hosts", &network.hosts), ("/etc/resolv.conf", &network.resolv_conf)].into_iter().filter(|_| network.tools.is_some()) {
+    for (file, text) in [("/etc/hosts", &network.hosts), ("/etc/resolv.conf", &network.resolv_conf)]
+        .into_iter()
+        .filter(|_| network.tools.is_some())
+    {
         replace(Path::new(file), text).map_err(|error| failed(&format!("cannot replace {file}"), error))?;
     }
     give_up_rights().map_err(|error| failed("cannot give up the rights over the network", error))
@@ -80,7 +94,13 @@ fn connect_through_router(network: &Network, tools: &Tools) -> Result<(), String
     let has_v6 = use_v6()?;
     let own = File::open(OWN_NETWORK).map_err(|error| failed("cannot open the scanner's network", error))?;
     // The scanner's end of the link is given to the network that this process is in.
-    let mut holder = Command::new("/bin/sh").args(["-c", "read -r _"]).env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut holder = Command::new("/bin/sh")
+        .args(["-c", "read -r _"])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     let holder = holder.as_mut().map_err(|error| format!("cannot start /bin/sh: {error}"))?;
     new_network().map_err(|error| failed("this machine gives no second network namespace", error))?;
     let has_v6 = has_v6 && use_v6()?;
@@ -89,7 +109,8 @@ fn connect_through_router(network: &Network, tools: &Tools) -> Result<(), String
     for is_v6 in [false, true].into_iter().filter(|is_v6| !is_v6 || has_v6) {
         set_up(&tools.ip, is_v6, &network.router(is_v6, holder.id()))?;
     }
-    let read = |file: &str| std::fs::read_to_string(file).map_err(|error| failed("cannot read the kernel's routes", error));
+    let read =
+        |file: &str| std::fs::read_to_string(file).map_err(|error| failed("cannot read the kernel's routes", error));
     let v6 = if Path::new(ROUTES_V6).exists() { read(ROUTES_V6)? } else { String::new() };
     network.verify(&read("/proc/self/net/route")?, &v6)?;
     rustix::thread::move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))
@@ -107,12 +128,19 @@ const ROUTES_V6: &str = "/proc/self/net/ipv6_route";
 /// Sets a switch of the network that this process is in.
 fn set(file: &str, value: &str) -> Result<(), String> {
     let is_set = std::fs::read_to_string(file).is_ok_and(|now| now.trim() == value);
-    if is_set { Ok(()) } else { std::fs::write(file, value).map_err(|error| failed(&format!("cannot set {file}"), error)) }
+    if is_set {
+        Ok(())
+    } else {
+        std::fs::write(file, value).map_err(|error| failed(&format!("cannot set {file}"), error))
+    }
 }
 
-/// Switches IPv6 on in the network that this process is in, for interfaces to come as well, and has nobody wait until an address is known to be unique; tells whether there is IPv6.
+/// Switches IPv6 on in the network that this process is in, for interfaces to come as well, and has
+/// nobody wait until an address is known to be unique; tells whether there is IPv6.
 fn use_v6() -> Result<bool, String> {
-    let all = |name: &str, value: &str| ["all", "default"].iter().try_for_each(|one| set(&format!("/proc/sys/net/ipv6/conf/{one}/{name}"), value));
+    let all = |name: &str, value: &str| {
+        ["all", "default"].iter().try_for_each(|one| set(&format!("/proc/sys/net/ipv6/conf/{one}/{name}"), value))
+    };
     if !Path::new(ROUTES_V6).exists() || all("disable_ipv6", "0").is_err() {
         return Ok(false);
     }
@@ -150,14 +178,18 @@ fn prepare_connection(pasta: &Path, said: &File) -> io::Result<Child> {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said.try_clone()?).spawn()
 }
 
-/// Waits for the word, and becomes pasta. Pasta hides its environment from its own user, so that the marker of the attempt stands before its name as well.
+/// Waits for the word, and becomes pasta. Pasta hides its environment from its own user, so that
+/// the marker of the attempt stands before its name as well.
 fn become_connection(pasta: &OsStr, args: &[OsString]) -> String {
     let mut word = [0];
     if let Err(error) = io::Read::read_exact(&mut io::stdin(), &mut word) {
         return failed("nobody wants to be connected", error);
     }
     let marker = std::env::var(MARKER_VARIABLE).unwrap_or_default();
-    failed("cannot start pasta", Command::new(pasta).arg0(connection_name(&marker)).args(args).stdin(Stdio::null()).exec())
+    failed(
+        "cannot start pasta",
+        Command::new(pasta).arg0(connection_name(&marker)).args(args).stdin(Stdio::null()).exec(),
+    )
 }
 
 /// Puts this process into namespaces of its own, where it is the same user.
@@ -181,7 +213,8 @@ fn new_network() -> io::Result<()> {
     Ok(rustix::thread::unshare(UnshareFlags::NEWNET)?)
 }
 
-/// Lets the waiting process become pasta, and waits until pasta has attached the network and gone to the background.
+/// Lets the waiting process become pasta, and waits until pasta has attached the network and gone
+/// to the background.
 fn connect(mut connection: Child, said: &mut File) -> Result<(), String> {
     let go = connection.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(b"\n"));
     let status = go.and_then(|()| connection.wait()).map_err(|error| failed("cannot wait for pasta", error))?;
@@ -192,8 +225,12 @@ fn connect(mut connection: Child, said: &mut File) -> Result<(), String> {
     let _nothing_to_read = said.rewind().and_then(|()| io::Read::read_to_end(said, &mut text));
     // It complains of a missing system logger in every other line.
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.ends_with("to syslog")).collect();
-    Err(format!("pasta could not connect the network: {}", if lines.is_empty() { status.to_string() } else { lines.join("; ") }))
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.ends_with("to syslog")).collect();
+    Err(format!(
+        "pasta could not connect the network: {}",
+        if lines.is_empty() { status.to_string() } else { lines.join("; ") }
+    ))
 }
 
 /// Has `ip` do what the lines say, in the network that this process is in.
@@ -202,10 +239,18 @@ fn set_up(ip: &Path, is_v6: bool, lines: &str) -> Result<(), String> {
     // What `ip` is started with: a program of a user other than root has no rights of its own.
     let all = rustix::thread::capabilities(None).map_err(|error| failed("cannot read the rights", error))?;
     let lent = rustix::thread::set_capabilities(None, CapabilitySets { inheritable: admin, ..all });
-    let lent = lent.and_then(|()| admin.iter().try_for_each(|right| rustix::thread::configure_capability_in_ambient_set(right, true)));
+    let lent = lent.and_then(|()| {
+        admin.iter().try_for_each(|right| rustix::thread::configure_capability_in_ambient_set(right, true))
+    });
     lent.map_err(|error| failed("cannot lend the right to set up the network", error))?;
     let family = if is_v6 { "-6" } else { "-4" };
-    let ran = Command::new(ip).args([family, "-batch", "-"]).env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let ran = Command::new(ip)
+        .args([family, "-batch", "-"])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
     let ran = ran.and_then(|mut ip| {
         let written = ip.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(lines.as_bytes()));
         let output = ip.wait_with_output()?;
@@ -218,7 +263,8 @@ fn set_up(ip: &Path, is_v6: bool, lines: &str) -> Result<(), String> {
     Err(format!("cannot set up the network: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")))
 }
 
-/// Puts a text in the place of a file, for this process and what it starts. Where there is no such file, nobody reads it.
+/// Puts a text in the place of a file, for this process and what it starts. Where there is no such
+/// file, nobody reads it.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
     if !file.exists() {
         return Ok(());
@@ -232,7 +278,8 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
     own.close()
 }
 
-/// Gives up everything that a new user namespace gives, so that no later program gets it back, root's neither.
+/// Gives up everything that a new user namespace gives, so that no later program gets it back,
+/// root's neither.
 fn give_up_rights() -> io::Result<()> {
     rustix::thread::clear_ambient_capability_set()?;
     for capability in CapabilitySet::all() {
@@ -253,7 +300,10 @@ mod tests {
     #[test]
     fn the_command_line_is_the_keepers() {
         let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(network_arguments(&args(&["kastrel", "scanner-network", "run", "kast", "-v"])), Some(&args(&["run", "kast", "-v"])[..]));
+        assert_eq!(
+            network_arguments(&args(&["kastrel", "scanner-network", "run", "kast", "-v"])),
+            Some(&args(&["run", "kast", "-v"])[..])
+        );
         assert_eq!(network_arguments(&args(&["kastrel", "scan", "scanner-network"])), None);
         assert_eq!(network_main(&args(&["kast"])), ExitCode::from(EXIT_CODE));
     }

@@ -1,4 +1,5 @@
-//! What an attempt can reach, and what that means for routes, names and resolvers. Pure: texts in, texts out.
+//! What an attempt can reach, and what that means for routes, names and resolvers. Pure: texts in,
+//! texts out.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,13 +15,16 @@ pub(super) const OUTSIDE: &str = "kastrel0";
 /// The router's interface to the scanner, and the scanner's only one beside its loopback interface.
 const ROUTER_SIDE: &str = "scanner0";
 const SCANNER_SIDE: &str = "eth0";
-/// The scanner's addresses and the router's: of ranges that name nobody (RFC 2544 and RFC 4193). Who is connected to sees an address of the machine.
+/// The scanner's addresses and the router's: of ranges that name nobody (RFC 2544 and RFC 4193).
+/// Who is connected to sees an address of the machine.
 pub(super) const OWN: [&str; 2] = ["198.18.0.1", "fd00:6b61::1"];
 pub(super) const GATEWAYS: [&str; 2] = ["198.18.0.2", "fd00:6b61::2"];
 /// As large as pasta's: smaller ones cost throughput.
 const MTU: u32 = 65_520;
-/// Stand for the machine's resolver where that listens on a loopback address, which is another one in here.
-pub(super) const RESOLVERS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(198, 18, 0, 53)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0x6b61, 0, 0, 0, 0, 0, 0x53))];
+/// Stand for the machine's resolver where that listens on a loopback address, which is another one
+/// in here.
+pub(super) const RESOLVERS: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(198, 18, 0, 53)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0x6b61, 0, 0, 0, 0, 0, 0x53))];
 
 /// A host with the addresses that it has now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,15 +54,26 @@ impl Network {
     /// The network for these hosts and ranges, on a machine with these files.
     ///
     /// # Errors
-    /// One of the hosts is this machine's loopback interface, which a network of its own does not have.
-    pub(super) fn new(tools: Tools, hosts: &[Resolved], ranges: &[(IpAddr, u8)], etc_hosts: &str, resolv_conf: &str) -> Result<Self, String> {
-        let mut reach: BTreeSet<(IpAddr, u8)> = ranges.iter().map(|(address, bits)| (first_of(*address, *bits), *bits)).collect();
+    /// One of the hosts is this machine's loopback interface, which a network of its own does not
+    /// have.
+    pub(super) fn new(
+        tools: Tools,
+        hosts: &[Resolved],
+        ranges: &[(IpAddr, u8)],
+        etc_hosts: &str,
+        resolv_conf: &str,
+    ) -> Result<Self, String> {
+        let mut reach: BTreeSet<(IpAddr, u8)> =
+            ranges.iter().map(|(address, bits)| (first_of(*address, *bits), *bits)).collect();
         let mut names = String::new();
         for resolved in hosts {
             for address in resolved.addresses.iter().map(IpAddr::to_canonical) {
                 if address.is_loopback() || address.is_unspecified() {
                     let where_to = if resolved.is_secret { String::new() } else { format!("{address}, ") };
-                    return Err(format!("{} leads to {where_to}this machine itself, which an attempt cannot reach with scans.egress_limit", resolved.what));
+                    return Err(format!(
+                        "{} leads to {where_to}this machine itself, which an attempt cannot reach with scans.egress_limit",
+                        resolved.what
+                    ));
                 }
                 reach.insert((address, bits(address)));
                 if let Host::Name(name) = &resolved.host {
@@ -84,7 +99,8 @@ impl Network {
         serde_json::to_string(self).map_err(|error| format!("the network cannot be described: {error}"))
     }
 
-    /// What `ip -4 -batch` or `ip -6 -batch` reads in the router, first for IPv4: the link to the scanner, whose network `holder` is in; all routes away, and those that are meant.
+    /// What `ip -4 -batch` or `ip -6 -batch` reads in the router, first for IPv4: the link to the
+    /// scanner, whose network `holder` is in; all routes away, and those that are meant.
     pub(super) fn router(&self, is_v6: bool, holder: u32) -> String {
         let (own, gateway) = (OWN[usize::from(is_v6)], GATEWAYS[usize::from(is_v6)]);
         let mut text = if is_v6 {
@@ -102,7 +118,8 @@ impl Network {
         text
     }
 
-    /// What `ip -4 -batch` or `ip -6 -batch` reads in the scanner's network, first for IPv4: the router is the only neighbour.
+    /// What `ip -4 -batch` or `ip -6 -batch` reads in the scanner's network, first for IPv4: the
+    /// router is the only neighbour.
     pub(super) fn scanner(is_v6: bool) -> String {
         let (own, gateway) = (OWN[usize::from(is_v6)], GATEWAYS[usize::from(is_v6)]);
         let first = if is_v6 {
@@ -113,7 +130,8 @@ impl Network {
         format!("{first}route add {gateway} dev {SCANNER_SIDE}\nroute add default via {gateway} dev {SCANNER_SIDE}\n")
     }
 
-    /// Checks what the kernel says of the router in `/proc/net/route` and `/proc/net/ipv6_route`: it forwards to nobody but whom it is meant for.
+    /// Checks what the kernel says of the router in `/proc/net/route` and `/proc/net/ipv6_route`:
+    /// it forwards to nobody but whom it is meant for.
     pub(super) fn verify(&self, v4: &str, v6: &str) -> Result<(), String> {
         let routes = v4.lines().skip(1).map(route_of_v4).chain(v6.lines().map(route_of_v6));
         for route in routes {
@@ -121,7 +139,9 @@ impl Network {
                 None => return Err("the kernel's list of routes cannot be read".to_owned()),
                 Some(Route { is_harmless: true, .. }) => {}
                 Some(Route { to, .. }) if self.reach.contains(&to) => {}
-                Some(Route { to: (address, bits), .. }) => return Err(format!("there is an unexpected route to {address}/{bits}")),
+                Some(Route { to: (address, bits), .. }) => {
+                    return Err(format!("there is an unexpected route to {address}/{bits}"));
+                }
             }
         }
         Ok(())
@@ -135,22 +155,32 @@ fn bits(address: IpAddr) -> u8 {
 /// The first address of a range: the kernel takes no other one.
 fn first_of(address: IpAddr, bits: u8) -> IpAddr {
     match address {
-        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0)).into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0)).into(),
+        IpAddr::V4(address) => {
+            Ipv4Addr::from_bits(address.to_bits() & u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0))
+                .into()
+        }
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0))
+                .into()
+        }
     }
 }
 
-/// The resolvers of a `resolv.conf`, with those on a loopback address replaced, and their addresses. Without one it is `127.0.0.1` (resolv.conf(5)).
+/// The resolvers of a `resolv.conf`, with those on a loopback address replaced, and their
+/// addresses. Without one it is `127.0.0.1` (resolv.conf(5)).
 fn resolvers(text: &str) -> (String, Vec<IpAddr>) {
     let stand_in = |address: IpAddr| if address.is_ipv4() { RESOLVERS[0] } else { RESOLVERS[1] };
     let mut rewritten = String::new();
     let mut found = Vec::new();
     for line in text.lines() {
         let mut words = line.split_whitespace();
-        let address = (words.next() == Some("nameserver")).then(|| words.next().and_then(|word| word.parse::<IpAddr>().ok())).flatten();
+        let address = (words.next() == Some("nameserver"))
+            .then(|| words.next().and_then(|word| word.parse::<IpAddr>().ok()))
+            .flatten();
         match address {
             Some(address) => {
-                let address = if address.is_loopback() || address.is_unspecified() { stand_in(address) } else { address };
+                let address =
+                    if address.is_loopback() || address.is_unspecified() { stand_in(address) } else { address };
                 found.push(address);
                 let _ = writeln!(rewritten, "nameserver {address}");
             }
@@ -180,7 +210,10 @@ fn route_of_v4(line: &str) -> Option<Route> {
     let (to, mask) = (number(1)?, number(7)?);
     let address = Ipv4Addr::from(to.to_ne_bytes());
     let bits = u8::try_from(mask.count_ones()).ok()?;
-    Some(Route { to: (address.into(), bits), is_harmless: columns.first().is_some_and(|name| matches!(*name, "lo" | ROUTER_SIDE)) })
+    Some(Route {
+        to: (address.into(), bits),
+        is_harmless: columns.first().is_some_and(|name| matches!(*name, "lo" | ROUTER_SIDE)),
+    })
 }
 
 /// A line of `/proc/net/ipv6_route`.
@@ -191,7 +224,8 @@ fn route_of_v6(line: &str) -> Option<Route> {
     let address = Ipv6Addr::from(u128::from_str_radix(columns.first()?, 16).ok()?);
     let bits = u8::from_str_radix(columns.get(1)?, 16).ok()?;
     let flags = u32::from_str_radix(columns.get(8)?, 16).ok()?;
-    // Neither link-local nor multicast addresses are forwarded (RFC 4291; the kernel only with a multicast routing daemon).
+    // Neither link-local nor multicast addresses are forwarded (RFC 4291; the kernel only with a
+    // multicast routing daemon).
     let is_link = address.is_unicast_link_local() || address.is_multicast();
     let is_inside = columns.last().is_some_and(|name| matches!(*name, "lo" | ROUTER_SIDE));
     Some(Route { to: (address.into(), bits), is_harmless: is_inside || flags & LOCAL != 0 || is_link })
@@ -207,7 +241,12 @@ mod tests {
 
     fn resolved(host: &str, addresses: &[&str]) -> Resolved {
         let host = host.parse::<kastrel_actors::model::Target>().unwrap().host().clone();
-        Resolved { what: "the target".into(), is_secret: false, host, addresses: addresses.iter().map(|text| text.parse().unwrap()).collect() }
+        Resolved {
+            what: "the target".into(),
+            is_secret: false,
+            host,
+            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        }
     }
 
     fn network(hosts: &[Resolved], ranges: &[(IpAddr, u8)], resolv_conf: &str) -> Result<Network, String> {
@@ -217,7 +256,9 @@ mod tests {
     /// What the router forwards to.
     fn routes(network: &Network, is_v6: bool) -> String {
         let text = network.router(is_v6, 7);
-        let (_, routes) = text.split_once(&format!("route flush table main\nroute add {} dev scanner0\n", OWN[usize::from(is_v6)])).unwrap();
+        let (_, routes) = text
+            .split_once(&format!("route flush table main\nroute add {} dev scanner0\n", OWN[usize::from(is_v6)]))
+            .unwrap();
         routes.to_owned()
     }
 
@@ -240,18 +281,27 @@ mod tests {
 
     #[test]
     fn the_target_the_resolvers_and_what_is_allowed_have_routes_and_nobody_else() {
-        let hosts = [resolved("example.com", &["203.0.113.5", "2001:db8::5"]), resolved("198.51.100.7", &["198.51.100.7"])];
-        let made = network(&hosts, &[("192.0.2.0".parse().unwrap(), 24)], "# x\nnameserver 10.0.0.53\noptions edns0\n").unwrap();
+        let hosts =
+            [resolved("example.com", &["203.0.113.5", "2001:db8::5"]), resolved("198.51.100.7", &["198.51.100.7"])];
+        let made = network(&hosts, &[("192.0.2.0".parse().unwrap(), 24)], "# x\nnameserver 10.0.0.53\noptions edns0\n")
+            .unwrap();
         assert_eq!(
             routes(&made, false),
             "route add 10.0.0.53/32 dev kastrel0\nroute add 192.0.2.0/24 dev kastrel0\nroute add 198.51.100.7/32 dev kastrel0\nroute add 203.0.113.5/32 dev kastrel0\n"
         );
-        let ranges = [("10.1.2.3".parse().unwrap(), 8), ("2001:db8::7".parse().unwrap(), 64), ("::".parse().unwrap(), 0)];
+        let ranges =
+            [("10.1.2.3".parse().unwrap(), 8), ("2001:db8::7".parse().unwrap(), 64), ("::".parse().unwrap(), 0)];
         let of_ranges = network(&[], &ranges, "nameserver 10.0.0.53").unwrap();
-        assert_eq!(routes(&of_ranges, false), "route add 10.0.0.0/8 dev kastrel0\nroute add 10.0.0.53/32 dev kastrel0\n");
+        assert_eq!(
+            routes(&of_ranges, false),
+            "route add 10.0.0.0/8 dev kastrel0\nroute add 10.0.0.53/32 dev kastrel0\n"
+        );
         assert_eq!(routes(&of_ranges, true), "route add ::/0 dev kastrel0\nroute add 2001:db8::/64 dev kastrel0\n");
         assert_eq!(routes(&made, true), "route add 2001:db8::5/128 dev kastrel0\n");
-        assert_eq!(made.hosts, "203.0.113.5 example.com\n2001:db8::5 example.com\n127.0.0.1 localhost\n", "what was checked comes first");
+        assert_eq!(
+            made.hosts, "203.0.113.5 example.com\n2001:db8::5 example.com\n127.0.0.1 localhost\n",
+            "what was checked comes first"
+        );
         assert_eq!(made.resolv_conf, "# x\nnameserver 10.0.0.53\noptions edns0\n");
     }
 
@@ -263,11 +313,19 @@ mod tests {
             ("nameserver 0.0.0.0", "nameserver 198.18.0.53\n", "198.18.0.53/32"),
             ("", "nameserver 198.18.0.53\n", "198.18.0.53/32"),
             ("nameserver\t10.0.0.1 ", "nameserver 10.0.0.1\n", "10.0.0.1/32"),
-            ("#nameserver 10.0.0.1\nnameserver x\n", "#nameserver 10.0.0.1\nnameserver x\nnameserver 198.18.0.53\n", "198.18.0.53/32"),
+            (
+                "#nameserver 10.0.0.1\nnameserver x\n",
+                "#nameserver 10.0.0.1\nnameserver x\nnameserver 198.18.0.53\n",
+                "198.18.0.53/32",
+            ),
         ] {
             let made = network(&[], &[], text).unwrap();
             assert_eq!(made.resolv_conf, rewritten);
-            assert!(format!("{}{}", routes(&made, false), routes(&made, true)).contains(&format!("route add {reached} dev")), "{text}: {made:?}");
+            assert!(
+                format!("{}{}", routes(&made, false), routes(&made, true))
+                    .contains(&format!("route add {reached} dev")),
+                "{text}: {made:?}"
+            );
         }
     }
 
@@ -290,15 +348,28 @@ mod tests {
 
     fn v6(address: &str, bits: u8, flags: u32, interface: &str) -> String {
         let zero = "0".repeat(32);
-        format!("{:032x} {bits:02x} {zero} 00 {zero} 00000400 00000001 00000000 {flags:08x} {interface}\n", address.parse::<Ipv6Addr>().unwrap().to_bits())
+        format!(
+            "{:032x} {bits:02x} {zero} 00 {zero} 00000400 00000001 00000000 {flags:08x} {interface}\n",
+            address.parse::<Ipv6Addr>().unwrap().to_bits()
+        )
     }
 
     #[test]
     fn routes_that_nobody_asked_for_are_found() {
-        let made = network(&[resolved("x.test", &["203.0.113.5", "2001:db8::5"])], &[("192.0.2.0".parse().unwrap(), 24)], "nameserver 10.0.0.53").unwrap();
+        let made = network(
+            &[resolved("x.test", &["203.0.113.5", "2001:db8::5"])],
+            &[("192.0.2.0".parse().unwrap(), 24)],
+            "nameserver 10.0.0.53",
+        )
+        .unwrap();
         let verify = |v4: &str, v6: &str| made.verify(v4, v6);
         assert_eq!(verify("", ""), Ok(()));
-        for fine in [v4(OUTSIDE, "203.0.113.5", 32), v4(OUTSIDE, "192.0.2.0", 24), v4("lo", "127.0.0.0", 8), v4("scanner0", "198.18.0.1", 32)] {
+        for fine in [
+            v4(OUTSIDE, "203.0.113.5", 32),
+            v4(OUTSIDE, "192.0.2.0", 24),
+            v4("lo", "127.0.0.0", 8),
+            v4("scanner0", "198.18.0.1", 32),
+        ] {
             assert_eq!(verify(&fine, ""), Ok(()), "{fine}");
         }
         for (wrong, named) in [

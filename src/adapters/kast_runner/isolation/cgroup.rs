@@ -1,4 +1,5 @@
-//! The cgroup of an attempt (version 2): made below the one that was delegated to us, killed as a whole.
+//! The cgroup of an attempt (version 2): made below the one that was delegated to us, killed as a
+//! whole.
 //!
 //! ```text
 //! <ours>/                      delegated by systemd (`Delegate=yes`) or by a container's runtime
@@ -7,7 +8,8 @@
 //!   kastrel-attempt-<run>-<n>/ one attempt and its keeper
 //! ```
 //!
-//! Where the cgroup may be written but hands no limits down, attempts have cgroups all the same: what is in one is found and killed whatever it calls itself.
+//! Where the cgroup may be written but hands no limits down, attempts have cgroups all the same:
+//! what is in one is found and killed whatever it calls itself.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -38,7 +40,9 @@ impl Controllers {
     }
 
     fn names(self) -> impl Iterator<Item = &'static str> {
-        [(self.memory, "memory"), (self.pids, "pids"), (self.cpu, "cpu")].into_iter().filter_map(|(has, name)| has.then_some(name))
+        [(self.memory, "memory"), (self.pids, "pids"), (self.cpu, "cpu")]
+            .into_iter()
+            .filter_map(|(has, name)| has.then_some(name))
     }
 
     /// What this has and `other` has not.
@@ -85,7 +89,8 @@ pub(super) fn look(base: &Path) -> io::Result<Controllers> {
     Ok(Controllers::parse(&std::fs::read_to_string(base.join("cgroup.controllers"))?))
 }
 
-/// Whether those processes are all ours to move: ourselves, what descends from us, and the first process of a container.
+/// Whether those processes are all ours to move: ourselves, what descends from us, and the first
+/// process of a container.
 fn are_ours(processes: &[i32], own: i32, descendants: &[i32]) -> bool {
     processes.iter().all(|pid| *pid == own || *pid == 1 || descendants.contains(pid))
 }
@@ -128,7 +133,11 @@ impl Cgroups {
         let base = if base.ends_with(NODE) { base.parent().map(Path::to_owned).unwrap_or(base) } else { base };
         let available = look(&base)?;
         make(&base.join(KEEPERS))?;
-        let handed_down = || std::fs::read_to_string(base.join("cgroup.subtree_control")).map(|text| Controllers::parse(&text)).unwrap_or_default();
+        let handed_down = || {
+            std::fs::read_to_string(base.join("cgroup.subtree_control"))
+                .map(|text| Controllers::parse(&text))
+                .unwrap_or_default()
+        };
         let missing = available.without(handed_down());
         if !missing.is_empty() {
             // Limits that cannot be had are the processes' own limits.
@@ -149,7 +158,8 @@ impl Cgroups {
     /// # Errors
     /// The kernel refuses.
     pub(in super::super) fn create(&self, name: &str) -> io::Result<Cgroup> {
-        let cgroup = Cgroup { path: self.base.join(format!("kastrel-attempt-{name}")), keepers: self.base.join(KEEPERS) };
+        let cgroup =
+            Cgroup { path: self.base.join(format!("kastrel-attempt-{name}")), keepers: self.base.join(KEEPERS) };
         std::fs::create_dir(&cgroup.path)?;
         for (file, value) in self.limits.cgroup_files(self.controllers) {
             if let Err(error) = write(&cgroup.path.join(file), &value) {
@@ -164,7 +174,8 @@ impl Cgroups {
 /// Moves our own processes out of the way and lets the cgroup hand limits down.
 fn hand_down(base: &Path, controllers: Controllers) -> io::Result<()> {
     let own = rustix::process::getpid();
-    let descendants: Vec<i32> = proc_table::descendants(own).iter().map(|process| process.pid.as_raw_nonzero().get()).collect();
+    let descendants: Vec<i32> =
+        proc_table::descendants(own).iter().map(|process| process.pid.as_raw_nonzero().get()).collect();
     let inside = processes(base)?;
     if !are_ours(&inside, own.as_raw_nonzero().get(), &descendants) {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "other processes are in it"));
@@ -206,7 +217,8 @@ impl Cgroup {
         processes(&self.path).unwrap_or_default()
     }
 
-    /// Kills all that is in it at once, so that nothing can start anything in between; the keeper is taken out before.
+    /// Kills all that is in it at once, so that nothing can start anything in between; the keeper
+    /// is taken out before.
     pub(in super::super) fn kill(&self, keeper: Pid) -> io::Result<()> {
         if self.processes().contains(&keeper.as_raw_nonzero().get()) {
             write(&self.keepers.join(PROCESSES), &keeper.as_raw_nonzero().to_string())?;
@@ -231,15 +243,18 @@ mod tests {
     #[test]
     fn our_own_cgroup_is_found_on_every_kind_of_machine() {
         let unified = "31 22 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate";
-        let hybrid =
-            "33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:5 - cgroup2 cgroup2 rw";
+        let hybrid = "33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:5 - cgroup2 cgroup2 rw";
         let container = "600 599 0:26 /docker/ab /sys/fs/cgroup ro - cgroup2 cgroup rw";
         for (cgroup, mountinfo, expected) in [
             ("0::/system.slice/kastrel.service\n", unified, Some("/sys/fs/cgroup/system.slice/kastrel.service")),
             ("4:memory:/x\n0::/\n", hybrid, Some("/sys/fs/cgroup/unified")),
             ("0::/docker/ab\n", container, Some("/sys/fs/cgroup")),
             ("0::/docker/ab/one\n", container, Some("/sys/fs/cgroup/one")),
-            ("0::/../outside\n", "600 599 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup rw", Some("/sys/fs/cgroup/../outside")),
+            (
+                "0::/../outside\n",
+                "600 599 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup rw",
+                Some("/sys/fs/cgroup/../outside"),
+            ),
             ("0::/elsewhere\n", container, None),
             ("4:memory:/x\n", hybrid, None),
             ("0::/x\n", "33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory", None),
@@ -251,7 +266,9 @@ mod tests {
 
     #[test]
     fn only_our_own_processes_are_moved() {
-        for (inside, expected) in [(&[][..], true), (&[70], true), (&[1, 70, 71], true), (&[70, 90], false), (&[90], false)] {
+        for (inside, expected) in
+            [(&[][..], true), (&[70], true), (&[1, 70, 71], true), (&[70, 90], false), (&[90], false)]
+        {
             assert_eq!(are_ours(inside, 70, &[71, 72]), expected, "{inside:?}");
         }
     }
@@ -271,7 +288,9 @@ mod tests {
         for folder in ["", NODE, KEEPERS] {
             let folder = base.path().join(folder);
             std::fs::create_dir_all(&folder).unwrap();
-            for (file, text) in [("cgroup.controllers", controllers), ("cgroup.subtree_control", handed_down), (PROCESSES, inside)] {
+            for (file, text) in
+                [("cgroup.controllers", controllers), ("cgroup.subtree_control", handed_down), (PROCESSES, inside)]
+            {
                 std::fs::write(folder.join(file), text).unwrap();
             }
         }
@@ -288,10 +307,16 @@ mod tests {
         assert_eq!(read(&ours, "kastrel-node/cgroup.procs"), own);
         let shared = delegated("cpu memory pids", "", &format!("{own}4000000\n"));
         let cgroups = Cgroups::prepare_at(shared.path().to_owned(), Limits::default()).unwrap();
-        assert_eq!((read(&shared, "cgroup.subtree_control").as_str(), cgroups.controllers()), ("", Controllers::default()));
+        assert_eq!(
+            (read(&shared, "cgroup.subtree_control").as_str(), cgroups.controllers()),
+            ("", Controllers::default())
+        );
         let divided = delegated("cpu memory pids", "cpu memory pids", "");
         let again = Cgroups::prepare_at(divided.path().join(NODE), Limits::default()).unwrap();
-        assert_eq!((again.base.as_path(), again.controllers()), (divided.path(), Controllers::parse("cpu memory pids")));
+        assert_eq!(
+            (again.base.as_path(), again.controllers()),
+            (divided.path(), Controllers::parse("cpu memory pids"))
+        );
         assert!(Cgroups::prepare_at(divided.path().join("missing"), Limits::default()).is_err());
     }
 }

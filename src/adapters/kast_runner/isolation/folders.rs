@@ -1,7 +1,9 @@
 //! Folders that another user's scanner fills, and how they come back.
 //!
-//! They stay ours: the scanner's group may write in them (mode 1770), and may neither remove nor rename what is ours there (the sticky bit). What the scanner made is given to the group by the
-//! scanner's own user, so that nothing hostile is touched with more rights than that. When the attempt has ended, its folder is ours alone again.
+//! They stay ours: the scanner's group may write in them (mode 1770), and may neither remove nor
+//! rename what is ours there (the sticky bit). What the scanner made is given to the group by the
+//! scanner's own user, so that nothing hostile is touched with more rights than that. When the
+//! attempt has ended, its folder is ours alone again.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,7 +11,8 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags};
 
-/// Sticky, and everything for owner and group. What the scanner makes has its group without more: it is its first one.
+/// Sticky, and everything for owner and group. What the scanner makes has its group without more:
+/// it is its first one.
 const SHARED: Mode = Mode::from_bits_truncate(0o1770);
 /// More levels are not followed.
 const MOST_LEVELS: usize = 32;
@@ -48,10 +51,13 @@ pub(in super::super) fn hand_back(folder: &OwnedFd) {
         // A folder that its owner may not even read can be opened once it may.
         let Ok(stat) = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) else { return };
         let mode = Mode::from_raw_mode(stat.st_mode);
-        if mode.contains(add) || stat.st_uid != rustix::process::geteuid().as_raw() && !rustix::process::geteuid().is_root() {
+        if mode.contains(add)
+            || stat.st_uid != rustix::process::geteuid().as_raw() && !rustix::process::geteuid().is_root()
+        {
             return;
         }
-        let changed = rustix::fs::openat(parent, name, flags, Mode::empty()).and_then(|file| rustix::fs::fchmod(file, mode | add));
+        let changed = rustix::fs::openat(parent, name, flags, Mode::empty())
+            .and_then(|file| rustix::fs::fchmod(file, mode | add));
         if changed.is_err() && FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
             // Nobody else runs any more who could put a link there.
             let _not_ours = rustix::fs::chmodat(parent, name, mode | add, AtFlags::empty());
@@ -64,7 +70,8 @@ pub(in super::super) fn remove_below(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let _not_ours = if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
+        let _not_ours =
+            if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
     }
 }
 

@@ -57,9 +57,14 @@ pub fn holds<'a>(isolation: &Isolation, needed: impl IntoIterator<Item = &'a Pat
 /// # Errors
 /// What it lacks, and what to do.
 pub(in super::super) fn can_run_as(user: &RunAs) -> Result<(), String> {
-    let needed = [(CapabilitySet::SETUID, "CAP_SETUID"), (CapabilitySet::SETGID, "CAP_SETGID"), (CapabilitySet::KILL, "CAP_KILL")];
+    let needed = [
+        (CapabilitySet::SETUID, "CAP_SETUID"),
+        (CapabilitySet::SETGID, "CAP_SETGID"),
+        (CapabilitySet::KILL, "CAP_KILL"),
+    ];
     let own = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
-    let lacking: Vec<&str> = needed.iter().filter(|(capability, _)| !own.contains(*capability)).map(|(_, name)| *name).collect();
+    let lacking: Vec<&str> =
+        needed.iter().filter(|(capability, _)| !own.contains(*capability)).map(|(_, name)| *name).collect();
     if !lacking.is_empty() {
         return Err(format!(
             "scans.run_as = {}: Kastrel may not start scanners as another user: it lacks {}; see docs/operations.md",
@@ -67,16 +72,23 @@ pub(in super::super) fn can_run_as(user: &RunAs) -> Result<(), String> {
             lacking.join(", ")
         ));
     }
-    let is_member = rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == user.gid));
+    let is_member =
+        rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == user.gid));
     if !rustix::process::geteuid().is_root() && !is_member && rustix::process::getegid().as_raw() != user.gid {
-        return Err(format!("scans.run_as = {0}: Kastrel could not read what its scanners write: add Kastrel's user to the first group of {0}", user.name));
+        return Err(format!(
+            "scans.run_as = {0}: Kastrel could not read what its scanners write: add Kastrel's user to the first group of {0}",
+            user.name
+        ));
     }
     Ok(())
 }
 
 /// A folder cannot be opened to the scanner's user.
 pub(in super::super) fn not_open(folder: &Path, user: &RunAs, error: &std::io::Error) -> std::io::Error {
-    std::io::Error::new(error.kind(), format!("scans.run_as = {}: cannot let that user pass through {}: {error}", user.name, folder.display()))
+    std::io::Error::new(
+        error.kind(),
+        format!("scans.run_as = {}: cannot let that user pass through {}: {error}", user.name, folder.display()),
+    )
 }
 
 /// Whether an attempt can have mounts of its own; tried on a thread that ends with them.
@@ -86,10 +98,14 @@ pub(in super::super) fn may_mount() -> bool {
         rustix::thread::unshare(UnshareFlags::NEWNS | UnshareFlags::FS)?;
         rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
     };
-    std::thread::Builder::new().name("kast-mounts".into()).spawn(attempt).is_ok_and(|thread| thread.join().is_ok_and(|tried| tried.is_ok()))
+    std::thread::Builder::new()
+        .name("kast-mounts".into())
+        .spawn(attempt)
+        .is_ok_and(|thread| thread.join().is_ok_and(|tried| tried.is_ok()))
 }
 
-/// How many processes and threads the scanners' user has now, whose number a limit counts; `None` where that limit does not bind it.
+/// How many processes and threads the scanners' user has now, whose number a limit counts; `None`
+/// where that limit does not bind it.
 pub(in super::super) fn tasks_of(user: Option<&RunAs>) -> Option<u64> {
     let own = rustix::process::geteuid();
     let uid = user.map_or(own.as_raw(), |user| user.uid);
@@ -97,7 +113,11 @@ pub(in super::super) fn tasks_of(user: Option<&RunAs>) -> Option<u64> {
         return None;
     }
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let of_user = processes
-        .filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == uid) && entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    Some(of_user.map(|entry| std::fs::read_dir(entry.path().join("task")).map_or(0, |tasks| tasks.count() as u64)).sum())
+    let of_user = processes.filter(|entry| {
+        entry.metadata().is_ok_and(|metadata| metadata.uid() == uid)
+            && entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit)
+    });
+    Some(
+        of_user.map(|entry| std::fs::read_dir(entry.path().join("task")).map_or(0, |tasks| tasks.count() as u64)).sum(),
+    )
 }

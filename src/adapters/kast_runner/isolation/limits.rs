@@ -45,16 +45,32 @@ impl Limits {
     /// What is written into the files of an attempt's cgroup.
     pub(super) fn cgroup_files(self, has: Controllers) -> Vec<(&'static str, String)> {
         let memory = self.memory_bytes.filter(|_| has.memory).map(|bytes| ("memory.max", bytes.to_string()));
-        let processes = self.processes.filter(|_| has.pids).map(|count| ("pids.max", count.saturating_add(KEEPER_TASKS).to_string()));
-        let cpu = self.cpu_percent.filter(|_| has.cpu).map(|percent| ("cpu.max", format!("{} {CPU_PERIOD}", percent.saturating_mul(CPU_PERIOD) / 100)));
+        let processes = self
+            .processes
+            .filter(|_| has.pids)
+            .map(|count| ("pids.max", count.saturating_add(KEEPER_TASKS).to_string()));
+        let cpu = self
+            .cpu_percent
+            .filter(|_| has.cpu)
+            .map(|percent| ("cpu.max", format!("{} {CPU_PERIOD}", percent.saturating_mul(CPU_PERIOD) / 100)));
         [memory, processes, cpu].into_iter().flatten().collect()
     }
 
-    /// The limits that no cgroup holds, as limits of each process. `taken`: processes and threads that the user has already; `None`: they do not bind this user.
-    pub(in super::super) fn rlimits(self, has: Controllers, at_once: usize, wall_clock: Duration, taken: Option<u64>) -> Vec<RlimitRule> {
+    /// The limits that no cgroup holds, as limits of each process. `taken`: processes and threads
+    /// that the user has already; `None`: they do not bind this user.
+    pub(in super::super) fn rlimits(
+        self,
+        has: Controllers,
+        at_once: usize,
+        wall_clock: Duration,
+        taken: Option<u64>,
+    ) -> Vec<RlimitRule> {
         let memory = self.memory_bytes.filter(|_| !has.memory).map(RlimitRule::Memory);
         let all = |count: u64| count.saturating_mul(at_once.max(1) as u64);
-        let processes = self.processes.filter(|_| !has.pids).and_then(|count| Some(RlimitRule::Processes(all(count).saturating_add(taken?))));
+        let processes = self
+            .processes
+            .filter(|_| !has.pids)
+            .and_then(|count| Some(RlimitRule::Processes(all(count).saturating_add(taken?))));
         let seconds = |percent: u64| (wall_clock.as_secs().max(1).saturating_mul(percent) / 100).max(1);
         let cpu = self.cpu_percent.filter(|_| !has.cpu).map(|percent| RlimitRule::CpuSeconds(seconds(percent)));
         [Some(RlimitRule::NoCore), memory, processes, cpu].into_iter().flatten().collect()
@@ -73,12 +89,23 @@ mod tests {
     #[test]
     fn each_limit_is_the_cgroups_or_else_the_processes_own() {
         use RlimitRule::{CpuSeconds, Memory, NoCore, Processes};
-        let files = |has| LIMITS.cgroup_files(has).into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+        let files = |has| {
+            LIMITS.cgroup_files(has).into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
         let rules = |has| LIMITS.rlimits(has, 4, HOUR, Some(10));
-        assert_eq!((files(ALL), rules(ALL)), (vec!["memory.max=1048576".into(), "pids.max=104".into(), "cpu.max=150000 100000".into()], vec![NoCore]));
-        assert_eq!((files(NONE), rules(NONE)), (vec![], vec![NoCore, Memory(1 << 20), Processes(410), CpuSeconds(5400)]));
+        assert_eq!(
+            (files(ALL), rules(ALL)),
+            (vec!["memory.max=1048576".into(), "pids.max=104".into(), "cpu.max=150000 100000".into()], vec![NoCore])
+        );
+        assert_eq!(
+            (files(NONE), rules(NONE)),
+            (vec![], vec![NoCore, Memory(1 << 20), Processes(410), CpuSeconds(5400)])
+        );
         let pids = Controllers { pids: true, ..NONE };
-        assert_eq!((files(pids), rules(pids)), (vec!["pids.max=104".into()], vec![NoCore, Memory(1 << 20), CpuSeconds(5400)]));
+        assert_eq!(
+            (files(pids), rules(pids)),
+            (vec!["pids.max=104".into()], vec![NoCore, Memory(1 << 20), CpuSeconds(5400)])
+        );
     }
 
     #[test]
@@ -86,9 +113,16 @@ mod tests {
         let free = Limits { memory_bytes: None, processes: None, cpu_percent: None };
         assert!(free.cgroup_files(ALL).is_empty());
         assert_eq!(free.rlimits(NONE, 4, HOUR, Some(1)), [RlimitRule::NoCore]);
-        assert_eq!(Limits { cpu_percent: None, ..LIMITS }.rlimits(NONE, 1, HOUR, None), [RlimitRule::NoCore, RlimitRule::Memory(1 << 20)], "root is not bound");
+        assert_eq!(
+            Limits { cpu_percent: None, ..LIMITS }.rlimits(NONE, 1, HOUR, None),
+            [RlimitRule::NoCore, RlimitRule::Memory(1 << 20)],
+            "root is not bound"
+        );
         let least = Limits { cpu_percent: Some(1), ..free };
-        assert_eq!(least.rlimits(NONE, 0, Duration::from_secs(1), None), [RlimitRule::NoCore, RlimitRule::CpuSeconds(1)]);
+        assert_eq!(
+            least.rlimits(NONE, 0, Duration::from_secs(1), None),
+            [RlimitRule::NoCore, RlimitRule::CpuSeconds(1)]
+        );
         let most = Limits { memory_bytes: Some(u64::MAX), processes: Some(u64::MAX), cpu_percent: Some(u64::MAX) };
         assert_eq!(most.rlimits(NONE, 2, HOUR, Some(1)).len(), 4);
     }

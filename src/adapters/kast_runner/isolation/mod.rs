@@ -1,6 +1,8 @@
-//! What keeps an attempt apart from the server, from other attempts and from the machine: its user, its limits, its cgroup and its temporary files.
+//! What keeps an attempt apart from the server, from other attempts and from the machine: its user,
+//! its limits, its cgroup and its temporary files.
 //!
-//! Nothing here starts a process: the [`keeper`](super::keeper) applies what is decided here to the scanner that it starts.
+//! Nothing here starts a process: the [`keeper`](super::keeper) applies what is decided here to the
+//! scanner that it starts.
 
 mod cgroup;
 mod folders;
@@ -40,7 +42,8 @@ pub struct Isolation {
     pub at_once: usize,
     /// The longest that an attempt may take.
     pub wall_clock: Duration,
-    /// Folders of ours that lie above those of attempts, which another user's scanner must be let through.
+    /// Folders of ours that lie above those of attempts, which another user's scanner must be let
+    /// through.
     pub own_folders: Vec<PathBuf>,
 }
 

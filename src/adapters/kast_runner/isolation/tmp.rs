@@ -5,7 +5,8 @@ use std::path::Path;
 /// The folder that an attempt gets its own of.
 const TMP: &str = "/tmp";
 
-/// Whether nothing that the scanner needs lies in the machine's `/tmp`, which its own would hide. The paths are absolute.
+/// Whether nothing that the scanner needs lies in the machine's `/tmp`, which its own would hide.
+/// The paths are absolute.
 pub(in super::super) fn may_be_private<'a>(needed: impl IntoIterator<Item = &'a Path>) -> bool {
     needed.into_iter().all(|path| !path.starts_with(TMP))
 }

@@ -52,7 +52,8 @@ impl RunAs {
 
     fn find(text: &str, passwd: &str, group: &str, own: u32) -> Result<Self, RunAsError> {
         let shown = || clean(text, 80);
-        let found = listed(text, passwd, group).or_else(|| numbers(text)).ok_or_else(|| RunAsError::Unknown(shown()))?;
+        let found =
+            listed(text, passwd, group).or_else(|| numbers(text)).ok_or_else(|| RunAsError::Unknown(shown()))?;
         match found.uid {
             0 => Err(RunAsError::Root(shown())),
             uid if uid == own => Err(RunAsError::Own(shown())),
@@ -75,14 +76,26 @@ fn listed(text: &str, passwd: &str, group: &str) -> Option<RunAs> {
             (number != gid && members.split(',').any(|member| member == name)).then_some(number)
         };
         let home = (!home.is_empty()).then(|| home.into());
-        Some(RunAs { name: name.to_owned(), uid: uid.parse().ok()?, gid, groups: group.lines().filter_map(member).collect(), home })
+        Some(RunAs {
+            name: name.to_owned(),
+            uid: uid.parse().ok()?,
+            gid,
+            groups: group.lines().filter_map(member).collect(),
+            home,
+        })
     })
 }
 
 /// `UID` or `UID:GID` of a user that the list does not have.
 fn numbers(text: &str) -> Option<RunAs> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten().filter(|number| *number < u32::MAX);
+    let number = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| text.parse::<u32>().ok())
+            .flatten()
+            .filter(|number| *number < u32::MAX)
+    };
     Some(RunAs { name: text.to_owned(), uid: number(uid)?, gid: number(gid)?, groups: Vec::new(), home: None })
 }
 
@@ -96,7 +109,8 @@ mod tests {
 
     #[test]
     fn users_are_found_by_name_and_number() {
-        let scan = RunAs { name: "scan".into(), uid: 997, gid: 996, groups: vec![120], home: Some("/var/lib/scan".into()) };
+        let scan =
+            RunAs { name: "scan".into(), uid: 997, gid: 996, groups: vec![120], home: Some("/var/lib/scan".into()) };
         let plain = |name: &str, uid, gid| RunAs { name: name.into(), uid, gid, groups: Vec::new(), home: None };
         let unknown = |name: &str| Err(RunAsError::Unknown(name.into()));
         for (text, expected) in [

@@ -1,4 +1,5 @@
-//! Finds a document in what a program printed: warnings may stand before it and after it, with braces of their own.
+//! Finds a document in what a program printed: warnings may stand before it and after it, with
+//! braces of their own.
 
 use super::{Fault, JsonReader};
 
@@ -6,7 +7,10 @@ use super::{Fault, JsonReader};
 const MOST_TRIES: usize = 1_000;
 
 /// Reads the first object in `text` of which `read` makes something.
-pub(in crate::adapters::kast_runner) fn find<T>(text: &str, read: impl Fn(&mut JsonReader<&[u8]>) -> Result<Option<T>, Fault>) -> Result<T, Fault> {
+pub(in crate::adapters::kast_runner) fn find<T>(
+    text: &str,
+    read: impl Fn(&mut JsonReader<&[u8]>) -> Result<Option<T>, Fault>,
+) -> Result<T, Fault> {
     let (mut from, mut problem) = (0, Fault::NoObject);
     for _ in 0..MOST_TRIES {
         let Some(brace) = text[from..].find('{') else { break };

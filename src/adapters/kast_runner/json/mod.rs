@@ -1,13 +1,18 @@
 //! Reads JSON as Python writes it, and as crashing programs spoil it, from a stream.
 //!
-//! Python's `json` module writes `NaN`, `Infinity` and lone surrogates, and tools around it add byte order marks, raw control characters and repeated keys. A strict parser refuses a whole
-//! document for one of these, and a plugin's result is lost for one odd value. This reader degrades the value alone: the caller asks for what it wants, and takes what it finds.
+//! Python's `json` module writes `NaN`, `Infinity` and lone surrogates, and tools around it add
+//! byte order marks, raw control characters and repeated keys. A strict parser refuses a whole
+//! document for one of these, and a plugin's result is lost for one odd value. This reader degrades
+//! the value alone: the caller asks for what it wants, and takes what it finds.
 //!
-//! - **Memory**: one buffer, and what the caller keeps. A text is kept up to the caller's bound and read to its end; a value that nobody wants is passed over.
+//! - **Memory**: one buffer, and what the caller keeps. A text is kept up to the caller's bound and
+//!   read to its end; a value that nobody wants is passed over.
 //! - **Stack**: nesting in the document costs none; only the caller's own calls nest.
-//! - **Faults**: a document that ends too early, or that is no JSON object, is a [`Fault`]. What follows the object is not read.
+//! - **Faults**: a document that ends too early, or that is no JSON object, is a [`Fault`]. What
+//!   follows the object is not read.
 //!
-//! No crate does this: strict ones (`serde_json`, `struson`) need a layer in front that knows where texts begin and end, which is the same lexer; `serde_json` also keeps a text whole.
+//! No crate does this: strict ones (`serde_json`, `struson`) need a layer in front that knows where
+//! texts begin and end, which is the same lexer; `serde_json` also keeps a text whole.
 
 mod find;
 mod reader;

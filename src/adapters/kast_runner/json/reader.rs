@@ -45,8 +45,12 @@ impl<R: Read> JsonReader<R> {
         }
     }
 
-    /// Goes through the members of the object that comes next. `each` reads the value, by exactly one call of this reader. `false`: something else came, and was passed over.
-    pub(in crate::adapters::kast_runner) fn object(&mut self, mut each: impl FnMut(&mut Self, &str) -> Result<(), Fault>) -> Result<bool, Fault> {
+    /// Goes through the members of the object that comes next. `each` reads the value, by exactly
+    /// one call of this reader. `false`: something else came, and was passed over.
+    pub(in crate::adapters::kast_runner) fn object(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &str) -> Result<(), Fault>,
+    ) -> Result<bool, Fault> {
         if self.significant()? != b'{' {
             self.skip()?;
             return Ok(false);
@@ -75,7 +79,10 @@ impl<R: Read> JsonReader<R> {
     }
 
     /// Goes through the elements of the list that comes next, as [`Self::object`] does.
-    pub(in crate::adapters::kast_runner) fn list(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<bool, Fault> {
+    pub(in crate::adapters::kast_runner) fn list(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<bool, Fault> {
         if self.significant()? != b'[' {
             self.skip()?;
             return Ok(false);
@@ -271,7 +278,8 @@ impl<R: Read> JsonReader<R> {
         Ok(())
     }
 
-    /// Whether there is a next byte; reads more if the buffer has none. A source may give few bytes at a time; the buffer is filled, so that a mark is not cut.
+    /// Whether there is a next byte; reads more if the buffer has none. A source may give few bytes
+    /// at a time; the buffer is filled, so that a mark is not cut.
     fn fill(&mut self) -> Result<bool, Fault> {
         if self.at < self.end {
             return Ok(true);

@@ -78,7 +78,10 @@ fn texts_are_read_as_python_writes_them() {
     ] {
         assert_eq!(text(json), expected, "{json}");
         let mut found = String::new();
-        JsonReader::open(Drip(json.as_bytes())).unwrap().object(|reader, _| reader.value(100).map(|value| found = value.into_text().unwrap())).unwrap();
+        JsonReader::open(Drip(json.as_bytes()))
+            .unwrap()
+            .object(|reader, _| reader.value(100).map(|value| found = value.into_text().unwrap()))
+            .unwrap();
         assert_eq!(found, expected, "{json}");
     }
     assert_eq!(x_of(b"{\"x\":\"b\xfccher\"}").unwrap().unwrap().into_text().unwrap(), "b\u{fffd}cher");
@@ -201,7 +204,8 @@ mod as_serde_json_reads {
         leaf.prop_recursive(4, 32, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-                prop::collection::btree_map(any::<String>(), inner, 0..6).prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
+                prop::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
             ]
         })
     }

@@ -63,7 +63,8 @@ impl Kept {
         }
     }
 
-    /// The text; bytes that are no UTF-8 are replaced, and a character that the bound cut is left out.
+    /// The text; bytes that are no UTF-8 are replaced, and a character that the bound cut is left
+    /// out.
     pub(super) fn finish(mut self) -> String {
         self.settle();
         if self.bytes.len() >= self.most

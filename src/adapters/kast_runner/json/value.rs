@@ -5,7 +5,8 @@
 pub(in crate::adapters::kast_runner) enum Value {
     /// A text, cut to the bound that was asked with.
     Text(String),
-    /// Anything without quotes or brackets: a number, `true`, `null`, `NaN`, `None`, or nothing at all.
+    /// Anything without quotes or brackets: a number, `true`, `null`, `NaN`, `None`, or nothing at
+    /// all.
     Bare(String),
     /// A list.
     List,
@@ -46,7 +47,11 @@ impl Value {
     }
 
     /// The number as a count, at most `most`; `None` for what is no number.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates, and negative numbers become 0")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates, and negative numbers become 0"
+    )]
     pub(in crate::adapters::kast_runner) fn count(&self, most: u64) -> Option<u64> {
         let word = match self {
             Self::Text(text) => text.trim(),

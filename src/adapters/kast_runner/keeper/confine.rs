@@ -1,7 +1,8 @@
 //! Starts a scanner that may do less than we may.
 //!
-//! All of it is set on a thread that does nothing else: user, privileges and mounts are a thread's own in Linux, and what a thread starts has them from its first instruction. The thread ends
-//! with them.
+//! All of it is set on a thread that does nothing else: user, privileges and mounts are a thread's
+//! own in Linux, and what a thread starts has them from its first instruction. The thread ends with
+//! them.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -81,7 +82,8 @@ pub(super) fn give_back(settings: &KeeperSettings, folder: &OwnedFd, tmp: &Path)
             isolation::hand_back(folder);
             isolation::remove_below(tmp);
         });
-        // Here and not by the node alone, which may be gone: a later scanner of the same user must not get at it.
+        // Here and not by the node alone, which may be gone: a later scanner of the same user must
+        // not get at it.
         let _gone = isolation::share(folder, None);
     }
 }
@@ -101,8 +103,12 @@ fn confined<T: Send>(settings: &KeeperSettings, tmp: Option<&Path>, work: impl F
     })
 }
 
-/// Puts the attempt's folder for temporary files in the place of `/tmp`, for this thread and what it starts.
-#[expect(deprecated, reason = "its replacement is unsafe for the sake of descriptors, which this thread shares with the others all the same")]
+/// Puts the attempt's folder for temporary files in the place of `/tmp`, for this thread and what
+/// it starts.
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe for the sake of descriptors, which this thread shares with the others all the same"
+)]
 fn hide_tmp(tmp: &Path) -> io::Result<()> {
     rustix::thread::unshare(UnshareFlags::NEWNS | UnshareFlags::FS)?;
     // What is mounted on the machine later shows up here as well, and not the other way round.
@@ -126,7 +132,8 @@ fn restrict(settings: &KeeperSettings) -> io::Result<()> {
     Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
-/// Keeps this process readable for itself, its node and its warden: a change of user closes it to all but root.
+/// Keeps this process readable for itself, its node and its warden: a change of user closes it to
+/// all but root.
 fn stay_readable() {
     let _refused = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
 }
@@ -134,5 +141,6 @@ fn stay_readable() {
 /// A name for lists of processes.
 pub(super) fn name_ourselves(name: &str) {
     use std::io::Write;
-    let _refused = File::options().write(true).open("/proc/self/comm").and_then(|mut file| file.write_all(name.as_bytes()));
+    let _refused =
+        File::options().write(true).open("/proc/self/comm").and_then(|mut file| file.write_all(name.as_bytes()));
 }

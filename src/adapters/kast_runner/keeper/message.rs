@@ -8,7 +8,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
 
 /// The most bytes of a frame: more than the kernel takes as arguments and environment of a program.
 const MOST_BYTES: u32 = 16 << 20;
@@ -58,14 +60,20 @@ impl Start {
     fn encode(&self) -> Vec<u8> {
         let count = self.args.len().to_string();
         let network = self.network.as_deref().unwrap_or_default();
-        let head = [self.program.as_os_str().as_bytes(), self.tmp.as_os_str().as_bytes(), network.as_bytes(), count.as_bytes()];
+        let head = [
+            self.program.as_os_str().as_bytes(),
+            self.tmp.as_os_str().as_bytes(),
+            network.as_bytes(),
+            count.as_bytes(),
+        ];
         let args = self.args.iter().map(|arg| arg.as_bytes());
         let environment = self.environment.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         head.into_iter().chain(args).chain(environment).flat_map(|text| text.iter().copied().chain([0])).collect()
     }
 
     fn decode(bytes: &[u8]) -> io::Result<Self> {
-        let mut texts: Vec<OsString> = bytes.split(|byte| *byte == 0).map(|text| OsString::from_vec(text.to_vec())).collect();
+        let mut texts: Vec<OsString> =
+            bytes.split(|byte| *byte == 0).map(|text| OsString::from_vec(text.to_vec())).collect();
         // Behind the last zero.
         texts.pop();
         let mut texts = texts.into_iter();
@@ -73,7 +81,8 @@ impl Start {
         let (program, tmp, network, count) = (next()?, next()?, next()?, next()?);
         let network = network.into_string().map_err(|_| broken("a network is no text"))?;
         let network = (!network.is_empty()).then_some(network);
-        let count: usize = count.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| broken("an order has no count"))?;
+        let count: usize =
+            count.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| broken("an order has no count"))?;
         let args: Vec<OsString> = texts.by_ref().take(count).collect();
         if args.len() < count {
             return Err(broken("an order lacks arguments"));
@@ -88,7 +97,8 @@ impl Start {
     /// A zero byte would end a text early.
     fn is_plain(&self) -> bool {
         let texts = self.args.iter().chain(self.environment.iter().flat_map(|(name, value)| [name, value]));
-        let own = [self.program.as_os_str(), self.tmp.as_os_str(), self.network.as_deref().unwrap_or_default().as_ref()];
+        let own =
+            [self.program.as_os_str(), self.tmp.as_os_str(), self.network.as_deref().unwrap_or_default().as_ref()];
         texts.map(OsString::as_os_str).chain(own).all(|text| !text.as_bytes().contains(&0))
     }
 }
@@ -99,7 +109,11 @@ pub(super) fn ask(stream: &mut UnixStream, request: Request) -> io::Result<()> {
 }
 
 /// Sends an order to start a scanner, with its descriptors.
-pub(super) fn send_start(stream: &mut UnixStream, start: &Start, descriptors: &[BorrowedFd<'_>; MOST_DESCRIPTORS]) -> io::Result<()> {
+pub(super) fn send_start(
+    stream: &mut UnixStream,
+    start: &Start,
+    descriptors: &[BorrowedFd<'_>; MOST_DESCRIPTORS],
+) -> io::Result<()> {
     if !start.is_plain() {
         return Err(io::Error::from_raw_os_error(rustix::io::Errno::INVAL.raw_os_error()));
     }
@@ -141,7 +155,9 @@ pub(super) fn receive(stream: &mut UnixStream) -> io::Result<Option<Received>> {
     let mut head = [0; HEAD];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let read = rustix::net::recvmsg(stream.as_fd(), &mut [IoSliceMut::new(&mut head)], &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    let read =
+        rustix::net::recvmsg(stream.as_fd(), &mut [IoSliceMut::new(&mut head)], &mut control, RecvFlags::CMSG_CLOEXEC)?
+            .bytes;
     if read == 0 {
         return Ok(None);
     }
@@ -219,7 +235,10 @@ impl Answer {
         while line.len() < LONGEST {
             stream.read_exact(&mut byte)?;
             if byte == *b"\n" {
-                return std::str::from_utf8(&line).ok().and_then(Self::parse).ok_or_else(|| broken("an unknown answer"));
+                return std::str::from_utf8(&line)
+                    .ok()
+                    .and_then(Self::parse)
+                    .ok_or_else(|| broken("an unknown answer"));
             }
             line.extend(byte);
         }
@@ -232,8 +251,15 @@ mod tests {
     use super::*;
 
     fn start(args: &[&str]) -> Start {
-        let environment = vec![("A".into(), OsString::from_vec(b"b\xff=c".to_vec())), ("EMPTY".into(), OsString::new())];
-        Start { program: "/opt/kast".into(), tmp: "/t".into(), args: args.iter().map(OsString::from).collect(), environment, network: None }
+        let environment =
+            vec![("A".into(), OsString::from_vec(b"b\xff=c".to_vec())), ("EMPTY".into(), OsString::new())];
+        Start {
+            program: "/opt/kast".into(),
+            tmp: "/t".into(),
+            args: args.iter().map(OsString::from).collect(),
+            environment,
+            network: None,
+        }
     }
 
     #[test]
@@ -244,7 +270,10 @@ mod tests {
         send_start(&mut node, &order, &[file.as_fd(), file.as_fd(), file.as_fd()]).unwrap();
         ask(&mut node, Request::Collect).unwrap();
         let received = receive(&mut keeper).unwrap().unwrap();
-        assert_eq!((received.request, received.start().unwrap(), received.descriptors.len()), (Request::Start, order, 3));
+        assert_eq!(
+            (received.request, received.start().unwrap(), received.descriptors.len()),
+            (Request::Start, order, 3)
+        );
         assert_eq!(receive(&mut keeper).unwrap().unwrap().request, Request::Collect);
         drop(node);
         assert!(receive(&mut keeper).unwrap().is_none());
@@ -252,15 +281,23 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_refused() {
-        for bytes in [&b""[..], b"/kast\0", b"/kast\0/t\0one\0", b"/kast\x00/t\x002\0one\0", b"/kast\x00/t\x000\0NAME\0"] {
+        for bytes in
+            [&b""[..], b"/kast\0", b"/kast\0/t\0one\0", b"/kast\x00/t\x002\0one\0", b"/kast\x00/t\x000\0NAME\0"]
+        {
             assert!(Start::decode(bytes).is_err(), "{bytes:?}");
         }
         let (mut node, mut keeper) = UnixStream::pair().unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
         let descriptors = [file.as_fd(), file.as_fd(), file.as_fd()];
-        assert_eq!(send_start(&mut node, &start(&["a\0b"]), &descriptors).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(
+            send_start(&mut node, &start(&["a\0b"]), &descriptors).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
         let long = "x".repeat(MOST_BYTES as usize);
-        assert_eq!(send_start(&mut node, &start(&[&long]), &descriptors).unwrap_err().kind(), io::ErrorKind::ArgumentListTooLong);
+        assert_eq!(
+            send_start(&mut node, &start(&[&long]), &descriptors).unwrap_err().kind(),
+            io::ErrorKind::ArgumentListTooLong
+        );
         node.write_all(b"Q\0\0\0\0").unwrap();
         assert!(receive(&mut keeper).is_err());
         node.write_all(b"S\xff\xff\xff\xff").unwrap();
@@ -270,7 +307,15 @@ mod tests {
     #[test]
     fn answers_are_read_as_they_are_written() {
         let (mut node, mut keeper) = UnixStream::pair().unwrap();
-        for answer in [Answer::Started(7), Answer::Failed(2), Answer::Code(-1), Answer::Signal(9), Answer::Runs, Answer::Idle, Answer::Left] {
+        for answer in [
+            Answer::Started(7),
+            Answer::Failed(2),
+            Answer::Code(-1),
+            Answer::Signal(9),
+            Answer::Runs,
+            Answer::Idle,
+            Answer::Left,
+        ] {
             answer.send(&mut keeper).unwrap();
             assert_eq!(Answer::read(&mut node).unwrap(), answer);
         }

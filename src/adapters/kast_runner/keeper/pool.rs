@@ -1,4 +1,5 @@
-//! The node's side: starts keepers, has one ready for the next attempt, and takes back those that can be used again.
+//! The node's side: starts keepers, has one ready for the next attempt, and takes back those that
+//! can be used again.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -45,10 +46,23 @@ struct Shared {
 
 impl Keepers {
     /// Keepers of `program`, and one that is ready soon.
-    pub(in super::super) fn start(program: PathBuf, settings: KeeperSettings, run: &Run, cgroups: Option<Cgroups>) -> Self {
+    pub(in super::super) fn start(
+        program: PathBuf,
+        settings: KeeperSettings,
+        run: &Run,
+        cgroups: Option<Cgroups>,
+    ) -> Self {
         let mark = run.keeper_mark();
-        let shared =
-            Shared { program, settings, mark, run: run.id.clone(), cgroups, next: AtomicU64::new(1), idle: Mutex::default(), starting: AtomicBool::new(false) };
+        let shared = Shared {
+            program,
+            settings,
+            mark,
+            run: run.id.clone(),
+            cgroups,
+            next: AtomicU64::new(1),
+            idle: Mutex::default(),
+            starting: AtomicBool::new(false),
+        };
         let keepers = Self(Arc::new(shared));
         keepers.prepare_another();
         keepers
@@ -79,7 +93,8 @@ impl Keepers {
         }
     }
 
-    /// Starts one on a thread, so that no attempt waits for it. Without a thread the next attempt starts its own.
+    /// Starts one on a thread, so that no attempt waits for it. Without a thread the next attempt
+    /// starts its own.
     fn prepare_another(&self) {
         if self.0.starting.swap(true, Ordering::AcqRel) {
             return;
@@ -88,7 +103,9 @@ impl Keepers {
         let prepare = move || {
             match keepers.0.spawn() {
                 Ok(keeper) => keepers.give(keeper),
-                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no keeper could be started in advance"),
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "no keeper could be started in advance")
+                }
             }
             keepers.0.starting.store(false, Ordering::Release);
         };
@@ -162,8 +179,15 @@ impl Keeper {
         self.cgroup.as_ref()
     }
 
-    /// Starts the scanner; `Ok(Err(…))`: the scanner could not be started; `Err(…)`: the keeper did not answer.
-    pub(in super::super) fn start(&mut self, start: &Start, stdout: &OwnedFd, stderr: &OwnedFd, folder: &OwnedFd) -> io::Result<io::Result<Pid>> {
+    /// Starts the scanner; `Ok(Err(…))`: the scanner could not be started; `Err(…)`: the keeper did
+    /// not answer.
+    pub(in super::super) fn start(
+        &mut self,
+        start: &Start,
+        stdout: &OwnedFd,
+        stderr: &OwnedFd,
+        folder: &OwnedFd,
+    ) -> io::Result<io::Result<Pid>> {
         message::send_start(&mut self.socket, start, &[stdout.as_fd(), stderr.as_fd(), folder.as_fd()])?;
         Ok(match Answer::read(&mut self.socket)? {
             Answer::Started(pid) => Ok(Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?),

@@ -21,10 +21,12 @@ use super::settings::KeeperSettings;
 pub(super) const COMMAND: &str = "keeper";
 /// What the process is called in lists of processes: at most 15 characters.
 const NAME: &str = "kastrel-keeper";
-/// How often dead descendants of a running scanner are collected that their own parents left behind.
+/// How often dead descendants of a running scanner are collected that their own parents left
+/// behind.
 const TIDY_EVERY: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
-/// The arguments of a keeper, if the command line asks for one. Only a node starts one; it is no command for people.
+/// The arguments of a keeper, if the command line asks for one. Only a node starts one; it is no
+/// command for people.
 #[must_use]
 pub fn keeper_arguments(args: &[OsString]) -> Option<&[OsString]> {
     let [_, command, rest @ ..] = args else { return None };
@@ -40,7 +42,10 @@ pub fn keeper_main(args: &[OsString]) -> ExitCode {
     };
     let kept = match settings {
         Some(settings) => Service::begin(settings).and_then(Service::run),
-        None => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is started by Kastrel itself, and is no command for people")),
+        None => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is started by Kastrel itself, and is no command for people",
+        )),
     };
     match kept {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,7 +92,8 @@ impl Service {
             match answered {
                 Ok(true) => {}
                 ended => {
-                    // The node is gone, or says what we do not understand: either way nobody cares for the attempt any more.
+                    // The node is gone, or says what we do not understand: either way nobody cares
+                    // for the attempt any more.
                     self.end();
                     return ended.map(drop);
                 }
@@ -114,7 +120,8 @@ impl Service {
         let answer = match (received.request, &self.attempt) {
             (Request::Start, None) => {
                 let start = received.start()?;
-                let Ok([stdout, stderr, folder]) = <[OwnedFd; 3]>::try_from(std::mem::take(&mut received.descriptors)) else {
+                let Ok([stdout, stderr, folder]) = <[OwnedFd; 3]>::try_from(std::mem::take(&mut received.descriptors))
+                else {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "an order lacks descriptors"));
                 };
                 let spawned = confine::spawn(&self.settings, &start, stdout, stderr);
@@ -124,7 +131,9 @@ impl Service {
                         self.attempt = Some(Attempt { leader, folder, tmp: start.tmp });
                         Answer::Started(leader.as_raw_nonzero().get())
                     }
-                    Err(error) => Answer::Failed(error.raw_os_error().unwrap_or_else(|| Errno::CANCELED.raw_os_error())),
+                    Err(error) => {
+                        Answer::Failed(error.raw_os_error().unwrap_or_else(|| Errno::CANCELED.raw_os_error()))
+                    }
                 }
             }
             (Request::Exit, Some(attempt)) => exit(attempt.leader)?,
@@ -142,11 +151,15 @@ impl Service {
         Ok(true)
     }
 
-    /// Collects the dead that fell to us, and never the scanner itself: its id must name nobody else before the node has done with it.
+    /// Collects the dead that fell to us, and never the scanner itself: its id must name nobody
+    /// else before the node has done with it.
     fn tidy(&self) {
         let Some(attempt) = &self.attempt else { return };
         for process in proc_table::descendants(rustix::process::getpid()) {
-            if process.is_zombie && process.pid != attempt.leader && process.parent == rustix::process::getpid().as_raw_nonzero().get() {
+            if process.is_zombie
+                && process.pid != attempt.leader
+                && process.parent == rustix::process::getpid().as_raw_nonzero().get()
+            {
                 let _gone = rustix::process::waitpid(Some(process.pid), WaitOptions::NOHANG);
             }
         }
@@ -156,7 +169,8 @@ impl Service {
     fn end(&mut self) {
         let own = rustix::process::getpid();
         if let Some(cgroup) = &self.cgroup {
-            // It takes us out as well, so that it can be removed. Without it, one after the other is killed all the same.
+            // It takes us out as well, so that it can be removed. Without it, one after the other
+            // is killed all the same.
             let _refused = cgroup.kill(own);
         }
         loop {
@@ -164,7 +178,8 @@ impl Service {
             for process in descendants.iter().filter(|process| !process.is_zombie) {
                 process::end(process);
             }
-            // Each of them falls to us when its parent is dead, so that this waits for all of them in the end.
+            // Each of them falls to us when its parent is dead, so that this waits for all of them
+            // in the end.
             match rustix::process::wait(WaitOptions::empty()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => break,

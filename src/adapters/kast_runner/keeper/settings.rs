@@ -12,7 +12,8 @@ pub(in super::super) struct KeeperSettings {
     /// The user, its first group and its other groups.
     pub(in super::super) user: Option<(u32, u32, Vec<u32>)>,
     pub(in super::super) rlimits: Vec<RlimitRule>,
-    /// The keeper's own cgroup, which its attempts are in as well, and where it goes while it kills that.
+    /// The keeper's own cgroup, which its attempts are in as well, and where it goes while it kills
+    /// that.
     pub(in super::super) cgroup: Option<(PathBuf, PathBuf)>,
     /// Whether attempts get a `/tmp` of their own.
     pub(in super::super) private_tmp: bool,

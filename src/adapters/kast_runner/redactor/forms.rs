@@ -1,12 +1,15 @@
-//! The forms in which programs print a text: as it is, within JSON, HTML, an address, a literal of a language or a command line, and as hexadecimal or base64.
+//! The forms in which programs print a text: as it is, within JSON, HTML, an address, a literal of
+//! a language or a command line, and as hexadecimal or base64.
 //!
-//! A form is a sequence of units, one for each character, each with its spellings. So every mixture is known, such as an address that encodes a part of the characters only, and its size grows with the
-//! text alone.
+//! A form is a sequence of units, one for each character, each with its spellings. So every mixture
+//! is known, such as an address that encodes a part of the characters only, and its size grows with
+//! the text alone.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// How many ends a form may have at one place: spellings that begin alike are told apart by the next unit.
+/// How many ends a form may have at one place: spellings that begin alike are told apart by the
+/// next unit.
 const MOST_ENDS: usize = 16;
 
 /// The spellings of one character.
@@ -28,7 +31,12 @@ pub(super) struct Found {
 impl Form {
     /// The bytes that it may begin with.
     pub(super) fn first_bytes(&self) -> BTreeSet<u8> {
-        self.0.first().into_iter().flat_map(|unit| unit.iter()).filter_map(|spelling| spelling.first().copied()).collect()
+        self.0
+            .first()
+            .into_iter()
+            .flat_map(|unit| unit.iter())
+            .filter_map(|spelling| spelling.first().copied())
+            .collect()
     }
 
     /// Whether the form stands at the beginning of some bytes.
@@ -99,19 +107,25 @@ impl Forms {
         forms
     }
 
-    /// The forms of a text that programs encode as a whole: hexadecimal, and base64, also where the text is a part of what is encoded, as in `user:secret`. There the characters at the edges, which hold
-    /// bits of the neighbours, are no part of it.
+    /// The forms of a text that programs encode as a whole: hexadecimal, and base64, also where the
+    /// text is a part of what is encoded, as in `user:secret`. There the characters at the edges,
+    /// which hold bits of the neighbours, are no part of it.
     pub(super) fn encoded(&mut self, text: &str) -> Vec<Form> {
         let bytes = text.as_bytes();
         let hex = |digits: &[u8; 16]| -> String {
-            bytes.iter().flat_map(|byte| [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]).map(char::from).collect()
+            bytes
+                .iter()
+                .flat_map(|byte| [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]])
+                .map(char::from)
+                .collect()
         };
         let mut texts = BTreeSet::from([hex(b"0123456789abcdef"), hex(b"0123456789ABCDEF")]);
         for before in 0..3 {
             for digits in [BASE64, BASE64_OF_ADDRESSES] {
                 let padded = base64(&[&[0; 2][..before], bytes].concat(), digits);
                 let unpadded = padded.trim_end_matches('=');
-                // Those that hold bits of what stands before are left out, and so is the last one where it holds bits of what follows.
+                // Those that hold bits of what stands before are left out, and so is the last one
+                // where it holds bits of what follows.
                 let first = (before * 8).div_ceil(6);
                 let is_even = (before + bytes.len()).is_multiple_of(3);
                 let inner = &unpadded[first..unpadded.len() - usize::from(!is_even)];
@@ -144,9 +158,18 @@ fn plain(c: char) -> Unit {
     let mut unit = BTreeSet::from([c.to_string()]);
     if !c.is_ascii_alphanumeric() {
         let number = u32::from(c);
-        unit.extend([format!("&#{number};"), format!("&#{number:03};"), format!("&#x{number:x};"), format!("&#x{number:X};"), format!("&#x{number:02x};")]);
+        unit.extend([
+            format!("&#{number};"),
+            format!("&#{number:03};"),
+            format!("&#x{number:x};"),
+            format!("&#x{number:X};"),
+            format!("&#x{number:02x};"),
+        ]);
         let bytes = c.to_string().into_bytes();
-        unit.extend([bytes.iter().map(|b| format!("%{b:02x}")).collect::<String>(), bytes.iter().map(|b| format!("%{b:02X}")).collect()]);
+        unit.extend([
+            bytes.iter().map(|b| format!("%{b:02x}")).collect::<String>(),
+            bytes.iter().map(|b| format!("%{b:02X}")).collect(),
+        ]);
     }
     unit.extend(named(c).iter().map(ToString::to_string));
     unit.into_iter().map(String::into_bytes).collect()
@@ -169,27 +192,35 @@ const fn named(c: char) -> &'static [&'static str] {
     }
 }
 
-/// A character within quotes, as JSON, JavaScript, Go, Python and shells escape it. A backslash begins an escape there and never stands for itself.
+/// A character within quotes, as JSON, JavaScript, Go, Python and shells escape it. A backslash
+/// begins an escape there and never stands for itself.
 fn literal(c: char) -> Unit {
     if c.is_ascii_alphanumeric() {
         return vec![c.to_string().into_bytes()];
     }
     let of_plain = plain(c).into_iter().filter_map(|one| String::from_utf8(one).ok());
     let mut unit: BTreeSet<String> = of_plain.filter(|one| !one.contains('\\')).collect();
-    let units = |digits: fn(u16) -> String| c.encode_utf16(&mut [0; 2]).iter().map(|unit| digits(*unit)).collect::<String>();
+    let units =
+        |digits: fn(u16) -> String| c.encode_utf16(&mut [0; 2]).iter().map(|unit| digits(*unit)).collect::<String>();
     let bytes = |digits: fn(u8) -> String| c.to_string().bytes().map(digits).collect::<String>();
     unit.extend([units(|unit| format!("\\u{unit:04x}")), units(|unit| format!("\\u{unit:04X}"))]);
     unit.extend([bytes(|byte| format!("\\x{byte:02x}")), bytes(|byte| format!("\\x{byte:02X}"))]);
     let number = u32::from(c);
     match number {
         0..=0xff => unit.extend([format!("\\x{number:02x}"), format!("\\x{number:02X}")]),
-        0x1_0000.. => unit.extend([format!("\\U{number:08x}"), format!("\\U{number:08X}"), format!("\\u{{{number:x}}}"), format!("\\u{{{number:X}}}")]),
+        0x1_0000.. => unit.extend([
+            format!("\\U{number:08x}"),
+            format!("\\U{number:08X}"),
+            format!("\\u{{{number:x}}}"),
+            format!("\\u{{{number:X}}}"),
+        ]),
         _ => {}
     }
     if c.is_ascii_punctuation() || c == ' ' {
         unit.insert(format!("\\{c}"));
         // A quote of JSON within HTML.
-        let within_html: Vec<String> = unit.iter().filter(|one| one.starts_with('&') && one.len() > 1).map(|one| format!("\\{one}")).collect();
+        let within_html: Vec<String> =
+            unit.iter().filter(|one| one.starts_with('&') && one.len() > 1).map(|one| format!("\\{one}")).collect();
         unit.extend(within_html);
     }
     let letter = match c {

@@ -1,7 +1,9 @@
 //! ZAP's alerts, as they stand in its findings.
 //!
-//! KAST lists the first fifty alerts as `Name [Risk]`, after its own issues that it found in the same alerts: alerts beyond are missing, the same alert of many pages is there many times, and what KAST
-//! has an issue for is there twice. So the issues are counted from the alerts: each name and risk is one issue.
+//! KAST lists the first fifty alerts as `Name [Risk]`, after its own issues that it found in the
+//! same alerts: alerts beyond are missing, the same alert of many pages is there many times, and
+//! what KAST has an issue for is there twice. So the issues are counted from the alerts: each name
+//! and risk is one issue.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -49,7 +51,11 @@ impl Alerts {
     }
 
     /// Reads a list of alerts, or one.
-    pub(super) fn read<R: Read>(&mut self, reader: &mut JsonReader<R>, catalogue: Option<&Catalogue>) -> Result<(), Fault> {
+    pub(super) fn read<R: Read>(
+        &mut self,
+        reader: &mut JsonReader<R>,
+        catalogue: Option<&Catalogue>,
+    ) -> Result<(), Fault> {
         if reader.is_list()? {
             reader.list(|reader| self.alert(reader, catalogue)).map(drop)
         } else if reader.is_object()? {
@@ -60,12 +66,22 @@ impl Alerts {
     }
 
     /// Reads a list of sites with their alerts, or one site.
-    pub(super) fn read_sites<R: Read>(&mut self, reader: &mut JsonReader<R>, catalogue: Option<&Catalogue>) -> Result<(), Fault> {
-        if reader.is_list()? { reader.list(|reader| self.site(reader, catalogue)).map(drop) } else { self.site(reader, catalogue) }
+    pub(super) fn read_sites<R: Read>(
+        &mut self,
+        reader: &mut JsonReader<R>,
+        catalogue: Option<&Catalogue>,
+    ) -> Result<(), Fault> {
+        if reader.is_list()? {
+            reader.list(|reader| self.site(reader, catalogue)).map(drop)
+        } else {
+            self.site(reader, catalogue)
+        }
     }
 
     fn site<R: Read>(&mut self, reader: &mut JsonReader<R>, catalogue: Option<&Catalogue>) -> Result<(), Fault> {
-        reader.object(|reader, key| if key == "alerts" { self.read(reader, catalogue) } else { reader.skip() }).map(drop)
+        reader
+            .object(|reader, key| if key == "alerts" { self.read(reader, catalogue) } else { reader.skip() })
+            .map(drop)
     }
 
     fn alert<R: Read>(&mut self, reader: &mut JsonReader<R>, catalogue: Option<&Catalogue>) -> Result<(), Fault> {
@@ -88,15 +104,19 @@ impl Alerts {
             Some("2") => Severity::Medium,
             Some("1") => Severity::Low,
             Some(_) => Severity::Informational,
-            None => risk.as_deref().map_or(Severity::Informational, |risk| risk_word(risk).unwrap_or(Severity::Unknown)),
+            None => {
+                risk.as_deref().map_or(Severity::Informational, |risk| risk_word(risk).unwrap_or(Severity::Unknown))
+            }
         };
-        let registered =
-            rule.and_then(|rule| RULES.iter().find(|(number, _)| *number == rule.trim())).and_then(|(_, id)| Some((id, catalogue?.registry.get(*id)?)));
+        let registered = rule
+            .and_then(|rule| RULES.iter().find(|(number, _)| *number == rule.trim()))
+            .and_then(|(_, id)| Some((id, catalogue?.registry.get(*id)?)));
         let issue = if let Some((id, kind)) = registered {
             IssueRef { id: (*id).to_owned(), severity: kind.severity, title: kind.title.clone() }
         } else {
-            let name =
-                Some(clean(&alert.or(name).unwrap_or_default(), MOST_NAME_CHARS)).filter(|name| !name.is_empty()).unwrap_or_else(|| "(unnamed alert)".into());
+            let name = Some(clean(&alert.or(name).unwrap_or_default(), MOST_NAME_CHARS))
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| "(unnamed alert)".into());
             IssueRef { id: name.clone(), severity, title: name }
         };
         let is_new = self.seen.len() >= MOST_DIFFERENT || self.seen.insert((issue.severity, issue.id.clone()));
@@ -107,8 +127,14 @@ impl Alerts {
     }
 }
 
-/// The issues as KAST lists them, where the alerts themselves are not there: each once, without `repeated`, which stand for some of the others, and as many as `summary` counts.
-pub(super) fn from_list(listed: IssueCollector, repeated: &[String], summary: Option<&str>, count: Option<u64>) -> IssueCollector {
+/// The issues as KAST lists them, where the alerts themselves are not there: each once, without
+/// `repeated`, which stand for some of the others, and as many as `summary` counts.
+pub(super) fn from_list(
+    listed: IssueCollector,
+    repeated: &[String],
+    summary: Option<&str>,
+    count: Option<u64>,
+) -> IssueCollector {
     let (all, issues) = listed.into_parts();
     let mut seen = BTreeSet::new();
     let has_alerts = issues.iter().any(|issue| !repeated.contains(&issue.id));

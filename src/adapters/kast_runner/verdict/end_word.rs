@@ -1,7 +1,10 @@
 //! The words that say how a plugin ended.
 //!
-//! KAST knows `success` and `fail` as the disposition of a result. In `kast_info.json` the status is that disposition, or one of its own words: `failed` after an exception, `unavailable`, `skipped`, and
-//! `unknown` where a result has no disposition. Only a word that is known to be good makes a result good: a plugin that says `timeout` or `partial` has not checked what it should have.
+//! KAST knows `success` and `fail` as the disposition of a result. In `kast_info.json` the status
+//! is that disposition, or one of its own words: `failed` after an exception, `unavailable`,
+//! `skipped`, and `unknown` where a result has no disposition. Only a word that is known to be good
+//! makes a result good: a plugin that says `timeout` or `partial` has not checked what it should
+//! have.
 
 use kastrel_actors::model::PluginStatus;
 
@@ -39,7 +42,9 @@ impl EndWord {
             "skipped" => Self::Skipped,
             "unavailable" => Self::Unavailable,
             "unknown" => Self::Unknown,
-            _ => Self::Other(Some(clean(word, MOST_WORD_CHARS)).filter(|word| !word.is_empty()).unwrap_or_else(|| "?".into())),
+            _ => Self::Other(
+                Some(clean(word, MOST_WORD_CHARS)).filter(|word| !word.is_empty()).unwrap_or_else(|| "?".into()),
+            ),
         }
     }
 
@@ -83,18 +88,38 @@ mod tests {
         for word in ["success", " Success ", "SUCCESS", "succeeded", "completed", "ok"] {
             assert_eq!(EndWord::read(word), EndWord::Good, "{word}");
         }
-        for word in
-            ["timeout", "partial", "aborted", "cancelled", "incomplete", "warning", "success?", "not ok", "unsuccessful", "interrupted", "n/a", "true", "0"]
-        {
+        for word in [
+            "timeout",
+            "partial",
+            "aborted",
+            "cancelled",
+            "incomplete",
+            "warning",
+            "success?",
+            "not ok",
+            "unsuccessful",
+            "interrupted",
+            "n/a",
+            "true",
+            "0",
+        ] {
             assert_eq!(EndWord::read(word).stated(), Some(PluginStatus::Failed), "{word}");
             assert_eq!(EndWord::read(word).odd_word(), Some(word), "{word}");
         }
-        for (word, read) in
-            [("", EndWord::Silent), (" ", EndWord::Silent), ("Fail", EndWord::Failed), ("ERROR", EndWord::Failed), ("unknown", EndWord::Unknown)]
-        {
+        for (word, read) in [
+            ("", EndWord::Silent),
+            (" ", EndWord::Silent),
+            ("Fail", EndWord::Failed),
+            ("ERROR", EndWord::Failed),
+            ("unknown", EndWord::Unknown),
+        ] {
             assert_eq!(EndWord::read(word), read, "{word}");
         }
         assert_eq!(EndWord::read("novel\u{1b}[31m"), EndWord::Other("novel".into()));
-        assert_eq!(EndWord::read("\u{1b}[31m"), EndWord::Other("?".into()), "a word of which nothing can be shown is a word");
+        assert_eq!(
+            EndWord::read("\u{1b}[31m"),
+            EndWord::Other("?".into()),
+            "a word of which nothing can be shown is a word"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! What a plugin's findings show of whether it checked anything.
 //!
-//! KAST calls a plugin successful whose tool ran, whatever became of it: testssl that could not connect, wafw00f whose site "appears to be down", a CORS check of which every request failed. Some of
-//! them leave a trace of that in their findings; the others are judged by what those say.
+//! KAST calls a plugin successful whose tool ran, whatever became of it: testssl that could not
+//! connect, wafw00f whose site "appears to be down", a CORS check of which every request failed.
+//! Some of them leave a trace of that in their findings; the others are judged by what those say.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -16,7 +17,8 @@ use super::{Sureness, said};
 /// The most bytes of a text that are kept.
 const MOST_TEXT_BYTES: usize = 16 << 10;
 
-/// A plugin whose result is judged by what others saw: that it found nothing may mean that nobody answered.
+/// A plugin whose result is judged by what others saw: that it found nothing may mean that nobody
+/// answered.
 struct Silent {
     key: &'static str,
     /// The plugins that ask the same address in the same way.
@@ -27,15 +29,25 @@ struct Silent {
 
 const SILENT: &[Silent] = &[
     Silent { key: "cors_analyzer", witnesses: &["wafw00f", "script_detection"], schemes: &[Scheme::Https] },
-    Silent { key: "katana", witnesses: &["wafw00f", "script_detection", "whatweb"], schemes: &[Scheme::Https, Scheme::Http] },
-    Silent { key: "ftap", witnesses: &["wafw00f", "script_detection", "whatweb"], schemes: &[Scheme::Https, Scheme::Http] },
+    Silent {
+        key: "katana",
+        witnesses: &["wafw00f", "script_detection", "whatweb"],
+        schemes: &[Scheme::Https, Scheme::Http],
+    },
+    Silent {
+        key: "ftap",
+        witnesses: &["wafw00f", "script_detection", "whatweb"],
+        schemes: &[Scheme::Https, Scheme::Http],
+    },
 ];
 /// The plugin that looks into the results of others, and those.
 const READERS: &[(&str, &[&str])] = &[("ai_surface_detection", &["katana", "whatweb", "script_detection"])];
 /// What errors of a connection have in them that was made.
-const REACHED_WORDS: &[&str] = &["CERTIFICATE_VERIFY_FAILED", "Client Error", "Server Error", "TooManyRedirects", "Exceeded "];
+const REACHED_WORDS: &[&str] =
+    &["CERTIFICATE_VERIFY_FAILED", "Client Error", "Server Error", "TooManyRedirects", "Exceeded "];
 /// What errors of a connection have in them that was not made.
-const UNREACHED_WORDS: &[&str] = &["ConnectionPool(", "Connection", "timed out", "Name or service not known", "SSLError"];
+const UNREACHED_WORDS: &[&str] =
+    &["ConnectionPool(", "Connection", "timed out", "Name or service not known", "SSLError"];
 
 /// Whether the target answered the plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,7 +95,12 @@ impl ToolResult {
                 self.scan = Some(has_tests);
                 self.problem = problem;
             }
-            "scanTime" => self.is_interrupted = reader.value(MOST_TEXT_BYTES)?.into_text().is_some_and(|text| text.to_lowercase().contains("interrupted")),
+            "scanTime" => {
+                self.is_interrupted = reader
+                    .value(MOST_TEXT_BYTES)?
+                    .into_text()
+                    .is_some_and(|text| text.to_lowercase().contains("interrupted"))
+            }
             "raw_data" => {
                 self.is_raw = true;
                 reader.skip()?;
@@ -113,7 +130,11 @@ impl ToolResult {
     }
 
     /// One element of testssl's result: a host with lists of tests, or a problem.
-    fn host<R: Read>(reader: &mut JsonReader<R>, has_tests: &mut bool, problem: &mut Option<String>) -> Result<(), Fault> {
+    fn host<R: Read>(
+        reader: &mut JsonReader<R>,
+        has_tests: &mut bool,
+        problem: &mut Option<String>,
+    ) -> Result<(), Fault> {
         let (mut id, mut severity, mut finding) = (None, None, None);
         reader.object(|reader, key| {
             let place = match key {
@@ -129,12 +150,15 @@ impl ToolResult {
             Ok(())
         })?;
         if id.as_deref() == Some("scanProblem") && severity.is_some_and(|word| word.eq_ignore_ascii_case("FATAL")) {
-            problem.get_or_insert_with(|| finding.as_deref().and_then(said).unwrap_or_else(|| "testssl could not scan the target".into()));
+            problem.get_or_insert_with(|| {
+                finding.as_deref().and_then(said).unwrap_or_else(|| "testssl could not scan the target".into())
+            });
         }
         Ok(())
     }
 
-    /// Why the plugin of this key checked nothing although it calls itself successful; its findings are an object, empty or not.
+    /// Why the plugin of this key checked nothing although it calls itself successful; its findings
+    /// are an object, empty or not.
     pub(super) fn unchecked(&self, key: &str, is_empty: bool) -> Option<String> {
         match key {
             "testssl" => {
@@ -154,7 +178,9 @@ impl ToolResult {
                 Some(self.answer.clone().unwrap_or_else(|| "Mozilla Observatory gave no result of a test".to_owned()))
             }
             // It lists each site that answered, with a firewall or without.
-            "wafw00f" if self.listed == Some(0) => Some("wafw00f reached no site: the target did not answer".to_owned()),
+            "wafw00f" if self.listed == Some(0) => {
+                Some("wafw00f reached no site: the target did not answer".to_owned())
+            }
             _ => None,
         }
     }
@@ -163,7 +189,8 @@ impl ToolResult {
 /// Whether the target answered the plugin of this key.
 pub(super) fn reach(key: &str, result: &PluginResult, sureness: Sureness, listed: Option<u64>) -> Reach {
     let has_failed = result.status == PluginStatus::Failed && sureness != Sureness::Unreadable;
-    let contains = |words: &[&str]| result.message.as_deref().is_some_and(|text| words.iter().any(|word| text.contains(word)));
+    let contains =
+        |words: &[&str]| result.message.as_deref().is_some_and(|text| words.iter().any(|word| text.contains(word)));
     match key {
         "wafw00f" if listed.is_some_and(|listed| listed > 0) => Reach::Reached,
         "wafw00f" if listed == Some(0) => Reach::Unreached,
@@ -196,7 +223,8 @@ enum Doubt {
     Unchecked(String),
 }
 
-/// A plugin that ended well and found nothing where nothing shows whether anybody answered: the target itself has to be asked.
+/// A plugin that ended well and found nothing where nothing shows whether anybody answered: the
+/// target itself has to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::adapters::kast_runner) struct Unsure {
     /// The key of its name.
@@ -205,8 +233,13 @@ pub(in crate::adapters::kast_runner) struct Unsure {
     pub(in crate::adapters::kast_runner) schemes: &'static [Scheme],
 }
 
-/// Judges the plugins that ended well and found nothing by what the others saw. One of which it is open still is in progress, or is returned where all is over.
-pub(in crate::adapters::kast_runner) fn judge(plugins: &mut [PluginResult], own: &BTreeMap<String, Own>, moment: Moment) -> Vec<Unsure> {
+/// Judges the plugins that ended well and found nothing by what the others saw. One of which it is
+/// open still is in progress, or is returned where all is over.
+pub(in crate::adapters::kast_runner) fn judge(
+    plugins: &mut [PluginResult],
+    own: &BTreeMap<String, Own>,
+    moment: Moment,
+) -> Vec<Unsure> {
     let mut unsure = Vec::new();
     for silent in SILENT {
         let Some((plugin, states)) = found_nothing(plugins, silent.key, silent.witnesses) else { continue };
@@ -230,29 +263,42 @@ fn judge_readers(plugins: &mut [PluginResult], moment: Moment) {
 }
 
 /// Ends the doubt about `unsure` by what the target answered for each: `Err` says why it did not.
-pub(in crate::adapters::kast_runner) fn settle(plugins: &mut [PluginResult], unsure: &[Unsure], answers: &[Result<(), String>]) {
+pub(in crate::adapters::kast_runner) fn settle(
+    plugins: &mut [PluginResult],
+    unsure: &[Unsure],
+    answers: &[Result<(), String>],
+) {
     for (one, answer) in unsure.iter().zip(answers) {
         let Err(why) = answer else { continue };
         let text = format!("Found nothing, and nothing shows that the target answered: {why}");
-        for plugin in plugins.iter_mut().filter(|plugin| plugin_name::key(&plugin.name) == one.key && plugin.status == PluginStatus::Completed) {
+        for plugin in plugins
+            .iter_mut()
+            .filter(|plugin| plugin_name::key(&plugin.name) == one.key && plugin.status == PluginStatus::Completed)
+        {
             (plugin.status, plugin.message) = (PluginStatus::Failed, said(&text));
         }
     }
     judge_readers(plugins, Moment::Over);
 }
 
-/// Takes back that plugins have checked anything: their network was cut off at a time that nobody knows.
+/// Takes back that plugins have checked anything: their network was cut off at a time that nobody
+/// knows.
 pub(in crate::adapters::kast_runner) fn cut_off(plugins: &mut [PluginResult]) {
-    const WHY: &str =
-        "The connection of the attempt's network ended before the scanner did (scans.egress_limit), so that nothing shows what this plugin reached";
+    const WHY: &str = "The connection of the attempt's network ended before the scanner did (scans.egress_limit), so that nothing shows what this plugin reached";
     for plugin in plugins.iter_mut().filter(|plugin| plugin.status == PluginStatus::Completed) {
         (plugin.status, plugin.message) = (PluginStatus::Failed, said(WHY));
     }
 }
 
-/// The plugin of this key, where it ended well and found nothing, and how those of `others` stand that are there.
-fn found_nothing<'a>(plugins: &'a mut [PluginResult], key: &str, others: &[&'static str]) -> Option<(&'a mut PluginResult, Vec<(&'static str, PluginStatus)>)> {
-    let state = |other: &str| plugins.iter().find(|plugin| plugin_name::key(&plugin.name) == other).map(|plugin| plugin.status);
+/// The plugin of this key, where it ended well and found nothing, and how those of `others` stand
+/// that are there.
+fn found_nothing<'a>(
+    plugins: &'a mut [PluginResult],
+    key: &str,
+    others: &[&'static str],
+) -> Option<(&'a mut PluginResult, Vec<(&'static str, PluginStatus)>)> {
+    let state =
+        |other: &str| plugins.iter().find(|plugin| plugin_name::key(&plugin.name) == other).map(|plugin| plugin.status);
     let states = others.iter().filter_map(|other| Some((*other, state(other)?))).collect();
     let plugin = plugins.iter_mut().find(|plugin| plugin_name::key(&plugin.name) == key)?;
     let is_empty = plugin.findings_count == 0 && plugin.issues_count() == 0;
@@ -288,9 +334,13 @@ fn of_silent(states: &[(&str, PluginStatus)], own: &BTreeMap<String, Own>, momen
     if states.iter().any(|(witness, _)| reach(witness) == Reach::Reached) {
         return Doubt::None;
     }
-    let unreached: Vec<&str> = states.iter().map(|(witness, _)| *witness).filter(|witness| reach(witness) == Reach::Unreached).collect();
+    let unreached: Vec<&str> =
+        states.iter().map(|(witness, _)| *witness).filter(|witness| reach(witness) == Reach::Unreached).collect();
     if unreached.is_empty() || states.iter().any(|(_, status)| is_open(*status, moment)) {
         return Doubt::Open;
     }
-    Doubt::Unchecked(format!("Found nothing, and the target did not answer: {} did not reach it", unreached.join(" and ")))
+    Doubt::Unchecked(format!(
+        "Found nothing, and the target did not answer: {} did not reach it",
+        unreached.join(" and ")
+    ))
 }

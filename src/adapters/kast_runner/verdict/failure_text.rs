@@ -1,9 +1,12 @@
 //! Texts by which a plugin says that it did not check anything, where it has no word for it.
 //!
-//! Some of KAST's plugins leave a file without a disposition and with a sentence such as "Plugin failed: no subdomains". Only the beginning of a text counts: what follows may be the scanned site's.
+//! Some of KAST's plugins leave a file without a disposition and with a sentence such as "Plugin
+//! failed: no subdomains". Only the beginning of a text counts: what follows may be the scanned
+//! site's.
 
 /// What such a text begins with.
-const OPENINGS: &[&str] = &["unable to ", "could not ", "cannot ", "failed to ", "error:", "error reading ", "plugin failed", "scan failed"];
+const OPENINGS: &[&str] =
+    &["unable to ", "could not ", "cannot ", "failed to ", "error:", "error reading ", "plugin failed", "scan failed"];
 /// What the first sentence of such a text has in it.
 const SENTENCES: &[&str] = &["could not be completed", "could not complete", "did not complete", "unable to complete"];
 /// The longest part of a text in which a sentence is looked for.
@@ -16,7 +19,9 @@ pub(super) fn says_failure(text: &str) -> bool {
     let is_plain = sentence.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '/' | '(' | ')'));
     // "testssl scan failed: …", "mozilla_observatory run failed: …".
     let has_failed = is_plain && start[sentence.len()..].starts_with(':') && sentence.ends_with(" failed");
-    has_failed || OPENINGS.iter().any(|opening| start.starts_with(opening)) || (is_plain && SENTENCES.iter().any(|part| sentence.contains(part)))
+    has_failed
+        || OPENINGS.iter().any(|opening| start.starts_with(opening))
+        || (is_plain && SENTENCES.iter().any(|part| sentence.contains(part)))
 }
 
 /// Whether it also says why: it does not end where the reason would begin.

@@ -1,7 +1,8 @@
 //! The issues of a plugin, in whatever shape it wrote them.
 //!
-//! KAST's plugins write a list of ids. A plugin of others may write one id, an object with ids as keys, or a list in an object; one odd shape must not make issues disappear. So whatever is not known
-//! to mean "none" is an issue, if need be one without a name.
+//! KAST's plugins write a list of ids. A plugin of others may write one id, an object with ids as
+//! keys, or a list in an object; one odd shape must not make issues disappear. So whatever is not
+//! known to mean "none" is an issue, if need be one without a name.
 
 use std::io::Read;
 
@@ -22,8 +23,22 @@ const MOST_DEPTH: u8 = 4;
 /// What names an issue in its object, the best first.
 const NAMES: &[&str] = &["id", "issue_id", "name", "title", "alert"];
 /// What holds issues in an object that is none.
-const CONTAINERS: &[&str] =
-    &["issues", "items", "list", "results", "alerts", "findings", "vulnerabilities", "critical", "high", "medium", "low", "informational", "info", "unknown"];
+const CONTAINERS: &[&str] = &[
+    "issues",
+    "items",
+    "list",
+    "results",
+    "alerts",
+    "findings",
+    "vulnerabilities",
+    "critical",
+    "high",
+    "medium",
+    "low",
+    "informational",
+    "info",
+    "unknown",
+];
 /// What describes an issue, or a number of issues, and is the id of none.
 const ATTRIBUTES: &[&str] = &[
     "severity",
@@ -96,13 +111,17 @@ const NOUNS: &[&str] = &[
 const ENDS: &[&str] = &["found", "detected", "identified", "reported", "discovered", "available"];
 
 /// Reads the value of `issues`: all issues are counted by their severity, the worst are kept.
-pub(super) fn read<R: Read>(reader: &mut JsonReader<R>, catalogue: Option<&Catalogue>) -> Result<IssueCollector, Fault> {
+pub(super) fn read<R: Read>(
+    reader: &mut JsonReader<R>,
+    catalogue: Option<&Catalogue>,
+) -> Result<IssueCollector, Fault> {
     let mut found = IssueCollector::default();
     Shapes { catalogue }.value(reader, &mut found, MOST_DEPTH)?;
     Ok(found)
 }
 
-/// Whether an object stands alone, so that its keys may be ids, or is an element of a list, and so an issue itself.
+/// Whether an object stands alone, so that its keys may be ids, or is an element of a list, and so
+/// an issue itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Alone,
@@ -144,8 +163,15 @@ impl Shapes<'_> {
     }
 
     /// An issue, issues by their ids, or an object around a list of issues.
-    fn object<R: Read>(self, reader: &mut JsonReader<R>, found: &mut IssueCollector, place: Place, depth: u8) -> Result<(), Fault> {
-        let (mut name, mut inner, mut says_anything): (Option<(usize, String)>, _, _) = (None, IssueCollector::default(), false);
+    fn object<R: Read>(
+        self,
+        reader: &mut JsonReader<R>,
+        found: &mut IssueCollector,
+        place: Place,
+        depth: u8,
+    ) -> Result<(), Fault> {
+        let (mut name, mut inner, mut says_anything): (Option<(usize, String)>, _, _) =
+            (None, IssueCollector::default(), false);
         reader.object(|reader, key| {
             if let Some(rank) = NAMES.iter().position(|name| *name == key) {
                 if let Some(text) = reader.value(MOST_ID_BYTES)?.into_name().filter(|text| !text.trim().is_empty())
@@ -179,10 +205,12 @@ impl Shapes<'_> {
     }
 
     fn is_registered(self, id: &str) -> bool {
-        self.catalogue.is_some_and(|catalogue| catalogue.registry.contains_key(id) || catalogue.registry.contains_key(id.trim()))
+        self.catalogue
+            .is_some_and(|catalogue| catalogue.registry.contains_key(id) || catalogue.registry.contains_key(id.trim()))
     }
 
-    /// KAST strips an id before it looks for it. One that it does not know may carry its severity, `Name [High]`.
+    /// KAST strips an id before it looks for it. One that it does not know may carry its severity,
+    /// `Name [High]`.
     fn issue(self, id: &str) -> IssueRef {
         let registry = self.catalogue.map(|catalogue| &catalogue.registry);
         let known = registry.and_then(|registry| registry.get(id).or_else(|| registry.get(id.trim())));
@@ -194,11 +222,16 @@ impl Shapes<'_> {
         if let Some((name, severity)) = with_risk {
             return IssueRef { severity, title: clean(name, MOST_ID_CHARS), id };
         }
-        IssueRef { severity: known.map_or(Severity::Unknown, |kind| kind.severity), title: known.map_or_else(|| id.clone(), |kind| kind.title.clone()), id }
+        IssueRef {
+            severity: known.map_or(Severity::Unknown, |kind| kind.severity),
+            title: known.map_or_else(|| id.clone(), |kind| kind.title.clone()),
+            id,
+        }
     }
 }
 
-/// Passes over a value, and says whether it means none: an empty list or object, `false`, 0, or a text such as "None".
+/// Passes over a value, and says whether it means none: an empty list or object, `false`, 0, or a
+/// text such as "None".
 fn is_nothing<R: Read>(reader: &mut JsonReader<R>) -> Result<bool, Fault> {
     let mut is_empty = true;
     let mut any = |reader: &mut JsonReader<R>| {
@@ -283,7 +316,10 @@ mod tests {
             (r#""['a', 'b']""#, &["['a', 'b']"]),
             // Ids as keys.
             (r#"{"exposed_admin_panel":{"count":1}}"#, &["exposed_admin_panel"]),
-            (r#"{"a":true,"b":["/x"],"c":"seen twice","d":false,"e":0,"f":[],"g":null,"h":{},"i":"None"}"#, &["a", "b", "c"]),
+            (
+                r#"{"a":true,"b":["/x"],"c":"seen twice","d":false,"e":0,"f":[],"g":null,"h":{},"i":"None"}"#,
+                &["a", "b", "c"],
+            ),
             (r#"{"BEAST":1,"count":1}"#, &["BEAST"]),
             // One issue without a list around it.
             (r#"{"id":"a","severity":"high"}"#, &["a"]),
@@ -308,8 +344,21 @@ mod tests {
 
     #[test]
     fn nothing_in_the_words_of_python_and_of_people_is_no_issue() {
-        let bare =
-            ["null", "None", "false", "False", "0", "0.0", "-0", "NaN", "[]", "{}", r#"{"count":0,"items":[]}"#, r#"{"high":[],"low":{}}"#, r#"{"a":false}"#];
+        let bare = [
+            "null",
+            "None",
+            "false",
+            "False",
+            "0",
+            "0.0",
+            "-0",
+            "NaN",
+            "[]",
+            "{}",
+            r#"{"count":0,"items":[]}"#,
+            r#"{"high":[],"low":{}}"#,
+            r#"{"a":false}"#,
+        ];
         let texts = [
             "",
             " ",

@@ -20,10 +20,13 @@ const FAILED_SILENTLY: &str = "Failed without a message. See the log.";
 const UNAVAILABLE: &str = "Tool not installed on this node";
 const SKIPPED: &str = "Skipped by the scanner";
 
-/// Merges: the plugins that KAST lists in its order, then the others, as far as a row has room for them.
+/// Merges: the plugins that KAST lists in its order, then the others, as far as a row has room for
+/// them.
 ///
-/// - `seen` are the plugins as they were seen so far, whether or not they have ended; `own` what ended ones say of themselves, by [`plugin_name::key`].
-/// - `written` is when `kast_info.json` was written, `zone` that of this machine. Both help to read KAST's times, which have no zone.
+/// - `seen` are the plugins as they were seen so far, whether or not they have ended; `own` what
+///   ended ones say of themselves, by [`plugin_name::key`].
+/// - `written` is when `kast_info.json` was written, `zone` that of this machine. Both help to read
+///   KAST's times, which have no zone.
 pub(in crate::adapters::kast_runner) fn merge(
     info: &Info,
     seen: &[PluginResult],
@@ -32,8 +35,12 @@ pub(in crate::adapters::kast_runner) fn merge(
     zone: &TimeZone,
 ) -> Vec<PluginResult> {
     let own_end = |listed: &Listed| own.get(&plugin_name::key(&listed.name)).and_then(|own| own.result.ended_at);
-    let clock =
-        Clock::new(zone, info.end.as_deref(), written, info.plugins.iter().map(|listed| (listed.start.as_deref(), listed.end.as_deref(), own_end(listed))));
+    let clock = Clock::new(
+        zone,
+        info.end.as_deref(),
+        written,
+        info.plugins.iter().map(|listed| (listed.start.as_deref(), listed.end.as_deref(), own_end(listed))),
+    );
     let mut plugins: Vec<PluginResult> = Vec::new();
     for listed in &info.plugins {
         let key = plugin_name::key(&listed.name);
@@ -41,7 +48,8 @@ pub(in crate::adapters::kast_runner) fn merge(
         plugins.push(last_word(listed, before, own.get(&key), &clock));
     }
     let listed: BTreeSet<String> = info.plugins.iter().map(|listed| plugin_name::key(&listed.name)).collect();
-    // Of those that KAST lists beyond the bound, its word is not known: what they say themselves does not count.
+    // Of those that KAST lists beyond the bound, its word is not known: what they say themselves
+    // does not count.
     let is_other = |plugin: &&PluginResult| {
         let key = plugin_name::key(&plugin.name);
         !listed.contains(&key) && !info.beyond.contains(&key)
@@ -58,20 +66,27 @@ fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, cl
     let name = seen.or(base).map_or_else(|| listed.name.clone(), |plugin| plugin.name.clone());
     let own_error = own.and_then(|own| own.error.clone());
     // A summary is a reason only of a plugin that knows itself that it failed.
-    let own_message = base.filter(|base| status != PluginStatus::Failed || base.status == status).and_then(|base| base.message.clone());
+    let own_message = base
+        .filter(|base| status != PluginStatus::Failed || base.status == status)
+        .and_then(|base| base.message.clone());
     let is_unreadable = own.is_some_and(|own| own.sureness == Sureness::Unreadable);
     let error = listed.error.clone().filter(|_| !(is_unreadable && word(listed) == EndWord::Good));
     // The scanner's log may have a reason that nothing else has.
-    let logged = seen.filter(|seen| seen.status == PluginStatus::Failed && status == PluginStatus::Failed).and_then(|seen| seen.message.clone());
+    let logged = seen
+        .filter(|seen| seen.status == PluginStatus::Failed && status == PluginStatus::Failed)
+        .and_then(|seen| seen.message.clone());
     let message = match status {
         // The true reason first: KAST's, the plugin's, then what else is known.
         PluginStatus::Completed => own_error.or(own_message).or(error).or(reason),
         _ => error.or(own_error).or(reason).or(logged).or(own_message),
     };
-    let Times { started_at, ended_at } = clock.times(listed.start.as_deref(), listed.end.as_deref(), own.and_then(|own| own.result.ended_at));
-    let started_at = started_at.or_else(|| base.and_then(|base| base.started_at)).or_else(|| seen.and_then(|seen| seen.started_at));
+    let Times { started_at, ended_at } =
+        clock.times(listed.start.as_deref(), listed.end.as_deref(), own.and_then(|own| own.result.ended_at));
+    let started_at =
+        started_at.or_else(|| base.and_then(|base| base.started_at)).or_else(|| seen.and_then(|seen| seen.started_at));
     let ended_at = ended_at.or_else(|| base.and_then(|base| base.ended_at));
-    // A start that is after the end is the one that is wrong: the end is what the plugin itself wrote down.
+    // A start that is after the end is the one that is wrong: the end is what the plugin itself
+    // wrote down.
     let started_at = started_at.filter(|start| ended_at.is_none_or(|end| *start <= end));
     let base = base.cloned().unwrap_or_else(|| PluginResult::new(&name, status));
     with_reason(PluginResult { name, status, message, started_at, ended_at, ..base })
@@ -87,15 +102,21 @@ fn state(word: EndWord, name: &str, own: Option<&Own>) -> (PluginStatus, Option<
         // The plugin says that it failed: a good word of KAST's does not make it good.
         (EndWord::Good, Some(status), _) => (status, None),
         (EndWord::Good, None, Some(_)) => (PluginStatus::Completed, None),
-        (EndWord::Good, None, None) => {
-            (PluginStatus::Failed, Some(format!("The scanner reports success, but the result file {}_processed.json is missing", clean(name, 100))))
-        }
+        (EndWord::Good, None, None) => (
+            PluginStatus::Failed,
+            Some(format!(
+                "The scanner reports success, but the result file {}_processed.json is missing",
+                clean(name, 100)
+            )),
+        ),
         (EndWord::Failed, ..) => (PluginStatus::Failed, None),
         (EndWord::Unavailable, ..) => (PluginStatus::Unavailable, Some(UNAVAILABLE.into())),
         (EndWord::Skipped, ..) => (PluginStatus::Skipped, Some(SKIPPED.into())),
         (EndWord::Silent | EndWord::Unknown, Some(status), _) => (status, None),
         // A result that does not say either how its plugin ended is no good one.
-        (EndWord::Silent | EndWord::Unknown, None, _) => (PluginStatus::Failed, Some("The scanner does not say how it ended".into())),
+        (EndWord::Silent | EndWord::Unknown, None, _) => {
+            (PluginStatus::Failed, Some("The scanner does not say how it ended".into()))
+        }
         // Nobody knows what the word means, so it is not a good one, whatever the plugin says.
         (EndWord::Other(word), says, _) => {
             let status = says.filter(|status| *status != PluginStatus::Completed).unwrap_or(PluginStatus::Failed);
@@ -104,18 +125,25 @@ fn state(word: EndWord, name: &str, own: Option<&Own>) -> (PluginStatus, Option<
     }
 }
 
-/// How a plugin that has left a result stands before the scanner's list is there, and what to say of it.
+/// How a plugin that has left a result stands before the scanner's list is there, and what to say
+/// of it.
 pub(in crate::adapters::kast_runner) fn so_far(own: &Own, logged: Option<&Logged>) -> (PluginStatus, Option<String>) {
     let own_says = || (own.result.status, own.result.message.clone());
     if own.result.status != PluginStatus::Completed {
         return own_says();
     }
     match logged {
-        Some(Logged { failure: Some(reason), .. }) => (PluginStatus::Failed, said(reason).or_else(|| Some(FAILED_SILENTLY.into()))),
-        Some(Logged { word: Some(word), is_processed: true, .. }) => match state(EndWord::read(word), &own.result.name, Some(own)) {
-            (PluginStatus::Completed, _) => own_says(),
-            (status, reason) => (status, reason.or_else(|| own.error.clone()).or_else(|| Some(FAILED_SILENTLY.into()))),
-        },
+        Some(Logged { failure: Some(reason), .. }) => {
+            (PluginStatus::Failed, said(reason).or_else(|| Some(FAILED_SILENTLY.into())))
+        }
+        Some(Logged { word: Some(word), is_processed: true, .. }) => {
+            match state(EndWord::read(word), &own.result.name, Some(own)) {
+                (PluginStatus::Completed, _) => own_says(),
+                (status, reason) => {
+                    (status, reason.or_else(|| own.error.clone()).or_else(|| Some(FAILED_SILENTLY.into())))
+                }
+            }
+        }
         // It is at work on its result.
         Some(Logged { has_started: true, .. }) => (PluginStatus::InProgress, None),
         _ if own.sureness == Sureness::Guessed => (PluginStatus::InProgress, None),
@@ -125,10 +153,16 @@ pub(in crate::adapters::kast_runner) fn so_far(own: &Own, logged: Option<&Logged
 
 /// The keys of the plugins that run.
 pub(in crate::adapters::kast_runner) fn running(plugins: &[PluginResult]) -> BTreeSet<String> {
-    plugins.iter().filter(|plugin| plugin.status == PluginStatus::InProgress).map(|plugin| plugin_name::key(&plugin.name)).collect()
+    plugins
+        .iter()
+        .filter(|plugin| plugin.status == PluginStatus::InProgress)
+        .map(|plugin| plugin_name::key(&plugin.name))
+        .collect()
 }
 
-/// Of an attempt that was asked to end: a plugin that failed from then on was broken off, and its last words are those of a tool that was interrupted. `at_stop` are the keys of those that ran then.
+/// Of an attempt that was asked to end: a plugin that failed from then on was broken off, and its
+/// last words are those of a tool that was interrupted. `at_stop` are the keys of those that ran
+/// then.
 pub(in crate::adapters::kast_runner) fn broken_off(plugins: &mut [PluginResult], at_stop: &BTreeSet<String>) {
     for plugin in plugins.iter_mut().filter(|plugin| plugin.status == PluginStatus::Failed) {
         if at_stop.contains(&plugin_name::key(&plugin.name)) {
@@ -141,7 +175,8 @@ fn word(listed: &Listed) -> EndWord {
     listed.status.as_deref().map_or(EndWord::Silent, EndWord::read)
 }
 
-/// Stands for plugins that were not read because there are too many: they are no gap that goes unseen.
+/// Stands for plugins that were not read because there are too many: they are no gap that goes
+/// unseen.
 pub(in crate::adapters::kast_runner) fn not_read(number: usize) -> PluginResult {
     let name = format!("({number} more {})", if number == 1 { "plugin" } else { "plugins" });
     let message = Some(format!("Not read: a scan has results of at most {MOST_PLUGINS} plugins"));

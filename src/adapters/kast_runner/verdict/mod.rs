@@ -1,9 +1,14 @@
-//! From what KAST and its plugins wrote to the last word on each plugin. All of it is text that hostile sites and crashing programs have written.
+//! From what KAST and its plugins wrote to the last word on each plugin. All of it is text that
+//! hostile sites and crashing programs have written.
 //!
-//! - [`processed`] reads a plugin's own file, [`info`] reads `kast_info.json`; both from streams, in bounded memory, and one odd value costs itself alone.
-//! - [`issues`] finds the issues in whatever shape they are written; [`end_word`] knows the words for an end, and takes no other word for a good one.
-//! - [`evidence`] and [`failure_text`] find out whether a plugin checked anything that does not say it; [`alerts`] counts those of ZAP.
-//! - [`merge()`] decides: KAST's word counts for states, the plugin's for issues and reasons, and neither makes a result good that cannot be read.
+//! - [`processed`] reads a plugin's own file, [`info`] reads `kast_info.json`; both from streams,
+//!   in bounded memory, and one odd value costs itself alone.
+//! - [`issues`] finds the issues in whatever shape they are written; [`end_word`] knows the words
+//!   for an end, and takes no other word for a good one.
+//! - [`evidence`] and [`failure_text`] find out whether a plugin checked anything that does not say
+//!   it; [`alerts`] counts those of ZAP.
+//! - [`merge()`] decides: KAST's word counts for states, the plugin's for issues and reasons, and
+//!   neither makes a result good that cannot be read.
 //! - [`times`] finds out when a plugin ran: KAST's times have no zone.
 
 mod alerts;

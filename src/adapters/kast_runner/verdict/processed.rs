@@ -1,4 +1,5 @@
-//! A plugin's own file, `<name>_processed.json`: read from a stream, in bounded memory, however large it is.
+//! A plugin's own file, `<name>_processed.json`: read from a stream, in bounded memory, however
+//! large it is.
 
 use std::io::Read;
 
@@ -22,7 +23,8 @@ const MOST_TEXTS: usize = 200;
 const MOST_NUMBER_BYTES: usize = 1 << 10;
 /// KAST's word where a plugin left nothing.
 const NO_RESULTS: &str = "No results available.";
-/// What the summary of a plugin that failed begins with where it only says that nothing was found: no reason for a failure.
+/// What the summary of a plugin that failed begins with where it only says that nothing was found:
+/// no reason for a failure.
 const EMPTY_SUMMARY: &str = "No ";
 /// In such a summary it is the reason: the tool left nothing.
 const NOTHING_PRODUCED: &str = " produced";
@@ -44,7 +46,11 @@ pub(in crate::adapters::kast_runner) struct Own {
 
 impl Own {
     /// Of a result, as sure as that.
-    pub(in crate::adapters::kast_runner) const fn new(result: PluginResult, sureness: Sureness, error: Option<String>) -> Self {
+    pub(in crate::adapters::kast_runner) const fn new(
+        result: PluginResult,
+        sureness: Sureness,
+        error: Option<String>,
+    ) -> Self {
         Self { result, sureness, error, reach: Reach::Unknown, written: None }
     }
 
@@ -103,7 +109,10 @@ fn parts(name: &str, source: impl Read, catalogue: Option<&Catalogue>) -> Result
     let is_zap = plugin_name::key(name) == ZAP;
     JsonReader::open(source)?.object(|reader, key| {
         // A key that is repeated: the last one counts, as in Python.
-        is_result |= matches!(key, "findings_count" | "issues" | "disposition" | "summary" | "findings" | "fail" | "failed" | "error");
+        is_result |= matches!(
+            key,
+            "findings_count" | "issues" | "disposition" | "summary" | "findings" | "fail" | "failed" | "error"
+        );
         match key {
             "findings_count" => parts.count = reader.value(MOST_NUMBER_BYTES)?.count(MAX_COUNT),
             "issues" => parts.issues = issues::read(reader, catalogue)?,
@@ -148,7 +157,11 @@ fn texts<R: Read>(reader: &mut JsonReader<R>) -> Result<Vec<String>, Fault> {
 }
 
 /// `has_alerts`: whether to read ZAP's.
-fn section<R: Read>(reader: &mut JsonReader<R>, has_alerts: bool, catalogue: Option<&Catalogue>) -> Result<Section, Fault> {
+fn section<R: Read>(
+    reader: &mut JsonReader<R>,
+    has_alerts: bool,
+    catalogue: Option<&Catalogue>,
+) -> Result<Section, Fault> {
     if !reader.is_object()? {
         return Ok(Section { results: text(reader)?, ..Section::default() });
     }
@@ -199,7 +212,8 @@ fn summary<R: Read>(reader: &mut JsonReader<R>) -> Result<(Option<String>, Optio
     Ok((None, error))
 }
 
-/// `is_kast`: whether it is one of KAST's plugins, of which some do not say that they checked nothing.
+/// `is_kast`: whether it is one of KAST's plugins, of which some do not say that they checked
+/// nothing.
 fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
     let Parts {
         count,
@@ -218,34 +232,45 @@ fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
     } = parts;
     let key = if is_kast { plugin_name::key(name) } else { String::new() };
     // What the file says in several places is as bad as the worst of them.
-    let words = [disposition, findings.disposition, failure.disposition].into_iter().flatten().map(|word| EndWord::read(&word));
-    let word = words.filter(|word| *word != EndWord::Silent).reduce(|one, other| if other.badness() > one.badness() { other } else { one });
+    let words =
+        [disposition, findings.disposition, failure.disposition].into_iter().flatten().map(|word| EndWord::read(&word));
+    let word = words
+        .filter(|word| *word != EndWord::Silent)
+        .reduce(|one, other| if other.badness() > one.badness() { other } else { one });
     let unchecked = if findings.is_object { findings.tool.unchecked(&key, findings.is_empty_object) } else { None };
     let listed = findings.tool.listed;
     let has_failed = word.as_ref().and_then(EndWord::stated) == Some(PluginStatus::Failed);
     // Results that are a text are an error only where the plugin failed.
     let results = findings.results.or(failure.results).filter(|_| has_failed);
-    let mut error = [findings.error, failure.error, error, results, summary_error].into_iter().flatten().find_map(|text| said(&text));
+    let mut error = [findings.error, failure.error, error, results, summary_error]
+        .into_iter()
+        .flatten()
+        .find_map(|text| said(&text));
     let summary = summary.and_then(|text| said(&text));
     let left_nothing = findings.is_empty_object && summary.as_deref() == Some(NO_RESULTS);
     // A plugin that knows a word for its end says it; another may say in a sentence that it failed.
-    let says_so = word.is_none() && [&summary, &results_message, &executive_summary].into_iter().flatten().any(|text| says_failure(text));
+    let says_so = word.is_none()
+        && [&summary, &results_message, &executive_summary].into_iter().flatten().any(|text| says_failure(text));
     let stated = if says_so { Some(PluginStatus::Failed) } else { word.as_ref().and_then(EndWord::stated) };
     let (status, sureness) = match stated {
         Some(PluginStatus::Completed) | None if unchecked.is_some() => (PluginStatus::Failed, Sureness::Stated),
         Some(status) => (status, Sureness::Stated),
-        // A plugin that broke off leaves no disposition; it leaves an error, or nothing and KAST's stock phrase.
+        // A plugin that broke off leaves no disposition; it leaves an error, or nothing and KAST's
+        // stock phrase.
         None if error.is_some() || left_nothing => (PluginStatus::Failed, Sureness::Stated),
         None => (PluginStatus::Completed, Sureness::Guessed),
     };
     if status == PluginStatus::Failed {
-        let sentences =
-            [&summary, &results_message, &executive_summary, &details].map(|text| text.as_deref().filter(|text| says_failure(text) && has_reason(text)));
+        let sentences = [&summary, &results_message, &executive_summary, &details]
+            .map(|text| text.as_deref().filter(|text| says_failure(text) && has_reason(text)));
         error = error.or(unchecked).or_else(|| sentences.into_iter().flatten().find_map(said));
     }
-    let error = error.or_else(|| word.as_ref().and_then(EndWord::odd_word).map(|word| format!("The plugin ended as \"{word}\"")));
-    let is_reason = |text: &str| (!text.starts_with(EMPTY_SUMMARY) && has_reason(text)) || text.contains(NOTHING_PRODUCED);
-    let message = error.clone().or_else(|| summary.clone().filter(|text| status != PluginStatus::Failed || is_reason(text)));
+    let error = error
+        .or_else(|| word.as_ref().and_then(EndWord::odd_word).map(|word| format!("The plugin ended as \"{word}\"")));
+    let is_reason =
+        |text: &str| (!text.starts_with(EMPTY_SUMMARY) && has_reason(text)) || text.contains(NOTHING_PRODUCED);
+    let message =
+        error.clone().or_else(|| summary.clone().filter(|text| status != PluginStatus::Failed || is_reason(text)));
     let mut result = PluginResult { status, message, ended_at: timestamp, ..PluginResult::new(name, status) };
     // A count that is no number is at least that of the issues.
     let mut findings_count = count;

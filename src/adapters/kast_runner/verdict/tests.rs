@@ -27,12 +27,16 @@ fn cases(folder: &str) -> PathBuf {
 
 /// Every file of a folder has an expectation.
 fn assert_all_are_expected<'a>(folder: &str, expected: impl Iterator<Item = &'a str>) {
-    let files: BTreeSet<String> = std::fs::read_dir(cases(folder)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let files: BTreeSet<String> = std::fs::read_dir(cases(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     assert_eq!(files, expected.map(str::to_owned).collect());
 }
 
 fn catalogue() -> Catalogue {
-    let registry = catalogue_text::registry(&String::from_utf8(case("registry", "after-a-warning.txt")).unwrap()).unwrap().kinds;
+    let registry =
+        catalogue_text::registry(&String::from_utf8(case("registry", "after-a-warning.txt")).unwrap()).unwrap().kinds;
     Catalogue { registry, ..Catalogue::default() }
 }
 
@@ -63,8 +67,11 @@ const REAL: &[(&str, &[u8])] = &[
 
 #[test]
 fn the_files_of_a_real_run_are_read() {
-    let shown: Vec<String> =
-        REAL.iter().map(|(name, json)| read(name, *json, None).result).map(|p| format!("{} {} {}", p.name, p.status, p.findings_count)).collect();
+    let shown: Vec<String> = REAL
+        .iter()
+        .map(|(name, json)| read(name, *json, None).result)
+        .map(|p| format!("{} {} {}", p.name, p.status, p.findings_count))
+        .collect();
     assert_eq!(
         shown,
         [
@@ -78,7 +85,10 @@ fn the_files_of_a_real_run_are_read() {
         ]
     );
     let testssl = read("testssl", REAL[1].1, None).result;
-    assert_eq!(testssl.message.as_deref(), Some(r#"testssl scan failed: /usr/bin/testssl: unrecognized option "--socket-timeout""#));
+    assert_eq!(
+        testssl.message.as_deref(),
+        Some(r#"testssl scan failed: /usr/bin/testssl: unrecognized option "--socket-timeout""#)
+    );
     assert_eq!(testssl.ended_at, Some("2026-11-23T19:07:00.390Z".parse().unwrap()));
 }
 
@@ -157,7 +167,14 @@ fn a_result_with_odd_values_is_read_and_one_that_cannot_be_read_fails() {
         let own = read("whatweb", case("results", file).as_slice(), Some(&catalogue));
         let seen = [own.result.clone()];
         // KAST's good word does not make a result good that cannot be read.
-        let plugin = merge(&Info::read(case("info", "sane.json").as_slice()), &seen, &[("whatweb".to_owned(), own)].into(), None, &TimeZone::UTC).remove(0);
+        let plugin = merge(
+            &Info::read(case("info", "sane.json").as_slice()),
+            &seen,
+            &[("whatweb".to_owned(), own)].into(),
+            None,
+            &TimeZone::UTC,
+        )
+        .remove(0);
         let severities = plugin.severity_counts();
         assert_eq!((plugin.status, plugin.findings_count), (*status, *findings), "{file}: {:?}", plugin.message);
         assert_eq!([severities.high, severities.medium, severities.low, severities.unknown], *counts, "{file}");
@@ -171,7 +188,11 @@ fn the_worst_issues_are_listed_first_and_all_are_counted() {
     let catalogue = catalogue();
     for (file, total) in [("issues-201.json", 201), ("issues-1340.json", 1340), ("issues-1000-novel.json", 1002)] {
         let plugin = read("whatweb", case("results", file).as_slice(), Some(&catalogue)).result;
-        assert_eq!((plugin.issues.len(), plugin.issues_count(), plugin.issues[0].id.as_str()), (200, total, "exposed_admin_panel"), "{file}");
+        assert_eq!(
+            (plugin.issues.len(), plugin.issues_count(), plugin.issues[0].id.as_str()),
+            (200, total, "exposed_admin_panel"),
+            "{file}"
+        );
     }
 }
 
@@ -196,22 +217,34 @@ fn an_odd_info_file_costs_no_scan() {
         ("trailing-garbage.json", PluginStatus::Completed),
         ("odd-names.json", PluginStatus::Completed),
     ];
-    let broken: &[(&str, Fault)] =
-        &[("truncated.json", Fault::Truncated), ("utf16.json", Fault::Utf16), ("list.json", Fault::NoObject), ("empty.json", Fault::Empty)];
-    assert_all_are_expected("info", read_whole.iter().map(|(file, _)| *file).chain(broken.iter().map(|(file, _)| *file)));
+    let broken: &[(&str, Fault)] = &[
+        ("truncated.json", Fault::Truncated),
+        ("utf16.json", Fault::Utf16),
+        ("list.json", Fault::NoObject),
+        ("empty.json", Fault::Empty),
+    ];
+    assert_all_are_expected(
+        "info",
+        read_whole.iter().map(|(file, _)| *file).chain(broken.iter().map(|(file, _)| *file)),
+    );
     let sane = case("results", "sane.json");
     for (file, status) in read_whole {
         let json = case("info", file);
         assert_eq!(Info::read(json.as_slice()).broken, None, "{file}");
         let plugins = merged(&json, &[("whatweb", &sane)], &TimeZone::UTC);
         let whatweb: Vec<_> = plugins.iter().filter(|plugin| plugin_name::key(&plugin.name) == "whatweb").collect();
-        assert_eq!((whatweb.len(), whatweb[0].name.as_str(), whatweb[0].status, whatweb[0].findings_count), (1, "whatweb", *status, 2), "{file}");
+        assert_eq!(
+            (whatweb.len(), whatweb[0].name.as_str(), whatweb[0].status, whatweb[0].findings_count),
+            (1, "whatweb", *status, 2),
+            "{file}"
+        );
         assert_eq!(plugins.len(), if *file == "odd-names.json" { 8 } else { 1 }, "{file}");
     }
     for (file, fault) in broken {
         let json = case("info", file);
         assert_eq!(Info::read(json.as_slice()).broken.as_ref(), Some(fault), "{file}");
-        // What the plugin itself says is known all the same, and so is what was read before the break.
+        // What the plugin itself says is known all the same, and so is what was read before the
+        // break.
         let plugins = merged(&json, &[("whatweb", &sane)], &TimeZone::UTC);
         assert_eq!((plugins[0].name.as_str(), plugins[0].status), ("whatweb", PluginStatus::Completed), "{file}");
         assert_eq!(plugins[0].started_at.is_some(), *file == "truncated.json", "{file}");
@@ -222,10 +255,14 @@ fn an_odd_info_file_costs_no_scan() {
 fn a_plugin_with_any_name_is_shown() {
     let plugins = merged(&case("info", "odd-names.json"), &[], &TimeZone::UTC);
     let shown: Vec<_> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.status)).collect();
-    let names = ["my plugin/1", "näme", "nmap.vuln", "(unnamed plugin)", "(unnamed plugin) 2", "7", "<b>x</b>", "whatweb"];
+    let names =
+        ["my plugin/1", "näme", "nmap.vuln", "(unnamed plugin)", "(unnamed plugin) 2", "7", "<b>x</b>", "whatweb"];
     assert_eq!(shown, names.map(|name| (name, PluginStatus::Failed)));
     assert_eq!(plugins[1].message.as_deref(), Some("it broke"));
-    assert_eq!(plugins[7].message.as_deref(), Some("The scanner reports success, but the result file whatweb_processed.json is missing"));
+    assert_eq!(
+        plugins[7].message.as_deref(),
+        Some("The scanner reports success, but the result file whatweb_processed.json is missing")
+    );
     let many: Vec<_> = (0..600).map(|n| serde_json::json!({ "plugin_name": n, "status": "fail" })).collect();
     let info = Info::read(serde_json::json!({ "plugins": many }).to_string().as_bytes());
     let merged = merge(&info, &[], &BTreeMap::new(), None, &TimeZone::UTC);
@@ -242,17 +279,47 @@ fn the_worse_word_counts() {
         (r#""status":"success""#, Some(good), PluginStatus::Completed, Some("Found 1 issue")),
         (r#""status":"Success ""#, Some(unsure), PluginStatus::Completed, Some("Found 1 issue")),
         (r#""status":"success""#, Some(bad), PluginStatus::Failed, Some("no route")),
-        (r#""status":"success""#, Some(torn), PluginStatus::Failed, Some("Result file cannot be read: it is truncated")),
-        (r#""status":"success","error":"odd""#, Some(torn), PluginStatus::Failed, Some("Result file cannot be read: it is truncated")),
-        (r#""status":"success""#, None, PluginStatus::Failed, Some("The scanner reports success, but the result file p_processed.json is missing")),
+        (
+            r#""status":"success""#,
+            Some(torn),
+            PluginStatus::Failed,
+            Some("Result file cannot be read: it is truncated"),
+        ),
+        (
+            r#""status":"success","error":"odd""#,
+            Some(torn),
+            PluginStatus::Failed,
+            Some("Result file cannot be read: it is truncated"),
+        ),
+        (
+            r#""status":"success""#,
+            None,
+            PluginStatus::Failed,
+            Some("The scanner reports success, but the result file p_processed.json is missing"),
+        ),
         (r#""status":"fail""#, Some(good), PluginStatus::Failed, Some("Failed without a message. See the log.")),
         (r#""status":"fail""#, Some(bad), PluginStatus::Failed, Some("no route")),
-        (r#""status":"failed","error":"division by \u001b[31mzero""#, Some(bad), PluginStatus::Failed, Some("division by zero")),
+        (
+            r#""status":"failed","error":"division by \u001b[31mzero""#,
+            Some(bad),
+            PluginStatus::Failed,
+            Some("division by zero"),
+        ),
         (r#""status":"failed","error":"division by zero""#, None, PluginStatus::Failed, Some("division by zero")),
         (r#""status":"failed","error":"killed""#, Some(torn), PluginStatus::Failed, Some("killed")),
-        (r#""status":"failed","error":null"#, None, PluginStatus::Failed, Some("Failed without a message. See the log.")),
+        (
+            r#""status":"failed","error":null"#,
+            None,
+            PluginStatus::Failed,
+            Some("Failed without a message. See the log."),
+        ),
         (r#""status":"unavailable""#, None, PluginStatus::Unavailable, Some("Tool not installed on this node")),
-        (r#""status":"unavailable","error":"docker is missing""#, None, PluginStatus::Unavailable, Some("docker is missing")),
+        (
+            r#""status":"unavailable","error":"docker is missing""#,
+            None,
+            PluginStatus::Unavailable,
+            Some("docker is missing"),
+        ),
         (r#""status":"skipped""#, None, PluginStatus::Skipped, Some("Skipped by the scanner")),
         (r#""status":"unknown""#, None, PluginStatus::Failed, Some("The scanner does not say how it ended")),
         (r#""status":"unknown""#, Some(good), PluginStatus::Completed, Some("Found 1 issue")),
@@ -266,31 +333,76 @@ fn the_worse_word_counts() {
             PluginStatus::Failed,
             Some("The plugin ended as \"timeout\""),
         ),
-        (r#""status":"success""#, Some(r#"{"disposition":"partial","findings_count":3}"#), PluginStatus::Failed, Some("The plugin ended as \"partial\"")),
-        (r#""status":"success""#, Some(r#"{"findings":{"disposition":"aborted"}}"#), PluginStatus::Failed, Some("The plugin ended as \"aborted\"")),
-        (r#""status":"success""#, Some(r#"{"disposition":"timeout","error":"no answer after 600 s"}"#), PluginStatus::Failed, Some("no answer after 600 s")),
-        (r#""status":"success""#, Some(r#"{"disposition":"","findings":{"disposition":"fail","error":"no route"}}"#), PluginStatus::Failed, Some("no route")),
+        (
+            r#""status":"success""#,
+            Some(r#"{"disposition":"partial","findings_count":3}"#),
+            PluginStatus::Failed,
+            Some("The plugin ended as \"partial\""),
+        ),
+        (
+            r#""status":"success""#,
+            Some(r#"{"findings":{"disposition":"aborted"}}"#),
+            PluginStatus::Failed,
+            Some("The plugin ended as \"aborted\""),
+        ),
+        (
+            r#""status":"success""#,
+            Some(r#"{"disposition":"timeout","error":"no answer after 600 s"}"#),
+            PluginStatus::Failed,
+            Some("no answer after 600 s"),
+        ),
+        (
+            r#""status":"success""#,
+            Some(r#"{"disposition":"","findings":{"disposition":"fail","error":"no route"}}"#),
+            PluginStatus::Failed,
+            Some("no route"),
+        ),
         (
             r#""status":"success""#,
             Some(r#"{"disposition":"success","findings":{"disposition":"fail","error":"no route"}}"#),
             PluginStatus::Failed,
             Some("no route"),
         ),
-        (r#""status":"success""#, Some(r#"{"disposition":"unknown","findings_count":1}"#), PluginStatus::Failed, Some("The plugin ended as \"unknown\"")),
-        (r#""status":"success""#, Some(r#"{"disposition":" Success\n","findings_count":1}"#), PluginStatus::Completed, None),
+        (
+            r#""status":"success""#,
+            Some(r#"{"disposition":"unknown","findings_count":1}"#),
+            PluginStatus::Failed,
+            Some("The plugin ended as \"unknown\""),
+        ),
+        (
+            r#""status":"success""#,
+            Some(r#"{"disposition":" Success\n","findings_count":1}"#),
+            PluginStatus::Completed,
+            None,
+        ),
         (r#""status":"timeout""#, Some(unsure), PluginStatus::Failed, Some("The scanner ended it as \"timeout\"")),
         (r#""status":"partial""#, Some(good), PluginStatus::Failed, Some("The scanner ended it as \"partial\"")),
-        (r#""status":"timeout","error":"killed after 600 s""#, Some(unsure), PluginStatus::Failed, Some("killed after 600 s")),
-        (r#""status":"timeout""#, Some(r#"{"disposition":"unavailable"}"#), PluginStatus::Unavailable, Some("The scanner ended it as \"timeout\"")),
+        (
+            r#""status":"timeout","error":"killed after 600 s""#,
+            Some(unsure),
+            PluginStatus::Failed,
+            Some("killed after 600 s"),
+        ),
+        (
+            r#""status":"timeout""#,
+            Some(r#"{"disposition":"unavailable"}"#),
+            PluginStatus::Unavailable,
+            Some("The scanner ended it as \"timeout\""),
+        ),
         (r#""status":0"#, Some(unsure), PluginStatus::Failed, Some("The scanner ended it as \"0\"")),
         (r#""status":"COMPLETED""#, Some(unsure), PluginStatus::Completed, Some("Found 1 issue")),
     ] {
         let files: Vec<(&str, &[u8])> = own.iter().map(|own| ("p", own.as_bytes())).collect();
-        let plugin = merged(format!(r#"{{"plugins":[{{"plugin_name":"p",{entry}}}]}}"#).as_bytes(), &files, &TimeZone::UTC).remove(0);
+        let plugin =
+            merged(format!(r#"{{"plugins":[{{"plugin_name":"p",{entry}}}]}}"#).as_bytes(), &files, &TimeZone::UTC)
+                .remove(0);
         assert_eq!((plugin.status, plugin.message.as_deref()), (status, message), "{entry} {own:?}");
     }
     let twice = r#"{"plugins":[{"plugin_name":"a","status":"success"},{"plugin_name":"A","status":"fail"},{"plugin_name":"b"}]}"#;
-    let shown: Vec<_> = merged(twice.as_bytes(), &[("a", good.as_bytes())], &TimeZone::UTC).into_iter().map(|plugin| (plugin.name, plugin.status)).collect();
+    let shown: Vec<_> = merged(twice.as_bytes(), &[("a", good.as_bytes())], &TimeZone::UTC)
+        .into_iter()
+        .map(|plugin| (plugin.name, plugin.status))
+        .collect();
     assert_eq!(shown, [("a".to_owned(), PluginStatus::Failed), ("b".to_owned(), PluginStatus::Failed)]);
 }
 
@@ -298,16 +410,29 @@ fn the_worse_word_counts() {
 fn odd_shapes_are_no_errors() {
     for (json, status, count, issues) in [
         (r#"{"findings":[],"findings_count":"3","issues":"none"}"#, PluginStatus::Completed, 3, 0),
-        (r#"{"findings":"text","findings_count":-1,"issues":["a",{"id":"b","x":[1]},{"id":3},7,null,["c"],{}]}"#, PluginStatus::Completed, 0, 6),
+        (
+            r#"{"findings":"text","findings_count":-1,"issues":["a",{"id":"b","x":[1]},{"id":3},7,null,["c"],{}]}"#,
+            PluginStatus::Completed,
+            0,
+            6,
+        ),
         (r#"{"findings":{"disposition":"failed","results":"no route"}}"#, PluginStatus::Failed, 0, 0),
         (r#"{"failed":{"disposition":"fail","results":"no route"}}"#, PluginStatus::Failed, 0, 0),
-        (r#"{"findings":null,"disposition":"success","findings_count":2,"summary":["x"]}"#, PluginStatus::Completed, 2, 0),
+        (
+            r#"{"findings":null,"disposition":"success","findings_count":2,"summary":["x"]}"#,
+            PluginStatus::Completed,
+            2,
+            0,
+        ),
         (r#"{"findings":{"results":[1,2,3]},"findings_count":9}"#, PluginStatus::Completed, 9, 0),
     ] {
         let plugin = of_text("p", json);
         assert_eq!((plugin.status, plugin.findings_count, plugin.issues.len()), (status, count, issues), "{json}");
     }
-    assert_eq!(of_text("p", r#"{"findings":{"disposition":"fail","results":"no\nroute"}}"#).message.as_deref(), Some("no route"));
+    assert_eq!(
+        of_text("p", r#"{"findings":{"disposition":"fail","results":"no\nroute"}}"#).message.as_deref(),
+        Some("no route")
+    );
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for key in ["details", "issues", "findings", "summary", "disposition", "findings_count"] {
         assert_eq!(of_text("p", &format!(r#"{{"{key}":{deep},"findings_count":4}}"#)).findings_count, 4, "{key}");
@@ -328,11 +453,16 @@ fn hostile_text_is_bounded_and_printable() {
 
 #[test]
 fn severity_and_title_come_from_the_registry() {
-    let registry = catalogue_text::registry(std::str::from_utf8(fixture!("registry-list.json")).unwrap()).unwrap().kinds;
+    let registry =
+        catalogue_text::registry(std::str::from_utf8(fixture!("registry-list.json")).unwrap()).unwrap().kinds;
     let catalogue = Catalogue { registry, ..Catalogue::default() };
-    let plugin = read("p", br#"{"issues":["novel","No WAF Detected",{"id":"BEAST"}]}"#.as_slice(), Some(&catalogue)).result;
+    let plugin =
+        read("p", br#"{"issues":["novel","No WAF Detected",{"id":"BEAST"}]}"#.as_slice(), Some(&catalogue)).result;
     let shown: Vec<_> = plugin.issues.iter().map(|issue| (issue.severity, issue.title.as_str())).collect();
-    assert_eq!(shown, [(Severity::High, "No WAF Detected"), (Severity::Medium, "BEAST Vulnerability"), (Severity::Unknown, "novel")]);
+    assert_eq!(
+        shown,
+        [(Severity::High, "No WAF Detected"), (Severity::Medium, "BEAST Vulnerability"), (Severity::Unknown, "novel")]
+    );
 }
 
 #[test]
@@ -348,7 +478,8 @@ fn every_registry_gives_its_severities_or_a_reason() {
     ];
     assert_all_are_expected("registry", expected.iter().map(|(file, _)| *file));
     for (file, entries) in expected {
-        let registry = catalogue_text::registry(&String::from_utf8(case("registry", file)).unwrap()).map(|registry| registry.kinds);
+        let registry = catalogue_text::registry(&String::from_utf8(case("registry", file)).unwrap())
+            .map(|registry| registry.kinds);
         assert_eq!(registry.as_ref().map(BTreeMap::len).map_err(Clone::clone), *entries, "{file}");
         if let Ok(registry) = registry.as_ref().map(|registry| registry.get("exposed_admin_panel")) {
             assert_eq!(registry.map(|kind| kind.severity), (*file != "empty.json").then_some(Severity::High), "{file}");
@@ -382,7 +513,11 @@ impl std::io::Read for Crawl {
                 }
             } else if self.issues_left > 0 {
                 self.issues_left -= 1;
-                self.pending.extend_from_slice(if self.issues_left == 0 { b"\"BEAST\"],\"findings_count\":90000}" } else { b"\"SWEET32\"," });
+                self.pending.extend_from_slice(if self.issues_left == 0 {
+                    b"\"BEAST\"],\"findings_count\":90000}"
+                } else {
+                    b"\"SWEET32\","
+                });
             }
         }
         let taken = buffer.len().min(self.pending.len() - self.at);
@@ -404,13 +539,26 @@ fn peak_memory() -> u64 {
 fn a_crawl_of_any_size_is_read_in_bounded_memory() {
     const ALONE: &str = "KASTREL_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
-        let name = format!("{}::a_crawl_of_any_size_is_read_in_bounded_memory", module_path!().trim_start_matches("kastrel::"));
-        let alone = std::process::Command::new(std::env::current_exe().unwrap()).args(["--exact", &name]).env(ALONE, "1").output().unwrap();
+        let name = format!(
+            "{}::a_crawl_of_any_size_is_read_in_bounded_memory",
+            module_path!().trim_start_matches("kastrel::")
+        );
+        let alone = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &name])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
         let said = String::from_utf8_lossy(&[alone.stdout, alone.stderr].concat()).into_owned();
         assert!(alone.status.success() && said.contains("1 passed"), "{said}");
         return;
     }
-    let mut crawl = Crawl { left: 90_000, issues_left: 50_000, pending: br#"{"findings":{"disposition":"success","results":["#.to_vec(), at: 0, served: 0 };
+    let mut crawl = Crawl {
+        left: 90_000,
+        issues_left: 50_000,
+        pending: br#"{"findings":{"disposition":"success","results":["#.to_vec(),
+        at: 0,
+        served: 0,
+    };
     let before = peak_memory();
     let plugin = read("katana", &mut crawl, Some(&catalogue())).result;
     let (grown, served) = (peak_memory().saturating_sub(before), crawl.served);
@@ -428,7 +576,8 @@ fn called_success(name: &str, json: &str) -> PluginResult {
 #[test]
 fn a_plugin_that_checked_nothing_has_failed_whatever_the_scanner_calls_it() {
     for (name, json, reason) in [
-        // testssl: no connection, nothing in its result, another form of its result, a run that was broken off.
+        // testssl: no connection, nothing in its result, another form of its result, a run that was
+        // broken off.
         (
             "testssl",
             r#"{"findings":{"scanResult":[{"id":"scanProblem","severity":"FATAL","finding":"no route to a.test"}]},"summary":"Unable to complete TLS scan.","issues":[]}"#,
@@ -439,26 +588,58 @@ fn a_plugin_that_checked_nothing_has_failed_whatever_the_scanner_calls_it() {
             r#"{"findings":{"scanResult":[{"targetHost":"a.test","vulnerabilities":[]},{"id":"scanProblem","severity":"fatal","finding":"2nd address refused"}]},"summary":"No vulnerabilities"}"#,
             "2nd address refused",
         ),
-        ("testssl", r#"{"findings":{"scanResult":[{"id":"scanProblem","severity":"FATAL"}]},"summary":"x"}"#, "testssl could not scan the target"),
+        (
+            "testssl",
+            r#"{"findings":{"scanResult":[{"id":"scanProblem","severity":"FATAL"}]},"summary":"x"}"#,
+            "testssl could not scan the target",
+        ),
         (
             "testssl",
             r#"{"findings":{"scanResult":[]},"findings_count":0,"summary":"No vulnerabilities","issues":[]}"#,
             "testssl left a result without any test",
         ),
-        ("testssl", r#"{"findings":{"scanResult":null},"findings_count":0,"summary":"No vulnerabilities"}"#, "testssl left a result without any test"),
-        ("testssl", r#"{"findings":{"scanResult":[{"targetHost":"a.test"}]},"findings_count":0,"summary":"No vulnerabilities"}"#, "without any test"),
-        ("testssl", r#"{"findings":{"raw_data":[{"id":"x"}]},"findings_count":0,"summary":"No vulnerabilities"}"#, "could not read"),
+        (
+            "testssl",
+            r#"{"findings":{"scanResult":null},"findings_count":0,"summary":"No vulnerabilities"}"#,
+            "testssl left a result without any test",
+        ),
+        (
+            "testssl",
+            r#"{"findings":{"scanResult":[{"targetHost":"a.test"}]},"findings_count":0,"summary":"No vulnerabilities"}"#,
+            "without any test",
+        ),
+        (
+            "testssl",
+            r#"{"findings":{"raw_data":[{"id":"x"}]},"findings_count":0,"summary":"No vulnerabilities"}"#,
+            "could not read",
+        ),
         ("testssl", r#"{"findings":{},"findings_count":0,"summary":"No vulnerabilities"}"#, "testssl left no result"),
-        ("testssl", r#"{"findings":{"scanResult":[{"protocols":[]}],"scanTime":"Scan interrupted"},"findings_count":0}"#, "testssl was interrupted"),
+        (
+            "testssl",
+            r#"{"findings":{"scanResult":[{"protocols":[]}],"scanTime":"Scan interrupted"},"findings_count":0}"#,
+            "testssl was interrupted",
+        ),
         // A sentence instead of a word.
-        ("new", r#"{"findings":{},"summary":"Unable to complete the scan.","issues":[]}"#, "Unable to complete the scan."),
-        ("new", r#"{"findings":{},"summary":"done","results_message":"Scan could not be completed: no route","issues":[]}"#, "no route"),
+        (
+            "new",
+            r#"{"findings":{},"summary":"Unable to complete the scan.","issues":[]}"#,
+            "Unable to complete the scan.",
+        ),
+        (
+            "new",
+            r#"{"findings":{},"summary":"done","results_message":"Scan could not be completed: no route","issues":[]}"#,
+            "no route",
+        ),
         (
             "related_sites",
             r#"{"findings":{},"findings_count":0,"summary":"Plugin failed: No subdomains discovered for a.test","issues":[]}"#,
             "No subdomains discovered for a.test",
         ),
-        ("org_discovery", r#"{"findings":{},"findings_count":0,"summary":"Error: [Errno 2] no such file","issues":[]}"#, "[Errno 2]"),
+        (
+            "org_discovery",
+            r#"{"findings":{},"findings_count":0,"summary":"Error: [Errno 2] no such file","issues":[]}"#,
+            "[Errno 2]",
+        ),
         ("new", r#"{"findings":{},"executive_summary":["Plugin execution failed: no tool"],"issues":[]}"#, "no tool"),
         ("new", r#"{"findings":{"error":"no tool"},"findings_count":0,"issues":[]}"#, "no tool"),
         // Nobody answered.
@@ -477,22 +658,43 @@ fn a_plugin_that_checked_nothing_has_failed_whatever_the_scanner_calls_it() {
             r#"{"findings":{"disposition":"success","results":{"error":"invalid-hostname-lookup","message":"a.test cannot be resolved"}},"summary":"Grade: N/A, Score: N/A"}"#,
             "a.test cannot be resolved",
         ),
-        ("mozilla_observatory", r#"{"findings":{"disposition":"success","results":{}},"summary":"Grade: N/A, Score: N/A"}"#, "no result of a test"),
+        (
+            "mozilla_observatory",
+            r#"{"findings":{"disposition":"success","results":{}},"summary":"Grade: N/A, Score: N/A"}"#,
+            "no result of a test",
+        ),
     ] {
         let plugin = called_success(name, json);
-        assert_eq!((plugin.status, plugin.issues_count(), plugin.findings_count), (PluginStatus::Failed, 0, 0), "{name} {json}: {plugin:?}");
+        assert_eq!(
+            (plugin.status, plugin.issues_count(), plugin.findings_count),
+            (PluginStatus::Failed, 0, 0),
+            "{name} {json}: {plugin:?}"
+        );
         assert!(plugin.message.as_deref().unwrap_or_default().contains(reason), "{name} {json}: {:?}", plugin.message);
-        assert_eq!(read(name, json.as_bytes(), None).result.status, PluginStatus::Failed, "{name} {json}: it is known before the list is there");
+        assert_eq!(
+            read(name, json.as_bytes(), None).result.status,
+            PluginStatus::Failed,
+            "{name} {json}: it is known before the list is there"
+        );
     }
     for (name, json) in [
         (
             "testssl",
             r#"{"findings":{"scanResult":[{"targetHost":"a.test","vulnerabilities":[{"id":"x","severity":"OK"}]}],"scanTime":"80"},"summary":"No vulnerabilities"}"#,
         ),
-        ("testssl", r#"{"findings":{"scanResult":[{"id":"scanProblem","severity":"WARN","finding":"odd"},{"protocols":[]}]},"summary":"No vulnerabilities"}"#),
-        ("wafw00f", r#"{"findings":{"disposition":"success","results":[{"detected":false}]},"summary":"No WAF detected"}"#),
+        (
+            "testssl",
+            r#"{"findings":{"scanResult":[{"id":"scanProblem","severity":"WARN","finding":"odd"},{"protocols":[]}]},"summary":"No vulnerabilities"}"#,
+        ),
+        (
+            "wafw00f",
+            r#"{"findings":{"disposition":"success","results":[{"detected":false}]},"summary":"No WAF detected"}"#,
+        ),
         ("other_waf", r#"{"findings":{"disposition":"success","results":[]},"summary":"No WAF detected"}"#),
-        ("mozilla_observatory", r#"{"findings":{"disposition":"success","results":{"scan":{"grade":"A"},"tests":{}}},"summary":"Grade: A"}"#),
+        (
+            "mozilla_observatory",
+            r#"{"findings":{"disposition":"success","results":{"scan":{"grade":"A"},"tests":{}}},"summary":"Grade: A"}"#,
+        ),
         ("new", r#"{"disposition":"success","findings":{},"summary":"Error: is the title of the page"}"#),
         ("new", r#"{"findings":{"results":{}},"summary":"http://a.test — Title [Login failed: try again]"}"#),
     ] {
@@ -500,7 +702,10 @@ fn a_plugin_that_checked_nothing_has_failed_whatever_the_scanner_calls_it() {
     }
     // The built-in scanner says itself whether it checked anything.
     let builtin = Catalogue {
-        scanner: kastrel_actors::model::ScannerInfo { kind: kastrel_actors::model::ScannerKind::Builtin, version: "1".into() },
+        scanner: kastrel_actors::model::ScannerInfo {
+            kind: kastrel_actors::model::ScannerKind::Builtin,
+            version: "1".into(),
+        },
         ..Catalogue::default()
     };
     let json = br#"{"findings":{"disposition":"success","results":[]},"findings_count":0}"#;
@@ -513,10 +718,19 @@ fn a_reason_is_found_wherever_the_plugin_wrote_it() {
     for (json, message) in [
         (r#"{"findings":{},"summary":"Plugin failed: no names","details":"no names"}"#, "Plugin failed: no names"),
         (r#"{"findings":{},"summary":"Nothing","results_message":"Error: no names"}"#, "Error: no names"),
-        (r#"{"disposition":"fail","summary":"No vulnerabilities detected","details":"Unable to reach a.test"}"#, "Unable to reach a.test"),
-        (r#"{"disposition":"fail","summary":"p scan failed: ","executive_summary":"The scan could not be completed."}"#, "The scan could not be completed."),
+        (
+            r#"{"disposition":"fail","summary":"No vulnerabilities detected","details":"Unable to reach a.test"}"#,
+            "Unable to reach a.test",
+        ),
+        (
+            r#"{"disposition":"fail","summary":"p scan failed: ","executive_summary":"The scan could not be completed."}"#,
+            "The scan could not be completed.",
+        ),
         (r#"{"disposition":"fail","summary":"p scan failed: "}"#, "Failed without a message. See the log."),
-        (r#"{"findings":{"urls":[]},"summary":"No URLs were found.","details":"Detected 0 unique URL(s)."}"#, "Failed without a message. See the log."),
+        (
+            r#"{"findings":{"urls":[]},"summary":"No URLs were found.","details":"Detected 0 unique URL(s)."}"#,
+            "Failed without a message. See the log.",
+        ),
     ] {
         let plugin = merged(entry, &[("p", json.as_bytes())], &TimeZone::UTC).remove(0);
         assert_eq!((plugin.status, plugin.message.as_deref()), (PluginStatus::Failed, Some(message)), "{json}");
@@ -526,25 +740,41 @@ fn a_reason_is_found_wherever_the_plugin_wrote_it() {
 #[test]
 fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
     use PluginStatus::{Completed, Failed, InProgress, Pending, Unavailable};
-    const WAF_REACHED: &str = r#"{"findings":{"disposition":"success","results":[{"detected":false}]},"findings_count":0}"#;
+    const WAF_REACHED: &str =
+        r#"{"findings":{"disposition":"success","results":[{"detected":false}]},"findings_count":0}"#;
     const WAF_DOWN: &str = r#"{"findings":{"disposition":"success","results":[]},"findings_count":0}"#;
     const SCRIPT_OK: &str = r#"{"findings":{"disposition":"success","results":{}},"findings_count":0}"#;
-    const SCRIPT_DOWN: &str =
-        r#"{"findings":{"disposition":"fail","results":"HTTPSConnectionPool(host='a.test', port=443): Max retries exceeded (NewConnectionError)"}}"#;
-    const SCRIPT_CERTIFICATE: &str =
-        r#"{"findings":{"disposition":"fail","results":"HTTPSConnectionPool(host='a.test', port=443): CERTIFICATE_VERIFY_FAILED"}}"#;
-    const SCRIPT_404: &str = r#"{"findings":{"disposition":"fail","results":"404 Client Error: Not Found for url: https://a.test/"}}"#;
+    const SCRIPT_DOWN: &str = r#"{"findings":{"disposition":"fail","results":"HTTPSConnectionPool(host='a.test', port=443): Max retries exceeded (NewConnectionError)"}}"#;
+    const SCRIPT_CERTIFICATE: &str = r#"{"findings":{"disposition":"fail","results":"HTTPSConnectionPool(host='a.test', port=443): CERTIFICATE_VERIFY_FAILED"}}"#;
+    const SCRIPT_404: &str =
+        r#"{"findings":{"disposition":"fail","results":"404 Client Error: Not Found for url: https://a.test/"}}"#;
     const WEB_DOWN: &str = r#"{"findings":{"disposition":"fail","results":[]}}"#;
-    const WEB_OK: &str = r#"{"findings":{"disposition":"success","results":[{"target":"http://a.test"}]},"findings_count":1}"#;
+    const WEB_OK: &str =
+        r#"{"findings":{"disposition":"success","results":[{"target":"http://a.test"}]},"findings_count":1}"#;
     const NOTHING: &str = r#"{"findings":{},"findings_count":0,"summary":"No issues","issues":[]}"#;
     const SOMETHING: &str = r#"{"findings":{},"findings_count":1,"summary":"1 issue","issues":["x"]}"#;
-    // The plugin, its file, the others' files, how the others stand that have none, and what it is while the run goes on and afterwards.
+    // The plugin, its file, the others' files, how the others stand that have none, and what it is
+    // while the run goes on and afterwards.
     for (name, json, others, states, running, over) in [
         ("cors_analyzer", NOTHING, &[("wafw00f", WAF_DOWN)][..], &[][..], Failed, Failed),
         ("cors_analyzer", NOTHING, &[("wafw00f", WAF_REACHED)], &[], Completed, Completed),
-        ("cors_analyzer", NOTHING, &[("wafw00f", WAF_DOWN), ("script_detection", SCRIPT_CERTIFICATE)], &[], Completed, Completed),
+        (
+            "cors_analyzer",
+            NOTHING,
+            &[("wafw00f", WAF_DOWN), ("script_detection", SCRIPT_CERTIFICATE)],
+            &[],
+            Completed,
+            Completed,
+        ),
         ("cors_analyzer", NOTHING, &[("script_detection", SCRIPT_404)], &[], Completed, Completed),
-        ("cors_analyzer", NOTHING, &[("script_detection", SCRIPT_OK)], &[("wafw00f", InProgress)], Completed, Completed),
+        (
+            "cors_analyzer",
+            NOTHING,
+            &[("script_detection", SCRIPT_OK)],
+            &[("wafw00f", InProgress)],
+            Completed,
+            Completed,
+        ),
         ("cors_analyzer", NOTHING, &[("script_detection", SCRIPT_DOWN)], &[], Failed, Failed),
         // It stays open as long as the other one may reach it.
         ("cors_analyzer", NOTHING, &[("wafw00f", WAF_DOWN)], &[("script_detection", Pending)], InProgress, Failed),
@@ -561,13 +791,30 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
         ("katana", NOTHING, &[("whatweb", WEB_OK), ("wafw00f", WAF_DOWN)], &[], Completed, Completed),
         ("subfinder", NOTHING, &[("whatweb", WEB_DOWN), ("wafw00f", WAF_DOWN)], &[], Completed, Completed),
         // It looks only into the results of others.
-        ("ai_surface_detection", NOTHING, &[("whatweb", WEB_DOWN), ("script_detection", SCRIPT_DOWN)], &[("katana", Unavailable)], Failed, Failed),
-        ("ai_surface_detection", NOTHING, &[("whatweb", WEB_OK), ("script_detection", SCRIPT_DOWN)], &[], Completed, Completed),
+        (
+            "ai_surface_detection",
+            NOTHING,
+            &[("whatweb", WEB_DOWN), ("script_detection", SCRIPT_DOWN)],
+            &[("katana", Unavailable)],
+            Failed,
+            Failed,
+        ),
+        (
+            "ai_surface_detection",
+            NOTHING,
+            &[("whatweb", WEB_OK), ("script_detection", SCRIPT_DOWN)],
+            &[],
+            Completed,
+            Completed,
+        ),
         ("ai_surface_detection", NOTHING, &[("whatweb", WEB_DOWN), ("katana", NOTHING)], &[], Failed, Failed),
         ("ai_surface_detection", NOTHING, &[("whatweb", WEB_DOWN)], &[("katana", InProgress)], InProgress, Failed),
         ("ai_surface_detection", NOTHING, &[], &[], Completed, Completed),
     ] {
-        let files: Vec<(&str, &[u8])> = std::iter::once((name, json)).chain(others.iter().copied()).map(|(name, json)| (name, json.as_bytes())).collect();
+        let files: Vec<(&str, &[u8])> = std::iter::once((name, json))
+            .chain(others.iter().copied())
+            .map(|(name, json)| (name, json.as_bytes()))
+            .collect();
         let own = own(&files);
         let mut plugins: Vec<PluginResult> = own.values().map(|own| own.result.clone()).collect();
         plugins.extend(states.iter().map(|(name, status)| PluginResult::new(*name, *status)));
@@ -581,11 +828,16 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
             let is_asked = moment == Moment::Over && running == InProgress && over == Completed;
             assert_eq!(unsure.iter().any(|one| one.key == name), is_asked, "{name} {others:?} {moment:?}: {unsure:?}");
             let silence = vec![Err("https://a.test:443/: Connection refused".to_owned()); unsure.len()];
-            for (answers, expected) in [(vec![Ok(()); unsure.len()], Completed), (silence, Failed)].into_iter().filter(|_| is_asked) {
+            for (answers, expected) in
+                [(vec![Ok(()); unsure.len()], Completed), (silence, Failed)].into_iter().filter(|_| is_asked)
+            {
                 let mut settled = judged.clone();
                 settle(&mut settled, &unsure, &answers);
                 let plugin = settled.iter().find(|plugin| plugin.name == name).unwrap();
-                let reason = plugin.message.as_deref().is_some_and(|text| text.ends_with("answered: https://a.test:443/: Connection refused"));
+                let reason = plugin
+                    .message
+                    .as_deref()
+                    .is_some_and(|text| text.ends_with("answered: https://a.test:443/: Connection refused"));
                 assert_eq!((plugin.status, reason), (expected, expected == Failed), "{plugin:?}");
             }
         }
@@ -609,12 +861,17 @@ fn a_reader_is_judged_again_when_the_target_has_been_asked() {
 #[test]
 fn alerts_are_counted_once_each_with_their_own_severity() {
     let alert = |name: &str, risk: &str, rule: &str| serde_json::json!({ "alert": name, "risk": risk, "pluginId": rule, "url": "https://a.test/x" });
-    let mut alerts: Vec<_> = (0..60).map(|n| alert(&format!("Alert {n}"), ["High", "Medium", "Low", "Informational"][n % 4], "1")).collect();
+    let mut alerts: Vec<_> =
+        (0..60).map(|n| alert(&format!("Alert {n}"), ["High", "Medium", "Low", "Informational"][n % 4], "1")).collect();
     // On other pages as well, and one for which KAST has an issue, found by two rules.
-    alerts.extend((0..60).map(|n| alert(&format!("Alert {n}"), ["High", "Medium", "Low", "Informational"][n % 4], "1")));
+    alerts
+        .extend((0..60).map(|n| alert(&format!("Alert {n}"), ["High", "Medium", "Low", "Informational"][n % 4], "1")));
     alerts.extend([alert("Off-site Redirect", "Medium", "10028"), alert("External Redirect", "High", "20019")]);
-    let strings: Vec<String> =
-        alerts.iter().take(50).map(|alert| format!("{} [{}]", alert["alert"].as_str().unwrap(), alert["risk"].as_str().unwrap())).collect();
+    let strings: Vec<String> = alerts
+        .iter()
+        .take(50)
+        .map(|alert| format!("{} [{}]", alert["alert"].as_str().unwrap(), alert["risk"].as_str().unwrap()))
+        .collect();
     let issues: Vec<String> = std::iter::once("zap-open-redirect".to_owned()).chain(strings.clone()).collect();
     let kind = super::super::catalogue::IssueKind {
         severity: Severity::Medium,
@@ -638,15 +895,22 @@ fn alerts_are_counted_once_each_with_their_own_severity() {
     }
     // The file report of ZAP has numbers.
     let coded = serde_json::json!({ "site": { "alerts": [{ "name": "A", "riskcode": "3" }, { "name": "B", "riskcode": 0 }, { "name": "C" }, { "name": "D", "risk": "odd" }, {}, 7] } });
-    let plugin = read("zap", serde_json::json!({ "findings": coded, "issues": [] }).to_string().as_bytes(), None).result;
+    let plugin =
+        read("zap", serde_json::json!({ "findings": coded, "issues": [] }).to_string().as_bytes(), None).result;
     assert_eq!(counts(&plugin), [1, 0, 0, 3, 1]);
     // Without the alerts, the list and the numbers in the summary are what there is.
-    let summary = "Found 62 issues: 16 High, 17 Medium, 14 Low \u{2014} 3 WAF-addressable, 59 require code fix (spider: ajax)";
+    let summary =
+        "Found 62 issues: 16 High, 17 Medium, 14 Low \u{2014} 3 WAF-addressable, 59 require code fix (spider: ajax)";
     let json = serde_json::json!({ "disposition": "success", "findings": {}, "findings_count": 62, "summary": summary, "issues": issues, "zap_kast_issues": ["zap-open-redirect"] });
     let plugin = read("zap", json.to_string().as_bytes(), Some(&catalogue)).result;
     assert_eq!((counts(&plugin), plugin.issues.len()), ([16, 17, 14, 15, 0], 50));
     // Any plugin may name a severity that the registry does not know.
-    let plugin = read("new", br#"{"issues":["Odd thing [High]","Other [informational]","Page [1]","zap-open-redirect "]}"#.as_slice(), Some(&catalogue)).result;
+    let plugin = read(
+        "new",
+        br#"{"issues":["Odd thing [High]","Other [informational]","Page [1]","zap-open-redirect "]}"#.as_slice(),
+        Some(&catalogue),
+    )
+    .result;
     assert_eq!((counts(&plugin), plugin.issues[0].title.as_str()), ([1, 1, 0, 1, 1], "Odd thing"));
 }
 
@@ -684,10 +948,19 @@ fn how_a_plugin_stands_before_the_list_is_there() {
 #[test]
 fn what_failed_because_the_attempt_was_ended_was_interrupted() {
     use PluginStatus::{Completed, Failed, InProgress, Interrupted, Pending};
-    for (before, status, after) in [(InProgress, Failed, Interrupted), (Failed, Failed, Failed), (InProgress, Completed, Completed), (Pending, Failed, Failed)]
-    {
-        let mut plugins = vec![PluginResult { message: Some("Interrupt".into()), ..PluginResult::new("WhatWeb", status) }];
+    for (before, status, after) in [
+        (InProgress, Failed, Interrupted),
+        (Failed, Failed, Failed),
+        (InProgress, Completed, Completed),
+        (Pending, Failed, Failed),
+    ] {
+        let mut plugins =
+            vec![PluginResult { message: Some("Interrupt".into()), ..PluginResult::new("WhatWeb", status) }];
         broken_off(&mut plugins, &running(&[PluginResult::new("whatweb", before)]));
-        assert_eq!((plugins[0].status, plugins[0].message.is_none()), (after, after == Interrupted), "{before} {status}");
+        assert_eq!(
+            (plugins[0].status, plugins[0].message.is_none()),
+            (after, after == Interrupted),
+            "{before} {status}"
+        );
     }
 }

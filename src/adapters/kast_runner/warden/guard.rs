@@ -1,4 +1,5 @@
-//! The node's side: starts the warden, tells it what the lease is worth, and starts another one when it dies.
+//! The node's side: starts the warden, tells it what the lease is worth, and starts another one
+//! when it dies.
 
 use std::io::{self, PipeWriter, Write};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,8 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 /// A node's warden: kills the node's scans when the node cannot. See the module.
 ///
-/// Dropped without [`Warden::close`], it leaves the warden to itself, which then finds its node gone.
+/// Dropped without [`Warden::close`], it leaves the warden to itself, which then finds its node
+/// gone.
 #[derive(Debug)]
 pub struct Warden {
     link: Arc<Link>,
@@ -38,12 +40,17 @@ pub struct Warden {
 }
 
 impl Warden {
-    /// Starts the warden of the attempts of `run`, which is `program` again, and the task that keeps one alive. Must be called within a tokio runtime.
+    /// Starts the warden of the attempts of `run`, which is `program` again, and the task that
+    /// keeps one alive. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The process could not be started.
     pub fn start(program: &Path, run: &Run) -> io::Result<Self> {
-        let link = Arc::new(Link { line: Mutex::new(Line { order: Order::Disarmed, pipe: None }), untold: Notify::new(), closing: CancellationToken::new() });
+        let link = Arc::new(Link {
+            line: Mutex::new(Line { order: Order::Disarmed, pipe: None }),
+            untold: Notify::new(),
+            closing: CancellationToken::new(),
+        });
         let keeper = Keeper { link: Arc::clone(&link), program: program.to_owned(), run: run.clone() };
         let first = keeper.spawn()?;
         Ok(Self { link, keeper: Mutex::new(Some(tokio::spawn(keeper.keep(first)))) })
@@ -178,9 +185,12 @@ impl Keeper {
             }
             match status {
                 Ok(status) => error!(status = %status, "the warden has ended; starting another one"),
-                Err(error) => error!(error = &error as &dyn std::error::Error, "lost sight of the warden; starting another one"),
+                Err(error) => {
+                    error!(error = &error as &dyn std::error::Error, "lost sight of the warden; starting another one")
+                }
             }
-            // One that was killed is replaced at once; one that cannot live is not tried without a pause.
+            // One that was killed is replaced at once; one that cannot live is not tried without a
+            // pause.
             let mut wait = started.elapsed() < START_AGAIN;
             child = loop {
                 if wait && self.link.closing.run_until_cancelled(tokio::time::sleep(START_AGAIN)).await.is_none() {
@@ -189,7 +199,10 @@ impl Keeper {
                 match self.spawn() {
                     Ok(child) => break child,
                     Err(error) => {
-                        error!(error = &error as &dyn std::error::Error, "failed to start the warden; nobody could end the scans if this process were killed");
+                        error!(
+                            error = &error as &dyn std::error::Error,
+                            "failed to start the warden; nobody could end the scans if this process were killed"
+                        );
                     }
                 }
                 wait = true;

@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use super::super::sweep::{self, CLEAN_PASSES};
 
-/// How long the warden looks around after its node is gone: a scan that was just being started gets its marker only when its program is loaded.
+/// How long the warden looks around after its node is gone: a scan that was just being started gets
+/// its marker only when its program is loaded.
 const AFTERLIFE: Duration = Duration::from_secs(1);
 /// The pause between two passes in that time.
 const AFTERLIFE_PAUSE: Duration = Duration::from_millis(25);
-/// What SIGKILL does not end within this time hangs in the kernel, and ends with whatever it hangs on.
+/// What SIGKILL does not end within this time hangs in the kernel, and ends with whatever it hangs
+/// on.
 const GIVE_UP: Duration = Duration::from_secs(30);
-/// The pause between two passes while the node is frozen and nothing was left; and the longest while something is left that does not die.
+/// The pause between two passes while the node is frozen and nothing was left; and the longest
+/// while something is left that does not die.
 const VIGIL: Duration = Duration::from_secs(1);
-/// After so many passes that met nothing but what was killed before, the pause between two of them doubles.
+/// After so many passes that met nothing but what was killed before, the pause between two of them
+/// doubles.
 const PATIENT_PASSES: u32 = 8;
 
 /// The last word of the node.
@@ -46,7 +50,9 @@ impl FromStr for Order {
     fn from_str(line: &str) -> Result<Self, NoOrder> {
         match line.split_once(' ') {
             None if line == "disarm" => Ok(Self::Disarmed),
-            Some(("trust", when)) => when.parse().map(|when| Self::TrustedUntil(Duration::from_millis(when))).map_err(|_| NoOrder),
+            Some(("trust", when)) => {
+                when.parse().map(|when| Self::TrustedUntil(Duration::from_millis(when))).map_err(|_| NoOrder)
+            }
             _ => Err(NoOrder),
         }
     }
@@ -108,11 +114,14 @@ impl Passes {
     }
 }
 
-/// The pause before the next pass: none is long as long as something new is found. What SIGKILL does not end hangs in the kernel (a disk or a file server that does not answer), where looking at all
-/// processes of the machine 200 times a second would only add to its trouble.
+/// The pause before the next pass: none is long as long as something new is found. What SIGKILL
+/// does not end hangs in the kernel (a disk or a file server that does not answer), where looking
+/// at all processes of the machine 200 times a second would only add to its trouble.
 pub(super) fn pause(node: NodeView, passes: &Passes) -> Duration {
     match node.gone {
-        _ if passes.clean < CLEAN_PASSES => sweep::PAUSE.saturating_mul(1 << (passes.stuck / PATIENT_PASSES).min(16)).min(VIGIL),
+        _ if passes.clean < CLEAN_PASSES => {
+            sweep::PAUSE.saturating_mul(1 << (passes.stuck / PATIENT_PASSES).min(16)).min(VIGIL)
+        }
         Some(_) => AFTERLIFE_PAUSE,
         None => VIGIL,
     }
@@ -135,7 +144,8 @@ mod tests {
             (trusted, None, 0, 10, Duty::WaitUntil(at(20))),
             (trusted, None, 0, 20, Duty::Kill),
             (trusted, None, 0, 99, Duty::Kill),
-            // However often nothing was found: what a frozen node starts when it wakes must not live either.
+            // However often nothing was found: what a frozen node starts when it wakes must not
+            // live either.
             (trusted, None, 99, 99, Duty::Kill),
             (trusted, Some(10), 0, 10, Duty::Kill),
             (trusted, Some(10), 0, 15, Duty::Kill),
@@ -157,7 +167,10 @@ mod tests {
         let frozen = NodeView { order: Order::TrustedUntil(at(1)), gone: None };
         let dead = NodeView { gone: Some(at(1)), ..frozen };
         let clean = |clean| Passes { clean, ..Passes::default() };
-        assert_eq!((pause(frozen, &clean(0)), pause(frozen, &clean(1)), pause(frozen, &clean(2))), (sweep::PAUSE, sweep::PAUSE, VIGIL));
+        assert_eq!(
+            (pause(frozen, &clean(0)), pause(frozen, &clean(1)), pause(frozen, &clean(2))),
+            (sweep::PAUSE, sweep::PAUSE, VIGIL)
+        );
         assert_eq!((pause(dead, &clean(1)), pause(dead, &clean(2))), (sweep::PAUSE, AFTERLIFE_PAUSE));
     }
 
@@ -166,7 +179,9 @@ mod tests {
         let frozen = NodeView { order: Order::TrustedUntil(at(1)), gone: None };
         let mut passes = Passes::default();
         let mut took = Duration::ZERO;
-        for (upto, longest) in [(9, sweep::PAUSE), (17, 2 * sweep::PAUSE), (33, 8 * sweep::PAUSE), (66, VIGIL), (10_000, VIGIL)] {
+        for (upto, longest) in
+            [(9, sweep::PAUSE), (17, 2 * sweep::PAUSE), (33, 8 * sweep::PAUSE), (66, VIGIL), (10_000, VIGIL)]
+        {
             for _ in 0..upto {
                 passes.count([(7, 1)].into());
                 took += pause(frozen, &passes);
@@ -186,11 +201,14 @@ mod tests {
 
     #[test]
     fn orders_are_read_as_they_are_written() {
-        for (order, line) in [(Order::Disarmed, "disarm"), (Order::TrustedUntil(Duration::from_micros(1_234_999)), "trust 1234")] {
+        for (order, line) in
+            [(Order::Disarmed, "disarm"), (Order::TrustedUntil(Duration::from_micros(1_234_999)), "trust 1234")]
+        {
             assert_eq!(order.to_string(), line);
             assert_eq!(line.parse::<Order>().unwrap().to_string(), line);
         }
-        for line in ["", "trust", "trust ", "trust -1", "trust 1 2", "trust 99999999999999999999", "disarm ", "TRUST 1"] {
+        for line in ["", "trust", "trust ", "trust -1", "trust 1 2", "trust 99999999999999999999", "disarm ", "TRUST 1"]
+        {
             assert_eq!(line.parse::<Order>(), Err(NoOrder), "{line}");
         }
     }

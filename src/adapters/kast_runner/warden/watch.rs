@@ -26,7 +26,8 @@ const LONGEST_NAP: Duration = Duration::from_secs(1);
 /// The most of a line that is kept.
 const LONGEST_LINE: usize = 256;
 
-/// The arguments of the warden, if the command line asks for it. Only a node starts one; it is no command for people.
+/// The arguments of the warden, if the command line asks for it. Only a node starts one; it is no
+/// command for people.
 #[must_use]
 pub fn warden_arguments(args: &[OsString]) -> Option<&[OsString]> {
     let [_, command, rest @ ..] = args else { return None };
@@ -38,11 +39,18 @@ pub fn warden_arguments(args: &[OsString]) -> Option<&[OsString]> {
 pub fn main(args: &[OsString]) -> ExitCode {
     let watched = match args {
         [data_dir_id, run] => {
-            let run = Run { data_dir_id: data_dir_id.to_string_lossy().into_owned(), id: run.to_string_lossy().into_owned() };
+            let run =
+                Run { data_dir_id: data_dir_id.to_string_lossy().into_owned(), id: run.to_string_lossy().into_owned() };
             // One thread is enough, and all that it costs.
-            tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| runtime.block_on(watch(run)))
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .and_then(|runtime| runtime.block_on(watch(run)))
         }
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is started by Kastrel itself, and is no command for people")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is started by Kastrel itself, and is no command for people",
+        )),
     };
     match watched {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,7 +86,8 @@ async fn watch(run: Run) -> io::Result<()> {
             }
             Duty::Kill => {
                 let found = hunt.find(&proc_table::all(), |marker| run.owns(marker));
-                // What has started since the node spoke again is not among the found, if it has spoken before this.
+                // What has started since the node spoke again is not among the found, if it has
+                // spoken before this.
                 node.read();
                 if duty(node.view, passes.clean, boottime()) != Duty::Kill {
                     continue;
@@ -103,7 +112,8 @@ async fn watch(run: Run) -> io::Result<()> {
     Ok(())
 }
 
-/// Nothing is to be killed: the next search starts afresh, and containers belong to a node that cares for them itself.
+/// Nothing is to be killed: the next search starts afresh, and containers belong to a node that
+/// cares for them itself.
 fn rest(containers: &mut Option<JoinHandle<()>>) -> (Hunt, Passes) {
     if let Some(removal) = containers.take() {
         removal.abort();
@@ -156,7 +166,8 @@ impl Node {
         }
     }
 
-    /// What is in the pipe at this very moment: the runtime knows only what was there when it last looked.
+    /// What is in the pipe at this very moment: the runtime knows only what was there when it last
+    /// looked.
     fn receive(&self, bytes: &mut [u8]) -> io::Result<usize> {
         match self.pipe.try_read(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(rustix::io::read(&self.pipe, bytes)?),

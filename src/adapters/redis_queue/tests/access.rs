@@ -12,7 +12,8 @@ use crate::adapters::redis_queue::{RedisUrlError, prefix_of};
 
 /// What the documentation says that a user needs.
 fn grants() -> Vec<&'static str> {
-    static PAGE: LazyLock<String> = LazyLock::new(|| std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap());
+    static PAGE: LazyLock<String> =
+        LazyLock::new(|| std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap());
     PAGE.lines().find(|line| line.starts_with("~{kastrel-")).unwrap().split_whitespace().collect()
 }
 
@@ -23,7 +24,15 @@ fn installation() -> RedisOptions {
 
 async fn add_user(server: &RedisServer, name: &str, rules: &[&str]) {
     let mut command = redis::cmd("ACL");
-    command.arg("SETUSER").arg(name).arg("on").arg(">pass word/@#").arg("resetkeys").arg("resetchannels").arg("-@all").arg(rules);
+    command
+        .arg("SETUSER")
+        .arg(name)
+        .arg("on")
+        .arg(">pass word/@#")
+        .arg("resetkeys")
+        .arg("resetchannels")
+        .arg("-@all")
+        .arg(rules);
     command.exec_async(&mut raw(server).await).await.unwrap();
 }
 
@@ -112,7 +121,9 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
 #[tokio::test]
 async fn a_wrong_password_is_told_without_repeating_it() {
     let server = RedisServer::start_with(&["--requirepass", "right"]).await;
-    for (credentials, expected) in [(":hunter2@", "the user or the password was refused"), ("", "NOAUTH Authentication required")] {
+    for (credentials, expected) in
+        [(":hunter2@", "the user or the password was refused"), ("", "NOAUTH Authentication required")]
+    {
         let node = open(&server.url_for(credentials), "one", &RedisOptions::default());
         let RedisState::Down { error, .. } = down(&node).await else { panic!() };
         assert_eq!(error, expected);
@@ -123,7 +134,8 @@ async fn a_wrong_password_is_told_without_repeating_it() {
     connected(&node).await;
 }
 
-/// A Redis in protected mode says so to connections from other machines alone, so it is played here with its own words.
+/// A Redis in protected mode says so to connections from other machines alone, so it is played here
+/// with its own words.
 #[tokio::test]
 async fn a_server_in_protected_mode_is_told_with_what_to_do() {
     use tokio::io::AsyncWriteExt as _;
@@ -138,7 +150,10 @@ async fn a_server_in_protected_mode_is_told_with_what_to_do() {
     });
     let node = open(&url, "one", &RedisOptions::default());
     let RedisState::Down { error, .. } = down(&node).await else { panic!() };
-    assert!(error.contains("protected mode") && error.contains("requirepass") && error.contains("redis.url"), "{error}");
+    assert!(
+        error.contains("protected mode") && error.contains("requirepass") && error.contains("redis.url"),
+        "{error}"
+    );
     let error = send(&*node.queue, signal(1, Priority::Low, 0)).await.unwrap_err();
     assert!(error.0.to_string().contains("protected mode"), "{error:?}");
 }
@@ -159,7 +174,10 @@ async fn another_database_is_another_queue() {
 #[tokio::test]
 async fn groups_with_different_prefixes_do_not_meet() {
     let server = RedisServer::start().await;
-    let (one, two) = (connect(&server, "one").await, open(&server.url(), "two", &RedisOptions { prefix: "other".into(), ..RedisOptions::default() }));
+    let (one, two) = (
+        connect(&server, "one").await,
+        open(&server.url(), "two", &RedisOptions { prefix: "other".into(), ..RedisOptions::default() }),
+    );
     send(&*one.queue, signal(1, Priority::Low, 0)).await.unwrap();
     nothing_comes(&two).await;
     for bad in ["", "a b", "{x}", &"x".repeat(65)] {
@@ -181,7 +199,8 @@ fn certify(folder: &Path) -> Vec<u8> {
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let certificate =
+        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
     std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
     std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
@@ -194,7 +213,18 @@ async fn tls_is_used_and_the_certificate_is_checked() {
     let authority = certify(folder.path());
     let file = |name: &str| folder.path().join(name).display().to_string();
     let (certificate, key, ca) = (file("cert.pem"), file("key.pem"), file("ca.pem"));
-    let options = ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &ca, "--tls-auth-clients", "no", "--requirepass", "secret"];
+    let options = [
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &ca,
+        "--tls-auth-clients",
+        "no",
+        "--requirepass",
+        "secret",
+    ];
     let server = RedisServer::start_with(&options).await;
     let trusting = RedisOptions { root_certificate: Some(authority), ..RedisOptions::default() };
     let node = open(&server.url_for(":secret@"), "one", &trusting);
@@ -204,7 +234,10 @@ async fn tls_is_used_and_the_certificate_is_checked() {
     assert_eq!(take(&node).await, 1);
 
     let other = TempDir::new().unwrap();
-    for stranger in [RedisOptions { root_certificate: Some(certify(other.path())), ..RedisOptions::default() }, RedisOptions::default()] {
+    for stranger in [
+        RedisOptions { root_certificate: Some(certify(other.path())), ..RedisOptions::default() },
+        RedisOptions::default(),
+    ] {
         let node = open(&server.url_for(":secret@"), "two", &stranger);
         let RedisState::Down { error, .. } = down(&node).await else { panic!() };
         assert!(error.contains("certificate"), "{error}");
@@ -213,7 +246,11 @@ async fn tls_is_used_and_the_certificate_is_checked() {
     let RedisState::Down { error, .. } = down(&plain).await else { panic!() };
     assert!(!error.contains("secret"), "{error}");
 
-    let garbage = RedisOptions { root_certificate: Some(b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n".to_vec()), ..RedisOptions::default() };
-    let error = RedisConnections::open_with(&server.url(), super::node("four"), Arc::new(SystemClock), &garbage).err().unwrap();
+    let garbage = RedisOptions {
+        root_certificate: Some(b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n".to_vec()),
+        ..RedisOptions::default()
+    };
+    let error =
+        RedisConnections::open_with(&server.url(), super::node("four"), Arc::new(SystemClock), &garbage).err().unwrap();
     assert!(matches!(error, RedisUrlError::Certificate(_)), "{error}");
 }

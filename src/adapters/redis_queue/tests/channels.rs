@@ -33,7 +33,8 @@ async fn channels_are_subscribed_to_again_after_a_restart() {
 
 /// How many connections Redis sends a channel's messages to.
 async fn listeners(server: &RedisServer, channel: &str) -> u64 {
-    let counts: Vec<(String, u64)> = redis::cmd("PUBSUB").arg("NUMSUB").arg(channel).query_async(&mut raw(server).await).await.unwrap();
+    let counts: Vec<(String, u64)> =
+        redis::cmd("PUBSUB").arg("NUMSUB").arg(channel).query_async(&mut raw(server).await).await.unwrap();
     counts[0].1
 }
 
@@ -99,7 +100,10 @@ async fn a_snapshot_that_is_too_large_is_not_sent() {
     let (one, two) = (connect(&server, "one").await, connect(&server, "two").await);
     let mut live = snapshots(&two).await;
     let mut large = ScanSnapshot::of(fixtures::record(1, now()));
-    large.plugins = vec![kastrel_actors::model::PluginResult::new("x".repeat(65 * 1024), kastrel_actors::model::PluginStatus::Completed)];
+    large.plugins = vec![kastrel_actors::model::PluginResult::new(
+        "x".repeat(65 * 1024),
+        kastrel_actors::model::PluginStatus::Completed,
+    )];
     one.feed.publish(large);
     one.feed.publish(ScanSnapshot::of(fixtures::record(2, now())));
     assert_eq!(tokio::time::timeout(PATIENCE, live.recv()).await.unwrap().unwrap().record.id, ScanId(2));

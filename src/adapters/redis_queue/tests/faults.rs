@@ -34,7 +34,10 @@ async fn a_redis_that_is_down_at_the_start_is_waited_for() {
     let began = Instant::now();
     let error = send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
-    assert_eq!(why(&error), format!("no connection to Redis at 127.0.0.1:{}/0: Connection refused (os error 111)", server.port()));
+    assert_eq!(
+        why(&error),
+        format!("no connection to Redis at 127.0.0.1:{}/0: Connection refused (os error 111)", server.port())
+    );
     let queue = Arc::clone(&node.queue);
     let caller = tokio::spawn(async move { queue.next().await.unwrap() });
     server.restart(Data::Kept).await;
@@ -82,7 +85,8 @@ async fn a_restart_without_its_data_heals_by_new_signals() {
     server.restart(Data::Lost).await;
     connected(&node).await;
     caller.abort();
-    // Whether this reaches the new server or is the call that finds out: nothing is in hand any more.
+    // Whether this reaches the new server or is the call that finds out: nothing is in hand any
+    // more.
     let _ = node.queue.acknowledge(&in_hand.receipt).await;
     signalled(&node, 1).await;
     let again = async {
@@ -121,7 +125,13 @@ async fn a_group_that_was_destroyed_is_made_again_and_delivers_what_was_in_hand(
     let node = connect(&server, "one").await;
     send(&*node.queue, signal(1, Priority::Normal, 0)).await.unwrap();
     let first = next(&node).await;
-    redis::cmd("XGROUP").arg("DESTROY").arg(STREAMS[1]).arg("workers").exec_async(&mut raw(&server).await).await.unwrap();
+    redis::cmd("XGROUP")
+        .arg("DESTROY")
+        .arg(STREAMS[1])
+        .arg("workers")
+        .exec_async(&mut raw(&server).await)
+        .await
+        .unwrap();
     let again = next(&node).await;
     assert_eq!(again.signal, first.signal);
     node.queue.acknowledge(&again.receipt).await.unwrap();
@@ -172,7 +182,12 @@ async fn a_redis_without_memory_refuses_signals_and_says_so() {
     let error = send(&*node.queue, signal(3, Priority::Normal, 0)).await.unwrap_err();
     assert!(why(&error).contains("OOM command not allowed"), "{error:?}");
     assert!(refusing(&node).await.contains("OOM command not allowed"));
-    assert!(node.queue.trouble().unwrap().starts_with(&format!("Redis at 127.0.0.1:{}/0: OOM command not allowed", server.port())));
+    assert!(
+        node.queue
+            .trouble()
+            .unwrap()
+            .starts_with(&format!("Redis at 127.0.0.1:{}/0: OOM command not allowed", server.port()))
+    );
     assert_eq!([take(&node).await, take(&node).await], [1, 2], "what is there still goes out");
     assert!(node.queue.trouble().is_some(), "that says nothing of new ones");
     configure(&server, "maxmemory", "0").await;

@@ -42,7 +42,12 @@ async fn an_earlier_signal_goes_before_the_one_on_offer() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
     for (id, after) in [(10, -1000), (3, -3000), (20, -2000), (2, -3000)] {
-        send(&*node.queue, JobSignal { due: Timestamp::from_millisecond(10_000 + after).unwrap(), ..signal(id, Priority::Low, 0) }).await.unwrap();
+        send(
+            &*node.queue,
+            JobSignal { due: Timestamp::from_millisecond(10_000 + after).unwrap(), ..signal(id, Priority::Low, 0) },
+        )
+        .await
+        .unwrap();
     }
     let mut order = Vec::new();
     for _ in 0..4 {
@@ -56,7 +61,10 @@ async fn an_earlier_signal_goes_before_the_one_on_offer() {
 async fn a_released_delivery_keeps_its_trace_and_priority() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
-    let sent = JobSignal { trace: "00-00000000000000000000000000000abc-0000000000000def-00".parse().unwrap(), ..signal(1, Priority::Low, -50) };
+    let sent = JobSignal {
+        trace: "00-00000000000000000000000000000abc-0000000000000def-00".parse().unwrap(),
+        ..signal(1, Priority::Low, -50)
+    };
     send(&*node.queue, sent.clone()).await.unwrap();
     for _ in 0..3 {
         let delivery = next(&node).await;
@@ -101,7 +109,8 @@ async fn all_that_become_due_at_once_come_to_one_reader_by_priority() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
     let caller = waiting(&server, &node).await;
-    // Written into the lines by hand: signals that are sent one after the other end their waits one after the other.
+    // Written into the lines by hand: signals that are sent one after the other end their waits one
+    // after the other.
     let due = (now() + SignedDuration::from_millis(300)).as_microsecond();
     let mut at_once = redis::pipe();
     at_once.atomic();
@@ -132,7 +141,8 @@ async fn the_script_picks_as_the_policy_does() {
     for _ in 0..300 {
         for _ in 0..random.random_range(0..3) {
             id += 1;
-            let priority = *[Priority::High, Priority::High, Priority::Normal, Priority::Low].choose(&mut random).unwrap();
+            let priority =
+                *[Priority::High, Priority::High, Priority::Normal, Priority::Low].choose(&mut random).unwrap();
             send(&*node.queue, signal(id, priority, -1000)).await.unwrap();
             *expected.entry(priority).or_default() += 1;
         }
@@ -188,7 +198,8 @@ async fn a_caller_that_goes_away_takes_nothing_with_it() {
     let server = RedisServer::start().await;
     let (one, two) = (connect(&server, "one").await, connect(&server, "two").await);
     for id in 1..=30 {
-        // The reader of the first node waits in Redis for nobody; it gets the signal, and gives it back.
+        // The reader of the first node waits in Redis for nobody; it gets the signal, and gives it
+        // back.
         let caller = waiting(&server, &one).await;
         caller.abort();
         assert!(caller.await.unwrap_err().is_cancelled());
@@ -212,7 +223,10 @@ async fn the_signal_of_a_dead_reader_is_delivered_again_but_not_that_of_a_living
     nothing_comes(&alive).await;
     let again = next(&alive).await;
     assert!(began.elapsed() >= Duration::from_millis(1500), "{:?}", began.elapsed());
-    assert_eq!((again.signal.id, again.signal.priority, again.signal.due), (lost.signal.id, lost.signal.priority, lost.signal.due));
+    assert_eq!(
+        (again.signal.id, again.signal.priority, again.signal.due),
+        (lost.signal.id, lost.signal.priority, lost.signal.due)
+    );
     assert_ne!(again.receipt, lost.receipt);
     // The dead one was only slow: what it says about its delivery changes nothing of the new one.
     alive.queue.acknowledge(&lost.receipt).await.unwrap();
@@ -236,9 +250,17 @@ async fn consumers_of_nodes_that_are_gone_are_forgotten_unless_they_hold_somethi
     let mut sweep = one.link.scripts.sweep();
     sweep.arg(-1);
     one.link.run(&sweep).await.unwrap();
-    let consumers: Vec<BTreeMap<String, redis::Value>> =
-        redis::cmd("XINFO").arg("CONSUMERS").arg(STREAMS[0]).arg("workers").query_async(&mut raw(&server).await).await.unwrap();
-    assert_eq!(consumers.iter().map(|consumer| consumer["name"].clone()).collect::<Vec<_>>(), [redis::Value::BulkString(b"two".to_vec())]);
+    let consumers: Vec<BTreeMap<String, redis::Value>> = redis::cmd("XINFO")
+        .arg("CONSUMERS")
+        .arg(STREAMS[0])
+        .arg("workers")
+        .query_async(&mut raw(&server).await)
+        .await
+        .unwrap();
+    assert_eq!(
+        consumers.iter().map(|consumer| consumer["name"].clone()).collect::<Vec<_>>(),
+        [redis::Value::BulkString(b"two".to_vec())]
+    );
 }
 
 #[tokio::test]

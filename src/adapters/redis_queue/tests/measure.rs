@@ -1,4 +1,5 @@
-//! How fast a reader that waits gets a signal. The number is printed; what is asserted holds on any machine.
+//! How fast a reader that waits gets a signal. The number is printed; what is asserted holds on any
+//! machine.
 
 use tokio::time::Instant;
 

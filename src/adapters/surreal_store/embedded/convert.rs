@@ -1,6 +1,9 @@
-//! Converts the database of an earlier version from SurrealKV to RocksDB: every key and value is copied as it is, read again from the copy and compared; the old folder is kept under another name.
+//! Converts the database of an earlier version from SurrealKV to RocksDB: every key and value is
+//! copied as it is, read again from the copy and compared; the old folder is kept under another
+//! name.
 //!
-//! The order of the keys follows `surrealdb_core::kvs::copy`: the storage version comes last, so that an engine refuses a copy that is not whole.
+//! The order of the keys follows `surrealdb_core::kvs::copy`: the storage version comes last, so
+//! that an engine refuses a copy that is not whole.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +26,8 @@ const CONVERTED: &str = "database.converted";
 /// How the old folder is kept.
 const KEPT: &str = "database.surrealkv";
 
-/// How many keys are copied or compared at a time, and the most bytes of them: a transaction lies in memory as a whole.
+/// How many keys are copied or compared at a time, and the most bytes of them: a transaction lies
+/// in memory as a whole.
 const CHUNK: u32 = 500;
 const CHUNK_BYTES: usize = 4 << 20;
 
@@ -44,7 +48,8 @@ fn engine(doing: &'static str) -> impl Fn(surrealdb_kvs::Error) -> ConvertError 
     move |source| ConvertError::Engine { doing, source }
 }
 
-/// Brings the data folder to the state in which RocksDB can be opened. Does nothing where there is no database of SurrealKV.
+/// Brings the data folder to the state in which RocksDB can be opened. Does nothing where there is
+/// no database of SurrealKV.
 pub(super) async fn run(data: &Path) -> Result<()> {
     let folder = |name: &str| data.join(name);
     loop {
@@ -64,7 +69,11 @@ pub(super) async fn run(data: &Path) -> Result<()> {
                 let keys = copy(&database, &folder(COPYING)).await?;
                 compare(&database, &folder(COPYING)).await?;
                 rename(data, &folder(COPYING), &folder(CONVERTED))?;
-                tracing::info!(keys, duration_ms = start.elapsed().as_millis(), "copied the database and compared the copy");
+                tracing::info!(
+                    keys,
+                    duration_ms = start.elapsed().as_millis(),
+                    "copied the database and compared the copy"
+                );
             }
             Step::KeepOld => {
                 let kept = free_name(data, KEPT);
@@ -77,7 +86,11 @@ pub(super) async fn run(data: &Path) -> Result<()> {
 }
 
 fn remove(folder: &Path) -> Result<()> {
-    std::fs::remove_dir_all(folder).map_err(|source| ConvertError::Folder { doing: "remove the incomplete copy", path: folder.to_owned(), source })
+    std::fs::remove_dir_all(folder).map_err(|source| ConvertError::Folder {
+        doing: "remove the incomplete copy",
+        path: folder.to_owned(),
+        source,
+    })
 }
 
 /// Renames within the data folder, and waits until the new names are on the disk.
@@ -87,13 +100,19 @@ fn rename(data: &Path, from: &Path, to: &Path) -> Result<()> {
 }
 
 async fn source(folder: &Path) -> Result<SurrealKv> {
-    let config = SURREALKV.iter().fold(ConfigMap::empty().with_key_value("datastore_sync", "every"), |map, (key, value)| map.with_key_value(*key, *value));
-    SurrealKv::new(&folder.to_string_lossy(), config.load()).await.map_err(engine("open the database of the earlier version"))
+    let config =
+        SURREALKV.iter().fold(ConfigMap::empty().with_key_value("datastore_sync", "every"), |map, (key, value)| {
+            map.with_key_value(*key, *value)
+        });
+    SurrealKv::new(&folder.to_string_lossy(), config.load())
+        .await
+        .map_err(engine("open the database of the earlier version"))
 }
 
 async fn target(folder: &Path) -> Result<RocksDb> {
     let config = OPTIONS.iter().fold(ConfigMap::empty(), |map, (key, value)| map.with_key_value(*key, *value));
-    // The copy is written out and read again before it counts, so its commits need not wait for the disk.
+    // The copy is written out and read again before it counts, so its commits need not wait for the
+    // disk.
     let config = config.with_key_value("datastore_sync", "never");
     RocksDb::new(&folder.to_string_lossy(), config.load()).await.map_err(engine("open the copy"))
 }
@@ -173,13 +192,16 @@ impl<'a> Pairs<'a> {
     /// The next pairs; none at the end.
     async fn chunk(&mut self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         loop {
-            let found = self.transaction.scan(self.range.clone(), self.limit, 0, None).await.map_err(engine("read keys"))?;
+            let found =
+                self.transaction.scan(self.range.clone(), self.limit, 0, None).await.map_err(engine("read keys"))?;
             let Some((last, _)) = found.values.last() else { return Ok(Vec::new()) };
             self.range.start = Key::from(last.clone()).next();
-            // Large documents lie side by side: the next chunk is as many as would have been the most bytes.
+            // Large documents lie side by side: the next chunk is as many as would have been the
+            // most bytes.
             let each = (usize::try_from(found.value_bytes).unwrap_or(usize::MAX) / found.values.len()).max(1);
             self.limit = u32::try_from(CHUNK_BYTES / each).unwrap_or(CHUNK).clamp(1, CHUNK);
-            let carried: Vec<_> = found.values.into_iter().filter(|(key, _)| key_role(key) != KeyRole::Skipped).collect();
+            let carried: Vec<_> =
+                found.values.into_iter().filter(|(key, _)| key_role(key) != KeyRole::Skipped).collect();
             if !carried.is_empty() {
                 return Ok(carried);
             }

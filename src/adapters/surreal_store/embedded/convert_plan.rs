@@ -1,6 +1,7 @@
 //! Which step of the conversion is next, from the folders that are there.
 //!
-//! The names carry the state, and each step is one rename or can be made again from the start, so a conversion that was killed anywhere goes on at the next start:
+//! The names carry the state, and each step is one rename or can be made again from the start, so a
+//! conversion that was killed anywhere goes on at the next start:
 //!
 //! ```text
 //! database (SurrealKV)                             -> copy into database.copying, compare, rename it to database.converted
@@ -45,7 +46,8 @@ pub(super) fn next(folders: Folders) -> Step {
         (Content::SurrealKv, false, _) => Step::Copy,
         (Content::SurrealKv, true, _) => Step::KeepOld,
         (Content::Nothing, true, _) => Step::PutInPlace,
-        // With another database in its place, a copy is a leftover of somebody's own making: it is left alone.
+        // With another database in its place, a copy is a leftover of somebody's own making: it is
+        // left alone.
         (Content::Nothing | Content::RocksDb | Content::Headless | Content::Foreign, _, _) => Step::Done,
     }
 }

@@ -1,9 +1,13 @@
 //! The embedded database as the store uses it: an engine, or the reason why there is none just now.
 //!
-//! - **Owns** the engine, the high-water record, and one task that writes the record after changes and opens a new engine after a failure.
-//! - **States**: `open` -> a write fails for an I/O reason -> `failed` (every call fails at once) -> the engine is closed, the disk is tried, a new engine is opened and compared with the record
-//!   -> `open`; or it is behind the record -> `lost`, and the process ends. `closed` is for good.
-//! - **Never** uses an engine after a failed write, and never a database that lacks something that was acknowledged.
+//! - **Owns** the engine, the high-water record, and one task that writes the record after changes
+//!   and opens a new engine after a failure.
+//! - **States**: `open` -> a write fails for an I/O reason -> `failed` (every call fails at
+//!   once) -> the engine is closed, the disk is tried, a new engine is opened and compared with the
+//!   record -> `open`; or it is behind the record -> `lost`, and the process ends. `closed` is for
+//!   good.
+//! - **Never** uses an engine after a failed write, and never a database that lacks something that
+//!   was acknowledged.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,7 +30,8 @@ use crate::adapters::surreal_store::error::{CallError, OpenError};
 use crate::adapters::surreal_store::migrate::{Ground, Purpose};
 use crate::error_chain::chain;
 
-/// The longest between a commit and the record that covers it, but for the time that the disk takes.
+/// The longest between a commit and the record that covers it, but for the time that the disk
+/// takes.
 const MARK_AFTER: Duration = Duration::from_millis(250);
 
 /// How often the folder is looked for: an engine writes on into files that were deleted.
@@ -77,12 +82,19 @@ enum State {
 }
 
 impl EmbeddedDatabase {
-    /// Opens the database in the data folder `data`, whose lock the caller holds: converts one of an earlier version, looks for damage and loss, and brings the schema up to date.
-    /// `before` is run before the schema of an existing database changes.
-    pub(in super::super) async fn open(data: &Path, opening: Opening, before: Option<&dyn BeforeMigration>) -> Result<Self, OpenError> {
+    /// Opens the database in the data folder `data`, whose lock the caller holds: converts one of
+    /// an earlier version, looks for damage and loss, and brings the schema up to date. `before` is
+    /// run before the schema of an existing database changes.
+    pub(in super::super) async fn open(
+        data: &Path,
+        opening: Opening,
+        before: Option<&dyn BeforeMigration>,
+    ) -> Result<Self, OpenError> {
         convert::run(data).await.map_err(|source| OpenError::Convert(source.into()))?;
         let path = data.join(HIGH_WATER_FILE);
-        let (file, recorded) = blocking(move || HighWaterFile::open(&path)).await.map_err(|source| OpenError::Folder { folder: data.to_owned(), source })?;
+        let (file, recorded) = blocking(move || HighWaterFile::open(&path))
+            .await
+            .map_err(|source| OpenError::Folder { folder: data.to_owned(), source })?;
         let is_restore = opening.purpose == Purpose::Restore;
         let record = match &recorded {
             _ if is_restore => None,
@@ -102,7 +114,11 @@ impl EmbeddedDatabase {
                 return Err(error);
             }
         };
-        let now = HighWater { mark: found.mark.unwrap_or_default(), refused: record.map(|record| record.refused).unwrap_or_default(), ..HighWater::default() };
+        let now = HighWater {
+            mark: found.mark.unwrap_or_default(),
+            refused: record.map(|record| record.refused).unwrap_or_default(),
+            ..HighWater::default()
+        };
         let shared = Arc::new(Shared {
             data: data.to_owned(),
             opening,
@@ -118,13 +134,22 @@ impl EmbeddedDatabase {
     }
 
     /// The result of each statement.
-    pub(in super::super) async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+    pub(in super::super) async fn query(
+        &self,
+        sql: String,
+        variables: Value,
+    ) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
         let engine = self.engine()?;
         let is_write = !failure::is_read(&sql);
         let answer = engine.query(sql, variables).await;
         let failed = match &answer {
-            Ok(results) => results.iter().filter_map(|result| result.as_ref().err()).find(|error| failure::is_storage_failure(error.message(), is_write)),
-            Err(CallError::Failed(error)) => Some(error).filter(|error| failure::is_storage_failure(error.message(), is_write)),
+            Ok(results) => results
+                .iter()
+                .filter_map(|result| result.as_ref().err())
+                .find(|error| failure::is_storage_failure(error.message(), is_write)),
+            Err(CallError::Failed(error)) => {
+                Some(error).filter(|error| failure::is_storage_failure(error.message(), is_write))
+            }
             Err(_) => None,
         };
         match failed {
@@ -140,11 +165,14 @@ impl EmbeddedDatabase {
         self.engine().map(drop)
     }
 
-    /// Whether submissions can be sent. While one that was answered with an error may still come to be, no further one is sent: the row that tells what became of it would be overwritten.
+    /// Whether submissions can be sent. While one that was answered with an error may still come to
+    /// be, no further one is sent: the row that tells what became of it would be overwritten.
     pub(in super::super) fn check_submission(&self) -> Result<(), CallError> {
         self.check()?;
         if self.shared.is_unsettled.load(Ordering::Acquire) {
-            return Err(CallError::Unreachable("submissions that were answered with an error are not withdrawn yet".into()));
+            return Err(CallError::Unreachable(
+                "submissions that were answered with an error are not withdrawn yet".into(),
+            ));
         }
         Ok(())
     }
@@ -152,19 +180,25 @@ impl EmbeddedDatabase {
     fn engine(&self) -> Result<Arc<Engine>, CallError> {
         match &*self.shared.state.borrow() {
             State::Open(engine) => Ok(Arc::clone(engine)),
-            State::Failed(why) => Err(CallError::Unreachable(format!("the storage failed ({why}); it is opened again when it can be written to"))),
+            State::Failed(why) => Err(CallError::Unreachable(format!(
+                "the storage failed ({why}); it is opened again when it can be written to"
+            ))),
             State::Lost(why) => Err(CallError::Unreachable(why.to_string())),
             State::Closed => Err(CallError::Unreachable("it is closed".into())),
         }
     }
 
-    /// Makes sure that a batch which is answered with an error does not come to be: it is written down on the disk, and withdrawn as soon as there is an engine.
+    /// Makes sure that a batch which is answered with an error does not come to be: it is written
+    /// down on the disk, and withdrawn as soon as there is an engine.
     pub(in super::super) async fn refuse(&self, batch: RefusedBatch) {
         self.shared.is_unsettled.store(true, Ordering::Release);
         let mut record = self.shared.record.lock().await;
         record.now.refuse(batch);
         if let Err(error) = record.write().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "could not write down that submissions were refused");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "could not write down that submissions were refused"
+            );
         }
         let State::Open(engine) = self.shared.state.borrow().clone() else { return };
         match record.settle(&Database::Engine(Arc::clone(&engine))).await {
@@ -179,9 +213,13 @@ impl EmbeddedDatabase {
         self.shared.changed.notify_one();
     }
 
-    /// Reads all keys and values, so that the checksum of each block is checked. How many keys there are.
+    /// Reads all keys and values, so that the checksum of each block is checked. How many keys
+    /// there are.
     pub(in super::super) async fn read_every_key(&self) -> Result<u64, OpenError> {
-        let failed = |source: CallError| OpenError::Database { doing: "read every key of the database", source: Box::new(source) };
+        let failed = |source: CallError| OpenError::Database {
+            doing: "read every key of the database",
+            source: Box::new(source),
+        };
         read_all(&*self.engine().map_err(failed)?).await
     }
 
@@ -195,12 +233,16 @@ impl EmbeddedDatabase {
         }
     }
 
-    /// Closes it for good: calls in flight end, the record is written, and the engine lets go of its files.
+    /// Closes it for good: calls in flight end, the record is written, and the engine lets go of
+    /// its files.
     pub(in super::super) async fn close(&self) {
         let State::Open(engine) = self.shared.state.send_replace(State::Closed) else { return };
         let marked = self.shared.record.lock().await.mark(&engine, true).await;
         if let Err(error) = marked {
-            tracing::warn!(error = chain(&error), "could not write the high-water record while the database was closed");
+            tracing::warn!(
+                error = chain(&error),
+                "could not write the high-water record while the database was closed"
+            );
         }
         if !Engine::close(engine).await {
             tracing::warn!("the database did not close in time");
@@ -214,7 +256,10 @@ impl Shared {
         let mut record = self.record.lock().await;
         let failed = |doing| move |source: CallError| OpenError::Database { doing, source: Box::new(source) };
         let begun = async {
-            record.settle(&Database::Engine(Arc::clone(&engine))).await.map_err(failed("withdraw refused submissions"))?;
+            record
+                .settle(&Database::Engine(Arc::clone(&engine)))
+                .await
+                .map_err(failed("withdraw refused submissions"))?;
             record.mark(&engine, false).await.map_err(failed("write the high-water record"))
         };
         match begun.await {
@@ -265,14 +310,16 @@ impl Record {
         if !self.is_kept {
             return Ok(());
         }
-        let Found { installation, last_scan, scans, .. } = marks::mark(&Database::Engine(Arc::clone(engine)), self.now.mark + 1).await?;
+        let Found { installation, last_scan, scans, .. } =
+            marks::mark(&Database::Engine(Arc::clone(engine)), self.now.mark + 1).await?;
         let mark = self.now.mark + 1;
         let refused = std::mem::take(&mut self.now.refused);
         self.now = HighWater { installation, mark, last_scan, scans, written_at: SystemClock.now(), closed, refused };
         self.write().await.map_err(|error| CallError::Unreachable(error.to_string()))
     }
 
-    /// Withdraws all batches that were refused. They are forgotten with the next write of the record.
+    /// Withdraws all batches that were refused. They are forgotten with the next write of the
+    /// record.
     async fn settle(&mut self, db: &Database) -> Result<(), CallError> {
         for batch in &self.now.refused {
             let scans = withdraw::withdraw(db, batch).await?;
@@ -358,7 +405,8 @@ async fn recover(shared: &Arc<Shared>, why: &str) {
 async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
     let probe = shared.data.join("write-probe");
     let tried = blocking(move || {
-        let written = std::fs::write(&probe, vec![0; PROBE_BYTES]).and_then(|()| std::fs::File::open(&probe)?.sync_all());
+        let written =
+            std::fs::write(&probe, vec![0; PROBE_BYTES]).and_then(|()| std::fs::File::open(&probe)?.sync_all());
         // Where it was not made, there is nothing to remove.
         let _ = std::fs::remove_file(&probe);
         written
@@ -376,8 +424,16 @@ async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
 }
 
 /// Compares the database with its record.
-async fn check(db: &Database, record: Option<&HighWater>, is_damaged: bool, accept_loss: bool) -> Result<Found, OpenError> {
-    let failed = |source: CallError| OpenError::Database { doing: "compare the database with its high-water record", source: Box::new(source) };
+async fn check(
+    db: &Database,
+    record: Option<&HighWater>,
+    is_damaged: bool,
+    accept_loss: bool,
+) -> Result<Found, OpenError> {
+    let failed = |source: CallError| OpenError::Database {
+        doing: "compare the database with its high-water record",
+        source: Box::new(source),
+    };
     let found = marks::found(db).await.map_err(failed)?;
     let loss = match judge(record, &found) {
         Verdict::Sound if is_damaged => Some(Loss::Unknown),
@@ -421,7 +477,8 @@ mod tests {
         store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id).collect()
     }
 
-    /// Each store has one batch in flight, and its last batch is the one that its row in `submitter` tells about.
+    /// Each store has one batch in flight, and its last batch is the one that its row in
+    /// `submitter` tells about.
     #[tokio::test(flavor = "multi_thread")]
     async fn every_batch_that_was_refused_is_withdrawn_however_many_there_are() {
         let folder = tempfile::tempdir().unwrap();
@@ -456,10 +513,17 @@ mod tests {
         let (database, store) = opened(folder.path()).await;
         database.shared.is_unsettled.store(true, Ordering::Release);
         let answer = store.submit(fixtures::new_scan("a.test")).await;
-        assert!(matches!(&answer, Err(StoreError::Unavailable(why)) if why.to_string().contains("not withdrawn yet")), "{answer:?}");
+        assert!(
+            matches!(&answer, Err(StoreError::Unavailable(why)) if why.to_string().contains("not withdrawn yet")),
+            "{answer:?}"
+        );
         let batch = RefusedBatch { submitter: uuid::Uuid::max().to_string(), batch: 1, amount: 1 };
         database.refuse(batch).await;
-        assert_eq!(store.submit(fixtures::new_scan("b.test")).await.unwrap().into_record().id, ScanId(1), "the refused one used no number: it was not sent");
+        assert_eq!(
+            store.submit(fixtures::new_scan("b.test")).await.unwrap().into_record().id,
+            ScanId(1),
+            "the refused one used no number: it was not sent"
+        );
         database.close().await;
     }
 }

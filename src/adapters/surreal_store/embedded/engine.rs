@@ -54,10 +54,12 @@ impl Engine {
         })
     }
 
-    /// Opens, or makes, the database in `folder`. Waits for an engine of this process that was dropped and is still closing.
-    /// `first`: what is done before anything else. `limit`: the longest that a statement or a transaction may take.
+    /// Opens, or makes, the database in `folder`. Waits for an engine of this process that was
+    /// dropped and is still closing. `first`: what is done before anything else. `limit`: the
+    /// longest that a statement or a transaction may take.
     pub(super) async fn open(folder: &Path, first: First, limit: Option<Duration>) -> Result<Self, OpenError> {
-        let path = folder.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
+        let path =
+            folder.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
         let address = format!("rocksdb://{path}");
         let give_up = Instant::now() + CLOSE_LIMIT;
         loop {
@@ -70,14 +72,19 @@ impl Engine {
                     }
                     tokio::time::sleep(CLOSE_POLL).await;
                 }
-                Err(Failed::Engine(error)) if is_damage(&error.to_string()) => return Err(OpenError::Damaged(Damage::Unreadable { why: error.to_string() })),
-                Err(Failed::Engine(source)) => return Err(OpenError::Database { doing: "open the embedded database", source }),
+                Err(Failed::Engine(error)) if is_damage(&error.to_string()) => {
+                    return Err(OpenError::Damaged(Damage::Unreadable { why: error.to_string() }));
+                }
+                Err(Failed::Engine(source)) => {
+                    return Err(OpenError::Database { doing: "open the embedded database", source });
+                }
             }
         }
     }
 
     async fn open_at(address: &str, first: First, limit: Option<Duration>) -> Result<Self, Failed> {
-        let options = OPTIONS.iter().fold(ConfigMap::empty(), |options, (key, value)| options.with_key_value(*key, *value));
+        let options =
+            OPTIONS.iter().fold(ConfigMap::empty(), |options, (key, value)| options.with_key_value(*key, *value));
         let datastore = Datastore::builder()
             .with_config(options)
             .with_query_timeout(limit)
@@ -89,21 +96,30 @@ impl Engine {
         // Before the engine asks for its version: it asks for two minutes if that cannot be read.
         if let First::Read { accept } = first {
             match verify::read_all(&datastore).await {
-                Err(error) if accept => tracing::warn!(error = chain(&error), "using a database that cannot be read as a whole"),
+                Err(error) if accept => {
+                    tracing::warn!(error = chain(&error), "using a database that cannot be read as a whole")
+                }
                 read => drop(read.map_err(Failed::Unreadable)?),
             }
         }
-        // In the order of the SDK's own connect: the maintenance tasks write, and may do so only once the version is there.
+        // In the order of the SDK's own connect: the maintenance tasks write, and may do so only
+        // once the version is there.
         datastore.check_version().await.map_err(|error| Failed::Engine(error.into()))?;
         datastore.bootstrap().await.map_err(|error| Failed::Engine(error.into()))?;
         datastore.start_maintenance_tasks();
         let weak = Arc::downgrade(&datastore);
-        let db = Surreal::<Db>::unstable_from_datastore(datastore, None).await.map_err(|error| Failed::Engine(error.into()))?;
+        let db = Surreal::<Db>::unstable_from_datastore(datastore, None)
+            .await
+            .map_err(|error| Failed::Engine(error.into()))?;
         Ok(Self { db, datastore: weak, closing: CancellationToken::new() })
     }
 
     /// The result of each statement.
-    pub(in super::super) async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+    pub(in super::super) async fn query(
+        &self,
+        sql: String,
+        variables: Value,
+    ) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
         let mut response = self.db.query(sql).bind(variables).await.map_err(CallError::Failed)?;
         Ok((0..response.num_statements()).map(|statement| response.take(statement)).collect())
     }
@@ -123,9 +139,11 @@ impl Engine {
         self.closing.clone()
     }
 
-    /// Closes it: waits until the calls in flight have ended, everything is written out, and the files are let go of. Says whether that came about in time.
+    /// Closes it: waits until the calls in flight have ended, everything is written out, and the
+    /// files are let go of. Says whether that came about in time.
     ///
-    /// The SDK closes a datastore in the background once the last client is dropped; that its last reference is gone is the only sign that it has.
+    /// The SDK closes a datastore in the background once the last client is dropped; that its last
+    /// reference is gone is the only sign that it has.
     pub(super) async fn close(engine: Arc<Self>) -> bool {
         let datastore = Weak::clone(&engine.datastore);
         engine.closing.cancel();
@@ -146,7 +164,8 @@ fn is_damage(message: &str) -> bool {
     message.contains("Corruption: ") || message.contains("IO error: No such file or directory")
 }
 
-/// What RocksDB says of a database that somebody holds: "While lock file" for another process, "lock hold by current process" for this one.
+/// What RocksDB says of a database that somebody holds: "While lock file" for another process,
+/// "lock hold by current process" for this one.
 fn is_locked(message: &str) -> bool {
     message.contains("lock hold by current process") || message.contains("While lock file")
 }

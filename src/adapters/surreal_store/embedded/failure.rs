@@ -1,16 +1,21 @@
-//! Which errors of a call say that the storage failed, so that the engine must not be used any longer.
+//! Which errors of a call say that the storage failed, so that the engine must not be used any
+//! longer.
 //!
-//! The SDK passes on the engine's errors as text. RocksDB's texts begin with the name of their code (`Status::ToString`, `util/status.cc`).
+//! The SDK passes on the engine's errors as text. RocksDB's texts begin with the name of their code
+//! (`Status::ToString`, `util/status.cc`).
 
 /// What the engine says of a file that it could not write, sync or read.
-const IO: &[&str] = &["IO error", "No space left", "Input/output error", "Read-only file system", "Writer has previous error"];
+const IO: &[&str] =
+    &["IO error", "No space left", "Input/output error", "Read-only file system", "Writer has previous error"];
 
 /// What it says of content that cannot be right, and after a background task failed.
 const BROKEN: &[&str] = &["Corruption:", "Shutdown in progress", "commit coordinator response channel closed"];
 
-/// Whether `message`, the error of a call that wrote if `is_write`, means that the engine is not to be used again.
+/// Whether `message`, the error of a call that wrote if `is_write`, means that the engine is not to
+/// be used again.
 ///
-/// A read that meets a damaged block fails alone; a write that does so has met the engine's own error state, in which nothing is committed any more.
+/// A read that meets a damaged block fails alone; a write that does so has met the engine's own
+/// error state, in which nothing is committed any more.
 pub(super) fn is_storage_failure(message: &str, is_write: bool) -> bool {
     let mentions = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     is_write && (mentions(IO) || mentions(BROKEN))
@@ -29,8 +34,16 @@ mod tests {
     #[test]
     fn only_failed_writes_end_the_engine() {
         for (message, is_write, expected) in [
-            ("IO error: No space left on device: While appending to file: /data/database/000008.log: No space left on device", true, true),
-            ("Failed to commit transaction due to a datastore error: IO error: Input/output error: While fdatasync", true, true),
+            (
+                "IO error: No space left on device: While appending to file: /data/database/000008.log: No space left on device",
+                true,
+                true,
+            ),
+            (
+                "Failed to commit transaction due to a datastore error: IO error: Input/output error: While fdatasync",
+                true,
+                true,
+            ),
             ("IO error: Writer has previous error.", true, true),
             ("Corruption: block checksum mismatch", true, true),
             ("Corruption: block checksum mismatch", false, false),

@@ -1,4 +1,5 @@
-//! What stands in the database's folder, judged before an engine opens it: an engine that finds no `CURRENT` makes an empty database there, and deletes what it does not know.
+//! What stands in the database's folder, judged before an engine opens it: an engine that finds no
+//! `CURRENT` makes an empty database there, and deletes what it does not know.
 
 use std::fmt;
 use std::io;
@@ -62,7 +63,9 @@ impl fmt::Display for Damage {
             Self::Missing => f.write_str("its folder is gone or empty"),
             Self::Headless => f.write_str("its file CURRENT is missing"),
             Self::Foreign => f.write_str("the folder holds files that are no database of Kastrel"),
-            Self::Log { file, at } => write!(f, "the write-ahead log {} cannot be read at byte {at}, and more follows", file.display()),
+            Self::Log { file, at } => {
+                write!(f, "the write-ahead log {} cannot be read at byte {at}, and more follows", file.display())
+            }
             Self::Unreadable { why } => write!(f, "a part of it cannot be read ({why})"),
         }
     }
@@ -71,7 +74,8 @@ impl fmt::Display for Damage {
 /// Which engine the names in a folder belong to.
 fn content_of<'a>(names: impl Iterator<Item = &'a str>) -> Content {
     let names: Vec<&str> = names.collect();
-    let is_table = |name: &&str| name.starts_with("MANIFEST-") || has_extension(name, "sst") || has_extension(name, "log");
+    let is_table =
+        |name: &&str| name.starts_with("MANIFEST-") || has_extension(name, "sst") || has_extension(name, "log");
     if names.is_empty() {
         Content::Nothing
     } else if names.contains(&ROCKSDB_MARK) {
@@ -115,7 +119,8 @@ pub(super) fn identity(folder: &Path) -> io::Result<u64> {
     Ok(metadata.ino() ^ metadata.dev().rotate_left(32))
 }
 
-/// Looks for damage that the engine would pass over in silence. Reads the write-ahead logs, and changes nothing.
+/// Looks for damage that the engine would pass over in silence. Reads the write-ahead logs, and
+/// changes nothing.
 pub(super) fn check(folder: &Path) -> io::Result<Result<(), Damage>> {
     match content(folder)? {
         Content::Nothing => return Ok(Ok(())),

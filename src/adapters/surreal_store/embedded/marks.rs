@@ -1,4 +1,5 @@
-//! The database's half of the high-water record: the mark that is counted up, and what the database says of itself.
+//! The database's half of the high-water record: the mark that is counted up, and what the database
+//! says of itself.
 
 use surrealdb::types::SurrealValue;
 
@@ -48,7 +49,8 @@ macro_rules! found {
 
 const FOUND: &str = found!();
 
-/// What the transaction sees was committed before it, and its own commit comes after that in the log: when this commit is on the disk, so is everything that the answer counts.
+/// What the transaction sees was committed before it, and its own commit comes after that in the
+/// log: when this commit is on the disk, so is everything that the answer counts.
 const MARK: &str = concat!("BEGIN; UPSERT high_water:this SET mark = $mark RETURN NONE;", found!(), "COMMIT;");
 
 /// Ids that were given out before a loss are not given out again.
@@ -78,10 +80,12 @@ pub(super) async fn mark(db: &Database, mark: u64) -> Result<Found, CallError> {
 
 /// Ids up to `least` count as given out.
 pub(in super::super) async fn keep_ids_above(db: &Database, least: u64) -> Result<(), CallError> {
-    calls::execute_again(db, RAISE, Accepted { least: i64::try_from(least).unwrap_or(i64::MAX), detail: String::new() }).await
+    calls::execute_again(db, RAISE, Accepted { least: i64::try_from(least).unwrap_or(i64::MAX), detail: String::new() })
+        .await
 }
 
-/// Writes down that an operator accepted a loss. `least`: the last scan id that is known to have been given out.
+/// Writes down that an operator accepted a loss. `least`: the last scan id that is known to have
+/// been given out.
 pub(super) async fn accept(db: &Database, least: u64, detail: String) -> Result<(), CallError> {
     calls::execute_again(db, ACCEPT, Accepted { least: i64::try_from(least).unwrap_or(i64::MAX), detail }).await
 }

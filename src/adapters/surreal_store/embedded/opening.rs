@@ -1,4 +1,5 @@
-//! Opens the engine of an embedded database: its folder is looked into first, its rows are read, and its schema is made this program's.
+//! Opens the engine of an embedded database: its folder is looked into first, its rows are read,
+//! and its schema is made this program's.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use crate::error_chain::chain;
 const NAMESPACE: &str = "kastrel";
 const DATABASE: &str = "kastrel";
 
-/// Up to this size of its files, a database is read as a whole before it is used; a larger one while it is used.
+/// Up to this size of its files, a database is read as a whole before it is used; a larger one
+/// while it is used.
 const READ_FIRST_BYTES: u64 = 1 << 30;
 
 /// How a database is opened.
@@ -28,7 +30,8 @@ pub(in super::super) struct Opening {
     pub(in super::super) accept_loss: bool,
 }
 
-/// Opens the engine in its folder and makes the schema this program's. `must_exist`: a folder without a database is a loss and no beginning.
+/// Opens the engine in its folder and makes the schema this program's. `must_exist`: a folder
+/// without a database is a loss and no beginning.
 pub(super) async fn open_engine(
     data: &Path,
     opening: Opening,
@@ -39,17 +42,25 @@ pub(super) async fn open_engine(
     let path = data.join(DATABASE_FOLDER);
     let failed = |source| OpenError::Folder { folder: path.clone(), source };
     let looked_into = path.clone();
-    let (content, damage) = blocking(move || Ok((folder::content(&looked_into)?, folder::check(&looked_into)?))).await.map_err(failed)?;
+    let (content, damage) =
+        blocking(move || Ok((folder::content(&looked_into)?, folder::check(&looked_into)?))).await.map_err(failed)?;
     match damage {
         Ok(()) if must_exist && content == folder::Content::Nothing => return Err(OpenError::Damaged(Damage::Missing)),
         Ok(()) => {}
-        // The engine drops what follows the damaged record; a database without its head or of another kind cannot be opened at all.
-        Err(Damage::Log { file, at }) if opening.accept_loss => tracing::warn!(at, "opening a database with a damaged log: {}", file.display()),
+        // The engine drops what follows the damaged record; a database without its head or of
+        // another kind cannot be opened at all.
+        Err(Damage::Log { file, at }) if opening.accept_loss => {
+            tracing::warn!(at, "opening a database with a damaged log: {}", file.display())
+        }
         Err(damage) => return Err(OpenError::Damaged(damage)),
     }
     let size = folder::size(&path);
     let is_large = size > READ_FIRST_BYTES;
-    let first = if is_large || content == folder::Content::Nothing { First::Use } else { First::Read { accept: opening.accept_loss } };
+    let first = if is_large || content == folder::Content::Nothing {
+        First::Use
+    } else {
+        First::Read { accept: opening.accept_loss }
+    };
     let mut engine = Arc::new(Engine::open(&path, first, Some(CALL_TIMEOUT)).await?);
     if content != folder::Content::Nothing && matches!(ground, Ground::Any) {
         let is_outdated;
@@ -58,7 +69,10 @@ pub(super) async fn open_engine(
             engine = migrated(engine, &path, migrate::STEPS).await?;
         }
     }
-    let (engine, ()) = used(engine, async |db| migrate::prepare(db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await).await?;
+    let (engine, ()) = used(engine, async |db| {
+        migrate::prepare(db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await
+    })
+    .await?;
     if is_large {
         read_in_background(Arc::clone(&engine));
     }
@@ -66,7 +80,10 @@ pub(super) async fn open_engine(
 }
 
 /// Uses an engine, and closes it where that fails.
-async fn used<T>(engine: Arc<Engine>, what: impl AsyncFnOnce(&Database) -> Result<T, OpenError>) -> Result<(Arc<Engine>, T), OpenError> {
+async fn used<T>(
+    engine: Arc<Engine>,
+    what: impl AsyncFnOnce(&Database) -> Result<T, OpenError>,
+) -> Result<(Arc<Engine>, T), OpenError> {
     let db = Database::Engine(Arc::clone(&engine));
     let done = what(&db).await;
     drop(db);
@@ -85,10 +102,13 @@ async fn to_migrate(db: &Database, before: Option<&dyn BeforeMigration>) -> Resu
     before_migration::run(db, before).await
 }
 
-/// Applies the missing ones of the steps by an engine that gives each statement all the time that it needs, as an index over many rows does, and opens the database anew.
+/// Applies the missing ones of the steps by an engine that gives each statement all the time that
+/// it needs, as an index over many rows does, and opens the database anew.
 async fn migrated(engine: Arc<Engine>, path: &Path, steps: &[migrate::Step]) -> Result<Arc<Engine>, OpenError> {
     Engine::close(engine).await;
-    tracing::info!("bringing the database of an earlier version up to date; that takes some minutes for hundreds of thousands of scans");
+    tracing::info!(
+        "bringing the database of an earlier version up to date; that takes some minutes for hundreds of thousands of scans"
+    );
     let patient = Arc::new(Engine::open(path, First::Use, None).await?);
     let migrate = async |db: &Database| {
         migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
@@ -117,7 +137,9 @@ fn read_in_background(engine: Arc<Engine>) {
     });
 }
 
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }
 
@@ -132,7 +154,8 @@ mod tests {
     use super::*;
     use crate::adapters::surreal_store::SurrealStore;
 
-    /// An index over 100,000 rows takes longer than any call may: such an upgrade must come to its end, and the limit holds again afterwards.
+    /// An index over 100,000 rows takes longer than any call may: such an upgrade must come to its
+    /// end, and the limit holds again afterwards.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_step_of_the_schema_takes_as_long_as_it_needs() {
         let folder = tempfile::tempdir().unwrap();
@@ -148,7 +171,8 @@ mod tests {
         assert!(Engine::close(engine).await);
     }
 
-    /// A folder of an earlier schema is brought up to date by an engine of its own, and used by one with limits.
+    /// A folder of an earlier schema is brought up to date by an engine of its own, and used by one
+    /// with limits.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_folder_with_an_earlier_schema_is_brought_up_to_date() {
         let folder = tempfile::tempdir().unwrap();
@@ -166,7 +190,10 @@ mod tests {
         let store = SurrealStore::over(Database::Embedded(database.clone()), None);
         assert_eq!(migrate::outdated(&Database::Embedded(database.clone())).await.unwrap(), None);
         let id = store.submit(fixtures::new_scan("a.test")).await.unwrap().into_record().id;
-        assert_eq!(store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id).collect::<Vec<_>>(), [id]);
+        assert_eq!(
+            store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id).collect::<Vec<_>>(),
+            [id]
+        );
         database.close().await;
     }
 }

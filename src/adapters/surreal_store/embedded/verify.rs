@@ -29,10 +29,16 @@ pub(super) struct Unreadable {
 /// Reads all keys and values once, and says how many there are.
 pub(super) async fn read_all(datastore: &Datastore) -> Result<u64, Unreadable> {
     let mut read = 0;
-    let transaction = datastore.transaction(TransactionType::Read).await.map_err(|error| Unreadable { read, why: error.to_string() })?;
+    let transaction = datastore
+        .transaction(TransactionType::Read)
+        .await
+        .map_err(|error| Unreadable { read, why: error.to_string() })?;
     let mut range = RawRange::every_key();
     loop {
-        let found = transaction.scan_raw(range, CHUNK, 0, None).await.map_err(|error| Unreadable { read, why: error.to_string() })?;
+        let found = transaction
+            .scan_raw(range, CHUNK, 0, None)
+            .await
+            .map_err(|error| Unreadable { read, why: error.to_string() })?;
         read += found.len() as u64;
         match found.into_iter().last() {
             Some((last, _)) => range = RawRange::every_key_after(&Key::from(last)),

@@ -1,7 +1,9 @@
 //! Checks a write-ahead log of RocksDB before the engine reads it.
 //!
-//! The engine recovers a log up to its first unreadable record, says nothing of what follows, and deletes the log. That is right for the end of a log that a crash tore, and wrong for a log that was
-//! damaged in the middle. The format is that of `db/log_format.h` in RocksDB: blocks of 32 KiB, in them records with a masked CRC-32C, a length and a type.
+//! The engine recovers a log up to its first unreadable record, says nothing of what follows, and
+//! deletes the log. That is right for the end of a log that a crash tore, and wrong for a log that
+//! was damaged in the middle. The format is that of `db/log_format.h` in RocksDB: blocks of 32 KiB,
+//! in them records with a masked CRC-32C, a length and a type.
 
 /// What a log is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +64,8 @@ fn record_at(log: &[u8], at: usize) -> Option<usize> {
     (masked(crc32c(content)) == stored).then_some(end - at)
 }
 
-/// Whether any record can be read behind `at`: in the rest of its block at any place, as its own length may be what is wrong, and then at the begin of a block.
+/// Whether any record can be read behind `at`: in the rest of its block at any place, as its own
+/// length may be what is wrong, and then at the begin of a block.
 fn readable_after(log: &[u8], at: usize) -> bool {
     let next_block = (at / BLOCK + 1) * BLOCK;
     let in_block = (at + 1..next_block.min(log.len())).any(|place| record_at(log, place).is_some());
@@ -94,7 +97,8 @@ mod tests {
         log.extend_from_slice(&covered);
     }
 
-    /// Three records in the first block, which the third fills up to 3 bytes, and one in the second.
+    /// Three records in the first block, which the third fills up to 3 bytes, and one in the
+    /// second.
     fn log() -> (Vec<u8>, [usize; 4]) {
         let mut log = Vec::new();
         let mut begins = [0; 4];

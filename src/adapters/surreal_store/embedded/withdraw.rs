@@ -1,4 +1,5 @@
-//! Takes back submissions that were answered with an error although their commit may have reached the disk.
+//! Takes back submissions that were answered with an error although their commit may have reached
+//! the disk.
 //!
 //! The scan ids stay used: the counter is not set back.
 
@@ -61,9 +62,17 @@ pub(super) async fn withdraw(db: &Database, batch: &RefusedBatch) -> Result<usiz
     let Written { last } = calls::call_again(db, ASK, asked).await?;
     let numbers: Vec<i64> = last.map(|last| (last + 1..=last + batch.amount).collect()).unwrap_or_default();
     let scans: Vec<RecordId> = numbers.iter().map(|number| RecordId::new("scan", *number)).collect();
-    let Rows { rows } = if scans.is_empty() { Rows { rows: Vec::new() } } else { calls::call_again(db, READ, Scans { scans: scans.clone() }).await? };
+    let Rows { rows } = if scans.is_empty() {
+        Rows { rows: Vec::new() }
+    } else {
+        calls::call_again(db, READ, Scans { scans: scans.clone() }).await?
+    };
     let withdrawn = rows.len();
-    let keys = rows.into_iter().filter_map(|row| row.into_record().ok()?.idempotency_key).map(|key| submit::key_row(&key)).collect();
+    let keys = rows
+        .into_iter()
+        .filter_map(|row| row.into_record().ok()?.idempotency_key)
+        .map(|key| submit::key_row(&key))
+        .collect();
     calls::execute_again(db, WITHDRAW, Withdrawn { submitter, batch: batch.batch, scans, numbers, keys }).await?;
     Ok(withdrawn)
 }

@@ -30,7 +30,11 @@ impl Unreadable {
     fn report(&self, id: ScanId, error: &StoreError) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() < REMEMBERED && known.insert(id.0) {
-            tracing::error!(scan.id = id.0, error = error as &dyn std::error::Error, "the row of a scan cannot be read; lists and exports go on without it");
+            tracing::error!(
+                scan.id = id.0,
+                error = error as &dyn std::error::Error,
+                "the row of a scan cannot be read; lists and exports go on without it"
+            );
         }
     }
 

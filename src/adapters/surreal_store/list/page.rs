@@ -22,7 +22,15 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn new(query: &ListQuery) -> Self {
-        Self { limit: query.limit.min(MAX_PAGE), skip: query.offset, order: query.order, records: Vec::new(), in_vain: 0, last: None, unreadable: Vec::new() }
+        Self {
+            limit: query.limit.min(MAX_PAGE),
+            skip: query.offset,
+            order: query.order,
+            records: Vec::new(),
+            in_vain: 0,
+            last: None,
+            unreadable: Vec::new(),
+        }
     }
 
     pub(super) fn missing(&self) -> usize {
@@ -38,7 +46,12 @@ impl Page {
     }
 
     /// A row. `at` is its place where the row itself cannot say.
-    pub(super) fn take(&mut self, record: Result<Box<ScanRecord>, ScanId>, at: ListPlace, belongs: impl FnOnce(&ScanRecord) -> bool) {
+    pub(super) fn take(
+        &mut self,
+        record: Result<Box<ScanRecord>, ScanId>,
+        at: ListPlace,
+        belongs: impl FnOnce(&ScanRecord) -> bool,
+    ) {
         self.last = Some(record.as_ref().ok().and_then(|record| place(record, self.order)).unwrap_or(at));
         match record {
             Err(id) => {
@@ -58,11 +71,23 @@ impl Page {
         let is_over = self.is_over();
         let is_partial = !is_over && self.gives_up();
         self.records.truncate(self.limit);
-        let next = if is_over { self.records.last().and_then(|record| place(record, self.order)) } else { self.last.filter(|_| is_partial) };
+        let next = if is_over {
+            self.records.last().and_then(|record| place(record, self.order))
+        } else {
+            self.last.filter(|_| is_partial)
+        };
         if query.from_the_end && query.order.is_by_number() {
             self.records.reverse();
         }
-        ScanPage { scans: self.records, order: self.order, total: None, total_is_floor: false, next, is_partial, unreadable: self.unreadable }
+        ScanPage {
+            scans: self.records,
+            order: self.order,
+            total: None,
+            total_is_floor: false,
+            next,
+            is_partial,
+            unreadable: self.unreadable,
+        }
     }
 }
 
@@ -84,7 +109,10 @@ mod tests {
             page.take(Ok(record(id)), at_number(0), |_| true);
         }
         let page = page.finish(&query);
-        assert_eq!((page.scans.len(), page.next.map(|next| next.id), page.is_partial, page.unreadable), (2, Some(ScanId(8)), false, vec![]));
+        assert_eq!(
+            (page.scans.len(), page.next.map(|next| next.id), page.is_partial, page.unreadable),
+            (2, Some(ScanId(8)), false, vec![])
+        );
         let mut page = Page::new(&query);
         for id in (0..MAX_IN_VAIN as u64).rev() {
             assert!(!page.gives_up());

@@ -22,11 +22,13 @@ pub(super) struct Plan {
     pub(super) checks: bool,
 }
 
-/// Chooses the walk that narrows most. `targets` are those that contain the text, where they are few enough.
+/// Chooses the walk that narrows most. `targets` are those that contain the text, where they are
+/// few enough.
 pub(super) fn plan(query: &ListQuery, targets: Option<Vec<String>>) -> Plan {
     let asks_target = query.target.as_deref().is_some_and(|text| !text.is_empty());
     let narrows_status = distinct(&query.statuses).len() < ScanStatus::ALL.len();
-    let filters = [query.plugin.is_some(), asks_target, query.min_severity.is_some(), narrows_status, query.mode.is_some()];
+    let filters =
+        [query.plugin.is_some(), asks_target, query.min_severity.is_some(), narrows_status, query.mode.is_some()];
     let (walk, covered) = if let Some(plugin) = &query.plugin {
         (Walk::Found(plugin.clone()), 1)
     } else if let Some(targets) = targets.filter(|_| asks_target) {
@@ -86,17 +88,47 @@ mod tests {
             (ListQuery { statuses: ScanStatus::ALL.to_vec(), ..all() }, None, Walk::All, false),
             (ListQuery { statuses: failed.clone(), ..all() }, None, Walk::Statuses(failed.clone()), false),
             (ListQuery { mode: Some(ScanMode::Active), ..all() }, None, Walk::Mode(ScanMode::Active), false),
-            (ListQuery { statuses: failed.clone(), mode: Some(ScanMode::Active), ..all() }, None, Walk::Statuses(failed.clone()), true),
-            (ListQuery { target: Some("ex".into()), ..all() }, targets(), Walk::Targets(vec!["example.com".into()]), false),
-            (ListQuery { target: Some("ex".into()), statuses: failed.clone(), ..all() }, targets(), Walk::Targets(vec!["example.com".into()]), true),
+            (
+                ListQuery { statuses: failed.clone(), mode: Some(ScanMode::Active), ..all() },
+                None,
+                Walk::Statuses(failed.clone()),
+                true,
+            ),
+            (
+                ListQuery { target: Some("ex".into()), ..all() },
+                targets(),
+                Walk::Targets(vec!["example.com".into()]),
+                false,
+            ),
+            (
+                ListQuery { target: Some("ex".into()), statuses: failed.clone(), ..all() },
+                targets(),
+                Walk::Targets(vec!["example.com".into()]),
+                true,
+            ),
             (ListQuery { target: Some("e".into()), ..all() }, None, Walk::All, true),
             (ListQuery { target: Some(String::new()), ..all() }, None, Walk::All, false),
             (ListQuery { plugin: Some("zap".into()), ..all() }, None, Walk::Found("zap".into()), false),
-            (ListQuery { plugin: Some("zap".into()), target: Some("ex".into()), ..all() }, None, Walk::Found("zap".into()), true),
+            (
+                ListQuery { plugin: Some("zap".into()), target: Some("ex".into()), ..all() },
+                None,
+                Walk::Found("zap".into()),
+                true,
+            ),
             (ListQuery { min_severity: high, ..all() }, None, Walk::Severe(Severity::High), false),
             (ListQuery { min_severity: high, statuses: failed, ..all() }, None, Walk::Severe(Severity::High), true),
-            (ListQuery { min_severity: high, target: Some("ex".into()), ..all() }, targets(), Walk::Targets(vec!["example.com".into()]), true),
-            (ListQuery { min_severity: high, plugin: Some("zap".into()), ..all() }, None, Walk::Found("zap".into()), true),
+            (
+                ListQuery { min_severity: high, target: Some("ex".into()), ..all() },
+                targets(),
+                Walk::Targets(vec!["example.com".into()]),
+                true,
+            ),
+            (
+                ListQuery { min_severity: high, plugin: Some("zap".into()), ..all() },
+                None,
+                Walk::Found("zap".into()),
+                true,
+            ),
         ] {
             assert_eq!(plan(&query, targets), Plan { walk, checks }, "{query:?}");
         }

@@ -77,10 +77,12 @@ pub(super) const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY coun
 
 pub(super) const ROWS: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $keys) };");
 
-/// One step along an index whose first column has one value, as rows or as numbers, from its newest or its oldest end.
+/// One step along an index whose first column has one value, as rows or as numbers, from its newest
+/// or its oldest end.
 ///
-/// Only the bound at which a step begins stands in the condition: the engine takes one bound of a compound index as its range and would check the other on every row up to the index's end.
-/// The bound at which a walk ends is looked after by the caller.
+/// Only the bound at which a step begins stands in the condition: the engine takes one bound of a
+/// compound index as its range and would check the other on every row up to the index's end. The
+/// bound at which a walk ends is looked after by the caller.
 macro_rules! step {
     ($condition:literal) => {
         Sql {
@@ -147,7 +149,8 @@ pub(super) const FIRST_SINCE: &str = "
 pub(super) const LAST_BEFORE: &str = "
     RETURN { number: (SELECT VALUE number FROM scan WHERE created_at < $at ORDER BY created_at DESC LIMIT 1)[0] };";
 
-/// Each condition is written exactly as the count index of its status has it; otherwise the index would not be used.
+/// Each condition is written exactly as the count index of its status has it; otherwise the index
+/// would not be used.
 pub(super) const COUNTS: &str = "
     RETURN {
         pending:   (SELECT count() FROM scan WHERE status = 'pending' GROUP ALL)[0].count ?? 0,

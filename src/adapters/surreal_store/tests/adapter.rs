@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    Command, Failure, FailureKind, IssueRef, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanStatus, Severity, Verdict,
+    Command, Failure, FailureKind, IssueRef, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanStatus,
+    Severity, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::{Applied, Deleted, ListQuery, ScanStore, StoreError};
@@ -60,7 +61,8 @@ fn a_folder_is_opened_once_and_names_its_holder() {
     });
 }
 
-/// A database of an earlier version has scans but nothing beside them; opening it fills that in, once.
+/// A database of an earlier version has scans but nothing beside them; opening it fills that in,
+/// once.
 #[test]
 fn what_an_earlier_version_did_not_keep_is_filled_in_once() {
     run(async {
@@ -68,23 +70,41 @@ fn what_an_earlier_version_did_not_keep_is_filled_in_once() {
         store.register_node(fixtures::registration("a"), TTL).await.unwrap();
         for (target, findings) in [("a.test", 3), ("b.test", 0)] {
             let id = store.submit(fixtures::new_scan(target)).await.unwrap().into_record().id;
-            let Applied::Committed(record) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
-            let plugin = PluginResult { findings_count: findings, ..PluginResult::new("whatweb", PluginStatus::Completed) };
+            let Applied::Committed(record) =
+                store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap()
+            else {
+                panic!()
+            };
+            let plugin =
+                PluginResult { findings_count: findings, ..PluginResult::new("whatweb", PluginStatus::Completed) };
             let verdict = Verdict { plugins: vec![plugin], dry_run: false };
-            store.apply(id, Command::Finish { token: record.token, resolution: Resolution::Complete(verdict), plugins: None }).await.unwrap();
+            store
+                .apply(
+                    id,
+                    Command::Finish { token: record.token, resolution: Resolution::Complete(verdict), plugins: None },
+                )
+                .await
+                .unwrap();
         }
         store.submit(fixtures::new_scan("c.test")).await.unwrap();
         let since = jiff::civil::date(1970, 1, 1);
         let (days, runs) = (store.outcomes(since).await.unwrap(), store.past_runs(None, 9).await.unwrap());
         assert_eq!((days[0].completed, runs.len()), (2, 2));
         let db = &store.inner.db;
-        calls::execute(db, "DELETE ended; DELETE found; DELETE day; DELETE aim; DELETE backfill;", Nothing {}).await.unwrap();
+        calls::execute(db, "DELETE ended; DELETE found; DELETE day; DELETE aim; DELETE backfill;", Nothing {})
+            .await
+            .unwrap();
         assert_eq!(store.past_runs(None, 9).await.unwrap(), []);
         for _ in 0..2 {
             backfill::run(db).await.unwrap();
-            assert_eq!((store.outcomes(since).await.unwrap(), store.past_runs(None, 9).await.unwrap()), (days.clone(), runs.clone()));
+            assert_eq!(
+                (store.outcomes(since).await.unwrap(), store.past_runs(None, 9).await.unwrap()),
+                (days.clone(), runs.clone())
+            );
         }
-        let listed = async |query: ListQuery| store.list(query).await.unwrap().scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>();
+        let listed = async |query: ListQuery| {
+            store.list(query).await.unwrap().scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>()
+        };
         assert_eq!(listed(ListQuery { plugin: Some("whatweb".into()), ..ListQuery::default() }).await, [1]);
         assert_eq!(listed(ListQuery { order: ScanOrder::Target, ..ListQuery::default() }).await, [1, 2, 3]);
         assert!(matches!(store.delete(ScanId(1)).await.unwrap(), Deleted::Gone(_)));
@@ -92,7 +112,8 @@ fn what_an_earlier_version_did_not_keep_is_filled_in_once() {
     });
 }
 
-/// A database of the version before severities has the rows beside its scans; opening it adds only what is missing, and counts no day twice.
+/// A database of the version before severities has the rows beside its scans; opening it adds only
+/// what is missing, and counts no day twice.
 #[test]
 fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
     run(async {
@@ -100,15 +121,27 @@ fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
         store.register_node(fixtures::registration("a"), TTL).await.unwrap();
         for (target, severity) in [("a.test", Severity::Low), ("b.test", Severity::High)] {
             let id = store.submit(fixtures::new_scan(target)).await.unwrap().into_record().id;
-            let Applied::Committed(record) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
+            let Applied::Committed(record) =
+                store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap()
+            else {
+                panic!()
+            };
             let issue = IssueRef { id: "x".into(), severity, title: String::new() };
             let plugins = vec![PluginResult::new("whatweb", PluginStatus::Completed).with_issues([issue])];
             let end = Resolution::Complete(Verdict { plugins, dry_run: false });
             store.apply(id, Command::Finish { token: record.token, resolution: end, plugins: None }).await.unwrap();
         }
         let db = &store.inner.db;
-        calls::execute(db, "UPDATE ended SET worst = NONE, by_severity = NONE; DELETE backfill:severity; DELETE backfill:results;", Nothing {}).await.unwrap();
-        let listed = async |query: ListQuery| store.list(query).await.unwrap().scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>();
+        calls::execute(
+            db,
+            "UPDATE ended SET worst = NONE, by_severity = NONE; DELETE backfill:severity; DELETE backfill:results;",
+            Nothing {},
+        )
+        .await
+        .unwrap();
+        let listed = async |query: ListQuery| {
+            store.list(query).await.unwrap().scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>()
+        };
         let worst = || ListQuery { order: ScanOrder::Worst, ..ListQuery::default() };
         let severe = || ListQuery { min_severity: Some(Severity::High), ..ListQuery::default() };
         assert_eq!((listed(worst()).await, listed(severe()).await), (vec![], vec![]));
@@ -122,7 +155,8 @@ fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
     });
 }
 
-/// The version before this one had no row for a plugin that named an issue and collected nothing, and rows by the plugin's spelling.
+/// The version before this one had no row for a plugin that named an issue and collected nothing,
+/// and rows by the plugin's spelling.
 #[test]
 fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
     run(async {
@@ -130,9 +164,15 @@ fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
         store.register_node(fixtures::registration("a"), TTL).await.unwrap();
         for (name, findings, issues) in [("wafw00f", 0, 1), ("WafW00f", 2, 0), ("wafw00f", 0, 0)] {
             let id = store.submit(fixtures::new_scan("a.test")).await.unwrap().into_record().id;
-            let Applied::Committed(record) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
-            let issues = (0..issues).map(|_| IssueRef { id: "x".into(), severity: Severity::Low, title: String::new() });
-            let plugin = PluginResult { findings_count: findings, ..PluginResult::new(name, PluginStatus::Completed) }.with_issues(issues);
+            let Applied::Committed(record) =
+                store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap()
+            else {
+                panic!()
+            };
+            let issues =
+                (0..issues).map(|_| IssueRef { id: "x".into(), severity: Severity::Low, title: String::new() });
+            let plugin = PluginResult { findings_count: findings, ..PluginResult::new(name, PluginStatus::Completed) }
+                .with_issues(issues);
             let end = Resolution::Complete(Verdict { plugins: vec![plugin], dry_run: false });
             store.apply(id, Command::Finish { token: record.token, resolution: end, plugins: None }).await.unwrap();
         }
@@ -152,7 +192,11 @@ fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
             assert_eq!((listed("wafw00f").await, listed("WAFW00F").await), (vec![2, 1], vec![2, 1]));
             assert_eq!(store.outcomes(since).await.unwrap(), days, "no day is counted twice");
         }
-        assert_eq!(numbers(db, "RETURN { numbers: (SELECT VALUE number FROM found ORDER BY number) };").await, [1, 2], "no row is left under another spelling");
+        assert_eq!(
+            numbers(db, "RETURN { numbers: (SELECT VALUE number FROM found ORDER BY number) };").await,
+            [1, 2],
+            "no row is left under another spelling"
+        );
         assert!(matches!(store.delete(ScanId(2)).await.unwrap(), Deleted::Gone(_)));
         assert_eq!(listed("wafw00f").await, [1]);
     });
@@ -174,9 +218,18 @@ fn a_row_that_cannot_be_read_hides_only_itself() {
             UPDATE scan:4 SET document = 7;";
         calls::execute(&store.inner.db, spoil, Nothing {}).await.unwrap();
         for order in ScanOrder::ALL {
-            for (statuses, target) in [(vec![], None), (vec![ScanStatus::Cancelled], None), (vec![], Some("host".to_owned()))] {
+            for (statuses, target) in
+                [(vec![], None), (vec![ScanStatus::Cancelled], None), (vec![], Some("host".to_owned()))]
+            {
                 for limit in [1, 2, 20] {
-                    let mut query = ListQuery { order: *order, statuses: statuses.clone(), target: target.clone(), limit, count: true, ..ListQuery::default() };
+                    let mut query = ListQuery {
+                        order: *order,
+                        statuses: statuses.clone(),
+                        target: target.clone(),
+                        limit,
+                        count: true,
+                        ..ListQuery::default()
+                    };
                     let (mut seen, mut unreadable) = (Vec::new(), std::collections::BTreeSet::new());
                     loop {
                         let page = store.list(query.clone()).await.unwrap();
@@ -193,7 +246,11 @@ fn a_row_that_cannot_be_read_hides_only_itself() {
                     seen.sort_unstable();
                     let expected = if *order == ScanOrder::Longest { vec![] } else { vec![1, 5, 6, 7] };
                     assert_eq!(seen, expected, "{query:?}");
-                    assert_eq!(unreadable.into_iter().collect::<Vec<_>>(), if expected.is_empty() { vec![] } else { vec![2, 3, 4] }, "{query:?}");
+                    assert_eq!(
+                        unreadable.into_iter().collect::<Vec<_>>(),
+                        if expected.is_empty() { vec![] } else { vec![2, 3, 4] },
+                        "{query:?}"
+                    );
                 }
             }
         }
@@ -207,7 +264,8 @@ struct Aim {
     first: i64,
 }
 
-/// Targets stay known when all their scans are deleted; however many there are, what comes after them can be reached.
+/// Targets stay known when all their scans are deleted; however many there are, what comes after
+/// them can be reached.
 #[test]
 fn many_targets_without_scans_hide_none_that_comes_after_them() {
     run(async {
@@ -257,7 +315,8 @@ fn steps_are_applied_once_and_in_order() {
     });
 }
 
-/// As every earlier version of this program would have left it: a database is backed up whole before its schema changes.
+/// As every earlier version of this program would have left it: a database is backed up whole
+/// before its schema changes.
 #[test]
 fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
     #[derive(Clone, SurrealValue)]
@@ -285,9 +344,16 @@ fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
             before_migration::run(&db, Some(&folder)).await.unwrap();
             let files = folder.list().unwrap();
             let schema = STEPS[steps - 1].version;
-            assert_eq!(files.iter().map(|file| file.mark.before_migration_of).collect::<Vec<_>>(), [Some(schema)], "schema {schema}");
+            assert_eq!(
+                files.iter().map(|file| file.mark.before_migration_of).collect::<Vec<_>>(),
+                [Some(schema)],
+                "schema {schema}"
+            );
             let text = std::fs::read(&files[0].path).unwrap();
-            assert!(String::from_utf8_lossy(&text).starts_with(&format!("{{\"kastrel_backup\":1,\"schema\":{schema},")), "an older program may restore it");
+            assert!(
+                String::from_utf8_lossy(&text).starts_with(&format!("{{\"kastrel_backup\":1,\"schema\":{schema},")),
+                "an older program may restore it"
+            );
             let restored = SurrealStore::in_memory().await.unwrap();
             let summary = crate::backup::read(&restored, text.as_slice()).await.unwrap();
             assert_eq!((summary.scans, summary.last, summary.paused), (1, ScanId(7), is_paused));
@@ -382,7 +448,9 @@ fn a_burst_of_submissions_gets_ids_without_gaps() {
         let submissions: Vec<_> = (0..300)
             .map(|_| {
                 let store = store.clone();
-                tokio::spawn(async move { store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id.0 })
+                tokio::spawn(async move {
+                    store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id.0
+                })
             })
             .collect();
         let mut ids = Vec::new();
@@ -398,7 +466,8 @@ fn a_burst_of_submissions_gets_ids_without_gaps() {
 fn a_submission_that_nobody_waits_for_does_not_take_others_with_it() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
-        let (one, two) = (store.submit(fixtures::new_scan("example.com")), store.submit(fixtures::new_scan("example.com")));
+        let (one, two) =
+            (store.submit(fixtures::new_scan("example.com")), store.submit(fixtures::new_scan("example.com")));
         let mut one = Box::pin(one);
         assert!(futures_util::poll!(&mut one).is_pending());
         drop(one);
@@ -412,13 +481,22 @@ fn a_row_that_is_too_large_is_refused_and_the_store_goes_on() {
         let store = Arc::new(SurrealStore::in_memory().await.unwrap());
         store.register_node(fixtures::registration("a"), TTL).await.unwrap();
         let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
-        let Applied::Committed(running) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
+        let Applied::Committed(running) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap()
+        else {
+            panic!()
+        };
         let mut plugin = PluginResult::new("whatweb", PluginStatus::Completed);
         plugin.message = Some("\0".repeat(MAX_DOCUMENT_BYTES / 6));
-        let error = store.apply(id, Command::Progress { token: running.token, scanner: None, plugins: vec![plugin.clone()] }).await.unwrap_err();
+        let error = store
+            .apply(id, Command::Progress { token: running.token, scanner: None, plugins: vec![plugin.clone()] })
+            .await
+            .unwrap_err();
         assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
         plugin.message = Some("\0".repeat(MAX_DOCUMENT_BYTES / 7));
-        let large = store.apply(id, Command::Progress { token: running.token, scanner: None, plugins: vec![plugin] }).await.unwrap();
+        let large = store
+            .apply(id, Command::Progress { token: running.token, scanner: None, plugins: vec![plugin] })
+            .await
+            .unwrap();
         assert!(matches!(large, Applied::Committed(_)));
         let mut keyed = fixtures::new_scan("example.com");
         keyed.idempotency_key = Some("k".repeat(2000));
@@ -440,19 +518,30 @@ fn a_row_that_cannot_be_read_is_corrupt() {
     });
 }
 
-/// The counts and the waiting line are only fast while the planner takes the index that was made for them.
+/// The counts and the waiting line are only fast while the planner takes the index that was made
+/// for them.
 #[test]
 fn queries_use_their_indexes() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
         for (query, expected) in [
             ("SELECT count() FROM scan WHERE status = 'pending' GROUP ALL", "IndexCountScan"),
-            ("SELECT number FROM scan WHERE status = 'failed' AND number < 9 ORDER BY number DESC LIMIT 2", "index: scan_by_status"),
-            ("SELECT number, due, trace FROM scan WHERE rank = 1 AND due <= 9 ORDER BY due LIMIT 2", "index: scan_waiting"),
+            (
+                "SELECT number FROM scan WHERE status = 'failed' AND number < 9 ORDER BY number DESC LIMIT 2",
+                "index: scan_by_status",
+            ),
+            (
+                "SELECT number, due, trace FROM scan WHERE rank = 1 AND due <= 9 ORDER BY due LIMIT 2",
+                "index: scan_waiting",
+            ),
             ("SELECT number FROM scan WHERE node = 'a' AND cancel = true ORDER BY number", "index: scan_on_node"),
-            ("SELECT number FROM scan WHERE status = 'running' AND node NOT IN ['a'] ORDER BY number", "index: scan_by_status"),
+            (
+                "SELECT number FROM scan WHERE status = 'running' AND node NOT IN ['a'] ORDER BY number",
+                "index: scan_by_status",
+            ),
         ] {
-            let results = store.inner.db.query(format!("EXPLAIN {query}"), Value::Object(Default::default())).await.unwrap();
+            let results =
+                store.inner.db.query(format!("EXPLAIN {query}"), Value::Object(Default::default())).await.unwrap();
             let plan = format!("{results:?}");
             assert!(plan.contains(expected) && !plan.contains("TableScan"), "{query}: {plan}");
         }
@@ -465,7 +554,10 @@ fn the_most_telling_error_of_a_transaction_is_reported() {
         use super::super::error::Failure;
         let store = SurrealStore::in_memory().await.unwrap();
         for (sql, expected) in [
-            ("BEGIN; CREATE counter:scan SET value = 1; THROW 'no'; CREATE counter:two SET value = 1; COMMIT;", Failure::Thrown),
+            (
+                "BEGIN; CREATE counter:scan SET value = 1; THROW 'no'; CREATE counter:two SET value = 1; COMMIT;",
+                Failure::Thrown,
+            ),
             ("BEGIN; CREATE counter:a SET value = 1; CREATE counter:a SET value = 1; COMMIT;", Failure::Exists),
             ("BEGIN; CREATE counter:a SET value = 'text'; COMMIT;", Failure::Unknown),
             ("SELECT FROM WHERE", Failure::Unknown),
@@ -489,18 +581,33 @@ fn an_unanswered_write_is_recognised_in_the_row() {
     assert!(was_made(&ours, &ours));
     assert!(!was_made(&ours, &submitted), "not yet");
     assert!(!was_made(&ours, &theirs), "another node was faster");
-    let progress = Command::Progress { token: ours.token, scanner: None, plugins: vec![PluginResult::new("whatweb", PluginStatus::Pending)] };
+    let progress = Command::Progress {
+        token: ours.token,
+        scanner: None,
+        plugins: vec![PluginResult::new("whatweb", PluginStatus::Pending)],
+    };
     let later = next(&ours, &progress, 2);
-    let failed = Command::Finish { token: ours.token, resolution: Resolution::Fail(Failure::new(FailureKind::Crashed, "")), plugins: None };
+    let failed = Command::Finish {
+        token: ours.token,
+        resolution: Resolution::Fail(Failure::new(FailureKind::Crashed, "")),
+        plugins: None,
+    };
     assert!(!was_made(&next(&ours, &failed, 3), &later), "another end than ours is not ours");
     let again = Command::Finish {
         token: ours.token,
-        resolution: Resolution::Retry { failure: Failure::new(FailureKind::Crashed, ""), after: Duration::from_secs(1) },
+        resolution: Resolution::Retry {
+            failure: Failure::new(FailureKind::Crashed, ""),
+            after: Duration::from_secs(1),
+        },
         plugins: None,
     };
     let ended = next(&ours, &again, 3);
     assert!(was_made(&ended, &next(&ended, &lease("b"), 5)), "the end stands, whatever came after it");
     let cancelled = next(&ended, &Command::Cancel { by: kastrel_actors::model::CancelledBy::User }, 4);
-    let theirs = next(&next(&ended, &lease("b"), 5), &Command::Progress { token: ended.token.next(), scanner: None, plugins: vec![] }, 6);
+    let theirs = next(
+        &next(&ended, &lease("b"), 5),
+        &Command::Progress { token: ended.token.next(), scanner: None, plugins: vec![] },
+        6,
+    );
     assert!(!was_made(&cancelled, &theirs), "a cancel that came too late is not told by the attempt before it");
 }

@@ -1,4 +1,5 @@
-//! Answers that get lost on their way, one by one: between the store and the server stands a relay that cuts the connection when a test says so.
+//! Answers that get lost on their way, one by one: between the store and the server stands a relay
+//! that cuts the connection when a test says so.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -57,7 +58,12 @@ impl Relay {
     async fn before(server: &SurrealServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { server: server.address(), fate: Mutex::new((0, Fate::Pass)), held: Mutex::default(), cut: Notify::new() });
+        let shared = Arc::new(Shared {
+            server: server.address(),
+            fate: Mutex::new((0, Fate::Pass)),
+            held: Mutex::default(),
+            cut: Notify::new(),
+        });
         let relaying = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -181,7 +187,8 @@ fn a_lease_whose_answer_was_lost_is_held() {
     });
 }
 
-/// The lease is held up on its way while its sender asks again; it must be the same lease, whichever of the two is made.
+/// The lease is held up on its way while its sender asks again; it must be the same lease,
+/// whichever of the two is made.
 #[test]
 fn a_lease_that_was_held_up_is_granted_once() {
     run(async {
@@ -203,13 +210,18 @@ fn an_end_whose_answer_was_lost_has_happened() {
         let (_server, relay, store) = stage().await;
         let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
         let Applied::Committed(running) = store.apply(id, lease("a")).await.unwrap() else { panic!() };
-        let retry = Resolution::Retry { failure: Failure::new(FailureKind::Crashed, "exit code 1"), after: Duration::ZERO };
+        let retry =
+            Resolution::Retry { failure: Failure::new(FailureKind::Crashed, "exit code 1"), after: Duration::ZERO };
         relay.let_pass(1, Fate::LoseAnswer).await;
-        let ended = store.apply(id, Command::Finish { token: running.token, resolution: retry, plugins: None }).await.unwrap();
+        let ended =
+            store.apply(id, Command::Finish { token: running.token, resolution: retry, plugins: None }).await.unwrap();
         assert!(matches!(&ended, Applied::Committed(record) if record.status() == ScanStatus::Pending), "{ended:?}");
         relay.let_pass(1, Fate::LoseAnswer).await;
         let cancelled = store.apply(id, Command::Cancel { by: CancelledBy::User }).await.unwrap();
-        assert!(matches!(&cancelled, Applied::Committed(record) if record.status() == ScanStatus::Cancelled), "{cancelled:?}");
+        assert!(
+            matches!(&cancelled, Applied::Committed(record) if record.status() == ScanStatus::Cancelled),
+            "{cancelled:?}"
+        );
     });
 }
 

@@ -1,4 +1,5 @@
-//! Numbers for `docs/`: `cargo test --release -p kastrel --lib surreal_store::tests::measure -- --ignored --nocapture`.
+//! Numbers for `docs/`:
+//! `cargo test --release -p kastrel --lib surreal_store::tests::measure -- --ignored --nocapture`.
 
 use std::time::Duration;
 
@@ -20,7 +21,12 @@ struct Nothing {}
 
 fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("RssAnon")).map(|line| line.replace('\t', " ")).collect::<Vec<_>>().join(", ")
+    status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("RssAnon"))
+        .map(|line| line.replace('\t', " "))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -43,7 +49,9 @@ async fn page(store: &SurrealStore, name: &str, query: ListQuery) {
 fn latencies_and_memory() {
     let rows: u64 = std::env::var("KASTREL_MEASURE_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(20_000);
     run(async move {
-        let folder = TempDir::new_in(std::env::var_os("KASTREL_MEASURE_DIR").unwrap_or_else(|| std::env::temp_dir().into())).unwrap();
+        let folder =
+            TempDir::new_in(std::env::var_os("KASTREL_MEASURE_DIR").unwrap_or_else(|| std::env::temp_dir().into()))
+                .unwrap();
         println!("before: {}", resident());
         let start = Instant::now();
         let store = SurrealStore::open(folder.path()).await.unwrap();
@@ -56,17 +64,29 @@ fn latencies_and_memory() {
             let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
             submit.push(start.elapsed());
             let start = Instant::now();
-            let Applied::Committed(record) = store.apply(id, Command::Lease { node: node() }).await.unwrap() else { panic!() };
+            let Applied::Committed(record) = store.apply(id, Command::Lease { node: node() }).await.unwrap() else {
+                panic!()
+            };
             lease.push(start.elapsed());
             let start = Instant::now();
             store.get(id).await.unwrap();
             get.push(start.elapsed());
             let start = Instant::now();
-            let end = Command::Finish { token: record.token, resolution: Resolution::Complete(Verdict::default()), plugins: None };
+            let end = Command::Finish {
+                token: record.token,
+                resolution: Resolution::Complete(Verdict::default()),
+                plugins: None,
+            };
             store.apply(id, end).await.unwrap();
             finish.push(start.elapsed());
         }
-        println!("median of {TRIES}: submit {:?}, lease {:?}, get {:?}, finish {:?}", median(submit), median(lease), median(get), median(finish));
+        println!(
+            "median of {TRIES}: submit {:?}, lease {:?}, get {:?}, finish {:?}",
+            median(submit),
+            median(lease),
+            median(get),
+            median(finish)
+        );
         let start = Instant::now();
         let burst: Vec<_> = (0..300)
             .map(|_| {
@@ -96,26 +116,55 @@ fn latencies_and_memory() {
         let start = Instant::now();
         fill(&store, 331, rows).await;
         println!("filled to {rows} in {:?}, {}", start.elapsed(), resident());
-        let of = |statuses: &[ScanStatus]| ListQuery { statuses: statuses.to_vec(), count: true, ..ListQuery::default() };
+        let of =
+            |statuses: &[ScanStatus]| ListQuery { statuses: statuses.to_vec(), count: true, ..ListQuery::default() };
         page(&store, "all + count", of(&[])).await;
-        page(&store, "all, last page + count", ListQuery { offset: usize::try_from(rows).unwrap() - 20, ..of(&[]) }).await;
+        page(&store, "all, last page + count", ListQuery { offset: usize::try_from(rows).unwrap() - 20, ..of(&[]) })
+            .await;
         page(&store, "running (rare) + count", of(&[ScanStatus::Running])).await;
         page(&store, "completed (most) + count", of(&[ScanStatus::Completed])).await;
-        page(&store, "completed, offset 2000 + count", ListQuery { offset: 2000, ..of(&[ScanStatus::Completed]) }).await;
+        page(&store, "completed, offset 2000 + count", ListQuery { offset: 2000, ..of(&[ScanStatus::Completed]) })
+            .await;
         page(&store, "completed and failed + count", of(&[ScanStatus::Completed, ScanStatus::Failed])).await;
         page(&store, "target, no count", ListQuery { target: Some("host-7".into()), ..ListQuery::default() }).await;
-        page(&store, "a whole target, page 3", ListQuery { target: Some("host-77.example.com".into()), offset: 40, ..ListQuery::default() }).await;
-        page(&store, "target that is nowhere", ListQuery { target: Some("nowhere".into()), ..ListQuery::default() }).await;
-        page(&store, "mode active (none)", ListQuery { mode: Some(ScanMode::Active), ..ListQuery::default() }).await;
-        page(&store, "mode passive (all), in the middle", ListQuery { mode: Some(ScanMode::Passive), before: Some(ScanId(rows / 2)), ..ListQuery::default() })
+        page(
+            &store,
+            "a whole target, page 3",
+            ListQuery { target: Some("host-77.example.com".into()), offset: 40, ..ListQuery::default() },
+        )
+        .await;
+        page(&store, "target that is nowhere", ListQuery { target: Some("nowhere".into()), ..ListQuery::default() })
             .await;
-        page(&store, "running of mode active (none)", ListQuery { mode: Some(ScanMode::Active), ..of(&[ScanStatus::Running]) }).await;
-        page(&store, "plugin with findings (none)", ListQuery { plugin: Some("zap".into()), ..ListQuery::default() }).await;
-        page(&store, "oldest, in the middle", ListQuery { order: ScanOrder::Oldest, after: Some(ScanId(rows / 2)), ..ListQuery::default() }).await;
+        page(&store, "mode active (none)", ListQuery { mode: Some(ScanMode::Active), ..ListQuery::default() }).await;
+        page(
+            &store,
+            "mode passive (all), in the middle",
+            ListQuery { mode: Some(ScanMode::Passive), before: Some(ScanId(rows / 2)), ..ListQuery::default() },
+        )
+        .await;
+        page(
+            &store,
+            "running of mode active (none)",
+            ListQuery { mode: Some(ScanMode::Active), ..of(&[ScanStatus::Running]) },
+        )
+        .await;
+        page(&store, "plugin with findings (none)", ListQuery { plugin: Some("zap".into()), ..ListQuery::default() })
+            .await;
+        page(
+            &store,
+            "oldest, in the middle",
+            ListQuery { order: ScanOrder::Oldest, after: Some(ScanId(rows / 2)), ..ListQuery::default() },
+        )
+        .await;
         page(&store, "by target", ListQuery { order: ScanOrder::Target, ..ListQuery::default() }).await;
         page(&store, "longest", ListQuery { order: ScanOrder::Longest, ..ListQuery::default() }).await;
         page(&store, "most findings", ListQuery { order: ScanOrder::Findings, ..ListQuery::default() }).await;
-        page(&store, "since a moment", ListQuery { created_from: Some(jiff::Timestamp::UNIX_EPOCH), ..ListQuery::default() }).await;
+        page(
+            &store,
+            "since a moment",
+            ListQuery { created_from: Some(jiff::Timestamp::UNIX_EPOCH), ..ListQuery::default() },
+        )
+        .await;
         let start = Instant::now();
         store.outcomes(jiff::civil::date(1970, 1, 1)).await.unwrap();
         println!("outcomes: {:?}", start.elapsed());
@@ -145,7 +194,8 @@ fn latencies_and_memory() {
     });
 }
 
-/// The embedded store and one on a server, in the same run: how long each step takes, and how much of it is the way to the server and back.
+/// The embedded store and one on a server, in the same run: how long each step takes, and how much
+/// of it is the way to the server and back.
 #[test]
 #[ignore = "a measurement, not a test"]
 fn round_trips() {
@@ -156,7 +206,8 @@ fn round_trips() {
         let remote = connect(&server.url("measure", "measure")).await;
         for (name, store) in [("embedded", embedded), ("remote", remote)] {
             store.register_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
-            let [mut nothing, mut ping, mut get, mut submit, mut keyed, mut lease, mut finish, mut renew] = [const { Vec::new() }; 8];
+            let [mut nothing, mut ping, mut get, mut submit, mut keyed, mut lease, mut finish, mut renew] =
+                [const { Vec::new() }; 8];
             for number in 0..300 {
                 let start = Instant::now();
                 calls::execute(&store.inner.db, "RETURN NONE;", Nothing {}).await.unwrap();
@@ -176,10 +227,18 @@ fn round_trips() {
                 store.get(id).await.unwrap();
                 get.push(start.elapsed());
                 let start = Instant::now();
-                let Applied::Committed(record) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap() else { panic!() };
+                let Applied::Committed(record) =
+                    store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap()
+                else {
+                    panic!()
+                };
                 lease.push(start.elapsed());
                 let start = Instant::now();
-                let end = Command::Finish { token: record.token, resolution: Resolution::Complete(Verdict::default()), plugins: None };
+                let end = Command::Finish {
+                    token: record.token,
+                    resolution: Resolution::Complete(Verdict::default()),
+                    plugins: None,
+                };
                 store.apply(id, end).await.unwrap();
                 finish.push(start.elapsed());
                 let start = Instant::now();

@@ -1,4 +1,5 @@
-//! What only a database server can show: signing in, many processes at once, and a server that goes away.
+//! What only a database server can show: signing in, many processes at once, and a server that goes
+//! away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,10 +83,14 @@ fn users_of_a_namespace_and_of_a_database_sign_in() {
     run(async {
         let server = SurrealServer::in_memory().await;
         let root = connect(&server.url("team", "scans")).await;
-        let users = "DEFINE USER n ON NAMESPACE PASSWORD 'n' ROLES OWNER; DEFINE USER d ON DATABASE PASSWORD 'd' ROLES OWNER;";
+        let users =
+            "DEFINE USER n ON NAMESPACE PASSWORD 'n' ROLES OWNER; DEFINE USER d ON DATABASE PASSWORD 'd' ROLES OWNER;";
         calls::execute(&root.inner.db, users, Nothing {}).await.unwrap();
         let id = root.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
-        for url in [format!("ws://d:d@{}/team/scans?auth=database", server.address()), format!("ws://n:n@{}/team/scans?auth=namespace", server.address())] {
+        for url in [
+            format!("ws://d:d@{}/team/scans?auth=database", server.address()),
+            format!("ws://n:n@{}/team/scans?auth=namespace", server.address()),
+        ] {
             assert_eq!(connect(&url).await.get(id).await.unwrap().unwrap().id, id, "{url}");
         }
         // A namespace user makes databases.
@@ -115,7 +120,8 @@ fn tls_is_spoken_with_a_private_authority() {
     });
 }
 
-/// As eight web nodes that were started at once and are handed submissions at once: eight connections, eight queues, one counter.
+/// As eight web nodes that were started at once and are handed submissions at once: eight
+/// connections, eight queues, one counter.
 #[test]
 fn eight_processes_migrate_and_submit_at_once() {
     run(async {
@@ -135,7 +141,9 @@ fn eight_processes_migrate_and_submit_at_once() {
         let submissions: Vec<_> = (0..400)
             .map(|number| {
                 let store = stores[number % 8].clone();
-                tokio::spawn(async move { store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id.0 })
+                tokio::spawn(async move {
+                    store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id.0
+                })
             })
             .collect();
         let mut ids = BTreeSet::new();
@@ -171,7 +179,8 @@ fn eight_processes_migrate_and_submit_at_once() {
     });
 }
 
-/// Renewals, leases, progress and ends of fifty nodes at once collide in many places; none of that is told to anybody.
+/// Renewals, leases, progress and ends of fifty nodes at once collide in many places; none of that
+/// is told to anybody.
 #[test]
 fn collisions_of_fifty_nodes_are_not_surfaced() {
     run(async {
@@ -202,10 +211,17 @@ fn collisions_of_fifty_nodes_are_not_surfaced() {
                         let lease = store.apply(id, Command::Lease { node: name.parse().unwrap() }).await.unwrap();
                         let Applied::Committed(running) = lease else { panic!("{lease:?}") };
                         let plugins = vec![PluginResult::new("whatweb", PluginStatus::InProgress)];
-                        let progress = store.apply(id, Command::Progress { token: running.token, scanner: None, plugins }).await.unwrap();
+                        let progress = store
+                            .apply(id, Command::Progress { token: running.token, scanner: None, plugins })
+                            .await
+                            .unwrap();
                         assert!(matches!(progress, Applied::Committed(_)), "{progress:?}");
                         store.orphans().await.unwrap();
-                        let end = Command::Finish { token: running.token, resolution: Resolution::Complete(Verdict::default()), plugins: None };
+                        let end = Command::Finish {
+                            token: running.token,
+                            resolution: Resolution::Complete(Verdict::default()),
+                            plugins: None,
+                        };
                         let ended = store.apply(id, end).await.unwrap();
                         assert!(matches!(ended, Applied::Committed(_)), "{ended:?}");
                     }
@@ -237,7 +253,8 @@ fn a_restarted_server_is_used_again_at_once() {
             });
             server.restart().await;
             let back = Instant::now();
-            // A call that was made during the outage has its answer, and so have new ones, reads and writes.
+            // A call that was made during the outage has its answer, and so have new ones, reads
+            // and writes.
             assert_eq!(reading.await.unwrap().unwrap().unwrap().id, id);
             store.submit(fixtures::new_scan("example.com")).await.unwrap();
             assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
@@ -292,14 +309,17 @@ fn a_frozen_server_is_noticed() {
                 Err(error) => assert!(back.elapsed() < Duration::from_secs(20), "{error:?}"),
             }
         };
-        // The first one reached the frozen server, and may or may not have been made; nothing else was.
-        let ids: Vec<u64> = store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id.0).collect();
+        // The first one reached the frozen server, and may or may not have been made; nothing else
+        // was.
+        let ids: Vec<u64> =
+            store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id.0).collect();
         assert_eq!(ids, (1..=created.0).rev().collect::<Vec<_>>());
         assert!(created.0 <= 2, "{created}");
     });
 }
 
-/// Each submission is there once or was reported as an error, and one that is repeated with its key is there once.
+/// Each submission is there once or was reported as an error, and one that is repeated with its key
+/// is there once.
 #[test]
 fn a_server_that_is_killed_among_submissions_makes_none_twice() {
     run(async {
@@ -343,7 +363,11 @@ fn a_server_that_is_killed_among_submissions_makes_none_twice() {
                     }
                 };
                 assert_eq!(record.request, scan.request);
-                assert!(accepted.insert(record.id, record.request.target.to_string()).is_none(), "{} was given out twice", record.id);
+                assert!(
+                    accepted.insert(record.id, record.request.target.to_string()).is_none(),
+                    "{} was given out twice",
+                    record.id
+                );
             }
         }
         println!("{} accepted, {failed} reported as errors", accepted.len());
@@ -351,13 +375,17 @@ fn a_server_that_is_killed_among_submissions_makes_none_twice() {
         let targets: BTreeSet<String> = there.iter().map(|scan| scan.request.target.to_string()).collect();
         assert_eq!(targets.len(), there.len(), "a submission was made twice");
         for (id, target) in &accepted {
-            assert!(there.iter().any(|scan| scan.id == *id && scan.request.target.to_string() == *target), "{id} was accepted and is lost");
+            assert!(
+                there.iter().any(|scan| scan.id == *id && scan.request.target.to_string() == *target),
+                "{id} was accepted and is lost"
+            );
         }
         assert!(there.len() - accepted.len() <= failed, "what nobody was told of");
     });
 }
 
-/// The same for changes: whoever hears that a lease was committed holds it, and who hears that it was refused does not.
+/// The same for changes: whoever hears that a lease was committed holds it, and who hears that it
+/// was refused does not.
 #[test]
 fn a_server_that_is_killed_among_leases_tells_the_truth() {
     run(async {
@@ -404,7 +432,8 @@ fn a_server_that_is_killed_among_leases_tells_the_truth() {
     });
 }
 
-/// A database that was emptied behind a store's back, as by a server that keeps nothing and is started anew: who goes on as if nothing had ever been there hides the loss.
+/// A database that was emptied behind a store's back, as by a server that keeps nothing and is
+/// started anew: who goes on as if nothing had ever been there hides the loss.
 #[test]
 fn an_emptied_database_is_not_used_until_somebody_says_so() {
     run(async {
@@ -443,7 +472,10 @@ fn a_server_on_an_engine_that_loses_rows_is_refused_unless_it_is_allowed() {
         // The safe engine is known as such, and nothing stays behind of the question.
         let server = SurrealServer::on_disk().await;
         let store = connect(&server.url("a", "b")).await;
-        let rows: Versions = calls::call(&store.inner.db, "RETURN { versions: (SELECT VALUE batch FROM submitter) };", Nothing {}).await.unwrap();
+        let rows: Versions =
+            calls::call(&store.inner.db, "RETURN { versions: (SELECT VALUE batch FROM submitter) };", Nothing {})
+                .await
+                .unwrap();
         assert!(rows.versions.is_empty(), "{:?}", rows.versions);
     });
 }
@@ -453,7 +485,13 @@ fn a_newer_schema_is_refused() {
     run(async {
         let server = SurrealServer::in_memory().await;
         let store = connect(&server.url("a", "b")).await;
-        calls::execute(&store.inner.db, "CREATE migration:9000 SET version = 9000, checksum = '', applied_at = time::now();", Nothing {}).await.unwrap();
+        calls::execute(
+            &store.inner.db,
+            "CREATE migration:9000 SET version = 9000, checksum = '', applied_at = time::now();",
+            Nothing {},
+        )
+        .await
+        .unwrap();
         let address: RemoteDatabase = server.url("a", "b").parse().unwrap();
         let error = SurrealStore::connect(&address).await.unwrap_err();
         assert!(matches!(error, OpenError::TooNew { found: 9000, .. }), "{error:?}");

@@ -56,7 +56,10 @@ async fn wrong_fields_are_named() {
     let body = r#"{"title":"Wrong fields","errors":[{"field":"target","message":"the target is private"}]}"#;
     let backend = serve(Router::new().route("/api/scans", post(move || async move { json(422, body) }))).await;
     let error = backend.submit(&ScanRequestDraft::default()).await.unwrap_err();
-    assert_eq!((error.exit().code(), error.to_string().as_str()), (2, "the scan was not accepted:\n  target: the target is private"));
+    assert_eq!(
+        (error.exit().code(), error.to_string().as_str()),
+        (2, "the scan was not accepted:\n  target: the target is private")
+    );
 }
 
 #[tokio::test]
@@ -75,7 +78,9 @@ async fn a_live_stream_is_followed_over_a_break() {
             ([(header::CONTENT_TYPE, "text/event-stream")], body)
         }
     };
-    let router = Router::new().route("/api/scans/7/events", get(events)).route("/api/scans/7/status", get(|| async { json(200, status("pending")) }));
+    let router = Router::new()
+        .route("/api/scans/7/events", get(events))
+        .route("/api/scans/7/status", get(|| async { json(200, status("pending")) }));
     let backend = serve(router).await;
     assert_eq!(words(&backend).await, [ScanStatus::Pending, ScanStatus::Running, ScanStatus::Completed]);
     assert_eq!(tries.load(Ordering::SeqCst), 2);
@@ -86,16 +91,28 @@ async fn without_a_live_stream_the_status_is_asked_for() {
     let asked = Arc::new(AtomicU32::new(0));
     let answer = {
         let asked = asked.clone();
-        move || async move { json(200, status(if asked.fetch_add(1, Ordering::SeqCst) == 0 { "running" } else { "failed" })) }
+        move || async move {
+            json(200, status(if asked.fetch_add(1, Ordering::SeqCst) == 0 { "running" } else { "failed" }))
+        }
     };
-    let backend = serve(Router::new().route("/api/scans/7/events", get(|| async { json(503, "{}") })).route("/api/scans/7/status", get(answer))).await;
+    let backend = serve(
+        Router::new()
+            .route("/api/scans/7/events", get(|| async { json(503, "{}") }))
+            .route("/api/scans/7/status", get(answer)),
+    )
+    .await;
     assert_eq!(words(&backend).await, [ScanStatus::Running, ScanStatus::Failed]);
 }
 
 #[tokio::test]
 async fn an_ended_scan_is_the_end() {
-    let backend = serve(Router::new().route("/api/scans/7/status", get(|| async { json(200, status("completed")) }))).await;
-    assert_eq!(backend.get(ScanId(7)).await.unwrap().unwrap().report, None, "only the scan in full says whether there is one");
+    let backend =
+        serve(Router::new().route("/api/scans/7/status", get(|| async { json(200, status("completed")) }))).await;
+    assert_eq!(
+        backend.get(ScanId(7)).await.unwrap().unwrap().report,
+        None,
+        "only the scan in full says whether there is one"
+    );
     assert_eq!(words(&backend).await, [ScanStatus::Completed]);
 }
 
@@ -113,12 +130,16 @@ async fn a_scan_in_full_has_its_issues_and_a_report_only_where_there_is_one() {
             r#"{{"scan_id":7,"status":"completed","target":"example.com","created_at":"2025-11-07T09:00:00Z","dry_run":false,"reports":{reports},
             "plugins":[{{"plugin_name":"testssl","status":"completed","issues":[{{"id":"x","severity":"high","title":"X"}}]}}]}}"#
         );
-        let router = Router::new()
-            .route("/api/scans/7", get(move || async move { json(200, body) }))
-            .route("/api/scans/7/log", get(|| async { json(200, r#"{"lines":["one","two"],"next":8,"running":false,"window":false}"#) }));
+        let router = Router::new().route("/api/scans/7", get(move || async move { json(200, body) })).route(
+            "/api/scans/7/log",
+            get(|| async { json(200, r#"{"lines":["one","two"],"next":8,"running":false,"window":false}"#) }),
+        );
         let backend = serve(router).await;
         let scan = backend.details(ScanId(7)).await.unwrap().unwrap();
-        assert_eq!((scan.results[0].issues[0].title.as_str(), scan.created_at.is_some(), scan.report.is_some()), ("X", true, has_report));
+        assert_eq!(
+            (scan.results[0].issues[0].title.as_str(), scan.created_at.is_some(), scan.report.is_some()),
+            ("X", true, has_report)
+        );
         assert_eq!(scan.missing_report.as_deref(), missing);
         assert_eq!(backend.log(ScanId(7)).await.unwrap(), ["one", "two"]);
     }
@@ -142,7 +163,10 @@ async fn missing_ended_and_running_scans_differ_when_cancelled() {
 async fn lists_are_read_page_by_page() {
     let pages = |uri: axum::http::Uri| async move {
         let query = uri.query().unwrap_or_default().to_owned();
-        assert!(query.contains("per_page=100") && query.contains("status=failed") && query.contains("target=a+b"), "{query}");
+        assert!(
+            query.contains("per_page=100") && query.contains("status=failed") && query.contains("target=a+b"),
+            "{query}"
+        );
         let count = if query.starts_with("page=1&") { 100 } else { 50 };
         let scans = vec![status("failed"); count].join(",");
         json(200, format!(r#"{{"scans":[{scans}],"total":150}}"#))
@@ -183,8 +207,12 @@ async fn only_a_server_with_the_key_of_the_folder_holds_it() {
     assert_eq!(server.holds(others.path()).await, Holder::Stranger, "another folder's server");
     // Somebody at another port passes the challenge on, by a redirect or by itself.
     let there = format!("{url}/api/proof");
-    let redirect = move |uri: axum::http::Uri| async move { axum::response::Redirect::temporary(&format!("{there}?{}", uri.query().unwrap())) };
-    let endless = || async { axum::body::Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>("x".repeat(1000)))) };
+    let redirect = move |uri: axum::http::Uri| async move {
+        axum::response::Redirect::temporary(&format!("{there}?{}", uri.query().unwrap()))
+    };
+    let endless = || async {
+        axum::body::Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>("x".repeat(1000))))
+    };
     for stranger in [
         Router::new().route("/api/proof", get(redirect)),
         Router::new().route("/api/proof", prove(ours.path(), url)),
@@ -195,5 +223,9 @@ async fn only_a_server_with_the_key_of_the_folder_holds_it() {
     }
     let older = serve(Router::new().route("/api/scans", get(|| async { "[]" }))).await;
     assert_eq!(older.holds(ours.path()).await, Holder::WithoutProof);
-    assert_eq!(older.holds(Path::new("/nowhere")).await, Holder::WithoutProof, "a server of an earlier version made no key");
+    assert_eq!(
+        older.holds(Path::new("/nowhere")).await,
+        Holder::WithoutProof,
+        "a server of an earlier version made no key"
+    );
 }

@@ -1,4 +1,5 @@
-//! What can be done to one scan from its page or its row: cancel, run again, delete, regenerate the report. What could do harm asks first.
+//! What can be done to one scan from its page or its row: cancel, run again, delete, regenerate the
+//! report. What could do harm asks first.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -46,12 +47,20 @@ impl ActionForm {
 
 /// For how long a scan has run, where that is long enough to ask before it is cancelled.
 fn asks_after(record: &ScanRecord, now: Timestamp) -> Option<SignedDuration> {
-    let run = (record.status() == ScanStatus::Running && record.cancel_requested.is_none()).then(|| record.started_at.map(|at| now.duration_since(at)))??;
+    let run = (record.status() == ScanStatus::Running && record.cancel_requested.is_none())
+        .then(|| record.started_at.map(|at| now.duration_since(at)))??;
     (run > ASK_AFTER).then_some(run)
 }
 
 /// A question about one scan; the way back is the list that it was asked on, or the scan's page.
-async fn question(web: &WebInner, viewer: &Viewer, scan: &ScanSnapshot, list: Option<String>, verb: &str, consequence: String) -> ConfirmPage {
+async fn question(
+    web: &WebInner,
+    viewer: &Viewer,
+    scan: &ScanSnapshot,
+    list: Option<String>,
+    verb: &str,
+    consequence: String,
+) -> ConfirmPage {
     let id = scan.record.id;
     let returns = list.is_some();
     ConfirmPage {
@@ -75,12 +84,18 @@ async fn question(web: &WebInner, viewer: &Viewer, scan: &ScanSnapshot, list: Op
 }
 
 /// Asks for a scan's end, and shows it, or the list that it was asked on.
-pub(crate) async fn cancel(State(web): State<Web>, viewer: Viewer, PathId(id): PathId, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+pub(crate) async fn cancel(
+    State(web): State<Web>,
+    viewer: Viewer,
+    PathId(id): PathId,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
     let form = ActionForm::read(body)?;
     if !form.confirmed {
         let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
         if let Some(run) = asks_after(&scan.record, web.now()) {
-            let consequence = format!("It has run for {}. The scanner is stopped; results so far are kept.", duration(run));
+            let consequence =
+                format!("It has run for {}. The scanner is stopped; results so far are kept.", duration(run));
             let asked = question(&web, &viewer, &scan, form.list, "Cancel", consequence).await;
             return Ok(page(&ConfirmPage { icon: "stop", ..asked }));
         }
@@ -98,7 +113,8 @@ pub(crate) async fn cancel(State(web): State<Web>, viewer: Viewer, PathId(id): P
     Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
 }
 
-/// Submits a finished scan's request once more, and shows the new scan, or the list that it was asked on. What attacks asks for permission each time.
+/// Submits a finished scan's request once more, and shows the new scan, or the list that it was
+/// asked on. What attacks asks for permission each time.
 pub(crate) async fn rerun(
     State(web): State<Web>,
     viewer: Viewer,
@@ -118,15 +134,26 @@ pub(crate) async fn rerun(
         return Ok(ConfirmPage { icon: "again", is_dangerous: false, permission, ..asked }.answer());
     }
     let accepted = web.desk().rerun(viewer.client, id, trace.0, form.permitted).await?.ok_or_else(no_scan)?;
-    Ok(if form.list.is_some() { Redirect::to(&telling(form.list, "done=rerun&n=1&not=0")).into_response() } else { to_scan(&accepted) })
+    Ok(if form.list.is_some() {
+        Redirect::to(&telling(form.list, "done=rerun&n=1&not=0")).into_response()
+    } else {
+        to_scan(&accepted)
+    })
 }
 
 /// Asks whether a scan shall be deleted.
-pub(crate) async fn ask_delete(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+pub(crate) async fn ask_delete(
+    State(web): State<Web>,
+    viewer: Viewer,
+    PathId(id): PathId,
+) -> Result<Response, Problem> {
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let can_go_on = scan.status().is_terminal();
-    let consequence =
-        if can_go_on { "Its results, reports and files are removed. This cannot be undone." } else { "The scan has not finished. Cancel it first." };
+    let consequence = if can_go_on {
+        "Its results, reports and files are removed. This cannot be undone."
+    } else {
+        "The scan has not finished. Cancel it first."
+    };
     let asked = question(&web, &viewer, &scan, None, "Delete", consequence.into()).await;
     Ok(page(&ConfirmPage { can_go_on, ..asked }))
 }
@@ -134,8 +161,13 @@ pub(crate) async fn ask_delete(State(web): State<Web>, viewer: Viewer, PathId(id
 /// Deletes a scan that has ended.
 pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     match remove(&web, id).await? {
-        Removal::Gone { files_left } => Ok(Redirect::to(&telling(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" })).into_response()),
-        Removal::Refused(record) => Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status()))),
+        Removal::Gone { files_left } => {
+            Ok(Redirect::to(&telling(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" }))
+                .into_response())
+        }
+        Removal::Refused(record) => {
+            Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status())))
+        }
         Removal::Missing => Err(no_scan()),
     }
 }
@@ -143,9 +175,16 @@ pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): 
 const NO_RENDERER: &str = "reports are regenerated only by a server that runs the scanner itself and keeps the files of scans in its own folder";
 
 /// Renders the reports of the last attempt once more.
-pub(crate) async fn render(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
+pub(crate) async fn render(
+    State(web): State<Web>,
+    _viewer: Viewer,
+    PathId(id): PathId,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let given = form_urlencoded::parse(&body).find(|(name, _)| name == "format").and_then(|(_, value)| value.parse::<ReportFormat>().ok());
+    let given = form_urlencoded::parse(&body)
+        .find(|(name, _)| name == "format")
+        .and_then(|(_, value)| value.parse::<ReportFormat>().ok());
     let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
     let Some(renderer) = &web.state.renderer else {
         return Err(Problem::new(ProblemKind::NotRendered, NO_RENDERER));

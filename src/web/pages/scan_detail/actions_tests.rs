@@ -21,7 +21,10 @@ async fn a_scan_that_has_run_for_long_is_cancelled_only_after_a_question() {
     ] {
         assert!(asked.contains(part), "{part}: {asked}");
     }
-    assert!(app.desk.scan(scan.id).await.unwrap().unwrap().record.cancel_requested.is_none(), "a question cancels nothing");
+    assert!(
+        app.desk.scan(scan.id).await.unwrap().unwrap().record.cancel_requested.is_none(),
+        "a question cancels nothing"
+    );
     let done = app.post_form("/scans/1/cancel", &format!("{listed}&confirmed=yes")).await;
     assert_eq!(header_of(&done, "location"), "/scans?status=running&done=cancel&n=1&not=0");
     assert!(app.desk.scan(scan.id).await.unwrap().unwrap().record.cancel_requested.is_some());
@@ -43,7 +46,13 @@ async fn only_long_runs_are_asked_about() {
     assert_eq!(asks_after(&running, at(61)), Some(SignedDuration::from_secs(61)));
     assert_eq!(asks_after(&running, at(-5)), None, "a clock that was set back");
     assert_eq!(asks_after(&waiting.record, at(5000)), None);
-    assert_eq!(asks_after(&ScanRecord { cancel_requested: Some(CancelledBy::User), ..running }, app.desk.clock.now() + SignedDuration::from_hours(1)), None);
+    assert_eq!(
+        asks_after(
+            &ScanRecord { cancel_requested: Some(CancelledBy::User), ..running },
+            app.desk.clock.now() + SignedDuration::from_hours(1)
+        ),
+        None
+    );
 }
 
 #[tokio::test]
@@ -54,12 +63,24 @@ async fn what_attacks_asks_for_permission_each_time() {
     let asked = app.post_form("/scans/1/rerun", "").await;
     assert_eq!(asked.status(), 200);
     let asked = text_of(asked).await;
-    assert!(asked.contains("Re-run scan 1?") && asked.contains(r#"action="/scans/1/rerun""#) && asked.contains("permission to attack this target"), "{asked}");
+    assert!(
+        asked.contains("Re-run scan 1?")
+            && asked.contains(r#"action="/scans/1/rerun""#)
+            && asked.contains("permission to attack this target"),
+        "{asked}"
+    );
     let refused = app.post_form("/scans/1/rerun", "confirmed=yes").await;
     assert_eq!(refused.status(), 422);
-    assert!(text_of(refused).await.contains(r#"id="wrong-confirm">Confirm that you have permission to run active plugins."#));
+    assert!(
+        text_of(refused)
+            .await
+            .contains(r#"id="wrong-confirm">Confirm that you have permission to run active plugins."#)
+    );
     assert_eq!(app.desk.stats().await.unwrap().all(), 1);
-    assert_eq!(header_of(&app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await, "location"), "/scans/2?submitted=1");
+    assert_eq!(
+        header_of(&app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await, "location"),
+        "/scans/2?submitted=1"
+    );
 }
 
 #[tokio::test]

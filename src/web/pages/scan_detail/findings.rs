@@ -1,4 +1,5 @@
-//! What was found, worst first: the issues that plugins named, each once, with what the scanner's registry says about it. Where a list is cut, it says how much of it is shown.
+//! What was found, worst first: the issues that plugins named, each once, with what the scanner's
+//! registry says about it. Where a list is cut, it says how much of it is shown.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,8 @@ pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&CatalogueView>)
     for severity in Severity::ALL {
         // By id: the same issue of two plugins is one issue.
         let mut issues: BTreeMap<&str, (&IssueRef, Vec<&str>, u64)> = BTreeMap::new();
-        for (plugin, issue) in plugins.iter().flat_map(|plugin| plugin.issues.iter().map(move |issue| (plugin, issue))) {
+        for (plugin, issue) in plugins.iter().flat_map(|plugin| plugin.issues.iter().map(move |issue| (plugin, issue)))
+        {
             if issue.severity != *severity {
                 continue;
             }
@@ -58,7 +60,10 @@ pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&CatalogueView>)
                 counted(issues.len() as u64, "issue", "issues")
             },
             is_open: matches!(severity, Severity::Critical | Severity::High),
-            issues: issues.into_values().map(|(issue, plugins, times)| view(issue, &plugins, times, catalogue)).collect(),
+            issues: issues
+                .into_values()
+                .map(|(issue, plugins, times)| view(issue, &plugins, times, catalogue))
+                .collect(),
         });
     }
     groups
@@ -88,26 +93,39 @@ mod tests {
     #[test]
     fn each_issue_is_there_once_under_its_severity_with_all_who_named_it() {
         let issue = |id: &str, severity| IssueRef { id: id.into(), severity, title: format!("The {id}") };
-        let plugin = |name: &str, issues: Vec<IssueRef>| PluginResult::new(name, PluginStatus::Completed).with_issues(issues);
+        let plugin =
+            |name: &str, issues: Vec<IssueRef>| PluginResult::new(name, PluginStatus::Completed).with_issues(issues);
         let plugins = [
-            plugin("testssl", vec![issue("weak-cipher", Severity::High), issue("x", Severity::Low), issue("x", Severity::Low)]),
+            plugin(
+                "testssl",
+                vec![issue("weak-cipher", Severity::High), issue("x", Severity::Low), issue("x", Severity::Low)],
+            ),
             plugin("whatweb", vec![issue("weak-cipher", Severity::High)]),
         ];
         let groups = group(&plugins, Some(&catalogue()));
-        let shape: Vec<_> = groups.iter().map(|group| (group.chip.name, group.chip.count, group.issues.len(), group.is_open)).collect();
+        let shape: Vec<_> =
+            groups.iter().map(|group| (group.chip.name, group.chip.count, group.issues.len(), group.is_open)).collect();
         assert_eq!(shape, [("high", 2, 1, true), ("low", 2, 1, false)]);
         let high = &groups[0].issues[0];
-        assert_eq!((high.plugins.as_str(), high.category.as_str(), high.remediation.as_str()), ("testssl, whatweb", "TLS", "Turn it off."));
+        assert_eq!(
+            (high.plugins.as_str(), high.category.as_str(), high.remediation.as_str()),
+            ("testssl, whatweb", "TLS", "Turn it off.")
+        );
         let low = &groups[1].issues[0];
         assert_eq!((low.times.as_deref(), low.description.as_str()), (Some("2 times"), ""));
     }
 
     #[test]
     fn a_list_that_is_cut_says_how_much_of_it_is_shown() {
-        let issue =
-            |n: usize| IssueRef { id: format!("i{n}"), severity: if n < 1_340 { Severity::Low } else { Severity::Informational }, title: String::new() };
-        let groups = group(&[PluginResult::new("katana", PluginStatus::Completed).with_issues((0..1_350).map(issue))], None);
-        let shape: Vec<_> = groups.iter().map(|group| (group.chip.name, group.count.as_str(), group.issues.len())).collect();
+        let issue = |n: usize| IssueRef {
+            id: format!("i{n}"),
+            severity: if n < 1_340 { Severity::Low } else { Severity::Informational },
+            title: String::new(),
+        };
+        let groups =
+            group(&[PluginResult::new("katana", PluginStatus::Completed).with_issues((0..1_350).map(issue))], None);
+        let shape: Vec<_> =
+            groups.iter().map(|group| (group.chip.name, group.count.as_str(), group.issues.len())).collect();
         assert_eq!(shape, [("low", "200 of 1,340 shown", 200), ("informational", "0 of 10 shown", 0)]);
     }
 }

@@ -1,7 +1,10 @@
 //! The rows of a scan's page.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanStatus, grouped_count};
+use kastrel_actors::model::{
+    AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanStatus,
+    grouped_count,
+};
 use kastrel_actors::policy::waiting::Waiting;
 
 use crate::web::pages::badge::{Badge, SeverityChip, severities};
@@ -56,7 +59,11 @@ impl PluginRow {
             name: clean(&plugin.name),
             url: plugin_url(scan, &plugin.name),
             badge: state_of(plugin, until.is_some()).into(),
-            issues: if issues > 0 || plugin.status == PluginStatus::Completed { grouped_count(issues) } else { String::new() },
+            issues: if issues > 0 || plugin.status == PluginStatus::Completed {
+                grouped_count(issues)
+            } else {
+                String::new()
+            },
             items: if plugin.findings_count > 0 { grouped_count(plugin.findings_count) } else { String::new() },
             severities: severities(counts),
             message: clean(&message_of(plugin)),
@@ -65,7 +72,8 @@ impl PluginRow {
     }
 }
 
-/// What a plugin says, or what its state means where it says nothing: a plugin without a result always has a reason.
+/// What a plugin says, or what its state means where it says nothing: a plugin without a result
+/// always has a reason.
 pub(crate) fn message_of(plugin: &PluginResult) -> String {
     match (plugin.message.as_deref().filter(|message| !message.is_empty()), plugin.status) {
         // What a plugin says of its result is left as it is.
@@ -86,10 +94,17 @@ impl AttemptRow {
         let (badge, end, reason) = match &attempt.end {
             None => (ScanStatus::Running.into(), String::new(), String::new()),
             Some(AttemptEnd::Completed(_)) => (completed.clone(), String::new(), String::new()),
-            Some(AttemptEnd::Failed(failure)) => (ScanStatus::Failed.into(), sentence(&words(failure.kind.as_str())), sentence(&clean(&failure.detail))),
+            Some(AttemptEnd::Failed(failure)) => {
+                (ScanStatus::Failed.into(), sentence(&words(failure.kind.as_str())), sentence(&clean(&failure.detail)))
+            }
             Some(AttemptEnd::Interrupted { why, detail }) => {
-                let detail = detail.as_deref().map_or_else(String::new, |detail| format!("{}. ", sentence(&clean(detail))));
-                (Badge::new("skipped", "skipped", "Interrupted"), sentence(&words(why.as_str())), format!("{detail}Not counted as an attempt."))
+                let detail =
+                    detail.as_deref().map_or_else(String::new, |detail| format!("{}. ", sentence(&clean(detail))));
+                (
+                    Badge::new("skipped", "skipped", "Interrupted"),
+                    sentence(&words(why.as_str())),
+                    format!("{detail}Not counted as an attempt."),
+                )
             }
             Some(AttemptEnd::Cancelled) => (ScanStatus::Cancelled.into(), String::new(), String::new()),
         };
@@ -117,8 +132,14 @@ pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
     };
     let mut facts = vec![
         Fact { label: "Mode", value: sentence(request.mode.as_str()) },
-        Fact { label: "Plugins", value: if request.plugins.is_empty() { all.into() } else { clean(&request.plugins.join(", ")) } },
-        Fact { label: "Parallel", value: if request.parallel { request.max_workers.to_string() } else { "Off".into() } },
+        Fact {
+            label: "Plugins",
+            value: if request.plugins.is_empty() { all.into() } else { clean(&request.plugins.join(", ")) },
+        },
+        Fact {
+            label: "Parallel",
+            value: if request.parallel { request.max_workers.to_string() } else { "Off".into() },
+        },
         Fact { label: "Report", value: format_label(request.format).into() },
         Fact { label: "Priority", value: sentence(request.priority.as_str()) },
         Fact { label: "Verbose log", value: yes_no(request.verbose) },
@@ -153,7 +174,9 @@ impl WaitingRow {
             _ => (None, ""),
         };
         let text = match waiting {
-            Waiting::Retry { failure, failures, .. } => format!("Attempt {failures} of {max_attempts} failed: {}.", failure.detail),
+            Waiting::Retry { failure, failures, .. } => {
+                format!("Attempt {failures} of {max_attempts} failed: {}.", failure.detail)
+            }
             other => other.to_string(),
         };
         Self { name: waiting.name(), text: clean(&text), next: next.map(|at| clock.moment(at)), next_label }

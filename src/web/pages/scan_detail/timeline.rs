@@ -58,7 +58,11 @@ mod tests {
     #[test]
     fn plugins_stand_in_the_order_of_their_start_and_within_the_whole() {
         let at = |second: i64| Timestamp::from_second(second).unwrap();
-        let plugin = |name: &str, status, started_at, ended_at| PluginResult { started_at, ended_at, ..PluginResult::new(name, status) };
+        let plugin = |name: &str, status, started_at, ended_at| PluginResult {
+            started_at,
+            ended_at,
+            ..PluginResult::new(name, status)
+        };
         let plugins = [
             plugin("late", PluginStatus::InProgress, Some(at(150)), None),
             plugin("early", PluginStatus::Completed, Some(at(100)), Some(at(150))),
@@ -66,9 +70,11 @@ mod tests {
             plugin("never", PluginStatus::Pending, None, None),
         ];
         let rows = rows(&plugins, at(100), at(200), false);
-        let shape: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.span.start, row.span.width, row.took.as_str())).collect();
+        let shape: Vec<_> =
+            rows.iter().map(|row| (row.name.as_str(), row.span.start, row.span.width, row.took.as_str())).collect();
         assert_eq!(shape, [("early", 0, 500, "50 s"), ("only_end", 200, 6, "?"), ("late", 500, 500, "50 s")]);
-        let ended: Vec<_> = super::rows(&plugins, at(100), at(200), true).into_iter().map(|row| (row.name, row.class)).collect();
+        let ended: Vec<_> =
+            super::rows(&plugins, at(100), at(200), true).into_iter().map(|row| (row.name, row.class)).collect();
         assert_eq!(ended[2], ("late".to_owned(), "interrupted"), "nothing goes on in an ended attempt");
     }
 }

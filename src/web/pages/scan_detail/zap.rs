@@ -1,4 +1,5 @@
-//! How far an active scan by ZAP is: what its plugin writes into `zap_scan_progress.json` while it runs. Read as hostile input.
+//! How far an active scan by ZAP is: what its plugin writes into `zap_scan_progress.json` while it
+//! runs. Read as hostile input.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -41,12 +42,21 @@ struct Progress {
 /// Reads what the file says; `None` where it says nothing that can be read.
 pub(crate) fn view(bytes: &[u8]) -> Option<ZapView> {
     let progress: Progress = serde_json::from_slice(bytes).ok()?;
-    let percent = |name: &str| progress.progress.get(name).and_then(Value::as_f64).map(|value| value.clamp(0.0, 100.0).round() as u64);
+    let percent = |name: &str| {
+        progress.progress.get(name).and_then(Value::as_f64).map(|value| value.clamp(0.0, 100.0).round() as u64)
+    };
     let bar = |(label, name)| percent(name).map(|percent| ZapBar { label, percent });
-    let risks = progress.alerts.get("by_risk").and_then(|risks| risks.get("alertsSummary").or(Some(risks))).and_then(Value::as_object);
-    let by_risk =
-        risks.into_iter().flatten().filter_map(|(risk, count)| Some(format!("{} {}", count.as_u64().filter(|count| *count > 0)?, short(risk).to_lowercase())));
-    let texts = |value: &Value| value.as_array().into_iter().flatten().filter_map(Value::as_str).take(5).map(short).collect::<Vec<_>>();
+    let risks = progress
+        .alerts
+        .get("by_risk")
+        .and_then(|risks| risks.get("alertsSummary").or(Some(risks)))
+        .and_then(Value::as_object);
+    let by_risk = risks.into_iter().flatten().filter_map(|(risk, count)| {
+        Some(format!("{} {}", count.as_u64().filter(|count| *count > 0)?, short(risk).to_lowercase()))
+    });
+    let texts = |value: &Value| {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).take(5).map(short).collect::<Vec<_>>()
+    };
     Some(ZapView {
         status: progress.status.as_str().map(short).unwrap_or_default(),
         elapsed: progress
@@ -55,7 +65,10 @@ pub(crate) fn view(bytes: &[u8]) -> Option<ZapView> {
             .filter(|seconds| (0.0..1e9).contains(seconds))
             .map(|seconds| duration(jiff::SignedDuration::from_secs(seconds as i64)))
             .unwrap_or_default(),
-        bars: [("Spider", "spider_percent"), ("Active scan", "active_scan_percent")].into_iter().filter_map(bar).collect(),
+        bars: [("Spider", "spider_percent"), ("Active scan", "active_scan_percent")]
+            .into_iter()
+            .filter_map(bar)
+            .collect(),
         queue: progress.progress.get("passive_scan_queue").and_then(Value::as_u64),
         alerts: by_risk.take(8).collect::<Vec<_>>().join(", "),
         warnings: texts(&progress.errors).into_iter().chain(texts(&progress.warnings)).collect(),
@@ -72,13 +85,22 @@ mod tests {
 
     #[test]
     fn both_forms_of_alerts_are_read_and_nonsense_is_not_shown() {
-        for alerts in [r#"{"total":3,"by_risk":{"High":2,"Low":1,"Medium":0}}"#, r#"{"by_risk":{"alertsSummary":{"High":2,"Low":1}}}"#] {
+        for alerts in [
+            r#"{"total":3,"by_risk":{"High":2,"Low":1,"Medium":0}}"#,
+            r#"{"by_risk":{"alertsSummary":{"High":2,"Low":1}}}"#,
+        ] {
             let text = format!(
                 r#"{{"status":"running","elapsed_seconds":75,"progress":{{"spider_percent":100,"active_scan_percent":41.6,"passive_scan_queue":7}},"alerts":{alerts},"warnings":["slow \u001b[31m"],"errors":[]}}"#
             );
             let view = view(text.as_bytes()).unwrap();
-            assert_eq!((view.status.as_str(), view.elapsed.as_str(), view.queue, view.alerts.as_str()), ("running", "1 min 15 s", Some(7), "2 high, 1 low"));
-            assert_eq!(view.bars, [ZapBar { label: "Spider", percent: 100 }, ZapBar { label: "Active scan", percent: 42 }]);
+            assert_eq!(
+                (view.status.as_str(), view.elapsed.as_str(), view.queue, view.alerts.as_str()),
+                ("running", "1 min 15 s", Some(7), "2 high, 1 low")
+            );
+            assert_eq!(
+                view.bars,
+                [ZapBar { label: "Spider", percent: 100 }, ZapBar { label: "Active scan", percent: 42 }]
+            );
             assert_eq!(view.warnings, ["slow "]);
         }
         assert_eq!(view(b"not json"), None);

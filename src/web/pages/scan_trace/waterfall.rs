@@ -61,7 +61,15 @@ fn steps(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<
     let record = &scan.record;
     let end = record.ended_at().unwrap_or(now);
     let status = record.status().as_str();
-    let root = Step { kind: "scan", depth: 0, name: "scan".into(), detail: String::new(), class: status, start: record.created_at, end };
+    let root = Step {
+        kind: "scan",
+        depth: 0,
+        name: "scan".into(),
+        detail: String::new(),
+        class: status,
+        start: record.created_at,
+        end,
+    };
     let mut steps = vec![root];
     for (at, attempt) in record.attempts.iter().enumerate() {
         steps.extend(before_attempt(record, at).into_iter().map(wait));
@@ -69,7 +77,15 @@ fn steps(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<
         let node = clean(attempt.node.as_str());
         let detail = if ended.is_empty() { format!("on {node}") } else { format!("on {node}: {ended}") };
         let until = attempt.ended_at.unwrap_or(end);
-        steps.push(Step { kind: "attempt", depth: 1, name: format!("attempt {}", attempt.number), detail, class, start: attempt.started_at, end: until });
+        steps.push(Step {
+            kind: "attempt",
+            depth: 1,
+            name: format!("attempt {}", attempt.number),
+            detail,
+            class,
+            start: attempt.started_at,
+            end: until,
+        });
         if at + 1 == record.attempts.len() {
             steps.extend(plugins(scan, until, attempt.ended_at.is_some() || record.ended_at().is_some()));
         }
@@ -78,14 +94,30 @@ fn steps(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<
         ScanState::Pending { .. } => steps.extend(until_now(record, waiting, now).into_iter().map(wait)),
         ScanState::Running { .. } => {}
         ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {
-            steps.push(Step { kind: "verdict", depth: 1, name: "verdict".into(), detail: status.into(), class: status, start: end, end });
+            steps.push(Step {
+                kind: "verdict",
+                depth: 1,
+                name: "verdict".into(),
+                detail: status.into(),
+                class: status,
+                start: end,
+                end,
+            });
         }
     }
     steps
 }
 
 fn wait(part: WaitPart) -> Step {
-    Step { kind: "wait", depth: 1, name: part.name.to_lowercase(), detail: clean(&part.detail), class: "waiting", start: part.from, end: part.until }
+    Step {
+        kind: "wait",
+        depth: 1,
+        name: part.name.to_lowercase(),
+        detail: clean(&part.detail),
+        class: "waiting",
+        start: part.from,
+        end: part.until,
+    }
 }
 
 /// The class of an attempt's bar, and how it ended where that is worth a word.
@@ -106,7 +138,15 @@ fn plugins(scan: &ScanSnapshot, until: Timestamp, ended: bool) -> Vec<Step> {
     let timed = started.filter_map(|plugin| {
         let start = plugin.started_at.or(plugin.ended_at)?;
         let end = plugin.ended_at.unwrap_or(if plugin.status.is_final() { start } else { until }).max(start);
-        Some(Step { kind: "plugin", depth: 2, name: clean(&plugin.name), detail: String::new(), class: state_of(plugin, ended).as_str(), start, end })
+        Some(Step {
+            kind: "plugin",
+            depth: 2,
+            name: clean(&plugin.name),
+            detail: String::new(),
+            class: state_of(plugin, ended).as_str(),
+            start,
+            end,
+        })
     });
     let mut steps: Vec<Step> = timed.collect();
     steps.sort_by_key(|step| (step.start, step.end));
@@ -115,7 +155,9 @@ fn plugins(scan: &ScanSnapshot, until: Timestamp, ended: bool) -> Vec<Step> {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{Command, Failure, FailureKind, FencingToken, PluginResult, PluginStatus, Resolution, ScanRecord, Verdict};
+    use kastrel_actors::model::{
+        Command, Failure, FailureKind, FencingToken, PluginResult, PluginStatus, Resolution, ScanRecord, Verdict,
+    };
     use kastrel_actors::policy::transition::{Transition, transition};
     use kastrel_actors::testing::fixtures;
 
@@ -139,18 +181,41 @@ mod tests {
     fn shape(rows: &[Row]) -> Vec<String> {
         rows.iter()
             .map(|row| {
-                format!("{}{} [{}] {} {}+{} {}", "-".repeat(row.depth.into()), row.name, row.class, row.detail, row.span.start, row.span.width, row.took)
+                format!(
+                    "{}{} [{}] {} {}+{} {}",
+                    "-".repeat(row.depth.into()),
+                    row.name,
+                    row.class,
+                    row.detail,
+                    row.span.start,
+                    row.span.width,
+                    row.took
+                )
             })
             .collect()
     }
 
     #[test]
     fn a_retried_scan_is_drawn_from_its_submission_to_its_verdict() {
-        let plugin = PluginResult { started_at: Some(at(70)), ended_at: Some(at(90)), ..PluginResult::new("testssl", PluginStatus::Completed) };
+        let plugin = PluginResult {
+            started_at: Some(at(70)),
+            ended_at: Some(at(90)),
+            ..PluginResult::new("testssl", PluginStatus::Completed)
+        };
         let verdict = Verdict { plugins: vec![plugin], ..Verdict::default() };
         let mut row = fixtures::record(1, at(0));
         row = after(&row, &Command::Lease { node: "a".parse().unwrap() }, 10);
-        row = after(&row, &finish(1, Resolution::Retry { failure: Failure::new(FailureKind::NodeLost, "x"), after: std::time::Duration::from_secs(10) }), 40);
+        row = after(
+            &row,
+            &finish(
+                1,
+                Resolution::Retry {
+                    failure: Failure::new(FailureKind::NodeLost, "x"),
+                    after: std::time::Duration::from_secs(10),
+                },
+            ),
+            40,
+        );
         row = after(&row, &Command::Lease { node: "b".parse().unwrap() }, 60);
         row = after(&row, &finish(2, Resolution::Complete(verdict)), 100);
         assert_eq!(
@@ -171,7 +236,10 @@ mod tests {
     #[test]
     fn what_goes_on_is_drawn_until_now() {
         let row = fixtures::record(1, at(0));
-        assert_eq!(shape(&waterfall(&ScanSnapshot::of(row.clone()), None, at(20))), ["scan [pending]  0+1000 20 s", "-queued [waiting]  0+1000 20 s"]);
+        assert_eq!(
+            shape(&waterfall(&ScanSnapshot::of(row.clone()), None, at(20))),
+            ["scan [pending]  0+1000 20 s", "-queued [waiting]  0+1000 20 s"]
+        );
         let running = after(&row, &Command::Lease { node: "a".parse().unwrap() }, 10);
         let rows = shape(&waterfall(&ScanSnapshot::of(running), None, at(20)));
         assert_eq!(rows[2], "-attempt 1 [running] on a 500+500 10 s");

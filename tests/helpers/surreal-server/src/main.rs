@@ -1,6 +1,8 @@
-//! The SurrealDB server, from its own crate: `surreal-server start --bind 127.0.0.1:8000 --user root --pass root rocksdb:///tmp/db?sync=every`.
+//! The SurrealDB server, from its own crate:
+//! `surreal-server start --bind 127.0.0.1:8000 --user root --pass root rocksdb:///tmp/db?sync=every`.
 //!
-//! With `EXIT_WITH_STDIN` in its environment it ends when its standard input is closed, and so with the test that started it, however that ends.
+//! With `EXIT_WITH_STDIN` in its environment it ends when its standard input is closed, and so with
+//! the test that started it, however that ends.
 
 // The layout of the server's futures is computed where they are joined into one program: here.
 #![recursion_limit = "512"]

@@ -19,7 +19,8 @@ impl History {
     pub(super) fn see(&mut self, now: &ScanRecord) {
         if let Some(before) = self.seen.get(&now.id) {
             let wrong = wrong_step(before, now);
-            self.problems.extend(wrong.map(|what| format!("scan {}: {what}\nbefore {before:#?}\nnow {now:#?}", now.id)));
+            self.problems
+                .extend(wrong.map(|what| format!("scan {}: {what}\nbefore {before:#?}\nnow {now:#?}", now.id)));
         }
         self.seen.insert(now.id, now.clone());
     }
@@ -27,7 +28,9 @@ impl History {
 
 /// What must never become of a row.
 fn wrong_step(before: &ScanRecord, now: &ScanRecord) -> Option<&'static str> {
-    let ended = |record: &ScanRecord| record.attempts.iter().filter(|attempt| attempt.end.is_some()).cloned().collect::<Vec<_>>();
+    let ended = |record: &ScanRecord| {
+        record.attempts.iter().filter(|attempt| attempt.end.is_some()).cloned().collect::<Vec<_>>()
+    };
     if now.version < before.version || now.token < before.token {
         Some("its version or token went back")
     } else if before.status().is_terminal() && before != now {
@@ -49,16 +52,21 @@ pub(super) fn wrong_end(record: &ScanRecord, max_attempts: u32) -> Option<String
     if numbers != (1..=u32::try_from(record.attempts.len()).unwrap()).collect::<Vec<_>>() {
         return Some(format!("its attempts are {numbers:?}"));
     }
-    if !record.attempts.is_sorted_by(|one, next| one.token < next.token) || record.attempts.last().is_some_and(|last| last.token > record.token) {
+    if !record.attempts.is_sorted_by(|one, next| one.token < next.token)
+        || record.attempts.last().is_some_and(|last| last.token > record.token)
+    {
         return Some("the tokens of its attempts do not grow".into());
     }
     if record.attempts.iter().any(|attempt| attempt.end.is_none()) {
         return Some("an attempt of it has no end".into());
     }
-    let count = |wanted: fn(&AttemptEnd) -> bool| record.attempts.iter().filter_map(|attempt| attempt.end.as_ref()).filter(|end| wanted(end)).count();
+    let count = |wanted: fn(&AttemptEnd) -> bool| {
+        record.attempts.iter().filter_map(|attempt| attempt.end.as_ref()).filter(|end| wanted(end)).count()
+    };
     let completed = count(|end| matches!(end, AttemptEnd::Completed(_)));
     let last_completed = record.attempts.last().is_some_and(|last| matches!(last.end, Some(AttemptEnd::Completed(_))));
-    if completed != usize::from(status == ScanStatus::Completed) || last_completed != (status == ScanStatus::Completed) {
+    if completed != usize::from(status == ScanStatus::Completed) || last_completed != (status == ScanStatus::Completed)
+    {
         return Some(format!("is {status}, and {completed} attempts completed"));
     }
     let failed = count(|end| matches!(end, AttemptEnd::Failed(_)));
@@ -74,19 +82,25 @@ pub(super) fn wrong_end(record: &ScanRecord, max_attempts: u32) -> Option<String
     None
 }
 
-/// Whether its last attempt came to its end and no check completed, which is not repeated; only a scan whose single plugin fails may end so.
+/// Whether its last attempt came to its end and no check completed, which is not repeated; only a
+/// scan whose single plugin fails may end so.
 fn found_nothing_to_check(record: &ScanRecord) -> bool {
     let end = record.attempts.last().and_then(|last| last.end.as_ref());
-    matches!(end, Some(AttemptEnd::Failed(failure)) if failure.kind == FailureKind::NothingChecked) && plan::checks_nothing(&record.request.target.to_string())
+    matches!(end, Some(AttemptEnd::Failed(failure)) if failure.kind == FailureKind::NothingChecked)
+        && plan::checks_nothing(&record.request.target.to_string())
 }
 
-/// What is wrong with the processes of a scan: two at a time, two of one attempt, one of no attempt, or none of one that completed.
+/// What is wrong with the processes of a scan: two at a time, two of one attempt, one of no
+/// attempt, or none of one that completed.
 pub(super) fn wrong_processes(record: &ScanRecord, journal: &[JournalLine]) -> Option<String> {
     let starts: Vec<u64> = journal.iter().filter(|line| line.what != "finish").map(|line| line.attempt).collect();
     let known: BTreeSet<u64> = record.attempts.iter().map(|attempt| u64::from(attempt.number.0)).collect();
     let unique: BTreeSet<u64> = starts.iter().copied().collect();
     let is_missing = record.status() == ScanStatus::Completed && !unique.contains(&(record.attempts.len() as u64));
-    let wrong = journal.iter().any(|line| line.what == "overlap") || unique.len() != starts.len() || !unique.is_subset(&known) || is_missing;
+    let wrong = journal.iter().any(|line| line.what == "overlap")
+        || unique.len() != starts.len()
+        || !unique.is_subset(&known)
+        || is_missing;
     wrong.then(|| format!("{} attempts, and its processes wrote {journal:?}", record.attempts.len()))
 }
 
@@ -109,11 +123,21 @@ mod tests {
         let mut rows = vec![fixtures::record(1, due)];
         for command in [
             Command::Lease { node: node.clone() },
-            Command::Rescue { from: node.clone(), token: FencingToken(1), resolution: Resolution::Retry { failure, after } },
+            Command::Rescue {
+                from: node.clone(),
+                token: FencingToken(1),
+                resolution: Resolution::Retry { failure, after },
+            },
             Command::Lease { node },
-            Command::Finish { token: FencingToken(3), resolution: Resolution::Complete(Verdict::default()), plugins: None },
+            Command::Finish {
+                token: FencingToken(3),
+                resolution: Resolution::Complete(Verdict::default()),
+                plugins: None,
+            },
         ] {
-            let Transition::Changed(next) = transition(rows.last().unwrap(), &command, due) else { panic!("{command:?}") };
+            let Transition::Changed(next) = transition(rows.last().unwrap(), &command, due) else {
+                panic!("{command:?}")
+            };
             rows.push(*next);
         }
         rows
@@ -138,8 +162,13 @@ mod tests {
         let mut row = fixtures::record(1, Timestamp::UNIX_EPOCH);
         row.request.target = target.parse().unwrap();
         let fail = Resolution::Fail(Failure::new(FailureKind::NothingChecked, "x"));
-        for command in [Command::Lease { node: "a".parse().unwrap() }, Command::Finish { token: FencingToken(1), resolution: fail, plugins: None }] {
-            let Transition::Changed(next) = transition(&row, &command, Timestamp::UNIX_EPOCH) else { panic!("{command:?}") };
+        for command in [
+            Command::Lease { node: "a".parse().unwrap() },
+            Command::Finish { token: FencingToken(1), resolution: fail, plugins: None },
+        ] {
+            let Transition::Changed(next) = transition(&row, &command, Timestamp::UNIX_EPOCH) else {
+                panic!("{command:?}")
+            };
             row = *next;
         }
         row
@@ -166,7 +195,8 @@ mod tests {
         given_up.request.target = "failp-9ms-1p.test".parse().unwrap();
         assert!(wrong_end(&given_up, 3).unwrap().contains("was given up after 1"));
         let mut cancelled = rows[0].clone();
-        cancelled.state = kastrel_actors::model::ScanState::Cancelled { at: Timestamp::UNIX_EPOCH, by: CancelledBy::User };
+        cancelled.state =
+            kastrel_actors::model::ScanState::Cancelled { at: Timestamp::UNIX_EPOCH, by: CancelledBy::User };
         assert!(wrong_end(&cancelled, 3).unwrap().contains("by nobody"));
         for (before, now) in [(&rows[4], &rows[3]), (&rows[4], &end), (&rows[2], &twice)] {
             assert!(wrong_step(before, now).is_some());

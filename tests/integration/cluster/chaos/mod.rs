@@ -1,6 +1,8 @@
-//! Random faults at a whole cluster while scans come in; at the end every scan has ended, once, and nothing is left.
+//! Random faults at a whole cluster while scans come in; at the end every scan has ended, once, and
+//! nothing is left.
 //!
-//! The short form runs with all tests; `make chaos` is longer. `CHAOS_SCANS`, `CHAOS_SECONDS`, `CHAOS_ROUNDS` and `CHAOS_SEED` say how much and which.
+//! The short form runs with all tests; `make chaos` is longer. `CHAOS_SCANS`, `CHAOS_SECONDS`,
+//! `CHAOS_ROUNDS` and `CHAOS_SEED` say how much and which.
 
 mod judge;
 mod plan;
@@ -32,12 +34,23 @@ const RECOVERY: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn chaos() {
-    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")));
-    let size = Size { scans: number("CHAOS_SCANS", 60) as usize, workers: 3, during: Duration::from_secs(number("CHAOS_SECONDS", 20)) };
+    let number = |name: &str, default| {
+        std::env::var(name)
+            .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    };
+    let size = Size {
+        scans: number("CHAOS_SCANS", 60) as usize,
+        workers: 3,
+        during: Duration::from_secs(number("CHAOS_SECONDS", 20)),
+    };
     let first = number("CHAOS_SEED", rand::random_range(0..1_000_000));
     for seed in first..first + number("CHAOS_ROUNDS", 1) {
         // Before anything else, so that it is told whatever fails.
-        println!("chaos with seed {seed}: CHAOS_SEED={seed} CHAOS_SCANS={} CHAOS_SECONDS={} repeats the plan", size.scans, size.during.as_secs());
+        println!(
+            "chaos with seed {seed}: CHAOS_SEED={seed} CHAOS_SCANS={} CHAOS_SECONDS={} repeats the plan",
+            size.scans,
+            size.during.as_secs()
+        );
         round(size, seed).await;
     }
 }
@@ -45,13 +58,16 @@ async fn chaos() {
 #[expect(clippy::print_stdout, reason = "the table of faults and outcomes, for whoever asked for it")]
 async fn round(size: Size, seed: u64) {
     let mut cluster = Cluster::with_short_lease().await;
-    let settings = [("KASTREL_SCANS__MAX_ATTEMPTS", &*MAX_ATTEMPTS.to_string()), ("KASTREL_SCANS__BACKOFF_CAP_SECONDS", "1")];
+    let settings =
+        [("KASTREL_SCANS__MAX_ATTEMPTS", &*MAX_ATTEMPTS.to_string()), ("KASTREL_SCANS__BACKOFF_CAP_SECONDS", "1")];
     let webs = [cluster.web("web-a"), cluster.web("web-b")];
-    let workers: Vec<_> = (0..size.workers).map(|number| cluster.worker_with(&format!("worker-{number}"), 4, &settings)).collect();
+    let workers: Vec<_> =
+        (0..size.workers).map(|number| cluster.worker_with(&format!("worker-{number}"), 4, &settings)).collect();
     futures_util::future::join_all(webs.iter().chain(&workers).map(|member| member.start())).await;
     let store = Arc::new(cluster.store().await);
     let (history, watching) = watch(Arc::clone(&store));
-    let mut run = Run { cluster, webs, workers, accepted: Arc::default(), tasks: JoinSet::new(), tally: Tally::default() };
+    let mut run =
+        Run { cluster, webs, workers, accepted: Arc::default(), tasks: JoinSet::new(), tally: Tally::default() };
     let begun = Instant::now();
     for step in plan(size, seed) {
         tokio::time::sleep_until(begun + step.at).await;
@@ -79,7 +95,8 @@ async fn round(size: Size, seed: u64) {
     for row in &rows {
         history.see(row);
         run.tally.count_scan(row);
-        let wrong = wrong_end(row, MAX_ATTEMPTS).into_iter().chain(wrong_processes(row, &run.cluster.journal(row.id.0)));
+        let wrong =
+            wrong_end(row, MAX_ATTEMPTS).into_iter().chain(wrong_processes(row, &run.cluster.journal(row.id.0)));
         history.problems.extend(wrong.map(|what| format!("scan {} ({}): {what}", row.id, row.request.target)));
     }
     println!("{}\nall scans had ended {recovered:.1?} after the last submission and fault", run.tally.table());
@@ -87,7 +104,11 @@ async fn round(size: Size, seed: u64) {
     accepted.sort_unstable();
     let mut stored: Vec<u64> = rows.iter().map(|row| row.id.0).collect();
     stored.sort_unstable();
-    assert_eq!((stored.len(), &stored), (size.scans, &accepted), "every submission was accepted once, and no scan is lost");
+    assert_eq!(
+        (stored.len(), &stored),
+        (size.scans, &accepted),
+        "every submission was accepted once, and no scan is lost"
+    );
     assert!(history.problems.is_empty(), "seed {seed}: {}", history.problems.join("\n"));
 }
 
@@ -141,7 +162,11 @@ impl Run {
                 }
             }
             Event::KillKast { worker, share } => {
-                let pids: Vec<i32> = self.workers[worker].marked().iter().filter_map(|text| text.split(' ').next()?.parse().ok()).collect();
+                let pids: Vec<i32> = self.workers[worker]
+                    .marked()
+                    .iter()
+                    .filter_map(|text| text.split(' ').next()?.parse().ok())
+                    .collect();
                 if let Some(pid) = pick(&pids, share).and_then(Pid::from_raw) {
                     // It may have ended meanwhile.
                     let _ = kill_process(pid, Signal::KILL);
@@ -159,7 +184,12 @@ impl Run {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of a small number")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a small number"
+)]
 fn pick<T: Copy>(all: &[T], share: f64) -> Option<T> {
     all.get((share * all.len() as f64) as usize).copied()
 }
@@ -169,7 +199,8 @@ async fn submit(web: Arc<Member>, target: String, accepted: Arc<Mutex<Vec<u64>>>
     let (key, body) = (uuid::Uuid::new_v4().to_string(), json!({ "target": target }));
     let mut told = Vec::new();
     loop {
-        let answer = web.request(Method::POST, "/api/scans").header("idempotency-key", &key).json(&body).send().await.unwrap();
+        let answer =
+            web.request(Method::POST, "/api/scans").header("idempotency-key", &key).json(&body).send().await.unwrap();
         let status = answer.status().as_u16();
         let body: Value = answer.json().await.unwrap();
         let warning = if body["warning"].is_string() { ", with a warning" } else { "" };

@@ -25,7 +25,8 @@ pub(super) struct Step {
     pub(super) event: Event,
 }
 
-/// What happens. Where it takes something by chance of what is there only then, a share of 0 to 1 chooses.
+/// What happens. Where it takes something by chance of what is there only then, a share of 0 to 1
+/// chooses.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
     Submit { target: String },
@@ -52,7 +53,11 @@ impl Event {
             Self::StopRedis(Data::Kept) => Some("Redis killed, data kept"),
             Self::StopRedis(Data::Lost) => Some("Redis killed, data lost"),
             Self::StopDatabase => Some("database killed"),
-            Self::Submit { .. } | Self::StartWorker(_) | Self::ThawWorker(_) | Self::StartRedis(_) | Self::StartDatabase => None,
+            Self::Submit { .. }
+            | Self::StartWorker(_)
+            | Self::ThawWorker(_)
+            | Self::StartRedis(_)
+            | Self::StartDatabase => None,
         }
     }
 }
@@ -67,10 +72,13 @@ struct Whole {
 /// All steps, in the order in which they happen.
 pub(super) fn plan(size: Size, seed: u64) -> Vec<Step> {
     let mut random = SmallRng::seed_from_u64(seed);
-    let submissions =
-        (0..size.scans).map(|_| Step { at: size.during.mul_f64(random.random_range(0.0..0.9)), event: Event::Submit { target: target(&mut random) } });
+    let submissions = (0..size.scans).map(|_| Step {
+        at: size.during.mul_f64(random.random_range(0.0..0.9)),
+        event: Event::Submit { target: target(&mut random) },
+    });
     let mut steps: Vec<Step> = submissions.collect();
-    let mut whole = Whole { workers: vec![Duration::ZERO; size.workers], redis: Duration::ZERO, database: Duration::ZERO };
+    let mut whole =
+        Whole { workers: vec![Duration::ZERO; size.workers], redis: Duration::ZERO, database: Duration::ZERO };
     let mut at = Duration::from_secs(1);
     while at < size.during {
         steps.extend(fault(&mut random, &mut whole, at));
@@ -101,7 +109,8 @@ pub(super) fn checks_nothing(target: &str) -> bool {
     target.starts_with("failp-") && target.contains("-1p.")
 }
 
-/// A fault that is possible at this moment, with what mends it; nothing where the one that was drawn is not.
+/// A fault that is possible at this moment, with what mends it; nothing where the one that was
+/// drawn is not.
 fn fault(random: &mut SmallRng, whole: &mut Whole, at: Duration) -> Vec<Step> {
     let worker = random.random_range(0..whole.workers.len());
     let share = random.random();
@@ -117,7 +126,12 @@ fn fault(random: &mut SmallRng, whole: &mut Whole, at: Duration) -> Vec<Step> {
     match random.random_range(0..100) {
         0..20 => vec![Step { at, event: Event::Cancel { share } }],
         20..40 => vec![Step { at, event: Event::KillKast { worker, share } }],
-        40..60 => broken(&mut whole.workers[worker], between(random, 0.3, 3.0), Event::KillWorker(worker), Event::StartWorker(worker)),
+        40..60 => broken(
+            &mut whole.workers[worker],
+            between(random, 0.3, 3.0),
+            Event::KillWorker(worker),
+            Event::StartWorker(worker),
+        ),
         60..75 => {
             let frozen = LEASE + between(random, 0.5, 3.0);
             broken(&mut whole.workers[worker], frozen, Event::FreezeWorker(worker), Event::ThawWorker(worker))
@@ -151,7 +165,9 @@ mod tests {
             let (mut down, mut frozen, mut others) = (vec![false; SIZE.workers], vec![None; SIZE.workers], [false; 2]);
             for Step { at, event } in steps {
                 match event {
-                    Event::KillWorker(worker) => assert!(!std::mem::replace(&mut down[worker], true) && frozen[worker].is_none()),
+                    Event::KillWorker(worker) => {
+                        assert!(!std::mem::replace(&mut down[worker], true) && frozen[worker].is_none())
+                    }
                     Event::StartWorker(worker) => assert!(std::mem::replace(&mut down[worker], false)),
                     Event::FreezeWorker(worker) => assert!(frozen[worker].replace(at).is_none() && !down[worker]),
                     Event::ThawWorker(worker) => assert!(at - frozen[worker].take().unwrap() > LEASE),
@@ -162,13 +178,17 @@ mod tests {
                     Event::Submit { .. } | Event::Cancel { .. } | Event::KillKast { .. } => {}
                 }
             }
-            assert!(down.iter().all(|down| !down) && frozen.iter().all(Option::is_none) && others == [false; 2], "{seed}");
+            assert!(
+                down.iter().all(|down| !down) && frozen.iter().all(Option::is_none) && others == [false; 2],
+                "{seed}"
+            );
         }
     }
 
     #[test]
     fn every_fault_comes() {
-        let mut kinds: Vec<&str> = (0..20).flat_map(|seed| plan(SIZE, seed)).filter_map(|step| step.event.fault()).collect();
+        let mut kinds: Vec<&str> =
+            (0..20).flat_map(|seed| plan(SIZE, seed)).filter_map(|step| step.event.fault()).collect();
         kinds.sort_unstable();
         kinds.dedup();
         assert_eq!(kinds.len(), 7, "{kinds:?}");

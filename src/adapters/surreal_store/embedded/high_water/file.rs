@@ -50,7 +50,8 @@ impl HighWaterFile {
     /// Writes `record` over the older slot, and waits until it is on the disk.
     pub(in super::super) fn write(&mut self, record: &HighWater) -> io::Result<()> {
         let sequence = self.sequence + 1;
-        let bytes = record::encode(record, sequence).ok_or_else(|| io::Error::other("the high-water record is too large"))?;
+        let bytes =
+            record::encode(record, sequence).ok_or_else(|| io::Error::other("the high-water record is too large"))?;
         let slot = if sequence.is_multiple_of(2) { 0 } else { SLOT as u64 };
         self.file.write_all_at(&bytes, slot)?;
         self.file.sync_data()?;

@@ -52,20 +52,28 @@ pub enum Loss {
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Another { last_scan } => write!(f, "it is empty or another database; the one that was used here had given out scan ids up to {last_scan}"),
+            Self::Another { last_scan } => write!(
+                f,
+                "it is empty or another database; the one that was used here had given out scan ids up to {last_scan}"
+            ),
             Self::Commits { last_scan: (known, found), .. } if found < known => {
                 write!(f, "scan ids up to {known} were given out, but the database ends at {found}")
             }
             Self::Commits { scans: (known, found), written_at, .. } if found < known => {
                 write!(f, "it had {known} scans at {written_at}, but {found} are left")
             }
-            Self::Commits { written_at, .. } => write!(f, "changes that were committed before {written_at} are missing"),
-            Self::Unknown => f.write_str("its high-water record cannot be read, so it is unknown whether rows are missing"),
+            Self::Commits { written_at, .. } => {
+                write!(f, "changes that were committed before {written_at} are missing")
+            }
+            Self::Unknown => {
+                f.write_str("its high-water record cannot be read, so it is unknown whether rows are missing")
+            }
         }
     }
 }
 
-/// The record is written after the mark was committed, so a database that lost nothing is never behind it.
+/// The record is written after the mark was committed, so a database that lost nothing is never
+/// behind it.
 pub(in super::super) fn judge(record: Option<&HighWater>, found: &Found) -> Verdict {
     let Some(record) = record else {
         return if found.mark.is_some() { Verdict::Unrecorded } else { Verdict::Sound };
@@ -110,11 +118,31 @@ mod tests {
             (Some(record(4, 60, 60, false)), found(Some(4), 61, 55), sound),
             (Some(record(4, 60, 60, true)), found(Some(4), 60, 60), sound),
             (Some(record(4, 60, 60, true)), found(Some(5), 60, 2), sound),
-            (Some(record(4, 60, 60, true)), found(Some(4), 60, 59), "it had 60 scans at 1970-01-01T00:00:00Z, but 59 are left"),
-            (Some(record(4, 60, 60, false)), found(Some(3), 60, 60), "changes that were committed before 1970-01-01T00:00:00Z are missing"),
-            (Some(record(4, 60, 60, false)), found(Some(3), 23, 23), "scan ids up to 60 were given out, but the database ends at 23"),
-            (Some(record(4, 60, 60, false)), found(None, 0, 0), "scan ids up to 60 were given out, but the database ends at 0"),
-            (Some(record(4, 60, 60, false)), found(Some(4), 59, 59), "scan ids up to 60 were given out, but the database ends at 59"),
+            (
+                Some(record(4, 60, 60, true)),
+                found(Some(4), 60, 59),
+                "it had 60 scans at 1970-01-01T00:00:00Z, but 59 are left",
+            ),
+            (
+                Some(record(4, 60, 60, false)),
+                found(Some(3), 60, 60),
+                "changes that were committed before 1970-01-01T00:00:00Z are missing",
+            ),
+            (
+                Some(record(4, 60, 60, false)),
+                found(Some(3), 23, 23),
+                "scan ids up to 60 were given out, but the database ends at 23",
+            ),
+            (
+                Some(record(4, 60, 60, false)),
+                found(None, 0, 0),
+                "scan ids up to 60 were given out, but the database ends at 0",
+            ),
+            (
+                Some(record(4, 60, 60, false)),
+                found(Some(4), 59, 59),
+                "scan ids up to 60 were given out, but the database ends at 59",
+            ),
             (
                 Some(record(4, 60, 60, true)),
                 Found { installation: "b".into(), ..found(None, 0, 0) },

@@ -1,10 +1,12 @@
-//! The record and its bytes: two slots that are written in turn, each with a checksum, so that a torn write leaves the other slot.
+//! The record and its bytes: two slots that are written in turn, each with a checksum, so that a
+//! torn write leaves the other slot.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The bytes of one slot. The file has its whole size from the beginning, so that a full disk does not keep a record from being overwritten.
+/// The bytes of one slot. The file has its whole size from the beginning, so that a full disk does
+/// not keep a record from being overwritten.
 pub(super) const SLOT: usize = 4096;
 /// The bytes of the file.
 pub(super) const SIZE: usize = 2 * SLOT;
@@ -26,10 +28,13 @@ pub(in super::super) struct HighWater {
     pub(in super::super) scans: u64,
     /// When this was written, by this machine's clock.
     pub(in super::super) written_at: Timestamp,
-    /// Written when the database was closed in order: nothing was committed afterwards, so the numbers are exact.
+    /// Written when the database was closed in order: nothing was committed afterwards, so the
+    /// numbers are exact.
     #[serde(default)]
     pub(in super::super) closed: bool,
-    /// Submissions that were answered with an error although their commit may have reached the disk. No more are sent before they are withdrawn, so there are as many as writers at most: one.
+    /// Submissions that were answered with an error although their commit may have reached the
+    /// disk. No more are sent before they are withdrawn, so there are as many as writers at most:
+    /// one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in super::super) refused: Vec<RefusedBatch>,
 }
@@ -155,8 +160,14 @@ mod tests {
 
     #[test]
     fn no_refused_batch_is_forgotten_and_many_fit_into_a_slot() {
-        let mut full = HighWater { installation: uuid::Uuid::max().to_string(), last_scan: u64::MAX, scans: u64::MAX, ..record(u64::MAX) };
-        let batch = |batch| RefusedBatch { submitter: uuid::Uuid::max().to_string(), batch: i64::MAX - batch, amount: 64 };
+        let mut full = HighWater {
+            installation: uuid::Uuid::max().to_string(),
+            last_scan: u64::MAX,
+            scans: u64::MAX,
+            ..record(u64::MAX)
+        };
+        let batch =
+            |batch| RefusedBatch { submitter: uuid::Uuid::max().to_string(), batch: i64::MAX - batch, amount: 64 };
         for number in 0..32 {
             full.refuse(batch(number));
             full.refuse(batch(0));
