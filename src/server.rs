@@ -183,7 +183,7 @@ impl Server {
     /// Serves until `stop` is cancelled, then lets open requests end.
     pub async fn run(self, app: &App, config: &Config, stop: CancellationToken) {
         let state = WebState {
-            desk: app.desk.clone(),
+            service: app.service.clone(),
             catalogue: app.catalogue(),
             artifacts: Arc::clone(&app.artifacts),
             renderer: app.renderer.clone(),

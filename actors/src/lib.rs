@@ -17,7 +17,6 @@
 pub mod board;
 pub mod changes;
 mod context;
-pub mod desk;
 mod dispatcher;
 mod health;
 pub mod holds;
@@ -34,6 +33,7 @@ mod reads;
 mod record;
 mod rescuer;
 mod scan;
+pub mod scan_service;
 mod supervisor;
 mod task;
 #[cfg(any(test, feature = "testing"))]

@@ -16,8 +16,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
-use crate::desk::ScanDesk;
 use crate::model::ScanId;
+use crate::scan_service::ScanService;
 
 /// How often watched scans are looked after.
 const TICK: Duration = Duration::from_millis(500);
@@ -28,48 +28,48 @@ const QUIET: Duration = Duration::from_millis(1_500);
 /// How many rows are read at once.
 const READS: usize = 16;
 
-/// Starts the mirror of the desk's board. It ends with the handle.
+/// Starts the mirror of the scan service's board. It ends with the handle.
 #[must_use = "the mirror ends when its handle is dropped"]
-pub fn start(desk: ScanDesk) -> AbortOnDropHandle<()> {
-    let mut news = desk.feed.subscribe();
+pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
+    let mut news = service.feed.subscribe();
     AbortOnDropHandle::new(tokio::spawn(async move {
         let listen = async {
             loop {
                 match news.recv().await {
-                    Ok(snapshot) if desk.is_mine(&snapshot.record) => {}
-                    Ok(snapshot) => desk.board.absorb(snapshot),
+                    Ok(snapshot) if service.is_mine(&snapshot.record) => {}
+                    Ok(snapshot) => service.board.absorb(snapshot),
                     // What was missed is read from the store.
                     Err(RecvError::Lagged(missed)) => debug!(missed, "the live feed was faster than this process"),
                     Err(RecvError::Closed) => return std::future::pending().await,
                 }
             }
         };
-        tokio::join!(listen, look_after(&desk));
+        tokio::join!(listen, look_after(&service));
     }))
 }
 
-async fn look_after(desk: &ScanDesk) {
+async fn look_after(service: &ScanService) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let mut quiet: Vec<ScanId> = Vec::new();
-        for (snapshot, age) in desk.board.watched() {
-            if desk.is_sure_of(&snapshot.record) {
+        for (snapshot, age) in service.board.watched() {
+            if service.is_sure_of(&snapshot.record) {
                 continue;
             }
-            desk.follow(&snapshot.record).await;
-            if age >= QUIET && desk.board.claim_refresh(snapshot.record.id, QUIET) {
+            service.follow(&snapshot.record).await;
+            if age >= QUIET && service.board.claim_refresh(snapshot.record.id, QUIET) {
                 quiet.push(snapshot.record.id);
             }
         }
-        futures_util::stream::iter(quiet).for_each_concurrent(READS, |id| read(desk, id)).await;
+        futures_util::stream::iter(quiet).for_each_concurrent(READS, |id| read(service, id)).await;
     }
 }
 
-async fn read(desk: &ScanDesk, id: ScanId) {
-    match desk.store.get(id).await {
-        Ok(Some(record)) => desk.board.publish(record),
+async fn read(service: &ScanService, id: ScanId) {
+    match service.store.get(id).await {
+        Ok(Some(record)) => service.board.publish(record),
         Ok(None) => {}
         Err(error) => debug!(
             scan.id = id.0,
@@ -93,7 +93,7 @@ mod tests {
 
     struct World {
         cluster: Cluster,
-        web: ScanDesk,
+        web: ScanService,
         _mirror: AbortOnDropHandle<()>,
         _node: node::NodeHandle,
     }
@@ -106,7 +106,7 @@ mod tests {
         World { web: web.clone(), _mirror: start(web), cluster, _node: node }
     }
 
-    async fn submit(web: &ScanDesk) -> ScanId {
+    async fn submit(web: &ScanService) -> ScanId {
         let draft = crate::model::ScanRequestDraft { target: "example.com".into(), ..Default::default() };
         web.submit(&draft, None, crate::testing::fixtures::trace()).await.unwrap().scan.record.id
     }

@@ -18,10 +18,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
-use crate::desk::{ScanDesk, View};
 use crate::model::{HeldBack, NodeRecord, QueuePause, ScanId, ScanRecord, ScanRequest, ScanStatus};
 use crate::policy::waiting::{QueueFacts, StartBlocker, Waiting, reasons, start_blockers};
 use crate::ports::{Control, DueScan, StoreError};
+use crate::scan_service::{ScanService, View};
 
 /// The longest that anybody waits for a look.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -105,7 +105,7 @@ fn places(mut due: Vec<DueScan>) -> HashMap<ScanId, u64> {
     due.iter().zip(1..).map(|(one, place)| (one.id, place)).collect()
 }
 
-impl ScanDesk {
+impl ScanService {
     /// Everything that keeps a scan from starting at this moment, what decides first; empty: it
     /// does not wait.
     pub async fn reasons(&self, record: &ScanRecord) -> Vec<Waiting> {
@@ -243,10 +243,11 @@ impl ScanDesk {
     }
 }
 
-/// Starts the task that keeps the desk's knowledge of the queue fresh. It ends with the handle.
+/// Starts the task that keeps the scan service's knowledge of the queue fresh. It ends with the
+/// handle.
 #[must_use = "the task ends when its handle is dropped"]
-pub fn start(desk: ScanDesk) -> AbortOnDropHandle<()> {
-    let mut orders = desk.bus.subscribe();
+pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
+    let mut orders = service.bus.subscribe();
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -265,11 +266,11 @@ pub fn start(desk: ScanDesk) -> AbortOnDropHandle<()> {
                     }
                 },
             };
-            let is_watched = || desk.board.watched().iter().any(|(scan, _)| scan.status() == ScanStatus::Pending);
-            let is_wanted = desk.board.queue.is_wanted.swap(false, Ordering::Relaxed) || is_watched();
-            let is_due = looked.is_none_or(|at| desk.view == View::Shared && at.elapsed() >= LOOK_ANYWAY);
+            let is_watched = || service.board.watched().iter().any(|(scan, _)| scan.status() == ScanStatus::Pending);
+            let is_wanted = service.board.queue.is_wanted.swap(false, Ordering::Relaxed) || is_watched();
+            let is_due = looked.is_none_or(|at| service.view == View::Shared && at.elapsed() >= LOOK_ANYWAY);
             if is_ordered || is_wanted || is_due {
-                desk.look_now().await;
+                service.look_now().await;
                 looked = Some(Instant::now());
             }
         }

@@ -97,9 +97,9 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             if fails.load(Ordering::Relaxed) > 0 { Fault::Unreachable } else { Fault::Slow(Duration::from_secs(1)) }
         });
-        let mut desk = cluster.desk_elsewhere();
-        desk.store = Arc::new(slow);
-        let ask = |id| futures_util::future::join_all((0..100).map(|_| desk.scan(id)).collect::<Vec<_>>());
+        let mut service = cluster.desk_elsewhere();
+        service.store = Arc::new(slow);
+        let ask = |id| futures_util::future::join_all((0..100).map(|_| service.scan(id)).collect::<Vec<_>>());
         for answer in ask(id).await {
             assert_eq!(answer.unwrap().unwrap().record.id, id);
         }
@@ -116,7 +116,7 @@ mod tests {
             assert_eq!(error.source().unwrap().to_string(), "an injected fault");
         }
         failing.store(0, Ordering::Relaxed);
-        assert!(desk.scan(ScanId(99)).await.unwrap().is_none());
+        assert!(service.scan(ScanId(99)).await.unwrap().is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -124,9 +124,9 @@ mod tests {
         let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
         let id = cluster.submit().await;
         let slow = FaultyStore::new(Arc::clone(&cluster.store) as _, || Fault::Slow(Duration::from_secs(1)));
-        let mut desk = cluster.desk_elsewhere();
-        desk.store = Arc::new(slow);
-        let (first, second) = (tokio::time::timeout(Duration::from_millis(500), desk.scan(id)), desk.scan(id));
+        let mut service = cluster.desk_elsewhere();
+        service.store = Arc::new(slow);
+        let (first, second) = (tokio::time::timeout(Duration::from_millis(500), service.scan(id)), service.scan(id));
         let (first, second) = tokio::join!(first, second);
         assert!(first.is_err());
         assert_eq!(second.unwrap().unwrap().record.id, id);

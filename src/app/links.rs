@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::desk::View;
 use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{
     Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore,
 };
+use kastrel_actors::scan_service::View;
 use tracing::warn;
 
 use super::database::{embedded, folder_error};

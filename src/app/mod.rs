@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::board::LiveBoard;
-use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::ports::{Clock, SecretSealer, SystemClock};
+use kastrel_actors::scan_service::ScanService;
 use kastrel_actors::{mirror, queue_watch};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -60,7 +60,7 @@ pub enum AppFailure {
 /// The running application.
 pub struct App {
     /// Where scans are handed in.
-    pub desk: ScanDesk,
+    pub service: ScanService,
     /// How long a node that is told to drain may finish what it runs, where nothing else is said.
     pub drain_limit: Duration,
     /// How Redis is, where there is one.
@@ -112,7 +112,7 @@ impl App {
         let links = Links::open(config, role, &folders.data, &node_id, &clock, &observed).await?;
         let database = links.database.clone();
         let started = async {
-            let desk = ScanDesk {
+            let service = ScanService {
                 store: observed.store(links.store),
                 queue: observed.queue(links.queue, links.redis.is_some()),
                 bus: links.bus,
@@ -126,11 +126,12 @@ impl App {
                 limits: config.queue_limits(),
             };
             let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
-                let node = RunningNode::start(config, role, node_id, &folders, &desk, &observed, links.shared).await?;
+                let node =
+                    RunningNode::start(config, role, node_id, &folders, &service, &observed, links.shared).await?;
                 let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
                 (Some(node), catalogue, renderer)
             } else if links.shared {
-                (None, scanner::view_of_the_nodes(Arc::clone(&desk.store)), None)
+                (None, scanner::view_of_the_nodes(Arc::clone(&service.store)), None)
             } else {
                 let runner = scanner::runner(
                     config,
@@ -143,27 +144,27 @@ impl App {
                 )?;
                 (None, scanner::view_of(&runner), reports::renderer(config, &runner))
             };
-            scanner::show_on(&desk.board, catalogue.clone());
+            scanner::show_on(&service.board, catalogue.clone());
             let sources = Sources {
-                desk: desk.clone(),
+                service: service.clone(),
                 capacity: node.is_some().then_some(config.scans.concurrency),
                 folders: vec![("data", folders.data.clone()), ("results", folders.results.clone())],
             };
             let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
-            let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(desk.clone()));
+            let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(service.clone()));
             if node.is_none() {
-                desk.board.queue.expect_no_node();
+                service.board.queue.expect_no_node();
             }
-            let queue_watch = role.follows_scans().then(|| queue_watch::start(desk.clone()));
+            let queue_watch = role.follows_scans().then(|| queue_watch::start(service.clone()));
             let backups = if role == Role::Serve && config.makes_backups() {
                 let (folder, source, clock) =
-                    (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&desk.clock));
+                    (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&service.clock));
                 Some(AutomaticBackups { folder, every: config.backup_interval(), source, clock }.start())
             } else {
                 None
             };
             Ok(Self {
-                desk,
+                service,
                 drain_limit: config.scans.drain_limit_seconds,
                 redis: links.redis,
                 artifacts,

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle};
 use kastrel_actors::ports::{AlwaysHealthy, NodeHealth};
+use kastrel_actors::scan_service::ScanService;
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -63,11 +63,11 @@ impl RunningNode {
         role: Role,
         id: NodeId,
         folders: &Folders,
-        desk: &ScanDesk,
+        service: &ScanService,
         observed: &Observed,
         shared: bool,
     ) -> Result<Self, AppError> {
-        let uploader = artifacts::uploader(config, &folders.results, id.as_str(), Arc::clone(&desk.clock))?;
+        let uploader = artifacts::uploader(config, &folders.results, id.as_str(), Arc::clone(&service.clock))?;
         let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
         let data_dir_id = identity::data_dir_id(&folders.data)?;
         let command = scanner::scanner(config)?;
@@ -76,7 +76,7 @@ impl RunningNode {
         let (catalogue, renderer) = (scanner::view_of(&runner), reports::renderer(config, &runner));
         sweep(&data_dir_id).await?;
         if let Some(uploader) = &uploader {
-            uploader.start(Arc::clone(&desk.store));
+            uploader.start(Arc::clone(&service.store));
         }
         let warden = Arc::new(Warden::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Warden)?);
         let offer = scanner::offer_of(&runner);
@@ -88,16 +88,16 @@ impl RunningNode {
             Arc::new(MachineHealth::new(runner.program(), &folders.results, &folders.data, least_free))
         };
         let ports = NodePorts {
-            store: Arc::clone(&desk.store),
-            queue: Arc::clone(&desk.queue),
-            bus: Arc::clone(&desk.bus),
-            feed: Arc::clone(&desk.feed),
+            store: Arc::clone(&service.store),
+            queue: Arc::clone(&service.queue),
+            bus: Arc::clone(&service.bus),
+            feed: Arc::clone(&service.feed),
             guard: Arc::clone(&warden) as _,
             runner: observed.runner(Arc::new(runner), offer.clone()),
             health,
             offer,
-            clock: Arc::clone(&desk.clock),
-            board: Arc::clone(&desk.board),
+            clock: Arc::clone(&service.clock),
+            board: Arc::clone(&service.board),
         };
         // On a database of its own the folder's lock has proved that every other node is dead.
         let previous = if shared { identity::succeed(&folders.data, &id) } else { Vec::new() };

@@ -122,7 +122,7 @@ fn serve(server: Server, app: Arc<App>, config: Config) -> RunningServer {
 impl RunningApp for Running {
     fn backend(&self) -> LocalBackend {
         LocalBackend::new(
-            self.app.desk.clone(),
+            self.app.service.clone(),
             Arc::clone(&self.app.artifacts),
             Arc::new(Catalogue(self.app.catalogue())),
             self.app.drain_limit,

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{Priority, ScanStatus};
 use kastrel_actors::ports::DueScan;
+use kastrel_actors::scan_service::ScanService;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -77,7 +77,7 @@ pub struct Readings(Arc<Mutex<Latest>>);
 #[derive(Clone)]
 pub struct Sources {
     /// The store, the queue and the board.
-    pub desk: ScanDesk,
+    pub service: ScanService,
     /// How many scans run at once in this process, if it runs any.
     pub capacity: Option<usize>,
     /// The folders whose disks must not fill up.
@@ -104,20 +104,21 @@ impl Readings {
 
     /// Looks at everything.
     pub async fn refresh(&self, sources: &Sources) {
-        let desk = &sources.desk;
-        let now = desk.clock.now();
+        let service = &sources.service;
+        let now = service.clock.now();
         let (stats, due, nodes, signals) = tokio::join!(
-            tokio::time::timeout(PATIENCE, desk.stats()),
-            tokio::time::timeout(PATIENCE, desk.store.due(Duration::ZERO, MOST_WAITING)),
-            tokio::time::timeout(PATIENCE, desk.store.nodes()),
-            tokio::time::timeout(PATIENCE, desk.queue.depth()),
+            tokio::time::timeout(PATIENCE, service.stats()),
+            tokio::time::timeout(PATIENCE, service.store.due(Duration::ZERO, MOST_WAITING)),
+            tokio::time::timeout(PATIENCE, service.store.nodes()),
+            tokio::time::timeout(PATIENCE, service.queue.depth()),
         );
         let stats = stats.ok().and_then(Result::ok);
         let disks = sources.folders.iter().filter_map(|(name, path)| disk(name, path)).collect();
-        let tree = desk.board.infrastructure(now);
+        let tree = service.board.infrastructure(now);
         let restarts = tree.children.into_iter().map(|actor| (actor.name, u64::from(actor.restarts))).collect();
-        let budgets = desk.board.budgets(Instant::now()).into_iter().map(|(name, left)| (name, left as u64)).collect();
-        let running = desk.board.running().len() as u64;
+        let budgets =
+            service.board.budgets(Instant::now()).into_iter().map(|(name, left)| (name, left as u64)).collect();
+        let running = service.board.running().len() as u64;
         self.change(|latest| {
             latest.store_up = Some(stats.is_some());
             latest.scans = stats

@@ -1,19 +1,19 @@
-//! What a draft is checked for beyond what the desk checks: whether this scanner has the plugins
-//! and the settings that it names.
+//! What a draft is checked for beyond what the scan service checks: whether this scanner has the
+//! plugins and the settings that it names.
 
-use kastrel_actors::desk::{ScanDesk, SubmitError};
 use kastrel_actors::model::{FieldError, ScanRequestDraft};
+use kastrel_actors::scan_service::{ScanService, SubmitError};
 
 use super::state::CatalogueView;
 
 /// Everything that is wrong with a draft; empty for one that a submission will accept. As long as
 /// the scanner has not said what it offers, it is not asked.
 pub(crate) fn problems(
-    desk: &ScanDesk,
+    service: &ScanService,
     draft: &ScanRequestDraft,
     catalogue: Option<&CatalogueView>,
 ) -> Vec<FieldError> {
-    let request = match desk.check(draft) {
+    let request = match service.check(draft) {
         Ok(request) => request,
         Err(SubmitError::Invalid(errors)) => return errors,
         Err(other) => return vec![FieldError::new("target", other.to_string())],
@@ -40,9 +40,9 @@ mod tests {
             overrides: vec!["whatweb.timeout=61".into(), "whatweb.timeout=60".into(), "nmap.x=1".into()],
             ..ScanRequestDraft::default()
         };
-        assert_eq!(problems(&app.desk, &draft, None), []);
+        assert_eq!(problems(&app.service, &draft, None), []);
         let wrong: Vec<String> =
-            problems(&app.desk, &draft, Some(&catalogue())).iter().map(ToString::to_string).collect();
+            problems(&app.service, &draft, Some(&catalogue())).iter().map(ToString::to_string).collect();
         assert_eq!(wrong.len(), 3, "{wrong:?}");
         assert!(
             wrong[0].starts_with("plugins: ") && wrong[1].contains("`whatweb.timeout`") && wrong[2].contains("`nmap`"),

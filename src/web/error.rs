@@ -11,10 +11,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::desk::SubmitError;
 use kastrel_actors::model::{FieldError, TraceContext};
 use kastrel_actors::policy::admission::{QueueLimit, QueueRefusal};
 use kastrel_actors::ports::StoreError;
+use kastrel_actors::scan_service::SubmitError;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -23,11 +23,11 @@ pub(crate) enum Removal {
 
 /// Deletes a scan that has ended, then its files.
 pub(crate) async fn remove(web: &WebInner, id: ScanId) -> Result<Removal, Problem> {
-    let (desk, artifacts) = (web.desk().clone(), Arc::clone(&web.state.artifacts));
+    let (service, artifacts) = (web.service().clone(), Arc::clone(&web.state.artifacts));
     // A task of its own: a browser that goes away must not leave files of which no row is left, nor
     // half of them.
     let removal = tokio::spawn(async move {
-        Ok::<_, StoreError>(match desk.delete(id).await? {
+        Ok::<_, StoreError>(match service.delete(id).await? {
             Deleted::Gone(record) => Removal::Gone { files_left: !remove_files(&*artifacts, &record).await },
             Deleted::Refused(record) => Removal::Refused(Box::new(record)),
             Deleted::Missing => Removal::Missing,

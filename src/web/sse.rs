@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use axum::response::sse::Event;
 use futures_util::Stream;
-use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::ScanSnapshot;
 use kastrel_actors::ports::Clock;
+use kastrel_actors::scan_service::ScanService;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +75,7 @@ pub(crate) struct StatusStream {
 pub(crate) struct Shown {
     pub(crate) max_attempts: u32,
     pub(crate) trace_url: Option<Arc<TraceUrl>>,
-    pub(crate) desk: ScanDesk,
+    pub(crate) service: ScanService,
 }
 
 /// Measures how old news is when it is sent.
@@ -118,7 +118,7 @@ impl StatusStream {
             let id = EventId::of(&scan, self.run);
             if self.seen != Some(id) {
                 let seen = self.seen.replace(id);
-                let waiting = self.shown.desk.waiting_seen(&scan.record);
+                let waiting = self.shown.service.waiting_seen(&scan.record);
                 let json =
                     StatusBody::new(&scan, waiting.as_ref(), self.shown.max_attempts, self.shown.trace_url.as_deref())
                         .json()
@@ -198,7 +198,7 @@ mod tests {
         let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
         let first = next(&mut stream).await.unwrap();
         assert!(first.contains("event: status") && first.contains(r#""status":"running""#), "{first}");
-        app.desk.board.update_attempt(running.id, running.token, |live| {
+        app.service.board.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Stopping);
         });
         assert!(next(&mut stream).await.unwrap().contains(r#""phase":"stopping""#));
@@ -220,7 +220,7 @@ mod tests {
         let seen = id_of(&next(&mut body(app.get(&path).await)).await.unwrap());
         let mut stream = body(app.send("GET", &path, &[("last-event-id", &seen)], "").await);
         for phase in [AttemptPhase::Starting, AttemptPhase::Running, AttemptPhase::Stopping] {
-            app.desk.board.update_attempt(running.id, running.token, |live| {
+            app.service.board.update_attempt(running.id, running.token, |live| {
                 live.phase(phase);
             });
         }
@@ -236,7 +236,7 @@ mod tests {
         let running = app.running("example.com").await;
         let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
         next(&mut stream).await.unwrap();
-        app.desk.board.update_attempt(running.id, running.token, |live| {
+        app.service.board.update_attempt(running.id, running.token, |live| {
             live.alive(jiff::Timestamp::UNIX_EPOCH);
         });
         assert!(futures_util::poll!(stream.next()).is_pending());

@@ -7,13 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::body::Bytes;
 use jiff::Timestamp;
-use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{
     AttemptNumber, PluginInfo, ReportFiles, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, SettingNatures,
     Severity,
 };
 use kastrel_actors::policy::access::Role;
 use kastrel_actors::policy::overrides::SettingsSchema;
+use kastrel_actors::scan_service::ScanService;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -120,7 +120,7 @@ pub struct AppInfo {
 #[derive(Clone)]
 pub struct WebState {
     /// Where scans are handed in, asked about and called off.
-    pub desk: ScanDesk,
+    pub service: ScanService,
     /// The scanner's plugins; `None` while they are being asked for.
     pub catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
     /// The files of scans.
@@ -224,12 +224,12 @@ impl WebInner {
         }
     }
 
-    pub(crate) fn desk(&self) -> &ScanDesk {
-        &self.state.desk
+    pub(crate) fn service(&self) -> &ScanService {
+        &self.state.service
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.state.desk.clock.now()
+        self.state.service.clock.now()
     }
 
     /// What time it is for a viewer.

@@ -12,7 +12,6 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use kastrel_actors::board::LiveBoard;
-use kastrel_actors::desk::{ScanDesk, View};
 use kastrel_actors::model::{
     Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord,
     ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
@@ -23,6 +22,7 @@ use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
+use kastrel_actors::scan_service::{ScanService, View};
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -54,7 +54,7 @@ pub(crate) use no_artifacts::NoArtifacts;
 
 /// The server and everything behind it.
 pub(crate) struct TestApp {
-    pub(crate) desk: ScanDesk,
+    pub(crate) service: ScanService,
     pub(crate) memory: Arc<MemoryStore>,
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) closing: CancellationToken,
@@ -75,15 +75,15 @@ impl TestApp {
         Self::with(limits, None)
     }
 
-    /// Telling with `telemetry`, with a desk that `change` may put observers into.
-    pub(crate) fn with_telemetry(telemetry: &Telemetry, change: impl FnOnce(&mut ScanDesk)) -> Self {
+    /// Telling with `telemetry`, with a scan service that `change` may put observers into.
+    pub(crate) fn with_telemetry(telemetry: &Telemetry, change: impl FnOnce(&mut ScanService)) -> Self {
         Self::build(RequestLimits::default(), None, telemetry.clone(), change)
     }
 
     /// With room for so many waiting scans, and a client's share of it in percent.
     pub(crate) fn with_room_for(max_waiting: u64, client_percent: u64) -> Self {
-        Self::build(RequestLimits::default(), None, Telemetry::without_exporters(), |desk| {
-            desk.limits = QueueLimits { max_waiting, client_percent }
+        Self::build(RequestLimits::default(), None, Telemetry::without_exporters(), |service| {
+            service.limits = QueueLimits { max_waiting, client_percent }
         })
     }
 
@@ -124,12 +124,12 @@ impl TestApp {
         limits: RequestLimits,
         artifacts: Option<Arc<dyn ArtifactStore>>,
         telemetry: Telemetry,
-        change: impl FnOnce(&mut ScanDesk),
+        change: impl FnOnce(&mut ScanService),
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let store = Arc::new(FaultyStore::new(memory.clone()));
-        let mut desk = ScanDesk {
+        let mut service = ScanService {
             feed: Arc::new(NoLiveFeed::default()),
             view: View::Sole,
             store: store.clone(),
@@ -142,14 +142,14 @@ impl TestApp {
             sealer: Arc::new(TestSealer),
             limits: QueueLimits::default(),
         };
-        change(&mut desk);
+        change(&mut service);
         let (catalogue, catalogue_view) = watch::channel(None);
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
         let backup = Arc::new(ScriptedBackup::default());
         let (backups, backups_view) = watch::channel(BackupStatus::default());
         let state = WebState {
-            desk: desk.clone(),
+            service: service.clone(),
             catalogue: catalogue_view,
             artifacts: artifacts.unwrap_or_else(|| Arc::new(FolderArtifacts::new(results.path()))),
             renderer: None,
@@ -163,7 +163,7 @@ impl TestApp {
             runs_scans: true,
             redis: None,
             telemetry: telemetry.clone(),
-            sources: Sources { desk: desk.clone(), capacity: Some(4), folders: Vec::new() },
+            sources: Sources { service: service.clone(), capacity: Some(4), folders: Vec::new() },
             trace_url: Some(Arc::new(TraceUrl::parse("http://jaeger.test/trace/{trace_id}").unwrap())),
             hosts: HostRule { loopback: true, names: vec!["scans.test".into()], port: 5000 },
             anonymous: Some(Role::Admin),
@@ -172,7 +172,7 @@ impl TestApp {
             closing: closing.clone(),
         };
         Self {
-            desk,
+            service,
             memory,
             store,
             closing,
@@ -249,7 +249,7 @@ impl TestApp {
     /// A scan that waits.
     pub(crate) async fn submitted(&self, target: &str) -> ScanId {
         let draft = ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() };
-        self.desk.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
+        self.service.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
     }
 
     /// A scan that runs.
@@ -265,12 +265,12 @@ impl TestApp {
     pub(crate) fn hold(&self, kind: FaultKind, text: &str) {
         let faults = vec![NodeFault::new(kind, text, "make it again")];
         let held = HeldBack { since: jiff::Timestamp::UNIX_EPOCH, until: jiff::Timestamp::UNIX_EPOCH, faults };
-        self.desk.board.hold(&"node-a".parse().unwrap(), NodeHold { node: Some(held), targets: Vec::new() });
+        self.service.board.hold(&"node-a".parse().unwrap(), NodeHold { node: Some(held), targets: Vec::new() });
     }
 
     /// It is well again.
     pub(crate) fn hold_nothing(&self) {
-        self.desk.board.hold(&"node-a".parse().unwrap(), NodeHold::default());
+        self.service.board.hold(&"node-a".parse().unwrap(), NodeHold::default());
     }
 
     /// Ends a scan that runs.
@@ -283,9 +283,9 @@ impl TestApp {
             panic!("the command was refused")
         };
         if record.status() == ScanStatus::Running {
-            self.desk.board.publish_own(record.clone());
+            self.service.board.publish_own(record.clone());
         } else {
-            self.desk.board.publish(record.clone());
+            self.service.board.publish(record.clone());
         }
         record
     }
@@ -310,7 +310,7 @@ impl TestApp {
     /// The scanner has answered.
     pub(crate) fn load_catalogue(&self) {
         let catalogue = catalogue();
-        self.desk.board.offered.set(&catalogue.plugins, &catalogue.natures, catalogue.settings.as_ref());
+        self.service.board.offered.set(&catalogue.plugins, &catalogue.natures, catalogue.settings.as_ref());
         self.catalogue.send_replace(Some(Arc::new(catalogue)));
     }
 }

@@ -74,7 +74,7 @@ async fn two_hundred_waiting_scans_survive_a_minute_of_each_fault_at_no_cost() {
         cluster.health.lack(is_seen.then(folder_gone));
         let before = cluster.runner.runs().len();
         tokio::time::sleep(60 * SECOND).await;
-        let held = cluster.desk.held_back(&request("0.test")).unwrap_or_else(|| panic!("{fault}: it is shown"));
+        let held = cluster.service.held_back(&request("0.test")).unwrap_or_else(|| panic!("{fault}: it is shown"));
         assert!(held.until >= held.since && !held.faults.is_empty(), "{held}");
         assert!(cluster.runner.runs().len() - before <= 20, "{fault}: nothing starts once the fault is known");
 
@@ -87,7 +87,7 @@ async fn two_hundred_waiting_scans_survive_a_minute_of_each_fault_at_no_cost() {
             assert!(row.attempts.len() <= 4, "{fault}: {row:#?}");
         }
         assert!(repaired.elapsed() < 40 * SECOND, "{fault}: {:?}", repaired.elapsed());
-        assert_eq!(cluster.desk.held_back(&request("0.test")), None, "{fault}");
+        assert_eq!(cluster.service.held_back(&request("0.test")), None, "{fault}");
         cluster.check();
     }
 }
@@ -104,7 +104,7 @@ async fn a_node_that_was_never_well_starts_nothing_until_it_is() {
     let id = cluster.submit().await;
     tokio::time::sleep(600 * SECOND).await;
     assert_eq!(cluster.row(id).await.attempts.len(), 0);
-    let tree = cluster.desk.board.supervision(Timestamp::UNIX_EPOCH);
+    let tree = cluster.service.board.supervision(Timestamp::UNIX_EPOCH);
     for actor in ["health", "dispatcher"] {
         let state = state_of(&tree, actor);
         assert_eq!(state, "held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH)", "{actor}");
@@ -132,12 +132,12 @@ async fn what_is_found_missing_while_nothing_happens_shows_within_seconds() {
     let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Complete(SECOND)));
     let _node = cluster.node("a", 2).await;
     tokio::time::sleep(60 * SECOND).await;
-    assert_eq!(state_of(&cluster.desk.board.supervision(Timestamp::UNIX_EPOCH), "health"), "well");
+    assert_eq!(state_of(&cluster.service.board.supervision(Timestamp::UNIX_EPOCH), "health"), "well");
     cluster.health.lack(Some(folder_gone()));
     tokio::time::sleep(11 * SECOND).await;
-    assert!(cluster.desk.board.holds.of_own_node().is_some());
+    assert!(cluster.service.board.holds.of_own_node().is_some());
     assert!(
-        state_of(&cluster.desk.board.supervision(Timestamp::UNIX_EPOCH), "dispatcher").starts_with("held back: "),
+        state_of(&cluster.service.board.supervision(Timestamp::UNIX_EPOCH), "dispatcher").starts_with("held back: "),
         "also while it waits for a job"
     );
 }
@@ -248,7 +248,7 @@ async fn a_target_that_fails_delays_its_own_scans_only() {
     tokio::time::sleep(5 * SECOND).await;
     let ran = cluster.runner.runs().len();
     assert!((5..=6).contains(&ran), "{ran}");
-    let held = cluster.desk.held_back(&request("bad.test")).unwrap();
+    let held = cluster.service.held_back(&request("bad.test")).unwrap();
     assert_eq!(
         held.to_string(),
         "too many attempts of bad.test failed (the failed attempts say why; scans start again by themselves)"
@@ -262,13 +262,13 @@ async fn a_target_that_fails_delays_its_own_scans_only() {
         cluster.until_status(id, ScanStatus::Completed).await;
     }
     assert!(begun.elapsed() < 7 * SECOND, "{:?}", begun.elapsed());
-    assert_eq!(cluster.desk.held_back(&request("0.test")), None);
+    assert_eq!(cluster.service.held_back(&request("0.test")), None);
     assert_eq!(cluster.runner.runs().len(), ran + 5, "none of the target has started");
     for id in bad {
         assert_eq!(super::tests::ends(&cluster.until_status(id, ScanStatus::Failed).await), ["crashed"; 3]);
     }
     tokio::time::sleep(600 * SECOND).await;
-    assert_eq!(cluster.desk.held_back(&request("bad.test")), None, "it ends by itself");
+    assert_eq!(cluster.service.held_back(&request("bad.test")), None, "it ends by itself");
     assert!(cluster.store.nodes().await.unwrap()[0].registration.hold.is_empty());
     cluster.check();
 }
@@ -282,17 +282,17 @@ async fn several_targets_that_fail_hold_the_node_back_and_that_ends_by_itself() 
         cluster.submit_to(&format!("bad-{index}.test")).await;
     }
     tokio::time::sleep(SECOND).await;
-    let supervisor = || state_of(&cluster.desk.board.supervision(Timestamp::UNIX_EPOCH), "supervisor").to_owned();
+    let supervisor = || state_of(&cluster.service.board.supervision(Timestamp::UNIX_EPOCH), "supervisor").to_owned();
     assert_eq!(supervisor(), "held back: too many attempts of several targets failed");
     let good = cluster.submit_to("good.test").await;
-    let why = cluster.desk.held_back(&request("good.test")).unwrap();
+    let why = cluster.service.held_back(&request("good.test")).unwrap();
     assert_eq!(why.faults[0].kind, FaultKind::Failures);
     assert!(cluster.store.nodes().await.unwrap()[0].registration.hold.node.is_some());
     tokio::time::sleep(28 * SECOND).await;
     assert_eq!(cluster.row(good).await.attempts.len(), 0);
     tokio::time::sleep(2 * SECOND).await;
     assert_eq!(supervisor(), "serving", "the state is true again when the hold is over");
-    assert_eq!(cluster.desk.held_back(&request("good.test")), None);
+    assert_eq!(cluster.service.held_back(&request("good.test")), None);
     assert!(cluster.store.nodes().await.unwrap()[0].registration.hold.is_empty());
     cluster.until_status(good, ScanStatus::Completed).await;
     cluster.check();

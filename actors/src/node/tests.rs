@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::NodeExit;
 use crate::context::NodeConfig;
-use crate::desk::CancelOutcome;
 use crate::model::{
     AttemptEnd, CancelledBy, FailureKind, Interruption, NodeActivity, ScanRecord, ScanRequestDraft, ScanState,
     ScanStatus, ScannerKind,
@@ -14,6 +13,7 @@ use crate::model::{
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
 use crate::ports::{LeaseGuard, ScanStore};
+use crate::scan_service::CancelOutcome;
 use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner, fixtures};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -116,13 +116,16 @@ async fn cancel_ends_a_waiting_and_a_running_scan() {
     let waiting = cluster.submit().await;
     cluster.until_status(running, ScanStatus::Running).await;
     tokio::time::sleep(SECOND).await;
-    assert!(matches!(cluster.desk.cancel(waiting, CancelledBy::User).await.unwrap(), CancelOutcome::Cancelled(_)));
-    assert!(matches!(cluster.desk.cancel(running, CancelledBy::User).await.unwrap(), CancelOutcome::Requested(_)));
+    assert!(matches!(cluster.service.cancel(waiting, CancelledBy::User).await.unwrap(), CancelOutcome::Cancelled(_)));
+    assert!(matches!(cluster.service.cancel(running, CancelledBy::User).await.unwrap(), CancelOutcome::Requested(_)));
     assert_eq!(cluster.runner.alive(), 1, "the state is not cancelled before the process is gone");
     let row = cluster.until_status(running, ScanStatus::Cancelled).await;
     assert_eq!(ends(&row), ["cancelled"]);
     assert_eq!((cluster.runner.alive(), cluster.runner.runs().len()), (0, 1));
-    assert!(matches!(cluster.desk.cancel(running, CancelledBy::User).await.unwrap(), CancelOutcome::AlreadyEnded(_)));
+    assert!(matches!(
+        cluster.service.cancel(running, CancelledBy::User).await.unwrap(),
+        CancelOutcome::AlreadyEnded(_)
+    ));
     cluster.check();
 }
 
@@ -398,7 +401,7 @@ async fn every_actor_below_the_node_is_restarted_and_the_scans_end() {
         for id in [first, second] {
             cluster.until_status(id, ScanStatus::Completed).await;
         }
-        let tree = cluster.desk.board.supervision(jiff::Timestamp::UNIX_EPOCH);
+        let tree = cluster.service.board.supervision(jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(tree.children.iter().map(|child| child.restarts).sum::<u32>(), 1, "the tree shows the restart");
         node.shutdown(Duration::ZERO, SECOND).await;
         cluster.check();
@@ -552,8 +555,8 @@ async fn a_one_shot_node_leaves_the_waiting_scans_of_others_alone() {
     }));
     let id = cluster.submit().await;
     // The signal is lost with the process that had it.
-    let delivery = cluster.desk.queue.next().await.unwrap();
-    cluster.desk.queue.acknowledge(&delivery.receipt).await.unwrap();
+    let delivery = cluster.service.queue.next().await.unwrap();
+    cluster.service.queue.acknowledge(&delivery.receipt).await.unwrap();
     let _node = cluster.start(NodeConfig { adopts_waiting: false, ..NodeConfig::new("a".parse().unwrap(), 2) }).await;
     let own = cluster.submit().await;
     cluster.until_status(own, ScanStatus::Completed).await;
@@ -568,7 +571,7 @@ async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
     let _node = cluster.node("a", 2).await;
     let running = cluster.submit().await;
     cluster.until_status(running, ScanStatus::Running).await;
-    assert!(cluster.desk.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap());
+    assert!(cluster.service.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap());
     // The order is heard at once, not with the next renewal.
     tokio::time::sleep(SECOND).await;
     let waiting = cluster.submit().await;
@@ -585,7 +588,7 @@ async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
     let told = cluster.store.nodes().await.unwrap().remove(0).registration;
     assert_eq!(told.activity, NodeActivity::Drained);
     assert!(told.actors.unwrap().children.iter().any(|actor| actor.name == "dispatcher" && actor.state == "draining"));
-    assert!(cluster.desk.drain(&"a".parse().unwrap(), None).await.unwrap());
+    assert!(cluster.service.drain(&"a".parse().unwrap(), None).await.unwrap());
     cluster.until_status(waiting, ScanStatus::Running).await;
     cluster.check();
 }
@@ -597,13 +600,13 @@ async fn what_outlasts_a_drain_goes_to_another_node_at_no_cost() {
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
     let _b = cluster.node("b", 2).await;
-    cluster.desk.drain(&"a".parse().unwrap(), Some(20 * SECOND)).await.unwrap();
+    cluster.service.drain(&"a".parse().unwrap(), Some(20 * SECOND)).await.unwrap();
     let row = cluster.until(id, |row| row.attempts.len() == 2).await;
     assert_eq!((ends(&row), row.failures), (vec!["drained".to_owned(), "running".into()], 0));
     assert_eq!(row.attempts[1].node.as_str(), "b");
     let took = row.attempts[0].ended_at.unwrap().duration_since(row.attempts[0].started_at);
     assert!((19..=23).contains(&took.as_secs()), "{took}");
-    cluster.desk.cancel(id, CancelledBy::User).await.unwrap();
+    cluster.service.cancel(id, CancelledBy::User).await.unwrap();
     cluster.until_status(id, ScanStatus::Cancelled).await;
     cluster.check();
 }
@@ -614,7 +617,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let _nodes = (cluster.node("a", 1).await, cluster.node("b", 1).await);
     let running = cluster.submit().await;
     cluster.until_status(running, ScanStatus::Running).await;
-    cluster.desk.pause(Some("maintenance".into())).await.unwrap();
+    cluster.service.pause(Some("maintenance".into())).await.unwrap();
     let waiting: Vec<_> = [cluster.submit().await, cluster.submit().await].into();
     cluster.until_status(running, ScanStatus::Completed).await;
     tokio::time::sleep(60 * SECOND).await;
@@ -622,7 +625,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
         assert_eq!(cluster.row(*id).await.status(), ScanStatus::Pending);
     }
     let resumed = tokio::time::Instant::now();
-    assert!(cluster.desk.resume().await.unwrap());
+    assert!(cluster.service.resume().await.unwrap());
     for id in waiting {
         cluster.until_status(id, ScanStatus::Completed).await;
     }
@@ -670,13 +673,13 @@ fn with_scanner(cluster: &Cluster, kind: ScannerKind, plugins: &[&str]) -> crate
     crate::NodePorts { offer, ..cluster.ports() }
 }
 
-async fn submit_with(cluster: &Cluster, plugins: &[&str]) -> crate::desk::Accepted {
+async fn submit_with(cluster: &Cluster, plugins: &[&str]) -> crate::scan_service::Accepted {
     let draft = ScanRequestDraft {
         target: "example.com".into(),
         plugins: plugins.iter().map(ToString::to_string).collect(),
         ..ScanRequestDraft::default()
     };
-    cluster.desk.submit(&draft, None, fixtures::trace()).await.unwrap()
+    cluster.service.submit(&draft, None, fixtures::trace()).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -736,10 +739,11 @@ async fn a_scan_that_no_node_can_run_waits_for_one_and_then_fails_with_the_plugi
 async fn who_submits_is_told_what_keeps_the_scan_from_starting() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
     let mut web = cluster.desk_elsewhere();
-    web.view = crate::desk::View::Shared;
+    web.view = crate::scan_service::View::Shared;
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
-    let warning =
-        async |desk: &crate::desk::ScanDesk| desk.submit(&draft, None, fixtures::trace()).await.unwrap().warning();
+    let warning = async |service: &crate::scan_service::ScanService| {
+        service.submit(&draft, None, fixtures::trace()).await.unwrap().warning()
+    };
     assert_eq!(
         warning(&web).await.unwrap(),
         "The scan is accepted and stored. No worker connected. Starts when a worker connects."
@@ -747,14 +751,14 @@ async fn who_submits_is_told_what_keeps_the_scan_from_starting() {
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
     assert_eq!(warning(&web).await, None);
-    cluster.desk.pause(Some("an upgrade".into())).await.unwrap();
+    cluster.service.pause(Some("an upgrade".into())).await.unwrap();
     tokio::time::sleep(SECOND).await;
     assert_eq!(
         warning(&web).await.unwrap(),
         "The scan is accepted and stored. The queue is paused (an upgrade). Starts when the queue is resumed."
     );
-    cluster.desk.resume().await.unwrap();
-    cluster.desk.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
+    cluster.service.resume().await.unwrap();
+    cluster.service.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
     tokio::time::sleep(6 * SECOND).await;
     assert!(
         warning(&web).await.unwrap().contains("No worker takes new scans: 1 connected worker drains"),

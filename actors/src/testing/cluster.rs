@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::board::LiveBoard;
 use crate::context::{NodeConfig, NodePorts};
-use crate::desk::{ScanDesk, View};
 use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
 use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
+use crate::scan_service::{ScanService, View};
 
 use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, TestSealer, fixtures};
 
@@ -23,7 +23,7 @@ pub struct Cluster {
     /// What all nodes lack.
     pub health: Arc<ScriptedHealth>,
     /// Where scans are handed in.
-    pub desk: ScanDesk,
+    pub service: ScanService,
     queue: Arc<LocalJobQueue>,
     bus: Arc<LocalControlBus>,
     hub: FeedHub,
@@ -39,7 +39,7 @@ impl Cluster {
         let queue = Arc::new(LocalJobQueue::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let bus = Arc::new(LocalControlBus::default());
         let hub = FeedHub::default();
-        let desk = ScanDesk {
+        let service = ScanService {
             store: Arc::clone(&store) as _,
             queue: Arc::clone(&queue) as _,
             bus: Arc::clone(&bus) as _,
@@ -52,23 +52,23 @@ impl Cluster {
             sealer: Arc::new(TestSealer),
             limits: QueueLimits::NONE,
         };
-        Self { store, runner, health: Arc::default(), desk, queue, bus, hub, clock }
+        Self { store, runner, health: Arc::default(), service, queue, bus, hub, clock }
     }
 
-    /// A node's ports: the first node shares the desk's board, as in one process.
+    /// A node's ports: the first node shares the scan service's board, as in one process.
     #[must_use]
     pub fn ports(&self) -> NodePorts {
         NodePorts {
             store: Arc::clone(&self.store) as _,
             queue: Arc::clone(&self.queue) as _,
             bus: Arc::clone(&self.bus) as _,
-            feed: Arc::clone(&self.desk.feed),
+            feed: Arc::clone(&self.service.feed),
             guard: Arc::new(NoLeaseGuard),
             offer: tokio::sync::watch::channel(None).1,
             runner: Arc::new(self.runner.clone()),
             health: Arc::clone(&self.health) as _,
             clock: Arc::clone(&self.clock) as _,
-            board: Arc::clone(&self.desk.board),
+            board: Arc::clone(&self.service.board),
         }
     }
 
@@ -88,14 +88,14 @@ impl Cluster {
         }
     }
 
-    /// The desk of a process of its own that runs nothing.
+    /// the scan service of a process of its own that runs nothing.
     #[must_use]
-    pub fn desk_elsewhere(&self) -> ScanDesk {
-        ScanDesk {
+    pub fn desk_elsewhere(&self) -> ScanService {
+        ScanService {
             board: Arc::new(LiveBoard::default()),
             feed: self.hub.member(),
             view: View::Shared,
-            ..self.desk.clone()
+            ..self.service.clone()
         }
     }
 
@@ -123,7 +123,7 @@ impl Cluster {
     /// Hands a scan of this target in.
     pub async fn submit_to(&self, target: &str) -> ScanId {
         let draft = ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() };
-        self.desk.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
+        self.service.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
     }
 
     /// A scan's row.

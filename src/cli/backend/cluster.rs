@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{HeldBack, NodeActivity, NodeFault, NodeId, NodeRecord, ScannerInfo};
+use kastrel_actors::scan_service::ScanService;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -142,14 +142,14 @@ pub trait ClusterBackend: Send + Sync {
     async fn resume(&self) -> Result<QueueView, BackendError>;
 }
 
-async fn queue(desk: &ScanDesk) -> Result<QueueView, BackendError> {
-    let (pause, stats) = (desk.store.paused().await?, desk.stats().await?);
+async fn queue(service: &ScanService) -> Result<QueueView, BackendError> {
+    let (pause, stats) = (service.store.paused().await?, service.stats().await?);
     Ok(QueueView {
         paused: pause.is_some(),
         paused_since: pause.as_ref().map(|pause| pause.since),
         reason: pause.and_then(|pause| pause.reason),
         waiting: stats.pending,
-        blockers: desk
+        blockers: service
             .start_blockers()
             .await
             .iter()
@@ -161,27 +161,27 @@ async fn queue(desk: &ScanDesk) -> Result<QueueView, BackendError> {
 #[async_trait]
 impl ClusterBackend for LocalBackend {
     async fn nodes(&self) -> Result<Vec<NodeView>, BackendError> {
-        let mut nodes: Vec<NodeView> = self.desk.store.nodes().await?.into_iter().map(NodeView::of).collect();
+        let mut nodes: Vec<NodeView> = self.service.store.nodes().await?.into_iter().map(NodeView::of).collect();
         nodes.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(nodes)
     }
 
     async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, BackendError> {
-        Ok(self.desk.drain(node, Some(within.unwrap_or(self.drain_limit))).await?)
+        Ok(self.service.drain(node, Some(within.unwrap_or(self.drain_limit))).await?)
     }
 
     async fn undo_drain(&self, node: &NodeId) -> Result<bool, BackendError> {
-        Ok(self.desk.drain(node, None).await?)
+        Ok(self.service.drain(node, None).await?)
     }
 
     async fn pause(&self, reason: Option<String>) -> Result<QueueView, BackendError> {
-        self.desk.pause(reason).await?;
-        queue(&self.desk).await
+        self.service.pause(reason).await?;
+        queue(&self.service).await
     }
 
     async fn resume(&self) -> Result<QueueView, BackendError> {
-        self.desk.resume().await?;
-        queue(&self.desk).await
+        self.service.resume().await?;
+        queue(&self.service).await
     }
 }
 

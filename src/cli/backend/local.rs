@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use kastrel_actors::desk::{CancelOutcome, ScanDesk, SubmitError};
 use kastrel_actors::model::{CancelledBy, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
 use kastrel_actors::policy::listing::search_text;
 use kastrel_actors::policy::reports::missing_of;
 use kastrel_actors::ports::{ListQuery, ScanStore};
+use kastrel_actors::scan_service::{CancelOutcome, ScanService, SubmitError};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -36,31 +36,31 @@ pub trait PluginSource: Send + Sync {
 /// See the module.
 #[derive(Clone)]
 pub struct LocalBackend {
-    pub(super) desk: ScanDesk,
+    pub(super) service: ScanService,
     pub(super) drain_limit: Duration,
     artifacts: Arc<dyn ArtifactStore>,
     plugins: Arc<dyn PluginSource>,
 }
 
 impl LocalBackend {
-    /// Over a desk.
+    /// Over a scan service.
     #[must_use]
     pub fn new(
-        desk: ScanDesk,
+        service: ScanService,
         artifacts: Arc<dyn ArtifactStore>,
         plugins: Arc<dyn PluginSource>,
         drain_limit: Duration,
     ) -> Self {
-        Self { desk, drain_limit, artifacts, plugins }
+        Self { service, drain_limit, artifacts, plugins }
     }
 
     /// Where the scans are kept.
     pub(crate) fn store(&self) -> Arc<dyn ScanStore> {
-        Arc::clone(&self.desk.store)
+        Arc::clone(&self.service.store)
     }
 
     async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {
-        let waiting = self.desk.waiting(&snapshot.record).await;
+        let waiting = self.service.waiting(&snapshot.record).await;
         let record = &snapshot.record;
         let found = reports(record, self.artifacts.as_ref()).await;
         let missing = found.as_ref().and_then(|found| missing_of(record, found.files())).map(str::to_owned);
@@ -102,7 +102,7 @@ async fn reports(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<P
 #[async_trait]
 impl ScanBackend for LocalBackend {
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError> {
-        let submit = async { self.desk.submit(draft, None, telemetry::current_or_new()).await };
+        let submit = async { self.service.submit(draft, None, telemetry::current_or_new()).await };
         match submit.instrument(telemetry::cli_span()).await {
             Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }),
             Err(SubmitError::Invalid(errors)) => Err(BackendError::Invalid(errors)),
@@ -114,7 +114,7 @@ impl ScanBackend for LocalBackend {
     }
 
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError> {
-        let Some(mut snapshots) = self.desk.watch(id).await? else { return Ok(None) };
+        let Some(mut snapshots) = self.service.watch(id).await? else { return Ok(None) };
         let (sender, views) = mpsc::channel(1);
         let backend = self.clone();
         tokio::spawn(async move {
@@ -135,7 +135,7 @@ impl ScanBackend for LocalBackend {
 
     async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelAnswer, BackendError> {
         let seen = async |record: ScanRecord| Box::new(self.view(&ScanSnapshot::of(record)).await);
-        Ok(match self.desk.cancel(id, by).await? {
+        Ok(match self.service.cancel(id, by).await? {
             CancelOutcome::Cancelled(record) | CancelOutcome::Requested(record) => {
                 CancelAnswer::Accepted(seen(record).await)
             }
@@ -145,14 +145,14 @@ impl ScanBackend for LocalBackend {
     }
 
     async fn get(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
-        Ok(match self.desk.scan(id).await? {
+        Ok(match self.service.scan(id).await? {
             Some(snapshot) => Some(self.view(&snapshot).await),
             None => None,
         })
     }
 
     async fn log(&self, id: ScanId) -> Result<Vec<String>, BackendError> {
-        let Some(scan) = self.desk.scan(id).await? else { return Ok(Vec::new()) };
+        let Some(scan) = self.service.scan(id).await? else { return Ok(Vec::new()) };
         let Some(attempt) = scan.record.last_attempt() else { return Ok(Vec::new()) };
         let key = AttemptKey::of(&scan.record, attempt.number);
         let tail = tokio::time::timeout(REPORT_PATIENCE, self.artifacts.log_tail(&key, MOST_LOG)).await;
@@ -168,7 +168,7 @@ impl ScanBackend for LocalBackend {
             count: true,
             ..ListQuery::default()
         };
-        let page = self.desk.list(query).await?;
+        let page = self.service.list(query).await?;
         let views = futures_util::stream::iter(page.scans).map(async |snapshot| self.view(&snapshot).await);
         Ok(ListAnswer { scans: views.buffered(REPORTS_AT_ONCE).collect().await, total: page.total })
     }

@@ -31,10 +31,10 @@ fn spans_of_this_thread(telemetry: &Telemetry) -> DefaultGuard {
 }
 
 fn app(telemetry: &Telemetry) -> TestApp {
-    TestApp::with_telemetry(telemetry, |desk| {
-        let observed = observe(telemetry, desk.clock.clone());
-        desk.store = observed.store(desk.store.clone());
-        desk.queue = observed.queue(desk.queue.clone(), false);
+    TestApp::with_telemetry(telemetry, |service| {
+        let observed = observe(telemetry, service.clock.clone());
+        service.store = observed.store(service.store.clone());
+        service.queue = observed.queue(service.queue.clone(), false);
     })
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, ScanId, ScanRequestDraft, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::restart::RetryPolicy;
 use kastrel_actors::ports::{
     AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Presence, Remains, ScanRunner, StartError,
 };
+use kastrel_actors::scan_service::ScanService;
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
 use kastrel_actors::{NodeConfig, NodePorts};
 use opentelemetry::context::FutureExt as _;
@@ -69,7 +69,7 @@ impl ScanRunner for TimedRunner {
 
 struct Stage {
     cluster: Cluster,
-    desk: ScanDesk,
+    service: ScanService,
     telemetry: Telemetry,
     exporter: InMemorySpanExporter,
     start: SystemTime,
@@ -81,13 +81,13 @@ impl Stage {
         let (telemetry, exporter) = Telemetry::in_memory();
         let ports = cluster.ports();
         let observed = observe(&telemetry, ports.clock.clone());
-        let desk = ScanDesk {
+        let service = ScanService {
             store: observed.store(ports.store),
             queue: observed.queue(ports.queue, false),
-            ..cluster.desk.clone()
+            ..cluster.service.clone()
         };
         let start = system_time(ports.clock.now());
-        Self { cluster, desk, telemetry, exporter, start }
+        Self { cluster, service, telemetry, exporter, start }
     }
 
     async fn node(&self, name: &str) -> NodeHandle {
@@ -109,7 +109,7 @@ impl Stage {
     async fn submit(&self) -> ScanId {
         let draft =
             ScanRequestDraft { target: "https://example.com/secret-path".into(), ..ScanRequestDraft::default() };
-        self.desk.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
+        self.service.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
     }
 
     fn spans(&self) -> Vec<SpanData> {
@@ -312,7 +312,7 @@ async fn a_scan_that_is_cancelled_while_it_runs() {
     stage.cluster.until_status(id, ScanStatus::Running).await;
     let request = "00-11111111111111111111111111111111-2222222222222222-01".parse().unwrap();
     tokio::time::sleep(Duration::from_secs(7)).await;
-    stage.desk.cancel(id, CancelledBy::User).with_context(ids::parent(request)).await.unwrap();
+    stage.service.cancel(id, CancelledBy::User).with_context(ids::parent(request)).await.unwrap();
     stage.cluster.until_status(id, ScanStatus::Cancelled).await;
     node.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
     stage.check();
@@ -335,7 +335,7 @@ async fn a_scan_that_is_cancelled_while_it_runs() {
 async fn a_scan_that_is_cancelled_while_it_waits_has_its_verdict_too() {
     let stage = Stage::new(ScriptedRunner::new(|_| Script::Busy));
     let id = stage.submit().await;
-    stage.desk.cancel(id, CancelledBy::User).await.unwrap();
+    stage.service.cancel(id, CancelledBy::User).await.unwrap();
     stage.check();
     insta::assert_snapshot!(stage.tree(true), @r"
     0-0   scan.submit
@@ -395,7 +395,7 @@ async fn a_trace_that_is_not_sampled_is_not_exported_and_goes_on_being_handed_on
     let stage = Stage::new(ScriptedRunner::new(|_| Script::Complete(Duration::from_secs(1))));
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
     let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap();
-    let id = stage.desk.submit(&draft, None, unsampled).await.unwrap().scan.record.id;
+    let id = stage.service.submit(&draft, None, unsampled).await.unwrap().scan.record.id;
     let node = stage.node("a").await;
     let row = stage.cluster.until_status(id, ScanStatus::Completed).await;
     node.shutdown(Duration::ZERO, Duration::from_secs(5)).await;

@@ -65,7 +65,7 @@ pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: He
         return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask from time to time instead")
             .retry_after(10));
     };
-    let board = web.desk().board.clone();
+    let board = web.service().board.clone();
     let follower = board.changes().follow();
     let seen =
         headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| parse_id(text, web.run));
@@ -169,7 +169,7 @@ mod tests {
             changed.contains("event: changed") && changed.contains(r#"{"scans":[1,2,3],"all":false}"#),
             "{changed}"
         );
-        app.desk.cancel(kastrel_actors::model::ScanId(2), kastrel_actors::model::CancelledBy::User).await.unwrap();
+        app.service.cancel(kastrel_actors::model::ScanId(2), kastrel_actors::model::CancelledBy::User).await.unwrap();
         let cancelled = next(&mut stream).await.unwrap();
         assert!(cancelled.contains(r#"{"scans":[2],"all":false}"#), "{cancelled}");
         drop(stream);

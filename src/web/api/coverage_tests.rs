@@ -13,7 +13,7 @@ async fn no_answer_is_green_for_what_was_not_checked() {
     let app = TestApp::new();
     for way in ways() {
         let record = way.play(app.memory.as_ref()).await;
-        app.desk.board.publish(record.clone());
+        app.service.board.publish(record.clone());
         let status = json_of(app.get(&format!("/api/scans/{}/status", record.id)).await).await;
         let detail = json_of(app.get(&format!("/api/scans/{}", record.id)).await).await;
         let list = json_of(app.get("/api/scans?per_page=1").await).await;
@@ -162,11 +162,11 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
     assert_eq!(app.post_json("/api/scans/1/rerun", &[], &json!({"confirm_active": true})).await.status(), 201);
     assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes").await.status(), 422);
     assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await.status(), 303);
-    let before = app.desk.stats().await.unwrap().pending;
+    let before = app.service.stats().await.unwrap().pending;
     app.post_form("/scans/bulk", "action=rerun&scan=1&confirmed=yes").await;
-    assert_eq!(app.desk.stats().await.unwrap().pending, before);
+    assert_eq!(app.service.stats().await.unwrap().pending, before);
     app.post_form("/scans/bulk", "action=rerun&scan=1&confirmed=yes&confirm=yes").await;
-    assert_eq!(app.desk.stats().await.unwrap().pending, before + 1);
+    assert_eq!(app.service.stats().await.unwrap().pending, before + 1);
     // A passive one asks for nothing.
     app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await;
     let passive = before + 3;

@@ -40,7 +40,7 @@ pub(crate) async fn scan_events(
         return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask the status route instead")
             .retry_after(10));
     };
-    let updates = web.desk().watch(id).await?.ok_or_else(no_scan)?;
+    let updates = web.service().watch(id).await?.ok_or_else(no_scan)?;
     let seen = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok())
@@ -51,9 +51,9 @@ pub(crate) async fn scan_events(
     let shown = Shown {
         max_attempts: web.state.max_attempts,
         trace_url: web.state.trace_url.clone(),
-        desk: web.desk().clone(),
+        service: web.service().clone(),
     };
-    let lag = Lag { clock: web.desk().clock.clone(), instruments: web.state.telemetry.instruments().clone() };
+    let lag = Lag { clock: web.service().clock.clone(), instruments: web.state.telemetry.instruments().clone() };
     let stream = StatusStream::new(updates, seen, web.run, shown, web.state.closing.clone(), permit, lag);
     let keep_alive = KeepAlive::new().interval(web.limits.keep_alive).text("alive");
     Ok((

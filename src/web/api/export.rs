@@ -6,9 +6,9 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use kastrel_actors::desk::SnapshotPage;
 use kastrel_actors::model::{ScanId, ScanSnapshot};
 use kastrel_actors::ports::ListQuery;
+use kastrel_actors::scan_service::SnapshotPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -174,7 +174,7 @@ impl Export {
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         let Some(query) = self.query.take() else { return Ok(None) };
         let store = ListQuery { limit: CHUNK, offset: 0, count: false, ..query.for_store() };
-        let page = self.web.desk().list(store).await?;
+        let page = self.web.service().list(store).await?;
         // A store that cannot give the order goes on in another.
         let query = if page.order == query.order { query } else { query.newest_first() };
         self.query = page.next.as_ref().map(|next| query.onward(next));

@@ -102,7 +102,7 @@ pub(crate) struct DrainBody {
     )
 )]
 pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Problem> {
-    let mut nodes = web.desk().store.nodes().await?;
+    let mut nodes = web.service().store.nodes().await?;
     nodes.sort_by(|one, other| one.registration.id.cmp(&other.registration.id));
     let nodes: Vec<NodeBody<'_>> = nodes.iter().map(|node| NodeBody::of(node, web.now())).collect();
     let sum = |count: fn(&NodeBody<'_>) -> u32| {
@@ -163,10 +163,10 @@ async fn order(web: &Web, path: &RawPathParams, within: Option<Duration>) -> Res
     let no_node = || Problem::not_found("there is no such node");
     let id: NodeId =
         path.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or_else(no_node)?;
-    if !web.desk().drain(&id, within).await? {
+    if !web.service().drain(&id, within).await? {
         return Err(no_node());
     }
-    let nodes = web.desk().store.nodes().await?;
+    let nodes = web.service().store.nodes().await?;
     let node = nodes.iter().find(|node| node.registration.id == id).ok_or_else(no_node)?;
     Ok(fresh(StatusCode::OK, &NodeBody::of(node, web.now())))
 }

@@ -96,7 +96,7 @@ pub(crate) async fn list_plugins(State(web): State<Web>, _viewer: Viewer) -> Res
     let settings = catalogue
         .settings
         .as_ref()
-        .map(|schema| settings(schema, &catalogue.natures, &web.desk().overrides))
+        .map(|schema| settings(schema, &catalogue.natures, &web.service().overrides))
         .unwrap_or_default();
     Ok(fresh(
         StatusCode::OK,

@@ -83,7 +83,7 @@ pub(crate) async fn pause_queue(
         let wrong = FieldError::new("reason", format!("expected at most {MAX_REASON} characters"));
         return Err(Problem::fields(ProblemKind::InvalidFields, vec![wrong]));
     }
-    web.desk().pause(reason).await?;
+    web.service().pause(reason).await?;
     show(&web).await
 }
 
@@ -96,13 +96,13 @@ pub(crate) async fn pause_queue(
     )
 )]
 pub(crate) async fn resume_queue(State(web): State<Web>) -> Result<Response, Problem> {
-    web.desk().resume().await?;
+    web.service().resume().await?;
     show(&web).await
 }
 
 async fn show(web: &WebInner) -> Result<Response, Problem> {
-    let (pause, stats) = (web.desk().store.paused().await?, web.desk().stats().await?);
-    let max_waiting = Some(web.desk().limits.max_waiting).filter(|most| *most > 0);
+    let (pause, stats) = (web.service().store.paused().await?, web.service().stats().await?);
+    let max_waiting = Some(web.service().limits.max_waiting).filter(|most| *most > 0);
     let body = QueueBody {
         paused: pause.is_some(),
         paused_since: pause.as_ref().map(|pause| Moment(pause.since)),
@@ -111,7 +111,7 @@ async fn show(web: &WebInner) -> Result<Response, Problem> {
         max_waiting,
         full: max_waiting.is_some_and(|most| stats.pending >= most),
         signals: queue_depth(web).await,
-        blockers: web.desk().start_blockers().await.iter().map(Into::into).collect(),
+        blockers: web.service().start_blockers().await.iter().map(Into::into).collect(),
     };
     Ok(fresh(StatusCode::OK, &body))
 }

@@ -6,8 +6,8 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::desk::{Accepted, CancelOutcome};
 use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot};
+use kastrel_actors::scan_service::{Accepted, CancelOutcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -185,7 +185,7 @@ pub(crate) async fn list_scans(
     if !errors.is_empty() {
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
     }
-    let page = web.desk().list(query.for_store()).await?;
+    let page = web.service().list(query.for_store()).await?;
     let total = page.total.unwrap_or_default();
     let scans: Vec<ScanSummary<'_>> = page.scans.iter().map(|scan| ScanSummary::from(&**scan)).collect();
     let by_number = page.order.is_by_number();
@@ -232,8 +232,8 @@ pub(crate) async fn submit_scan(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let key = read_key(&headers)?;
-    let draft = read_draft(web.desk(), web.catalogue().as_deref(), &headers, body)?;
-    let accepted = web.desk().submit_from(viewer.client, &draft, key, trace.0).await?;
+    let draft = read_draft(web.service(), web.catalogue().as_deref(), &headers, body)?;
+    let accepted = web.service().submit_from(viewer.client, &draft, key, trace.0).await?;
     Ok(answer(&web, &accepted))
 }
 
@@ -252,8 +252,8 @@ pub(crate) async fn show_scan(
     _viewer: Viewer,
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
-    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
-    let waiting = web.desk().waiting(&scan.record).await;
+    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let waiting = web.service().waiting(&scan.record).await;
     let reports = reports_at_end(&web, &scan.record).await;
     let mut body = ScanDetail::new(&scan, waiting.as_ref(), &web);
     body.reports = ReportsBody::of(&scan.record, reports);
@@ -279,10 +279,10 @@ pub(crate) async fn cancel_scan(
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
     let show = |status, record: ScanRecord| {
-        let scan = web.desk().board.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
+        let scan = web.service().board.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
         Ok(fresh(status, &ScanDetail::new(&scan, None, &web)))
     };
-    match web.desk().cancel(id, CancelledBy::User).await? {
+    match web.service().cancel(id, CancelledBy::User).await? {
         CancelOutcome::Cancelled(record) => show(StatusCode::OK, record),
         CancelOutcome::Requested(record) => show(StatusCode::ACCEPTED, record),
         CancelOutcome::AlreadyEnded(record) => Err(already_ended(&record)),
@@ -316,7 +316,7 @@ pub(crate) async fn rerun_scan(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let RerunBody { confirm_active } = read_object(&headers, body)?;
-    let accepted = web.desk().rerun(viewer.client, id, trace.0, confirm_active).await?.ok_or_else(no_scan)?;
+    let accepted = web.service().rerun(viewer.client, id, trace.0, confirm_active).await?.ok_or_else(no_scan)?;
     Ok(answer(&web, &accepted))
 }
 
@@ -354,7 +354,7 @@ pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
 
 fn answer(web: &Web, accepted: &Accepted) -> Response {
     let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
-    let waiting = web.desk().waiting_seen(&accepted.scan.record);
+    let waiting = web.service().waiting_seen(&accepted.scan.record);
     let body = AcceptedScan {
         scan: ScanDetail::new(&accepted.scan, waiting.as_ref(), web),
         warning: accepted.warning(),

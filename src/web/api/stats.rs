@@ -50,7 +50,7 @@ struct ScanCounts {
     )
 )]
 pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
-    let stats = web.desk().stats().await?;
+    let stats = web.service().stats().await?;
     let catalogue = web.catalogue();
     let total = stats.pending + stats.running + stats.completed + stats.failed + stats.cancelled;
     let body = Stats {
@@ -64,7 +64,7 @@ pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Resul
             cancelled: stats.cancelled,
             total,
         },
-        running_here: web.desk().board.running().len(),
+        running_here: web.service().board.running().len(),
         queue_depth: queue_depth(&web).await,
         open_event_streams: open_streams(&web),
     };
@@ -73,7 +73,7 @@ pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Resul
 
 /// How many signals wait; `None` when the queue does not answer in time.
 pub(crate) async fn queue_depth(web: &WebInner) -> Option<usize> {
-    tokio::time::timeout(QUEUE_PATIENCE, web.desk().queue.depth()).await.ok()?.ok()
+    tokio::time::timeout(QUEUE_PATIENCE, web.service().queue.depth()).await.ok()?.ok()
 }
 
 /// How many event streams are open.

@@ -165,9 +165,9 @@ impl<'a> StatusBody<'a> {
     )
 )]
 pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     let (max_attempts, trace_url) = (web.state.max_attempts, web.state.trace_url.as_deref());
-    let json = match web.desk().waiting_soon(&scan.record).await {
+    let json = match web.service().waiting_soon(&scan.record).await {
         None => web.statuses.json(&scan, max_attempts, trace_url)?,
         // Not kept: the reason changes without the scan.
         Some(waiting) => StatusBody::new(&scan, Some(&waiting), max_attempts, trace_url).json()?.into(),
@@ -213,7 +213,7 @@ mod tests {
     async fn a_running_scan_tells_its_plugins_and_an_ended_one_its_time() {
         let app = TestApp::new();
         let running = app.running("example.com").await;
-        app.desk.board.update_attempt(running.id, running.token, |live| {
+        app.service.board.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Running).plugins(vec![PluginResult::new("whatweb", PluginStatus::InProgress)]);
         });
         let path = format!("/api/scans/{}/status", running.id);

@@ -4,8 +4,8 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
-use kastrel_actors::desk::ScanDesk;
 use kastrel_actors::model::{FieldError, ScanRequestDraft};
+use kastrel_actors::scan_service::ScanService;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -18,10 +18,10 @@ const KEY_HEADER: &str = "idempotency-key";
 const MAX_KEY: usize = 255;
 const OVERRIDES_FORM: &str = "expected a list of texts of the form plugin.key=value";
 
-/// The body of a submission, fully checked: `desk.submit` with the same draft finds nothing wrong
-/// any more.
+/// The body of a submission, fully checked: `scan service.submit` with the same draft finds nothing
+/// wrong any more.
 pub(crate) fn read_draft(
-    desk: &ScanDesk,
+    service: &ScanService,
     catalogue: Option<&CatalogueView>,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -40,7 +40,7 @@ pub(crate) fn read_draft(
         ));
     };
     let (draft, mut errors) = typed(fields);
-    let more = problems(desk, &draft, catalogue);
+    let more = problems(service, &draft, catalogue);
     if !more.is_empty() {
         // A field that could not be read has its default in the draft; what is wrong with that is
         // not the client's doing.

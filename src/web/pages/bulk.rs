@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::Client;
-use kastrel_actors::desk::CancelOutcome;
 use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot, TraceContext};
 use kastrel_actors::policy::permission;
+use kastrel_actors::scan_service::CancelOutcome;
 use url::form_urlencoded;
 
 use super::confirm::{ConfirmPage, NamedScan, Permission};
@@ -103,7 +103,7 @@ pub(crate) async fn act(
     }
     let mut reached = Vec::new();
     for id in &form.scans {
-        reached.extend(web.desk().scan(*id).await?.filter(|scan| action.reaches(scan)));
+        reached.extend(web.service().scan(*id).await?.filter(|scan| action.reaches(scan)));
     }
     let needs_permission =
         action == Action::Rerun && reached.iter().any(|scan| permission::is_required(scan.record.request.mode));
@@ -186,23 +186,23 @@ async fn carry_out(
     for id in &scans {
         let worked = match action {
             Action::Cancel => matches!(
-                web.desk().cancel(*id, CancelledBy::User).await?,
+                web.service().cancel(*id, CancelledBy::User).await?,
                 CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)
             ),
-            Action::Rerun if !web.desk().scan(*id).await?.is_some_and(|scan| action.reaches(&scan)) => false,
+            Action::Rerun if !web.service().scan(*id).await?.is_some_and(|scan| action.reaches(&scan)) => false,
             // One whose target is out of scope by now, or that lacks a permission, does not hold up
             // the others.
-            Action::Rerun => match web.desk().rerun(client, *id, trace, permitted).await {
+            Action::Rerun => match web.service().rerun(client, *id, trace, permitted).await {
                 Ok(accepted) => accepted.is_some(),
                 // What follows would find no room either.
-                Err(kastrel_actors::desk::SubmitError::Queue(refusal)) => {
+                Err(kastrel_actors::scan_service::SubmitError::Queue(refusal)) => {
                     return Err(Problem::from(refusal).after(&format!(
                         "{} of {} were submitted",
                         done,
                         counted(scans.len() as u64, "scan", "scans")
                     )));
                 }
-                Err(kastrel_actors::desk::SubmitError::Store(error)) => return Err(error.into()),
+                Err(kastrel_actors::scan_service::SubmitError::Store(error)) => return Err(error.into()),
                 Err(_) => false,
             },
             Action::Delete => match remove(web, *id).await? {
@@ -282,7 +282,7 @@ mod tests {
         );
         assert_eq!(app.get("/scans/1").await.status(), 404);
         assert!(!app.attempt_folder(&ended).parent().unwrap().exists(), "its files are gone");
-        assert_eq!(app.desk.scan(waiting).await.unwrap().unwrap().status(), ScanStatus::Pending);
+        assert_eq!(app.service.scan(waiting).await.unwrap().unwrap().status(), ScanStatus::Pending);
     }
 
     #[tokio::test]
@@ -297,7 +297,7 @@ mod tests {
             header_of(&app.post_form("/scans/bulk", "action=rerun&scan=1&scan=7&confirmed=yes").await, "location"),
             "/scans?done=rerun&n=1&not=1"
         );
-        assert_eq!(app.desk.stats().await.unwrap().pending, 2);
+        assert_eq!(app.service.stats().await.unwrap().pending, 2);
         assert_eq!(app.post_form("/scans/bulk", "scan=1").await.status(), 400);
         let none = text_of(app.post_form("/scans/bulk", "action=cancel").await).await;
         assert!(
@@ -336,7 +336,7 @@ mod tests {
         let refused = app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2&confirmed=yes").await;
         assert_eq!(refused.status(), 422);
         assert!(text_of(refused).await.contains("Confirm that you have permission to run active plugins."));
-        assert_eq!(app.desk.stats().await.unwrap().pending, 0);
+        assert_eq!(app.service.stats().await.unwrap().pending, 0);
         let done = app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2&confirmed=yes&confirm=yes").await;
         assert_eq!(header_of(&done, "location"), "/scans?done=rerun&n=2&not=0");
     }

@@ -125,7 +125,7 @@ impl Layout {
         let is_stand_in = catalogue.as_ref().is_some_and(|catalogue| catalogue.scanner.kind == ScannerKind::Builtin);
         // A page is no worse for not knowing: a store that does not answer changes nothing of what
         // was known.
-        let blockers = web.desk().start_blockers().await;
+        let blockers = web.service().start_blockers().await;
         Self {
             scanner: catalogue.map_or_else(
                 || "Detecting scanner…".into(),
@@ -134,7 +134,7 @@ impl Layout {
             is_stand_in,
             // While no scan starts at all, there are no other nodes that would start one.
             standing: match blockers.as_slice() {
-                [] => held_nodes(&web.desk().board, &clock),
+                [] => held_nodes(&web.service().board, &clock),
                 blockers => blockers.iter().map(|blocker| Standing::new(blocker, &clock)).collect(),
             },
             foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),
@@ -320,9 +320,12 @@ mod tests {
                 .await
                 .unwrap();
         }
-        app.desk.start_blockers().await;
+        app.service.start_blockers().await;
         let titles = || {
-            held_nodes(&app.desk.board, &WallClock::sample()).into_iter().map(|notice| notice.title).collect::<Vec<_>>()
+            held_nodes(&app.service.board, &WallClock::sample())
+                .into_iter()
+                .map(|notice| notice.title)
+                .collect::<Vec<_>>()
         };
         assert_eq!(titles(), ["a, b start no scans; other nodes do."]);
     }

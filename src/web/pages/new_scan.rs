@@ -10,9 +10,9 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::Client;
-use kastrel_actors::desk::{Accepted, SubmitError};
 use kastrel_actors::model::{FieldError, ScanId, Target, TraceContext};
 use kastrel_actors::policy::admission::QueueRefusal;
+use kastrel_actors::scan_service::{Accepted, SubmitError};
 use url::form_urlencoded;
 
 use super::badge::Badge;
@@ -70,12 +70,12 @@ pub(crate) async fn show(
     let mut form = SubmitForm::fresh();
     let mut clone_of = None;
     if let Some(id) = of("from").and_then(|id| id.parse::<ScanId>().ok())
-        && let Some(scan) = web.desk().scan(id).await?
+        && let Some(scan) = web.service().scan(id).await?
     {
-        let (desk, natures) = (web.desk(), web.desk().board.offered.settings());
+        let (service, natures) = (web.service(), web.service().board.offered.settings());
         form = SubmitForm::of(
             &scan.record.request,
-            &SettingRules { policy: &desk.overrides, natures: &natures, sealer: &*desk.sealer },
+            &SettingRules { policy: &service.overrides, natures: &natures, sealer: &*service.sealer },
         );
         clone_of = Some(id.0);
     }
@@ -116,7 +116,7 @@ pub(crate) async fn submit(
     if !several {
         let (draft, _) = form.draft_of(targets(&form.target).first().copied().unwrap_or_default());
         let of_target =
-            problems(web.desk(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
+            problems(web.service(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
         errors = of_target.chain(errors).collect();
         if !errors.is_empty() {
             return Ok(refused(draw(&web, &viewer, &form, &errors, None, None).await));
@@ -189,9 +189,9 @@ async fn accept(
     key: Option<String>,
     trace: TraceContext,
 ) -> Result<Accepted, SubmitError> {
-    match web.desk().submit_from(client, draft, key, trace).await {
+    match web.service().submit_from(client, draft, key, trace).await {
         // The user went back and changed the form: that is a new scan.
-        Err(SubmitError::KeyReused(_)) => web.desk().submit_from(client, draft, None, trace).await,
+        Err(SubmitError::KeyReused(_)) => web.service().submit_from(client, draft, None, trace).await,
         other => other,
     }
 }
@@ -219,7 +219,7 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
 fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<FieldError> {
     let first = targets(&form.target).into_iter().take(MOST_TARGETS).find(|target| target.parse::<Target>().is_ok());
     let (draft, mut errors) = form.draft_of(first.unwrap_or("target.invalid"));
-    errors.extend(problems(web.desk(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
+    errors.extend(problems(web.service(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
     // Whatever the scope says of that target, the settings are checked all the same.
     if errors.is_empty()
         && let (Some(settings), Ok(request)) =
@@ -234,7 +234,7 @@ fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) 
     let mut draft = form.draft_of_targets();
     judge(&form.target, |target| {
         target.clone_into(&mut draft.target);
-        match problems(web.desk(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
+        match problems(web.service(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
             Some(error) => Err(error.message),
             // The rest of the form is wrong in the same way for every line, and said once.
             None => Ok(target.parse::<Target>().map_or_else(|_| target.to_owned(), |target| target.to_string())),
@@ -255,8 +255,8 @@ async fn draw(
     clone_of: Option<u64>,
     preview: Option<Preview>,
 ) -> Response {
-    let (desk, natures) = (web.desk(), web.desk().board.offered.settings());
-    let rules = SettingRules { policy: &desk.overrides, natures: &natures, sealer: &*desk.sealer };
+    let (service, natures) = (web.service(), web.service().board.offered.settings());
+    let rules = SettingRules { policy: &service.overrides, natures: &natures, sealer: &*service.sealer };
     page(&NewScanPage {
         layout: Layout::of(web, viewer, Here::Elsewhere, "New scan").await,
         form_script_url: assets::url("form.js"),

@@ -102,7 +102,7 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
     let started = app.post_form("/scans", &format!("{form}&action=start")).await;
     assert_eq!(started.status(), 303, "{}", text_of(started).await);
     for (id, target) in [(1, "a.test"), (2, "b.test")] {
-        let record = app.desk.scan(ScanId(id)).await.unwrap().unwrap().record.clone();
+        let record = app.service.scan(ScanId(id)).await.unwrap().unwrap().record.clone();
         assert_eq!(record.request.target.to_string(), target);
         assert!(
             record.request.overrides.iter().all(|one| matches!(one.value, SettingValue::Sealed(_))),
@@ -254,7 +254,7 @@ async fn what_attacks_asks_for_permission() {
             .status(),
         303
     );
-    let scan = app.desk.scan(ScanId(1)).await.unwrap().unwrap();
+    let scan = app.service.scan(ScanId(1)).await.unwrap().unwrap();
     assert_eq!(
         (&*scan.record.request.plugins, &*scan.record.left_out),
         (&["zap".to_owned(), "whatweb".into()][..], &["whatweb".to_owned()][..]),
@@ -287,7 +287,7 @@ async fn several_targets_are_previewed_and_then_started_together() {
     let started = app.post_form("/scans", &format!("key=k&target={text}&action=start")).await;
     assert_eq!((started.status().as_u16(), header_of(&started, "location")), (303, "/scans?done=submitted&n=2&not=0"));
     app.post_form("/scans", &format!("key=k&target={text}&action=start")).await;
-    assert_eq!(app.desk.stats().await.unwrap().pending, 2, "the same form sent twice starts nothing twice");
+    assert_eq!(app.service.stats().await.unwrap().pending, 2, "the same form sent twice starts nothing twice");
     let none = app.post_form("/scans", "target=10.0.0.1%0A10.0.0.2&action=start").await;
     assert_eq!(none.status(), 422);
 }

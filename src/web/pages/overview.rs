@@ -118,9 +118,9 @@ struct FailureRow {
 
 /// Shows the first page.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
-    let desk = web.desk();
+    let service = web.service();
     let of = |statuses: &[ScanStatus], limit| {
-        desk.list(ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() })
+        service.list(ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() })
     };
     let today = web.now().to_zoned_datetime(TimeZone::UTC).date();
     let first = first_day(today, DAYS);
@@ -129,21 +129,21 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         ListQuery { statuses: vec![ScanStatus::Pending], order: ScanOrder::Oldest, limit: 1, ..ListQuery::default() };
     let reading = async {
         tokio::try_join!(
-            desk.stats(),
-            desk.list(oldest),
+            service.stats(),
+            service.list(oldest),
             of(&[ScanStatus::Running], RUNNING),
             of(&[ScanStatus::Failed], FAILED),
             of(&[], RECENT),
-            desk.store.outcomes(first),
-            desk.store.past_runs(None, RUNS),
-            desk.store.nodes(),
+            service.store.outcomes(first),
+            service.store.past_runs(None, RUNS),
+            service.store.nodes(),
         )
     };
-    let queue = async { tokio::time::timeout(QUEUE_PATIENCE, desk.queue.depth()).await.ok().and_then(Result::ok) };
+    let queue = async { tokio::time::timeout(QUEUE_PATIENCE, service.queue.depth()).await.ok().and_then(Result::ok) };
     // Each of them may have to wait for a store that does not answer.
     let (read, queue, layout) = tokio::join!(reading, queue, Layout::of(&web, &viewer, Here::Overview, "Overview"));
     let redis = web.state.redis.as_ref().map(|redis| redis_health(redis.address(), &redis.state(), &clock));
-    let blockers = desk.start_blockers_seen();
+    let blockers = service.start_blockers_seen();
     let catalogue = web.catalogue();
     let live = Live::new(&web, "/api/events");
     let (stats, oldest, running, failed, recent, ends, runs, nodes) = match read {
@@ -174,7 +174,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         health: {
             let queue = queue.map(|_| Some((stats.pending, oldest)));
             let mut items = health(Some((&nodes, stats.running)), queue, &blockers, redis, catalogue.as_deref());
-            items.extend(full_queue(stats.pending, web.desk().limits));
+            items.extend(full_queue(stats.pending, web.service().limits));
             items
         },
         more_running: stats
@@ -222,8 +222,11 @@ pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<Strin
     let like = RunsLike { target: target_text(&scan.record), mode: scan.record.request.mode };
     // Scans of other plugins take another time.
     let is_whole = scan.record.request.plugins.is_empty();
-    let runs =
-        if is_whole { web.desk().store.past_runs(Some(like), LIKE_IT).await.unwrap_or_default() } else { Vec::new() };
+    let runs = if is_whole {
+        web.service().store.past_runs(Some(like), LIKE_IT).await.unwrap_or_default()
+    } else {
+        Vec::new()
+    };
     let before: Vec<Duration> = runs.into_iter().map(|run| run.took).collect();
     let plugins = plugins_of(scan);
     estimate::words(time_left(&Running {

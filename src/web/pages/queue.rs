@@ -26,13 +26,13 @@ pub(crate) async fn pause(
     let reason = form_urlencoded::parse(&body).find(|(name, _)| name == "reason").map(|(_, value)| clean(value.trim()));
     let reason =
         reason.map(|reason| reason.chars().take(MAX_REASON).collect::<String>()).filter(|reason| !reason.is_empty());
-    web.desk().pause(reason).await?;
+    web.service().pause(reason).await?;
     Ok(Redirect::to("/supervision").into_response())
 }
 
 /// Lets scans start again. The button is on every page.
 pub(crate) async fn resume(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
-    web.desk().resume().await?;
+    web.service().resume().await?;
     Ok(Redirect::to(&back(&headers, "/supervision")).into_response())
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct ReportPage {
 
 /// Shows the report of the newest attempt that has one: the HTML, or else leads to the PDF.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     let none = if scan.status().is_terminal() { "the scanner wrote no report" } else { "no report yet" };
     let (attempt, found) = newest(&web, &scan.record).await?.ok_or_else(|| Problem::not_found(none))?;
     let target = clean(&scan.record.request.target.label());

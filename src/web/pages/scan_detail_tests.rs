@@ -157,7 +157,7 @@ fn looks_as_it_should() {
 async fn a_live_page_follows_and_an_ended_one_is_still() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
-    app.desk.board.update_attempt(scan.id, scan.token, |live| {
+    app.service.board.update_attempt(scan.id, scan.token, |live| {
         live.plugins(vec![
             PluginResult::new("whatweb", PluginStatus::Completed),
             PluginResult::new("testssl", PluginStatus::InProgress),
@@ -336,7 +336,7 @@ async fn a_scan_that_waits_says_why_with_the_reason_of_whoever_paused_the_queue(
     let app = TestApp::new();
     app.submitted("example.com").await;
     assert!(!text_of(app.get("/scans/1").await).await.contains("Scan queued, but"));
-    app.desk.pause(Some("an <upgrade>".into())).await.unwrap();
+    app.service.pause(Some("an <upgrade>".into())).await.unwrap();
     for address in ["/scans/1", "/scans/1?submitted=1"] {
         let html = text_of(app.get(address).await).await;
         assert!(
@@ -344,7 +344,7 @@ async fn a_scan_that_waits_says_why_with_the_reason_of_whoever_paused_the_queue(
             "{html}"
         );
     }
-    app.desk.resume().await.unwrap();
+    app.service.resume().await.unwrap();
     assert!(text_of(app.get("/scans/1?submitted=1").await).await.contains("Scan queued. This page"));
 }
 

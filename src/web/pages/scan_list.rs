@@ -116,7 +116,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     let mut order_notice = (query.order != asked.order).then_some(NONE_HAS_ENDED);
     let mut store = query.for_store();
     store.count = false;
-    let (list, stats) = tokio::try_join!(web.desk().list(store), web.desk().stats())?;
+    let (list, stats) = tokio::try_join!(web.service().list(store), web.service().stats())?;
     if list.order != query.order {
         query = query.newest_first();
         order_notice = Some(TOO_MANY_TARGETS);
@@ -198,7 +198,7 @@ async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Res
     }
     let limit = usize::try_from(COUNTED).unwrap_or(usize::MAX);
     let page = web
-        .desk()
+        .service()
         .list(ListQuery { limit, count: false, order: ScanOrder::Newest, ..all.newest_first().for_store() })
         .await?;
     let mut counts = StoreStats::default();

@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
-use kastrel_actors::desk::{CancelOutcome, SubmitError};
 use kastrel_actors::model::{CancelledBy, ReportFormat, ScanRecord, ScanSnapshot, ScanStatus};
 use kastrel_actors::policy::{permission, reports};
+use kastrel_actors::scan_service::{CancelOutcome, SubmitError};
 use url::form_urlencoded;
 
 use crate::web::api::submission::unreadable;
@@ -92,7 +92,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Problem> {
     let form = ActionForm::read(body)?;
     if !form.confirmed {
-        let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+        let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
         if let Some(run) = asks_after(&scan.record, web.now()) {
             let consequence =
                 format!("It has run for {}. The scanner is stopped; results so far are kept.", duration(run));
@@ -100,7 +100,7 @@ pub(crate) async fn cancel(
             return Ok(page(&ConfirmPage { icon: "stop", ..asked }));
         }
     }
-    let notice = match web.desk().cancel(id, CancelledBy::User).await? {
+    let notice = match web.service().cancel(id, CancelledBy::User).await? {
         CancelOutcome::Cancelled(_) => "cancelled",
         CancelOutcome::Requested(_) => "cancelling",
         CancelOutcome::AlreadyEnded(_) => "ended",
@@ -123,7 +123,7 @@ pub(crate) async fn rerun(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let form = ActionForm::read(body)?;
-    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     if !scan.status().is_terminal() {
         return Err(SubmitError::NotEnded(id, scan.status()).into());
     }
@@ -133,7 +133,7 @@ pub(crate) async fn rerun(
         let asked = question(&web, &viewer, &scan, form.list, "Re-run", consequence).await;
         return Ok(ConfirmPage { icon: "again", is_dangerous: false, permission, ..asked }.answer());
     }
-    let accepted = web.desk().rerun(viewer.client, id, trace.0, form.permitted).await?.ok_or_else(no_scan)?;
+    let accepted = web.service().rerun(viewer.client, id, trace.0, form.permitted).await?.ok_or_else(no_scan)?;
     Ok(if form.list.is_some() {
         Redirect::to(&telling(form.list, "done=rerun&n=1&not=0")).into_response()
     } else {
@@ -147,7 +147,7 @@ pub(crate) async fn ask_delete(
     viewer: Viewer,
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
-    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     let can_go_on = scan.status().is_terminal();
     let consequence = if can_go_on {
         "Its results, reports and files are removed. This cannot be undone."
@@ -185,7 +185,7 @@ pub(crate) async fn render(
     let given = form_urlencoded::parse(&body)
         .find(|(name, _)| name == "format")
         .and_then(|(_, value)| value.parse::<ReportFormat>().ok());
-    let scan = web.desk().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     let Some(renderer) = &web.state.renderer else {
         return Err(Problem::new(ProblemKind::NotRendered, NO_RENDERER));
     };

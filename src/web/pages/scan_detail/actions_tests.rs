@@ -22,12 +22,12 @@ async fn a_scan_that_has_run_for_long_is_cancelled_only_after_a_question() {
         assert!(asked.contains(part), "{part}: {asked}");
     }
     assert!(
-        app.desk.scan(scan.id).await.unwrap().unwrap().record.cancel_requested.is_none(),
+        app.service.scan(scan.id).await.unwrap().unwrap().record.cancel_requested.is_none(),
         "a question cancels nothing"
     );
     let done = app.post_form("/scans/1/cancel", &format!("{listed}&confirmed=yes")).await;
     assert_eq!(header_of(&done, "location"), "/scans?status=running&done=cancel&n=1&not=0");
-    assert!(app.desk.scan(scan.id).await.unwrap().unwrap().record.cancel_requested.is_some());
+    assert!(app.service.scan(scan.id).await.unwrap().unwrap().record.cancel_requested.is_some());
     assert_eq!(
         header_of(&app.post_form("/scans/1/cancel", "").await, "location"),
         "/scans/1?notice=cancelling",
@@ -40,7 +40,7 @@ async fn only_long_runs_are_asked_about() {
     let app = TestApp::new();
     let waiting = app.submitted("example.com").await;
     let running: ScanRecord = app.running("example.org").await;
-    let (start, waiting) = (running.started_at.unwrap(), app.desk.scan(waiting).await.unwrap().unwrap());
+    let (start, waiting) = (running.started_at.unwrap(), app.service.scan(waiting).await.unwrap().unwrap());
     let at = |seconds| start + SignedDuration::from_secs(seconds);
     assert_eq!(asks_after(&running, at(60)), None);
     assert_eq!(asks_after(&running, at(61)), Some(SignedDuration::from_secs(61)));
@@ -49,7 +49,7 @@ async fn only_long_runs_are_asked_about() {
     assert_eq!(
         asks_after(
             &ScanRecord { cancel_requested: Some(CancelledBy::User), ..running },
-            app.desk.clock.now() + SignedDuration::from_hours(1)
+            app.service.clock.now() + SignedDuration::from_hours(1)
         ),
         None
     );
@@ -76,7 +76,7 @@ async fn what_attacks_asks_for_permission_each_time() {
             .await
             .contains(r#"id="wrong-confirm">Confirm that you have permission to run active plugins."#)
     );
-    assert_eq!(app.desk.stats().await.unwrap().all(), 1);
+    assert_eq!(app.service.stats().await.unwrap().all(), 1);
     assert_eq!(
         header_of(&app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await, "location"),
         "/scans/2?submitted=1"

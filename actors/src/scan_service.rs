@@ -1,5 +1,5 @@
-//! The desk: where scans are handed in, asked about and called off. What the web, the API and the
-//! command line have in common.
+//! the scan service: where scans are handed in, asked about and called off. What the web, the API
+//! and the command line have in common.
 //!
 //! Owns nothing but handles to the ports. It may be called from any task on any node. A queue that
 //! does not answer never loses a scan: the row is the truth, and the rescuer signals it later.
@@ -30,7 +30,7 @@ use crate::queue_gate::{Client, Place};
 
 /// See the module.
 #[derive(Clone)]
-pub struct ScanDesk {
+pub struct ScanService {
     /// The truth.
     pub store: Arc<dyn ScanStore>,
     /// Wake-up signals.
@@ -157,7 +157,7 @@ const STALE: Duration = Duration::from_secs(5);
 /// here.
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
 
-impl ScanDesk {
+impl ScanService {
     /// Checks and accepts a scan. When this returns `Ok`, it is committed.
     ///
     /// # Errors
@@ -447,8 +447,8 @@ impl ScanDesk {
         })
     }
 
-    /// Forgets a scan that has ended. Its files are not the desk's: whoever keeps them removes them
-    /// after a [`Deleted::Gone`].
+    /// Forgets a scan that has ended. Its files are not the scan service's: whoever keeps them
+    /// removes them after a [`Deleted::Gone`].
     ///
     /// # Errors
     /// The store's failure.
