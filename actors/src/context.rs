@@ -11,7 +11,6 @@ use ractor::ActorRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::board::LiveBoard;
 use crate::model::{
     AttemptNumber, FaultKind, FencingToken, HeldBack, NodeFault, NodeHold, NodeId, NodeRegistration, ScanId,
     ScanRecord, ScanSnapshot, ScanState, ScannerKind, ScannerOffer, TargetHold,
@@ -26,6 +25,7 @@ use crate::ports::{
     Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, Presences, ScanRunner,
     ScanStore,
 };
+use crate::snapshot_cache::SnapshotCache;
 use crate::supervisor;
 
 /// The numbers of a node.
@@ -124,7 +124,7 @@ pub struct NodePorts {
     /// What the scanner offers; `None` until it has told.
     pub offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
     /// What is shown.
-    pub board: Arc<LiveBoard>,
+    pub snapshots: Arc<SnapshotCache>,
 }
 
 /// How many targets a node says that it holds back.
@@ -276,7 +276,7 @@ impl Shared {
             started_at: self.started_at,
             activity: self.orders.borrow().activity(running),
             offer: self.ports.offer.borrow().as_deref().cloned(),
-            actors: Some(self.ports.board.infrastructure(self.ports.clock.now())),
+            actors: Some(self.ports.snapshots.infrastructure(self.ports.clock.now())),
             hold: self.hold(),
         }
     }
@@ -313,7 +313,7 @@ impl Shared {
     /// Shows what the node does not start now, here at once and elsewhere with a renewal out of
     /// turn.
     pub(crate) fn show_hold(&self) {
-        self.ports.board.hold(&self.config.id, self.hold());
+        self.ports.snapshots.hold(&self.config.id, self.hold());
         self.news.send_replace(());
     }
 
@@ -395,10 +395,10 @@ impl Shared {
         }
     }
 
-    /// Takes an attempt that this node ran off its roster and its board's list.
+    /// Takes an attempt that this node ran off its roster and its snapshot cache's list.
     pub(crate) fn leave_roster(&self, id: ScanId, token: FencingToken) {
         self.roster.remove(id, token);
-        self.ports.board.disown(id, token);
+        self.ports.snapshots.disown(id, token);
         if self.orders.borrow().drain.is_some() && self.roster.entries().is_empty() {
             self.news.send_replace(());
         }
@@ -406,15 +406,15 @@ impl Shared {
 
     /// Shows the row of an attempt that this node runs from now on, here and in other processes.
     pub(crate) fn publish_own(&self, record: ScanRecord) {
-        self.ports.board.publish_own(record.clone());
+        self.ports.snapshots.publish_own(record.clone());
         self.publish(record);
     }
 
     /// Shows a row that was committed, here and in other processes.
     pub(crate) fn publish(&self, record: ScanRecord) {
         let id = record.id;
-        self.ports.board.publish(record);
-        if let Some(snapshot) = self.ports.board.get(id) {
+        self.ports.snapshots.publish(record);
+        if let Some(snapshot) = self.ports.snapshots.get(id) {
             self.ports.feed.publish(ScanSnapshot::clone(&snapshot));
         }
     }
@@ -438,14 +438,14 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&id)
             .is_some_and(|until| *until > Instant::now());
-        if is_followed && let Some(snapshot) = self.ports.board.get(id) {
+        if is_followed && let Some(snapshot) = self.ports.snapshots.get(id) {
             self.ports.feed.publish(ScanSnapshot::clone(&snapshot));
         }
     }
 
     pub(crate) fn show(&self, actor: &'static str, state: impl Into<String>) {
         let state = state.into();
-        self.ports.board.actor(actor, self.ports.clock.now(), |view| view.state = state);
+        self.ports.snapshots.actor(actor, self.ports.clock.now(), |view| view.state = state);
     }
 }
 

@@ -14,7 +14,6 @@
 //! └─ Rescuer           takes over the scans of dead nodes; signals rows that no signal exists for
 //! ```
 
-pub mod board;
 pub mod changes;
 mod context;
 mod dispatcher;
@@ -34,6 +33,7 @@ mod record;
 mod rescuer;
 mod scan;
 pub mod scan_service;
+pub mod snapshot_cache;
 mod supervisor;
 mod task;
 #[cfg(any(test, feature = "testing"))]

@@ -1,4 +1,4 @@
-//! The mirror: keeps this process's board true about scans that run elsewhere.
+//! The mirror: keeps this process's snapshot cache true about scans that run elsewhere.
 //!
 //! - **Owns** one task that reads the live feed and looks after the scans that somebody watches
 //!   here twice a second.
@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_millis(1_500);
 /// How many rows are read at once.
 const READS: usize = 16;
 
-/// Starts the mirror of the scan service's board. It ends with the handle.
+/// Starts the mirror of the scan service's snapshot cache. It ends with the handle.
 #[must_use = "the mirror ends when its handle is dropped"]
 pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
     let mut news = service.feed.subscribe();
@@ -37,7 +37,7 @@ pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
             loop {
                 match news.recv().await {
                     Ok(snapshot) if service.is_mine(&snapshot.record) => {}
-                    Ok(snapshot) => service.board.absorb(snapshot),
+                    Ok(snapshot) => service.snapshots.absorb(snapshot),
                     // What was missed is read from the store.
                     Err(RecvError::Lagged(missed)) => debug!(missed, "the live feed was faster than this process"),
                     Err(RecvError::Closed) => return std::future::pending().await,
@@ -54,12 +54,12 @@ async fn look_after(service: &ScanService) {
     loop {
         ticks.tick().await;
         let mut quiet: Vec<ScanId> = Vec::new();
-        for (snapshot, age) in service.board.watched() {
+        for (snapshot, age) in service.snapshots.watched() {
             if service.is_sure_of(&snapshot.record) {
                 continue;
             }
             service.follow(&snapshot.record).await;
-            if age >= QUIET && service.board.claim_refresh(snapshot.record.id, QUIET) {
+            if age >= QUIET && service.snapshots.claim_refresh(snapshot.record.id, QUIET) {
                 quiet.push(snapshot.record.id);
             }
         }
@@ -69,7 +69,7 @@ async fn look_after(service: &ScanService) {
 
 async fn read(service: &ScanService, id: ScanId) {
     match service.store.get(id).await {
-        Ok(Some(record)) => service.board.publish(record),
+        Ok(Some(record)) => service.snapshots.publish(record),
         Ok(None) => {}
         Err(error) => debug!(
             scan.id = id.0,
@@ -191,7 +191,7 @@ mod tests {
         assert!(matches!(other.delete(id).await.unwrap(), crate::ports::Deleted::Gone(_)));
         tokio::time::sleep(2 * SECOND).await;
         assert_eq!(world.web.scan(id).await.unwrap(), None);
-        assert_eq!(world.web.board.get(id), None, "nor does its board show it any more");
+        assert_eq!(world.web.snapshots.get(id), None, "nor does its board show it any more");
     }
 
     #[tokio::test(start_paused = true)]
@@ -207,7 +207,7 @@ mod tests {
         let begun = tokio::time::Instant::now();
         watched.wait_for(|now| now.pid.is_some()).await.unwrap();
         assert!(begun.elapsed() <= SECOND, "{:?}", begun.elapsed());
-        assert_eq!(Arc::strong_count(&world.web.board), 2, "the board belongs to one desk and its mirror");
+        assert_eq!(Arc::strong_count(&world.web.snapshots), 2, "the board belongs to one desk and its mirror");
     }
 
     #[tokio::test(start_paused = true)]

@@ -128,14 +128,15 @@ impl ScanService {
         if record.status() != ScanStatus::Pending {
             return None;
         }
-        self.board.queue.is_wanted.store(true, Ordering::Relaxed);
+        self.snapshots.queue.is_wanted.store(true, Ordering::Relaxed);
         self.reasons_seen(record).into_iter().next()
     }
 
     /// The same, but after a new look where the last one is older than three seconds, or there was
     /// none: the queue may have been paused, or have gone, since.
     pub async fn waiting_soon(&self, record: &ScanRecord) -> Option<Waiting> {
-        if record.status() == ScanStatus::Pending && self.board.queue.known().at.is_none_or(|at| at.elapsed() > OLD) {
+        if record.status() == ScanStatus::Pending && self.snapshots.queue.known().at.is_none_or(|at| at.elapsed() > OLD)
+        {
             self.look().await;
         }
         self.waiting_seen(record)
@@ -150,21 +151,21 @@ impl ScanService {
     /// The same by the last look.
     #[must_use]
     pub fn start_blockers_seen(&self) -> Vec<StartBlocker> {
-        self.board.queue.is_wanted.store(true, Ordering::Relaxed);
-        let (nodes, others) = self.board.holds.nodes();
+        self.snapshots.queue.is_wanted.store(true, Ordering::Relaxed);
+        let (nodes, others) = self.snapshots.holds.nodes();
         let held = nodes.iter().map(|node| &node.held).min_by_key(|held| held.until).filter(|_| !others);
-        let known = self.board.queue.known();
+        let known = self.snapshots.queue.known();
         start_blockers(self.facts(&known), held)
     }
 
     /// Why no node starts a scan of this request, as far as is known here without asking.
     #[must_use]
     pub fn held_back(&self, request: &ScanRequest) -> Option<HeldBack> {
-        self.board.holds.of(&request.target.to_string())
+        self.snapshots.holds.of(&request.target.to_string())
     }
 
     fn reasons_seen(&self, record: &ScanRecord) -> Vec<Waiting> {
-        let known = self.board.queue.known();
+        let known = self.snapshots.queue.known();
         reasons(
             record,
             self.facts(&known),
@@ -174,19 +175,19 @@ impl ScanService {
     }
 
     fn facts<'a>(&self, known: &'a Known) -> QueueFacts<'a> {
-        let runs = || self.view == View::Sole || self.board.infrastructure(self.clock.now()).state == "running";
+        let runs = || self.view == View::Sole || self.snapshots.infrastructure(self.clock.now()).state == "running";
         QueueFacts {
             now: self.clock.now(),
             paused: known.paused.as_ref(),
             trouble: known.trouble.as_deref(),
             nodes: known.nodes.as_deref(),
-            own_node: !self.board.queue.has_no_node.load(Ordering::Relaxed) && runs(),
+            own_node: !self.snapshots.queue.has_no_node.load(Ordering::Relaxed) && runs(),
         }
     }
 
     /// Looks at the queue, unless somebody just did.
     async fn look(&self) {
-        if !self.board.queue.is_fresh() {
+        if !self.snapshots.queue.is_fresh() {
             self.look_now().await;
         }
     }
@@ -196,9 +197,9 @@ impl ScanService {
     pub(crate) async fn look_now(&self) {
         let asked = Instant::now();
         let look = async {
-            let _turn = self.board.queue.looking.lock().await;
+            let _turn = self.snapshots.queue.looking.lock().await;
             // The look of another began after this one was wanted.
-            if self.board.queue.known().at.is_some_and(|at| at > asked) {
+            if self.snapshots.queue.known().at.is_some_and(|at| at > asked) {
                 return Ok(());
             }
             self.see(Instant::now()).await
@@ -213,19 +214,19 @@ impl ScanService {
     async fn see(&self, at: Instant) -> Result<(), StoreError> {
         // Without the store: it is true even where the store does not answer.
         let trouble = self.queue.trouble();
-        if self.board.queue.known().trouble != trouble {
-            self.know(Known { trouble: trouble.clone(), ..Known::clone(&self.board.queue.known()) });
+        if self.snapshots.queue.known().trouble != trouble {
+            self.know(Known { trouble: trouble.clone(), ..Known::clone(&self.snapshots.queue.known()) });
         }
         let paused = self.store.paused().await?;
         let nodes: Arc<[NodeRecord]> = self.store.nodes().await?.into();
         let due = self.store.due(Duration::ZERO, PLACES).await?;
-        self.board.see_holds(&nodes);
+        self.snapshots.see_holds(&nodes);
         self.know(Known { at: Some(at), paused, trouble, nodes: Some(nodes), places: places(due) });
         Ok(())
     }
 
     fn know(&self, known: Known) {
-        let before = self.board.queue.known();
+        let before = self.snapshots.queue.known();
         // Before the first look every scan that waits is shown as queued: what blocks none of them
         // is no news.
         let is_news = if before.at.is_none() {
@@ -234,11 +235,11 @@ impl ScanService {
             known.differs(&before)
         };
         let are_places_news = before.at.is_none() || known.places != before.places;
-        self.board.queue.learn(known);
+        self.snapshots.queue.learn(known);
         if is_news {
-            self.board.reasons_changed();
+            self.snapshots.reasons_changed();
         } else if are_places_news {
-            self.board.places_changed();
+            self.snapshots.places_changed();
         }
     }
 }
@@ -266,8 +267,9 @@ pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
                     }
                 },
             };
-            let is_watched = || service.board.watched().iter().any(|(scan, _)| scan.status() == ScanStatus::Pending);
-            let is_wanted = service.board.queue.is_wanted.swap(false, Ordering::Relaxed) || is_watched();
+            let is_watched =
+                || service.snapshots.watched().iter().any(|(scan, _)| scan.status() == ScanStatus::Pending);
+            let is_wanted = service.snapshots.queue.is_wanted.swap(false, Ordering::Relaxed) || is_watched();
             let is_due = looked.is_none_or(|at| service.view == View::Shared && at.elapsed() >= LOOK_ANYWAY);
             if is_ordered || is_wanted || is_due {
                 service.look_now().await;
@@ -317,7 +319,7 @@ mod tests {
         let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
         let mut web = cluster.desk_elsewhere();
         web.view = View::Shared;
-        web.board.queue.expect_no_node();
+        web.snapshots.queue.expect_no_node();
         let _watch = start(web.clone());
         let id = cluster.submit().await;
         let mut watched = web.watch(id).await.unwrap().unwrap();
@@ -343,7 +345,7 @@ mod tests {
             target: "example.com".into(),
             held: HeldBack { since: Timestamp::UNIX_EPOCH, until: Timestamp::MAX, faults: Vec::new() },
         };
-        web.board.hold(&"own".parse().unwrap(), crate::model::NodeHold { node: None, targets: vec![hold] });
+        web.snapshots.hold(&"own".parse().unwrap(), crate::model::NodeHold { node: None, targets: vec![hold] });
         assert!(web.start_blockers_seen().is_empty(), "a target that is held back blocks no other");
     }
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::board::LiveBoard;
 use crate::model::{
     CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanMode, ScanOrder, ScanRecord,
     ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus, TraceContext,
@@ -27,6 +26,7 @@ use crate::ports::{
     SecretSealer, StoreError, StoreStats, Submitted, secret_sealer,
 };
 use crate::queue_gate::{Client, Place};
+use crate::snapshot_cache::SnapshotCache;
 
 /// See the module.
 #[derive(Clone)]
@@ -39,10 +39,10 @@ pub struct ScanService {
     pub bus: Arc<dyn ControlBus>,
     /// News for other processes.
     pub feed: Arc<dyn LiveFeed>,
-    /// Which scans the board is right about without asking.
+    /// Which scans the snapshot cache is right about without asking.
     pub view: View,
     /// What is true right now.
-    pub board: Arc<LiveBoard>,
+    pub snapshots: Arc<SnapshotCache>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// What may be scanned.
@@ -138,7 +138,7 @@ pub struct SnapshotPage {
     pub unreadable: Vec<ScanId>,
 }
 
-/// Which scans a process's board is always right about.
+/// Which scans a process's snapshot cache is always right about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// All: no other process changes the store.
@@ -186,7 +186,7 @@ impl ScanService {
             || !draft.overrides.is_empty()
             || draft.mode.as_deref().is_some_and(|mode| mode != ScanMode::Passive.as_str())
         {
-            self.board.offered.first().await;
+            self.snapshots.offered.first().await;
         }
         let (request, selection) = self.examine(draft)?;
         let Selection { left_out, warnings } = selection;
@@ -206,7 +206,7 @@ impl ScanService {
         match draft.check() {
             Ok(mut request) => {
                 let target = request.target.clone();
-                let known = self.board.offered.known_settings();
+                let known = self.snapshots.offered.known_settings();
                 let resolved = secret_sealer::resolve(
                     &*self.sealer,
                     &target,
@@ -243,11 +243,11 @@ impl ScanService {
         errors.extend(
             self.scope.check(&request.target).err().map(|why| FieldError::new("target", format!("the target {why}"))),
         );
-        let selection = select(request, &self.board.offered.get()).unwrap_or_else(|error| {
+        let selection = select(request, &self.snapshots.offered.get()).unwrap_or_else(|error| {
             errors.push(error);
             Selection::default()
         });
-        let (known, schema) = (self.board.offered.settings(), self.board.offered.schema());
+        let (known, schema) = (self.snapshots.offered.settings(), self.snapshots.offered.schema());
         for one in request.overrides.chunks(1) {
             // What is locked is not looked into: one reason a setting.
             let locked = self.overrides.check(one, &known);
@@ -280,9 +280,9 @@ impl ScanService {
             return Err(SubmitError::NotEnded(id, scan.status()));
         }
         let mut request = scan.record.request.clone();
-        self.board.offered.first().await;
+        self.snapshots.offered.first().await;
         // Earlier versions stored secrets in clear.
-        let (target, known) = (request.target.clone(), self.board.offered.known_settings());
+        let (target, known) = (request.target.clone(), self.snapshots.offered.known_settings());
         secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &[], known.as_deref())
             .map_err(SubmitError::Invalid)?;
         // What this key does not open would be accepted here and fail where it starts.
@@ -303,12 +303,12 @@ impl ScanService {
             Applied::Missing => Ok(CancelOutcome::Missing),
             Applied::Refused(Refusal::AlreadyDone, record) => {
                 // Asked for before; the message may have been lost, and a second one does no harm.
-                self.board.publish(record.clone());
+                self.snapshots.publish(record.clone());
                 self.bus.publish(Control::Cancel(id)).await;
                 Ok(CancelOutcome::Requested(record))
             }
             Applied::Refused(_, record) => {
-                self.board.publish(record.clone());
+                self.snapshots.publish(record.clone());
                 Ok(CancelOutcome::AlreadyEnded(record))
             }
             Applied::Committed(record) => {
@@ -329,29 +329,29 @@ impl ScanService {
     /// The store's failure.
     pub async fn scan(&self, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
         let mut too_old = None;
-        if let Some((snapshot, age)) = self.board.get_with_age(id) {
+        if let Some((snapshot, age)) = self.snapshots.get_with_age(id) {
             // A scan that has ended changes no more, but another process may have deleted it.
             if self.is_mine(&snapshot.record) {
                 return Ok(Some(snapshot));
             }
             self.follow(&snapshot.record).await;
-            if age <= FRESH || (age <= STALE && !self.board.claim_refresh(id, FRESH)) {
+            if age <= FRESH || (age <= STALE && !self.snapshots.claim_refresh(id, FRESH)) {
                 return Ok(Some(snapshot));
             }
             too_old = Some((snapshot, age));
         }
-        let record = match (self.board.reads.get(&self.store, id).await, too_old) {
+        let record = match (self.snapshots.reads.get(&self.store, id).await, too_old) {
             (Ok(record), _) => record,
             (Err(_), Some((snapshot, age))) if age <= STALE => return Ok(Some(snapshot)),
             (Err(error), _) => return Err(error),
         };
         let Some(record) = record else {
-            self.board.remove(id);
+            self.snapshots.remove(id);
             return Ok(None);
         };
-        self.board.publish(record.clone());
-        // The board may have forgotten it again already.
-        Ok(Some(self.board.get(id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)))))
+        self.snapshots.publish(record.clone());
+        // The snapshot cache may have forgotten it again already.
+        Ok(Some(self.snapshots.get(id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)))))
     }
 
     /// A scan's snapshots, beginning with the present one. `None`: no such scan.
@@ -359,7 +359,7 @@ impl ScanService {
     /// # Errors
     /// The store's failure.
     pub async fn watch(&self, id: ScanId) -> Result<Option<watch::Receiver<Arc<ScanSnapshot>>>, StoreError> {
-        Ok(self.scan(id).await?.map(|snapshot| self.board.watch(snapshot.record.clone())))
+        Ok(self.scan(id).await?.map(|snapshot| self.snapshots.watch(snapshot.record.clone())))
     }
 
     /// Whether this process would know if the scan had changed.
@@ -369,14 +369,14 @@ impl ScanService {
 
     /// Whether nobody but this process changes the scan.
     pub(crate) fn is_mine(&self, record: &ScanRecord) -> bool {
-        self.view == View::Sole || self.board.is_own(record)
+        self.view == View::Sole || self.snapshots.is_own(record)
     }
 
     /// Asks the node that runs a scan to publish what its attempt tells, from time to time.
     pub(crate) async fn follow(&self, record: &ScanRecord) {
         if matches!(record.state, ScanState::Running { .. })
             && !self.is_sure_of(record)
-            && self.board.claim_follow(record.id, FOLLOW_EVERY)
+            && self.snapshots.claim_follow(record.id, FOLLOW_EVERY)
         {
             self.bus.publish(Control::Follow(record.id)).await;
         }
@@ -385,8 +385,8 @@ impl ScanService {
     /// Shows a row that was committed, here and in other processes.
     fn publish(&self, record: ScanRecord) {
         let id = record.id;
-        self.board.publish(record);
-        if let Some(snapshot) = self.board.get(id) {
+        self.snapshots.publish(record);
+        if let Some(snapshot) = self.snapshots.get(id) {
             self.feed.publish(ScanSnapshot::clone(&snapshot));
         }
     }
@@ -431,7 +431,7 @@ impl ScanService {
     /// The store's failure.
     pub async fn list(&self, query: ListQuery) -> Result<SnapshotPage, StoreError> {
         let page = self.store.list(query).await?;
-        let live = |record: ScanRecord| match self.board.get(record.id) {
+        let live = |record: ScanRecord| match self.snapshots.get(record.id) {
             Some(snapshot) if snapshot.record.version >= record.version => snapshot,
             _ => Arc::new(ScanSnapshot::of(record)),
         };
@@ -455,8 +455,8 @@ impl ScanService {
     pub async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
         let deleted = self.store.delete(id).await?;
         match &deleted {
-            Deleted::Gone(_) | Deleted::Missing => self.board.remove(id),
-            Deleted::Refused(record) => self.board.publish(record.clone()),
+            Deleted::Gone(_) | Deleted::Missing => self.snapshots.remove(id),
+            Deleted::Refused(record) => self.snapshots.publish(record.clone()),
         }
         Ok(deleted)
     }
@@ -472,19 +472,19 @@ impl ScanService {
     /// Room for a scan of `client`.
     async fn enter(&self, client: Client) -> Result<Result<Place<'_>, QueueRefusal>, StoreError> {
         let count = || async { Ok(self.store.stats().await?.pending) };
-        let refusal = match self.board.gate.enter(client, self.limits, count()).await? {
+        let refusal = match self.snapshots.gate.enter(client, self.limits, count()).await? {
             Err(refusal) if matches!(refusal.limit, QueueLimit::ClientShare { .. }) => refusal,
             other => return Ok(other),
         };
         // Another process may have started them.
         let mut is_less = false;
-        for id in self.board.gate.doubtful(client) {
+        for id in self.snapshots.gate.doubtful(client) {
             if self.store.get(id).await?.is_none_or(|record| record.status() != ScanStatus::Pending) {
-                self.board.gate.left(id);
+                self.snapshots.gate.left(id);
                 is_less = true;
             }
         }
-        if is_less { self.board.gate.enter(client, self.limits, count()).await } else { Ok(Err(refusal)) }
+        if is_less { self.snapshots.gate.enter(client, self.limits, count()).await } else { Ok(Err(refusal)) }
     }
 
     async fn accept(&self, client: Client, mut scan: NewScan, notes: Vec<String>) -> Result<Accepted, SubmitError> {
@@ -523,7 +523,7 @@ impl ScanService {
             waiting.insert(0, Waiting::QueueDown { why });
         }
         waiting.retain(Waiting::is_unusual);
-        let scan = self.board.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
+        let scan = self.snapshots.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
         Ok(Accepted { scan, created, notes, waiting })
     }
 

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{FailureKind, PendingReason, ScanId, ScanState, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::ports::{ListQuery, NoLiveFeed, ScanStore};
+use kastrel_actors::snapshot_cache::SnapshotCache;
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::time::Instant;
@@ -35,8 +35,11 @@ fn size() -> Size {
 }
 
 async fn start(cluster: &Cluster, number: usize) -> NodeHandle {
-    let ports =
-        NodePorts { board: Arc::new(LiveBoard::default()), feed: Arc::new(NoLiveFeed::default()), ..cluster.ports() };
+    let ports = NodePorts {
+        snapshots: Arc::new(SnapshotCache::default()),
+        feed: Arc::new(NoLiveFeed::default()),
+        ..cluster.ports()
+    };
     let config = NodeConfig::new(format!("node-{number}").parse().unwrap(), CAPACITY);
     node::start(config, ports).await.unwrap()
 }

@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::board::LiveBoard;
 use kastrel_actors::ports::{Clock, SecretSealer, SystemClock};
 use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::snapshot_cache::SnapshotCache;
 use kastrel_actors::{mirror, queue_watch};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -118,7 +118,7 @@ impl App {
                 bus: links.bus,
                 feed: links.feed,
                 view: links.view,
-                board: Arc::new(LiveBoard::default()),
+                snapshots: Arc::new(SnapshotCache::default()),
                 clock,
                 scope: Arc::new(config.scope_policy()),
                 overrides: Arc::new(config.override_policy()),
@@ -144,7 +144,7 @@ impl App {
                 )?;
                 (None, scanner::view_of(&runner), reports::renderer(config, &runner))
             };
-            scanner::show_on(&service.board, catalogue.clone());
+            scanner::show_on(&service.snapshots, catalogue.clone());
             let sources = Sources {
                 service: service.clone(),
                 capacity: node.is_some().then_some(config.scans.concurrency),
@@ -153,7 +153,7 @@ impl App {
             let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
             let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(service.clone()));
             if node.is_none() {
-                service.board.queue.expect_no_node();
+                service.snapshots.queue.expect_no_node();
             }
             let queue_watch = role.follows_scans().then(|| queue_watch::start(service.clone()));
             let backups = if role == Role::Serve && config.makes_backups() {

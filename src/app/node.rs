@@ -97,7 +97,7 @@ impl RunningNode {
             health,
             offer,
             clock: Arc::clone(&service.clock),
-            board: Arc::clone(&service.board),
+            snapshots: Arc::clone(&service.snapshots),
         };
         // On a database of its own the folder's lock has proved that every other node is dead.
         let previous = if shared { identity::succeed(&folders.data, &id) } else { Vec::new() };

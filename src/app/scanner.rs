@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{ScannerKind, ScannerOffer, SettingsSchema, merge_offers};
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::ports::ScanStore;
+use kastrel_actors::snapshot_cache::SnapshotCache;
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -136,19 +136,19 @@ fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
     receiver
 }
 
-/// Keeps the board's view of what the scanner offers, by which submissions are checked, at the
-/// catalogue's.
-pub(super) fn show_on(board: &Arc<LiveBoard>, mut catalogue: watch::Receiver<Option<Arc<CatalogueView>>>) {
-    board.offered.expect_within(FIRST_OFFER);
-    let board = Arc::downgrade(board);
+/// Keeps the snapshot cache's view of what the scanner offers, by which submissions are checked, at
+/// the catalogue's.
+pub(super) fn show_on(snapshots: &Arc<SnapshotCache>, mut catalogue: watch::Receiver<Option<Arc<CatalogueView>>>) {
+    snapshots.offered.expect_within(FIRST_OFFER);
+    let snapshots = Arc::downgrade(snapshots);
     tokio::spawn(async move {
         loop {
             let known = catalogue.borrow_and_update().clone();
-            let Some(board) = board.upgrade() else { return };
+            let Some(snapshots) = snapshots.upgrade() else { return };
             if let Some(known) = known {
-                board.offered.set(&known.plugins, &known.natures, known.settings.as_ref());
+                snapshots.offered.set(&known.plugins, &known.natures, known.settings.as_ref());
             }
-            drop(board);
+            drop(snapshots);
             if catalogue.changed().await.is_err() {
                 return;
             }

@@ -76,7 +76,7 @@ pub struct Readings(Arc<Mutex<Latest>>);
 /// Where to look.
 #[derive(Clone)]
 pub struct Sources {
-    /// The store, the queue and the board.
+    /// The store, the queue and the snapshot cache.
     pub service: ScanService,
     /// How many scans run at once in this process, if it runs any.
     pub capacity: Option<usize>,
@@ -114,11 +114,11 @@ impl Readings {
         );
         let stats = stats.ok().and_then(Result::ok);
         let disks = sources.folders.iter().filter_map(|(name, path)| disk(name, path)).collect();
-        let tree = service.board.infrastructure(now);
+        let tree = service.snapshots.infrastructure(now);
         let restarts = tree.children.into_iter().map(|actor| (actor.name, u64::from(actor.restarts))).collect();
         let budgets =
-            service.board.budgets(Instant::now()).into_iter().map(|(name, left)| (name, left as u64)).collect();
-        let running = service.board.running().len() as u64;
+            service.snapshots.budgets(Instant::now()).into_iter().map(|(name, left)| (name, left as u64)).collect();
+        let running = service.snapshots.running().len() as u64;
         self.change(|latest| {
             latest.store_up = Some(stats.is_some());
             latest.scans = stats

@@ -198,7 +198,7 @@ mod tests {
         let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
         let first = next(&mut stream).await.unwrap();
         assert!(first.contains("event: status") && first.contains(r#""status":"running""#), "{first}");
-        app.service.board.update_attempt(running.id, running.token, |live| {
+        app.service.snapshots.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Stopping);
         });
         assert!(next(&mut stream).await.unwrap().contains(r#""phase":"stopping""#));
@@ -220,7 +220,7 @@ mod tests {
         let seen = id_of(&next(&mut body(app.get(&path).await)).await.unwrap());
         let mut stream = body(app.send("GET", &path, &[("last-event-id", &seen)], "").await);
         for phase in [AttemptPhase::Starting, AttemptPhase::Running, AttemptPhase::Stopping] {
-            app.service.board.update_attempt(running.id, running.token, |live| {
+            app.service.snapshots.update_attempt(running.id, running.token, |live| {
                 live.phase(phase);
             });
         }
@@ -236,7 +236,7 @@ mod tests {
         let running = app.running("example.com").await;
         let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
         next(&mut stream).await.unwrap();
-        app.service.board.update_attempt(running.id, running.token, |live| {
+        app.service.snapshots.update_attempt(running.id, running.token, |live| {
             live.alive(jiff::Timestamp::UNIX_EPOCH);
         });
         assert!(futures_util::poll!(stream.next()).is_pending());

@@ -11,7 +11,6 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
-use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{
     Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord,
     ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
@@ -23,6 +22,7 @@ use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
 use kastrel_actors::scan_service::{ScanService, View};
+use kastrel_actors::snapshot_cache::SnapshotCache;
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -135,7 +135,7 @@ impl TestApp {
             store: store.clone(),
             queue: Arc::new(LocalJobQueue::new(clock.clone())),
             bus: Arc::new(LocalControlBus::default()),
-            board: Arc::new(LiveBoard::default()),
+            snapshots: Arc::new(SnapshotCache::default()),
             clock,
             scope: Arc::new(ScopePolicy::default()),
             overrides: Arc::default(),
@@ -265,12 +265,12 @@ impl TestApp {
     pub(crate) fn hold(&self, kind: FaultKind, text: &str) {
         let faults = vec![NodeFault::new(kind, text, "make it again")];
         let held = HeldBack { since: jiff::Timestamp::UNIX_EPOCH, until: jiff::Timestamp::UNIX_EPOCH, faults };
-        self.service.board.hold(&"node-a".parse().unwrap(), NodeHold { node: Some(held), targets: Vec::new() });
+        self.service.snapshots.hold(&"node-a".parse().unwrap(), NodeHold { node: Some(held), targets: Vec::new() });
     }
 
     /// It is well again.
     pub(crate) fn hold_nothing(&self) {
-        self.service.board.hold(&"node-a".parse().unwrap(), NodeHold::default());
+        self.service.snapshots.hold(&"node-a".parse().unwrap(), NodeHold::default());
     }
 
     /// Ends a scan that runs.
@@ -283,9 +283,9 @@ impl TestApp {
             panic!("the command was refused")
         };
         if record.status() == ScanStatus::Running {
-            self.service.board.publish_own(record.clone());
+            self.service.snapshots.publish_own(record.clone());
         } else {
-            self.service.board.publish(record.clone());
+            self.service.snapshots.publish(record.clone());
         }
         record
     }
@@ -310,7 +310,7 @@ impl TestApp {
     /// The scanner has answered.
     pub(crate) fn load_catalogue(&self) {
         let catalogue = catalogue();
-        self.service.board.offered.set(&catalogue.plugins, &catalogue.natures, catalogue.settings.as_ref());
+        self.service.snapshots.offered.set(&catalogue.plugins, &catalogue.natures, catalogue.settings.as_ref());
         self.catalogue.send_replace(Some(Arc::new(catalogue)));
     }
 }

@@ -157,7 +157,7 @@ async fn lease(shared: &Shared, delivery: &Delivery) -> Result<Dispatch, StoreEr
     debug!(scan.id = delivery.signal.id.0, "asked for a lease");
     if let Applied::Refused(_, record) = &answer {
         // Somebody else has changed it, and perhaps nobody here was told.
-        shared.ports.board.publish(record.clone());
+        shared.ports.snapshots.publish(record.clone());
     }
     Ok(decide(answer))
 }
@@ -184,8 +184,8 @@ fn end_unstarted(shared: &Arc<Shared>, launch: Launch, resolution: Resolution) {
 /// the lease to find out.
 async fn look_first(shared: &Shared, id: ScanId) -> Suit {
     let Some(offer) = shared.ports.offer.borrow().clone() else { return Suit::Here };
-    // What a scan asks for never changes, so the board is as good as the store.
-    if shared.ports.board.get(id).is_some_and(|known| offer.lacks(&known.record.request).is_empty()) {
+    // What a scan asks for never changes, so the snapshot cache is as good as the store.
+    if shared.ports.snapshots.get(id).is_some_and(|known| offer.lacks(&known.record.request).is_empty()) {
         return Suit::Here;
     }
     let looked = async {
@@ -219,8 +219,8 @@ async fn held_target(shared: &Shared, id: ScanId) -> Option<Duration> {
     if held.is_empty() {
         return None;
     }
-    // What a scan asks for never changes, so the board is as good as the store.
-    let target = match shared.ports.board.get(id) {
+    // What a scan asks for never changes, so the snapshot cache is as good as the store.
+    let target = match shared.ports.snapshots.get(id) {
         Some(known) => known.record.request.target.to_string(),
         None => {
             tokio::time::timeout(LEASE_LIMIT, shared.ports.store.get(id)).await.ok()?.ok()??.request.target.to_string()

@@ -104,7 +104,7 @@ async fn a_node_that_was_never_well_starts_nothing_until_it_is() {
     let id = cluster.submit().await;
     tokio::time::sleep(600 * SECOND).await;
     assert_eq!(cluster.row(id).await.attempts.len(), 0);
-    let tree = cluster.service.board.supervision(Timestamp::UNIX_EPOCH);
+    let tree = cluster.service.snapshots.supervision(Timestamp::UNIX_EPOCH);
     for actor in ["health", "dispatcher"] {
         let state = state_of(&tree, actor);
         assert_eq!(state, "held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH)", "{actor}");
@@ -132,12 +132,13 @@ async fn what_is_found_missing_while_nothing_happens_shows_within_seconds() {
     let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Complete(SECOND)));
     let _node = cluster.node("a", 2).await;
     tokio::time::sleep(60 * SECOND).await;
-    assert_eq!(state_of(&cluster.service.board.supervision(Timestamp::UNIX_EPOCH), "health"), "well");
+    assert_eq!(state_of(&cluster.service.snapshots.supervision(Timestamp::UNIX_EPOCH), "health"), "well");
     cluster.health.lack(Some(folder_gone()));
     tokio::time::sleep(11 * SECOND).await;
-    assert!(cluster.service.board.holds.of_own_node().is_some());
+    assert!(cluster.service.snapshots.holds.of_own_node().is_some());
     assert!(
-        state_of(&cluster.service.board.supervision(Timestamp::UNIX_EPOCH), "dispatcher").starts_with("held back: "),
+        state_of(&cluster.service.snapshots.supervision(Timestamp::UNIX_EPOCH), "dispatcher")
+            .starts_with("held back: "),
         "also while it waits for a job"
     );
 }
@@ -200,7 +201,7 @@ async fn another_node_runs_what_one_cannot() {
     }
     let web = cluster.desk_elsewhere();
     assert!(web.start_blockers().await.is_empty());
-    let (held, others) = web.board.holds.nodes();
+    let (held, others) = web.snapshots.holds.nodes();
     assert_eq!((held.len(), held[0].node.as_str(), others), (1, "lacks", true));
     cluster.check();
 }
@@ -282,7 +283,8 @@ async fn several_targets_that_fail_hold_the_node_back_and_that_ends_by_itself() 
         cluster.submit_to(&format!("bad-{index}.test")).await;
     }
     tokio::time::sleep(SECOND).await;
-    let supervisor = || state_of(&cluster.service.board.supervision(Timestamp::UNIX_EPOCH), "supervisor").to_owned();
+    let supervisor =
+        || state_of(&cluster.service.snapshots.supervision(Timestamp::UNIX_EPOCH), "supervisor").to_owned();
     assert_eq!(supervisor(), "held back: too many attempts of several targets failed");
     let good = cluster.submit_to("good.test").await;
     let why = cluster.service.held_back(&request("good.test")).unwrap();

@@ -401,7 +401,7 @@ async fn every_actor_below_the_node_is_restarted_and_the_scans_end() {
         for id in [first, second] {
             cluster.until_status(id, ScanStatus::Completed).await;
         }
-        let tree = cluster.service.board.supervision(jiff::Timestamp::UNIX_EPOCH);
+        let tree = cluster.service.snapshots.supervision(jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(tree.children.iter().map(|child| child.restarts).sum::<u32>(), 1, "the tree shows the restart");
         node.shutdown(Duration::ZERO, SECOND).await;
         cluster.check();

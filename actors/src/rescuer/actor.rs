@@ -203,7 +203,7 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
                 shared.publish(record);
             }
         }
-        Applied::Refused(_, record) => shared.ports.board.publish(record),
+        Applied::Refused(_, record) => shared.ports.snapshots.publish(record),
         Applied::Missing => {}
     }
     Ok(())

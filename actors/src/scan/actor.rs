@@ -392,7 +392,7 @@ impl State {
                 // The way in which a cancel is seen whose message came before this actor was there.
                 let cancel = record.cancel_requested;
                 self.record.cancel_requested = cancel;
-                self.shared.ports.board.publish(record);
+                self.shared.ports.snapshots.publish(record);
                 if cancel.is_some() {
                     self.stop(myself, StopCause::Cancel);
                 }
@@ -418,8 +418,8 @@ impl State {
         }
     }
 
-    fn show(&self, change: impl FnOnce(&mut crate::board::LiveAttempt<'_>)) {
-        self.shared.ports.board.update_attempt(self.record.id, self.record.token, change);
+    fn show(&self, change: impl FnOnce(&mut crate::snapshot_cache::LiveAttempt<'_>)) {
+        self.shared.ports.snapshots.update_attempt(self.record.id, self.record.token, change);
         self.shared.tell_followers(self.record.id);
     }
 }

@@ -36,7 +36,7 @@ impl Actor for ScanSupervisor {
 
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         let bus = listen(&*shared.ports.bus, myself.clone());
-        shared.ports.board.budget(BUDGET, &shared.breaker.borrow().budget());
+        shared.ports.snapshots.budget(BUDGET, &shared.breaker.borrow().budget());
         adopt(&shared, &myself);
         myself.cast(Message::Ordered)?;
         let mut state = State {
@@ -96,7 +96,7 @@ impl Actor for ScanSupervisor {
                     false
                 });
                 if had_failures {
-                    state.shared.ports.board.budget(BUDGET, &state.shared.breaker.borrow().budget());
+                    state.shared.ports.snapshots.budget(BUDGET, &state.shared.breaker.borrow().budget());
                 }
             }
             Message::HoldOver => {
@@ -232,7 +232,7 @@ impl State {
                 warn!(%kind, pause_ms = until.duration_since(now).as_millis(), "too many attempts failed; holding new ones back");
             }
         }
-        self.shared.ports.board.budget(BUDGET, &self.shared.breaker.borrow().budget());
+        self.shared.ports.snapshots.budget(BUDGET, &self.shared.breaker.borrow().budget());
         if trip != Trip::None {
             self.await_end_of_hold(myself);
             self.shared.show_hold();

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::board::LiveBoard;
 use crate::context::{NodeConfig, NodePorts};
 use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
@@ -11,6 +10,7 @@ use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
 use crate::scan_service::{ScanService, View};
+use crate::snapshot_cache::SnapshotCache;
 
 use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, TestSealer, fixtures};
 
@@ -45,7 +45,7 @@ impl Cluster {
             bus: Arc::clone(&bus) as _,
             feed: hub.member(),
             view: View::Sole,
-            board: Arc::new(LiveBoard::default()),
+            snapshots: Arc::new(SnapshotCache::default()),
             clock: Arc::clone(&clock) as _,
             scope: Arc::new(ScopePolicy::default()),
             overrides: Arc::default(),
@@ -55,7 +55,7 @@ impl Cluster {
         Self { store, runner, health: Arc::default(), service, queue, bus, hub, clock }
     }
 
-    /// A node's ports: the first node shares the scan service's board, as in one process.
+    /// A node's ports: the first node shares the scan service's snapshot cache, as in one process.
     #[must_use]
     pub fn ports(&self) -> NodePorts {
         NodePorts {
@@ -68,18 +68,18 @@ impl Cluster {
             runner: Arc::new(self.runner.clone()),
             health: Arc::clone(&self.health) as _,
             clock: Arc::clone(&self.clock) as _,
-            board: Arc::clone(&self.service.board),
+            snapshots: Arc::clone(&self.service.snapshots),
         }
     }
 
-    /// The ports of a node in a process of its own, which shows nobody else its board.
+    /// The ports of a node in a process of its own, which shows nobody else its snapshot cache.
     #[must_use]
     pub fn ports_elsewhere(&self) -> NodePorts {
-        NodePorts { board: Arc::new(LiveBoard::default()), feed: self.hub.member(), ..self.ports() }
+        NodePorts { snapshots: Arc::new(SnapshotCache::default()), feed: self.hub.member(), ..self.ports() }
     }
 
     /// The ports of a node in a process that has just started: no signal has reached it, and its
-    /// board is empty.
+    /// snapshot cache is empty.
     #[must_use]
     pub fn ports_after_restart(&self) -> NodePorts {
         NodePorts {
@@ -92,7 +92,7 @@ impl Cluster {
     #[must_use]
     pub fn desk_elsewhere(&self) -> ScanService {
         ScanService {
-            board: Arc::new(LiveBoard::default()),
+            snapshots: Arc::new(SnapshotCache::default()),
             feed: self.hub.member(),
             view: View::Shared,
             ..self.service.clone()

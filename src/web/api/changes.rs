@@ -13,7 +13,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
-use kastrel_actors::board::LiveBoard;
+use kastrel_actors::snapshot_cache::SnapshotCache;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +39,7 @@ pub(crate) struct ChangesBody {
 }
 
 struct ChangeStream {
-    board: Arc<LiveBoard>,
+    snapshots: Arc<SnapshotCache>,
     follower: watch::Receiver<u64>,
     seen: u64,
     run: u32,
@@ -65,13 +65,13 @@ pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: He
         return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask from time to time instead")
             .retry_after(10));
     };
-    let board = web.service().board.clone();
-    let follower = board.changes().follow();
+    let snapshots = web.service().snapshots.clone();
+    let follower = snapshots.changes().follow();
     let seen =
         headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| parse_id(text, web.run));
     let seen = seen.unwrap_or_else(|| *follower.borrow());
     let stream = ChangeStream {
-        board,
+        snapshots,
         follower,
         seen,
         run: web.run,
@@ -105,7 +105,7 @@ impl ChangeStream {
                 () = tokio::time::sleep(TOGETHER) => {}
                 () = self.closing.cancelled() => return None,
             }
-            let changed = self.board.changes().since(self.seen);
+            let changed = self.snapshots.changes().since(self.seen);
             self.seen = changed.revision;
             let all = changed.all || changed.scans.len() > MOST_NAMED;
             let scans: Vec<u64> = if all { Vec::new() } else { changed.scans.iter().map(|id| id.0).collect() };

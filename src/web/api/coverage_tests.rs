@@ -13,7 +13,7 @@ async fn no_answer_is_green_for_what_was_not_checked() {
     let app = TestApp::new();
     for way in ways() {
         let record = way.play(app.memory.as_ref()).await;
-        app.service.board.publish(record.clone());
+        app.service.snapshots.publish(record.clone());
         let status = json_of(app.get(&format!("/api/scans/{}/status", record.id)).await).await;
         let detail = json_of(app.get(&format!("/api/scans/{}", record.id)).await).await;
         let list = json_of(app.get("/api/scans?per_page=1").await).await;

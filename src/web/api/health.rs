@@ -61,7 +61,7 @@ pub(crate) async fn livez() -> Response {
 pub(crate) async fn readyz(State(web): State<Web>) -> Response {
     let (store, queue, blockers) = tokio::join!(store_check(&web), queue_check(&web), web.service().start_blockers());
     let mut checks = vec![store, queue, node_check(&web), starts_check(&blockers)];
-    checks.extend(fault_checks(web.service().board.holds.of_own_node().as_ref()));
+    checks.extend(fault_checks(web.service().snapshots.holds.of_own_node().as_ref()));
     let ready = checks.iter().all(|check| check.ok || !check.required);
     fresh(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &Readiness { ready, checks })
 }
@@ -136,7 +136,7 @@ fn node_check(web: &WebInner) -> Check {
     if !web.state.runs_scans {
         return Check { name: "node", ok: true, required: true, detail: "not here: this process runs no scans".into() };
     }
-    let state = web.service().board.supervision(web.now()).state;
+    let state = web.service().snapshots.supervision(web.now()).state;
     Check { name: "node", ok: state == "running", required: true, detail: state }
 }
 
@@ -197,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_lacks_something_is_not_ready_and_says_what_and_what_to_do() {
         let app = TestApp::new();
-        app.service.board.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         for (kind, status) in [(FaultKind::ResultsFolder, 503), (FaultKind::Failures, 200)] {
             app.hold(kind, "the results folder /r is missing");
             let response = app.get("/readyz").await;
@@ -213,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn what_keeps_scans_from_starting_is_said_and_makes_no_process_unready() {
         let app = TestApp::new();
-        app.service.board.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         let starts = async || json_of(app.get("/readyz").await).await["checks"][3].clone();
         assert_eq!(
             starts().await,
@@ -240,7 +240,7 @@ mod tests {
         let not_yet = app.get("/readyz").await;
         assert_eq!(not_yet.status(), 503);
         assert_eq!(json_of(not_yet).await["checks"][2]["detail"], "not running");
-        app.service.board.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         assert_eq!(app.get("/readyz").await.status(), 200);
         app.store.fail_with("down at secret-host");
         let down = app.get("/readyz").await;

@@ -279,7 +279,7 @@ pub(crate) async fn cancel_scan(
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
     let show = |status, record: ScanRecord| {
-        let scan = web.service().board.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
+        let scan = web.service().snapshots.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
         Ok(fresh(status, &ScanDetail::new(&scan, None, &web)))
     };
     match web.service().cancel(id, CancelledBy::User).await? {

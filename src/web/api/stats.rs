@@ -64,7 +64,7 @@ pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Resul
             cancelled: stats.cancelled,
             total,
         },
-        running_here: web.service().board.running().len(),
+        running_here: web.service().snapshots.running().len(),
         queue_depth: queue_depth(&web).await,
         open_event_streams: open_streams(&web),
     };

@@ -1,8 +1,8 @@
 //! `GET /api/scans/{id}/status`: the route that every open page asks every few seconds, in
 //! kast-web's shape.
 //!
-//! It reads the live board only, as long as the scan is on it, writes borrowed values straight into
-//! bytes, and does so once for each change of the scan.
+//! It reads the live snapshot cache only, as long as the scan is on it, writes borrowed values
+//! straight into bytes, and does so once for each change of the scan.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -213,7 +213,7 @@ mod tests {
     async fn a_running_scan_tells_its_plugins_and_an_ended_one_its_time() {
         let app = TestApp::new();
         let running = app.running("example.com").await;
-        app.service.board.update_attempt(running.id, running.token, |live| {
+        app.service.snapshots.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Running).plugins(vec![PluginResult::new("whatweb", PluginStatus::InProgress)]);
         });
         let path = format!("/api/scans/{}/status", running.id);

@@ -1,8 +1,8 @@
 //! What is around every page.
 
-use kastrel_actors::board::LiveBoard;
 use kastrel_actors::model::{HeldBack, ScannerKind};
 use kastrel_actors::policy::waiting::StartBlocker;
+use kastrel_actors::snapshot_cache::SnapshotCache;
 
 use crate::web::assets;
 use crate::web::state::WebInner;
@@ -85,8 +85,8 @@ impl Standing {
 
 /// Nodes that start no scan while others do, every reason once: with many nodes on one shared disk
 /// there are many nodes and one reason.
-fn held_nodes(board: &LiveBoard, clock: &WallClock) -> Vec<Standing> {
-    let (nodes, others) = board.holds.nodes();
+fn held_nodes(snapshots: &SnapshotCache, clock: &WallClock) -> Vec<Standing> {
+    let (nodes, others) = snapshots.holds.nodes();
     let mut notices: Vec<(Vec<&str>, &HeldBack)> = Vec::new();
     for node in nodes.iter().filter(|_| others) {
         match notices.iter_mut().find(|(_, held)| held.faults == node.held.faults) {
@@ -134,7 +134,7 @@ impl Layout {
             is_stand_in,
             // While no scan starts at all, there are no other nodes that would start one.
             standing: match blockers.as_slice() {
-                [] => held_nodes(&web.service().board, &clock),
+                [] => held_nodes(&web.service().snapshots, &clock),
                 blockers => blockers.iter().map(|blocker| Standing::new(blocker, &clock)).collect(),
             },
             foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),
@@ -322,7 +322,7 @@ mod tests {
         }
         app.service.start_blockers().await;
         let titles = || {
-            held_nodes(&app.service.board, &WallClock::sample())
+            held_nodes(&app.service.snapshots, &WallClock::sample())
                 .into_iter()
                 .map(|notice| notice.title)
                 .collect::<Vec<_>>()

@@ -72,7 +72,7 @@ pub(crate) async fn show(
     if let Some(id) = of("from").and_then(|id| id.parse::<ScanId>().ok())
         && let Some(scan) = web.service().scan(id).await?
     {
-        let (service, natures) = (web.service(), web.service().board.offered.settings());
+        let (service, natures) = (web.service(), web.service().snapshots.offered.settings());
         form = SubmitForm::of(
             &scan.record.request,
             &SettingRules { policy: &service.overrides, natures: &natures, sealer: &*service.sealer },
@@ -255,7 +255,7 @@ async fn draw(
     clone_of: Option<u64>,
     preview: Option<Preview>,
 ) -> Response {
-    let (service, natures) = (web.service(), web.service().board.offered.settings());
+    let (service, natures) = (web.service(), web.service().snapshots.offered.settings());
     let rules = SettingRules { policy: &service.overrides, natures: &natures, sealer: &*service.sealer };
     page(&NewScanPage {
         layout: Layout::of(web, viewer, Here::Elsewhere, "New scan").await,

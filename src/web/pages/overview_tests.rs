@@ -183,7 +183,7 @@ async fn shows_what_runs_what_failed_and_why() {
     let done = app.running("done.example.com").await;
     app.finish(&done, Resolution::Complete(Verdict::default())).await;
     let running = app.running("running.example.com").await;
-    app.service.board.update_attempt(running.id, running.token, |live| {
+    app.service.snapshots.update_attempt(running.id, running.token, |live| {
         live.plugins(vec![
             PluginResult::new("whatweb", PluginStatus::Completed),
             PluginResult::new("testssl", PluginStatus::InProgress),

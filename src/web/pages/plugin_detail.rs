@@ -226,7 +226,7 @@ mod tests {
         let app = TestApp::new();
         app.load_catalogue();
         let scan = app.running("example.com").await;
-        app.service.board.update_attempt(scan.id, scan.token, |live| {
+        app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
             live.plugins(vec![
                 PluginResult::new("whatweb", PluginStatus::Unavailable),
                 PluginResult::new("odd name", PluginStatus::Failed),
@@ -244,7 +244,7 @@ mod tests {
         );
         assert!(text_of(app.get("/scans/1/plugins/odd%20name").await).await.contains("Failed without a message"));
         for name in ["my plugin/1", "<b>x</b>", "../x", "..", ".", "~", "~.", "a?b#c", "%2e%2e", "näme", "\\"] {
-            app.service.board.update_attempt(scan.id, scan.token, |live| {
+            app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
                 live.plugins(vec![PluginResult::new(name, PluginStatus::Failed)]);
             });
             let html = text_of(app.get("/scans/1").await).await;

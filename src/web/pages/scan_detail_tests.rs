@@ -157,7 +157,7 @@ fn looks_as_it_should() {
 async fn a_live_page_follows_and_an_ended_one_is_still() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
-    app.service.board.update_attempt(scan.id, scan.token, |live| {
+    app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
         live.plugins(vec![
             PluginResult::new("whatweb", PluginStatus::Completed),
             PluginResult::new("testssl", PluginStatus::InProgress),

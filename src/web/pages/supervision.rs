@@ -74,7 +74,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     let (nodes, paused) = tokio::try_join!(store.nodes(), store.paused())?;
     let clock = web.clock(&viewer);
     let mut tree = Vec::new();
-    lay_out(&web.service().board.supervision(clock.now), &clock, 0, &mut tree);
+    lay_out(&web.service().snapshots.supervision(clock.now), &clock, 0, &mut tree);
     Ok(page(&SupervisionPage {
         layout: Layout::of(&web, &viewer, Here::Supervision, "Nodes").await,
         live: Live::new(&web, ""),
@@ -300,10 +300,10 @@ mod tests {
     async fn shows_this_nodes_tree_down_to_the_scans() {
         let app = TestApp::new();
         for name in ["node", "supervisor"] {
-            app.service.board.actor(name, Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+            app.service.snapshots.actor(name, Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         }
         let scan = app.running("example.com").await;
-        app.service.board.update_attempt(scan.id, scan.token, |live| {
+        app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
             live.phase(kastrel_actors::model::AttemptPhase::Running);
         });
         let html = text_of(app.get("/supervision").await).await;

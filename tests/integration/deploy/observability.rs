@@ -192,10 +192,10 @@ fn the_dashboards_name_metrics_that_exist_and_a_source_that_is_provisioned() {
     let mut seen = BTreeSet::new();
     for file in std::fs::read_dir(repository("observability/grafana/dashboards")).unwrap() {
         let path = file.unwrap().path();
-        let board: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        assert!(board["uid"].as_str().unwrap().starts_with("kastrel-") && board["title"].is_string());
+        let snapshots: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(snapshots["uid"].as_str().unwrap().starts_with("kastrel-") && snapshots["title"].is_string());
         let mut ids = BTreeSet::new();
-        for panel in board["panels"].as_array().unwrap() {
+        for panel in snapshots["panels"].as_array().unwrap() {
             let place = format!("{}: {}", path.display(), panel["title"]);
             assert!(ids.insert(panel["id"].as_u64().unwrap()), "{place}: two panels of one id");
             assert!(known.contains(&panel["datasource"]["uid"].as_str().unwrap()), "{place}");

@@ -1,4 +1,4 @@
-//! The live board: what is true right now, for readers that must never wait for an actor.
+//! The live snapshot cache: what is true right now, for readers that must never wait for an actor.
 //!
 //! Owns the last snapshot of each scan that changed recently and the state of each actor. Actors,
 //! the scan service and the mirror publish to it; the web only reads. It never decides anything,
@@ -31,12 +31,12 @@ const KEPT: usize = 2_000;
 
 /// See the module.
 #[derive(Debug)]
-pub struct LiveBoard {
+pub struct SnapshotCache {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
     budgets: Mutex<BTreeMap<&'static str, RestartBudget>>,
     changes: Changes,
-    /// Rows that are on their way to the board.
+    /// Rows that are on their way to the snapshot cache.
     pub(crate) reads: Reads,
     /// What is known of the queue.
     pub queue: QueueWatch,
@@ -50,7 +50,7 @@ pub struct LiveBoard {
     began: Instant,
 }
 
-impl Default for LiveBoard {
+impl Default for SnapshotCache {
     fn default() -> Self {
         Self {
             scans: RwLock::default(),
@@ -90,8 +90,8 @@ struct Scans {
     order: VecDeque<ScanId>,
 }
 
-impl LiveBoard {
-    /// The last snapshot of a scan, if it is on the board.
+impl SnapshotCache {
+    /// The last snapshot of a scan, if it is on the snapshot cache.
     #[must_use]
     pub fn get(&self, id: ScanId) -> Option<Arc<ScanSnapshot>> {
         self.read(|scans| scans.by_id.get(&id).map(|entry| entry.sender.borrow().clone()))
@@ -130,8 +130,8 @@ impl LiveBoard {
         })
     }
 
-    /// Shows what another process tells of a scan. What is older than the board's own knowledge
-    /// changes nothing.
+    /// Shows what another process tells of a scan. What is older than the snapshot cache's own
+    /// knowledge changes nothing.
     pub fn absorb(&self, told: ScanSnapshot) {
         let id = told.record.id;
         self.see(&told.record);
@@ -147,15 +147,15 @@ impl LiveBoard {
         self.changes.note(id);
     }
 
-    /// Every snapshot from now on, beginning with the present one; the scan is put on the board if
-    /// it is not there.
+    /// Every snapshot from now on, beginning with the present one; the scan is put on the snapshot
+    /// cache if it is not there.
     pub fn watch(&self, record: ScanRecord) -> watch::Receiver<Arc<ScanSnapshot>> {
         let now = self.now_ms();
         self.write(|scans| scans.put(record, now).sender.subscribe())
     }
 
-    /// Shows a row as it was committed. An older version than the one on the board changes nothing,
-    /// so the order of publications does not matter.
+    /// Shows a row as it was committed. An older version than the one on the snapshot cache changes
+    /// nothing, so the order of publications does not matter.
     pub fn publish(&self, record: ScanRecord) {
         let id = record.id;
         self.see(&record);
@@ -173,8 +173,8 @@ impl LiveBoard {
         }
     }
 
-    /// Takes a scan that was deleted off the board; whoever watches it sees that there is nothing
-    /// more to come.
+    /// Takes a scan that was deleted off the snapshot cache; whoever watches it sees that there is
+    /// nothing more to come.
     pub fn remove(&self, id: ScanId) {
         self.gate.left(id);
         self.write(|scans| {
@@ -223,8 +223,8 @@ impl LiveBoard {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NEVER - 1)
     }
 
-    /// Shows what the attempt under `token` tells of itself; ignored if the row on the board is not
-    /// running under that token.
+    /// Shows what the attempt under `token` tells of itself; ignored if the row on the snapshot
+    /// cache is not running under that token.
     pub fn update_attempt(&self, id: ScanId, token: FencingToken, change: impl FnOnce(&mut LiveAttempt<'_>)) {
         self.read(|scans| {
             let Some(entry) = scans.by_id.get(&id) else { return };
@@ -549,7 +549,7 @@ mod tests {
 
     #[test]
     fn an_older_row_never_replaces_a_newer_one() {
-        let board = LiveBoard::default();
+        let snapshots = SnapshotCache::default();
         let running = leased(1);
         let done = after(
             &running,
@@ -559,24 +559,24 @@ mod tests {
                 plugins: None,
             },
         );
-        board.publish(done);
-        board.publish(running);
-        assert_eq!(board.get(ScanId(1)).unwrap().status(), ScanStatus::Completed);
+        snapshots.publish(done);
+        snapshots.publish(running);
+        assert_eq!(snapshots.get(ScanId(1)).unwrap().status(), ScanStatus::Completed);
     }
 
     #[test]
     fn an_attempts_news_stay_until_the_attempt_ends() {
-        let board = LiveBoard::default();
+        let snapshots = SnapshotCache::default();
         let running = leased(1);
-        board.publish(running.clone());
-        board.update_attempt(running.id, running.token, |live| {
+        snapshots.publish(running.clone());
+        snapshots.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Running).pid(7).plugins(vec![PluginResult::new("a", PluginStatus::InProgress)]);
         });
         let asked = after(&running, Command::Cancel { by: crate::model::CancelledBy::User });
-        board.publish(asked.clone());
-        assert_eq!(board.get(ScanId(1)).unwrap().pid, Some(7));
-        assert_eq!(board.get(ScanId(1)).unwrap().plugins.len(), 1);
-        board.publish(after(
+        snapshots.publish(asked.clone());
+        assert_eq!(snapshots.get(ScanId(1)).unwrap().pid, Some(7));
+        assert_eq!(snapshots.get(ScanId(1)).unwrap().plugins.len(), 1);
+        snapshots.publish(after(
             &asked,
             Command::Finish {
                 token: asked.token,
@@ -584,57 +584,57 @@ mod tests {
                 plugins: None,
             },
         ));
-        let ended = board.get(ScanId(1)).unwrap();
+        let ended = snapshots.get(ScanId(1)).unwrap();
         assert_eq!((ended.pid, ended.phase, ended.status()), (None, None, ScanStatus::Cancelled));
-        board.update_attempt(running.id, running.token, |live| {
+        snapshots.update_attempt(running.id, running.token, |live| {
             live.pid(8);
         });
-        assert_eq!(board.get(ScanId(1)).unwrap().pid, None, "news of an ended attempt are ignored");
+        assert_eq!(snapshots.get(ScanId(1)).unwrap().pid, None, "news of an ended attempt are ignored");
     }
 
     #[test]
     fn forgets_the_oldest_but_nothing_that_runs_here_or_is_watched() {
-        let board = LiveBoard::default();
-        board.publish_own(leased(1));
-        let watched = board.watch(fixtures::record(2, at(0)));
+        let snapshots = SnapshotCache::default();
+        snapshots.publish_own(leased(1));
+        let watched = snapshots.watch(fixtures::record(2, at(0)));
         for id in 3..=(KEPT as u64 + 100) {
-            board.publish(fixtures::record(id, at(0)));
+            snapshots.publish(fixtures::record(id, at(0)));
         }
-        assert!(board.get(ScanId(1)).is_some() && board.get(ScanId(2)).is_some());
-        assert!(board.get(ScanId(3)).is_none());
-        assert!(board.read(|scans| scans.by_id.len()) <= KEPT);
+        assert!(snapshots.get(ScanId(1)).is_some() && snapshots.get(ScanId(2)).is_some());
+        assert!(snapshots.get(ScanId(3)).is_none());
+        assert!(snapshots.read(|scans| scans.by_id.len()) <= KEPT);
         drop(watched);
     }
 
     #[test]
     fn a_watcher_sees_each_change() {
-        let board = LiveBoard::default();
-        let mut watcher = board.watch(fixtures::record(1, at(0)));
+        let snapshots = SnapshotCache::default();
+        let mut watcher = snapshots.watch(fixtures::record(1, at(0)));
         assert!(!watcher.has_changed().unwrap());
-        board.publish(leased(1));
+        snapshots.publish(leased(1));
         assert!(watcher.has_changed().unwrap());
         assert_eq!(watcher.borrow_and_update().sequence, 1);
     }
 
     #[test]
     fn the_tree_shows_running_scans_below_the_supervisor() {
-        let board = LiveBoard::default();
+        let snapshots = SnapshotCache::default();
         for name in ["node", "supervisor", "lease"] {
-            board.actor(name, at(0), |view| view.state = "running".into());
+            snapshots.actor(name, at(0), |view| view.state = "running".into());
         }
         let running = leased(4);
-        board.publish_own(running.clone());
-        board.publish(leased(5));
-        board.update_attempt(running.id, running.token, |live| {
+        snapshots.publish_own(running.clone());
+        snapshots.publish(leased(5));
+        snapshots.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Stopping);
         });
-        let tree = board.supervision(at(9));
+        let tree = snapshots.supervision(at(9));
         assert_eq!(tree.name, "node");
         let supervisor = tree.children.iter().find(|child| child.name == "supervisor").unwrap();
         let shown: Vec<_> =
             supervisor.children.iter().map(|child| (child.name.as_str(), child.state.as_str())).collect();
         assert_eq!(shown, [("scan-4", "stopping")], "a scan that runs elsewhere is not this supervisor's");
-        board.disown(running.id, running.token);
-        assert!(board.running().is_empty() && !board.is_own(&running));
+        snapshots.disown(running.id, running.token);
+        assert!(snapshots.running().is_empty() && !snapshots.is_own(&running));
     }
 }
