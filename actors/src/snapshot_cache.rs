@@ -1,8 +1,8 @@
 //! The live snapshot cache: what is true right now, for readers that must never wait for an actor.
 //!
 //! Owns the last snapshot of each scan that changed recently and the state of each actor. Actors,
-//! the scan service and the mirror publish to it; the web only reads. It never decides anything,
-//! and everything on it can be rebuilt from the store.
+//! the scan service and the replica sync publish to it; the web only reads. It never decides
+//! anything, and everything on it can be rebuilt from the store.
 
 use std::collections::{BTreeMap, HashMap, VecDeque, hash_map};
 use std::sync::atomic::{AtomicU64, Ordering};

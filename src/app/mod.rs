@@ -22,7 +22,7 @@ use std::time::Duration;
 use kastrel_actors::ports::{Clock, SecretSealer, SystemClock};
 use kastrel_actors::scan_service::ScanService;
 use kastrel_actors::snapshot_cache::SnapshotCache;
-use kastrel_actors::{mirror, queue_watch};
+use kastrel_actors::{queue_watch, replica_sync};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
@@ -151,7 +151,7 @@ impl App {
                 folders: vec![("data", folders.data.clone()), ("results", folders.results.clone())],
             };
             let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
-            let mirror = (links.shared && role.follows_scans()).then(|| mirror::start(service.clone()));
+            let replica_sync = (links.shared && role.follows_scans()).then(|| replica_sync::start(service.clone()));
             if node.is_none() {
                 service.snapshots.queue.expect_no_node();
             }
@@ -177,7 +177,7 @@ impl App {
                 telemetry: telemetry.clone(),
                 sources,
                 _readings: readings,
-                _mirror: mirror,
+                _mirror: replica_sync,
                 _queue_watch: queue_watch,
                 _lock: links.lock,
             })

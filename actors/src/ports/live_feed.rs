@@ -1,5 +1,5 @@
 //! News of scans for the other processes: what makes every web node show a scan that runs elsewhere
-//! as it is now. A lost message heals: the rows are the truth, and the mirror reads them.
+//! as it is now. A lost message heals: the rows are the truth, and the replica sync reads them.
 
 use tokio::sync::broadcast;
 

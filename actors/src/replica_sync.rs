@@ -1,4 +1,4 @@
-//! The mirror: keeps this process's snapshot cache true about scans that run elsewhere.
+//! The replica sync: keeps this process's snapshot cache true about scans that run elsewhere.
 //!
 //! - **Owns** one task that reads the live feed and looks after the scans that somebody watches
 //!   here twice a second.
@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_millis(1_500);
 /// How many rows are read at once.
 const READS: usize = 16;
 
-/// Starts the mirror of the scan service's snapshot cache. It ends with the handle.
+/// Starts the replica sync of the scan service's snapshot cache. It ends with the handle.
 #[must_use = "the mirror ends when its handle is dropped"]
 pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
     let mut news = service.feed.subscribe();
