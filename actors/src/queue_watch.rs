@@ -21,7 +21,7 @@ use tracing::debug;
 use crate::model::{HeldBack, NodeRecord, QueuePause, ScanId, ScanRecord, ScanRequest, ScanStatus};
 use crate::policy::waiting::{QueueFacts, StartBlocker, Waiting, reasons, start_blockers};
 use crate::ports::{Control, DueScan, StoreError};
-use crate::scan_service::{ScanService, View};
+use crate::scan_service::{Consistency, ScanService};
 
 /// The longest that anybody waits for a look.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -175,7 +175,10 @@ impl ScanService {
     }
 
     fn facts<'a>(&self, known: &'a Known) -> QueueFacts<'a> {
-        let runs = || self.view == View::Sole || self.snapshots.infrastructure(self.clock.now()).state == "running";
+        let runs = || {
+            self.consistency == Consistency::SingleWriter
+                || self.snapshots.infrastructure(self.clock.now()).state == "running"
+        };
         QueueFacts {
             now: self.clock.now(),
             paused: known.paused.as_ref(),
@@ -270,7 +273,8 @@ pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
             let is_watched =
                 || service.snapshots.watched().iter().any(|(scan, _)| scan.status() == ScanStatus::Pending);
             let is_wanted = service.snapshots.queue.is_wanted.swap(false, Ordering::Relaxed) || is_watched();
-            let is_due = looked.is_none_or(|at| service.view == View::Shared && at.elapsed() >= LOOK_ANYWAY);
+            let is_due =
+                looked.is_none_or(|at| service.consistency == Consistency::MultiWriter && at.elapsed() >= LOOK_ANYWAY);
             if is_ordered || is_wanted || is_due {
                 service.look_now().await;
                 looked = Some(Instant::now());
@@ -318,7 +322,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
         let mut web = cluster.desk_elsewhere();
-        web.view = View::Shared;
+        web.consistency = Consistency::MultiWriter;
         web.snapshots.queue.expect_no_node();
         let _watch = start(web.clone());
         let id = cluster.submit().await;

@@ -40,7 +40,7 @@ pub struct ScanService {
     /// News for other processes.
     pub feed: Arc<dyn LiveFeed>,
     /// Which scans the snapshot cache is right about without asking.
-    pub view: View,
+    pub consistency: Consistency,
     /// What is true right now.
     pub snapshots: Arc<SnapshotCache>,
     /// The wall clock.
@@ -140,11 +140,11 @@ pub struct SnapshotPage {
 
 /// Which scans a process's snapshot cache is always right about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum View {
+pub enum Consistency {
     /// All: no other process changes the store.
-    Sole,
+    SingleWriter,
     /// Those that this process runs; others change, or are deleted, without it.
-    Shared,
+    MultiWriter,
 }
 
 /// For how long a snapshot of a scan that others may change is shown without asking the store.
@@ -369,7 +369,7 @@ impl ScanService {
 
     /// Whether nobody but this process changes the scan.
     pub(crate) fn is_mine(&self, record: &ScanRecord) -> bool {
-        self.view == View::Sole || self.snapshots.is_own(record)
+        self.consistency == Consistency::SingleWriter || self.snapshots.is_own(record)
     }
 
     /// Asks the node that runs a scan to publish what its attempt tells, from time to time.

@@ -9,7 +9,7 @@ use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{
     Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore,
 };
-use kastrel_actors::scan_service::View;
+use kastrel_actors::scan_service::Consistency;
 use tracing::warn;
 
 use super::database::{embedded, folder_error};
@@ -34,7 +34,7 @@ pub(super) struct Links {
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) bus: Arc<dyn ControlBus>,
     pub(super) feed: Arc<dyn LiveFeed>,
-    pub(super) view: View,
+    pub(super) consistency: Consistency,
     /// How Redis is, where there is one.
     pub(super) redis: Option<RedisHealth>,
     /// Held as long as the process uses its data folder. The embedded database holds its own.
@@ -76,7 +76,7 @@ impl Links {
                 (store, lock)
             }
         };
-        let view = if shared { View::Shared } else { View::Sole };
+        let consistency = if shared { Consistency::MultiWriter } else { Consistency::SingleWriter };
         let links = Self {
             backup: Arc::new(store.clone()),
             store: Arc::new(store.clone()),
@@ -84,7 +84,7 @@ impl Links {
             queue: Arc::new(LocalJobQueue::new(Arc::clone(clock))),
             bus: Arc::new(LocalControlBus::default()),
             feed: Arc::new(NoLiveFeed::default()),
-            view,
+            consistency,
             redis: None,
             lock,
             shared,

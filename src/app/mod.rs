@@ -117,7 +117,7 @@ impl App {
                 queue: observed.queue(links.queue, links.redis.is_some()),
                 bus: links.bus,
                 feed: links.feed,
-                view: links.view,
+                consistency: links.consistency,
                 snapshots: Arc::new(SnapshotCache::default()),
                 clock,
                 scope: Arc::new(config.scope_policy()),
@@ -198,7 +198,7 @@ impl App {
         let (results_dir, data_dir) = (absolute(&config.results_dir())?, absolute(&config.data.dir)?);
         let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none", None, false)?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
-        Ok(Arc::new(scanner::view(&catalogue)))
+        Ok(Arc::new(scanner::consistency(&catalogue)))
     }
 
     /// Whether this process runs scans.

@@ -21,7 +21,7 @@ use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
-use kastrel_actors::scan_service::{ScanService, View};
+use kastrel_actors::scan_service::{Consistency, ScanService};
 use kastrel_actors::snapshot_cache::SnapshotCache;
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
@@ -131,7 +131,7 @@ impl TestApp {
         let store = Arc::new(FaultyStore::new(memory.clone()));
         let mut service = ScanService {
             feed: Arc::new(NoLiveFeed::default()),
-            view: View::Sole,
+            consistency: Consistency::SingleWriter,
             store: store.clone(),
             queue: Arc::new(LocalJobQueue::new(clock.clone())),
             bus: Arc::new(LocalControlBus::default()),

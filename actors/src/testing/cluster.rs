@@ -9,7 +9,7 @@ use crate::node::{self, NodeHandle};
 use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
-use crate::scan_service::{ScanService, View};
+use crate::scan_service::{Consistency, ScanService};
 use crate::snapshot_cache::SnapshotCache;
 
 use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, TestSealer, fixtures};
@@ -44,7 +44,7 @@ impl Cluster {
             queue: Arc::clone(&queue) as _,
             bus: Arc::clone(&bus) as _,
             feed: hub.member(),
-            view: View::Sole,
+            consistency: Consistency::SingleWriter,
             snapshots: Arc::new(SnapshotCache::default()),
             clock: Arc::clone(&clock) as _,
             scope: Arc::new(ScopePolicy::default()),
@@ -94,7 +94,7 @@ impl Cluster {
         ScanService {
             snapshots: Arc::new(SnapshotCache::default()),
             feed: self.hub.member(),
-            view: View::Shared,
+            consistency: Consistency::MultiWriter,
             ..self.service.clone()
         }
     }
