@@ -4,7 +4,7 @@
 use std::sync::{PoisonError, RwLock};
 
 use crate::model::{HeldBack, NodeHold, NodeId, NodeRecord};
-use crate::policy::suit::takers;
+use crate::policy::placement::eligible_nodes;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl Holds {
     pub(crate) fn see(&self, nodes: &[NodeRecord]) -> bool {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let own = known.own.as_ref().map(|(id, _)| id.clone());
-        let others = takers(nodes).filter(|node| own.as_ref() != Some(&node.registration.id));
+        let others = eligible_nodes(nodes).filter(|node| own.as_ref() != Some(&node.registration.id));
         let others: Vec<_> =
             others.map(|node| (node.registration.id.clone(), node.registration.hold.clone())).collect();
         let held = |nodes: &[(NodeId, NodeHold)]| {

@@ -12,7 +12,7 @@ use super::decide::{Dispatch, decide};
 use super::message::Message;
 use crate::context::Shared;
 use crate::model::{Command, Failure, FailureKind, Interruption, Resolution, ScanId, ScanRecord, ScanState};
-use crate::policy::suit::{Suit, suit};
+use crate::policy::placement::{Placement, place};
 use crate::ports::{Applied, Delivery, QueueError, StoreError};
 use crate::record::Record;
 use crate::supervisor::{self, Launch};
@@ -96,8 +96,8 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             log(shared.ports.queue.release(&delivery.receipt, wait).await);
             continue;
         }
-        let suit = if shared.is_wary() { look_first(&shared, delivery.signal.id).await } else { Suit::Here };
-        if suit == Suit::Elsewhere {
+        let placement = if shared.is_wary() { look_first(&shared, delivery.signal.id).await } else { Placement::Here };
+        if placement == Placement::Elsewhere {
             shared.show("dispatcher", "leaving a scan to a node whose scanner can run it");
             leave(&shared, &delivery, &mut left).await;
             continue;
@@ -105,7 +105,7 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
         match lease(&shared, &delivery).await {
             Ok(Dispatch::Launch(record)) => {
                 failures = 0;
-                match unfit(&shared, &record, suit) {
+                match unfit(&shared, &record, placement) {
                     None => hand_over(&shared, Launch { record: *record, credit }),
                     Some(resolution) => end_unstarted(&shared, Launch { record: *record, credit }, resolution),
                 }
@@ -182,21 +182,21 @@ fn end_unstarted(shared: &Arc<Shared>, launch: Launch, resolution: Resolution) {
 
 /// Whether this node's scanner can run a scan, before it is leased. What cannot be found out is for
 /// the lease to find out.
-async fn look_first(shared: &Shared, id: ScanId) -> Suit {
-    let Some(offer) = shared.ports.offer.borrow().clone() else { return Suit::Here };
+async fn look_first(shared: &Shared, id: ScanId) -> Placement {
+    let Some(offer) = shared.ports.offer.borrow().clone() else { return Placement::Here };
     // What a scan asks for never changes, so the snapshot cache is as good as the store.
     if shared.ports.snapshots.get(id).is_some_and(|known| offer.lacks(&known.record.request).is_empty()) {
-        return Suit::Here;
+        return Placement::Here;
     }
     let looked = async {
-        let Some(record) = shared.ports.store.get(id).await? else { return Ok(Suit::Here) };
-        let ScanState::Pending { due, .. } = record.state else { return Ok(Suit::Here) };
+        let Some(record) = shared.ports.store.get(id).await? else { return Ok(Placement::Here) };
+        let ScanState::Pending { due, .. } = record.state else { return Ok(Placement::Here) };
         if offer.lacks(&record.request).is_empty() {
-            return Ok(Suit::Here);
+            return Ok(Placement::Here);
         }
         let waited = shared.ports.clock.now().duration_since(due);
         let nodes = shared.ports.store.nodes().await?;
-        Ok::<Suit, StoreError>(suit(
+        Ok::<Placement, StoreError>(place(
             &shared.config.id,
             &offer,
             &record.request,
@@ -205,8 +205,8 @@ async fn look_first(shared: &Shared, id: ScanId) -> Suit {
         ))
     };
     match tokio::time::timeout(LEASE_LIMIT, looked).await {
-        Ok(Ok(suit)) => suit,
-        Ok(Err(_)) | Err(_) => Suit::Here,
+        Ok(Ok(placement)) => placement,
+        Ok(Err(_)) | Err(_) => Placement::Here,
     }
 }
 
@@ -248,8 +248,8 @@ async fn leave(shared: &Shared, delivery: &Delivery, left: &mut HashMap<ScanId, 
 }
 
 /// What becomes of a row that is leased, and that this node's scanner cannot run.
-fn unfit(shared: &Shared, record: &ScanRecord, suit: Suit) -> Option<Resolution> {
-    if let Suit::Nowhere(why) = suit {
+fn unfit(shared: &Shared, record: &ScanRecord, placement: Placement) -> Option<Resolution> {
+    if let Placement::Nowhere(why) = placement {
         return Some(Resolution::Fail(Failure::new(FailureKind::UsageError, why)));
     }
     // The only node of its database leaves the answer to its scanner, which names what it does not

@@ -6,7 +6,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::suit;
+use super::placement;
 use crate::model::{
     Failure, HeldBack, Interruption, NodeActivity, NodeRecord, PendingReason, QueuePause, ScanRecord, ScanState,
 };
@@ -128,7 +128,7 @@ pub fn reasons(
         found.extend(facts.trouble.map(|why| Waiting::QueueDown { why: why.to_owned() }));
         found.extend(no_worker.map(|leaving| Waiting::NoWorker { leaving }));
         let incapable =
-            facts.nodes.filter(|_| no_worker.is_none()).and_then(|nodes| suit::nobody_can(&record.request, nodes));
+            facts.nodes.filter(|_| no_worker.is_none()).and_then(|nodes| placement::nobody_can(&record.request, nodes));
         found.extend(incapable.map(|why| Waiting::NoCapableWorker { why }));
     }
     found.extend(held);
@@ -148,7 +148,7 @@ fn no_worker(facts: QueueFacts<'_>) -> Option<usize> {
     let nodes = facts.nodes?;
     let alive = || nodes.iter().filter(|node| node.is_alive);
     let is_starting = facts.own_node && alive().next().is_none();
-    if is_starting || suit::takers(nodes).next().is_some() {
+    if is_starting || placement::eligible_nodes(nodes).next().is_some() {
         return None;
     }
     Some(alive().filter(|node| node.activity() != NodeActivity::Active).count())

@@ -15,7 +15,7 @@ const NAMED: usize = 5;
 /// Where a scan can run, as one node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub enum Suit {
+pub enum Placement {
     /// On this node.
     Here,
     /// Not here, and on another, or perhaps on one that is still to come.
@@ -26,19 +26,25 @@ pub enum Suit {
 
 /// Decides for the node `own`, whose scanner is `offer`, about a scan that has been due for
 /// `waited`.
-pub fn suit(own: &NodeId, offer: &ScannerOffer, request: &ScanRequest, nodes: &[NodeRecord], waited: Duration) -> Suit {
+pub fn place(
+    own: &NodeId,
+    offer: &ScannerOffer,
+    request: &ScanRequest,
+    nodes: &[NodeRecord],
+    waited: Duration,
+) -> Placement {
     if offer.lacks(request).is_empty() {
-        return Suit::Here;
+        return Placement::Here;
     }
     // What this node's row says of its scanner may be older than what it knows of it.
-    let others: Vec<&NodeRecord> = takers(nodes).filter(|node| node.registration.id != *own).collect();
+    let others: Vec<&NodeRecord> = eligible_nodes(nodes).filter(|node| node.registration.id != *own).collect();
     let own = std::iter::once((own, Some(offer)));
     match nobody(
         own.chain(others.into_iter().map(|node| (&node.registration.id, node.registration.offer.as_ref()))),
         request,
     ) {
-        Some(why) if waited >= PATIENCE => Suit::Nowhere(why),
-        Some(_) | None => Suit::Elsewhere,
+        Some(why) if waited >= PATIENCE => Placement::Nowhere(why),
+        Some(_) | None => Placement::Elsewhere,
     }
 }
 
@@ -46,11 +52,11 @@ pub fn suit(own: &NodeId, offer: &ScannerOffer, request: &ScanRequest, nodes: &[
 /// or none takes any.
 #[must_use]
 pub fn nobody_can(request: &ScanRequest, nodes: &[NodeRecord]) -> Option<String> {
-    nobody(takers(nodes).map(|node| (&node.registration.id, node.registration.offer.as_ref())), request)
+    nobody(eligible_nodes(nodes).map(|node| (&node.registration.id, node.registration.offer.as_ref())), request)
 }
 
 /// The nodes that take new scans.
-pub(crate) fn takers(nodes: &[NodeRecord]) -> impl Iterator<Item = &NodeRecord> {
+pub(crate) fn eligible_nodes(nodes: &[NodeRecord]) -> impl Iterator<Item = &NodeRecord> {
     nodes.iter().filter(|node| node.is_alive && node.activity() == NodeActivity::Active)
 }
 
@@ -101,18 +107,18 @@ mod tests {
         let twin = || node("twin", Some(small.clone()));
         let nowhere = "no connected worker has all plugins of this scan: own (built-in scanner 1) has no zap; twin (built-in scanner 1) has no zap";
         for (plugins, nodes, waited, expected) in [
-            (&[][..], vec![], 0, Suit::Here),
-            (&["tls"], vec![twin()], 999, Suit::Here),
-            (&["tls", "zap"], vec![own_row(), twin(), node("able", kast())], 0, Suit::Elsewhere),
-            (&["tls", "zap"], vec![own_row(), twin(), node("able", kast())], 999, Suit::Elsewhere),
-            (&["zap"], vec![own_row(), twin(), node("silent", None)], 999, Suit::Elsewhere),
-            (&["zap"], vec![own_row(), twin()], 59, Suit::Elsewhere),
-            (&["zap"], vec![own_row(), twin(), dead, draining], 60, Suit::Nowhere(nowhere.into())),
+            (&[][..], vec![], 0, Placement::Here),
+            (&["tls"], vec![twin()], 999, Placement::Here),
+            (&["tls", "zap"], vec![own_row(), twin(), node("able", kast())], 0, Placement::Elsewhere),
+            (&["tls", "zap"], vec![own_row(), twin(), node("able", kast())], 999, Placement::Elsewhere),
+            (&["zap"], vec![own_row(), twin(), node("silent", None)], 999, Placement::Elsewhere),
+            (&["zap"], vec![own_row(), twin()], 59, Placement::Elsewhere),
+            (&["zap"], vec![own_row(), twin(), dead, draining], 60, Placement::Nowhere(nowhere.into())),
         ] {
             let mut request = fixtures::request("example.com");
             request.plugins = plugins.iter().map(ToString::to_string).collect();
             assert_eq!(
-                suit(&own, &small, &request, &nodes, Duration::from_secs(waited)),
+                place(&own, &small, &request, &nodes, Duration::from_secs(waited)),
                 expected,
                 "{plugins:?} {waited}"
             );
