@@ -205,7 +205,7 @@ pub(crate) struct Shared {
     /// its last scan is gone while it drains, or it holds scans back, or no longer.
     pub(crate) news: watch::Sender<()>,
     /// This node has met a scan that its scanner cannot run, and others may.
-    wary: AtomicBool,
+    heterogeneous_cluster: AtomicBool,
     /// Scans that somebody watches elsewhere, and until when.
     followed: Mutex<HashMap<ScanId, Instant>>,
     /// The supervisor of the moment; its restart puts another one here.
@@ -226,7 +226,7 @@ impl Shared {
             breaker: watch::Sender::new(breaker),
             orders: watch::Sender::new(Orders::default()),
             news: watch::Sender::new(()),
-            wary: AtomicBool::new(false),
+            heterogeneous_cluster: AtomicBool::new(false),
             followed: Mutex::default(),
             supervisor: watch::Sender::new(None),
             roster: Roster::default(),
@@ -253,14 +253,14 @@ impl Shared {
     /// scanner: one with the built-in scanner, which has few plugins, always, and any node once it
     /// has met a scan that it cannot run. For all others the lease itself is the first look, which
     /// saves every start of a scan a read.
-    pub(crate) fn is_wary(&self) -> bool {
+    pub(crate) fn must_check_capabilities(&self) -> bool {
         let is_small =
             || self.ports.offer.borrow().as_ref().is_some_and(|offer| offer.scanner.kind == ScannerKind::Builtin);
-        !self.config.sole_node && (self.wary.load(Ordering::Relaxed) || is_small())
+        !self.config.sole_node && (self.heterogeneous_cluster.load(Ordering::Relaxed) || is_small())
     }
 
-    pub(crate) fn become_wary(&self) {
-        self.wary.store(true, Ordering::Relaxed);
+    pub(crate) fn note_heterogeneous_cluster(&self) {
+        self.heterogeneous_cluster.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn registration(&self) -> NodeRegistration {

@@ -96,7 +96,11 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             log(shared.ports.queue.release(&delivery.receipt, wait).await);
             continue;
         }
-        let placement = if shared.is_wary() { look_first(&shared, delivery.signal.id).await } else { Placement::Here };
+        let placement = if shared.must_check_capabilities() {
+            look_first(&shared, delivery.signal.id).await
+        } else {
+            Placement::Here
+        };
         if placement == Placement::Elsewhere {
             shared.show("dispatcher", "leaving a scan to a node whose scanner can run it");
             leave(&shared, &delivery, &mut left).await;
@@ -264,7 +268,7 @@ fn unfit(shared: &Shared, record: &ScanRecord, placement: Placement) -> Option<R
         scan.plugins = lacking.join(","),
         "this node's scanner does not have all plugins of a scan; it goes back for another node"
     );
-    shared.become_wary();
+    shared.note_heterogeneous_cluster();
     Some(Resolution::Requeue(Interruption::NeverStarted))
 }
 
