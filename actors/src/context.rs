@@ -17,9 +17,9 @@ use crate::model::{
 };
 use crate::policy::breaker::{Breaker, BreakerPolicy};
 use crate::policy::deadline::Limits;
+use crate::policy::directives::NodeDirectives;
 use crate::policy::infrastructure::Wellness;
 use crate::policy::lease::{LeasePolicy, trusted_until};
-use crate::policy::orders::Orders;
 use crate::policy::restart::{Intensity, RetryPolicy};
 use crate::ports::{
     Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, Presences, ScanRunner,
@@ -200,7 +200,7 @@ pub(crate) struct Shared {
     /// Failed attempts, and what they hold back.
     pub(crate) breaker: watch::Sender<Breaker>,
     /// What operators have ordered, as the last renewal told.
-    pub(crate) orders: watch::Sender<Orders>,
+    pub(crate) directives: watch::Sender<NodeDirectives>,
     /// Changes when the node has news of itself that must not wait for the next renewal in turn:
     /// its last scan is gone while it drains, or it holds scans back, or no longer.
     pub(crate) news: watch::Sender<()>,
@@ -224,7 +224,7 @@ impl Shared {
             lease: watch::Sender::new(LeaseState::None),
             health: watch::Sender::new(Wellness::default()),
             breaker: watch::Sender::new(breaker),
-            orders: watch::Sender::new(Orders::default()),
+            directives: watch::Sender::new(NodeDirectives::default()),
             news: watch::Sender::new(()),
             heterogeneous_cluster: AtomicBool::new(false),
             followed: Mutex::default(),
@@ -274,7 +274,7 @@ impl Shared {
             capacity: count(self.config.capacity),
             running: count(running),
             started_at: self.started_at,
-            activity: self.orders.borrow().activity(running),
+            activity: self.directives.borrow().activity(running),
             offer: self.ports.offer.borrow().as_deref().cloned(),
             actors: Some(self.ports.snapshots.infrastructure(self.ports.clock.now())),
             hold: self.hold(),
@@ -399,7 +399,7 @@ impl Shared {
     pub(crate) fn leave_roster(&self, id: ScanId, token: FencingToken) {
         self.roster.remove(id, token);
         self.ports.snapshots.disown(id, token);
-        if self.orders.borrow().drain.is_some() && self.roster.entries().is_empty() {
+        if self.directives.borrow().drain.is_some() && self.roster.entries().is_empty() {
             self.news.send_replace(());
         }
     }

@@ -251,7 +251,7 @@ impl ScanService {
 /// handle.
 #[must_use = "the task ends when its handle is dropped"]
 pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
-    let mut orders = service.bus.subscribe();
+    let mut directives = service.bus.subscribe();
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -260,9 +260,9 @@ pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
         loop {
             let is_ordered = tokio::select! {
                 _ = ticks.tick() => false,
-                order = orders.recv(), if !is_deaf => match order {
+                order = directives.recv(), if !is_deaf => match order {
                     // A pause, its end, or a drain, of whichever process.
-                    Ok(Control::Heed(_)) => true,
+                    Ok(Control::RefreshDirectives(_)) => true,
                     Ok(_) | Err(RecvError::Lagged(_)) => continue,
                     Err(RecvError::Closed) => {
                         is_deaf = true;

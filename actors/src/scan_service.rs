@@ -398,7 +398,7 @@ impl ScanService {
     /// The store's failure.
     pub async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
         let known = self.store.order_drain(node, within).await?;
-        self.bus.publish(Control::Heed(Some(node.clone()))).await;
+        self.bus.publish(Control::RefreshDirectives(Some(node.clone()))).await;
         self.look_now().await;
         Ok(known)
     }
@@ -409,7 +409,7 @@ impl ScanService {
     /// The store's failure.
     pub async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
         let pause = self.store.pause(reason).await?;
-        self.bus.publish(Control::Heed(None)).await;
+        self.bus.publish(Control::RefreshDirectives(None)).await;
         self.look_now().await;
         Ok(pause)
     }
@@ -420,7 +420,7 @@ impl ScanService {
     /// The store's failure.
     pub async fn resume(&self) -> Result<bool, StoreError> {
         let was_paused = self.store.resume().await?;
-        self.bus.publish(Control::Heed(None)).await;
+        self.bus.publish(Control::RefreshDirectives(None)).await;
         self.look_now().await;
         Ok(was_paused)
     }

@@ -275,17 +275,17 @@ fn unfit(shared: &Shared, record: &ScanRecord, placement: Placement) -> Option<R
 fn is_open(shared: &Shared) -> bool {
     let now = Instant::now();
     let is_calm = shared.breaker.borrow().node_held(now).is_none();
-    is_calm && shared.lease_is_good() && shared.orders.borrow().allow_scans() && shared.health.borrow().is_well()
+    is_calm && shared.lease_is_good() && shared.directives.borrow().allow_scans() && shared.health.borrow().is_well()
 }
 
 /// Waits until an order forbids new scans, or the node lacks something. A lease that is lost or too
 /// many failures may come as well while a job is awaited; those are rare, and looked at when the
 /// job is there.
 async fn until_closed(shared: &Shared) {
-    let (mut orders, mut health) = (shared.orders.subscribe(), shared.health.subscribe());
+    let (mut directives, mut health) = (shared.directives.subscribe(), shared.health.subscribe());
     // The senders live in `shared`.
     tokio::select! {
-        _ = orders.wait_for(|orders| !orders.allow_scans()) => {}
+        _ = directives.wait_for(|directives| !directives.allow_scans()) => {}
         _ = health.wait_for(|health| !health.is_well()) => {}
     }
 }
@@ -294,10 +294,10 @@ async fn until_closed(shared: &Shared) {
 /// hold them back.
 async fn until_open(shared: &Shared) {
     let mut lease = shared.lease.subscribe();
-    let mut orders = shared.orders.subscribe();
+    let mut directives = shared.directives.subscribe();
     let mut health = shared.health.subscribe();
     loop {
-        let ordered = *orders.borrow_and_update();
+        let ordered = *directives.borrow_and_update();
         if !ordered.allow_scans() {
             shared.show(
                 "dispatcher",
@@ -309,7 +309,7 @@ async fn until_open(shared: &Shared) {
                     "the queue is paused"
                 },
             );
-            let _ = orders.changed().await;
+            let _ = directives.changed().await;
             continue;
         }
         let state = *lease.borrow_and_update();

@@ -41,7 +41,7 @@ pub(crate) struct State {
     renewal: Option<AbortOnDropHandle<()>>,
     timer: Option<AbortOnDropHandle<()>>,
     /// An order came while a renewal was on its way, which may be older than it.
-    heed_again: bool,
+    refresh_again: bool,
     bus: AbortOnDropHandle<()>,
 }
 
@@ -59,7 +59,7 @@ impl Actor for Lease {
         };
         let bus = listen(&shared, myself.clone());
         myself.cast(Message::Tick)?;
-        Ok(State { shared, phase, renewal: None, timer: None, heed_again: false, bus })
+        Ok(State { shared, phase, renewal: None, timer: None, refresh_again: false, bus })
     }
 
     async fn handle(
@@ -74,7 +74,7 @@ impl Actor for Lease {
                 state.renewal = None;
                 state.answered(&myself, (sent, guard_sent), result);
             }
-            Message::Heed => state.heed(&myself),
+            Message::RefreshDirectives => state.refresh_directives(&myself),
             Message::Cleared => state.cleared(&myself),
             Message::Release(done) => state.release(done).await,
             Message::Panicked(why) => return Err(why.into()),
@@ -86,7 +86,7 @@ impl Actor for Lease {
     }
 }
 
-/// Hears of new orders. A missed one comes with the next renewal.
+/// Hears of new directives. A missed one comes with the next renewal.
 fn listen(shared: &Shared, lease: ActorRef<Message>) -> AbortOnDropHandle<()> {
     let mut messages = shared.ports.bus.subscribe();
     let mut news = shared.news.subscribe();
@@ -96,11 +96,11 @@ fn listen(shared: &Shared, lease: ActorRef<Message>) -> AbortOnDropHandle<()> {
             let message = tokio::select! {
                 message = messages.recv() => message,
                 // An error says that the node is gone; whoever listens goes with it.
-                Ok(()) = news.changed() => Ok(Control::Heed(None)),
+                Ok(()) = news.changed() => Ok(Control::RefreshDirectives(None)),
             };
             match message {
-                Ok(Control::Heed(node)) if node.as_ref().is_none_or(|node| *node == own) => {
-                    if lease.cast(Message::Heed).is_err() {
+                Ok(Control::RefreshDirectives(node)) if node.as_ref().is_none_or(|node| *node == own) => {
+                    if lease.cast(Message::RefreshDirectives).is_err() {
                         return;
                     }
                 }
@@ -182,16 +182,16 @@ impl State {
                 self.shared.show("lease", "held");
                 self.shared.trust_lease(sent, guard_sent);
                 let lease = if anew { self.with_own_drain(lease) } else { lease };
-                // What the node says of itself under new orders is told at once, and not only with
-                // the next renewal in turn.
-                self.heed_again |= self.ordered(&lease);
+                // What the node says of itself under new directives is told at once, and not only
+                // with the next renewal in turn.
+                self.refresh_again |= self.note_directives(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor nothing runs that could be cancelled.
                     let _ = self.shared.tell_supervisor(supervisor::Message::Cancel(scan));
                 }
                 self.tick(myself);
-                if self.heed_again {
-                    self.heed(myself);
+                if self.refresh_again {
+                    self.refresh_directives(myself);
                 }
             }
             Ok(Err(NodeLeaseRefused)) => self.lose(myself, "another node ended the lease"),
@@ -208,12 +208,12 @@ impl State {
         }
     }
 
-    /// Renews out of turn, for the orders that come with it. A renewal on its way may be older than
-    /// the order, so another one follows its answer.
-    fn heed(&mut self, myself: &ActorRef<Message>) {
+    /// Renews out of turn, for the directives that come with it. A renewal on its way may be older
+    /// than the order, so another one follows its answer.
+    fn refresh_directives(&mut self, myself: &ActorRef<Message>) {
         if let Phase::Held { sent } = self.phase {
-            self.heed_again = self.renewal.is_some();
-            if !self.heed_again {
+            self.refresh_again = self.renewal.is_some();
+            if !self.refresh_again {
                 self.renew(myself, Instant::now(), false);
                 self.look_again(myself, trusted_until(self.shared.config.lease, sent));
             }
@@ -223,7 +223,7 @@ impl State {
     /// A node whose row was ended with its lease was told to drain all the same: it keeps to that,
     /// and has it written again.
     fn with_own_drain(&self, lease: NodeLease) -> NodeLease {
-        let Some(by) = self.shared.orders.borrow().drain.filter(|_| lease.drain.is_none()) else { return lease };
+        let Some(by) = self.shared.directives.borrow().drain.filter(|_| lease.drain.is_none()) else { return lease };
         let left = by.saturating_duration_since(Instant::now());
         let shared = Arc::clone(&self.shared);
         drop(tokio::spawn(async move {
@@ -238,18 +238,18 @@ impl State {
     }
 
     /// Whether anything has changed.
-    fn ordered(&self, lease: &NodeLease) -> bool {
+    fn note_directives(&self, lease: &NodeLease) -> bool {
         let now = Instant::now();
-        let changed = self.shared.orders.send_if_modified(|orders| {
-            let after = orders.after(lease, now);
-            let changed = after != *orders;
-            *orders = after;
+        let changed = self.shared.directives.send_if_modified(|directives| {
+            let after = directives.after(lease, now);
+            let changed = after != *directives;
+            *directives = after;
             changed
         });
         if changed {
             info!(node.id = %self.shared.config.id, draining = lease.drain.is_some(), queue.paused = lease.paused, "the orders have changed");
-            // A new supervisor reads the orders at its start.
-            let _ = self.shared.tell_supervisor(supervisor::Message::Ordered);
+            // A new supervisor reads the directives at its start.
+            let _ = self.shared.tell_supervisor(supervisor::Message::DirectivesChanged);
         }
         changed
     }

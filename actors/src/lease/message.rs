@@ -21,7 +21,7 @@ pub(crate) enum Message {
         result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>,
     },
     /// The store holds a new order for this node: renew now.
-    Heed,
+    RefreshDirectives,
     /// Every scan that ran under the lost lease is gone.
     Cleared,
     /// Give the lease back.

@@ -215,7 +215,7 @@ impl State {
         info!(node.id = %self.shared.config.id, finish_ms = finish.as_millis(), grace_ms = grace.as_millis(), "the node shuts down");
         self.shared.show("node", "shutting down");
         // The dispatcher finishes what it is at, and pulls no more.
-        self.shared.orders.send_modify(|orders| orders.stopping = true);
+        self.shared.directives.send_modify(|directives| directives.stopping = true);
         let pullers: Vec<ActorCell> = self
             .children
             .iter()

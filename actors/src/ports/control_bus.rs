@@ -17,7 +17,7 @@ pub enum Control {
     Cancel(ScanId),
     /// The store holds a new order for this node, or for every node (`None`): renew the lease now,
     /// which brings it.
-    Heed(Option<NodeId>),
+    RefreshDirectives(Option<NodeId>),
     /// Somebody watches this scan: if you run it, publish for the next [`FOLLOWED_FOR`] what its
     /// attempt tells, and not only its row.
     Follow(ScanId),

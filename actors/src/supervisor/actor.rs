@@ -38,7 +38,7 @@ impl Actor for ScanSupervisor {
         let bus = listen(&*shared.ports.bus, myself.clone());
         shared.ports.snapshots.budget(BUDGET, &shared.breaker.borrow().budget());
         adopt(&shared, &myself);
-        myself.cast(Message::Ordered)?;
+        myself.cast(Message::DirectivesChanged)?;
         let mut state = State {
             shared,
             mode: Mode::Serving,
@@ -66,7 +66,7 @@ impl Actor for ScanSupervisor {
                     state.shared.follow(id);
                 }
             }
-            Message::Ordered => state.obey(&myself),
+            Message::DirectivesChanged => state.follow_directives(&myself),
             Message::DrainOver => state.drain_over(),
             Message::KillAll(cleared) => {
                 state.mode = state.mode.max_with(Mode::Clearing);
@@ -158,7 +158,7 @@ impl State {
         // The lease may have been lost since the row was leased; then nothing may start, because
         // nothing would kill it in time.
         let now = Instant::now();
-        let drained = self.shared.orders.borrow().drain.is_some_and(|by| by <= now);
+        let drained = self.shared.directives.borrow().drain.is_some_and(|by| by <= now);
         if self.mode != Mode::Serving || drained || !self.shared.lease_is_good() {
             // Leased a moment too late. Nothing has started, so the row goes back as it was.
             let back = Record::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
@@ -204,14 +204,14 @@ impl State {
     }
 
     /// An order to drain has a moment at which what still runs is handed back.
-    fn obey(&mut self, myself: &ActorRef<Message>) {
-        let drain = self.shared.orders.borrow().drain;
+    fn follow_directives(&mut self, myself: &ActorRef<Message>) {
+        let drain = self.shared.directives.borrow().drain;
         self.drain = drain.map(|by| task::timer(myself, by, Message::DrainOver));
         self.show();
     }
 
     fn drain_over(&self) {
-        let is_over = self.shared.orders.borrow().drain.is_some_and(|by| by <= Instant::now());
+        let is_over = self.shared.directives.borrow().drain.is_some_and(|by| by <= Instant::now());
         if is_over && !self.children.is_empty() {
             info!(scans = self.children.len(), "the time to drain is over; handing the rest back");
             self.stop_all(StopCause::Drain);
@@ -316,9 +316,10 @@ fn listen(bus: &dyn ControlBus, supervisor: ActorRef<Message>) -> AbortOnDropHan
             match messages.recv().await {
                 Ok(Control::Cancel(id)) if supervisor.cast(Message::Cancel(id)).is_err() => return,
                 Ok(Control::Follow(id)) if supervisor.cast(Message::Follow(id)).is_err() => return,
-                // The lease heeds the orders. What was missed comes back: a cancel with the next
-                // renewal, a follower by itself.
-                Ok(Control::Cancel(_) | Control::Follow(_) | Control::Heed(_)) | Err(RecvError::Lagged(_)) => {}
+                // The lease heeds the directives. What was missed comes back: a cancel with the
+                // next renewal, a follower by itself.
+                Ok(Control::Cancel(_) | Control::Follow(_) | Control::RefreshDirectives(_))
+                | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             }
         }

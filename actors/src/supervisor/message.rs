@@ -11,8 +11,8 @@ pub(crate) enum Message {
     Cancel(ScanId),
     /// Publishes a scan for a while, if it runs here.
     Follow(ScanId),
-    /// The node's orders have changed.
-    Ordered,
+    /// The node's directives have changed.
+    DirectivesChanged,
     /// The time to drain may be over.
     DrainOver,
     /// Kills every attempt at once: the lease is lost.

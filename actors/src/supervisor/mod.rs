@@ -1,8 +1,9 @@
 //! The scan supervisor: parent of every running attempt.
 //!
 //! - **Owns** the Scan actors, their credits, and the count of failed attempts.
-//! - **Messages** come from the dispatcher (launch), the lease (kill everything, cancel, orders),
-//!   the control bus (cancel, follow), the node (shutdown) and from its own clean-up tasks.
+//! - **Messages** come from the dispatcher (launch), the lease (kill everything, cancel,
+//!   directives), the control bus (cancel, follow), the node (shutdown) and from its own clean-up
+//!   tasks.
 //! - **When a Scan actor fails** (a panic, a kill) it waits until the attempt's processes are gone,
 //!   then has the row tried again or failed by policy, with the actor's token. When *it* is
 //!   restarted, it does the same for everything that its predecessor left behind. Too many failed

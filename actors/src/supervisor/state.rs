@@ -71,7 +71,7 @@ impl State {
         let now = Instant::now();
         let state = match self.mode {
             Mode::ShuttingDown => "shutting down",
-            Mode::Serving | Mode::Clearing if self.shared.orders.borrow().drain.is_some() => "draining",
+            Mode::Serving | Mode::Clearing if self.shared.directives.borrow().drain.is_some() => "draining",
             Mode::Serving | Mode::Clearing if self.shared.breaker.borrow().node_held(now).is_some() => {
                 "held back: too many attempts of several targets failed"
             }

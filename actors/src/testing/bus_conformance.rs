@@ -61,9 +61,9 @@ pub async fn a_message_reaches_every_node_once_and_its_sender_too(harness: &impl
             assert_eq!(heard(subscriber).await, Control::Cancel(ScanId(id)));
         }
     }
-    two.publish(Control::Heed(None)).await;
+    two.publish(Control::RefreshDirectives(None)).await;
     for subscriber in &mut subscribers {
-        assert_eq!(heard(subscriber).await, Control::Heed(None));
+        assert_eq!(heard(subscriber).await, Control::RefreshDirectives(None));
         assert_eq!(subscriber.try_recv(), Err(TryRecvError::Empty));
     }
 }
@@ -83,9 +83,12 @@ pub async fn every_kind_of_message_arrives_as_it_was_sent(harness: &impl BusHarn
     let [one, two] = harness.nodes().await;
     let mut subscriber = two.subscribe();
     let node = "node-1.example_2".parse().unwrap();
-    for control in
-        [Control::Cancel(ScanId(u64::MAX)), Control::Heed(None), Control::Heed(Some(node)), Control::Follow(ScanId(0))]
-    {
+    for control in [
+        Control::Cancel(ScanId(u64::MAX)),
+        Control::RefreshDirectives(None),
+        Control::RefreshDirectives(Some(node)),
+        Control::Follow(ScanId(0)),
+    ] {
         one.publish(control.clone()).await;
         assert_eq!(heard(&mut subscriber).await, control);
     }

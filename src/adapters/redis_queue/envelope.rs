@@ -33,8 +33,8 @@ mod tests {
         let (a, b): (NodeId, NodeId) = ("a".parse().unwrap(), "b".parse().unwrap());
         for control in [
             Control::Cancel(ScanId(7)),
-            Control::Heed(None),
-            Control::Heed(Some(b.clone())),
+            Control::RefreshDirectives(None),
+            Control::RefreshDirectives(Some(b.clone())),
             Control::Follow(ScanId(1)),
         ] {
             let bytes = seal(&a, &control).unwrap();

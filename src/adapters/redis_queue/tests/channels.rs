@@ -84,7 +84,7 @@ async fn what_is_published_is_measured_and_its_failure_too() {
         } else {
             down(&node).await
         };
-        node.bus.publish(Control::Heed(None)).await;
+        node.bus.publish(Control::RefreshDirectives(None)).await;
         node.feed.publish(ScanSnapshot::of(fixtures::record(1, now())));
         for operation in ["publish_control", "publish_live"] {
             let (seen, failed, took) = tokio::time::timeout(PATIENCE, calls.recv()).await.unwrap().unwrap();
@@ -119,6 +119,9 @@ async fn messages_that_cannot_be_read_are_ignored() {
     for message in [&b"\xff"[..], b"{}", br#"{"from":"one","body":{"dance":1}}"#] {
         redis::cmd("PUBLISH").arg("{kastrel}:control").arg(message).exec_async(&mut raw).await.unwrap();
     }
-    one.bus.publish(Control::Heed(None)).await;
-    assert_eq!(tokio::time::timeout(PATIENCE, control.recv()).await.unwrap().unwrap(), Control::Heed(None));
+    one.bus.publish(Control::RefreshDirectives(None)).await;
+    assert_eq!(
+        tokio::time::timeout(PATIENCE, control.recv()).await.unwrap().unwrap(),
+        Control::RefreshDirectives(None)
+    );
 }

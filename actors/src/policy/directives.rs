@@ -9,9 +9,9 @@ use crate::model::{NodeActivity, NodeLease};
 /// How far two tellings of one deadline may be apart: the way of the answer.
 const SAME: Duration = Duration::from_secs(2);
 
-/// The orders in force.
+/// The directives in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Orders {
+pub struct NodeDirectives {
     /// To take no new scan, and to be without any by this moment.
     pub drain: Option<Instant>,
     /// To start nothing, as no node does.
@@ -20,15 +20,15 @@ pub struct Orders {
     pub stopping: bool,
 }
 
-impl Orders {
+impl NodeDirectives {
     /// Whether a new scan may be taken.
     #[must_use]
     pub const fn allow_scans(self) -> bool {
         self.drain.is_none() && !self.paused && !self.stopping
     }
 
-    /// The orders after a renewal that was answered at `now`. A deadline that is told again stays
-    /// where it was.
+    /// The directives after a renewal that was answered at `now`. A deadline that is told again
+    /// stays where it was.
     #[must_use]
     pub fn after(self, lease: &NodeLease, now: Instant) -> Self {
         let drain = lease.drain.map(|left| now + left);
@@ -85,29 +85,30 @@ mod tests {
             (in_s(60), None, None),
             (Some(now - Duration::from_secs(30)), Some(0), Some(now - Duration::from_secs(30))),
         ] {
-            let orders = Orders { drain: before, ..Orders::default() }.after(&lease(told, true), now);
-            assert_eq!(orders, Orders { drain: after, paused: true, stopping: false }, "{told:?}");
+            let directives =
+                NodeDirectives { drain: before, ..NodeDirectives::default() }.after(&lease(told, true), now);
+            assert_eq!(directives, NodeDirectives { drain: after, paused: true, stopping: false }, "{told:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_draining_or_paused_node_takes_nothing() {
         let drain = Some(Instant::now());
-        let none = Orders::default();
-        for (orders, allowed) in [
+        let none = NodeDirectives::default();
+        for (directives, allowed) in [
             (none, true),
-            (Orders { drain, ..none }, false),
-            (Orders { paused: true, ..none }, false),
-            (Orders { stopping: true, ..none }, false),
-            (Orders { drain, paused: true, stopping: true }, false),
+            (NodeDirectives { drain, ..none }, false),
+            (NodeDirectives { paused: true, ..none }, false),
+            (NodeDirectives { stopping: true, ..none }, false),
+            (NodeDirectives { drain, paused: true, stopping: true }, false),
         ] {
-            assert_eq!(orders.allow_scans(), allowed, "{orders:?}");
+            assert_eq!(directives.allow_scans(), allowed, "{directives:?}");
         }
         assert_eq!(none.activity(3), NodeActivity::Active);
-        assert_eq!(Orders { drain, ..none }.activity(3), NodeActivity::Draining);
-        assert_eq!(Orders { drain, ..none }.activity(0), NodeActivity::Drained);
-        assert_eq!(Orders { stopping: true, drain, ..none }.activity(1), NodeActivity::Stopping);
-        let stopping = Orders { stopping: true, ..none }.after(&lease(None, false), Instant::now());
+        assert_eq!(NodeDirectives { drain, ..none }.activity(3), NodeActivity::Draining);
+        assert_eq!(NodeDirectives { drain, ..none }.activity(0), NodeActivity::Drained);
+        assert_eq!(NodeDirectives { stopping: true, drain, ..none }.activity(1), NodeActivity::Stopping);
+        let stopping = NodeDirectives { stopping: true, ..none }.after(&lease(None, false), Instant::now());
         assert!(stopping.stopping, "no renewal takes that back");
     }
 }
