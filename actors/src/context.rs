@@ -22,7 +22,7 @@ use crate::policy::infrastructure::Wellness;
 use crate::policy::lease::{LeasePolicy, trusted_until};
 use crate::policy::restart::{Intensity, RetryPolicy};
 use crate::ports::{
-    Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, Presences, ScanRunner,
+    AliveWatch, Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, ScanRunner,
     ScanStore,
 };
 use crate::snapshot_cache::SnapshotCache;
@@ -164,7 +164,7 @@ pub(crate) struct RosterEntry {
     pub(crate) token: FencingToken,
     pub(crate) attempt: AttemptNumber,
     pub(crate) failures: u32,
-    pub(crate) presences: Arc<Presences>,
+    pub(crate) alive_watch: Arc<AliveWatch>,
 }
 
 /// Everything that this node has leased. It outlives the supervisor, so that a new one can clean up

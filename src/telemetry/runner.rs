@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::{PluginResult, PluginStatus, ScannerInfo, ScannerOffer, TraceContext};
 use kastrel_actors::ports::{
-    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, Presence, Remains, ScanRunner,
+    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, Remains, ScanRunner,
     StartError,
 };
 use opentelemetry::KeyValue;
@@ -42,7 +42,7 @@ impl ScanRunner for ObservedRunner {
     async fn start(
         &self,
         job: AttemptJob,
-        presence: Presence,
+        alive_guard: AliveGuard,
         events: EventSink,
     ) -> Result<Box<dyn AttemptControl>, StartError> {
         let process = ids::of_attempt(job.trace, span::PROCESS_START, job.token);
@@ -65,7 +65,7 @@ impl ScanRunner for ObservedRunner {
                 events(event);
             })
         };
-        let started = self.inner.start(job, presence, sink).await;
+        let started = self.inner.start(job, alive_guard, sink).await;
         match &started {
             Err(StartError::Failed(failure)) => watch.not_started(failure.kind.as_str()),
             Err(StartError::Node(fault)) => watch.not_started(fault.kind.as_str()),

@@ -20,7 +20,7 @@ pub use live_feed::{LiveFeed, NoLiveFeed};
 pub use local_job_queue::LocalJobQueue;
 pub use node_health::{AlwaysHealthy, CheckDepth, NodeHealth};
 pub use scan_runner::{
-    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Presences,
+    AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile,
     Remains, ScanRunner, StartError, StopMode,
 };
 pub use scan_store::{

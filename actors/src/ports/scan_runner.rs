@@ -132,25 +132,25 @@ pub trait AttemptControl: Send + Sync + 'static {
     fn stop(&self, mode: StopMode);
 }
 
-/// Held by a runner as long as any process of an attempt may be alive. [`Presences::gone`] waits
-/// for its drop.
+/// Held by a runner as long as any process of an attempt may be alive. [`AliveWatch::released`]
+/// waits for its drop.
 #[derive(Debug, Clone)]
-pub struct Presence(#[expect(dead_code, reason = "held for its drop")] watch::Receiver<()>);
+pub struct AliveGuard(#[expect(dead_code, reason = "held for its drop")] watch::Receiver<()>);
 
-/// The other end of a [`Presence`].
+/// The other end of a [`AliveGuard`].
 #[derive(Debug)]
-pub struct Presences(watch::Sender<()>);
+pub struct AliveWatch(watch::Sender<()>);
 
-impl Presences {
+impl AliveWatch {
     /// A pair.
     #[must_use]
-    pub fn new() -> (Presence, Self) {
+    pub fn new() -> (AliveGuard, Self) {
         let (sender, receiver) = watch::channel(());
-        (Presence(receiver), Self(sender))
+        (AliveGuard(receiver), Self(sender))
     }
 
-    /// Waits until every clone of the presence is dropped: no process of the attempt is left.
-    pub async fn gone(&self) {
+    /// Waits until every clone of the guard is dropped: no process of the attempt is left.
+    pub async fn released(&self) {
         self.0.closed().await;
     }
 }
@@ -171,7 +171,7 @@ pub enum StartError {
 /// - A task owned by the runner owns the process; it sends the events, in order, ending with
 ///   [`AttemptEvent::Ended`], which is sent exactly once after every `Ok`, and not before the whole
 ///   process group (and every marked process outside it) is gone.
-/// - The runner holds `presence` until then, also when the control is dropped.
+/// - The runner holds `guard` until then, also when the control is dropped.
 /// - Memory is bounded whatever the process writes.
 #[async_trait]
 pub trait ScanRunner: Send + Sync + 'static {
@@ -179,7 +179,7 @@ pub trait ScanRunner: Send + Sync + 'static {
     async fn start(
         &self,
         job: AttemptJob,
-        presence: Presence,
+        alive_guard: AliveGuard,
         events: EventSink,
     ) -> Result<Box<dyn AttemptControl>, StartError>;
 

@@ -18,7 +18,7 @@ use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
 use crate::policy::infrastructure;
 use crate::ports::{
-    Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, Presence, Presences, StartError,
+    AliveGuard, AliveWatch, Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, StartError,
     StopMode, StoreError,
 };
 use crate::record::{Record, Recorded, resolve};
@@ -40,9 +40,9 @@ pub(crate) struct ScanArguments {
     /// The row, just leased.
     pub(crate) record: ScanRecord,
     /// For the runner.
-    pub(crate) presence: Presence,
+    pub(crate) alive_guard: AliveGuard,
     /// The proof that the attempt's processes are gone.
-    pub(crate) presences: Arc<Presences>,
+    pub(crate) alive_watch: Arc<AliveWatch>,
     pub(crate) supervisor: ActorRef<supervisor::Message>,
 }
 
@@ -79,7 +79,7 @@ impl Actor for Scan {
         myself: ActorRef<Message>,
         arguments: ScanArguments,
     ) -> Result<State, ActorProcessingErr> {
-        let ScanArguments { shared, record, presence, presences, supervisor } = arguments;
+        let ScanArguments { shared, record, alive_guard, alive_watch, supervisor } = arguments;
         let now = Instant::now();
         let mut state = State {
             shared,
@@ -96,11 +96,11 @@ impl Actor for Scan {
             recorder: None,
             watchdog: None,
         };
-        state.start(&myself, presence);
+        state.start(&myself, alive_guard);
         state.watchdog = Some(task::answer(
             &myself,
             async move {
-                presences.gone().await;
+                alive_watch.released().await;
                 tokio::time::sleep(LAST_WORDS).await;
                 Message::Gone
             },
@@ -146,7 +146,7 @@ impl Actor for Scan {
 }
 
 impl State {
-    fn start(&mut self, myself: &ActorRef<Message>, presence: Presence) {
+    fn start(&mut self, myself: &ActorRef<Message>, alive_guard: AliveGuard) {
         let job = AttemptJob::of(&self.record);
         info!(
             scan.id = self.record.id.0,
@@ -164,7 +164,7 @@ impl State {
         let runner = Arc::clone(&self.shared.ports.runner);
         self.starting = Some(task::answer(
             myself,
-            async move { Message::Started(runner.start(job, presence, events).await) },
+            async move { Message::Started(runner.start(job, alive_guard, events).await) },
             Message::Panicked,
         ));
         self.check_limits(myself);

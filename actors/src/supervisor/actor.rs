@@ -13,7 +13,7 @@ use crate::context::{RosterEntry, Shared};
 use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
 use crate::policy::breaker::Trip;
 use crate::policy::classify::StopCause;
-use crate::ports::{Control, ControlBus, Presences};
+use crate::ports::{AliveWatch, Control, ControlBus};
 use crate::record::{Record, retry_or_fail};
 use crate::scan::{Scan, ScanArguments};
 use crate::{scan, task};
@@ -147,12 +147,12 @@ impl Mode {
 impl State {
     async fn launch(&mut self, myself: &ActorRef<Message>, launch: Launch) {
         let Launch { record, credit } = launch;
-        let (presence, presences) = Presences::new();
+        let (alive_guard, alive_watch) = AliveWatch::new();
         let entry = RosterEntry {
             token: record.token,
             attempt: record.last_attempt().map(|attempt| attempt.number).unwrap_or_default(),
             failures: record.failures,
-            presences: Arc::new(presences),
+            alive_watch: Arc::new(alive_watch),
         };
         let id = record.id;
         // The lease may have been lost since the row was leased; then nothing may start, because
@@ -167,15 +167,20 @@ impl State {
                 Leaving { shared: Arc::clone(&self.shared), scan: id, token: entry.token, supervisor: myself.clone() };
             tokio::spawn(async move {
                 back.write(Arc::clone(&leaving.shared), Some(3)).await;
-                drop((credit, presence, leaving));
+                drop((credit, alive_guard, leaving));
             });
             return;
         }
         self.shared.roster.entries().insert(id, entry.clone());
         self.shared.publish_own(record.clone());
-        let (presences, target) = (Arc::clone(&entry.presences), record.request.target.to_string());
-        let arguments =
-            ScanArguments { shared: Arc::clone(&self.shared), record, presence, presences, supervisor: myself.clone() };
+        let (alive_watch, target) = (Arc::clone(&entry.alive_watch), record.request.target.to_string());
+        let arguments = ScanArguments {
+            shared: Arc::clone(&self.shared),
+            record,
+            alive_guard,
+            alive_watch,
+            supervisor: myself.clone(),
+        };
         match Actor::spawn_linked(None, Scan, arguments, myself.get_cell()).await {
             Ok((actor, _)) => {
                 let child = Child {
@@ -281,7 +286,7 @@ impl Drop for Leaving {
 
 /// Waits until an attempt without an actor has no process, then records its failure.
 async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RosterEntry, why: String) {
-    entry.presences.gone().await;
+    entry.alive_watch.released().await;
     let resolution = retry_or_fail(&shared, Failure::new(FailureKind::ActorCrashed, why), entry.failures);
     let record = Record::new(scan, entry.token, resolution, None);
     let mut lease = shared.lease.subscribe();

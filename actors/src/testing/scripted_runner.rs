@@ -13,7 +13,7 @@ use crate::model::{
     ScannerKind,
 };
 use crate::ports::{
-    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Presence, Remains,
+    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Remains,
     ScanRunner, StartError, StopMode,
 };
 
@@ -114,7 +114,7 @@ impl ScanRunner for ScriptedRunner {
     async fn start(
         &self,
         job: AttemptJob,
-        presence: Presence,
+        alive_guard: AliveGuard,
         events: EventSink,
     ) -> Result<Box<dyn AttemptControl>, StartError> {
         let script = (self.choose)(&job);
@@ -161,7 +161,7 @@ impl ScanRunner for ScriptedRunner {
                 runner.complete().insert((job.scan, job.token));
             }
             runner.locked()[index].to = Some(Instant::now());
-            drop(presence);
+            drop(alive_guard);
             let (exit, info, status) = match exit {
                 Exit::Code(0) => (ExitKind::Code(0), InfoFile::Read, PluginStatus::Completed),
                 Exit::Code(code) => (ExitKind::Code(code), InfoFile::Missing, PluginStatus::InProgress),

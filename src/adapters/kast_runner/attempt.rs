@@ -3,7 +3,7 @@
 //!
 //! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output
 //! to its end, read the results, ask the target where they do not show whether it answered, hand
-//! the files to the sink, report, and only then give up the presence. The report comes after the
+//! the files to the sink, report, and only then give up the guard. The report comes after the
 //! files, so that whoever reads of a scan's end finds its report, on any machine; the sink bounds
 //! how long that may take.
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use kastrel_actors::ports::{
-    AttemptControl, AttemptEvent, AttemptReport, EventSink, ExitKind, InfoFile, Presence, StopMode,
+    AliveGuard, AttemptControl, AttemptEvent, AttemptReport, EventSink, ExitKind, InfoFile, StopMode,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
@@ -105,7 +105,7 @@ pub(super) struct Attempt {
     /// The configuration file, where it holds secrets of the scan.
     pub(super) forgetting: Option<Forgetting>,
     pub(super) events: EventSink,
-    pub(super) presence: Presence,
+    pub(super) alive_guard: AliveGuard,
 }
 
 /// Tells of signs of life, not too often.
@@ -155,7 +155,7 @@ pub(super) async fn run(attempt: Attempt) {
         environment,
         forgetting,
         events,
-        presence,
+        alive_guard,
     } = attempt;
     let changed = Arc::new(Notify::new());
     let watching = {
@@ -304,7 +304,7 @@ pub(super) async fn run(attempt: Attempt) {
         last_words: output.last_words,
         notes,
     }));
-    drop(presence);
+    drop(alive_guard);
 }
 
 /// Asks the target for the plugins that do not show whether it answered. Who stops the attempt does

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kastrel_actors::ports::{ExitKind, Presence, StartError};
+use kastrel_actors::ports::{AliveGuard, ExitKind, StartError};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal};
 
 use super::isolation::Cgroup;
@@ -40,7 +40,7 @@ struct Held {
     /// nothing but the marker tells where they came from, and they may have dropped it.
     outsiders: Vec<Process>,
     #[expect(dead_code, reason = "held for its drop")]
-    presence: Option<Presence>,
+    alive_guard: Option<AliveGuard>,
 }
 
 /// A leader that was just started, with the ends of its pipes.
@@ -74,7 +74,7 @@ pub(super) fn spawn(
     start: &Start,
     marker: &str,
     folder: &OwnedFd,
-    presence: Option<Presence>,
+    alive_guard: Option<AliveGuard>,
 ) -> Result<Spawned, StartError> {
     let program = &start.program;
     let of_program = |error: &io::Error| start_error::of_program(program, error);
@@ -101,7 +101,7 @@ pub(super) fn spawn(
     };
     let started = Process::read(pid.as_raw_nonzero().get()).map_or(0, |process| process.started);
     let (identity, cgroup) = (keeper.identity(), keeper.cgroup().cloned());
-    let held = Mutex::new(Some(Held { keeper, outsiders: Vec::new(), presence }));
+    let held = Mutex::new(Some(Held { keeper, outsiders: Vec::new(), alive_guard }));
     let leader = Leader {
         pid,
         started,

@@ -13,7 +13,7 @@ use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::policy::selection::select;
 use kastrel_actors::ports::{
-    AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, Presence, Remains, ScanRunner, SecretSealer,
+    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, Remains, ScanRunner, SecretSealer,
     StartError,
 };
 use tokio::io::Interest;
@@ -370,7 +370,7 @@ impl ScanRunner for KastRunner {
     async fn start(
         &self,
         job: AttemptJob,
-        presence: Presence,
+        alive_guard: AliveGuard,
         events: EventSink,
     ) -> Result<Box<dyn AttemptControl>, StartError> {
         let Some(keepers) = &self.keepers else {
@@ -438,8 +438,12 @@ impl ScanRunner for KastRunner {
             };
             let earlier: Vec<AttemptPaths> = (1..job.attempt.0).map(of_attempt).filter(|_| has_secrets).collect();
             let limits = config_file::limits(kind, &self.config.scope, &self.config.file_folders);
-            let (program, results, paths, presence) =
-                (self.config.scanner.program.clone(), self.config.results_dir.clone(), paths.clone(), presence.clone());
+            let (program, results, paths, alive_guard) = (
+                self.config.scanner.program.clone(),
+                self.config.results_dir.clone(),
+                paths.clone(),
+                alive_guard.clone(),
+            );
             let (keepers, tmp_root, group) =
                 (keepers.clone(), self.tmp_root.clone(), user.as_ref().map(|user| user.gid));
             tokio::task::spawn_blocking(move || {
@@ -483,7 +487,7 @@ impl ScanRunner for KastRunner {
                 environment.push(("TMPDIR".into(), tmp.0.clone().into()));
                 environment.extend(user.iter().flat_map(|user| environment::of_user(user, &tmp.0)));
                 let start = Start { program, tmp: tmp.0.clone(), args, environment, network };
-                match process::spawn(&keepers, &start, &marker, &folder.dir, Some(presence)) {
+                match process::spawn(&keepers, &start, &marker, &folder.dir, Some(alive_guard)) {
                     Ok(spawned) => Ok::<_, StartError>((folder, spawned, tmp, forgetting, secrets)),
                     Err(error) => {
                         tmp.remove();
@@ -540,7 +544,7 @@ impl ScanRunner for KastRunner {
             environment: Arc::clone(&self.environment),
             forgetting,
             events,
-            presence,
+            alive_guard,
         }));
         Ok(Box::new(control))
     }

@@ -9,7 +9,7 @@ use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, ScanId, Sc
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::restart::RetryPolicy;
 use kastrel_actors::ports::{
-    AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Presence, Remains, ScanRunner, StartError,
+    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Remains, ScanRunner, StartError,
 };
 use kastrel_actors::scan_service::ScanService;
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
@@ -34,7 +34,7 @@ impl ScanRunner for TimedRunner {
     async fn start(
         &self,
         job: AttemptJob,
-        presence: Presence,
+        alive_guard: AliveGuard,
         events: EventSink,
     ) -> Result<Box<dyn AttemptControl>, StartError> {
         let start = self.clock.now();
@@ -59,7 +59,7 @@ impl ScanRunner for TimedRunner {
                 other => other,
             });
         });
-        self.inner.start(job, presence, sink).await
+        self.inner.start(job, alive_guard, sink).await
     }
 
     async fn remains(&self, job: &AttemptJob) -> Option<Remains> {

@@ -8,7 +8,7 @@ use kastrel_actors::model::{AttemptEnd, AttemptNumber, FencingToken, PluginStatu
 use kastrel_actors::policy::classify::{StopCause, classify};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{
-    AttemptControl, AttemptEvent, AttemptJob, AttemptReport, Presence, Presences, ScanRunner, StartError,
+    AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, ScanRunner, StartError,
 };
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
@@ -128,20 +128,20 @@ impl Stage {
     }
 
     pub(super) async fn start(&self, job: AttemptJob) -> Result<Running, StartError> {
-        let (presence, presences) = Presences::new();
-        self.start_with(job, presence, presences).await
+        let (alive_guard, alive_watch) = AliveWatch::new();
+        self.start_with(job, alive_guard, alive_watch).await
     }
 
     pub(super) async fn start_with(
         &self,
         job: AttemptJob,
-        presence: Presence,
-        presences: Presences,
+        alive_guard: AliveGuard,
+        alive_watch: AliveWatch,
     ) -> Result<Running, StartError> {
         let (sender, events) = mpsc::unbounded_channel();
         let sink = std::sync::Arc::new(move |event| drop(sender.send(event)));
-        let control = self.runner.start(job.clone(), presence, sink).await?;
-        Ok(Running { control: Some(control), events, presences, id: self.id.clone(), dry_run: job.request.dry_run })
+        let control = self.runner.start(job.clone(), alive_guard, sink).await?;
+        Ok(Running { control: Some(control), events, alive_watch, id: self.id.clone(), dry_run: job.request.dry_run })
     }
 
     /// Runs the target's behaviour to its end.
@@ -162,7 +162,7 @@ impl Drop for Stage {
 pub(super) struct Running {
     pub(super) control: Option<Box<dyn AttemptControl>>,
     pub(super) events: mpsc::UnboundedReceiver<AttemptEvent>,
-    pub(super) presences: Presences,
+    pub(super) alive_watch: AliveWatch,
     id: String,
     dry_run: bool,
 }
@@ -220,7 +220,7 @@ impl Running {
         };
         assert_eq!(marked(&self.id), Vec::<String>::new(), "processes are left after the end");
         assert!(self.next().await.is_none(), "nothing follows the end");
-        tokio::time::timeout(PATIENCE, self.presences.gone())
+        tokio::time::timeout(PATIENCE, self.alive_watch.released())
             .await
             .expect("the presence is given up, with the control still held");
         drop(self.control);

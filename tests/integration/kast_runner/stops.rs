@@ -6,7 +6,7 @@ use std::time::Duration;
 use kastrel::adapters::kast_runner::Grace;
 use kastrel_actors::model::PluginStatus;
 use kastrel_actors::policy::classify::StopCause;
-use kastrel_actors::ports::{ExitKind, Presences, StopMode};
+use kastrel_actors::ports::{AliveWatch, ExitKind, StopMode};
 use tokio::time::Instant;
 
 use super::stage::{PATIENCE, Stage, marked};
@@ -88,7 +88,7 @@ pub(super) fn is_alive(pid: &str) -> bool {
 async fn a_scan_that_was_complete_already_stays_complete() {
     let stage = Stage::new().await;
     let running = stage.start(stage.job("1p.test")).await.unwrap();
-    running.presences.gone().await;
+    running.alive_watch.released().await;
     running.control.as_ref().unwrap().stop(StopMode::Kill);
     assert_eq!(running.ended(Some(StopCause::Shutdown)).await.name, "completed");
 }
@@ -97,18 +97,18 @@ async fn a_scan_that_was_complete_already_stays_complete() {
 #[test]
 fn the_end_of_the_runtime_kills_too() {
     let first = tokio::runtime::Runtime::new().unwrap();
-    let (presence, presences) = Presences::new();
+    let (alive_guard, alive_watch) = AliveWatch::new();
     let (stage, running) = first.block_on(async {
         let stage = Stage::new().await;
         // The stage's own presences are not waited for: those of this test must be.
-        let (_, unused) = Presences::new();
-        let mut running = stage.start_with(stage.job("hang-stubborn-family.test"), presence, unused).await.unwrap();
+        let (_, unused) = AliveWatch::new();
+        let mut running = stage.start_with(stage.job("hang-stubborn-family.test"), alive_guard, unused).await.unwrap();
         running.in_progress().await;
         (stage, running)
     });
     first.shutdown_background();
     let second = tokio::runtime::Runtime::new().unwrap();
     drop(running);
-    second.block_on(async { tokio::time::timeout(PATIENCE, presences.gone()).await }).unwrap();
+    second.block_on(async { tokio::time::timeout(PATIENCE, alive_watch.released()).await }).unwrap();
     assert_eq!(marked(&stage.id), Vec::<String>::new());
 }
